@@ -1,0 +1,27 @@
+"""What a jail is: which lines count, how many are too many, and for how long."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+WEB = frozenset({80, 443})
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """One jail, as read from the jails file; every number is already a number."""
+
+    name: str
+    filter: str = ""  # as written: a name, a path, `name[option=value]`; "" is the jail's own name
+    maxretry: int = 5
+    findtime: float = 10_800.0  # seconds
+    bantime: float = 86_400.0  # seconds; `math.inf`: for good
+    ports: frozenset[int] | None = WEB  # None: all ports
+    logpath: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()  # label selectors or name globs
+    ignoreip: tuple[str, ...] = ()  # networks, canonical
+
+    @property
+    def for_good(self) -> bool:
+        return self.bantime == math.inf
