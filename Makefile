@@ -1,0 +1,51 @@
+# make setup | test | lint | demo | bench | bed | bed-down | lock
+# A machine needs nothing but make, apt and root: what is used, `make setup` installs.
+
+PYTHON := .venv/bin/python
+STAMP  := .venv/.made-from
+
+.PHONY: setup test lint demo bench bed bed-down lock clean
+
+setup: $(STAMP)
+
+# The system's Python with its own packages in sight: python3-nftables comes from apt only (docs/architecture.md).
+$(STAMP): requirements-dev.lock pyproject.toml tests/bed/setup.sh
+	tests/bed/setup.sh
+	/usr/bin/python3 -m venv --system-site-packages .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lint: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+# Lint, then core by its own tests and covered whole, then everything.
+test: lint
+	.venv/bin/coverage run --source=sidecar/core -m pytest -q tests/core
+	.venv/bin/coverage report --fail-under=100 --show-missing --skip-covered
+	.venv/bin/pytest
+
+demo: setup
+	$(PYTHON) -m tests.bed.demo
+
+bench: setup
+	$(PYTHON) -m bench
+
+# The bed, kept up for looking around: WordPress under test in network namespaces of its own.
+bed: setup
+	$(PYTHON) -m tests.bed up
+
+bed-down: setup
+	$(PYTHON) -m tests.bed down
+
+# uv only resolves; what is installed is pip's, with hashes
+lock: setup
+	.venv/bin/pip install --quiet uv
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,31 @@
+"""The lines that counted against someone, so that a ban can say why. Bounded in bytes: the oldest go first."""
+
+from __future__ import annotations
+
+from sidecar.core.events import Who
+
+KEPT = 16 * 1024 * 1024  # bytes of all lines together: some 80,000 access-log lines
+
+
+class Evidence:
+    """The last lines of each address in each jail."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self.dropped = 0  # lines given up because `kept` was reached
+        self._kept = kept
+        self._size = 0
+        self._lines: dict[tuple[str, Who], tuple[str, ...]] = {}  # the longest silent first
+
+    def add(self, jail: str, who: Who, line: str, most: int) -> None:
+        """Remember a line, and at most this many of the same address."""
+        lines = self._lines.pop((jail, who), ())
+        self._size += len(line) - (len(lines[0]) if len(lines) >= most else 0)
+        self._lines[jail, who] = (*lines[max(0, len(lines) + 1 - most) :], line)
+        while self._size > self._kept:
+            self.dropped += len(self.take(*next(iter(self._lines))))
+
+    def take(self, jail: str, who: Who) -> tuple[str, ...]:
+        """The lines that were kept, oldest first; they are not kept any longer."""
+        lines = self._lines.pop((jail, who), ())
+        self._size -= sum(map(len, lines))
+        return lines

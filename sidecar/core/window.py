@@ -1,0 +1,70 @@
+"""Too many failures in too short a time: `maxretry` within `findtime`, on the log's own time."""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from sidecar.core.events import Who
+
+TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a botnet is seldom a tenth of it
+
+
+class Window:
+    """A true sliding window for each address.
+
+    It keeps the newest `maxretry - 1` failures of an address: with a new one these are all that can fill the
+    window, so memory is bounded by how many addresses fail, not by how often.
+    """
+
+    def __init__(self, maxretry: int, findtime: float, tracked: int = TRACKED) -> None:
+        self.maxretry = maxretry
+        self.findtime = findtime
+        self.forgotten = 0  # addresses given up because `tracked` was reached
+        self._tracked = tracked
+        self._times: dict[Who, tuple[float, ...]] = {}  # the longest silent first
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, who: Who, at: float) -> bool:
+        """Count a failure. True: with this one there are `maxretry` within `findtime`; the count starts afresh.
+
+        Logs do not arrive in order (two streams, several containers, a backlog), so a late line is sorted in and
+        may complete a burst of its own time.
+        """
+        times = self._times.pop(who, ())
+        if not times or at >= times[-1]:
+            times = (*times, at)
+        else:
+            insort(late := list(times), at)
+            times = tuple(late)
+        if self._full(times, at):
+            return True
+        if self.maxretry > 1:
+            self._times[who] = times[1 - self.maxretry :]
+            if len(self._times) > self._tracked:
+                del self._times[next(iter(self._times))]
+                self.forgotten += 1
+        return False
+
+    def clear(self, who: Who) -> None:
+        """Forget what counted against this one."""
+        self._times.pop(who, None)
+
+    def forget(self, now: float) -> None:
+        """Drop those whose last failure can no longer count.
+
+        It stops at the first that still can: arrival order is time order but for stragglers, and they go next time.
+        """
+        stale = []
+        for who, times in self._times.items():
+            if times[-1] >= now - self.findtime:
+                break
+            stale.append(who)
+        for who in stale:
+            del self._times[who]
+
+    def _full(self, times: tuple[float, ...], at: float) -> bool:
+        """Are there `maxretry` failures, this one among them, that lie within `findtime`?"""
+        spans = zip(times, times[self.maxretry - 1 :], strict=False)
+        return any(last - first <= self.findtime for first, last in spans if first <= at <= last)

@@ -1,0 +1,36 @@
+"""What is wrong right now, and who is told when that changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Troubles:
+    """The list of what is wrong, by the name of who said so. Any thread may report.
+
+    `changed(name, sentence)` is called once when something breaks, and with None once when it works again.
+    """
+
+    def __init__(self, changed: Callable[[str, str | None], None]) -> None:
+        self._changed = changed
+        self._sentences: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def report(self, name: str, sentence: str | None) -> None:
+        """Something is wrong, in one sentence; None: it is right (again)."""
+        if sentence is None and name not in self._sentences:
+            return  # the usual case, on every turn of the loop
+        with self._lock:
+            known = name in self._sentences
+            if sentence is None:
+                self._sentences.pop(name, None)
+            else:
+                self._sentences[name] = sentence
+        if known == (sentence is None):
+            self._changed(name, sentence)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._sentences.values())

@@ -1,0 +1,164 @@
+"""A Docker engine in a capsule, on a data root in the cache."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bed.capsule import Process, inside
+
+# The distribution's own first: a client from elsewhere may lack what fits this daemon.
+PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
+
+# With these, a daemon in the machine's own network namespace changes nothing there.
+HARMLESS = ("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false")
+
+
+def program(name: str) -> str:
+    """The full path of a program that setup.sh installs."""
+    if path := shutil.which(name, path=PATH):
+        return path
+    raise RuntimeError(f"{name} is missing: run tests/bed/setup.sh as root")
+
+
+def ip6tables() -> list[str]:
+    """What this dockerd has to be told to publish ports over IPv6 as it does over IPv4."""
+    said = subprocess.run([program("dockerd"), "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
+    version = re.search(r"version (\d+)", said)
+    return ["--experimental", "--ip6tables"] if version and int(version[1]) < 27 else []
+
+
+class Engine:
+    """dockerd, and the docker command against it. `activated` is a listening socket that outlives the daemon."""
+
+    def __init__(self, folder: Path, data: Path, flags: Sequence[str], activated: socket.socket | None = None) -> None:
+        self._data, self._flags, self._activated = data, tuple(flags), activated
+        self._client = folder / "client"
+        self.socket = folder / "docker.sock"
+        self.base_url = f"unix://{self.socket}"
+        self.log = folder / "dockerd.log"
+        self.process: Process | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which `docker` and docker-py speak to this engine."""
+        mine = {
+            "PATH": PATH,
+            "DOCKER_HOST": self.base_url,
+            "DOCKER_CONFIG": str(self._client),
+            "DOCKER_BUILDKIT": "1",
+        }
+        return {k: v for k, v in os.environ.items() if not k.startswith(("DOCKER_", "COMPOSE_"))} | mine
+
+    def plug(self, plugins: Path | None) -> None:
+        """Gives the docker command the plugins of this folder."""
+        self._client.mkdir(exist_ok=True)
+        if plugins and not (link := self._client / "cli-plugins").exists():
+            link.symlink_to(plugins)
+
+    def start(self, capsule: int) -> None:
+        """Starts dockerd in the capsule and waits until it answers."""
+        self.socket.unlink(missing_ok=True)
+        argv = [
+            program("dockerd"),
+            f"--data-root={self._data}",
+            f"--host={self.base_url}",
+            "--group=root",
+            "--exec-opt=native.cgroupdriver=cgroupfs",  # systemd would look for our process numbers among its own
+            *self._flags,
+        ]
+        fds = []
+        if self._activated:
+            # systemd's protocol: the number of sockets, for whom, and they begin at descriptor 3
+            fds = [self._activated.fileno()]
+            handover = f'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&{fds[0]}'
+            argv = ["sh", "-c", handover, "sh", *argv, "--host=fd://"]
+        with self.log.open("a") as log:
+            nsenter = subprocess.Popen(
+                inside(capsule, argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.env,
+                pass_fds=fds,
+                start_new_session=True,
+            )
+        self._wait(nsenter)
+        # nsenter stays outside and waits: the daemon is its child
+        children = Path(f"/proc/{nsenter.pid}/task/{nsenter.pid}/children").read_text()
+        self.process = Process.of(int(children.split()[0]))
+        self._nsenter = nsenter
+
+    def stop(self) -> None:
+        """Stops dockerd as the system would; without --live-restore its containers stop as well."""
+        if self.process:
+            self.process.end(30)
+            self._nsenter.wait(10)
+            self.process = None
+
+    def answers(self) -> bool:
+        """Does the daemon answer a ping?"""
+        try:
+            return self.api("/_ping") == "OK"
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def api(self, path: str) -> str:
+        """The answer to a GET of the Engine API."""
+        connection = http.client.HTTPConnection("docker", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.settimeout(10)
+            connection.sock.connect(str(self.socket))
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def cli(
+        self, *arguments: str, check: bool = True, timeout: float = 120, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `docker ARGUMENTS`; with `check`, one that fails raises with what it said."""
+        done = subprocess.run(
+            [program("docker"), *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.env,
+            check=False,
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"docker {' '.join(arguments)} (exit {done.returncode}): {done.stderr.strip()[-3000:]}")
+        return done
+
+    def clear(self) -> None:
+        """Removes all containers, volumes and networks; the images stay."""
+        if containers := self.cli("ps", "-aq").stdout.split():
+            self.cli("rm", "--force", "--volumes", *containers)
+        if volumes := self.cli("volume", "ls", "-q").stdout.split():
+            self.cli("volume", "rm", "--force", *volumes)
+        self.cli("network", "prune", "--force")
+
+    def _wait(self, nsenter: subprocess.Popen[bytes], patience: float = 60) -> None:
+        deadline = time.monotonic() + patience
+        while not self.answers():
+            if nsenter.poll() is not None or time.monotonic() > deadline:
+                end = "\n".join(self.log.read_text().splitlines()[-15:])
+                raise RuntimeError(f"dockerd did not start. The end of {self.log}:\n{end}")
+            time.sleep(0.02)
+
+
+def disarm(data: Path) -> None:
+    """What a run that was killed left behind must not come up by itself: not here, and never beside the build daemon."""
+    for path in data.glob("containers/*/hostconfig.json"):
+        config = json.loads(path.read_text())
+        config["RestartPolicy"] = {"Name": "", "MaximumRetryCount": 0}
+        path.write_text(json.dumps(config))
+    shutil.rmtree(data / "network", ignore_errors=True)

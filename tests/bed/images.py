@@ -1,0 +1,155 @@
+"""The bed's images: which there are, what each is made from, and how they are built."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tests.bed import cache, debian, engine
+from tests.bed.capsule import Capsule
+from tests.bed.engine import Engine
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parent.parent
+BASE = "debian:trixie-slim"
+SIDECAR = "wp-sidecar:bed"
+LOCAL_AUTHORITIES = Path("/usr/local/share/ca-certificates")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A tag, and how it comes about: a target of the Dockerfile in a folder."""
+
+    tag: str
+    context: Path
+    target: str = ""
+    made_from: str = ""  # a key over the sources
+
+
+def stand_ins() -> list[Image]:
+    """Instead of the official images, which need a registry."""
+    folder = HERE / "images"
+    made_from = cache.key(folder)
+    targets = {
+        "wordpress:apache": "wordpress",
+        "wordpress:fpm": "wordpress-fpm",
+        "mariadb:11": "mariadb",
+        "mariadb:11-seeded": "mariadb-seeded",
+        "nginx:1.26": "nginx",
+    }
+    return [Image(tag, folder, target, made_from) for tag, target in targets.items()]
+
+
+def sidecar(checkout: Path = CHECKOUT) -> Image:
+    """The product's own image, from the checkout's Dockerfile as it stands."""
+    dockerfile = checkout / "Dockerfile"
+    if not dockerfile.exists():
+        raise FileNotFoundError(f"{dockerfile} is not there yet")
+    copied = re.findall(r"^COPY ((?:(?!--from)\S+ )+)\S+$", dockerfile.read_text().replace("\\\n", " "), re.MULTILINE)
+    sources = [checkout / name for line in copied for name in line.split() if not name.startswith("--")]
+    ignored = checkout / ".dockerignore"
+    made_from = cache.key(dockerfile, *([ignored] if ignored.exists() else []), *sources)
+    return Image(SIDECAR, checkout, "", made_from)
+
+
+def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[str]]) -> None:
+    """Builds those of the images that are absent or made from something else. Needs the data root for itself."""
+    stamps = Stamps(home)
+    authorities = sorted(LOCAL_AUTHORITIES.glob("*.crt"))
+    base = Image(BASE, HERE, made_from=cache.key(*authorities, Path(debian.__file__), Path(__file__)))
+    wanted = [Image(i.tag, i.context, i.target, f"{base.made_from}-{i.made_from}") for i in images]
+    stale = [image for image in wanted if not stamps.fresh(image)]
+    if not stale:
+        return
+    print(f"bed: building {', '.join(i.tag for i in stale)}", flush=True)
+    capsule = Capsule(folder, netns=None, held=held)
+    docker = Engine(folder, home / "docker", engine.HARMLESS)
+    try:
+        docker.plug(None)
+        engine.disarm(home / "docker")
+        docker.start(capsule.process.pid)
+        docker.clear()
+        if not stamps.fresh(base):
+            _base(docker, authorities)
+            stamps.set(base)
+        _build(docker, stale, stamps)
+        docker.cli("image", "prune", "--force")
+        docker.cli("builder", "prune", "--force", "--filter", "until=240h", check=False)
+        docker.stop()
+    finally:
+        capsule.close()
+
+
+class Stamps:
+    """What each tag in the data root was made from, written when its build has succeeded."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "images.json"
+        self._keys: dict[str, str] = json.loads(self._path.read_text()) if self._path.exists() else {}
+
+    def fresh(self, image: Image) -> bool:
+        return self._keys.get(image.tag) == image.made_from
+
+    def set(self, image: Image) -> None:
+        self._keys[image.tag] = image.made_from
+        scratch = self._path.with_suffix(".new")
+        scratch.write_text(json.dumps(self._keys, indent=1))
+        scratch.replace(self._path)
+
+
+def _build(docker: Engine, images: Sequence[Image], stamps: Stamps) -> None:
+    def build(image: Image) -> None:
+        target = [f"--target={image.target}"] if image.target else []
+        # the machine's own network: a build needs its package mirrors, and runs no sidecar
+        docker.cli("build", "--network=host", *target, f"--tag={image.tag}", str(image.context), timeout=900)
+
+    with ThreadPoolExecutor(len(images)) as pool:  # what targets have in common, the engine builds once
+        for image, _ in zip(images, pool.map(build, images), strict=True):
+            stamps.set(image)
+
+
+def _base(docker: Engine, authorities: Sequence[Path]) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix=".base-", dir=cache.home()))
+    try:
+        if not _pull(docker):
+            debian.root_filesystem(scratch, scratch / "root.tar")
+            docker.cli("import", "--change=CMD [\"bash\"]", str(scratch / "root.tar"), BASE)
+        if authorities:
+            _trust(docker, scratch, authorities)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _pull(docker: Engine) -> bool:
+    registry = docker.cli("info", "--format", "{{.IndexServerAddress}}").stdout.strip()
+    probe = ["curl", "--head", "--silent", "--output", "/dev/null", "--max-time", "2", registry]
+    if not registry or subprocess.run(probe, check=False, timeout=30).returncode:
+        return False
+    try:
+        docker.cli("pull", "--quiet", BASE, timeout=120)
+    except (RuntimeError, subprocess.TimeoutExpired):
+        return False
+    return True
+
+
+def _trust(docker: Engine, scratch: Path, authorities: Sequence[Path]) -> None:
+    """Where a local authority signs what comes in, builds have to know it too. The product's Dockerfile stays as it is."""
+    context = scratch / "authorities"
+    (context / "local").mkdir(parents=True)
+    for path in authorities:
+        shutil.copy(path, context / "local")
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", context / "all.crt")
+    (context / "pip.conf").write_text("[global]\ncert = /etc/ssl/certs/bed.crt\n")
+    (context / "Dockerfile").write_text(
+        f"FROM {BASE}\n"
+        f"COPY local/ {LOCAL_AUTHORITIES}/\n"
+        "COPY all.crt /etc/ssl/certs/bed.crt\n"
+        "COPY pip.conf /etc/pip.conf\n"
+    )
+    docker.cli("build", "--quiet", f"--tag={BASE}", str(context))

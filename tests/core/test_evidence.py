@@ -1,0 +1,38 @@
+from sidecar.core.events import Who
+from sidecar.core.evidence import Evidence
+
+ANN, BOB = Who("203.0.113.7"), Who("203.0.113.8")
+
+
+def test_the_last_lines_are_kept_oldest_first():
+    evidence = Evidence()
+    for line in ("one", "two", "three"):
+        evidence.add("login", ANN, line, most=2)
+
+    assert evidence.take("login", ANN) == ("two", "three")
+    assert evidence.take("login", ANN) == ()
+
+
+def test_jails_and_addresses_are_kept_apart():
+    evidence = Evidence()
+    evidence.add("login", ANN, "a", most=3)
+    evidence.add("probe", ANN, "b", most=3)
+    evidence.add("login", BOB, "c", most=3)
+
+    assert evidence.take("login", ANN) == ("a",)
+
+
+def test_the_oldest_go_when_there_is_too_much():
+    evidence = Evidence(kept=10)
+    evidence.add("login", ANN, "x" * 6, most=3)
+    evidence.add("login", BOB, "y" * 6, most=3)
+
+    assert (evidence.take("login", ANN), evidence.take("login", BOB), evidence.dropped) == ((), ("y" * 6,), 1)
+
+
+def test_what_was_replaced_is_not_counted_any_longer():
+    evidence = Evidence(kept=10)
+    for _ in range(100):
+        evidence.add("login", ANN, "x" * 4, most=2)
+
+    assert (evidence.take("login", ANN), evidence.dropped) == (("x" * 4, "x" * 4), 0)

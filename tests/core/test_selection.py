@@ -1,0 +1,59 @@
+import pytest
+
+from sidecar.core.jail import Jail
+from sidecar.core.selection import Container, choose, selects
+
+LOGIN, PROBE = Jail("login"), Jail("probe")
+BLOG = Container("1", "blog-wordpress-1", "wordpress:6-apache", {"com.docker.compose.service": "wordpress"})
+SHOP = Container("2", "shop", "registry.example/wordpress:fpm")
+DB = Container("3", "blog-db-1", "mariadb:11")
+
+
+def labelled(container: Container, value: str) -> Container:
+    return Container(container.id, container.name, container.image, {"wp-sidecar.enable": value})
+
+
+def test_without_labels_every_wordpress_image_is_watched():
+    assert choose([BLOG, SHOP, DB], [LOGIN, PROBE]) == {"1": ("login", "probe"), "2": ("login", "probe")}
+
+
+def test_one_label_anywhere_and_only_the_labelled_are_watched():
+    assert choose([BLOG, SHOP, labelled(DB, "true")], [LOGIN]) == {"3": ("login",)}
+
+
+def test_false_excludes_and_says_nothing_about_the_others():
+    assert choose([labelled(BLOG, "false"), SHOP], [LOGIN]) == {"2": ("login",)}
+
+
+def test_false_excludes_even_what_a_jail_names():
+    assert choose([labelled(BLOG, "False")], [Jail("login", containers=("*",))]) == {}
+
+
+def test_a_jail_that_names_containers_looks_at_those_only():
+    jails = [Jail("db", containers=("blog-db-*",)), LOGIN]
+
+    assert choose([BLOG, DB], jails) == {"1": ("login",), "3": ("db",)}
+
+
+def test_a_jail_with_a_logpath_looks_at_no_container():
+    assert choose([BLOG], [Jail("login", logpath=("/var/log/auth.log",))]) == {}
+
+
+def test_a_jail_whose_logpath_is_absent_looks_at_the_discovered():
+    assert choose([BLOG], [Jail("login", logpath=("/var/log/auth.log",), absent=True)]) == {"1": ("login",)}
+
+
+@pytest.mark.parametrize(
+    ("selector", "yes"),
+    [
+        ("blog-*", True),
+        ("blog", False),
+        ("com.docker.compose.service=wordpress", True),
+        ("com.docker.compose.service=word*", True),
+        ("com.docker.compose.service=db", False),
+        ("com.docker.compose.service", True),
+        ("no.such=*", False),
+    ],
+)
+def test_selectors(selector, yes):
+    assert selects(selector, BLOG) is yes
