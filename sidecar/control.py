@@ -126,9 +126,7 @@ class _Request(BaseHTTPRequestHandler):
             status, text = HTTPStatus.OK, json.dumps(self._answer(self._read()), allow_nan=False).encode()
         except Refused as err:
             status, text = HTTPStatus.CONFLICT, json.dumps({"error": str(err)}).encode()
-        except (
-            Exception
-        ) as err:  # a request's failure ends no other's, and whoever asked is told where to look
+        except Exception as err:  # one request's failure is no other's; whoever asked is told where to look
             log.exception("control: a request failed")
             sentence = f"the daemon failed at this ({type(err).__name__}); its log says why"
             status, text = HTTPStatus.INTERNAL_SERVER_ERROR, json.dumps({"error": sentence}).encode()

@@ -48,7 +48,7 @@ class Bench:
 
     def __init__(self, *sinks):
         self.kept, self.inbox, self.clock, self.troubles = Kept(), Inbox(), Clock(), []
-        guard = Guard([LOGIN], Trust(()))
+        guard = Guard([LOGIN], Trust())
         self.guard = guard
         self.loop = Loop(guard, self.inbox, [*sinks, self.kept], self.clock, lambda *said: self.troubles.append(said))
 

@@ -153,7 +153,7 @@ class Guard:
         ]  # fmt: skip
 
     def _keep(self, ban: Ban) -> Ban:
-        """A jail that left the configuration keeps its bans until they end: `manual` holds them."""
+        """A jail that left the configuration has a cell for as long as we run, so that its bans end as they should."""
         cell = self._cells.get(ban.jail) or self._cells.setdefault(ban.jail, _Cell(Jail(ban.jail), Window(1, 0)))
         cell.bans[ban.who] = ban
         if ban.until < math.inf:

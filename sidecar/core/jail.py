@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 WEB = frozenset({80, 443})
@@ -19,9 +18,6 @@ class Jail:
     bantime: float = 86_400.0  # seconds; `math.inf`: for good
     ports: frozenset[int] | None = WEB  # None: all ports
     logpath: tuple[str, ...] = ()
+    absent: bool = False  # no logpath was there at the start: it looks at the discovered too
     containers: tuple[str, ...] = ()  # label selectors or name globs
     ignoreip: tuple[str, ...] = ()  # networks, canonical
-
-    @property
-    def for_good(self) -> bool:
-        return self.bantime == math.inf

@@ -28,7 +28,8 @@ class Container:
 def choose(containers: Sequence[Container], jails: Iterable[Jail]) -> dict[str, tuple[str, ...]]:
     """Container id -> the names of the jails that look at it; unwatched containers are absent.
 
-    A jail with `containers` looks at those; one with `logpath` alone at none; one with neither at the discovered.
+    A jail with `containers` looks at those; one with `logpath` alone at none, unless
+    that is absent; one with neither at the discovered.
     """
     found = discovered(containers)
     chosen: dict[str, tuple[str, ...]] = {}
@@ -53,7 +54,7 @@ def selects(selector: str, container: Container) -> bool:
     """
     key, equals, value = selector.partition("=")
     if equals:
-        return fnmatchcase(container.labels.get(key, "\0"), value)
+        return key in container.labels and fnmatchcase(container.labels[key], value)
     return fnmatchcase(container.name, selector) or selector in container.labels
 
 
@@ -62,4 +63,4 @@ def _looks_at(jail: Jail, container: Container, found: frozenset[str]) -> bool:
         return False
     if jail.containers:
         return any(selects(selector, container) for selector in jail.containers)
-    return not jail.logpath and container.id in found
+    return (jail.absent or not jail.logpath) and container.id in found

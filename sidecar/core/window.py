@@ -12,8 +12,8 @@ TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a bot
 class Window:
     """A true sliding window for each address.
 
-    It keeps the newest `maxretry - 1` failures of an address: with a new one these are all that can fill the
-    window, so memory is bounded by how many addresses fail, not by how often.
+    It keeps the newest failures of an address, twice as many as fill the window: in order half would do, the rest is for
+    late lines. So memory is bounded by how many addresses fail, not by how often.
     """
 
     def __init__(self, maxretry: int, findtime: float, tracked: int = TRACKED) -> None:
@@ -35,16 +35,17 @@ class Window:
         times = self._times.pop(who, ())
         if not times or at >= times[-1]:
             times = (*times, at)
+            full = len(times) >= self.maxretry and at - times[-self.maxretry] <= self.findtime
         else:
             insort(late := list(times), at)
             times = tuple(late)
-        if self._full(times, at):
+            full = self._full(times, at)
+        if full:
             return True
-        if self.maxretry > 1:
-            self._times[who] = times[1 - self.maxretry :]
-            if len(self._times) > self._tracked:
-                del self._times[next(iter(self._times))]
-                self.forgotten += 1
+        self._times[who] = times[-2 * self.maxretry :]
+        if len(self._times) > self._tracked:
+            del self._times[next(iter(self._times))]
+            self.forgotten += 1
         return False
 
     def clear(self, who: Who) -> None:
@@ -65,6 +66,6 @@ class Window:
             del self._times[who]
 
     def _full(self, times: tuple[float, ...], at: float) -> bool:
-        """Are there `maxretry` failures, this one among them, that lie within `findtime`?"""
+        """Do `maxretry` failures, the one at this time among them, lie within `findtime`?"""
         spans = zip(times, times[self.maxretry - 1 :], strict=False)
         return any(last - first <= self.findtime for first, last in spans if first <= at <= last)

@@ -37,8 +37,15 @@ def ip6tables() -> list[str]:
 class Engine:
     """dockerd, and the docker command against it. `activated` is a listening socket that outlives the daemon."""
 
-    def __init__(self, folder: Path, data: Path, flags: Sequence[str], activated: socket.socket | None = None) -> None:
-        self._data, self._flags, self._activated = data, tuple(flags), activated
+    def __init__(
+        self,
+        folder: Path,
+        capsule: Process,
+        data: Path,
+        flags: Sequence[str] = (),
+        activated: socket.socket | None = None,
+    ) -> None:
+        self._capsule, self._data, self._flags, self._activated = capsule, data, tuple(flags), activated
         self._client = folder / "client"
         self.socket = folder / "docker.sock"
         self.base_url = f"unix://{self.socket}"
@@ -62,7 +69,7 @@ class Engine:
         if plugins and not (link := self._client / "cli-plugins").exists():
             link.symlink_to(plugins)
 
-    def start(self, capsule: int) -> None:
+    def start(self) -> None:
         """Starts dockerd in the capsule and waits until it answers."""
         self.socket.unlink(missing_ok=True)
         argv = [
@@ -81,7 +88,7 @@ class Engine:
             argv = ["sh", "-c", handover, "sh", *argv, "--host=fd://"]
         with self.log.open("a") as log:
             nsenter = subprocess.Popen(
-                inside(capsule, argv),
+                inside(self._capsule.pid, argv),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

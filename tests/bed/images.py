@@ -2,24 +2,19 @@
 
 import json
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tests.bed import cache, debian, engine
+from tests.bed import base, cache, engine
 from tests.bed.capsule import Capsule
 from tests.bed.engine import Engine
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parent.parent
-BASE = "debian:trixie-slim"
 SIDECAR = "wp-sidecar:bed"
-LOCAL_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 
 
 @dataclass(frozen=True)
@@ -61,23 +56,22 @@ def sidecar(checkout: Path = CHECKOUT) -> Image:
 def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[str]]) -> None:
     """Builds those of the images that are absent or made from something else. Needs the data root for itself."""
     stamps = Stamps(home)
-    authorities = sorted(LOCAL_AUTHORITIES.glob("*.crt"))
-    base = Image(BASE, HERE, made_from=cache.key(*authorities, Path(debian.__file__), Path(__file__)))
-    wanted = [Image(i.tag, i.context, i.target, f"{base.made_from}-{i.made_from}") for i in images]
+    ground = Image(base.TAG, HERE, made_from=base.made_from())
+    wanted = [Image(i.tag, i.context, i.target, f"{ground.made_from}-{i.made_from}") for i in images]
     stale = [image for image in wanted if not stamps.fresh(image)]
     if not stale:
         return
     print(f"bed: building {', '.join(i.tag for i in stale)}", flush=True)
     capsule = Capsule(folder, netns=None, held=held)
-    docker = Engine(folder, home / "docker", engine.HARMLESS)
+    docker = Engine(folder, capsule.process, home / "docker", engine.HARMLESS)
     try:
         docker.plug(None)
         engine.disarm(home / "docker")
-        docker.start(capsule.process.pid)
+        docker.start()
         docker.clear()
-        if not stamps.fresh(base):
-            _base(docker, authorities)
-            stamps.set(base)
+        if not stamps.fresh(ground):
+            base.make(docker)
+            stamps.set(ground)
         _build(docker, stale, stamps)
         docker.cli("image", "prune", "--force")
         docker.cli("builder", "prune", "--force", "--filter", "until=240h", check=False)
@@ -112,44 +106,3 @@ def _build(docker: Engine, images: Sequence[Image], stamps: Stamps) -> None:
     with ThreadPoolExecutor(len(images)) as pool:  # what targets have in common, the engine builds once
         for image, _ in zip(images, pool.map(build, images), strict=True):
             stamps.set(image)
-
-
-def _base(docker: Engine, authorities: Sequence[Path]) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix=".base-", dir=cache.home()))
-    try:
-        if not _pull(docker):
-            debian.root_filesystem(scratch, scratch / "root.tar")
-            docker.cli("import", "--change=CMD [\"bash\"]", str(scratch / "root.tar"), BASE)
-        if authorities:
-            _trust(docker, scratch, authorities)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _pull(docker: Engine) -> bool:
-    registry = docker.cli("info", "--format", "{{.IndexServerAddress}}").stdout.strip()
-    probe = ["curl", "--head", "--silent", "--output", "/dev/null", "--max-time", "2", registry]
-    if not registry or subprocess.run(probe, check=False, timeout=30).returncode:
-        return False
-    try:
-        docker.cli("pull", "--quiet", BASE, timeout=120)
-    except (RuntimeError, subprocess.TimeoutExpired):
-        return False
-    return True
-
-
-def _trust(docker: Engine, scratch: Path, authorities: Sequence[Path]) -> None:
-    """Where a local authority signs what comes in, builds have to know it too. The product's Dockerfile stays as it is."""
-    context = scratch / "authorities"
-    (context / "local").mkdir(parents=True)
-    for path in authorities:
-        shutil.copy(path, context / "local")
-    shutil.copy("/etc/ssl/certs/ca-certificates.crt", context / "all.crt")
-    (context / "pip.conf").write_text("[global]\ncert = /etc/ssl/certs/bed.crt\n")
-    (context / "Dockerfile").write_text(
-        f"FROM {BASE}\n"
-        f"COPY local/ {LOCAL_AUTHORITIES}/\n"
-        "COPY all.crt /etc/ssl/certs/bed.crt\n"
-        "COPY pip.conf /etc/pip.conf\n"
-    )
-    docker.cli("build", "--quiet", f"--tag={BASE}", str(context))

@@ -22,7 +22,8 @@ def private_run(*kept: str) -> None:
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     for path, fd in folders:
         Path(path).mkdir(parents=True)
-        mount("--rbind", f"/proc/{os.getpid()}/fd/{fd}", path)
+        # not canonical: by its descriptor the folder is reached though a mount hides its name
+        mount("--no-canonicalize", "--rbind", f"/proc/{os.getpid()}/fd/{fd}", path)
         os.close(fd)
 
 
@@ -55,7 +56,7 @@ def main(folder: str) -> None:
         mount("--bind", str(socket), "/run/docker.sock")
     cgroups()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # orphans are ours: the kernel reaps them for us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(outside, flush=True)
     while os.read(0, 4096):
         pass

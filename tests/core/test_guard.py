@@ -10,7 +10,7 @@ from sidecar.core.trust import Trust
 ANN, BOB, SIX = Who("203.0.113.7"), Who("203.0.113.8"), Who("2001:db8:bad:1::/64")
 SITE = Origin("docker", "blog", "stdout", ("login",))
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
-NOBODY = Trust(())
+NOBODY = Trust()
 
 
 def hits(*times, who=ANN, jail="login"):
@@ -40,7 +40,7 @@ def test_a_storm_is_decided_at_once():
 
 
 def test_those_who_may_never_be_banned_never_are():
-    guard = Guard([LOGIN], Trust([("203.0.113.7", "ignoreip")]))
+    guard = Guard([LOGIN], Trust({"ignoreip": ["203.0.113.7"]}))
 
     assert play(guard, hits(0, 1, 2)) == []
     assert guard.ban(ANN, now=3) == []
@@ -130,6 +130,14 @@ def test_unban_forgets_what_counted():
     assert guard.hits(hits(3, 4), now=4) == []
 
 
+def test_unban_of_one_leaves_the_others():
+    guard = Guard([LOGIN], NOBODY)
+    guard.ban(ANN, now=0)
+    guard.unban(BOB, now=1)
+
+    assert [ban.who for ban in guard.bans] == [ANN]
+
+
 def test_unban_lets_in_everyone_or_a_network():
     guard = Guard([LOGIN], NOBODY)
     for who in (ANN, BOB, SIX):
@@ -145,7 +153,7 @@ def test_who_becomes_trusted_is_let_in():
     guard.ban(ANN, now=0, jail="login")
     guard.ban(BOB, now=0, jail="login")
 
-    assert guard.trusting(Trust([("203.0.113.7", "ignoreip")]), now=5) == [Unban("login", ANN, 5, "allowed")]
+    assert guard.trusting(Trust({"ignoreip": ["203.0.113.7"]}), now=5) == [Unban("login", ANN, 5, "allowed")]
     assert [ban.who for ban in guard.bans] == [BOB]
 
 

@@ -1,0 +1,246 @@
+"""The jails file, in fail2ban's dialect -> jails and their filters, or every mistake at once."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.config.mistakes import CAPLESS, Mistake, Mistakes, unknown
+from sidecar.config.units import duration, networks, ports, truth, whole, words
+from sidecar.core.jail import WEB, Jail
+from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
+from sidecar.filters.loader import Filter, load
+
+T = TypeVar("T")
+
+UNWRITTEN = ("wordpress", "wordpress-access")  # the jails of a machine without a jails file
+MAXRETRY = {"wordpress": 3}  # the plugin's messages are exact; an access log also shows a person who mistypes
+RESERVED = ("manual", "DEFAULT", "INCLUDES", "Definition", "Init", "KNOWN")  # `manual` holds the bans by hand
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a metric's label and a word in messages
+
+OURS = (
+    "enabled",
+    "filter",
+    "logpath",
+    "containers",
+    "port",
+    "maxretry",
+    "findtime",
+    "bantime",
+    "ignoreip",
+    "mode",
+)
+FILTERS = (
+    "failregex",
+    "ignoreregex",
+    "prefregex",
+    "datepattern",
+    "maxlines",
+    "logtype",
+)  # over the filter's own
+GLOBAL = ("ban_private",)
+NOT_YET = (
+    "bantime.increment", "bantime.factor", "bantime.formula", "bantime.multipliers", "bantime.maxtime",
+    "bantime.rndtime", "bantime.overalljails", "window",
+)  # fmt: skip
+IGNORED = (
+    "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail", "fail2ban_agent",
+    "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding", "logtimezone", "maxmatches", "mta",
+    "protocol", "sender", "sendername", "skip_if_nologs", "systemd_if_nologs", "usedns",
+)  # fmt: skip
+KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *NOT_YET, *IGNORED))
+VARIABLE = re.compile(r"%\(([^)/]+)\)s")
+
+
+@dataclass(frozen=True, slots=True)
+class Jails:
+    """What a jails file says."""
+
+    jails: tuple[Jail, ...]
+    filters: dict[str, Filter]  # by jail name
+    ban_private: bool = False
+    notes: tuple[str, ...] = ()  # not wrong, and perhaps not what was meant
+
+
+def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jails:
+    """The enabled jails of this file; with None, or a file without stanzas, those that need none.
+
+    Filters are looked for in `where`, in its order. With `look`, log files are looked for too. Raises Mistakes.
+    """
+    if path and path.is_dir():
+        raise Mistakes(
+            [Mistake(str(path), "", "", "is a directory; Docker makes one where a file to mount is missing")]
+        )
+    ini = Ini()
+    for file in _layers(path) if path else ():
+        ini.add(file, _beside)
+    return _Reader(ini, path, where, look=look).read()
+
+
+class _Reader:
+    """One reading of one file; it goes on after a mistake to find the next."""
+
+    def __init__(self, ini: Ini, path: Path | None, where: Sequence[Path], *, look: bool) -> None:
+        self._ini, self._file, self._where, self._look = ini, str(path or "no jails file"), where, look
+        self._mistakes = [Mistake(m.file, "", "", _quoted(m.message, m.text), m.line) for m in ini.mistakes]
+        self._notes: list[str] = []
+        self._loaded: dict[tuple[str, ...], Filter] = {}
+
+    def read(self) -> Jails:
+        stanzas = [name for name in self._ini.sections if name != "DEFAULT"]
+        names = [name for name in stanzas or UNWRITTEN if self._read(name, "enabled", truth, default=True)]
+        if not names and not self._mistakes:
+            self._mistakes.append(
+                Mistake(
+                    self._file,
+                    "",
+                    "",
+                    "no jail is enabled; enable one, or remove the file to get the defaults",
+                )
+            )
+        for name in ("DEFAULT", *names):
+            self._keys(name)
+        jails = tuple(self._jail(name) for name in names)
+        filters = {jail.name: rules for jail in jails if (rules := self._filter(jail))}
+        ban_private = self._read("DEFAULT", "ban_private", truth, default=False)
+        if self._mistakes:
+            raise Mistakes(dict.fromkeys(self._mistakes))
+        return Jails(jails, filters, ban_private, tuple(dict.fromkeys(self._notes)))
+
+    def _jail(self, name: str) -> Jail:
+        if not NAME.fullmatch(name) or name in RESERVED:
+            self._mistakes.append(
+                Mistake(
+                    self._file,
+                    name,
+                    "",
+                    "no name for a jail; use letters, digits, `-`, `_`, and no word of ours",
+                )
+            )
+        logpath = self._read(name, "logpath", _paths, ())
+        return Jail(
+            name,
+            filter=self._read(name, "filter", _one, name),
+            maxretry=self._read(name, "maxretry", whole, MAXRETRY.get(name, 5)),
+            findtime=self._read(name, "findtime", duration, 10_800.0),
+            bantime=self._read(name, "bantime", lambda text: duration(text, for_good=True), 86_400.0),
+            ports=self._read(name, "port", ports, WEB),
+            logpath=logpath,
+            absent=self._absent(name, logpath),
+            containers=self._read(name, "containers", lambda text: tuple(words(text)), ()),
+            ignoreip=self._read(name, "ignoreip", networks, ()),
+        )
+
+    def _filter(self, jail: Jail) -> Filter | None:
+        options = {
+            key: text for key in ("mode", *FILTERS) if (text := self._read(jail.name, key, str.strip, ""))
+        }
+        key = (jail.filter, *options, *options.values())
+        try:
+            return self._loaded.get(key) or self._loaded.setdefault(
+                key, load(jail.filter, self._where, options)
+            )
+        except FilterMistakes as err:
+            self._mistakes += [
+                Mistake(m.file, "", "", f"{_quoted(m.message, m.text)} [jail {jail.name}]", m.line)
+                for m in err.mistakes
+            ]
+            return None
+
+    def _absent(self, name: str, logpath: Sequence[str]) -> bool:
+        """Is none of them there? What is there and cannot be read is a mistake: it would protect nobody."""
+        if not self._look or not logpath:
+            return False
+        found = {path: glob.glob(path) for path in logpath}  # noqa: PTH207 - Path.glob takes no absolute pattern
+        for path in (path for paths in found.values() for path in paths):
+            if Path(path).is_dir():
+                self._wrong(name, "logpath", f"{path} is a directory; name the file")
+            elif not os.access(path, os.R_OK):
+                self._wrong(name, "logpath", f"{path} cannot be read; {CAPLESS}")
+        for path in (path for path, paths in found.items() if not paths):
+            self._note(name, "logpath", f"{path} is not here (yet); it is followed from when it is")
+        absent = not any(found.values())
+        if absent and not self._ini.get(name, "containers"):
+            self._note(
+                name, "logpath", "none of it is here, so this jail looks at the discovered containers too"
+            )
+        return absent
+
+    def _keys(self, name: str) -> None:
+        """Every key that stands in a section is known, or something that other values are made of."""
+        section = self._ini.sections.get(name, {})
+        made_of = {word.lower() for value in self._values() for word in VARIABLE.findall(value.text)}
+        for key in section:
+            if key in GLOBAL and name != "DEFAULT":
+                self._wrong(name, key, "holds for all jails; move it to [DEFAULT]")
+            elif key not in KNOWN | made_of and not key.startswith("action_"):
+                self._wrong(name, key, unknown(key, KNOWN))
+        if ignored := sorted(key for key in section if key in IGNORED):
+            self._note(name, "", f"has no meaning here and is ignored: {', '.join(ignored)}")
+        if not_yet := sorted(key for key in section if key in NOT_YET and not self._as_it_is(name, key)):
+            self._note(
+                name, "", f"not supported yet and ignored: {', '.join(not_yet)}; every ban lasts its bantime"
+            )
+
+    def _as_it_is(self, name: str, key: str) -> bool:
+        """Does this ask for what happens anyway?"""
+        return (key, self._read(name, key, str.lower, "")) in {
+            ("bantime.increment", "false"),
+            ("window", "sliding"),
+        }
+
+    def _values(self) -> Iterable[Value]:
+        return (value for section in self._ini.sections.values() for value in section.values())
+
+    def _read(self, section: str, key: str, parse: Callable[[str], T], default: T) -> T:
+        """The value of a key in this section or [DEFAULT]; the default where it is not written, or wrong."""
+        try:
+            lines = interpolated(self._ini, section, key, {})
+            return default if lines is None else parse("\n".join(text for _, text in lines))
+        except FilterMistakes as err:
+            self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.mistakes))
+        except ValueError as err:
+            self._wrong(section, key, str(err))
+        return default
+
+    def _wrong(self, section: str, key: str, sentence: str) -> None:
+        value = self._ini.get(section, key)
+        written = section if self._ini.own(section, key) else "DEFAULT"
+        file, line = (value.file, value.lines[0][0]) if value else (self._file, 0)
+        self._mistakes.append(Mistake(file, written, key, sentence, line))
+
+    def _note(self, section: str, key: str, sentence: str) -> None:
+        place = f"{section}.{key}" if key else f"[{section}]"
+        self._notes.append(f"{self._file}: {place}: {sentence}")
+
+
+def _layers(path: Path) -> list[Path]:
+    """fail2ban's order: the file, `X.d/*.conf`, `X.local`, `X.d/*.local`; later ones win."""
+    beside = path.with_suffix(".d")
+    local = [path.with_suffix(".local")] if path.with_suffix(".local").is_file() else []
+    return [path, *sorted(beside.glob("*.conf")), *local, *sorted(beside.glob("*.local"))]
+
+
+def _beside(including: Path, name: str) -> Path | None:
+    path = including.parent / name
+    return path if path.is_file() else None
+
+
+def _quoted(message: str, text: str) -> str:
+    return f"{message} ({text})" if text else message
+
+
+def _one(text: str) -> str:
+    if not text.strip() or "\n" in text.strip():
+        raise ValueError("expected one filter: its name, a path, or name[option=value]")
+    return text.strip()
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    """One path a line, each perhaps followed by fail2ban's `head` or `tail`."""
+    return tuple(re.sub(r"\s+(?:head|tail)$", "", line.strip()) for line in text.splitlines() if line.strip())

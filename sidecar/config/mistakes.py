@@ -1,0 +1,41 @@
+"""What is wrong with a configuration, all of it at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing to change: where it is, and a sentence about it."""
+
+    file: str  # a path, or `environment`
+    section: str  # "" where a file has none
+    key: str  # "" where it is about the whole section
+    message: str
+    line: int = 0  # from 1; 0: not known
+
+    def __str__(self) -> str:
+        file = f"{self.file}:{self.line}" if self.line else self.file
+        place = ".".join(part for part in (self.section, self.key) if part)
+        return ": ".join(part for part in (file, place, self.message) if part)
+
+
+class Mistakes(Exception):  # noqa: N818 - they are the user's, and there may be many
+    """A configuration that cannot be used."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+def unknown(word: str, known: Iterable[str]) -> str:
+    """A sentence about a word that is not known, with the one that was perhaps meant."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"unknown. Did you mean {near[0]}?" if near else "unknown"
+
+
+# The image runs as root without capabilities, and what follows from that surprises people who know root.
+CAPLESS = "root without capabilities reads only what root owns or everyone may read (chown it, or chmod a+r)"

@@ -1,0 +1,129 @@
+"""What people write -> numbers: durations, ports, networks, yes and no. Grammars, never an `eval`.
+
+Each raises ValueError with a sentence that says what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+from decimal import Decimal
+
+from sidecar.core.who import network
+
+DAY = 86_400
+SECONDS = {
+    "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
+    "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
+    "h": 3_600, "hr": 3_600, "hrs": 3_600, "hour": 3_600, "hours": 3_600,
+    "d": DAY, "day": DAY, "days": DAY,
+    "w": 7 * DAY, "week": 7 * DAY, "weeks": 7 * DAY,
+    "mo": 2_629_800, "mon": 2_629_800, "month": 2_629_800, "months": 2_629_800,  # 30.4375 days, as fail2ban
+    "y": 31_557_600, "year": 31_557_600, "years": 31_557_600,  # 365.25 days
+}  # fmt: skip
+NUMBER = r"\d{1,15}(?:\.\d{1,6})?"
+PART = re.compile(rf"({NUMBER})\s*([a-z]+)\s*", re.ASCII)
+
+# What a slim image may lack an /etc/services for.
+PORTS = {
+    "ftp": 21, "ssh": 22, "smtp": 25, "http": 80, "pop3": 110, "imap": 143, "imap2": 143, "https": 443,
+    "smtps": 465, "submissions": 465, "submission": 587, "ftps": 990, "imaps": 993, "pop3s": 995, "http-alt": 8080,
+}  # fmt: skip
+ALL = frozenset(range(1, 65_536))
+
+YES = frozenset({"true", "yes", "on", "1"})
+NO = frozenset({"false", "no", "off", "0"})
+
+
+def duration(text: str, *, for_good: bool = False) -> float:
+    """Seconds, more than none: `600`, `10m`, `1d12h`, `1.5 hours`; with `for_good`, `-1` is `math.inf`."""
+    text = text.strip().lower()
+    if for_good and text == "-1":
+        return math.inf
+    wanted = "expected a duration such as 600, 10m, 1d12h" + (" or -1 (for good)" if for_good else "")
+    written = f"{text}s" if re.fullmatch(NUMBER, text, re.ASCII) else text
+    if not re.fullmatch(f"(?:{PART.pattern})+", written, re.ASCII):
+        raise ValueError(f'{wanted}, got "{text}"')
+    seconds = Decimal(0)
+    for number, unit in PART.findall(written):
+        if unit not in SECONDS:
+            raise ValueError(f'{wanted}; "{unit}" is no unit (s, m, h, d, w, mo, y are)')
+        seconds += Decimal(number) * SECONDS[unit]
+    if not seconds:
+        raise ValueError(f'{wanted}; "{text}" is no time at all')
+    return float(seconds)
+
+
+def lasting(seconds: float) -> str:
+    """A duration as a person reads it: `1d 12h`, `10m`, `for good`; the two largest units that matter."""
+    if seconds == math.inf:
+        return "for good"
+    left, parts = max(0, round(seconds)), []
+    for unit in ("d", "h", "m", "s"):
+        number, left = divmod(left, SECONDS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
+def ports(text: str) -> frozenset[int] | None:
+    """The ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`."""
+    found = frozenset(port for word in words(text) for port in _ports(word))
+    if not found:
+        raise ValueError("expected ports such as http,https or 8000:8010, got nothing; all ports are: all")
+    return None if found == ALL else found
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """The networks of a list, canonical: host bits masked, a lone address as it is."""
+    return tuple(_network(word) for word in words(text))
+
+
+def whole(text: str, least: int = 1) -> int:
+    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < least:
+        raise ValueError(f'expected a whole number from {least} up, got "{text}"')
+    return int(text)
+
+
+def truth(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in YES | NO:
+        raise ValueError(f'expected true or false, got "{text}"')
+    return word in YES
+
+
+def words(text: str) -> list[str]:
+    """What stands between commas, spaces and line ends."""
+    return re.split(r"[\s,]+", text.strip(", \t\r\n")) if text.strip(", \t\r\n") else []
+
+
+def _ports(word: str) -> frozenset[int] | range:
+    if word.lower() in ("all", "any", "0:65535", "0-65535"):
+        return ALL
+    # A name may hold a dash (http-alt), so only what starts with a digit is a range.
+    first, *last = re.split("[:-]", word, maxsplit=1) if word[0].isdecimal() else [word]
+    low, high = _port(first), _port(*last or [first])
+    if low > high:
+        raise ValueError(f'the range "{word}" runs backwards; write {high}:{low}')
+    return range(low, high + 1)
+
+
+def _port(word: str) -> int:
+    if word.isascii() and word.isdecimal():
+        if not 1 <= int(word[:6]) <= 65_535:
+            raise ValueError(f'port "{word}" is not in 1..65535')
+        return int(word)
+    try:
+        return PORTS.get(word.lower()) or socket.getservbyname(word)
+    except (OSError, ValueError):
+        raise ValueError(f'"{word}" is no port: write its number, a name such as http, or all') from None
+
+
+def _network(word: str) -> str:
+    net = network(word)
+    if net is None:
+        raise ValueError(
+            f'"{word}" is no address or network; names are not looked up, write what they stand for'
+        )
+    return str(net.network_address) if net.num_addresses == 1 else str(net)

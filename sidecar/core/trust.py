@@ -1,0 +1,137 @@
+"""Who may never be banned, and why.
+
+A Trust is made anew when the surroundings change; it never changes itself, so it may remember its answers.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from typing import Final, TypeAlias
+
+from sidecar.core.events import Who
+from sidecar.core.spans import flatten
+from sidecar.core.who import CUSTOMER
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+OWN = "this host's own address"
+GATEWAY = "a gateway"
+RESOLVER = "a resolver"
+CONTAINERS = "a container network"
+IGNOREIP = "ignoreip"
+
+ALWAYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "loopback": ("127.0.0.0/8", "::1"),
+    "link-local": ("169.254.0.0/16", "fe80::/10"),
+    "multicast": ("224.0.0.0/4", "ff00::/8"),
+    "unspecified": ("0.0.0.0/8", "::"),
+    "broadcast": ("255.255.255.255",),
+    # RFC 6052 and 8215: the client is in the last 32 bits, so one /64 is a whole IPv4 internet
+    "NAT64": ("64:ff9b::/96", "64:ff9b:1::/48"),
+}
+PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
+    "a private address": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+}
+
+WIDEST: Final[Mapping[int, int]] = {4: 16, 6: 32}  # IP version -> the shortest prefix that a ban may have
+REMEMBERED = 65_536  # answers kept: as many as `core.who` keeps addresses, about 10 MB of text and dictionary
+
+
+class Trust:
+    """Who may never be banned, and why. Immutable; for one thread."""
+
+    def __init__(self, reasons: Mapping[str, Iterable[str]] | None = None, *, ban_private: bool = False) -> None:
+        """`reasons` says why -> addresses and networks; where several hold, the first is told.
+
+        What holds everywhere (loopback and its like) is always in; private ranges are unless `ban_private`.
+        Raises ValueError where a text is neither address nor network.
+        """
+        given = {why: tuple(texts) for why, texts in (reasons or {}).items()}
+        named = [*given.items(), *ALWAYS.items(), *(() if ban_private else PRIVATE.items())]
+        self._reasons = tuple(why for why, _ in named)
+        never = [(rank, _network(text)) for rank, (_, texts) in enumerate(named) for text in texts]
+        self._networks = {
+            version: tuple(str(net) for net in collapse_addresses(_of(version, (net for _, net in never))))
+            for version in (4, 6)
+        }
+        self._spans = {version: flatten(_spans(version, never)) for version in (4, 6)}
+        self._highs = {version: [high for _, high, _ in spans] for version, spans in self._spans.items()}
+        self._known: dict[Who, str | None] = {}
+
+    def why(self, who: Who) -> str | None:
+        """Why they may never be banned: the first reason of those whose networks overlap them. None: they may."""
+        try:
+            return self._known[who]
+        except KeyError:
+            pass
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[who] = reason = self._find(who)
+        return reason
+
+    def networks(self, version: int) -> tuple[str, ...]:
+        """All that may never be banned, collapsed: what the kernel's accept rule is given. `version`: 4 or 6."""
+        return self._networks[version]
+
+    def _find(self, who: Who) -> str | None:
+        version, low, high = _span(who)
+        spans = self._spans[version]
+        first = bisect_left(self._highs[version], low)
+        ranks = []
+        for start, _, rank in spans[first:]:
+            if start > high:
+                break
+            ranks.append(rank)
+        return self._reasons[min(ranks)] if ranks else None
+
+
+def subject(text: str) -> Who:
+    """Whom a person means by an address or a network: canonical, host bits off, an IPv6 customer's /64 at the least.
+
+    Raises ValueError with a sentence for that person: host names are refused, and so is what is too wide to ban.
+    """
+    net = _network(text)
+    if net.prefixlen < WIDEST[net.version]:
+        raise ValueError(f"{text}: too wide to ban; the widest is a /{WIDEST[net.version]} for IPv{net.version}")
+    if net.version == 6 and net.prefixlen > CUSTOMER:
+        net = net.supernet(new_prefix=CUSTOMER)
+    return Who(str(net).removesuffix("/32") if net.version == 4 else str(net))
+
+
+def _network(text: str) -> Network:
+    """The network that a text means: zones dropped, IPv4 in IPv6 unwrapped, host bits masked."""
+    try:
+        net = ip_network(re.sub(r"%[^/]*", "", text.strip()), strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no address and no network: write it like 203.0.113.7, 198.51.100.0/24 or "
+            "2001:db8:1:2::/64 (host names are not looked up)"
+        ) from None
+    mapped = net.network_address.ipv4_mapped if isinstance(net, IPv6Network) else None
+    if mapped is None or net.prefixlen < 96:
+        return net
+    return IPv4Network((int(mapped), net.prefixlen - 96))
+
+
+def _of(version: int, nets: Iterable[Network]) -> Iterable[IPv4Network]:
+    # typed as one of the two: collapse_addresses takes either, but not a mixture
+    return [net for net in nets if net.version == version]  # type: ignore[misc]
+
+
+def _spans(version: int, never: Iterable[tuple[int, Network]]) -> list[tuple[int, int, int]]:
+    return [
+        (int(net.network_address), int(net.broadcast_address), rank)
+        for rank, net in never
+        if net.version == version
+    ]
+
+
+def _span(who: Who) -> tuple[int, int, int]:
+    """IP version, first and last address. By hand: `ip_network` takes four times as long."""
+    text, _, prefix = who.partition("/")
+    address = ip_address(text)
+    low = int(address)
+    return address.version, low, low + (1 << address.max_prefixlen - int(prefix or address.max_prefixlen)) - 1

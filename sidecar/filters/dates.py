@@ -1,0 +1,219 @@
+"""Where a line's date is, so that it can be cut out, and which unix time it means.
+
+Filters are written for lines without their date, so finding it decides what they see. A `Dates` is a list of patterns
+in fail2ban's `datepattern` language. One that is bound to the line's beginning wins; of the others the leftmost does,
+for a date further right is likely to be text that a visitor wrote. Nothing is remembered from line to line but the
+meaning of texts already read, so the same line is always read in the same way.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from typing import Final
+
+DAY: Final = 86_400
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_LONG_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_LONG_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_ZONE: Final = r"Z|UTC|GMT|[+-][01][0-9](?::?[0-9]{2})?"
+
+# What each `%x` accepts. A name that begins with `_` is matched and not read.
+_FIELDS: Final[Mapping[str, tuple[str, str]]] = {
+    "Y": ("Y", r"[0-9]{4}"),
+    "ExY": ("Y", r"20[0-9]{2}"),
+    "y": ("y", r"[0-9]{2}"),
+    "Exy": ("y", r"[0-9]{2}"),
+    "m": ("m", r"1[0-2]|0[1-9]|[1-9]"),
+    "Exm": ("m", r"1[0-2]|0[1-9]"),
+    "b": ("b", "|".join(name[:3] for name in _LONG_MONTHS)),
+    "B": ("b", "|".join(_LONG_MONTHS)),
+    "d": ("d", r"3[01]|[12][0-9]|0[1-9]|[1-9]| [1-9]"),
+    "Exd": ("d", r"3[01]|[12][0-9]|0[1-9]"),
+    "j": ("j", r"36[0-6]|3[0-5][0-9]|[12][0-9]{2}|0[1-9][0-9]|00[1-9]|[1-9][0-9]|0[1-9]|[1-9]"),
+    "a": ("_a", "|".join(name[:3] for name in _LONG_DAYS)),
+    "A": ("_a", "|".join(_LONG_DAYS)),
+    "w": ("_w", r"[0-6]"),
+    "H": ("H", r"2[0-3]|[01][0-9]|[0-9]"),
+    "ExH": ("H", r"2[0-3]|[01][0-9]"),
+    "k": ("H", r" ?(?:2[0-3]|[01][0-9]|[0-9])"),
+    "I": ("I", r"1[0-2]|0[1-9]|[1-9]"),
+    "l": ("I", r" ?(?:1[0-2]|0[1-9]|[1-9])"),
+    "p": ("p", r"am|pm"),
+    "M": ("M", r"[0-5][0-9]|[0-9]"),
+    "ExM": ("M", r"[0-5][0-9]"),
+    "S": ("S", r"6[01]|[0-5][0-9]|[0-9]"),
+    "ExS": ("S", r"6[01]|[0-5][0-9]"),
+    "f": ("_f", r"[0-9]{1,6}"),
+    "z": ("z", _ZONE),
+    "Exz": ("z", _ZONE + r"|[A-Z]{2,5}"),
+    "Z": ("z", r"Z|[A-Z]{3,5}"),
+    "ExZ": ("z", r"Z|[A-Z]{2,5}"),
+}
+_NAMED: Final = re.compile(r"%(?:a|A|b|B|p|c)")  # these make fail2ban match in any case
+_PERCENT: Final = re.compile(r"%(Ex[A-Za-z]|[A-Za-z%])")
+_OWN_GROUP: Final = re.compile(r"(?<!\\)\((?!\?)")
+_NO_BOUND: Final = re.compile(r"\(*(?:\(\?[a-z]+\))?(?:\^|\(*\*\*|\((?:\?:)?\^)")
+_NO_END: Final = re.compile(r"\$\)*$|\*\*\)*$|\\Z\)*$")
+
+_EPOCH: Final = r"(?P<E>[0-9]{10,11}\b(?:\.[0-9]{3,6})?)"
+_LONG_EPOCH: Final = r"(?P<E>[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?)"
+_NUMBERS: Final = {
+    # alone, a number is a date only where it can be nothing else: at the start, in brackets there, in `audit(...:7)`
+    "EPOCH": rf"(?:^|(?<=^\[)|(?<=\baudit\()){_EPOCH}",
+    "LEPOCH": rf"(?:^|(?<=^\[)|(?<=\baudit\()){_LONG_EPOCH}",
+    "TAI64N": r"@(?P<T>[0-9a-f]{16})[0-9a-f]{8}",
+}
+
+# fail2ban's default list, in its order: ISO 8601; asctime with and without year; day/month; Apache; and so on.
+DEFAULT: Final = (
+    r"%ExY(?P<_sep>[-/.])%m(?P=_sep)%d(?:T|  ?)%H:%M:%S(?:[.,]%f)?(?:\s*%z)?",
+    r"(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    r"(?:%a )?%b %d %ExY %k:%M:%S(?:\.%f)?",
+    r"%d(?P<_sep>[-/])%m(?P=_sep)(?:%ExY|%Exy) %k:%M:%S",
+    r"%d(?P<_sep>[-/])%b(?P=_sep)%ExY[ :]?%H:%M:%S(?:\.%f)?(?: %z)?",
+    r"%m/%d/%ExY:%H:%M:%S",
+    r"%m-%d-%ExY %k:%M:%S(?:\.%f)?",
+    "EPOCH",
+    r"{^LN-BEG}%H:%M:%S",
+    r"^<%m/%d/%Exy@%H:%M:%S>",
+    r"%Exy%Exm%Exd  ?%H:%M:%S",
+    r"%b %d, %ExY %I:%M:%S %p",
+    r"^%b-%d-%Exy %k:%M:%S",
+    r"%ExY%Exm%Exd(?:T|  ?)%ExH%ExM%ExS(?:[.,]%f)?(?:\s*%z)?",
+    r"(?:%Z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    r"(?:%z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    "TAI64N",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One date pattern. Group 1 of `regex` is what is cut."""
+
+    text: str
+    regex: re.Pattern[str]
+    at_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A date's place in a line, `line[start:end]`, and how it was read."""
+
+    start: int
+    end: int
+    match: re.Match[str]
+
+
+def template(text: str, *, at_start: bool = False) -> Template:
+    """One pattern of the `datepattern` language. Raises ValueError for what is none."""
+    if text == "{NONE}":
+        return Template(text, re.compile("()"), at_start=True)
+    flags = re.IGNORECASE if _NAMED.search(text) else re.NOFLAG
+    unbound, body = text.startswith("{UNB}"), text.removeprefix("{UNB}")
+    at_start = at_start or body.startswith("{^LN-BEG}")
+    body = body.removeprefix("{^LN-BEG}")
+    body = _NUMBERS.get(body, body).replace("{EPOCH}", _EPOCH).replace("{LEPOCH}", _LONG_EPOCH)
+    body = _translated(body)
+    if not _OWN_GROUP.search(body):
+        body = f"({body})"
+    bound = bool(_NO_BOUND.match(body))
+    if not unbound and not bound:
+        body = (r"^(?:\W{0,2})?" if at_start else r"(?=^|\b|\W)") + body
+    if not unbound and not _NO_END.search(body):
+        body += r"(?=\b|\W|$)"
+    try:
+        return Template(text, re.compile(body.replace("**", ""), flags), at_start or bound)
+    except re.error as err:
+        raise ValueError(f"`{text}` is no date pattern: {err}") from err
+
+
+def _translated(text: str) -> str:
+    """`%x` fields as regular expressions; the first of a name is read, later ones only matched."""
+    named: set[str] = set()
+
+    def one(found: re.Match[str]) -> str:
+        if found[1] == "%":
+            return "%"
+        if found[1] not in _FIELDS:
+            raise ValueError(f"`%{found[1]}` is no date field; fields are " + " ".join(f"%{x}" for x in _FIELDS))
+        name, body = _FIELDS[found[1]]
+        if name.startswith("_") or name in named:
+            return f"(?:{body})"
+        named.add(name)
+        return f"(?P<{name}>{body})"
+
+    return _PERCENT.sub(one, text)
+
+
+def templates(patterns: Iterable[str]) -> tuple[Template, ...]:
+    """A whole `datepattern` value, a pattern a line; none at all means fail2ban's default list. Raises ValueError."""
+    made = [made for text in patterns for made in _expanded(text)]
+    return tuple(made) or (*_defaults(at_start=True), *_defaults())
+
+
+def _expanded(text: str) -> Iterable[Template]:
+    if text in {"", "{DEFAULT}"}:
+        return () if not text else (*_defaults(at_start=True), *_defaults())
+    if text == "{^LN-BEG}":
+        return _defaults(at_start=True)
+    if "{DATE}" in text:
+        bare = (default.removeprefix("{^LN-BEG}") for default in DEFAULT)
+        return [template(text.replace("{DATE}", _NUMBERS.get(one, one).removeprefix("^"))) for one in bare]
+    return [template(text)]
+
+
+@cache
+def _defaults(*, at_start: bool = False) -> tuple[Template, ...]:
+    made = (template(text, at_start=at_start) for text in DEFAULT)
+    return tuple(one for one in made if one.at_start == at_start or at_start)
+
+
+class Dates:
+    """Finds the date of a line, by the first of these templates that says where it is.
+
+    Safe to share between threads: what is kept is only what a text means, and meaning does not change.
+    """
+
+    def __init__(self, made: Sequence[Template]) -> None:
+        self.templates = tuple(made)
+        self.undated = any(one.text == "{NONE}" for one in self.templates)
+        self._at_start = tuple((one.regex.match, one) for one in self.templates if one.at_start)
+        self._anywhere = tuple((one.regex.search, one) for one in self.templates if not one.at_start)
+
+    def find(self, line: str) -> re.Match[str] | None:
+        """The match whose group 1 is the date. None: the line has none."""
+        for match, _ in self._at_start:
+            if found := match(line):
+                return found
+        best: re.Match[str] | None = None
+        for search, _ in self._anywhere:
+            found = search(line) if best is None else search(line, 0, best.end() + 40)
+            if found and (best is None or found.start() < best.start()):
+                best = found
+        return best
+
+
+def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:
+    """The unix time that a found date means; None where it means none (`{NONE}`, the 30th of February).
+
+    A date without a zone is in `zone` (None: the system's). One without a year is in the year of `now`, or the year
+    before if that were more than a day ahead; one without a day is today, or yesterday if that were ahead. Fractions
+    of a second are dropped, except in numbers.
+    """
+    fields = found.groupdict()
+    if text := fields.get("E"):
+        return _number(text)
+    if text := fields.get("T"):
+        return float(int(text, 16) - (1 << 62))
+    if not any(fields.values()):
+        return None
+    return _dated(fields, now, zone)

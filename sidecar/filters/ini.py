@@ -1,0 +1,257 @@
+"""fail2ban's configuration dialect: files, includes and `%(names)s`, each value with its place.
+
+The text is ConfigParser's (`;` opens a comment anywhere after a blank, `#` only at a line's start, a value goes on in
+deeper lines), read by hand because a mistake is worth little without its line, and one file may have several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+DEEPEST: Final = 10  # ConfigParser's own limit for names within names
+_SECTION: Final = re.compile(r"\[(.+)\]")
+_OPTION: Final = re.compile(r"(.*?)\s*[=:]\s*(.*)$")
+_NEWLINE: Final = re.compile(r"\r\n|\r|\n")  # not str.splitlines(): a form feed may stand in a regex
+_PERCENT: Final = re.compile(r"%(?:(%)|\(([^)]+)\)s|)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """What is wrong in a filter file, and where. `line` counts from 1; 0 is the file as a whole."""
+
+    file: str
+    line: int
+    text: str  # the offending text as it stands there
+    message: str  # a sentence that says what to change
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.message}" + (f" ({self.text})" if self.text else "")
+
+
+class FilterMistakes(Exception):  # noqa: N818  # it carries mistakes, it is not one
+    """A filter that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(sorted(set(mistakes)))
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An option as written: its lines with their numbers, and what the same option was before this file."""
+
+    file: str
+    lines: tuple[tuple[int, str], ...]
+    before: Value | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line for _, line in self.lines)
+
+    def mistake(self, message: str, text: str = "") -> Mistake:
+        return Mistake(self.file, self.lines[0][0], text or self.lines[0][1], message)
+
+
+Section = dict[str, Value]
+
+
+@dataclass(slots=True)
+class Ini:
+    """Several files read one over the other: later ones win option by option."""
+
+    sections: dict[str, Section] = field(default_factory=dict)
+    read: list[Path] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def get(self, section: str, option: str) -> Value | None:
+        """The option in its section, else in [DEFAULT]."""
+        return self.own(section, option) or self.own("DEFAULT", option)
+
+    def own(self, section: str, option: str) -> Value | None:
+        """The option if the section itself has it."""
+        return self.sections.get(section, {}).get(option)
+
+    def add(self, path: Path, find: Callable[[Path, str], Path | None]) -> None:
+        """Read a file over what is there, with what it includes; `find(including, name)` says where an include is.
+
+        Files that include each other are read once. An include that nobody has is a mistake, except a `.local`,
+        which is the user's to write or not.
+        """
+        if path in self.read:
+            return
+        self.read.append(path)
+        sections = self._parse(path)
+        includes = sections.pop("INCLUDES", {})
+        for value in self._included(path, includes.get("before"), find):
+            self._add_with_local(value, find)
+        for name, options in sections.items():
+            mine = self.sections.setdefault(name, {})
+            for option, value in options.items():
+                mine[option] = replace(value, before=mine.get(option))
+        for value in self._included(path, includes.get("after"), find):
+            self._add_with_local(value, find)
+
+    def _add_with_local(self, path: Path, find: Callable[[Path, str], Path | None]) -> None:
+        self.add(path, find)
+        if path.suffix == ".conf" and (local := path.with_suffix(".local")).is_file():
+            self.add(local, find)
+
+    def _included(
+        self, path: Path, names: Value | None, find: Callable[[Path, str], Path | None]
+    ) -> Iterator[Path]:
+        for number, name in names.lines if names else ():
+            if not name:
+                continue
+            if found := find(path, name):
+                yield found
+            elif not name.endswith(".local"):
+                message = "the included file does not exist; correct the name or put the file beside this one"
+                self.mistakes.append(Mistake(str(path), number, name, message))
+
+    def _parse(self, path: Path) -> dict[str, Section]:
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except OSError as err:
+            self.mistakes.append(Mistake(str(path), 0, "", f"cannot be read: {err.strerror}"))
+            return {}
+        except UnicodeDecodeError as err:
+            self.mistakes.append(Mistake(str(path), 0, "", f"is not UTF-8 text (byte {err.start}); save it as UTF-8"))
+            return {}
+        return parse(str(path), text, self.mistakes)
+
+
+def parse(file: str, text: str, mistakes: list[Mistake]) -> dict[str, Section]:
+    """One file's sections; what cannot be read is added to `mistakes` and left out."""
+    sections: dict[str, dict[str, list[tuple[int, str]]]] = {}
+    section: dict[str, list[tuple[int, str]]] | None = None
+    lines: list[tuple[int, str]] | None = None  # of the option that may go on
+    indent = 0
+    for number, line in enumerate(_NEWLINE.split(text), 1):
+        content, commented = _uncommented(line)
+        if not content:
+            if lines is not None and not commented:
+                lines.append((number, ""))
+            continue
+        depth = len(line) - len(line.lstrip())
+        if lines is not None and depth > indent:
+            lines.append((number, content))
+            continue
+        indent = depth
+        if header := _SECTION.match(content):
+            name, lines = header[1], None
+            if name in sections:
+                mistakes.append(Mistake(file, number, content, "this section is there twice; make it one"))
+            section = sections.setdefault(name, {})
+        elif section is None:
+            mistakes.append(Mistake(file, number, content, "this stands before the first [section]; move it into one"))
+        elif option := _OPTION.match(content):
+            name, lines = option[1].lower(), [(number, option[2])]
+            if not name:
+                mistakes.append(Mistake(file, number, content, "an option needs a name before `=`"))
+            elif name in section:
+                mistakes.append(Mistake(file, number, content, f"`{name}` is set twice in this section; keep one"))
+            section[name] = lines
+        else:
+            lines = None
+            mistakes.append(Mistake(file, number, content, "this is neither `[section]` nor `option = value`"))
+    return {name: _values(file, options) for name, options in sections.items()}
+
+
+def _values(file: str, options: Mapping[str, Sequence[tuple[int, str]]]) -> Section:
+    return {name: Value(file, _trimmed(lines)) for name, lines in options.items()}
+
+
+def _trimmed(lines: Sequence[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+    end = len(lines)
+    while end > 1 and not lines[end - 1][1]:
+        end -= 1
+    return tuple(lines[:end])
+
+
+def _uncommented(line: str) -> tuple[str, bool]:
+    """The line without its comment and outer blanks, and whether there was a comment."""
+    bare = line.strip()
+    if bare.startswith(("#", ";")):
+        return "", True
+    at = line.find(";")
+    while at > 0 and not line[at - 1].isspace():
+        at = line.find(";", at + 1)
+    return (line[:at].strip(), True) if at >= 0 else (bare, False)
+
+
+def interpolated(ini: Ini, section: str, option: str, given: Mapping[str, str]) -> list[tuple[int, str]] | None:
+    """The option's lines with every `%(name)s` replaced, each with its line number; None if it is not there.
+
+    A name is looked for among `given`, then in the section, then in [DEFAULT]; `%(other/name)s` is another section's,
+    `%(known/name)s` what the name stood for before the file that redefined it. Raises FilterMistakes.
+    """
+    value = ini.get(section, option)
+    if value is None:
+        return None
+    looked = _Names(ini, section, given)
+    return [(number, looked.replace(value, number, line, option)) for number, line in value.lines]
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    ini: Ini
+    section: str
+    given: Mapping[str, str]
+
+    def replace(self, value: Value, number: int, text: str, option: str, depth: int = 1) -> str:
+        if "%" not in text:
+            return text
+        if depth > DEEPEST:
+            message = f"names stand for names more than {DEEPEST} deep; does `{option}` mean itself?"
+            raise FilterMistakes([Mistake(value.file, number, text, message)])
+
+        def one(found: re.Match[str]) -> str:
+            if found[1]:
+                return "%"
+            if not found[2]:
+                message = "a lone `%` means nothing here; write `%%` for a percent sign, `%(name)s` for a name"
+                raise FilterMistakes([Mistake(value.file, number, text, message)])
+            return self._meaning(value, number, found[2].lower(), depth)
+
+        return _PERCENT.sub(one, text)
+
+    def _meaning(self, value: Value, number: int, name: str, depth: int) -> str:
+        if name in self.given:
+            return self.given[name]
+        if name == "__name__":
+            return self.section
+        meant = self._value(value, name)
+        if meant is None:
+            message = f"`%({name})s` is defined nowhere; define `{name}` or correct the name"
+            raise FilterMistakes([Mistake(value.file, number, dict(value.lines).get(number, ""), message)])
+        lines = (self.replace(meant, at, line, name, depth + 1) for at, line in meant.lines)
+        return "\n".join(lines)
+
+    def _value(self, value: Value, name: str) -> Value | None:
+        section, slash, option = name.rpartition("/")
+        if not slash:
+            return self.ini.get(self.section, name)
+        if section != "known":
+            return next(
+                (found for title in self.ini.sections if title.lower() == section
+                 if (found := self.ini.get(title, option))),
+                None,
+            )  # fmt: skip
+        mine = self.ini.own(self.section, option)
+        chain = value if mine and _within(value, mine) else mine
+        return (chain and chain.before) or self.ini.own("DEFAULT", option)
+
+
+def _within(value: Value, newest: Value) -> bool:
+    """Is this the same option as `newest`, or what that was before?"""
+    step: Value | None = newest
+    while step is not None:
+        if step is value:
+            return True
+        step = step.before
+    return False

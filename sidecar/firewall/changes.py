@@ -1,0 +1,249 @@
+"""What is to change -> the text that nft reads. Pure: nothing here runs anything.
+
+Text and not libnftables' JSON: the sets have to be declared `typeof ip saddr` (a set made with `type ipv4_addr` by
+nft 1.1 makes Debian 12's own nft 1.0.6 crash), JSON has no word for that, and structure and bans have to travel in one
+transaction. So the rule for this file: whatever is not a constant is made from a number, never from a string.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from sidecar.core.events import Who
+from sidecar.core.jail import WEB, Jail
+from sidecar.core.spans import flatten
+from sidecar.core.trust import WIDEST
+from sidecar.core.who import CUSTOMER
+
+TABLE = "wp_sidecar"
+SCHEMA = "wp-sidecar schema 1"  # the table's comment; another number: the structure is another one
+CHAIN = "prerouting"
+COUNTERS = {4: "dropped4", 6: "dropped6"}
+ALLOW = {4: "allow4", 6: "allow6"}
+
+CHUNK = 1_000  # elements in one transaction: 3 ms; 100,000 at once are 0.4 s in which nobody else can be banned
+LONGEST = 36_500 * 86_400  # seconds; a hundred years are for good
+PORTS_SHOWN = 40  # characters of a set's name; the kernel takes 255 at most
+
+_MASK6 = "ffff:ffff:ffff:ffff::"  # the customer's /64 of a packet's source
+_LOW6 = bytes(16 - CUSTOMER // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The ports that some jails close, and the sets of those who find them closed."""
+
+    ports: frozenset[int] | None  # None: all
+
+    @property
+    def suffix(self) -> str:
+        if self.ports is None:
+            return "_all"
+        if self.ports == WEB:
+            return ""
+        shown = "_" + "_".join(f"{port:d}" for port in sorted(self.ports))
+        return shown if len(shown) <= PORTS_SHOWN else f"_x{zlib.crc32(shown.encode()):08x}"
+
+    def hosts(self, version: int) -> str:
+        """The set of IPv4 hosts or IPv6 customers (/64)."""
+        return f"ban{version:d}{self.suffix}"
+
+    def nets(self, version: int) -> str:
+        """The set of wider networks."""
+        return f"net{version:d}{self.suffix}"
+
+    @property
+    def open_to(self) -> str:
+        """The set of the ports."""
+        return f"ports{self.suffix}"
+
+
+def gates(jails: Iterable[Jail]) -> dict[str, Gate]:
+    """Jail -> its gate; jails that close the same ports share one."""
+    return {jail.name: Gate(jail.ports) for jail in jails}
+
+
+class Seat(NamedTuple):
+    """Where in the table someone sits: the set, and the first and last address there, as numbers."""
+
+    set: str
+    low: int
+    high: int
+
+
+class Put(NamedTuple):
+    """Someone in, or in for another time."""
+
+    set: str
+    element: str
+    left: float  # seconds; `math.inf`: for good
+    fresh: bool = True  # False: may be there already, with another timeout
+
+
+class Take(NamedTuple):
+    """Someone out; being out already is fine."""
+
+    set: str
+    element: str
+
+
+def seat(who: Who, gate: Gate) -> tuple[str, bytes | None]:
+    """The set that a Who belongs in, and its key there (None: a wider network, which has no single key).
+
+    The last border before the kernel. nft would look up a name as a host name; what passes here is a number.
+    Raises ValueError for what `core.who` and `core.trust.subject` do not make.
+    """
+    text, slash, prefix = who.partition("/")
+    try:
+        if ":" not in text and not slash:
+            return gate.hosts(4), socket.inet_pton(socket.AF_INET, text)
+        if prefix == "64":
+            key = socket.inet_pton(socket.AF_INET6, text)
+            if key.endswith(_LOW6):
+                return gate.hosts(6), key
+        net = ip_network(who)
+    except (OSError, ValueError):
+        net = None
+    if net is None or not WIDEST[net.version] <= net.prefixlen < {4: 32, 6: CUSTOMER}[net.version]:
+        raise ValueError(f"{who!r} cannot be banned: neither an IPv4 host, an IPv6 /64 nor a network of allowed width")
+    return gate.nets(net.version), None
+
+
+def host(key: bytes) -> str:
+    """A hash set's key as nft writes it."""
+    return socket.inet_ntop(socket.AF_INET if len(key) == 4 else socket.AF_INET6, key)
+
+
+def spread(version: int, low: int, high: int) -> str:
+    """An interval as nft writes it."""
+    kind = ip_address(bytes(4 if version == 4 else 16)).__class__
+    return f"{kind(low)}-{kind(high)}" if low != high else str(kind(low))
+
+
+def cover(nets: Mapping[Who, float]) -> list[tuple[int, int, float]]:
+    """Networks that may lie in each other -> disjoint (low, high, until), each for the longest that covers it.
+
+    An interval set refuses overlaps, and one refusal is the whole transaction's.
+    """
+    spans = []
+    for who, until in nets.items():
+        net = ip_network(who)
+        spans.append((int(net.network_address), int(net.broadcast_address), -until))
+    return [(low, high, -until) for low, high, until in flatten(spans)]
+
+
+def allowed(version: int, networks: Iterable[str]) -> list[tuple[int, int]]:
+    """Never-ban networks of one IP version -> disjoint (low, high), as an auto-merge set holds them."""
+    nets = [net for net in map(ip_network, networks) if net.version == version]
+    flat = flatten((int(net.network_address), int(net.broadcast_address), 0) for net in nets)
+    return [(low, high) for low, high, _ in flat]
+
+
+def structure(doors: Collection[Gate], allow: Iterable[str], published: frozenset[int]) -> list[str]:
+    """The table without its bans. Over one that is there it changes no ban and has no open moment."""
+    lines = [f'add table inet {TABLE} {{ comment "{SCHEMA}"; }}']
+    lines += [f"add counter inet {TABLE} {name}" for name in COUNTERS.values()]
+    lines += [_set(ALLOW[version], version, "flags interval; auto-merge;") for version in (4, 6)]
+    for gate in doors:
+        if gate.ports is not None:
+            lines.append(f"add set inet {TABLE} {gate.open_to} {{ typeof th dport; }}")
+        for version in (4, 6):
+            lines.append(_set(gate.hosts(version), version, "flags timeout;"))  # no size: the guard bounds the bans
+            lines.append(_set(gate.nets(version), version, "flags interval, timeout;"))
+    # Before connection tracking (-200) and Docker's address translation (-100): the port is still the published one,
+    # open connections are cut, and a flood from the banned makes no conntrack entries.
+    lines.append(f"add chain inet {TABLE} {CHAIN} {{ type filter hook prerouting priority -310; policy accept; }}")
+    lines.append(f"flush chain inet {TABLE} {CHAIN}")
+    lines += [f"add rule inet {TABLE} {CHAIN} {rule}" for rule in rules(doors)]
+    return lines + surroundings(doors, allow, published)
+
+
+def rules(doors: Collection[Gate]) -> Iterator[str]:
+    """The chain, rule by rule. Only tcp and udp are dropped, even at the gate for all ports: others have none, and
+    without ICMP the host's own neighbour discovery and path MTU break."""
+    yield "iif lo accept"
+    yield f"ip saddr @{ALLOW[4]} accept"
+    yield f"ip6 saddr @{ALLOW[6]} accept"
+    for gate in doors:
+        ports = "meta l4proto { tcp, udp }" + (f" th dport @{gate.open_to}" if gate.ports is not None else "")
+        for version, saddr, masked in ((4, "ip saddr", "ip saddr"), (6, "ip6 saddr", f"ip6 saddr & {_MASK6}")):
+            drop = f"counter name {COUNTERS[version]} drop"
+            yield f"{ports} {masked} @{gate.hosts(version)} {drop}"
+            yield f"{ports} {saddr} @{gate.nets(version)} {drop}"
+
+
+def surroundings(doors: Collection[Gate], allow: Iterable[str], published: frozenset[int]) -> list[str]:
+    """Who may pass whatever happens, and which ports the gates close."""
+    texts = tuple(allow)
+    lines = []
+    for version, name in ALLOW.items():
+        lines.append(f"flush set inet {TABLE} {name}")
+        lines += _add(name, [spread(version, low, high) for low, high in allowed(version, texts)])
+    for gate in doors:
+        if gate.ports is not None:
+            lines.append(f"flush set inet {TABLE} {gate.open_to}")
+            lines += _add(gate.open_to, [f"{port:d}" for port in sorted(gate.ports | published)])
+    return lines
+
+
+def bans(changes: Iterable[Put | Take]) -> list[str]:
+    """Elements in and out. Each set is named three times at most, however many elements change."""
+    clear: dict[str, list[str]] = {}
+    put: dict[str, list[str]] = {}
+    for change in changes:
+        if isinstance(change, Take) or not change.fresh:
+            clear.setdefault(change.set, []).append(change.element)
+        if isinstance(change, Put):
+            put.setdefault(change.set, []).append(change.element + lasting(change.left))
+    lines = []
+    for name, elements in clear.items():
+        # `delete` alone is refused where there is none, and kernels before 6.12 keep the old timeout at a second `add`
+        lines += [*_add(name, elements), *_delete(name, elements)]
+    for name, elements in put.items():
+        lines += _add(name, elements)
+    return lines
+
+
+def networks(name: str, version: int, nets: Mapping[Who, float], now: float) -> list[str]:
+    """A set of wider networks, written anew: they are few."""
+    pieces = [
+        spread(version, low, high) + lasting(until - now) for low, high, until in cover(nets) if until > now
+    ]
+    return [f"flush set inet {TABLE} {name}", *_add(name, pieces)]
+
+
+def removal() -> list[str]:
+    """The table gone, whether it is there or not (`destroy` is too new for nft 1.0.6)."""
+    return [f"add table inet {TABLE}", f"delete table inet {TABLE}"]
+
+
+def chunks(changes: Sequence[Put | Take], size: int = CHUNK) -> Iterator[Sequence[Put | Take]]:
+    """Slices for one transaction each."""
+    return (changes[at : at + size] for at in range(0, len(changes), size))
+
+
+def lasting(left: float) -> str:
+    """An element's timeout: never shorter than promised; nft reads eight digits per unit at most."""
+    if left > LONGEST:
+        return ""
+    days, seconds = divmod(max(1, math.ceil(left)), 86_400)
+    return f" timeout {days:d}d{seconds:d}s"
+
+
+def _set(name: str, version: int, flags: str) -> str:
+    field = "ip saddr" if version == 4 else "ip6 saddr"
+    return f"add set inet {TABLE} {name} {{ typeof {field}; {flags} }}"
+
+
+def _add(name: str, elements: Collection[str]) -> list[str]:
+    return [f"add element inet {TABLE} {name} {{ {', '.join(elements)} }}"] if elements else []
+
+
+def _delete(name: str, elements: Collection[str]) -> list[str]:
+    return [f"delete element inet {TABLE} {name} {{ {', '.join(elements)} }}"] if elements else []

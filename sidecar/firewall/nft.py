@@ -1,0 +1,27 @@
+"""Runs what `changes` wrote: libnftables, by the distribution's own Python module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import nftables
+
+from sidecar.firewall.errors import FirewallError, NoPermission
+
+
+class Nft:
+    """One libnftables context. For one thread: two in it at once crash the process, and so does one after fork()."""
+
+    def __init__(self) -> None:
+        self._nft = nftables.Nftables()
+
+    def run(self, lines: Sequence[str]) -> None:
+        """All the lines, or none of them, as one transaction. Raises FirewallError with nft's words."""
+        if not lines:
+            return
+        code, _, error = self._nft.cmd("\n".join(lines))
+        if not code:
+            return
+        if "Operation not permitted" in error:
+            raise NoPermission
+        raise FirewallError(f"nft refused a change: {error.strip()[:500]}")

@@ -1,0 +1,225 @@
+"""What Prometheus sees: a sink of the loop's turns, and what the edges tell. docs/metrics.md has the table.
+
+Labels are jails, containers and the like, never addresses: an attacker must not be able to make series.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from sidecar.core.events import Ban, Origin, Turn, Unban, Who
+
+FAMILIES = ("ipv4", "ipv6")
+BANNED = ("failures", "manual")
+LIFTED = ("expired", "manual", "allowed")
+IGNORED = ("banned already",)  # the reasons that every run has; trust's own come as they happen
+LOG_TO_DROP = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # the goal is 0.005
+COMMIT = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)  # 0.0003 is usual
+
+
+class Metrics:
+    """All figures of one run. Any thread may tell; each call is a few microseconds, whatever it carries."""
+
+    name = "metrics"
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        version: str,
+        *,
+        jails: Iterable[str] = (),
+        senders: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        disable_created_metrics()  # they double the series, and Prometheus does without them
+        ProcessCollector(registry=registry)
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"wp_sidecar_{name}", meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"wp_sidecar_{name}", meaning, labels, registry=registry)
+
+        def histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"wp_sidecar_{name}", meaning, buckets=buckets, registry=registry)
+
+        self._failures = counter("failures_total", "Log lines that matched a jail's filter", "jail")
+        self._bans = counter("bans_total", "Bans decided", "jail", "family", "cause")
+        self._unbans = counter("unbans_total", "Bans ended", "jail", "family", "cause")
+        self._active = gauge("bans_active", "Bans in force", "jail", "family")
+        self._ignored = counter("ignored_total", "Failures that did not count", "reason")
+        self._latency = histogram(
+            "log_to_drop_seconds", "From a line's own time to the drop in force", LOG_TO_DROP
+        )
+        self._lines = counter("log_lines_total", "Log lines read", "container", "stream")
+        self._bytes = counter("log_bytes_total", "Bytes of log lines read", "container", "stream")
+        self._up = gauge("log_stream_up", "Whether the log is being followed", "container")
+        self._reconnects = counter(
+            "log_stream_reconnects_total", "Times the log was opened again", "container", "reason"
+        )
+        self._overlong = counter("log_lines_overlong_total", "Lines too long, and cut", "container")
+        self._last = gauge(
+            "last_log_timestamp_seconds", "The time of the last line read, in unix time", "container"
+        )
+        self._transactions = counter("nft_transactions_total", "Firewall transactions", "result")
+        self._commit = histogram("nft_commit_seconds", "Duration of a firewall transaction", COMMIT)
+        self._repairs = counter(
+            "table_repairs_total", "Times the firewall table was put right again", "reason"
+        )
+        self._packets = counter("dropped_packets_total", "Packets dropped", "family")
+        self._octets = counter("dropped_bytes_total", "Bytes of packets dropped", "family")
+        self._alerts = counter("alerts_total", "Messages to people", "sink", "result")
+        self._alerts_dropped = counter("alerts_dropped_total", "Messages to people given up untried")
+        self._queue = gauge("queue_length", "Batches of log that wait for the loop")
+        Info("wp_sidecar_build", "What is running", registry=registry).info({"version": version})
+
+        self._clock = clock
+        self._enforced = True  # did the firewall take its last transaction?
+        self._banned: dict[tuple[str, str], set[Who]] = {}  # 4 MB for 100,000; a ban twice is one ban
+        self._totals: dict[tuple[Counter, str], float] = {}  # what counters kept elsewhere said last
+        self._reads: dict[tuple[str, str], tuple[Counter, Counter, Gauge]] = {}
+        self.expect(jails, senders)
+
+    def expect(self, jails: Iterable[str] = (), senders: Iterable[str] = ()) -> None:
+        """From now on there are these jails and senders, with zeros until something happens.
+
+        A series that begins with its first event hides that event from `rate()`.
+        """
+        for jail in jails:
+            self._failures.labels(jail)
+            for family in FAMILIES:
+                self._active.labels(jail, family)
+            for family, cause in product(FAMILIES, BANNED):
+                self._bans.labels(jail, family, cause)
+            for family, cause in product(FAMILIES, LIFTED):
+                self._unbans.labels(jail, family, cause)
+        for sender, result in product(senders, ("sent", "rejected", "failed")):
+            self._alerts.labels(sender, result)
+        for result in ("ok", "error"):
+            self._transactions.labels(result)
+        for family in FAMILIES:
+            self._packets.labels(family)
+            self._octets.labels(family)
+        for reason in IGNORED:
+            self._ignored.labels(reason)
+
+    # The loop's
+
+    def start(self, bans: Iterable[Ban]) -> None:
+        """The bans that were taken over from before: active, but not decided now."""
+        for ban in bans:
+            self._banned.setdefault((ban.jail, family(ban.who)), set()).add(ban.who)
+        self._count_active()
+
+    def apply(self, turn: Turn) -> None:
+        """Call it after the firewall: a ban of this turn is in force now, if that worked."""
+        for jail, count in Tally([hit.jail for hit in turn.hits]).items():
+            self._failures.labels(jail).inc(count)
+        if not turn.decisions:
+            return
+        counts: Tally[tuple[Counter, str, str, str]] = Tally()
+        now = self._clock()
+        for each in turn.decisions:
+            kind = family(each.who)
+            who = self._banned.setdefault((each.jail, kind), set())
+            if isinstance(each, Unban):
+                who.discard(each.who)
+                counts[self._unbans, each.jail, kind, each.cause] += 1
+                continue
+            who.add(each.who)
+            counts[self._bans, each.jail, kind, each.cause] += 1
+            if each.cause == "failures" and self._enforced:
+                self._latency.observe(max(0.0, now - each.at))
+        for (counter, *labels), count in counts.items():
+            counter.labels(*labels).inc(count)
+        self._count_active()
+
+    def ignored(self, totals: Mapping[str, float]) -> None:
+        """How many failures did not count so far, by the reason."""
+        for reason, total in totals.items():
+            self._follow(self._ignored, reason, total)
+
+    def queue(self, length: Callable[[], float]) -> None:
+        """Where to ask, at each scrape, how many batches wait."""
+        self._queue.set_function(length)
+
+    # The sources'
+
+    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
+        """A batch was read: so many lines, bytes, and the time of its last line."""
+        key = (origin.name, origin.stream)
+        if (children := self._reads.get(key)) is None:
+            children = self._lines.labels(*key), self._bytes.labels(*key), self._last.labels(origin.name)
+            self._reads[key] = children
+        children[0].inc(lines)
+        children[1].inc(size)
+        if last is not None:
+            children[2].set(last)
+
+    def following(self, container: str, up: bool) -> None:  # noqa: FBT001 - it is what is told
+        """Is its log being read right now?"""
+        self._up.labels(container).set(up)
+
+    def reconnected(self, container: str, reason: str) -> None:
+        self._reconnects.labels(container, reason).inc()
+
+    def overlong(self, container: str, count: int = 1) -> None:
+        self._overlong.labels(container).inc(count)
+
+    def forget(self, container: str) -> None:
+        """It is gone, and so are its series."""
+        for key in [key for key in list(self._reads) if key[0] == container]:
+            del self._reads[key]
+        for metric in (self._lines, self._bytes, self._up, self._reconnects, self._overlong, self._last):
+            metric.remove_by_labels({"container": container})
+
+    # The firewall's
+
+    def transaction(self, seconds: float, error: bool = False) -> None:  # noqa: FBT001, FBT002 - likewise
+        """One transaction took so long, and did or did not fail."""
+        self._enforced = not error
+        self._transactions.labels("error" if error else "ok").inc()
+        self._commit.observe(seconds)
+
+    def repaired(self, reason: str) -> None:
+        self._repairs.labels(reason).inc()
+
+    def dropped(self, family: str, packets: int, size: int) -> None:
+        """What the kernel's counters say; they begin at zero again when the table does, ours do not."""
+        self._follow(self._packets, family, packets)
+        self._follow(self._octets, family, size)
+
+    # The alerts'
+
+    def alerted(self, sink: str, result: str) -> None:
+        self._alerts.labels(sink, result).inc()
+
+    def alerts_dropped(self, count: int) -> None:
+        self._alerts_dropped.inc(count)
+
+    def _follow(self, counter: Counter, label: str, total: float) -> None:
+        """Keep up with a counter that is kept elsewhere and may have begun again."""
+        before = self._totals.get((counter, label), 0)
+        counter.labels(label).inc(total - before if total >= before else total)
+        self._totals[counter, label] = total
+
+    def _count_active(self) -> None:
+        for labels, who in self._banned.items():
+            self._active.labels(*labels).set(len(who))
+
+
+def family(who: Who) -> str:
+    return "ipv6" if ":" in who else "ipv4"

@@ -1,0 +1,99 @@
+"""People on the bed's Internet: an attacker, a visitor. Each can speak HTTP from any of his addresses."""
+
+import http.client
+import subprocess
+import tempfile
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.bed.network import Place
+from tests.bed.wordpress import Site
+
+STATIC = "/wp-includes/css/buttons.css"  # served without PHP
+
+
+class Connection:
+    """One connection, kept open between requests. (Apache closes it after 5 idle seconds.)"""
+
+    def __init__(self, http_connection: http.client.HTTPConnection) -> None:
+        self._http = http_connection
+
+    def get(self, path: str = STATIC) -> int:
+        """The status; raises OSError (TimeoutError) where nothing comes back."""
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None) -> int:
+        if self._http.sock is None:  # else http.client would quietly open another
+            raise ConnectionError("the connection is closed")
+        self._http.request(method, path, body, dict(headers or {}))
+        response = self._http.getresponse()
+        response.read()
+        return response.status
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class Client(Place):
+    """Someone on the Internet."""
+
+    def login(self, site: Site, user: str, password: str, source: str | None = None, timeout: float = 10) -> int:
+        """The status of a login: 302 if it is right, 200 if not. A TimeoutError where packets are dropped."""
+        form = {"log": user, "pwd": password, "wp-submit": "Log In", "testcookie": "1"}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": "wordpress_test_cookie=WP%20Cookie%20check",
+            "User-Agent": "Mozilla/5.0 (bed)",
+        }
+        body = urllib.parse.urlencode(form)
+        return self._once(site, source, timeout, "POST", "/wp-login.php", body, headers)
+
+    def get(self, site: Site, path: str = STATIC, source: str | None = None, timeout: float = 10) -> int:
+        """The status of a request on a new connection. A TimeoutError where packets are dropped."""
+        return self._once(site, source, timeout, "GET", path, "", {"User-Agent": "Mozilla/5.0 (bed)"})
+
+    def keepalive(self, site: Site, source: str | None = None, timeout: float = 3) -> Connection:
+        """An open connection, over which one request has already gone well."""
+        connection = self._connect(site, source, timeout)
+        connection.get()
+        return connection
+
+    def hydra(
+        self, site: Site, passwords: Sequence[str], *, user: str = "admin", ipv6: bool = False, tasks: int = 4, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Lets hydra guess at wp-login.php; ends it after `timeout`, for it does not give up when its packets vanish."""
+        with tempfile.TemporaryDirectory() as folder:
+            guesses = Path(folder, "passwords")
+            guesses.write_text("".join(f"{p}\n" for p in passwords))
+            form = "/wp-login.php:log=^USER^&pwd=^PASS^&wp-submit=Log+In&testcookie=1:S=Location"
+            family = ["-6"] if ipv6 else []
+            target = [site.v6 if ipv6 else site.v4, "http-post-form", form]
+            # prettier-ignore
+            argv = ["hydra", "-I", *family, "-l", user, "-P", str(guesses), "-t", str(tasks), "-s", str(site.port), *target]
+            return self.run(
+                ["timeout", "--kill-after=2", str(timeout), *argv], check=False, timeout=timeout + 10, cwd=Path(folder)
+            )
+
+    def _once(
+        self,
+        site: Site,
+        source: str | None,
+        timeout: float,
+        method: str,
+        path: str,
+        body: str,
+        headers: Mapping[str, str],
+    ) -> int:
+        connection = self._connect(site, source, timeout)
+        try:
+            return connection.request(method, path, body, {**headers, "Connection": "close"})
+        finally:
+            connection.close()
+
+    def _connect(self, site: Site, source: str | None, timeout: float) -> Connection:
+        source = source or self.v4[0]
+        target = site.v6 if ":" in source else site.v4
+        connection = http.client.HTTPConnection(target, site.port, timeout, source_address=(source, 0))
+        self.within(connection.connect)  # the socket is made there, and may then be used from here
+        return Connection(connection)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sidecar.config.units import duration, lasting, networks, ports, truth, whole, words
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("600", 600),
+        ("10m", 600),
+        ("1d12h", 129_600),
+        ("1d 12h", 129_600),
+        ("1 day 2 hours 3 min", 93_780),
+        ("1w", 604_800),
+        ("1.5h", 5_400),
+        ("0.5", 0.5),
+        ("1mo", 30.4375 * 86_400),
+        ("1Y", 365.25 * 86_400),
+        (" 90 s ", 90),
+    ],
+)
+def test_a_duration_is_seconds(text, seconds):
+    assert duration(text) == seconds
+
+
+def test_for_good_is_minus_one_where_it_makes_sense():
+    assert duration("-1", for_good=True) == math.inf
+    with pytest.raises(ValueError, match='expected a duration such as 600, 10m, 1d12h, got "-1"'):
+        duration("-1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "five", "10x", "0", "0m", "-5", "1h30", "10 20", "1e9", "60*60", "__import__('os')", "٣", "1..5", "inf",
+     "nan", "9" * 40, "1" * 5_000 + "!"],
+)  # fmt: skip
+def test_what_is_no_duration_is_said(text):
+    with pytest.raises(ValueError, match="expected a duration such as 600, 10m, 1d12h"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59.6, "1m"),
+        (600, "10m"),
+        (129_600, "1d 12h"),
+        (90_061, "1d 1h"),
+        (-5, "0s"),
+        (math.inf, "for good"),
+    ],
+)
+def test_a_duration_as_a_person_reads_it(seconds, text):
+    assert lasting(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("http,https", {80, 443}),
+        ("http, https 8080", {80, 443, 8080}),
+        ("8000:8003", {8000, 8001, 8002, 8003}),
+        ("8000-8001,22", {8000, 8001, 22}),
+        ("SSH", {22}),
+        ("http-alt", {8080}),
+    ],
+)
+def test_ports(text, numbers):
+    assert ports(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["all", "0:65535", "1:65535", "http,all", "ALL"])
+def test_all_ports(text):
+    assert ports(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "got nothing"),
+        (" , ", "got nothing"),
+        ("0", 'port "0" is not in 1..65535'),
+        ("65536", "not in 1..65535"),
+        ("9" * 5_000, "not in 1..65535"),
+        ("httpp", '"httpp" is no port'),
+        ("80:", '"" is no port'),
+        ("9000:8000", "the range .* runs backwards; write 8000:9000"),
+        ("80; reboot", '"80;" is no port'),
+        ("²", "is no port"),
+    ],
+)
+def test_what_is_no_port_is_said(text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ports(text)
+
+
+def test_networks_are_canonical():
+    assert networks("127.0.0.1/8, 203.0.113.7\n2001:DB8::1/32 ::1") == (
+        "127.0.0.0/8",
+        "203.0.113.7",
+        "2001:db8::/32",
+        "::1",
+    )
+    assert networks("") == ()
+    with pytest.raises(ValueError, match=r'"example\.org" is no address or network; names are not looked up'):
+        networks("203.0.113.7 example.org")
+
+
+def test_whole_numbers():
+    assert whole("3") == 3
+    for text in ("0", "-1", "five", "1.5", "", "٣", "9" * 20):
+        with pytest.raises(ValueError, match="expected a whole number from 1 up"):
+            whole(text)
+
+
+def test_yes_and_no():
+    assert [truth(text) for text in ("true", "Yes", "on", "1")] == [True] * 4
+    assert [truth(text) for text in ("false", "No", "off", "0")] == [False] * 4
+    with pytest.raises(ValueError, match='expected true or false, got "maybe"'):
+        truth("maybe")
+
+
+def test_words():
+    assert words(" a, b\n c,,d ") == ["a", "b", "c", "d"]
+    assert words(" ,\n") == []
