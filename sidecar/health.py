@@ -30,6 +30,10 @@ class Troubles:
         if known == (sentence is None):
             self._changed(name, sentence)
 
+    def about(self, name: str) -> str | None:
+        """What is wrong there, if anything."""
+        return self._sentences.get(name)
+
     @property
     def sentences(self) -> tuple[str, ...]:
         with self._lock:

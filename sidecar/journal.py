@@ -16,6 +16,8 @@ from sidecar.core.events import Ban, Turn
 
 log = logging.getLogger(__name__)
 
+YEAR_10000 = 253_402_300_800.0  # where `datetime` ends
+
 
 class Journal:
     """A sink: one line for each decision."""
@@ -35,8 +37,8 @@ class Journal:
 
 
 def moment(at: float) -> str:
-    """A time for people, in UTC; `math.inf` is "for good"."""
-    if at == float("inf"):
+    """A time for people, in UTC; `math.inf`, and what no calendar holds, is "for good"."""
+    if at >= YEAR_10000:
         return "for good"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 

@@ -65,3 +65,19 @@ class Services:
             self._stop.wait(pause)
             pause = min(pause * 2, self._longest)
             self._trouble(service.name, None)
+
+
+class Every:
+    """A service that does one thing again and again; `pause()` says how many seconds lie between."""
+
+    def __init__(self, name: str, do: Callable[[], object], pause: Callable[[], float]) -> None:
+        self.name = name
+        self._do, self._pause = do, pause
+        self._closed = threading.Event()
+
+    def run(self) -> None:
+        while not self._closed.wait(self._pause()):
+            self._do()
+
+    def close(self) -> None:
+        self._closed.set()

@@ -1,6 +1,6 @@
 import threading
 
-from sidecar.services import Services
+from sidecar.services import Every, Services
 
 
 class Flaky:
@@ -51,3 +51,18 @@ def test_the_last_started_is_closed_first():
     services.close()
 
     assert log == ["docker", "web"]
+
+
+def test_every_so_often():
+    third, count = threading.Event(), []
+
+    def do():
+        count.append(1)
+        if len(count) == 3:
+            third.set()
+
+    services, every = Services(lambda *_: None), Every("look", do, lambda: 0.001)
+    services.start(every)
+
+    assert third.wait(5)
+    services.close()

@@ -74,7 +74,7 @@ class Outbox:
             self._deliver(notice)
         if left := len(self._backlog):
             self._listener.alerts_dropped(left)
-            log.warning("%s: stopped with %d messages unsent", self.name, left)
+            log.warning("%s: stopped, and %d not sent", self.name, left)
 
     def close(self) -> None:
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from sidecar.config import jails as jails_file
 from sidecar.config.mistakes import CAPLESS, Mistake, Mistakes, unknown
 from sidecar.config.units import networks, truth
 from sidecar.core.jail import Jail
-from sidecar.filters.loader import Filter, pack
+from sidecar.filters.loader import Filter
 
 T = TypeVar("T")
 
@@ -56,14 +57,14 @@ def read(
 ) -> Settings:
     """The settings of this environment, and of the files it names. Raises Mistakes, all of them.
 
-    What is given here goes before the environment. With `look`, log files are looked for, as a run needs; a replay
-    does not.
+    What is given here goes before the environment. With `look`, log files are looked for, as a run needs;
+    a replay does not.
     """
     env = _Environment(environ)
     scalars = env.scalars()
     file = jails or env.path("JAILS", JAILS)
     where = filters or env.path("FILTERS", FILTERS)
-    read = env.collect(lambda: jails_file.read(file, [*([where] if where else []), pack()], look=look))
+    read = env.collect(lambda: jails_file.read(file, [where] if where else [], look=look))
     if env.mistakes or read is None:
         raise Mistakes(env.mistakes)
     given = {
@@ -78,6 +79,15 @@ def read(
 def control_socket(environ: Mapping[str, str]) -> Path:
     """Where the daemon of this environment listens; the one thing its command line has to know."""
     return Path(environ.get(f"{PREFIX}SOCKET") or SOCKET)
+
+
+def filter_folders(environ: Mapping[str, str], filters: Path | None = None) -> list[Path]:
+    """Where the user's filters are; our own pack comes after them by itself. Raises Mistakes."""
+    env = _Environment(environ)
+    where = filters or env.path("FILTERS", FILTERS)
+    if env.mistakes:
+        raise Mistakes(env.mistakes)
+    return [where] if where else []
 
 
 class _Environment:
@@ -111,7 +121,7 @@ class _Environment:
                 )
                 return None
             return Path(text)
-        return default if default.exists() else None
+        return default if os.path.lexists(default) else None
 
     def collect(self, read: Callable[[], T]) -> T | None:
         try:

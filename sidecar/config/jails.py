@@ -14,9 +14,11 @@ from sidecar.config.mistakes import CAPLESS, Mistake, Mistakes, unknown
 from sidecar.config.units import duration, networks, ports, truth, whole, words
 from sidecar.core.jail import WEB, Jail
 from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
+from sidecar.filters.ini import Mistake as FilterMistake
 from sidecar.filters.loader import Filter, load
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 UNWRITTEN = ("wordpress", "wordpress-access")  # the jails of a machine without a jails file
 MAXRETRY = {"wordpress": 3}  # the plugin's messages are exact; an access log also shows a person who mistypes
@@ -49,9 +51,10 @@ NOT_YET = (
     "bantime.rndtime", "bantime.overalljails", "window",
 )  # fmt: skip
 IGNORED = (
-    "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail", "fail2ban_agent",
-    "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding", "logtimezone", "maxmatches", "mta",
-    "protocol", "sender", "sendername", "skip_if_nologs", "systemd_if_nologs", "usedns",
+    "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail",
+    "fail2ban_agent", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding",
+    "logtimezone", "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
+    "systemd_if_nologs", "usedns",
 )  # fmt: skip
 KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *NOT_YET, *IGNORED))
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
@@ -70,7 +73,8 @@ class Jails:
 def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jails:
     """The enabled jails of this file; with None, or a file without stanzas, those that need none.
 
-    Filters are looked for in `where`, in its order. With `look`, log files are looked for too. Raises Mistakes.
+    Filters are looked for in `where`, in its order; with `look`, log files where they are said to be.
+    Raises Mistakes.
     """
     if path and path.is_dir():
         raise Mistakes(
@@ -140,17 +144,28 @@ class _Reader:
         options = {
             key: text for key in ("mode", *FILTERS) if (text := self._read(jail.name, key, str.strip, ""))
         }
+        if (
+            "mode=" in jail.filter
+        ):  # `name[mode=...]` says it more closely than a key that [DEFAULT] may have set
+            options.pop("mode", None)
         key = (jail.filter, *options, *options.values())
         try:
             return self._loaded.get(key) or self._loaded.setdefault(
                 key, load(jail.filter, self._where, options)
             )
         except FilterMistakes as err:
-            self._mistakes += [
-                Mistake(m.file, "", "", f"{_quoted(m.message, m.text)} [jail {jail.name}]", m.line)
-                for m in err.mistakes
-            ]
+            for mistake in err.mistakes:
+                self._bad_filter(jail, mistake)
             return None
+
+    def _bad_filter(self, jail: Jail, mistake: FilterMistake) -> None:
+        sentence = _quoted(mistake.message, mistake.text)
+        if Path(mistake.file).is_file():
+            self._mistakes.append(
+                Mistake(mistake.file, "", "", f"{sentence}, for jail {jail.name}", mistake.line)
+            )
+        else:  # it is about the jail's own words: the name, or an option that goes over the filter's
+            self._wrong(jail.name, "filter", sentence)
 
     def _absent(self, name: str, logpath: Sequence[str]) -> bool:
         """Is none of them there? What is there and cannot be read is a mistake: it would protect nobody."""
@@ -162,13 +177,11 @@ class _Reader:
                 self._wrong(name, "logpath", f"{path} is a directory; name the file")
             elif not os.access(path, os.R_OK):
                 self._wrong(name, "logpath", f"{path} cannot be read; {CAPLESS}")
-        for path in (path for path, paths in found.items() if not paths):
-            self._note(name, "logpath", f"{path} is not here (yet); it is followed from when it is")
         absent = not any(found.values())
-        if absent and not self._ini.get(name, "containers"):
-            self._note(
-                name, "logpath", "none of it is here, so this jail looks at the discovered containers too"
-            )
+        too = absent and not self._ini.get(name, "containers")
+        instead = "; this jail looks at the discovered containers too" if too else ""
+        for path in (path for path, paths in found.items() if not paths):
+            self._note(name, "logpath", f"{path} is not here (yet), and is followed once it is{instead}")
         return absent
 
     def _keys(self, name: str) -> None:
@@ -188,7 +201,7 @@ class _Reader:
             )
 
     def _as_it_is(self, name: str, key: str) -> bool:
-        """Does this ask for what happens anyway?"""
+        """Whether this asks for what happens anyway."""
         return (key, self._read(name, key, str.lower, "")) in {
             ("bantime.increment", "false"),
             ("window", "sliding"),
@@ -197,7 +210,7 @@ class _Reader:
     def _values(self) -> Iterable[Value]:
         return (value for section in self._ini.sections.values() for value in section.values())
 
-    def _read(self, section: str, key: str, parse: Callable[[str], T], default: T) -> T:
+    def _read(self, section: str, key: str, parse: Callable[[str], T], default: D) -> T | D:
         """The value of a key in this section or [DEFAULT]; the default where it is not written, or wrong."""
         try:
             lines = interpolated(self._ini, section, key, {})

@@ -33,7 +33,7 @@ class Mistakes(Exception):  # noqa: N818 - they are the user's, and there may be
 
 def unknown(word: str, known: Iterable[str]) -> str:
     """A sentence about a word that is not known, with the one that was perhaps meant."""
-    near = get_close_matches(word, list(known), n=1)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f"unknown. Did you mean {near[0]}?" if near else "unknown"
 
 

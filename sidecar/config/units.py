@@ -28,7 +28,8 @@ PART = re.compile(rf"({NUMBER})\s*([a-z]+)\s*", re.ASCII)
 # What a slim image may lack an /etc/services for.
 PORTS = {
     "ftp": 21, "ssh": 22, "smtp": 25, "http": 80, "pop3": 110, "imap": 143, "imap2": 143, "https": 443,
-    "smtps": 465, "submissions": 465, "submission": 587, "ftps": 990, "imaps": 993, "pop3s": 995, "http-alt": 8080,
+    "smtps": 465, "submissions": 465, "submission": 587, "ftps": 990, "imaps": 993, "pop3s": 995,
+    "http-alt": 8080,
 }  # fmt: skip
 ALL = frozenset(range(1, 65_536))
 

@@ -12,11 +12,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 from sidecar.core.events import Ban, Decision, Hit, Unban, Who
 from sidecar.core.evidence import Evidence
 from sidecar.core.jail import Jail
-from sidecar.core.trust import Trust
+from sidecar.core.trust import IGNOREIP, Trust
 from sidecar.core.who import network
 from sidecar.core.window import Window
 
@@ -30,7 +31,14 @@ class _Cell:
 
     jail: Jail
     window: Window
+    spared: Trust  # the jail's own ignoreip, beside what is never banned anywhere
     bans: dict[Who, Ban] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, jail: Jail) -> Self:
+        return cls(
+            jail, Window(jail.maxretry, jail.findtime), Trust({IGNOREIP: jail.ignoreip}, ban_private=True)
+        )
 
 
 class Guard:
@@ -39,7 +47,7 @@ class Guard:
     def __init__(self, jails: Iterable[Jail], trust: Trust, bans: Iterable[Ban] = ()) -> None:
         self.ignored: Counter[str] = Counter()  # hits that did not count, by the reason
         self._trust = trust
-        self._cells = {jail.name: _Cell(jail, Window(jail.maxretry, jail.findtime)) for jail in (*jails, MANUAL)}
+        self._cells = {jail.name: _Cell.of(jail) for jail in (*jails, MANUAL)}
         self._evidence = Evidence()
         self._ends: list[tuple[float, int, Ban]] = []  # a heap; bans that were lifted linger until their time
         self._order = itertools.count()
@@ -68,19 +76,21 @@ class Guard:
                 self.ignored["jail is gone"] += 1
             elif hit.who in cell.bans:
                 self.ignored["banned already"] += 1
-            elif reason := self._trust.why(hit.who):
+            elif reason := self._trust.why(hit.who) or cell.spared.why(hit.who):
                 self.ignored[reason] += 1
             else:
                 decisions += self._count(cell, hit, min(hit.at, now), now)
         return decisions
 
-    def ban(self, who: Who, now: float, jail: str = "", lasting: float | None = None, reason: str = "") -> list[Decision]:
+    def ban(
+        self, who: Who, now: float, jail: str = "", lasting: float | None = None, reason: str = ""
+    ) -> list[Decision]:
         """Ban by hand for `lasting` seconds (None: the jail's bantime; inf: for good), unless they may never be.
 
         A jail's name that is not known is a KeyError. Who is banned already stays so for the longer time.
         """
         cell = self._cells[jail or MANUAL.name]
-        if self._trust.why(who):
+        if self.why(who, jail):
             return []
         until = now + (cell.jail.bantime if lasting is None else lasting)
         before = cell.bans.get(who)
@@ -112,9 +122,9 @@ class Guard:
             for who in [banned for banned in cell.bans if trust.why(banned)]
         ]
 
-    def why(self, who: Who) -> str | None:
-        """Why this one may never be banned; None: they may."""
-        return self._trust.why(who)
+    def why(self, who: Who, jail: str = "") -> str | None:
+        """Why this one may never be banned, anywhere or in this jail; None: they may."""
+        return self._trust.why(who) or self._cells[jail or MANUAL.name].spared.why(who)
 
     def tick(self, now: float) -> list[Decision]:
         """End the bans that are over. Call at `next_tick()`, or whenever convenient."""
@@ -154,7 +164,7 @@ class Guard:
 
     def _keep(self, ban: Ban) -> Ban:
         """A jail that left the configuration has a cell for as long as we run, so that its bans end as they should."""
-        cell = self._cells.get(ban.jail) or self._cells.setdefault(ban.jail, _Cell(Jail(ban.jail), Window(1, 0)))
+        cell = self._cells.get(ban.jail) or self._cells.setdefault(ban.jail, _Cell.of(Jail(ban.jail)))
         cell.bans[ban.who] = ban
         if ban.until < math.inf:
             heapq.heappush(self._ends, (ban.until, next(self._order), ban))

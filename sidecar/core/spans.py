@@ -11,7 +11,10 @@ Value = TypeVar("Value", int, float)
 
 
 def flatten(spans: Iterable[tuple[int, int, Value]]) -> list[tuple[int, int, Value]]:
-    """Disjoint spans in order. Where several lay over each other the smallest value stays; neighbours of one value join."""
+    """Disjoint spans in order: where several lay over each other the smallest value stays.
+
+    Neighbours of one value join.
+    """
     todo = sorted(spans)
     points = sorted({point for low, high, _ in todo for point in (low, high + 1)})
     over: list[tuple[Value, int]] = []  # a heap of (value, high): the spans that lie over `here`

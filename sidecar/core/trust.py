@@ -43,7 +43,9 @@ REMEMBERED = 65_536  # answers kept: as many as `core.who` keeps addresses, abou
 class Trust:
     """Who may never be banned, and why. Immutable; for one thread."""
 
-    def __init__(self, reasons: Mapping[str, Iterable[str]] | None = None, *, ban_private: bool = False) -> None:
+    def __init__(
+        self, reasons: Mapping[str, Iterable[str]] | None = None, *, ban_private: bool = False
+    ) -> None:
         """`reasons` says why -> addresses and networks; where several hold, the first is told.
 
         What holds everywhere (loopback and its like) is always in; private ranges are unless `ban_private`.
@@ -62,7 +64,7 @@ class Trust:
         self._known: dict[Who, str | None] = {}
 
     def why(self, who: Who) -> str | None:
-        """Why they may never be banned: the first reason of those whose networks overlap them. None: they may."""
+        """Why they may never be banned: the first reason whose networks overlap them. None: they may be."""
         try:
             return self._known[who]
         except KeyError:
@@ -73,7 +75,7 @@ class Trust:
         return reason
 
     def networks(self, version: int) -> tuple[str, ...]:
-        """All that may never be banned, collapsed: what the kernel's accept rule is given. `version`: 4 or 6."""
+        """All that may never be banned, collapsed, for the kernel's accept rule. `version`: 4 or 6."""
         return self._networks[version]
 
     def _find(self, who: Who) -> str | None:
@@ -89,13 +91,15 @@ class Trust:
 
 
 def subject(text: str) -> Who:
-    """Whom a person means by an address or a network: canonical, host bits off, an IPv6 customer's /64 at the least.
+    """Whom a person means by an address or a network: host bits off, an IPv6 customer's /64 at the least.
 
-    Raises ValueError with a sentence for that person: host names are refused, and so is what is too wide to ban.
+    Raises ValueError with a sentence for that person: host names are refused, and so is what is too wide.
     """
     net = _network(text)
     if net.prefixlen < WIDEST[net.version]:
-        raise ValueError(f"{text}: too wide to ban; the widest is a /{WIDEST[net.version]} for IPv{net.version}")
+        raise ValueError(
+            f"{text}: too wide to ban; the widest is a /{WIDEST[net.version]} for IPv{net.version}"
+        )
     if net.version == 6 and net.prefixlen > CUSTOMER:
         net = net.supernet(new_prefix=CUSTOMER)
     return Who(str(net).removesuffix("/32") if net.version == 4 else str(net))

@@ -8,16 +8,16 @@ meaning of texts already read, so the same line is always read in the same way.
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache
 from typing import Final
 
 DAY: Final = 86_400
+MOST_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -58,6 +58,7 @@ _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "Z": ("z", r"Z|[A-Z]{3,5}"),
     "ExZ": ("z", r"Z|[A-Z]{2,5}"),
 }
+_READ: Final = frozenset("YymbdjHIMS")
 _NAMED: Final = re.compile(r"%(?:a|A|b|B|p|c)")  # these make fail2ban match in any case
 _PERCENT: Final = re.compile(r"%(Ex[A-Za-z]|[A-Za-z%])")
 _OWN_GROUP: Final = re.compile(r"(?<!\\)\((?!\?)")
@@ -68,8 +69,8 @@ _EPOCH: Final = r"(?P<E>[0-9]{10,11}\b(?:\.[0-9]{3,6})?)"
 _LONG_EPOCH: Final = r"(?P<E>[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?)"
 _NUMBERS: Final = {
     # alone, a number is a date only where it can be nothing else: at the start, in brackets there, in `audit(...:7)`
-    "EPOCH": rf"(?:^|(?<=^\[)|(?<=\baudit\()){_EPOCH}",
-    "LEPOCH": rf"(?:^|(?<=^\[)|(?<=\baudit\()){_LONG_EPOCH}",
+    "EPOCH": rf"(?:(?<=^\[)|(?<=\baudit\()|^){_EPOCH}",
+    "LEPOCH": rf"(?:(?<=^\[)|(?<=\baudit\()|^){_LONG_EPOCH}",
     "TAI64N": r"@(?P<T>[0-9a-f]{16})[0-9a-f]{8}",
 }
 
@@ -104,15 +105,6 @@ class Template:
     at_start: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A date's place in a line, `line[start:end]`, and how it was read."""
-
-    start: int
-    end: int
-    match: re.Match[str]
-
-
 def template(text: str, *, at_start: bool = False) -> Template:
     """One pattern of the `datepattern` language. Raises ValueError for what is none."""
     if text == "{NONE}":
@@ -127,7 +119,7 @@ def template(text: str, *, at_start: bool = False) -> Template:
         body = f"({body})"
     bound = bool(_NO_BOUND.match(body))
     if not unbound and not bound:
-        body = (r"^(?:\W{0,2})?" if at_start else r"(?=^|\b|\W)") + body
+        body = (r"^(?:\W{0,2})?" if at_start else r"(?<!\w)") + body
     if not unbound and not _NO_END.search(body):
         body += r"(?=\b|\W|$)"
     try:
@@ -144,7 +136,9 @@ def _translated(text: str) -> str:
         if found[1] == "%":
             return "%"
         if found[1] not in _FIELDS:
-            raise ValueError(f"`%{found[1]}` is no date field; fields are " + " ".join(f"%{x}" for x in _FIELDS))
+            raise ValueError(
+                f"`%{found[1]}` is no date field; fields are " + " ".join(f"%{x}" for x in _FIELDS)
+            )
         name, body = _FIELDS[found[1]]
         if name.startswith("_") or name in named:
             return f"(?:{body})"
@@ -187,6 +181,7 @@ class Dates:
         self.templates = tuple(made)
         self.undated = any(one.text == "{NONE}" for one in self.templates)
         self._at_start = tuple((one.regex.match, one) for one in self.templates if one.at_start)
+        self._known: dict[tuple[str, tuple[str | None, ...], tzinfo | None], float] = {}
         self._anywhere = tuple((one.regex.search, one) for one in self.templates if not one.at_start)
 
     def find(self, line: str) -> re.Match[str] | None:
@@ -196,10 +191,23 @@ class Dates:
                 return found
         best: re.Match[str] | None = None
         for search, _ in self._anywhere:
-            found = search(line) if best is None else search(line, 0, best.end() + 40)
+            found = search(line)
             if found and (best is None or found.start() < best.start()):
                 best = found
         return best
+
+    def seconds(self, found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:
+        """As `seconds()`, remembering what a date that says its year means: a busy second has many lines."""
+        key = (found.re.pattern, found.groups(), zone)
+        known = self._known.get(key)
+        if known is None:
+            known = seconds(found, now, zone)
+            fields = found.groupdict()
+            if known is not None and (fields.get("Y") or fields.get("y")):
+                if len(self._known) >= MOST_KNOWN:
+                    self._known.clear()
+                self._known[key] = known
+        return known
 
 
 def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:
@@ -209,11 +217,72 @@ def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> flo
     before if that were more than a day ahead; one without a day is today, or yesterday if that were ahead. Fractions
     of a second are dropped, except in numbers.
     """
-    fields = found.groupdict()
+    fields = {name: text for name, text in found.groupdict().items() if text}
     if text := fields.get("E"):
         return _number(text)
     if text := fields.get("T"):
-        return float(int(text, 16) - (1 << 62))
-    if not any(fields.values()):
+        return float(
+            int(text, 16) - (1 << 62)
+        )  # TAI64 counts from 2^62; as fail2ban does, leap seconds are let be
+    if not fields.keys() & _READ:
         return None
-    return _dated(fields, now, zone)
+    offset = _offset(fields.get("z", ""))
+    zone = zone if offset is None else timezone(timedelta(seconds=offset))
+    today = datetime.fromtimestamp(now, zone)
+    clock = _clock(fields)
+    try:
+        if "Y" in fields or "y" in fields:
+            year = int(fields["Y"]) if "Y" in fields else 2000 + int(fields["y"])
+            return _unix(datetime(year, *_day(fields, today), *clock, tzinfo=zone))
+        if fields.keys() & {"m", "b", "d", "j"}:
+            at = _unix(datetime(today.year, *_day(fields, today), *clock, tzinfo=zone))
+            if at > now + DAY:
+                at = _unix(datetime(today.year - 1, *_day(fields, today), *clock, tzinfo=zone))
+            return at
+        at = _unix(datetime(today.year, today.month, today.day, *clock, tzinfo=zone))
+    except ValueError:  # a date that no calendar has
+        return None
+    return at - DAY if at > now else at
+
+
+def _number(text: str) -> float:
+    """Digits since 1970, in seconds, or in milli- or microseconds if there are that many of them."""
+    whole = len(text.partition(".")[0])
+    return float(text) / (1 if whole < 13 else 1e3 if whole < 16 else 1e6)
+
+
+def _day(fields: Mapping[str, str], today: datetime) -> tuple[int, int]:
+    if "j" in fields:
+        date = datetime(today.year, 1, 1) + timedelta(days=int(fields["j"]) - 1)  # noqa: DTZ001  # only its month and day
+        return date.month, date.day
+    month = today.month
+    if "m" in fields:
+        month = int(fields["m"])
+    elif "b" in fields:
+        month = _MONTHS.index(fields["b"][:3].lower()) + 1
+    return month, int(fields.get("d", "1"))
+
+
+def _clock(fields: Mapping[str, str]) -> tuple[int, int, int]:
+    hour = int(fields.get("H") or fields.get("I") or 0)
+    if "p" in fields:
+        hour = hour % 12 + (12 if fields["p"].lower() == "pm" else 0)
+    return (
+        hour,
+        int(fields.get("M", 0)),
+        min(int(fields.get("S", 0)), 59),
+    )  # a leap second is its minute's last
+
+
+def _offset(text: str) -> int | None:
+    """Seconds east of Greenwich; None where the text does not say."""
+    if text.upper() in {"Z", "UTC", "GMT"}:
+        return 0
+    if text[:1] not in {"+", "-"}:
+        return None
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    return (int(digits[:2]) * 3600 + int(digits[2:4]) * 60) * (-1 if text[0] == "-" else 1)
+
+
+def _unix(at: datetime) -> float:
+    return at.timestamp() if at.tzinfo else time.mktime(at.timetuple())

@@ -87,14 +87,14 @@ class Ini:
         self.read.append(path)
         sections = self._parse(path)
         includes = sections.pop("INCLUDES", {})
-        for value in self._included(path, includes.get("before"), find):
-            self._add_with_local(value, find)
+        for include in self._included(path, includes.get("before"), find):
+            self._add_with_local(include, find)
         for name, options in sections.items():
             mine = self.sections.setdefault(name, {})
             for option, value in options.items():
                 mine[option] = replace(value, before=mine.get(option))
-        for value in self._included(path, includes.get("after"), find):
-            self._add_with_local(value, find)
+        for include in self._included(path, includes.get("after"), find):
+            self._add_with_local(include, find)
 
     def _add_with_local(self, path: Path, find: Callable[[Path, str], Path | None]) -> None:
         self.add(path, find)
@@ -120,7 +120,9 @@ class Ini:
             self.mistakes.append(Mistake(str(path), 0, "", f"cannot be read: {err.strerror}"))
             return {}
         except UnicodeDecodeError as err:
-            self.mistakes.append(Mistake(str(path), 0, "", f"is not UTF-8 text (byte {err.start}); save it as UTF-8"))
+            self.mistakes.append(
+                Mistake(str(path), 0, "", f"is not UTF-8 text (byte {err.start}); save it as UTF-8")
+            )
             return {}
         return parse(str(path), text, self.mistakes)
 
@@ -148,17 +150,23 @@ def parse(file: str, text: str, mistakes: list[Mistake]) -> dict[str, Section]:
                 mistakes.append(Mistake(file, number, content, "this section is there twice; make it one"))
             section = sections.setdefault(name, {})
         elif section is None:
-            mistakes.append(Mistake(file, number, content, "this stands before the first [section]; move it into one"))
+            mistakes.append(
+                Mistake(file, number, content, "this stands before the first [section]; move it into one")
+            )
         elif option := _OPTION.match(content):
             name, lines = option[1].lower(), [(number, option[2])]
             if not name:
                 mistakes.append(Mistake(file, number, content, "an option needs a name before `=`"))
             elif name in section:
-                mistakes.append(Mistake(file, number, content, f"`{name}` is set twice in this section; keep one"))
+                mistakes.append(
+                    Mistake(file, number, content, f"`{name}` is set twice in this section; keep one")
+                )
             section[name] = lines
         else:
             lines = None
-            mistakes.append(Mistake(file, number, content, "this is neither `[section]` nor `option = value`"))
+            mistakes.append(
+                Mistake(file, number, content, "this is neither `[section]` nor `option = value`")
+            )
     return {name: _values(file, options) for name, options in sections.items()}
 
 
@@ -184,7 +192,9 @@ def _uncommented(line: str) -> tuple[str, bool]:
     return (line[:at].strip(), True) if at >= 0 else (bare, False)
 
 
-def interpolated(ini: Ini, section: str, option: str, given: Mapping[str, str]) -> list[tuple[int, str]] | None:
+def interpolated(
+    ini: Ini, section: str, option: str, given: Mapping[str, str]
+) -> list[tuple[int, str]] | None:
     """The option's lines with every `%(name)s` replaced, each with its line number; None if it is not there.
 
     A name is looked for among `given`, then in the section, then in [DEFAULT]; `%(other/name)s` is another section's,
@@ -214,7 +224,9 @@ class _Names:
             if found[1]:
                 return "%"
             if not found[2]:
-                message = "a lone `%` means nothing here; write `%%` for a percent sign, `%(name)s` for a name"
+                message = (
+                    "a lone `%` means nothing here; write `%%` for a percent sign, `%(name)s` for a name"
+                )
                 raise FilterMistakes([Mistake(value.file, number, text, message)])
             return self._meaning(value, number, found[2].lower(), depth)
 

@@ -1,34 +1,224 @@
-"""fail2ban's filter files -> a frozen Filter, or every mistake with its place."""
+"""fail2ban's filter files -> a frozen Filter, or every mistake with its place.
+
+A filter is looked for where the user keeps filters, then in our own pack. What it includes is looked for beside it,
+then in the pack, so a filter that brings no `common.conf` of its own is read with ours.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
+
+from sidecar.filters import dates, ini, tags
+from sidecar.filters.dates import Dates
+from sidecar.filters.ini import FilterMistakes, Ini, Mistake
+
+__all__ = ["Filter", "FilterMistakes", "Mistake", "Rule", "load", "pack"]
+
+WHO: Final = frozenset(
+    {"ip4", "ip6", "dns", "fid"}
+)  # a failregex has to say who it was in one of these groups
+USEDNS: Final = ("no", "warn", "yes", "raw")
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class Rule:
+    """One regular expression of a filter: as written, with its place, and compiled."""
+
+    text: str
+    regex: re.Pattern[str]
     file: str
     line: int
-    text: str
-    message: str
 
 
-class FilterMistakes(Exception):  # noqa: N818
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("; ".join(m.message for m in mistakes))
-        self.mistakes = tuple(mistakes)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Filter:
+    """Which lines are failures, and whose."""
+
     name: str
+    failregex: tuple[Rule, ...]
+    ignoreregex: tuple[Rule, ...] = ()
+    prefregex: Rule | None = None
+    dates: Dates = field(default_factory=lambda: Dates(dates.templates([])))
+    names: bool = False  # does <HOST> stand for DNS names too (`usedns`)?
+    files: tuple[Path, ...] = ()  # all that was read for it
+
+    @property
+    def ignores_first(self) -> bool:
+        """Is `ignoreregex` asked before `failregex`? fail2ban does so where it has clearly fewer of them."""
+        return len(self.ignoreregex) < len(self.failregex) - 2
 
 
 def pack() -> Path:
-    raise NotImplementedError
+    """The folder of our own filters: inside the installed package, or the checkout's `filters/`."""
+    package = Path(__file__).parent.parent
+    return next(
+        (path for path in (package / "pack", package.parent / "filters") if path.is_dir()), package / "pack"
+    )
 
 
-def load(name: str, where: Sequence[Path], options: Mapping[str, str] | None = None) -> Filter:
-    raise NotImplementedError
+def load(name: str, where: Sequence[Path] = (), options: Mapping[str, str] | None = None) -> Filter:
+    """The filter of this name, `name[option=value]` or path to a `.conf`; `options` go over those in brackets.
+
+    Raises FilterMistakes with all that is wrong.
+    """
+    try:
+        wanted, written = tags.reference(name)
+    except ValueError as err:
+        raise FilterMistakes([Mistake(name, 0, "", str(err))]) from err
+    read = Ini()
+    for path in _files(wanted, [*where, pack()]):
+        read.add(path, _beside_or_ours)
+    if read.mistakes:
+        raise FilterMistakes(read.mistakes)
+    given = {key.lower(): value for key, value in {**written, **(options or {})}.items()}
+    return _Reader(Path(wanted).stem if _is_path(wanted) else wanted, read, given).filter()
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith((".conf", ".local"))
+
+
+def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """The files that make up a filter, in the order in which later ones win."""
+    if _is_path(name):
+        folders, name = [Path(name).parent], Path(name).stem
+    kinds = (f"{name}.conf", f"{name}.d/*.conf", f"{name}.local", f"{name}.d/*.local")
+    found = [sorted(path for folder in reversed(folders) for path in folder.glob(kind)) for kind in kinds]
+    main = next((folder / kinds[0] for folder in folders if (folder / kinds[0]).is_file()), None)
+    if main is None and not found[2]:
+        known = sorted({path.stem for folder in folders for path in folder.glob("*.conf")} - {"common"})
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(known) or 'none'}"
+        places = ", ".join(str(folder) for folder in folders)
+        raise FilterMistakes([Mistake(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")])
+    yield from [main] if main else []
+    for paths in found[1:]:
+        yield from paths
+
+
+def _beside_or_ours(including: Path, name: str) -> Path | None:
+    return next((path for path in (including.parent / name, pack() / name) if path.is_file()), None)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Resolves one filter's options; mistakes are gathered, not thrown one by one."""
+
+    name: str
+    ini: Ini
+    given: Mapping[str, str]
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def filter(self) -> Filter:
+        usedns = self.one("usedns", "no").lower()
+        if usedns not in USEDNS:
+            self.wrong("usedns", f"`usedns` is one of {', '.join(USEDNS)}")
+        if self.one("maxlines", "1") not in {"", "1"}:
+            self.wrong(
+                "maxlines", "filters that look at several lines at once (`maxlines`) are not supported yet"
+            )
+        names = usedns not in {"no", "raw"}
+        prefregex = next(iter(self.rules("prefregex", names=names)), None)
+        inherited = prefregex.regex.groupindex.keys() if prefregex else set()
+        failregex = tuple(self.rules("failregex", names=names))
+        for rule in failregex:
+            if not WHO & {*rule.regex.groupindex, *inherited}:
+                message = (
+                    "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
+                )
+                self.mistakes.append(Mistake(rule.file, rule.line, rule.text, message))
+            if "mlfid" in rule.regex.groupindex or "mlfid" in inherited:
+                message = "filters that follow a session over several lines (<F-MLFID>) are not supported yet"
+                self.mistakes.append(Mistake(rule.file, rule.line, rule.text, message))
+        if not failregex and not self.mistakes:
+            place = str(self.ini.read[0]) if self.ini.read else self.name
+            message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
+            self.mistakes.append(Mistake(place, 0, "", message))
+        ignoreregex = tuple(self.rules("ignoreregex", names=names))
+        found = self.dates()
+        if self.mistakes:
+            raise FilterMistakes(self.mistakes)
+        return Filter(self.name, failregex, ignoreregex, prefregex, found, names, tuple(self.ini.read))
+
+    def rules(self, option: str, *, names: bool) -> Iterator[Rule]:
+        for file, line, text in self.lines(option):
+            try:
+                yield Rule(text, re.compile(tags.regex(text, names=names)), file, line)
+            except re.error as err:
+                message = f"`{option}` is no regular expression: {err.msg}"
+                self.mistakes.append(Mistake(file, line, text, message))
+            except (OverflowError, RecursionError):
+                self.mistakes.append(
+                    Mistake(file, line, text, f"`{option}` is too large a regular expression")
+                )
+
+    def dates(self) -> Dates:
+        made: list[dates.Template] = []
+        written = list(self.lines("datepattern"))
+        for file, line, text in written:
+            try:
+                made += dates.templates([text])
+            except ValueError as err:
+                self.mistakes.append(Mistake(file, line, text, str(err)))
+        return Dates(made or dates.templates([]))
+
+    def one(self, option: str, default: str) -> str:
+        return next((text for _, _, text in self.lines(option)), default)
+
+    def wrong(self, option: str, message: str) -> None:
+        self.mistakes += [Mistake(file, line, text, message) for file, line, text in self.lines(option)]
+
+    def lines(self, option: str) -> Iterable[tuple[str, int, str]]:
+        """An option's lines as they come out in the end: (file, line number, text), empty ones left out."""
+        try:
+            found = list(self._lines(option))
+        except FilterMistakes as err:
+            self.mistakes += err.mistakes
+            return []
+        return found
+
+    def _lines(self, option: str) -> Iterator[tuple[str, int, str]]:
+        if option in self.given:
+            written = [("", 0, self.given[option])]
+        else:
+            section = "Init" if self.ini.own("Init", option) else "Definition"
+            value = self.ini.get(section, option)
+            raw = ini.interpolated(self.ini, section, option, self.given)
+            if value is None or raw is None:
+                return
+            written = [(value.file, number, text) for number, text in raw]
+        for file, number, text in written:
+            try:
+                whole = tags.substituted(text, self.meaning)
+            except ValueError as err:
+                raise FilterMistakes([Mistake(file, number, text, str(err))]) from err
+            yield from ((file, number, line.strip()) for line in whole.split("\n") if line.strip())
+
+    def meaning(self, tag: str) -> str | None:
+        """What `<tag>` stands for: the jail's option, [Init]'s, [Definition]'s, [DEFAULT]'s, `section/option`."""
+        tag = tag.lower() if tag.lower() in self.given else tag
+        if tag in self.given:
+            return self.given[tag]
+        section, slash, option = tag.rpartition("/")
+        option = option.lower()
+        if slash and section == "known":
+            section = "Init" if self.ini.own("Init", option) else "Definition"
+        elif slash:
+            section = next(
+                (title for title in self.ini.sections if title.lower() == section.lower()), section
+            )
+        else:
+            section = "Init" if self.ini.own("Init", option) else "Definition"
+        if (
+            option == "logtype"
+            and not self.ini.own("Definition", option)
+            and not self.ini.own("Init", option)
+        ):
+            return "file"  # a container's messages are written as to a file, whatever a common.conf prefers
+        lines = ini.interpolated(self.ini, section, option, self.given)
+        return None if lines is None else "\n".join(text for _, text in lines)

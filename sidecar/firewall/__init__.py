@@ -1,8 +1,7 @@
 """Decisions -> one transaction -> the kernel; and back again when someone else changed it."""
 
-from sidecar.firewall.errors import FirewallError, NoPermission
 from sidecar.firewall.firewall import Firewall, Repair
-from sidecar.firewall.kernel import dropped
+from sidecar.firewall.kernel import FirewallError, NoPermission
 from sidecar.firewall.monitor import Monitor
 
-__all__ = ["Firewall", "FirewallError", "Monitor", "NoPermission", "Repair", "dropped"]
+__all__ = ["Firewall", "FirewallError", "Monitor", "NoPermission", "Repair"]

@@ -1,8 +1,9 @@
 """What is to change -> the text that nft reads. Pure: nothing here runs anything.
 
-Text and not libnftables' JSON: the sets have to be declared `typeof ip saddr` (a set made with `type ipv4_addr` by
-nft 1.1 makes Debian 12's own nft 1.0.6 crash), JSON has no word for that, and structure and bans have to travel in one
-transaction. So the rule for this file: whatever is not a constant is made from a number, never from a string.
+Text and not libnftables' JSON: the sets have to be declared `typeof ip saddr` (a set made with `type
+ipv4_addr` by nft 1.1 makes Debian 12's own nft 1.0.6 crash), the JSON of 1.0.6 has no word for that, and
+structure and bans have to travel in one transaction. So the rule for this file: whatever is not a constant
+is made from a number, never from a string.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import socket
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple
 
 from sidecar.core.events import Who
-from sidecar.core.jail import WEB, Jail
+from sidecar.core.jail import WEB
 from sidecar.core.spans import flatten
 from sidecar.core.trust import WIDEST
 from sidecar.core.who import CUSTOMER
@@ -27,12 +28,16 @@ CHAIN = "prerouting"
 COUNTERS = {4: "dropped4", 6: "dropped6"}
 ALLOW = {4: "allow4", 6: "allow6"}
 
-CHUNK = 1_000  # elements in one transaction: 3 ms; 100,000 at once are 0.4 s in which nobody else can be banned
+CHUNK = (
+    1_000  # elements in one transaction: 3 ms; 100,000 at once are 0.4 s in which nobody else can be banned
+)
 LONGEST = 36_500 * 86_400  # seconds; a hundred years are for good
+SLACK = 2.0  # seconds by which a timeout may differ from what is wanted: ours are whole seconds, rounded up
 PORTS_SHOWN = 40  # characters of a set's name; the kernel takes 255 at most
 
 _MASK6 = "ffff:ffff:ffff:ffff::"  # the customer's /64 of a packet's source
 _LOW6 = bytes(16 - CUSTOMER // 8)
+_HOST = {4: 32, 6: CUSTOMER}  # the prefix of those who have a hash set's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +69,6 @@ class Gate:
         return f"ports{self.suffix}"
 
 
-def gates(jails: Iterable[Jail]) -> dict[str, Gate]:
-    """Jail -> its gate; jails that close the same ports share one."""
-    return {jail.name: Gate(jail.ports) for jail in jails}
-
-
-class Seat(NamedTuple):
-    """Where in the table someone sits: the set, and the first and last address there, as numbers."""
-
-    set: str
-    low: int
-    high: int
-
-
 class Put(NamedTuple):
     """Someone in, or in for another time."""
 
@@ -93,49 +85,42 @@ class Take(NamedTuple):
     element: str
 
 
-def seat(who: Who, gate: Gate) -> tuple[str, bytes | None]:
-    """The set that a Who belongs in, and its key there (None: a wider network, which has no single key).
+def seat(who: Who, gate: Gate) -> tuple[str, str | None]:
+    """The set that a Who belongs in, and the element there (None: a wider network, which may be several).
 
-    The last border before the kernel. nft would look up a name as a host name; what passes here is a number.
-    Raises ValueError for what `core.who` and `core.trust.subject` do not make.
+    The last border before the kernel. nft would look up a name; what passes here is made from a number.
+    Raises ValueError for what neither `core.who` nor `core.trust.subject` makes.
     """
     text, slash, prefix = who.partition("/")
     try:
-        if ":" not in text and not slash:
-            return gate.hosts(4), socket.inet_pton(socket.AF_INET, text)
-        if prefix == "64":
-            key = socket.inet_pton(socket.AF_INET6, text)
-            if key.endswith(_LOW6):
-                return gate.hosts(6), key
+        if not slash and ":" not in text:
+            return gate.hosts(4), host(key(who))
+        if prefix == "64" and key(who).endswith(_LOW6):
+            return gate.hosts(6), host(key(who))
         net = ip_network(who)
     except (OSError, ValueError):
         net = None
-    if net is None or not WIDEST[net.version] <= net.prefixlen < {4: 32, 6: CUSTOMER}[net.version]:
-        raise ValueError(f"{who!r} cannot be banned: neither an IPv4 host, an IPv6 /64 nor a network of allowed width")
+    if net is None or not WIDEST[net.version] <= net.prefixlen < _HOST[net.version]:
+        raise ValueError(
+            f"{who!r} cannot be banned: it is no IPv4 host, no IPv6 /64 and no network of allowed width"
+        )
     return gate.nets(net.version), None
 
 
-def host(key: bytes) -> str:
+def key(who: Who) -> bytes:
+    """A host's key in its set. Raises OSError for what is no address."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in who else socket.AF_INET, who.partition("/")[0])
+
+
+def host(at: bytes) -> str:
     """A hash set's key as nft writes it."""
-    return socket.inet_ntop(socket.AF_INET if len(key) == 4 else socket.AF_INET6, key)
+    return socket.inet_ntop(socket.AF_INET if len(at) == 4 else socket.AF_INET6, at)
 
 
 def spread(version: int, low: int, high: int) -> str:
     """An interval as nft writes it."""
-    kind = ip_address(bytes(4 if version == 4 else 16)).__class__
+    kind = IPv4Address if version == 4 else IPv6Address
     return f"{kind(low)}-{kind(high)}" if low != high else str(kind(low))
-
-
-def cover(nets: Mapping[Who, float]) -> list[tuple[int, int, float]]:
-    """Networks that may lie in each other -> disjoint (low, high, until), each for the longest that covers it.
-
-    An interval set refuses overlaps, and one refusal is the whole transaction's.
-    """
-    spans = []
-    for who, until in nets.items():
-        net = ip_network(who)
-        spans.append((int(net.network_address), int(net.broadcast_address), -until))
-    return [(low, high, -until) for low, high, until in flatten(spans)]
 
 
 def allowed(version: int, networks: Iterable[str]) -> list[tuple[int, int]]:
@@ -154,25 +139,34 @@ def structure(doors: Collection[Gate], allow: Iterable[str], published: frozense
         if gate.ports is not None:
             lines.append(f"add set inet {TABLE} {gate.open_to} {{ typeof th dport; }}")
         for version in (4, 6):
-            lines.append(_set(gate.hosts(version), version, "flags timeout;"))  # no size: the guard bounds the bans
+            # no size: how many there may be is the guard's to say, and a full set refuses whole transactions
+            lines.append(_set(gate.hosts(version), version, "flags timeout;"))
             lines.append(_set(gate.nets(version), version, "flags interval, timeout;"))
-    # Before connection tracking (-200) and Docker's address translation (-100): the port is still the published one,
-    # open connections are cut, and a flood from the banned makes no conntrack entries.
-    lines.append(f"add chain inet {TABLE} {CHAIN} {{ type filter hook prerouting priority -310; policy accept; }}")
+    # Before connection tracking (-200) and Docker's address translation (-100): the port is still the
+    # published one, open connections are cut, and a flood from the banned makes no conntrack entries.
+    lines.append(
+        f"add chain inet {TABLE} {CHAIN} {{ type filter hook prerouting priority -310; policy accept; }}"
+    )
     lines.append(f"flush chain inet {TABLE} {CHAIN}")
     lines += [f"add rule inet {TABLE} {CHAIN} {rule}" for rule in rules(doors)]
     return lines + surroundings(doors, allow, published)
 
 
 def rules(doors: Collection[Gate]) -> Iterator[str]:
-    """The chain, rule by rule. Only tcp and udp are dropped, even at the gate for all ports: others have none, and
-    without ICMP the host's own neighbour discovery and path MTU break."""
+    """The chain, rule by rule.
+
+    Only tcp and udp are dropped, even at the gate for all ports: nothing else has ports, and without ICMP the
+    host's own neighbour discovery and path MTU discovery break.
+    """
     yield "iif lo accept"
     yield f"ip saddr @{ALLOW[4]} accept"
     yield f"ip6 saddr @{ALLOW[6]} accept"
     for gate in doors:
         ports = "meta l4proto { tcp, udp }" + (f" th dport @{gate.open_to}" if gate.ports is not None else "")
-        for version, saddr, masked in ((4, "ip saddr", "ip saddr"), (6, "ip6 saddr", f"ip6 saddr & {_MASK6}")):
+        for version, saddr, masked in (
+            (4, "ip saddr", "ip saddr"),
+            (6, "ip6 saddr", f"ip6 saddr & {_MASK6}"),
+        ):
             drop = f"counter name {COUNTERS[version]} drop"
             yield f"{ports} {masked} @{gate.hosts(version)} {drop}"
             yield f"{ports} {saddr} @{gate.nets(version)} {drop}"
@@ -192,18 +186,18 @@ def surroundings(doors: Collection[Gate], allow: Iterable[str], published: froze
     return lines
 
 
-def bans(changes: Iterable[Put | Take]) -> list[str]:
+def bans(edits: Iterable[Put | Take]) -> list[str]:
     """Elements in and out. Each set is named three times at most, however many elements change."""
     clear: dict[str, list[str]] = {}
     put: dict[str, list[str]] = {}
-    for change in changes:
-        if isinstance(change, Take) or not change.fresh:
-            clear.setdefault(change.set, []).append(change.element)
-        if isinstance(change, Put):
-            put.setdefault(change.set, []).append(change.element + lasting(change.left))
+    for edit in edits:
+        if isinstance(edit, Take) or not edit.fresh:
+            clear.setdefault(edit.set, []).append(edit.element)
+        if isinstance(edit, Put):
+            put.setdefault(edit.set, []).append(edit.element + lasting(edit.left))
     lines = []
     for name, elements in clear.items():
-        # `delete` alone is refused where there is none, and kernels before 6.12 keep the old timeout at a second `add`
+        # `delete` alone is refused where there is none; before Linux 6.12 a second `add` keeps the old timeout
         lines += [*_add(name, elements), *_delete(name, elements)]
     for name, elements in put.items():
         lines += _add(name, elements)
@@ -211,11 +205,22 @@ def bans(changes: Iterable[Put | Take]) -> list[str]:
 
 
 def networks(name: str, version: int, nets: Mapping[Who, float], now: float) -> list[str]:
-    """A set of wider networks, written anew: they are few."""
-    pieces = [
-        spread(version, low, high) + lasting(until - now) for low, high, until in cover(nets) if until > now
-    ]
-    return [f"flush set inet {TABLE} {name}", *_add(name, pieces)]
+    """A set of wider networks, written anew: they are few, and pieces change with their neighbours."""
+    elements = [spread(version, low, high) + lasting(left) for (low, high), left in pieces(nets, now).items()]
+    return [f"flush set inet {TABLE} {name}", *_add(name, elements)]
+
+
+def pieces(nets: Mapping[Who, float], now: float) -> dict[tuple[int, int], float]:
+    """Networks that may lie in each other -> disjoint (low, high), with the seconds left of the longest ban.
+
+    An interval set refuses overlaps, and one refusal is the whole transaction's.
+    """
+    spans = []
+    for who, until in nets.items():
+        net = ip_network(who)
+        if until > now:
+            spans.append((int(net.network_address), int(net.broadcast_address), now - until))
+    return {(low, high): -negative for low, high, negative in flatten(spans)}
 
 
 def removal() -> list[str]:
@@ -223,9 +228,28 @@ def removal() -> list[str]:
     return [f"add table inet {TABLE}", f"delete table inet {TABLE}"]
 
 
-def chunks(changes: Sequence[Put | Take], size: int = CHUNK) -> Iterator[Sequence[Put | Take]]:
-    """Slices for one transaction each."""
-    return (changes[at : at + size] for at in range(0, len(changes), size))
+def amend(
+    name: str, wanted: Mapping[Who, float], there: Mapping[bytes, float], now: float
+) -> list[Put | Take]:
+    """What turns a hash set as the kernel has it (key -> seconds left) into the wanted one (who -> until)."""
+    strangers = dict(there)
+    edits: list[Put | Take] = []
+    for who, until in wanted.items():
+        at, left = key(who), until - now
+        found = strangers.pop(at, None)
+        if left > SLACK and not alike(found, left):
+            edits.append(Put(name, host(at), left, fresh=found is None))
+    return edits + [Take(name, host(at)) for at in strangers]
+
+
+def alike(found: float | None, left: float) -> bool:
+    """Whether a timeout in the kernel is the one that is wanted, as near as whole seconds are."""
+    return found is not None and (found == left or abs(found - left) <= SLACK or min(found, left) > LONGEST)
+
+
+def chunks(edits: Sequence[Put | Take], size: int = CHUNK) -> list[Sequence[Put | Take]]:
+    """Slices for one transaction each; one empty slice where there is nothing."""
+    return [edits[at : at + size] for at in range(0, len(edits) or 1, size)]
 
 
 def lasting(left: float) -> str:

@@ -1,8 +1,9 @@
 """What the kernel has of our table, read over netlink by hand.
 
-libnftables can list, but it builds the whole table in memory for each answer: at 100,000 elements over a second and
-hundreds of megabytes, and version 1.0.6 does so even for a counter. Reading is five message kinds, so it is here.
-The numbers are from linux/netfilter/nf_tables.h and are the kernel's promise to programs.
+libnftables can list, but it builds the whole table in memory for each answer: at 100,000 elements over a
+second and hundreds of megabytes, and version 1.0.6 does so even for a counter. Reading is six kinds of
+message, so it is here. The numbers are from linux/netfilter/nf_tables.h and are the kernel's promise to
+programs.
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ import math
 import os
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sidecar.firewall.changes import CHAIN, COUNTERS, TABLE
-from sidecar.firewall.errors import FirewallError, NoPermission
+from sidecar.firewall.changes import TABLE
 
 NETFILTER = 12  # NETLINK_NETFILTER
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES, the high byte of a message's type
@@ -39,11 +38,26 @@ _TRIES = 20
 Attributes = dict[int, bytes]
 
 
+class FirewallError(Exception):
+    """The kernel did not follow; the message is nft's or the kernel's own. What is wanted is kept."""
+
+
+class NoPermission(FirewallError):  # noqa: N818
+    """We may not change this host's firewall."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no permission to change the firewall: give the container `cap_add: [NET_ADMIN]` and leave its "
+            "user root (uid 0), or outside a container run as root"
+        )
+
+
 class Shape(NamedTuple):
     """What there is in our table, by the kernel's handles: each is given once, so equal means untouched."""
 
-    comment: bytes
-    table: tuple[int, bytes]  # handle, flags (a dormant table drops nothing)
+    schema: str  # the table's comment
+    awake: bool  # a dormant table drops nothing
+    table: int
     chains: dict[str, tuple[int, bytes]]  # name -> handle, policy
     rules: tuple[int, ...]
     sets: dict[str, int]
@@ -57,15 +71,14 @@ class Shape(NamedTuple):
 
 def shape() -> Shape | None:
     """What there is of our table; None: nothing."""
-    tables = [table for table in _dump(GETTABLE) if _text(table[1]) == TABLE]
-    if not tables:
+    if (found := table()) is None:
         return None
-    table = tables[0]
     chains = {_text(a[3]): (_handle(a[2]), a.get(5, b"")) for a in _dump(GETCHAIN, (1, TABLE)) if _ours(a)}
     rules = tuple(_handle(a[3]) for a in _dump(GETRULE, (1, TABLE)) if _ours(a))
     sets = {_text(a[2]): _handle(a[16]) for a in _dump(GETSET, (1, TABLE)) if _ours(a) and not _anonymous(a)}
     counters = {_text(a[2]): _handle(a[6]) for a in _dump(GETOBJ, (1, TABLE)) if _ours(a)}
-    return Shape(table.get(6, b""), (_handle(table[4]), table[2]), chains, rules, sets, counters)
+    comment = _text(found.get(6, b"")[2:])  # user data: one byte of kind, one of length, the text
+    return Shape(comment, not any(found[2]), _handle(found[4]), chains, rules, sets, counters)
 
 
 def elements(name: str) -> dict[bytes, float]:
@@ -74,7 +87,10 @@ def elements(name: str) -> dict[bytes, float]:
 
 
 def intervals(name: str) -> dict[tuple[int, int], float]:
-    """An interval set's (low, high) -> seconds left. The kernel keeps where each begins, and marks where one ends."""
+    """An interval set's (low, high) -> seconds left.
+
+    The kernel keeps where each begins, and marks where one ends without another beginning.
+    """
     found: dict[tuple[int, int], float] = {}
     begun: tuple[int, float] | None = None
     width = 0
@@ -88,18 +104,19 @@ def intervals(name: str) -> dict[tuple[int, int], float]:
     return found
 
 
-def dropped() -> dict[int, tuple[int, int, int]]:
-    """IP version -> packets, bytes and handle of its counter; what is not there is absent.
-
-    The handle tells a counter made anew, which begins at nothing.
-    """
-    versions = {name: version for version, name in COUNTERS.items()}
+def dropped() -> dict[str, tuple[int, int]]:
+    """Counter -> packets and bytes, since it was made; what is not there is absent."""
     found = {}
     for counter in _dump(GETOBJ, (1, TABLE)):
-        if _ours(counter) and (version := versions.get(_text(counter[2]))):
+        if _ours(counter):
             data = attributes(counter[4])
-            found[version] = (_U64.unpack(data[2])[0], _U64.unpack(data[1])[0], _handle(counter[6]))
+            found[_text(counter[2])] = (_U64.unpack(data[2])[0], _U64.unpack(data[1])[0])
     return found
+
+
+def table() -> Attributes | None:
+    """Our table's attributes; None: it is not there."""
+    return next((found for found in _dump(GETTABLE) if _text(found[1]) == TABLE), None)
 
 
 def attributes(data: bytes, at: int = 0) -> Attributes:
@@ -127,10 +144,14 @@ def _elements(name: str) -> Iterator[tuple[bytes, float, bool]]:
         block, at = found.get(3, b""), 0
         while at < len(block):
             length = _ATTRIBUTE.unpack_from(block, at)[0]
-            element = attributes(block[:at + length], at + 4)
+            element = attributes(block[at + 4 : at + length])
             left = _U64.unpack(element[5])[0] / 1000 if 5 in element else math.inf
-            # the key is two headers deep: NFTA_SET_ELEM_KEY holds NFTA_DATA_VALUE
-            yield element[1][4:], left, 3 in element and bool(_U32.unpack(element[3])[0] & 1)
+            value = element[1]  # NFTA_SET_ELEM_KEY holds NFTA_DATA_VALUE holds the key; a port is padded
+            yield (
+                value[4 : _ATTRIBUTE.unpack_from(value)[0]],
+                left,
+                3 in element and bool(_U32.unpack(element[3])[0] & 1),
+            )
             at += length + 3 & ~3
 
 

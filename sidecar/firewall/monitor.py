@@ -7,20 +7,32 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from sidecar.firewall.changes import TABLE
-from sidecar.firewall.errors import NoPermission
-from sidecar.firewall.kernel import FAMILY, HEADER, INET, NETFILTER, NFTABLES, attributes, messages
+from sidecar.firewall.kernel import (
+    FAMILY,
+    HEADER,
+    INET,
+    NETFILTER,
+    NFTABLES,
+    NoPermission,
+    attributes,
+    messages,
+)
 
 _GROUP = 1 << 7 - 1  # NFNLGRP_NFTABLES is group 7
-_ROOM = 8 << 20  # bytes waiting for us: one transaction of 1,000 bans is 0.1 MB, so 80 of our own may come in a row
+_ROOM = (
+    8 << 20
+)  # bytes waiting for us: one transaction of 1,000 bans is 0.1 MB, so 80 of our own may come in a row
 _DATAGRAM = 1 << 20
 
 
 class Monitor:
     """A service: calls `changed()` when a process other than ours has changed our table, from its own thread.
 
-    It says so once at its start too, for what happened before it listened, and whenever it may have missed something.
+    It says so once at its start too, for what happened before it listened, and whenever it may have missed
+    something. Many changes that come together are told once.
     """
 
     name = "firewall monitor"
@@ -47,7 +59,7 @@ class Monitor:
         os.eventfd_write(self._closed, 1)
 
     def _listen(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0)
         try:
             sock.bind((0, _GROUP))
         except PermissionError:
@@ -58,7 +70,7 @@ class Monitor:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
 
     def _foreign(self, sock: socket.socket) -> bool:
-        """Read all that waits. Was there a change that is not ours, or may there have been one?"""
+        """Read all that waits. True: there was, or may have been, a change that is not ours."""
         foreign = False
         while True:
             try:
@@ -78,7 +90,7 @@ class Monitor:
         return sender not in self._own and _about_us(datagram) and not self._is_own(sender)
 
     def _is_own(self, sender: int) -> bool:
-        """Is this the port id of a socket of our own process? libnftables may open another one at any time."""
+        """Whether a socket of our own process has this port id. libnftables may open another at any time."""
         self._own = own_ports()
         return sender in self._own
 
@@ -86,18 +98,22 @@ class Monitor:
 def own_ports() -> frozenset[int]:
     """The netlink port ids by which this process talks to the firewall."""
     ports = set()
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in Path("/proc/self/fd").iterdir():
         try:
-            with socket.socket(fileno=os.dup(int(fd))) as sock:
-                if (sock.family, sock.proto) == (socket.AF_NETLINK, NETFILTER):
+            with socket.fromfd(int(fd.name), socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as sock:
+                if _option(sock, socket.SO_DOMAIN, socket.SO_PROTOCOL) == (socket.AF_NETLINK, NETFILTER):
                     ports.add(sock.getsockname()[0])
         except OSError:
             continue  # not a socket, or closed meanwhile
     return frozenset(ports)
 
 
+def _option(sock: socket.socket, *names: int) -> tuple[int, ...]:
+    return tuple(sock.getsockopt(socket.SOL_SOCKET, name) for name in names)
+
+
 def _about_us(datagram: bytes) -> bool:
-    """In every message of nftables but that of a new generation, attribute 1 is the table's name."""
+    """Whether our table is in it: attribute 1 is the table's name in all messages but a new generation's."""
     return any(
         kind >> 8 == NFTABLES
         and payload[0] == INET

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import nftables
 
-from sidecar.firewall.errors import FirewallError, NoPermission
+from sidecar.firewall.kernel import FirewallError, NoPermission
 
 
 class Nft:
-    """One libnftables context. For one thread: two in it at once crash the process, and so does one after fork()."""
+    """One libnftables context, for one thread: two in it at once crash the process, and so does a fork."""
 
     def __init__(self) -> None:
-        self._nft = nftables.Nftables()
+        self._nft = nftables.Nftables()  # its __del__ closes the socket
 
     def run(self, lines: Sequence[str]) -> None:
         """All the lines, or none of them, as one transaction. Raises FirewallError with nft's words."""

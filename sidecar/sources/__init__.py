@@ -1,1 +1,51 @@
+"""Where lines come from. Each source is a thread that turns bytes into batches of whole lines."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from sidecar.core.events import Batch, Cursor, Origin
+
+# Four of the parts in which Docker stores a long line. Web servers refuse request lines over 8 KiB, so what a
+# filter looks at stands before.
+MAX_LINE = 64 * 1024
+
+Emit: TypeAlias = Callable[[Batch, Cursor | None], None]
+"""Hands a batch on, and how far the log is read once this batch counts. Blocks while the loop is behind."""
+
+Trouble: TypeAlias = Callable[[str, str | None], None]
+"""Told by whom, and in one sentence, that something is wrong; with None, that it is right again."""
+
+
+class StreamListener(Protocol):
+    """Told how reading goes, from the readers' threads. `name` is a container's name or a file's path."""
+
+    def following(self, name: str, up: bool) -> None:  # noqa: FBT001  it is what is told
+        """Whether the log is being read right now."""
+
+    def reconnected(self, name: str, reason: str) -> None:
+        """It was opened again.
+
+        It "ended" or was "idle" or "lost"; a file was "rotated" or "truncated". "gap": what was read last
+        is no longer there; lines may have been rotated away unread.
+        """
+
+    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
+        """One batch was read: so many new lines, their bytes, and the time of the last."""
+
+    def overlong(self, name: str, count: int = 1) -> None:
+        """So many lines were longer than MAX_LINE; their ends were dropped."""
+
+    def forget(self, name: str) -> None:
+        """It is gone for good."""
+
+
+class Silent:
+    """A listener that tells nobody."""
+
+    def following(self, name: str, up: bool) -> None: ...  # noqa: FBT001
+    def reconnected(self, name: str, reason: str) -> None: ...
+    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None: ...
+    def overlong(self, name: str, count: int = 1) -> None: ...
+    def forget(self, name: str) -> None: ...

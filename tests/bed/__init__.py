@@ -1,4 +1,4 @@
-"""A private host on one machine: network namespaces, a Docker engine, WordPress, attackers. See docs/testing.md.
+"""A private host on one machine: network namespaces, a Docker engine, WordPress, attackers.
 
     with Bed.up() as bed:
         site = bed.wordpress(log="plugin")
@@ -14,4 +14,16 @@ from tests.bed.network import Place
 from tests.bed.webhook import Post, Webhook
 from tests.bed.wordpress import ADMIN, EDITOR, Site
 
-__all__ = ["ADMIN", "EDITOR", "Bed", "Client", "Connection", "Engine", "Place", "Post", "Site", "Webhook", "down"]
+__all__ = [
+    "ADMIN",
+    "EDITOR",
+    "Bed",
+    "Client",
+    "Connection",
+    "Engine",
+    "Place",
+    "Post",
+    "Site",
+    "Webhook",
+    "down",
+]

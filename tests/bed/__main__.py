@@ -1,4 +1,5 @@
 """python -m tests.bed up|down|status|shell: a bed to look around in."""
+# ruff: noqa: T201 - a command prints
 
 import argparse
 import os
@@ -8,6 +9,8 @@ from tests.bed.bed import NAME
 from tests.bed.network import HOST
 
 NONE = "no bed is up"
+PLACES = ("host", "attacker", "attacker2", "visitor")
+COLUMNS = "table {{.Names}}\t{{.Image}}\t{{.Status}}\t{{.Ports}}"
 
 
 def main() -> None:
@@ -22,7 +25,7 @@ def main() -> None:
     commands.add_parser("down", help="remove it").set_defaults(act=_down)
     commands.add_parser("status", help="what runs in it").set_defaults(act=_status)
     shell = commands.add_parser("shell", help="a shell in it")
-    shell.add_argument("place", nargs="?", choices=["host", "attacker", "attacker2", "visitor"], default="host")
+    shell.add_argument("place", nargs="?", choices=PLACES, default="host")
     shell.set_defaults(act=_shell)
     arguments = parser.parse_args()
     arguments.act(arguments)
@@ -55,7 +58,7 @@ def _status(_: argparse.Namespace) -> None:
     if not bed:
         raise SystemExit(NONE)
     print(f"bed {NAME}: host {HOST.v4[0]} {HOST.v6[0]}, {bed.engine.base_url}")
-    print(bed.engine.cli("ps", "--all", "--format=table {{.Names}}\t{{.Image}}\t{{.Status}}\t{{.Ports}}").stdout, end="")
+    print(bed.engine.cli("ps", "--all", f"--format={COLUMNS}").stdout, end="")
 
 
 def _shell(arguments: argparse.Namespace) -> None:
@@ -64,7 +67,7 @@ def _shell(arguments: argparse.Namespace) -> None:
         raise SystemExit(NONE)
     place = getattr(bed, arguments.place)
     argv = place.command([os.environ.get("SHELL", "/bin/bash")])
-    os.execvpe(argv[0], argv, {**bed.engine.env, "PS1": f"{place.name}# "})
+    os.execvpe(argv[0], argv, {**bed.engine.env, "PS1": f"{place.name}# "})  # noqa: S606
 
 
 if __name__ == "__main__":

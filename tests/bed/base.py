@@ -1,4 +1,8 @@
-"""debian:trixie-slim: pulled where a registry answers, else made from packages; with this machine's own authorities in it."""
+"""debian:trixie-slim: pulled where a registry answers, else made from packages.
+
+Where a local authority signs what comes in, builds have to know it. It goes in here, and the product's
+Dockerfile stays as it is.
+"""
 
 import shutil
 import subprocess
@@ -48,7 +52,6 @@ def _pull(docker: Engine) -> bool:
 
 
 def _trust(docker: Engine, scratch: Path, authorities: Sequence[Path]) -> None:
-    """Where a local authority signs what comes in, builds have to know it too. The product's Dockerfile stays as it is."""
     context = scratch / "authorities"
     (context / "local").mkdir(parents=True)
     for path in authorities:

@@ -45,8 +45,8 @@ class Bed:
     ) -> Iterator[Self]:
         """A bed for as long as the `with` lasts, or, to `keep`, until `python -m tests.bed down`.
 
-        `sidecar` builds the checkout's own image as well. `flags` are dockerd's: by default those that publish ports over
-        IPv6 as over IPv4. If another bed is up, waits for it to go for as long as `patience` lasts.
+        `sidecar` builds the checkout's own image as well. `flags` are dockerd's; by default those that
+        publish ports over IPv6 as over IPv4. If another bed is up, waits `patience` seconds for it to go.
         """
         if os.geteuid():
             raise PermissionError("the bed makes network namespaces: run this as root")
@@ -66,13 +66,14 @@ class Bed:
                 parts.callback(_sweep, name)
                 network.up(name)
                 activated = parts.enter_context(_listen(folder / "activated.sock"))
-                capsule = Capsule(folder, netns=network.FOLDER / f"{name}-{network.HOST.name}", held=held, keep=keep)
+                netns = network.FOLDER / f"{name}-{network.HOST.name}"
+                capsule = Capsule(folder, netns=netns, held=held, keep=keep)
                 parts.callback(capsule.close)
                 flags = engine.ip6tables() if flags is None else flags
                 flags = [*flags, *(["--live-restore"] if live_restore else [])]
                 bed = cls(name, Engine(folder, capsule.process, home / "docker", flags, activated))
                 parts.callback(bed._close)
-                (folder / "state.json").write_text(json.dumps({"capsule": capsule.process}))
+                (folder / "capsule.json").write_text(json.dumps(capsule.process))
                 bed.engine.plug(plugged)
                 engine.disarm(home / "docker")
                 bed.engine.start()
@@ -84,11 +85,10 @@ class Bed:
     @classmethod
     def attach(cls, name: str = NAME) -> Self | None:
         """The bed that was kept up, to look around in; it stays when we go."""
-        state = _state(name)
-        if not state:
-            return None
-        folder = FOLDER / name
-        return cls(name, Engine(folder, Process(*state["capsule"]), cache.home() / "engine" / "docker"))
+        capsule = _capsule(name)
+        return (
+            cls(name, Engine(FOLDER / name, capsule, cache.home() / "engine" / "docker")) if capsule else None
+        )
 
     def wordpress(
         self,
@@ -103,8 +103,9 @@ class Bed:
     ) -> Site:
         """A WordPress site, up and installed (wordpress.ADMIN, wordpress.EDITOR).
 
-        log "plugin": WP fail2ban's messages on standard error too. Without `ipv6` its network has IPv4 only, and who comes
-        over IPv6 is seen as Docker's gateway. `fpm`: nginx before php-fpm. `options` are docker run's, as `--tty`.
+        log "plugin": WP fail2ban's messages too, on standard error. Without `ipv6` its network has IPv4 only,
+        and who comes over IPv6 is seen as Docker's gateway. `fpm`: nginx before php-fpm. `options` are
+        docker run's.
         """
         return wordpress.start(
             self.engine,
@@ -117,6 +118,10 @@ class Bed:
             labels=dict(labels or {}),
             options=tuple(options),
         )
+
+    def ready(self, site: Site) -> None:
+        """Waits until the site's pages come, as after a restart."""
+        wordpress.wait(site, self.host)
 
     @cached_property
     def webhook(self) -> Webhook:
@@ -135,23 +140,22 @@ class Bed:
 
 def down(name: str = NAME) -> bool:
     """Removes a bed that was kept up. Was there one?"""
-    state = _state(name)
-    if not state:
+    bed, capsule = Bed.attach(name), _capsule(name)
+    if not bed or not capsule:
         return False
-    bed = Bed.attach(name)
-    if bed and bed.engine.answers():
+    if bed.engine.answers():
         bed.engine.clear()
-    Process(*state["capsule"]).end()
+    capsule.end()
     _sweep(name)
     return True
 
 
-def _state(name: str) -> dict[str, list[str]] | None:
-    path = FOLDER / name / "state.json"
+def _capsule(name: str) -> Process | None:
+    path = FOLDER / name / "capsule.json"
     if not path.exists():
         return None
-    state = json.loads(path.read_text())
-    return state if Process(*state["capsule"]).alive else None
+    process = Process(*json.loads(path.read_text()))
+    return process if process.alive else None
 
 
 def _sweep(name: str) -> None:

@@ -42,7 +42,7 @@ def _contents(part: str | Path) -> Iterator[tuple[str, bytes]]:
 
 
 def made(name: str, made_from: str, make: Callable[[Path], None]) -> Path:
-    """The folder `name-KEY`, which `make` fills if it is not there yet; never seen half filled. Older keys go."""
+    """The folder `name-KEY`, filled by `make` if it is not there; never seen half filled. Older keys go."""
     folder = home() / f"{name}-{made_from}"
     if folder.exists():
         return folder
@@ -52,13 +52,18 @@ def made(name: str, made_from: str, make: Callable[[Path], None]) -> Path:
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _forget((p for p in home().glob(f"{name}-*") if p != folder))
+    _forget(p for p in home().glob(f"{name}-*") if p != folder)
     return folder
 
 
 def _forget(folders: Iterable[Path]) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def tell(what: str) -> None:
+    """Says what takes long."""
+    print(f"bed: {what}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -84,10 +89,10 @@ def _acquire(file: IO[str], patience: float) -> None:
             holder = file.read().strip() or "another process"
             if time.monotonic() > deadline:
                 raise TimeoutError(
-                    f"{file.name} is held by {holder}. `python -m tests.bed down` ends a bed that was kept up."
+                    f"another bed is up ({holder}); if it was kept, `python -m tests.bed down` removes it"
                 ) from None
             if not told:
-                print(f"bed: waiting for another bed ({holder}; {file.name})", file=sys.stderr, flush=True)
+                tell(f"waiting for another bed to go ({holder})")
                 told = True
             time.sleep(0.2)
         else:

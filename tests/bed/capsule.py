@@ -1,10 +1,11 @@
-"""A process tree of its own: what runs inside ends, whatever it forked and mounted, when the capsule is closed."""
+"""A process tree of its own: when it is closed all inside ends, whatever it forked and mounted."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import IO, NamedTuple, Self
@@ -36,10 +37,8 @@ class Process(NamedTuple):
 
     def _signal(self, signal: Signals) -> None:
         if self.alive:
-            try:
+            with suppress(ProcessLookupError):  # it was quicker
                 os.kill(self.pid, signal)
-            except ProcessLookupError:
-                pass  # it was quicker
 
 
 def _started(pid: int) -> str:
@@ -54,10 +53,12 @@ def _started(pid: int) -> str:
 class Capsule:
     """Own process and mount namespaces, in the network namespace given (the machine's own without one).
 
-    It ends with this process, unless it is to be kept. `held` files stay open, and so their locks stay held, until it ends.
+    It ends with this process, unless it is to be kept. `held` files, and so their locks, stay held.
     """
 
-    def __init__(self, folder: Path, *, netns: Path | None, held: Sequence[IO[str]], keep: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, netns: Path | None, held: Sequence[IO[str]], keep: bool = False
+    ) -> None:
         enter_net = ["nsenter", f"--net={netns}"] if netns else []
         unshare = ["unshare", "--pid", "--mount", "--fork", "--propagation", "private"]
         read, write = os.pipe()
@@ -75,7 +76,7 @@ class Capsule:
         with self._unshare.stdout:  # type: ignore[union-attr]
             first = self._unshare.stdout.readline()  # type: ignore[union-attr]
         if not first:
-            raise RuntimeError("the bed's namespaces could not be made: it needs root, and util-linux's unshare")
+            raise RuntimeError("the bed's namespaces could not be made: it needs root and util-linux")
         self.process = Process.of(int(first))
 
     def close(self) -> None:

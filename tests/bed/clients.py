@@ -23,7 +23,9 @@ class Connection:
         """The status; raises OSError (TimeoutError) where nothing comes back."""
         return self.request("GET", path)
 
-    def request(self, method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None) -> int:
+    def request(
+        self, method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None
+    ) -> int:
         if self._http.sock is None:  # else http.client would quietly open another
             raise ConnectionError("the connection is closed")
         self._http.request(method, path, body, dict(headers or {}))
@@ -38,7 +40,9 @@ class Connection:
 class Client(Place):
     """Someone on the Internet."""
 
-    def login(self, site: Site, user: str, password: str, source: str | None = None, timeout: float = 10) -> int:
+    def login(
+        self, site: Site, user: str, password: str, source: str | None = None, timeout: float = 10
+    ) -> int:
         """The status of a login: 302 if it is right, 200 if not. A TimeoutError where packets are dropped."""
         form = {"log": user, "pwd": password, "wp-submit": "Log In", "testcookie": "1"}
         headers = {
@@ -60,22 +64,28 @@ class Client(Place):
         return connection
 
     def hydra(
-        self, site: Site, passwords: Sequence[str], *, user: str = "admin", ipv6: bool = False, tasks: int = 4, timeout: float = 60
+        self,
+        site: Site,
+        passwords: Sequence[str],
+        *,
+        user: str = "admin",
+        ipv6: bool = False,
+        tasks: int = 4,
+        timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
-        """Lets hydra guess at wp-login.php; ends it after `timeout`, for it does not give up when its packets vanish."""
+        """Lets hydra guess at wp-login.php. It never gives up when packets vanish: `timeout` ends it."""
         with tempfile.TemporaryDirectory() as folder:
             guesses = Path(folder, "passwords")
             guesses.write_text("".join(f"{p}\n" for p in passwords))
             form = "/wp-login.php:log=^USER^&pwd=^PASS^&wp-submit=Log+In&testcookie=1:S=Location"
             family = ["-6"] if ipv6 else []
             target = [site.v6 if ipv6 else site.v4, "http-post-form", form]
-            # prettier-ignore
-            argv = ["hydra", "-I", *family, "-l", user, "-P", str(guesses), "-t", str(tasks), "-s", str(site.port), *target]
-            return self.run(
-                ["timeout", "--kill-after=2", str(timeout), *argv], check=False, timeout=timeout + 10, cwd=Path(folder)
-            )
+            options = ["-I", *family, "-l", user, "-P", str(guesses), "-t", str(tasks), "-s", str(site.port)]
+            limit = ["timeout", "--kill-after=2", str(timeout)]
+            argv = [*limit, "hydra", *options, *target]
+            return self.run(argv, check=False, timeout=timeout + 10, cwd=Path(folder))
 
-    def _once(
+    def _once(  # noqa: PLR0917 - it is a request
         self,
         site: Site,
         source: str | None,

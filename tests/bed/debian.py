@@ -8,7 +8,8 @@ from pathlib import Path
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-# The official slim image leaves these out, and cleans up after apt (debuerreotype); images made without it are twice the size.
+# What the official slim image leaves out, and how it cleans up after apt (debuerreotype).
+# Images made without are twice the size.
 SLIM = (
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/info/*",
@@ -17,9 +18,11 @@ SLIM = (
     "path-exclude=/usr/share/locale/*",
     "path-include=/usr/share/locale/locale.alias",
 )
-CLEAN = '"rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; '
+CLEAN = (
+    '{ "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin"; }'
+)
 FILES = {
-    "etc/apt/apt.conf.d/docker-clean": f"DPkg::Post-Invoke {{ {CLEAN}}};\nAPT::Update::Post-Invoke {{ {CLEAN}}};\n"
+    "etc/apt/apt.conf.d/docker-clean": f"DPkg::Post-Invoke {CLEAN};\nAPT::Update::Post-Invoke {CLEAN};\n"
     'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n',
     "etc/apt/apt.conf.d/docker-misc": 'Acquire::Languages "none";\nAcquire::GzipIndexes "true";\n'
     'Apt::AutoRemove::SuggestsImportant "false";\n',
@@ -36,7 +39,9 @@ def root_filesystem(scratch: Path, output: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o755 if name.startswith("usr/sbin") else 0o644)
-    tidy = 'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/debconf/*-old "$1"/var/log/*'
+    tidy = (
+        'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/cache/debconf/*-old "$1"/var/log/*'
+    )
     _run(
         "mmdebstrap",
         "--quiet",
@@ -57,7 +62,9 @@ def unpack(packages: Iterable[str], scratch: Path) -> Path:
     for name in ("lists/partial", "cache/archives/partial", "state", "debs", "root"):
         (scratch / name).mkdir(parents=True)
     (scratch / "status").touch()
-    (scratch / "sources.list").write_text("".join(f"{line}\n" for line in _sources(f"[signed-by={KEYRING}] ")))
+    (scratch / "sources.list").write_text(
+        "".join(f"{line}\n" for line in _sources(f"[signed-by={KEYRING}] "))
+    )
     apt = [
         "apt-get",
         "-qq",
@@ -79,12 +86,14 @@ def unpack(packages: Iterable[str], scratch: Path) -> Path:
 def _sources(options: str = "") -> list[str]:
     """The suite's sources, at the mirror that this machine's apt uses."""
     listed = _run("apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)").splitlines()
-    mirrors = sorted({uri.rstrip("/") for origin, _, uri in (line.partition(" ") for line in listed) if origin == "Debian"})
+    mirrors = sorted(
+        {uri.rstrip("/") for origin, _, uri in (line.partition(" ") for line in listed) if origin == "Debian"}
+    )
     main = [m for m in mirrors if not m.endswith("security")]
     security = [m for m in mirrors if m.endswith("security")]
     if not main:
         raise RuntimeError(
-            "no registry answers to give debian:trixie-slim, and apt on this machine has no Debian mirror to make it from"
+            "no registry has debian:trixie-slim for us, and this machine's apt no Debian mirror for making it"
         )
     sources = [f"deb {options}{main[0]} {SUITE} main", f"deb {options}{main[0]} {SUITE}-updates main"]
     return sources + [f"deb {options}{m} {SUITE}-security main" for m in security[:1]]
@@ -92,7 +101,13 @@ def _sources(options: str = "") -> list[str]:
 
 def _run(*argv: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=600, check=False, cwd=cwd, env={**os.environ, **(env or {})}
+        argv,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
     )
     if done.returncode:
         raise RuntimeError(f"{argv[0]} (exit {done.returncode}): {done.stderr.strip()[-2000:]}")

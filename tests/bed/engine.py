@@ -29,13 +29,15 @@ def program(name: str) -> str:
 
 def ip6tables() -> list[str]:
     """What this dockerd has to be told to publish ports over IPv6 as it does over IPv4."""
-    said = subprocess.run([program("dockerd"), "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
+    said = subprocess.run(
+        [program("dockerd"), "--version"], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
     version = re.search(r"version (\d+)", said)
     return ["--experimental", "--ip6tables"] if version and int(version[1]) < 27 else []
 
 
 class Engine:
-    """dockerd, and the docker command against it. `activated` is a listening socket that outlives the daemon."""
+    """dockerd, and the docker command against it. `activated` is a listening socket that outlives dockerd."""
 
     def __init__(
         self,
@@ -77,7 +79,8 @@ class Engine:
             f"--data-root={self._data}",
             f"--host={self.base_url}",
             "--group=root",
-            "--exec-opt=native.cgroupdriver=cgroupfs",  # systemd would look for our process numbers among its own
+            # systemd's driver would look for our process numbers among its own
+            "--exec-opt=native.cgroupdriver=cgroupfs",
             *self._flags,
         ]
         fds = []
@@ -85,7 +88,14 @@ class Engine:
             # systemd's protocol: the number of sockets, for whom, and they begin at descriptor 3
             fds = [self._activated.fileno()]
             handover = f'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&{fds[0]}'
-            argv = ["sh", "-c", handover, "sh", *argv, "--host=fd://"]
+            argv = [
+                "bash",
+                "-c",
+                handover,
+                "bash",
+                *argv,
+                "--host=fd://",
+            ]  # sh cannot name a descriptor above 9
         with self.log.open("a") as log:
             nsenter = subprocess.Popen(
                 inside(self._capsule.pid, argv),
@@ -142,7 +152,8 @@ class Engine:
             check=False,
         )
         if check and done.returncode:
-            raise RuntimeError(f"docker {' '.join(arguments)} (exit {done.returncode}): {done.stderr.strip()[-3000:]}")
+            said = done.stderr.strip()[-3000:]
+            raise RuntimeError(f"docker {' '.join(arguments)} (exit {done.returncode}): {said}")
         return done
 
     def clear(self) -> None:
@@ -163,7 +174,7 @@ class Engine:
 
 
 def disarm(data: Path) -> None:
-    """What a run that was killed left behind must not come up by itself: not here, and never beside the build daemon."""
+    """What a killed run left behind must not start by itself: not here, and never under the build daemon."""
     for path in data.glob("containers/*/hostconfig.json"):
         config = json.loads(path.read_text())
         config["RestartPolicy"] = {"Name": "", "MaximumRetryCount": 0}

@@ -29,7 +29,7 @@ class Image:
 
 def stand_ins() -> list[Image]:
     """Instead of the official images, which need a registry."""
-    folder = HERE / "images"
+    folder = HERE / "containers"
     made_from = cache.key(folder)
     targets = {
         "wordpress:apache": "wordpress",
@@ -46,7 +46,8 @@ def sidecar(checkout: Path = CHECKOUT) -> Image:
     dockerfile = checkout / "Dockerfile"
     if not dockerfile.exists():
         raise FileNotFoundError(f"{dockerfile} is not there yet")
-    copied = re.findall(r"^COPY ((?:(?!--from)\S+ )+)\S+$", dockerfile.read_text().replace("\\\n", " "), re.MULTILINE)
+    lines = dockerfile.read_text().replace("\\\n", " ")
+    copied = re.findall(r"^COPY ((?:(?!--from)\S+ )+)\S+$", lines, re.MULTILINE)
     sources = [checkout / name for line in copied for name in line.split() if not name.startswith("--")]
     ignored = checkout / ".dockerignore"
     made_from = cache.key(dockerfile, *([ignored] if ignored.exists() else []), *sources)
@@ -54,14 +55,14 @@ def sidecar(checkout: Path = CHECKOUT) -> Image:
 
 
 def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[str]]) -> None:
-    """Builds those of the images that are absent or made from something else. Needs the data root for itself."""
+    """Builds those of the images that are absent or made from something else; has the data root to itself."""
     stamps = Stamps(home)
     ground = Image(base.TAG, HERE, made_from=base.made_from())
     wanted = [Image(i.tag, i.context, i.target, f"{ground.made_from}-{i.made_from}") for i in images]
     stale = [image for image in wanted if not stamps.fresh(image)]
     if not stale:
         return
-    print(f"bed: building {', '.join(i.tag for i in stale)}", flush=True)
+    cache.tell(f"building {', '.join(i.tag for i in stale)}")
     capsule = Capsule(folder, netns=None, held=held)
     docker = Engine(folder, capsule.process, home / "docker", engine.HARMLESS)
     try:

@@ -1,6 +1,6 @@
-"""Process 1 of the bed's own process and mount namespaces. When it ends, the kernel ends all the others and unmounts.
+"""Process 1 of the bed's own process and mount namespaces: the others end with it, and their mounts.
 
-Its standard input is the lifeline: it ends when that does, so a test run that is killed leaves nothing behind.
+Its standard input is its lifeline. It ends when that does, so a killed test run leaves nothing behind.
 """
 
 import os
@@ -21,7 +21,7 @@ def private_run(*kept: str) -> None:
     folders = [(path, os.open(path, os.O_PATH)) for path in kept if Path(path).is_dir()]
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     for path, fd in folders:
-        Path(path).mkdir(parents=True)
+        Path(path).mkdir(parents=True, exist_ok=True)
         # not canonical: by its descriptor the folder is reached though a mount hides its name
         mount("--no-canonicalize", "--rbind", f"/proc/{os.getpid()}/fd/{fd}", path)
         os.close(fd)
@@ -47,17 +47,19 @@ def cgroups() -> None:
 
 
 def main(folder: str) -> None:
-    outside = os.readlink("/proc/self")  # /proc is still the machine's: our number as the others see it
+    outside = Path("/proc/self").readlink()  # /proc is still the machine's: our number as the others see it
     mount("-t", "proc", "proc", "/proc")
     private_run(folder, RESOLVER)
     socket = Path(folder, "activated.sock")
-    if socket.exists():  # what a container binds as /var/run/docker.sock; it outlives dockerd, as with systemd
+    if (
+        socket.exists()
+    ):  # what containers bind as /var/run/docker.sock; it outlives dockerd, as systemd's does
         Path("/run/docker.sock").touch()
         mount("--bind", str(socket), "/run/docker.sock")
     cgroups()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # orphans are ours: the kernel reaps them for us
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    print(outside, flush=True)
+    print(outside, flush=True)  # noqa: T201
     while os.read(0, 4096):
         pass
 

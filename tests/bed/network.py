@@ -87,22 +87,33 @@ class Place:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command here to its end; with `check`, one that fails raises with what it said."""
         done = subprocess.run(
-            self.command(argv), input=text, capture_output=True, text=True, timeout=timeout, env=env, cwd=cwd, check=False
+            self.command(argv),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=env,
+            cwd=cwd,
+            check=False,
         )
         if check and done.returncode:
-            raise RuntimeError(f"{' '.join(argv)} (exit {done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
+            said = done.stderr.strip() or done.stdout.strip()
+            raise RuntimeError(f"{' '.join(argv)} (exit {done.returncode}): {said}")
         return done
 
     def popen(self, argv: list[str], **options: object) -> subprocess.Popen[str]:
-        """Starts a long running command here. The process is the command itself; the bed ends it at the latest."""
+        """Starts a long running command here. The process is the command itself; it ends with the bed.
+
+        Call this in a thread that lasts: the kernel ends the command with the thread that started it.
+        """
         options.setdefault("text", True)
-        # If we are killed it goes as well. (The kernel watches the thread that started it: start from one that lasts.)
-        process = subprocess.Popen(self.command(["setpriv", "--pdeathsig=KILL", "--", *argv]), **options)  # type: ignore[call-overload]
+        command = self.command(["setpriv", "--pdeathsig=KILL", "--", *argv])
+        process: subprocess.Popen[str] = subprocess.Popen(command, **options)  # type: ignore[call-overload]
         self.started.append(process)
         return process
 
     def within(self, function: Callable[[], T]) -> T:
-        """Calls `function` in a thread that is here: the sockets it makes belong to this namespace for good."""
+        """Calls `function` in a thread that is here: the sockets it makes belong here for good."""
         result: list[T] = []
         error: list[BaseException] = []
 
@@ -202,7 +213,12 @@ def _ip(name: str | None, *lines: str) -> None:
         return
     where = ["-n", name] if name else []
     done = subprocess.run(
-        ["ip", *where, "-batch", "-"], input="\n".join(lines), capture_output=True, text=True, timeout=30, check=False
+        ["ip", *where, "-batch", "-"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(where)}: {done.stderr.strip()}")

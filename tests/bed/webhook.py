@@ -43,7 +43,7 @@ class Webhook:
 
         self._server = host.within(lambda: ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         self.url = f"http://127.0.0.1:{self._server.server_port}/services/T0/B0/secret"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="webhook", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def _record(self, post: Post) -> None:

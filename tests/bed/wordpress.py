@@ -1,6 +1,5 @@
 """A WordPress site in containers, with its database already installed."""
 
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +12,13 @@ Log = Literal["access", "plugin"]
 ADMIN = ("admin", "admin-secret")
 EDITOR = ("editor", "editor-secret")
 
-# What users of WP fail2ban put into WORDPRESS_CONFIG_EXTRA; the stand-in for it in the image listens to the same.
+# What users of WP fail2ban put into WORDPRESS_CONFIG_EXTRA; the image's stand-in for it listens to the same.
 PLUGIN = "define('WP_FAIL2BAN_OPENLOG_OPTIONS', LOG_PID|LOG_NDELAY|LOG_PERROR);"
 
 
 @dataclass(frozen=True)
 class Site:
-    """A running site. `container` writes the access log; with php-fpm `php` is another, and writes PHP's messages."""
+    """A running site. `container` writes the access log, `php` PHP's messages; with php-fpm they are two."""
 
     engine: Engine
     name: str
@@ -58,8 +57,8 @@ def start(
     """Starts the containers and waits until pages come."""
     subnet = ["--ipv6", f"--subnet=fd00:6:{port:x}::/64"] if ipv6 else []
     engine.cli("network", "create", *subnet, name)
-    restart = "--restart=unless-stopped"
-    engine.cli("run", "--detach", f"--name={name}-db", f"--network={name}", "--network-alias=db", restart, "mariadb:11-seeded")
+    run = ["run", "--detach", f"--network={name}", "--restart=unless-stopped"]
+    engine.cli(*run, f"--name={name}-db", "--network-alias=db", "mariadb:11-seeded")
     wordpress = [
         "--env=WORDPRESS_DB_HOST=db",
         "--env=WORDPRESS_DB_USER=wordpress",
@@ -69,7 +68,6 @@ def start(
         *(f"--label={key}={value}" for key, value in labels.items()),
         *options,
     ]
-    run = ["run", "--detach", f"--network={name}", restart]
     publish = f"--publish={port}:80"
     if fpm:
         engine.cli(*run, f"--name={name}-php", "--network-alias=wordpress", *wordpress, "wordpress:fpm")
@@ -84,21 +82,18 @@ def start(
 def wait(site: Site, host: Place, patience: float = 60) -> None:
     """Waits until the database answers, and then the login page: its log shall not begin with errors."""
     deadline = time.monotonic() + patience
-    while site.engine.cli("exec", f"{site.name}-db", "healthcheck.sh", check=False).returncode and time.monotonic() < deadline:
-        time.sleep(0.05)
-    url = f"{site.url}/wp-login.php"
-    probe = ["curl", "--silent", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}", url]
-    status = ""
-    while status != "200":
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{site.name}: no login page after {patience:.0f} s, last answer {status or 'none'}; {_end(site)}")
-        time.sleep(0.05)
-        try:
-            status = host.run(probe, check=False, timeout=10).stdout
-        except subprocess.TimeoutExpired:
-            continue
+    for answers in (_database, _login_page):
+        while not answers(site, host):
+            if time.monotonic() > deadline:
+                end = "".join(site.logs("--tail=5"))
+                raise TimeoutError(f"{site.name}: {answers.__name__[1:]} not there after {patience} s\n{end}")
+            time.sleep(0.05)
 
 
-def _end(site: Site) -> str:
-    out, err = site.logs("--tail=5")
-    return f"its log ends: {out}{err}"
+def _database(site: Site, _: Place) -> bool:
+    return not site.engine.cli("exec", f"{site.name}-db", "healthcheck.sh", check=False).returncode
+
+
+def _login_page(site: Site, host: Place) -> bool:
+    probe = ["curl", "--silent", "--fail", "--max-time", "5", "--output", "/dev/null"]
+    return not host.run([*probe, f"{site.url}/wp-login.php"], check=False, timeout=10).returncode

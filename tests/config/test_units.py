@@ -35,8 +35,10 @@ def test_for_good_is_minus_one_where_it_makes_sense():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "five", "10x", "0", "0m", "-5", "1h30", "10 20", "1e9", "60*60", "__import__('os')", "٣", "1..5", "inf",
-     "nan", "9" * 40, "1" * 5_000 + "!"],
+    [
+        "", "five", "10x", "0", "0m", "-5", "1h30", "10 20", "1e9", "60*60", "__import__('os')", "٣", "1..5",
+        "inf", "nan", "9" * 40, "1" * 5_000 + "!",
+    ],
 )  # fmt: skip
 def test_what_is_no_duration_is_said(text):
     with pytest.raises(ValueError, match="expected a duration such as 600, 10m, 1d12h"):

@@ -48,6 +48,15 @@ def test_those_who_may_never_be_banned_never_are():
     assert (guard.why(ANN), guard.why(BOB)) == ("ignoreip", None)
 
 
+def test_a_jail_spares_its_own():
+    spared = Jail("login", maxretry=1, ignoreip=("203.0.113.0/29",))
+    guard = Guard([spared, Jail("probe", maxretry=1)], NOBODY)
+
+    assert guard.hits([*hits(0), *hits(0, jail="probe")], now=0)[0].jail == "probe"
+    assert (guard.why(ANN, "login"), guard.why(ANN)) == ("ignoreip", None)
+    assert guard.ban(ANN, now=0, jail="login") == []
+
+
 def test_who_is_banned_already_is_counted_no_more():
     guard = Guard([LOGIN], NOBODY)
     play(guard, hits(*range(10)))

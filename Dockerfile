@@ -1,0 +1,40 @@
+# python3-nftables comes from the distribution only, so the base is Debian and its Python; the rest goes into a venv beside it.
+FROM debian:trixie-slim AS builder
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 python3-venv python3-hatchling \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY requirements.lock ./
+RUN python3 -m venv --system-site-packages /opt/wp-sidecar \
+ && /opt/wp-sidecar/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY filters/ filters/
+COPY sidecar/ sidecar/
+# The lock has all there is to fetch, and the build backend is Debian's: this step needs no network.
+RUN /opt/wp-sidecar/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+ && /opt/wp-sidecar/bin/pip uninstall --yes pip
+
+FROM debian:trixie-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 python3-nftables tini \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=builder /opt/wp-sidecar /opt/wp-sidecar
+ENV PATH=/opt/wp-sidecar/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+ARG VERSION=0.1.0
+ARG REVISION=
+LABEL org.opencontainers.image.title="wp-sidecar" \
+      org.opencontainers.image.description="Watches the logs of WordPress containers and drops attackers' packets on the host" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      wp-sidecar.enable="false"
+
+# uid 0, as netlink asks for NET_ADMIN in effect; run it with every other capability dropped (compose.yaml).
+VOLUME /var/lib/wp-sidecar
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["wp-sidecar", "healthcheck"]
+ENTRYPOINT ["/usr/bin/tini", "--", "wp-sidecar"]
+CMD ["run"]

@@ -1,0 +1,5 @@
+"""`python -m sidecar` is `wp-sidecar`."""
+
+from sidecar.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""What went wrong -> one sentence on stderr and an exit code; no traceback for what a user can mend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sidecar import exits
+from sidecar.config.mistakes import Mistakes
+from sidecar.control import NoDaemon, NoSocket, Refused
+
+
+class Failed(Exception):  # noqa: N818 - it is how a command ends
+    """Why a command cannot go on: the exit code, and a sentence."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@contextmanager
+def said() -> Iterator[None]:
+    """End the process with the code that belongs to what was raised."""
+    try:
+        yield
+    except Failed as err:
+        _end(err.code, str(err))
+    except Refused as err:
+        _end(exits.NO, str(err))
+    except (NoDaemon, NoSocket) as err:
+        _end(exits.UNAVAILABLE, str(err))
+    except PermissionError as err:
+        _end(exits.NO_PERMISSION, str(err))
+    except Mistakes as err:
+        _end(exits.CONFIG, *map(str, err.mistakes))
+
+
+def _end(code: int, *sentences: str) -> None:
+    for sentence in sentences:
+        sys.stderr.write(f"wp-sidecar: {sentence}\n")
+    sys.exit(code)

@@ -1,0 +1,58 @@
+"""A log, from a file or standard input -> chunks of whole lines, in constant memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, cast
+
+from sidecar import exits
+from sidecar.cli.failures import Failed
+from sidecar.core.events import Framing
+from sidecar.filters.framing import recognise
+
+CHUNK = 1 << 20  # bytes: large enough that a scan's fixed cost is lost in it
+LONGEST = 1 << 16  # bytes of a line that anything looks at; the rest of a longer one is dropped
+
+
+class Reader(Protocol):
+    """A binary file that gives what there is, so that a pipe is read as it is written."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+@contextmanager
+def opened(log: str) -> Iterator[Reader]:
+    """The file of this name; `-` is standard input. Raises Failed."""
+    if log == "-":
+        yield cast("Reader", sys.stdin.buffer)  # it is a BufferedReader
+        return
+    try:
+        stream = open(log, "rb")  # noqa: PTH123, SIM115 - its name may be any text; closed below
+        stream.read(0)
+    except OSError as err:
+        raise Failed(exits.NO_INPUT, f"{log} cannot be read: {err.strerror}") from err
+    with stream:
+        yield stream
+
+
+def chunks(stream: Reader) -> Iterator[bytes]:
+    """Whole lines, each with its newline, about a MiB at a time."""
+    rest = b""
+    while data := stream.read1(CHUNK):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield rest + data[:end]
+            rest = data[end:]
+        elif len(rest) < LONGEST:
+            rest += data
+    if rest:
+        yield rest + b"\n"
+
+
+def framed(chunked: Iterator[bytes], given: Framing | None) -> Iterator[tuple[bytes, Framing]]:
+    """Each chunk with its framing: the given one, else what the first chunk looks like."""
+    for chunk in chunked:
+        given = given or recognise(chunk)
+        yield chunk, given

@@ -1,0 +1,86 @@
+"""What a person reads: rich tables of the daemon's answers. The only module that loads rich."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.cli.text import safe, when
+from sidecar.config.units import lasting
+
+PIPED = 200  # columns where there is no terminal to ask
+
+
+def status(reply: dict[str, Any], now: float) -> None:
+    """Health first, then jails, streams, firewall."""
+    console = _console()
+    health, firewall = reply["health"], reply["firewall"]
+    uptime = lasting(now - reply["started"])
+    console.print(_cell(f"wp-sidecar {reply['version']}, up {uptime}, {reply['bans']} banned"))
+    console.print(Text("well", "green") if health["ready"] else Text("not well", "bold red"))
+    for sentence in health["why"]:
+        console.print(_cell(f"  {sentence}"))
+    jails = [
+        (
+            jail["name"], jail["maxretry"], lasting(jail["findtime"]), _bantime(jail["bantime"]),
+            jail["failures"], jail["bans"], jail["active"],
+        )
+        for jail in reply["jails"]
+    ]  # fmt: skip
+    _print(console, ("jail", "maxretry", "findtime", "bantime", "failures", "bans", "banned now"), jails)
+    _print(console, ("container", "state"), [(s["container"], s["state"]) for s in reply["streams"]])
+    dropped = [
+        (f"IPv{version}", packets, octets)
+        for version, (packets, octets) in sorted(firewall["dropped"].items())
+    ]
+    _print(console, ("dropped", "packets", "bytes"), dropped)
+    if not firewall["ok"]:
+        console.print(Text("the firewall table is not as it should be; see the log", "bold red"))
+
+
+def bans(found: list[dict[str, Any]], now: float) -> None:
+    """Who is banned, those who stay longest last."""
+    rows = [
+        (
+            ban["ip"], ban["jail"], "for good" if ban["until"] is None else when(ban["until"]),
+            "" if ban["until"] is None else lasting(ban["until"] - now), ban["failures"] or "", ban["site"],
+            ban["reason"] or ban["cause"],
+        )
+        for ban in sorted(found, key=lambda ban: (ban["until"] is None, ban["until"] or 0.0))
+    ]  # fmt: skip
+    if rows:
+        _print(_console(), ("address", "jail", "until", "remaining", "failures", "site", "reason"), rows)
+    else:
+        sys.stdout.write("nobody is banned\n")
+
+
+def hits(rows: list[tuple[int, int, str]]) -> None:
+    """How often each expression of a filter matched, in the filter's order."""
+    _print(_console(), ("failregex", "hits", "expression"), rows)
+
+
+def _bantime(seconds: float | None) -> str:
+    return "for good" if seconds is None else lasting(seconds)
+
+
+def _print(console: Console, titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    if table.row_count:
+        console.print()
+        console.print(table)
+
+
+def _cell(value: object) -> Text:
+    """Plain text: no markup of rich's, and nothing that a terminal would obey."""
+    return Text(safe(str(value)), overflow="fold")
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED)

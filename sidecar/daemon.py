@@ -1,0 +1,398 @@
+"""The wiring: what is started, in which order, and what each is given.
+
+    sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ firewall, store, metrics, log, alerts
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import math
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__, exits, host, journal
+from sidecar.alerts import Alerts, started, stopped
+from sidecar.alerts.outbox import Outbox
+from sidecar.alerts.slack import Slack
+from sidecar.config import Settings
+from sidecar.control import Control, Refused
+from sidecar.core.events import Ban, Decision, Origin, Surroundings, Turn, Who
+from sidecar.core.guard import MANUAL, Guard
+from sidecar.core.jail import Jail
+from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust, subject
+from sidecar.firewall import Firewall, FirewallError, Monitor, NoPermission
+from sidecar.health import Troubles
+from sidecar.intake import Intake
+from sidecar.loop import Closed, Inbox, Loop
+from sidecar.metrics import Metrics
+from sidecar.services import Every, Services
+from sidecar.sources.docker import Docker, NoDocker
+from sidecar.sources.files import Follow
+from sidecar.stores.sqlite import Sqlite, StoreError
+from sidecar.web import Health, Web
+
+log = logging.getLogger(__name__)
+
+ALIVE = 30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
+LOOK, SOON = 30.0, 1.0  # seconds between looks at the firewall, and while it is in trouble
+PATIENCE = 10.0  # seconds that a person waits for the loop
+
+
+def run(settings: Settings) -> int:
+    """Watch until told to stop; the exit code. What cannot work at all is said in a sentence. Raises NoSocket."""
+    journal.set_up(settings.log_level, as_json=settings.log_json)
+    try:
+        daemon = Daemon(settings)
+    except NoDocker as err:
+        return _end(exits.UNAVAILABLE, err)
+    except NoPermission as err:
+        return _end(exits.NO_PERMISSION, err)
+    except (StoreError, FirewallError, OSError) as err:
+        return _end(exits.CONFIG, err)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # `kill -USR1`: what is every thread doing?
+    daemon.run()
+    return 0
+
+
+def _end(code: int, err: Exception) -> int:
+    log.error("%s", err)
+    return code
+
+
+class Daemon:
+    """One run with one configuration."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._settings, self._clock = settings, clock
+        self._began = now = clock()
+        registry = CollectorRegistry()
+        senders = [Slack(settings.slack, socket.gethostname())] if settings.slack else []
+        names = [*(jail.name for jail in settings.jails), MANUAL.name]
+        self._metrics = Metrics(registry, __version__, jails=names, senders=[sender.name for sender in senders])
+        self._outboxes = [Outbox(sender, self._metrics) for sender in senders]
+        self._alerts = Alerts(self._outboxes)
+        self._troubles = Troubles(self._alerts.trouble)
+        self._streams = Streams(self._metrics, self._troubles)
+
+        self._control = Control(settings.socket, self._answer)  # first: it says whether another one is running
+        self._store = Sqlite(settings.state / "state.db")
+        remembered = self._store.load(now)
+        self._around, self._own = Surroundings(), own()
+        trust = self._trust()
+        self._guard = Guard(settings.jails, trust, bans=remembered.bans)
+        self._guard.hits(remembered.hits, now)
+        self._firewall = Firewall(self._guard.jails)
+        self._metrics.start(self._guard.bans)
+
+        self._inbox = Inbox()
+        self._metrics.queue(self._inbox.__len__)
+        self._tally = Tally()
+        sinks = [
+            Timed(self._firewall, self._metrics), self._store, self._metrics, self._tally,
+            journal.Journal(), self._alerts,
+        ]  # fmt: skip
+        self._loop = Loop(self._guard, self._inbox, sinks, clock, self._troubles.report)
+        self._services = Services(self._troubles.report)
+        self._web = Web(settings.listen, registry, self._health)
+        self._sources = self._make_sources(remembered.cursors, now)
+        self._firewall.surround((*trust.networks(4), *trust.networks(6)), frozenset())
+        self._firewall.start(self._guard.bans, now)
+
+    def run(self) -> None:
+        """Start all, turn until `stop()`, then end in the order that loses nothing."""
+        bans = len(self._guard.bans)
+        for note in self._settings.notes:
+            log.warning("%s", note)
+        if self._store.repaired:
+            self._troubles.report("the store", self._store.repaired)
+            self._troubles.report("the store", None)
+        log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
+        self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
+        look = Every("look", self._look, lambda: SOON if self._troubles.about("firewall") else LOOK)
+        monitor = Monitor(lambda: self._soon(self._reconcile))
+        for service in (*self._outboxes, self._web, self._control, look, monitor, *self._sources):
+            self._services.start(service)
+        self._loop.run()
+        left = len(self._guard.bans)
+        if self._settings.flush_on_exit:
+            self._firewall.flush()
+            left = 0
+        self._alerts.tell(stopped(left))
+        self._services.close()
+        self._store.close()
+        log.info("stopped; %d bans stay in force", left)
+
+    def stop(self) -> None:
+        """Make `run()` return soon. Safe in a signal handler."""
+        self._loop.stop()
+
+    def _make_sources(self, cursors: dict[str, bytes], now: float) -> list[Docker | Follow]:
+        jails, intake = self._settings.jails, Intake(self._settings.filters, self._inbox, self._clock)
+        sources: list[Docker | Follow] = []
+        if any(jail.containers or jail.absent or not jail.logpath for jail in jails):
+            since = now - max(jail.findtime for jail in jails)
+            docker = Docker(
+                self._settings.docker, jails, intake, self._surrounded, cursors, since, self._streams
+            )
+            docker.check()
+            sources.append(docker)
+        return sources + [
+            Follow(path, names, intake, cursors, self._streams) for path, names in logpaths(jails).items()
+        ]
+
+    # What other threads have done in the loop's
+
+    def _soon(self, work: Callable[[float], Sequence[Decision]]) -> None:
+        """Have this done in the loop's thread, when it gets there."""
+        try:
+            self._inbox.ask(work)
+        except Closed:
+            log.debug("the loop has stopped")
+
+    def _surrounded(self, around: Surroundings) -> None:
+        """The container engine says that networks or ports have changed."""
+
+        def work(now: float) -> Sequence[Decision]:
+            self._around = around
+            return self._retrust(now)
+
+        self._soon(work)
+
+    def _look(self) -> None:
+        """What is to be looked at from time to time."""
+        self._soon(self._reconcile)
+        self._soon(self._tidy)
+
+    def _reconcile(self, now: float) -> Sequence[Decision]:
+        try:
+            repair = self._firewall.reconcile(now)
+        except FirewallError as err:
+            self._troubles.report("firewall", str(err))
+            return ()
+        self._troubles.report("firewall", None)
+        if repair:
+            self._metrics.repaired(repair.what)
+            log.warning(
+                "someone changed our firewall table (%s): %d bans restored, %d removed",
+                repair.what, repair.restored, repair.removed,
+            )  # fmt: skip
+            self._alerts.trouble("the firewall table", f"It was changed by someone else ({repair.what}).")
+            self._alerts.trouble("the firewall table", None)
+        return ()
+
+    def _tidy(self, now: float) -> Sequence[Decision]:
+        """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
+        for version, (packets, size) in self._firewall.counters().items():
+            self._metrics.dropped(f"ipv{version}", packets, size)
+        self._metrics.ignored(self._guard.ignored)
+        self._store.forget(now - max(jail.findtime for jail in self._settings.jails))
+        known, self._own = self._own, own()
+        return self._retrust(now) if known != self._own else ()
+
+    def _retrust(self, now: float) -> Sequence[Decision]:
+        """Who may never be banned has changed: for the guard, and for the kernel's accept rules."""
+        trust = self._trust()
+        decisions = self._guard.trusting(trust, now)
+        try:
+            self._firewall.surround((*trust.networks(4), *trust.networks(6)), self._around.published)
+        except FirewallError as err:
+            self._troubles.report("firewall", str(err))  # _look repairs it
+        return decisions
+
+    def _trust(self) -> Trust:
+        reasons = {**self._own, CONTAINERS: self._around.networks, IGNOREIP: self._settings.ignoreip}
+        return Trust(reasons, ban_private=self._settings.ban_private)
+
+    # What people ask
+
+    def _health(self) -> Health:
+        silent = self._clock() - self._loop.turned
+        why = self._troubles.sentences
+        if not -ALIVE < silent < ALIVE:
+            return Health(live=False, ready=False, why=(*why, f"the loop has not turned for {silent:.0f} s"))
+        return Health(live=True, ready=not why, why=why)
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A request of the control socket; runs in its threads. Raises Refused."""
+        match request:
+            case {"do": "health"}:
+                return told(self._health())
+            case {"do": "status"}:
+                return self._status()
+            case {"do": "bans"}:
+                return {"bans": [shown(ban) for ban in self._bans()]}
+            case {"do": "ban", "who": str(text)}:
+                return self._ban(text, request)
+            case {"do": "unban", "who": str(text) | None as text}:
+                jail, who = self._known(request), _subject(text) if text else None
+                lifted = self._ask(lambda now: self._guard.unban(who, now, jail))
+                return {"unbanned": [{"ip": each.who, "jail": each.jail} for each in lifted]}
+        raise Refused(f"no such thing to do: {request.get('do')}")
+
+    def _ban(self, text: str, request: dict[str, Any]) -> dict[str, Any]:
+        who, jail, lasting = _subject(text), self._known(request), request.get("for")
+        seconds = math.inf if lasting is not None and lasting < 0 else lasting
+
+        def work(now: float) -> Sequence[Decision]:
+            if reason := self._guard.why(who, jail):
+                raise Refused(f"{who} is never banned: it is {reason}")
+            return self._guard.ban(who, now, jail, seconds, str(request.get("reason") or ""))
+
+        return {"banned": [shown(ban) for ban in self._ask(work) if isinstance(ban, Ban)]}
+
+    def _bans(self) -> Sequence[Ban]:
+        """As they are after everything that was asked for before."""
+        found: list[Ban] = []
+
+        def work(_: float) -> Sequence[Decision]:
+            found.extend(self._guard.bans)
+            return ()
+
+        self._ask(work)
+        return found
+
+    def _status(self) -> dict[str, Any]:
+        active = Counter(ban.jail for ban in self._bans())
+        return {
+            "version": __version__,
+            "started": self._began,
+            "jails": [self._jail(jail, active[jail.name]) for jail in self._guard.jails],
+            "streams": [{"container": name, "state": state} for name, state in sorted(self._streams.states.items())],
+            "firewall": {"ok": not self._troubles.about("firewall"), "dropped": self._firewall.counters()},
+            "bans": active.total(),
+            "health": told(self._health()),
+        }
+
+    def _jail(self, jail: Jail, active: int) -> dict[str, Any]:
+        return {
+            "name": jail.name,
+            "maxretry": jail.maxretry,
+            "findtime": jail.findtime,
+            "bantime": None if jail.bantime == math.inf else jail.bantime,
+            "failures": self._tally.failures[jail.name],
+            "bans": self._tally.bans[jail.name],
+            "active": active,
+        }
+
+    def _known(self, request: dict[str, Any]) -> str:
+        """The jail that was named, if any. Raises Refused where there is none of that name."""
+        jail, names = str(request.get("jail") or ""), [jail.name for jail in self._guard.jails]
+        if jail and jail not in names:
+            raise Refused(f"no jail is named {jail}; there are {', '.join(names)}")
+        return jail
+
+    def _ask(self, work: Callable[[float], Sequence[Decision]]) -> Sequence[Decision]:
+        """Have this done in the loop's thread, and wait until the sinks have acted on it."""
+        try:
+            return self._inbox.ask(work).result(PATIENCE)
+        except Closed:
+            raise Refused("wp-sidecar is stopping") from None
+        except TimeoutError:
+            raise Refused(f"wp-sidecar is busy: nothing came of it within {PATIENCE:.0f} s; try again") from None
+
+
+class Timed:
+    """The firewall as a sink: what it did, and how long it took, is told to the metrics."""
+
+    name = "firewall"
+
+    def __init__(self, firewall: Firewall, metrics: Metrics) -> None:
+        self._firewall, self._metrics = firewall, metrics
+
+    def apply(self, turn: Turn) -> None:
+        if not turn.decisions:
+            return
+        began, error = time.perf_counter(), True
+        try:
+            self._firewall.apply(turn)
+            error = False
+        finally:
+            self._metrics.transaction(time.perf_counter() - began, error)
+
+
+class Tally:
+    """What `status` counts since the start, by jail. Written by the loop's thread, read by others as it stands."""
+
+    name = "tally"
+
+    def __init__(self) -> None:
+        self.failures: Counter[str] = Counter()
+        self.bans: Counter[str] = Counter()
+
+    def apply(self, turn: Turn) -> None:
+        self.failures.update([hit.jail for hit in turn.hits])
+        self.bans.update([each.jail for each in turn.decisions if isinstance(each, Ban)])
+
+
+class Streams:
+    """What the sources tell: to the metrics, to `status`, and as trouble where a log cannot be read."""
+
+    def __init__(self, metrics: Metrics, troubles: Troubles) -> None:
+        self.states: dict[str, str] = {}
+        self._metrics, self._troubles = metrics, troubles
+
+    def state(self, name: str, state: str) -> None:
+        self.states[name] = state
+        self._metrics.following(name, state == "open")
+        wrong = {"lost": "its log cannot be opened; trying again", "unreadable": "its log driver cannot be read"}
+        sentence = f"nothing in {name} is watched: {wrong[state]}" if state in wrong else None
+        self._troubles.report(f"the log of {name}", sentence)
+
+    def reopened(self, name: str, reason: str) -> None:
+        self._metrics.reconnected(name, reason)
+
+    def read(self, origin: Origin, lines: int, size: int) -> None:
+        self._metrics.read(origin, lines, size)
+
+    def cut(self, origin: Origin, lines: int) -> None:
+        self._metrics.overlong(origin.name, lines)
+
+    def gap(self, name: str) -> None:
+        self._metrics.gap(name)
+
+
+def logpaths(jails: Sequence[Jail]) -> dict[str, tuple[str, ...]]:
+    """Each log file -> the jails that look at it."""
+    paths = dict.fromkeys(path for jail in jails for path in jail.logpath)
+    return {path: tuple(jail.name for jail in jails if path in jail.logpath) for path in paths}
+
+
+def own() -> dict[str, tuple[str, ...]]:
+    """This host's own part of who may never be banned: why -> addresses."""
+    return {OWN: host.addresses(), GATEWAY: host.gateways(), RESOLVER: host.resolvers()}
+
+
+def shown(ban: Ban) -> dict[str, Any]:
+    """A ban as the control socket tells it; `until` is null for good."""
+    return {
+        "ip": ban.who,
+        "jail": ban.jail,
+        "at": ban.at,
+        "until": None if ban.for_good else ban.until,
+        "cause": ban.cause,
+        "failures": ban.failures,
+        "site": ban.site,
+        "reason": ban.reason,
+        "evidence": list(ban.evidence),
+    }
+
+
+def told(health: Health) -> dict[str, Any]:
+    return {"live": health.live, "ready": health.ready, "why": list(health.why)}
+
+
+def _subject(text: str) -> Who:
+    """Whom a person means. Raises Refused."""
+    try:
+        return subject(text)
+    except ValueError as err:
+        raise Refused(str(err)) from None

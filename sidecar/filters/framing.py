@@ -1,0 +1,77 @@
+"""How a transport wraps a line: where the line's own time is, and where its text begins.
+
+A transport's stamp is written by the engine or the daemon that took the line, never by who is in it: it is the event's
+time wherever there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Final
+
+from sidecar.core.events import Framing
+from sidecar.filters import dates
+
+DOCKER_STAMP: Final = len(
+    "2026-11-22T08:40:04.123456789Z"
+)  # the engine writes all nine digits, always in UTC
+_STAMP: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+_RFC3164: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|\d\d) \d\d:\d\d:\d\d"
+_DOCKER: Final = re.compile(rf"{_STAMP}\.\d{{9}}Z(?: |$)", re.ASCII)
+_CRI: Final = re.compile(
+    rf"({_STAMP}(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP](?::\S*)? ?", re.ASCII
+)
+_SYSLOG: Final = re.compile(
+    rf"(?:<\d{{1,3}}>)?(?:1 ({_STAMP}(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|-)|({_RFC3164}))(?= |$)", re.ASCII
+)
+_SYSLOG_DATE: Final = dates.template(r"^%b %d %H:%M:%S")
+
+
+def opened(line: str, framing: Framing, now: float, zone: tzinfo | None = None) -> tuple[float | None, str]:
+    """The transport's time for a line and the text it carries; `(None, line)` where there is no such wrapping.
+
+    RFC 3164 gives neither year nor zone: the year follows from `now`, the zone is `zone` (None: the system's).
+    """
+    if framing is Framing.DOCKER:
+        if _DOCKER.match(line):
+            return _stamp(line[:19]) + float(line[19 : DOCKER_STAMP - 1]), line[DOCKER_STAMP + 1 :]
+    elif framing is Framing.CRI:
+        if found := _CRI.match(line):
+            return _precise(found[1]), line[found.end() :]
+    elif framing is Framing.SYSLOG and (found := _SYSLOG.match(line)):
+        text = line[found.end() :]
+        if found[2]:
+            return _bsd(found[2], now, zone), text
+        return (None if found[1] == "-" else _precise(found[1])), text
+    return None, line
+
+
+def recognise(sample: bytes) -> Framing:
+    """Which framing most of a sample's lines have. Lines that any program could have begun so decide nothing."""
+    lines = [line for line in sample.decode(errors="replace").split("\n")[:50] if line.strip()]
+    for framing, shape in ((Framing.DOCKER, _DOCKER), (Framing.CRI, _CRI), (Framing.SYSLOG, _SYSLOG)):
+        if lines and sum(bool(shape.match(line)) for line in lines) * 2 > len(lines):
+            return framing
+    return Framing.NONE
+
+
+@lru_cache(maxsize=4_096)
+def _stamp(text: str) -> float:
+    return datetime.fromisoformat(text + "+00:00").timestamp()
+
+
+@lru_cache(maxsize=4_096)
+def _precise(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()  # finer than microseconds is cut
+
+
+@lru_cache(maxsize=4_096)
+def _bsd_fields(text: str) -> re.Match[str] | None:
+    return _SYSLOG_DATE.regex.match(text)
+
+
+def _bsd(text: str, now: float, zone: tzinfo | None) -> float | None:
+    found = _bsd_fields(text)
+    return dates.seconds(found, now, zone) if found else None

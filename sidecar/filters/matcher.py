@@ -1,0 +1,229 @@
+"""Batches in, hits out: one Hyperscan pass over a whole batch for all jails, then Python's `re` decides.
+
+The pass finds lines that may match, and which failregexes may; only those lines are cut out, decoded, freed of their
+date and decided, by the same code that `explain()` runs on one line. Nothing is done for the lines in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any, Final
+
+import hyperscan
+
+from sidecar.core import who
+from sidecar.core.events import Batch, Hit
+from sidecar.filters import prefilter
+from sidecar.filters.loader import Filter, Rule
+from sidecar.filters.framing import opened
+from sidecar.filters.verdict import Verdict, dated, decide, explain, parted
+
+__all__ = ["Matcher", "Verdict", "explain"]
+
+log = logging.getLogger(__name__)
+
+MAX_LINE: Final = 64 * 1024  # bytes; Apache and nginx refuse requests with more than 8 KiB a header line
+EVIDENCE: Final = 1_024  # characters of a line that go with a hit
+CUT_MARK: Final = "…"  # stands where a line was cut, so that no `$` takes the cut for the line's end
+_FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
+_ID_BITS: Final = 20
+_ID: Final = (1 << _ID_BITS) - 1
+
+
+class Matcher:
+    """All jails' filters as one. Any thread may scan: each has its own scratch space.
+
+    `rules` is jail name -> filter; jails that share a Filter object are decided once. `zone` is where dates without a
+    zone are from (None: the system's). What was not a hit though a failregex matched is counted in `invalid` (no valid
+    address); `cut` counts lines over MAX_LINE, of which only the beginning is looked at.
+    """
+
+    def __init__(self, rules: Mapping[str, Filter], zone: tzinfo | None = None) -> None:
+        self.invalid = 0
+        self.cut = 0
+        self._zone = zone
+        self._filters = list(dict.fromkeys(rules.values()))
+        self._filter_of = {jail: self._filters.index(one) for jail, one in rules.items()}
+        self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
+        self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
+        self._database, self._unfiltered = _database(list(_weakened(self._filters)))
+        self._own = threading.local()
+
+    def scan(self, batch: Batch, now: float) -> list[Hit]:
+        """The hits of a batch, in the order of its lines and, within a line, of `batch.origin.jails`.
+
+        A hit's time is the transport's where the line has one, else the one in the line, else `now` (unix seconds).
+        """
+        plan = self._plan(batch.origin.jails)
+        hits: list[Hit] = []
+        if not plan:
+            return hits
+        for line, ids in self._candidates(batch.data):
+            rules: dict[int, list[int]] = {}
+            for one in sorted(ids):
+                index, rule = self._rules[one]
+                if index in plan:
+                    rules.setdefault(index, []).append(rule)
+            if rules:
+                hits += self._decided(line, rules, plan, batch, now)
+        return hits
+
+    def _decided(
+        self, line: bytes, rules: dict[int, list[int]], plan: dict[int, list[str]], batch: Batch, now: float
+    ) -> Iterator[Hit]:
+        whole = line.decode(errors="replace").rstrip("\r\n")
+        if len(line) > MAX_LINE:
+            whole = line[:MAX_LINE].decode(errors="replace") + CUT_MARK
+        at, text = opened(whole, batch.framing, now, self._zone)
+        headed = dated(batch.framing, whole, text)
+        for index, jails in plan.items():
+            if index not in rules:
+                continue
+            one = self._filters[index]
+            seen, date = (text, None) if headed else parted(one, text)
+            failure = decide(one, seen, rules[index])
+            if failure is None:
+                continue
+            if (address := who.who(failure.address)) is None:
+                self.invalid += 1
+                continue
+            when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
+            for jail in jails:
+                yield Hit(jail, address, now if when is None else when, batch.origin, evidence(text))
+
+    def _plan(self, jails: tuple[str, ...]) -> dict[int, list[str]]:
+        """Filter -> the jails that this origin's lines are looked at for, of those that use it."""
+        plan = self._plans.get(jails)
+        if plan is None:
+            plan = {}
+            for jail in jails:
+                if jail in self._filter_of:
+                    plan.setdefault(self._filter_of[jail], []).append(jail)
+            self._plans[jails] = plan
+        return plan
+
+    def _candidates(self, data: bytes) -> Iterator[tuple[bytes, set[int]]]:
+        """The lines that may match, in order, each with the numbers of the failregexes that may."""
+        start, end, ids = 0, -1, set[int]()
+        for code in self._reports(data):
+            last = (code >> _ID_BITS) - 1  # the last byte that was matched
+            if last >= end:
+                if ids:
+                    yield data[start:end], ids
+                start, end, ids = data.rfind(b"\n", 0, last) + 1, data.find(b"\n", last), set()
+                if end < 0:
+                    end = len(data)
+            ids.add(code & _ID)
+        if ids:
+            yield data[start:end], ids
+
+    def _reports(self, data: bytes) -> list[int]:
+        """Where which failregex may have matched: `end offset << _ID_BITS | number`, in order."""
+        self.cut += sum(1 for _ in _too_long(data))
+        reports: list[int] = []
+        if self._database is not None:
+            found = reports.append
+
+            def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+                found(end << _ID_BITS | number)
+
+            self._database.scan(data, match_event_handler=report, scratch=self._scratch())
+        if self._unfiltered:
+            for end in _line_ends(data):
+                reports += [end << _ID_BITS | number for number in self._unfiltered]
+        reports.sort()
+        return reports
+
+    def _scratch(self) -> Any:  # noqa: ANN401  # hyperscan carries no types
+        scratch = getattr(self._own, "scratch", None)
+        if scratch is None:
+            scratch = self._own.scratch = hyperscan.Scratch(self._database)
+        return scratch
+
+
+def evidence(text: str) -> str:
+    """A line as it may be shown to people: cut, and free of what a terminal or a log would act on."""
+    text = text.strip()[:EVIDENCE]
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else _escaped(c) for c in text)[:EVIDENCE]
+    )
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _line_ends(data: bytes) -> Iterator[int]:
+    """The offset of each line's last byte, plus one, its newline left out; empty lines have none."""
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        if end > at:
+            yield end
+        at = end + 1
+
+
+def _too_long(data: bytes) -> Iterator[int]:
+    """Where lines over MAX_LINE begin, found in strides, not line by line."""
+    at = 0
+    while len(data) - at > MAX_LINE:
+        newline = data.rfind(b"\n", at, at + MAX_LINE + 1)
+        if newline >= 0:
+            at = newline + 1
+            continue
+        yield at
+        newline = data.find(b"\n", at)
+        if newline < 0:
+            return
+        at = newline + 1
+
+
+def _weakened(filters: Sequence[Filter]) -> Iterator[tuple[Rule, bytes | None]]:
+    for one in filters:
+        cuts = prefilter.cuts(one.dates)
+        for rule in one.failregex:
+            yield rule, prefilter.weakened(rule.regex, cuts, whole=one.prefregex is None)
+
+
+def _database(rules: Sequence[tuple[Rule, bytes | None]]) -> tuple[Any, list[int]]:
+    """One database for all, and the numbers of those that Hyperscan does not take, which `re` has to try everywhere."""
+    taken = {number: weak for number, (_, weak) in enumerate(rules) if weak is not None}
+    database = _compiled(taken)
+    if database is None:
+        taken = {number: weak for number, weak in taken.items() if _compiled({number: weak}) is not None}
+        database = _compiled(taken)
+        if database is None:  # each is small enough, all together are not
+            taken = {}
+    refused = [number for number in range(len(rules)) if number not in taken]
+    for number in refused:
+        rule = rules[number][0]
+        log.warning(
+            "%s:%d: slow: cannot be searched for in bulk, so every line is tried: %s",
+            rule.file,
+            rule.line,
+            rule.text,
+        )
+    return database, refused
+
+
+def _compiled(expressions: Mapping[int, bytes]) -> Any:  # noqa: ANN401  # hyperscan carries no types
+    """A database of these, by number; None if Hyperscan refuses, or there are none."""
+    if not expressions:
+        return None
+    database = hyperscan.Database()
+    try:
+        database.compile(
+            expressions=list(expressions.values()),
+            ids=list(expressions),
+            elements=len(expressions),
+            flags=[_FLAGS] * len(expressions),
+        )
+    except hyperscan.error:
+        return None
+    return database

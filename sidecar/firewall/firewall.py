@@ -1,0 +1,238 @@
+"""The sink that keeps the banned out of this host: decisions in, one transaction to the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sidecar.core.events import Ban, Decision, Turn, Who
+from sidecar.core.jail import WEB, Jail
+from sidecar.firewall import changes, kernel
+from sidecar.firewall.changes import ALLOW, CHAIN, COUNTERS, SCHEMA, Gate, Put, Take
+from sidecar.firewall.drops import Drops
+from sidecar.firewall.kernel import FirewallError, NoPermission, Shape
+from sidecar.firewall.nft import Nft
+from sidecar.firewall.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What someone else had changed, and is right again."""
+
+    what: (
+        str  # "table" (it was gone), "structure" (chain, rules, sets), "surroundings" (ports, allow), "bans"
+    )
+    restored: int = 0  # addresses that were missing, or there for another time
+    removed: int = 0  # addresses that nobody here had banned
+
+
+class Firewall:
+    """Who is kept out, in the kernel. Owned by one thread, the only one that calls it (`counters` apart).
+
+    What writes raises FirewallError where the kernel does not follow, and NoPermission where it never will.
+    What is wanted is remembered all the same, so that `reconcile` makes up for it.
+    """
+
+    def __init__(self, jails: Iterable[Jail]) -> None:
+        self.counters = Drops().read
+        self._nft = Nft()
+        self._gates = {jail.name: Gate(jail.ports) for jail in jails}
+        self._web = Gate(WEB)  # for a ban whose jail is not configured any more
+        self._doors = tuple(dict.fromkeys([self._web, *self._gates.values()]))
+        self._hosts = tuple(gate.hosts(version) for gate in self._doors for version in (4, 6))
+        self._nets = {gate.nets(version): version for gate in self._doors for version in (4, 6)}
+        self._allow: tuple[str, ...] = ()
+        self._published: frozenset[int] = frozenset()
+        self._wanted = Wanted()
+        self._shape: Shape | None = None  # of the table as we last left it; None: we have not written it yet
+
+    def start(self, bans: Sequence[Ban], now: float) -> None:
+        """Put these bans, and no others, in force. A table of ours that is there stays in force meanwhile."""
+        self._wanted = Wanted()
+        _, wrong = self._remember(bans)
+        self._restore(kernel.shape(), now)
+        _complain(wrong)
+
+    def apply(self, turn: Turn) -> None:
+        """Carry out what was decided: one transaction up to 1,000 addresses, and one for each 1,000 more."""
+        touched, wrong = self._remember(turn.decisions)
+        edits: list[Put | Take] = []
+        lines: dict[str, list[str]] = {}
+        for (name, who), (element, was_in) in touched.items():
+            until = self._wanted.until(name, who)
+            if element is None:
+                lines[name] = self._networks(name, turn.at)
+            elif until is None or until <= turn.at:
+                edits.append(Take(name, element))
+            else:
+                edits.append(Put(name, element, until - turn.at, fresh=not was_in))
+        self._write([line for block in lines.values() for line in block], edits)
+        _complain(wrong)
+
+    def surround(self, allow: Iterable[str], published: frozenset[int]) -> None:
+        """Who may pass whatever is decided (networks), and which ports the gates close besides their own."""
+        now = (tuple(allow), published)
+        if now == (self._allow, self._published):
+            return
+        self._allow, self._published = now
+        if self._shape is not None:
+            self._nft.run(changes.surroundings(self._doors, *now))
+
+    def reconcile(self, now: float) -> Repair | None:
+        """Make the kernel's table what is wanted again. None: it was."""
+        shape = kernel.shape()
+        if shape is not None and shape == self._shape:
+            return self._amend(now)
+        restored, removed = self._restore(shape, now)
+        return Repair("table" if shape is None else "structure", restored, removed)
+
+    def flush(self) -> None:
+        """Remove the table: everyone is let in."""
+        self._nft.run(changes.removal())
+        self._wanted, self._shape = Wanted(), None
+
+    def _remember(
+        self, decisions: Iterable[Decision]
+    ) -> tuple[dict[tuple[str, Who], tuple[str | None, bool]], list[str]]:
+        """Note what is wanted -> (set, who) -> (element, were they in?), and what is wrong with the rest."""
+        touched: dict[tuple[str, Who], tuple[str | None, bool]] = {}
+        wrong = []
+        for decision in decisions:
+            who, jail = decision.who, decision.jail
+            try:
+                name, element = changes.seat(who, self._gates.get(jail, self._web))
+            except ValueError as err:
+                wrong.append(str(err))
+                continue
+            if (name, who) not in touched:
+                touched[name, who] = element, self._wanted.until(name, who) is not None
+            if isinstance(decision, Ban):
+                self._wanted.put(name, jail, who, decision.until)
+            else:
+                self._wanted.take(name, jail, who)
+        return touched, wrong
+
+    def _restore(self, shape: Shape | None, now: float) -> tuple[int, int]:
+        """Whatever there is -> what is wanted, with no open moment where a table is.
+
+        Returns how many addresses were put in and how many taken out.
+        """
+        if shape is None:
+            done = self._build(now)
+        elif self._is_ours(shape) and self._restructure():
+            repair = self._amend(now)
+            done = (repair.restored, repair.removed) if repair else (0, 0)
+        else:
+            done = self._replace(now)
+        self._shape = kernel.shape()
+        return done
+
+    def _is_ours(self, shape: Shape) -> bool:
+        """Whether this table is, as far as names and schema go, the one that we would make."""
+        sets = {
+            *ALLOW.values(),
+            *self._hosts,
+            *self._nets,
+            *(g.open_to for g in self._doors if g.ports is not None),
+        }
+        return (
+            shape.schema == SCHEMA and shape.awake and shape.names == ({CHAIN}, sets, set(COUNTERS.values()))
+        )
+
+    def _restructure(self) -> bool:
+        """Write the structure over the one that is there. False: it is of another make and in the way."""
+        try:
+            self._nft.run(self._structure())
+        except NoPermission:
+            raise
+        except FirewallError:
+            return False
+        return True
+
+    def _build(self, now: float) -> tuple[int, int]:
+        """A table where none is; the latest bans in its first transaction."""
+        edits = self._everyone(now)
+        self._write([*self._structure(), *self._all_networks(now)], edits)
+        return len(edits), 0
+
+    def _replace(self, now: float) -> tuple[int, int]:
+        """A table instead of another.
+
+        All in one transaction, however long (100,000 bans: 0.7 s), so that no packet finds the gate open.
+        """
+        self.counters()  # the last look at the old one
+        edits = self._everyone(now)
+        lines = [*changes.removal(), *self._structure(), *self._all_networks(now)]
+        self._nft.run([*lines, *changes.bans(edits)])
+        return len(edits), 0
+
+    def _amend(self, now: float) -> Repair | None:
+        """Compare what the sets hold with what is wanted, and write the difference."""
+        edits = [
+            edit
+            for name in self._hosts
+            for edit in changes.amend(name, self._wanted.everyone(name), kernel.elements(name), now)
+        ]
+        lines = [
+            line for name in self._nets if self._differs(name, now) for line in self._networks(name, now)
+        ]
+        around = (
+            []
+            if self._surroundings_are_right()
+            else changes.surroundings(self._doors, self._allow, self._published)
+        )
+        self._write([*around, *lines], edits)
+        if not (around or lines or edits):
+            return None
+        removed = sum(isinstance(edit, Take) for edit in edits)
+        return Repair("surroundings" if around else "bans", len(edits) - removed, removed)
+
+    def _differs(self, name: str, now: float) -> bool:
+        """Whether a set of wider networks is another than it should be."""
+        wanted, there = changes.pieces(self._wanted.everyone(name), now), kernel.intervals(name)
+        return wanted.keys() != there.keys() or not all(
+            changes.alike(there[at], left) for at, left in wanted.items()
+        )
+
+    def _surroundings_are_right(self) -> bool:
+        allow = all(
+            set(changes.allowed(version, self._allow)) == kernel.intervals(name).keys()
+            for version, name in ALLOW.items()
+        )
+        return allow and all(
+            {port.to_bytes(2, "big") for port in gate.ports | self._published}
+            == kernel.elements(gate.open_to).keys()
+            for gate in self._doors
+            if gate.ports is not None
+        )
+
+    def _structure(self) -> list[str]:
+        return changes.structure(self._doors, self._allow, self._published)
+
+    def _everyone(self, now: float) -> list[Put | Take]:
+        """All hosts, those who came in last first."""
+        return [
+            Put(name, changes.host(changes.key(who)), until - now)
+            for name in self._hosts
+            for who, until in reversed(tuple(self._wanted.everyone(name).items()))
+            if until > now
+        ]
+
+    def _networks(self, name: str, now: float) -> list[str]:
+        return changes.networks(name, self._nets[name], self._wanted.everyone(name), now)
+
+    def _all_networks(self, now: float) -> list[str]:
+        return [line for name in self._nets for line in self._networks(name, now)]
+
+    def _write(self, lines: Iterable[str], edits: Sequence[Put | Take]) -> None:
+        """These lines and the first bans in one transaction, then the rest of the bans."""
+        first, *rest = changes.chunks(edits)
+        self._nft.run([*lines, *changes.bans(first)])
+        for chunk in rest:
+            self._nft.run(changes.bans(chunk))
+
+
+def _complain(wrong: Sequence[str]) -> None:
+    """What could not be done is said after everything else was."""
+    if wrong:
+        raise FirewallError("; ".join(wrong[:3]))

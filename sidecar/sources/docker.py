@@ -1,0 +1,363 @@
+"""Follows the logs of the watched containers through the Docker Engine's API, every line exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+
+from sidecar.core.events import Batch, Cursor, Framing, Origin, Surroundings
+from sidecar.core.jail import Jail
+from sidecar.core.selection import Container, choose
+from sidecar.core.who import network
+from sidecar.sources import Emit, Silent, StreamListener, Trouble, engine, frames
+from sidecar.sources.engine import AWAY, Body, Engine, reason
+from sidecar.sources.engine import NoDocker as NoDocker  # noqa: PLC0414  what check() raises
+from sidecar.sources.frames import ERR, OUT, Bookmark, Broken, Reader
+
+log = logging.getLogger(__name__)
+
+SEARCH = 60.0  # seconds of reading anew after which the last line read is taken as rotated away
+FIRST, LONGEST = 0.1, 2.0  # seconds between tries; a daemon that restarts is away for about one
+PATIENCE = 5.0  # seconds of that until somebody is told
+RUNNING = ("running", "paused", "restarting")
+STREAMS = {OUT: "stdout", ERR: "stderr"}
+
+
+class Docker:
+    """All watched containers of one Engine, a thread each. A Service."""
+
+    name = "docker"
+
+    def __init__(
+        self,
+        base_url: str,
+        jails: Sequence[Jail],
+        emit: Emit,
+        surroundings: Callable[[Surroundings], None],
+        *,
+        cursors: Mapping[str, bytes],
+        since: float,
+        listener: StreamListener | None = None,
+        trouble: Trouble = lambda _name, _sentence: None,
+        idle: float = 240.0,
+        every: float = 30.0,
+    ) -> None:
+        """`since`: where to start in a log that has no cursor (unix time).
+
+        `idle`: seconds without a byte until a log is opened anew: socket proxies cut at 10 minutes, and a log
+        file that was truncated under the daemon stays silent for ever. `every`: seconds between looking for
+        what no event told of.
+        """
+        self._shared = _Shared(base_url, emit, listener or Silent(), trouble, idle)
+        self._jails, self._since, self._every = tuple(jails), int(since), every
+        self._surroundings = surroundings
+        self._told: Surroundings | None = None
+        self._cursors = dict(cursors)
+        self._streams: dict[str, _Stream] = {}
+        self._images: dict[str, str] = {}
+        self._own = own_id(Path("/proc/self/mountinfo").read_text())
+        self._body: Body | None = None
+        self._closed = threading.Event()
+        self._away: float | None = time.monotonic()  # since when
+        self._why, self._pause = "not asked yet", FIRST
+
+    def check(self) -> None:
+        """Raises NoDocker, with the reason and the remedy, if the Engine does not answer."""
+        engine.check(self._shared.url)
+
+    def run(self) -> None:
+        """Block until closed. That the Engine goes away and comes back is part of the work."""
+        try:
+            while not self._closed.is_set():
+                self._connected()
+                self._come_back()
+        finally:
+            for stream in self._streams.values():
+                stream.leave()
+            for stream in self._streams.values():
+                stream.join(LONGEST)
+
+    def close(self) -> None:
+        self._closed.set()
+        if body := self._body:
+            body.stop()
+
+    def _connected(self) -> None:
+        """Follow what runs until the Engine goes away."""
+        try:
+            with contextlib.closing(Engine(self._shared.url)) as api:
+                self._shared.version = api.version
+                self._watch(api)
+        except (*AWAY, Broken) as err:
+            self._why = reason(err)
+        else:
+            self._why = "it ended the connection"
+
+    def _watch(self, api: Engine) -> None:
+        """Events first, then the list: so nothing falls between."""
+        with contextlib.closing(api.events()) as self._body:
+            event = b"the first look"
+            while event and not self._closed.is_set():
+                self._look(api)
+                self._is_back()
+                with contextlib.suppress(TimeoutError):
+                    event = self._body.read(self._every)
+
+    def _come_back(self) -> None:
+        """Wait a little until it is asked again, and tell if that has been so for long."""
+        now = time.monotonic()
+        if self._away is None:
+            self._away, self._pause = now, FIRST
+            log.info("Docker is away (%s); asking until it is back", self._why)
+        elif now - self._away > PATIENCE:
+            sentence = f"Docker at {self._shared.url} is away ({self._why}); no log is read until it is back"
+            self._shared.trouble(self.name, sentence)
+        self._closed.wait(self._pause)
+        self._pause = min(self._pause * 2, LONGEST)
+
+    def _is_back(self) -> None:
+        if self._away is not None:
+            log.info("connected to Docker at %s", self._shared.url)
+            self._away = None
+            self._shared.trouble(self.name, None)
+
+    def _look(self, api: Engine) -> None:
+        """Follow the containers that are to be watched now, leave the others, tell of the networks."""
+        listed = [entry for entry in api.containers() if entry["Id"] != self._own]
+        running = [entry for entry in listed if entry["State"] in RUNNING]
+        containers = [self._container(api, entry) for entry in running]
+        chosen = choose(containers, self._jails)
+        for container in containers:
+            if container.id in chosen:
+                self._follow(container, chosen[container.id])
+            elif container.id in self._streams:
+                self._streams[container.id].leave()
+        self._forget({entry["Id"] for entry in listed})
+        around = Surroundings(networks(api.networks()), published(e for e in running if e["Id"] in chosen))
+        if around != self._told:
+            self._surroundings(around)
+            self._told = around
+
+    def _container(self, api: Engine, entry: Mapping[str, Any]) -> Container:
+        key, image = entry["Id"], entry["Image"]
+        if image.startswith("sha256:"):  # the name that it was started by now means a newer image
+            image = self._images.get(key) or api.inspect(key)["Config"]["Image"]
+        self._images[key] = image
+        # A legacy link gives a container more names: `/other/alias`.
+        name = next((name for name in entry["Names"] or () if name.count("/") == 1), key[:12])
+        return Container(key, name.removeprefix("/"), image, entry["Labels"] or {})
+
+    def _follow(self, container: Container, jails: tuple[str, ...]) -> None:
+        stream = self._streams.get(container.id)
+        if stream is None:
+            bookmark = _bookmark(self._cursors.pop(f"docker:{container.id}", b""), self._since)
+            stream = self._streams[container.id] = _Stream(self._shared, container.id, bookmark)
+        stream.call(container.name, jails)
+
+    def _forget(self, known: set[str]) -> None:
+        """Containers that were removed. One that only stopped keeps its bookmark."""
+        for key in self._streams.keys() - known:
+            self._streams.pop(key).forget()
+        for key in self._images.keys() - known:
+            del self._images[key]
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What all streams need."""
+
+    url: str
+    emit: Emit
+    listener: StreamListener
+    trouble: Trouble
+    idle: float
+    version: str = ""  # of the API, once known
+
+
+class _Stream:
+    """The log of one container: a thread for as long as it runs, and the bookmark for longer."""
+
+    def __init__(self, shared: _Shared, key: str, bookmark: Bookmark) -> None:
+        self._shared, self._id, self._bookmark = shared, key, bookmark
+        self._name = key[:12]
+        self._origins: dict[int, Origin] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wanted = self._again = False
+        self._readable = True
+        self._left = threading.Event()
+        self._body: Body | None = None
+
+    def call(self, name: str, jails: tuple[str, ...]) -> None:
+        """It runs, this is its name, and these look at it."""
+        with self._lock:
+            self._name = name
+            self._origins = {
+                number: Origin("docker", name, stream, jails) for number, stream in STREAMS.items()
+            }
+            self._wanted = self._again = True
+            self._left.clear()
+            if self._thread is None and self._readable:
+                self._thread = threading.Thread(target=self._run, name=f"docker {name}", daemon=True)
+                self._thread.start()
+
+    def leave(self) -> None:
+        """Nobody looks at it any more."""
+        with self._lock:
+            self._wanted = False
+            self._left.set()
+            if self._body:
+                self._body.stop()
+
+    def forget(self) -> None:
+        """It was removed."""
+        self.leave()
+        self._shared.listener.forget(self._name)
+        self._shared.trouble(f"container {self._name}", None)
+
+    def join(self, timeout: float) -> None:
+        if thread := self._thread:
+            thread.join(timeout)
+
+    def _run(self) -> None:
+        """Read until the container stops; whatever else ends a reading, begin another."""
+        pause = FIRST
+        while True:
+            began = time.monotonic()
+            self._again = False
+            ended = self._reading()
+            with self._lock:
+                if not self._wanted or not self._readable or (ended == "stopped" and not self._again):
+                    self._thread = None
+                    break
+            self._shared.listener.reconnected(self._name, ended)
+            if time.monotonic() - began > LONGEST:
+                pause = FIRST  # it went well for a while: try again at once
+            else:
+                self._left.wait(pause)
+                pause = min(pause * 2, LONGEST)
+
+    def _reading(self) -> str:
+        """Read once; why it ended: "stopped" (the container did), "ended", "idle" or "lost"."""
+        try:
+            with contextlib.closing(Engine(self._shared.url, self._shared.version)) as api:
+                try:
+                    self._read(api)
+                except TimeoutError:
+                    return "idle"
+                return "ended" if api.runs(self._id) else "stopped"
+        except APIError as err:
+            return self._refused(err)
+        except (*AWAY, Broken) as err:
+            log.info("the log of %s was lost (%s); trying again", self._name, reason(err))
+        except Exception:  # whatever a batch did to those it was handed to, the next must be read
+            if self._wanted:
+                log.exception("the log of %s was lost; trying again", self._name)
+        finally:
+            self._shared.listener.following(self._name, up=False)
+        return "lost"
+
+    def _refused(self, err: APIError) -> str:
+        if err.status_code in (404, 409):  # gone, or going
+            return "stopped"
+        if err.status_code != 501:
+            log.warning("the log of %s cannot be opened (%s); trying again", self._name, reason(err))
+            return "lost"
+        self._readable = False
+        sentence = (
+            f"container {self._name} is not watched: its log driver {self._driver()} cannot be read. "
+            "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
+        )
+        log.warning(sentence)
+        self._shared.trouble(f"container {self._name}", sentence)
+        return "unreadable"
+
+    def _driver(self) -> str:
+        with (
+            contextlib.suppress(*AWAY),
+            contextlib.closing(Engine(self._shared.url, self._shared.version)) as api,
+        ):
+            return str(api.inspect(self._id)["HostConfig"]["LogConfig"]["Type"])
+        return "unknown"
+
+    def _read(self, api: Engine) -> None:
+        """Read to the end. Raises TimeoutError when the log is idle."""
+        body, terminal = api.logs(self._id, self._bookmark.start(), self._shared.idle)
+        with contextlib.closing(body):
+            with self._lock:
+                self._body = body
+            self._shared.listener.following(self._name, up=True)
+            reader = Reader(self._bookmark, terminal=terminal)
+            deadline = time.monotonic() + SEARCH
+            while self._wanted and (data := body.read(self._shared.idle)):
+                if not reader.position.found and time.monotonic() > deadline:
+                    reader.position.give_up()
+                self._hand_on(reader, data)
+
+    def _hand_on(self, reader: Reader, data: bytes) -> None:
+        """Each stream's new lines as one batch, with a bookmark that holds once that batch counts."""
+        listener, emit = self._shared.listener, self._shared.emit
+        for stream, lines, bookmark in reader.feed(data):
+            if not self._wanted:
+                return
+            self._bookmark = bookmark  # before handing on: what a batch breaks must not be read for ever
+            origin = self._origins[stream]
+            text = frames.joined(lines)
+            if text:
+                listener.read(origin, len(lines), len(text), frames.seconds(lines[-1]))
+                emit(Batch(origin, text, Framing.DOCKER), Cursor(f"docker:{self._id}", bookmark.encode()))
+            if cut := reader.take_cut():
+                listener.overlong(origin.name, cut)
+        if reader.position.gap:
+            reader.position.gap = False
+            log.warning("the log of %s no longer has what was read last: lines may be lost", self._name)
+            listener.reconnected(self._name, "gap")
+
+
+def networks(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The subnets and gateways of `GET /networks`, as canonical networks, in order."""
+    pools = [pool for entry in listed for pool in (entry.get("IPAM") or {}).get("Config") or ()]
+    texts = {pool.get(key) or "" for pool in pools for key in ("Subnet", "Gateway")}
+    # Old Engines give an IPv6 gateway the prefix of its network.
+    hosts = {pool.get("Gateway", "").partition("/")[0] for pool in pools}
+    return tuple(sorted(str(found) for text in texts | hosts if (found := network(text))))
+
+
+def published(listed: Iterable[Mapping[str, Any]]) -> frozenset[int]:
+    """The host's ports that lead to these entries of `GET /containers/json`."""
+    return frozenset(
+        int(port["PublicPort"])
+        for entry in listed
+        for port in entry.get("Ports") or ()
+        if port.get("PublicPort")
+    )
+
+
+def own_id(mountinfo: str) -> str:
+    """The id of the container we are in, by what Docker mounts into each; "" outside of one.
+
+    The host name says nothing in the host's network, and cgroups hide it in a namespace of their own.
+    """
+    found = _OWN.search(mountinfo)
+    return found[1] if found else ""
+
+
+_OWN = re.compile(r"/containers/([0-9a-f]{64})/\S+ /etc/(?:hostname|hosts|resolv\.conf) ")
+
+
+def _bookmark(state: bytes, since: int) -> Bookmark:
+    """The one that was kept, or a new one where there is none that we can read."""
+    try:
+        return Bookmark.decode(state) if state else Bookmark(since)
+    except ValueError as err:
+        log.warning("a cursor is not understood (%s); reading from %s on", err, since)
+        return Bookmark(since)

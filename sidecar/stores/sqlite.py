@@ -1,0 +1,202 @@
+"""One SQLite file: a turn of the loop is one transaction, so that a line counts exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sidecar.core.events import Ban, Hit, Origin, Turn, Who
+from sidecar.stores import Remembered, StoreError
+
+DAY = 86_400.0
+GONE = 30 * DAY  # a log that nobody wrote to for so long has no lines left that a window would count
+LONGEST = 2048  # characters of a line that are kept as evidence: what a filter matched stands before
+MIGRATIONS = (  # each brings the file from the version that is its place to the next
+    """
+    CREATE TABLE bans (
+        jail TEXT, who TEXT, at REAL, until REAL, cause TEXT, failures INTEGER, site TEXT, evidence TEXT,
+        reason TEXT, PRIMARY KEY (jail, who)
+    ) WITHOUT ROWID;
+    CREATE TABLE hits (
+        jail TEXT, who TEXT, at REAL, source TEXT, name TEXT, stream TEXT, line TEXT
+    );
+    CREATE INDEX hits_of ON hits (who);
+    CREATE TABLE cursors (key TEXT PRIMARY KEY, state BLOB, touched REAL) WITHOUT ROWID;
+    """,
+)
+
+
+class Sqlite:
+    """The store for one host. Opened wherever; used by one thread at a time. A Sink.
+
+    WAL with synchronous=NORMAL: a power cut may take the last turns, each whole or not at all. Cursors go
+    back together with what was decided, so the same lines are read and decided again; the kernel's table is
+    lost in a power cut as well. A killed process loses nothing.
+    """
+
+    name = "store"
+
+    def __init__(self, path: Path) -> None:
+        """Opens or makes the file. One that is damaged is put aside, and `repaired` says so in a sentence.
+
+        Raises StoreError.
+        """
+        self.path = path
+        self.repaired = ""
+        with self._told("opened"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._db = _open(path)
+            except sqlite3.DatabaseError as err:
+                if isinstance(err, sqlite3.OperationalError):
+                    raise  # not damaged: locked, full, read-only
+                aside = _put_aside(path)
+                why = str(err).splitlines()[0]
+                self.repaired = (
+                    f"{path} was damaged ({why}): bans and log positions begin anew. Kept: {aside}"
+                )
+                self._db = _open(path)
+
+    def load(self, now: float) -> Remembered:
+        """Everything that still matters at this time. Raises StoreError."""
+        with self._told("read"):
+            bans = self._db.execute("SELECT * FROM bans WHERE until > ?", (now,)).fetchall()
+            hits = self._db.execute("SELECT * FROM hits ORDER BY at, rowid").fetchall()
+            cursors = self._db.execute("SELECT key, state FROM cursors").fetchall()
+            return Remembered(
+                tuple(_ban(*row) for row in bans), tuple(_hit(*row) for row in hits), dict(cursors)
+            )
+
+    def apply(self, turn: Turn) -> None:
+        """What one turn changed, in one transaction. Raises StoreError, and then none of it is kept."""
+        with self._told("written"), self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
+                [(cursor.key, cursor.state, turn.at) for cursor in turn.cursors],
+            )
+            db.executemany(
+                "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (h.jail, h.who, h.at, h.origin.source, h.origin.name, h.origin.stream, _text(h.line))
+                    for h in turn.hits
+                ],
+            )
+            for decision in turn.decisions:
+                if isinstance(decision, Ban):
+                    db.execute(
+                        "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(decision)
+                    )
+                else:
+                    db.execute("DELETE FROM bans WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+                # Those that led to the ban are in its evidence; those before an unban are forgiven.
+                db.execute("DELETE FROM hits WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+
+    def forget(self, before: float) -> None:
+        """Drop failures older than this, which no window counts, and the cursors of logs long gone."""
+        with self._told("written"), self._transaction() as db:
+            db.execute("DELETE FROM hits WHERE at < ?", (before,))
+            db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
+            db.execute("DELETE FROM bans WHERE until < ?", (before,))
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite itself has rolled back after some errors
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        """SQLite's and the system's errors, as one sentence."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except (sqlite3.Error, OSError) as err:
+            raise StoreError(
+                f"{self.path} cannot be {done} ({err}): "
+                "its directory has to be writable, with room on the disk"
+            ) from err
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # before SQLite does: addresses are nobody else's
+    path.chmod(0o600)
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        _check(db)
+        _migrate(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"{path} is of version {version}, and this wp-sidecar knows {len(MIGRATIONS)}: "
+            "run the newer one, or move the file away (bans and log positions then begin anew)"
+        )
+    for at, script in enumerate(MIGRATIONS[version:], version + 1):
+        db.executescript(f"BEGIN; {script}; PRAGMA user_version = {at}; COMMIT;")
+
+
+def _put_aside(path: Path) -> Path:
+    aside = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):  # they belong to the damaged file
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside
+
+
+def _text(line: str) -> str:
+    """What SQLite takes: an attacker may have written bytes that are no text at all."""
+    line = line[:LONGEST]
+    return line if line.isascii() else line.encode(errors="replace").decode()
+
+
+def _row(ban: Ban) -> tuple[object, ...]:
+    evidence = "\n".join(_text(line).replace("\n", " ") for line in ban.evidence)
+    return ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, ban.site, evidence, ban.reason
+
+
+def _ban(*row: Any) -> Ban:  # noqa: ANN401  a row's fields are what SQLite has in them
+    jail, who, at, until, cause, failures, site, evidence, reason = row
+    return Ban(
+        jail,
+        Who(who),
+        at,
+        until,
+        cause,
+        failures,
+        site,
+        tuple(evidence.split("\n")) if evidence else (),
+        reason,
+    )
+
+
+def _hit(*row: Any) -> Hit:  # noqa: ANN401
+    jail, who, at, source, name, stream, line = row
+    return Hit(jail, Who(who), at, Origin(source, name, stream), line)

@@ -1,0 +1,77 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class Webhook:
+    """A local stand-in for a webhook: keeps what it gets, and answers as it was told to, else 200.
+
+    An answer is (status, headers, body), or None for no answer until `hang_up()`; they are used up in order.
+    """
+
+    def __init__(self):
+        self.got: list[dict] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.answers: list[tuple[int, dict[str, str], bytes] | None] = []
+        self._changed = threading.Condition()
+        self._closed = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/services/T0/B0/secret"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def wait(self, count):
+        """The texts of the first so many messages."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.got) >= count, timeout=10), self.got
+            return [message["text"] for message in self.got]
+
+    def hang_up(self):
+        """On those that wait for an answer."""
+        self._closed.set()
+
+    def close(self):
+        self.hang_up()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _post(self, handler):
+        message = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        with self._changed:
+            self.got.append(message)
+            self.requests.append((handler.command, handler.path, dict(handler.headers)))
+            answer = self.answers.pop(0) if self.answers else (200, {}, b"ok")
+            self._changed.notify_all()
+        if answer is None:
+            self._closed.wait(10)
+            return
+        status, headers, body = answer
+        handler.send_response(status)
+        for header in headers.items():
+            handler.send_header(*header)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def _handler(self):
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                webhook._post(self)
+
+            def log_message(self, *args):
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def webhook():
+    webhook = Webhook()
+    yield webhook
+    webhook.close()

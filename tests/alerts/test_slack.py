@@ -1,0 +1,191 @@
+import json
+import logging
+import math
+import socket
+import threading
+import time
+from email.utils import formatdate
+
+import pytest
+
+from sidecar.alerts import Delayed, Field, Notice, Rejected, banned
+from sidecar.alerts.slack import Slack, escape, payload
+from sidecar.core.events import Ban, Who
+
+STARTED = Notice("start", "good", "started", (Field("Jails", "wordpress"),))
+
+
+def hostile(evidence):
+    """The last line, as it is sent."""
+    ban = Ban(
+        "wordpress", Who("203.0.113.7"), 0.0, 60.0, "failures", failures=3, site="blog", evidence=(evidence,)
+    )
+    return payload(banned(ban))["attachments"][0]["fields"][-1]["value"]
+
+
+def test_a_notice_in_slacks_json():
+    assert payload(STARTED, host="web1") == {
+        "text": "web1: started",
+        "icon_emoji": ":cop:",
+        "attachments": [
+            {
+                "fallback": "web1: started",
+                "color": "good",
+                "fields": [{"title": "Jails", "value": "wordpress", "short": True}],
+                "mrkdwn_in": ["fields"],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        (
+            "<!channel> & <https://evil.example|click>",
+            "`&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;`",
+        ),
+        ("a` *out of the code span* `b", "`a' *out of the code span* 'b`"),
+        ("one\nUntil: for ever\r\n", r"`one\nUntil: for ever\r\n`"),
+        ("![](http://evil.example/pixel)", "`![](http://evil.example/pixel)`"),
+        (
+            "@channel @HERE @everyone a@example.org",
+            "`@\u200bchannel @\u200bHERE @\u200beveryone a@example.org`",
+        ),
+        ("\x1b]0;title\x07\u202e\udcff", r"`\x1b]0;title\x07\u202e\udcff`"),
+        ("&" * 1_000, f"`{'&amp;' * 300}`"),
+    ],
+)
+def test_what_attackers_write_stays_text(line, sent):
+    assert hostile(line) == sent
+
+
+def test_no_field_outgrows_slacks_limits():
+    notice = Notice("trouble", "danger", "<" * 9_999, (Field("`" * 9_999, "\x00" * 9_999, verbatim=True),))
+    sent = payload(notice)
+    (field,) = sent["attachments"][0]["fields"]
+
+    assert (len(sent["text"]), len(field["title"]), len(field["value"])) == (1_200, 300, 1_002)
+    assert escape("<" * 9_999, 4) == "&lt;" * 4
+
+
+def test_a_message_is_one_json_post(webhook):
+    Slack(webhook.url).send(STARTED, within=math.inf)
+    ((command, path, headers),) = webhook.requests
+
+    assert webhook.got == [payload(STARTED)]
+    assert (command, path) == ("POST", "/services/T0/B0/secret")
+    assert (headers["Content-Type"], headers["User-Agent"]) == ("application/json", "wp-sidecar")
+
+
+GONE = "does the webhook of SLACK_WEBHOOK_URL still exist?"
+MOVED = "put the final address into SLACK_WEBHOOK_URL."
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "sentence"),
+    [
+        ((404, {}, b"no_service"), Rejected, f"Slack answered 404 (no_service): {GONE}"),
+        ((400, {}, b"invalid_payload\n"), Rejected, f"Slack answered 400 (invalid_payload): {GONE}"),
+        ((403, {}, b"<p>/services/T0/B0/secret</p>"), Rejected, f"Slack answered 403: {GONE}"),
+        ((302, {"Location": "/elsewhere"}, b""), Rejected, f"Slack answered 302, a redirect: {MOVED}"),
+        ((500, {}, b"rollup_error"), Delayed, "Slack answered 500."),
+        ((408, {}, b""), Delayed, "Slack answered 408."),
+        ((429, {"Retry-After": "7"}, b""), Delayed, "Slack answered 429."),
+    ],
+)
+def test_what_slack_refuses_is_told_in_a_sentence(webhook, answer, kind, sentence):
+    webhook.answers = [answer]
+    with pytest.raises(kind) as told:
+        Slack(webhook.url).send(STARTED, within=math.inf)
+
+    assert str(told.value) == sentence
+    assert len(webhook.got) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "after"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("86400", 3600.0),
+        ("9" * 5_000, 0.0),
+        ("1" * 400, 3600.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+    ],
+)
+def test_how_long_slack_wants_us_to_wait(webhook, header, after):
+    webhook.answers = [(429, {"Retry-After": header}, b"")]
+    with pytest.raises(Delayed) as told:
+        Slack(webhook.url).send(STARTED, within=math.inf)
+
+    assert told.value.after == after
+
+
+def test_slack_may_name_the_time(webhook):
+    webhook.answers = [(503, {"Retry-After": formatdate(time.time() + 100, usegmt=True)}, b"")]
+    with pytest.raises(Delayed) as told:
+        Slack(webhook.url).send(STARTED, within=math.inf)
+
+    assert 90 < told.value.after <= 100
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(webhook):
+    webhook.answers = [None]
+    with pytest.raises(Rejected, match=r"^Slack took the connection, but did not answer in time\.$"):
+        Slack(webhook.url).send(STARTED, within=0.1)
+
+
+def test_nobody_there():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/services/T0/B0/secret"
+    with pytest.raises(Delayed, match=r"^Slack cannot be reached: Connection refused\.$"):
+        Slack(url).send(STARTED, within=math.inf)
+
+
+def test_a_connection_cut_off():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/services/T0/B0/secret"
+        cut = threading.Thread(target=lambda: server.accept()[0].close())  # noqa: PLW0108 - it is to wait there
+        cut.start()
+        with pytest.raises(Delayed, match=r"^Slack cannot be reached: "):
+            Slack(url).send(STARTED, within=math.inf)
+        cut.join()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks/secret",
+        "http://[secret/",
+        "http://a..secret/",
+        "http://x:secret/",
+        "ftp://h/secret",
+        "http://*.secret/",
+    ],
+)
+def test_a_url_that_is_none_is_never_quoted(url):
+    with pytest.raises((Rejected, Delayed)) as told:
+        Slack(url).send(STARTED, within=1.0)
+
+    assert "secret" not in str(told.value)
+    assert "secret" not in repr(Slack(url))
+
+
+def test_the_url_is_in_no_log_at_any_level(webhook, caplog):
+    caplog.set_level(logging.DEBUG)
+    webhook.answers = [(200, {}, b"ok"), (404, {}, b"no_team"), (500, {}, b"")]
+    slack = Slack(webhook.url)
+    slack.send(STARTED, within=1.0)
+    for _ in range(2):
+        with pytest.raises((Rejected, Delayed)):
+            slack.send(STARTED, within=1.0)
+
+    assert "secret" not in caplog.text
+
+
+def test_the_json_is_ascii():
+    text = json.dumps(payload(Notice("start", "good", "ä☕\udcff")))
+
+    assert text.isascii() and json.loads(text)["text"] == "ä☕\\udcff"

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from sidecar.cli import main
+
+FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n            ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$\n"
+JAILS = "[wordpress]\nmaxretry = 3\nfindtime = 10m\nbantime = 1h\n"
+DAY = "2026-11-22T08:"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A filter, a jails file, and nothing of ours in the environment."""
+    (tmp_path / "wordpress.conf").write_text(FAIL)
+    (tmp_path / "broken.conf").write_text("[Definition]\nfailregex = ^(fail <HOST>$\n")
+    (tmp_path / "jails.conf").write_text(JAILS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WP_SIDECAR_FILTERS", str(tmp_path))
+    monkeypatch.setenv("WP_SIDECAR_JAILS", str(tmp_path / "jails.conf"))
+    return tmp_path
+
+
+@pytest.fixture
+def wp(here, capsys, monkeypatch):
+    """Runs a command: its exit code, what it wrote, what it said of errors."""
+
+    def wp(*args: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as end:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return end.value.code, out, err
+
+    return wp
+
+
+def docker(*lines):
+    return "".join(f"{DAY}{time}.123456789Z {text}\n" for time, text in lines).encode()
+
+
+BURST = docker(
+    ("40:00", "fail 203.0.113.7"),
+    ("40:01", "a visitor"),
+    ("40:02", "wrong password for admin from 203.0.113.7"),
+    ("40:02", "fail 10.0.0.1"),
+    ("40:03", "fail 203.0.113.7"),
+)
+
+
+def test_a_verdict_for_each_line_in_order(wp):
+    code, out, _ = wp("test-filter", "--json", "wordpress", stdin=BURST)
+
+    none = {"matched": False, "failregex": None, "id": None, "user": None, "time": None}
+    hit = {"matched": True, "failregex": 1, "id": "203.0.113.7", "user": None}
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"line": 1, **hit, "time": 1795336800.1234567},
+        {"line": 2, **none},
+        {"line": 3, **hit, "failregex": 2, "user": "admin", "time": 1795336802.1234567},
+        {"line": 4, **hit, "id": "10.0.0.1", "time": 1795336802.1234567},
+        {"line": 5, **hit, "time": 1795336803.1234567},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("transport", "line"),
+    [
+        ("docker", f"{DAY}40:00.000000000Z fail 203.0.113.7"),
+        ("cri", f"{DAY}40:00.000000000Z stderr F fail 203.0.113.7"),
+        ("syslog", f"<34>1 {DAY}40:00Z fail 203.0.113.7"),
+        ("none", "fail 203.0.113.7"),
+    ],
+)
+def test_the_transport_is_recognised_or_said(wp, here, transport, line):
+    (here / "log").write_text(line + "\n")
+
+    for args in ([], ["--transport", transport]):
+        _, out, _ = wp("test-filter", "--json", "wordpress", "log", *args)
+        verdict = json.loads(out)
+        assert verdict["matched"]
+        assert verdict["time"] == 1795336800 or transport == "none"
+
+
+def test_a_transport_that_is_not_the_lines_finds_nothing(wp):
+    _, out, _ = wp("test-filter", "--json", "wordpress", "--transport", "none", stdin=b"x " + BURST)
+
+    assert json.loads(out.splitlines()[0])["matched"] is False
+
+
+def test_a_filter_is_a_name_a_path_or_has_options(wp, here):
+    for name in ("wordpress", str(here / "wordpress.conf"), "./wordpress.conf", "wordpress[mode=x]"):
+        assert wp("test-filter", "--json", name, stdin=b"fail 203.0.113.7\n")[:1] == (0,)
+
+
+def test_any_bytes_are_a_line(wp):
+    noise = bytes(range(256)) * 4 + b"\x0b\x0c\x1c\xe2\x80\xa8fail 203.0.113.7\r\n\n\nfail 203.0.113.7"
+    _, out, _ = wp("test-filter", "--json", "wordpress", stdin=noise)
+
+    verdicts = [json.loads(line) for line in out.splitlines()]
+    assert [verdict["line"] for verdict in verdicts] == list(range(1, noise.count(b"\n") + 2))
+    assert verdicts[-1]["matched"]
+
+
+def test_a_line_without_end_takes_no_memory_and_hides_nothing_behind_it(wp):
+    endless = b"x" * 5_000_000
+    _, out, _ = wp(
+        "test-filter", "--json", "wordpress", stdin=endless + b"fail 203.0.113.7\nfail 203.0.113.8\n"
+    )
+
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [None, "203.0.113.8"]
+
+
+def test_for_a_person_the_sum_and_the_missed_lines(wp):
+    code, out, _ = wp("test-filter", "wordpress", stdin=BURST + b"\x1b]0;owned\x07[red]x[/red]\xe2\x80\xae\n")
+
+    assert code == 0
+    assert [line.rstrip() for line in out.splitlines()] == [
+        "",
+        "failregex  hits  expression",
+        "1          3     ^fail <HOST>$",
+        "2          1     ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$",
+        "",
+        "6 lines: 4 matched, 2 missed",
+        "missed:",
+        f"  {DAY}40:01.123456789Z a visitor",
+        "  \\x1b]0;owned\\x07[red]x[/red]\\u202e",
+    ]
+
+
+def test_many_missed_lines_are_a_few(wp):
+    _, out, _ = wp("test-filter", "wordpress", stdin=b"fine\n" * 100)
+
+    assert "100 lines: 0 matched, 100 missed\nmissed, the first 20:\n" in out
+    assert out.count("  fine\n") == 20
+
+
+def test_a_filter_that_is_not_there(wp):
+    code, out, err = wp("test-filter", "wordpres")
+
+    assert (code, out) == (66, "")
+    assert err.startswith("wp-sidecar: there is no filter `wordpres` in ")
+    assert err.endswith("did you mean `wordpress`?\n")
+
+
+def test_a_filter_with_a_mistake(wp, here):
+    code, _, err = wp("test-filter", "broken")
+
+    assert code == 78
+    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is no regular expression")
+
+
+@pytest.mark.parametrize("command", [["test-filter", "wordpress"], ["replay"]])
+def test_a_log_that_is_not_there(wp, command):
+    assert wp(*command, "gone.log") == (
+        66,
+        "",
+        "wp-sidecar: gone.log cannot be read: No such file or directory\n",
+    )
+    assert wp(*command, ".")[::2] == (66, "wp-sidecar: . cannot be read: Is a directory\n")
+
+
+def test_replay_tells_who_would_be_banned_on_the_logs_own_time(wp):
+    later = docker(("40:04", "fail 203.0.113.7")) + f"2026-11-22T10:00:00.{0:09}Z quiet\n".encode()
+    code, out, _ = wp("replay", "--json", stdin=BURST + later)
+
+    who = {"jail": "wordpress", "ip": "203.0.113.7"}
+    at = 1795336803.1234567
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {
+            "action": "ban", **who, "time": at, "until": at + 3600, "failures": 3,
+            "lines": ["fail 203.0.113.7", "wrong password for admin from 203.0.113.7", "fail 203.0.113.7"],
+        },
+        {"action": "unban", **who, "time": at + 3600},
+    ]  # fmt: skip
+
+
+def test_replay_for_good_has_no_end(wp, here):
+    (here / "jails.conf").write_text(JAILS.replace("1h", "-1"))
+    _, out, _ = wp("replay", "--json", stdin=BURST)
+
+    assert json.loads(out)["until"] is None
+
+
+def test_replay_for_a_person(wp, monkeypatch):
+    code, out, err = wp("replay", stdin=BURST)
+
+    assert (code, err) == (0, "")
+    ban, total = out.splitlines()
+    assert ban.endswith("ban    203.0.113.7  wordpress  3 failures, until " + ban.rpartition("until ")[2])
+    assert total == "1 bans, 4 failures, 1 of them not counted (a private address)"
+
+
+def test_replay_counts_only_what_is_within_findtime(wp):
+    slow = docker(("00:00", "fail 203.0.113.7"), ("20:00", "fail 203.0.113.7"), ("40:00", "fail 203.0.113.7"))
+
+    assert wp("replay", "--json", stdin=slow) == (0, "", "")
+
+
+def test_replay_leaves_out_who_may_never_be_banned(wp, monkeypatch):
+    private = BURST.replace(b"203.0.113.7", b"192.168.1.7")
+    assert wp("replay", "--json", stdin=private)[1] == ""
+
+    monkeypatch.setenv("WP_SIDECAR_BAN_PRIVATE", "true")
+    assert json.loads(wp("replay", "--json", stdin=private)[1])["ip"] == "192.168.1.7"
+
+    monkeypatch.setenv("WP_SIDECAR_IGNOREIP", "203.0.113.0/24")
+    assert wp("replay", "--json", stdin=BURST)[1] == ""
+
+
+def test_replay_bans_an_ipv6_customer(wp):
+    lines = docker(*[("40:00", f"fail 2001:db8::{n}") for n in (1, 2, 3)])
+
+    assert json.loads(wp("replay", "--json", stdin=lines)[1])["ip"] == "2001:db8::/64"
+
+
+def test_replay_of_nothing_is_nothing(wp):
+    assert wp("replay", "--json") == (0, "", "")
+    assert wp("replay", stdin=b"\n\n")[:2] == (0, "0 bans, 0 failures\n")
+
+
+def test_replay_takes_another_jails_file(wp, here):
+    (here / "strict.conf").write_text("[one]\nfilter = wordpress\nmaxretry = 1\nlogpath = /nowhere\n")
+    _, out, _ = wp("replay", "--json", "--jails", "strict.conf", stdin=BURST)
+
+    assert [json.loads(line)["jail"] for line in out.splitlines()] == ["one"]
+
+
+def test_a_right_configuration(wp, here):
+    (here / "jails.conf").write_text(JAILS + "logpath = /nowhere\n")
+
+    code, out, err = wp("check-config")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith(f"note: {here}/jails.conf: wordpress.logpath: /nowhere is not here")
+    assert out.splitlines()[1:] == ["jail wordpress: filter wordpress, 2 expressions", "ok"]
+
+    told = json.loads(wp("check-config", "--json")[1])
+    assert (told["ok"], len(told["notes"]), told["mistakes"]) == (True, 1, [])
+    assert told["jails"] == [
+        {
+            "name": "wordpress", "filter": "wordpress", "failregex": 2, "maxretry": 3, "findtime": 600,
+            "bantime": 3600, "ports": [80, 443], "logpath": ["/nowhere"], "containers": [], "ignoreip": [],
+        }
+    ]  # fmt: skip
+
+
+def test_a_wrong_configuration(wp, here):
+    (here / "jails.conf").write_text("[wordpress]\nmaxretry = five\nbantme = 1h\n")
+    sentence = 'expected a whole number from 1 up, got "five"'
+
+    assert wp("check-config") == (
+        78,
+        "",
+        f"wp-sidecar: {here}/jails.conf:3: wordpress.bantme: unknown. Did you mean bantime?\n"
+        f"wp-sidecar: {here}/jails.conf:2: wordpress.maxretry: {sentence}\n",
+    )
+    code, out, err = wp("check-config", "--json")
+    assert (code, err) == (78, "")
+    assert json.loads(out)["mistakes"][1] == {
+        "file": f"{here}/jails.conf", "line": 2, "section": "wordpress", "key": "maxretry", "message": sentence,
+    }  # fmt: skip
+    for command in ("replay", "run"):
+        assert wp(command)[0] == 78
+
+
+def test_the_jails_file_that_was_asked_for_has_to_be_there(wp, monkeypatch):
+    assert wp("check-config", "--jails", "gone.conf")[::2] == (
+        78,
+        "wp-sidecar: gone.conf: cannot be read: No such file or directory\n",
+    )
+    monkeypatch.setenv("WP_SIDECAR_JAILS", "/gone.conf")
+    assert wp("check-config")[::2] == (
+        78,
+        "wp-sidecar: environment: WP_SIDECAR_JAILS: /gone.conf is not there; correct the path, or mount it into "
+        "the container\n",
+    )

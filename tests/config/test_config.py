@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar import config
+from sidecar.config.mistakes import Mistake, Mistakes, unknown
+
+FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
+HOOK = "https://hooks.slack.example/services/T0/B0/secret"
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """The least that can be read: a folder with the filters of the two jails."""
+    (tmp_path / "wordpress.conf").write_text(FAIL)
+    (tmp_path / "wordpress-access.conf").write_text(FAIL)
+    return {"WP_SIDECAR_FILTERS": str(tmp_path), "PATH": "/usr/bin"}
+
+
+def mistakes(environ, **given):
+    with pytest.raises(Mistakes) as caught:
+        config.read(environ, **given)
+    return list(map(str, caught.value.mistakes))
+
+
+def test_without_any_configuration_it_protects(environ):
+    settings = config.read(environ)
+
+    assert [jail.name for jail in settings.jails] == ["wordpress", "wordpress-access"]
+    assert settings == config.Settings(settings.jails, settings.filters)
+    assert (settings.listen, settings.docker) == (("127.0.0.1", 9734), "unix:///var/run/docker.sock")
+
+
+def test_every_variable(environ):
+    settings = config.read(
+        environ
+        | {
+            "WP_SIDECAR_STATE": "/srv/state",
+            "WP_SIDECAR_SOCKET": "/srv/s",
+            "WP_SIDECAR_LISTEN": "[::1]:80",
+            "WP_SIDECAR_IGNOREIP": "203.0.113.7, 198.51.100.0/24",
+            "WP_SIDECAR_BAN_PRIVATE": "yes",
+            "WP_SIDECAR_FLUSH_ON_EXIT": "1",
+            "WP_SIDECAR_LOG_LEVEL": "debug",
+            "WP_SIDECAR_LOG_FORMAT": "json",
+            "DOCKER_HOST": "tcp://proxy:2375",
+            "SLACK_WEBHOOK_URL": HOOK,
+        }
+    )
+
+    assert settings == config.Settings(
+        settings.jails,
+        settings.filters,
+        state=Path("/srv/state"),
+        socket=Path("/srv/s"),
+        listen=("::1", 80),
+        ignoreip=("203.0.113.7", "198.51.100.0/24"),
+        ban_private=True,
+        flush_on_exit=True,
+        log_level="DEBUG",
+        log_json=True,
+        docker="tcp://proxy:2375",
+        slack=HOOK,
+    )
+
+
+def test_an_empty_variable_is_not_set(environ):
+    empty = dict.fromkeys(
+        ("WP_SIDECAR_JAILS", "WP_SIDECAR_LISTEN", "SLACK_WEBHOOK_URL", "WP_SIDECAR_TYPO"), " "
+    )
+
+    assert config.read(environ | empty).slack == ""
+
+
+def test_what_is_given_goes_before_the_environment(environ, tmp_path):
+    (tmp_path / "jails.conf").write_text("[wordpress]\n[DEFAULT]\nban_private = true\n")
+    environ |= {"WP_SIDECAR_JAILS": "/nowhere", "WP_SIDECAR_SOCKET": "/srv/s"}
+
+    settings = config.read(
+        environ, jails=tmp_path / "jails.conf", filters=tmp_path, socket=Path("/srv/t"), flush_on_exit=True
+    )
+
+    assert [jail.name for jail in settings.jails] == ["wordpress"]
+    assert (settings.socket, settings.flush_on_exit, settings.ban_private) == (Path("/srv/t"), True, True)
+
+
+def test_the_environments_and_the_files_mistakes_are_told_together(environ, tmp_path):
+    (tmp_path / "jails.conf").write_text("[wordpress]\nmaxretry = five\n")
+    environ |= {
+        "WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf",
+        "WP_SIDECAR_LISTEM": "x",
+        "WP_SIDECAR_STATE": "state",
+    }
+
+    assert mistakes(environ) == [
+        "environment: WP_SIDECAR_LISTEM: unknown. Did you mean WP_SIDECAR_LISTEN?",
+        'environment: WP_SIDECAR_STATE: expected a path that starts with /, got "state"',
+        f'{tmp_path}/jails.conf:2: wordpress.maxretry: expected a whole number from 1 up, got "five"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("WP_SIDECAR_JAILS", "/nowhere", "/nowhere is not there; correct the path, or mount it"),
+        ("WP_SIDECAR_FILTERS", "/nowhere", "/nowhere is not there"),
+        ("WP_SIDECAR_LISTEN", "9734", "expected an address and a port such as 127.0.0.1:9734"),
+        ("WP_SIDECAR_LISTEN", "127.0.0.1:http", "expected an address and a port"),
+        ("WP_SIDECAR_LISTEN", "127.0.0.1:65536", "expected an address and a port"),
+        ("WP_SIDECAR_LISTEN", "example.org:80", '"example.org" is no address'),
+        ("WP_SIDECAR_IGNOREIP", "203.0.113.7;x", "is no address or network"),
+        ("WP_SIDECAR_BAN_PRIVATE", "maybe", "expected true or false"),
+        ("WP_SIDECAR_LOG_LEVEL", "loud", "expected one of DEBUG"),
+        ("WP_SIDECAR_LOG_FORMAT", "xml", "expected text or json"),
+        ("DOCKER_HOST", "/var/run/docker.sock", "expected unix:///var/run/docker.sock or tcp://host:port"),
+        ("SLACK_WEBHOOK_URL", "hooks.slack.example", "expected one http(s) URL"),
+        ("SLACK_WEBHOOK_URL", "https://", "expected one http(s) URL"),
+        ("SLACK_WEBHOOK_URL", "https://[", "expected one http(s) URL"),
+        ("SLACK_WEBHOOK_URL", "https://a.example:x/", "expected one http(s) URL"),
+        ("SLACK_WEBHOOK_URL", "https://a.example/\nb", "expected one http(s) URL"),
+        ("SLACK_WEBHOOK_URL_FILE", "/nowhere", "/nowhere cannot be read: No such file"),
+        ("SLACK_WEBHOOK_URL_FILE", "/", "/ is a directory; Docker makes one"),
+    ],
+)
+def test_one_mistake(environ, name, text, sentence):
+    mistake = mistakes(environ | {name: text})[0]
+
+    assert mistake.startswith(f"environment: {name}: ")
+    assert sentence in mistake
+
+
+def test_the_webhook_may_be_in_a_file(environ, tmp_path):
+    (tmp_path / "hook").write_text(HOOK + "\n")
+
+    assert config.read(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/hook"}).slack == HOOK
+
+
+def test_two_webhooks_are_one_too_many(environ, tmp_path):
+    (tmp_path / "hook").write_text(HOOK)
+
+    assert mistakes(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/hook", "SLACK_WEBHOOK_URL": HOOK}) == [
+        "environment: SLACK_WEBHOOK_URL: is set, and so is SLACK_WEBHOOK_URL_FILE; keep one of the two"
+    ]
+
+
+def test_a_secret_that_cannot_be_read_says_what_root_without_capabilities_means(
+    environ, tmp_path, monkeypatch
+):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # the tests' own root may read everything
+    environ |= {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/hook"}
+
+    assert mistakes(environ)[0].endswith(
+        "/hook cannot be read; root without capabilities reads only what root owns or everyone may read "
+        "(chown it, or chmod a+r)"
+    )
+
+
+def test_a_secret_is_in_no_mistake_and_in_no_representation(environ, tmp_path):
+    (tmp_path / "hook").write_bytes(b"ftp://" + HOOK.encode())
+    (tmp_path / "binary").write_bytes(b"\xff\xfe" + HOOK.encode())
+
+    for file in ("hook", "binary"):
+        assert "B0/secret" not in str(mistakes(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/{file}"}))
+    assert "B0/secret" not in str(mistakes(environ | {"SLACK_WEBHOOK_URL": "x" + HOOK}))
+    assert "B0/secret" not in repr(config.read(environ | {"SLACK_WEBHOOK_URL": HOOK}))
+
+
+def test_what_kubernetes_sets_for_a_service_is_not_ours(environ):
+    ours = {
+        "WP_SIDECAR_SERVICE_HOST": "10.0.0.1",
+        "WP_SIDECAR_PORT": "tcp://x",
+        "WP_SIDECAR_PORT_9734_TCP": "x",
+    }
+
+    assert config.read(environ | ours).notes == ()
+
+
+def test_the_control_socket_is_known_without_reading_anything_else():
+    assert config.control_socket({}) == Path("/run/wp-sidecar/control.sock")
+    assert config.control_socket({"WP_SIDECAR_SOCKET": "/srv/s"}) == Path("/srv/s")
+
+
+def test_a_mistake_as_a_sentence():
+    assert str(Mistake("a.conf", "mail", "port", "wrong", 3)) == "a.conf:3: mail.port: wrong"
+    assert str(Mistake("a.conf", "", "", "wrong")) == "a.conf: wrong"
+    assert (unknown("bantme", ["bantime"]), unknown("x", ["bantime"])) == (
+        "unknown. Did you mean bantime?",
+        "unknown",
+    )

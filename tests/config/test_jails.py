@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.config.jails import Jails, read
+from sidecar.config.mistakes import Mistakes
+from sidecar.core.jail import Jail
+
+FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
+
+
+@pytest.fixture
+def filters(tmp_path):
+    """A folder of small filters."""
+    folder = tmp_path / "filters"
+    folder.mkdir()
+    for name in ("wordpress", "wordpress-access", "sshd", "mail"):
+        (folder / f"{name}.conf").write_text(FAIL)
+    (folder / "broken.conf").write_text(
+        "[Definition]\nfailregex = ^(fail <HOST>$\n            ^no address$\n"
+    )
+    return folder
+
+
+@pytest.fixture
+def of(tmp_path, filters):
+    """Reads a jails file of this text."""
+
+    def of(text: str, *, look: bool = False) -> Jails:
+        (tmp_path / "jails.conf").write_text(text)
+        return read(tmp_path / "jails.conf", [filters], look=look)
+
+    return of
+
+
+@pytest.fixture
+def wrong(of, tmp_path):
+    """The mistakes in a jails file of this text, without the path."""
+
+    def wrong(text: str, *, look: bool = False) -> list[str]:
+        with pytest.raises(Mistakes) as caught:
+            of(text, look=look)
+        return [str(mistake).replace(f"{tmp_path}/", "") for mistake in caught.value.mistakes]
+
+    return wrong
+
+
+def test_the_stanza_that_people_bring_works_unedited(of):
+    found = of(
+        """
+[wordpress]
+enabled = true
+filter = wordpress
+logpath = /var/log/auth.log
+port = http,https
+maxretry = 3
+findtime = 10800
+bantime = 86400
+"""
+    )
+
+    assert found.jails == (
+        Jail("wordpress", "wordpress", 3, 10_800.0, 86_400.0, frozenset({80, 443}), ("/var/log/auth.log",)),
+    )
+    assert {name: rules.name for name, rules in found.filters.items()} == {"wordpress": "wordpress"}
+    assert (found.ban_private, found.notes) == (False, ())
+
+
+def test_without_a_file_two_jails_protect(filters):
+    found = read(None, [filters])
+
+    assert found.jails == (
+        Jail("wordpress", "wordpress", maxretry=3, findtime=10_800, bantime=86_400),
+        Jail("wordpress-access", "wordpress-access", maxretry=5, findtime=10_800, bantime=86_400),
+    )
+    assert sorted(found.filters) == ["wordpress", "wordpress-access"]
+
+
+def test_a_file_without_stanzas_is_about_those_two(of):
+    found = of("[DEFAULT]\nmaxretry = 9\nban_private = true\nignoreip = 203.0.113.0/24")
+
+    assert [(jail.name, jail.maxretry, jail.ignoreip) for jail in found.jails] == [
+        ("wordpress", 9, ("203.0.113.0/24",)),
+        ("wordpress-access", 9, ("203.0.113.0/24",)),
+    ]
+    assert found.ban_private
+
+
+def test_a_stanza_takes_what_it_lacks_from_default_and_then_from_us(of):
+    found = of(
+        """
+[DEFAULT]
+findtime = 1h
+bantime = -1
+[mail]
+port = all
+maxretry = 2
+[wordpress]
+containers = wp-*, com.docker.compose.service=blog
+bantime = 1d12h
+"""
+    )
+
+    assert found.jails == (
+        Jail("mail", "mail", 2, 3_600, math.inf, None),
+        Jail(
+            "wordpress",
+            "wordpress",
+            3,
+            3_600,
+            129_600,
+            containers=("wp-*", "com.docker.compose.service=blog"),
+        ),
+    )
+
+
+def test_what_is_not_enabled_is_not_read(of):
+    found = of("[DEFAULT]\nenabled = false\n[mail]\nfilter = none-such\nfive = 5\n[sshd]\nenabled = yes\n")
+
+    assert [jail.name for jail in found.jails] == ["sshd"]
+
+
+def test_fail2bans_dialect(of, tmp_path):
+    (tmp_path / "paths.conf").write_text("[DEFAULT]\nlogs = /srv/logs\n")
+    found = of(
+        """
+[INCLUDES]
+before = paths.conf
+[DEFAULT]
+mode = normal
+filter = %(__name__)s[mode=%(mode)s]
+log_here = %(logs)s/here
+; a comment
+[mail]
+logpath = %(log_here)s/a.log   ; another
+          %(logs)s/b.log tail
+bantime : 10m
+# and one more
+"""
+    )
+
+    assert found.jails == (
+        Jail("mail", "mail[mode=normal]", bantime=600, logpath=("/srv/logs/here/a.log", "/srv/logs/b.log")),
+    )
+
+
+def test_local_files_go_over_the_file(of, tmp_path):
+    (tmp_path / "jails.d").mkdir()
+    (tmp_path / "jails.d" / "10.conf").write_text("[mail]\nmaxretry = 7\nfindtime = 7\n")
+    (tmp_path / "jails.local").write_text("[mail]\nfindtime = 8\nbantime = 8\n")
+    (tmp_path / "jails.d" / "99.local").write_text("[mail]\nbantime = 9\n")
+
+    assert of("[mail]\nmaxretry = 1\nfindtime = 1\nbantime = 1\n").jails == (Jail("mail", "mail", 7, 8, 9),)
+
+
+def test_jails_with_the_same_filter_share_it(of):
+    found = of("[one]\nfilter = mail\n[two]\nfilter = mail\n[three]\nfilter = mail[mode=x]")
+
+    assert found.filters["one"] is found.filters["two"]
+    assert found.filters["one"] is not found.filters["three"]
+
+
+def test_a_jail_may_bring_its_own_failregex(of):
+    found = of("[mail]\nfailregex = ^bad <HOST>$\n            ^worse <HOST>$\n")
+
+    assert [rule.text for rule in found.filters["mail"].failregex] == ["^bad <HOST>$", "^worse <HOST>$"]
+
+
+def test_every_mistake_at_once_each_with_its_place(wrong):
+    text = """[DEFAULT]
+findtime = soon
+[mail]
+maxretry = five
+bantme = 10m
+port = httpp
+ignoreip = 203.0.113.7, example.org
+[sshd]
+filter = none-such
+ban_private = true
+[bro/ken]
+filter = broken
+"""
+
+    assert [mistake.partition(" (")[0][:61] for mistake in wrong(text)] == [
+        "jails.conf:5: mail.bantme: unknown. Did you mean bantime?",
+        "jails.conf:10: sshd.ban_private: holds for all jails; move it",
+        "jails.conf:4: mail.maxretry: expected a whole number from 1 u",
+        "jails.conf:2: DEFAULT.findtime: expected a duration such as 6",
+        'jails.conf:6: mail.port: "httpp" is no port: write its number',
+        'jails.conf:7: mail.ignoreip: "example.org" is no address or n',
+        "jails.conf: bro/ken: no name for a jail; use letters, digits,",
+        "jails.conf:9: sshd.filter: there is no filter `none-such` in ",
+        "filters/broken.conf:2: `failregex` is no regular expression: ",
+        "filters/broken.conf:3: this says nobody to ban: put <HOST>",
+    ]
+
+
+def test_a_filter_that_is_not_there_is_the_jails_mistake(wrong):
+    (mistake,) = wrong("[blog]\nfilter = wordpres\n")
+
+    assert mistake.startswith("jails.conf:2: blog.filter: there is no filter `wordpres` in ")
+    assert mistake.endswith("did you mean `wordpress`?")
+
+
+def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
+    first, second = wrong("[mail]\nfilter = broken\n")
+
+    assert first.startswith("filters/broken.conf:2: `failregex` is no regular expression")
+    assert second.startswith("filters/broken.conf:3: this says nobody to ban")
+    assert first.endswith(", for jail mail") and second.endswith(", for jail mail")
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("[mail]\nenabled = maybe\n", 'jails.conf:2: mail.enabled: expected true or false, got "maybe"'),
+        ("[mail]\nbantime = 0\n", "expected a duration such as 600, 10m, 1d12h or -1 (for good)"),
+        ("[mail]\nbantime = __import__('os').system('true')\n", "expected a duration"),
+        (
+            "[mail]\nfindtime = -1\n",
+            "jails.conf:2: mail.findtime: expected a duration such as 600, 10m, 1d12h, got",
+        ),
+        ("[mail]\nmaxretry = 0\n", "jails.conf:2: mail.maxretry: expected a whole number from 1 up"),
+        ("[mail]\nfilter =\n", "jails.conf:2: mail.filter: expected one filter"),
+        ("[mail]\nlogpath = %(no_such)s\n", "jails.conf:2: mail.logpath: `%(no_such)s` is defined nowhere"),
+        ("[mail]\nport = 100%\n", "jails.conf:2: mail.port: a lone `%` means nothing here"),
+        ("[mail]\nmaxretry = 1\nmaxretry = 2\n", "jails.conf:3: `maxretry` is set twice"),
+        ("[mail]\n[mail]\n", "jails.conf:2: this section is there twice"),
+        ("maxretry = 1\n", "jails.conf:1: this stands before the first [section]"),
+        ("[mail]\nenabled = false\n", "jails.conf: no jail is enabled; enable one, or remove the file"),
+        ("[manual]\n", "jails.conf: manual: no name for a jail"),
+        ("[Definition]\nfailregex = ^x <HOST>$\n", "jails.conf: Definition: no name for a jail"),
+        ("[INCLUDES]\nbefore = gone.conf\n[mail]\n", "jails.conf:2: the included file does not exist"),
+    ],
+)
+def test_one_mistake(wrong, text, mistake):
+    assert mistake in wrong(text)[0]
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path):
+    for path, sentence in [
+        (tmp_path / "none", "cannot be read: No such file"),
+        (tmp_path, "is a directory; Docker"),
+    ]:
+        with pytest.raises(Mistakes, match=sentence):
+            read(path, [])
+
+
+def test_what_fail2ban_means_and_we_do_not_is_a_note(of, tmp_path):
+    found = of(
+        """[DEFAULT]
+banaction = nftables
+action_mw = %(banaction)s and mail
+bantime.increment = false
+[mail]
+backend = systemd
+action = %(action_mw)s
+bantime.increment = true
+bantime.factor = 2
+window = fail2ban
+[sshd]
+window = sliding
+"""
+    )
+
+    later = "bantime.factor, bantime.increment, window; every ban lasts its bantime"
+    assert [note.replace(f"{tmp_path}/", "") for note in found.notes] == [
+        "jails.conf: [DEFAULT]: has no meaning here and is ignored: banaction",
+        "jails.conf: [mail]: has no meaning here and is ignored: action, backend",
+        f"jails.conf: [mail]: not supported yet and ignored: {later}",
+    ]
+
+
+def test_a_logpath_that_is_not_here_leaves_the_discovered_containers_to_look_at(of, tmp_path):
+    found = of(f"[mail]\nlogpath = {tmp_path}/none.log\n", look=True)
+
+    assert [(jail.logpath, jail.absent) for jail in found.jails] == [((f"{tmp_path}/none.log",), True)]
+    (note,) = found.notes
+    assert f"mail.logpath: {tmp_path}/none.log is not here (yet), and is followed once it is" in note
+    assert note.endswith("; this jail looks at the discovered containers too")
+
+
+def test_a_logpath_that_is_here_is_enough(of, tmp_path):
+    (tmp_path / "1.log").touch()
+    found = of(f"[mail]\nlogpath = {tmp_path}/*.log\n          {tmp_path}/none.txt\n", look=True)
+
+    assert [jail.absent for jail in found.jails] == [False]
+    (note,) = found.notes
+    assert note.endswith(f"mail.logpath: {tmp_path}/none.txt is not here (yet), and is followed once it is")
+
+
+def test_a_logpath_that_is_a_directory_is_a_mistake(wrong, tmp_path):
+    assert wrong(f"[mail]\nlogpath = {tmp_path}/filters\n", look=True) == [
+        "jails.conf:2: mail.logpath: filters is a directory; name the file"
+    ]
+
+
+def test_a_logpath_that_cannot_be_read_is_a_mistake(wrong, tmp_path, monkeypatch):
+    (tmp_path / "1.log").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests' own root may read everything
+
+    (mistake,) = wrong(f"[mail]\nlogpath = {tmp_path}/1.log\n", look=True)
+    assert mistake.startswith("jails.conf:2: mail.logpath: 1.log cannot be read; root without capabilities")
+
+
+def test_every_key_of_fail2bans_own_jails_is_known(wrong):
+    stock = Path("/etc/fail2ban/jail.conf")
+    assert stock.exists(), "install fail2ban (apt-get install fail2ban): its own files are read here"
+
+    mistakes = wrong(f"[INCLUDES]\nbefore = {stock}\n[DEFAULT]\nenabled = true\nzzz = x\n")
+
+    assert [mistake for mistake in mistakes if "there is no filter" not in mistake] == [
+        "jails.conf:5: DEFAULT.zzz: unknown"
+    ]

@@ -1,0 +1,384 @@
+"""Against the kernel, with packets."""
+
+import math
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sidecar.core.events import Ban, Turn, Unban, Who
+from sidecar.core.jail import Jail
+from sidecar.firewall import Firewall, FirewallError, Repair, kernel
+from sidecar.firewall.firewall import Nft
+
+from tests.firewall.conftest import HOST4, inside, until
+
+ANN, BOB, EVE = Who("203.0.113.11"), Who("203.0.113.12"), Who("203.0.113.99")
+ANN6, ANN6_TOO, BOB6 = "2001:db8:bad:1::11", "2001:db8:bad:1:ffff::99", "2001:db8:bad:2::12"
+ANNS64 = Who("2001:db8:bad:1::/64")
+LOGIN = Jail("login")
+SSH = Jail("ssh", ports=frozenset({22}))
+EVERYTHING = Jail("everything", ports=None)
+JAILS = [LOGIN, Jail("probes"), SSH, EVERYTHING]
+
+
+def ban(who, jail="login", lasts=3600.0, at=None):
+    now = time.time() if at is None else at
+    return Ban(jail, Who(who), now, now + lasts, "failures")
+
+
+def unban(who, jail="login"):
+    return Unban(jail, Who(who), time.time(), "manual")
+
+
+def turn(*decisions):
+    return Turn(time.time(), decisions)
+
+
+@pytest.fixture
+def firewall(host):  # noqa: ARG001  # it is entered
+    firewall = Firewall(JAILS)
+    firewall.start([], time.time())
+    return firewall
+
+
+def test_the_banned_are_dropped_and_their_neighbours_are_not(host, firewall):
+    firewall.apply(turn(ban(ANN), ban(ANNS64)))
+
+    # (the second of Ann's IPv6 addresses is another one in her /64)
+    assert host.lets_in(ANN, BOB, ANN6, ANN6_TOO, BOB6) == {BOB, BOB6}
+    assert host.lets_in(ANN, port=22) == {ANN}  # not a port of this jail's
+
+
+def test_an_open_connection_is_cut(host, firewall):
+    with socket.create_server((HOST4, 8443)) as server:
+        firewall.surround([], frozenset({8443}))
+        client = host.dial(ANN, 8443)
+        answered, _ = server.accept()
+        with answered:
+            client.send(b"one")
+            assert answered.recv(9) == b"one"
+            firewall.apply(turn(ban(ANN)))
+            client.send(b"two")
+            answered.settimeout(0.25)
+            with pytest.raises(TimeoutError):
+                answered.recv(9)
+
+
+def test_datagrams_are_dropped_too(host, firewall):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((HOST4, 443))  # HTTP/3
+        server.settimeout(0.25)
+        send(host, BOB, b"before")
+        assert server.recv(99) == b"before"
+        firewall.apply(turn(ban(BOB)))
+        send(host, BOB, b"after")
+        with pytest.raises(TimeoutError):
+            server.recv(99)
+
+
+def send(host, source, data):
+    with inside(host.outside), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind((source, 0))
+        client.sendto(data, (HOST4, 443))
+
+
+def test_each_jail_closes_its_ports(host, firewall):
+    firewall.apply(turn(ban(ANN, "login"), ban(BOB, "ssh"), ban(EVE, "everything")))
+
+    assert {port: host.lets_in(ANN, BOB, EVE, port=port) for port in (22, 80, 8080)} == {
+        22: {ANN},
+        80: {BOB},
+        8080: {ANN, BOB},
+    }
+
+
+def test_published_ports_are_closed_as_well_and_open_again_when_nobody_publishes_them(host, firewall):
+    firewall.apply(turn(ban(ANN)))
+    firewall.surround([], frozenset({8080}))
+    assert not host.answers(ANN, 8080)
+    firewall.surround([], frozenset())
+    assert host.answers(ANN, 8080)
+
+
+def test_a_ban_of_a_jail_that_is_not_configured_any_more_closes_the_web_ports(host, firewall):
+    firewall.apply(turn(ban(ANN, "forgotten")))
+
+    assert not host.answers(ANN)
+
+
+def test_the_never_banned_pass_whatever_is_decided(host, firewall):
+    firewall.surround(["203.0.113.11/32", "2001:db8:bad:1::11/128"], frozenset())
+    firewall.apply(turn(ban(ANN), ban(ANNS64), ban("203.0.113.0/24")))
+
+    assert host.lets_in(ANN, ANN6, BOB) == {ANN, ANN6}
+
+
+def test_networks_and_hosts_in_them_are_banned_and_let_in_apart(host, firewall):
+    firewall.apply(turn(ban("203.0.113.0/24"), ban("203.0.113.0/28"), ban(ANN), ban("2001:db8:bad::/48")))
+    assert host.lets_in(ANN, BOB, EVE, ANN6) == set()
+
+    firewall.apply(turn(unban("203.0.113.0/24"), unban("2001:db8:bad::/48")))
+    assert host.lets_in(ANN, BOB, EVE, ANN6) == {EVE, ANN6}
+
+    firewall.apply(turn(unban("203.0.113.0/28")))
+    assert host.lets_in(ANN, BOB) == {BOB}
+
+
+def test_an_unban_lets_them_in_and_may_be_repeated(host, firewall):
+    firewall.apply(turn(ban(ANN), ban(ANNS64)))
+    firewall.apply(turn(unban(ANN), unban(ANNS64)))
+    firewall.apply(turn(unban(ANN), unban(ANNS64), unban("203.0.113.0/24")))
+
+    assert host.lets_in(ANN, ANN6) == {ANN, ANN6}
+
+
+def test_a_ban_and_its_end_in_one_turn_leave_nothing(firewall):
+    firewall.apply(turn(ban(ANN), unban(ANN), unban(BOB), ban(BOB)))
+
+    assert kernel.elements("ban4").keys() == {socket.inet_aton(BOB)}
+
+
+def test_whom_two_jails_ban_stays_for_the_longer_until_both_let_go(host, firewall):
+    now = time.time()
+    firewall.apply(turn(ban(ANN, "login", 1000), ban(ANN, "probes", 5000)))
+    assert left(ANN) == pytest.approx(5000, abs=3)
+    firewall.apply(Turn(now, (unban(ANN, "probes"),)))
+    assert left(ANN) == pytest.approx(1000, abs=3)
+    firewall.apply(turn(unban(ANN, "login")))
+    assert host.answers(ANN)
+
+
+def test_a_longer_ban_is_longer_in_the_kernel(firewall):
+    firewall.apply(turn(ban(ANN, lasts=100), ban(BOB, lasts=100)))
+    firewall.apply(turn(ban(ANN, lasts=9000), ban(BOB, lasts=math.inf)))
+
+    assert left(ANN) == pytest.approx(9000, abs=3)
+    assert left(BOB) == math.inf
+
+
+def left(who, name="ban4"):
+    return kernel.elements(name)[socket.inet_aton(who)]
+
+
+def test_bans_end_by_themselves_when_nobody_is_left_to_end_them(host, firewall):
+    firewall.apply(turn(ban(ANN, lasts=1), ban("203.0.113.96/28", lasts=1)))
+    assert not host.answers(ANN)
+    del firewall
+    until(lambda: host.lets_in(ANN, EVE) == {ANN, EVE})
+
+
+def test_what_was_dropped_is_counted_and_never_counted_down(host, firewall):
+    assert firewall.counters() == {"4": (0, 0), "6": (0, 0)}
+    firewall.apply(turn(ban(ANN), ban(ANNS64)))
+    assert host.lets_in(ANN, ANN6) == set()
+    before = firewall.counters()
+    assert all(packets >= 1 and size >= 60 for packets, size in before.values())
+
+    host.nft("flush ruleset")
+    assert firewall.counters() == before
+    firewall.reconcile(time.time())
+    assert firewall.counters() == before
+    assert not host.answers(ANN)
+    assert firewall.counters()["4"] > before["4"]
+
+
+def test_a_start_adopts_the_table_and_brings_it_to_what_is_wanted(host, firewall):
+    firewall.apply(turn(ban(ANN, lasts=100), ban(BOB), ban("203.0.113.96/28")))
+    handles = kernel.shape().sets
+
+    again = Firewall(JAILS)
+    again.start([ban(ANN, lasts=9000), ban(ANNS64)], time.time())
+
+    assert kernel.shape().sets == handles
+    assert host.lets_in(ANN, BOB, EVE, ANN6) == {BOB, EVE}
+    assert left(ANN) == pytest.approx(9000, abs=3)
+    assert again.reconcile(time.time()) is None
+
+
+OTHERS = """
+table inet wp_sidecar { comment "wp-sidecar schema 0"; }
+table inet wp_sidecar {
+  set old { typeof ip saddr; flags timeout; elements = { 203.0.113.11 }
+  }
+  chain pre { type filter hook prerouting priority -310; ip saddr @old drop; }
+}
+"""
+
+
+def test_a_table_of_another_make_is_replaced(host):
+    host.nft(OTHERS)
+    firewall = Firewall(JAILS)
+    firewall.start([ban(ANN)], time.time())
+
+    assert (kernel.shape().schema, kernel.shape().chains.keys()) == ("wp-sidecar schema 1", {"prerouting"})
+    assert not host.answers(ANN)
+    assert firewall.reconcile(time.time()) is None
+
+
+def test_other_jails_replace_the_gates_of_the_last_run(host, firewall):
+    firewall.apply(turn(ban(BOB, "ssh")))
+    again = Firewall([LOGIN])
+    again.start([ban(ANN)], time.time())
+
+    assert "ban4_22" not in kernel.shape().sets
+    assert [host.answers(ANN), host.answers(BOB, 22)] == [False, True]
+
+
+@pytest.mark.parametrize("before", ["", OTHERS], ids=["adopted", "replaced"])
+def test_no_packet_passes_while_a_table_is_taken_over(host, before):
+    """A banned flood, and twenty starts under it."""
+    bans = [ban(ANN), *(ban(f"203.0.112.{n}") for n in range(200))]
+    Firewall(JAILS).start(bans, time.time())
+    stop = threading.Event()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((HOST4, 443))
+        server.settimeout(0)
+        flood = threading.Thread(target=datagrams, args=(host, stop))
+        flood.start()
+        try:
+            for _ in range(20):
+                if before:
+                    host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
+                Firewall(JAILS).start(bans, time.time())
+            until(lambda: Firewall([]).counters()["4"][0] > 0)  # there is a flood
+        finally:
+            stop.set()
+            flood.join()
+        with pytest.raises(BlockingIOError):
+            server.recv(99)
+
+
+def datagrams(host, stop):
+    with inside(host.outside), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind((ANN, 0))
+        for _ in range(100_000):
+            if stop.is_set():
+                return
+            client.sendto(b"?", (HOST4, 443))
+
+
+@pytest.mark.parametrize(
+    ("harm", "repair"),
+    [
+        ("flush ruleset", Repair("table", restored=2)),
+        ("delete table inet wp_sidecar", Repair("table", restored=2)),
+        ("flush chain inet wp_sidecar prerouting", Repair("structure")),
+        ("insert rule inet wp_sidecar prerouting accept", Repair("structure")),
+        (
+            "flush chain inet wp_sidecar prerouting\ndelete set inet wp_sidecar ban4",
+            Repair("structure", restored=2),
+        ),
+        ("add chain inet wp_sidecar prerouting { policy drop; }", Repair("structure")),
+        ("add chain inet wp_sidecar another", Repair("structure", restored=2)),
+        ("add table inet wp_sidecar { flags dormant; }", Repair("structure", restored=2)),
+        ("delete element inet wp_sidecar ban4 { 203.0.113.11 }", Repair("bans", restored=1)),
+        ("flush set inet wp_sidecar ban6", Repair("bans", restored=1)),
+        ("add element inet wp_sidecar ban4 { 203.0.113.12 }", Repair("bans", removed=1)),
+        ("flush set inet wp_sidecar net4", Repair("bans")),
+        ("flush set inet wp_sidecar ports", Repair("surroundings")),
+        ("add element inet wp_sidecar allow4 { 203.0.113.0/24 }", Repair("surroundings")),
+        (
+            "flush chain inet wp_sidecar prerouting\ndelete set inet wp_sidecar ban4\n"
+            "add set inet wp_sidecar ban4 { typeof ip saddr; flags interval; }",
+            Repair("structure", restored=2),
+        ),
+    ],
+)
+def test_what_others_break_is_whole_again_with_the_time_that_was_left(host, firewall, harm, repair):
+    firewall.apply(turn(ban(ANN, lasts=5000), ban(ANNS64), ban("203.0.113.96/28")))
+    assert firewall.reconcile(time.time()) is None
+    host.nft(harm)
+
+    assert firewall.reconcile(time.time()) == repair
+    assert firewall.reconcile(time.time()) is None
+    assert host.lets_in(ANN, BOB, EVE, ANN6, BOB6) == {BOB, BOB6}
+    assert left(ANN) == pytest.approx(5000, abs=5)
+
+
+def test_other_tables_are_left_alone(host, firewall):
+    host.nft("table ip f2b { set s { typeof ip saddr; elements = { 203.0.113.12 }\n}\n}")
+    firewall.apply(turn(ban(ANN)))
+    firewall.reconcile(time.time())
+    firewall.flush()
+
+    assert shown("list ruleset").startswith("table ip f2b")
+    assert "wp_sidecar" not in shown("list ruleset")
+
+
+def shown(command):
+    return subprocess.run(["nft", *command.split()], check=True, capture_output=True, text=True).stdout
+
+
+def test_flush_lets_everyone_in_and_a_start_after_it_works(host, firewall):
+    firewall.apply(turn(ban(ANN)))
+    firewall.flush()
+    assert host.answers(ANN)
+    firewall.flush()
+    firewall.start([ban(ANN)], time.time())
+    assert not host.answers(ANN)
+
+
+def test_bans_that_the_kernel_did_not_take_are_made_up_for(host, firewall):
+    host.nft("flush ruleset")
+    with pytest.raises(FirewallError, match="No such file or directory"):
+        firewall.apply(turn(ban(ANN)))
+    assert firewall.reconcile(time.time()) == Repair("table", restored=1)
+    assert not host.answers(ANN)
+
+
+def test_one_who_cannot_be_banned_does_not_keep_the_others_in(host, firewall):
+    with pytest.raises(FirewallError, match="'localhost' cannot be banned"):
+        firewall.apply(turn(ban(ANN), ban("localhost"), ban(BOB)))
+
+    assert host.lets_in(ANN, BOB) == set()
+
+
+def test_a_thousand_at_a_time(firewall):
+    firewall.apply(turn(*(ban(f"203.0.{n >> 8}.{n & 255}") for n in range(2500))))
+
+    assert len(kernel.elements("ban4")) == 2500
+
+
+@pytest.mark.usefixtures("firewall")
+def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
+    assert " type ipv4_addr" not in shown("list ruleset")
+    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 7
+
+
+NO_CAPABILITY = """
+import time
+from sidecar.firewall import Firewall, NoPermission
+from sidecar.firewall.firewall import Nft
+for attempt in (lambda: Firewall([]).start([], time.time()), lambda: Nft().run(["add table inet wp_sidecar"])):
+    try:
+        attempt()
+    except NoPermission as err:
+        print(err)
+"""
+
+
+@pytest.mark.usefixtures("host")
+def test_without_the_capability_one_sentence_says_what_to_change():
+    assert shutil.which("setpriv"), "this test needs `setpriv`: install util-linux"
+    less = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]
+    ran = subprocess.run(
+        [*less, sys.executable, "-c", NO_CAPABILITY], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines() == 2 * [
+        "no permission to change the firewall: give the container `cap_add: [NET_ADMIN]` and leave its user root "
+        "(uid 0), or outside a container run as root"
+    ]
+
+
+@pytest.mark.usefixtures("host")
+def test_nft_says_what_it_did_not_like():
+    with pytest.raises(
+        FirewallError, match="nft refused a change: Error: Could not process rule: No such file"
+    ):
+        Nft().run(["flush table inet wp_sidecar"])

@@ -1,0 +1,209 @@
+"""What was put into the store is what comes out, whatever happens in between."""
+
+import math
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban, Who
+from sidecar.stores import Remembered, StoreError
+from sidecar.stores.sqlite import GONE, MIGRATIONS, Sqlite
+
+ANN, BOB = Who("203.0.113.7"), Who("2001:db8:1:2::/64")
+SITE = Origin("docker", "site", "stdout")
+BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second", "third"))
+FOR_GOOD = Ban("wordpress", BOB, 50.5, math.inf, "manual", reason="he knows why")
+
+
+def hit(at, who=ANN, line="a line"):
+    return Hit("wordpress", who, at, SITE, line)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "wp-sidecar.db"
+
+
+@pytest.fixture
+def store(path):
+    store = Sqlite(path)
+    yield store
+    store.close()
+
+
+def again(path, now=0.0):
+    """What another process finds."""
+    store = Sqlite(path)
+    found = store.load(now)
+    store.close()
+    return found
+
+
+def test_a_new_store_is_empty(path):
+    assert again(path) == Remembered()
+
+
+def test_a_turn_is_remembered(store, path):
+    cursor = Cursor("docker:4f2a", b"\x00any bytes\xff")
+    store.apply(Turn(101.0, (BAN, FOR_GOOD), (hit(99.5), hit(98.25, Who("198.51.100.1"))), (cursor,)))
+
+    assert again(path) == Remembered(
+        (FOR_GOOD, BAN), (hit(98.25, Who("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
+    )
+
+
+def test_failures_come_back_oldest_first(store, path):
+    store.apply(Turn(3.0, hits=(hit(3.0), hit(1.0))))
+    store.apply(Turn(4.0, hits=(hit(2.0),)))
+
+    assert again(path).hits == (hit(1.0), hit(2.0), hit(3.0))
+
+
+def test_the_last_cursor_counts(store, path):
+    store.apply(Turn(1.0, cursors=(Cursor("file:/log", b"1"), Cursor("file:/log", b"2"))))
+    store.apply(Turn(2.0, cursors=(Cursor("file:/log", b"3"),)))
+
+    assert again(path).cursors == {"file:/log": b"3"}
+
+
+def test_a_ban_twice_is_one_ban(store, path):
+    longer = Ban("wordpress", ANN, 200.0, 999.0, "manual")
+    store.apply(Turn(1.0, (BAN,)))
+    store.apply(Turn(2.0, (longer,)))
+
+    assert again(path).bans == (longer,)
+
+
+def test_an_unban_forgives(store, path):
+    store.apply(Turn(1.0, (BAN,), (hit(1.0),)))
+    store.apply(Turn(2.0, hits=(hit(2.0), hit(2.0, BOB))))
+    store.apply(Turn(3.0, (Unban("wordpress", ANN, 3.0, "manual"),)))
+
+    assert again(path) == Remembered(hits=(hit(2.0, BOB),))
+
+
+def test_an_unban_of_the_absent_is_fine(store, path):
+    store.apply(Turn(1.0, (Unban("wordpress", ANN, 1.0, "manual"),)))
+
+    assert again(path) == Remembered()
+
+
+def test_bans_that_are_over_do_not_come_back(store):
+    store.apply(Turn(1.0, (BAN, FOR_GOOD)))
+
+    assert store.load(86_499.0).bans == (FOR_GOOD, BAN)
+    assert store.load(86_500.0).bans == (FOR_GOOD,)
+
+
+def test_what_no_window_counts_is_forgotten(store, path):
+    store.apply(Turn(0.0, (BAN,), (hit(10.0, BOB), hit(20.0, BOB)), (Cursor("gone", b""),)))
+    store.apply(Turn(30.0, cursors=(Cursor("here", b""),)))
+    store.forget(before=15.0)
+    assert again(path) == Remembered((BAN,), (hit(20.0, BOB),), {"gone": b"", "here": b""})
+
+    store.forget(before=15.0 + GONE)
+    assert again(path) == Remembered(cursors={"here": b""})
+
+
+def test_a_line_of_any_bytes_is_kept_and_cut(store, path):
+    store.apply(Turn(1.0, hits=(hit(1.0, line="\udcff\0\n" + "x" * 100_000),)))
+
+    assert again(path).hits == (hit(1.0, line="?\0\n" + "x" * 2045),)
+
+
+def test_a_turn_is_kept_whole_or_not_at_all(store, path):
+    broken = Hit("wordpress", ANN, 1.0, Origin("docker", "site", object()), "")
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.apply(Turn(1.0, (BAN,), (hit(1.0), broken), (Cursor("docker:1", b"1"),)))
+    store.apply(Turn(2.0, (FOR_GOOD,)))
+
+    assert again(path) == Remembered((FOR_GOOD,))
+
+
+def test_a_killed_process_loses_nothing(path):
+    script = f"""
+import os, signal
+from pathlib import Path
+from sidecar.core.events import Cursor, Turn
+from sidecar.stores.sqlite import Sqlite
+store = Sqlite(Path({str(path)!r}))
+for n in range(100):
+    store.apply(Turn(float(n), cursors=(Cursor("docker:1", b"%d" % n),)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+
+    assert again(path).cursors == {"docker:1": b"99"}
+
+
+def test_nobody_else_may_read_it(store, path):
+    store.apply(Turn(1.0, (BAN,)))
+
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()} == {
+        "wp-sidecar.db": "0o600",
+        "wp-sidecar.db-wal": "0o600",
+        "wp-sidecar.db-shm": "0o600",
+    }
+
+
+@pytest.mark.parametrize("damage", ["not a database", "torn pages"])
+def test_a_damaged_file_is_put_aside(path, damage):
+    store = Sqlite(path)
+    store.apply(Turn(1.0, hits=[hit(float(n), Who(f"198.51.100.{n % 250}")) for n in range(10_000)]))
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(
+        b"hello" * 1000 if damage == "not a database" else whole[:8192] + os.urandom(len(whole) - 8192)
+    )
+
+    store = Sqlite(path)
+    store.apply(Turn(1.0, (BAN,)))
+    found, repaired = store.load(0.0), store.repaired
+    store.close()
+
+    [aside] = path.parent.glob("*.broken-*")
+    assert found == Remembered((BAN,))
+    assert repaired.startswith(f"{path} was damaged (")
+    assert repaired.endswith(f"): bans and log positions begin anew. Kept: {aside}")
+
+
+def test_a_whole_file_is_not_repaired(store):
+    assert store.repaired == ""
+
+
+def test_the_file_of_a_newer_version_is_refused(store, path):
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(StoreError) as refused:
+        Sqlite(path)
+    assert str(refused.value) == (
+        f"{path} is of version 99, and this wp-sidecar knows {len(MIGRATIONS)}: "
+        "run the newer one, or move the file away (bans and log positions then begin anew)"
+    )
+
+
+def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "state").write_text("a file")
+
+    with pytest.raises(StoreError) as refused:
+        Sqlite(tmp_path / "state" / "wp-sidecar.db")
+    assert "cannot be opened" in str(refused.value)
+    assert str(refused.value).endswith("its directory has to be writable, with room on the disk")
+
+
+def test_a_full_disk_is_an_error_and_then_goes_on(store, path):
+    store.apply(Turn(1.0, (BAN,)))
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="full"):
+        store.apply(Turn(2.0, (FOR_GOOD,), [hit(2.0, BOB, "x" * 2000)] * 100))
+    store._db.execute("PRAGMA max_page_count = 1000000")
+    store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
+
+    assert again(path) == Remembered((BAN,), cursors={"docker:1": b"3"})
