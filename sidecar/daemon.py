@@ -1,6 +1,6 @@
 """The wiring: what is started, in which order, and what each is given.
 
-    sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ firewall, store, metrics, log, alerts
+sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ firewall, store, metrics, log, alerts
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -23,24 +23,28 @@ from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.config import Settings
 from sidecar.control import Control, Refused
-from sidecar.core.events import Ban, Decision, Origin, Surroundings, Turn, Who
+from sidecar.core.events import Ban, Decision, Surroundings, Turn, Who
 from sidecar.core.guard import MANUAL, Guard
 from sidecar.core.jail import Jail
 from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust, subject
+from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallError, Monitor, NoPermission
 from sidecar.health import Troubles
 from sidecar.intake import Intake
-from sidecar.loop import Closed, Inbox, Loop
+from sidecar.loop import Closed, Inbox, Loop, Sink
 from sidecar.metrics import Metrics
-from sidecar.services import Every, Services
+from sidecar.services import Every, Service, Services
 from sidecar.sources.docker import Docker, NoDocker
-from sidecar.sources.files import Follow
-from sidecar.stores.sqlite import Sqlite, StoreError
+from sidecar.sources.files import Files
+from sidecar.stores import StoreError
+from sidecar.stores.sqlite import Sqlite
 from sidecar.web import Health, Web
 
 log = logging.getLogger(__name__)
 
-ALIVE = 30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
+ALIVE = (
+    30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
+)
 LOOK, SOON = 30.0, 1.0  # seconds between looks at the firewall, and while it is in trouble
 PATIENCE = 10.0  # seconds that a person waits for the loop
 
@@ -77,13 +81,17 @@ class Daemon:
         registry = CollectorRegistry()
         senders = [Slack(settings.slack, socket.gethostname())] if settings.slack else []
         names = [*(jail.name for jail in settings.jails), MANUAL.name]
-        self._metrics = Metrics(registry, __version__, jails=names, senders=[sender.name for sender in senders])
+        self._metrics = Metrics(
+            registry, __version__, jails=names, senders=[sender.name for sender in senders]
+        )
         self._outboxes = [Outbox(sender, self._metrics) for sender in senders]
         self._alerts = Alerts(self._outboxes)
         self._troubles = Troubles(self._alerts.trouble)
-        self._streams = Streams(self._metrics, self._troubles)
+        self._streams = Streams(self._metrics)
 
-        self._control = Control(settings.socket, self._answer)  # first: it says whether another one is running
+        self._control = Control(
+            settings.socket, self._answer
+        )  # first: it says whether another one is running
         self._store = Sqlite(settings.state / "state.db")
         remembered = self._store.load(now)
         self._around, self._own = Surroundings(), own()
@@ -96,7 +104,9 @@ class Daemon:
         self._inbox = Inbox()
         self._metrics.queue(self._inbox.__len__)
         self._tally = Tally()
-        sinks = [
+        self._matcher = Matcher(settings.filters)
+        self._longest = max(jail.findtime for jail in settings.jails)
+        sinks: list[Sink] = [
             Timed(self._firewall, self._metrics), self._store, self._metrics, self._tally,
             journal.Journal(), self._alerts,
         ]  # fmt: skip
@@ -119,7 +129,8 @@ class Daemon:
         self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
         look = Every("look", self._look, lambda: SOON if self._troubles.about("firewall") else LOOK)
         monitor = Monitor(lambda: self._soon(self._reconcile))
-        for service in (*self._outboxes, self._web, self._control, look, monitor, *self._sources):
+        services: list[Service] = [*self._outboxes, self._web, self._control, look, monitor, *self._sources]
+        for service in services:
             self._services.start(service)
         self._loop.run()
         left = len(self._guard.bans)
@@ -135,19 +146,21 @@ class Daemon:
         """Make `run()` return soon. Safe in a signal handler."""
         self._loop.stop()
 
-    def _make_sources(self, cursors: dict[str, bytes], now: float) -> list[Docker | Follow]:
-        jails, intake = self._settings.jails, Intake(self._settings.filters, self._inbox, self._clock)
-        sources: list[Docker | Follow] = []
+    def _make_sources(self, cursors: Mapping[str, bytes], now: float) -> list[Service]:
+        """A source of each kind that some jail needs. Raises NoDocker."""
+        jails, trouble = self._settings.jails, self._troubles.report
+        intake = Intake(self._matcher, self._inbox, self._clock)
+        sources: list[Service] = []
         if any(jail.containers or jail.absent or not jail.logpath for jail in jails):
-            since = now - max(jail.findtime for jail in jails)
             docker = Docker(
-                self._settings.docker, jails, intake, self._surrounded, cursors, since, self._streams
-            )
+                self._settings.docker, jails, intake, self._surrounded,
+                cursors=cursors, since=now - self._longest, listener=self._streams, trouble=trouble,
+            )  # fmt: skip
             docker.check()
             sources.append(docker)
-        return sources + [
-            Follow(path, names, intake, cursors, self._streams) for path, names in logpaths(jails).items()
-        ]
+        if paths := logpaths(jails):
+            sources.append(Files(paths, intake, cursors=cursors, listener=self._streams, trouble=trouble))
+        return sources
 
     # What other threads have done in the loop's
 
@@ -193,8 +206,8 @@ class Daemon:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
         for version, (packets, size) in self._firewall.counters().items():
             self._metrics.dropped(f"ipv{version}", packets, size)
-        self._metrics.ignored(self._guard.ignored)
-        self._store.forget(now - max(jail.findtime for jail in self._settings.jails))
+        self._metrics.ignored(self._guard.ignored | {"invalid address": self._matcher.invalid})
+        self._store.forget(now - self._longest)
         known, self._own = self._own, own()
         return self._retrust(now) if known != self._own else ()
 
@@ -232,10 +245,10 @@ class Daemon:
                 return {"bans": [shown(ban) for ban in self._bans()]}
             case {"do": "ban", "who": str(text)}:
                 return self._ban(text, request)
-            case {"do": "unban", "who": str(text) | None as text}:
-                jail, who = self._known(request), _subject(text) if text else None
-                lifted = self._ask(lambda now: self._guard.unban(who, now, jail))
-                return {"unbanned": [{"ip": each.who, "jail": each.jail} for each in lifted]}
+            case {"do": "unban", "who": str(text)}:
+                return self._unban(_subject(text), request)
+            case {"do": "unban"}:
+                return self._unban(None, request)
         raise Refused(f"no such thing to do: {request.get('do')}")
 
     def _ban(self, text: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -248,6 +261,11 @@ class Daemon:
             return self._guard.ban(who, now, jail, seconds, str(request.get("reason") or ""))
 
         return {"banned": [shown(ban) for ban in self._ask(work) if isinstance(ban, Ban)]}
+
+    def _unban(self, who: Who | None, request: dict[str, Any]) -> dict[str, Any]:
+        jail = self._known(request)
+        lifted = self._ask(lambda now: self._guard.unban(who, now, jail))
+        return {"unbanned": [{"ip": each.who, "jail": each.jail} for each in lifted]}
 
     def _bans(self) -> Sequence[Ban]:
         """As they are after everything that was asked for before."""
@@ -266,7 +284,9 @@ class Daemon:
             "version": __version__,
             "started": self._began,
             "jails": [self._jail(jail, active[jail.name]) for jail in self._guard.jails],
-            "streams": [{"container": name, "state": state} for name, state in sorted(self._streams.states.items())],
+            "streams": [
+                {"container": name, "state": state} for name, state in sorted(self._streams.states.items())
+            ],
             "firewall": {"ok": not self._troubles.about("firewall"), "dropped": self._firewall.counters()},
             "bans": active.total(),
             "health": told(self._health()),
@@ -297,7 +317,9 @@ class Daemon:
         except Closed:
             raise Refused("wp-sidecar is stopping") from None
         except TimeoutError:
-            raise Refused(f"wp-sidecar is busy: nothing came of it within {PATIENCE:.0f} s; try again") from None
+            raise Refused(
+                f"wp-sidecar is busy: nothing came of it within {PATIENCE:.0f} s; try again"
+            ) from None
 
 
 class Timed:
@@ -334,30 +356,26 @@ class Tally:
 
 
 class Streams:
-    """What the sources tell: to the metrics, to `status`, and as trouble where a log cannot be read."""
+    """What the sources tell, on its way to the metrics; which logs are being read is kept for `status`."""
 
-    def __init__(self, metrics: Metrics, troubles: Troubles) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self.states: dict[str, str] = {}
-        self._metrics, self._troubles = metrics, troubles
+        self._metrics = metrics
+        self.read, self.overlong = metrics.read, metrics.overlong
 
-    def state(self, name: str, state: str) -> None:
-        self.states[name] = state
-        self._metrics.following(name, state == "open")
-        wrong = {"lost": "its log cannot be opened; trying again", "unreadable": "its log driver cannot be read"}
-        sentence = f"nothing in {name} is watched: {wrong[state]}" if state in wrong else None
-        self._troubles.report(f"the log of {name}", sentence)
+    def following(self, name: str, up: bool) -> None:  # noqa: FBT001 - it is what is told
+        self.states[name] = "open" if up else "closed"
+        self._metrics.following(name, up)
 
-    def reopened(self, name: str, reason: str) -> None:
-        self._metrics.reconnected(name, reason)
+    def reconnected(self, name: str, reason: str) -> None:
+        if reason == "gap":
+            self._metrics.gap(name)
+        else:
+            self._metrics.reconnected(name, reason)
 
-    def read(self, origin: Origin, lines: int, size: int) -> None:
-        self._metrics.read(origin, lines, size)
-
-    def cut(self, origin: Origin, lines: int) -> None:
-        self._metrics.overlong(origin.name, lines)
-
-    def gap(self, name: str) -> None:
-        self._metrics.gap(name)
+    def forget(self, name: str) -> None:
+        self.states.pop(name, None)
+        self._metrics.forget(name)
 
 
 def logpaths(jails: Sequence[Jail]) -> dict[str, tuple[str, ...]]:
@@ -367,7 +385,7 @@ def logpaths(jails: Sequence[Jail]) -> dict[str, tuple[str, ...]]:
 
 
 def own() -> dict[str, tuple[str, ...]]:
-    """This host's own part of who may never be banned: why -> addresses."""
+    """What of this host itself may never be banned: why -> addresses."""
     return {OWN: host.addresses(), GATEWAY: host.gateways(), RESOLVER: host.resolvers()}
 
 

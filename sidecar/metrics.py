@@ -191,7 +191,15 @@ class Metrics:
         """It is gone, and so are its series."""
         for key in [key for key in list(self._reads) if key[0] == container]:
             del self._reads[key]
-        for metric in (self._lines, self._bytes, self._up, self._reconnects, self._overlong, self._gaps, self._last):
+        for metric in (
+            self._lines,
+            self._bytes,
+            self._up,
+            self._reconnects,
+            self._overlong,
+            self._gaps,
+            self._last,
+        ):
             metric.remove_by_labels({"container": container})
 
     # The firewall's

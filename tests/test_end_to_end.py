@@ -74,7 +74,9 @@ def test_hydra_against_the_login_page_with_nothing_but_the_access_log(bed, site,
     who = "2001:db8:bad:1::/64" if ipv6 else bed.attacker.v4[0]
     source = (bed.attacker.v6 if ipv6 else bed.attacker.v4)[0]
     connection = bed.attacker.keepalive(site, source)
-    hydra = threading.Thread(target=bed.attacker.hydra, args=(site, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8})
+    hydra = threading.Thread(
+        target=bed.attacker.hydra, args=(site, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8}
+    )
     hydra.start()
     until(lambda: who in banned(sidecar, "wordpress-access"))
 
@@ -97,7 +99,9 @@ def test_hydra_against_the_login_page_with_nothing_but_the_access_log(bed, site,
 def test_hydra_against_a_site_whose_plugin_says_who_failed(bed, spoken, sidecar, ipv6):
     who = "2001:db8:bad:2::/64" if ipv6 else bed.attacker2.v4[0]
     source = (bed.attacker2.v6 if ipv6 else bed.attacker2.v4)[0]
-    hydra = threading.Thread(target=bed.attacker2.hydra, args=(spoken, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8})
+    hydra = threading.Thread(
+        target=bed.attacker2.hydra, args=(spoken, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8}
+    )
     hydra.start()
     until(lambda: who in banned(sidecar, "wordpress"))
 
@@ -122,7 +126,9 @@ def test_the_failure_that_is_one_too_many_bans_and_the_one_before_does_not(bed, 
 def test_a_user_who_logs_in_correctly_is_never_affected(bed, spoken, site, sidecar):
     source = bed.visitor.v4[1]
 
-    assert [bed.visitor.login(place, *ADMIN, source) for place in (site, spoken) for _ in range(6)] == [302] * 12
+    assert [bed.visitor.login(place, *ADMIN, source) for place in (site, spoken) for _ in range(6)] == [
+        302
+    ] * 12
     assert fail(bed.visitor, spoken, PLUGIN - 1, source) == [200] * (PLUGIN - 1)
     assert bed.visitor.login(spoken, *ADMIN, source) == 302
     assert sidecar.bans() == []

@@ -50,7 +50,9 @@ class Bench:
         self.kept, self.inbox, self.clock, self.troubles = Kept(), Inbox(), Clock(), []
         guard = Guard([LOGIN], Trust())
         self.guard = guard
-        self.loop = Loop(guard, self.inbox, [*sinks, self.kept], self.clock, lambda *said: self.troubles.append(said))
+        self.loop = Loop(
+            guard, self.inbox, [*sinks, self.kept], self.clock, lambda *said: self.troubles.append(said)
+        )
 
 
 def test_hits_in_one_turn_out():

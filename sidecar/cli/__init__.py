@@ -86,11 +86,12 @@ def run(
 ) -> None:
     """Watch, decide, ban: the daemon, in the foreground."""
     from sidecar import config
-    from sidecar.cli import start
 
     settings = config.read(
         os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
     )
+    from sidecar.cli import start  # Docker, nftables and the rest; a mistake is told without waiting for them
+
     raise typer.Exit(start.run(settings))
 
 

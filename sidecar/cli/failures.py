@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sidecar import exits
+from sidecar.cli.text import safe
 from sidecar.config.mistakes import Mistakes
 from sidecar.control import NoDaemon, NoSocket, Refused
 
@@ -38,5 +39,5 @@ def said() -> Iterator[None]:
 
 def _end(code: int, *sentences: str) -> None:
     for sentence in sentences:
-        sys.stderr.write(f"wp-sidecar: {sentence}\n")
+        sys.stderr.write(f"wp-sidecar: {safe(sentence)}\n")
     sys.exit(code)

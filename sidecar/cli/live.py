@@ -61,7 +61,7 @@ def unban(socket: Path, address: str | None, jail: str, *, as_json: bool) -> Non
     for lifted in reply["unbanned"]:
         sys.stdout.write(f"{lifted['ip']} is let in again in {lifted['jail']}\n")
     if not reply["unbanned"]:
-        sys.stdout.write(f"{safe(address or 'nobody')} was not banned\n")
+        sys.stdout.write(f"{safe(address)} was not banned\n" if address else "nobody was banned\n")
 
 
 def healthcheck(socket: Path, *, as_json: bool) -> int:

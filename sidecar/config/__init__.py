@@ -1,18 +1,19 @@
+# ruff: noqa: PTH110 - pathlib's own raise where a folder may not be looked into
 """Environment and jails file -> one frozen Settings, or every mistake at once."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from os.path import exists
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from sidecar.config import jails as jails_file
-from sidecar.config.mistakes import CAPLESS, Mistake, Mistakes, unknown
+from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
 from sidecar.config.units import networks, truth
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
@@ -115,13 +116,19 @@ class _Environment:
     def path(self, name: str, default: Path) -> Path | None:
         """What the variable names, there or not; the default, or None where even that is not there."""
         if text := self._environ.get(PREFIX + name):
-            if not Path(text).exists():
+            if not exists(text):
                 self._wrong(
                     PREFIX + name, f"{text} is not there; correct the path, or mount it into the container"
                 )
                 return None
             return Path(text)
-        return default if os.path.lexists(default) else None
+        try:
+            default.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:  # something is there; whoever reads it says what is wrong
+            return default
+        return default
 
     def collect(self, read: Callable[[], T]) -> T | None:
         try:
@@ -191,12 +198,14 @@ def _json(text: str) -> bool:
 
 def _secret(text: str) -> str:
     path = Path(text)
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory; Docker makes one where a file to mount is missing")
     try:
         return _webhook(path.read_text("utf-8").strip())
     except PermissionError:
         raise ValueError(f"{path} cannot be read; {CAPLESS}") from None
+    except IsADirectoryError:
+        raise ValueError(
+            f"{path} {DIRECTORY}"
+        ) from None
     except OSError as err:
         raise ValueError(f"{path} cannot be read: {err.strerror}") from None
     except UnicodeDecodeError:

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH112, PTH113, PTH207 - pathlib's own raise where a folder may not be looked into
 """The jails file, in fail2ban's dialect -> jails and their filters, or every mistake at once."""
 
 from __future__ import annotations
@@ -7,10 +8,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.config.mistakes import CAPLESS, Mistake, Mistakes, unknown
+from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
 from sidecar.config.units import duration, networks, ports, truth, whole, words
 from sidecar.core.jail import WEB, Jail
 from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
@@ -76,10 +78,8 @@ def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jail
     Filters are looked for in `where`, in its order; with `look`, log files where they are said to be.
     Raises Mistakes.
     """
-    if path and path.is_dir():
-        raise Mistakes(
-            [Mistake(str(path), "", "", "is a directory; Docker makes one where a file to mount is missing")]
-        )
+    if path and isdir(path):
+        raise Mistakes([Mistake(str(path), "", "", DIRECTORY)])
     ini = Ini()
     for file in _layers(path) if path else ():
         ini.add(file, _beside)
@@ -97,16 +97,10 @@ class _Reader:
 
     def read(self) -> Jails:
         stanzas = [name for name in self._ini.sections if name != "DEFAULT"]
-        names = [name for name in stanzas or UNWRITTEN if self._read(name, "enabled", truth, default=True)]
+        unwritten = () if self._mistakes else UNWRITTEN  # a file that cannot be read may have had stanzas
+        names = [name for name in stanzas or unwritten if self._read(name, "enabled", truth, default=True)]
         if not names and not self._mistakes:
-            self._mistakes.append(
-                Mistake(
-                    self._file,
-                    "",
-                    "",
-                    "no jail is enabled; enable one, or remove the file to get the defaults",
-                )
-            )
+            self._wrong("", "", "no jail is enabled; enable one, or remove the file to get the defaults")
         for name in ("DEFAULT", *names):
             self._keys(name)
         jails = tuple(self._jail(name) for name in names)
@@ -118,14 +112,7 @@ class _Reader:
 
     def _jail(self, name: str) -> Jail:
         if not NAME.fullmatch(name) or name in RESERVED:
-            self._mistakes.append(
-                Mistake(
-                    self._file,
-                    name,
-                    "",
-                    "no name for a jail; use letters, digits, `-`, `_`, and no word of ours",
-                )
-            )
+            self._wrong(name, "", "no name for a jail; use letters, digits, `-`, `_`, and no word of ours")
         logpath = self._read(name, "logpath", _paths, ())
         return Jail(
             name,
@@ -141,12 +128,10 @@ class _Reader:
         )
 
     def _filter(self, jail: Jail) -> Filter | None:
-        options = {
-            key: text for key in ("mode", *FILTERS) if (text := self._read(jail.name, key, str.strip, ""))
-        }
-        if (
-            "mode=" in jail.filter
-        ):  # `name[mode=...]` says it more closely than a key that [DEFAULT] may have set
+        written = {key: self._read(jail.name, key, str.strip, "") for key in ("mode", *FILTERS)}
+        options = {key: text for key, text in written.items() if text}
+        # `name[mode=...]` says it more closely than a key that [DEFAULT] may have set.
+        if "mode=" in jail.filter:
             options.pop("mode", None)
         key = (jail.filter, *options, *options.values())
         try:
@@ -160,10 +145,9 @@ class _Reader:
 
     def _bad_filter(self, jail: Jail, mistake: FilterMistake) -> None:
         sentence = _quoted(mistake.message, mistake.text)
-        if Path(mistake.file).is_file():
-            self._mistakes.append(
-                Mistake(mistake.file, "", "", f"{sentence}, for jail {jail.name}", mistake.line)
-            )
+        if isfile(mistake.file):
+            sentence = f"{sentence}, for jail {jail.name}"
+            self._mistakes.append(Mistake(mistake.file, "", "", sentence, mistake.line))
         else:  # it is about the jail's own words: the name, or an option that goes over the filter's
             self._wrong(jail.name, "filter", sentence)
 
@@ -171,9 +155,9 @@ class _Reader:
         """Is none of them there? What is there and cannot be read is a mistake: it would protect nobody."""
         if not self._look or not logpath:
             return False
-        found = {path: glob.glob(path) for path in logpath}  # noqa: PTH207 - Path.glob takes no absolute pattern
+        found = {path: glob.glob(path) for path in logpath}
         for path in (path for paths in found.values() for path in paths):
-            if Path(path).is_dir():
+            if isdir(path):
                 self._wrong(name, "logpath", f"{path} is a directory; name the file")
             elif not os.access(path, os.R_OK):
                 self._wrong(name, "logpath", f"{path} cannot be read; {CAPLESS}")
@@ -196,9 +180,8 @@ class _Reader:
         if ignored := sorted(key for key in section if key in IGNORED):
             self._note(name, "", f"has no meaning here and is ignored: {', '.join(ignored)}")
         if not_yet := sorted(key for key in section if key in NOT_YET and not self._as_it_is(name, key)):
-            self._note(
-                name, "", f"not supported yet and ignored: {', '.join(not_yet)}; every ban lasts its bantime"
-            )
+            later = ", ".join(not_yet)
+            self._note(name, "", f"not supported yet and ignored: {later}; every ban lasts its bantime")
 
     def _as_it_is(self, name: str, key: str) -> bool:
         """Whether this asks for what happens anyway."""
@@ -223,7 +206,7 @@ class _Reader:
 
     def _wrong(self, section: str, key: str, sentence: str) -> None:
         value = self._ini.get(section, key)
-        written = section if self._ini.own(section, key) else "DEFAULT"
+        written = "DEFAULT" if value and not self._ini.own(section, key) else section
         file, line = (value.file, value.lines[0][0]) if value else (self._file, 0)
         self._mistakes.append(Mistake(file, written, key, sentence, line))
 
@@ -235,13 +218,13 @@ class _Reader:
 def _layers(path: Path) -> list[Path]:
     """fail2ban's order: the file, `X.d/*.conf`, `X.local`, `X.d/*.local`; later ones win."""
     beside = path.with_suffix(".d")
-    local = [path.with_suffix(".local")] if path.with_suffix(".local").is_file() else []
+    local = [path.with_suffix(".local")] if isfile(path.with_suffix(".local")) else []
     return [path, *sorted(beside.glob("*.conf")), *local, *sorted(beside.glob("*.local"))]
 
 
 def _beside(including: Path, name: str) -> Path | None:
     path = including.parent / name
-    return path if path.is_file() else None
+    return path if isfile(path) else None
 
 
 def _quoted(message: str, text: str) -> str:

@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+# The image runs as root without capabilities, and what follows from that surprises people who know root.
+CAPLESS = "root without capabilities reads only what root owns or everyone may read (chown it, or chmod a+r)"
+DIRECTORY = "is a directory; Docker makes one where a file to mount is missing"
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -35,7 +39,3 @@ def unknown(word: str, known: Iterable[str]) -> str:
     """A sentence about a word that is not known, with the one that was perhaps meant."""
     near = get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f"unknown. Did you mean {near[0]}?" if near else "unknown"
-
-
-# The image runs as root without capabilities, and what follows from that surprises people who know root.
-CAPLESS = "root without capabilities reads only what root owns or everyone may read (chown it, or chmod a+r)"

@@ -12,8 +12,8 @@ TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a bot
 class Window:
     """A true sliding window for each address.
 
-    It keeps the newest failures of an address, twice as many as fill the window: in order half would do, the rest is for
-    late lines. So memory is bounded by how many addresses fail, not by how often.
+    It keeps the newest failures of an address, twice as many as fill the window: in order half would do, the rest is
+    for late lines. So memory is bounded by how many addresses fail, not by how often.
     """
 
     def __init__(self, maxretry: int, findtime: float, tracked: int = TRACKED) -> None:

@@ -51,7 +51,7 @@ def opened(line: str, framing: Framing, now: float, zone: tzinfo | None = None) 
 def recognise(sample: bytes) -> Framing:
     """Which framing most of a sample's lines have. Lines that any program could have begun so decide nothing."""
     lines = [line for line in sample.decode(errors="replace").split("\n")[:50] if line.strip()]
-    for framing, shape in ((Framing.DOCKER, _DOCKER), (Framing.CRI, _CRI), (Framing.SYSLOG, _SYSLOG)):
+    for framing, shape in ((Framing.CRI, _CRI), (Framing.DOCKER, _DOCKER), (Framing.SYSLOG, _SYSLOG)):
         if lines and sum(bool(shape.match(line)) for line in lines) * 2 > len(lines):
             return framing
     return Framing.NONE

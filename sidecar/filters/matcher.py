@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ class Matcher:
         self._filter_of = {jail: self._filters.index(one) for jail, one in rules.items()}
         self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
         self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
-        self._database, self._unfiltered = _database(list(_weakened(self._filters)))
+        self._database, self._standing_for, self._unfiltered = _database(list(_weakened(self._filters)))
         self._own = threading.local()
 
     def scan(self, batch: Batch, now: float) -> list[Hit]:
@@ -61,13 +61,8 @@ class Matcher:
         hits: list[Hit] = []
         if not plan:
             return hits
-        for line, ids in self._candidates(batch.data):
-            rules: dict[int, list[int]] = {}
-            for one in sorted(ids):
-                index, rule = self._rules[one]
-                if index in plan:
-                    rules.setdefault(index, []).append(rule)
-            if rules:
+        for line, patterns in self._candidates(batch.data):
+            if rules := self._wanted(patterns, plan):
                 hits += self._decided(line, rules, plan, batch, now)
         return hits
 
@@ -93,6 +88,21 @@ class Matcher:
             when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
             for jail in jails:
                 yield Hit(jail, address, now if when is None else when, batch.origin, evidence(text))
+
+    def _wanted(self, patterns: set[int], plan: Mapping[int, list[str]]) -> dict[int, list[int]]:
+        """Filter -> which of its failregexes are worth trying, in order, for the filters of this plan."""
+        numbers = {
+            number
+            for pattern in patterns
+            if pattern < len(self._standing_for)
+            for number in self._standing_for[pattern]
+        }
+        rules: dict[int, list[int]] = {}
+        for number in sorted(numbers.union(self._unfiltered)):
+            index, rule = self._rules[number]
+            if index in plan:
+                rules.setdefault(index, []).append(rule)
+        return rules
 
     def _plan(self, jails: tuple[str, ...]) -> dict[int, list[str]]:
         """Filter -> the jails that this origin's lines are looked at for, of those that use it."""
@@ -132,8 +142,7 @@ class Matcher:
 
             self._database.scan(data, match_event_handler=report, scratch=self._scratch())
         if self._unfiltered:
-            for end in _line_ends(data):
-                reports += [end << _ID_BITS | number for number in self._unfiltered]
+            reports += [end << _ID_BITS | _ID for end in _line_ends(data)]
         reports.sort()
         return reports
 
@@ -191,36 +200,38 @@ def _weakened(filters: Sequence[Filter]) -> Iterator[tuple[Rule, bytes | None]]:
             yield rule, prefilter.weakened(rule.regex, cuts, whole=one.prefregex is None)
 
 
-def _database(rules: Sequence[tuple[Rule, bytes | None]]) -> tuple[Any, list[int]]:
-    """One database for all, and the numbers of those that Hyperscan does not take, which `re` has to try everywhere."""
-    taken = {number: weak for number, (_, weak) in enumerate(rules) if weak is not None}
-    database = _compiled(taken)
+def _database(rules: Sequence[tuple[Rule, bytes | None]]) -> tuple[Any, list[list[int]], list[int]]:
+    """One database for all; what each of its patterns stands for; and those that `re` has to try on every line.
+
+    Hyperscan refuses what is too large, or would match nothing at all.
+    """
+    standing_for: dict[bytes, list[int]] = {}
+    for number, (_, weak) in enumerate(rules):
+        if weak is not None:
+            standing_for.setdefault(weak, []).append(number)
+    database = _compiled(standing_for)
     if database is None:
-        taken = {number: weak for number, weak in taken.items() if _compiled({number: weak}) is not None}
-        database = _compiled(taken)
+        standing_for = {weak: numbers for weak, numbers in standing_for.items() if _compiled([weak])}
+        database = _compiled(standing_for)
         if database is None:  # each is small enough, all together are not
-            taken = {}
+            standing_for = {}
+    taken = {number for numbers in standing_for.values() for number in numbers}
     refused = [number for number in range(len(rules)) if number not in taken]
     for number in refused:
         rule = rules[number][0]
-        log.warning(
-            "%s:%d: slow: cannot be searched for in bulk, so every line is tried: %s",
-            rule.file,
-            rule.line,
-            rule.text,
-        )
-    return database, refused
+        log.warning("%s:%d: slow, as every line has to be tried: %s", rule.file, rule.line, rule.text)
+    return database, list(standing_for.values()), refused
 
 
-def _compiled(expressions: Mapping[int, bytes]) -> Any:  # noqa: ANN401  # hyperscan carries no types
-    """A database of these, by number; None if Hyperscan refuses, or there are none."""
+def _compiled(expressions: Collection[bytes]) -> Any:  # noqa: ANN401  # hyperscan carries no types
+    """A database of these, numbered in order; None if Hyperscan refuses, or there are none."""
     if not expressions:
         return None
     database = hyperscan.Database()
     try:
         database.compile(
-            expressions=list(expressions.values()),
-            ids=list(expressions),
+            expressions=list(expressions),
+            ids=list(range(len(expressions))),
             elements=len(expressions),
             flags=[_FLAGS] * len(expressions),
         )

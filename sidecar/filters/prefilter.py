@@ -18,6 +18,7 @@ import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import inf
 from operator import or_
 from typing import Any, Final
 
@@ -47,8 +48,8 @@ _SWAPPED: Final = {
     "s": b"\xc5\xbf",
     "i": b"\xc4[\xb0\xb1]",
 }  # what else is k, s, i in any case
-_FEW: Final = 2  # characters that `{^LN-BEG}` leaves before the date
-_FEW_BEFORE: Final = r"^(?:\W{0,2})?"  # so it says that in a template
+SOLID: Final = 4  # literal characters in a row that are worth searching for
+Node = tuple[Any, Any]  # of the parser: what it is, and what it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Cut:
 
     before: int  # the characters that may stand left of it
     after: int
-    at_start: bool = False  # at most two characters are left of it
+    within: float = inf  # at most so many characters are left of it
 
 
 Cuts = tuple[Cut, ...]
@@ -72,9 +73,16 @@ class Piece:
     first: int
     last: int
     least: int
+    literal: bool = False  # one character, written out
+    solid: bool = False  # whatever it matches has a few literal characters in a row
 
 
 _NOTHING: Final = Piece(b"", 0, 0, 0)
+_GAP: Final = Piece(ANYTHING, ALL, ALL, 0)
+_STARTS: Final = {op.AT_BEGINNING, op.AT_BEGINNING_STRING}
+_ENDS: Final = {op.AT_END, op.AT_END_STRING}
+_CHARACTERS: Final = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
+_REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
 
 
 def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> bytes | None:
@@ -84,124 +92,152 @@ def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> byt
     """
     if ANYWHERE in cuts:
         return None
-    tree = parser.parse(pattern.pattern, pattern.flags)
-    nodes = [node for node in tree if not (node[0] is op.AT and node[1] in _STARTS)]
+    nodes = [
+        node for node in parser.parse(pattern.pattern, pattern.flags) if node != (op.AT, op.AT_BEGINNING)
+    ]
     ends = whole and bool(nodes) and nodes[-1][0] is op.AT and nodes[-1][1] in _ENDS
     weak = _Weak(cuts)
-    pieces = [
-        weak.node(node, pattern.flags, last=not _consumes(nodes[i + 1 :])) for i, node in enumerate(nodes)
-    ]
-    while pieces and not pieces[0].least:
-        del pieces[0]
+    pieces = weak.pieces(nodes, pattern.flags, last=True, before=0)
+    del pieces[: _useless(pieces)]
     while pieces and not ends and not pieces[-1].least:
         del pieces[-1]
     if not pieces:
         return None
-    joined = weak.joined(pieces, 0)
+    whole_piece = _joined(pieces)
     if not ends:
-        return joined.text
-    return joined.text + (ANYTHING if weak.cut(joined.last, ALL, joined.least) else b"") + rb"\r*$"
+        return whole_piece.text
+    gap = weak.cut(whole_piece.last, ALL, whole_piece.least)
+    return _joined([*pieces, _GAP]).text * gap + whole_piece.text * (not gap) + rb"\r*$"
 
 
-_STARTS: Final = {op.AT_BEGINNING, op.AT_BEGINNING_STRING}
-_ENDS: Final = {op.AT_END, op.AT_END_STRING}
+def _useless(pieces: Sequence[Piece]) -> int:
+    """How many pieces at the beginning to leave out: those that may be empty, and those that only make it slower.
+
+    What stands before the first few literal characters is decided by `re` just as well, and Hyperscan is quickest at
+    literals.
+    """
+    if (solid := _solid(pieces)) is not None:
+        return solid
+    return next((i for i, piece in enumerate(pieces) if piece.least), len(pieces))
+
+
+def _solid(pieces: Sequence[Piece]) -> int | None:
+    """Where the first few literal characters in a row are."""
+    run = 0
+    for i, piece in enumerate(pieces):
+        run = run + 1 if piece.literal else 0
+        if piece.solid or run == SOLID:
+            return i if piece.solid else i + 1 - SOLID
+    return None
 
 
 @dataclass(slots=True)
 class _Weak:
     cuts: Cuts
 
-    def cut(self, left: int, right: int, least: int) -> bool:
-        """May a date be cut out between such characters, at least so many characters into the match?"""
-        return any(
-            left & cut.before and right & cut.after and (not cut.at_start or least <= _FEW)
-            for cut in self.cuts
-        )
+    def cut(self, left: int, right: int, before: int) -> bool:
+        """May a date be cut out between such characters, at least `before` characters into the line?"""
+        return any(left & cut.before and right & cut.after and before <= cut.within for cut in self.cuts)
 
-    def joined(self, pieces: Sequence[Piece], before: int) -> Piece:
-        """Pieces one after the other, with room for a date where one may have been; `before`: characters so far."""
-        text, first, last, least = b"", 0, 0, 0
-        for piece in pieces:
+    def pieces(self, nodes: Sequence[Any], flags: int, *, last: bool, before: int) -> list[Piece]:
+        """Each node's piece, with room for a date where one may have been cut out. `before`: characters so far."""
+        made: list[Piece] = []
+        ends = 0
+        for i, node in enumerate(nodes):
+            piece = self.node(node, flags, last=last and not _consumes(nodes[i + 1 :]), before=before)
             if not piece.text:
                 continue
-            if text and self.cut(last, piece.first, before + least):
-                text += ANYTHING
-            text += piece.text
-            first |= piece.first if not least else 0
-            last = piece.last | (0 if piece.least else last)
-            least += piece.least
-        return Piece(text, first, last, least)
+            if made and self.cut(ends, piece.first, before):
+                made.append(_GAP)
+            made.append(piece)
+            ends = piece.last | (0 if piece.least else ends)
+            before += piece.least
+        return made
 
-    def sequence(self, nodes: Sequence[Any], flags: int, *, last: bool) -> Piece:
-        pieces = [
-            self.node(node, flags, last=last and not _consumes(nodes[i + 1 :]))
-            for i, node in enumerate(nodes)
-        ]
-        return self.joined(pieces, 0)
+    def sequence(self, nodes: Iterable[Any], flags: int, *, last: bool, before: int = 0) -> Piece:
+        return _joined(self.pieces(list(nodes), flags, last=last, before=before))
 
-    def node(self, node: Any, flags: int, *, last: bool) -> Piece:
+    def node(self, node: Node, flags: int, *, last: bool, before: int) -> Piece:
         kind, value = node
-        if kind in {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}:
-            return self.repeated(node, 1, 1, flags, last=last)
-        if kind in {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}:
+        if kind in _CHARACTERS:
+            return self.repeated(node, (1, 1), flags, last=last, before=before)
+        if kind in _REPEATS:
             least, most, body = value
-            if len(body) == 1 and body[0][0] in {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}:
-                return self.repeated(body[0], least, most, flags, last=last)
-            return self.group_repeated(self.sequence(list(body), flags, last=last), least, most)
+            if len(body) == 1 and body[0][0] in _CHARACTERS:
+                return self.repeated(body[0], (least, most), flags, last=last, before=before)
+            return self.group_repeated(
+                self.sequence(body, flags, last=last, before=before), least, most, before
+            )
         if kind is op.SUBPATTERN:
             _, added, removed, body = value
-            return self.sequence(list(body), (flags | added) & ~removed, last=last)
+            return self.sequence(body, (flags | added) & ~removed, last=last, before=before)
         if kind is op.ATOMIC_GROUP:
-            return self.sequence(list(value), flags, last=last)
-        if kind is op.BRANCH:
-            return _either([self.sequence(list(branch), flags, last=last) for branch in value[1]])
-        if kind is op.GROUPREF_EXISTS:
-            _, yes, no = value
-            return _either([self.sequence(list(branch or ()), flags, last=last) for branch in (yes, no)])
-        if kind is op.GROUPREF:
-            return Piece(ANYTHING, ALL, ALL, 0)
-        return _NOTHING  # assertions and places take no characters; leaving them out finds more
+            return self.sequence(value, flags, last=last, before=before)
+        if kind in {op.BRANCH, op.GROUPREF_EXISTS}:
+            branches = [body or () for body in value[1:]] if kind is op.GROUPREF_EXISTS else value[1]
+            return _either([self.sequence(branch, flags, last=last, before=before) for branch in branches])
+        return (
+            _GAP if kind is op.GROUPREF else _NOTHING
+        )  # assertions take no characters; without them more is found
 
-    def group_repeated(self, body: Piece, least: int, most: int) -> Piece:
+    def group_repeated(self, body: Piece, least: int, most: int, before: int) -> Piece:
         if not body.text or not most:
             return _NOTHING
         if most == 1:
-            return _optional(body) if not least else body
+            return body if least else _optional(body)
         if self.cut(
-            body.last, body.first, 0
-        ):  # a date between two of them: then anything may follow the first
-            body = Piece(body.text + ANYTHING, body.first, ALL, body.least)
-            return _optional(body) if not least else body
-        times = b"{%d,%s}" % (least, b"" if most > MANY else b"%d" % most)
+            body.last, body.first, before
+        ):  # a date between two of them: anything may follow the first
+            body = _joined([body, _GAP])
+            return body if least else _optional(body)
+        times = _times(least, MANY + 1 if most > MANY else most)
         return Piece(b"(?:%b)%b" % (body.text, times), body.first, body.last, body.least * least)
 
-    def repeated(self, node: Any, least: int, most: int, flags: int, *, last: bool) -> Piece:
+    def repeated(self, node: Node, times: tuple[int, int], flags: int, *, last: bool, before: int) -> Piece:
         """One character class, this often."""
+        (kind, value), (least, most) = node, times
         if not most:
             return _NOTHING
-        kind, value = node
         if kind is op.LITERAL and least == most == 1 and value < 128 and flags & re.IGNORECASE:
             return _any_case(chr(value))
         accepted = _accepted(node, flags)
         if accepted & _NEWLINE:
             least -= 1 if last and least else 0  # it may be the newline that `re` sees behind the line
             accepted &= ~_NEWLINE
-        most = MANY + 1 if most > MANY else most
-        text = _class(accepted) + _times(least, most * 4 if accepted & HIGH else most)
-        piece = Piece(text, accepted, accepted, least)
-        if most == 1 or not IN_DATES & ~accepted or not self.cut(accepted, accepted, 0):
-            return piece
-        return (
-            _optional(Piece(_class(accepted) + ANYTHING, accepted, ALL, 1))
-            if not least
-            else Piece(_class(accepted) + ANYTHING, accepted, ALL, least)
-        )
+        one = Piece(_class(accepted), accepted, accepted, 1, literal=kind is op.LITERAL and value < 128)
+        if (least, most) == (1, 1) and not accepted & HIGH:
+            return one
+        if most > 1 and IN_DATES & ~accepted and self.cut(accepted, accepted, before):
+            return (
+                _joined([Piece(one.text, accepted, accepted, least), _GAP])
+                if least
+                else _optional(_joined([one, _GAP]))
+            )
+        most = MANY + 1 if most > MANY else most * 4 if accepted & HIGH else most
+        return Piece(one.text + _times(least, most), accepted, accepted, least)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """Pieces one after the other."""
+    text, first, last, least = b"", 0, 0, 0
+    for piece in pieces:
+        text += b"" if piece is _GAP and text.endswith(ANYTHING) else piece.text
+        first |= piece.first if not least else 0
+        last = piece.last | (0 if piece.least else last)
+        least += piece.least
+    return Piece(text, first, last, least, solid=_solid(pieces) is not None)
 
 
 def _either(pieces: Sequence[Piece]) -> Piece:
     text = b"|".join(piece.text for piece in pieces)
     first, last = (reduce(or_, (getattr(p, name) for p in pieces), 0) for name in ("first", "last"))
-    return Piece(b"(?:%b)" % text, first, last, min(piece.least for piece in pieces))
+    return Piece(
+        b"(?:%b)" % text,
+        first,
+        last,
+        min(piece.least for piece in pieces),
+        solid=all(p.solid for p in pieces),
+    )
 
 
 def _optional(piece: Piece) -> Piece:
@@ -213,9 +249,12 @@ def _consumes(nodes: Sequence[Any]) -> bool:
     return any(_width(node) for node in nodes)
 
 
-def _width(node: Any) -> int:
-    pattern = parser.SubPattern(parser.State(), [node])
-    return int(pattern.getwidth()[0]) if node[0] not in {op.GROUPREF, op.GROUPREF_EXISTS} else 0
+def _width(node: Node, which: int = 0) -> float:
+    """How many characters a node takes: at least (0) or at most (1)."""
+    if node[0] in {op.GROUPREF, op.GROUPREF_EXISTS}:
+        return inf if which else 0
+    width = int(parser.SubPattern(parser.State(), [node]).getwidth()[which])
+    return inf if width > 4_096 else width
 
 
 def _any_case(letter: str) -> Piece:
@@ -226,7 +265,7 @@ def _any_case(letter: str) -> Piece:
     return Piece(_class(bits), bits, bits, 1)
 
 
-def _accepted(node: Any, flags: int) -> int:
+def _accepted(node: Node, flags: int) -> int:
     """The characters that a literal, a class or `.` accepts."""
     kind, value = node
     if kind is op.ANY:
@@ -240,7 +279,7 @@ def _accepted(node: Any, flags: int) -> int:
     return bits if kind is op.LITERAL else (ALL & ~bits) | HIGH
 
 
-def _item(item: Any, flags: int) -> int:
+def _item(item: Node, flags: int) -> int:
     kind, value = item
     if kind is op.LITERAL:
         return _character(value)
@@ -317,12 +356,11 @@ def _cut(one: Template) -> Cut:
         weak.sequence(part, flags, last=False) for part in (nodes[:at], nodes[at : at + 1], nodes[at + 1 :])
     )
     after = (right.first if right.least else ALL) if right.text else ALL if date.last & ~WORD else OTHER
-    if left.text and not one.regex.pattern.startswith(_FEW_BEFORE):
-        return Cut(left.last if left.least else ALL, after)
-    if _starts(nodes):
-        return Cut(OTHER, after, at_start=True)
-    bound = any(node[0] is op.ASSERT_NOT and node[1][0] < 0 for node in nodes[:at])
-    return Cut(OTHER if bound else ALL, after)
+    within = sum(_width(node, 1) for node in nodes[:at]) if _starts(nodes) else inf
+    if left.text:
+        return Cut(left.last if left.least or within <= 2 else ALL, after, within)
+    bound = within == 0 or any(node[0] is op.ASSERT_NOT and node[1][0] < 0 for node in nodes[:at])
+    return Cut(OTHER if bound else ALL, after, within)
 
 
 def _starts(nodes: Sequence[Any]) -> bool:

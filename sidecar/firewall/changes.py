@@ -13,6 +13,7 @@ import socket
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple
 
@@ -40,13 +41,13 @@ _LOW6 = bytes(16 - CUSTOMER // 8)
 _HOST = {4: 32, 6: CUSTOMER}  # the prefix of those who have a hash set's key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gate:
     """The ports that some jails close, and the sets of those who find them closed."""
 
     ports: frozenset[int] | None  # None: all
 
-    @property
+    @cached_property
     def suffix(self) -> str:
         if self.ports is None:
             return "_all"
@@ -85,26 +86,33 @@ class Take(NamedTuple):
     element: str
 
 
-def seat(who: Who, gate: Gate) -> tuple[str, str | None]:
-    """The set that a Who belongs in, and the element there (None: a wider network, which may be several).
+def seat(who: Who, gate: Gate) -> str:
+    """The set that a Who belongs in.
 
-    The last border before the kernel. nft would look up a name; what passes here is made from a number.
+    The last border before the kernel. nft would look up a name; what passes here is what a number is written as.
     Raises ValueError for what neither `core.who` nor `core.trust.subject` makes.
     """
-    text, slash, prefix = who.partition("/")
+    text, _, prefix = who.partition("/")
     try:
-        if not slash and ":" not in text:
-            return gate.hosts(4), host(key(who))
-        if prefix == "64" and key(who).endswith(_LOW6):
-            return gate.hosts(6), host(key(who))
-        net = ip_network(who)
+        at = key(who)
+        if host(at) == text:
+            if len(at) == 4 and not prefix:
+                return gate.hosts(4)
+            if prefix == "64" and at.endswith(_LOW6):
+                return gate.hosts(6)
+            net = ip_network(who)
+            if str(net) == who and WIDEST[net.version] <= net.prefixlen < _HOST[net.version]:
+                return gate.nets(net.version)
     except (OSError, ValueError):
-        net = None
-    if net is None or not WIDEST[net.version] <= net.prefixlen < _HOST[net.version]:
-        raise ValueError(
-            f"{who!r} cannot be banned: it is no IPv4 host, no IPv6 /64 and no network of allowed width"
-        )
-    return gate.nets(net.version), None
+        pass
+    raise ValueError(
+        f"{who!r} cannot be banned: it is no IPv4 host, no IPv6 /64 and no network of allowed width"
+    )
+
+
+def element(who: Who) -> str:
+    """A host as nft writes it, once it has a seat."""
+    return who.removesuffix("/64")
 
 
 def key(who: Who) -> bytes:
@@ -197,7 +205,7 @@ def bans(edits: Iterable[Put | Take]) -> list[str]:
             put.setdefault(edit.set, []).append(edit.element + lasting(edit.left))
     lines = []
     for name, elements in clear.items():
-        # `delete` alone is refused where there is none; before Linux 6.12 a second `add` keeps the old timeout
+        # `delete` alone is refused where there is none; before Linux 6.12 `add` keeps an old timeout
         lines += [*_add(name, elements), *_delete(name, elements)]
     for name, elements in put.items():
         lines += _add(name, elements)
@@ -238,7 +246,7 @@ def amend(
         at, left = key(who), until - now
         found = strangers.pop(at, None)
         if left > SLACK and not alike(found, left):
-            edits.append(Put(name, host(at), left, fresh=found is None))
+            edits.append(Put(name, element(who), left, fresh=found is None))
     return edits + [Take(name, host(at)) for at in strangers]
 
 

@@ -21,9 +21,9 @@ NETFILTER = 12  # NETLINK_NETFILTER
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES, the high byte of a message's type
 INET = 1  # NFPROTO_INET
 
-GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETOBJ = 1, 4, 7, 10, 13, 19
+GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM, GETGEN, GETOBJ = 1, 4, 7, 10, 13, 16, 19
 _ERROR, _DONE = 2, 3
-_REQUEST, _DUMP = 1, 0x300
+_REQUEST, _ACK, _DUMP = 1, 4, 0x300
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: someone changed the rules while we read
 
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id
@@ -67,6 +67,11 @@ class Shape(NamedTuple):
     def names(self) -> tuple[set[str], set[str], set[str]]:
         """Chains, sets, counters."""
         return set(self.chains), set(self.sets), set(self.counters)
+
+
+def generation() -> int:
+    """How many transactions the kernel has taken, whoever's: the same number means that nothing changed."""
+    return int(_U32.unpack(_dump(GETGEN)[0][1])[0])
 
 
 def shape() -> Shape | None:
@@ -173,7 +178,8 @@ def _dump(kind: int, *only: tuple[int, str]) -> list[Attributes]:
 
 def _read(kind: int, only: tuple[tuple[int, str], ...]) -> tuple[list[Attributes], bool]:
     body = FAMILY.pack(INET, 0, 0) + b"".join(_attribute(number, text) for number, text in only)
-    head = HEADER.pack(HEADER.size + len(body), NFTABLES << 8 | kind, _REQUEST | _DUMP, 1, 0)
+    flags = _REQUEST | (_ACK if kind == GETGEN else _DUMP)
+    head = HEADER.pack(HEADER.size + len(body), NFTABLES << 8 | kind, flags, 1, 0)
     found: list[Attributes] = []
     whole = True
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as sock:
@@ -186,7 +192,7 @@ def _read(kind: int, only: tuple[tuple[int, str], ...]) -> tuple[list[Attributes
                     if code := -struct.unpack_from("=i", payload)[0]:
                         raise OSError(code, os.strerror(code))
                     return found, whole
-                if payload[0] == INET:
+                if payload[0] in (INET, 0):  # a generation is of no family
                     found.append(attributes(payload, FAMILY.size))
 
 

@@ -26,6 +26,7 @@ _ROOM = (
     8 << 20
 )  # bytes waiting for us: one transaction of 1,000 bans is 0.1 MB, so 80 of our own may come in a row
 _DATAGRAM = 1 << 20
+_KIND = (socket.AF_NETLINK, NETFILTER)
 
 
 class Monitor:
@@ -100,16 +101,17 @@ def own_ports() -> frozenset[int]:
     ports = set()
     for fd in Path("/proc/self/fd").iterdir():
         try:
-            with socket.fromfd(int(fd.name), socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as sock:
-                if _option(sock, socket.SO_DOMAIN, socket.SO_PROTOCOL) == (socket.AF_NETLINK, NETFILTER):
-                    ports.add(sock.getsockname()[0])
+            if str(fd.readlink()).startswith("socket:"):
+                ports.add(_port(int(fd.name)))
         except OSError:
-            continue  # not a socket, or closed meanwhile
-    return frozenset(ports)
+            continue  # closed meanwhile
+    return frozenset(ports - {0})
 
 
-def _option(sock: socket.socket, *names: int) -> tuple[int, ...]:
-    return tuple(sock.getsockopt(socket.SOL_SOCKET, name) for name in names)
+def _port(fd: int) -> int:
+    """A socket's netlink port id; 0 for one that does not talk to the firewall."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return int(sock.getsockname()[0]) if (sock.family, sock.proto) == _KIND else 0
 
 
 def _about_us(datagram: bytes) -> bool:

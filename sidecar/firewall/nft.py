@@ -17,8 +17,6 @@ class Nft:
 
     def run(self, lines: Sequence[str]) -> None:
         """All the lines, or none of them, as one transaction. Raises FirewallError with nft's words."""
-        if not lines:
-            return
         code, _, error = self._nft.cmd("\n".join(lines))
         if not code:
             return

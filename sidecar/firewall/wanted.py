@@ -20,6 +20,9 @@ class Wanted:
         """Out as far as this jail goes; not being in is fine."""
         self._sets.get(name, {}).get(jail, {}).pop(who, None)
 
+    def has(self, name: str, who: Who) -> bool:
+        return any(who in bans for bans in self._sets.get(name, {}).values())
+
     def until(self, name: str, who: Who) -> float | None:
         """When the last ban ends; None: not banned."""
         ends = [bans[who] for bans in self._sets.get(name, {}).values() if who in bans]

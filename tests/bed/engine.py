@@ -39,6 +39,8 @@ def ip6tables() -> list[str]:
 class Engine:
     """dockerd, and the docker command against it. `activated` is a listening socket that outlives dockerd."""
 
+    lasting = "/var/run/docker.sock"  # that socket, where a container's --volume or a compose file finds it
+
     def __init__(
         self,
         folder: Path,

@@ -70,12 +70,13 @@ def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[
         engine.disarm(home / "docker")
         docker.start()
         docker.clear()
-        if not stamps.fresh(ground):
+        if not stamps.fresh(ground):  # no step built on the old one is of use
+            docker.cli("builder", "prune", "--all", "--force")
             base.make(docker)
             stamps.set(ground)
         _build(docker, stale, stamps)
         docker.cli("image", "prune", "--force")
-        docker.cli("builder", "prune", "--force", "--filter", "until=240h", check=False)
+        docker.cli("builder", "prune", "--force", "--filter=until=48h")
         docker.stop()
     finally:
         capsule.close()

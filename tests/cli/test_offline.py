@@ -8,7 +8,10 @@ import pytest
 
 from sidecar.cli import main
 
-FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n            ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$\n"
+FAIL = r"""[Definition]
+failregex = ^ ?fail <HOST>$
+            ^wrong password for <F-USER>\S+</F-USER> from <HOST>$
+"""
 JAILS = "[wordpress]\nmaxretry = 3\nfindtime = 10m\nbantime = 1h\n"
 DAY = "2026-11-22T08:"
 
@@ -26,7 +29,7 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def wp(here, capsys, monkeypatch):
+def wp(here, capsys, monkeypatch):  # noqa: ARG001 - it stands here
     """Runs a command: its exit code, what it wrote, what it said of errors."""
 
     def wp(*args: str, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -122,7 +125,7 @@ def test_for_a_person_the_sum_and_the_missed_lines(wp):
     assert [line.rstrip() for line in out.splitlines()] == [
         "",
         "failregex  hits  expression",
-        "1          3     ^fail <HOST>$",
+        "1          3     ^ ?fail <HOST>$",
         "2          1     ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$",
         "",
         "6 lines: 4 matched, 2 missed",
@@ -187,7 +190,7 @@ def test_replay_for_good_has_no_end(wp, here):
     assert json.loads(out)["until"] is None
 
 
-def test_replay_for_a_person(wp, monkeypatch):
+def test_replay_for_a_person(wp):
     code, out, err = wp("replay", stdin=BURST)
 
     assert (code, err) == (0, "")
@@ -253,17 +256,21 @@ def test_a_wrong_configuration(wp, here):
     (here / "jails.conf").write_text("[wordpress]\nmaxretry = five\nbantme = 1h\n")
     sentence = 'expected a whole number from 1 up, got "five"'
 
-    assert wp("check-config") == (
-        78,
-        "",
-        f"wp-sidecar: {here}/jails.conf:3: wordpress.bantme: unknown. Did you mean bantime?\n"
-        f"wp-sidecar: {here}/jails.conf:2: wordpress.maxretry: {sentence}\n",
-    )
+    code, out, err = wp("check-config")
+    assert (code, out) == (78, "")
+    assert err.splitlines() == [
+        f"wp-sidecar: {here}/jails.conf:3: wordpress.bantme: unknown. Did you mean bantime?",
+        f"wp-sidecar: {here}/jails.conf:2: wordpress.maxretry: {sentence}",
+    ]
     code, out, err = wp("check-config", "--json")
     assert (code, err) == (78, "")
     assert json.loads(out)["mistakes"][1] == {
-        "file": f"{here}/jails.conf", "line": 2, "section": "wordpress", "key": "maxretry", "message": sentence,
-    }  # fmt: skip
+        "file": f"{here}/jails.conf",
+        "line": 2,
+        "section": "wordpress",
+        "key": "maxretry",
+        "message": sentence,
+    }
     for command in ("replay", "run"):
         assert wp(command)[0] == 78
 
@@ -274,8 +281,8 @@ def test_the_jails_file_that_was_asked_for_has_to_be_there(wp, monkeypatch):
         "wp-sidecar: gone.conf: cannot be read: No such file or directory\n",
     )
     monkeypatch.setenv("WP_SIDECAR_JAILS", "/gone.conf")
-    assert wp("check-config")[::2] == (
-        78,
-        "wp-sidecar: environment: WP_SIDECAR_JAILS: /gone.conf is not there; correct the path, or mount it into "
-        "the container\n",
+    code, _, err = wp("check-config")
+    assert code == 78
+    assert err.startswith(
+        "wp-sidecar: environment: WP_SIDECAR_JAILS: /gone.conf is not there; correct the path"
     )

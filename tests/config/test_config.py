@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -145,19 +148,47 @@ def test_two_webhooks_are_one_too_many(environ, tmp_path):
     ]
 
 
-def test_a_secret_that_cannot_be_read_says_what_root_without_capabilities_means(
-    environ, tmp_path, monkeypatch
-):
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
+AS_NOBODY = """
+import os, sys
+from sidecar import config
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    config.read(dict(word.split("=", 1) for word in sys.argv[1:]))
+except config.Mistakes as err:
+    print(err)
+"""
 
-    monkeypatch.setattr(Path, "read_text", refuse)  # the tests' own root may read everything
-    environ |= {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/hook"}
 
-    assert mistakes(environ)[0].endswith(
-        "/hook cannot be read; root without capabilities reads only what root owns or everyone may read "
-        "(chown it, or chmod a+r)"
-    )
+def test_what_may_not_be_read_is_said_with_what_root_without_capabilities_may():
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "jails.conf").write_text(f"[wordpress]\nlogpath = {folder}/log\nfailregex = ^x <HOST>$\n")
+        for secret in ("log", "hook", "shut.conf"):
+            (folder / secret).touch(0)
+        (folder / "shut").mkdir(0)
+
+        def told(**environ):
+            words = [f"{name}={text}" for name, text in environ.items()]
+            done = subprocess.run(
+                [sys.executable, "-c", AS_NOBODY, *words], capture_output=True, timeout=30, check=True
+            )
+            return done.stdout.decode().replace(name, "").splitlines()
+
+        why = "cannot be read; root without capabilities reads only what root owns or everyone may read"
+        assert told(WP_SIDECAR_JAILS=f"{folder}/jails.conf", SLACK_WEBHOOK_URL_FILE=f"{folder}/hook") == [
+            f"environment: SLACK_WEBHOOK_URL_FILE: /hook {why} (chown it, or chmod a+r)",
+            f"/jails.conf:2: wordpress.logpath: /log {why} (chown it, or chmod a+r)",
+        ]
+        assert told(WP_SIDECAR_JAILS=f"{folder}/shut.conf") == [
+            "/shut.conf: cannot be read: Permission denied"
+        ]
+        assert told(SLACK_WEBHOOK_URL_FILE=f"{folder}/shut/hook") == [
+            f"environment: SLACK_WEBHOOK_URL_FILE: /shut/hook {why} (chown it, or chmod a+r)"
+        ]
 
 
 def test_a_secret_is_in_no_mistake_and_in_no_representation(environ, tmp_path):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -297,14 +296,6 @@ def test_a_logpath_that_is_a_directory_is_a_mistake(wrong, tmp_path):
     assert wrong(f"[mail]\nlogpath = {tmp_path}/filters\n", look=True) == [
         "jails.conf:2: mail.logpath: filters is a directory; name the file"
     ]
-
-
-def test_a_logpath_that_cannot_be_read_is_a_mistake(wrong, tmp_path, monkeypatch):
-    (tmp_path / "1.log").touch()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests' own root may read everything
-
-    (mistake,) = wrong(f"[mail]\nlogpath = {tmp_path}/1.log\n", look=True)
-    assert mistake.startswith("jails.conf:2: mail.logpath: 1.log cannot be read; root without capabilities")
 
 
 def test_every_key_of_fail2bans_own_jails_is_known(wrong):

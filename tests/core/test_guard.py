@@ -152,7 +152,9 @@ def test_unban_lets_in_everyone_or_a_network():
     for who in (ANN, BOB, SIX):
         guard.ban(who, now=0, jail="login")
 
-    assert guard.unban(Who("203.0.113.0/24"), now=1) == [Unban("login", who, 1, "manual") for who in (ANN, BOB)]
+    assert guard.unban(Who("203.0.113.0/24"), now=1) == [
+        Unban("login", who, 1, "manual") for who in (ANN, BOB)
+    ]
     assert guard.unban(None, now=2, jail="manual") == []
     assert guard.unban(None, now=2) == [Unban("login", SIX, 2, "manual")]
 
@@ -193,7 +195,9 @@ def test_who_went_quiet_is_forgotten():
 
 def test_a_ten_year_attack_in_milliseconds():
     days = range(3650)
-    story = [e for day in days for e in (*hits(*range(day * 86_400, day * 86_400 + 3)), (day + 1) * 86_400 - 1)]
+    story = [
+        e for day in days for e in (*hits(*range(day * 86_400, day * 86_400 + 3)), (day + 1) * 86_400 - 1)
+    ]
     guard = Guard([LOGIN], NOBODY)
 
     assert len(play(guard, story)) == 2 * 3650

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,4 +38,4 @@ def test_what_comes_out_is_in_order_and_apart(spans):
     flat = flatten(spans)
 
     assert all(low <= high for low, high, _ in flat)
-    assert all(one[1] < other[0] for one, other in zip(flat, flat[1:], strict=False))
+    assert all(one[1] < other[0] for one, other in pairwise(flat))

@@ -128,7 +128,7 @@ def test_the_kernel_is_given_networks_that_do_not_overlap():
 
 
 def test_what_is_no_address_is_refused_by_name():
-    with pytest.raises(ValueError, match="'router.example' is no address and no network"):
+    with pytest.raises(ValueError, match=r"'router\.example' is no address and no network"):
         Trust({GATEWAY: ["router.example"]})
 
 

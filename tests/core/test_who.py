@@ -27,7 +27,12 @@ def test_whom_an_address_stands_for(text, expected):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("10.1.2.3/8", "10.0.0.0/8"), ("203.0.113.7", "203.0.113.7/32"), ("2001:db8::1/64", "2001:db8::/64"), ("x", "None")],
+    [
+        ("10.1.2.3/8", "10.0.0.0/8"),
+        ("203.0.113.7", "203.0.113.7/32"),
+        ("2001:db8::1/64", "2001:db8::/64"),
+        ("x", "None"),
+    ],
 )
 def test_networks_as_people_write_them(text, expected):
     assert str(network(text)) == expected

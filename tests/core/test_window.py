@@ -58,7 +58,10 @@ def test_the_window_is_decided_as_by_counting_all_failures():
     window, seen, expected, decided = Window(maxretry=4, findtime=100), [], [], []
     for at in times:
         seen.append(at)
-        full = any(at in range(start, start + 101) and sum(start <= t <= start + 100 for t in seen) >= 4 for start in seen)
+        full = any(
+            at in range(start, start + 101) and sum(start <= t <= start + 100 for t in seen) >= 4
+            for start in seen
+        )
         seen = [] if full else seen
         expected.append(full)
         decided.append(window.add(ANN, at))

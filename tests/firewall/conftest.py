@@ -93,7 +93,7 @@ def ip(arguments):
 def cable():
     """The names of the two namespaces: (ours, theirs)."""
     assert os.geteuid() == 0, "the firewall's tests make network namespaces: run them as root"
-    ours, theirs = f"wps-fw-{os.getpid()}-a", f"wps-fw-{os.getpid()}-b"
+    ours, theirs = f"wpsfw-{os.getpid()}-a", f"wpsfw-{os.getpid()}-b"  # the bed clears `wps-*` away
     with ExitStack() as stack:
         for name in (ours, theirs):
             ip(f"netns add {name}")

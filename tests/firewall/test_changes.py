@@ -29,12 +29,12 @@ def test_a_gate_names_its_sets_after_its_ports(ports, hosts, nets, ports_set):
 @pytest.mark.parametrize(
     ("who", "expected"),
     [
-        ("203.0.113.7", ("ban4", "203.0.113.7")),
-        ("2001:db8:1:2::/64", ("ban6", "2001:db8:1:2::")),
-        ("203.0.113.0/24", ("net4", None)),
-        ("203.0.0.0/16", ("net4", None)),
-        ("2001:db8::/32", ("net6", None)),
-        ("2001:db8:1::/63", ("net6", None)),
+        ("203.0.113.7", "ban4"),
+        ("2001:db8:1:2::/64", "ban6"),
+        ("203.0.113.0/24", "net4"),
+        ("203.0.0.0/16", "net4"),
+        ("2001:db8::/32", "net6"),
+        ("2001:db8:1::/63", "net6"),
     ],
 )
 def test_everyone_has_a_seat(who, expected):
@@ -62,6 +62,9 @@ def test_everyone_has_a_seat(who, expected):
         "::/0",
         "fe80::%eth0/64",
         "@ban4/64",
+        "2001:DB8::/64",  # as nobody writes a number
+        "2001:db8:0::/64",
+        "2001:db8:0::/48",
     ],
 )
 def test_what_core_does_not_make_gets_no_seat(text):
@@ -108,11 +111,11 @@ def test_a_longer_ban_and_an_unban_are_fine_whether_the_address_is_there_or_not(
 
 def test_networks_in_each_other_become_pieces_each_as_long_as_its_longest_ban():
     nets = {Who("203.0.113.0/24"): 50.0, Who("203.0.113.0/28"): 900.0, Who("203.0.113.64/26"): 20.0}
+    short, rest = "203.0.113.0-203.0.113.15 timeout 0d890s", "203.0.113.16-203.0.113.255 timeout 0d40s"
 
     assert changes.networks("net4", 4, nets, now=10.0) == [
         "flush set inet wp_sidecar net4",
-        "add element inet wp_sidecar net4 "
-        "{ 203.0.113.0-203.0.113.15 timeout 0d890s, 203.0.113.16-203.0.113.255 timeout 0d40s }",
+        f"add element inet wp_sidecar net4 {{ {short}, {rest} }}",
     ]
 
 
@@ -165,29 +168,31 @@ def test_the_structure():
         "add set inet wp_sidecar net6_all { typeof ip6 saddr; flags interval, timeout; }",
         "add chain inet wp_sidecar prerouting { type filter hook prerouting priority -310; policy accept; }",
         "flush chain inet wp_sidecar prerouting",
-        *(
-            f"add rule inet wp_sidecar prerouting {rule}"
-            for rule in (
-                "iif lo accept",
-                "ip saddr @allow4 accept",
-                "ip6 saddr @allow6 accept",
-                "meta l4proto { tcp, udp } th dport @ports ip saddr @ban4 counter name dropped4 drop",
-                "meta l4proto { tcp, udp } th dport @ports ip saddr @net4 counter name dropped4 drop",
-                "meta l4proto { tcp, udp } th dport @ports ip6 saddr & ffff:ffff:ffff:ffff:: @ban6 "
-                "counter name dropped6 drop",
-                "meta l4proto { tcp, udp } th dport @ports ip6 saddr @net6 counter name dropped6 drop",
-                "meta l4proto { tcp, udp } ip saddr @ban4_all counter name dropped4 drop",
-                "meta l4proto { tcp, udp } ip saddr @net4_all counter name dropped4 drop",
-                "meta l4proto { tcp, udp } ip6 saddr & ffff:ffff:ffff:ffff:: @ban6_all counter name dropped6 drop",
-                "meta l4proto { tcp, udp } ip6 saddr @net6_all counter name dropped6 drop",
-            )
-        ),
+        *(f"add rule inet wp_sidecar prerouting {rule}" for rule in changes.rules([Gate(WEB), Gate(None)])),
         "flush set inet wp_sidecar allow4",
         "add element inet wp_sidecar allow4 { 10.0.0.0-10.255.255.255 }",
         "flush set inet wp_sidecar allow6",
         "add element inet wp_sidecar allow6 { ::1 }",
         "flush set inet wp_sidecar ports",
         "add element inet wp_sidecar ports { 80, 443, 8080 }",
+    ]
+
+
+def test_the_rules_of_a_gate_and_of_the_gate_for_all_ports():
+    tcp_udp, mask = "meta l4proto { tcp, udp }", "ffff:ffff:ffff:ffff::"
+
+    assert list(changes.rules([Gate(WEB), Gate(None)])) == [
+        "iif lo accept",
+        "ip saddr @allow4 accept",
+        "ip6 saddr @allow6 accept",
+        f"{tcp_udp} th dport @ports ip saddr @ban4 counter name dropped4 drop",
+        f"{tcp_udp} th dport @ports ip saddr @net4 counter name dropped4 drop",
+        f"{tcp_udp} th dport @ports ip6 saddr & {mask} @ban6 counter name dropped6 drop",
+        f"{tcp_udp} th dport @ports ip6 saddr @net6 counter name dropped6 drop",
+        f"{tcp_udp} ip saddr @ban4_all counter name dropped4 drop",
+        f"{tcp_udp} ip saddr @net4_all counter name dropped4 drop",
+        f"{tcp_udp} ip6 saddr & {mask} @ban6_all counter name dropped6 drop",
+        f"{tcp_udp} ip6 saddr @net6_all counter name dropped6 drop",
     ]
 
 

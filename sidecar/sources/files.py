@@ -1,0 +1,286 @@
+"""Follows log files by their path, through rotation and truncation, every line exactly once.
+
+By looking now and then: inotify does not tell of files on overlays and networks, as containers have them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import math
+import os
+import stat
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from glob import escape, glob, has_magic
+from pathlib import Path
+
+from sidecar.core.events import Batch, Cursor, Framing, Origin
+from sidecar.sources import MAX_LINE, Emit, Silent, StreamListener, Trouble
+
+log = logging.getLogger(__name__)
+
+READ = MAX_LINE  # so that only a line begun in the read before can be longer
+EVERY = 0.2  # seconds between looks; each costs four system calls a file
+LOOK = 10.0  # seconds between looking for files that a pattern did not match before
+HEAD = 256  # bytes by which a file is known again: two lines, with their times
+FIRST_SIGHT = 64 * 1024 * 1024  # read at first: half a million lines, more than any findtime on a usual site
+
+
+class Files:
+    """All files of the jails' `logpath`s, in one thread. A Service."""
+
+    name = "files"
+
+    def __init__(
+        self,
+        paths: Mapping[str, tuple[str, ...]],
+        emit: Emit,
+        *,
+        cursors: Mapping[str, bytes],
+        listener: StreamListener | None = None,
+        trouble: Trouble = lambda _name, _sentence: None,
+        framing: Framing = Framing.NONE,
+        every: float = EVERY,
+    ) -> None:
+        """`paths`: the names of the jails that look at each path or pattern (`/var/log/*/error.log`)."""
+        self._paths, self._cursors, self._every = dict(paths), dict(cursors), every
+        self._telling = Telling(emit, listener or Silent(), trouble, framing)
+        self._tails: dict[str, Tail] = {}
+        self._closed = threading.Event()
+
+    def run(self) -> None:
+        """Block until closed."""
+        looked = -math.inf
+        try:
+            while not self._closed.is_set():
+                if time.monotonic() - looked >= LOOK:
+                    looked = time.monotonic()
+                    self._look()
+                more = [tail.step() for tail in self._tails.values()]
+                if not any(more):
+                    self._closed.wait(self._every)
+        finally:
+            for tail in self._tails.values():
+                tail.close()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _look(self) -> None:
+        """Begin with files that a pattern now matches; a plain path is waited for."""
+        found: dict[str, dict[str, None]] = {}
+        for pattern, jails in self._paths.items():
+            for path in sorted(glob(pattern)) if has_magic(pattern) else [pattern]:  # noqa: PTH207  absolute
+                found.setdefault(path, {}).update(dict.fromkeys(jails))
+        for path in found.keys() - self._tails.keys():
+            origin = Origin("file", path, "", tuple(found[path]))
+            self._tails[path] = Tail(origin, self._telling, self._cursors.pop(f"file:{path}", b""))
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whom a tail tells."""
+
+    emit: Emit
+    listener: StreamListener
+    trouble: Trouble
+    framing: Framing
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file was read. Its number alone does not tell it: a new file often gets an old one's."""
+
+    inode: int
+    offset: int = 0  # where the next line begins
+    size: int = 0  # bytes of its beginning that `crc` is of
+    crc: int = 0
+
+    def encode(self) -> bytes:
+        return b"1 %d %d %d %d" % (self.inode, self.offset, self.size, self.crc)
+
+    @classmethod
+    def decode(cls, text: bytes) -> Place:
+        """Nowhere, if it is none of ours."""
+        try:
+            version, *fields = map(int, text.split(b" "))
+            return cls(*fields) if version == 1 else NOWHERE
+        except (ValueError, TypeError):
+            return NOWHERE
+
+    def is_in(self, fd: int, least: int = 0) -> bool:
+        """Whether this is the file, and still as long as that."""
+        status = os.fstat(fd)
+        if self.inode != status.st_ino or max(self.offset, least) > status.st_size:
+            return False
+        return zlib.crc32(os.pread(fd, self.size, 0)) == self.crc
+
+    def after(self, fd: int, offset: int) -> Place:
+        """Further on in the same file, of which more of the beginning may be known."""
+        if self.size == HEAD:
+            return replace(self, offset=offset)
+        head = os.pread(fd, min(HEAD, offset), 0)
+        return Place(self.inode, offset, len(head), zlib.crc32(head))
+
+
+NOWHERE = Place(0)
+
+
+class Tail:
+    """One path as one endless log, though the files behind it are renamed, truncated and replaced."""
+
+    def __init__(self, origin: Origin, telling: Telling, cursor: bytes = b"") -> None:
+        self._origin, self._telling = origin, telling
+        self._place = Place.decode(cursor)
+        self._fd = -1
+        self._end = 0  # up to where the file is in `_lines` or handed on
+        self._lines = Lines()
+        self._silent = False  # it was told that there is no file
+
+    def step(self) -> bool:
+        """Read a little. False: there is nothing for now."""
+        if self._fd < 0:
+            return self._open()
+        if not self._place.is_in(self._fd, self._end):
+            self._follow(self._fd, Place(self._place.inode), "truncated")
+        return self._more() or self._moved_on()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._telling.listener.following(self._origin.name, up=False)
+
+    def _open(self) -> bool:
+        """Open the file, or the one that was renamed while we were away and is not read to its end."""
+        path, place = self._origin.name, self._place
+        try:
+            fd = _regular(path)
+        except OSError as err:
+            self._wait(err)
+            return False
+        self._wait(None)
+        self._telling.listener.following(path, up=True)
+        if place == NOWHERE:
+            self._follow(fd, _first_sight(fd))
+        elif place.is_in(fd):
+            self._follow(fd, place)
+        elif (old := _renamed(path, place)) >= 0:
+            os.close(fd)
+            self._follow(old, place)
+        else:
+            self._follow(fd, Place(os.fstat(fd).st_ino), "gap")
+        return True
+
+    def _follow(self, fd: int, place: Place, why: str = "") -> None:
+        self._fd, self._place, self._end, self._lines = fd, place, place.offset, Lines()
+        if why:
+            log.info("%s: %s", self._origin.name, why)
+            self._telling.listener.reconnected(self._origin.name, why)
+
+    def _more(self) -> bool:
+        """Hand on the next lines of the file that is open."""
+        chunk = os.pread(self._fd, READ, self._end)
+        self._end += len(chunk)
+        data = self._lines.feed(chunk)
+        if data:
+            listener, path = self._telling.listener, self._origin.name
+            self._place = self._place.after(self._fd, self._end - self._lines.begun)
+            listener.read(self._origin, data.count(b"\n"), len(data))
+            if self._lines.cut:
+                listener.overlong(path, self._lines.cut)
+                self._lines.cut = 0
+            cursor = Cursor(f"file:{path}", self._place.encode())
+            self._telling.emit(Batch(self._origin, data, self._telling.framing), cursor)
+        return bool(chunk)
+
+    def _moved_on(self) -> bool:
+        """Go on to the file that now has the name, once its writer did and this one is read to its end."""
+        try:
+            now = os.stat(self._origin.name)  # noqa: PTH116
+            if now.st_ino == self._place.inode or not now.st_size:
+                return False
+            fd = _regular(self._origin.name)
+        except OSError:  # renamed, and nothing there yet: its writer goes on where it was
+            return False
+        if self._more():  # written between the last look and the renaming
+            os.close(fd)
+            return True
+        os.close(self._fd)
+        self._follow(fd, Place(os.fstat(fd).st_ino), "rotated")
+        return True
+
+    def _wait(self, err: OSError | None) -> None:
+        """Tell once that there is no file, and once that there is."""
+        path = self._origin.name
+        if err and not self._silent:
+            sentence = f"{path} cannot be read ({err.strerror or err}): until it can, no line of it counts"
+            log.warning(sentence)
+            self._telling.trouble(f"file {path}", sentence)
+        elif not err and self._silent:
+            log.info("%s is read now", path)
+            self._telling.trouble(f"file {path}", None)
+        self._silent = bool(err)
+
+
+class Lines:
+    """Chunks of at most MAX_LINE bytes -> whole lines."""
+
+    def __init__(self) -> None:
+        self.cut = 0  # lines that were too long
+        self.begun = 0  # bytes of the line whose end has not come yet
+        self._rest = b""  # as much of them as is worth keeping
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The lines that are now whole."""
+        whole, newline, rest = chunk.rpartition(b"\n")
+        if not newline:
+            self.begun += len(rest)
+            self._rest = (self._rest + rest)[: MAX_LINE + 1]  # one byte more tells that it is too long
+            return b""
+        data = self._rest + whole + newline
+        self.begun, self._rest = len(rest), rest
+        end = data.find(b"\n")
+        if end >= MAX_LINE:
+            self.cut += 1
+            data = data[: MAX_LINE - 1] + data[end:]
+        return data
+
+
+def _regular(path: str) -> int:
+    """The file, opened. Raises OSError, also for a pipe or a directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe without a writer would block
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "it is no regular file")
+
+
+def _first_sight(fd: int) -> Place:
+    """Where to begin in a file never seen: at its start, or at the first line within reach of its end."""
+    status = os.fstat(fd)
+    offset = max(0, status.st_size - FIRST_SIGHT)
+    while offset and (chunk := os.pread(fd, READ, offset - 1)):
+        newline = chunk.find(b"\n")
+        offset += newline if newline >= 0 else len(chunk)
+        if newline >= 0:
+            break
+    return Place(status.st_ino).after(fd, offset)
+
+
+def _renamed(path: str, place: Place) -> int:
+    """The file that had this path, opened under its new name (`error.log.1`); -1: gone, or compressed."""
+    name = Path(path)
+    for other in name.parent.glob(f"{escape(name.name)}?*"):
+        with contextlib.suppress(OSError):
+            if other.stat().st_ino == place.inode:
+                fd = _regular(str(other))
+                if place.is_in(fd):
+                    return fd
+                os.close(fd)
+    return -1

@@ -1,0 +1,118 @@
+"""The command as it is installed: what it loads, how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__, exits
+from sidecar.cli import main
+from sidecar.cli.failures import Failed, said
+from sidecar.cli.text import safe, when
+from sidecar.config.mistakes import Mistake, Mistakes
+from sidecar.control import NoSocket
+
+WP = Path(sys.executable).with_name("wp-sidecar")
+
+
+def run(*args: str, **given) -> subprocess.CompletedProcess[bytes]:
+    clean = {name: text for name, text in os.environ.items() if not name.startswith(("WP_SIDECAR", "SLACK"))}
+    return subprocess.run(args, capture_output=True, timeout=30, check=False, env=clean, **given)
+
+
+def loaded(*args: str) -> set[str]:
+    """The modules that a command has loaded when it ends."""
+    script = (
+        "import sys\n"
+        "from sidecar.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    return set(run(sys.executable, "-c", script, *args).stderr.decode().splitlines()[-1].split())
+
+
+def test_the_installed_command_says_its_version():
+    assert WP.exists(), "install the checkout into the venv (pip install -e .[dev], or make setup)"
+
+    done = run(str(WP), "--version")
+    assert (done.returncode, done.stdout.decode()) == (0, f"wp-sidecar {__version__}\n")
+    assert run(sys.executable, "-m", "sidecar", "--version").stdout == done.stdout
+
+
+def test_help_loads_little_and_tells_the_exit_codes():
+    heavy = {"rich", "docker", "requests", "hyperscan", "prometheus_client", "nftables", "sqlite3"}
+    assert loaded("--help") & heavy == set()
+
+    text = " ".join(run(str(WP), "--help").stdout.decode().split())
+    for code in (value for name, value in vars(exits).items() if name.isupper()):
+        assert f"{code} " in text.partition("Exit codes:")[2]
+
+
+def test_run_never_loads_rich_and_tells_mistakes_before_it_loads_anything():
+    assert loaded("run", "--jails", "/nowhere") & {"rich", "docker", "nftables"} == set()
+    assert "rich" not in loaded_by("sidecar.cli.start")
+
+
+def loaded_by(module: str) -> set[str]:
+    script = f"import sys, {module}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = run(sys.executable, "-c", script)
+    assert done.stderr == b""
+    return set(done.stdout.decode().split())
+
+
+@pytest.mark.parametrize("args", [["dance"], ["test-filter"], ["replay", "--transport", "pigeon"], ["ban"]])
+def test_wrong_usage(args, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(args)
+
+    assert end.value.code == exits.USAGE
+    assert "Usage: " in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    (tmp_path / "f.conf").write_text("[Definition]\nfailregex = ^fail <HOST>$\n")
+    (tmp_path / "log").write_text("fine\n" * 200_000)
+
+    done = run(
+        "sh", "-c", f"{WP} test-filter --json {tmp_path}/f.conf {tmp_path}/log | head -n 1", cwd=tmp_path
+    )
+    assert done.stdout.startswith(b'{"line": 1,')
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "sentences"),
+    [
+        (Failed(exits.NO_INPUT, "no log"), 66, "wp-sidecar: no log\n"),
+        (NoSocket("another one runs"), 69, "wp-sidecar: another one runs\n"),
+        (PermissionError("ask as root"), 77, "wp-sidecar: ask as root\n"),
+        (
+            Mistakes([Mistake("a", "b", "c", "d"), Mistake("e", "", "", "f\x1b")]),
+            78,
+            "wp-sidecar: a: b.c: d\nwp-sidecar: e: f\\x1b\n",
+        ),
+    ],
+)
+def test_a_failure_is_a_sentence_and_a_code(failure, code, sentences, capsys):
+    with pytest.raises(SystemExit) as end, said():
+        raise failure
+
+    assert (end.value.code, capsys.readouterr().err) == (code, sentences)
+
+
+def test_nothing_that_a_terminal_obeys_is_written():
+    assert safe("GET /wp-login.php") == "GET /wp-login.php"
+    assert (
+        safe("Köln \x1b]0;x\x07\r\n\t\x9b\u202e\ud800\u2028")
+        == "Köln \\x1b]0;x\\x07\\r\\n\\t\\x9b\\u202e\\ud800\\u2028"
+    )
+
+
+def test_a_time_that_no_calendar_has_is_seconds():
+    assert len(when(0)) == len("1970-01-01 00:00:00")
+    assert when(1e20) == "100000000000000000000 s"

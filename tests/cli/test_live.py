@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from sidecar.cli import main
+from sidecar.control import Control, Refused
+
+AT = 1_795_336_803.0
+BAN = {
+    "ip": "203.0.113.7",
+    "jail": "wordpress",
+    "at": AT,
+    "until": None,
+    "cause": "failures",
+    "failures": 3,
+    "site": "blog\x1b[2J",  # a container's name is somebody's text too
+    "reason": "",
+    "evidence": ["fail 203.0.113.7"],
+}
+STATUS = {
+    "version": "0.1.0",
+    "started": AT,
+    "jails": [
+        {
+            "name": "wordpress",
+            "maxretry": 3,
+            "findtime": 10_800.0,
+            "bantime": None,
+            "failures": 9,
+            "bans": 2,
+            "active": 1,
+        }
+    ],
+    "streams": [{"container": "blog", "state": "following"}],
+    "firewall": {"ok": False, "dropped": {"4": [12, 720], "6": [0, 0]}},
+    "bans": 1,
+    "health": {"live": True, "ready": False, "why": ["the firewall table [red]is gone[/red]"]},
+}
+
+
+class Daemon:
+    """Answers as told, and remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.answers = {"status": STATUS, "bans": {"bans": [BAN]}, "health": STATUS["health"]}
+
+    def __call__(self, request):
+        self.asked.append(request)
+        if request["do"] not in self.answers:
+            raise Refused("10.0.0.1 is never banned: it is a private address")
+        return self.answers[request["do"]]
+
+
+@pytest.fixture
+def daemon(tmp_path, monkeypatch):
+    answering = Daemon()
+    control = Control(tmp_path / "s", answering)
+    thread = threading.Thread(target=control.run)
+    thread.start()
+    monkeypatch.setenv("WP_SIDECAR_SOCKET", str(tmp_path / "s"))
+    yield answering
+    control.close()
+    thread.join(5)
+
+
+@pytest.fixture
+def wp(capsys):
+    """Runs a command: its exit code, its lines without blanks at their ends, what it said of errors."""
+
+    def wp(*args: str) -> tuple[int, list[str], str]:
+        with pytest.raises(SystemExit) as end:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return end.value.code, [line.rstrip() for line in out.splitlines()], err
+
+    return wp
+
+
+@pytest.mark.usefixtures("daemon")
+def test_status_is_tables(wp):
+    code, lines, _ = wp("status")
+
+    assert code == 0
+    assert lines[0].startswith("wp-sidecar 0.1.0, up ") and lines[0].endswith(", 1 banned")
+    assert lines[1:] == [
+        "not well",
+        "  the firewall table [red]is gone[/red]",
+        "",
+        "jail       maxretry  findtime  bantime   failures  bans  banned now",
+        "wordpress  3         3h        for good  9         2     1",
+        "",
+        "container  state",
+        "blog       following",
+        "",
+        "dropped  packets  bytes",
+        "IPv4     12       720",
+        "IPv6     0        0",
+        "the firewall table is not as it should be; see the log",
+    ]
+
+
+def test_bans_are_a_table_those_for_good_last(daemon, wp):
+    until = time.time() + 7_200 + 30
+    soon = BAN | {"ip": "2001:db8::/64", "until": until, "reason": "by hand", "failures": 0, "site": ""}
+    daemon.answers["bans"] = {"bans": [BAN, soon]}
+
+    head, first, last = wp("bans")[1][1:]
+
+    assert head.split() == ["address", "jail", "until", "remaining", "failures", "site", "reason"]
+    assert first.startswith("2001:db8::/64  wordpress  20") and first.endswith("by hand")
+    assert " 2h " in first
+    assert last.split() == ["203.0.113.7", "wordpress", "for", "good", "3", "blog\\x1b[2J", "failures"]
+
+
+def test_no_bans_is_a_sentence(daemon, wp):
+    daemon.answers["bans"] = {"bans": []}
+
+    assert wp("bans") == (0, ["nobody is banned"], "")
+
+
+def test_as_json_the_answer_is_as_it_came(daemon, wp):
+    daemon.answers["ban"], daemon.answers["unban"] = {"banned": [BAN]}, {"unbanned": []}
+    commands = {
+        "status": STATUS,
+        "bans": {"bans": [BAN]},
+        "ban 203.0.113.7": {"banned": [BAN]},
+        "unban --all": {"unbanned": []},
+    }
+
+    assert {command: json.loads(wp(*command.split(), "--json")[1][0]) for command in commands} == commands
+
+
+def test_a_ban_by_hand(daemon, wp):
+    daemon.answers["ban"] = {"banned": [BAN]}
+    said = (0, ["203.0.113.7 is banned in wordpress for good"], "")
+
+    assert wp("ban", "203.0.113.7", "--jail", "wordpress", "--for", "2h", "--reason", "rude") == said
+    assert wp("ban", "203.0.113.7", "--for", "-1") == said
+    assert wp("ban", "203.0.113.7") == said
+    asked = {"do": "ban", "who": "203.0.113.7", "jail": "", "for": None, "reason": ""}
+    assert daemon.asked == [
+        asked | {"jail": "wordpress", "for": 7_200, "reason": "rude"},
+        asked | {"for": -1},
+        asked,
+    ]
+
+
+def test_a_ban_says_until_when(daemon, wp):
+    daemon.answers["ban"] = {"banned": [BAN | {"until": time.time() + 7_230}]}
+
+    (line,) = wp("ban", "203.0.113.7")[1]
+    assert line.startswith("203.0.113.7 is banned in wordpress until 20") and " (2h" in line
+
+
+def test_a_ban_that_is_there_already(daemon, wp):
+    daemon.answers["ban"] = {"banned": []}
+
+    assert wp("ban", "203.0.113.7") == (0, ["203.0.113.7 is banned for at least as long already"], "")
+
+
+@pytest.mark.usefixtures("daemon")
+def test_a_refusal_is_the_daemons_sentence_and_exit_1(wp):
+    assert wp("ban", "10.0.0.1") == (1, [], "wp-sidecar: 10.0.0.1 is never banned: it is a private address\n")
+
+
+def test_a_wrong_duration_is_wrong_usage(daemon, wp):
+    code, _, err = wp("ban", "203.0.113.7", "--for", "soon")
+
+    assert code == 2
+    assert "expected a duration such as 600, 10m, 1d12h or -1 (for good)" in err
+    assert daemon.asked == []
+
+
+def test_an_unban(daemon, wp):
+    daemon.answers["unban"] = {"unbanned": [{"ip": "203.0.113.7", "jail": "wordpress"}]}
+    said = (0, ["203.0.113.7 is let in again in wordpress"], "")
+
+    assert wp("unban", "203.0.113.7", "--jail", "wordpress") == said
+    assert wp("unban", "--all") == said
+    assert daemon.asked == [
+        {"do": "unban", "who": "203.0.113.7", "jail": "wordpress"},
+        {"do": "unban", "who": None, "jail": ""},
+    ]
+
+
+def test_an_unban_of_who_is_not_banned_is_fine(daemon, wp):
+    daemon.answers["unban"] = {"unbanned": []}
+
+    assert wp("unban", "203.0.113.7") == (0, ["203.0.113.7 was not banned"], "")
+    assert wp("unban", "--all") == (0, ["nobody was banned"], "")
+
+
+@pytest.mark.parametrize("args", [[], ["203.0.113.7", "--all"]])
+def test_an_unban_wants_an_address_or_all(daemon, wp, args):
+    code, _, err = wp("unban", *args)
+
+    assert code == 2
+    assert "give an address, or --all" in err
+    assert daemon.asked == []
+
+
+def test_health_is_an_exit_code(daemon, wp):
+    assert wp("healthcheck") == (1, [], "wp-sidecar: the firewall table [red]is gone[/red]\n")
+
+    daemon.answers["health"] = {"live": True, "ready": True, "why": []}
+    assert wp("healthcheck") == (0, ["ok"], "")
+    assert wp("healthcheck", "--json") == (0, ['{"live": true, "ready": true, "why": []}'], "")
+
+    daemon.answers["health"] = {"live": False, "ready": False, "why": []}
+    assert wp("healthcheck") == (1, [], "wp-sidecar: not ready\n")
+
+
+@pytest.mark.parametrize("command", ["status", "bans", "ban 203.0.113.7", "unban --all", "healthcheck"])
+def test_without_a_daemon(wp, tmp_path, command):
+    code, lines, err = wp(*command.split(), "--socket", str(tmp_path / "s"))
+
+    assert code == (1 if command == "healthcheck" else 69)
+    assert (lines, err) == (
+        [],
+        f"wp-sidecar: no wp-sidecar is running at {tmp_path}/s; start it, or say where with --socket\n",
+    )
