@@ -9,11 +9,14 @@ import hyperscan
 
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
-from sidecar.filters.matcher import _FLAGS, Matcher, _weakened
+from sidecar.filters.matcher import Matcher
 
 NOW = 1_795_336_804.0
 AGENT = '"https://example.org/shop/" "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"'
-GOOD = '198.51.100.{0} - - [22/Nov/2026:08:57:{1:02d} +0000] "GET /wp-content/themes/t/{0}.css HTTP/1.1" 200 5234 ' + AGENT
+GOOD = (
+    '198.51.100.{0} - - [22/Nov/2026:08:57:{1:02d} +0000] "GET /wp-content/themes/t/{0}.css HTTP/1.1" 200 5234 '
+    + AGENT
+)
 BAD = '203.0.113.{0} - - [22/Nov/2026:08:57:{1:02d} +0000] "POST /wp-login.php HTTP/1.1" 200 5234 ' + AGENT
 SAID = "wordpress(example.org)[{1}]: Authentication failure for admin from 203.0.113.{0}"
 BATCH = 4_000  # lines; about 0.6 MB
@@ -38,7 +41,9 @@ def main() -> None:
     rules = {"wordpress": load("wordpress"), "wordpress-access": load("wordpress-access")}
     started = time.perf_counter()
     matcher = Matcher(rules)
-    print(f"compile {time.perf_counter() - started:.2f} s, database {len(hyperscan.dumpb(matcher._database)) / 1e6:.1f} MB")
+    print(
+        f"compile {time.perf_counter() - started:.2f} s, database {len(hyperscan.dumpb(matcher._database)) / 1e6:.1f} MB"
+    )
     stamp = "2026-11-22T08:57:49.123456789Z "
     cases = {
         "access log, 1 % failures": (lines(GOOD, BAD, 1), Framing.NONE),
@@ -54,7 +59,9 @@ def main() -> None:
         scan = lambda data=data: matcher._database.scan(data, match_event_handler=lambda *_: None)  # noqa: E731
         alone = best(scan, 10)
         hits = len(matcher.scan(batch, NOW))
-        print(f"{name:42} {BATCH / took:12,.0f} lines/s  {hits:5} hits  Hyperscan alone {BATCH / alone:12,.0f} lines/s")
+        print(
+            f"{name:42} {BATCH / took:12,.0f} lines/s  {hits:5} hits  Hyperscan alone {BATCH / alone:12,.0f} lines/s"
+        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,5 @@ NO: Final = 1  # the answer is no: unhealthy, or the daemon refused
 USAGE: Final = 2  # the command line is wrong
 NO_INPUT: Final = 66  # EX_NOINPUT: a log or a filter is not there, or cannot be read
 UNAVAILABLE: Final = 69  # EX_UNAVAILABLE: no daemon, or another one is running; no container engine
-IO: Final = 74  # EX_IOERR: the state directory cannot be used
 NO_PERMISSION: Final = 77  # EX_NOPERM: no NET_ADMIN, or a socket of another user
-CONFIG: Final = 78  # EX_CONFIG: the configuration has mistakes
+CONFIG: Final = 78  # EX_CONFIG: the configuration has mistakes, or names what cannot be used

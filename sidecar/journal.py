@@ -49,6 +49,7 @@ def set_up(level: str, *, as_json: bool) -> None:
     handler.setFormatter(Json() if as_json else _text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("urllib3").setLevel(logging.WARNING)  # its debug lines hold the Slack URL
+    logging.getLogger("docker").setLevel(logging.INFO)  # it tells of each look for a configuration file
 
 
 class Json(logging.Formatter):

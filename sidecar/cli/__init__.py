@@ -20,8 +20,7 @@ app = typer.Typer(
     help="Watches the logs of WordPress containers and drops attackers' packets on the host.",
     epilog=(
         "Exit codes: 0 done, or yes; 1 no (unhealthy, refused); 2 wrong usage; 66 a log or filter cannot be "
-        "read; 69 no daemon, no container engine, a port is taken; 74 the state cannot be kept; "
-        "77 no permission; 78 mistakes in the configuration."
+        "read; 69 no daemon, or no container engine; 77 no permission; 78 mistakes in the configuration."
     ),
     add_completion=False,
     no_args_is_help=True,
@@ -90,9 +89,9 @@ def run(
     settings = config.read(
         os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
     )
-    from sidecar.cli import start  # Docker, nftables and the rest; a mistake is told without waiting for them
+    from sidecar import daemon  # Docker, nftables and the rest: a mistake is told without waiting for them
 
-    raise typer.Exit(start.run(settings))
+    raise typer.Exit(daemon.run(settings))
 
 
 @app.command("check-config")

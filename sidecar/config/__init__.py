@@ -203,9 +203,7 @@ def _secret(text: str) -> str:
     except PermissionError:
         raise ValueError(f"{path} cannot be read; {CAPLESS}") from None
     except IsADirectoryError:
-        raise ValueError(
-            f"{path} {DIRECTORY}"
-        ) from None
+        raise ValueError(f"{path} {DIRECTORY}") from None
     except OSError as err:
         raise ValueError(f"{path} cannot be read: {err.strerror}") from None
     except UnicodeDecodeError:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache
 from typing import Final
 
+AT_START: Final = r"^(?:\W{0,2})?"
+_GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
+_NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
+_SAME: Final = re.compile(r"\(\?P=_sep\)")
 DAY: Final = 86_400
 MOST_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -25,6 +29,13 @@ _LONG_MONTHS: Final = (
 )
 _LONG_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ZONE: Final = r"Z|UTC|GMT|[+-][01][0-9](?::?[0-9]{2})?"
+
+# The abbreviations that mean one thing only to those who write logs; of the others (IST, AST) none is a good guess.
+_HOURS: Final = {
+    "Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "BST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3,
+    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+    "AKST": -9, "AKDT": -8, "HST": -10, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13,
+}
 
 # What each `%x` accepts. A name that begins with `_` is matched and not read.
 _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -119,7 +130,7 @@ def template(text: str, *, at_start: bool = False) -> Template:
         body = f"({body})"
     bound = bool(_NO_BOUND.match(body))
     if not unbound and not bound:
-        body = (r"^(?:\W{0,2})?" if at_start else r"(?<!\w)") + body
+        body = (AT_START if at_start else r"(?<!\w)") + body
     if not unbound and not _NO_END.search(body):
         body += r"(?=\b|\W|$)"
     try:
@@ -180,17 +191,20 @@ class Dates:
     def __init__(self, made: Sequence[Template]) -> None:
         self.templates = tuple(made)
         self.undated = any(one.text == "{NONE}" for one in self.templates)
-        self._at_start = tuple((one.regex.match, one) for one in self.templates if one.at_start)
+        at_start = [one for one in self.templates if one.at_start]
+        self._gate = _gate(at_start)
+        self._at_start = tuple(one.regex.match for one in at_start)
+        self._anywhere = tuple(one.regex.search for one in self.templates if not one.at_start)
         self._known: dict[tuple[str, tuple[str | None, ...], tzinfo | None], float] = {}
-        self._anywhere = tuple((one.regex.search, one) for one in self.templates if not one.at_start)
 
     def find(self, line: str) -> re.Match[str] | None:
         """The match whose group 1 is the date. None: the line has none."""
-        for match, _ in self._at_start:
-            if found := match(line):
-                return found
+        if self._gate(line):
+            for match in self._at_start:
+                if found := match(line):
+                    return found
         best: re.Match[str] | None = None
-        for search, _ in self._anywhere:
+        for search in self._anywhere:
             found = search(line)
             if found and (best is None or found.start() < best.start()):
                 best = found
@@ -208,6 +222,16 @@ class Dates:
                     self._known.clear()
                 self._known[key] = known
         return known
+
+
+def _gate(made: Sequence[Template]) -> Callable[[str], re.Match[str] | None]:
+    """Whether any of these may match, asked once for all: most lines without a date stop here."""
+    bodies = {_GROUP_NAME.sub("(?:", one.regex.pattern.removeprefix(AT_START)) for one in made}
+    bare = "|".join(sorted(_SAME.sub(r"[-/.]", body) for body in bodies if not body.startswith(("^", "(^"))))
+    rest = [_SAME.sub(r"[-/.]", body) for body in bodies if body.startswith(("^", "(^"))]
+    if any(_NUMBERED.search(body) for body in bodies):  # groups count differently when they stand together
+        return re.compile("").match
+    return re.compile("|".join([f"{AT_START}(?:{bare})", *rest]), re.IGNORECASE).match
 
 
 def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:
@@ -276,10 +300,9 @@ def _clock(fields: Mapping[str, str]) -> tuple[int, int, int]:
 
 def _offset(text: str) -> int | None:
     """Seconds east of Greenwich; None where the text does not say."""
-    if text.upper() in {"Z", "UTC", "GMT"}:
-        return 0
     if text[:1] not in {"+", "-"}:
-        return None
+        hours = _HOURS.get(text.upper())
+        return None if hours is None else hours * 3600
     digits = text[1:].replace(":", "").ljust(4, "0")
     return (int(digits[:2]) * 3600 + int(digits[2:4]) * 60) * (-1 if text[0] == "-" else 1)
 

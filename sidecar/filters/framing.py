@@ -7,6 +7,7 @@ time wherever there is one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -29,23 +30,49 @@ _SYSLOG: Final = re.compile(
 _SYSLOG_DATE: Final = dates.template(r"^%b %d %H:%M:%S")
 
 
-def opened(line: str, framing: Framing, now: float, zone: tzinfo | None = None) -> tuple[float | None, str]:
-    """The transport's time for a line and the text it carries; `(None, line)` where there is no such wrapping.
+Opened = tuple[float | None, str]
+Opener = Callable[[str, float, tzinfo | None], Opened]
 
-    RFC 3164 gives neither year nor zone: the year follows from `now`, the zone is `zone` (None: the system's).
+
+def opener(framing: Framing) -> Opener:
+    """The function `(line, now, zone)` that gives a line's transport time, None where it has none, and its text.
+
+    RFC 3164 gives neither year nor zone: the year follows from `now`, the zone is `zone` (None: the system's). A line
+    without the framing's wrapping is all text.
     """
-    if framing is Framing.DOCKER:
-        if _DOCKER.match(line):
-            return _stamp(line[:19]) + float(line[19 : DOCKER_STAMP - 1]), line[DOCKER_STAMP + 1 :]
-    elif framing is Framing.CRI:
-        if found := _CRI.match(line):
-            return _precise(found[1]), line[found.end() :]
-    elif framing is Framing.SYSLOG and (found := _SYSLOG.match(line)):
-        text = line[found.end() :]
-        if found[2]:
-            return _bsd(found[2], now, zone), text
-        return (None if found[1] == "-" else _precise(found[1])), text
+    return _OPENERS[framing]
+
+
+def _bare(line: str, _now: float, _zone: tzinfo | None) -> Opened:
     return None, line
+
+
+def _docker(line: str, _now: float, _zone: tzinfo | None) -> Opened:
+    if not _DOCKER.match(line):
+        return None, line
+    return _stamp(line[:19]) + float(line[19 : DOCKER_STAMP - 1]), line[DOCKER_STAMP + 1 :]
+
+
+def _cri(line: str, _now: float, _zone: tzinfo | None) -> Opened:
+    found = _CRI.match(line)
+    return (_precise(found[1]), line[found.end() :]) if found else (None, line)
+
+
+def _syslog(line: str, now: float, zone: tzinfo | None) -> Opened:
+    found = _SYSLOG.match(line)
+    if not found:
+        return None, line
+    if found[2]:
+        return _bsd(found[2], now, zone), line[found.end() :]
+    return None if found[1] == "-" else _precise(found[1]), line[found.end() :]
+
+
+_OPENERS: Final[Mapping[Framing, Opener]] = {
+    Framing.NONE: _bare,
+    Framing.DOCKER: _docker,
+    Framing.CRI: _cri,
+    Framing.SYSLOG: _syslog,
+}
 
 
 def recognise(sample: bytes) -> Framing:

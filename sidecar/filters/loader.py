@@ -122,12 +122,12 @@ class _Reader:
             self.wrong(
                 "maxlines", "filters that look at several lines at once (`maxlines`) are not supported yet"
             )
-        names = usedns not in {"no", "raw"}
+        names = usedns != "no"
         prefregex = next(iter(self.rules("prefregex", names=names)), None)
         inherited = prefregex.regex.groupindex.keys() if prefregex else set()
         failregex = tuple(self.rules("failregex", names=names))
         for rule in failregex:
-            if not WHO & {*rule.regex.groupindex, *inherited}:
+            if not {*rule.regex.groupindex, *inherited}.intersection(WHO):
                 message = (
                     "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
                 )

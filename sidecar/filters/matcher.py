@@ -17,8 +17,8 @@ import hyperscan
 from sidecar.core import who
 from sidecar.core.events import Batch, Hit
 from sidecar.filters import prefilter
+from sidecar.filters.framing import opener
 from sidecar.filters.loader import Filter, Rule
-from sidecar.filters.framing import opened
 from sidecar.filters.verdict import Verdict, dated, decide, explain, parted
 
 __all__ = ["Matcher", "Verdict", "explain"]
@@ -29,7 +29,8 @@ MAX_LINE: Final = 64 * 1024  # bytes; Apache and nginx refuse requests with more
 EVIDENCE: Final = 1_024  # characters of a line that go with a hit
 CUT_MARK: Final = "…"  # stands where a line was cut, so that no `$` takes the cut for the line's end
 _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
-_ID_BITS: Final = 20
+MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
+_ID_BITS: Final = 16
 _ID: Final = (1 << _ID_BITS) - 1
 
 
@@ -50,6 +51,7 @@ class Matcher:
         self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
         self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
         self._database, self._standing_for, self._unfiltered = _database(list(_weakened(self._filters)))
+        self._worth: dict[tuple[int, tuple[str, ...]], list[tuple[int, list[int]]]] = {}
         self._own = threading.local()
 
     def scan(self, batch: Batch, now: float) -> list[Hit]:
@@ -61,48 +63,47 @@ class Matcher:
         hits: list[Hit] = []
         if not plan:
             return hits
+        opened = opener(batch.framing)
         for line, patterns in self._candidates(batch.data):
-            if rules := self._wanted(patterns, plan):
-                hits += self._decided(line, rules, plan, batch, now)
+            whole = _text(line)
+            at, text = opened(whole, now, self._zone)
+            headed = dated(batch.framing, whole, text)
+            for index, wanted in self._wanted(patterns, batch.origin.jails):
+                one = self._filters[index]
+                seen, date = (text, None) if headed else parted(one, text)
+                failure = decide(one, seen, wanted)
+                if failure is None:
+                    continue
+                address = who.who(failure.address)
+                if address is None:
+                    self.invalid += 1
+                    continue
+                when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
+                hits += [
+                    Hit(jail, address, now if when is None else when, batch.origin, evidence(text))
+                    for jail in plan[index]
+                ]
         return hits
 
-    def _decided(
-        self, line: bytes, rules: dict[int, list[int]], plan: dict[int, list[str]], batch: Batch, now: float
-    ) -> Iterator[Hit]:
-        whole = line.decode(errors="replace").rstrip("\r\n")
-        if len(line) > MAX_LINE:
-            whole = line[:MAX_LINE].decode(errors="replace") + CUT_MARK
-        at, text = opened(whole, batch.framing, now, self._zone)
-        headed = dated(batch.framing, whole, text)
-        for index, jails in plan.items():
-            if index not in rules:
-                continue
-            one = self._filters[index]
-            seen, date = (text, None) if headed else parted(one, text)
-            failure = decide(one, seen, rules[index])
-            if failure is None:
-                continue
-            if (address := who.who(failure.address)) is None:
-                self.invalid += 1
-                continue
-            when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
-            for jail in jails:
-                yield Hit(jail, address, now if when is None else when, batch.origin, evidence(text))
-
-    def _wanted(self, patterns: set[int], plan: Mapping[int, list[str]]) -> dict[int, list[int]]:
-        """Filter -> which of its failregexes are worth trying, in order, for the filters of this plan."""
-        numbers = {
-            number
-            for pattern in patterns
-            if pattern < len(self._standing_for)
-            for number in self._standing_for[pattern]
-        }
-        rules: dict[int, list[int]] = {}
-        for number in sorted(numbers.union(self._unfiltered)):
-            index, rule = self._rules[number]
-            if index in plan:
-                rules.setdefault(index, []).append(rule)
-        return rules
+    def _wanted(self, patterns: int, jails: tuple[str, ...]) -> list[tuple[int, list[int]]]:
+        """Of the filters that these jails use: which failregexes are worth trying, in order, for patterns found (bits)."""
+        known = self._worth.get((patterns, jails))
+        if known is None:
+            found = {
+                number
+                for i, numbers in enumerate(self._standing_for)
+                if patterns >> i & 1
+                for number in numbers
+            }
+            rules: dict[int, list[int]] = {index: [] for index in self._plan(jails)}
+            for number in sorted(found.union(self._unfiltered)):
+                index, rule = self._rules[number]
+                if index in rules:
+                    rules[index].append(rule)
+            known = [(index, wanted) for index, wanted in rules.items() if wanted]
+            if len(self._worth) < MOST_KNOWN:
+                self._worth[patterns, jails] = known
+        return known
 
     def _plan(self, jails: tuple[str, ...]) -> dict[int, list[str]]:
         """Filter -> the jails that this origin's lines are looked at for, of those that use it."""
@@ -115,20 +116,20 @@ class Matcher:
             self._plans[jails] = plan
         return plan
 
-    def _candidates(self, data: bytes) -> Iterator[tuple[bytes, set[int]]]:
-        """The lines that may match, in order, each with the numbers of the failregexes that may."""
-        start, end, ids = 0, -1, set[int]()
-        for code in self._reports(data):
-            last = (code >> _ID_BITS) - 1  # the last byte that was matched
+    def _candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """The lines that may match, in order, each with the patterns that were found in it, as bits."""
+        start, end, patterns = 0, -1, 0
+        for report in self._reports(data):
+            last = (report >> _ID_BITS) - 1  # the last byte that was matched
             if last >= end:
-                if ids:
-                    yield data[start:end], ids
-                start, end, ids = data.rfind(b"\n", 0, last) + 1, data.find(b"\n", last), set()
+                if end >= 0:
+                    yield data[start:end], patterns
+                start, end, patterns = data.rfind(b"\n", 0, last) + 1, data.find(b"\n", last), 0
                 if end < 0:
                     end = len(data)
-            ids.add(code & _ID)
-        if ids:
-            yield data[start:end], ids
+            patterns |= 1 << (report & _ID)
+        if end >= 0:
+            yield data[start:end], patterns
 
     def _reports(self, data: bytes) -> list[int]:
         """Where which failregex may have matched: `end offset << _ID_BITS | number`, in order."""
@@ -142,7 +143,7 @@ class Matcher:
 
             self._database.scan(data, match_event_handler=report, scratch=self._scratch())
         if self._unfiltered:
-            reports += [end << _ID_BITS | _ID for end in _line_ends(data)]
+            reports += [end << _ID_BITS | len(self._standing_for) for end in _line_ends(data)]
         reports.sort()
         return reports
 
@@ -151,6 +152,12 @@ class Matcher:
         if scratch is None:
             scratch = self._own.scratch = hyperscan.Scratch(self._database)
         return scratch
+
+
+def _text(line: bytes) -> str:
+    if len(line) > MAX_LINE:
+        return line[:MAX_LINE].decode(errors="replace") + CUT_MARK
+    return line.decode(errors="replace").rstrip("\r")
 
 
 def evidence(text: str) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from ipaddress import ip_network
+from typing import NamedTuple
 
 from sidecar.core import who
 from sidecar.core.events import Framing
-from sidecar.filters.framing import opened
-from sidecar.filters.loader import Filter
+from sidecar.filters.framing import opener
+from sidecar.filters.loader import WHO, Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +28,46 @@ class Verdict:
     text: str = ""  # what the failregexes saw
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failregex that matched: which (from 0), and what its groups hold."""
+class Failure(NamedTuple):
+    """A failregex that matched: which (from 0), its match, and the match of the prefregex before it."""
 
     rule: int
-    groups: Mapping[str, str | None]
+    match: re.Match[str]
+    prefix: re.Match[str] | None = None
+
+    @property
+    def groups(self) -> dict[str, str | None]:
+        """What the groups hold: the failregex's, else the prefregex's."""
+        groups = self.match.groupdict()
+        if self.prefix is None:
+            return groups
+        return {
+            **self.prefix.groupdict(),
+            **{name: text for name, text in groups.items() if text is not None},
+        }
 
     @property
     def address(self) -> str:
-        """The address alone, without the network it may stand for."""
-        groups = self.groups
-        return groups.get("fid") or groups.get("ip4") or groups.get("ip6") or groups.get("dns") or ""
+        """Who it was, as the line says, without the network that may stand behind it; "" if it does not say."""
+        for match in (self.match, self.prefix):
+            names = match.re.groupindex if match else ()
+            for name in WHO:
+                if match and name in names and (text := match[name]):
+                    return str(text)
+        return ""
 
     @property
     def id(self) -> str:
-        """Who it was, as the line says; "" if it does not."""
+        """Who it was, with the network."""
         groups = self.groups
-        address = groups.get("ip4") or groups.get("ip6") or groups.get("dns") or ""
-        if address and groups.get("cidr"):
-            address = f"{address}/{groups['cidr']}"
-        return groups.get("fid") or address
+        network = groups.get("cidr") if not groups.get("fid") else None
+        return f"{self.address}/{network}" if network else self.address
 
     @property
     def user(self) -> str | None:
-        alternatives = (
-            text for name, text in sorted(self.groups.items()) if name.startswith("alt_user") and text
-        )
-        return self.groups.get("user") or next(alternatives, None)
+        groups = self.groups
+        others = (text for name, text in sorted(groups.items()) if name.startswith("alt_user") and text)
+        return groups.get("user") or next(others, None)
 
 
 def decide(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
@@ -66,20 +79,18 @@ def decide(rules: Filter, text: str, candidates: Sequence[int] | None = None) ->
     text += "\n"
     if rules.ignores_first and any(rule.regex.search(text) for rule in rules.ignoreregex):
         return None
-    prefix: Mapping[str, str | None] = {}
+    prefix = None
     if rules.prefregex:
-        if not (found := rules.prefregex.regex.search(text)):
+        prefix = rules.prefregex.regex.search(text)
+        if not prefix:
             return None
-        prefix = found.groupdict()
-        text = f"{content}\n" if (content := prefix.get("content")) else text
+        content = prefix.groupdict().get("content")
+        text = f"{content}\n" if content else text
     for index in range(len(rules.failregex)) if candidates is None else candidates:
         if found := rules.failregex[index].regex.search(text):
             if not rules.ignores_first and any(rule.regex.search(text) for rule in rules.ignoreregex):
                 return None
-            groups = found.groupdict()
-            if prefix:
-                groups = {**prefix, **{name: value for name, value in groups.items() if value is not None}}
-            return Failure(index, groups) if groups.get("nofail") is None else None
+            return Failure(index, found, prefix)
     return None
 
 
@@ -97,7 +108,7 @@ def dated(framing: Framing, line: str, text: str) -> bool:
 def explain(rules: Filter, line: str, framing: Framing, now: float, zone: tzinfo | None = None) -> Verdict:
     """What the filter says about one line, as `Matcher.scan` would decide it."""
     line = line.rstrip("\r\n")
-    at, text = opened(line, framing, now, zone)
+    at, text = opener(framing)(line, now, zone)
     seen, date = (text, None) if dated(framing, line, text) else parted(rules, text)
     if at is None and date:
         at = rules.dates.seconds(date, now, zone)

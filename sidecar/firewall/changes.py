@@ -89,7 +89,7 @@ class Take(NamedTuple):
 def seat(who: Who, gate: Gate) -> str:
     """The set that a Who belongs in.
 
-    The last border before the kernel. nft would look up a name; what passes here is what a number is written as.
+    The last border before the kernel. nft would look up a name; what passes is what a number is written as.
     Raises ValueError for what neither `core.who` nor `core.trust.subject` makes.
     """
     text, _, prefix = who.partition("/")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from sidecar.firewall import kernel
 from sidecar.firewall.changes import COUNTERS
+from sidecar.firewall.kernel import Kernel
 
 
 class Drops:
@@ -13,24 +13,26 @@ class Drops:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._kernel = Kernel()
+        self._table = 0
         self._before = dict.fromkeys(COUNTERS.values(), (0, 0))  # what counters that are gone had counted
         self._last = dict.fromkeys(COUNTERS.values(), (0, 0))
-        self._table = b""
 
     def read(self) -> dict[str, tuple[int, int]]:
         """Returns `{"4": (packets, bytes), "6": (packets, bytes)}`."""
         with self._lock:
-            table, now = kernel.table(), kernel.dropped()
-            handle = table[4] if table else b""  # each table has another one, so this tells one made anew
+            table, counts = self._kernel.dropped()
             for name, last in self._last.items():
-                count = now.get(name, (0, 0))
-                if handle != self._table or count < last:
+                count = counts.get(name, (0, 0))
+                if table != self._table or count < last:  # made anew, or reset
                     self._before[name] = _sum(self._before[name], last)
                 self._last[name] = count
-            self._table = handle
-            return {
-                str(version): _sum(self._before[name], self._last[name]) for version, name in COUNTERS.items()
-            }
+            self._table = table
+            return {str(v): _sum(self._before[name], self._last[name]) for v, name in COUNTERS.items()}
+
+    def close(self) -> None:
+        with self._lock:
+            self._kernel.close()
 
 
 def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

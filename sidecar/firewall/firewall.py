@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sidecar.core.events import Ban, Decision, Turn, Who
 from sidecar.core.jail import WEB, Jail
-from sidecar.firewall import changes, kernel
+from sidecar.firewall import changes
 from sidecar.firewall.changes import ALLOW, CHAIN, COUNTERS, SCHEMA, Gate, Put, Take
 from sidecar.firewall.drops import Drops
-from sidecar.firewall.kernel import FirewallError, NoPermission, Shape
+from sidecar.firewall.kernel import Kernel, Shape
+from sidecar.firewall.netlink import FirewallError, NoPermission
 from sidecar.firewall.nft import Nft
 from sidecar.firewall.wanted import Wanted
+
+D = TypeVar("D", bound=Decision)
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
     """What someone else had changed, and is right again."""
 
-    what: (
-        str  # "table" (it was gone), "structure" (chain, rules, sets), "surroundings" (ports, allow), "bans"
-    )
+    what: str  # "table" (gone), "structure" (chain, rules, sets), "surroundings" (ports, never-ban), "bans"
     restored: int = 0  # addresses that were missing, or there for another time
     removed: int = 0  # addresses that nobody here had banned
 
@@ -34,8 +37,9 @@ class Firewall:
     """
 
     def __init__(self, jails: Iterable[Jail]) -> None:
-        self.counters = Drops().read
+        self._drops = Drops()
         self._nft = Nft()
+        self._kernel = Kernel()
         self._gates = {jail.name: Gate(jail.ports) for jail in jails}
         self._web = Gate(WEB)  # for a ban whose jail is not configured any more
         self._doors = tuple(dict.fromkeys([self._web, *self._gates.values()]))
@@ -50,25 +54,24 @@ class Firewall:
     def start(self, bans: Sequence[Ban], now: float) -> None:
         """Put these bans, and no others, in force. A table of ours that is there stays in force meanwhile."""
         self._wanted = Wanted()
-        _, wrong = self._remember(bans)
-        self._seen = kernel.generation()
-        self._restore(kernel.shape(), now)
+        wrong: list[str] = []
+        for name, ban in self._seated(bans, wrong):
+            self._wanted.put(name, ban.jail, ban.who, ban.until)
+        with self._catching_up(self._kernel.generation()):
+            self._restore(self._kernel.shape(), now)
         _complain(wrong)
 
     def apply(self, turn: Turn) -> None:
         """Carry out what was decided: one transaction up to 1,000 addresses, and one for each 1,000 more."""
-        touched, wrong = self._remember(turn.decisions)
-        edits: list[Put | Take] = []
-        nets = set()
-        for (name, who), was_in in touched.items():
-            until = self._wanted.until(name, who)
-            if name in self._nets:
-                nets.add(name)
-            elif until is None or until <= turn.at:
-                edits.append(Take(name, changes.element(who)))
+        wrong: list[str] = []
+        touched: dict[tuple[str, Who], bool] = {}  # whether they were in before
+        for name, decision in self._seated(turn.decisions, wrong):
+            touched.setdefault((name, decision.who), self._wanted.has(name, decision.who))
+            if isinstance(decision, Ban):
+                self._wanted.put(name, decision.jail, decision.who, decision.until)
             else:
-                edits.append(Put(name, changes.element(who), until - turn.at, fresh=not was_in))
-        self._write([line for name in sorted(nets) for line in self._networks(name, turn.at)], edits)
+                self._wanted.take(name, decision.jail, decision.who)
+        self._enforce(touched, turn.at)
         _complain(wrong)
 
     def surround(self, allow: Iterable[str], published: frozenset[int]) -> None:
@@ -83,42 +86,56 @@ class Firewall:
     def reconcile(self, now: float) -> Repair | None:
         """Make the kernel's table what is wanted again. None: it was.
 
-        Next to nothing where nobody but us has changed the host's firewall since; else all is read and compared
-        (100,000 bans: 0.5 s).
+        Next to nothing where nobody but us has changed the host's firewall since; else all is read and
+        compared (100,000 bans: 0.5 s).
         """
-        generation = kernel.generation()
+        generation = self._kernel.generation()
         if generation == self._seen:
             return None
-        self._seen = generation
-        shape = kernel.shape()
-        if shape is not None and shape == self._shape:
-            return self._amend(now)
-        restored, removed = self._restore(shape, now)
-        return Repair("table" if shape is None else "structure", restored, removed)
+        with self._catching_up(generation):
+            shape = self._kernel.shape()
+            if shape is not None and shape == self._shape:
+                return self._amend(now)
+            restored, removed = self._restore(shape, now)
+            return Repair("table" if shape is None else "structure", restored, removed)
 
     def flush(self) -> None:
         """Remove the table: everyone is let in."""
         self._run(changes.removal())
         self._wanted, self._shape = Wanted(), None
 
-    def _remember(self, decisions: Iterable[Decision]) -> tuple[dict[tuple[str, Who], bool], list[str]]:
-        """Note what is wanted -> (set, who) -> were they in?, and what is wrong with the rest."""
-        touched: dict[tuple[str, Who], bool] = {}
-        wrong = []
+    def close(self) -> None:
+        """Let go of the kernel. What is in force stays, and ends by itself."""
+        self._kernel.close()
+        self._drops.close()
+
+    def counters(self) -> dict[str, tuple[int, int]]:
+        """What was dropped: `{"4": (packets, bytes), "6": (packets, bytes)}`, never falling. Any thread may ask."""
+        return self._drops.read()
+
+    def _seated(self, decisions: Iterable[D], wrong: list[str]) -> Iterator[tuple[str, D]]:
+        """The set for each decision; what has none is told in `wrong`."""
         for decision in decisions:
-            who, jail = decision.who, decision.jail
             try:
-                name = changes.seat(who, self._gates.get(jail, self._web))
+                name = changes.seat(decision.who, self._gates.get(decision.jail, self._web))
             except ValueError as err:
                 wrong.append(str(err))
-                continue
-            if (name, who) not in touched:
-                touched[name, who] = self._wanted.has(name, who)
-            if isinstance(decision, Ban):
-                self._wanted.put(name, jail, who, decision.until)
             else:
-                self._wanted.take(name, jail, who)
-        return touched, wrong
+                yield name, decision
+
+    def _enforce(self, touched: Mapping[tuple[str, Who], bool], now: float) -> None:
+        """Write what is now wanted of those (set, who) -> were they in?."""
+        edits: list[Put | Take] = []
+        nets = set()
+        for (name, who), was_in in touched.items():
+            until = self._wanted.until(name, who)
+            if name in self._nets:
+                nets.add(name)
+            elif until is None or until <= now:
+                edits.append(Take(name, changes.element(who)))
+            else:
+                edits.append(Put(name, changes.element(who), until - now, fresh=not was_in))
+        self._write([line for name in sorted(nets) for line in self._networks(name, now)], edits)
 
     def _restore(self, shape: Shape | None, now: float) -> tuple[int, int]:
         """Whatever there is -> what is wanted, with no open moment where a table is.
@@ -132,7 +149,7 @@ class Firewall:
             done = (repair.restored, repair.removed) if repair else (0, 0)
         else:
             done = self._replace(now)
-        self._shape = kernel.shape()
+        self._shape = self._kernel.shape()
         return done
 
     def _is_ours(self, shape: Shape) -> bool:
@@ -166,12 +183,18 @@ class Firewall:
     def _replace(self, now: float) -> tuple[int, int]:
         """A table instead of another.
 
-        All in one transaction, however long (100,000 bans: 0.7 s), so that no packet finds the gate open.
+        All in one transaction, however long (100,000 bans: 0.7 to 2 s), so that no packet finds the gate open.
         """
         self.counters()  # the last look at the old one
         edits = self._everyone(now)
         lines = [*changes.removal(), *self._structure(), *self._all_networks(now)]
-        self._run([*lines, *changes.bans(edits)])
+        try:
+            self._run([*lines, *changes.bans(edits)])
+        except NoPermission:
+            raise
+        except FirewallError:
+            # In a user namespace some 20,000 bans are too long a message; better a moment's gap than none in force.
+            self._write(lines, edits)
         return len(edits), 0
 
     def _amend(self, now: float) -> Repair | None:
@@ -179,7 +202,7 @@ class Firewall:
         edits = [
             edit
             for name in self._hosts
-            for edit in changes.amend(name, self._wanted.everyone(name), kernel.elements(name), now)
+            for edit in changes.amend(name, self._wanted.everyone(name), self._kernel.elements(name), now)
         ]
         lines = [
             line for name in self._nets if self._differs(name, now) for line in self._networks(name, now)
@@ -197,19 +220,19 @@ class Firewall:
 
     def _differs(self, name: str, now: float) -> bool:
         """Whether a set of wider networks is another than it should be."""
-        wanted, there = changes.pieces(self._wanted.everyone(name), now), kernel.intervals(name)
+        wanted, there = changes.pieces(self._wanted.everyone(name), now), self._kernel.intervals(name)
         return wanted.keys() != there.keys() or not all(
             changes.alike(there[at], left) for at, left in wanted.items()
         )
 
     def _surroundings_are_right(self) -> bool:
         allow = all(
-            set(changes.allowed(version, self._allow)) == kernel.intervals(name).keys()
+            set(changes.allowed(version, self._allow)) == self._kernel.intervals(name).keys()
             for version, name in ALLOW.items()
         )
         return allow and all(
             {port.to_bytes(2, "big") for port in gate.ports | self._published}
-            == kernel.elements(gate.open_to).keys()
+            == self._kernel.elements(gate.open_to).keys()
             for gate in self._doors
             if gate.ports is not None
         )
@@ -232,13 +255,23 @@ class Firewall:
     def _all_networks(self, now: float) -> list[str]:
         return [line for name in self._nets for line in self._networks(name, now)]
 
+    @contextmanager
+    def _catching_up(self, generation: int) -> Iterator[None]:
+        """Within, all is compared with the kernel of this generation. Where that fails, nothing is known."""
+        self._seen = generation
+        try:
+            yield
+        except BaseException:
+            self._seen = None
+            raise
+
     def _run(self, lines: Sequence[str]) -> None:
         """One transaction. Where it fails, or others had one meanwhile, the next `reconcile` reads all."""
         if not lines:
             return
         before, self._seen = self._seen, None
         self._nft.run(lines)
-        if before is not None and kernel.generation() == before + 1:
+        if before is not None and self._kernel.generation() == before + 1:
             self._seen = before + 1
 
     def _write(self, lines: Iterable[str], edits: Sequence[Put | Take]) -> None:

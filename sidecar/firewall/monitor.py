@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sidecar.firewall.changes import TABLE
-from sidecar.firewall.kernel import (
+from sidecar.firewall.netlink import (
     FAMILY,
     HEADER,
     INET,
@@ -120,5 +120,5 @@ def _about_us(datagram: bytes) -> bool:
         kind >> 8 == NFTABLES
         and payload[0] == INET
         and attributes(payload, FAMILY.size).get(1) == TABLE.encode() + b"\0"
-        for kind, _, _, payload in messages(datagram)
+        for kind, _, payload in messages(datagram)
     )

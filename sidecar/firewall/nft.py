@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import nftables
 
-from sidecar.firewall.kernel import FirewallError, NoPermission
+from sidecar.firewall.netlink import FirewallError, NoPermission
 
 
 class Nft:

@@ -83,8 +83,9 @@ class Docker:
         finally:
             for stream in self._streams.values():
                 stream.leave()
+            deadline = time.monotonic() + LONGEST
             for stream in self._streams.values():
-                stream.join(LONGEST)
+                stream.join(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._closed.set()
@@ -136,16 +137,16 @@ class Docker:
         running = [entry for entry in listed if entry["State"] in RUNNING]
         containers = [self._container(api, entry) for entry in running]
         chosen = choose(containers, self._jails)
+        around = Surroundings(networks(api.networks()), published(e for e in running if e["Id"] in chosen))
+        if around != self._told:  # before any line is read that could have a gateway banned
+            self._surroundings(around)
+            self._told = around
         for container in containers:
             if container.id in chosen:
                 self._follow(container, chosen[container.id])
             elif container.id in self._streams:
                 self._streams[container.id].leave()
         self._forget({entry["Id"] for entry in listed})
-        around = Surroundings(networks(api.networks()), published(e for e in running if e["Id"] in chosen))
-        if around != self._told:
-            self._surroundings(around)
-            self._told = around
 
     def _container(self, api: Engine, entry: Mapping[str, Any]) -> Container:
         key, image = entry["Id"], entry["Image"]
@@ -194,6 +195,7 @@ class _Stream:
         self._thread: threading.Thread | None = None
         self._wanted = self._again = False
         self._readable = True
+        self._why = ""  # it was lost
         self._left = threading.Event()
         self._body: Body | None = None
 
@@ -240,6 +242,8 @@ class _Stream:
                     self._thread = None
                     break
             self._shared.listener.reconnected(self._name, ended)
+            if ended == "lost" and pause == FIRST:
+                log.warning("the log of %s was lost (%s); trying again", self._name, self._why)
             if time.monotonic() - began > LONGEST:
                 pause = FIRST  # it went well for a while: try again at once
             else:
@@ -258,10 +262,11 @@ class _Stream:
         except APIError as err:
             return self._refused(err)
         except (*AWAY, Broken) as err:
-            log.info("the log of %s was lost (%s); trying again", self._name, reason(err))
-        except Exception:  # whatever a batch did to those it was handed to, the next must be read
-            if self._wanted:
-                log.exception("the log of %s was lost; trying again", self._name)
+            self._why = reason(err)
+        except Exception as err:  # whatever a batch did to those it was handed to, the next must be read
+            self._why = repr(err)
+            if not self._left.wait(FIRST):  # a loop that stops takes no more, and then so do we
+                log.exception("a batch of %s failed", self._name)
         finally:
             self._shared.listener.following(self._name, up=False)
         return "lost"
@@ -270,7 +275,7 @@ class _Stream:
         if err.status_code in (404, 409):  # gone, or going
             return "stopped"
         if err.status_code != 501:
-            log.warning("the log of %s cannot be opened (%s); trying again", self._name, reason(err))
+            self._why = reason(err)
             return "lost"
         self._readable = False
         sentence = (

@@ -152,6 +152,7 @@ def check(url: str) -> None:
                 sock.connect(url.removeprefix("unix://"))
         with contextlib.closing(Engine(url)) as engine:
             engine.containers()
+            engine.networks()
     except FileNotFoundError:
         raise NoDocker(
             f"no Docker socket at {url}: mount it into this container, or set DOCKER_HOST"
@@ -160,7 +161,7 @@ def check(url: str) -> None:
         raise NoDocker(f"Docker's socket at {url} may not be opened: run as root, which owns it") from None
     except APIError as err:
         raise NoDocker(
-            f"Docker at {url} refuses to list its containers ({reason(err)}): "
+            f"Docker at {url} refuses to be asked ({reason(err)}): "
             "a socket proxy has to allow CONTAINERS, NETWORKS and EVENTS"
         ) from None
     except AWAY as err:

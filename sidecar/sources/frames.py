@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -199,15 +198,14 @@ class Terminal:
 class Bookmark:
     """How far a container's log was read, in the order in which the log holds its lines; of constant size.
 
-    The mark is the line at `stamp` (`crc` tells it from others there); so many lines of each stream
-    were read after it. It is the first line in the log with a stamp so high, so it is found again whatever
+    The mark is the line at `stamp`; so many lines of each stream were read after it. It is the first line in
+    the log with a stamp so high (since the clock was last set back), so it is found again whatever
     came before. Reading anew starts a little earlier and drops lines up to here: exact, though stamps of
     stdout and stderr are not in order, some are equal, and whole lines may be equal.
     """
 
     since: int  # unix seconds; where to start as long as no line is known
     stamp: bytes = b""
-    crc: int = 0
     out: int = 0  # lines of stdout read after that line
     err: int = 0
     top: bytes = b""  # the highest stamp before the clock was set back, until it is passed again
@@ -216,16 +214,16 @@ class Bookmark:
 
     def encode(self) -> bytes:
         """As one short text; every batch carries one."""
-        fields = (b"%d" % self.since, self.stamp, b"%d" % self.crc, b"%d" % self.out, b"%d" % self.err)
+        fields = (b"%d" % self.since, self.stamp, b"%d" % self.out, b"%d" % self.err)
         return b" ".join((b"1", *fields, self.top, self.open_out, self.open_err))
 
     @classmethod
     def decode(cls, text: bytes) -> Bookmark:
         """Raises ValueError where it is none of ours."""
-        version, since, stamp, crc, out, err, top, open_out, open_err = text.split(b" ")
+        version, since, stamp, out, err, top, open_out, open_err = text.split(b" ")
         if version != b"1":
             raise ValueError(f"a cursor of another version: {text[:40]!r}")
-        return cls(int(since), stamp, int(crc), int(out), int(err), top, open_out, open_err)
+        return cls(int(since), stamp, int(out), int(err), top, open_out, open_err)
 
     def start(self) -> int:
         """What to ask the Engine for as `since`: nothing unread is before it.
@@ -249,7 +247,7 @@ class Position:
 
     def __init__(self, bookmark: Bookmark) -> None:
         self._since = bookmark.since
-        self._stamp, self._crc, self._top = bookmark.stamp, bookmark.crc, bookmark.top
+        self._stamp, self._top = bookmark.stamp, bookmark.top
         self._seen = [0, bookmark.out, bookmark.err]  # lines after the mark that were read, by stream
         self._passed = [0, 0, 0]  # lines after the mark that came by on this connection
         self.found = not bookmark.stamp  # the mark came by, or there is none
@@ -259,7 +257,7 @@ class Position:
         """Where we are. `held`: the stamps of unfinished lines."""
         _, out, err = self._seen
         begun = held.get(OUT, b""), held.get(ERR, b"")
-        return Bookmark(self._since, self._stamp, self._crc, out, err, self._top, *begun)
+        return Bookmark(self._since, self._stamp, out, err, self._top, *begun)
 
     def fresh(self, lines: list[Line]) -> list[Line]:
         """Those not read before; from now on they are."""
@@ -283,10 +281,10 @@ class Position:
         after = 0
         if highest > self._stamp:
             after = stamps.index(highest) + 1
-            self._mark(lines[after - 1])
-        for stream, text in lines[after:]:
-            if text and _set_back(self._stamp, text[:STAMP]):
-                self._mark((stream, text))
+            self._mark(lines[after - 1][1])
+        for stream, text in lines[after:]:  # few, but after the clock was set back
+            if self._is_mark(text[:STAMP]):
+                self._mark(text)
             else:
                 self._seen[stream] += 1
                 self._passed[stream] += 1
@@ -295,28 +293,28 @@ class Position:
         stream, text = line
         stamp = text[:STAMP]
         if not self.found:
-            if stamp == self._stamp and zlib.crc32(text, stream) == self._crc:
+            if stamp == self._stamp:
                 self.found = True
                 return False
-            if stamp <= max(
-                self._stamp, self._top
-            ):  # the mark is the first with a stamp so high: it comes later
+            if stamp <= max(self._stamp, self._top):  # before the mark, which is the first so high
                 return False
             self.give_up()
         self._passed[stream] += 1
         fresh = self._passed[stream] > self._seen[stream]
         if fresh:
             self._seen[stream] = self._passed[stream]
-        if stamp > self._stamp or (text and _set_back(self._stamp, stamp)):
-            self._mark(line)
+        if self._is_mark(stamp):
+            self._mark(text)
         return fresh
 
-    def _mark(self, line: Line) -> None:
-        stream, text = line
+    def _is_mark(self, stamp: bytes) -> bool:
+        return stamp > self._stamp or (bool(stamp) and _set_back(self._stamp, stamp))
+
+    def _mark(self, text: bytes) -> None:
         stamp = _stamped(text)
         top = max(self._top, self._stamp)
         self._top = top if top > stamp else b""
-        self._stamp, self._crc = stamp, zlib.crc32(text, stream)
+        self._stamp = stamp
         # What was read beyond this line stays read; in the steady state there is none.
         self._seen = [max(0, seen - passed) for seen, passed in zip(self._seen, self._passed, strict=True)]
         self._passed = [0, 0, 0]

@@ -55,7 +55,7 @@ def test_help_loads_little_and_tells_the_exit_codes():
 
 def test_run_never_loads_rich_and_tells_mistakes_before_it_loads_anything():
     assert loaded("run", "--jails", "/nowhere") & {"rich", "docker", "nftables"} == set()
-    assert "rich" not in loaded_by("sidecar.cli.start")
+    assert "rich" not in loaded_by("sidecar.daemon")
 
 
 def loaded_by(module: str) -> set[str]:

@@ -29,7 +29,7 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def wp(here, capsys, monkeypatch):  # noqa: ARG001 - it stands here
+def wp(here, capsys, monkeypatch):
     """Runs a command: its exit code, what it wrote, what it said of errors."""
 
     def wp(*args: str, stdin: bytes = b"") -> tuple[int, str, str]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.firewall.kernel import Kernel
+
 HOST4, HOST6 = "198.51.100.10", "2001:db8:100::10"
 ROUTER4, ROUTER6 = "198.51.100.1", "2001:db8:100::1"
 THEIRS = (
@@ -38,6 +40,7 @@ class Host:
 
     outside: str  # the other namespace
     dial: Callable[[str, int], socket.socket]  # begin to connect from an address out there
+    kernel: Kernel
 
     def nft(self, text):
         """What a person, or another program, does to the firewall."""
@@ -133,7 +136,9 @@ def host(cable):
             stack.enter_context(
                 socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=100)
             )
-        host = Host(theirs, dial)
+        kernel = Kernel()
+        stack.callback(kernel.close)
+        host = Host(theirs, dial, kernel)
         host.nft("flush ruleset")
         until(lambda: len(host.lets_in(*THEIRS)) == len(THEIRS))  # a new cable's IPv6 takes a moment
         yield host

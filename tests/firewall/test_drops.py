@@ -1,14 +1,23 @@
+from contextlib import closing
+
+import pytest
+
 from sidecar.firewall.drops import Drops
 
 TABLE = "table inet wp_sidecar {{ counter dropped4 {{ packets {0} bytes {1}\n}}\n}}"
 
 
-def test_nothing_was_dropped_where_no_table_is(host):  # noqa: ARG001  # it is entered
-    assert Drops().read() == {"4": (0, 0), "6": (0, 0)}
+@pytest.fixture
+def drops(host):  # it is entered
+    with closing(Drops()) as drops:
+        yield drops
 
 
-def test_a_table_made_anew_is_added_to_the_one_before(host):
-    drops = Drops()
+def test_nothing_was_dropped_where_no_table_is(drops):
+    assert drops.read() == {"4": (0, 0), "6": (0, 0)}
+
+
+def test_a_table_made_anew_is_added_to_the_one_before(host, drops):
     host.nft(TABLE.format(3, 180))
     assert drops.read() == {"4": (3, 180), "6": (0, 0)}
 
@@ -19,8 +28,7 @@ def test_a_table_made_anew_is_added_to_the_one_before(host):
     assert drops.read() == {"4": (8, 480), "6": (0, 0)}
 
 
-def test_a_table_made_anew_between_two_looks_is_told_by_its_handle(host):
-    drops = Drops()
+def test_a_table_made_anew_between_two_looks_is_told_by_its_handle(host, drops):
     host.nft(TABLE.format(3, 180))
     drops.read()
     host.nft("flush ruleset\n" + TABLE.format(5, 300))
@@ -28,8 +36,7 @@ def test_a_table_made_anew_between_two_looks_is_told_by_its_handle(host):
     assert drops.read() == {"4": (8, 480), "6": (0, 0)}
 
 
-def test_a_counter_that_someone_reset_does_not_fall(host):
-    drops = Drops()
+def test_a_counter_that_someone_reset_does_not_fall(host, drops):
     host.nft(TABLE.format(3, 180))
     drops.read()
     host.nft("reset counters")

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, closing
 
 import pytest
 
 from sidecar.core.events import Ban, Turn, Unban, Who
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall, FirewallError, NoPermission, Repair, kernel
+from sidecar.firewall import Firewall, FirewallError, NoPermission, Repair
 from sidecar.firewall.nft import Nft
 from tests.firewall.conftest import HOST4, inside, until
 
@@ -39,10 +40,21 @@ def turn(*decisions):
 
 
 @pytest.fixture
-def firewall(host):  # noqa: ARG001  # it is entered
-    firewall = Firewall(JAILS)
-    firewall.start([], time.time())
-    return firewall
+def start(host):  # it is entered
+    """Start a firewall, as the program does."""
+    with ExitStack() as stack:
+
+        def start(bans, jails=JAILS):
+            firewall = stack.enter_context(closing(Firewall(jails)))
+            firewall.start(bans, time.time())
+            return firewall
+
+        yield start
+
+
+@pytest.fixture
+def firewall(start):
+    return start([])
 
 
 def test_the_banned_are_dropped_and_their_neighbours_are_not(host, firewall):
@@ -136,32 +148,32 @@ def test_an_unban_lets_them_in_and_may_be_repeated(host, firewall):
     assert host.lets_in(ANN, ANN6) == {ANN, ANN6}
 
 
-def test_a_ban_and_its_end_in_one_turn_leave_nothing(firewall):
+def test_a_ban_and_its_end_in_one_turn_leave_nothing(host, firewall):
     firewall.apply(turn(ban(ANN), unban(ANN), unban(BOB), ban(BOB)))
 
-    assert kernel.elements("ban4").keys() == {socket.inet_aton(BOB)}
+    assert host.kernel.elements("ban4").keys() == {socket.inet_aton(BOB)}
 
 
 def test_whom_two_jails_ban_stays_for_the_longer_until_both_let_go(host, firewall):
     now = time.time()
     firewall.apply(turn(ban(ANN, "login", 1000), ban(ANN, "probes", 5000)))
-    assert left(ANN) == pytest.approx(5000, abs=3)
+    assert left(host, ANN) == pytest.approx(5000, abs=3)
     firewall.apply(Turn(now, (unban(ANN, "probes"),)))
-    assert left(ANN) == pytest.approx(1000, abs=3)
+    assert left(host, ANN) == pytest.approx(1000, abs=3)
     firewall.apply(turn(unban(ANN, "login")))
     assert host.answers(ANN)
 
 
-def test_a_longer_ban_is_longer_in_the_kernel(firewall):
+def test_a_longer_ban_is_longer_in_the_kernel(host, firewall):
     firewall.apply(turn(ban(ANN, lasts=100), ban(BOB, lasts=100)))
     firewall.apply(turn(ban(ANN, lasts=9000), ban(BOB, lasts=math.inf)))
 
-    assert left(ANN) == pytest.approx(9000, abs=3)
-    assert left(BOB) == math.inf
+    assert left(host, ANN) == pytest.approx(9000, abs=3)
+    assert left(host, BOB) == math.inf
 
 
-def left(who, name="ban4"):
-    return kernel.elements(name)[socket.inet_aton(who)]
+def left(host, who):
+    return host.kernel.elements("ban4")[socket.inet_aton(who)]
 
 
 def test_bans_end_by_themselves_when_nobody_is_left_to_end_them(host, firewall):
@@ -186,16 +198,15 @@ def test_what_was_dropped_is_counted_and_never_counted_down(host, firewall):
     assert firewall.counters()["4"] > before["4"]
 
 
-def test_a_start_adopts_the_table_and_brings_it_to_what_is_wanted(host, firewall):
+def test_a_start_adopts_the_table_and_brings_it_to_what_is_wanted(host, firewall, start):
     firewall.apply(turn(ban(ANN, lasts=100), ban(BOB), ban("203.0.113.96/28")))
-    handles = kernel.shape().sets
+    handles = host.kernel.shape().sets
 
-    again = Firewall(JAILS)
-    again.start([ban(ANN, lasts=9000), ban(ANNS64)], time.time())
+    again = start([ban(ANN, lasts=9000), ban(ANNS64)])
 
-    assert kernel.shape().sets == handles
+    assert host.kernel.shape().sets == handles
     assert host.lets_in(ANN, BOB, EVE, ANN6) == {BOB, EVE}
-    assert left(ANN) == pytest.approx(9000, abs=3)
+    assert left(host, ANN) == pytest.approx(9000, abs=3)
     assert again.reconcile(time.time()) is None
 
 
@@ -209,30 +220,31 @@ table inet wp_sidecar {
 """
 
 
-def test_a_table_of_another_make_is_replaced(host):
+def test_a_table_of_another_make_is_replaced(host, start):
     host.nft(OTHERS)
-    firewall = Firewall(JAILS)
-    firewall.start([ban(ANN)], time.time())
+    firewall = start([ban(ANN)])
 
-    assert (kernel.shape().schema, kernel.shape().chains.keys()) == ("wp-sidecar schema 1", {"prerouting"})
+    assert (host.kernel.shape().schema, host.kernel.shape().chains.keys()) == (
+        "wp-sidecar schema 1",
+        {"prerouting"},
+    )
     assert not host.answers(ANN)
     assert firewall.reconcile(time.time()) is None
 
 
-def test_other_jails_replace_the_gates_of_the_last_run(host, firewall):
+def test_other_jails_replace_the_gates_of_the_last_run(host, firewall, start):
     firewall.apply(turn(ban(BOB, "ssh")))
-    again = Firewall([LOGIN])
-    again.start([ban(ANN)], time.time())
+    start([ban(ANN)], jails=[LOGIN])
 
-    assert "ban4_22" not in kernel.shape().sets
+    assert "ban4_22" not in host.kernel.shape().sets
     assert [host.answers(ANN), host.answers(BOB, 22)] == [False, True]
 
 
 @pytest.mark.parametrize("before", ["", OTHERS], ids=["adopted", "replaced"])
-def test_no_packet_passes_while_a_table_is_taken_over(host, before):
+def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
     """A banned flood, and twenty starts under it."""
     bans = [ban(ANN), *(ban(f"203.0.112.{n}") for n in range(200))]
-    Firewall(JAILS).start(bans, time.time())
+    firewall = start(bans)
     stop = threading.Event()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((HOST4, 443))
@@ -243,8 +255,8 @@ def test_no_packet_passes_while_a_table_is_taken_over(host, before):
             for _ in range(20):
                 if before:
                     host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
-                Firewall(JAILS).start(bans, time.time())
-            until(lambda: Firewall([]).counters()["4"][0])  # there is a flood
+                start(bans)
+            until(lambda: firewall.counters()["4"][0])  # there is a flood
         finally:
             stop.set()
             flood.join()
@@ -295,7 +307,7 @@ def test_what_others_break_is_whole_again_with_the_time_that_was_left(host, fire
     assert firewall.reconcile(time.time()) == repair
     assert firewall.reconcile(time.time()) is None
     assert host.lets_in(ANN, BOB, EVE, ANN6, BOB6) == {BOB, BOB6}
-    assert left(ANN) == pytest.approx(5000, abs=5)
+    assert left(host, ANN) == pytest.approx(5000, abs=5)
 
 
 def test_other_tables_are_left_alone(host, firewall):
@@ -336,16 +348,83 @@ def test_one_who_cannot_be_banned_does_not_keep_the_others_in(host, firewall):
     assert host.lets_in(ANN, BOB) == set()
 
 
-def test_a_thousand_at_a_time(firewall):
+def test_a_thousand_at_a_time(host, firewall):
     firewall.apply(turn(*(ban(f"203.0.{n >> 8}.{n & 255}") for n in range(2500))))
 
-    assert len(kernel.elements("ban4")) == 2500
+    assert len(host.kernel.elements("ban4")) == 2500
 
 
 @pytest.mark.usefixtures("firewall")
 def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
     assert " type ipv4_addr" not in shown("list ruleset")
     assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 7
+
+
+IN_A_USER_NAMESPACE = f"""
+import math, time
+from sidecar.core.events import Ban, Who
+from sidecar.firewall import Firewall
+from sidecar.firewall.kernel import Kernel
+from sidecar.firewall.nft import Nft
+Nft().run(['''{OTHERS}'''])
+bans = [Ban("login", Who(f"203.{{n >> 8}}.113.{{n & 255}}"), 0, math.inf, "failures") for n in range(30_000)]
+Firewall([]).start(bans, time.time())
+print(Kernel().shape().schema, len(Kernel().elements("ban4")))
+"""
+
+
+def test_where_one_message_cannot_hold_them_all_they_are_banned_in_several():
+    assert shutil.which("unshare"), "this test needs `unshare`: install util-linux"
+    ran = subprocess.run(
+        ["unshare", "--map-root-user", "--net", sys.executable, "-c", IN_A_USER_NAMESPACE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout == "wp-sidecar schema 1 30000\n"
+
+
+def test_surroundings_that_are_known_before_the_start_hold_from_the_start(host):
+    with closing(Firewall(JAILS)) as firewall:
+        firewall.surround(["203.0.113.11/32"], frozenset({8080}))
+        firewall.start([ban(ANN), ban(BOB)], time.time())
+
+        assert host.lets_in(ANN, BOB, port=8080) == {ANN}
+
+
+def test_the_same_surroundings_again_are_nothing_to_do(host, firewall):
+    firewall.surround(["10.0.0.0/8"], frozenset({8080}))
+    before = host.kernel.generation()
+    firewall.surround(["10.0.0.0/8"], frozenset({8080}))
+
+    assert host.kernel.generation() == before
+
+
+def test_a_check_is_next_to_nothing_while_nobody_else_touches_the_hosts_rules(host, firewall, monkeypatch):
+    firewall.apply(turn(ban(ANN)))
+    asked, shape = [], firewall._kernel.shape
+    monkeypatch.setattr(firewall._kernel, "shape", lambda: asked.append("shape") or shape())
+
+    assert firewall.reconcile(time.time()) is None
+    assert asked == []
+    host.nft("add table ip another")
+    assert firewall.reconcile(time.time()) is None
+    assert asked == ["shape"]
+
+
+def test_a_check_that_failed_is_made_again(host, firewall, monkeypatch):
+    host.nft("delete table inet wp_sidecar")
+    with monkeypatch.context() as patch:
+        patch.setattr(firewall._kernel, "shape", broken)
+        with pytest.raises(FirewallError):
+            firewall.reconcile(time.time())
+
+    assert firewall.reconcile(time.time()) == Repair("table")
+
+
+def broken():
+    raise FirewallError("reading the firewall failed: someone changes its rules all the time")
 
 
 NO_CAPABILITY = """

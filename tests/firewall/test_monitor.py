@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
 from sidecar.core.events import Ban, Turn, Who
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall, Monitor, NoPermission, kernel
+from sidecar.firewall import Firewall, Monitor, NoPermission
 from sidecar.firewall.monitor import own_ports
 from tests.firewall.conftest import until
 
@@ -18,14 +19,14 @@ BANS = tuple(Ban("login", Who(f"203.0.113.{n}"), 0.0, 9e9, "failures") for n in 
 
 
 @pytest.fixture
-def firewall(host):  # noqa: ARG001  # it is entered
-    firewall = Firewall([Jail("login")])
-    firewall.start(BANS[:3], time.time())
-    return firewall
+def firewall(host):  # it is entered
+    with closing(Firewall([Jail("login")])) as firewall:
+        firewall.start(BANS[:3], time.time())
+        yield firewall
 
 
 @pytest.fixture
-def told(firewall):  # noqa: ARG001  # it is running before someone watches
+def told(firewall):  # it is running before someone watches
     """What a monitor told, each as one item; a monitor tells once when it begins."""
     told = queue.Queue()
     monitor = Monitor(lambda: told.put("changed"))
@@ -67,7 +68,8 @@ def test_no_descriptor_is_left_open_by_looking_for_our_own_sockets(firewall):
 
 def test_our_own_changes_are_not_told_nor_those_of_other_tables(host, firewall, told):
     firewall.apply(Turn(time.time(), BANS))
-    Firewall([Jail("login")]).start(BANS, time.time())  # another socket of this process
+    with closing(Firewall([Jail("login")])) as another:  # other sockets of this process
+        another.start(BANS, time.time())
     host.nft("table inet f2b { set s { typeof ip saddr; }\n}\ntable ip wp_sidecar { chain c {\n}\n}")
     host.nft("flush ruleset")  # what is told is told in order, so this is the first
 
@@ -96,7 +98,7 @@ def test_what_did_not_fit_is_told_as_a_change(firewall, monkeypatch):
     thread.join(5)
 
 
-def test_a_monitor_that_is_closed_first_ends_at_once(host):  # noqa: ARG001
+def test_a_monitor_that_is_closed_first_ends_at_once(host):
     monitor = Monitor(lambda: None)
     monitor.close()
     monitor.run()
@@ -112,13 +114,13 @@ def test_whole_again_within_a_tenth_of_a_second(host, firewall):
     for n in range(2, 7):
         host.nft("flush ruleset")
         flushed = time.monotonic()
-        until(lambda n=n: len(repaired) >= n and len(kernel.elements("ban4")) == 3, patience=0.1)
+        until(lambda n=n: len(repaired) >= n and len(host.kernel.elements("ban4")) == 3, patience=0.1)
         print(f"whole again {1000 * (time.monotonic() - flushed):.1f} ms after `nft flush ruleset` returned")  # noqa: T201
     monitor.close()
     thread.join(5)
 
 
-def test_without_the_capability_it_says_so(host):  # noqa: ARG001
+def test_without_the_capability_it_says_so(host):
     assert shutil.which("setpriv"), "this test needs `setpriv`: install util-linux"
     less = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable, "-c"]
     script = "from sidecar.firewall import Monitor\nMonitor(print).run()"

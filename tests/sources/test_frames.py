@@ -219,13 +219,13 @@ def test_a_terminals_bytes_without_a_stamp_are_not_taken():
 
 
 def test_a_bookmark_is_kept_as_text():
-    mark = Bookmark(DAY, stamp(5), 77, 2, 1, stamp(9), b"", stamp(4))
+    mark = Bookmark(DAY, stamp(5), 2, 1, stamp(9), b"", stamp(4))
 
     assert Bookmark.decode(mark.encode()) == mark
     assert Bookmark.decode(NEW.encode()) == NEW
 
 
-@pytest.mark.parametrize("text", [b"", b"2 1 x 0 0 0   ", b"1 2", b"1 a b c d e f g h"])
+@pytest.mark.parametrize("text", [b"", b"2 1 x 0 0   ", b"1 2", b"1 a b c d e f g"])
 def test_what_is_no_bookmark_is_refused(text):
     with pytest.raises(ValueError):
         Bookmark.decode(text)
@@ -247,7 +247,7 @@ def test_reading_begins_early_enough_for_what_is_unfinished():
 
 def test_the_end_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
     begun = stamp(10**9)
-    last = Bookmark(DAY, stamp(200 * 10**9), 0, open_err=begun)
+    last = Bookmark(DAY, stamp(200 * 10**9), open_err=begun)
     reader = Reader(last)
     reader.position.give_up()
 
@@ -260,13 +260,36 @@ def test_the_end_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
 
 
 def test_a_mark_that_was_rotated_away_is_a_gap():
-    position = Position(Bookmark(DAY, stamp(5), 123))
+    position = Position(Bookmark(DAY, stamp(5)))
 
     assert position.fresh([(OUT, line(4)), (OUT, line(6)), (OUT, line(7))]) == [
         (OUT, line(6)),
         (OUT, line(7)),
     ]
     assert position.gap
+
+
+def test_when_the_clock_was_set_back_reading_begins_at_the_new_time():
+    """The Engine would wait for the old time to come again before it sends a line."""
+    position = Position(NEW)
+    old, new = 5000 * 10**9, 1000 * 10**9
+
+    position.fresh([(OUT, line(old)), (OUT, line(new)), (ERR, line(new + 1)), (OUT, line(new + 2))])
+    mark = position.bookmark({})
+    again = Position(mark)
+
+    assert mark == Bookmark(DAY, stamp(new + 2), top=stamp(old))
+    assert mark.start() == DAY + 1000 - STEP - 1
+    assert again.fresh([(OUT, line(old)), (OUT, line(new)), (ERR, line(new + 1)), (OUT, line(new + 2))]) == []
+    assert again.fresh([(OUT, line(new + 3))]) == [(OUT, line(new + 3))]
+    assert not again.gap
+
+
+def test_once_the_old_time_has_passed_it_is_forgotten():
+    position = Position(Bookmark(DAY, stamp(1), top=stamp(5)))
+    position.fresh([(OUT, line(1)), (OUT, line(6))])
+
+    assert position.bookmark({}) == Bookmark(DAY, stamp(6))
 
 
 class Log:
@@ -287,7 +310,8 @@ TEXTS = st.sampled_from([b"same", b"same", b"other"])
 STEPS = st.sampled_from([0, 0, 1, 1, 1000, 10**6, 10**9])
 SKEWS = st.sampled_from([0, 0, 0, 1000, 10**6, 10**9])
 STILL = st.just(0)
-SETS = st.sampled_from([*[0] * 12, -3600, -61, -30, -5, 3600])
+# The odd part: that a clock set back hits a nanosecond that it had before is not looked into.
+SETS = st.sampled_from([*[0] * 12, *(each * 10**9 - 123_456_789 for each in (-3600, -61, -30, -5, 3600))])
 
 
 @st.composite
@@ -295,7 +319,7 @@ def logs(draw, *, sets=STILL):
     """Two streams, with equal and disordered stamps, equal lines, lines in parts, and clocks that are set."""
     frames, now = [], 100 * 3600 * 10**9
     for _ in range(draw(st.integers(1, 30))):
-        now += draw(STEPS) + draw(sets) * 10**9
+        now += draw(STEPS) + draw(sets)
         stream, at = draw(st.sampled_from([OUT, OUT, ERR])), now - draw(SKEWS)
         for _ in range(draw(st.sampled_from([0, 0, 0, 0, 1, 2]))):
             frames.append((stream, stamp(at) + b" " + b"x" * PART))

@@ -1,0 +1,53 @@
+"""When the kernel says that somebody is in a set: the clock that both sides are measured by."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Self
+
+from sidecar.firewall.netlink import FAMILY, NETFILTER, NFTABLES, attributes, messages
+from tests.bed import Place
+
+NEWSETELEM = NFTABLES << 8 | 12  # NFT_MSG_NEWSETELEM
+GROUP = 1 << 7 - 1  # NFNLGRP_NFTABLES is group 7
+ROOM = 8 << 20  # bytes; one transaction of 1,000 elements is 0.1 MB
+
+
+class Heard:
+    """Listens to nftables in a place, whoever changes it there.
+
+    The kernel tells of a transaction when it is committed: from then on packets meet it.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._sock = place.within(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER))
+        self._sock.setsockopt(socket.SOL_SOCKET, 33, ROOM)  # SO_RCVBUFFORCE, over the host's limit
+        self._sock.bind((0, GROUP))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
+    def wait(self, who: str, patience: float = 60) -> float:
+        """When this IPv4 address came into a set (`time.perf_counter`). Raises TimeoutError."""
+        key = socket.inet_aton(who)
+        end = time.perf_counter() + patience
+        while (left := end - time.perf_counter()) > 0:
+            self._sock.settimeout(left)
+            datagram = self._sock.recv(1 << 20)
+            at = time.perf_counter()
+            if key in added(datagram):
+                return at
+        raise TimeoutError(f"{who} did not come into any set within {patience:.0f} s")
+
+
+def added(datagram: bytes) -> Iterator[bytes]:
+    """The keys of the elements that this datagram tells of; each has a message to itself."""
+    for kind, _, payload in messages(datagram):
+        if kind == NEWSETELEM:
+            elements = attributes(attributes(payload, FAMILY.size)[3])  # NFTA_SET_ELEM_LIST_ELEMENTS
+            yield attributes(attributes(elements[1])[1])[1]  # NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE

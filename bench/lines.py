@@ -1,0 +1,64 @@
+"""Access-log lines, as both sides are given them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from itertools import count
+from typing import Self
+
+MAXRETRY = 5  # of the default jail `wordpress-access`; fail2ban is told the same
+
+FIRST = IPv4Address("198.18.0.1")  # 198.18.0.0/15 is kept for benchmarks (RFC 2544)
+VISITOR = "198.19.255.7"
+PAGES = ("/", "/2026/11/hello-world/", "/wp-includes/css/buttons.css", "/wp-json/wp/v2/posts?per_page=3")
+
+
+def strangers() -> Iterator[str]:
+    """Addresses that nobody has had yet."""
+    return (str(FIRST + n) for n in count())
+
+
+def failures(who: str, times: int = MAXRETRY) -> bytes:
+    """Failed logins of one address."""
+    return _line(who, "POST /wp-login.php", 200) * times
+
+
+def visits(who: str = VISITOR, page: str = PAGES[0]) -> bytes:
+    """A page that was asked for."""
+    return _line(who, f"GET {page}", 200)
+
+
+def _line(who: str, request: str, status: int) -> bytes:
+    at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+    return f'{who} - - [{at}] "{request} HTTP/1.1" {status} 5234 "-" "Mozilla/5.0 (X11; Linux)"\n'.encode()
+
+
+class Traffic:
+    """Visitors' lines at a steady rate, for as long as the `with` lasts; with a rate of 0 none."""
+
+    def __init__(self, write: Callable[[bytes], object], rate: float) -> None:
+        """`rate`: lines per second, written one by one."""
+        self._write, self._rate = write, rate
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="traffic")
+
+    def __enter__(self) -> Self:
+        if self._rate:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._rate:
+            self._thread.join()
+
+    def _run(self) -> None:
+        began = time.perf_counter()
+        for n in count():
+            time.sleep(max(0.0, began + n / self._rate - time.perf_counter()))
+            if self._over.is_set():
+                return
+            self._write(visits(page=PAGES[n % len(PAGES)]))

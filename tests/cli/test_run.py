@@ -1,0 +1,63 @@
+"""`run` as it is installed, in a network namespace of its own: how it ends on a machine that lacks something."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WP = Path(sys.executable).with_name("wp-sidecar")
+NO_NET_ADMIN = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Starts a daemon that follows one file; it is expected to end by itself."""
+    assert os.getuid() == 0, "run the tests as root: they make network namespaces"
+    (tmp_path / "wordpress.conf").write_text("[Definition]\nfailregex = ^fail <HOST>$\n")
+    (tmp_path / "log").touch()
+    (tmp_path / "jails.conf").write_text(f"[wordpress]\nlogpath = {tmp_path}/log\n")
+
+    def run(*before: str, **environ: str) -> tuple[int, str]:
+        given = {
+            "WP_SIDECAR_FILTERS": str(tmp_path),
+            "WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf",
+            "WP_SIDECAR_STATE": f"{tmp_path}/state",
+            "WP_SIDECAR_SOCKET": f"{tmp_path}/s",
+            "PATH": os.environ["PATH"],
+        }
+        done = subprocess.run(
+            ["unshare", "-n", *before, str(WP), "run"],
+            env=given | environ,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        return done.returncode, done.stderr.decode()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (((), {"WP_SIDECAR_JAILS": "", "DOCKER_HOST": "unix:///nowhere"}), (69, "no Docker socket at")),
+        ((NO_NET_ADMIN, {}), (77, "cap_add: [NET_ADMIN]")),
+        (((), {"WP_SIDECAR_STATE": "/proc/nowhere"}), (78, "/proc/nowhere")),
+        (((), {"WP_SIDECAR_SOCKET": "/proc/nowhere/s"}), (69, "/proc/nowhere/s cannot be made")),
+        (((), {"WP_SIDECAR_JAILS": "/nowhere"}), (78, "WP_SIDECAR_JAILS: /nowhere is not there")),
+        (((), {"SLACK_WEBHOOK_URL_FILE": "/nowhere"}), (78, "_FILE: /nowhere cannot be read")),
+    ],
+)
+def test_what_is_missing_is_one_sentence_and_a_code(run, tmp_path, start, end):
+    (tmp_path / "wordpress-access.conf").write_text("[Definition]\nfailregex = ^fail <HOST>$\n")
+    (before, environ), (code, sentence) = start, end
+
+    ended, said = run(*before, **environ)
+
+    assert (ended, len(said.splitlines())) == (code, 1)
+    assert sentence in said
+    assert "Traceback" not in said

@@ -1,0 +1,98 @@
+"""fail2ban itself, as installed by the distribution, asked line by line: what we are held to.
+
+Only ever imported by tests: fail2ban is GPL, and no part of it is in this project.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Debian 12's fail2ban is older than its Python
+    try:
+        import fail2ban.tests
+        from fail2ban.client.filterreader import FilterReader
+        from fail2ban.server.filter import Filter
+        from fail2ban.server.mytime import MyTime
+    except ImportError as err:  # a test that cannot run must not pass
+        raise AssertionError("fail2ban is what our verdicts are compared with: `apt-get install fail2ban`") from err
+
+CONFIG = Path("/etc/fail2ban")
+LOGS = Path(fail2ban.tests.__file__).parent / "files" / "logs"
+NOW = 1_124_013_600.0  # the clock of fail2ban's own samples, 2005-08-14
+ZONE = "CET-01CEST-02,M3.5.0,M10.5.0"  # and their time zone
+Told = tuple[int, str, float | None] | None  # which failregex (from 0), who, when
+
+
+class Oracle:
+    """One filter, as fail2ban reads and applies it. Names are kept, not resolved; every date counts, however old."""
+
+    def __init__(self, name: str, options: Mapping[str, str], config: Path = CONFIG) -> None:
+        MyTime.setTime(NOW)
+        reader = FilterReader(name, "oracle", {"mode": "normal", **options})
+        reader.setBaseDir(str(config))
+        assert reader.read()
+        reader.getOptions({})
+        self._filter = Filter(None)
+        self._filter.checkFindTime = False
+        self._filter.setUseDns("raw")
+        for command in reader.convert():
+            self._configure(command)
+
+    def _configure(self, command: list[Any]) -> None:
+        match command:
+            case ["multi-set", _, "addfailregex", regexes]:
+                for regex in regexes:
+                    self._filter.addFailRegex(regex)
+            case ["multi-set", _, "addignoreregex", regexes]:
+                for regex in regexes:
+                    self._filter.addIgnoreRegex(regex)
+            case ["set", _, "addfailregex", regex]:
+                self._filter.addFailRegex(regex)
+            case ["set", _, "addignoreregex", regex]:
+                self._filter.addIgnoreRegex(regex)
+            case ["set", _, "prefregex", regex]:
+                self._filter.prefRegex = regex
+            case ["set", _, "datepattern", pattern]:
+                self._filter.setDatePattern(pattern)
+            case ["set", _, "maxlines", lines]:
+                self._filter.setMaxLines(int(lines))
+            case ["set" | "multi-set", _, "addjournalmatch" | "usedns", *_]:
+                pass
+            case _:
+                raise AssertionError(f"fail2ban sends a command that this does not know: {command}")
+
+    def tell(self, line: str) -> Told:
+        failures = self._filter.processLine(line)
+        if not failures:
+            return None
+        index, who, when, fields = failures[0]
+        assert index >= 0, fields
+        return index, str(who), when
+
+
+def stock() -> list[str]:
+    """The names of the distribution's filters, without the files that are only included."""
+    names = {path.stem for path in (CONFIG / "filter.d").glob("*.conf")}
+    assert names, "fail2ban's filters are missing: `apt-get install --reinstall fail2ban`"
+    return sorted(name for name in names if "-common" not in name and name != "common")
+
+
+def own_lines(name: str) -> Iterator[tuple[dict[str, str], str]]:
+    """fail2ban's own sample lines for a filter, each with the options it is meant for."""
+    path = LOGS / name
+    sets: list[dict[str, str]] = [{}]
+    for line in path.read_text(errors="replace").split("\n") if path.is_file() else ():
+        head, _, rest = line.partition(":")
+        if head.strip("# ") == "filterOptions":
+            given = json.loads(rest)
+            sets = [
+                {key: str(value) for key, value in one.items() if not key.startswith("test.")}
+                for one in (given if isinstance(given, list) else [given])
+            ]
+        elif line and not line.startswith("#"):
+            yield from ((one, line) for one in sets)

@@ -1,0 +1,85 @@
+import socket
+import struct
+
+import pytest
+
+from sidecar.firewall import FirewallError, NoPermission
+from sidecar.firewall.netlink import HEADER, Netlink, attributes, messages
+
+GETTABLE = 1
+DONE = HEADER.pack(HEADER.size + 4, 3, 0, 1, 0) + bytes(4)
+
+
+def answer(text, flags=0):
+    """A message with one attribute of kind 1."""
+    body = bytes(4) + struct.pack("=HH", 4 + len(text), 1) + text
+    return HEADER.pack(HEADER.size + len(body), 2560, flags, 1, 0) + body
+
+
+def error(code):
+    return HEADER.pack(HEADER.size + 4, 2, 0, 1, 0) + struct.pack("=i", -code)
+
+
+@pytest.fixture
+def speak():
+    """A netlink whose kernel says these datagrams, one question after the other."""
+    ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    netlink = Netlink()
+
+    def speak(*datagrams):
+        ours.settimeout(0.05)
+        netlink._socket = ours
+        for datagram in datagrams:
+            kernels.send(datagram)
+        return netlink
+
+    with ours, kernels:
+        yield speak
+
+
+def test_answers_may_come_in_several_datagrams(speak):
+    assert speak(answer(b"one!") + answer(b"two!"), answer(b"more"), DONE).ask(GETTABLE) == [
+        {1: b"one!"},
+        {1: b"two!"},
+        {1: b"more"},
+    ]
+
+
+def test_answers_that_others_disturbed_are_asked_for_again(speak):
+    assert speak(answer(b"half", flags=0x10) + DONE, answer(b"both") + DONE).ask(GETTABLE) == [{1: b"both"}]
+
+
+def test_asking_ends_where_others_never_stop(speak):
+    with pytest.raises(FirewallError, match="someone changes its rules all the time"):
+        speak(*(answer(b"half", flags=0x10) + DONE for _ in range(20))).ask(GETTABLE)
+
+
+def test_what_is_not_there_is_nothing(speak):
+    assert speak(error(2)).ask(GETTABLE) == []
+
+
+def test_what_the_kernel_refuses_is_told(speak):
+    with pytest.raises(NoPermission, match="NET_ADMIN"):
+        speak(error(1)).ask(GETTABLE)
+
+
+def test_a_kernel_that_does_not_answer_is_told(speak):
+    with pytest.raises(FirewallError, match="reading the firewall failed: timed out"):
+        speak().ask(GETTABLE)
+
+
+def test_after_a_failure_the_next_question_has_a_socket_of_its_own(host, speak):
+    netlink = speak()
+    with pytest.raises(FirewallError):
+        netlink.ask(GETTABLE)
+
+    assert netlink.ask(GETTABLE) == []
+    netlink.close()
+
+
+def test_messages_and_attributes_are_cut_where_their_lengths_say():
+    one, two = HEADER.pack(19, 7, 0, 1, 42) + b"abc\0", HEADER.pack(20, 8, 2, 1, 42) + b"wxyz"
+    nested = struct.pack("=HH", 5, 0x8001) + b"a\0\0\0" + struct.pack("=HH", 8, 2) + b"bcde"
+
+    assert list(messages(one + two)) == [(7, 0, b"abc"), (8, 2, b"wxyz")]
+    assert attributes(nested) == {1: b"a", 2: b"bcde"}
