@@ -21,8 +21,10 @@ PARTS = (resting, latency)
 def main() -> None:
     parts = {part.__name__.rpartition(".")[2]: part for part in PARTS}
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="*", choices=parts, metavar="PART", help="only these; by default all")
-    wanted = parser.parse_args().part or parts
+    parser.add_argument("part", nargs="*", help=f"only these: {', '.join(parts)}; by default all")
+    wanted = parser.parse_args().part or [*parts]
+    if unknown := set(wanted) - set(parts):
+        parser.error(f"no part is named {', '.join(unknown)}; there are {', '.join(parts)}")
     began = time.monotonic()
     found: list[Figure] = []
     with ExitStack() as stack:

@@ -10,6 +10,7 @@ import logging
 import math
 import signal
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +23,12 @@ from sidecar.alerts import Alerts, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.config import Settings
-from sidecar.control import Control, Refused
+from sidecar.control import Control, NoSocket, Refused
 from sidecar.core.events import Ban, Decision, Surroundings, Turn, Who
 from sidecar.core.guard import MANUAL, Guard
 from sidecar.core.jail import Jail
 from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust, subject
+from sidecar.exits import Failed
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallError, Monitor, NoPermission
 from sidecar.health import Troubles
@@ -50,26 +52,21 @@ PATIENCE = 10.0  # seconds that a person waits for the loop
 
 
 def run(settings: Settings) -> int:
-    """Watch until told to stop; the exit code. What cannot work at all is said in a sentence. Raises NoSocket."""
+    """Watch until told to stop; the exit code. Raises Failed, with a sentence, where it cannot work at all."""
     journal.set_up(settings.log_level, as_json=settings.log_json)
     try:
         daemon = Daemon(settings)
-    except NoDocker as err:
-        return _end(exits.UNAVAILABLE, err)
+    except (NoSocket, NoDocker) as err:
+        raise Failed(exits.UNAVAILABLE, str(err)) from err
     except NoPermission as err:
-        return _end(exits.NO_PERMISSION, err)
+        raise Failed(exits.NO_PERMISSION, str(err)) from err
     except (StoreError, FirewallError, OSError) as err:
-        return _end(exits.CONFIG, err)
+        raise Failed(exits.CONFIG, str(err)) from err
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # `kill -USR1`: what is every thread doing?
     daemon.run()
     return 0
-
-
-def _end(code: int, err: Exception) -> int:
-    log.error("%s", err)
-    return code
 
 
 class Daemon:
@@ -94,14 +91,15 @@ class Daemon:
         )  # first: it says whether another one is running
         self._store = Sqlite(settings.state / "state.db")
         remembered = self._store.load(now)
-        self._around, self._own = Surroundings(), own()
+        self._around: Surroundings | None = None  # the container engine has not said yet
+        self._own = own()
         trust = self._trust()
         self._guard = Guard(settings.jails, trust, bans=remembered.bans)
         self._guard.hits(remembered.hits, now)
         self._firewall = Firewall(self._guard.jails)
         self._metrics.start(self._guard.bans)
 
-        self._inbox = Inbox()
+        self._inbox, self._alarmed = Inbox(), threading.Event()
         self._metrics.queue(self._inbox.__len__)
         self._tally = Tally()
         self._matcher = Matcher(settings.filters)
@@ -114,7 +112,7 @@ class Daemon:
         self._services = Services(self._troubles.report)
         self._web = Web(settings.listen, registry, self._health)
         self._sources = self._make_sources(remembered.cursors, now)
-        self._firewall.surround((*trust.networks(4), *trust.networks(6)), frozenset())
+        self._firewall.surround((*trust.networks(4), *trust.networks(6)))
         self._firewall.start(self._guard.bans, now)
 
     def run(self) -> None:
@@ -128,7 +126,7 @@ class Daemon:
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
         self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
         look = Every("look", self._look, lambda: SOON if self._troubles.about("firewall") else LOOK)
-        monitor = Monitor(lambda: self._soon(self._reconcile))
+        monitor = Monitor(self._alarm)
         services: list[Service] = [*self._outboxes, self._web, self._control, look, monitor, *self._sources]
         for service in services:
             self._services.start(service)
@@ -137,6 +135,7 @@ class Daemon:
         if self._settings.flush_on_exit:
             self._firewall.flush()
             left = 0
+        self._firewall.close()
         self._alerts.tell(stopped(left))
         self._services.close()
         self._store.close()
@@ -180,12 +179,19 @@ class Daemon:
 
         self._soon(work)
 
+    def _alarm(self) -> None:
+        """Someone else has changed our table. Many alarms before the loop gets there are one."""
+        if not self._alarmed.is_set():
+            self._alarmed.set()
+            self._soon(self._reconcile)
+
     def _look(self) -> None:
         """What is to be looked at from time to time."""
         self._soon(self._reconcile)
         self._soon(self._tidy)
 
     def _reconcile(self, now: float) -> Sequence[Decision]:
+        self._alarmed.clear()
         try:
             repair = self._firewall.reconcile(now)
         except FirewallError as err:
@@ -216,13 +222,15 @@ class Daemon:
         trust = self._trust()
         decisions = self._guard.trusting(trust, now)
         try:
-            self._firewall.surround((*trust.networks(4), *trust.networks(6)), self._around.published)
+            published = self._around.published if self._around else None
+            self._firewall.surround((*trust.networks(4), *trust.networks(6)), published)
         except FirewallError as err:
             self._troubles.report("firewall", str(err))  # _look repairs it
         return decisions
 
     def _trust(self) -> Trust:
-        reasons = {**self._own, CONTAINERS: self._around.networks, IGNOREIP: self._settings.ignoreip}
+        networks = self._around.networks if self._around else ()
+        reasons = {**self._own, CONTAINERS: networks, IGNOREIP: self._settings.ignoreip}
         return Trust(reasons, ban_private=self._settings.ban_private)
 
     # What people ask

@@ -10,14 +10,7 @@ from sidecar import exits
 from sidecar.cli.text import safe
 from sidecar.config.mistakes import Mistakes
 from sidecar.control import NoDaemon, NoSocket, Refused
-
-
-class Failed(Exception):  # noqa: N818 - it is how a command ends
-    """Why a command cannot go on: the exit code, and a sentence."""
-
-    def __init__(self, code: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
+from sidecar.exits import Failed
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Protocol, cast
 
 from sidecar import exits
-from sidecar.cli.failures import Failed
 from sidecar.core.events import Framing
+from sidecar.exits import Failed
 from sidecar.filters.framing import recognise
 
 CHUNK = 1 << 20  # bytes: large enough that a scan's fixed cost is lost in it

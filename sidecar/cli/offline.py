@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from sidecar import config, exits
-from sidecar.cli.failures import Failed
 from sidecar.cli.lines import chunks, framed, opened
 from sidecar.cli.text import safe, when
 from sidecar.config.mistakes import Mistake, Mistakes
@@ -21,6 +20,7 @@ from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.core.trust import IGNOREIP, Trust
+from sidecar.exits import Failed
 from sidecar.filters.loader import Filter, FilterMistakes, load
 from sidecar.filters.matcher import CUT_MARK, MAX_LINE, Matcher
 from sidecar.filters.verdict import Verdict, explain

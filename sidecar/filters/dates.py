@@ -32,9 +32,34 @@ _ZONE: Final = r"Z|UTC|GMT|[+-][01][0-9](?::?[0-9]{2})?"
 
 # The abbreviations that mean one thing only to those who write logs; of the others (IST, AST) none is a good guess.
 _HOURS: Final = {
-    "Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "BST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3,
-    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
-    "AKST": -9, "AKDT": -8, "HST": -10, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13,
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "WEST": 1,
+    "BST": 1,
+    "CET": 1,
+    "CEST": 2,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "EST": -5,
+    "EDT": -4,
+    "CST": -6,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "AKST": -9,
+    "AKDT": -8,
+    "HST": -10,
+    "JST": 9,
+    "KST": 9,
+    "AEST": 10,
+    "AEDT": 11,
+    "NZST": 12,
+    "NZDT": 13,
 }
 
 # What each `%x` accepts. A name that begins with `_` is matched and not read.
@@ -248,25 +273,26 @@ def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> flo
         return float(
             int(text, 16) - (1 << 62)
         )  # TAI64 counts from 2^62; as fail2ban does, leap seconds are let be
-    if not fields.keys() & _READ:
+    try:
+        return _dated(fields, now, zone) if fields.keys() & _READ else None
+    except ValueError:  # a date that no calendar has
         return None
+
+
+def _dated(fields: Mapping[str, str], now: float, zone: tzinfo | None) -> float:
     offset = _offset(fields.get("z", ""))
     zone = zone if offset is None else timezone(timedelta(seconds=offset))
     today = datetime.fromtimestamp(now, zone)
     clock = _clock(fields)
-    try:
-        if "Y" in fields or "y" in fields:
-            year = int(fields["Y"]) if "Y" in fields else 2000 + int(fields["y"])
-            return _unix(datetime(year, *_day(fields, today), *clock, tzinfo=zone))
-        if fields.keys() & {"m", "b", "d", "j"}:
-            at = _unix(datetime(today.year, *_day(fields, today), *clock, tzinfo=zone))
-            if at > now + DAY:
-                at = _unix(datetime(today.year - 1, *_day(fields, today), *clock, tzinfo=zone))
-            return at
-        at = _unix(datetime(today.year, today.month, today.day, *clock, tzinfo=zone))
-    except ValueError:  # a date that no calendar has
-        return None
-    return at - DAY if at > now else at
+    if "Y" in fields or "y" in fields:
+        year = int(fields["Y"]) if "Y" in fields else 2000 + int(fields["y"])
+        return _unix(datetime(year, *_day(fields, today), *clock, tzinfo=zone))
+    if fields.keys() & {"m", "b", "d", "j"}:
+        day = _day(fields, today)
+        at = _unix(datetime(today.year, *day, *clock, tzinfo=zone))
+        return at if at <= now + DAY else _unix(datetime(today.year - 1, *day, *clock, tzinfo=zone))
+    at = _unix(datetime(today.year, today.month, today.day, *clock, tzinfo=zone))
+    return at if at <= now else at - DAY
 
 
 def _number(text: str) -> float:

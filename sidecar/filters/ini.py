@@ -129,45 +129,60 @@ class Ini:
 
 def parse(file: str, text: str, mistakes: list[Mistake]) -> dict[str, Section]:
     """One file's sections; what cannot be read is added to `mistakes` and left out."""
-    sections: dict[str, dict[str, list[tuple[int, str]]]] = {}
-    section: dict[str, list[tuple[int, str]]] | None = None
-    lines: list[tuple[int, str]] | None = None  # of the option that may go on
-    indent = 0
+    reading = _Reading(file, mistakes)
     for number, line in enumerate(_NEWLINE.split(text), 1):
         content, commented = _uncommented(line)
-        if not content:
-            if lines is not None and not commented:
-                lines.append((number, ""))
-            continue
-        depth = len(line) - len(line.lstrip())
-        if lines is not None and depth > indent:
-            lines.append((number, content))
-            continue
-        indent = depth
+        if content:
+            reading.line(number, content, len(line) - len(line.lstrip()))
+        elif not commented:
+            reading.blank(number)
+    return {name: _values(file, options) for name, options in reading.sections.items()}
+
+
+Lines = list[tuple[int, str]]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What has been read of a file so far: its sections, and the option whose value may go on."""
+
+    file: str
+    mistakes: list[Mistake]
+    sections: dict[str, dict[str, Lines]] = field(default_factory=dict)
+    section: dict[str, Lines] | None = None
+    value: Lines | None = None
+    indent: int = 0
+
+    def blank(self, number: int) -> None:
+        if self.value is not None:
+            self.value.append((number, ""))
+
+    def line(self, number: int, content: str, depth: int) -> None:
+        if self.value is not None and depth > self.indent:
+            self.value.append((number, content))
+            return
+        self.indent, self.value = depth, None
         if header := _SECTION.match(content):
-            name, lines = header[1], None
-            if name in sections:
-                mistakes.append(Mistake(file, number, content, "this section is there twice; make it one"))
-            section = sections.setdefault(name, {})
-        elif section is None:
-            mistakes.append(
-                Mistake(file, number, content, "this stands before the first [section]; move it into one")
-            )
+            if header[1] in self.sections:
+                self.wrong(number, content, "this section is there twice; make it one")
+            self.section = self.sections.setdefault(header[1], {})
+        elif self.section is None:
+            self.wrong(number, content, "this stands before the first [section]; move it into one")
         elif option := _OPTION.match(content):
-            name, lines = option[1].lower(), [(number, option[2])]
-            if not name:
-                mistakes.append(Mistake(file, number, content, "an option needs a name before `=`"))
-            elif name in section:
-                mistakes.append(
-                    Mistake(file, number, content, f"`{name}` is set twice in this section; keep one")
-                )
-            section[name] = lines
+            self.option(self.section, number, content, option)
         else:
-            lines = None
-            mistakes.append(
-                Mistake(file, number, content, "this is neither `[section]` nor `option = value`")
-            )
-    return {name: _values(file, options) for name, options in sections.items()}
+            self.wrong(number, content, "this is neither `[section]` nor `option = value`")
+
+    def option(self, section: dict[str, Lines], number: int, content: str, found: re.Match[str]) -> None:
+        name = found[1].lower()
+        if not name:
+            self.wrong(number, content, "an option needs a name before `=`")
+        elif name in section:
+            self.wrong(number, content, f"`{name}` is set twice in this section; keep one")
+        self.value = section[name] = [(number, found[2])]
+
+    def wrong(self, number: int, content: str, message: str) -> None:
+        self.mistakes.append(Mistake(self.file, number, content, message))
 
 
 def _values(file: str, options: Mapping[str, Sequence[tuple[int, str]]]) -> Section:

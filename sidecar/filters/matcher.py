@@ -86,7 +86,7 @@ class Matcher:
         return hits
 
     def _wanted(self, patterns: int, jails: tuple[str, ...]) -> list[tuple[int, list[int]]]:
-        """Of the filters that these jails use: which failregexes are worth trying, in order, for patterns found (bits)."""
+        """For these jails, after these patterns (bits) were found: filters, and which failregexes to try, in order."""
         known = self._worth.get((patterns, jails))
         if known is None:
             found = {

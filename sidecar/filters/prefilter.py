@@ -168,11 +168,9 @@ class _Weak:
             return self.group_repeated(
                 self.sequence(body, flags, last=last, before=before), least, most, before
             )
-        if kind is op.SUBPATTERN:
-            _, added, removed, body = value
+        if kind in {op.SUBPATTERN, op.ATOMIC_GROUP}:
+            _, added, removed, body = value if kind is op.SUBPATTERN else (None, 0, 0, value)
             return self.sequence(body, (flags | added) & ~removed, last=last, before=before)
-        if kind is op.ATOMIC_GROUP:
-            return self.sequence(value, flags, last=last, before=before)
         if kind in {op.BRANCH, op.GROUPREF_EXISTS}:
             branches = [body or () for body in value[1:]] if kind is op.GROUPREF_EXISTS else value[1]
             return _either([self.sequence(branch, flags, last=last, before=before) for branch in branches])
@@ -314,7 +312,7 @@ def _cased(bits: int, flags: int) -> int:
 
 
 def _class(bits: int) -> bytes:
-    """As Hyperscan writes it, newline left out: `[\\x30-\\x39\\x80-\\xff]`."""
+    r"""As Hyperscan writes it, newline left out: `[\x30-\x39\x80-\xff]`."""
     wanted = [i for i in range(128) if bits >> i & 1 and i != 10] + (
         list(range(128, 256)) if bits & HIGH else []
     )

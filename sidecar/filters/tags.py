@@ -17,8 +17,18 @@ CIDR: Final = r"(?P<cidr>[0-9]+)"
 ADDR: Final = rf"\[?(?:{IP4}|{IP6})\]?"
 SUBNET: Final = rf"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?"
 _FIXED: Final = {
-    "IP4": IP4, "IP6": IP6, "DNS": DNS, "CIDR": CIDR, "ADDR": ADDR, "SUBNET": SUBNET,
-    "F-IP4/": IP4, "F-IP6/": IP6, "F-DNS/": DNS, "F-CIDR/": CIDR, "F-ADDR/": ADDR, "F-SUBNET/": SUBNET,
+    "IP4": IP4,
+    "IP6": IP6,
+    "DNS": DNS,
+    "CIDR": CIDR,
+    "ADDR": ADDR,
+    "SUBNET": SUBNET,
+    "F-IP4/": IP4,
+    "F-IP6/": IP6,
+    "F-DNS/": DNS,
+    "F-CIDR/": CIDR,
+    "F-ADDR/": ADDR,
+    "F-SUBNET/": SUBNET,
     "F-ID/": r"(?P<fid>\S+)",
     "F-PORT/": r"(?P<fport>\w+)",
 }

@@ -46,7 +46,7 @@ class Firewall:
         self._hosts = tuple(gate.hosts(version) for gate in self._doors for version in (4, 6))
         self._nets = {gate.nets(version): version for gate in self._doors for version in (4, 6)}
         self._allow: tuple[str, ...] = ()
-        self._published: frozenset[int] = frozenset()
+        self._published: frozenset[int] | None = None  # None: nobody has said yet
         self._wanted = Wanted()
         self._shape: Shape | None = None  # of the table as we last left it; None: we have not written it yet
         self._seen: int | None = None  # the generation in which the kernel had all that is wanted
@@ -58,7 +58,10 @@ class Firewall:
         for name, ban in self._seated(bans, wrong):
             self._wanted.put(name, ban.jail, ban.who, ban.until)
         with self._catching_up(self._kernel.generation()):
-            self._restore(self._kernel.shape(), now)
+            shape = self._kernel.shape()
+            if self._published is None:
+                self._published = self._published_before(shape)
+            self._restore(shape, now)
         _complain(wrong)
 
     def apply(self, turn: Turn) -> None:
@@ -74,14 +77,18 @@ class Firewall:
         self._enforce(touched, turn.at)
         _complain(wrong)
 
-    def surround(self, allow: Iterable[str], published: frozenset[int]) -> None:
-        """Who may pass whatever is decided (networks), and which ports the gates close besides their own."""
-        now = (tuple(allow), published)
-        if now == (self._allow, self._published):
-            return
-        self._allow, self._published = now
-        if self._shape is not None:
-            self._run(changes.surroundings(self._doors, *now))
+    def surround(self, allow: Iterable[str], published: frozenset[int] | None = None) -> None:
+        """Who may pass whatever is decided (networks), and which ports the gates close besides their own.
+
+        `published` None: not known (yet), so they stay as they are. A start that knows none keeps those of the table
+        that is there: until the container engine has answered, no port of the last run opens.
+        """
+        before = (self._allow, self._published)
+        self._allow = tuple(allow)
+        if published is not None:
+            self._published = published
+        if self._shape is not None and before != (self._allow, self._published):
+            self._run(self._surroundings())
 
     def reconcile(self, now: float) -> Repair | None:
         """Make the kernel's table what is wanted again. None: it was.
@@ -152,6 +159,18 @@ class Firewall:
         self._shape = self._kernel.shape()
         return done
 
+    def _published_before(self, shape: Shape | None) -> frozenset[int] | None:
+        """The ports that the last run was told of, as far as the table still says."""
+        if shape is None or shape.schema != SCHEMA:
+            return None
+        return frozenset(
+            port
+            for gate in self._doors
+            if gate.ports is not None
+            for port in {int.from_bytes(key, "big") for key in self._kernel.elements(gate.open_to)}
+            - gate.ports
+        )
+
     def _is_ours(self, shape: Shape) -> bool:
         """Whether this table is, as far as names and schema go, the one that we would make."""
         sets = {
@@ -207,11 +226,7 @@ class Firewall:
         lines = [
             line for name in self._nets if self._differs(name, now) for line in self._networks(name, now)
         ]
-        around = (
-            []
-            if self._surroundings_are_right()
-            else changes.surroundings(self._doors, self._allow, self._published)
-        )
+        around = [] if self._surroundings_are_right() else self._surroundings()
         self._write([*around, *lines], edits)
         if not (around or lines or edits):
             return None
@@ -231,14 +246,21 @@ class Firewall:
             for version, name in ALLOW.items()
         )
         return allow and all(
-            {port.to_bytes(2, "big") for port in gate.ports | self._published}
+            {port.to_bytes(2, "big") for port in gate.ports | self._ports}
             == self._kernel.elements(gate.open_to).keys()
             for gate in self._doors
             if gate.ports is not None
         )
 
     def _structure(self) -> list[str]:
-        return changes.structure(self._doors, self._allow, self._published)
+        return changes.structure(self._doors, self._allow, self._ports)
+
+    def _surroundings(self) -> list[str]:
+        return changes.surroundings(self._doors, self._allow, self._ports)
+
+    @property
+    def _ports(self) -> frozenset[int]:
+        return self._published or frozenset()
 
     def _everyone(self, now: float) -> list[Put | Take]:
         """All hosts, those who came in last first."""

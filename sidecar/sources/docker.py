@@ -19,7 +19,7 @@ from sidecar.core.jail import Jail
 from sidecar.core.selection import Container, choose
 from sidecar.core.who import network
 from sidecar.sources import Emit, Silent, StreamListener, Trouble, engine, frames
-from sidecar.sources.engine import AWAY, Body, Engine, reason
+from sidecar.sources.engine import AWAY, Engine, reason
 from sidecar.sources.engine import NoDocker as NoDocker  # noqa: PLC0414  what check() raises
 from sidecar.sources.frames import ERR, OUT, Bookmark, Broken, Reader
 
@@ -65,7 +65,7 @@ class Docker:
         self._streams: dict[str, _Stream] = {}
         self._images: dict[str, str] = {}
         self._own = own_id(Path("/proc/self/mountinfo").read_text())
-        self._body: Body | None = None
+        self._api: Engine | None = None
         self._closed = threading.Event()
         self._away: float | None = time.monotonic()  # since when
         self._why, self._pause = "not asked yet", FIRST
@@ -89,15 +89,15 @@ class Docker:
 
     def close(self) -> None:
         self._closed.set()
-        if body := self._body:
-            body.stop()
+        if api := self._api:
+            api.stop()
 
     def _connected(self) -> None:
         """Follow what runs until the Engine goes away."""
         try:
-            with contextlib.closing(Engine(self._shared.url)) as api:
-                self._shared.version = api.version
-                self._watch(api)
+            with contextlib.closing(Engine(self._shared.url)) as self._api:
+                self._shared.version = self._api.version
+                self._watch(self._api)
         except (*AWAY, Broken) as err:
             self._why = reason(err)
         else:
@@ -105,13 +105,13 @@ class Docker:
 
     def _watch(self, api: Engine) -> None:
         """Events first, then the list: so nothing falls between."""
-        with contextlib.closing(api.events()) as self._body:
+        with contextlib.closing(api.events()) as body:
             event = b"the first look"
             while event and not self._closed.is_set():
                 self._look(api)
                 self._is_back()
                 with contextlib.suppress(TimeoutError):
-                    event = self._body.read(self._every)
+                    event = body.read(self._every)
 
     def _come_back(self) -> None:
         """Wait a little until it is asked again, and tell if that has been so for long."""
@@ -197,7 +197,7 @@ class _Stream:
         self._readable = True
         self._why = ""  # it was lost
         self._left = threading.Event()
-        self._body: Body | None = None
+        self._api: Engine | None = None
 
     def call(self, name: str, jails: tuple[str, ...]) -> None:
         """It runs, this is its name, and these look at it."""
@@ -217,8 +217,8 @@ class _Stream:
         with self._lock:
             self._wanted = False
             self._left.set()
-            if self._body:
-                self._body.stop()
+            if self._api:
+                self._api.stop()
 
     def forget(self) -> None:
         """It was removed."""
@@ -254,11 +254,9 @@ class _Stream:
         """Read once; why it ended: "stopped" (the container did), "ended", "idle" or "lost"."""
         try:
             with contextlib.closing(Engine(self._shared.url, self._shared.version)) as api:
-                try:
-                    self._read(api)
-                except TimeoutError:
-                    return "idle"
-                return "ended" if api.runs(self._id) else "stopped"
+                with self._lock:
+                    self._api = api
+                return self._idle_or_over(api) if self._wanted else "ended"
         except APIError as err:
             return self._refused(err)
         except (*AWAY, Broken) as err:
@@ -270,6 +268,13 @@ class _Stream:
         finally:
             self._shared.listener.following(self._name, up=False)
         return "lost"
+
+    def _idle_or_over(self, api: Engine) -> str:
+        try:
+            self._read(api)
+        except TimeoutError:
+            return "idle"
+        return "ended" if api.runs(self._id) else "stopped"
 
     def _refused(self, err: APIError) -> str:
         if err.status_code in (404, 409):  # gone, or going
@@ -298,8 +303,6 @@ class _Stream:
         """Read to the end. Raises TimeoutError when the log is idle."""
         body, terminal = api.logs(self._id, self._bookmark.start(), self._shared.idle)
         with contextlib.closing(body):
-            with self._lock:
-                self._body = body
             self._shared.listener.following(self._name, up=True)
             reader = Reader(self._bookmark, terminal=terminal)
             deadline = time.monotonic() + SEARCH
@@ -331,10 +334,10 @@ class _Stream:
 def networks(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """The subnets and gateways of `GET /networks`, as canonical networks, in order."""
     pools = [pool for entry in listed for pool in (entry.get("IPAM") or {}).get("Config") or ()]
-    texts = {pool.get(key) or "" for pool in pools for key in ("Subnet", "Gateway")}
+    gateways = (pool.get("Gateway") or "" for pool in pools)
     # Old Engines give an IPv6 gateway the prefix of its network.
-    hosts = {pool.get("Gateway", "").partition("/")[0] for pool in pools}
-    return tuple(sorted(str(found) for text in texts | hosts if (found := network(text))))
+    texts = [*(pool.get("Subnet") or "" for pool in pools), *(text.partition("/")[0] for text in gateways)]
+    return tuple(sorted({str(found) for text in texts if (found := network(text))}))
 
 
 def published(listed: Iterable[Mapping[str, Any]]) -> frozenset[int]:

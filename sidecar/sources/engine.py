@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import docker
 import requests
 from docker.errors import APIError, DockerException
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection
 
 from sidecar.sources.frames import Chunks
 
 READ = 64 * 1024  # a unix socket holds about 200 KB; larger reads gain nothing
 CONNECT = 5.0  # seconds until a daemon that does not answer counts as away
 ANSWER = 20.0  # seconds for a list: the Engine computes it under locks that starting containers hold
+UNKNOWN = "1.24"  # to ask for the version one needs none; docker-py wants one that it knows
 EVENTS = {
     "type": ["container", "network"],
     "event": ["start", "die", "destroy", "rename", "create", "remove", "connect", "disconnect"],
@@ -33,13 +35,37 @@ class Engine:
 
     def __init__(self, url: str, version: str = "") -> None:
         """Asks for the API's version unless it is known."""
-        self._api: Any = docker.APIClient(
-            url, version=version or "auto", timeout=int(ANSWER), max_pool_size=1
-        )
-        self.version: str = self._api.api_version
+        self._sockets: list[socket.socket] = []
+        self._stopped = False
+        self._api = self._client(url, version or UNKNOWN)
+        self.version = version
+        if not version:
+            try:
+                self.version = self._api.version(api_version=False)["ApiVersion"]
+            finally:
+                self._api.close()
+            self._api = self._client(url, self.version)
 
     def close(self) -> None:
         self._api.close()
+
+    def stop(self) -> None:
+        """End what is being asked, and what will be. Any thread may call this."""
+        self._stopped = True
+        for sock in list(self._sockets):
+            with contextlib.suppress(OSError):  # it was closed
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._sockets = [*(other for other in self._sockets if other.fileno() >= 0), sock]
+        if self._stopped:
+            self.stop()
+
+    def _client(self, url: str, version: str) -> Any:  # noqa: ANN401  what is called on it, the stubs do not have
+        client = docker.APIClient(url, version=version, timeout=int(ANSWER), max_pool_size=1)
+        if url.startswith(("unix://", "http+unix://")):
+            client.mount("http+docker://", _Unix(url, int(ANSWER), self._connected))
+        return client
 
     def containers(self) -> list[dict[str, Any]]:
         """All of them, with what they are doing in "State"."""
@@ -89,6 +115,41 @@ class Engine:
             raise
 
 
+class _Connection(UnixHTTPConnection):
+    """One that closes its socket if it cannot connect, and lets others end it."""
+
+    told: Callable[[socket.socket], None]
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(self.unix_socket)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+        self.told(sock)
+
+
+class _Unix(UnixHTTPAdapter):
+    """docker-py's, with our connections."""
+
+    def __init__(self, url: str, timeout: int, told: Callable[[socket.socket], None]) -> None:
+        super().__init__(url.replace("http+unix://", "unix://").replace("unix://", "http+unix://"), timeout)
+        self._told = told
+
+    def get_connection(self, url: str | bytes, proxies: object = None) -> Any:  # noqa: ANN401
+        pool: Any = super().get_connection(url, proxies)
+        pool._new_conn = self._connection  # noqa: SLF001
+        return pool
+
+    def _connection(self) -> _Connection:
+        connection = _Connection("http://localhost", self.socket_path, self.timeout)
+        connection.told = self._told
+        return connection
+
+
 class Body:
     """A response's body: whatever is there, at once.
 
@@ -123,12 +184,6 @@ class Body:
 
     def _ended(self) -> bool:
         return self._left == 0 or (self._chunks is not None and self._chunks.ended)
-
-    def stop(self) -> None:
-        """Make read() return. Any thread may call this."""
-        if self._socket:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._response.close()
@@ -174,6 +229,8 @@ def reason(err: BaseException) -> str:
     """What was behind an error that docker-py, requests and urllib3 each wrapped in one of their own."""
     if isinstance(err, APIError):
         return str(err.explanation or err)
-    while err.__context__ is not None:
-        err = err.__context__
-    return str(err) or type(err).__name__
+    chain = [err]
+    while chain[-1].__context__ is not None:
+        chain.append(chain[-1].__context__)
+    plain = [each for each in chain if isinstance(each, OSError) and type(each).__module__ == "builtins"]
+    return str((plain or chain)[-1 if plain else 0]) or type(err).__name__

@@ -42,7 +42,10 @@ class Chunks:
         found, at, size = [], 0, len(buffer)
         while (head := buffer.find(b"\r\n", at)) >= 0:
             begin = head + 2
-            end = begin + _length(buffer[at:head])
+            try:
+                end = begin + int(buffer[at:head], 16)
+            except ValueError:
+                end = begin + _length(buffer[at:head])
             if end == begin:
                 self.ended = True
                 break
@@ -55,6 +58,7 @@ class Chunks:
 
 
 def _length(head: bytes) -> int:
+    """Of a chunk with an extension, which nobody uses. Raises Broken."""
     try:
         return int(head.partition(b";")[0], 16)
     except ValueError:

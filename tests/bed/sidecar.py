@@ -14,7 +14,9 @@ NAME = "wp-sidecar"
 class Sidecar:
     """The running container, and what may be asked of it."""
 
-    def __init__(self, bed: Bed, environ: Mapping[str, str] | None = None, mounts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, bed: Bed, environ: Mapping[str, str] | None = None, mounts: Sequence[str] = ()
+    ) -> None:
         """`mounts` are docker run's --volume. A state volume of its own outlives `restart` and `kill`."""
         self._bed, self._engine = bed, bed.engine
         environ = {"DOCKER_HOST": "unix:///var/run/docker.sock", **(environ or {})}
@@ -80,7 +82,9 @@ class Sidecar:
         until(lambda: self.get("/readyz")[0] == 200, patience, lambda: f"not ready: {self.logs()[-3000:]}")
 
 
-def until(true: Callable[[], bool], patience: float = 10, why: Callable[[], str] = lambda: "it did not happen") -> float:
+def until(
+    true: Callable[[], bool], patience: float = 10, why: Callable[[], str] = lambda: "it did not happen"
+) -> float:
     """Wait for something outside of us to happen; how long it took. Raises TimeoutError."""
     began = time.monotonic()
     while not true():

@@ -19,7 +19,9 @@ with warnings.catch_warnings():
         from fail2ban.server.filter import Filter
         from fail2ban.server.mytime import MyTime
     except ImportError as err:  # a test that cannot run must not pass
-        raise AssertionError("fail2ban is what our verdicts are compared with: `apt-get install fail2ban`") from err
+        raise AssertionError(
+            "fail2ban is what our verdicts are compared with: `apt-get install fail2ban`"
+        ) from err
 
 CONFIG = Path("/etc/fail2ban")
 LOGS = Path(fail2ban.tests.__file__).parent / "files" / "logs"
@@ -45,16 +47,10 @@ class Oracle:
 
     def _configure(self, command: list[Any]) -> None:
         match command:
-            case ["multi-set", _, "addfailregex", regexes]:
-                for regex in regexes:
-                    self._filter.addFailRegex(regex)
-            case ["multi-set", _, "addignoreregex", regexes]:
-                for regex in regexes:
-                    self._filter.addIgnoreRegex(regex)
-            case ["set", _, "addfailregex", regex]:
-                self._filter.addFailRegex(regex)
-            case ["set", _, "addignoreregex", regex]:
-                self._filter.addIgnoreRegex(regex)
+            case ["set" | "multi-set", _, "addfailregex" | "addignoreregex" as option, regexes]:
+                add = self._filter.addFailRegex if option == "addfailregex" else self._filter.addIgnoreRegex
+                for regex in [regexes] if isinstance(regexes, str) else regexes:
+                    add(regex)
             case ["set", _, "prefregex", regex]:
                 self._filter.prefRegex = regex
             case ["set", _, "datepattern", pattern]:

@@ -1,4 +1,4 @@
-"""The `.samples` beside each filter: a line of a log, then `=> address` or `=> -`, with a reason in parentheses if need be."""
+"""The `.samples` beside each filter: a line of a log, then `=> address` or `=> -`, and a reason in parentheses."""
 
 from __future__ import annotations
 

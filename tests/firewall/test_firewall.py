@@ -393,6 +393,20 @@ def test_surroundings_that_are_known_before_the_start_hold_from_the_start(host):
         assert host.lets_in(ANN, BOB, port=8080) == {ANN}
 
 
+def test_published_ports_stay_closed_over_a_start_until_the_engine_has_told_what_is_published(
+    host, firewall, start
+):
+    firewall.surround([], frozenset({8080}))
+    again = start([ban(ANN)])
+    assert host.lets_in(ANN, BOB, port=8080) == {BOB}
+
+    again.surround(["10.0.0.0/8"])
+    assert host.lets_in(ANN, BOB, port=8080) == {BOB}
+
+    again.surround(["10.0.0.0/8"], frozenset())
+    assert host.lets_in(ANN, BOB, port=8080) == {ANN, BOB}
+
+
 def test_the_same_surroundings_again_are_nothing_to_do(host, firewall):
     firewall.surround(["10.0.0.0/8"], frozenset({8080}))
     before = host.kernel.generation()

@@ -1,0 +1,136 @@
+import pytest
+
+from sidecar.core.events import Framing
+from sidecar.filters.loader import FilterMistakes, load, pack
+from sidecar.filters.verdict import explain
+from tests.filters import oracle
+
+NOW = 1_795_338_000.0
+
+
+def written(tmp_path, text, name="x.conf"):
+    (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def mistakes(name, where, options=None):
+    with pytest.raises(FilterMistakes) as caught:
+        load(name, where, options)
+    return [(one.line, one.text, one.message) for one in caught.value.mistakes]
+
+
+def who(rules, line):
+    return explain(rules, line, Framing.NONE, NOW).id
+
+
+def test_our_own_pack_is_there():
+    assert {path.name for path in pack().glob("*.conf")} >= {
+        "common.conf",
+        "wordpress.conf",
+        "wordpress-access.conf",
+    }
+
+
+def test_a_filter_is_found_by_name_and_by_path(tmp_path):
+    written(tmp_path, "[Definition]\nfailregex = ^no <HOST>$")
+
+    for name in ("x", str(tmp_path / "x.conf")):
+        rules = load(name, [tmp_path])
+        assert (rules.name, rules.files, who(rules, "no 203.0.113.7")) == (
+            "x",
+            (tmp_path / "x.conf",),
+            "203.0.113.7",
+        )
+
+
+def test_the_users_folders_come_before_the_pack(tmp_path):
+    written(tmp_path, "[Definition]\nfailregex = ^mine <HOST>$", "wordpress.conf")
+
+    assert who(load("wordpress", [tmp_path]), "mine 203.0.113.7") == "203.0.113.7"
+
+
+def test_a_local_file_of_the_users_changes_a_filter_of_the_pack(tmp_path):
+    written(tmp_path, "[Definition]\nfailregex = %(known/failregex)s\n  ^mine <HOST>$", "wordpress.local")
+    rules = load("wordpress", [tmp_path])
+
+    assert who(rules, "mine 203.0.113.7") == "203.0.113.7"
+    assert who(rules, "wordpress: Empty username from 203.0.113.7") == "203.0.113.7"
+
+
+def test_drop_in_folders_are_read_in_order(tmp_path):
+    written(tmp_path, "[Definition]\nword = conf\nfailregex = ^%(word)s <HOST>$")
+    (tmp_path / "x.d").mkdir()
+    for name in ("20.conf", "10.conf", "5.local"):
+        written(tmp_path / "x.d", f"[Definition]\nword = {name}", name)
+
+    assert load("x", [tmp_path]).failregex[0].text == "^5.local <HOST>$"
+
+
+def test_options_go_over_init_and_init_over_the_definition(tmp_path):
+    written(tmp_path, "[Definition]\nfailregex = ^<word> <HOST>$\nword = definition\n[Init]\nword = init")
+
+    assert [load(name, [tmp_path], options).failregex[0].text for name, options in (("x", {}), ("x[word=a]", {}), ("x[word=a]", {"word": "b"}))] == ["^init <HOST>$", "^a <HOST>$", "^b <HOST>$"]  # fmt: skip
+
+
+def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
+    written(
+        tmp_path,
+        "[Definition]\nfailregex = ^fine <HOST>$\n  ^nobody\n  ^(unclosed <HOST>\nignoreregex = [\ndatepattern = %Q\nmaxlines = 3\n",
+    )
+
+    assert [line for line, _, _ in mistakes("x", [tmp_path])] == [3, 4, 5, 6, 7]
+    assert mistakes("x", [tmp_path])[0] == (
+        3,
+        "^nobody",
+        "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[Definition]\n", "this filter has no `failregex` in [Definition], so nothing could ever match it"),
+        ("[Definition]\nfailregex = <HOST> 100 %\n", "a lone `%` means nothing here; write `%%` for a percent sign, `%(name)s` for a name"),
+        ("[Definition]\na = <b>\nb = <a>\nfailregex = <HOST> <a>\n", "<a> stands for itself; break the circle"),
+        ("[INCLUDES]\nbefore = gone.conf\n[Definition]\nfailregex = <HOST>\n", "the included file does not exist; correct the name or put the file beside this one"),
+        ("[Definition]\nfailregex = <HOST>\nusedns = maybe\n", "`usedns` is one of no, warn, yes, raw"),
+    ],
+)  # fmt: skip
+def test_a_mistake_says_what_to_change(tmp_path, text, message):
+    assert [told for _, _, told in mistakes("x", [written(tmp_path, text)])] == [message]
+
+
+def test_an_unknown_filter_names_the_likely_one(tmp_path):
+    assert "did you mean `wordpress`?" in mistakes("wordpres", [tmp_path])[0][2]
+    assert "there is no filter `zz`" in mistakes("zz", [tmp_path])[0][2]
+    assert "expected" in mistakes("x[", [tmp_path])[0][2]
+
+
+def test_addresses_may_stand_in_the_prefregex(tmp_path):
+    written(
+        tmp_path, "[Definition]\nprefregex = ^client <ADDR>: <F-CONTENT>.+</F-CONTENT>$\nfailregex = ^bad$"
+    )
+    rules = load("x", [tmp_path])
+
+    assert who(rules, "client 203.0.113.7: bad") == "203.0.113.7"
+    assert who(rules, "client 203.0.113.7: bad and more") is None
+
+
+def test_every_stock_filter_loads_but_those_that_need_several_lines():
+    refused = set()
+    for name in oracle.stock():
+        try:
+            load(name, [oracle.CONFIG / "filter.d"])
+        except FilterMistakes as err:
+            assert any("not supported yet" in one.message for one in err.mistakes)
+            refused.add(name)
+
+    assert refused == {
+        "ejabberd-auth",
+        "guacamole",
+        "mongodb-auth",
+        "sendmail-auth",
+        "sendmail-reject",
+        "slapd",
+        "sshd",
+    }

@@ -1,0 +1,178 @@
+import logging
+import threading
+from datetime import UTC
+
+import pytest
+
+from sidecar.core.events import Batch, Framing, Hit, Origin
+from sidecar.filters.loader import load
+from sidecar.filters.matcher import EVIDENCE, MAX_LINE, Matcher, evidence
+
+NOW = 1_795_338_000.0
+ANN = "203.0.113.7"
+FAILED = "wordpress(h)[8]: Authentication failure for admin from {}"
+
+
+def rules(tmp_path, text, name="x"):
+    (tmp_path / f"{name}.conf").write_text(f"[Definition]\n{text}\n")
+    return load(name, [tmp_path])
+
+
+def batch(*lines, framing=Framing.NONE, jails=("a", "b")):
+    return Batch(
+        Origin("docker", "wp", "stderr", jails), "".join(f"{line}\n" for line in lines).encode(), framing
+    )
+
+
+def brief(hits):
+    return [(hit.jail, hit.who, hit.at) for hit in hits]
+
+
+@pytest.fixture
+def simple(tmp_path):
+    return Matcher({"a": rules(tmp_path, "failregex = ^no <HOST>$")}, UTC)
+
+
+def test_a_hit_is_a_line_that_counts_with_its_evidence():
+    wanted = batch("hello", FAILED.format(ANN), "bye")
+    matcher = Matcher({"a": load("wordpress")})
+
+    assert matcher.scan(wanted, NOW) == [Hit("a", ANN, NOW, wanted.origin, FAILED.format(ANN))]
+
+
+def test_an_ipv6_customer_is_a_64():
+    hits = Matcher({"a": load("wordpress")}).scan(batch(FAILED.format("2001:db8:1:2:3::4")), NOW)
+
+    assert brief(hits) == [("a", "2001:db8:1:2::/64", NOW)]
+
+
+def test_hits_come_in_the_order_of_lines_and_then_of_the_origins_jails(tmp_path):
+    one, two = rules(tmp_path, "failregex = <HOST>$"), rules(tmp_path, "failregex = ^no <HOST>$", "y")
+    matcher = Matcher({"a": one, "b": two, "c": one, "d": two})
+    hits = matcher.scan(batch("no 203.0.113.7", "yes 203.0.113.8", jails=("c", "b", "gone", "a")), NOW)
+
+    assert [(hit.jail, hit.who) for hit in hits] == [
+        *(("c", ANN), ("a", ANN), ("b", ANN)),
+        *(("c", "203.0.113.8"), ("a", "203.0.113.8")),
+    ]
+
+
+def test_only_the_jails_that_look_at_an_origin_count_its_lines(simple):
+    assert simple.scan(batch("no 203.0.113.7", jails=()), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("framing", "line", "at"),
+    [
+        (Framing.DOCKER, "2026-11-22T08:40:04.250000000Z 2001-01-01 00:00:00 no 203.0.113.7", 1795336804.25),
+        (Framing.CRI, "2026-11-22T08:40:04Z stderr F no 203.0.113.7", 1795336804.0),
+        (Framing.SYSLOG, "<37>Nov 22 08:40:04 no 203.0.113.7", 1795336804.0),
+        (Framing.NONE, "2026-11-22 08:40:04 no 203.0.113.7", 1795336804.0),
+        (Framing.NONE, "no 203.0.113.7", NOW),
+        (Framing.NONE, "2026-02-30 08:40:04 no 203.0.113.7", NOW),
+    ],
+)
+def test_the_time_is_the_transports_then_the_lines_then_now(tmp_path, framing, line, at):
+    matcher = Matcher({"a": rules(tmp_path, "failregex = ^ ?no <HOST>$")}, UTC)
+
+    assert brief(matcher.scan(batch(line, framing=framing), NOW)) == [("a", ANN, at)]
+
+
+def test_the_first_failregex_that_matches_wins_and_an_ignored_line_stops_there(tmp_path):
+    matcher = Matcher(
+        {"a": rules(tmp_path, "failregex = ^(?:no|never) <HOST>$\n  ^no more <HOST>$\nignoreregex = ^never")}
+    )
+
+    assert brief(matcher.scan(batch("never 203.0.113.7", "no 203.0.113.8"), NOW)) == [
+        ("a", "203.0.113.8", NOW)
+    ]
+
+
+def test_what_is_no_address_is_counted_and_no_hit(simple):
+    assert simple.scan(batch("no 999.1.1.1", "no 01.02.03.04", "no 1.2.3.4.5"), NOW) == []
+    assert simple.invalid == 2
+
+
+def test_carriage_returns_blank_and_unfinished_lines(simple):
+    data = b"\n\r\nno 203.0.113.7\r\n\nno 203.0.113.8"
+
+    assert [h.who for h in simple.scan(Batch(Origin("x", "x", jails=("a",)), data, Framing.NONE), NOW)] == [
+        ANN,
+        "203.0.113.8",
+    ]
+
+
+def test_a_line_that_is_too_long_is_cut_counted_and_does_not_end_at_the_cut(simple):
+    begin = "no 203.0.113.7 "
+    padded = "x" * (MAX_LINE - len("no 192.0.2.9")) + "no 192.0.2.9"
+    matcher = Matcher({"a": load("wordpress")})
+    forged = FAILED.format("192.0.2.9")
+
+    assert simple.scan(batch(padded, padded + "more", begin, "no 203.0.113.7"), NOW)[0].who == ANN
+    assert simple.cut == 1
+    assert matcher.scan(batch("y" * (MAX_LINE - len(forged)) + forged + " from 203.0.113.7"), NOW) == []
+    assert matcher.cut == 1
+
+
+def test_long_lines_are_counted_wherever_they_are(simple):
+    long, short = "x" * (MAX_LINE + 1), "y" * MAX_LINE
+    simple.scan(batch(long, "a", short, long, short, "b" * 40_000, "c" * 40_000, long, long), NOW)
+
+    assert simple.cut == 4
+
+
+def test_bytes_that_are_no_utf8_do_no_harm(simple):
+    data = b"\xff\xfe no\nno 203.0.113.7\xff\nno 203.0.113.7\n"
+
+    assert len(simple.scan(Batch(Origin("x", "x", jails=("a",)), data, Framing.NONE), NOW)) == 1
+
+
+def test_a_pattern_that_hyperscan_refuses_is_tried_on_every_line_with_a_warning_that_names_it(
+    tmp_path, caplog
+):
+    with caplog.at_level(logging.WARNING):
+        matcher = Matcher(
+            {"a": rules(tmp_path, "failregex = (?:<HOST>)?\ndatepattern = {UNB}%Y"), "b": load("wordpress")}
+        )
+    hits = matcher.scan(batch("one 203.0.113.7 two", "", "203.0.113.8", FAILED.format(ANN)), NOW)
+
+    assert brief(hits) == [("a", "203.0.113.8", NOW), ("b", ANN, NOW)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'x.conf'}:2: slow, as every line has to be tried: (?:<HOST>)?"
+    ]
+
+
+def test_threads_may_share_a_matcher():
+    matcher, lines = Matcher({"a": load("wordpress")}), [FAILED.format(f"203.0.113.{i}") for i in range(200)]
+    found = []
+    threads = [
+        threading.Thread(
+            target=lambda: found.extend(len(matcher.scan(batch(*lines), NOW)) for _ in range(20))
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == [200] * 80
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  plain ", "plain"),
+        ("\x1b[2Jred", r"\x1b[2Jred"),
+        ("a\u202eb", r"a\u202eb"),
+        ("é", "é"),
+        ("x" * 2000, "x" * EVIDENCE),
+        ("\x00" * 2000, (r"\x00" * EVIDENCE)[:EVIDENCE]),
+    ],
+)
+def test_evidence_is_short_and_harmless(text, shown):
+    assert evidence(text) == shown
+
+
+def test_a_matcher_without_filters_finds_nothing():
+    assert Matcher({}).scan(batch("x"), NOW) == []

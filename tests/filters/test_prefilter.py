@@ -1,0 +1,106 @@
+"""The prefilter never loses a match: what `re` finds line by line, the matcher finds in the batch."""
+
+import random
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.events import Batch, Framing, Origin
+from sidecar.filters.dates import Dates, templates
+from sidecar.filters.loader import FilterMistakes, load
+from sidecar.filters.matcher import Matcher, evidence
+from sidecar.filters.prefilter import cuts, weakened
+from sidecar.filters.verdict import explain
+from tests.filters import oracle
+from tests.filters.samples import all_samples
+
+NOW = 1_795_338_000.0
+NONE, START, ANYWHERE = (cuts(Dates(templates(lines))) for lines in (["{NONE}"], ["{^LN-BEG}"], []))
+DATES = [
+    *(b"2026-11-22 08:40:04", b"22/Nov/2026:08:57:49 +0000", b"Nov 22 08:59:51", b"1795336804"),
+    *(b"@400000005069e36400000000", b"<11/22/26@08:00:00>", b"+0100 Nov 22 08:59:51"),
+]
+ORIGIN = Origin("test", "test", jails=("x",))
+
+
+def found(rules, lines):
+    batch = Batch(ORIGIN, b"".join(line + b"\n" for line in lines), Framing.NONE)
+    return [hit.line for hit in Matcher({"x": rules}).scan(batch, NOW)]
+
+
+def decided(rules, lines):
+    texts = [line.decode(errors="replace") for line in lines]
+    return [evidence(text) for text in texts if explain(rules, text, Framing.NONE, NOW).matched]
+
+
+def mutated(line, rnd):
+    """The line with a few bytes changed: dates, junk, blanks, letters beyond ASCII put in, bytes taken out."""
+    changed = bytearray(line)
+    for _ in range(rnd.randrange(4)):
+        at = rnd.randrange(len(changed) + 1)
+        if rnd.random() < 0.2:
+            del changed[at : at + rnd.randrange(6)]
+        else:
+            junk = [b" ", b"  ", b"\xc3\xa9", b"[", b"]", b'"', b"\xff", b"\r", bytes([rnd.randrange(256)])]
+            changed[at:at] = rnd.choice([*DATES, *junk])
+    return bytes(changed).replace(b"\n", b"")
+
+
+@pytest.mark.parametrize("name", ["wordpress", "wordpress-access"])
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_our_filters_lose_nothing(name, seed):
+    rnd, rules = random.Random(seed), load(name)
+    lines = [mutated(line.encode(), rnd) for _, line, _ in all_samples()]
+
+    assert found(rules, lines) == decided(rules, lines)
+
+
+@pytest.mark.parametrize("name", oracle.stock())
+def test_stock_filters_lose_nothing(name):
+    try:
+        rules = load(name, [oracle.CONFIG / "filter.d"])
+    except FilterMistakes as err:
+        assert any("not supported yet" in one.message for one in err.mistakes)
+        return
+    rnd = random.Random(name)
+    own = [line.encode() for _, line in oracle.own_lines(name)]
+    lines = own + [mutated(line, rnd) for line in own for _ in range(10)]
+
+    assert found(rules, lines) == decided(rules, lines)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "where", "expected"),
+    [
+        (r"^fail from [0-9]$", NONE, rb"fail\ from\ [\x30-\x39]\r*$"),
+        (r"^(?:\[\])?\s*(?:\S+ )?fail\b", START, rb"fail"),
+        (r"(?=x)fail(?!y).*", NONE, rb"fail"),
+        (r"(?P<a>fail) (?P=a) end", NONE, rb"fail\ [^\n]*\ end"),
+        (r"fail (?:on|off)?x", NONE, rb"fail\ (?:on|off)?x"),
+        (r"\[\] fail", ANYWHERE, rb"fail"),
+        (r"failed \[\] at", ANYWHERE, rb"failed\ [^\n]*\[[^\n]*\][^\n]*\ at"),
+        (r"failed \[\] at", START, rb"failed\ \[\]\ at"),
+        (r"(?i)fail", NONE, rb"[\x46\x66][\x41\x61](?:[\x49\x69]|\xc4[\xb0\xb1])[\x4c\x6c]"),
+        (r"failé", NONE, rb"fail[\x80-\xff]{1,4}"),
+        (r"fail\s+$", NONE, rb"fail[\x09\x0b-\x0d\x1c-\x20\x80-\xff]*\r*$"),
+        (r"^.*$", NONE, rb"[\x00-\x09\x0b-\xff]*\r*$"),
+        (r"(?:)", NONE, None),
+    ],
+)
+def test_what_hyperscan_is_given(pattern, where, expected):
+    assert weakened(re.compile(pattern), where) == expected
+
+
+def test_a_filter_whose_date_may_be_cut_out_anywhere_is_not_weakened_but_tried_on_every_line():
+    assert weakened(re.compile("fail"), cuts(Dates(templates(["{UNB}%Y"])))) is None
+
+
+@pytest.mark.parametrize("word", ["kiss", "K\u0131\u017f\u017f", "\u212a\u0130SS"])
+def test_letters_that_are_the_same_in_any_case_only_beyond_ascii(tmp_path, word):
+    (tmp_path / "x.conf").write_text("[Definition]\nfailregex = (?i)^kiss <HOST>$\n")
+    rules, lines = load("x", [tmp_path]), [f"{word} 203.0.113.7".encode()]
+
+    assert found(rules, lines) == decided(rules, lines) == [f"{word} 203.0.113.7"]

@@ -1,0 +1,466 @@
+"""Containers come and go, connections break, the daemon restarts: every line is handed on once."""
+
+import logging
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from sidecar.core.events import Batch, Framing, Origin, Surroundings
+from sidecar.core.jail import Jail
+from sidecar.sources.docker import Docker, networks, own_id, published
+from sidecar.sources.engine import NoDocker
+from sidecar.sources.frames import Bookmark
+from tests.sources.standin import NETWORK, Container, Counted, StandIn, stamp
+
+JAILS = (Jail("wordpress"), Jail("shop", containers=("shop*",)))
+AT = 1_795_000_000 * 10**9
+
+
+@pytest.fixture(params=["modern", "old"])
+def engine(tmp_path, request):
+    engine = StandIn(tmp_path / "docker.sock", modern=request.param == "modern")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def counted():
+    return Counted()
+
+
+@contextmanager
+def following(engine, counted, jails=JAILS, **options):
+    """The source at work, with the cursors that were stored before."""
+    source = Docker(
+        engine.url,
+        jails,
+        counted.emit,
+        counted.surroundings,
+        cursors=counted.cursors,
+        since=0,
+        listener=counted,
+        trouble=counted.trouble,
+        **{"idle": 5.0, "every": 5.0, **options},
+    )
+    thread = threading.Thread(target=source.run)
+    thread.start()
+    try:
+        yield source
+    finally:
+        source.close()
+        thread.join(10)
+        for stream in source._streams.values():
+            stream.join(10)
+        assert not thread.is_alive()
+
+
+def opened(engine, count):
+    engine.wait(lambda: len(engine.opened) >= count)
+
+
+def test_lines_become_batches(engine, counted):
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"out", at=AT)
+    engine.write(site, b"err", stream=2, at=AT + 1)
+
+    with following(engine, counted):
+        counted.wait_lines(2)
+
+    assert sorted(counted.batches, key=lambda batch: batch.origin.stream, reverse=True) == [
+        Batch(Origin("docker", "site", "stdout", ("wordpress",)), stamp(AT) + b" out\n", Framing.DOCKER),
+        Batch(Origin("docker", "site", "stderr", ("wordpress",)), stamp(AT + 1) + b" err\n", Framing.DOCKER),
+    ]
+    assert [each for each in counted.told if each[:2] != ("read", "site")] == [
+        ("following", "site", True),
+        ("following", "site", False),
+    ]
+    assert ("read", "site", "stdout", 1, 35, AT / 10**9) in counted.told
+
+
+def test_only_what_is_watched_is_read(engine, counted):
+    for key, name, image, labels in [
+        ("a", "site", "wordpress:6", {}),
+        ("b", "shop-1", "nginx", {}),
+        ("c", "database", "mariadb", {}),
+        ("d", "hidden", "wordpress", {"wp-sidecar.enable": "false"}),
+        ("e", "retagged", f"sha256:{'e' * 64}", {}),  # inspected, it is wordpress:old
+    ]:
+        engine.write(engine.run(Container(key, name, image, labels=labels)), name.encode())
+
+    with following(engine, counted):
+        counted.wait_lines(3)
+
+    assert {batch.origin.name: batch.origin.jails for batch in counted.batches} == {
+        "site": ("wordpress",),
+        "shop-1": ("shop",),
+        "retagged": ("wordpress",),
+    }
+
+
+def test_a_container_that_starts_later_is_followed(engine, counted):
+    with following(engine, counted, every=60):
+        counted.wait(lambda: counted.around)
+        site = engine.run(Container("a", "site"))
+        opened(engine, 1)
+        engine.write(site, b"hello")
+
+        assert counted.wait_lines(1) == [b"hello"]
+
+
+def test_one_that_no_event_told_of_is_found(engine, counted):
+    with following(engine, counted, every=0.05):
+        counted.wait(lambda: counted.around)
+        site = Container("a", "site")
+        engine.containers[site.id] = site
+        engine.write(site, b"hello")
+
+        assert counted.wait_lines(1) == [b"hello"]
+
+
+def test_stopped_and_started_it_goes_on(engine, counted):
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        for number in range(5):
+            engine.write(site, b"%d" % number)
+            counted.wait_lines(2 * number + 1)
+            engine.write(site, b"last words")
+            engine.stop_container(site)
+            counted.wait(lambda: counted.told[-1] == ("following", "site", False))
+            site.state = "running"
+            engine.run(site)
+
+        assert counted.wait_lines(10) == [
+            text for number in range(5) for text in (b"%d" % number, b"last words")
+        ]
+
+
+def test_a_new_container_of_the_same_name_is_another_log(engine, counted):
+    with following(engine, counted):
+        for key in "abc":
+            site = engine.run(Container(key, "site"))
+            engine.write(site, key.encode())
+            counted.wait(lambda key=key: counted.lines[-1:] == [("site", "stdout", key.encode())])
+            engine.stop_container(site)
+            engine.remove(site)
+            counted.wait(
+                lambda: counted.told[-1:] == [("forget", "site")] or ("forget", "site") in counted.told
+            )
+            counted.told.clear()
+
+    assert [text for _, _, text in counted.lines] == [b"a", b"b", b"c"]
+
+
+def test_renamed_it_has_its_new_name_and_jails(engine, counted):
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        engine.write(site, b"before")
+        counted.wait_lines(1)
+        site.name = "shop"
+        engine.run(site)
+        engine.write(site, b"between")
+        counted.wait_lines(2)
+        counted.wait(lambda: counted.lines or True)
+        for number in range(200):
+            if counted.lines[-1][0] == "shop":
+                break
+            engine.write(site, b"%d" % number)
+            counted.wait_lines(number + 3)
+
+    assert counted.batches[-1].origin.name == "shop"
+    assert counted.batches[-1].origin.jails == ("wordpress", "shop")
+
+
+def test_renamed_so_that_nobody_looks_it_is_left_and_taken_up_again(engine, counted):
+    jails = (Jail("shop", containers=("shop",)),)
+    with following(engine, counted, jails):
+        shop = engine.run(Container("a", "shop"))
+        engine.write(shop, b"1")
+        counted.wait_lines(1)
+        shop.name = "other"
+        engine.run(shop)
+        counted.wait(lambda: counted.told[-1] == ("following", "shop", False))
+        engine.write(shop, b"2")
+        shop.name = "shop"
+        engine.run(shop)
+
+        assert counted.wait_lines(2) == [b"1", b"2"]
+
+
+def test_connections_that_break_lose_and_double_nothing(engine, counted):
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        for number in range(300):
+            engine.write(site, b"%d" % number, stream=1 + number % 2)
+            if number % 30 == 29:
+                engine.cut()
+
+        assert sorted(counted.wait_lines(300), key=int) == [b"%d" % number for number in range(300)]
+
+
+def test_a_daemon_that_restarts_loses_and_doubles_nothing(engine, counted):
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        for number in range(60):
+            engine.write(site, b"%d" % number)
+            if number % 20 == 19:
+                engine.stop()
+                engine.write(site, b"while the daemon is away")
+                engine.start()
+        wanted = 63
+        counted.wait_lines(wanted)
+
+    texts = [text for _, _, text in counted.lines]
+    assert [text for text in texts if text.isdigit()] == [b"%d" % number for number in range(60)]
+    assert len(texts) == wanted
+
+
+def test_a_source_that_is_killed_goes_on_where_its_last_cursor_was_stored(engine, counted):
+    site = engine.run(Container("a", "site"))
+    for number in range(5):
+        for line in range(10):
+            engine.write(site, b"%d" % (10 * number + line), stream=1 + line % 2)
+        with following(engine, counted):
+            counted.wait_lines(10 * number + 10)
+
+    assert sorted((text for _, _, text in counted.lines), key=int) == [b"%d" % number for number in range(50)]
+
+
+def test_an_idle_log_is_opened_again(engine, counted):
+    with following(engine, counted, idle=0.1):
+        site = engine.run(Container("a", "site"))
+        opened(engine, 3)
+        engine.write(site, b"at last")
+        counted.wait_lines(1)
+        opened(engine, len(engine.opened) + 2)
+        engine.write(site, b"once more")
+
+        assert counted.wait_lines(2) == [b"at last", b"once more"]
+    assert ("reconnected", "site", "idle") in counted.told
+
+
+def test_a_terminals_lines(engine, counted):
+    site = engine.run(Container("a", "site", tty=True))
+    with following(engine, counted):
+        engine.write(site, b"hello")
+
+        assert counted.wait_lines(1) == [b"hello"]
+
+
+def test_a_line_that_docker_cut_is_one_line(engine, counted):
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        engine.write(site, [b"x" * 16_384, b"forged"])
+        engine.write(site, b"next")
+
+        assert counted.wait_lines(2) == [b"x" * 16_384 + b"forged", b"next"]
+
+
+def test_a_line_that_is_too_long_is_told(engine, counted):
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        engine.write(site, [b"x" * 16_384] * 9)
+        counted.wait(lambda: ("overlong", "site", 1) in counted.told)
+
+
+def test_a_log_that_cannot_be_read_is_one_clear_warning(engine, counted, caplog):
+    with following(engine, counted, every=0.02):
+        site = engine.run(Container("a", "site", status=501))
+        other = engine.run(Container("b", "other"))
+        engine.write(other, b"hello")
+        counted.wait_lines(1)
+        counted.wait(lambda: counted.troubles[-1:] and counted.troubles[-1][0] == "container site")
+        engine.run(site)
+        opened(engine, 1)
+
+    sentence = (
+        "container site is not watched: its log driver none cannot be read. "
+        "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
+    )
+    assert [each for each in counted.troubles if each[1]] == [("container site", sentence)]
+    assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == [sentence]
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_container_that_is_going_is_let_go(engine, counted, status):
+    with following(engine, counted):
+        engine.run(Container("a", "site", status=status))
+        counted.wait(lambda: counted.told[-1:] == [("following", "site", False)])
+        other = engine.run(Container("b", "other"))
+        engine.write(other, b"hello")
+        counted.wait_lines(1)
+
+    assert not any(sentence for _, sentence in counted.troubles)
+
+
+def test_a_batch_that_breaks_what_it_is_given_to_is_not_read_for_ever(engine, counted, caplog):
+    counted.broken = 1
+    with following(engine, counted):
+        site = engine.run(Container("a", "site"))
+        engine.write(site, b"breaks")
+        counted.wait(lambda: ("reconnected", "site", "lost") in counted.told)
+        engine.write(site, b"goes on")
+
+        assert counted.wait_lines(1) == [b"goes on"]
+    assert "a mistake in a matcher" in caplog.text
+
+
+def test_a_log_that_was_rotated_meanwhile_is_a_gap(engine, counted):
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"1", at=AT)
+    with following(engine, counted):
+        counted.wait_lines(1)
+    site.frames.clear()
+    engine.write(site, b"2", at=AT + 10**9)
+    with following(engine, counted):
+        assert counted.wait_lines(2) == [b"1", b"2"]
+        counted.wait(lambda: ("reconnected", "site", "gap") in counted.told)
+
+
+def test_a_cursor_that_is_none_is_a_log_never_seen(engine, counted, caplog):
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"1")
+    counted.cursors[f"docker:{site.id}"] = b"what is this"
+
+    with following(engine, counted):
+        assert counted.wait_lines(1) == [b"1"]
+    assert "a cursor is not understood" in caplog.text
+
+
+def test_surroundings_are_told_when_they_change(engine, counted):
+    with following(engine, counted):
+        counted.wait(lambda: counted.around)
+        engine.run(Container("a", "database", "mariadb", ports=[3306]))
+        site = engine.run(Container("b", "site", ports=[8080, 8443]))
+        counted.wait(lambda: counted.around[-1:] and counted.around[-1].published)
+        engine.networks = [
+            NETWORK,
+            {"IPAM": {"Config": [{"Subnet": "2001:db8:1::/64", "Gateway": "2001:db8:1::1"}]}},
+        ]
+        engine.run(site)
+        counted.wait(lambda: len(counted.around[-1].networks) > 2)
+        engine.stop_container(site)
+        counted.wait(lambda: not counted.around[-1].published)
+
+    bridge = ("172.17.0.0/16", "172.17.0.1/32")
+    both = (*bridge, "2001:db8:1::/64", "2001:db8:1::1/128")
+    changes = [
+        Surroundings(bridge, frozenset({8080, 8443})),
+        Surroundings(both, frozenset({8080, 8443})),
+        Surroundings(both),
+    ]
+    assert counted.around == [Surroundings(bridge), *changes]
+
+
+def test_that_docker_is_away_for_long_is_told(tmp_path, counted, monkeypatch):
+    monkeypatch.setattr("sidecar.sources.docker.PATIENCE", 0.01)
+    engine = StandIn(tmp_path / "docker.sock")
+    with following(engine, counted):
+        counted.wait(lambda: counted.around)
+        engine.stop()
+        counted.wait(lambda: counted.troubles[-1:] and counted.troubles[-1][1])
+        engine.start()
+        counted.wait(lambda: counted.troubles[-1] == ("docker", None))
+    engine.close()
+
+    told = [sentence for _, sentence in counted.troubles if sentence]
+    assert told[0].startswith(f"Docker at {engine.url} is away (")
+
+
+# The start
+
+
+def check(url):
+    Docker(url, JAILS, None, None, cursors={}, since=0).check()
+
+
+def test_an_engine_that_answers_is_fine(engine):
+    check(engine.url)
+
+
+def test_no_socket(tmp_path):
+    with pytest.raises(NoDocker) as said:
+        check(f"unix://{tmp_path}/none.sock")
+
+    assert str(said.value) == (
+        f"no Docker socket at unix://{tmp_path}/none.sock: mount it into this container, or set DOCKER_HOST"
+    )
+
+
+def test_nobody_at_the_socket(engine):
+    engine._server.shutdown()
+    engine._server.server_close()
+    engine._server = None
+
+    with pytest.raises(
+        NoDocker, match=r"does not answer \(.*Connection refused\): start it, or set DOCKER_HOST"
+    ):
+        check(engine.url)
+
+
+def test_a_proxy_that_does_not_allow_it(engine):
+    engine.refused["/networks"] = 403
+
+    with pytest.raises(NoDocker, match=r"refuses to be asked \(refused\): a socket proxy has to allow"):
+        check(engine.url)
+
+
+# Pure
+
+
+def test_subnets_and_gateways():
+    listed = [
+        NETWORK,
+        {"IPAM": {"Config": None}},
+        {"IPAM": None},
+        {
+            "IPAM": {
+                "Config": [{"Subnet": "2001:db8::/64", "Gateway": "2001:db8::1/64"}, {"Gateway": "nonsense"}]
+            }
+        },
+    ]
+
+    assert networks(listed) == ("172.17.0.0/16", "172.17.0.1/32", "2001:db8::/64", "2001:db8::1/128")
+
+
+def test_ports_that_lead_nowhere_are_not_published():
+    listed = [{"Ports": [{"PrivatePort": 80}, {"PrivatePort": 443, "PublicPort": 8443}]}, {"Ports": None}]
+
+    assert published(listed) == {8443}
+
+
+OWN = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("mountinfo", "own"),
+    [
+        (
+            f"1 2 8:1 /var/lib/docker/containers/{OWN}/hostname /etc/hostname rw,relatime - ext4 /dev/sda1 rw\n",
+            OWN,
+        ),
+        (f"1 2 8:1 /containers/{OWN}/resolv.conf /etc/resolv.conf rw - ext4 /dev/sdb1 rw\n", OWN),
+        # the host sees what other containers mount
+        (f"1 2 0:9 / /var/lib/docker/containers/{OWN}/mounts/shm rw - tmpfs shm rw\n", ""),
+        ("", ""),
+    ],
+)
+def test_our_own_container_is_known_by_its_mounts(mountinfo, own):
+    assert own_id(mountinfo) == own
+
+
+def test_we_do_not_watch_ourselves(engine, counted, monkeypatch):
+    monkeypatch.setattr("sidecar.sources.docker.own_id", lambda _: "a" * 64)
+    engine.write(engine.run(Container("a", "wordpress-sidecar")), b"mine")
+    engine.write(engine.run(Container("b", "site")), b"its")
+
+    with following(engine, counted):
+        assert counted.wait_lines(1) == [b"its"]
+
+
+def test_a_log_never_seen_begins_where_it_is_told(engine, counted):
+    engine.run(Container("a", "site"))
+    source = Docker(engine.url, JAILS, counted.emit, counted.surroundings, cursors={}, since=12345.6)
+
+    assert source._since == 12345
+    assert Bookmark(source._since).start() == 12345

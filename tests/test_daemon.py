@@ -1,0 +1,338 @@
+"""The wired daemon as a process in a network namespace of its own: a real kernel's firewall, files for logs, no Docker."""
+
+import os
+import signal
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sidecar.control import NoDaemon, ask
+
+COMMAND = str(Path(__file__).parents[1] / ".venv/bin/wp-sidecar")
+ANN, BOB = "203.0.113.7", "203.0.113.8"
+JAILS = """
+[DEFAULT]
+bantime = 1h
+[wordpress]
+logpath = {log}
+[wordpress-access]
+logpath = {log}
+port = 8080
+"""
+
+
+class Running:
+    """`wp-sidecar run` in a namespace that lives as long as we hold it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "error.log"
+        self.log.touch()
+        (folder / "jails.conf").write_text(JAILS.format(log=self.log))
+        self._namespace = subprocess.Popen(
+            ["unshare", "--net", "--", "sh", "-c", "ip link set lo up; echo up; exec sleep 600"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._namespace.stdout.readline() == "up\n"
+        self._process: subprocess.Popen[str] | None = None
+
+    def inside(self, *argv: str) -> str:
+        enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
+        return subprocess.run([*enter, *argv], capture_output=True, text=True, check=True, timeout=20).stdout
+
+    def start(self, *options: str) -> None:
+        enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
+        environ = {
+            **os.environ,
+            "WP_SIDECAR_JAILS": str(self.folder / "jails.conf"),
+            "WP_SIDECAR_STATE": str(self.folder / "state"),
+            "WP_SIDECAR_SOCKET": str(self.folder / "control.sock"),
+        }
+        with (self.folder / "said").open("a") as said:
+            self._process = subprocess.Popen([*enter, COMMAND, "run", *options], stderr=said, env=environ)
+        wait(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        try:
+            return ask(self.folder / "control.sock", {"do": "health"})["ready"]
+        except NoDaemon:  # not yet; or that of one who was killed
+            assert self._process.poll() is None, (self.folder / "said").read_text()
+            return False
+
+    def ask(self, what: str, **request: object) -> dict[str, object]:
+        try:
+            return ask(self.folder / "control.sock", {"do": what, **request})
+        except Exception as err:
+            said = (self.folder / "said").read_text()
+            raise AssertionError(f"{err}: {said}") from err
+
+    def fail(self, who: str, times: int) -> None:
+        """So many failed logins, as PHP's error log has them."""
+        stamp = datetime.now(UTC).strftime("%d-%b-%Y %H:%M:%S UTC")
+        with self.log.open("a") as log:
+            log.write(f"[{stamp}] wordpress(blog)[7]: Authentication failure for admin from {who}\n" * times)
+
+    def banned(self) -> list[str]:
+        return [ban["ip"] for ban in self.ask("bans")["bans"]]
+
+    def table(self) -> str:
+        return self.inside("nft", "list", "ruleset")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self._process.send_signal(number)
+        return self._process.wait(15)
+
+    def close(self) -> None:
+        if self._process and self._process.poll() is None:
+            self.end(signal.SIGKILL)
+        self._namespace.kill()
+        self._namespace.wait()
+        self._namespace.stdout.close()
+
+
+def wait(true, patience=15):
+    deadline = time.monotonic() + patience
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not happen")
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    running = Running(tmp_path)
+    yield running
+    running.close()
+
+
+def test_a_line_becomes_a_drop(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: ANN in daemon.banned())
+    (ban,) = daemon.ask("bans")["bans"]
+
+    assert ban["jail"] == "wordpress"
+    assert (ban["failures"], ban["site"], round(ban["until"] - ban["at"])) == (3, str(daemon.log), 3600)
+    assert ban["evidence"][-1].endswith(f"wordpress(blog)[7]: Authentication failure for admin from {ANN}")
+    assert f"elements = {{ {ANN} timeout 1h" in daemon.table()
+
+
+def test_bans_and_half_full_windows_outlive_a_kill(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    daemon.fail(BOB, 2)
+    wait(lambda: ANN in daemon.banned())
+    time.sleep(1.5)  # what was counted is stored within a second
+    daemon.end(signal.SIGKILL)
+    daemon.fail(BOB, 1)
+    assert ANN in daemon.table()
+    daemon.start()
+
+    wait(lambda: daemon.banned() == [ANN, BOB])
+
+
+def test_at_its_end_bans_stay_unless_they_are_to_go(daemon):
+    daemon.start()
+    daemon.ask("ban", who=ANN)
+    assert daemon.end() == 0
+    assert ANN in daemon.table()
+
+    daemon.start("--flush-on-exit")
+    assert daemon.banned() == [ANN]
+    assert daemon.end() == 0
+    assert daemon.table() == ""
+
+
+def test_bans_by_hand(daemon):
+    daemon.start()
+    daemon.ask("ban", who="198.51.100.77/24", **{"for": -1, "reason": "spam"})
+    daemon.ask("ban", who="2001:db8:1:2::3", jail="wordpress-access")
+    daemon.ask("ban", who=ANN, **{"for": 60})
+
+    assert {(ban["ip"], ban["jail"], ban["until"] is None) for ban in daemon.ask("bans")["bans"]} == {
+        ("198.51.100.0/24", "manual", True),
+        ("2001:db8:1:2::/64", "wordpress-access", False),
+        (ANN, "manual", False),
+    }
+    assert daemon.ask("unban", who="198.51.100.0/24")["unbanned"] == [
+        {"ip": "198.51.100.0/24", "jail": "manual"}
+    ]
+    assert len(daemon.ask("unban")["unbanned"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"do": "ban", "who": "127.0.0.1"}, "127.0.0.1 is never banned: it is this host's own address"),
+        ({"do": "ban", "who": "10.1.2.3"}, "10.1.2.3 is never banned: it is a private address"),
+        (
+            {"do": "ban", "who": ANN, "jail": "x"},
+            "no jail is named x; there are wordpress, wordpress-access, manual",
+        ),
+        ({"do": "dance"}, "no such thing to do: dance"),
+    ],
+)
+def test_refusals(daemon, request_, sentence):
+    daemon.start()
+
+    with pytest.raises(AssertionError, match=f"^{sentence}"):
+        daemon.ask(request_.pop("do"), **request_)
+    assert daemon.banned() == []
+
+
+def test_a_host_name_is_not_looked_up(daemon):
+    daemon.start()
+
+    with pytest.raises(AssertionError, match="is no address and no network"):
+        daemon.ask("ban", who="localhost")
+
+
+def test_what_others_remove_comes_back(daemon):
+    daemon.start()
+    daemon.ask("ban", who=ANN)
+    daemon.inside("nft", "flush", "ruleset")
+    wait(lambda: ANN in daemon.table(), patience=5)
+    daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
+
+    wait(lambda: ANN in daemon.table(), patience=5)
+
+
+def test_status_and_pages(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: ANN in daemon.banned())
+    status = daemon.ask("status")
+    metrics = daemon.inside("curl", "-sS", "http://127.0.0.1:9734/metrics")
+
+    assert {jail["name"]: (jail["failures"], jail["bans"], jail["active"]) for jail in status["jails"]} == {
+        "wordpress": (3, 1, 1),
+        "wordpress-access": (0, 0, 0),
+        "manual": (0, 0, 0),
+    }
+    assert status["streams"] == [{"container": str(daemon.log), "state": "open"}]
+    assert (status["bans"], status["firewall"]["ok"]) == (1, True)
+    assert 'wp_sidecar_bans_total{cause="failures",family="ipv4",jail="wordpress"} 1.0' in metrics
+    assert ANN not in metrics
+    assert daemon.inside("curl", "-sS", "http://127.0.0.1:9734/healthz") == "ok\n"
+
+
+def test_a_jail_closes_its_own_ports(daemon):
+    daemon.start()
+    daemon.ask("ban", who=ANN, jail="wordpress-access")
+
+    assert ANN in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4_8080")
+    assert ANN not in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4")
+
+
+def test_a_second_one_is_told_that_it_is_the_second(daemon):
+    daemon.start()
+    done = run(daemon.folder, inside=daemon)
+
+    assert (done.returncode, "another wp-sidecar is running" in done.stderr) == (69, True)
+
+
+def run(folder, inside=None, argv=("run",), prefix=(), **environ):
+    """`wp-sidecar run` where it cannot: its exit code and what it says."""
+    enter = (
+        ["nsenter", f"--target={inside._namespace.pid}", "--net", "--"]
+        if inside
+        else ["unshare", "--net", "--"]
+    )
+    own = {"WP_SIDECAR_STATE": str(folder / "state"), "WP_SIDECAR_SOCKET": str(folder / "control.sock")}
+    return subprocess.run(
+        [*prefix, *enter, COMMAND, *argv],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **own, **environ},
+        timeout=30,
+        check=False,
+    )
+
+
+def jails(folder, text):
+    (folder / "jails.conf").write_text(text)
+    return {"WP_SIDECAR_JAILS": str(folder / "jails.conf")}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "sentence"),
+    [
+        ("[wordpress]\nmaxrety = 3\n", 78, "maxrety: unknown. Did you mean maxretry?"),
+        ("[wordpress]\nmaxretry = five\nfindtime = soon\n", 78, "five"),
+        ("[wordpress]\nfilter = wordpres\n", 78, "wordpres"),
+        ("not a stanza\n", 78, "jails.conf"),
+    ],
+)
+def test_a_mistake_in_the_jails_file_is_said(tmp_path, text, code, sentence):
+    done = run(tmp_path, **jails(tmp_path, text))
+
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_all_mistakes_are_said_at_once(tmp_path):
+    text = "[wordpress]\nmaxretry = five\nfindtime = soon\nbantme = 3\n"
+    done = run(tmp_path, **jails(tmp_path, text), WP_SIDECAR_LISTEN="everywhere")
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (78, 4)
+
+
+def test_a_secret_that_cannot_be_read_is_said(tmp_path):
+    done = run(tmp_path, SLACK_WEBHOOK_URL_FILE=str(tmp_path / "none"))
+
+    assert done.returncode == 78
+    assert done.stderr == (
+        f"wp-sidecar: environment: SLACK_WEBHOOK_URL_FILE: {tmp_path}/none cannot be read: No such file or directory\n"
+    )
+
+
+def test_no_docker_socket_is_said(tmp_path):
+    done = run(tmp_path, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+
+    assert done.returncode == 69
+    assert done.stderr == (
+        f"wp-sidecar: no Docker socket at unix://{tmp_path}/none.sock: mount it into this container, or set DOCKER_HOST\n"
+    )
+
+
+def test_no_net_admin_is_said(tmp_path):
+    log = tmp_path / "x.log"
+    log.touch()
+    dropped = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--")
+    enter = ["unshare", "--net", "--", *dropped]
+    environ = {
+        **os.environ,
+        **jails(tmp_path, f"[wordpress]\nlogpath = {log}\n"),
+        "WP_SIDECAR_STATE": str(tmp_path / "state"),
+        "WP_SIDECAR_SOCKET": str(tmp_path / "control.sock"),
+    }
+    done = subprocess.run(
+        [*enter, COMMAND, "run"], capture_output=True, text=True, env=environ, timeout=30, check=False
+    )
+
+    assert done.returncode == 77
+    assert "NET_ADMIN" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_state_folder_that_cannot_be_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    done = run(tmp_path, WP_SIDECAR_STATE=str(tmp_path / "file" / "state"))
+
+    assert done.returncode == 78
+    assert "WP_SIDECAR_STATE" in done.stderr or "state" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_port_of_the_pages_is_taken(daemon, tmp_path):
+    daemon.start()
+    other = tmp_path / "other"
+    other.mkdir()
+    done = run(other, inside=daemon, **jails(other, f"[wordpress]\nlogpath = {daemon.log}\n"))
+
+    assert done.returncode == 78
+    assert done.stderr.startswith("wp-sidecar: WP_SIDECAR_LISTEN: cannot listen on 127.0.0.1, port 9734")
