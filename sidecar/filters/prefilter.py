@@ -353,7 +353,11 @@ def _cut(one: Template) -> Cut:
     left, date, right = (
         weak.sequence(part, flags, last=False) for part in (nodes[:at], nodes[at : at + 1], nodes[at + 1 :])
     )
-    after = (right.first if right.least else ALL) if right.text else ALL if date.last & ~WORD else OTHER
+    if right.text:
+        after = right.first if right.least else ALL
+    else:
+        ended = any(kind in {op.ASSERT, op.AT} for kind, _ in nodes[at + 1 :])
+        after = OTHER if ended and not date.last & ~WORD else ALL
     within = sum(_width(node, 1) for node in nodes[:at]) if _starts(nodes) else inf
     if left.text:
         return Cut(left.last if left.least or within <= 2 else ALL, after, within)

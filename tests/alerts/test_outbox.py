@@ -40,7 +40,7 @@ class Scripted:
         self.raised, self.asked, self.got = list(raised), [], []
         self.took = threading.Semaphore(0)
 
-    def send(self, notice, within):  # noqa: ARG002 - a Sender has it
+    def send(self, notice, within):
         self.asked.append(time.monotonic())
         if self.raised:
             raise self.raised.pop(0)

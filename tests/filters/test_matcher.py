@@ -132,7 +132,7 @@ def test_a_pattern_that_hyperscan_refuses_is_tried_on_every_line_with_a_warning_
 ):
     with caplog.at_level(logging.WARNING):
         matcher = Matcher(
-            {"a": rules(tmp_path, "failregex = (?:<HOST>)?\ndatepattern = {UNB}%Y"), "b": load("wordpress")}
+            {"a": rules(tmp_path, "failregex = (?:<HOST>)?\ndatepattern = {UNB}%%Y"), "b": load("wordpress")}
         )
     hits = matcher.scan(batch("one 203.0.113.7 two", "", "203.0.113.8", FAILED.format(ANN)), NOW)
 

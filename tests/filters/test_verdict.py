@@ -33,7 +33,7 @@ def test_a_line_that_does_not_match_still_tells_its_time():
 
 
 def test_a_syslog_header_is_the_only_date_of_its_line(tmp_path):
-    filter_ = rules(tmp_path, "failregex = ^ 2001-01-01 no <HOST>$\ndatepattern = %Y-%m-%d")
+    filter_ = rules(tmp_path, "failregex = ^ 2001-01-01 no <HOST>$\ndatepattern = %%Y-%%m-%%d")
 
     assert (
         explain(filter_, "Nov 22 08:40:04 2001-01-01 no 203.0.113.7", Framing.SYSLOG, NOW, UTC).time

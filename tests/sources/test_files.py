@@ -1,0 +1,299 @@
+"""A path is one endless log, though files behind it are renamed, truncated and replaced."""
+
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from sidecar.core.events import Batch, Framing, Origin
+from sidecar.sources import MAX_LINE
+from sidecar.sources.files import FIRST_SIGHT, HEAD, NOWHERE, READ, Files, Lines, Place, Tail, Telling
+from tests.sources.standin import Counted
+
+WIRE = b"one\ntwo and more\n\nthr\xc3\xa9e\r\nfour\n"
+LONG = b"a line that is long enough for its file to be known again %d\n"
+
+
+class Log(Counted):
+    """What one path gave, in order."""
+
+    @property
+    def data(self):
+        return b"".join(batch.data for batch in self.batches)
+
+    def tail(self, path):
+        origin = Origin("file", str(path), "", ("jail",))
+        cursor = self.cursors.get(f"file:{path}", b"")
+        return Tail(origin, Telling(self.emit, self, self.trouble, Framing.SYSLOG), cursor)
+
+    def reasons(self):
+        return [each[2] for each in self.told if each[0] == "reconnected"]
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "error.log"
+
+
+@contextmanager
+def reading(log, path):
+    tail = log.tail(path)
+    try:
+        yield tail
+    finally:
+        tail.close()
+
+
+def drain(tail):
+    while tail.step():
+        pass
+
+
+def write(path, data):
+    with path.open("ab") as file:
+        file.write(data)
+
+
+@pytest.mark.parametrize("size", range(1, len(WIRE) + 1))
+def test_lines_come_out_whole_however_they_are_cut(size):
+    lines = Lines()
+    chunks = [WIRE[at : at + size] for at in range(0, len(WIRE), size)]
+
+    assert b"".join(lines.feed(chunk) for chunk in chunks) == WIRE
+
+
+@pytest.mark.parametrize("size", [1000, 20_000, READ])
+def test_a_line_that_is_too_long_is_cut_and_counted(size):
+    wire = b"before\n" + b"x" * 200_000 + b"\nafter\n"
+    lines = Lines()
+
+    found = b"".join(lines.feed(wire[at : at + size]) for at in range(0, len(wire), size))
+
+    assert found == b"before\n" + b"x" * (MAX_LINE - 1) + b"\nafter\n"
+    assert lines.cut == 1
+    assert len(lines._rest) <= MAX_LINE + 1
+
+
+def test_a_place_is_kept_as_text():
+    place = Place(12, 34, 56, 78)
+
+    assert Place.decode(place.encode()) == place
+
+
+@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4", b"1 2 3 4 5 6", b"1 a", b"\xff"])
+def test_what_is_no_place_is_nowhere(text):
+    assert Place.decode(text) == NOWHERE
+
+
+def test_lines_become_batches_as_they_are_written(log, path):
+    write(path, b"one\ntwo\nthr")
+    with reading(log, path) as tail:
+        drain(tail)
+        write(path, b"ee\n")
+        drain(tail)
+
+    origin = Origin("file", str(path), "", ("jail",))
+    assert log.batches == [
+        Batch(origin, b"one\ntwo\n", Framing.SYSLOG),
+        Batch(origin, b"three\n", Framing.SYSLOG),
+    ]
+    assert log.told == [
+        ("following", str(path), True),
+        ("read", str(path), "", 2, 8, None),
+        ("read", str(path), "", 1, 6, None),
+        ("following", str(path), False),
+    ]
+
+
+def test_reading_goes_on_where_the_last_cursor_was_stored(log, path):
+    for number in range(20):
+        write(path, (LONG % number)[: 10 + number])
+        with reading(log, path) as tail:
+            drain(tail)
+
+    assert log.data == path.read_bytes()[: path.read_bytes().rfind(b"\n") + 1]
+
+
+def test_it_is_read_to_the_end_before_the_next_after_a_renaming(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(path.with_suffix(".log.1"))
+        write(path.with_suffix(".log.1"), b"two\n")
+        drain(tail)
+        path.touch()
+        write(path.with_suffix(".log.1"), b"three: its writer has not yet been told\n")
+        drain(tail)
+        write(path.with_suffix(".log.1"), b"four\n")
+        write(path, b"five\n")
+        drain(tail)
+
+    assert log.data == b"one\ntwo\nthree: its writer has not yet been told\nfour\nfive\n"
+    assert log.reasons() == ["rotated"]
+
+
+def test_a_line_without_an_end_is_not_glued_to_the_next_files(log, path):
+    write(path, b"one\nunfinished")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(path.with_suffix(".log.1"))
+        write(path, b"two\n")
+        drain(tail)
+
+    assert log.data == b"one\ntwo\n"
+
+
+def test_renamed_while_we_were_away(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+    write(path, LONG % 2)
+    path.rename(path.with_suffix(".log.1"))
+    write(path, LONG % 3)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + LONG % 3
+    assert log.reasons() == ["rotated"]
+
+
+def test_gone_while_we_were_away_is_a_gap(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+    path.rename(path.with_suffix(".old"))
+    write(path, LONG % 2)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2
+    assert log.reasons() == ["gap"]
+
+
+@pytest.mark.parametrize("again", [b"", LONG % 3, (LONG % 3) * 20], ids=["shorter", "as long", "longer"])
+def test_truncated_it_begins_again(log, path, again):
+    write(path, LONG % 1 + LONG % 2 + b"unfinished")
+    with reading(log, path) as tail:
+        drain(tail)
+        shutil.copy(path, path.with_suffix(".log.1"))
+        os.truncate(path, 0)
+        write(path, again)
+        drain(tail)
+        write(path, b"last\n")
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + again + b"last\n"
+    assert log.reasons() == ["truncated"]
+
+
+def test_a_new_file_with_the_number_of_the_old_is_a_new_file(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+        inode = path.stat().st_ino
+    with path.open("r+b") as file:  # the same file, with another's content, is what it looks like
+        file.write(LONG % 2 + LONG % 3)
+    assert path.stat().st_ino == inode
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + LONG % 3
+
+
+def test_a_file_that_comes_later(log, path):
+    with reading(log, path) as tail:
+        assert not tail.step()
+        assert not tail.step()
+        write(path, b"one\n")
+        drain(tail)
+
+    sentence = f"{path} cannot be read (No such file or directory): until it can, no line of it counts"
+    assert log.data == b"one\n"
+    assert log.troubles == [(f"file {path}", sentence), (f"file {path}", None)]
+
+
+def test_a_pipe_is_no_log(log, path):
+    os.mkfifo(path)
+    with reading(log, path) as tail:
+        assert not tail.step()
+
+    assert [sentence for _, sentence in log.troubles] == [
+        f"{path} cannot be read (it is no regular file): until it can, no line of it counts"
+    ]
+
+
+def test_of_a_huge_file_only_the_end_is_read_at_first(log, path):
+    with path.open("wb") as file:
+        file.truncate(FIRST_SIGHT)
+        file.seek(0, os.SEEK_END)
+        file.write(b"x\nwhole\nlines\n")
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == b"whole\nlines\n"
+
+
+def test_what_a_line_begun_there_has_said_is_no_line(log, path):
+    """Its beginning is out of reach: what is left of it is text that anyone may have chosen."""
+    with path.open("wb") as file:
+        file.truncate(100)
+        file.seek(0, os.SEEK_END)
+        file.write(b"y" * FIRST_SIGHT + b"from 192.0.2.1\nwhole\n")
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == b"whole\n"
+
+
+def test_few_bytes_are_enough_to_know_a_file_again(path):
+    write(path, b"x" * 1000)
+    fd = os.open(path, os.O_RDONLY)
+    place = Place(path.stat().st_ino).after(fd, 10).after(fd, 1000)
+
+    assert (place.size, place.offset, place.is_in(fd), place.is_in(fd, 1001)) == (HEAD, 1000, True, False)
+    assert place.after(fd, 999).size == HEAD
+    os.close(fd)
+
+
+@contextmanager
+def running(log, paths):
+    source = Files(paths, log.emit, cursors=log.cursors, listener=log, trouble=log.trouble, every=0.01)
+    thread = threading.Thread(target=source.run)
+    thread.start()
+    yield
+    source.close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_patterns_and_who_looks_at_what(log, tmp_path):
+    for name in ("a.log", "b.log", "c.txt"):
+        write(tmp_path / name, b"hello\n")
+    paths = {f"{tmp_path}/*.log": ("all",), f"{tmp_path}/a.log": ("one", "all"), f"{tmp_path}/[": ("none",)}
+    with running(log, paths):
+        log.wait_lines(2)
+
+    assert {batch.origin.name.rpartition("/")[2]: batch.origin.jails for batch in log.batches} == {
+        "a.log": ("all", "one"),
+        "b.log": ("all",),
+    }
+
+
+def test_rotation_under_load_loses_and_doubles_nothing(log, path):
+    path.touch()
+    with running(log, {str(path): ("jail",)}):
+        for number in range(3000):
+            write(path, b"%d\n" % number)
+            if number % 500 == 499:
+                log.wait(lambda: log.lines)
+                path.rename(path.with_suffix(f".log.{number}"))
+        log.wait_lines(3000)
+
+    assert log.data == b"".join(b"%d\n" % number for number in range(3000))
