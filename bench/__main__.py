@@ -11,11 +11,11 @@ import platform
 import time
 from contextlib import ExitStack
 
-from bench import figures, latency, resting
+from bench import figures, filters, latency, resting
 from bench.figures import Figure
 from bench.rig import Rig
 
-PARTS = (resting, latency)
+PARTS = (filters, resting, latency)
 
 
 def main() -> None:

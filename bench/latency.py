@@ -35,20 +35,23 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 
 def _ours(rig: Rig, rate: float) -> Series:
-    with Heard(rig.bed.host) as heard, Traffic(rig.writer.write, rate):
-        return _series("ours", rate, _rounds(rig.writer.write, failures, heard.wait, ROUNDS, PAUSE))
+    with Heard(rig.bed.host) as heard, Traffic(rig.writer.write, rate) as traffic:
+        seconds = _rounds(rig.writer.write, failures, heard.wait, ROUNDS, PAUSE)
+    return _series("ours", traffic, seconds)
 
 
 def _peers(rig: Rig, rate: float) -> Series:
-    with Heard(rig.bed.host) as heard, Fail2ban(rig.bed.host) as peer, Traffic(peer.write, rate):
-        seconds = _rounds(peer.write, failures, heard.wait, PEERS_ROUNDS, PEERS_PAUSE)
-        return _series(f"fail2ban ({peer.backend})", rate, seconds)
+    with Heard(rig.bed.host) as heard, Fail2ban(rig.bed.host) as peer:
+        with Traffic(peer.write, rate) as traffic:
+            seconds = _rounds(peer.write, failures, heard.wait, PEERS_ROUNDS, PEERS_PAUSE)
+        return _series(f"fail2ban ({peer.backend})", traffic, seconds)
 
 
 def _limit(rig: Rig, rate: float) -> Series:
     """Docker alone: until as many lines arrive at somebody who only reads."""
-    with Tail(rig.bed.engine, rig.writer.name) as tail, Traffic(rig.writer.write, rate):
-        return _series("Docker alone", rate, _rounds(rig.writer.write, _visits, tail.wait, ROUNDS, PAUSE))
+    with Tail(rig.bed.engine, rig.writer.name) as tail, Traffic(rig.writer.write, rate) as traffic:
+        seconds = _rounds(rig.writer.write, _visits, tail.wait, ROUNDS, PAUSE)
+    return _series("Docker alone", traffic, seconds)
 
 
 def _rounds(
@@ -70,8 +73,8 @@ def _visits(who: str) -> bytes:
     return visits(who) * MAXRETRY
 
 
-def _series(who: str, rate: float, seconds: list[float]) -> Series:
-    other = f", {rate:,.0f} other lines/s" if rate else ""
+def _series(who: str, traffic: Traffic, seconds: list[float]) -> Series:
+    other = f", {traffic.rate:,.0f} other lines/s" if traffic.rate else ""
     return Series(f"log to drop, {who}{other}", "ms", tuple(1000 * s for s in seconds))
 
 

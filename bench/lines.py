@@ -41,24 +41,26 @@ class Traffic:
 
     def __init__(self, write: Callable[[bytes], object], rate: float) -> None:
         """`rate`: lines per second, written one by one."""
-        self._write, self._rate = write, rate
+        self._write, self._wanted = write, rate
+        self.rate = 0.0  # as it really was, once it is over
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic")
 
     def __enter__(self) -> Self:
-        if self._rate:
+        if self._wanted:
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        if self._rate:
+        if self._wanted:
             self._thread.join()
 
     def _run(self) -> None:
         began = time.perf_counter()
         for n in count():
-            time.sleep(max(0.0, began + n / self._rate - time.perf_counter()))
+            time.sleep(max(0.0, began + n / self._wanted - time.perf_counter()))
             if self._over.is_set():
+                self.rate = n / (time.perf_counter() - began)
                 return
             self._write(visits(page=PAGES[n % len(PAGES)]))

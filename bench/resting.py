@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from bench.fail2ban import Fail2ban
 from bench.figures import Figure, Series
@@ -16,36 +17,56 @@ from tests.bed import Place
 from tests.bed.sidecar import NAME
 
 STARTS = 5
+SETTLED = 2.0  # seconds after its start at which each is looked at, to see how much they differ
 REST = 30.0  # seconds after its start at which a process counts as idle
 PATIENCE = 30.0
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    starts = _ours(rig), _peers(rig)
+    ours, peers = _ours(rig), _peers(rig)
     with Fail2ban(rig.bed.host) as peer:
         time.sleep(REST)
-        yield Figure("idle_memory", "MB", _resident(rig.daemon), _resident(peer.process), at_most=60)
-    yield Figure("start_up", "s", *(s.median for s in starts), series=starts)
+        now = resident(rig.daemon), resident(peer.process)
+    yield Figure("idle_memory", "MB", *now, at_most=60, series=(ours.memory, peers.memory))
+    yield Figure("start_up", "s", ours.time.median, peers.time.median, series=(ours.time, peers.time))
 
 
-def _ours(rig: Rig) -> Series:
+class Starts(NamedTuple):
+    """What several starts took."""
+
+    time: Series
+    memory: Series
+
+    @classmethod
+    def of(cls, who: str, found: Iterable[tuple[float, float]]) -> Self:
+        times, memory = zip(*found, strict=True)
+        after = f"memory {SETTLED:.0f} s after its start"
+        return cls(Series(f"start-up, {who}", "s", times), Series(f"{after}, {who}", "MB", memory))
+
+
+def _ours(rig: Rig) -> Starts:
     """From `docker start` to /readyz: the container, the program, its firewall and its logs."""
-    sidecar, seconds = rig.sidecar, []
-    for _ in range(STARTS):
-        sidecar.stop()
+
+    def start() -> tuple[float, float]:
+        rig.sidecar.stop()
         began = time.perf_counter()
         rig.bed.engine.cli("start", NAME)
-        seconds.append(_ready(rig.bed.host) - began)
-    return Series("start-up, ours, from `docker start`", "s", tuple(seconds))
+        took = _ready(rig.bed.host) - began
+        time.sleep(SETTLED)
+        return took, resident(rig.daemon)
+
+    return Starts.of("ours, a container", [start() for _ in range(STARTS)])
 
 
-def _peers(rig: Rig) -> Series:
+def _peers(rig: Rig) -> Starts:
     """From its process's start until its jail runs; it has no container to start first."""
-    seconds = []
-    for _ in range(STARTS):
+
+    def start() -> tuple[float, float]:
         with Fail2ban(rig.bed.host) as peer:
-            seconds.append(peer.ready - peer.began)
-    return Series("start-up, fail2ban, as a process", "s", tuple(seconds))
+            time.sleep(SETTLED)
+            return peer.ready - peer.began, resident(peer.process)
+
+    return Starts.of("fail2ban, a process", [start() for _ in range(STARTS)])
 
 
 def _ready(host: Place) -> float:
@@ -68,7 +89,7 @@ def _answers(host: Place) -> bool:
             return False
 
 
-def _resident(process: Path) -> float:
+def resident(process: Path) -> float:
     """The process's resident memory, in MB."""
     found = re.search(r"^VmRSS:\s+(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
     assert found

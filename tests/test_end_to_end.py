@@ -74,10 +74,14 @@ def is_up(client, site):
 
 def use_until_silent(connection):
     """An open connection, in use, is cut as well: the server's answers stop."""
-    with pytest.raises(TimeoutError):
+
+    def use():
         for _ in range(80):  # Apache closes a connection after 100 requests, or 5 idle seconds
             connection.get()
             time.sleep(0.2)
+
+    with pytest.raises(TimeoutError):
+        use()
     connection.close()
 
 

@@ -19,9 +19,12 @@ from sidecar.filters.ini import FilterMistakes, Ini, Mistake
 
 __all__ = ["Filter", "FilterMistakes", "Mistake", "Rule", "load", "pack"]
 
-WHO: Final = frozenset(
-    {"ip4", "ip6", "dns", "fid"}
-)  # a failregex has to say who it was in one of these groups
+WHO: Final = (
+    "fid",
+    "ip4",
+    "ip6",
+    "dns",
+)  # a failregex has to say who it was in one of these; the first says it best
 USEDNS: Final = ("no", "warn", "yes", "raw")
 
 
@@ -45,7 +48,14 @@ class Filter:
     prefregex: Rule | None = None
     dates: Dates = field(default_factory=lambda: Dates(dates.templates([])))
     names: bool = False  # does <HOST> stand for DNS names too (`usedns`)?
+    maxlines: int = 1  # how many lines are looked at together
     files: tuple[Path, ...] = ()  # all that was read for it
+
+    @property
+    def remembers(self) -> bool:
+        """Does a verdict depend on the lines before?"""
+        rules = (*self.failregex, *([self.prefregex] if self.prefregex else []))
+        return self.maxlines > 1 or any("mlfid" in rule.regex.groupindex for rule in rules)
 
     @property
     def ignores_first(self) -> bool:
@@ -113,27 +123,26 @@ class _Reader:
     ini: Ini
     given: Mapping[str, str]
     mistakes: list[Mistake] = field(default_factory=list)
+    flags: re.RegexFlag = re.NOFLAG
 
     def filter(self) -> Filter:
         usedns = self.one("usedns", "no").lower()
         if usedns not in USEDNS:
             self.wrong("usedns", f"`usedns` is one of {', '.join(USEDNS)}")
-        if self.one("maxlines", "1") not in {"", "1"}:
-            self.wrong(
-                "maxlines", "filters that look at several lines at once (`maxlines`) are not supported yet"
-            )
+        maxlines = self.one("maxlines", "1")
+        if not maxlines.isdecimal() or int(maxlines) < 1:
+            self.wrong("maxlines", "`maxlines` is how many lines to look at together, a whole number from 1")
+            maxlines = "1"
+        self.flags = re.MULTILINE if int(maxlines) > 1 else re.NOFLAG
         names = usedns != "no"
         prefregex = next(iter(self.rules("prefregex", names=names)), None)
         inherited = prefregex.regex.groupindex.keys() if prefregex else set()
         failregex = tuple(self.rules("failregex", names=names))
         for rule in failregex:
-            if not {*rule.regex.groupindex, *inherited}.intersection(WHO):
+            if not {*rule.regex.groupindex, *inherited}.intersection({*WHO, "mlfid"}):
                 message = (
                     "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
                 )
-                self.mistakes.append(Mistake(rule.file, rule.line, rule.text, message))
-            if "mlfid" in rule.regex.groupindex or "mlfid" in inherited:
-                message = "filters that follow a session over several lines (<F-MLFID>) are not supported yet"
                 self.mistakes.append(Mistake(rule.file, rule.line, rule.text, message))
         if not failregex and not self.mistakes:
             place = str(self.ini.read[0]) if self.ini.read else self.name
@@ -143,12 +152,14 @@ class _Reader:
         found = self.dates()
         if self.mistakes:
             raise FilterMistakes(self.mistakes)
-        return Filter(self.name, failregex, ignoreregex, prefregex, found, names, tuple(self.ini.read))
+        return Filter(
+            self.name, failregex, ignoreregex, prefregex, found, names, int(maxlines), tuple(self.ini.read)
+        )
 
     def rules(self, option: str, *, names: bool) -> Iterator[Rule]:
         for file, line, text in self.lines(option):
             try:
-                yield Rule(text, re.compile(tags.regex(text, names=names)), file, line)
+                yield Rule(text, re.compile(tags.regex(text, names=names), self.flags), file, line)
             except re.error as err:
                 message = f"`{option}` is no regular expression: {err.msg}"
                 self.mistakes.append(Mistake(file, line, text, message))

@@ -15,11 +15,12 @@ from typing import Any, Final
 import hyperscan
 
 from sidecar.core import who
-from sidecar.core.events import Batch, Hit
+from sidecar.core.events import Batch, Hit, Origin
 from sidecar.filters import prefilter
+from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
 from sidecar.filters.loader import Filter, Rule
-from sidecar.filters.verdict import Verdict, dated, decide, explain, parted
+from sidecar.filters.verdict import Verdict, dated, explain, failed, parted
 
 __all__ = ["Matcher", "Verdict", "explain"]
 
@@ -52,6 +53,8 @@ class Matcher:
         self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
         self._database, self._standing_for, self._unfiltered = _database(list(_weakened(self._filters)))
         self._worth: dict[tuple[int, tuple[str, ...]], list[tuple[int, list[int]]]] = {}
+        self._remembering = {index for index, one in enumerate(self._filters) if one.remembers}
+        self._memories: dict[tuple[Origin, int], Following] = {}
         self._own = threading.local()
 
     def scan(self, batch: Batch, now: float) -> list[Hit]:
@@ -71,19 +74,28 @@ class Matcher:
             for index, wanted in self._wanted(patterns, batch.origin.jails):
                 one = self._filters[index]
                 seen, date = (text, None) if headed else parted(one, text)
-                failure = decide(one, seen, wanted)
+                when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
+                when = now if when is None else when
+                memory = self._memory(batch.origin, index) if index in self._remembering else None
+                failure = memory.decide(seen, when) if memory else failed(one, seen, wanted)
                 if failure is None:
                     continue
                 address = who.who(failure.address)
                 if address is None:
                     self.invalid += 1
                     continue
-                when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
-                hits += [
-                    Hit(jail, address, now if when is None else when, batch.origin, evidence(text))
-                    for jail in plan[index]
-                ]
+                hits += [Hit(jail, address, when, batch.origin, evidence(text)) for jail in plan[index]]
         return hits
+
+    def _memory(self, origin: Origin, index: int) -> Following:
+        memory = self._memories.get((origin, index))
+        if memory is None:
+            while (
+                len(self._memories) >= MOST_KNOWN
+            ):  # origins come and go: the oldest are the first to be forgotten
+                self._memories.pop(next(iter(self._memories)), None)
+            memory = self._memories[origin, index] = Following(self._filters[index])
+        return memory
 
     def _wanted(self, patterns: int, jails: tuple[str, ...]) -> list[tuple[int, list[int]]]:
         """For these jails, after these patterns (bits) were found: filters, and which failregexes to try, in order."""
@@ -204,7 +216,8 @@ def _weakened(filters: Sequence[Filter]) -> Iterator[tuple[Rule, bytes | None]]:
     for one in filters:
         cuts = prefilter.cuts(one.dates)
         for rule in one.failregex:
-            yield rule, prefilter.weakened(rule.regex, cuts, whole=one.prefregex is None)
+            each = one.maxlines > 1  # then a line counts for what those before it were
+            yield rule, None if each else prefilter.weakened(rule.regex, cuts, whole=one.prefregex is None)
 
 
 def _database(rules: Sequence[tuple[Rule, bytes | None]]) -> tuple[Any, list[list[int]], list[int]]:

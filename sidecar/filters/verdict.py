@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from ipaddress import ip_network
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sidecar.core import who
 from sidecar.core.events import Framing
@@ -34,10 +34,13 @@ class Failure(NamedTuple):
     rule: int
     match: re.Match[str]
     prefix: re.Match[str] | None = None
+    told: Mapping[str, str | None] | None = None  # what the lines of its session say together
 
     @property
-    def groups(self) -> dict[str, str | None]:
-        """What the groups hold: the failregex's, else the prefregex's."""
+    def groups(self) -> Mapping[str, str | None]:
+        """What the groups hold: the session's, else the failregex's, else the prefregex's."""
+        if self.told is not None:
+            return self.told
         groups = self.match.groupdict()
         if self.prefix is None:
             return groups
@@ -49,6 +52,8 @@ class Failure(NamedTuple):
     @property
     def address(self) -> str:
         """Who it was, as the line says, without the network that may stand behind it; "" if it does not say."""
+        if self.told is not None:
+            return next((text for name in WHO if (text := self.told.get(name))), "")
         for match in (self.match, self.prefix):
             names = match.re.groupindex if match else ()
             for name in WHO:
@@ -94,6 +99,14 @@ def decide(rules: Filter, text: str, candidates: Sequence[int] | None = None) ->
     return None
 
 
+def failed(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
+    """As `decide()`, without what is only to be remembered (`<F-NOFAIL>`): a failure that this line shows by itself."""
+    failure = decide(rules, text, candidates)
+    return (
+        None if failure and "nofail" in failure.match.re.groupindex and failure.match["nofail"] else failure
+    )
+
+
 def parted(rules: Filter, text: str) -> tuple[str, re.Match[str] | None]:
     """The line without its date, and the date."""
     found = rules.dates.find(text)
@@ -105,16 +118,33 @@ def dated(framing: Framing, line: str, text: str) -> bool:
     return framing is Framing.SYSLOG and text is not line
 
 
-def explain(rules: Filter, line: str, framing: Framing, now: float, zone: tzinfo | None = None) -> Verdict:
-    """What the filter says about one line, as `Matcher.scan` would decide it."""
+class Memory(Protocol):
+    """What a filter that `remembers` has seen so far; `following.Following` is one."""
+
+    def decide(self, text: str, at: float) -> Failure | None: ...
+
+
+def explain(
+    rules: Filter,
+    line: str,
+    framing: Framing,
+    now: float,
+    zone: tzinfo | None = None,
+    *,
+    memory: Memory | None = None,
+) -> Verdict:
+    """What the filter says about one line, as `Matcher.scan` would decide it.
+
+    `memory` is for a filter that `remembers`: the same one for all the lines of a log, in their order.
+    """
     line = line.rstrip("\r\n")
     at, text = opener(framing)(line, now, zone)
     seen, date = (text, None) if dated(framing, line, text) else parted(rules, text)
     if at is None and date:
         at = rules.dates.seconds(date, now, zone)
     told = date[1] if date else None
-    failure = decide(rules, seen)
-    address = _canonical(failure.id) if failure else None
+    failure = failed(rules, seen) if memory is None else memory.decide(seen, now if at is None else at)
+    address = canonical(failure.id) if failure else None
     if failure is None or address is None:
         return Verdict(matched=False, time=at, date=told, text=seen)
     return Verdict(
@@ -128,7 +158,7 @@ def explain(rules: Filter, line: str, framing: Framing, now: float, zone: tzinfo
     )
 
 
-def _canonical(text: str) -> str | None:
+def canonical(text: str) -> str | None:
     address, slash, prefix = text.rpartition("/")
     if not slash:
         one = who.parse(text)

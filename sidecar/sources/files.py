@@ -10,6 +10,7 @@ import errno
 import logging
 import math
 import os
+import re
 import stat
 import threading
 import time
@@ -200,13 +201,12 @@ class Tail:
         return bool(chunk)
 
     def _moved_on(self) -> bool:
-        """Go on to the file that now has the name, once its writer did and this one is read to its end."""
+        """Go on to the next file, once the writer did and this one is read to its end."""
         try:
-            now = os.stat(self._origin.name)  # noqa: PTH116
-            if now.st_ino == self._place.inode or not now.st_size:
-                return False
-            fd = _regular(self._origin.name)
-        except OSError:  # renamed, and nothing there yet: its writer goes on where it was
+            fd = _next(self._origin.name, self._fd)
+        except OSError:  # it was renamed as well, or may not be read: look again
+            return False
+        if fd < 0:
             return False
         if self._more():  # written between the last look and the renaming
             os.close(fd)
@@ -274,13 +274,39 @@ def _first_sight(fd: int) -> Place:
 
 
 def _renamed(path: str, place: Place) -> int:
-    """The file that had this path, opened under its new name (`error.log.1`); -1: gone, or compressed."""
-    name = Path(path)
-    for other in name.parent.glob(f"{escape(name.name)}?*"):
+    """The file that had this path, opened under its new name; -1: gone, or compressed."""
+    for _, other in _rotated(path):
         with contextlib.suppress(OSError):
-            if other.stat().st_ino == place.inode:
-                fd = _regular(str(other))
-                if place.is_in(fd):
-                    return fd
-                os.close(fd)
+            fd = _regular(other)
+            if place.is_in(fd):
+                return fd
+            os.close(fd)
     return -1
+
+
+def _next(path: str, last: int) -> int:
+    """The file that was begun after the last one, opened, if its writer has moved there; -1: not yet."""
+    before = os.fstat(last)
+    try:
+        now = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        now = None
+    if now and now.st_ino == before.st_ino:
+        return -1
+    for written, other in _rotated(path):  # renamed in the meantime
+        if written > before.st_mtime_ns:
+            return _regular(other)
+    return _regular(path) if now and now.st_size else -1
+
+
+def _rotated(path: str) -> list[tuple[int, str]]:
+    """What rotation made of former files (`error.log.1`, `error.log-20261122`), the oldest first."""
+    found = []
+    for other in Path(path).parent.glob(f"{escape(Path(path).name)}[.-][0-9]*"):
+        with contextlib.suppress(OSError):
+            if _ROTATED(str(other), len(path)):
+                found.append((other.stat().st_mtime_ns, str(other)))
+    return sorted(found)
+
+
+_ROTATED = re.compile(r"[.-]\d[\d.-]*").fullmatch  # compressed ones, copies and backups are not read

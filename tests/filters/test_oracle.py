@@ -5,13 +5,11 @@ import time
 
 import pytest
 
+from sidecar.filters.following import Following
 from sidecar.filters.loader import load, pack
-from sidecar.filters.verdict import decide, parted
+from sidecar.filters.verdict import canonical, parted
 from tests.filters import oracle
 from tests.filters.samples import all_samples
-
-# Filters that look at several lines at once, or follow a session over lines: refused by name until they are supported.
-LATER = {"ejabberd-auth", "guacamole", "mongodb-auth", "sendmail-auth", "sendmail-reject", "slapd", "sshd"}
 
 
 @pytest.fixture(autouse=True)
@@ -26,25 +24,28 @@ def zone():
     time.tzset()
 
 
-def ours(rules, line):
+def ours(rules, line, memory=None):
     text, date = parted(rules, line.rstrip("\r\n"))
-    failure = decide(rules, text)
-    if failure is None or failure.groups.get("nofail") is not None:
-        return None
-    return failure.rule, failure.id, rules.dates.seconds(date, oracle.NOW) if date else None
+    at = rules.dates.seconds(date, oracle.NOW) if date else None
+    failure = (memory or Following(rules)).decide(text, oracle.NOW if at is None else at)
+    return failure and (failure.rule, canonical(failure.id) or failure.id, at)
 
 
-@pytest.mark.parametrize("name", [name for name in oracle.stock() if name not in LATER])
+@pytest.mark.parametrize("name", oracle.stock())
 def test_a_stock_filter_says_what_fail2ban_says_of_its_own_samples(name):
     engines, differences = {}, []
     for options, line in oracle.own_lines(name):
         key = tuple(sorted(options.items()))
         if key not in engines:
             given = {"mode": "normal", **options, "usedns": "raw"}
-            engines[key] = load(name, [oracle.CONFIG / "filter.d"], given), oracle.Oracle(name, options)
-        rules, theirs = engines[key]
+            engines[key] = (
+                (rules := load(name, [oracle.CONFIG / "filter.d"], given)),
+                Following(rules),
+                oracle.Oracle(name, options),
+            )
+        rules, memory, theirs = engines[key]
         told = theirs.tell(line)
-        said = ours(rules, line)
+        said = ours(rules, line, memory)
         if told and said and said[2] is None:
             said = (*said[:2], told[2])
         if said != told:

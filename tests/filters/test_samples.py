@@ -1,9 +1,11 @@
+import time
 from collections import Counter
 
 import pytest
 
 from sidecar.core.events import Framing
 from sidecar.filters.loader import load, pack
+from sidecar.filters.matcher import MAX_LINE
 from sidecar.filters.verdict import explain
 from tests.filters.samples import NOW, all_samples
 
@@ -33,3 +35,27 @@ def test_a_stranger_is_named_in_at_least_twenty_samples_and_is_never_hit():
 
     assert len(naming) >= 20
     assert [who for who in naming if who.startswith("192.0.2.")] == []
+
+
+ACCESS = '203.0.113.7 - - [22/Nov/2026:08:57:49 +0000] "POST '
+APACHE = "[Sun Nov 22 08:57:49 2026] [php:notice] [pid 9:tid 9] [client 203.0.113.7:1] Authentication failure for x"
+LONG = [
+    *(ACCESS + part * MAX_LINE for part in ("/wp-login.php", "/wp-login.php/..", "/", '\\"', "?action=rp&", "/xmlrpc.php?for=jetpack ")),
+    *(ACCESS + "/wp-login.php?" + part * MAX_LINE for part in ("action=rp&", "x", "%61ction=")),
+    *(part * MAX_LINE for part in ("[", "1", " ", "a.", "1:", "[22/Nov/2026:08:57:49 +0000] ", "<37>1 ", "wordpress(", '\\"')),
+    *(APACHE + part * MAX_LINE for part in (" from 203.0.113.7, referer: ", ", referer: ", " from 203.0.113.8", ", client: ")),
+    "wordpress: " + "Authentication failure for x from " * MAX_LINE,
+    "<37>1 2026-11-22T08:59:51Z h wordpress 8 - " + "[a]" * MAX_LINE,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_no_line_however_odd_takes_long(name):
+    """Each walks through a line a few times: milliseconds. What walks through it for each character takes many seconds."""
+    took = {}
+    for line in LONG:
+        start = time.perf_counter()
+        explain(FILTERS[name], line[:MAX_LINE], Framing.NONE, NOW)
+        took[line[:80]] = time.perf_counter() - start
+
+    assert {line: seconds for line, seconds in took.items() if seconds > 0.5} == {}

@@ -48,7 +48,8 @@ def test_ignoreregex_is_asked_first_where_there_are_clearly_fewer(tmp_path):
     )
     many = rules(
         tmp_path,
-        "prefregex = ^x <F-CONTENT>.*</F-CONTENT>$\nfailregex = ^no <HOST>$\n  ^a <HOST>\n  ^b <HOST>\n  ^c <HOST>\nignoreregex = ^x no",
+        "prefregex = ^x <F-CONTENT>.*</F-CONTENT>$\nfailregex = ^no <HOST>$\n  ^a <HOST>\n  ^b <HOST>\n  ^c <HOST>\n"
+        "ignoreregex = ^x no",
     )
 
     assert (
@@ -60,7 +61,8 @@ def test_ignoreregex_is_asked_first_where_there_are_clearly_fewer(tmp_path):
 def test_users_networks_and_own_ids(tmp_path):
     filter_ = rules(
         tmp_path,
-        "failregex = ^no <SUBNET> <F-ALT_USER1>\\S*</F-ALT_USER1> <F-USER>\\S*</F-USER>$\n  ^id <F-ID>\\S+</F-ID> <HOST>",
+        "failregex = ^no <SUBNET> <F-ALT_USER1>\\S*</F-ALT_USER1> <F-USER>\\S*</F-USER>$\n"
+        "  ^id <F-ID>\\S+</F-ID> <HOST>",
     )
     network = decide(filter_, "no 203.0.113.7/24 ann ")
     own = decide(filter_, "id 203.0.113.8 203.0.113.7")

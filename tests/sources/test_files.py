@@ -164,6 +164,22 @@ def test_renamed_while_we_were_away(log, path):
     assert log.reasons() == ["rotated"]
 
 
+def test_renamed_twice_while_we_were_away(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+    for number, suffix in enumerate(("2", "1"), 2):
+        write(path, LONG % number)
+        os.utime(path, (number, number))
+        path.rename(path.with_suffix(f".log.{suffix}"))
+    write(path.with_suffix(".log.bak"), b"a copy\n")
+    write(path, LONG % 4)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + LONG % 3 + LONG % 4
+
+
 def test_gone_while_we_were_away_is_a_gap(log, path):
     write(path, LONG % 1)
     with reading(log, path) as tail:

@@ -1,0 +1,120 @@
+"""Whatever a visitor writes into names, referrers, hosts and requests, only his own address is ever held against anyone."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.events import Framing
+from sidecar.filters.loader import load
+from sidecar.filters.verdict import explain
+
+NOW = 1_795_338_000.0
+REAL, STRANGER, PROXY = "203.0.113.11", "192.0.2.9", "172.18.0.2"
+TOKENS = [
+    *(f" from {STRANGER}", f" from {REAL}", f", referer: http://a/ from {STRANGER}", ", referer: ", f", client: {STRANGER}, server: "),
+    *(f'" while reading response header from upstream, client: {STRANGER}, server: ', ', request: "POST /', '"', "\\", "'", "]", ")"),
+    *("Authentication failure for ", "Authentication failure for admin", "Empty username", "wordpress(x)[1]: ", "NOTICE: PHP message: "),
+    *(f"[client {STRANGER}:45062] ", "[php:notice] [pid 9:tid 9] ", "WARNING: [pool www] child 7 said into stderr: ", STRANGER, f"{STRANGER} - - "),
+    *('"POST /wp-login.php HTTP/1.1" 200 ', "POST /wp-login.php HTTP/1.1", " HTTP/1.1", "[22/Nov/2026:08:57:49 +0000] ", "<37>Nov 22 08:59:51 "),
+    *("x", "admin", " ", "A" * 60, "A" * 500, "é", "/", "?", "2026-11-22 08:40:04 "),
+]  # fmt: skip
+END_OF_NGINXS = (
+    f'x from {STRANGER}" while reading response header from upstream, client: {STRANGER}, server: '
+)
+FORGERIES = [
+    f"x from {STRANGER}",
+    f"x from {STRANGER}, referer: b",
+    END_OF_NGINXS,
+    END_OF_NGINXS + "A" * 2000,  # nginx cuts at 2048: what it would have written behind is gone
+    f"x from {STRANGER}" + "A" * 900,
+]
+TOKENS += FORGERIES
+written = st.sampled_from(FORGERIES) | st.lists(st.sampled_from(TOKENS), max_size=6).map("".join)
+token = st.lists(st.sampled_from(TOKENS), max_size=6).map(
+    lambda parts: "".join("".join(parts).split())
+)  # no blanks
+APACHE = (
+    "[Sun Nov 22 08:57:49.852038 2026] [php:notice] [pid 9:tid 9] [client {client}:45062] {said}{referrer}"
+)
+NGINX = (
+    '2026/11/22 08:59:01 [error] 8#8: *5 FastCGI sent in stderr: "PHP message: {said}" while reading response header from'
+    ' upstream, client: {client}, server: , request: "POST {request} HTTP/1.1", upstream: "fastcgi://172.30.0.4:9000",'
+    ' host: "{host}", referrer: "{agent}"'
+)
+SHAPES = [
+    "wordpress({host})[8]: {said}",
+    "Nov 22 08:59:51 web1 wordpress({host})[8]: {said}",
+    "<37>Nov 22 08:59:51 wordpress({host})[8]: {said}",
+    "<37>1 2026-11-22T08:59:51.003Z web1 wordpress({host}) 8 - - {said}",
+    "[22-Nov-2026 08:40:04 UTC] {said}",
+    "NOTICE: PHP message: wordpress({host})[8]: {said}",
+    'WARNING: [pool www] child 7 said into stderr: "wordpress({host})[8]: {said}"',
+    APACHE,
+    NGINX,
+]
+ACCESS = [
+    '{client} - {user} [22/Nov/2026:08:57:49 +0000] "{method} {request} HTTP/1.1" {status} 5234 "{agent}" "{user}"',
+    'example.com:80 {client} - {user} [22/Nov/2026:08:57:49 +0000] "{method} {request} HTTP/1.1" {status} 5 "{agent}" "{user}"',
+]
+OURS = {name: load(name) for name in ("wordpress", "wordpress-access")}
+
+
+def against(name, line):
+    return explain(OURS[name], line, Framing.NONE, NOW).id
+
+
+def cut(line):
+    """The pieces in which a line may arrive: whole, or as nginx, php-fpm, syslog daemons and Docker cut it."""
+    data = line.encode()
+    pieces = [piece for size in (1024, 2048, 8192, 16_384) for piece in (data[:size], data[size:])]
+    return [line, *(piece.decode(errors="replace") for piece in pieces if piece)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@settings(max_examples=250, deadline=None)
+@given(
+    st.fixed_dictionaries({"user": written, "host": token, "request": token, "agent": written}),
+    st.sampled_from([REAL, PROXY]),
+    st.sampled_from(["Authentication failure for", "Blocked authentication attempt for"]),
+)
+@example(
+    {"user": f"x from {STRANGER}", "host": "h", "request": "/", "agent": ""},
+    REAL,
+    "Authentication failure for",
+)
+@example(
+    {"user": f"x from {STRANGER}, referer: b", "host": "h", "request": "/", "agent": f"c from {STRANGER}"},
+    PROXY,
+    "Authentication failure for",
+)
+def test_a_plugins_message(shape, fields, client, sentence):
+    said = f"{sentence} {fields['user']} from {REAL}"
+    referrer = f", referer: {fields['agent']}" if fields["agent"] else ""
+    line = shape.format(said=said, client=client, referrer=referrer, **fields)
+
+    assert {against("wordpress", piece) for piece in cut(line)} <= {REAL, None}
+
+
+def test_a_message_that_php_fpm_wraps_at_its_limit():
+    """`log_limit` is 1024 by default, and what is behind it comes as a line of its own, decorated like the first."""
+    head = 'WARNING: [pool www] child 7 said into stderr: "'
+    for before in range(1200):
+        said = f"wordpress(h)[8]: Authentication failure for {'A' * before} from {STRANGER}{'B' * 60} from {REAL}"
+        parts = said[: 1024 - len(head) - 1], said[1024 - len(head) - 1 :]
+
+        assert {against("wordpress", f'{head}{part}"') for part in parts} <= {REAL, None}
+
+
+@pytest.mark.parametrize("shape", ACCESS)
+@pytest.mark.parametrize("escaped", ['\\"', "\\x22"])
+@settings(max_examples=250, deadline=None)
+@given(
+    st.fixed_dictionaries({"user": written, "request": token, "agent": written}), st.sampled_from([200, 302])
+)
+def test_an_access_log(shape, escaped, fields, status):
+    fields = {name: text.replace("\\", "\\\\").replace('"', escaped) for name, text in fields.items()}
+    guess = shape.format(client=REAL, method="POST", status=status, **{**fields, "request": "/wp-login.php"})
+    other = shape.format(client=REAL, method="GET", status=200, **fields)
+
+    assert against("wordpress-access", guess) == (REAL if status == 200 else None)
+    assert against("wordpress-access", other) is None
