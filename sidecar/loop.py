@@ -64,11 +64,12 @@ class Inbox:
             taken = [self._queue.get(timeout=max(0.0, timeout))]
         except queue.Empty:
             return []
-        while True:
+        while len(taken) <= self._queue.maxsize:  # and no more: fast readers could go on for ever
             try:
                 taken.append(self._queue.get_nowait())
             except queue.Empty:
-                return taken
+                break
+        return taken
 
     def close(self) -> None:
         self._closed.set()
@@ -99,6 +100,7 @@ class Loop:
         self._guard, self._inbox, self._sinks = guard, inbox, sinks
         self._clock, self._trouble = clock, trouble
         self._cursors: dict[str, Cursor] = {}  # read, but not yet stored
+        self._failing: set[str] = set()  # sinks whose failure was logged
         self._stored = self.turned
         self._stopping = False
 
@@ -120,18 +122,20 @@ class Loop:
         now = self._clock()
         decisions: list[Decision] = self._guard.tick(now)
         hits: list[Hit] = []
+        ignored: list[Hit] = []
         asked: list[tuple[Future[Sequence[Decision]], Sequence[Decision]]] = []
         for message in messages:
             if isinstance(message, Read):
-                decisions += self._guard.hits(message.hits, now)
-                hits += message.hits
+                for hit in message.hits:
+                    (ignored if self._guard.ignores(hit) else hits).append(hit)
+                    decisions += self._guard.hits((hit,), now)
                 if message.cursor:
                     self._cursors[message.cursor.key] = message.cursor
             else:
                 work, done = message
                 decisions += (outcome := self._do(work, done, now))
                 asked.append((done, outcome))
-        self._act(decisions, hits, now)
+        self._act(decisions, hits, ignored, now)
         for done, outcome in asked:
             if not done.done():
                 done.set_result(outcome)
@@ -144,12 +148,12 @@ class Loop:
             done.set_exception(err)
             return ()
 
-    def _act(self, decisions: list[Decision], hits: list[Hit], now: float) -> None:
+    def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """A cursor is stored with the hits that were read before it, so that each line counts exactly once."""
         lull = bool(self._cursors) and not -LULL < now - self._stored < LULL
-        if not (decisions or hits or lull):
+        if not (decisions or hits or ignored or lull):
             return
-        turn = Turn(now, tuple(decisions), tuple(hits), tuple(self._cursors.values()))
+        turn = Turn(now, tuple(decisions), tuple(hits), tuple(self._cursors.values()), tuple(ignored))
         self._cursors.clear()
         self._stored = now
         for sink in self._sinks:
@@ -159,7 +163,10 @@ class Loop:
         try:
             sink.apply(turn)
         except Exception as err:
-            log.exception("%s missed %d decisions", sink.name, len(turn.decisions))
+            if sink.name not in self._failing:  # once: a full disk is not helped by a traceback each turn
+                self._failing.add(sink.name)
+                log.exception("%s missed %d decisions", sink.name, len(turn.decisions))
             self._trouble(sink.name, f"{sink.name}: {err}")
         else:
+            self._failing.discard(sink.name)
             self._trouble(sink.name, None)

@@ -120,5 +120,6 @@ class Turn:
 
     at: float
     decisions: tuple[Decision, ...] = ()
-    hits: tuple[Hit, ...] = ()
+    hits: tuple[Hit, ...] = ()  # those that count
     cursors: tuple[Cursor, ...] = ()
+    ignored: tuple[Hit, ...] = ()  # those of the spared and of the banned: nobody has to remember them

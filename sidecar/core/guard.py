@@ -71,16 +71,20 @@ class Guard:
         """
         decisions: list[Decision] = []
         for hit in hits:
-            cell = self._cells.get(hit.jail)
-            if cell is None:
-                self.ignored["jail is gone"] += 1
-            elif hit.who in cell.bans:
-                self.ignored["banned already"] += 1
-            elif reason := self._trust.why(hit.who) or cell.spared.why(hit.who):
+            if reason := self.ignores(hit):
                 self.ignored[reason] += 1
             else:
-                decisions += self._count(cell, hit, min(hit.at, now), now)
+                decisions += self._count(self._cells[hit.jail], hit, min(hit.at, now), now)
         return decisions
+
+    def ignores(self, hit: Hit) -> str | None:
+        """Why this one would not count now; None: it would."""
+        cell = self._cells.get(hit.jail)
+        if cell is None:
+            return "jail is gone"
+        if hit.who in cell.bans:
+            return "banned already"
+        return self._trust.why(hit.who) or cell.spared.why(hit.who)
 
     def ban(
         self, who: Who, now: float, jail: str = "", lasting: float | None = None, reason: str = ""
@@ -113,13 +117,18 @@ class Guard:
             decisions += [self._lift(cell, banned, now, cause) for banned in meant]
         return decisions
 
+    def over(self, who: Who) -> list[Who]:
+        """The banned networks, wider than this, in which they lie."""
+        wider = dict.fromkeys(banned for cell in self._cells.values() for banned in cell.bans if "/" in banned)
+        return [banned for banned in wider if banned != who and _inside(who, banned)]
+
     def trusting(self, trust: Trust, now: float) -> list[Decision]:
-        """From now on these may never be banned; whoever of them is, is let in."""
+        """From now on these may never be banned; whoever of them is, or is spared by the jail, is let in."""
         self._trust = trust
         return [
             self._lift(cell, who, now, "allowed")
             for cell in self._cells.values()
-            for who in [banned for banned in cell.bans if trust.why(banned)]
+            for who in [banned for banned in cell.bans if trust.why(banned) or cell.spared.why(banned)]
         ]
 
     def why(self, who: Who, jail: str = "") -> str | None:

@@ -15,12 +15,12 @@ from typing import Any, Final
 import hyperscan
 
 from sidecar.core import who
-from sidecar.core.events import Batch, Hit, Origin
+from sidecar.core.events import Batch, Hit, Origin, Who
 from sidecar.filters import prefilter
 from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
 from sidecar.filters.loader import Filter, Rule
-from sidecar.filters.verdict import Verdict, dated, explain, failed, parted
+from sidecar.filters.verdict import Failure, Verdict, dated, explain, failed, parted
 
 __all__ = ["Matcher", "Verdict", "explain"]
 
@@ -31,6 +31,8 @@ EVIDENCE: Final = 1_024  # characters of a line that go with a hit
 CUT_MARK: Final = "…"  # stands where a line was cut, so that no `$` takes the cut for the line's end
 _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
 MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
+MOST_DECIDED: Final = 1_024  # lines per filter whose verdict is kept in mind: at most a few MB
+NOBODY: Final = Who("")  # a failure that names no valid address
 _ID_BITS: Final = 16
 _ID: Final = (1 << _ID_BITS) - 1
 
@@ -53,6 +55,7 @@ class Matcher:
         self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
         self._database, self._standing_for, self._unfiltered = _database(list(_weakened(self._filters)))
         self._worth: dict[tuple[int, tuple[str, ...]], list[tuple[int, list[int]]]] = {}
+        self._decided: list[dict[str, Who | None]] = [{} for _ in self._filters]
         self._remembering = {index for index, one in enumerate(self._filters) if one.remembers}
         self._memories: dict[tuple[Origin, int], Following] = {}
         self._own = threading.local()
@@ -76,23 +79,35 @@ class Matcher:
                 seen, date = (text, None) if headed else parted(one, text)
                 when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
                 when = now if when is None else when
-                memory = self._memory(batch.origin, index) if index in self._remembering else None
-                failure = memory.decide(seen, when) if memory else failed(one, seen, wanted)
-                if failure is None:
+                if index in self._remembering:
+                    whose = _whose(self._memory(batch.origin, index).decide(seen, when))
+                else:
+                    whose = self._known_or_decided(index, seen, wanted)
+                if whose is None:
                     continue
-                address = who.who(failure.address)
-                if address is None:
+                if whose is NOBODY:
                     self.invalid += 1
                     continue
-                hits += [Hit(jail, address, when, batch.origin, evidence(text)) for jail in plan[index]]
+                hits += [Hit(jail, whose, when, batch.origin, evidence(text)) for jail in plan[index]]
         return hits
+
+    def _known_or_decided(self, index: int, seen: str, wanted: Sequence[int]) -> Who | None:
+        """Whose failure this text is. A guesser's lines differ in their date alone, so what was decided is kept."""
+        known = self._decided[index]
+        try:
+            return known[seen]
+        except KeyError:
+            whose = _whose(failed(self._filters[index], seen, wanted))
+            if len(seen) <= EVIDENCE:
+                if len(known) >= MOST_DECIDED:
+                    known.clear()
+                known[seen] = whose
+            return whose
 
     def _memory(self, origin: Origin, index: int) -> Following:
         memory = self._memories.get((origin, index))
         if memory is None:
-            while (
-                len(self._memories) >= MOST_KNOWN
-            ):  # origins come and go: the oldest are the first to be forgotten
+            while len(self._memories) >= MOST_KNOWN:  # origins come and go: the oldest are forgotten first
                 self._memories.pop(next(iter(self._memories)), None)
             memory = self._memories[origin, index] = Following(self._filters[index])
         return memory
@@ -164,6 +179,11 @@ class Matcher:
         if scratch is None:
             scratch = self._own.scratch = hyperscan.Scratch(self._database)
         return scratch
+
+
+def _whose(failure: Failure | None) -> Who | None:
+    """Whom a failure counts against; NOBODY if what stands there is no address."""
+    return None if failure is None else who.who(failure.address) or NOBODY
 
 
 def _text(line: bytes) -> str:

@@ -249,9 +249,10 @@ def _consumes(nodes: Sequence[Any]) -> bool:
 
 def _width(node: Node, which: int = 0) -> float:
     """How many characters a node takes: at least (0) or at most (1)."""
-    if node[0] in {op.GROUPREF, op.GROUPREF_EXISTS}:
+    try:
+        width = int(parser.SubPattern(parser.State(), [node]).getwidth()[which])
+    except (IndexError, TypeError):  # it refers to a group that stands elsewhere
         return inf if which else 0
-    width = int(parser.SubPattern(parser.State(), [node]).getwidth()[which])
     return inf if width > 4_096 else width
 
 

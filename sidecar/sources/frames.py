@@ -142,9 +142,12 @@ class Lines:
             )
         stamp, text = _stamped(payload), payload[TEXT:]
         part = self._open.get(stream)
-        if part is None or not part.continued_by(stamp):
+        further = part is not None and part.continued_by(stamp)
+        if part is None or not further:
             part = self._open[stream] = _Part(stamp)
         part.last = len(text)
+        if text[-1:] != b"\n" and further and len(text) < PART:
+            text += b"\n"  # the last part: the local driver of Docker 20.10 leaves the newline out
         if len(part.text) <= MAX_LINE:  # one byte more tells that it is too long
             part.text += text[: MAX_LINE + 1]
         if text[-1:] != b"\n":

@@ -147,6 +147,14 @@ def test_nor_where_each_part_has_a_time_of_its_own():
     ]
 
 
+def test_nor_where_the_newline_is_missing_behind_the_last_part():
+    """As with the local driver of Docker 20.10."""
+    parts = [b"x" * PART, b"y" * PART, b"forged"]
+    frames = [*((OUT, stamp(1) + b" " + part) for part in parts), (OUT, line(2, b"next"))]
+
+    assert read([frame(*each) for each in frames])[OUT] == [line(1, b"".join(parts)), line(2, b"next")]
+
+
 def test_a_line_whose_writer_died_is_none():
     frames = [(OUT, stamp(1) + b" half a li"), (OUT, line(2, b"a new process")), (ERR, line(3))]
 
