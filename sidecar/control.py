@@ -123,7 +123,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         try:
-            status, text = HTTPStatus.OK, json.dumps(self._answer(self._read()), allow_nan=False).encode()
+            status, text = HTTPStatus.OK, _encoded(self._answer(self._read()))
         except Refused as err:
             status, text = HTTPStatus.CONFLICT, json.dumps({"error": str(err)}).encode()
         except Exception as err:  # one request's failure is no other's; whoever asked is told where to look
@@ -150,6 +150,17 @@ class _Request(BaseHTTPRequestHandler):
         if not isinstance(request, dict):
             raise Refused('the request has to be a JSON object, as {"do": "status"}')
         return request
+
+
+def _encoded(reply: dict[str, Any]) -> bytes:
+    """As JSON, a piece at a time: one call for 100,000 bans would hold all threads up for a second."""
+    return b"{" + b", ".join(b'"%s": %s' % (key.encode(), _value(each)) for key, each in reply.items()) + b"}"
+
+
+def _value(value: object) -> bytes:
+    if isinstance(value, list):
+        return b"[" + b", ".join(json.dumps(each, allow_nan=False).encode() for each in value) + b"]"
+    return json.dumps(value, allow_nan=False).encode()
 
 
 class _Connection(HTTPConnection):

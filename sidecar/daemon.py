@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -48,6 +49,7 @@ ALIVE = (
     30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
 )
 LOOK, SOON = 30.0, 1.0  # seconds between looks at the firewall, and while it is in trouble
+STEP = 2.0  # seconds by which the clock and the kernel's timeouts may go apart: theirs are rounded to one
 PATIENCE = 10.0  # seconds that a person waits for the loop
 
 
@@ -95,11 +97,12 @@ class Daemon:
         self._own = own()
         trust = self._trust()
         self._guard = Guard(settings.jails, trust, bans=remembered.bans)
-        self._guard.hits(remembered.hits, now)
+        self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
         self._firewall = Firewall(self._guard.jails)
         self._metrics.start(self._guard.bans)
 
         self._inbox, self._alarmed = Inbox(), threading.Event()
+        self._looked, self._ahead = -math.inf, clock() - time.monotonic()
         self._metrics.queue(self._inbox.__len__)
         self._tally = Tally()
         self._matcher = Matcher(settings.filters)
@@ -108,7 +111,7 @@ class Daemon:
             Timed(self._firewall, self._metrics), self._store, self._metrics, self._tally,
             journal.Journal(), self._alerts,
         ]  # fmt: skip
-        self._loop = Loop(self._guard, self._inbox, sinks, clock, self._troubles.report)
+        self._loop = Loop(self._guard, self._inbox, sinks, clock, self._sank)
         self._services = Services(self._troubles.report)
         self._web = Web(settings.listen, registry, self._health)
         self._sources = self._make_sources(remembered.cursors, now)
@@ -125,15 +128,17 @@ class Daemon:
             self._troubles.report("the store", None)
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
         self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
-        look = Every("look", self._look, lambda: SOON if self._troubles.about("firewall") else LOOK)
+        self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
+        if not any(isinstance(source, Docker) for source in self._sources):
+            self._soon(self._recall)
+        look = Every("look", self._look, lambda: SOON)
         monitor = Monitor(self._alarm)
         services: list[Service] = [*self._outboxes, self._web, self._control, look, monitor, *self._sources]
         for service in services:
             self._services.start(service)
         self._loop.run()
         left = len(self._guard.bans)
-        if self._settings.flush_on_exit:
-            self._firewall.flush()
+        if self._settings.flush_on_exit and self._flushed():
             left = 0
         self._firewall.close()
         self._alerts.tell(stopped(left))
@@ -144,6 +149,14 @@ class Daemon:
     def stop(self) -> None:
         """Make `run()` return soon. Safe in a signal handler."""
         self._loop.stop()
+
+    def _flushed(self) -> bool:
+        try:
+            self._firewall.flush()
+        except FirewallError as err:  # that they stay is no reason not to end well
+            log.error("the bans stay in force: %s", err)  # noqa: TRY400 - it is the kernel's, and one sentence
+            return False
+        return True
 
     def _make_sources(self, cursors: Mapping[str, bytes], now: float) -> list[Service]:
         """A source of each kind that some jail needs. Raises NoDocker."""
@@ -166,7 +179,7 @@ class Daemon:
     def _soon(self, work: Callable[[float], Sequence[Decision]]) -> None:
         """Have this done in the loop's thread, when it gets there."""
         try:
-            self._inbox.ask(work)
+            self._inbox.ask(work).add_done_callback(_logged)
         except Closed:
             log.debug("the loop has stopped")
 
@@ -175,9 +188,14 @@ class Daemon:
 
         def work(now: float) -> Sequence[Decision]:
             self._around = around
-            return self._retrust(now)
+            return [*self._retrust(now), *self._recall(now)]
 
         self._soon(work)
+
+    def _recall(self, now: float) -> Sequence[Decision]:
+        """Count the failures of the last run, once it is known who is never banned; a lower maxretry may ban now."""
+        hits, self._hits = self._hits, ()
+        return self._guard.hits(hits, now)
 
     def _alarm(self) -> None:
         """Someone else has changed our table. Many alarms before the loop gets there are one."""
@@ -185,20 +203,35 @@ class Daemon:
             self._alarmed.set()
             self._soon(self._reconcile)
 
+    def _sank(self, name: str, sentence: str | None) -> None:
+        """A sink failed, or did not. That the firewall is right again, only a look at the kernel says."""
+        if sentence or name != Timed.name:
+            self._troubles.report(name, sentence)
+
     def _look(self) -> None:
-        """What is to be looked at from time to time."""
-        self._soon(self._reconcile)
-        self._soon(self._tidy)
+        """Each second: is there something to be looked at?"""
+        now = time.monotonic()
+        due = now - self._looked >= LOOK
+        if due or self._troubles.about(Timed.name):
+            self._alarm()
+        if due:
+            self._looked = now
+            self._soon(self._tidy)
 
     def _reconcile(self, now: float) -> Sequence[Decision]:
         self._alarmed.clear()
+        ahead = now - time.monotonic()
+        stepped = abs(ahead - self._ahead) > STEP
         try:
-            repair = self._firewall.reconcile(now)
+            repair = self._firewall.reconcile(now, whole=stepped)
         except FirewallError as err:
-            self._troubles.report("firewall", str(err))
+            self._troubles.report(Timed.name, str(err))
             return ()
-        self._troubles.report("firewall", None)
-        if repair:
+        self._ahead = ahead if stepped else self._ahead
+        self._troubles.report(Timed.name, None)
+        if repair and stepped:
+            log.info("the clock was set: the kernel's timeouts follow")
+        elif repair:
             self._metrics.repaired(repair.what)
             log.warning(
                 "someone changed our firewall table (%s): %d bans restored, %d removed",
@@ -210,10 +243,18 @@ class Daemon:
 
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
-        for version, (packets, size) in self._firewall.counters().items():
-            self._metrics.dropped(f"ipv{version}", packets, size)
         self._metrics.ignored(self._guard.ignored | {"invalid address": self._matcher.invalid})
-        self._store.forget(now - self._longest)
+        try:
+            self._store.forget(now - self._longest)
+        except StoreError as err:
+            self._troubles.report(self._store.name, str(err))
+        else:
+            self._troubles.report(self._store.name, None)
+        try:
+            for version, (packets, size) in self._firewall.counters().items():
+                self._metrics.dropped(f"ipv{version}", packets, size)
+        except FirewallError as err:
+            self._troubles.report(Timed.name, str(err))  # _look sees to it
         known, self._own = self._own, own()
         return self._retrust(now) if known != self._own else ()
 
@@ -225,7 +266,7 @@ class Daemon:
             published = self._around.published if self._around else None
             self._firewall.surround((*trust.networks(4), *trust.networks(6)), published)
         except FirewallError as err:
-            self._troubles.report("firewall", str(err))  # _look repairs it
+            self._troubles.report(Timed.name, str(err))  # _look repairs it
         return decisions
 
     def _trust(self) -> Trust:
@@ -255,13 +296,12 @@ class Daemon:
                 return self._ban(text, request)
             case {"do": "unban", "who": str(text)}:
                 return self._unban(_subject(text), request)
-            case {"do": "unban"}:
+            case {"do": "unban"} if request.get("who") is None:
                 return self._unban(None, request)
         raise Refused(f"no such thing to do: {request.get('do')}")
 
     def _ban(self, text: str, request: dict[str, Any]) -> dict[str, Any]:
-        who, jail, lasting = _subject(text), self._known(request), request.get("for")
-        seconds = math.inf if lasting is not None and lasting < 0 else lasting
+        who, jail, seconds = _subject(text), self._known(request), _seconds(request.get("for"))
 
         def work(now: float) -> Sequence[Decision]:
             if reason := self._guard.why(who, jail):
@@ -272,7 +312,15 @@ class Daemon:
 
     def _unban(self, who: Who | None, request: dict[str, Any]) -> dict[str, Any]:
         jail = self._known(request)
-        lifted = self._ask(lambda now: self._guard.unban(who, now, jail))
+
+        def work(now: float) -> Sequence[Decision]:
+            wider = self._guard.over(who) if who else ()
+            lifted = self._guard.unban(who, now, jail)
+            if wider and not lifted:
+                raise Refused(f"{who} is not banned by itself: it lies in {wider[0]}, which is; unban that")
+            return lifted
+
+        lifted = self._ask(work)
         return {"unbanned": [{"ip": each.who, "jail": each.jail} for each in lifted]}
 
     def _bans(self) -> Sequence[Ban]:
@@ -295,7 +343,7 @@ class Daemon:
             "streams": [
                 {"container": name, "state": state} for name, state in sorted(self._streams.states.items())
             ],
-            "firewall": {"ok": not self._troubles.about("firewall"), "dropped": self._firewall.counters()},
+            "firewall": {"ok": not self._troubles.about(Timed.name), "dropped": self._firewall.counters()},
             "bans": active.total(),
             "health": told(self._health()),
         }
@@ -359,7 +407,7 @@ class Tally:
         self.bans: Counter[str] = Counter()
 
     def apply(self, turn: Turn) -> None:
-        self.failures.update([hit.jail for hit in turn.hits])
+        self.failures.update([hit.jail for hit in (*turn.hits, *turn.ignored)])
         self.bans.update([each.jail for each in turn.decisions if isinstance(each, Ban)])
 
 
@@ -422,3 +470,18 @@ def _subject(text: str) -> Who:
         return subject(text)
     except ValueError as err:
         raise Refused(str(err)) from None
+
+
+def _seconds(lasting: object) -> float | None:
+    """How long a ban by hand is to last; below zero is for good, None as long as the jail says. Raises Refused."""
+    if lasting is None:
+        return None
+    if not isinstance(lasting, int | float) or math.isnan(lasting):
+        raise Refused(f"a ban lasts seconds, -1 for good: not {lasting}")
+    return math.inf if lasting < 0 else lasting
+
+
+def _logged(done: Future[Sequence[Decision]]) -> None:
+    """What nobody waits for, and failed."""
+    if (err := done.exception()) and not isinstance(err, Closed):
+        log.error("something that was to be done in the loop failed", exc_info=err)

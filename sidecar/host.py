@@ -11,6 +11,8 @@ import sys
 from ipaddress import IPv6Address
 from pathlib import Path
 
+from sidecar.core.who import parse
+
 NET = Path("/proc/net")  # of the network namespace we are in: with `network_mode: host`, the host's
 RESOLV = Path("/etc/resolv.conf")
 
@@ -66,8 +68,8 @@ def parse_ipv6_route(text: str) -> tuple[str, ...]:
 
 
 def parse_resolv_conf(text: str) -> tuple[str, ...]:
-    """`nameserver ADDRESS`, an IPv6 one perhaps with a zone, which is dropped."""
-    return tuple(dict.fromkeys(found[1] for found in _NAMESERVER.finditer(text)))
+    """`nameserver ADDRESS`, an IPv6 one perhaps with a zone, which is dropped. The resolver skips others too."""
+    return tuple(dict.fromkeys(found[1] for found in _NAMESERVER.finditer(text) if parse(found[1])))
 
 
 _NAMESERVER = re.compile(r"^[ \t]*nameserver[ \t]+([0-9A-Fa-f.:]+)", re.MULTILINE)

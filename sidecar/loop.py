@@ -111,6 +111,9 @@ class Loop:
         self._inbox.close()
         self._stored = 0.0
         self.step(0)
+        for message in self._inbox.drain(0):  # put there by who was waiting for room; a Read is read again
+            if not isinstance(message, Read):
+                message[1].set_exception(Closed())
 
     def stop(self) -> None:
         """Make `run()` return soon. Safe in a signal handler: it takes no lock."""

@@ -131,7 +131,7 @@ class Metrics:
 
     def apply(self, turn: Turn) -> None:
         """Call it after the firewall: a ban of this turn is in force now, if that worked."""
-        for jail, count in Tally([hit.jail for hit in turn.hits]).items():
+        for jail, count in Tally([hit.jail for hit in (*turn.hits, *turn.ignored)]).items():
             self._failures.labels(jail).inc(count)
         if not turn.decisions:
             return

@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -77,6 +78,58 @@ def test_a_sink_that_fails_stops_no_other_and_is_told():
         ("firewall", "firewall: nft is gone"),
         ("firewall", None),
     ]
+
+
+def test_a_sink_that_goes_on_failing_is_logged_once(caplog):
+    bench = Bench(Broken())
+    for _ in range(3):
+        bench.inbox.read(Read(SITE, (HIT, HIT)))
+        bench.loop.step(timeout=0)
+
+    assert [record.getMessage() for record in caplog.records] == ["firewall missed 1 decisions"]
+
+
+def test_hits_that_do_not_count_are_told_apart():
+    bench = Bench()
+    bench.inbox.read(Read(SITE, (HIT, HIT, HIT)))
+    bench.loop.step(timeout=0)
+
+    assert bench.kept.turns == [Turn(5.0, (BAN,), (HIT, HIT), ignored=(HIT,))]
+
+
+def test_readers_that_never_pause_do_not_keep_the_loop_from_deciding():
+    inbox = Inbox(size=4)
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            inbox.read(Read(SITE))
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    taken = [len(inbox.drain(timeout=5)) for _ in range(100)]
+    stop.set()
+    while any(reader.is_alive() for reader in readers):
+        inbox.drain(timeout=0.01)
+
+    assert max(taken) <= 5
+
+
+def test_who_asks_too_late_is_told():
+    late = Future()
+
+    class Asking(Kept):
+        def apply(self, turn):
+            bench.inbox._queue.put((lambda _: (), late))  # by one who had waited for room
+
+    bench = Bench(Asking())
+    bench.inbox.read(Read(SITE, (HIT,)))
+    bench.loop.stop()
+    bench.loop.run()
+
+    with pytest.raises(Closed):
+        late.result(timeout=0)
 
 
 def test_a_cursor_without_hits_waits_for_a_lull():

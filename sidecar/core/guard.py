@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Self
 
 from sidecar.core.events import Ban, Decision, Hit, Unban, Who
@@ -118,9 +119,10 @@ class Guard:
         return decisions
 
     def over(self, who: Who) -> list[Who]:
-        """The banned networks, wider than this, in which they lie."""
-        wider = dict.fromkeys(banned for cell in self._cells.values() for banned in cell.bans if "/" in banned)
-        return [banned for banned in wider if banned != who and _inside(who, banned)]
+        """The banned networks, wider than this, in which they lie; the widest first."""
+        net = ip_network(who)
+        wider = (Who(str(net.supernet(new_prefix=length))) for length in range(net.prefixlen))
+        return [each for each in wider if any(each in cell.bans for cell in self._cells.values())]
 
     def trusting(self, trust: Trust, now: float) -> list[Decision]:
         """From now on these may never be banned; whoever of them is, or is spared by the jail, is let in."""

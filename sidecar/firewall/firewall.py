@@ -90,14 +90,14 @@ class Firewall:
         if self._shape is not None and before != (self._allow, self._published):
             self._run(self._surroundings())
 
-    def reconcile(self, now: float) -> Repair | None:
+    def reconcile(self, now: float, *, whole: bool = False) -> Repair | None:
         """Make the kernel's table what is wanted again. None: it was.
 
-        Next to nothing where nobody but us has changed the host's firewall since; else all is read and
-        compared (100,000 bans: 0.5 s).
+        Next to nothing where nobody but us has changed the host's firewall since; else, and with `whole` in any
+        case, all is read and compared (100,000 bans: 0.5 s).
         """
         generation = self._kernel.generation()
-        if generation == self._seen:
+        if generation == self._seen and not whole:
             return None
         with self._catching_up(generation):
             shape = self._kernel.shape()

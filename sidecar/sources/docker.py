@@ -304,7 +304,7 @@ class _Stream:
         body, terminal = api.logs(self._id, self._bookmark.start(), self._shared.idle)
         with contextlib.closing(body):
             self._shared.listener.following(self._name, up=True)
-            reader = Reader(self._bookmark, terminal=terminal)
+            reader = Reader(self._bookmark, terminal=terminal, repeats=api.repeats)
             deadline = time.monotonic() + SEARCH
             while self._wanted and (data := body.read(self._shared.idle)):
                 if not reader.position.found and time.monotonic() > deadline:

@@ -46,6 +46,11 @@ class Engine:
                 self._api.close()
             self._api = self._client(url, self.version)
 
+    @property
+    def repeats(self) -> bool:
+        """Docker before 23, which sends lines twice when it rotates a log."""
+        return tuple(map(int, self.version.split("."))) < (1, 42)
+
     def close(self) -> None:
         self._api.close()
 

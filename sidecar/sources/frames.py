@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ TEXT = STAMP + 1  # where a line's text begins
 PART = 16 * 1024  # Docker's copier cuts there; only drivers with a buffer of their own cut later
 LARGEST = 4 * 1024 * 1024  # a frame is a part of a line; the largest that a driver makes is 1 MB (plugins)
 STEP = 2.0  # seconds of disorder between stdout and stderr; more than that, and the clock was set back
+RECENT = 256 * 1024  # bytes in which a line is looked for that came twice: twice what one read brings
 HELD = 60  # seconds that an unfinished line may hold back where reading starts anew
 OUT, ERR, BROKEN = 1, 2, 3
 
@@ -201,6 +203,40 @@ class Terminal:
         return line
 
 
+class Repeats:
+    """Takes out the lines that Docker before 23 sends again when a log's file is rotated under its reader.
+
+    It may open the new file twice, and then sends what is in it from the start.
+    """
+
+    def __init__(self) -> None:
+        self._last = {OUT: b"", ERR: b""}  # stamps; on these engines each line of a stream has a later one
+        self._recent: deque[list[Line]] = deque()
+        self._size = 0  # bytes of those
+
+    def without(self, lines: list[Line]) -> list[Line]:
+        """Those that are not sent again. Of a clock that was set back all are kept."""
+        last, kept, known = self._last, [], None
+        for line in lines:
+            stream, text = line
+            stamp = text[:STAMP]
+            if stamp <= last[stream] and text:
+                if known is None:
+                    known = {each for before in self._recent for each in before}
+                if line in known or line in kept:
+                    continue
+            last[stream] = stamp or last[stream]
+            kept.append(line)
+        self._remember(kept)
+        return kept
+
+    def _remember(self, lines: list[Line]) -> None:
+        self._recent.append(lines)
+        self._size += sum([len(text) for _, text in lines])
+        while self._size > RECENT:
+            self._size -= sum([len(text) for _, text in self._recent.popleft()])
+
+
 @dataclass(frozen=True, slots=True)
 class Bookmark:
     """How far a container's log was read, in the order in which the log holds its lines; of constant size.
@@ -362,7 +398,9 @@ def joined(lines: Sequence[bytes]) -> bytes:
 class Reader:
     """One connection's bytes -> each stream's new lines, with the bookmark that holds once they count."""
 
-    def __init__(self, bookmark: Bookmark, *, terminal: bool = False) -> None:
+    def __init__(self, bookmark: Bookmark, *, terminal: bool = False, repeats: bool = False) -> None:
+        """`repeats`: the Engine sends some lines again."""
+        self._repeats = Repeats() if repeats else None
         self._frames = None if terminal else Frames()
         self._terminal = Terminal()
         self._lines = Lines(bookmark.lost())
@@ -398,4 +436,5 @@ class Reader:
         return self._lines.open if self._frames else self._terminal.open
 
     def _whole(self, data: bytes) -> list[Line]:
-        return self._lines.feed(self._frames.feed(data)) if self._frames else self._terminal.feed(data)
+        lines = self._lines.feed(self._frames.feed(data)) if self._frames else self._terminal.feed(data)
+        return self._repeats.without(lines) if self._repeats else lines

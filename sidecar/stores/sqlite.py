@@ -15,6 +15,9 @@ from sidecar.stores import Remembered, StoreError
 
 DAY = 86_400.0
 GONE = 30 * DAY  # a log that nobody wrote to for so long has no lines left that a window would count
+MOST = 100_000  # failures kept, those of 50,000 who are one short of a ban; a start reads them all, in 2 s
+OWED = 10_000  # failures that wait in memory while the file cannot be written
+BUSY = 0.1  # seconds to wait for someone else's lock: the loop waits as long, and the turn is owed anyway
 LONGEST = 2048  # characters of a line that are kept as evidence: what a filter matched stands before
 MIGRATIONS = (  # each brings the file from the version that is its place to the next
     """
@@ -48,6 +51,7 @@ class Sqlite:
         """
         self.path = path
         self.repaired = ""
+        self._owed: Turn | None = None  # what could not be written
         with self._told("opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -73,33 +77,30 @@ class Sqlite:
             )
 
     def apply(self, turn: Turn) -> None:
-        """What one turn changed, in one transaction. Raises StoreError, and then none of it is kept."""
-        with self._told("written"), self._transaction() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
-                [(cursor.key, cursor.state, turn.at) for cursor in turn.cursors],
-            )
-            db.executemany(
-                "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (h.jail, h.who, h.at, h.origin.source, h.origin.name, h.origin.stream, _text(h.line))
-                    for h in turn.hits
-                ],
-            )
-            for decision in turn.decisions:
-                if isinstance(decision, Ban):
-                    db.execute(
-                        "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(decision)
-                    )
-                else:
-                    db.execute("DELETE FROM bans WHERE jail = ? AND who = ?", (decision.jail, decision.who))
-                # Those that led to the ban are in its evidence; those before an unban are forgiven.
-                db.execute("DELETE FROM hits WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+        """What one turn changed, in one transaction. Raises StoreError, and then none of it is kept.
+
+        Where the disk was full or the file locked it is owed, and goes with the next turn.
+        """
+        due = _together(self._owed, turn) if self._owed else turn
+        try:
+            with self._told("written"), self._transaction() as db:
+                _write(db, due)
+        except StoreError as err:
+            if isinstance(err.__cause__, sqlite3.OperationalError):
+                self._owed = due
+            raise
+        self._owed = None
 
     def forget(self, before: float) -> None:
-        """Drop failures older than this, which no window counts, and the cursors of logs long gone."""
+        """Drop failures older than this, which no window counts, and the cursors of logs long gone.
+
+        Writes what is owed, too. Raises StoreError.
+        """
+        if self._owed:
+            self.apply(Turn(self._owed.at))
         with self._told("written"), self._transaction() as db:
             db.execute("DELETE FROM hits WHERE at < ?", (before,))
+            db.execute("DELETE FROM hits WHERE rowid <= (SELECT max(rowid) FROM hits) - ?", (MOST,))
             db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
             db.execute("DELETE FROM bans WHERE until < ?", (before,))
 
@@ -140,6 +141,7 @@ def _open(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = NORMAL")
         _check(db)
         _migrate(db, path)
+        db.execute(f"PRAGMA busy_timeout = {BUSY * 1000:.0f}")
     except BaseException:
         db.close()
         raise
@@ -171,15 +173,54 @@ def _put_aside(path: Path) -> Path:
     return aside
 
 
+def _write(db: sqlite3.Connection, turn: Turn) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
+        [(_text(cursor.key), cursor.state, turn.at) for cursor in turn.cursors],
+    )
+    db.executemany(
+        "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                h.jail,
+                h.who,
+                h.at,
+                h.origin.source,
+                _text(h.origin.name),
+                h.origin.stream,
+                _text(h.line[:LONGEST]),
+            )
+            for h in turn.hits
+        ],
+    )
+    for decision in turn.decisions:
+        if isinstance(decision, Ban):
+            db.execute("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(decision))
+        else:
+            db.execute("DELETE FROM bans WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+        # Those that led to the ban are in its evidence; those before an unban are forgiven.
+        db.execute("DELETE FROM hits WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+
+
+def _together(first: Turn, then: Turn) -> Turn:
+    """Two turns as one, for later: the last decision about someone is the one that holds."""
+    decided = {(each.jail, each.who): each for each in then.decisions}
+    hits = [hit for hit in first.hits if (hit.jail, hit.who) not in decided] + list(then.hits)
+    decisions = {(each.jail, each.who): each for each in first.decisions} | decided
+    cursors = {each.key: each for each in (*first.cursors, *then.cursors)}
+    return Turn(then.at, tuple(decisions.values()), tuple(hits[-OWED:]), tuple(cursors.values()))
+
+
 def _text(line: str) -> str:
-    """What SQLite takes: an attacker may have written bytes that are no text at all."""
-    line = line[:LONGEST]
+    """What SQLite takes: a line, and a file's name, may have bytes that are no text at all."""
     return line if line.isascii() else line.encode(errors="replace").decode()
 
 
 def _row(ban: Ban) -> tuple[object, ...]:
-    evidence = "\n".join(_text(line).replace("\n", " ") for line in ban.evidence)
-    return ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, ban.site, evidence, ban.reason
+    evidence = "\n".join(_text(line[:LONGEST]).replace("\n", " ") for line in ban.evidence)
+    return (
+        ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), evidence, _text(ban.reason)
+    )  # fmt: skip
 
 
 def _ban(*row: Any) -> Ban:  # noqa: ANN401  a row's fields are what SQLite has in them

@@ -75,7 +75,6 @@ class Engine:
 
     def start(self) -> None:
         """Starts dockerd in the capsule and waits until it answers."""
-        os.sync()  # containerd gives its database 10 s to be written; behind what apt just wrote that is too little
         self.socket.unlink(missing_ok=True)
         argv = [
             program("dockerd"),

@@ -168,6 +168,36 @@ def test_who_becomes_trusted_is_let_in():
     assert [ban.who for ban in guard.bans] == [BOB]
 
 
+def test_who_is_spared_since_the_ban_is_let_in():
+    spared = Jail("login", ignoreip=("203.0.113.7",))
+    guard = Guard([spared], NOBODY, bans=[banned(), banned(who=BOB)])
+
+    assert guard.trusting(NOBODY, now=5) == [Unban("login", ANN, 5, "allowed")]
+    assert [ban.who for ban in guard.bans] == [BOB]
+
+
+def test_the_banned_networks_around_someone():
+    guard = Guard([LOGIN], NOBODY)
+    for net in ("203.0.113.0/24", "203.0.0.0/16", "203.0.113.7", "2001:db8:bad::/48", "198.51.100.0/24"):
+        guard.ban(Who(net), now=0)
+
+    assert guard.over(ANN) == ["203.0.0.0/16", "203.0.113.0/24"]
+    assert guard.over(SIX) == ["2001:db8:bad::/48"]
+    assert guard.over(Who("192.0.2.1")) == []
+
+
+def test_why_a_failure_would_not_count():
+    guard = Guard([LOGIN], Trust({"ignoreip": ["203.0.113.8"]}))
+    guard.ban(ANN, now=0, jail="login")
+    (of_ann,), (of_bob,), (of_six,), (of_old,) = (
+        hits(1), hits(1, who=BOB), hits(1, who=SIX), hits(1, jail="old"),
+    )  # fmt: skip
+
+    assert [guard.ignores(each) for each in (of_ann, of_bob, of_six, of_old)] == [
+        "banned already", "ignoreip", None, "jail is gone",
+    ]  # fmt: skip
+
+
 def test_a_restart_remembers():
     before = Guard([LOGIN], NOBODY)
     before.hits([*hits(0, 1, 2), *hits(1, 2, who=BOB)], now=2)

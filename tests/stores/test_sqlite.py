@@ -5,12 +5,13 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
 from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban, Who
 from sidecar.stores import Remembered, StoreError
-from sidecar.stores.sqlite import GONE, MIGRATIONS, Sqlite
+from sidecar.stores.sqlite import GONE, MIGRATIONS, OWED, Sqlite
 
 ANN, BOB = Who("203.0.113.7"), Who("2001:db8:1:2::/64")
 SITE = Origin("docker", "site", "stdout")
@@ -206,4 +207,67 @@ def test_a_full_disk_is_an_error_and_then_goes_on(store, path):
     store._db.execute("PRAGMA max_page_count = 1000000")
     store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
 
-    assert again(path) == Remembered((BAN,), cursors={"docker:1": b"3"})
+    assert again(path) == Remembered((FOR_GOOD, BAN), cursors={"docker:1": b"3"})
+
+
+@pytest.fixture
+def locked(store, path):
+    """Someone else writes to the file and does not come to an end."""
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield lambda: other.execute("ROLLBACK")
+    other.close()
+
+
+def test_what_could_not_be_written_is_written_later(store, path, locked):
+    for turn in (
+        Turn(1.0, (BAN, FOR_GOOD), (hit(1.0), hit(1.0, Who("198.51.100.1"))), (Cursor("a", b"1"),)),
+        Turn(2.0, (), (hit(2.0, Who("198.51.100.1")),), (Cursor("a", b"2"), Cursor("b", b"1"))),
+        Turn(3.0, (Unban("wordpress", ANN, 3.0, "manual"),)),
+    ):
+        with pytest.raises(StoreError, match="locked"):
+            store.apply(turn)
+    locked()
+    store.forget(before=0.0)
+
+    assert again(path) == Remembered(
+        (FOR_GOOD,),
+        (hit(1.0, Who("198.51.100.1")), hit(2.0, Who("198.51.100.1"))),
+        {"a": b"2", "b": b"1"},
+    )
+
+
+def test_what_is_owed_is_bounded(store, path, locked):
+    for n in range(3):
+        with pytest.raises(StoreError):
+            store.apply(Turn(float(n), hits=tuple(hit(float(n), BOB) for _ in range(OWED))))
+    locked()
+    store.apply(Turn(3.0, (BAN,)))
+
+    assert (len(again(path).hits), again(path).bans) == (OWED, (BAN,))
+
+
+def test_a_lock_delays_the_loop_by_a_moment_only(store, locked):
+    began = time.monotonic()
+    with pytest.raises(StoreError):
+        store.apply(Turn(1.0, (BAN,)))
+
+    assert time.monotonic() - began < 1
+
+
+def test_failures_kept_are_bounded(store, path, monkeypatch):
+    monkeypatch.setattr("sidecar.stores.sqlite.MOST", 3)
+    store.apply(Turn(1.0, hits=tuple(hit(float(n)) for n in range(10))))
+    store.forget(before=0.0)
+
+    assert again(path).hits == (hit(7.0), hit(8.0), hit(9.0))
+
+
+def test_names_that_are_no_text_do_not_keep_the_rest_from_being_kept(store, path):
+    odd = Origin("file", "/var/log/\udcff.log")
+    ban = Ban("wordpress", ANN, 1.0, math.inf, "manual", site="\udcff", reason="\udcff")
+    store.apply(Turn(1.0, (ban,), (Hit("wordpress", BOB, 1.0, odd, "x"),), (Cursor("file:\udcff", b"1"),)))
+    found = again(path)
+
+    assert (found.bans[0].site, found.bans[0].reason) == ("?", "?")
+    assert (found.hits[0].origin.name, found.cursors) == ("/var/log/?.log", {"file:?": b"1"})
