@@ -29,7 +29,15 @@ def bed():
 def compose(bed, tmp_path_factory):
     override = tmp_path_factory.mktemp("compose") / "override.yaml"
     override.write_text(OVERRIDE)
-    files = [f"--project-directory={CHECKOUT}", "-p", "shop", "-f", f"{CHECKOUT}/compose.yaml", "-f", str(override)]
+    files = [
+        f"--project-directory={CHECKOUT}",
+        "-p",
+        "shop",
+        "-f",
+        f"{CHECKOUT}/compose.yaml",
+        "-f",
+        str(override),
+    ]
 
     def compose(*arguments: str) -> str:
         return bed.engine.cli("compose", *files, *arguments).stdout
@@ -84,4 +92,6 @@ def test_it_has_one_capability_and_can_write_to_its_state_alone(bed, compose):
 
 def test_the_monitoring_profile_is_off_unless_asked_for(compose):
     assert sorted(compose("config", "--services").split()) == ["db", "wordpress", "wp-sidecar"]
-    assert {"grafana", "prometheus"} <= set(compose("--profile", "monitoring", "config", "--services").split())
+    assert {"grafana", "prometheus"} <= set(
+        compose("--profile", "monitoring", "config", "--services").split()
+    )

@@ -79,7 +79,8 @@ class Docker:
         try:
             while not self._closed.is_set():
                 self._connected()
-                self._come_back()
+                if not self._closed.is_set():
+                    self._come_back()
         finally:
             for stream in self._streams.values():
                 stream.leave()
@@ -196,6 +197,7 @@ class _Stream:
         self._wanted = self._again = False
         self._readable = True
         self._why = ""  # it was lost
+        self._refused_by_docker = self._told = False
         self._left = threading.Event()
         self._api: Engine | None = None
 
@@ -242,13 +244,22 @@ class _Stream:
                     self._thread = None
                     break
             self._shared.listener.reconnected(self._name, ended)
-            if ended == "lost" and pause == FIRST:
-                log.warning("the log of %s was lost (%s); trying again", self._name, self._why)
+            if ended == "lost":
+                self._tell(again=pause != FIRST)
             if time.monotonic() - began > LONGEST:
                 pause = FIRST  # it went well for a while: try again at once
             else:
                 self._left.wait(pause)
                 pause = min(pause * 2, LONGEST)
+
+    def _tell(self, *, again: bool) -> None:
+        """That it was lost; and if Docker is there and yet it is lost again, to people as well."""
+        if not again:
+            log.warning("the log of %s was lost (%s); trying again", self._name, self._why)
+        elif self._refused_by_docker and not self._told:
+            self._told = True
+            sentence = f"the log of container {self._name} cannot be read ({self._why})"
+            self._shared.trouble(f"container {self._name}", sentence)
 
     def _reading(self) -> str:
         """Read once; why it ended: "stopped" (the container did), "ended", "idle" or "lost"."""
@@ -258,8 +269,10 @@ class _Stream:
                     self._api = api
                 return self._idle_or_over(api) if self._wanted else "ended"
         except APIError as err:
+            self._refused_by_docker = True
             return self._refused(err)
         except (*AWAY, Broken) as err:
+            self._refused_by_docker = isinstance(err, Broken)
             self._why = reason(err)
         except Exception as err:  # whatever a batch did to those it was handed to, the next must be read
             self._why = repr(err)
@@ -325,6 +338,9 @@ class _Stream:
                 emit(Batch(origin, text, Framing.DOCKER), Cursor(f"docker:{self._id}", bookmark.encode()))
             if cut := reader.take_cut():
                 listener.overlong(origin.name, cut)
+        if self._told:
+            self._told = False
+            self._shared.trouble(f"container {self._name}", None)
         if reader.position.gap:
             reader.position.gap = False
             log.warning("the log of %s no longer has what was read last: lines may be lost", self._name)

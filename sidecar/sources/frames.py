@@ -17,7 +17,7 @@ TEXT = STAMP + 1  # where a line's text begins
 PART = 16 * 1024  # Docker's copier cuts there; only drivers with a buffer of their own cut later
 LARGEST = 4 * 1024 * 1024  # a frame is a part of a line; the largest that a driver makes is 1 MB (plugins)
 STEP = 2.0  # seconds of disorder between stdout and stderr; more than that, and the clock was set back
-RECENT = 256 * 1024  # bytes in which a line is looked for that came twice: twice what one read brings
+RECENT = 256 * 1024  # bytes in which a line is looked for that came twice: some 2,000 lines
 HELD = 60  # seconds that an unfinished line may hold back where reading starts anew
 OUT, ERR, BROKEN = 1, 2, 3
 
@@ -216,15 +216,16 @@ class Repeats:
 
     def without(self, lines: list[Line]) -> list[Line]:
         """Those that are not sent again. Of a clock that was set back all are kept."""
-        last, kept, known = self._last, [], None
+        last, known = self._last, set[Line]()
+        kept: list[Line] = []
         for line in lines:
             stream, text = line
             stamp = text[:STAMP]
             if stamp <= last[stream] and text:
-                if known is None:
-                    known = {each for before in self._recent for each in before}
-                if line in known or line in kept:
+                known = known or {each for before in (*self._recent, kept) for each in before}
+                if line in known:
                     continue
+                known.add(line)
             last[stream] = stamp or last[stream]
             kept.append(line)
         self._remember(kept)

@@ -11,10 +11,6 @@ import pytest
 
 from sidecar import __version__, exits
 from sidecar.cli import main
-from sidecar.cli.failures import Failed, said
-from sidecar.cli.text import safe, when
-from sidecar.config.mistakes import Mistake, Mistakes
-from sidecar.control import NoSocket
 
 WP = Path(sys.executable).with_name("wp-sidecar")
 
@@ -83,36 +79,3 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     )
     assert done.stdout.startswith(b'{"line": 1,')
     assert done.stderr == b""
-
-
-@pytest.mark.parametrize(
-    ("failure", "code", "sentences"),
-    [
-        (Failed(exits.NO_INPUT, "no log"), 66, "wp-sidecar: no log\n"),
-        (NoSocket("another one runs"), 69, "wp-sidecar: another one runs\n"),
-        (PermissionError("ask as root"), 77, "wp-sidecar: ask as root\n"),
-        (
-            Mistakes([Mistake("a", "b", "c", "d"), Mistake("e", "", "", "f\x1b")]),
-            78,
-            "wp-sidecar: a: b.c: d\nwp-sidecar: e: f\\x1b\n",
-        ),
-    ],
-)
-def test_a_failure_is_a_sentence_and_a_code(failure, code, sentences, capsys):
-    with pytest.raises(SystemExit) as end, said():
-        raise failure
-
-    assert (end.value.code, capsys.readouterr().err) == (code, sentences)
-
-
-def test_nothing_that_a_terminal_obeys_is_written():
-    assert safe("GET /wp-login.php") == "GET /wp-login.php"
-    assert (
-        safe("Köln \x1b]0;x\x07\r\n\t\x9b\u202e\ud800\u2028")
-        == "Köln \\x1b]0;x\\x07\\r\\n\\t\\x9b\\u202e\\ud800\\u2028"
-    )
-
-
-def test_a_time_that_no_calendar_has_is_seconds():
-    assert len(when(0)) == len("1970-01-01 00:00:00")
-    assert when(1e20) == "100000000000000000000 s"

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from sidecar import config
-from sidecar.config.mistakes import Mistake, Mistakes, unknown
+from sidecar.config.mistakes import Mistakes
 
 FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
 HOOK = "https://hooks.slack.example/services/T0/B0/secret"
@@ -214,12 +214,3 @@ def test_what_kubernetes_sets_for_a_service_is_not_ours(environ):
 def test_the_control_socket_is_known_without_reading_anything_else():
     assert config.control_socket({}) == Path("/run/wp-sidecar/control.sock")
     assert config.control_socket({"WP_SIDECAR_SOCKET": "/srv/s"}) == Path("/srv/s")
-
-
-def test_a_mistake_as_a_sentence():
-    assert str(Mistake("a.conf", "mail", "port", "wrong", 3)) == "a.conf:3: mail.port: wrong"
-    assert str(Mistake("a.conf", "", "", "wrong")) == "a.conf: wrong"
-    assert (unknown("bantme", ["bantime"]), unknown("x", ["bantime"])) == (
-        "unknown. Did you mean bantime?",
-        "unknown",
-    )

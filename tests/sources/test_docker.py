@@ -281,6 +281,23 @@ def test_a_log_that_cannot_be_read_is_one_clear_warning(engine, counted, caplog)
     assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == [sentence]
 
 
+def test_a_log_that_docker_fails_to_read_is_told_until_it_can(engine, counted, monkeypatch):
+    monkeypatch.setattr("sidecar.sources.docker.FIRST", 0.01)
+    with following(engine, counted):
+        site = engine.run(Container("a", "site", status=500))
+        counted.wait(lambda: counted.troubles[-1:] and counted.troubles[-1][0] == "container site")
+        site.status = 200
+        engine.write(site, b"hello")
+        counted.wait(lambda: counted.troubles[-1:] == [("container site", None)])
+
+    sentence = "the log of container site cannot be read (configured logging driver does not support reading)"
+    assert [each for each in counted.troubles if each[0] != "docker"] == [
+        ("container site", sentence),
+        ("container site", None),
+    ]
+    assert [text for _, _, text in counted.lines] == [b"hello"]
+
+
 @pytest.mark.parametrize("status", [404, 409])
 def test_a_container_that_is_going_is_let_go(engine, counted, status):
     with following(engine, counted):

@@ -13,6 +13,7 @@ from sidecar.sources.frames import (
     HELD,
     OUT,
     PART,
+    RECENT,
     STEP,
     Bookmark,
     Broken,
@@ -20,6 +21,7 @@ from sidecar.sources.frames import (
     Lines,
     Position,
     Reader,
+    Repeats,
     joined,
     seconds,
 )
@@ -265,6 +267,32 @@ def test_the_end_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
         OUT: [line(202 * 10**9)],
         ERR: [line(201 * 10**9)],
     }
+
+
+def test_lines_that_the_engine_sends_again_are_taken_out():
+    """Docker before 23, when it rotates a log under its reader."""
+    lines = [(OUT, line(at)) for at in range(10)] + [(ERR, line(8))]
+    wire = b"".join(
+        frame(*each) for each in [*lines, *lines[4:], (OUT, line(10)), *lines[9:], (OUT, line(11))]
+    )
+
+    for size in (40, 200, 10_000):
+        found = read(cut(wire, size), Reader(NEW, repeats=True))
+        assert found == {OUT: [line(at) for at in range(12)], ERR: [line(8)]}
+
+
+def test_but_not_those_of_a_clock_that_was_set_back():
+    lines = [(OUT, line(at)) for at in (5, 6, 7, 1, 2, 3)]
+
+    assert Repeats().without(lines) == lines
+
+
+def test_only_so_much_is_kept_to_know_them():
+    repeats = Repeats()
+    for at in range(100):
+        repeats.without([(OUT, line(at, b"x" * 10_000))])
+
+    assert sum(len(text) for lines in repeats._recent for _, text in lines) <= RECENT
 
 
 def test_a_mark_that_was_rotated_away_is_a_gap():

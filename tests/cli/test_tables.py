@@ -1,0 +1,37 @@
+from sidecar.cli import tables
+
+
+def ban(ip, until, **more):
+    return {
+        "ip": ip,
+        "jail": "login",
+        "until": until,
+        "failures": 3,
+        "site": "blog",
+        "reason": "",
+        "cause": "failures",
+        **more,
+    }
+
+
+def test_those_who_stay_longest_come_last(capsys):
+    tables.bans([ban("203.0.113.9", None), ban("203.0.113.8", 7_300.0), ban("203.0.113.7", 160.0)], now=100.0)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+
+    assert [(row[0], row[4:]) for row in rows[1:]] == [
+        ("203.0.113.7", ["1m", "3", "blog", "failures"]),
+        ("203.0.113.8", ["2h", "3", "blog", "failures"]),
+        ("203.0.113.9", ["3", "blog", "failures"]),  # `for good` is two words, and no time remains
+    ]
+
+
+def test_nobody_is_a_sentence(capsys):
+    tables.bans([], now=0.0)
+
+    assert capsys.readouterr().out == "nobody is banned\n"
+
+
+def test_a_reason_is_neither_markup_nor_an_order_to_the_terminal(capsys):
+    tables.bans([ban("203.0.113.7", None, reason="[red]\x1b[2J")], now=0.0)
+
+    assert "[red]\\x1b[2J" in capsys.readouterr().out
