@@ -36,6 +36,7 @@ from sidecar.health import Troubles
 from sidecar.intake import Intake
 from sidecar.loop import Closed, Inbox, Loop, Sink
 from sidecar.metrics import Metrics
+from sidecar.resolver import Resolver
 from sidecar.services import Every, Service, Services
 from sidecar.sources.docker import Docker, NoDocker
 from sidecar.sources.files import Files
@@ -105,7 +106,7 @@ class Daemon:
         self._looked, self._ahead = -math.inf, clock() - time.monotonic()
         self._metrics.queue(self._inbox.__len__)
         self._tally = Tally()
-        self._matcher = Matcher(settings.filters)
+        self._matcher = Matcher(settings.filters, trouble=self._troubles.report)
         self._longest = max(jail.findtime for jail in settings.jails)
         sinks: list[Sink] = [
             Timed(self._firewall, self._metrics), self._store, self._metrics, self._tally,
@@ -123,6 +124,9 @@ class Daemon:
         bans = len(self._guard.bans)
         for note in self._settings.notes:
             log.warning("%s", note)
+        for mistake in self._settings.mistakes:
+            log.error("%s", mistake)
+            self._troubles.report(f"jail {mistake.section or mistake.file}", f"a jail is left out: {mistake}")
         if self._store.repaired:
             self._troubles.report("the store", self._store.repaired)
             self._troubles.report("the store", None)
@@ -161,8 +165,11 @@ class Daemon:
     def _make_sources(self, cursors: Mapping[str, bytes], now: float) -> list[Service]:
         """A source of each kind that some jail needs. Raises NoDocker."""
         jails, trouble = self._settings.jails, self._troubles.report
-        intake = Intake(self._matcher, self._inbox, self._clock)
+        intake = Intake(self._matcher, self._inbox, self._clock, lambda name, hits: resolver.ask(name, hits))
+        resolver = Resolver(intake.resolved)
         sources: list[Service] = []
+        if any(rules.resolves for rules in self._settings.filters.values()):
+            sources.append(resolver)
         if any(jail.containers or jail.absent or not jail.logpath for jail in jails):
             docker = Docker(
                 self._settings.docker, jails, intake, self._surrounded,
@@ -243,6 +250,7 @@ class Daemon:
 
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
+        self._metrics.filters(self._matcher.spent)
         self._metrics.ignored(self._guard.ignored | {"invalid address": self._matcher.invalid})
         try:
             self._store.forget(now - self._longest)

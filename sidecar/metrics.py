@@ -87,6 +87,10 @@ class Metrics:
         self._alerts = counter("alerts_total", "Messages to people", "sink", "result")
         self._alerts_dropped = counter("alerts_dropped_total", "Messages to people given up untried")
         self._queue = gauge("queue_length", "Batches of log that wait for the loop")
+        self._filter_seconds = counter(
+            "filter_seconds_total", "Time spent on deciding lines that may be failures", "filter"
+        )
+        self._filter_matches = counter("filter_matches_total", "Lines that a filter took for failures", "filter")
         Info("wp_sidecar_build", "What is running", registry=registry).info({"version": version})
 
         self._clock = clock
@@ -160,6 +164,12 @@ class Metrics:
     def queue(self, length: Callable[[], float]) -> None:
         """Where to ask, at each scrape, how many batches wait."""
         self._queue.set_function(length)
+
+    def filters(self, totals: Mapping[str, tuple[float, int]]) -> None:
+        """What each filter took so far: seconds, and lines that matched."""
+        for name, (seconds, matches) in totals.items():
+            self._follow(self._filter_seconds, name, seconds)
+            self._follow(self._filter_matches, name, matches)
 
     # The sources'
 

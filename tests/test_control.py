@@ -55,6 +55,13 @@ def test_a_question_and_its_answer(tmp_path, served):
     assert ask(tmp_path / "s", {"do": "status"}) == {"bans": 3}
 
 
+def test_an_answer_of_every_kind(tmp_path, served):
+    answer = {"none": None, "list": [{"a": [1, "\xe4\n"]}, "b"], "empty": [], "in": {"x": 1.5}}
+    served(tmp_path / "s", lambda _: answer)
+
+    assert ask(tmp_path / "s", {}) == answer
+
+
 def test_a_refusal_is_a_sentence(tmp_path, served):
     served(tmp_path / "s")
 

@@ -57,6 +57,8 @@ search example.com
 nameserver 192.0.2.53
  nameserver fe80::53%eth0
 nameserver\t2001:db8::53
+nameserver 010.0.0.1
+nameserver 192.0.2
 options ndots:1
 """
 

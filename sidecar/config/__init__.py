@@ -45,6 +45,7 @@ class Settings:
     log_level: str = "INFO"
     log_json: bool = False
     notes: tuple[str, ...] = ()  # remarks for the log: not wrong, and perhaps not what was meant
+    mistakes: tuple[Mistake, ...] = ()  # why some jails are left out
 
 
 def read(
@@ -56,7 +57,7 @@ def read(
     flush_on_exit: bool = False,
     look: bool = True,
 ) -> Settings:
-    """The settings of this environment, and of the files it names. Raises Mistakes, all of them.
+    """The settings of this environment, and of the files it names. Raises Mistakes, all of them, where no jail can run.
 
     What is given here goes before the environment. With `look`, log files are looked for, as a run needs;
     a replay does not.
@@ -74,7 +75,9 @@ def read(
         "ban_private": read.ban_private or None,
     }
     scalars |= {name: value for name, value in given.items() if value is not None}
-    return Settings(read.jails, read.filters, notes=(*env.notes, *read.notes), **scalars)
+    return Settings(
+        read.jails, read.filters, notes=(*env.notes, *read.notes), mistakes=read.mistakes, **scalars
+    )
 
 
 def control_socket(environ: Mapping[str, str]) -> Path:

@@ -18,6 +18,7 @@ from sidecar.core.jail import WEB, Jail
 from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
 from sidecar.filters.ini import Mistake as FilterMistake
 from sidecar.filters.loader import Filter, load
+from sidecar.filters.stalls import stalls
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -46,6 +47,7 @@ FILTERS = (
     "datepattern",
     "maxlines",
     "logtype",
+    "usedns",
 )  # over the filter's own
 GLOBAL = ("ban_private",)
 NOT_YET = (
@@ -56,7 +58,7 @@ IGNORED = (
     "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail",
     "fail2ban_agent", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding",
     "logtimezone", "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
-    "systemd_if_nologs", "usedns",
+    "systemd_if_nologs",
 )  # fmt: skip
 KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *NOT_YET, *IGNORED))
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
@@ -70,13 +72,14 @@ class Jails:
     filters: dict[str, Filter]  # by jail name
     ban_private: bool = False
     notes: tuple[str, ...] = ()  # not wrong, and perhaps not what was meant
+    mistakes: tuple[Mistake, ...] = ()  # of jails that are left out for them
 
 
 def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jails:
     """The enabled jails of this file; with None, or a file without stanzas, those that need none.
 
-    Filters are looked for in `where`, in its order; with `look`, log files where they are said to be.
-    Raises Mistakes.
+    Filters are looked for in `where`, in its order; with `look`, log files where they are said to be. A jail with a
+    mistake of its own is left out. Raises Mistakes where one concerns all, or no jail is sound.
     """
     if path and isdir(path):
         raise Mistakes([Mistake(str(path), "", "", DIRECTORY)])
@@ -101,14 +104,22 @@ class _Reader:
         names = [name for name in stanzas or unwritten if self._read(name, "enabled", truth, default=True)]
         if not names and not self._mistakes:
             self._wrong("", "", "no jail is enabled; enable one, or remove the file to get the defaults")
-        for name in ("DEFAULT", *names):
-            self._keys(name)
-        jails = tuple(self._jail(name) for name in names)
-        filters = {jail.name: rules for jail in jails if (rules := self._filter(jail))}
+        self._keys("DEFAULT")
         ban_private = self._read("DEFAULT", "ban_private", truth, default=False)
-        if self._mistakes:
-            raise Mistakes(dict.fromkeys(self._mistakes))
-        return Jails(jails, filters, ban_private, tuple(dict.fromkeys(self._notes)))
+        common = len(self._mistakes)  # of all jails, not of one
+        sound: dict[Jail, Filter] = {}
+        for name in names:
+            before = len(self._mistakes)
+            self._keys(name)
+            jail = self._jail(name)
+            rules = self._filter(jail)
+            if rules and len(self._mistakes) == before:
+                sound[jail] = rules
+        mistakes = tuple(dict.fromkeys(self._mistakes))
+        if common or not sound:
+            raise Mistakes(mistakes)
+        filters = {jail.name: rules for jail, rules in sound.items()}
+        return Jails(tuple(sound), filters, ban_private, tuple(dict.fromkeys(self._notes)), mistakes)
 
     def _jail(self, name: str) -> Jail:
         if not NAME.fullmatch(name) or name in RESERVED:
@@ -135,13 +146,20 @@ class _Reader:
             options.pop("mode", None)
         key = (jail.filter, *options, *options.values())
         try:
-            return self._loaded.get(key) or self._loaded.setdefault(
+            rules = self._loaded.get(key) or self._loaded.setdefault(
                 key, load(jail.filter, self._where, options)
             )
         except FilterMistakes as err:
             for mistake in err.mistakes:
                 self._bad_filter(jail, mistake)
             return None
+        for rule, slow in stalls(rules):
+            when = f"lines over {slow.safe} characters" if slow.safe else "some lines"
+            self._notes.append(
+                f"{rule.file}:{rule.line}: may take for ever on {when}, so those are tried in a process of their own"
+                f" first: {rule.text}"
+            )
+        return rules
 
     def _bad_filter(self, jail: Jail, mistake: FilterMistake) -> None:
         sentence = _quoted(mistake.message, mistake.text)

@@ -55,6 +55,7 @@ class Hit:
     at: float
     origin: Origin
     line: str
+    target: str = ""  # what was aimed at, where the filter says (<F-TARGET>): only distinct ones count
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class Guard:
             return "jail is gone"
         if hit.who in cell.bans:
             return "banned already"
+        if hit.target and cell.window.repeats(hit.who, hit.target):
+            return "the same target again"
         return self._trust.why(hit.who) or cell.spared.why(hit.who)
 
     def ban(
@@ -158,7 +160,7 @@ class Guard:
     def _count(self, cell: _Cell, hit: Hit, at: float, now: float) -> list[Decision]:
         jail = cell.jail
         self._evidence.add(jail.name, hit.who, hit.line, jail.maxretry)
-        if not cell.window.add(hit.who, at):
+        if not cell.window.add(hit.who, at, hit.target):
             return []
         lines = self._evidence.take(jail.name, hit.who)
         if at + jail.bantime <= now:

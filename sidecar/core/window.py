@@ -22,16 +22,23 @@ class Window:
         self.forgotten = 0  # addresses given up because `tracked` was reached
         self._tracked = tracked
         self._times: dict[Who, tuple[float, ...]] = {}  # the longest silent first
+        self._targets: dict[Who, tuple[int, ...]] = {}  # hashes: an attacker's text is not worth keeping
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def add(self, who: Who, at: float) -> bool:
+    def repeats(self, who: Who, target: str) -> bool:
+        """Did this target of theirs count already? It does not again, for as long as they are remembered."""
+        return hash(target) in self._targets.get(who, ())
+
+    def add(self, who: Who, at: float, target: str = "") -> bool:
         """Count a failure. True: with this one there are `maxretry` within `findtime`; the count starts afresh.
 
         Logs do not arrive in order (two streams, several containers, a backlog), so a late line is sorted in and
         may complete a burst of its own time.
         """
+        if target:
+            self._targets[who] = (*self._targets.get(who, ()), hash(target))[-2 * self.maxretry :]
         times = self._times.pop(who, ())
         if not times or at >= times[-1]:
             times = (*times, at)
@@ -41,16 +48,18 @@ class Window:
             times = tuple(late)
             full = self._full(times, at)
         if full:
+            self._targets.pop(who, None)
             return True
         self._times[who] = times[-2 * self.maxretry :]
         if len(self._times) > self._tracked:
-            del self._times[next(iter(self._times))]
+            self.clear(next(iter(self._times)))
             self.forgotten += 1
         return False
 
     def clear(self, who: Who) -> None:
         """Forget what counted against this one."""
         self._times.pop(who, None)
+        self._targets.pop(who, None)
 
     def forget(self, now: float) -> None:
         """Drop those whose last failure can no longer count.
@@ -63,7 +72,7 @@ class Window:
                 break
             stale.append(who)
         for who in stale:
-            del self._times[who]
+            self.clear(who)
 
     def _full(self, times: tuple[float, ...], at: float) -> bool:
         """Do `maxretry` failures, the one at this time among them, lie within `findtime`?"""

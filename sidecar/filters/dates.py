@@ -224,7 +224,7 @@ class Dates:
 
     def find(self, line: str) -> re.Match[str] | None:
         """The match whose group 1 is the date. None: the line has none."""
-        if self._gate(line):
+        if self._at_start and self._gate(line):
             for match in self._at_start:
                 if found := match(line):
                     return found
@@ -256,7 +256,7 @@ def _gate(made: Sequence[Template]) -> Callable[[str], re.Match[str] | None]:
     rest = [_SAME.sub(r"[-/.]", body) for body in bodies if body.startswith(("^", "(^"))]
     if any(_NUMBERED.search(body) for body in bodies):  # groups count differently when they stand together
         return re.compile("").match
-    return re.compile("|".join([f"{AT_START}(?:{bare})", *rest]), re.IGNORECASE).match
+    return re.compile("|".join([f"{AT_START}(?:{bare})"] * bool(bare) + rest), re.IGNORECASE).match
 
 
 def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.filters.loader import WHO, Filter
-from sidecar.filters.verdict import Failure, decide
+from sidecar.filters.verdict import Decide, Failure, decide
 
 MOST_SESSIONS: Final = 100  # as many as fail2ban remembers
 FORGOTTEN: Final = 300.0  # seconds without a line of the session, likewise
@@ -29,14 +29,14 @@ class Session:
 class Following:
     """One filter on the lines of one origin, in their order."""
 
-    def __init__(self, rules: Filter) -> None:
-        self._rules = rules
+    def __init__(self, rules: Filter, decide: Decide = decide) -> None:
+        self._rules, self._decide = rules, decide
         self._lines: list[str] = []
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def decide(self, text: str, at: float) -> Failure | None:
         """Does this line, with those before it, count? `text` is without its date, `at` is unix seconds."""
-        failure = self._windowed(text) if self._rules.maxlines > 1 else decide(self._rules, text)
+        failure = self._windowed(text) if self._rules.maxlines > 1 else self._decide(self._rules, text, None)
         if failure is None:
             return None
         session = failure.groups.get("mlfid")
@@ -47,7 +47,7 @@ class Following:
     def _windowed(self, text: str) -> Failure | None:
         """The window's lines as one text; those that matched leave it, those that were skipped stay."""
         self._lines = [*self._lines, text][-self._rules.maxlines :]
-        failure = decide(self._rules, "\n".join(self._lines))
+        failure = self._decide(self._rules, "\n".join(self._lines), None)
         if failure is None:
             return None
         shift = failure.prefix.start("content") if failure.prefix and failure.prefix["content"] else 0

@@ -47,9 +47,14 @@ class Filter:
     ignoreregex: tuple[Rule, ...] = ()
     prefregex: Rule | None = None
     dates: Dates = field(default_factory=lambda: Dates(dates.templates([])))
-    names: bool = False  # does <HOST> stand for DNS names too (`usedns`)?
+    usedns: str = "no"  # one of USEDNS
     maxlines: int = 1  # how many lines are looked at together
     files: tuple[Path, ...] = ()  # all that was read for it
+
+    @property
+    def resolves(self) -> bool:
+        """Are names looked up? With `raw` they only match."""
+        return self.usedns in {"yes", "warn"}
 
     @property
     def remembers(self) -> bool:
@@ -101,7 +106,8 @@ def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
     found = [sorted(path for folder in reversed(folders) for path in folder.glob(kind)) for kind in kinds]
     main = next((folder / kinds[0] for folder in folders if (folder / kinds[0]).is_file()), None)
     if main is None and not found[2]:
-        known = sorted({path.stem for folder in folders for path in folder.glob("*.conf")} - {"common"})
+        stems = {path.stem for folder in folders for path in folder.glob("*.conf")}
+        known = sorted(stem for stem in stems if not stem.endswith("common"))  # those are only included
         close = get_close_matches(name, known, 1)
         hint = f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(known) or 'none'}"
         places = ", ".join(str(folder) for folder in folders)
@@ -153,7 +159,7 @@ class _Reader:
         if self.mistakes:
             raise FilterMistakes(self.mistakes)
         return Filter(
-            self.name, failregex, ignoreregex, prefregex, found, names, int(maxlines), tuple(self.ini.read)
+            self.name, failregex, ignoreregex, prefregex, found, usedns, int(maxlines), tuple(self.ini.read)
         )
 
     def rules(self, option: str, *, names: bool) -> Iterator[Rule]:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Final
 
 import hyperscan
 
 from sidecar.core import who
-from sidecar.core.events import Batch, Hit, Origin, Who
+from sidecar.core.events import Batch, Framing, Hit, Origin, Who
 from sidecar.filters import prefilter
+from sidecar.filters.budget import BUDGET, REST, SLOW, Meter
+from sidecar.filters.canary import PATIENCE, Canary
 from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
 from sidecar.filters.loader import Filter, Rule
-from sidecar.filters.verdict import Failure, Verdict, dated, explain, failed, parted
+from sidecar.filters.stalls import stalls
+from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed, parted
 
 __all__ = ["Matcher", "Verdict", "explain"]
 
@@ -33,8 +37,14 @@ _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
 MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
 MOST_DECIDED: Final = 1_024  # lines per filter whose verdict is kept in mind: at most a few MB
 NOBODY: Final = Who("")  # a failure that names no valid address
+Found = tuple[Who, str, str]  # whose failure a line is, what it was aimed at, and the name to look up if it is NOBODY's
+Named = tuple[str, list[Hit]]  # a name, and the hits that are those of whom it stands for
 _ID_BITS: Final = 16
 _ID: Final = (1 << _ID_BITS) - 1
+
+
+class StalledError(Exception):
+    """A line that would have stalled an expression; it is not decided."""
 
 
 class Matcher:
@@ -45,71 +55,167 @@ class Matcher:
     address); `cut` counts lines over MAX_LINE, of which only the beginning is looked at.
     """
 
-    def __init__(self, rules: Mapping[str, Filter], zone: tzinfo | None = None) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, Filter],
+        zone: tzinfo | None = None,
+        trouble: Callable[[str, str | None], None] = lambda *_: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`trouble(name, sentence)` is told of a filter that is laid aside, and with None that it is tried again."""
         self.invalid = 0
         self.cut = 0
-        self._zone = zone
+        self._zone, self._trouble, self._clock = zone, trouble, clock
         self._filters = list(dict.fromkeys(rules.values()))
         self._filter_of = {jail: self._filters.index(one) for jail, one in rules.items()}
         self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
         self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
         self._database, self._standing_for, self._unfiltered = _database(list(_weakened(self._filters)))
         self._worth: dict[tuple[int, tuple[str, ...]], list[tuple[int, list[int]]]] = {}
-        self._decided: list[dict[str, Who | None]] = [{} for _ in self._filters]
+        self._decided: list[dict[str, Found | None]] = [{} for _ in self._filters]
         self._remembering = {index for index, one in enumerate(self._filters) if one.remembers}
         self._memories: dict[tuple[Origin, int], Following] = {}
+        self._meters = [Meter() for _ in self._filters]
+        self._safe = [min((stall.safe for _, stall in stalls(one)), default=None) for one in self._filters]
+        risky = {i: one for i, one in enumerate(self._filters) if self._safe[i] is not None}
+        self._canary = Canary(risky)
+        self._deciders = [self._decider(index) for index in range(len(self._filters))]
         self._own = threading.local()
 
-    def scan(self, batch: Batch, now: float) -> list[Hit]:
+    @property
+    def spent(self) -> dict[str, tuple[float, int]]:
+        """By filter: seconds that lines were decided for, and how many lines were failures."""
+        totals: dict[str, tuple[float, int]] = {}
+        for one, meter in zip(self._filters, self._meters, strict=True):
+            seconds, matches = totals.get(one.name, (0.0, 0))
+            totals[one.name] = seconds + meter.seconds, matches + meter.matches
+        return totals
+
+    def close(self) -> None:
+        self._canary.close()
+
+    def scan(self, batch: Batch, now: float, named: list[Named] | None = None) -> list[Hit]:
         """The hits of a batch, in the order of its lines and, within a line, of `batch.origin.jails`.
 
         A hit's time is the transport's where the line has one, else the one in the line, else `now` (unix seconds).
+        Failures of names (`usedns`) go to `named`, as hits of nobody yet; without it they are invalid.
         """
-        plan = self._plan(batch.origin.jails)
+        origin, framing = batch.origin, batch.framing
+        plan = self._plan(origin.jails)
         hits: list[Hit] = []
         if not plan:
             return hits
-        opened = opener(batch.framing)
+        opened, zone, clock = opener(framing), self._zone, self._clock
+        cpu = time.thread_time()
         for line, patterns in self._candidates(batch.data):
             whole = _text(line)
-            at, text = opened(whole, now, self._zone)
-            headed = dated(batch.framing, whole, text)
-            for index, wanted in self._wanted(patterns, batch.origin.jails):
+            at, text = opened(whole, now, zone)
+            headed = framing is Framing.SYSLOG and text is not whole
+            for index, wanted in self._wanted(patterns, origin.jails):
+                meter, began = self._meters[index], clock()
+                if meter.until and self._resting(index, began):
+                    continue
                 one = self._filters[index]
                 seen, date = (text, None) if headed else parted(one, text)
-                when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
+                when = at if at is not None or date is None else one.dates.seconds(date, now, zone)
                 when = now if when is None else when
-                if index in self._remembering:
-                    whose = _whose(self._memory(batch.origin, index).decide(seen, when))
-                else:
-                    whose = self._known_or_decided(index, seen, wanted)
-                if whose is None:
+                try:
+                    if index in self._remembering:
+                        found = _found(one, self._memory(origin, index).decide(seen, when))
+                    else:
+                        found = self._known_or_decided(index, seen, wanted)
+                except StalledError:
+                    found, cpu = None, cpu - PATIENCE
+                spent = clock() - began
+                meter.seconds += spent
+                if spent > SLOW:  # by the clock on the wall; another thread may have had the processor
+                    cpu, before = time.thread_time(), cpu
+                    self._slowed(index, min(spent, cpu - before), began)
+                if found is None:
                     continue
-                if whose is NOBODY:
+                meter.matches += 1
+                whose, target, name = found
+                if not whose and (not name or named is None):
                     self.invalid += 1
                     continue
-                hits += [Hit(jail, whose, when, batch.origin, evidence(text)) for jail in plan[index]]
+                shown = evidence(text)
+                made = [Hit(jail, whose, when, origin, shown, target) for jail in plan[index]]
+                if not whose and named is not None:
+                    named.append((name, made))
+                else:
+                    hits += made
         return hits
 
-    def _known_or_decided(self, index: int, seen: str, wanted: Sequence[int]) -> Who | None:
+    def _resting(self, index: int, at: float) -> bool:
+        meter = self._meters[index]
+        if at < meter.until:
+            return True
+        meter.until = 0.0
+        self._trouble(f"filter {self._filters[index].name}", None)
+        log.warning("filter %s is tried again", self._filters[index].name)
+        return False
+
+    def _slowed(self, index: int, seconds: float, at: float) -> None:
+        if seconds <= SLOW or not self._meters[index].slowed(seconds, at):
+            return
+        name = self._filters[index].name
+        sentence = (
+            f"filter {name} took more than {BUDGET:.0f} s of a minute for single lines and is laid aside for"
+            f" {REST / 60:.0f} minutes: its jails see nothing until then. Mend its slow expressions (check-config names them)"
+        )
+        log.error("%s", sentence)
+        self._trouble(f"filter {name}", sentence)
+
+    def _known_or_decided(self, index: int, seen: str, wanted: Sequence[int]) -> Found | None:
         """Whose failure this text is. A guesser's lines differ in their date alone, so what was decided is kept."""
         known = self._decided[index]
         try:
             return known[seen]
         except KeyError:
-            whose = _whose(failed(self._filters[index], seen, wanted))
+            found = self._deciders[index](seen, wanted)
             if len(seen) <= EVIDENCE:
                 if len(known) >= MOST_DECIDED:
                     known.clear()
-                known[seen] = whose
-            return whose
+                known[seen] = found
+            return found
+
+    def _decider(self, index: int) -> Callable[[str, Sequence[int]], Found | None]:
+        """What decides a text by these failregexes, as `decide()` does; for a plain filter without its detours."""
+        one = self._filters[index]
+        plain = not one.prefregex and not one.ignoreregex and self._safe[index] is None
+        if not plain or any("nofail" in rule.regex.groupindex for rule in one.failregex):
+            decide = self._guarded(index)
+            return lambda text, wanted: _found(one, failed(one, text, wanted, decide))
+        searches = [rule.regex.search for rule in one.failregex]
+
+        def quickly(text: str, wanted: Sequence[int]) -> Found | None:
+            text += "\n"
+            for rule in wanted:
+                if match := searches[rule](text):
+                    return _found(one, Failure(rule, match))
+            return None
+
+        return quickly
+
+    def _guarded(self, index: int) -> Decide:
+        """`decide()`, for texts that may stall one of the expressions only after the canary. Raises StalledError."""
+        safe = self._safe[index]
+        if safe is None:
+            return decide
+
+        def guarded(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
+            if len(text) > safe and not self._canary.survives(index, text, candidates):
+                raise StalledError
+            return decide(rules, text, candidates)
+
+        return guarded
 
     def _memory(self, origin: Origin, index: int) -> Following:
         memory = self._memories.get((origin, index))
         if memory is None:
             while len(self._memories) >= MOST_KNOWN:  # origins come and go: the oldest are forgotten first
                 self._memories.pop(next(iter(self._memories)), None)
-            memory = self._memories[origin, index] = Following(self._filters[index])
+            memory = self._memories[origin, index] = Following(self._filters[index], self._guarded(index))
         return memory
 
     def _wanted(self, patterns: int, jails: tuple[str, ...]) -> list[tuple[int, list[int]]]:
@@ -181,9 +287,15 @@ class Matcher:
         return scratch
 
 
-def _whose(failure: Failure | None) -> Who | None:
-    """Whom a failure counts against; NOBODY if what stands there is no address."""
-    return None if failure is None else who.who(failure.address) or NOBODY
+def _found(rules: Filter, failure: Failure | None) -> Found | None:
+    """Whom a failure counts against, and for what; NOBODY if what stands there is no address."""
+    if failure is None:
+        return None
+    address = failure.address
+    whose = who.who(address)
+    if whose:
+        return whose, failure.target, ""
+    return NOBODY, failure.target, address if rules.resolves else ""
 
 
 def _text(line: bytes) -> str:

@@ -81,8 +81,8 @@ _NOTHING: Final = Piece(b"", 0, 0, 0)
 _GAP: Final = Piece(ANYTHING, ALL, ALL, 0)
 _STARTS: Final = {op.AT_BEGINNING, op.AT_BEGINNING_STRING}
 _ENDS: Final = {op.AT_END, op.AT_END_STRING}
-_CHARACTERS: Final = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
-_REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
+CHARACTERS: Final = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
+REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
 
 
 def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> bytes | None:
@@ -159,11 +159,11 @@ class _Weak:
 
     def node(self, node: Node, flags: int, *, last: bool, before: int) -> Piece:
         kind, value = node
-        if kind in _CHARACTERS:
+        if kind in CHARACTERS:
             return self.repeated(node, (1, 1), flags, last=last, before=before)
-        if kind in _REPEATS:
+        if kind in REPEATS:
             least, most, body = value
-            if len(body) == 1 and body[0][0] in _CHARACTERS:
+            if len(body) == 1 and body[0][0] in CHARACTERS:
                 return self.repeated(body[0], (least, most), flags, last=last, before=before)
             return self.group_repeated(
                 self.sequence(body, flags, last=last, before=before), least, most, before
@@ -198,21 +198,21 @@ class _Weak:
             return _NOTHING
         if kind is op.LITERAL and least == most == 1 and value < 128 and flags & re.IGNORECASE:
             return _any_case(chr(value))
-        accepted = _accepted(node, flags)
-        if accepted & _NEWLINE:
+        taken = accepted(node, flags)
+        if taken & _NEWLINE:
             least -= 1 if last and least else 0  # it may be the newline that `re` sees behind the line
-            accepted &= ~_NEWLINE
-        one = Piece(_class(accepted), accepted, accepted, 1, literal=kind is op.LITERAL and value < 128)
-        if (least, most) == (1, 1) and not accepted & HIGH:
+            taken &= ~_NEWLINE
+        one = Piece(_class(taken), taken, taken, 1, literal=kind is op.LITERAL and value < 128)
+        if (least, most) == (1, 1) and not taken & HIGH:
             return one
-        if most > 1 and IN_DATES & ~accepted and self.cut(accepted, accepted, before):
+        if most > 1 and IN_DATES & ~taken and self.cut(taken, taken, before):
             return (
-                _joined([Piece(one.text, accepted, accepted, least), _GAP])
+                _joined([Piece(one.text, taken, taken, least), _GAP])
                 if least
                 else _optional(_joined([one, _GAP]))
             )
-        most = MANY + 1 if most > MANY else most * 4 if accepted & HIGH else most
-        return Piece(one.text + _times(least, most), accepted, accepted, least)
+        most = MANY + 1 if most > MANY else most * 4 if taken & HIGH else most
+        return Piece(one.text + _times(least, most), taken, taken, least)
 
 
 def _joined(pieces: Sequence[Piece]) -> Piece:
@@ -264,7 +264,7 @@ def _any_case(letter: str) -> Piece:
     return Piece(_class(bits), bits, bits, 1)
 
 
-def _accepted(node: Node, flags: int) -> int:
+def accepted(node: Node, flags: int) -> int:
     """The characters that a literal, a class or `.` accepts."""
     kind, value = node
     if kind is op.ANY:

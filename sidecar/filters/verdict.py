@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from ipaddress import ip_network
@@ -69,6 +69,11 @@ class Failure(NamedTuple):
         return f"{self.address}/{network}" if network else self.address
 
     @property
+    def target(self) -> str:
+        """What was aimed at (`<F-TARGET>`); "" if the failregex does not say."""
+        return self.groups.get("target") or ""
+
+    @property
     def user(self) -> str | None:
         groups = self.groups
         others = (text for name, text in sorted(groups.items()) if name.startswith("alt_user") and text)
@@ -99,7 +104,12 @@ def decide(rules: Filter, text: str, candidates: Sequence[int] | None = None) ->
     return None
 
 
-def failed(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
+Decide = Callable[[Filter, str, Sequence[int] | None], Failure | None]
+
+
+def failed(
+    rules: Filter, text: str, candidates: Sequence[int] | None = None, decide: Decide = decide
+) -> Failure | None:
     """As `decide()`, without what is only to be remembered (`<F-NOFAIL>`): a failure that this line shows by itself."""
     failure = decide(rules, text, candidates)
     return (

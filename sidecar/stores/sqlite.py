@@ -178,21 +178,17 @@ def _write(db: sqlite3.Connection, turn: Turn) -> None:
         "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
         [(_text(cursor.key), cursor.state, turn.at) for cursor in turn.cursors],
     )
+    # No later than now, as the guard counts them: what is from the future would be new again at each start.
     db.executemany(
         "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                h.jail,
-                h.who,
-                h.at,
-                h.origin.source,
-                _text(h.origin.name),
-                h.origin.stream,
+                h.jail, h.who, min(h.at, turn.at), h.origin.source, _text(h.origin.name), h.origin.stream,
                 _text(h.line[:LONGEST]),
             )
             for h in turn.hits
         ],
-    )
+    )  # fmt: skip
     for decision in turn.decisions:
         if isinstance(decision, Ban):
             db.execute("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(decision))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,18 +149,16 @@ def test_two_webhooks_are_one_too_many(environ, tmp_path):
     ]
 
 
-AS_NOBODY = """
-import os, sys
+READ = """
+import sys
 from sidecar import config
-if os.getuid() == 0:
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
 try:
     config.read(dict(word.split("=", 1) for word in sys.argv[1:]))
 except config.Mistakes as err:
     print(err)
 """
+SOMEONE = 1000  # another user
+CAPLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]  # as `cap_drop: ALL` leaves root
 
 
 def test_what_may_not_be_read_is_said_with_what_root_without_capabilities_may():
@@ -168,13 +167,15 @@ def test_what_may_not_be_read_is_said_with_what_root_without_capabilities_may():
         folder.chmod(0o755)
         (folder / "jails.conf").write_text(f"[wordpress]\nlogpath = {folder}/log\nfailregex = ^x <HOST>$\n")
         for secret in ("log", "hook", "shut.conf"):
-            (folder / secret).touch(0)
-        (folder / "shut").mkdir(0)
+            (folder / secret).touch(0o600)
+            os.chown(folder / secret, SOMEONE, SOMEONE)
+        (folder / "shut").mkdir(0o700)
+        os.chown(folder / "shut", SOMEONE, SOMEONE)
 
         def told(**environ):
             words = [f"{name}={text}" for name, text in environ.items()]
             done = subprocess.run(
-                [sys.executable, "-c", AS_NOBODY, *words], capture_output=True, timeout=30, check=True
+                [*CAPLESS, sys.executable, "-c", READ, *words], capture_output=True, timeout=30, check=True
             )
             return done.stdout.decode().replace(name, "").splitlines()
 

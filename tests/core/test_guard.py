@@ -198,6 +198,27 @@ def test_why_a_failure_would_not_count():
     ]  # fmt: skip
 
 
+def probes(*targets, who=ANN):
+    return [Hit("login", who, at, SITE, f"line at {at}", target) for at, target in enumerate(targets)]
+
+
+def test_distinct_targets_count_and_repeats_of_one_do_not():
+    guard = Guard([LOGIN], NOBODY)
+
+    assert play(guard, probes("a", "a", "b", "a", "b", "b")) == []
+    assert guard.ignored == {"the same target again": 4}
+    (ban,) = play(guard, probes("a", "b", "c"))
+    assert (ban.failures, ban.evidence) == (3, ("line at 0", "line at 2", "line at 2"))
+
+
+def test_after_a_ban_old_targets_count_anew():
+    guard = Guard([LOGIN], NOBODY)
+    play(guard, probes("a", "b", "c"))
+    guard.unban(ANN, now=3)
+
+    assert [ban.who for ban in play(guard, probes("a", "b", "c"))] == [ANN]
+
+
 def test_a_restart_remembers():
     before = Guard([LOGIN], NOBODY)
     before.hits([*hits(0, 1, 2), *hits(1, 2, who=BOB)], now=2)

@@ -94,3 +94,38 @@ def test_the_longest_silent_goes_when_too_many_are_tracked():
 
     assert (len(window), window.forgotten) == (1, 1)
     assert window.add(BOB, 2)
+
+
+def test_a_target_counts_once_for_as_long_as_its_address_is_remembered():
+    window = Window(maxretry=3, findtime=600)
+
+    assert not window.repeats(ANN, "/.env")
+    assert not window.add(ANN, 0, "/.env")
+    assert (window.repeats(ANN, "/.env"), window.repeats(ANN, "/.git"), window.repeats(BOB, "/.env")) == (
+        True,
+        False,
+        False,
+    )
+    window.forget(now=601)
+    assert not window.repeats(ANN, "/.env")
+
+
+def test_targets_are_forgotten_with_what_counted():
+    window = Window(maxretry=2, findtime=600, tracked=1)
+    for who, at in ((ANN, 0), (BOB, 1)):  # ANN is one too many to track
+        window.add(who, at, "x")
+
+    assert (window.repeats(ANN, "x"), window.repeats(BOB, "x")) == (False, True)
+    assert window.add(BOB, 2, "y")
+    assert not window.repeats(BOB, "x")
+    window.add(BOB, 3, "x")
+    window.clear(BOB)
+    assert not window.repeats(BOB, "x")
+
+
+def test_the_newest_targets_are_kept_twice_as_many_as_fill_the_window():
+    window = Window(maxretry=2, findtime=0)
+    for at in range(9):
+        window.add(ANN, at, f"target {at}")
+
+    assert [at for at in range(9) if window.repeats(ANN, f"target {at}")] == [5, 6, 7, 8]

@@ -20,5 +20,10 @@ def samples(path: Path) -> Iterator[tuple[str, str]]:
         yield line, found[1]
 
 
+def ours() -> list[str]:
+    """The filters of the pack, but for what they include."""
+    return sorted(path.stem for path in pack().glob("*.conf") if not path.stem.endswith("common"))
+
+
 def all_samples() -> list[tuple[str, str, str]]:
     return [(path.stem, *sample) for path in sorted(pack().glob("*.samples")) for sample in samples(path)]

@@ -57,6 +57,13 @@ def test_hits_come_in_the_order_of_lines_and_then_of_the_origins_jails(tmp_path)
     ]
 
 
+def test_a_hit_carries_what_was_aimed_at(tmp_path):
+    matcher = Matcher({"a": rules(tmp_path, "failregex = ^<HOST> (?:GET <F-TARGET>\\S+</F-TARGET>|no)$")})
+    hits = matcher.scan(batch(f"{ANN} GET /.env", f"{ANN} GET /x", f"{ANN} no"), NOW)
+
+    assert [hit.target for hit in hits] == ["/.env", "/x", ""]
+
+
 def test_only_the_jails_that_look_at_an_origin_count_its_lines(simple):
     assert simple.scan(batch("no 203.0.113.7", jails=()), NOW) == []
 

@@ -15,7 +15,7 @@ from sidecar.filters.matcher import Matcher, evidence
 from sidecar.filters.prefilter import cuts, weakened
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
-from tests.filters.samples import all_samples
+from tests.filters.samples import all_samples, ours
 
 NOW = 1_795_338_000.0
 NONE, START, ANYWHERE = (cuts(Dates(templates(lines))) for lines in (["{NONE}"], ["{^LN-BEG}"], []))
@@ -26,7 +26,7 @@ DATES = [
 ORIGIN = Origin("test", "test", jails=("x",))
 
 
-OURS = {name: load(name) for name in ("wordpress", "wordpress-access")}
+OURS = {name: load(name) for name in ours()}
 MATCHERS = {name: Matcher({"x": rules}) for name, rules in OURS.items()}
 
 

@@ -172,6 +172,17 @@ def test_a_longer_ban_is_longer_in_the_kernel(host, firewall):
     assert left(host, BOB) == math.inf
 
 
+def test_after_the_clock_was_set_a_whole_look_sets_the_timeouts(host, firewall):
+    firewall.apply(turn(ban(ANN, lasts=1000), ban("203.0.113.96/28", lasts=1000)))
+    back = time.time() - 500
+
+    assert firewall.reconcile(back) is None
+    assert firewall.reconcile(back, whole=True) == Repair("bans", 1)
+    assert left(host, ANN) == pytest.approx(1500, abs=3)
+    assert list(host.kernel.intervals("net4").values()) == [pytest.approx(1500, abs=3)]
+    assert firewall.reconcile(back, whole=True) is None
+
+
 def left(host, who):
     return host.kernel.elements("ban4")[socket.inet_aton(who)]
 

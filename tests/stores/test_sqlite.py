@@ -63,6 +63,12 @@ def test_failures_come_back_oldest_first(store, path):
     assert again(path).hits == (hit(1.0), hit(2.0), hit(3.0))
 
 
+def test_a_failure_of_the_future_is_one_of_now(store, path):
+    store.apply(Turn(3.0, hits=(hit(9e9),)))
+
+    assert again(path).hits == (hit(3.0),)
+
+
 def test_the_last_cursor_counts(store, path):
     store.apply(Turn(1.0, cursors=(Cursor("file:/log", b"1"), Cursor("file:/log", b"2"))))
     store.apply(Turn(2.0, cursors=(Cursor("file:/log", b"3"),)))
@@ -100,8 +106,8 @@ def test_bans_that_are_over_do_not_come_back(store):
 
 
 def test_what_no_window_counts_is_forgotten(store, path):
-    store.apply(Turn(0.0, (BAN,), (hit(10.0, BOB), hit(20.0, BOB)), (Cursor("gone", b""),)))
-    store.apply(Turn(30.0, cursors=(Cursor("here", b""),)))
+    store.apply(Turn(0.0, cursors=(Cursor("gone", b""),)))
+    store.apply(Turn(30.0, (BAN,), (hit(10.0, BOB), hit(20.0, BOB)), (Cursor("here", b""),)))
     store.forget(before=15.0)
     assert again(path) == Remembered((BAN,), (hit(20.0, BOB),), {"gone": b"", "here": b""})
 
@@ -257,7 +263,7 @@ def test_a_lock_delays_the_loop_by_a_moment_only(store, locked):
 
 def test_failures_kept_are_bounded(store, path, monkeypatch):
     monkeypatch.setattr("sidecar.stores.sqlite.MOST", 3)
-    store.apply(Turn(1.0, hits=tuple(hit(float(n)) for n in range(10))))
+    store.apply(Turn(9.0, hits=tuple(hit(float(n)) for n in range(10))))
     store.forget(before=0.0)
 
     assert again(path).hits == (hit(7.0), hit(8.0), hit(9.0))

@@ -1,0 +1,102 @@
+"""Goes first: a text that may stall an expression is decided in a process of its own, which can be ended.
+
+`re` holds the interpreter while it works, so neither a thread nor a timer can stop it. Only filters with an expression that
+can stall (`stalls`), and of their lines only those that may be long enough for it, are asked about here; if the answer
+comes in time, the same code decides the same text once more in this process and takes as long. No text ever becomes
+code or a command: what crosses the pipe is pickled by us on both sides.
+
+    python -m sidecar.filters.canary FD     is the other side
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection, Pipe
+from typing import Final
+
+from sidecar.filters.loader import Filter
+from sidecar.filters.verdict import decide
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 0.25  # seconds for one text; a sound expression takes some microseconds
+STARTING: Final = 10.0  # seconds for the process to come up; it takes 0.1
+
+
+class Canary:
+    """One process for all filters that need it, started when it is first asked. Any thread may ask."""
+
+    def __init__(self, filters: Mapping[int, Filter]) -> None:
+        self._filters = {
+            number: (one.failregex, one.ignoreregex, one.prefregex) for number, one in filters.items()
+        }
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+
+    def survives(self, number: int, text: str, candidates: Sequence[int] | None = None) -> bool:
+        """Is this text decided in PATIENCE? What cannot be asked does not survive either."""
+        with self._lock:
+            try:
+                pipe = self._pipe or self._start()
+                pipe.send((number, text, candidates))
+                if pipe.poll(PATIENCE):
+                    pipe.recv()
+                    return True
+            except (OSError, EOFError) as err:
+                log.warning("the process that tries slow filters failed: %s", err)
+            self._end()
+            return False
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _start(self) -> Connection:
+        ours, theirs = Pipe()
+        with theirs:
+            fd = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(fd)], pass_fds=[fd], stdin=subprocess.DEVNULL
+            )
+        self._pipe = ours
+        ours.send(self._filters)
+        if not ours.poll(STARTING):
+            raise TimeoutError("it did not start")
+        ours.recv()
+        return ours
+
+    def _end(self) -> None:
+        if self._pipe:
+            self._pipe.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._pipe = None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be ending
+            self._end()
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    pipe = Connection(int(sys.argv[1]))
+    os.nice(5)  # what decides at once goes before what may take long
+    filters = {number: Filter("", *rules) for number, rules in pipe.recv().items()}
+    pipe.send(None)
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            number, text, candidates = pipe.recv()
+            decide(filters[number], text, candidates)
+            pipe.send(None)
+
+
+if __name__ == "__main__":
+    main()
