@@ -40,6 +40,7 @@ from sidecar.resolver import Resolver
 from sidecar.services import Every, Service, Services
 from sidecar.sources.docker import Docker, NoDocker
 from sidecar.sources.files import Files
+from sidecar.sources.syslog import Syslog
 from sidecar.stores import StoreError
 from sidecar.stores.sqlite import Sqlite
 from sidecar.web import Health, Web
@@ -126,7 +127,7 @@ class Daemon:
             log.warning("%s", note)
         for mistake in self._settings.mistakes:
             log.error("%s", mistake)
-            self._troubles.report(f"jail {mistake.section or mistake.file}", f"a jail is left out: {mistake}")
+            self._troubles.report(f"{mistake.file}:{mistake.line}", f"a jail is left out: {mistake}")
         if self._store.repaired:
             self._troubles.report("the store", self._store.repaired)
             self._troubles.report("the store", None)
@@ -165,8 +166,8 @@ class Daemon:
     def _make_sources(self, cursors: Mapping[str, bytes], now: float) -> list[Service]:
         """A source of each kind that some jail needs. Raises NoDocker."""
         jails, trouble = self._settings.jails, self._troubles.report
-        intake = Intake(self._matcher, self._inbox, self._clock, lambda name, hits: resolver.ask(name, hits))
-        resolver = Resolver(intake.resolved)
+        resolver = Resolver(self._inbox)
+        intake = Intake(self._matcher, self._inbox, self._clock, resolver.ask)
         sources: list[Service] = []
         if any(rules.resolves for rules in self._settings.filters.values()):
             sources.append(resolver)
@@ -179,6 +180,9 @@ class Daemon:
             sources.append(docker)
         if paths := logpaths(jails):
             sources.append(Files(paths, intake, cursors=cursors, listener=self._streams, trouble=trouble))
+        if path := self._settings.syslog:
+            everywhere = tuple(jail.name for jail in jails if not jail.containers)
+            sources.append(Syslog(path, everywhere, intake, listener=self._streams))
         return sources
 
     # What other threads have done in the loop's
@@ -289,7 +293,7 @@ class Daemon:
         why = self._troubles.sentences
         if not -ALIVE < silent < ALIVE:
             return Health(live=False, ready=False, why=(*why, f"the loop has not turned for {silent:.0f} s"))
-        return Health(live=True, ready=not why, why=why)
+        return Health(live=True, ready=not self._troubles.grave, why=why)
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """A request of the control socket; runs in its threads. Raises Refused."""
@@ -430,6 +434,10 @@ class Streams:
     def following(self, name: str, up: bool) -> None:  # noqa: FBT001 - it is what is told
         self.states[name] = "open" if up else "closed"
         self._metrics.following(name, up)
+
+    def unreadable(self, name: str) -> None:
+        self.states[name] = "unreadable"
+        self._metrics.following(name, up=False)
 
     def reconnected(self, name: str, reason: str) -> None:
         if reason == "gap":

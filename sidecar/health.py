@@ -15,14 +15,21 @@ class Troubles:
     def __init__(self, changed: Callable[[str, str | None], None]) -> None:
         self._changed = changed
         self._sentences: dict[str, str] = {}
+        self._grave: set[str] = set()  # those of them that make us unready
         self._lock = threading.Lock()
 
-    def report(self, name: str, sentence: str | None) -> None:
-        """Something is wrong, in one sentence; None: it is right (again)."""
+    def report(self, name: str, sentence: str | None, /, *, grave: bool = True) -> None:
+        """Something is wrong, in one sentence; None: it is right (again).
+
+        Not `grave`: people are told, but it is no reason to be unready.
+        """
         if sentence is None and name not in self._sentences:
             return  # the usual case, on every turn of the loop
         with self._lock:
             known = name in self._sentences
+            self._grave.discard(name)
+            if sentence and grave:
+                self._grave.add(name)
             if sentence is None:
                 self._sentences.pop(name, None)
             else:
@@ -33,6 +40,11 @@ class Troubles:
     def about(self, name: str) -> str | None:
         """What is wrong there, if anything."""
         return self._sentences.get(name)
+
+    @property
+    def grave(self) -> bool:
+        """Is any of it a reason to be unready?"""
+        return bool(self._grave)
 
     @property
     def sentences(self) -> tuple[str, ...]:

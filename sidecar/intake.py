@@ -20,7 +20,7 @@ class Intake:
         clock: Callable[[], float],
         resolve: Callable[[str, Sequence[Hit]], None] | None = None,
     ) -> None:
-        """`resolve(name, hits)` is given what failed by name, where a filter says `usedns`; None: nobody looks names up."""
+        """`resolve(name, hits)` is given what failed by name, where a filter says `usedns`; None: nobody does."""
         self._matcher, self._inbox, self._clock, self._resolve = matcher, inbox, clock, resolve
 
     def __call__(self, batch: Batch, cursor: Cursor | None) -> None:
@@ -35,8 +35,3 @@ class Intake:
             for name, whose in named or ():
                 if self._resolve:
                     self._resolve(name, whose)
-
-    def resolved(self, hits: Sequence[Hit]) -> None:
-        """What a name stood for, later: its line's cursor is gone already."""
-        with contextlib.suppress(Closed):
-            self._inbox.read(Read(hits[0].origin, tuple(hits)))

@@ -90,7 +90,9 @@ class Metrics:
         self._filter_seconds = counter(
             "filter_seconds_total", "Time spent on deciding lines that may be failures", "filter"
         )
-        self._filter_matches = counter("filter_matches_total", "Lines that a filter took for failures", "filter")
+        self._filter_matches = counter(
+            "filter_matches_total", "Lines that a filter took for failures", "filter"
+        )
         Info("wp_sidecar_build", "What is running", registry=registry).info({"version": version})
 
         self._clock = clock

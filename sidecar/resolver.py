@@ -1,12 +1,12 @@
-"""Names in logs -> addresses, outside the threads that read (`usedns = yes`). What was looked up comes back as hits later.
+"""Names in logs -> addresses, outside the threads that read (`usedns = yes`). What was found comes back as hits later.
 
-A name is what an attacker wrote, or what his own DNS server answers: whoever switches this on lets him name whom to ban.
-So there is never more than a little work for it: a few look-ups at once, a bounded queue, and each answer is kept a while.
+A name is what an attacker wrote, or what his own DNS server answers: whoever switches this on lets him name whom to
+ban. So it is never much work: a few look-ups at once, a bounded queue, and each answer is kept for a while.
 """
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import queue
 import socket
 import threading
@@ -16,9 +16,8 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar.core import who
-from sidecar.core.events import Hit, Who
-
-log = logging.getLogger(__name__)
+from sidecar.core.events import Hit, Read, Who
+from sidecar.loop import Closed, Inbox
 
 WORKERS: Final = 4
 WAITING: Final = 256  # names that wait to be looked up; more are let go
@@ -41,18 +40,18 @@ def addresses(name: str) -> tuple[Who, ...]:
 
 
 class Resolver:
-    """A service. `found` is given the hits whose names were resolved; any thread may `ask`."""
+    """A service: what was resolved it puts before the loop. Any thread may `ask`."""
 
     name = "resolver"
 
     def __init__(
         self,
-        found: Callable[[Sequence[Hit]], None],
+        inbox: Inbox,
         lookup: Callable[[str], tuple[Who, ...]] = addresses,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dropped = 0  # failures of names for which there was no room, or no time
-        self._found, self._lookup, self._clock = found, lookup, clock
+        self._inbox, self._lookup, self._clock = inbox, lookup, clock
         self._answers: dict[str, Answer] = {}
         self._queue: queue.Queue[tuple[str, Sequence[Hit], float] | None] = queue.Queue(WAITING)
 
@@ -84,7 +83,9 @@ class Resolver:
             if self._clock() - at > TIMEOUT:
                 self.dropped += len(hits)
             elif whose:
-                self._found([replace(hit, who=one) for one in whose for hit in hits])
+                found = tuple(replace(hit, who=one) for one in whose for hit in hits)
+                with contextlib.suppress(Closed):
+                    self._inbox.read(Read(hits[0].origin, found))  # its line's cursor is stored already
 
     def _answer(self, name: str) -> tuple[Who, ...]:
         known = self._answers.get(name)

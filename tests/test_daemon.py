@@ -5,6 +5,7 @@ import math
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -139,6 +140,21 @@ def test_a_line_becomes_a_drop(daemon):
     assert (ban["failures"], ban["site"], round(ban["until"] - ban["at"])) == (3, str(daemon.log), 3600)
     assert ban["evidence"][-1].endswith(f"wordpress(blog)[7]: Authentication failure for admin from {ANN}")
     assert re.search(rf"elements = {{ {ANN} timeout (1h|59m)", daemon.table())
+
+
+def test_what_a_container_says_to_its_dev_log_counts(daemon, monkeypatch):
+    path = daemon.folder / "shared" / "log"
+    monkeypatch.setenv("WP_SIDECAR_SYSLOG", str(path))
+    daemon.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as container:
+        container.connect(str(path))
+        for _ in range(3):
+            container.send(f"<37>Nov 22 03:59:51 wordpress(blog)[7]: Authentication failure for admin from {ANN}".encode())
+    wait(lambda: ANN in daemon.banned())
+    (ban,) = daemon.ask("bans")["bans"]
+
+    assert (ban["jail"], ban["site"], ban["failures"]) == ("wordpress", str(path), 3)
+    assert abs(ban["at"] - time.time()) < 60
 
 
 def test_bans_and_half_full_windows_outlive_a_kill(daemon):

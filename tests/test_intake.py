@@ -63,3 +63,13 @@ def test_once_the_loop_has_stopped_nothing_is_taken_and_nobody_waits(intake, inb
     intake(batch(b"fail 203.0.113.7"), Cursor("docker:1", b"2"))
 
     assert [read.cursor.state for read in inbox.drain(timeout=0)] == [b"1"]
+
+
+def test_names_are_handed_on_after_the_batch_and_come_back_through_the_inbox(tmp_path, inbox):
+    (tmp_path / "login.conf").write_text(FAIL + "usedns = yes\n")
+    asked = []
+    matcher = Matcher({"login": load("login", [tmp_path])})
+    Intake(matcher, inbox, lambda: 9e9, lambda *what: asked.append(what))(batch(b"fail ann.example"), None)
+
+    assert inbox.drain(timeout=0) == [Read(SITE)]
+    assert asked == [("ann.example", [Hit("login", Who(""), AT, SITE, "fail ann.example")])]

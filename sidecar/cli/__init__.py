@@ -6,6 +6,7 @@ So `run` never loads rich, and `--help` loads nothing.
 
 from __future__ import annotations
 
+import enum
 import os
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -46,6 +47,15 @@ Transport: TypeAlias = Annotated[
 ]
 Log: TypeAlias = Annotated[str, typer.Argument(metavar="[LOG|-]", help="A log file; - is standard input.")]
 InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="In this jail.")]
+
+
+class Usedns(enum.Enum):
+    """What `usedns` may be."""
+
+    NO = "no"
+    WARN = "warn"
+    YES = "yes"
+    RAW = "raw"
 
 
 def main(args: list[str] | None = None) -> None:
@@ -109,12 +119,43 @@ def filter_test(
     *,
     filters: Filters = None,
     transport: Transport = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="An option of the filter, as mode=aggressive; repeatable."
+        ),
+    ] = None,
+    usedns: Annotated[
+        Usedns | None,
+        typer.Option("--usedns", help="May names stand for addresses? Nothing is looked up here."),
+    ] = None,
+    now: Annotated[
+        str, typer.Option("--now", metavar="TIME", help="The time it is, for dates without a year.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="Of dates without one: Europe/Berlin, +0200.")
+    ] = "",
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Try the .samples beside the filter; exit 1 if one fails.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a filter makes of each line of a log."""
-    from sidecar.cli import offline
+    """Show what a filter makes of each line of a log, and what an author should know."""
+    from sidecar.cli import trial
 
-    offline.test(os.environ, name, log, filters, transport, as_json=as_json)
+    wanted = trial.trial(
+        os.environ,
+        name,
+        filters=filters,
+        options=options or (),
+        usedns=usedns.value if usedns else "",
+        now=now,
+        zone=zone,
+        transport=transport,
+    )
+    if samples:
+        raise typer.Exit(trial.test_samples(wanted, as_json=as_json))
+    trial.test(wanted, log, as_json=as_json)
 
 
 @app.command()

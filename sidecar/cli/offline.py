@@ -1,4 +1,3 @@
-# ruff: noqa: PLC0415 - rich is loaded only where a table is shown
 """The commands that need no daemon: they read configuration and logs, and touch nothing."""
 
 from __future__ import annotations
@@ -7,7 +6,6 @@ import json
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +13,15 @@ from typing import Any
 from sidecar import config, exits
 from sidecar.cli.lines import chunks, framed, opened
 from sidecar.cli.text import safe, when
+from sidecar.config import Settings
 from sidecar.config.mistakes import Mistake, Mistakes
 from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.core.trust import IGNOREIP, Trust
-from sidecar.exits import Failed
-from sidecar.filters.loader import Filter, FilterMistakes, load
+from sidecar.filters.loader import Filter
 from sidecar.filters.matcher import CUT_MARK, MAX_LINE, Matcher
-from sidecar.filters.verdict import Verdict, explain
+from sidecar.filters.verdict import explain
 
 MISSED = 20  # lines that are shown; more than a screen helps nobody
 
@@ -35,41 +33,23 @@ def check(environ: Mapping[str, str], jails: Path | None, filters: Path | None, 
     except Mistakes as err:
         if not as_json:
             raise
-        _line(
+        line_of_json(
             {"ok": False, "jails": [], "notes": [], "mistakes": [_mistake(wrong) for wrong in err.mistakes]}
         )
         return exits.CONFIG
     found = [_jail(jail, settings.filters[jail.name]) for jail in settings.jails]
+    wrong = [_mistake(mistake) for mistake in settings.mistakes]
     if as_json:
-        _line({"ok": True, "jails": found, "notes": settings.notes, "mistakes": []})
-        return exits.OK
+        line_of_json({"ok": not wrong, "jails": found, "notes": settings.notes, "mistakes": wrong})
+        return exits.CONFIG if wrong else exits.OK
     for note in settings.notes:
         sys.stdout.write(f"note: {safe(note)}\n")
     for jail in found:
         sys.stdout.write(f"jail {jail['name']}: filter {jail['filter']}, {jail['failregex']} expressions\n")
+    if settings.mistakes:
+        raise Mistakes(settings.mistakes)
     sys.stdout.write("ok\n")
     return exits.OK
-
-
-def test(
-    environ: Mapping[str, str],
-    name: str,
-    log: str,
-    filters: Path | None,
-    transport: Framing | None,
-    *,
-    as_json: bool,
-) -> None:
-    """One verdict for each line; as JSON one object for each, else the sum of them."""
-    rules = _filter(name, config.filter_folders(environ, filters))
-    now = time.time()
-    with opened(log) as stream:
-        verdicts = _verdicts(rules, framed(chunks(stream), transport), now)
-        if as_json:
-            for number, (_, verdict) in enumerate(verdicts, 1):
-                _line(_verdict(number, verdict))
-        else:
-            _sum(rules, verdicts)
 
 
 def replay(
@@ -83,6 +63,7 @@ def replay(
 ) -> None:
     """Who would be banned, on the log's own time; as JSON one object for each decision, as it is made."""
     settings = config.read(environ, jails=jails, filters=filters, look=False)
+    _left_out(settings)
     trust = Trust({IGNOREIP: settings.ignoreip}, ban_private=settings.ban_private)
     run = _Replay(
         Guard(settings.jails, trust), settings.filters, Origin("replay", log, jails=tuple(settings.filters))
@@ -90,11 +71,16 @@ def replay(
     with opened(log) as stream:
         for decision in run.decisions(framed(chunks(stream), transport)):
             if as_json:
-                _line(_decision(decision))
+                line_of_json(_decision(decision))
             else:
                 sys.stdout.write(_told(decision) + "\n")
     if not as_json:
         sys.stdout.write(run.sum())
+
+
+def _left_out(settings: Settings) -> None:
+    for mistake in settings.mistakes:
+        sys.stderr.write(f"wp-sidecar: {safe(str(mistake))}\n")
 
 
 class _Replay:
@@ -117,7 +103,7 @@ class _Replay:
                 last = max(last, hit.at)
                 yield from made
             line = chunk[:-1].rpartition(b"\n")[2]
-        ends = (explain(rules, _text(line), framing, now).time for rules in self._filters.values())
+        ends = (explain(rules, text_of(line), framing, now).time for rules in self._filters.values())
         yield from self._until(max([last, *(end for end in ends if end is not None)]))
 
     def sum(self) -> str:
@@ -132,58 +118,9 @@ class _Replay:
         yield from self._guard.tick(end)
 
 
-def _verdicts(
-    rules: Filter, framed: Iterable[tuple[bytes, Framing]], now: float
-) -> Iterator[tuple[str, Verdict]]:
-    for chunk, framing in framed:
-        for line in chunk[:-1].split(b"\n"):  # splitlines() would see line ends where a log has none
-            text = _text(line)
-            yield text, explain(rules, text, framing, now)
-
-
-def _text(line: bytes) -> str:
+def text_of(line: bytes) -> str:
     """A line as the engine sees it: what is over the limit is cut, and the cut is no line's end."""
     return line[:MAX_LINE].decode(errors="replace") + (CUT_MARK if len(line) > MAX_LINE else "")
-
-
-def _sum(rules: Filter, verdicts: Iterable[tuple[str, Verdict]]) -> None:
-    from sidecar.cli import tables
-
-    hits, missed, read = Counter[int](), list[str](), 0
-    for text, verdict in verdicts:
-        read += 1
-        if verdict.failregex:
-            hits[verdict.failregex] += 1
-        elif len(missed) < MISSED:
-            missed.append(text)
-    tables.hits([(number, hits[number], rule.text) for number, rule in enumerate(rules.failregex, 1)])
-    matched = hits.total()
-    sys.stdout.write(f"\n{read} lines: {matched} matched, {read - matched} missed\n")
-    if missed:
-        sys.stdout.write("missed" + (f", the first {MISSED}" if read - matched > MISSED else "") + ":\n")
-    for text in missed:
-        sys.stdout.write(f"  {safe(text)}\n")
-
-
-def _filter(name: str, where: list[Path]) -> Filter:
-    try:
-        return load(name, where)
-    except FilterMistakes as err:
-        if any(Path(mistake.file).is_file() for mistake in err.mistakes):
-            wrong = [Mistake(m.file, "", "", f"{m.message} ({m.text})", m.line) for m in err.mistakes]
-            raise Mistakes(wrong) from err
-        raise Failed(exits.NO_INPUT, "; ".join(mistake.message for mistake in err.mistakes)) from err
-
-
-def _verdict(number: int, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "line": number,
-        "matched": verdict.matched,
-        "failregex": verdict.failregex,
-        "id": verdict.id,
-        "user": verdict.user,
-        "time": verdict.time if verdict.matched else None,
-    }
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
@@ -229,5 +166,5 @@ def _mistake(wrong: Mistake) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line(answer: dict[str, Any]) -> None:
+def line_of_json(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+import rich.progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sidecar.cli.lines import Reader
 from sidecar.cli.text import safe, when
 from sidecar.config.units import lasting
 
@@ -62,6 +64,24 @@ def bans(found: list[dict[str, Any]], now: float) -> None:
 def hits(rows: list[tuple[int, int, str]]) -> None:
     """How often each expression of a filter matched, in the filter's order."""
     _print(_console(), ("failregex", "hits", "expression"), rows)
+
+
+class Progress:
+    """A stream that shows on stderr how much of it was read."""
+
+    def __init__(self, stream: Reader, size: int) -> None:
+        self._stream = stream
+        self._bar = rich.progress.Progress(console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("reading", total=size)
+
+    def read1(self, size: int, /) -> bytes:
+        data = self._stream.read1(size)
+        if data:
+            self._bar.start()
+            self._bar.advance(self._task, len(data))
+        else:
+            self._bar.stop()
+        return data
 
 
 def _bantime(seconds: float | None) -> str:

@@ -40,6 +40,7 @@ class Settings:
     socket: Path = SOCKET
     listen: tuple[str, int] = ("127.0.0.1", 9734)
     docker: str = "unix:///var/run/docker.sock"
+    syslog: Path | None = None  # a datagram socket for containers' /dev/log
     slack: str = field(default="", repr=False)  # the webhook's URL: a secret, never logged; "" sends nothing
     flush_on_exit: bool = False
     log_level: str = "INFO"
@@ -236,6 +237,7 @@ SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
     f"{PREFIX}LOG_LEVEL": ("log_level", _level),
     f"{PREFIX}SOCKET": ("socket", _absolute),
     f"{PREFIX}STATE": ("state", _absolute),
+    f"{PREFIX}SYSLOG": ("syslog", _absolute),
 }
 VARIABLES = frozenset({*SCALARS, f"{PREFIX}JAILS", f"{PREFIX}FILTERS", URL, URL_FILE})
 # Kubernetes sets these in every pod for a Service that is named wp-sidecar.

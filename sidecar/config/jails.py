@@ -23,8 +23,8 @@ from sidecar.filters.stalls import stalls
 T = TypeVar("T")
 D = TypeVar("D")
 
-UNWRITTEN = ("wordpress", "wordpress-access")  # the jails of a machine without a jails file
-MAXRETRY = {"wordpress": 3}  # the plugin's messages are exact; an access log also shows a person who mistypes
+UNWRITTEN = ("wordpress", "wordpress-access", "wordpress-auth")  # the jails of a machine without a jails file
+MAXRETRY = {"wordpress": 3, "wordpress-auth": 3}  # plugins are exact; an access log also shows other things
 RESERVED = ("manual", "DEFAULT", "INCLUDES", "Definition", "Init", "KNOWN")  # `manual` holds the bans by hand
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a metric's label and a word in messages
 

@@ -6,7 +6,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-SLOW: Final = 0.02  # seconds for one line; a usual one takes 5 microseconds, so only a bad expression gets here
+SLOW: Final = (
+    0.02  # seconds for one line; a usual one takes 5 microseconds, so only a bad expression gets here
+)
 BUDGET: Final = 1.0  # seconds a minute in lines that were slow
 MINUTE: Final = 60.0
 REST: Final = 600.0  # seconds until a filter that was over its budget is tried again

@@ -1,9 +1,9 @@
 """Goes first: a text that may stall an expression is decided in a process of its own, which can be ended.
 
-`re` holds the interpreter while it works, so neither a thread nor a timer can stop it. Only filters with an expression that
-can stall (`stalls`), and of their lines only those that may be long enough for it, are asked about here; if the answer
-comes in time, the same code decides the same text once more in this process and takes as long. No text ever becomes
-code or a command: what crosses the pipe is pickled by us on both sides.
+`re` holds the interpreter while it works, so neither a thread nor a timer can stop it. Only filters with an expression
+that can stall (`stalls`), and of their lines only those that may be long enough for it, are asked about here; if the
+answer comes in time, the same code decides the same text once more in this process and takes as long. No text ever
+becomes code or a command: what crosses the pipe is pickled by us on both sides.
 
     python -m sidecar.filters.canary FD     is the other side
 """

@@ -147,9 +147,12 @@ def template(text: str, *, at_start: bool = False) -> Template:
         return Template(text, re.compile("()"), at_start=True)
     flags = re.IGNORECASE if _NAMED.search(text) else re.NOFLAG
     unbound, body = text.startswith("{UNB}"), text.removeprefix("{UNB}")
-    at_start = at_start or body.startswith("{^LN-BEG}")
-    body = body.removeprefix("{^LN-BEG}")
-    body = _NUMBERS.get(body, body).replace("{EPOCH}", _EPOCH).replace("{LEPOCH}", _LONG_EPOCH)
+    if body.startswith("{^LN-BEG}"):
+        at_start, body = True, body.removeprefix("{^LN-BEG}")
+        body = {"EPOCH": "{EPOCH}", "LEPOCH": "{LEPOCH}"}.get(
+            body.upper(), body
+        )  # it can be nothing else there
+    body = _NUMBERS.get(body.upper(), body).replace("{EPOCH}", _EPOCH).replace("{LEPOCH}", _LONG_EPOCH)
     body = _translated(body)
     if not _OWN_GROUP.search(body):
         body = f"({body})"

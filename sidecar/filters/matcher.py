@@ -22,7 +22,7 @@ from sidecar.filters.budget import BUDGET, REST, SLOW, Meter
 from sidecar.filters.canary import PATIENCE, Canary
 from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
-from sidecar.filters.loader import Filter, Rule
+from sidecar.filters.loader import WHO, Filter, Rule
 from sidecar.filters.stalls import stalls
 from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed, parted
 
@@ -37,7 +37,9 @@ _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
 MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
 MOST_DECIDED: Final = 1_024  # lines per filter whose verdict is kept in mind: at most a few MB
 NOBODY: Final = Who("")  # a failure that names no valid address
-Found = tuple[Who, str, str]  # whose failure a line is, what it was aimed at, and the name to look up if it is NOBODY's
+Found = tuple[
+    Who, str, str
+]  # whose failure a line is, what it was aimed at, and the name to look up if it is NOBODY's
 Named = tuple[str, list[Hit]]  # a name, and the hits that are those of whom it stands for
 _ID_BITS: Final = 16
 _ID: Final = (1 << _ID_BITS) - 1
@@ -105,46 +107,62 @@ class Matcher:
         hits: list[Hit] = []
         if not plan:
             return hits
-        opened, zone, clock = opener(framing), self._zone, self._clock
-        cpu = time.thread_time()
-        for line, patterns in self._candidates(batch.data):
+        opened = opener(framing)
+        self._own.cpu = time.thread_time()
+        for line, patterns in self.candidates(batch.data):
             whole = _text(line)
-            at, text = opened(whole, now, zone)
+            at, text = opened(whole, now, self._zone)
             headed = framing is Framing.SYSLOG and text is not whole
             for index, wanted in self._wanted(patterns, origin.jails):
-                meter, began = self._meters[index], clock()
-                if meter.until and self._resting(index, began):
+                seen = self._seen(index, wanted, text, at, now=now, origin=origin, headed=headed)
+                if seen is None:
                     continue
-                one = self._filters[index]
-                seen, date = (text, None) if headed else parted(one, text)
-                when = at if at is not None or date is None else one.dates.seconds(date, now, zone)
-                when = now if when is None else when
-                try:
-                    if index in self._remembering:
-                        found = _found(one, self._memory(origin, index).decide(seen, when))
-                    else:
-                        found = self._known_or_decided(index, seen, wanted)
-                except StalledError:
-                    found, cpu = None, cpu - PATIENCE
-                spent = clock() - began
-                meter.seconds += spent
-                if spent > SLOW:  # by the clock on the wall; another thread may have had the processor
-                    cpu, before = time.thread_time(), cpu
-                    self._slowed(index, min(spent, cpu - before), began)
-                if found is None:
-                    continue
-                meter.matches += 1
-                whose, target, name = found
-                if not whose and (not name or named is None):
-                    self.invalid += 1
-                    continue
+                (whose, target, name), when = seen
                 shown = evidence(text)
                 made = [Hit(jail, whose, when, origin, shown, target) for jail in plan[index]]
-                if not whose and named is not None:
+                if whose:
+                    hits += made
+                elif name and named is not None:
                     named.append((name, made))
                 else:
-                    hits += made
+                    self.invalid += 1
         return hits
+
+    def _seen(
+        self,
+        index: int,
+        wanted: Sequence[int],
+        text: str,
+        at: float | None,
+        *,
+        now: float,
+        origin: Origin,
+        headed: bool,
+    ) -> tuple[Found, float] | None:
+        """What one filter makes of a line, and when that was; how long it took is measured."""
+        meter, began = self._meters[index], self._clock()
+        if meter.until and self._resting(index, began):
+            return None
+        one = self._filters[index]
+        seen, date = (text, None) if headed else parted(one, text)
+        when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
+        when = now if when is None else when
+        stalled, found = 0.0, None
+        try:
+            if index in self._remembering:
+                found = _found(one, self._memory(origin, index).decide(seen, when))
+            else:
+                found = self._known_or_decided(index, seen, wanted)
+        except StalledError:
+            stalled = PATIENCE
+        spent = self._clock() - began
+        meter.seconds += spent
+        if stalled or spent > SLOW:
+            self._slowed(index, spent, stalled, began)
+        if found is None:
+            return None
+        meter.matches += 1
+        return found, when
 
     def _resting(self, index: int, at: float) -> bool:
         meter = self._meters[index]
@@ -155,13 +173,18 @@ class Matcher:
         log.warning("filter %s is tried again", self._filters[index].name)
         return False
 
-    def _slowed(self, index: int, seconds: float, at: float) -> None:
+    def _slowed(self, index: int, spent: float, stalled: float, at: float) -> None:
+        """A line took long by the clock on the wall, in which other threads may have had the processor."""
+        cpu, before = time.thread_time(), self._own.cpu
+        self._own.cpu = cpu
+        seconds = stalled or min(spent, cpu - before)
         if seconds <= SLOW or not self._meters[index].slowed(seconds, at):
             return
         name = self._filters[index].name
         sentence = (
             f"filter {name} took more than {BUDGET:.0f} s of a minute for single lines and is laid aside for"
-            f" {REST / 60:.0f} minutes: its jails see nothing until then. Mend its slow expressions (check-config names them)"
+            f" {REST / 60:.0f} minutes: its jails see nothing until then."
+            " Mend its slow expressions; check-config names them"
         )
         log.error("%s", sentence)
         self._trouble(f"filter {name}", sentence)
@@ -186,13 +209,25 @@ class Matcher:
         if not plain or any("nofail" in rule.regex.groupindex for rule in one.failregex):
             decide = self._guarded(index)
             return lambda text, wanted: _found(one, failed(one, text, wanted, decide))
-        searches = [rule.regex.search for rule in one.failregex]
+        plans = [
+            (
+                rule.regex.search,
+                [name for name in WHO if name in rule.regex.groupindex],
+                "target" in rule.regex.groupindex,
+            )
+            for rule in one.failregex
+        ]
 
         def quickly(text: str, wanted: Sequence[int]) -> Found | None:
             text += "\n"
             for rule in wanted:
-                if match := searches[rule](text):
-                    return _found(one, Failure(rule, match))
+                search, names, targeted = plans[rule]
+                if not (match := search(text)):
+                    continue
+                address = next(filter(None, map(match.group, names)), "")
+                if whose := who.who(address):
+                    return whose, (match["target"] or "") if targeted else "", ""
+                return _found(one, Failure(rule, match))
             return None
 
         return quickly
@@ -249,7 +284,7 @@ class Matcher:
             self._plans[jails] = plan
         return plan
 
-    def _candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+    def candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """The lines that may match, in order, each with the patterns that were found in it, as bits."""
         start, end, patterns = 0, -1, 0
         for report in self._reports(data):

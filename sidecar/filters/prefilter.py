@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import re._constants as op  # type: ignore[import-not-found]  # the parser is stable, but has no public name
 import re._parser as parser  # type: ignore[import-not-found]
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import inf
@@ -92,9 +92,8 @@ def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> byt
     """
     if ANYWHERE in cuts:
         return None
-    nodes = [
-        node for node in parser.parse(pattern.pattern, pattern.flags) if node != (op.AT, op.AT_BEGINNING)
-    ]
+    parsed = _flat(parser.parse(pattern.pattern, pattern.flags))
+    nodes = [node for node in parsed if node != (op.AT, op.AT_BEGINNING)]
     ends = whole and bool(nodes) and nodes[-1][0] is op.AT and nodes[-1][1] in _ENDS
     weak = _Weak(cuts)
     pieces = weak.pieces(nodes, pattern.flags, last=True, before=0)
@@ -108,6 +107,17 @@ def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> byt
         return whole_piece.text
     gap = weak.cut(whole_piece.last, ALL, whole_piece.least)
     return _joined([*pieces, _GAP]).text * gap + whole_piece.text * (not gap) + rb"\r*$"
+
+
+def _flat(nodes: Iterable[Any]) -> Iterator[Any]:
+    """The same without groups around what stands there once, so that more of a beginning can be left out."""
+    for kind, value in nodes:
+        if kind is op.ATOMIC_GROUP:
+            yield from _flat(value)
+        elif kind is op.SUBPATTERN and not value[1] and not value[2]:
+            yield from _flat(value[3])
+        else:
+            yield kind, value
 
 
 def _useless(pieces: Sequence[Piece]) -> int:

@@ -24,12 +24,16 @@ from sidecar.filters.loader import Filter, Rule
 from sidecar.filters.prefilter import CHARACTERS, REPEATS, accepted
 
 MANY: Final = 16  # a repeat that may be taken more often than this is worth pumping
-# Repeats that are tried, the last also as characters. What doubles with each, or worse, is slow long before the next step would
-# take seconds: 3^12 steps are 3 ms, 3^18 would be 2 s.
-LADDER: Final = (6, 12, 18, 24, 32, 48, 64, 96, 128, 192, 256, 512)
-SLOW, VERY_SLOW, GIVEN_UP = 0.005, 0.02, 0.2  # seconds for half of this, and for the whole; a quadratic one takes 1 to 3 ms
+# Repeats that are tried, the last also as characters. What doubles with each, or worse, is slow long before the next
+# step would take seconds: 3^12 steps are 3 ms, 3^18 would be 2 s.
+LADDER: Final = (6, 12, 18, 24, 32, 48, 64, 128, 512)
+SLOW, VERY_SLOW, GIVEN_UP = (
+    0.005,
+    0.02,
+    0.2,
+)  # seconds for half of this, and for the whole; a quadratic one takes 1 to 3 ms
 GROWS: Final = 9.0  # how much longer four times the text may take: 4 is linear, 16 is quadratic
-NOTICED: Final = 0.0004  # seconds: what takes less need not be measured twice; a linear one takes 0.02 ms
+NOTICED: Final = 0.0001  # seconds: what takes less need not be measured twice; a linear one takes 0.02 ms
 SAFE_SQUARE: Final = 2_048  # characters that a quadratic expression walks through in some 20 ms
 _TAIL: Final = "\x00\n"  # what nothing expects
 _LIKELY: Final = "a0 x1-.:/,;=\"'()[]<>@_A"
@@ -49,7 +53,10 @@ def stall(regex: re.Pattern[str]) -> Stall | None:
     """The worst that was found of an expression; None if its effort grows no faster than the line."""
     tree = list(parser.parse(regex.pattern, regex.flags))
     found: Stall | None = None
-    for before, unit in dict.fromkeys(_pumps(tree, regex.flags, "")):
+    pumps = (
+        (lead, unit) for lead, body, _, flags in repeats(tree, regex.flags) for unit in _units(body, flags)
+    )
+    for before, unit in dict.fromkeys(pumps):
         worse = _tried(regex, before, unit)
         if worse and (found is None or worse.safe < found.safe):
             found = worse
@@ -101,7 +108,7 @@ class _TooLongError(Exception):
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """At most GIVEN_UP seconds of processor time, in the main thread: `re` looks for signals there, and nowhere else."""
+    """At most GIVEN_UP seconds of processor time, in the main thread: `re` looks for signals only there."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -118,18 +125,23 @@ def _limited() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-def _pumps(nodes: _Nodes, flags: int, before: str) -> Iterator[tuple[str, str]]:
-    """For each unlimited repeat: a text that leads to it, and texts that it may take again and again."""
+def repeats(
+    nodes: _Nodes, flags: int, before: str = "", *, asserted: bool = True
+) -> Iterator[tuple[str, _Nodes, float, int]]:
+    """Each repeat of many: a text that leads to it, what is repeated, how often at most, and the flags there.
+
+    `asserted`: also those in assertions.
+    """
     for i, (kind, value) in enumerate(nodes):
         lead = before + example(nodes[:i], flags)
         if kind in REPEATS:
             _, most, body = value
             if most > MANY:
-                yield from ((lead, unit) for unit in _units(body, flags))
-            yield from _pumps(body, flags, lead)
-        else:
+                yield lead, body, most, flags
+            yield from repeats(body, flags, lead, asserted=asserted)
+        elif asserted or kind not in {op.ASSERT, op.ASSERT_NOT}:
             for part, inner in _parts(kind, value, flags):
-                yield from _pumps(part, inner, lead)
+                yield from repeats(part, inner, lead, asserted=asserted)
 
 
 def _units(body: _Nodes, flags: int) -> Iterator[str]:

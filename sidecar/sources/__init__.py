@@ -14,8 +14,16 @@ MAX_LINE = 64 * 1024
 Emit: TypeAlias = Callable[[Batch, Cursor | None], None]
 """Hands a batch on, and how far the log is read once this batch counts. Blocks while the loop is behind."""
 
-Trouble: TypeAlias = Callable[[str, str | None], None]
-"""Told by whom, and in one sentence, that something is wrong; with None, that it is right again."""
+
+class Trouble(Protocol):
+    """Told by whom, and in one sentence, that something is wrong; with None, that it is right again."""
+
+    def __call__(self, name: str, sentence: str | None, /, *, grave: bool = True) -> None:
+        """`grave`: while it is so, the sidecar does not do what it is there for."""
+
+
+def untold(name: str, sentence: str | None, /, *, grave: bool = True) -> None:
+    """A Trouble that tells nobody."""
 
 
 class StreamListener(Protocol):
@@ -23,6 +31,9 @@ class StreamListener(Protocol):
 
     def following(self, name: str, up: bool) -> None:  # noqa: FBT001  it is what is told
         """Whether the log is being read right now."""
+
+    def unreadable(self, name: str) -> None:
+        """It is not being read, and will not be: it is of a kind that nobody can read."""
 
     def reconnected(self, name: str, reason: str) -> None:
         """It was opened again.
@@ -45,6 +56,7 @@ class Silent:
     """A listener that tells nobody."""
 
     def following(self, name: str, up: bool) -> None: ...  # noqa: FBT001
+    def unreadable(self, name: str) -> None: ...
     def reconnected(self, name: str, reason: str) -> None: ...
     def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None: ...
     def overlong(self, name: str, count: int = 1) -> None: ...

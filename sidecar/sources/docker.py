@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sidecar.core.events import Batch, Cursor, Framing, Origin, Surroundings
 from sidecar.core.jail import Jail
 from sidecar.core.selection import Container, choose
 from sidecar.core.who import network
-from sidecar.sources import Emit, Silent, StreamListener, Trouble, engine, frames
+from sidecar.sources import Emit, Silent, StreamListener, Trouble, engine, frames, untold
 from sidecar.sources.engine import AWAY, Engine, reason
 from sidecar.sources.engine import NoDocker as NoDocker  # noqa: PLC0414  what check() raises
 from sidecar.sources.frames import ERR, OUT, Bookmark, Broken, Reader
@@ -47,7 +47,7 @@ class Docker:
         cursors: Mapping[str, bytes],
         since: float,
         listener: StreamListener | None = None,
-        trouble: Trouble = lambda _name, _sentence: None,
+        trouble: Trouble = untold,
         idle: float = 240.0,
         every: float = 30.0,
     ) -> None:
@@ -142,21 +142,22 @@ class Docker:
         if around != self._told:  # before any line is read that could have a gateway banned
             self._surroundings(around)
             self._told = around
+        self._forget({entry["Id"] for entry in listed})
+        for entry in listed:
+            if entry["State"] not in RUNNING and entry["Id"] in self._streams:
+                self._streams[entry["Id"]].renamed(_name(entry))
         for container in containers:
             if container.id in chosen:
                 self._follow(container, chosen[container.id])
             elif container.id in self._streams:
-                self._streams[container.id].leave()
-        self._forget({entry["Id"] for entry in listed})
+                self._streams[container.id].forget()
 
     def _container(self, api: Engine, entry: Mapping[str, Any]) -> Container:
         key, image = entry["Id"], entry["Image"]
         if image.startswith("sha256:"):  # the name that it was started by now means a newer image
             image = self._images.get(key) or api.inspect(key)["Config"]["Image"]
         self._images[key] = image
-        # A legacy link gives a container more names: `/other/alias`.
-        name = next((name for name in entry["Names"] or () if name.count("/") == 1), key[:12])
-        return Container(key, name.removeprefix("/"), image, entry["Labels"] or {})
+        return Container(key, _name(entry), image, entry["Labels"] or {})
 
     def _follow(self, container: Container, jails: tuple[str, ...]) -> None:
         stream = self._streams.get(container.id)
@@ -183,15 +184,23 @@ class _Shared:
     trouble: Trouble
     idle: float
     version: str = ""  # of the API, once known
+    named: dict[str, _Stream] = field(default_factory=dict)  # who has the name now
+    naming: threading.RLock = field(default_factory=threading.RLock)
 
 
 class _Stream:
-    """The log of one container: a thread for as long as it runs, and the bookmark for longer."""
+    """The log of one container: a thread for as long as it runs, and the bookmark for longer.
+
+    Listeners and people know it by its name, and a name goes from one container to the next. So whatever is told
+    is told in `naming`, and only by who has the name: a thread that ends late says nothing of its successor.
+    """
 
     def __init__(self, shared: _Shared, key: str, bookmark: Bookmark) -> None:
         self._shared, self._id, self._bookmark = shared, key, bookmark
         self._name = key[:12]
+        self._jails: tuple[str, ...] = ()
         self._origins: dict[int, Origin] = {}
+        self._state = ""  # "open", "closed", "unreadable"
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wanted = self._again = False
@@ -204,18 +213,21 @@ class _Stream:
     def call(self, name: str, jails: tuple[str, ...]) -> None:
         """It runs, this is its name, and these look at it."""
         with self._lock:
-            self._name = name
-            self._origins = {
-                number: Origin("docker", name, stream, jails) for number, stream in STREAMS.items()
-            }
+            self._jails = jails
+            self._take(name)
             self._wanted = self._again = True
             self._left.clear()
             if self._thread is None and self._readable:
                 self._thread = threading.Thread(target=self._run, name=f"docker {name}", daemon=True)
                 self._thread.start()
 
+    def renamed(self, name: str) -> None:
+        """It does not run, and this is its name."""
+        if self._heard:
+            self._take(name)
+
     def leave(self) -> None:
-        """Nobody looks at it any more."""
+        """Read no further."""
         with self._lock:
             self._wanted = False
             self._left.set()
@@ -223,10 +235,54 @@ class _Stream:
                 self._api.stop()
 
     def forget(self) -> None:
-        """It was removed."""
+        """It was removed, or nobody looks at it any more."""
         self.leave()
-        self._shared.listener.forget(self._name)
-        self._shared.trouble(f"container {self._name}", None)
+        self._give_up_name()
+
+    @property
+    def _heard(self) -> bool:
+        return self._shared.named.get(self._name) is self
+
+    def _take(self, name: str) -> None:
+        """Be known by this name from now on; whoever had it before no longer is."""
+        with self._shared.naming:
+            if name != self._name or not self._heard:
+                self._give_up_name()
+                if before := self._shared.named.get(name):
+                    before._give_up_name()  # noqa: SLF001  one of us
+                self._name, self._shared.named[name] = name, self
+                self._show(self._state)
+            self._origins = {
+                number: Origin("docker", name, stream, self._jails) for number, stream in STREAMS.items()
+            }
+
+    def _give_up_name(self) -> None:
+        with self._shared.naming:
+            if self._heard:
+                self._trouble(None)
+                self._shared.listener.forget(self._name)
+                del self._shared.named[self._name]
+                self._readable = True  # so that it is told again under another name
+
+    def _say(self, tell: Callable[..., None], *what: object) -> None:
+        with self._shared.naming:
+            if self._heard:
+                tell(self._name, *what)
+
+    def _show(self, state: str) -> None:
+        """Whether it is being read."""
+        with self._shared.naming:
+            self._state = state
+            if state == "unreadable":
+                self._say(self._shared.listener.unreadable)
+            elif state:
+                self._say(self._shared.listener.following, state == "open")
+
+    def _trouble(self, sentence: str | None, *, grave: bool = True) -> None:
+        """What is wrong with it; None: nothing (any more). Call it in `naming`."""
+        if self._heard and (sentence or self._told):
+            self._told = bool(sentence)
+            self._shared.trouble(f"container {self._name}", sentence, grave=grave)
 
     def join(self, timeout: float) -> None:
         if thread := self._thread:
@@ -243,7 +299,7 @@ class _Stream:
                 if not self._wanted or not self._readable or (ended == "stopped" and not self._again):
                     self._thread = None
                     break
-            self._shared.listener.reconnected(self._name, ended)
+            self._say(self._shared.listener.reconnected, ended)
             if ended == "lost":
                 self._tell(again=pause != FIRST)
             if time.monotonic() - began > LONGEST:
@@ -257,9 +313,8 @@ class _Stream:
         if not again:
             log.warning("the log of %s was lost (%s); trying again", self._name, self._why)
         elif self._refused_by_docker and not self._told:
-            self._told = True
-            sentence = f"the log of container {self._name} cannot be read ({self._why})"
-            self._shared.trouble(f"container {self._name}", sentence)
+            with self._shared.naming:
+                self._trouble(f"the log of container {self._name} cannot be read ({self._why})")
 
     def _reading(self) -> str:
         """Read once; why it ended: "stopped" (the container did), "ended", "idle" or "lost"."""
@@ -279,7 +334,7 @@ class _Stream:
             if not self._left.wait(FIRST):  # a loop that stops takes no more, and then so do we
                 log.exception("a batch of %s failed", self._name)
         finally:
-            self._shared.listener.following(self._name, up=False)
+            self._show("closed" if self._readable else "unreadable")
         return "lost"
 
     def _idle_or_over(self, api: Engine) -> str:
@@ -295,13 +350,16 @@ class _Stream:
         if err.status_code != 501:
             self._why = reason(err)
             return "lost"
-        self._readable = False
-        sentence = (
-            f"container {self._name} is not watched: its log driver {self._driver()} cannot be read. "
-            "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
-        )
-        log.warning(sentence)
-        self._shared.trouble(f"container {self._name}", sentence)
+        driver = self._driver()
+        with self._shared.naming:
+            if self._heard:
+                self._readable = False
+                sentence = (
+                    f"container {self._name} is not watched: its log driver {driver} cannot be read. "
+                    "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
+                )
+                log.warning(sentence)
+                self._trouble(sentence, grave=False)  # it was made so, and the others are watched
         return "unreadable"
 
     def _driver(self) -> str:
@@ -316,7 +374,7 @@ class _Stream:
         """Read to the end. Raises TimeoutError when the log is idle."""
         body, terminal = api.logs(self._id, self._bookmark.start(), self._shared.idle)
         with contextlib.closing(body):
-            self._shared.listener.following(self._name, up=True)
+            self._show("open")
             reader = Reader(self._bookmark, terminal=terminal, repeats=api.repeats)
             deadline = time.monotonic() + SEARCH
             while self._wanted and (data := body.read(self._shared.idle)):
@@ -331,20 +389,28 @@ class _Stream:
             if not self._wanted:
                 return
             self._bookmark = bookmark  # before handing on: what a batch breaks must not be read for ever
-            origin = self._origins[stream]
             text = frames.joined(lines)
             if text:
-                listener.read(origin, len(lines), len(text), frames.seconds(lines[-1]))
+                with self._shared.naming:
+                    origin = self._origins[stream]
+                    if self._heard:
+                        listener.read(origin, len(lines), len(text), frames.seconds(lines[-1]))
                 emit(Batch(origin, text, Framing.DOCKER), Cursor(f"docker:{self._id}", bookmark.encode()))
             if cut := reader.take_cut():
-                listener.overlong(origin.name, cut)
-        if self._told:
-            self._told = False
-            self._shared.trouble(f"container {self._name}", None)
+                self._say(listener.overlong, cut)
+        with self._shared.naming:
+            self._trouble(None)
         if reader.position.gap:
             reader.position.gap = False
             log.warning("the log of %s no longer has what was read last: lines may be lost", self._name)
-            listener.reconnected(self._name, "gap")
+            self._say(listener.reconnected, "gap")
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """By an entry of `GET /containers/json`. A legacy link gives a container more names: `/other/alias`."""
+    names: list[str] = entry["Names"] or []
+    name = next((name for name in names if name.count("/") == 1), str(entry["Id"])[:12])
+    return name.removeprefix("/")
 
 
 def networks(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from sidecar.sources.frames import Chunks
 
@@ -70,6 +72,9 @@ class Engine:
         client = docker.APIClient(url, version=version, timeout=int(ANSWER), max_pool_size=1)
         if url.startswith(("unix://", "http+unix://")):
             client.mount("http+docker://", _Unix(url, int(ANSWER), self._connected))
+        else:
+            client.mount("http://", _Web(self._connected))
+            client.mount("https://", _Web(self._connected))
         return client
 
     def containers(self) -> list[dict[str, Any]]:
@@ -153,6 +158,32 @@ class _Unix(UnixHTTPAdapter):
         connection = _Connection("http://localhost", self.socket_path, self.timeout)
         connection.told = self._told
         return connection
+
+
+class _Web(HTTPAdapter):
+    """requests' own, for tcp://, likewise."""
+
+    def __init__(self, told: Callable[[socket.socket], None]) -> None:
+        self._told = told
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _telling(HTTPConnectionPool, self._told),
+            "https": _telling(HTTPSConnectionPool, self._told),
+        }
+
+
+def _telling(pool: Any, told: Callable[[socket.socket], None]) -> Any:  # noqa: ANN401
+    """A kind of pool whose connections tell their sockets."""
+    plain = pool.ConnectionCls
+
+    def connect(connection: Any) -> None:  # noqa: ANN401
+        plain.connect(connection)
+        told(connection.sock)
+
+    return type("Pool", (pool,), {"ConnectionCls": type("Connection", (plain,), {"connect": connect})})
 
 
 class Body:

@@ -21,7 +21,7 @@ from glob import escape, glob, has_magic
 from pathlib import Path
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
-from sidecar.sources import MAX_LINE, Emit, Silent, StreamListener, Trouble
+from sidecar.sources import MAX_LINE, Emit, Silent, StreamListener, Trouble, untold
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Files:
         *,
         cursors: Mapping[str, bytes],
         listener: StreamListener | None = None,
-        trouble: Trouble = lambda _name, _sentence: None,
+        trouble: Trouble = untold,
         framing: Framing = Framing.NONE,
         every: float = EVERY,
     ) -> None:
@@ -79,8 +79,8 @@ class Files:
             for path in sorted(glob(pattern)) if has_magic(pattern) else [pattern]:  # noqa: PTH207  absolute
                 found.setdefault(path, {}).update(dict.fromkeys(jails))
         for path in found.keys() - self._tails.keys():
-            origin = Origin("file", path, "", tuple(found[path]))
-            self._tails[path] = Tail(origin, self._telling, self._cursors.pop(f"file:{path}", b""))
+            cursor = self._cursors.pop(_key(path), b"")
+            self._tails[path] = Tail(path, tuple(found[path]), self._telling, cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,9 @@ NOWHERE = Place(0)
 class Tail:
     """One path as one endless log, though the files behind it are renamed, truncated and replaced."""
 
-    def __init__(self, origin: Origin, telling: Telling, cursor: bytes = b"") -> None:
-        self._origin, self._telling = origin, telling
+    def __init__(self, path: str, jails: tuple[str, ...], telling: Telling, cursor: bytes = b"") -> None:
+        self._path, self._telling = path, telling
+        self._origin = Origin("file", _shown(path), "", jails)
         self._place = Place.decode(cursor)
         self._fd = -1
         self._end = 0  # up to where the file is in `_lines` or handed on
@@ -159,14 +160,14 @@ class Tail:
 
     def _open(self) -> bool:
         """Open the file, or the one that was renamed while we were away and is not read to its end."""
-        path, place = self._origin.name, self._place
+        path, place = self._path, self._place
         try:
             fd = _regular(path)
         except OSError as err:
             self._wait(err)
             return False
         self._wait(None)
-        self._telling.listener.following(path, up=True)
+        self._telling.listener.following(self._origin.name, up=True)
         if place == NOWHERE:
             self._follow(fd, _first_sight(fd))
         elif place.is_in(fd):
@@ -190,20 +191,20 @@ class Tail:
         self._end += len(chunk)
         data = self._lines.feed(chunk)
         if data:
-            listener, path = self._telling.listener, self._origin.name
+            listener = self._telling.listener
             self._place = self._place.after(self._fd, self._end - self._lines.begun)
             listener.read(self._origin, data.count(b"\n"), len(data))
             if self._lines.cut:
-                listener.overlong(path, self._lines.cut)
+                listener.overlong(self._origin.name, self._lines.cut)
                 self._lines.cut = 0
-            cursor = Cursor(f"file:{path}", self._place.encode())
+            cursor = Cursor(_key(self._path), self._place.encode())
             self._telling.emit(Batch(self._origin, data, self._telling.framing), cursor)
         return bool(chunk)
 
     def _moved_on(self) -> bool:
         """Go on to the next file, once the writer did and this one is read to its end."""
         try:
-            fd = _next(self._origin.name, self._fd)
+            fd = _next(self._path, self._fd)
         except OSError:  # it was renamed as well, or may not be read: look again
             return False
         if fd < 0:
@@ -217,14 +218,14 @@ class Tail:
 
     def _wait(self, err: OSError | None) -> None:
         """Tell once that there is no file, and once that there is."""
-        path = self._origin.name
+        name = self._origin.name
         if err and not self._silent:
-            sentence = f"{path} cannot be read ({err.strerror or err}): until it can, no line of it counts"
+            sentence = f"{name} cannot be read ({err.strerror or err}): until it can, no line of it counts"
             log.warning(sentence)
-            self._telling.trouble(f"file {path}", sentence)
+            self._telling.trouble(f"file {name}", sentence)
         elif not err and self._silent:
-            log.info("%s is read now", path)
-            self._telling.trouble(f"file {path}", None)
+            log.info("%s is read now", name)
+            self._telling.trouble(f"file {name}", None)
         self._silent = bool(err)
 
 
@@ -250,6 +251,16 @@ class Lines:
             self.cut += 1
             data = data[: MAX_LINE - 1] + data[end:]
         return data
+
+
+def _shown(path: str) -> str:
+    """The path as text: a byte that is none becomes its number (`xe9`, with a backslash)."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _key(path: str) -> str:
+    """The cursor's. A path that is no text has a key of its own bytes, which no other path has."""
+    return f"file:{path}" if _shown(path) == path else f"file={os.fsencode(path).hex()}"
 
 
 def _regular(path: str) -> int:

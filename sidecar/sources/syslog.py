@@ -61,33 +61,40 @@ class Syslog:
         self._path, self._emit, self._clock = path, emit, clock
         self._origin = Origin("syslog", str(path), "", jails)
         self._listener = listener or Silent()
-        self._waiting = _Waiting(held)
-        self._closed = False
+        self._held, self._closed = held, False
+        self._failed: Exception | None = None
         self._socket = _bound(path)
 
     def run(self) -> None:
         """Block until closed."""
         if self._socket.fileno() < 0:  # it failed before, and is tried again
             self._socket = _bound(self._path)
-        hands = threading.Thread(target=self._hand_on, name="syslog hands on", daemon=True)
+        self._failed, waiting = None, _Waiting(self._held)
+        hands = threading.Thread(target=self._hand_on, args=(waiting,), name="syslog hands on", daemon=True)
         hands.start()
         self._listener.following(self._origin.name, up=True)
         try:
-            while not self._closed:
-                self._receive()
+            while not self._closed and not self._failed:
+                self._receive(waiting)
         finally:
-            self._waiting.end()
+            waiting.end()
             hands.join()
             self._listener.following(self._origin.name, up=False)
             _removed(self._path, self._socket)
             self._socket.close()
+        if self._failed:
+            raise self._failed
 
     def close(self) -> None:
         self._closed = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)  # wakes who waits in it
+        self._wake()
 
-    def _receive(self) -> None:
+    def _wake(self) -> None:
+        """From now on nobody waits in the socket."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+
+    def _receive(self, waiting: _Waiting) -> None:
         """Wait for a message, then take all that is there, up to a batch."""
         lines: list[bytes] = []
         size, flags = 0, 0
@@ -97,22 +104,26 @@ class Syslog:
             except BlockingIOError:
                 break
             flags = socket.MSG_DONTWAIT
-            if self._closed and not data:
+            if not data and (self._closed or self._failed):
                 break
             if cut & socket.MSG_TRUNC:  # its end is missing, and with it what it says
                 self._listener.overlong(self._origin.name)
                 continue
             lines.append(line(data, self._clock()))
             size += len(lines[-1])
-        if lost := self._waiting.put(lines):
+        if lost := waiting.put(lines):
             log.warning("%d syslog messages were given up: the loop is behind", lost)
             self._listener.reconnected(self._origin.name, "gap")
 
-    def _hand_on(self) -> None:
-        while lines := self._waiting.take():
-            data = b"".join(lines)
-            self._listener.read(self._origin, len(lines), len(data), self._clock())
-            self._emit(Batch(self._origin, data, Framing.SYSLOG), None)
+    def _hand_on(self, waiting: _Waiting) -> None:
+        try:
+            while lines := waiting.take():
+                data = b"".join(lines)
+                self._listener.read(self._origin, len(lines), len(data), self._clock())
+                self._emit(Batch(self._origin, data, Framing.SYSLOG), None)
+        except Exception as err:  # noqa: BLE001  run() raises it, and the supervisor is told
+            self._failed = err
+            self._wake()
 
 
 class _Waiting:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -118,21 +119,115 @@ def test_a_line_without_end_takes_no_memory_and_hides_nothing_behind_it(wp):
     assert [json.loads(line)["id"] for line in out.splitlines()] == [None, "203.0.113.8"]
 
 
-def test_for_a_person_the_sum_and_the_missed_lines(wp):
-    code, out, _ = wp("test-filter", "wordpress", stdin=BURST + b"\x1b]0;owned\x07[red]x[/red]\xe2\x80\xae\n")
+def test_for_a_person_the_sum_the_missed_lines_and_how_near_they_came(wp):
+    code, out, _ = wp(
+        "test-filter",
+        "wordpress",
+        stdin=BURST + b"fail 2O3.0.113.7\n\x1b]0;owned\x07[red]x[/red]\xe2\x80\xae\n",
+    )
 
     assert code == 0
-    assert [line.rstrip() for line in out.splitlines()] == [
+    assert [re.sub(r"\d+\.\d micro", "9 micro", line.rstrip()) for line in out.splitlines()] == [
         "",
         "failregex  hits  expression",
         "1          3     ^ ?fail <HOST>$",
         "2          1     ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$",
         "",
-        "6 lines: 4 matched, 2 missed",
+        "7 lines: 4 matched, 3 missed",
+        "0 of them have a date of their own; 9 microseconds a line",
         "missed:",
         f"  {DAY}40:01.123456789Z a visitor",
+        "  fail 2O3.0.113.7",
+        "    failregex 1 agrees as far as: fail",
         "  \\x1b]0;owned\\x07[red]x[/red]\\u202e",
     ]
+
+
+def test_a_filter_that_can_be_fooled_is_shown_the_line_that_does(wp, here):
+    (here / "open.conf").write_text("[Definition]\nfailregex = login of \\S+ failed from <HOST>\n")
+    _, out, _ = wp("test-filter", "open", stdin=b"\n")
+
+    assert out.splitlines()[-1] == (
+        f"warning: {here}/open.conf:2: a visitor can have a stranger (192.0.2.1) banned:"
+        " 203.0.113.7 wrote: login of a failed from 192.0.2.1"
+    )
+
+
+def test_a_filter_that_one_line_stalls_is_shown_the_line(wp, here):
+    (here / "slow.conf").write_text("[Definition]\nfailregex = ^(?:a+)+ <HOST>$\n")
+    _, out, _ = wp("test-filter", "slow", stdin=b"\n")
+
+    assert out.splitlines()[-1].startswith(
+        f"warning: {here}/slow.conf:2: a line may take for ever: aaaaaaaaaaaa"
+    )
+
+
+def test_options_the_time_and_the_zone_may_be_given(wp, here):
+    (here / "mode.conf").write_text(
+        "[Definition]\nfailregex = ^ <m-<mode>> <HOST>$\nm-a = one\nm-b = two\n[Init]\nmode = a\n"
+    )
+    line = b"Nov 22 08:40:00 two 203.0.113.7\n"
+    args = ("test-filter", "--json", "mode", "--transport", "none", "--set", "mode=b", "--now", "2024-12-01")
+    times = [
+        json.loads(wp(*args, "--timezone", zone, stdin=line)[1])["time"]
+        for zone in ("+0000", "Europe/Berlin")
+    ]
+
+    assert times == [1732264800.0, 1732261200.0]
+    assert json.loads(wp("test-filter", "--json", "mode", stdin=line)[1])["matched"] is False
+
+
+@pytest.mark.parametrize(
+    "args", [["--set", "mode"], ["--now", "soon"], ["--timezone", "Mars"], ["--usedns", "perhaps"]]
+)
+def test_an_option_that_is_none_is_wrong_usage(wp, args):
+    assert wp("test-filter", "wordpress", *args)[0] == 2
+
+
+def test_the_samples_beside_a_filter_are_tried(wp, here):
+    samples = here / "wordpress.samples"
+    samples.write_text("# ours\nfail 203.0.113.7\n=> 203.0.113.7\n\nhello\n=> - (polite)\n")
+    assert wp("test-filter", "wordpress", "--samples") == (0, "2 samples: 2 as expected, 0 not\n", "")
+
+    samples.write_text("fail 203.0.113.7\n=> -\n")
+    code, out, _ = wp("test-filter", "wordpress", "--samples")
+    assert (code, out.splitlines()) == (
+        1,
+        [
+            f"{samples}:1: expected nobody, got 203.0.113.7: fail 203.0.113.7",
+            "1 samples: 0 as expected, 1 not",
+        ],
+    )
+    assert json.loads(wp("test-filter", "wordpress", "--samples", "--json")[1]) == {
+        "line": 1, "ok": False, "expected": None, "id": "203.0.113.7",
+    }  # fmt: skip
+
+    samples.write_text("fail 203.0.113.7\n")
+    assert wp("test-filter", "wordpress", "--samples")[0] == 66
+    samples.unlink()
+    assert wp("test-filter", "wordpress", "--samples")[0] == 66
+
+
+def test_what_spans_lines_is_remembered_over_a_log(wp, here):
+    (here / "two.conf").write_text(
+        "[Definition]\nfailregex = ^from <HOST>$<SKIPLINES>^failed$\nmaxlines = 3\n"
+    )
+    _, out, _ = wp("test-filter", "--json", "two", stdin=b"from 203.0.113.7\nbetween\nfailed\n")
+
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [None, None, "203.0.113.7"]
+
+
+def test_one_jail_with_a_mistake_is_told_and_the_others_are_replayed(wp, here):
+    (here / "jails.conf").write_text(JAILS + "[mail]\nfilter = broken\n")
+    code, out, err = wp("replay", "--json", stdin=BURST)
+
+    assert (code, json.loads(out)["jail"]) == (0, "wordpress")
+    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is no regular expression")
+    code, out, err = wp("check-config")
+    assert (code, out) == (78, "jail wordpress: filter wordpress, 2 expressions\n")
+    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2")
+    told = json.loads(wp("check-config", "--json")[1])
+    assert (told["ok"], len(told["jails"]), len(told["mistakes"])) == (False, 1, 1)
 
 
 def test_many_missed_lines_are_a_few(wp):

@@ -32,7 +32,7 @@ def mistakes(environ, **given):
 def test_without_any_configuration_it_protects(environ):
     settings = config.read(environ)
 
-    assert [jail.name for jail in settings.jails] == ["wordpress", "wordpress-access"]
+    assert [jail.name for jail in settings.jails] == ["wordpress", "wordpress-access", "wordpress-auth"]
     assert settings == config.Settings(settings.jails, settings.filters)
     assert (settings.listen, settings.docker) == (("127.0.0.1", 9734), "unix:///var/run/docker.sock")
 

@@ -69,22 +69,24 @@ bantime = 86400
     assert (found.ban_private, found.notes) == (False, ())
 
 
-def test_without_a_file_two_jails_protect(filters):
+def test_without_a_file_three_jails_protect(filters):
     found = read(None, [filters])
 
     assert found.jails == (
         Jail("wordpress", "wordpress", maxretry=3, findtime=10_800, bantime=86_400),
         Jail("wordpress-access", "wordpress-access", maxretry=5, findtime=10_800, bantime=86_400),
+        Jail("wordpress-auth", "wordpress-auth", maxretry=3, findtime=10_800, bantime=86_400),
     )
-    assert sorted(found.filters) == ["wordpress", "wordpress-access"]
+    assert sorted(found.filters) == ["wordpress", "wordpress-access", "wordpress-auth"]
 
 
-def test_a_file_without_stanzas_is_about_those_two(of):
+def test_a_file_without_stanzas_is_about_those(of):
     found = of("[DEFAULT]\nmaxretry = 9\nban_private = true\nignoreip = 203.0.113.0/24")
 
     assert [(jail.name, jail.maxretry, jail.ignoreip) for jail in found.jails] == [
         ("wordpress", 9, ("203.0.113.0/24",)),
         ("wordpress-access", 9, ("203.0.113.0/24",)),
+        ("wordpress-auth", 9, ("203.0.113.0/24",)),
     ]
     assert found.ban_private
 
@@ -186,16 +188,39 @@ filter = broken
 
     assert [mistake.partition(" (")[0][:61] for mistake in wrong(text)] == [
         "jails.conf:5: mail.bantme: unknown. Did you mean bantime?",
-        "jails.conf:10: sshd.ban_private: holds for all jails; move it",
         "jails.conf:4: mail.maxretry: expected a whole number from 1 u",
         "jails.conf:2: DEFAULT.findtime: expected a duration such as 6",
         'jails.conf:6: mail.port: "httpp" is no port: write its number',
         'jails.conf:7: mail.ignoreip: "example.org" is no address or n',
-        "jails.conf: bro/ken: no name for a jail; use letters, digits,",
+        "jails.conf:10: sshd.ban_private: holds for all jails; move it",
         "jails.conf:9: sshd.filter: there is no filter `none-such` in ",
+        "jails.conf: bro/ken: no name for a jail; use letters, digits,",
         "filters/broken.conf:2: `failregex` is no regular expression: ",
         "filters/broken.conf:3: this says nobody to ban: put <HOST>",
     ]
+
+
+def test_a_jail_with_a_mistake_is_left_out_and_the_others_stay(of):
+    found = of("[mail]\n[sshd]\nfilter = broken\n[web]\nfilter = mail\nmaxretry = five\n")
+
+    assert [jail.name for jail in found.jails] == ["mail"] == list(found.filters)
+    assert [(mistake.line, mistake.section) for mistake in found.mistakes] == [(2, ""), (3, ""), (6, "web")]
+
+
+def test_a_mistake_that_concerns_all_stops_all(wrong):
+    assert wrong("[DEFAULT]\nbantme = 1h\n[mail]\n") == [
+        "jails.conf:2: DEFAULT.bantme: unknown. Did you mean bantime?"
+    ]
+
+
+def test_an_expression_that_may_take_for_ever_is_noted(of, filters):
+    (filters / "slow.conf").write_text("[Definition]\nfailregex = ^(?:a+)+ <HOST>$\n")
+
+    (note,) = of("[slow]").notes
+    assert note.startswith(
+        f"{filters}/slow.conf:2: may take for ever on some lines, so those are tried in a process"
+    )
+    assert note.endswith(": ^(?:a+)+ <HOST>$")
 
 
 def test_a_filter_that_is_not_there_is_the_jails_mistake(wrong):

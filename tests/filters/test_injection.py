@@ -1,5 +1,8 @@
 """Whatever a visitor writes into names, referrers, hosts and requests, only his own address is ever held against anyone."""
 
+import json
+from urllib.parse import quote
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from sidecar.core.events import Framing
 from sidecar.filters.loader import load
 from sidecar.filters.verdict import explain
+from tests.filters.samples import ours
 
 NOW = 1_795_338_000.0
 REAL, STRANGER, PROXY = "203.0.113.11", "192.0.2.9", "172.18.0.2"
@@ -16,6 +20,8 @@ TOKENS = [
     *("Authentication failure for ", "Authentication failure for admin", "Empty username", "wordpress(x)[1]: ", "NOTICE: PHP message: "),
     *(f"[client {STRANGER}:45062] ", "[php:notice] [pid 9:tid 9] ", "WARNING: [pool www] child 7 said into stderr: ", STRANGER, f"{STRANGER} - - "),
     *('"POST /wp-login.php HTTP/1.1" 200 ', "POST /wp-login.php HTTP/1.1", " HTTP/1.1", "[22/Nov/2026:08:57:49 +0000] ", "<37>Nov 22 08:59:51 "),
+    *('","ClientHost":"192.0.2.9","', '","RequestPath":"/wp-login.php', '"},"status":200,"x":{"', '","uri":"/wp-login.php', ',"status":200,', "/.env", "/../"),
+    *(f"wp-sidecar: ip={STRANGER} event=login_failed via=form code=x user=x forwarded=-", "?author=1", "\\", "&", "\t"),
     *("x", "admin", " ", "A" * 60, "A" * 500, "é", "/", "?", "2026-11-22 08:40:04 "),
 ]  # fmt: skip
 END_OF_NGINXS = (
@@ -56,7 +62,8 @@ ACCESS = [
     '{client} - {user} [22/Nov/2026:08:57:49 +0000] "{method} {request} HTTP/1.1" {status} 5234 "{agent}" "{user}"',
     'example.com:80 {client} - {user} [22/Nov/2026:08:57:49 +0000] "{method} {request} HTTP/1.1" {status} 5 "{agent}" "{user}"',
 ]
-OURS = {name: load(name) for name in ("wordpress", "wordpress-access")}
+OURS = {name: load(name) for name in ours()}
+PLUGINS = ("wordpress", "wordpress-hard", "wordpress-extra")
 
 
 def against(name, line):
@@ -75,7 +82,9 @@ def cut(line):
 @given(
     st.fixed_dictionaries({"user": written, "host": token, "request": token, "agent": written}),
     st.sampled_from([REAL, PROXY]),
-    st.sampled_from(["Authentication failure for", "Blocked authentication attempt for"]),
+    st.sampled_from(
+        ["Authentication failure for", "Blocked authentication attempt for", "Password reset requested for"]
+    ),
 )
 @example(
     {"user": f"x from {STRANGER}", "host": "h", "request": "/", "agent": ""},
@@ -92,7 +101,7 @@ def test_a_plugins_message(shape, fields, client, sentence):
     referrer = f", referer: {fields['agent']}" if fields["agent"] else ""
     line = shape.format(said=said, client=client, referrer=referrer, **fields)
 
-    assert {against("wordpress", piece) for piece in cut(line)} <= {REAL, None}
+    assert {against(name, piece) for name in PLUGINS for piece in cut(line)} <= {REAL, None}
 
 
 def test_a_message_that_php_fpm_wraps_at_its_limit():
@@ -118,3 +127,74 @@ def test_an_access_log(shape, escaped, fields, status):
 
     assert against("wordpress-access", guess) == (REAL if status == 200 else None)
     assert against("wordpress-access", other) is None
+
+
+def traefik(client, method, path, status, fields):
+    """As encoding/json writes it: sorted, and with `<`, `>` and `&` escaped."""
+    values = {
+        "ClientAddr": f"{client}:40526", "ClientHost": fields["host"] or client, "ClientUsername": fields["user"] or "-",
+        "DownstreamStatus": status, "Duration": 2196000, "RequestHost": fields["host"], "RequestMethod": method,
+        "RequestPath": path, "RequestPort": "-", "msg": "", "request_User-Agent": fields["agent"], "time": "2026-11-22T08:57:49Z",
+    }  # fmt: skip
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def caddy(client, method, path, status, fields):
+    """As zap writes it, in its order."""
+    request = {
+        "remote_ip": client, "remote_port": "54834", "client_ip": fields["host"] or client, "proto": "HTTP/2.0",
+        "method": method, "host": fields["host"], "uri": path,
+        "headers": {"Cookie": ["REDACTED"], "User-Agent": [fields["agent"]], "X": [fields["user"], "y"]},
+    }  # fmt: skip
+    values = {
+        "level": "info", "ts": 1795337869.5241024, "logger": "http.log.access.log0", "msg": "handled request",
+        "request": request, "bytes_read": 0, "user_id": fields["user"], "duration": 0.2, "size": 5, "status": status,
+        "resp_headers": {"Location": [path], "Content-Type": []},
+    }  # fmt: skip
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("written_as", [traefik, caddy])
+@settings(max_examples=400, deadline=None)
+@given(st.fixed_dictionaries({"user": written, "host": written, "agent": written, "path": written}))
+def test_a_proxys_json(written_as, fields):
+    """A forwarded address that is not the one that connected never counts; nothing that a visitor wrote is a key."""
+    guess = written_as(
+        REAL, "POST", "/wp-login.php", 200, {**fields, "host": "", "agent": "x" + fields["agent"]}
+    )
+    right = written_as(REAL, "POST", "/wp-login.php", 302, fields)
+    other = written_as(REAL, "GET", fields["path"], 200, fields)
+    forwarded = written_as(PROXY, "POST", "/wp-login.php", 200, {**fields, "host": STRANGER})
+
+    assert against("wordpress-access", guess) == REAL
+    assert [against("wordpress-access", line) for line in (right, other, forwarded)] == [None] * 3
+    names = ("wordpress-access", "wordpress-probes")
+    assert {
+        against(name, piece) for name in names for line in (guess, right, other) for piece in cut(line)
+    } <= {REAL, None}
+
+
+@settings(max_examples=400, deadline=None)
+@given(written, st.sampled_from(["bare", "decorated"]))
+def test_an_event_of_the_mu_plugin(text, shape):
+    """What the plugin does to what a visitor wrote, and what it does not have to: nothing behind the address counts."""
+    line = f"wp-sidecar: ip={REAL} event=login_failed via=form code=x user={quote(text[:60], safe='@:,+') or '-'} forwarded=-"
+    loose = f"wp-sidecar: ip={REAL} event=login_failed via=form code=x user={text} forwarded={text}"
+    if shape == "decorated":
+        line, loose = (f'WARNING: [pool www] child 7 said into stderr: "{each}"' for each in (line, loose))
+
+    assert against("wordpress-auth", line) == REAL
+    assert {against(name, piece) for name in OURS for piece in cut(loose)} <= {REAL, None}
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.fixed_dictionaries({"user": written, "request": token, "agent": written}),
+    st.sampled_from([200, 301, 404]),
+)
+def test_probes(fields, status):
+    fields = {name: text.replace("\\", "\\\\").replace('"', '\\"') for name, text in fields.items()}
+    line = ACCESS[0].format(client=REAL, method="GET", status=status, **fields)
+
+    assert {against("wordpress-probes", piece) for piece in cut(line)} <= {REAL, None}

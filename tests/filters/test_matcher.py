@@ -1,10 +1,13 @@
 import logging
 import threading
+import time
+from contextlib import closing
 from datetime import UTC
 
 import pytest
 
 from sidecar.core.events import Batch, Framing, Hit, Origin
+from sidecar.filters.budget import REST
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import EVIDENCE, MAX_LINE, Matcher, evidence
 
@@ -183,3 +186,55 @@ def test_evidence_is_short_and_harmless(text, shown):
 
 def test_a_matcher_without_filters_finds_nothing():
     assert Matcher({}).scan(batch("x"), NOW) == []
+
+
+def test_a_name_is_handed_on_where_the_filter_says_so_and_else_is_no_address(tmp_path):
+    lines = batch("no ann.example", f"no {ANN}", jails=("a",))
+    for usedns, names in [("yes", ["ann.example"]), ("warn", ["ann.example"]), ("raw", []), ("no", [])]:
+        matcher = Matcher({"a": rules(tmp_path, f"failregex = ^no <HOST>$\nusedns = {usedns}")})
+        named = []
+
+        assert brief(matcher.scan(lines, NOW, named)) == [("a", ANN, NOW)]
+        assert [(name, brief(hits)) for name, hits in named] == [(name, [("a", "", NOW)]) for name in names]
+        assert matcher.invalid == (1 if usedns == "raw" else 0)
+
+
+@pytest.fixture
+def stalling(tmp_path):
+    """A filter that one line can stall beside one that is sound; what was told, and a clock that can be set."""
+    slow = rules(tmp_path, "failregex = ^(?:a+)+ <HOST>$", "slow")
+    told, ahead = [], [0.0]
+    matcher = Matcher(
+        {"a": slow, "b": rules(tmp_path, "failregex = ^no <HOST>$")},
+        trouble=lambda *what: told.append(what),
+        clock=lambda: time.perf_counter() + ahead[0],
+    )
+    with closing(matcher):
+        yield matcher, told, ahead
+
+
+def test_a_line_that_would_stall_is_skipped_and_then_the_filter_rests_while_the_others_go_on(stalling):
+    matcher, told, ahead = stalling
+    fine = (f"aaa {ANN}", f"no {ANN}")
+    assert brief(matcher.scan(batch(*fine), NOW)) == [("a", ANN, NOW), ("b", ANN, NOW)]
+
+    evil = "a" * 60 + f" {ANN} "
+    assert brief(matcher.scan(batch(*[f"{evil}{n}" for n in range(8)], *fine), NOW)) == [("b", ANN, NOW)]
+    ((name, sentence),) = told
+    assert name == "filter slow"
+    assert sentence.startswith(
+        "filter slow took more than 1 s of a minute for single lines and is laid aside"
+    )
+
+    ahead[0] += REST
+    assert brief(matcher.scan(batch(*fine), NOW)) == [("a", ANN, NOW), ("b", ANN, NOW)]
+    assert told[1:] == [("filter slow", None)]
+
+
+def test_what_each_filter_took_is_counted(stalling):
+    matcher, _, _ = stalling
+    matcher.scan(batch(f"no {ANN}", f"no {ANN}", "no 999.1.1.1"), NOW)
+
+    (slow, none), (seconds, matches) = matcher.spent["slow"], matcher.spent["x"]
+    assert (slow, none, matches) == (0.0, 0, 3)
+    assert 0 < seconds < 1

@@ -10,6 +10,7 @@ from sidecar.filters.loader import load, pack
 from sidecar.filters.verdict import canonical, parted
 from tests.filters import oracle
 from tests.filters.samples import all_samples
+from tests.filters.samples import ours as pack_of_ours
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +146,7 @@ def test_the_plugins_filters_match_with_our_common_conf_what_they_match_with_fai
             assert bool(said) == matches, line
 
 
-@pytest.mark.parametrize("name", ["wordpress", "wordpress-access"])
+@pytest.mark.parametrize("name", pack_of_ours())
 def test_fail2ban_reads_our_filters_as_we_do(tmp_path, name):
     (tmp_path / "filter.d").symlink_to(pack())
     rules, judge = load(name, options={"usedns": "raw"}), oracle.Oracle(name, {}, tmp_path)

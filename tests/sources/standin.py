@@ -57,7 +57,8 @@ class Container:
 class StandIn:
     """The daemon. `modern`: it says in its headers what a log is made of, and sends them at once."""
 
-    def __init__(self, path, *, modern=True):
+    def __init__(self, path=None, *, modern=True):
+        """At this path; without, over TCP."""
         self.path, self.modern = path, modern
         self.url = f"unix://{path}"
         self.containers, self.networks = {}, [NETWORK]
@@ -70,8 +71,12 @@ class StandIn:
         self.start()
 
     def start(self):
-        self.path.unlink(missing_ok=True)
-        self._server = _Server(str(self.path), _Handler)
+        if self.path:
+            self.path.unlink(missing_ok=True)
+            self._server = _Server(str(self.path), _Handler)
+        else:
+            self._server = _TcpServer(("127.0.0.1", 0), _Handler)
+            self.url = "tcp://{}:{}".format(*self._server.server_address)
         self._server.engine = self
         threading.Thread(target=self._server.serve_forever, args=(0.01,), name="stand-in").start()
 
@@ -81,7 +86,8 @@ class StandIn:
         server, self._server = self._server, None
         self.cut()
         server.server_close()
-        self.path.unlink()
+        if self.path:
+            self.path.unlink()
 
     def close(self):
         if self._server:
@@ -105,6 +111,11 @@ class StandIn:
     def stop_container(self, container):
         with self.changed:
             container.state = "exited"
+            self._happened()
+
+    def rename(self, container, name):
+        with self.changed:
+            container.name = name
             self._happened()
 
     def remove(self, container):
@@ -136,6 +147,11 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = False
     block_on_close = True
     request_queue_size = 64
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    daemon_threads = False
+    block_on_close = True
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -292,6 +308,7 @@ class Counted:
     def __init__(self):
         self.lines, self.cursors, self.batches = [], {}, []
         self.around, self.told, self.troubles = [], [], []
+        self.grave = True  # was the last trouble?
         self._changed = threading.Condition()
         self.broken = 0  # so many batches will raise
 
@@ -309,13 +326,17 @@ class Counted:
     def surroundings(self, around):
         self._say(self.around, around)
 
-    def trouble(self, name, sentence):
+    def trouble(self, name, sentence, *, grave=True):
+        self.grave = grave
         self._say(self.troubles, (name, sentence))
 
     # A StreamListener
 
     def following(self, name, up):
         self._say(self.told, ("following", name, up))
+
+    def unreadable(self, name):
+        self._say(self.told, ("unreadable", name))
 
     def reconnected(self, name, reason):
         self._say(self.told, ("reconnected", name, reason))

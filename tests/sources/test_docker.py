@@ -2,12 +2,16 @@
 
 import logging
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.core.events import Batch, Framing, Origin, Surroundings
 from sidecar.core.jail import Jail
+from sidecar.daemon import Streams
+from sidecar.metrics import Metrics
 from sidecar.sources.docker import Docker, networks, own_id, published
 from sidecar.sources.engine import NoDocker
 from sidecar.sources.frames import Bookmark
@@ -39,9 +43,8 @@ def following(engine, counted, jails=JAILS, **options):
         counted.surroundings,
         cursors=counted.cursors,
         since=0,
-        listener=counted,
         trouble=counted.trouble,
-        **{"idle": 5.0, "every": 5.0, **options},
+        **{"listener": counted, "idle": 5.0, "every": 5.0, **options},
     )
     thread = threading.Thread(target=source.run)
     thread.start()
@@ -50,9 +53,30 @@ def following(engine, counted, jails=JAILS, **options):
     finally:
         source.close()
         thread.join(10)
-        for stream in source._streams.values():
-            stream.join(10)
+        for each in threading.enumerate():
+            if each.name.startswith("docker "):
+                each.join(10)
+                assert not each.is_alive()
         assert not thread.is_alive()
+
+
+class Status(Streams):
+    """What `status` and /metrics say of the logs."""
+
+    def __init__(self):
+        self._registry = CollectorRegistry()
+        super().__init__(Metrics(self._registry, "0"))
+
+    def series(self, name=""):
+        lines = generate_latest(self._registry).decode().splitlines()
+        return [line for line in lines if f'container="{name}' in line]
+
+
+def until(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def opened(engine, count):
@@ -179,12 +203,143 @@ def test_renamed_so_that_nobody_looks_it_is_left_and_taken_up_again(engine, coun
         counted.wait_lines(1)
         shop.name = "other"
         engine.run(shop)
-        counted.wait(lambda: counted.told[-1] == ("following", "shop", False))
+        counted.wait(lambda: counted.told[-1] == ("forget", "shop"))
         engine.write(shop, b"2")
         shop.name = "shop"
         engine.run(shop)
 
         assert counted.wait_lines(2) == [b"1", b"2"]
+
+
+def test_renamed_it_is_known_by_its_new_name_alone(engine, counted):
+    status = Status()
+    with following(engine, counted, listener=status):
+        site = engine.run(Container("a", "blog"))
+        engine.write(site, b"1")
+        counted.wait_lines(1)
+        engine.rename(site, "shop")
+        until(lambda: status.states == {"shop": "open"})
+        engine.write(site, b"2")
+        counted.wait_lines(2)
+
+        assert status.series("blog") == []
+        assert 'wp_sidecar_log_stream_up{container="shop"} 1.0' in status.series()
+        assert 'wp_sidecar_log_lines_total{container="shop",stream="stdout"} 1.0' in status.series()
+
+
+def test_removed_while_it_is_read_it_leaves_nothing(engine, counted):
+    """As `docker rm --force` does."""
+    status = Status()
+    with following(engine, counted, listener=status) as source:
+        for number, key in enumerate("0123456789abcdefghij"):
+            site = engine.run(Container(key, f"job-{number}"))
+            engine.write(site, b"hello")
+            counted.wait_lines(number + 1)
+            engine.remove(site)
+        until(lambda: not source._streams)
+
+    assert (status.states, status.series()) == ({}, [])
+
+
+@pytest.mark.parametrize(("code", "state"), [(200, "open"), (501, "unreadable")])
+def test_a_name_goes_from_one_container_to_the_next(engine, counted, code, state):
+    """As compose recreates: stop the old one, rename it, create the new one, remove the old one."""
+    status = Status()
+    with following(engine, counted, listener=status) as source:
+        old = engine.run(Container("a", "blog"))
+        engine.write(old, b"1")
+        counted.wait_lines(1)
+        engine.stop_container(old)
+        until(lambda: status.states == {"blog": "closed"})
+        engine.rename(old, "a_blog")
+        until(lambda: status.states == {"a_blog": "closed"})
+        new = engine.run(Container("b", "blog", status=code))
+        engine.write(new, b"2")
+        until(lambda: status.states == {"a_blog": "closed", "blog": state})
+        engine.remove(old)
+        until(lambda: old.id not in source._streams)
+
+        assert status.states == {"blog": state}
+        assert status.series("a_blog") == []
+        assert f'wp_sidecar_log_stream_up{{container="blog"}} {code == 200:d}.0' in status.series()
+        assert [name for name, sentence in counted.troubles if sentence is None] == ["docker"]
+
+
+def test_a_name_that_another_has_at_the_next_look_is_the_others(engine, counted):
+    """The old one was unreadable, and is gone without our seeing it go: its trouble goes with it."""
+    status = Status()
+    with following(engine, counted, listener=status):
+        old = engine.run(Container("a", "blog", status=501))
+        until(lambda: status.states == {"blog": "unreadable"})
+        with engine.changed:
+            del engine.containers[old.id]
+            new = engine.run(Container("b", "blog"))
+        engine.write(new, b"1")
+        counted.wait_lines(1)
+
+        assert (status.states, counted.troubles[-1]) == ({"blog": "open"}, ("container blog", None))
+
+
+def test_two_that_swap_their_names(engine, counted):
+    status = Status()
+    with following(engine, counted, listener=status):
+        one, two = engine.run(Container("a", "one")), engine.run(Container("b", "two", status=501))
+        engine.write(one, b"1")
+        until(lambda: status.states == {"one": "open", "two": "unreadable"})
+        with engine.changed:
+            one.name = "two"
+            engine.rename(two, "one")
+        until(lambda: status.states == {"one": "unreadable", "two": "open"})
+
+
+def test_an_unreadable_log_is_told_under_its_new_name(engine, counted):
+    status = Status()
+    with following(engine, counted, listener=status):
+        site = engine.run(Container("a", "blog", status=501))
+        until(lambda: status.states == {"blog": "unreadable"})
+        engine.rename(site, "shop")
+        counted.wait(lambda: counted.troubles[-1][0] == "container shop")
+
+    assert [(name, bool(sentence)) for name, sentence in counted.troubles[1:]] == [
+        ("container blog", True),
+        ("container blog", False),
+        ("container shop", True),
+    ]
+    assert status.states == {"shop": "unreadable"}
+
+
+def test_what_is_watched_no_longer_is_forgotten(engine, counted):
+    """The first label says that only what has one is watched."""
+    status = Status()
+    with following(engine, counted, listener=status):
+        engine.run(Container("a", "blog", status=501))
+        until(lambda: status.states == {"blog": "unreadable"})
+        shop = engine.run(Container("b", "shop", labels={"wp-sidecar.enable": "true"}))
+        engine.write(shop, b"1")
+        until(lambda: status.states == {"shop": "open"})
+
+    assert counted.troubles[-1] == ("container blog", None)
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_over_tcp_reading_ends_when_it_is_to(counted, modern):
+    """Also before an old engine has sent its headers."""
+    jails = (Jail("shop", containers=("shop",)),)
+    engine = StandIn(modern=modern)
+    try:
+        with following(engine, counted, jails, idle=60, every=60):
+            shop = engine.run(Container("a", "shop"))
+            opened(engine, 1)
+            [reader] = [each for each in threading.enumerate() if each.name == "docker shop"]
+            engine.rename(shop, "other")
+            reader.join(5)
+            assert not reader.is_alive()
+            engine.rename(shop, "shop")
+            opened(engine, 2)
+            closing = time.monotonic()
+        assert time.monotonic() - closing < 5
+    finally:
+        engine.close()
 
 
 def test_connections_that_break_lose_and_double_nothing(engine, counted):
@@ -273,11 +428,13 @@ def test_a_log_that_cannot_be_read_is_one_clear_warning(engine, counted, caplog)
         engine.run(site)
         opened(engine, 1)
 
+        assert not counted.grave
     sentence = (
         "container site is not watched: its log driver none cannot be read. "
         "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
     )
     assert [each for each in counted.troubles if each[1]] == [("container site", sentence)]
+    assert [each for each in counted.told if each[1] == "site"] == [("unreadable", "site")]
     assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == [sentence]
 
 
@@ -286,6 +443,7 @@ def test_a_log_that_docker_fails_to_read_is_told_until_it_can(engine, counted, m
     with following(engine, counted):
         site = engine.run(Container("a", "site", status=500))
         counted.wait(lambda: counted.troubles[-1:] and counted.troubles[-1][0] == "container site")
+        assert counted.grave
         site.status = 200
         engine.write(site, b"hello")
         counted.wait(lambda: counted.troubles[-1:] == [("container site", None)])

@@ -11,9 +11,11 @@ from sidecar.sources.frames import Frames
 from tests.sources.standin import Container, StandIn, stamp
 
 
-@pytest.fixture(params=[True, False], ids=["modern", "old"])
+@pytest.fixture(params=["modern", "old", "modern-tcp", "old-tcp"])
 def engine(tmp_path, request):
-    engine = StandIn(tmp_path / "docker.sock", modern=request.param)
+    engine = StandIn(
+        None if "tcp" in request.param else tmp_path / "docker.sock", modern="modern" in request.param
+    )
     yield engine
     engine.close()
 

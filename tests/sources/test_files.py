@@ -24,9 +24,16 @@ class Log(Counted):
         return b"".join(batch.data for batch in self.batches)
 
     def tail(self, path):
-        origin = Origin("file", str(path), "", ("jail",))
         cursor = self.cursors.get(f"file:{path}", b"")
-        return Tail(origin, Telling(self.emit, self, self.trouble, Framing.SYSLOG), cursor)
+        return Tail(str(path), ("jail",), Telling(self.emit, self, self.trouble, Framing.SYSLOG), cursor)
+
+    def texts(self):
+        """Each line whole: it has no time before it that `lines` would leave out."""
+        return [
+            (batch.origin.name, batch.origin.stream, line)
+            for batch in self.batches
+            for line in batch.data.splitlines()
+        ]
 
     def reasons(self):
         return [each[2] for each in self.told if each[0] == "reconnected"]
@@ -300,6 +307,29 @@ def test_patterns_and_who_looks_at_what(log, tmp_path):
         "a.log": ("all", "one"),
         "b.log": ("all",),
     }
+
+
+def test_a_path_that_is_no_text_is_read_and_known_again(log, tmp_path):
+    """Two that a replacement character would make one."""
+    paths = [tmp_path / os.fsdecode(b"caf%c.log" % byte) for byte in (0xE8, 0xE9)]
+    for number in range(2):
+        for path in paths:
+            write(path, b"%d\n" % number)
+        with running(log, {f"{tmp_path}/*.log": ("jail",)}):
+            log.wait_lines(2 * number + 2)
+    for path in paths:
+        path.rename(f"{path}.1")
+        write(path.with_name(f"{path.name}.1"), b"2\n")
+        write(path, b"3\n")
+    with running(log, {f"{tmp_path}/*.log": ("jail",)}):
+        log.wait_lines(8)
+
+    names = [f"{tmp_path}/caf\\x{byte}.log" for byte in ("e8", "e9")]
+    assert sorted((name, text) for name, _, text in log.texts()) == [
+        (name, text) for name in names for text in (b"0", b"1", b"2", b"3")
+    ]
+    assert {each[1] for each in log.told if each[0] == "following"} == set(names)
+    assert sorted(log.cursors) == [f"file={os.fsencode(path).hex()}" for path in paths]
 
 
 def test_rotation_under_load_loses_and_doubles_nothing(log, path):

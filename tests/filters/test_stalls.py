@@ -1,0 +1,56 @@
+import re
+
+import pytest
+
+from sidecar.filters.loader import load, pack
+from sidecar.filters.stalls import SAFE_SQUARE, stall, stalls
+from tests.filters import oracle
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(?:a+)+$",
+        r"^fail (?:\w+\s?)*from$",
+        r"x(?:a|a)*y",
+        r"^(?:.*?,)*end$",
+        r"^(?:ab|a|b)*c$",
+        r'error in "[^"]+(?:"+[^"]*(?="))*?" end',
+        r"^a*a*a*a*a*a*b",
+        r"\s*\s*from",
+    ],
+)
+def test_what_a_short_line_stalls_is_never_safe(pattern):
+    assert stall(re.compile(pattern)).safe == 0
+
+
+@pytest.mark.parametrize("pattern", [r"^.*a.*from x$", r"\s*from", r"\w+ x"])
+def test_what_grows_with_the_square_is_safe_on_short_lines(pattern):
+    assert stall(re.compile(pattern)).safe == SAFE_SQUARE
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"^fail [^ ]+ from \d+$", r"^(?:a++)+$", r"^(?>a+)*b", r'^"[^"\\]*+(?:\\.[^"\\]*+)*+"', "^fail"],
+)
+def test_what_walks_through_a_line_once_is_sound(pattern):
+    assert stall(re.compile(pattern)) is None
+
+
+def test_the_example_shows_it():
+    found = stall(re.compile(r"^fail (?P<what>[a-c])x(?:[a-c]+)+ end$"))
+
+    assert found.example.startswith("fail axaaaa")
+
+
+@pytest.mark.parametrize("path", sorted(pack().glob("wordpress*.conf")), ids=lambda path: path.stem)
+def test_ours_are_sound(path):
+    if "failregex" in path.read_text() and not path.stem.endswith("-common"):
+        assert stalls(load(path.stem)) == []
+
+
+def test_the_distributions_have_some_that_are_not():
+    names = ("exim", "courier-auth", "sshd")
+    found = {name: stalls(load(name, [oracle.CONFIG / "filter.d"])) for name in names}
+
+    assert [name for name in names if any(not one.safe for _, one in found[name])] == ["exim", "courier-auth"]

@@ -1,0 +1,241 @@
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import time
+from queue import Queue
+
+import pytest
+
+from sidecar.core.events import Batch, Framing, Origin
+from sidecar.filters.loader import load
+from sidecar.filters.matcher import Matcher
+from sidecar.sources import Silent
+from sidecar.sources.syslog import Syslog, line
+
+NOW = 1_795_338_000.25
+STAMP = b"1 2026-11-22T09:00:00.250000+00:00 "
+SAID = b"Authentication failure for admin from 203.0.113.12"
+
+
+class Told(Silent):
+    """What the source tells: that it listens, what it lost."""
+
+    def __init__(self):
+        self.all = []
+
+    def following(self, name, up):
+        self.all.append("up" if up else "down")
+
+    def reconnected(self, name, reason):
+        self.all.append(reason)
+
+    def overlong(self, name, count=1):
+        self.all.append("overlong")
+
+
+class Running:
+    """A source in its thread, and what it hands on."""
+
+    def __init__(self, path, emit=None, **more):
+        self.path, self.told, self.batches = path, Told(), Queue()
+        emit = emit or (lambda batch, cursor: self.batches.put((batch, cursor)))
+        self.source = Syslog(path, ("a",), emit, listener=self.told, clock=lambda: NOW, **more)
+        self.thread = threading.Thread(target=self.source.run)
+        self.thread.start()
+
+    def send(self, *messages):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            for message in messages:
+                sender.sendto(message, str(self.path))
+
+    def lines(self, count):
+        data = b""
+        while data.count(b"\n") < count:
+            data += self.batches.get(timeout=10)[0].data
+        return data.split(b"\n")[:-1]
+
+    def close(self):
+        self.source.close()
+        self.thread.join(timeout=10)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def running(tmp_path):
+    running = Running(tmp_path / "shared" / "log")
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"<37>Nov 22 08:59:51 wordpress(h)[8]: x", b"wordpress(h)[8]: x"),  # PHP's syslog()
+        (b"<13>Nov  2 08:59:51 web1 wp[8]: x\n", b"web1 wp[8]: x"),
+        (b"<37>1 2026-11-22T08:59:51.003Z web1 wordpress 8 - - x", b"web1 wordpress 8 - - x"),
+        (b"<37>1 - web1 wordpress 8 - - x", b"web1 wordpress 8 - - x"),
+        (b"<37>wordpress: x\0", b"wordpress: x"),
+        (b"wordpress: x", b"wordpress: x"),
+        (b"", b""),
+        (
+            b"<37>Nov 22 08:59:51 wp: x\n<37>Nov 22 08:59:51 wp: \r\0y\x7f",
+            b"wp: x <37>Nov 22 08:59:51 wp:   y ",
+        ),
+        ("<37>Nov 22 08:59:51 wp: Jörg\x85".encode(), "wp: Jörg\x85".encode()),
+        (b"<37>Nov x", b"Nov x"),
+    ],
+)
+def test_a_message_is_one_line_that_begins_with_when_it_came(message, expected):
+    assert line(message, NOW) == STAMP + expected + b"\n"
+
+
+def test_what_containers_send_is_handed_on(running):
+    running.send(b"<37>Nov 22 08:59:51 wordpress(h)[8]: " + SAID)
+    batch, cursor = running.batches.get(timeout=10)
+
+    origin = Origin("syslog", str(running.path), "", ("a",))
+    assert (batch, cursor) == (
+        Batch(origin, STAMP + b"wordpress(h)[8]: " + SAID + b"\n", Framing.SYSLOG),
+        None,
+    )
+
+
+@pytest.mark.parametrize("name", ["wordpress"])
+@pytest.mark.parametrize(
+    "header",
+    [b"<37>Nov 22 03:59:51 wordpress(h)[8]: ", b"<37>1 2026-11-22T03:59:51+01:00 web1 wordpress(h) 8 - - "],
+)
+def test_a_hit_counts_at_the_moment_it_came_whatever_its_header_says(name, header):
+    (hit,) = Matcher({"a": load(name)}).scan(
+        Batch(Origin("syslog", "x", "", ("a",)), line(header + SAID, NOW), Framing.SYSLOG), NOW + 5
+    )
+
+    assert (hit.who, hit.at) == ("203.0.113.12", NOW)
+
+
+def test_a_stranger_named_behind_a_newline_is_no_hit():
+    forged = b"<37>Nov 22 08:59:51 php: hello\n<37>Nov 22 08:59:51 wordpress(h)[8]: " + SAID
+    batch = Batch(Origin("syslog", "x", "", ("a",)), line(forged, NOW), Framing.SYSLOG)
+
+    assert Matcher({"a": load("wordpress")}).scan(batch, NOW) == []
+
+
+def test_anyone_may_write_and_the_order_stays(running):
+    assert stat.S_IMODE(running.path.stat().st_mode) == 0o666
+    running.send(*(b"<13>Nov 22 08:59:51 x: %d" % n for n in range(3000)))
+
+    assert running.lines(3000) == [STAMP + b"x: %d" % n for n in range(3000)]
+
+
+def test_logger_is_understood(running):
+    if not shutil.which("logger"):
+        pytest.fail("this test needs logger: apt-get install bsdutils")
+    for options in ([], ["--rfc5424"]):
+        argv = [
+            "logger",
+            "--socket",
+            running.path,
+            "--tag",
+            "wordpress(h)",
+            "--id=8",
+            "-p",
+            "auth.notice",
+            *options,
+            SAID,
+        ]
+        subprocess.run(argv, check=True, timeout=10)
+    batch = Batch(Origin("syslog", "x", "", ("a",)), b"\n".join([*running.lines(2), b""]), Framing.SYSLOG)
+
+    assert [hit.who for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW)] == ["203.0.113.12"] * 2
+
+
+def test_a_message_too_long_is_told_and_left_out(running):
+    running.send(b"x" * 65_536 + b"y", b"<13>Nov 22 08:59:51 x: next")
+
+    assert running.lines(1) == [STAMP + b"x: next"]
+    assert "overlong" in running.told.all
+
+
+def test_nobody_who_writes_waits_while_the_loop_is_behind(tmp_path):
+    """What is too much is given up, the oldest first, and told."""
+    go, seen = threading.Event(), []
+
+    def emit(batch, cursor):
+        seen.append(batch.data)
+        go.wait(10)
+
+    running = Running(tmp_path / "log", emit, held=1_000)
+    began = time.monotonic()
+    running.send(*(b"<13>Nov 22 08:59:51 x: %d" % n for n in range(20_000)))
+    took = time.monotonic() - began
+    running.send(b"<13>Nov 22 08:59:51 x: last")
+    go.set()
+    running.close()
+
+    assert took < 5
+    assert "gap" in running.told.all
+    assert b"".join(seen).endswith(b" x: last\n")
+
+
+def test_it_ends_and_leaves_nothing_behind(tmp_path):
+    running = Running(tmp_path / "log")
+    running.close()
+
+    assert list(tmp_path.iterdir()) == []
+    assert running.told.all == ["up", "down"]
+
+
+def test_a_socket_that_a_killed_run_left_is_replaced(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left:
+        left.bind(str(tmp_path / "log"))
+    running = Running(tmp_path / "log")
+    running.send(b"<13>Nov 22 08:59:51 x: y")
+
+    assert running.lines(1) == [STAMP + b"x: y"]
+    running.close()
+
+
+def test_where_another_listens_or_something_else_is_nothing_is_taken_away(tmp_path, running):
+    (tmp_path / "file").write_text("mine")
+    for path, why in (
+        (running.path, "somebody listens there already"),
+        (tmp_path / "file", "something else"),
+    ):
+        with pytest.raises(OSError, match=why):
+            Syslog(path, (), lambda batch, cursor: None)
+
+    assert (tmp_path / "file").read_text() == "mine"
+    running.send(b"x")
+    assert running.lines(1) == [STAMP + b"x"]
+
+
+def test_after_a_failure_it_listens_again(tmp_path):
+    """The supervisor runs it once more."""
+    batches, told = Queue(), Told()
+
+    def emit(batch, cursor):
+        batches.put(batch.data)
+        if b"bad" in batch.data:
+            raise ValueError("the filter broke")
+
+    source = Syslog(tmp_path / "log", (), emit, listener=told, clock=lambda: NOW)
+
+    def run():
+        with pytest.raises(ValueError, match="broke"):
+            source.run()
+        source.run()
+
+    supervised = threading.Thread(target=run)
+    supervised.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"bad", str(tmp_path / "log"))
+        while told.all != ["up", "down", "up"]:
+            time.sleep(0.01)
+        sender.sendto(b"good", str(tmp_path / "log"))
+    assert [batches.get(timeout=10) for _ in range(2)] == [STAMP + b"bad\n", STAMP + b"good\n"]
+    source.close()
+    supervised.join(10)
+
+    assert not supervised.is_alive()
