@@ -12,7 +12,6 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -23,12 +22,13 @@ from sidecar import __version__, exits, host, journal
 from sidecar.alerts import Alerts, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
+from sidecar.answers import Answers
 from sidecar.config import Settings
-from sidecar.control import Control, NoSocket, Refused
-from sidecar.core.events import Ban, Decision, Surroundings, Turn, Who
+from sidecar.control import Control, NoSocket
+from sidecar.core.events import Decision, Surroundings, Turn
 from sidecar.core.guard import MANUAL, Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust, subject
+from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust
 from sidecar.exits import Failed
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallError, Monitor, NoPermission
@@ -52,7 +52,6 @@ ALIVE = (
 )
 LOOK, SOON = 30.0, 1.0  # seconds between looks at the firewall, and while it is in trouble
 STEP = 2.0  # seconds by which the clock and the kernel's timeouts may go apart: theirs are rounded to one
-PATIENCE = 10.0  # seconds that a person waits for the loop
 
 
 def run(settings: Settings) -> int:
@@ -78,7 +77,7 @@ class Daemon:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._clock = settings, clock
-        self._began = now = clock()
+        now = clock()
         registry = CollectorRegistry()
         senders = [Slack(settings.slack, socket.gethostname())] if settings.slack else []
         names = [*(jail.name for jail in settings.jails), MANUAL.name]
@@ -90,9 +89,8 @@ class Daemon:
         self._troubles = Troubles(self._alerts.trouble)
         self._streams = Streams(self._metrics)
 
-        self._control = Control(
-            settings.socket, self._answer
-        )  # first: it says whether another one is running
+        # first, so that a second one ends here; it is asked only once it runs
+        self._control = Control(settings.socket, self._answer)
         self._store = Sqlite(settings.state / "state.db")
         remembered = self._store.load(now)
         self._around: Surroundings | None = None  # the container engine has not said yet
@@ -106,11 +104,14 @@ class Daemon:
         self._inbox, self._alarmed = Inbox(), threading.Event()
         self._looked, self._ahead = -math.inf, clock() - time.monotonic()
         self._metrics.queue(self._inbox.__len__)
-        self._tally = Tally()
+        self._answers = Answers(
+            self._guard, self._inbox,
+            began=now, health=self._health, streams=self._streams.states, firewall=self._firewall_state,
+        )  # fmt: skip
         self._matcher = Matcher(settings.filters, trouble=self._troubles.report)
         self._longest = max(jail.findtime for jail in settings.jails)
         sinks: list[Sink] = [
-            Timed(self._firewall, self._metrics), self._store, self._metrics, self._tally,
+            Timed(self._firewall, self._metrics), self._store, self._metrics, self._answers.tally,
             journal.Journal(), self._alerts,
         ]  # fmt: skip
         self._loop = Loop(self._guard, self._inbox, sinks, clock, self._sank)
@@ -286,7 +287,11 @@ class Daemon:
         reasons = {**self._own, CONTAINERS: networks, IGNOREIP: self._settings.ignoreip}
         return Trust(reasons, ban_private=self._settings.ban_private)
 
-    # What people ask
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._answers(request)
+
+    def _firewall_state(self) -> dict[str, Any]:
+        return {"ok": not self._troubles.about(Timed.name), "dropped": self._firewall.counters()}
 
     def _health(self) -> Health:
         silent = self._clock() - self._loop.turned
@@ -294,100 +299,6 @@ class Daemon:
         if not -ALIVE < silent < ALIVE:
             return Health(live=False, ready=False, why=(*why, f"the loop has not turned for {silent:.0f} s"))
         return Health(live=True, ready=not self._troubles.grave, why=why)
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A request of the control socket; runs in its threads. Raises Refused."""
-        match request:
-            case {"do": "health"}:
-                return told(self._health())
-            case {"do": "status"}:
-                return self._status()
-            case {"do": "bans"}:
-                return {"bans": [shown(ban) for ban in self._bans()]}
-            case {"do": "ban", "who": str(text)}:
-                return self._ban(text, request)
-            case {"do": "unban", "who": str(text)}:
-                return self._unban(_subject(text), request)
-            case {"do": "unban"} if request.get("who") is None:
-                return self._unban(None, request)
-        raise Refused(f"no such thing to do: {request.get('do')}")
-
-    def _ban(self, text: str, request: dict[str, Any]) -> dict[str, Any]:
-        who, jail, seconds = _subject(text), self._known(request), _seconds(request.get("for"))
-
-        def work(now: float) -> Sequence[Decision]:
-            if reason := self._guard.why(who, jail):
-                raise Refused(f"{who} is never banned: it is {reason}")
-            return self._guard.ban(who, now, jail, seconds, str(request.get("reason") or ""))
-
-        return {"banned": [shown(ban) for ban in self._ask(work) if isinstance(ban, Ban)]}
-
-    def _unban(self, who: Who | None, request: dict[str, Any]) -> dict[str, Any]:
-        jail = self._known(request)
-
-        def work(now: float) -> Sequence[Decision]:
-            wider = self._guard.over(who) if who else ()
-            lifted = self._guard.unban(who, now, jail)
-            if wider and not lifted:
-                raise Refused(f"{who} is not banned by itself: it lies in {wider[0]}, which is; unban that")
-            return lifted
-
-        lifted = self._ask(work)
-        return {"unbanned": [{"ip": each.who, "jail": each.jail} for each in lifted]}
-
-    def _bans(self) -> Sequence[Ban]:
-        """As they are after everything that was asked for before."""
-        found: list[Ban] = []
-
-        def work(_: float) -> Sequence[Decision]:
-            found.extend(self._guard.bans)
-            return ()
-
-        self._ask(work)
-        return found
-
-    def _status(self) -> dict[str, Any]:
-        active = Counter(ban.jail for ban in self._bans())
-        return {
-            "version": __version__,
-            "started": self._began,
-            "jails": [self._jail(jail, active[jail.name]) for jail in self._guard.jails],
-            "streams": [
-                {"container": name, "state": state} for name, state in sorted(self._streams.states.items())
-            ],
-            "firewall": {"ok": not self._troubles.about(Timed.name), "dropped": self._firewall.counters()},
-            "bans": active.total(),
-            "health": told(self._health()),
-        }
-
-    def _jail(self, jail: Jail, active: int) -> dict[str, Any]:
-        return {
-            "name": jail.name,
-            "maxretry": jail.maxretry,
-            "findtime": jail.findtime,
-            "bantime": None if jail.bantime == math.inf else jail.bantime,
-            "failures": self._tally.failures[jail.name],
-            "bans": self._tally.bans[jail.name],
-            "active": active,
-        }
-
-    def _known(self, request: dict[str, Any]) -> str:
-        """The jail that was named, if any. Raises Refused where there is none of that name."""
-        jail, names = str(request.get("jail") or ""), [jail.name for jail in self._guard.jails]
-        if jail and jail not in names:
-            raise Refused(f"no jail is named {jail}; there are {', '.join(names)}")
-        return jail
-
-    def _ask(self, work: Callable[[float], Sequence[Decision]]) -> Sequence[Decision]:
-        """Have this done in the loop's thread, and wait until the sinks have acted on it."""
-        try:
-            return self._inbox.ask(work).result(PATIENCE)
-        except Closed:
-            raise Refused("wp-sidecar is stopping") from None
-        except TimeoutError:
-            raise Refused(
-                f"wp-sidecar is busy: nothing came of it within {PATIENCE:.0f} s; try again"
-            ) from None
 
 
 class Timed:
@@ -407,20 +318,6 @@ class Timed:
             error = False
         finally:
             self._metrics.transaction(time.perf_counter() - began, error)
-
-
-class Tally:
-    """What `status` counts since the start, by jail. Written by the loop's thread, read by others as it stands."""
-
-    name = "tally"
-
-    def __init__(self) -> None:
-        self.failures: Counter[str] = Counter()
-        self.bans: Counter[str] = Counter()
-
-    def apply(self, turn: Turn) -> None:
-        self.failures.update([hit.jail for hit in (*turn.hits, *turn.ignored)])
-        self.bans.update([each.jail for each in turn.decisions if isinstance(each, Ban)])
 
 
 class Streams:
@@ -459,42 +356,6 @@ def logpaths(jails: Sequence[Jail]) -> dict[str, tuple[str, ...]]:
 def own() -> dict[str, tuple[str, ...]]:
     """What of this host itself may never be banned: why -> addresses."""
     return {OWN: host.addresses(), GATEWAY: host.gateways(), RESOLVER: host.resolvers()}
-
-
-def shown(ban: Ban) -> dict[str, Any]:
-    """A ban as the control socket tells it; `until` is null for good."""
-    return {
-        "ip": ban.who,
-        "jail": ban.jail,
-        "at": ban.at,
-        "until": None if ban.for_good else ban.until,
-        "cause": ban.cause,
-        "failures": ban.failures,
-        "site": ban.site,
-        "reason": ban.reason,
-        "evidence": list(ban.evidence),
-    }
-
-
-def told(health: Health) -> dict[str, Any]:
-    return {"live": health.live, "ready": health.ready, "why": list(health.why)}
-
-
-def _subject(text: str) -> Who:
-    """Whom a person means. Raises Refused."""
-    try:
-        return subject(text)
-    except ValueError as err:
-        raise Refused(str(err)) from None
-
-
-def _seconds(lasting: object) -> float | None:
-    """How long a ban by hand is to last; below zero is for good, None as long as the jail says. Raises Refused."""
-    if lasting is None:
-        return None
-    if not isinstance(lasting, int | float) or math.isnan(lasting):
-        raise Refused(f"a ban lasts seconds, -1 for good: not {lasting}")
-    return math.inf if lasting < 0 else lasting
 
 
 def _logged(done: Future[Sequence[Decision]]) -> None:

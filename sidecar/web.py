@@ -32,7 +32,7 @@ class Health:
 
     live: bool  # the loop turns
     ready: bool  # logs are read and the firewall is in force
-    why: tuple[str, ...] = ()  # sentences, where one of the two is not so
+    why: tuple[str, ...] = ()  # what is wrong, in sentences; not all of it makes us unready
 
 
 class Web:

@@ -149,7 +149,9 @@ def test_what_a_container_says_to_its_dev_log_counts(daemon, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as container:
         container.connect(str(path))
         for _ in range(3):
-            container.send(f"<37>Nov 22 03:59:51 wordpress(blog)[7]: Authentication failure for admin from {ANN}".encode())
+            container.send(
+                f"<37>Nov 22 03:59:51 wordpress(blog)[7]: Authentication failure for admin from {ANN}".encode()
+            )
     wait(lambda: ANN in daemon.banned())
     (ban,) = daemon.ask("bans")["bans"]
 

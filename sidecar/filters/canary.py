@@ -81,8 +81,10 @@ class Canary:
         self._process = self._pipe = None
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # the interpreter may be ending
+        try:
             self._end()
+        except Exception:  # noqa: BLE001, S110  the interpreter may be ending, and the process ends with the pipe
+            pass
 
 
 def main() -> None:

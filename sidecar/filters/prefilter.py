@@ -128,7 +128,8 @@ def _useless(pieces: Sequence[Piece]) -> int:
     """
     if (solid := _solid(pieces)) is not None:
         return solid
-    return next((i for i, piece in enumerate(pieces) if piece.least), len(pieces))
+    long = next((i for i, piece in enumerate(pieces) if piece.least >= SOLID), None)
+    return long if long is not None else next((i for i, p in enumerate(pieces) if p.least), len(pieces))
 
 
 def _solid(pieces: Sequence[Piece]) -> int | None:
