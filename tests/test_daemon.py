@@ -65,7 +65,7 @@ class Running:
         enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
         return subprocess.run([*enter, *argv], capture_output=True, text=True, check=True, timeout=20).stdout
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, well: bool = True) -> None:
         enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
         environ = {
             **os.environ,
@@ -75,11 +75,11 @@ class Running:
         }
         with (self.folder / "said").open("a") as said:
             self._process = subprocess.Popen([*enter, COMMAND, "run", *options], stderr=said, env=environ)
-        wait(self._is_ready)
+        wait(lambda: self._is("ready" if well else "live"))
 
-    def _is_ready(self) -> bool:
+    def _is(self, what: str) -> bool:
         try:
-            return ask(self.folder / "control.sock", {"do": "health"})["ready"]
+            return ask(self.folder / "control.sock", {"do": "health"})[what]
         except NoDaemon:  # not yet; or that of one who was killed
             assert self._process.poll() is None, (self.folder / "said").read_text()
             return False
@@ -326,6 +326,38 @@ def test_status_and_pages(daemon):
     assert 'wp_sidecar_bans_total{cause="failures",family="ipv4",jail="wordpress"} 1.0' in metrics
     assert ANN not in metrics
     assert daemon.inside("curl", "-sS", "http://127.0.0.1:9734/healthz") == "ok\n"
+
+
+def test_a_jail_with_a_mistake_is_left_out_and_the_others_protect(daemon):
+    daemon.configure(f"[mail]\nlogpath = {daemon.log}\nfilter = wordpress\nmaxretry = five")
+    daemon.start(well=False)
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+
+    sentence = 'mail.maxretry: expected a whole number from 1 up, got "five"'
+    (why,) = daemon.ask("health")["why"]
+    assert why.startswith("a jail is left out: ") and why.endswith(sentence)
+    assert sentence in daemon.said()
+    assert [jail["name"] for jail in daemon.ask("status")["jails"]] == [
+        "wordpress",
+        "wordpress-access",
+        "manual",
+    ]
+
+
+def test_lines_that_stall_a_filter_hold_up_nobody_else(daemon):
+    slow = f"[slow]\nlogpath = {daemon.log}\nfilter = wordpress\nfailregex = ^(?:a+)+ <HOST>$"
+    daemon.configure(slow)
+    daemon.start()
+    with daemon.log.open("a") as log:
+        log.write(f"{'a' * 60}!a {BOB}\n" * 8)
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+
+    (why,) = daemon.ask("health")["why"]
+    assert why.startswith(
+        "filter wordpress took more than 1 s of a minute for single lines and is laid aside"
+    )
 
 
 def test_a_jail_closes_its_own_ports(daemon):

@@ -81,9 +81,9 @@ class Canary:
         self._process = self._pipe = None
 
     def __del__(self) -> None:
-        try:
+        try:  # noqa: SIM105  the interpreter may be ending, and contextlib gone
             self._end()
-        except Exception:  # noqa: BLE001, S110  the interpreter may be ending, and the process ends with the pipe
+        except Exception:  # noqa: BLE001, S110  the process ends with the pipe
             pass
 
 

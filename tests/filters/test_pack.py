@@ -1,0 +1,73 @@
+"""What the options of our own filters change, and what the probes' filter says was aimed at."""
+
+import pytest
+
+from sidecar.core.events import Batch, Framing, Origin
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.core.trust import Trust
+from sidecar.filters.loader import load
+from sidecar.filters.matcher import Matcher
+
+NOW = 1_795_338_000.0
+ORIGIN = Origin("docker", "wp", "stdout", ("a",))
+REST = '203.0.113.11 - {} [22/Nov/2026:08:57:49 +0000] "GET {} HTTP/1.1" {} 589 "-" "-"'
+XMLRPC = '203.0.113.11 - - [22/Nov/2026:08:57:49 +0000] "POST /xmlrpc.php{} HTTP/1.1" 200 593 "-" "-"'
+SAID = "wordpress(h)[8]: {} from 203.0.113.11"
+LOST = "wp-sidecar: ip=203.0.113.11 event=lost_password via=form code=none user=admin forwarded=-"
+ME, UNKNOWN = "/?rest_route=/wp/v2/users/me", "Authentication attempt for unknown user root"
+
+
+def hits(name, *lines):
+    data = "".join(f"{line}\n" for line in lines).encode()
+    return Matcher({"a": load(name)}).scan(Batch(ORIGIN, data, Framing.NONE), NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "counts"),
+    [
+        ("wordpress-access", REST.format("admin", ME, 401), False),
+        ("wordpress-access[rest=yes]", REST.format("admin", ME, 401), True),
+        ("wordpress-access[rest=yes]", REST.format("a b", "/wp-json/wp/v2/posts?x=1", 401), True),
+        ("wordpress-access[rest=yes]", REST.format("-", ME, 401), False),  # nobody said who he is
+        ("wordpress-access[rest=yes]", REST.format("admin", ME, 200), False),
+        ("wordpress-access[rest=yes]", REST.format("admin", ME, 403), False),  # he is, and may not
+        ("wordpress-access[rest=yes]", REST.format("admin", "/private/", 401), False),
+        ("wordpress-access", XMLRPC.format(""), True),
+        ("wordpress-access[xmlrpc=no]", XMLRPC.format(""), False),
+        ("wordpress-access", XMLRPC.format("?for=jetpack"), False),
+        ("wordpress-access[jetpack=no]", XMLRPC.format("?for=jetpack"), True),
+        ("wordpress[_daemon=mine]", "mine[8]: Empty username from 203.0.113.11", True),
+        ("wordpress-hard", SAID.format("Untrusted X-Forwarded-For header"), True),
+        ("wordpress-hard[untrusted=no]", SAID.format("Untrusted X-Forwarded-For header"), False),
+        ("wordpress-hard", SAID.format(UNKNOWN), False),
+        ("wordpress-hard[unknown=yes]", SAID.format(UNKNOWN), True),
+        ("wordpress-auth", LOST, False),
+        ("wordpress-auth[lost_password=yes]", LOST, True),
+    ],
+)
+def test_an_option(name, line, counts):
+    assert [hit.who for hit in hits(name, line)] == (["203.0.113.11"] if counts else [])
+
+
+def asked(*requests):
+    text = '203.0.113.11 - - [22/Nov/2026:08:57:{:02} +0000] "GET {} HTTP/1.1" 404 196 "-" "-"'
+    return hits("wordpress-probes", *(text.format(at, request) for at, request in enumerate(requests)))
+
+
+def test_what_was_asked_for_is_the_target_without_its_query():
+    found = asked(
+        "/.env", "/blog/.env?x=1", "/?x=1&author=7", "/?rest_route=/wp/v2/users&page=2", "/a/../../b?c"
+    )
+
+    assert [hit.target for hit in found] == [
+        *("/.env", "/blog/.env", "author=7", "rest_route=/wp/v2/users&page=2", "/../b?c"),
+    ]
+
+
+def test_a_scanner_is_out_and_a_broken_link_that_is_followed_again_and_again_is_not():
+    guard = Guard([Jail("a", maxretry=10, findtime=600)], Trust())
+
+    assert guard.hits(asked(*["/wp-content/plugins/gone/readme.txt"] * 30), NOW) == []
+    (ban,) = guard.hits(asked(*(f"/?author={n}" for n in range(9))), NOW)
+    assert (ban.who, ban.failures) == ("203.0.113.11", 10)
