@@ -26,7 +26,7 @@ MIGRATIONS = (  # each brings the file from the version that is its place to the
         reason TEXT, PRIMARY KEY (jail, who)
     ) WITHOUT ROWID;
     CREATE TABLE hits (
-        jail TEXT, who TEXT, at REAL, source TEXT, name TEXT, stream TEXT, line TEXT
+        jail TEXT, who TEXT, at REAL, source TEXT, name TEXT, stream TEXT, line TEXT, target TEXT
     );
     CREATE INDEX hits_of ON hits (who);
     CREATE TABLE cursors (key TEXT PRIMARY KEY, state BLOB, touched REAL) WITHOUT ROWID;
@@ -180,11 +180,11 @@ def _write(db: sqlite3.Connection, turn: Turn) -> None:
     )
     # No later than now, as the guard counts them: what is from the future would be new again at each start.
     db.executemany(
-        "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 h.jail, h.who, min(h.at, turn.at), h.origin.source, _text(h.origin.name), h.origin.stream,
-                _text(h.line[:LONGEST]),
+                _text(h.line[:LONGEST]), _text(h.target),
             )
             for h in turn.hits
         ],
@@ -235,5 +235,5 @@ def _ban(*row: Any) -> Ban:  # noqa: ANN401  a row's fields are what SQLite has 
 
 
 def _hit(*row: Any) -> Hit:  # noqa: ANN401
-    jail, who, at, source, name, stream, line = row
-    return Hit(jail, Who(who), at, Origin(source, name, stream), line)
+    jail, who, at, source, name, stream, line, target = row
+    return Hit(jail, Who(who), at, Origin(source, name, stream), line, target)

@@ -56,6 +56,13 @@ def test_a_turn_is_remembered(store, path):
     )
 
 
+def test_what_a_failure_was_aimed_at_comes_back(store, path):
+    aimed = Hit("probes", ANN, 1.0, SITE, "GET /.env", "/.env")
+    store.apply(Turn(1.0, hits=(aimed,)))
+
+    assert again(path).hits == (aimed,)
+
+
 def test_failures_come_back_oldest_first(store, path):
     store.apply(Turn(3.0, hits=(hit(3.0), hit(1.0))))
     store.apply(Turn(4.0, hits=(hit(2.0),)))
