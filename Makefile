@@ -1,10 +1,10 @@
-# make setup | test | lint | demo | bench | bed | bed-down | lock
+# make setup | test | lint | demo | bench | fuzz | bed | bed-down | lock
 # A machine needs nothing but make, apt and root: what is used, `make setup` installs.
 
 PYTHON := .venv/bin/python
 STAMP  := .venv/.made-from
 
-.PHONY: setup test lint demo bench bed bed-down lock clean
+.PHONY: setup test lint demo bench fuzz bed bed-down lock clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,10 @@ demo: setup
 
 bench: setup
 	$(PYTHON) -m bench
+
+# Our verdicts against fail2ban's on lines changed at random; SEED=… repeats a run.
+fuzz: setup
+	FUZZ=$${FUZZ:-100000} .venv/bin/pytest --timeout=0 tests/filters/test_fuzz.py
 
 # The bed, kept up for looking around: WordPress under test in network namespaces of its own.
 bed: setup

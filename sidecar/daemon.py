@@ -149,6 +149,7 @@ class Daemon:
         self._firewall.close()
         self._alerts.tell(stopped(left))
         self._services.close()
+        self._matcher.close()
         self._store.close()
         log.info("stopped; %d bans stay in force", left)
 
