@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+DAY = "2026-11-22T08:"
+
+
+def docker(*lines):
+    return "".join(f"{DAY}{time}.123456789Z {text}\n" for time, text in lines).encode()
+
+
+BURST = docker(
+    ("40:00", "fail 203.0.113.7"),
+    ("40:01", "a visitor"),
+    ("40:02", "wrong password for admin from 203.0.113.7"),
+    ("40:02", "fail 10.0.0.1"),
+    ("40:03", "fail 203.0.113.7"),
+)
+
+
+def test_a_verdict_for_each_line_in_order(wp):
+    code, out, _ = wp("test-filter", "--json", "wordpress", stdin=BURST)
+
+    none = {"matched": False, "failregex": None, "id": None, "user": None, "time": None}
+    hit = {"matched": True, "failregex": 1, "id": "203.0.113.7", "user": None}
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"line": 1, **hit, "time": 1795336800.1234567},
+        {"line": 2, **none},
+        {"line": 3, **hit, "failregex": 2, "user": "admin", "time": 1795336802.1234567},
+        {"line": 4, **hit, "id": "10.0.0.1", "time": 1795336802.1234567},
+        {"line": 5, **hit, "time": 1795336803.1234567},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("transport", "line"),
+    [
+        ("docker", f"{DAY}40:00.000000000Z fail 203.0.113.7"),
+        ("cri", f"{DAY}40:00.000000000Z stderr F fail 203.0.113.7"),
+        ("syslog", f"<34>1 {DAY}40:00Z fail 203.0.113.7"),
+        ("none", "fail 203.0.113.7"),
+    ],
+)
+def test_the_transport_is_recognised_or_said(wp, here, transport, line):
+    (here / "log").write_text(line + "\n")
+
+    for args in ([], ["--transport", transport]):
+        _, out, _ = wp("test-filter", "--json", "wordpress", "log", *args)
+        verdict = json.loads(out)
+        assert verdict["matched"]
+        assert verdict["time"] == 1795336800 or transport == "none"
+
+
+def test_a_transport_that_is_not_the_lines_finds_nothing(wp):
+    _, out, _ = wp("test-filter", "--json", "wordpress", "--transport", "none", stdin=b"x " + BURST)
+
+    assert json.loads(out.splitlines()[0])["matched"] is False
+
+
+def test_a_filter_is_a_name_a_path_or_has_options(wp, here):
+    for name in ("wordpress", str(here / "wordpress.conf"), "./wordpress.conf", "wordpress[mode=x]"):
+        assert wp("test-filter", "--json", name, stdin=b"fail 203.0.113.7\n")[:1] == (0,)
+
+
+def test_any_bytes_are_a_line(wp):
+    noise = bytes(range(256)) * 4 + b"\x0b\x0c\x1c\xe2\x80\xa8fail 203.0.113.7\r\n\n\nfail 203.0.113.7"
+    _, out, _ = wp("test-filter", "--json", "wordpress", stdin=noise)
+
+    verdicts = [json.loads(line) for line in out.splitlines()]
+    assert [verdict["line"] for verdict in verdicts] == list(range(1, noise.count(b"\n") + 2))
+    assert verdicts[-1]["matched"]
+
+
+def test_a_line_without_end_takes_no_memory_and_hides_nothing_behind_it(wp):
+    endless = b"x" * 5_000_000
+    _, out, _ = wp(
+        "test-filter", "--json", "wordpress", stdin=endless + b"fail 203.0.113.7\nfail 203.0.113.8\n"
+    )
+
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [None, "203.0.113.8"]
+
+
+def test_for_a_person_the_sum_the_missed_lines_and_how_near_they_came(wp):
+    code, out, _ = wp(
+        "test-filter",
+        "wordpress",
+        stdin=BURST + b"fail 2O3.0.113.7\n\x1b]0;owned\x07[red]x[/red]\xe2\x80\xae\n",
+    )
+
+    assert code == 0
+    assert [re.sub(r"\d+\.\d micro", "9 micro", line.rstrip()) for line in out.splitlines()] == [
+        "",
+        "failregex  hits  expression",
+        "1          3     ^ ?fail <HOST>$",
+        "2          1     ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$",
+        "",
+        "7 lines: 4 matched, 3 missed",
+        "0 of them have a date of their own; 9 microseconds a line",
+        "missed:",
+        f"  {DAY}40:01.123456789Z a visitor",
+        "  fail 2O3.0.113.7",
+        "    failregex 1 agrees as far as: fail",
+        "  \\x1b]0;owned\\x07[red]x[/red]\\u202e",
+    ]
+
+
+def test_a_filter_that_can_be_fooled_is_shown_the_line_that_does(wp, here):
+    (here / "open.conf").write_text("[Definition]\nfailregex = login of \\S+ failed from <HOST>\n")
+    _, out, _ = wp("test-filter", "open", stdin=b"\n")
+
+    assert out.splitlines()[-1] == (
+        f"warning: {here}/open.conf:2: a visitor can have a stranger (192.0.2.1) banned:"
+        " 203.0.113.7 wrote: login of a failed from 192.0.2.1"
+    )
+
+
+def test_a_filter_that_one_line_stalls_is_shown_the_line(wp, here):
+    (here / "slow.conf").write_text("[Definition]\nfailregex = ^(?:a+)+ <HOST>$\n")
+    _, out, _ = wp("test-filter", "slow", stdin=b"\n")
+
+    assert out.splitlines()[-1].startswith(
+        f"warning: {here}/slow.conf:2: a line may take for ever: aaaaaaaaaaaa"
+    )
+
+
+def test_options_the_time_and_the_zone_may_be_given(wp, here):
+    (here / "mode.conf").write_text(
+        "[Definition]\nfailregex = ^ <m-<mode>> <HOST>$\nm-a = one\nm-b = two\n[Init]\nmode = a\n"
+    )
+    line = b"Nov 22 08:40:00 two 203.0.113.7\n"
+    args = ("test-filter", "--json", "mode", "--transport", "none", "--set", "mode=b", "--now", "2024-12-01")
+    times = [
+        json.loads(wp(*args, "--timezone", zone, stdin=line)[1])["time"]
+        for zone in ("+0000", "Europe/Berlin")
+    ]
+
+    assert times == [1732264800.0, 1732261200.0]
+    assert json.loads(wp("test-filter", "--json", "mode", stdin=line)[1])["matched"] is False
+
+
+@pytest.mark.parametrize(
+    "args", [["--set", "mode"], ["--now", "soon"], ["--timezone", "Mars"], ["--usedns", "perhaps"]]
+)
+def test_an_option_that_is_none_is_wrong_usage(wp, args):
+    assert wp("test-filter", "wordpress", *args)[0] == 2
+
+
+def test_the_samples_beside_a_filter_are_tried(wp, here):
+    samples = here / "wordpress.samples"
+    samples.write_text("# ours\nfail 203.0.113.7\n=> 203.0.113.7\n\nhello\n=> - (polite)\n")
+    assert wp("test-filter", "wordpress", "--samples") == (0, "2 samples: 2 as expected, 0 not\n", "")
+
+    samples.write_text("fail 203.0.113.7\n=> -\n")
+    code, out, _ = wp("test-filter", "wordpress", "--samples")
+    assert (code, out.splitlines()) == (
+        1,
+        [
+            f"{samples}:1: expected nobody, got 203.0.113.7: fail 203.0.113.7",
+            "1 samples: 0 as expected, 1 not",
+        ],
+    )
+    assert json.loads(wp("test-filter", "wordpress", "--samples", "--json")[1]) == {
+        "line": 1, "ok": False, "expected": None, "id": "203.0.113.7",
+    }  # fmt: skip
+
+    samples.write_text("fail 203.0.113.7\n")
+    assert wp("test-filter", "wordpress", "--samples")[0] == 66
+    samples.unlink()
+    assert wp("test-filter", "wordpress", "--samples")[0] == 66
+
+
+def test_what_spans_lines_is_remembered_over_a_log(wp, here):
+    (here / "two.conf").write_text(
+        "[Definition]\nfailregex = ^from <HOST>$<SKIPLINES>^failed$\nmaxlines = 3\n"
+    )
+    _, out, _ = wp("test-filter", "--json", "two", stdin=b"from 203.0.113.7\nbetween\nfailed\n")
+
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [None, None, "203.0.113.7"]
+
+
+def test_many_missed_lines_are_a_few(wp):
+    _, out, _ = wp("test-filter", "wordpress", stdin=b"fine\n" * 100)
+
+    assert "100 lines: 0 matched, 100 missed\nmissed, the first 20:\n" in out
+    assert out.count("  fine\n") == 20
+
+
+def test_a_filter_that_is_not_there(wp):
+    code, out, err = wp("test-filter", "wordpres")
+
+    assert (code, out) == (66, "")
+    assert err.startswith("wp-sidecar: there is no filter `wordpres` in ")
+    assert err.endswith("did you mean `wordpress`?\n")
+
+
+def test_a_filter_with_a_mistake(wp, here):
+    code, _, err = wp("test-filter", "broken")
+
+    assert code == 78
+    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is no regular expression")
