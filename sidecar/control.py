@@ -43,6 +43,21 @@ class NoSocket(Exception):  # noqa: N818 - likewise
     """The socket cannot be made; the message says why."""
 
 
+def only_one() -> socket.socket:
+    """Held for as long as we run, so that no second wp-sidecar fights over this host's firewall table.
+
+    An abstract name belongs to the network namespace, as the table does: containers, folders and ports do not matter,
+    and it goes with its owner. Raises NoSocket.
+    """
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind("\0wp-sidecar")
+    except OSError as err:
+        held.close()
+        raise NoSocket("another wp-sidecar is running on this host; stop it first") from err
+    return held
+
+
 class Control:
     """Serves requests until closed; `answer` is called in several threads at a time.
 

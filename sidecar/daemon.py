@@ -24,7 +24,7 @@ from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.answers import Answers
 from sidecar.config import Settings
-from sidecar.control import Control, NoSocket
+from sidecar.control import Control, NoSocket, only_one
 from sidecar.core.events import Decision, Surroundings, Turn
 from sidecar.core.guard import MANUAL, Guard
 from sidecar.core.jail import Jail
@@ -89,7 +89,7 @@ class Daemon:
         self._troubles = Troubles(self._alerts.trouble)
         self._streams = Streams(self._metrics)
 
-        # first, so that a second one ends here; it is asked only once it runs
+        self._only = only_one()  # first, so that a second one ends here
         self._control = Control(settings.socket, self._answer)
         self._store = Sqlite(settings.state / "state.db")
         remembered = self._store.load(now)
@@ -151,6 +151,7 @@ class Daemon:
         self._services.close()
         self._matcher.close()
         self._store.close()
+        self._only.close()
         log.info("stopped; %d bans stay in force", left)
 
     def stop(self) -> None:

@@ -99,7 +99,7 @@ class Metrics:
         self._enforced = True  # did the firewall take its last transaction?
         self._banned: dict[tuple[str, str], set[Who]] = {}  # 4 MB for 100,000; a ban twice is one ban
         self._totals: dict[tuple[Counter, str], float] = {}  # what counters kept elsewhere said last
-        self._reads: dict[tuple[str, str], tuple[Counter, Counter, Gauge]] = {}
+        self._reads: dict[tuple[str, str], tuple[Counter, Counter]] = {}
         self.expect(jails, senders)
 
     def expect(self, jails: Iterable[str] = (), senders: Iterable[str] = ()) -> None:
@@ -179,12 +179,11 @@ class Metrics:
         """A batch was read: so many lines, bytes, and the time of its last line."""
         key = (origin.name, origin.stream)
         if (children := self._reads.get(key)) is None:
-            children = self._lines.labels(*key), self._bytes.labels(*key), self._last.labels(origin.name)
-            self._reads[key] = children
+            children = self._reads[key] = self._lines.labels(*key), self._bytes.labels(*key)
         children[0].inc(lines)
         children[1].inc(size)
         if last is not None:
-            children[2].set(last)
+            self._last.labels(origin.name).set(last)
 
     def following(self, container: str, up: bool) -> None:  # noqa: FBT001 - it is what is told
         """Whether its log is being read right now."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -469,11 +470,33 @@ def test_a_state_folder_that_cannot_be_is_said(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_the_port_of_the_pages_is_taken(daemon, tmp_path):
-    daemon.start()
-    other = tmp_path / "other"
-    other.mkdir()
-    done = run(other, inside=daemon, **jails(other, f"[wordpress]\nlogpath = {daemon.log}\n"))
+def test_the_port_of_the_pages_is_taken(daemon):
+    script = "import socket, time; s = socket.create_server(('127.0.0.1', 9734)); print('up', flush=True); time.sleep(60)"
+    enter = ["nsenter", f"--target={daemon._namespace.pid}", "--net", "--"]
+    other = subprocess.Popen([*enter, sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "up\n"
+    done = run(daemon.folder, inside=daemon, **jails(daemon.folder, f"[wordpress]\nlogpath = {daemon.log}\n"))
+    other.kill()
+    other.wait()
+    other.stdout.close()
 
     assert done.returncode == 78
     assert done.stderr.startswith("wp-sidecar: WP_SIDECAR_LISTEN: cannot listen on 127.0.0.1, port 9734")
+
+
+def test_a_second_one_with_everything_of_its_own_is_told_as_well(daemon, tmp_path):
+    """A container of its own, that is: another folder, another socket. The firewall's table is one."""
+    daemon.start()
+    other = tmp_path / "other"
+    other.mkdir()
+    done = run(
+        other,
+        inside=daemon,
+        WP_SIDECAR_LISTEN="127.0.0.1:9735",
+        **jails(other, f"[wordpress]\nlogpath = {daemon.log}\n"),
+    )
+
+    assert (done.returncode, done.stderr) == (
+        69,
+        "wp-sidecar: another wp-sidecar is running on this host; stop it first\n",
+    )

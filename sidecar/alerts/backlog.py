@@ -15,7 +15,7 @@ from sidecar.alerts import Field, Kind, Notice, banned, lasting, some
 from sidecar.core.events import Ban
 
 WAITING = 100  # notices other than bans: starts and troubles, of which a host has a few
-AT_ONCE = 3  # bans told one by one; Slack allows a message a second, with short bursts
+AT_ONCE = 10  # bans told one by one, one a second; more that come together are one message
 WINDOW = 30.0  # seconds until there is room for one message about bans more
 CALM = 300.0  # seconds in which a trouble that comes back is not told again, unless it then is still there
 SHOWN = 10  # addresses that a digest names
@@ -71,6 +71,7 @@ class Backlog:
         self._full = max(self._full, now) + WINDOW
         if count == 1 or ((fresh or few) and not self.closing):
             return banned(self._bans.first())
+        self._full = now + AT_ONCE * WINDOW  # a digest takes all the room: the next is due in a window
         digest, self._bans = self._bans.digest(now), _Tally()
         return digest
 

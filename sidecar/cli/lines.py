@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,35 @@ def chunks(stream: Reader) -> Iterator[bytes]:
 
 def framed(chunked: Iterator[bytes], given: Framing | None) -> Iterator[tuple[bytes, Framing]]:
     """Each chunk with its framing: the given one, else what the first chunk looks like."""
+    join = Join()
     for chunk in chunked:
         given = given or recognise(chunk)
-        yield chunk, given
+        yield join.feed(chunk) if given is Framing.CRI else chunk, given
+
+
+class Join:
+    """CRI's partial lines -> whole ones. What follows a cut is text that somebody chose, and begins no line.
+
+    A part that goes on (tag `P`) leaves an empty line, so that lines keep their numbers.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[bytes, bytes] = {}  # stream -> the line so far
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"\n".join(map(self._line, chunk.split(b"\n"))) if b" P" in chunk or self._begun else chunk
+
+    def _line(self, line: bytes) -> bytes:
+        found = _PARTED.match(line)
+        if not found:
+            return line
+        head, stream, tag = found.groups()
+        text = line[found.end() :]
+        if tag == b"P":
+            begun = self._begun.get(stream, head + stream + b" F ")
+            self._begun[stream] = (begun + text)[: 2 * LONGEST]
+            return b""
+        return self._begun.pop(stream) + text if stream in self._begun else line
+
+
+_PARTED = re.compile(rb"(\S+ )(stdout|stderr) ([PF])(?::\S*)? ")

@@ -21,7 +21,7 @@ from sidecar.core.jail import Jail
 from sidecar.core.trust import IGNOREIP, Trust
 from sidecar.filters.loader import Filter
 from sidecar.filters.matcher import CUT_MARK, MAX_LINE, Matcher
-from sidecar.filters.verdict import explain
+from sidecar.filters.verdict import time_of
 
 MISSED = 20  # lines that are shown; more than a screen helps nobody
 
@@ -103,7 +103,7 @@ class _Replay:
                 last = max(last, hit.at)
                 yield from made
             line = chunk[:-1].rpartition(b"\n")[2]
-        ends = (explain(rules, text_of(line), framing, now).time for rules in self._filters.values())
+        ends = (time_of(rules, text_of(line), framing, now) for rules in self._filters.values())
         yield from self._until(max([last, *(end for end in ends if end is not None)]))
 
     def sum(self) -> str:

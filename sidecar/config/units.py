@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 import re
 import socket
+from collections.abc import Callable
 from decimal import Decimal
+from typing import TypeVar
 
 from sidecar.core.who import network
+
+T = TypeVar("T")
 
 DAY = 86_400
 SECONDS = {
@@ -70,7 +74,7 @@ def lasting(seconds: float) -> str:
 
 def ports(text: str) -> frozenset[int] | None:
     """The ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`."""
-    found = frozenset(port for word in words(text) for port in _ports(word))
+    found = frozenset(port for some in _each(text, _ports) for port in some)
     if not found:
         raise ValueError("expected ports such as http,https or 8000:8010, got nothing; all ports are: all")
     return None if len(found) == len(ALL) else found
@@ -78,7 +82,20 @@ def ports(text: str) -> frozenset[int] | None:
 
 def networks(text: str) -> tuple[str, ...]:
     """The networks of a list, canonical: host bits masked, a lone address as it is."""
-    return tuple(_network(word) for word in words(text))
+    return tuple(_each(text, _network))
+
+
+def _each(text: str, read: Callable[[str], T]) -> list[T]:
+    """What each word of a list means. Raises ValueError with all that is wrong in it."""
+    found, wrong = [], []
+    for word in words(text):
+        try:
+            found.append(read(word))
+        except ValueError as err:
+            wrong.append(str(err))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return found
 
 
 def whole(text: str, least: int = 1) -> int:

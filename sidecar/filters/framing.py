@@ -48,9 +48,9 @@ def _bare(line: str, _now: float, _zone: tzinfo | None) -> Opened:
 
 
 def _docker(line: str, _now: float, _zone: tzinfo | None) -> Opened:
-    if not _DOCKER.match(line):
+    if not _DOCKER.match(line) or (second := _stamp(line[:19])) is None:
         return None, line
-    return _stamp(line[:19]) + float(line[19 : DOCKER_STAMP - 1]), line[DOCKER_STAMP + 1 :]
+    return second + float(line[19 : DOCKER_STAMP - 1]), line[DOCKER_STAMP + 1 :]
 
 
 def _cri(line: str, _now: float, _zone: tzinfo | None) -> Opened:
@@ -85,13 +85,17 @@ def recognise(sample: bytes) -> Framing:
 
 
 @lru_cache(maxsize=4_096)
-def _stamp(text: str) -> float:
-    return datetime.fromisoformat(text + "+00:00").timestamp()
+def _stamp(text: str) -> float | None:
+    return _precise(text + "+00:00")
 
 
 @lru_cache(maxsize=4_096)
-def _precise(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()  # finer than microseconds is cut
+def _precise(text: str) -> float | None:
+    """Unix time; finer than microseconds is cut. None where no calendar has it: any program may write `2026-13-45`."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=4_096)

@@ -100,9 +100,10 @@ def _is_path(name: str) -> bool:
 
 def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
     """The files that make up a filter, in the order in which later ones win."""
+    wanted = name
     if _is_path(name):
         folders, name = [Path(name).parent], Path(name).stem
-    kinds = (f"{name}.conf", f"{name}.d/*.conf", f"{name}.local", f"{name}.d/*.local")
+    kinds = (_main(wanted, name), f"{name}.d/*.conf", f"{name}.local", f"{name}.d/*.local")
     found = [sorted(path for folder in reversed(folders) for path in folder.glob(kind)) for kind in kinds]
     main = next((folder / kinds[0] for folder in folders if (folder / kinds[0]).is_file()), None)
     if main is None and not found[2]:
@@ -115,6 +116,11 @@ def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
     yield from [main] if main else []
     for paths in found[1:]:
         yield from paths
+
+
+def _main(wanted: str, stem: str) -> str:
+    """The name of a filter's own file: a path may call it anything."""
+    return Path(wanted).name if _is_path(wanted) and Path(wanted).is_file() else f"{stem}.conf"
 
 
 def _beside_or_ours(including: Path, name: str) -> Path | None:

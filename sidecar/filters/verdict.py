@@ -134,6 +134,17 @@ class Memory(Protocol):
     def decide(self, text: str, at: float) -> Failure | None: ...
 
 
+def time_of(
+    rules: Filter, line: str, framing: Framing, now: float, zone: tzinfo | None = None
+) -> float | None:
+    """The time that a line tells of itself, by its transport or in its text; no failregex is asked."""
+    at, text = opener(framing)(line, now, zone)
+    if at is not None or dated(framing, line, text):
+        return at
+    _, date = parted(rules, text)
+    return rules.dates.seconds(date, now, zone) if date else None
+
+
 def explain(
     rules: Filter,
     line: str,

@@ -56,3 +56,16 @@ def test_a_log_that_cannot_be_read_is_said(tmp_path, name):
         pass
 
     assert end.value.code == exits.NO_INPUT
+
+
+def test_the_parts_of_a_line_are_one_line_and_lines_keep_their_numbers():
+    parts = (
+        b"2026-11-22T08:00:00Z stdout P one\n",
+        b"2026-11-22T08:00:00Z stderr F other\n",
+        b"2026-11-22T08:00:00Z stdout P , two\n",
+        b"2026-11-22T08:00:00Z stdout F , three\n",
+    )
+    whole = b"\n2026-11-22T08:00:00Z stderr F other\n\n2026-11-22T08:00:00Z stdout F one, two, three\n"
+
+    assert [chunk for chunk, _ in framed(iter([b"".join(parts)]), Framing.CRI)] == [whole]
+    assert b"".join(chunk for chunk, _ in framed(iter(parts), Framing.CRI)) == whole
