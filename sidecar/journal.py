@@ -28,19 +28,24 @@ class Journal:
         for decision in turn.decisions:
             if isinstance(decision, Ban):
                 log.info(
-                    "[%s] Ban %s until %s (%s, %d failures%s)",
-                    decision.jail, decision.who, moment(decision.until), decision.cause, decision.failures,
-                    f", last in {decision.site}" if decision.site else "",
-                )  # fmt: skip
+                    "[%s] Ban %s %s (%s)", decision.jail, decision.who, ending(decision.until), why(decision)
+                )
             else:
                 log.info("[%s] Unban %s (%s)", decision.jail, decision.who, decision.cause)
 
 
-def moment(at: float) -> str:
-    """A time for people, in UTC; `math.inf`, and what no calendar holds, is "for good"."""
+def ending(at: float) -> str:
+    """When a ban ends, in UTC; `math.inf`, and what no calendar holds, is "for good"."""
     if at >= YEAR_10000:
         return "for good"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromtimestamp(at, UTC).strftime("until %Y-%m-%d %H:%M:%S UTC")
+
+
+def why(ban: Ban) -> str:
+    """What led to it: `3 failures, the last in blog`, or `manual`. A file's name may hold what breaks a line."""
+    if ban.cause != "failures":
+        return ban.cause
+    return f"{ban.failures} failure{'s' * (ban.failures != 1)}, the last in {ascii(ban.site)[1:-1]}"
 
 
 def set_up(level: str, *, as_json: bool) -> None:
