@@ -17,11 +17,6 @@ NET = Path("/proc/net")  # of the network namespace we are in: with `network_mod
 RESOLV = Path("/etc/resolv.conf")
 
 
-def surroundings() -> tuple[str, ...]:
-    """All of the below, each address once."""
-    return tuple(dict.fromkeys((*addresses(), *gateways(), *resolvers())))
-
-
 def addresses() -> tuple[str, ...]:
     """The host's own addresses, IPv4 and IPv6."""
     return *parse_fib_trie(_text(NET / "fib_trie")), *parse_if_inet6(_text(NET / "if_inet6"))

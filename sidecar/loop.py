@@ -130,8 +130,9 @@ class Loop:
         for message in messages:
             if isinstance(message, Read):
                 for hit in message.hits:
-                    (ignored if self._guard.ignores(hit) else hits).append(hit)
-                    decisions += self._guard.hits((hit,), now)
+                    decided = self._guard.hit(hit, now)
+                    (ignored if decided is None else hits).append(hit)
+                    decisions += decided or ()
                 if message.cursor:
                     self._cursors[message.cursor.key] = message.cursor
             else:

@@ -70,13 +70,14 @@ class Guard:
         A hit counts at its log's time, and no later than now: a container whose clock runs ahead bans nobody for
         longer. A ban lasts from the failure that completed it, so an old burst read late has only its rest left.
         """
-        decisions: list[Decision] = []
-        for hit in hits:
-            if reason := self.ignores(hit):
-                self.ignored[reason] += 1
-            else:
-                decisions += self._count(self._cells[hit.jail], hit, min(hit.at, now), now)
-        return decisions
+        return [decision for hit in hits for decision in self.hit(hit, now) or ()]
+
+    def hit(self, hit: Hit, now: float) -> list[Decision] | None:
+        """Count one failure as `hits` does; None: it does not count, and `ignored` has the reason."""
+        if reason := self.ignores(hit):
+            self.ignored[reason] += 1
+            return None
+        return self._count(self._cells[hit.jail], hit, min(hit.at, now), now)
 
     def ignores(self, hit: Hit) -> str | None:
         """Why this one would not count now; None: it would."""
