@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
+from sidecar.core.selection import Container
+
 Who = NewType("Who", str)
 """Whom a ban is for, as canonical network text: `203.0.113.7`, `2001:db8:1:2::/64`, `198.51.100.0/24`.
 
@@ -56,6 +58,7 @@ class Hit:
     origin: Origin
     line: str
     target: str = ""  # what was aimed at, where the filter says (<F-TARGET>): only distinct ones count
+    success: bool = False  # a login that worked (successregex): what counted against them is forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,13 @@ class Ban:
     who: Who
     at: float  # the log's time of the last failure, or when a person asked
     until: float
-    cause: str  # "failures" or "manual"
+    cause: str  # "failures", "manual", "group" (of banned neighbours), "fleet" (another node's) or "adopted"
     failures: int = 0
     site: str = ""  # the origin's name of the last failure
     evidence: tuple[str, ...] = ()  # the lines that counted, oldest first
     reason: str = ""  # what the person who asked said
+    times: int = 1  # the how-manieth ban of this one, as far as is remembered
+    observed: bool = False  # decided and told, but nobody is kept out
 
     @property
     def for_good(self) -> bool:
@@ -84,10 +89,20 @@ class Unban:
     jail: str
     who: Who
     at: float
-    cause: str  # "expired", "manual" or "allowed"
+    cause: str  # "expired", "manual", "allowed" or "fleet"
 
 
 Decision: TypeAlias = Ban | Unban
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Someone who is banned, and was logged all the same: their packets come another way."""
+
+    jail: str
+    who: Who
+    at: float  # of the line
+    site: str  # the origin's name, where the failures were that led to the ban
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +127,12 @@ class Surroundings:
     """What the container engine says about this host; it changes as containers come and go."""
 
     networks: tuple[str, ...] = ()  # subnets and gateways of all container networks
-    published: frozenset[int] = frozenset()  # host ports that watched containers publish
+    containers: tuple[Container, ...] = ()  # those that are watched
+
+    @property
+    def published(self) -> frozenset[int]:
+        """The host's ports that lead to watched containers."""
+        return frozenset(port for container in self.containers for port in container.published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +144,4 @@ class Turn:
     hits: tuple[Hit, ...] = ()  # those that count
     cursors: tuple[Cursor, ...] = ()
     ignored: tuple[Hit, ...] = ()  # those of the spared and of the banned: nobody has to remember them
+    leaks: tuple[Leak, ...] = ()

@@ -17,12 +17,15 @@ LABEL = "wp-sidecar.enable"
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A running container, as far as choosing it goes."""
+    """A running container, as its engine describes it."""
 
     id: str
     name: str
     image: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    published: frozenset[int] = frozenset()  # the host's ports that lead to it
+    gateways: tuple[str, ...] = ()  # of its networks: what reaches it through the host comes from these
+    proxied: bool = False  # published for IPv6 and without an IPv6 network: such clients come as its gateway
 
 
 def choose(containers: Sequence[Container], jails: Iterable[Jail]) -> dict[str, tuple[str, ...]]:

@@ -138,7 +138,8 @@ class Docker:
         running = [entry for entry in listed if entry["State"] in RUNNING]
         containers = [self._container(api, entry) for entry in running]
         chosen = choose(containers, self._jails)
-        around = Surroundings(networks(api.networks()), published(e for e in running if e["Id"] in chosen))
+        watched = tuple(container for container in containers if container.id in chosen)
+        around = Surroundings(networks(api.networks()), watched)
         if around != self._told:  # before any line is read that could have a gateway banned
             self._surroundings(around)
             self._told = around
@@ -157,7 +158,7 @@ class Docker:
         if image.startswith("sha256:"):  # the name that it was started by now means a newer image
             image = self._images.get(key) or api.inspect(key)["Config"]["Image"]
         self._images[key] = image
-        return Container(key, _name(entry), image, entry["Labels"] or {})
+        return described(entry, image)
 
     def _follow(self, container: Container, jails: tuple[str, ...]) -> None:
         stream = self._streams.get(container.id)
@@ -422,14 +423,18 @@ def networks(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted({str(found) for text in texts if (found := network(text))}))
 
 
-def published(listed: Iterable[Mapping[str, Any]]) -> frozenset[int]:
-    """The host's ports that lead to these entries of `GET /containers/json`."""
-    return frozenset(
-        int(port["PublicPort"])
-        for entry in listed
-        for port in entry.get("Ports") or ()
-        if port.get("PublicPort")
-    )
+def described(entry: Mapping[str, Any], image: str) -> Container:
+    """What an entry of `GET /containers/json` says of a container."""
+    ports = [port for port in entry.get("Ports") or () if port.get("PublicPort")]
+    attached = list(((entry.get("NetworkSettings") or {}).get("Networks") or {}).values())
+    gateways = (net.get(key) for net in attached for key in ("Gateway", "IPv6Gateway"))
+    return Container(
+        entry["Id"], _name(entry), image, entry["Labels"] or {},
+        published=frozenset(int(port["PublicPort"]) for port in ports),
+        gateways=tuple(dict.fromkeys(text for text in gateways if text)),
+        proxied=any(":" in (port.get("IP") or "") for port in ports)
+        and not any(net.get("GlobalIPv6Address") for net in attached),
+    )  # fmt: skip
 
 
 def own_id(mountinfo: str) -> str:

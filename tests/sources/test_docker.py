@@ -8,11 +8,12 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from sidecar.core import selection
 from sidecar.core.events import Batch, Framing, Origin, Surroundings
 from sidecar.core.jail import Jail
 from sidecar.daemon import Streams
 from sidecar.metrics import Metrics
-from sidecar.sources.docker import Docker, networks, own_id, published
+from sidecar.sources.docker import Docker, described, networks, own_id
 from sidecar.sources.engine import NoDocker
 from sidecar.sources.frames import Bookmark
 from tests.sources.standin import NETWORK, Container, Counted, StandIn, stamp
@@ -519,12 +520,10 @@ def test_surroundings_are_told_when_they_change(engine, counted):
 
     bridge = ("172.17.0.0/16", "172.17.0.1/32")
     both = (*bridge, "2001:db8:1::/64", "2001:db8:1::1/128")
-    changes = [
-        Surroundings(bridge, frozenset({8080, 8443})),
-        Surroundings(both, frozenset({8080, 8443})),
-        Surroundings(both),
-    ]
+    watched = (described(site.entry(), "wordpress:6"),)
+    changes = [Surroundings(bridge, watched), Surroundings(both, watched), Surroundings(both)]
     assert counted.around == [Surroundings(bridge), *changes]
+    assert Surroundings(bridge, watched).published == {8080, 8443}
 
 
 def test_that_docker_is_away_for_long_is_told(tmp_path, counted, monkeypatch):
@@ -598,10 +597,41 @@ def test_subnets_and_gateways():
     assert networks(listed) == ("172.17.0.0/16", "172.17.0.1/32", "2001:db8::/64", "2001:db8::1/128")
 
 
-def test_ports_that_lead_nowhere_are_not_published():
-    listed = [{"Ports": [{"PrivatePort": 80}, {"PrivatePort": 443, "PublicPort": 8443}]}, {"Ports": None}]
+BRIDGE = {"Gateway": "172.17.0.1", "IPv6Gateway": "", "GlobalIPv6Address": ""}
+DUAL = {"Gateway": "172.18.0.1", "IPv6Gateway": "2001:db8:1::1", "GlobalIPv6Address": "2001:db8:1::2"}
+BOTH = [{"IP": "0.0.0.0", "PublicPort": 8080}, {"IP": "::", "PublicPort": 8080}]
 
-    assert published(listed) == {8443}
+
+def test_a_container_as_docker_describes_it():
+    entry = {
+        "Id": "1", "Names": ["/site"], "Labels": None, "Ports": [{"PrivatePort": 443}, *BOTH],
+        "NetworkSettings": {"Networks": {"bridge": BRIDGE, "dual": DUAL}},
+    }  # fmt: skip
+
+    assert described(entry, "wordpress") == selection.Container(
+        "1", "site", "wordpress", {}, frozenset({8080}), ("172.17.0.1", "172.18.0.1", "2001:db8:1::1")
+    )
+
+
+@pytest.mark.parametrize(
+    ("ports", "attached", "proxied"),
+    [
+        (BOTH, {"bridge": BRIDGE}, True),
+        (BOTH, {"dual": DUAL}, False),
+        (BOTH[:1], {"bridge": BRIDGE}, False),
+        ([], {"bridge": BRIDGE}, False),
+    ],
+)
+def test_ipv6_clients_of_a_container_without_ipv6_come_as_the_gateway(ports, attached, proxied):
+    entry = {
+        "Id": "1",
+        "Names": ["/site"],
+        "Labels": {},
+        "Ports": ports,
+        "NetworkSettings": {"Networks": attached},
+    }
+
+    assert described(entry, "wordpress").proxied == proxied
 
 
 OWN = "ab" * 32
