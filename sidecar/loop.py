@@ -131,7 +131,8 @@ class Loop:
             if isinstance(message, Read):
                 for hit in message.hits:
                     decided = self._guard.hit(hit, now)
-                    (ignored if decided is None else hits).append(hit)
+                    if not hit.success:
+                        (ignored if decided is None else hits).append(hit)
                     decisions += decided or ()
                 if message.cursor:
                     self._cursors[message.cursor.key] = message.cursor
@@ -155,9 +156,11 @@ class Loop:
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """A cursor is stored with the hits that were read before it, so that each line counts exactly once."""
         lull = bool(self._cursors) and not -LULL < now - self._stored < LULL
-        if not (decisions or hits or ignored or lull):
+        leaks, forgiven = self._guard.aside()
+        if not (decisions or hits or ignored or leaks or forgiven or lull):
             return
-        turn = Turn(now, tuple(decisions), tuple(hits), tuple(self._cursors.values()), tuple(ignored))
+        cursors = tuple(self._cursors.values())
+        turn = Turn(now, tuple(decisions), tuple(hits), cursors, tuple(ignored), leaks, forgiven)
         self._cursors.clear()
         self._stored = now
         for sink in self._sinks:

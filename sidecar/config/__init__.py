@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from sidecar.config import cdn
 from sidecar.config import jails as jails_file
+from sidecar.config.cdn import Cdn
 from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
-from sidecar.config.units import networks, truth
+from sidecar.config.units import proxied, rate, share, spared, truth
+from sidecar.core import budget
+from sidecar.core.address import Address, address
+from sidecar.core.fleet import NODE
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
 
@@ -23,6 +29,7 @@ T = TypeVar("T")
 PREFIX = "WP_SIDECAR_"
 JAILS = Path("/etc/wp-sidecar/jails.conf")
 FILTERS = Path("/etc/wp-sidecar/filters")
+CDN_FILE = Path("/etc/wp-sidecar/cdn.conf")
 SOCKET = Path("/run/wp-sidecar/control.sock")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 ENGINES = ("unix", "http+unix", "tcp", "http", "https")  # what docker-py speaks without more packages
@@ -35,13 +42,24 @@ class Settings:
     jails: tuple[Jail, ...]
     filters: dict[str, Filter]  # by jail name
     ignoreip: tuple[str, ...] = ()  # never banned in any jail: networks, canonical
+    ignore_names: tuple[str, ...] = ()  # likewise: host names
+    trusted_proxies: tuple[str, ...] = ()  # never banned either: networks, canonical
+    cdns: tuple[Cdn, ...] = field(default_factory=cdn.everyone)  # nor are these
     ban_private: bool = False
+    banbudget: tuple[float, float] = (budget.MOST, budget.PER)  # bans, seconds; `math.inf`: any number
+    banshare: float = math.inf  # at most this part (0 to 1) of the clients seen is banned
     state: Path = Path("/var/lib/wp-sidecar")
     socket: Path = SOCKET
     listen: tuple[str, int] = ("127.0.0.1", 9734)
     docker: str = "unix:///var/run/docker.sock"
     syslog: Path | None = None  # a datagram socket for containers' /dev/log
     slack: str = field(default="", repr=False)  # the webhook's URL: a secret, never logged; "" sends nothing
+    redis: Address | None = None  # where the fleet meets; None: this host is alone
+    redis_prefix: str = "wp-sidecar"  # how the fleet's keys begin
+    node: str = ""  # our name in the fleet; "": the host's
+    fleet_key: bytes = field(
+        default=b"", repr=False
+    )  # with which the fleet seals what it says; b"": it does not
     flush_on_exit: bool = False
     log_level: str = "INFO"
     log_json: bool = False
@@ -68,6 +86,9 @@ def read(
     file = jails or env.path("JAILS", JAILS)
     where = filters or env.path("FILTERS", FILTERS)
     read = env.collect(lambda: jails_file.read(file, [where] if where else [], look=look))
+    known = env.collect(lambda: cdn.load(env.path("CDN_FILE", CDN_FILE)))
+    if read is not None and known is not None:
+        scalars |= env.beside(read, scalars, known)
     if env.mistakes or read is None:
         raise Mistakes(env.mistakes)
     given = {
@@ -114,7 +135,8 @@ class _Environment:
             if name in self._environ
         }
         return {field: value for field, value in found.items() if value is not None} | {
-            "slack": self._slack()
+            "slack": self._slack(),
+            "redis": self._redis(),
         }
 
     def path(self, name: str, default: Path) -> Path | None:
@@ -134,6 +156,22 @@ class _Environment:
             return default
         return default
 
+    def beside(
+        self, read: jails_file.Jails, scalars: Mapping[str, Any], known: Mapping[str, Cdn]
+    ) -> dict[str, Any]:
+        """What both the environment and the jails file may say: lists join, of the others the environment's counts."""
+        found: dict[str, Any] = {}
+        found["ignoreip"], found["ignore_names"] = scalars.get("ignoreip", ((), ()))
+        found["trusted_proxies"] = (*scalars.get("trusted_proxies", ()), *read.trusted_proxies)
+        found["banbudget"] = scalars.get("banbudget") or read.banbudget or (budget.MOST, budget.PER)
+        found["banshare"] = scalars.get("banshare") or read.banshare or math.inf
+        names = scalars.get("cdns", read.allow_cdn)
+        try:
+            found["cdns"] = cdn.select((cdn.ALL,) if names is None else names, known)
+        except ValueError as err:
+            self._wrong("allow_cdn", str(err))
+        return found
+
     def collect(self, read: Callable[[], T]) -> T | None:
         try:
             return read()
@@ -149,14 +187,23 @@ class _Environment:
             return None
 
     def _slack(self) -> str:
-        url, file = self._environ.get(URL), self._environ.get(URL_FILE)
-        if url and file:
-            self._wrong(URL, f"is set, and so is {URL_FILE}; keep one of the two")
-        elif file:
-            return self._read(URL_FILE, _secret) or ""
-        elif url:
-            return self._read(URL, _webhook) or ""
-        return ""
+        return self._here_or_file(URL, URL_FILE, _webhook, "the webhook's URL") or ""
+
+    def _redis(self) -> Address | None:
+        ca = self._read(REDIS_CA, _there) if REDIS_CA in self._environ else None
+        return self._here_or_file(
+            REDIS_URL, REDIS_URL_FILE, lambda url: address(url, str(ca or "")), "Redis's URL"
+        )
+
+    def _here_or_file(self, here: str, file: str, parse: Callable[[str], T], what: str) -> T | None:
+        """A secret that is in a variable, or in the file that another one names."""
+        if here in self._environ and file in self._environ:
+            self._wrong(here, f"is set, and so is {file}; keep one of the two")
+        elif file in self._environ:
+            return self._read(file, lambda path: parse(_content(path, what)))
+        elif here in self._environ:
+            return self._read(here, parse)
+        return None
 
     def _wrong(self, name: str, sentence: str) -> None:
         self.mistakes.append(Mistake("environment", "", name, sentence))
@@ -200,10 +247,11 @@ def _json(text: str) -> bool:
     return text.lower() == "json"
 
 
-def _secret(text: str) -> str:
+def _content(text: str, what: str) -> str:
+    """What a file holds that has this and nothing else in it."""
     path = Path(text)
     try:
-        return _webhook(path.read_text("utf-8").strip())
+        return path.read_text("utf-8").strip()
     except PermissionError:
         raise ValueError(f"{path} cannot be read; {CAPLESS}") from None
     except IsADirectoryError:
@@ -211,7 +259,33 @@ def _secret(text: str) -> str:
     except OSError as err:
         raise ValueError(f"{path} cannot be read: {err.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text; it has to hold the webhook's URL and nothing else") from None
+        raise ValueError(f"{path} is no text; it has to hold {what} and nothing else") from None
+
+
+def _there(text: str) -> Path:
+    _content(text, "certificates")
+    return _absolute(text)
+
+
+def _fleet_key(text: str) -> bytes:
+    secret = _content(text, "the fleet's key").encode()
+    if len(secret) < KEY:
+        raise ValueError(
+            f"{text} holds {len(secret)} characters; a key has {KEY} or more: openssl rand -hex 32 > {text}"
+        )
+    return secret
+
+
+def _node(text: str) -> str:
+    if not NODE.fullmatch(text):
+        raise ValueError(f'expected a name of letters, digits, `.`, `-` and `_`, 64 at most, got "{text}"')
+    return text
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text):
+        raise ValueError(f'expected letters, digits, `:`, `.`, `-` and `_`, 64 at most, got "{text}"')
+    return text
 
 
 def _webhook(url: str) -> str:
@@ -227,18 +301,40 @@ def _webhook(url: str) -> str:
 
 
 URL, URL_FILE = "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_URL_FILE"
+REDIS_URL, REDIS_URL_FILE = f"{PREFIX}REDIS_URL", f"{PREFIX}REDIS_URL_FILE"
+REDIS_CA = f"{PREFIX}REDIS_CA"
+KEY = 32  # characters of the fleet's key: whoever hears what it seals may try keys at leisure
 SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DOCKER_HOST": ("docker", _engine),
+    f"{PREFIX}ALLOW_CDN": ("cdns", cdn.chosen),
+    f"{PREFIX}BANBUDGET": ("banbudget", rate),
+    f"{PREFIX}BANSHARE": ("banshare", share),
     f"{PREFIX}BAN_PRIVATE": ("ban_private", truth),
+    f"{PREFIX}FLEET_KEY_FILE": ("fleet_key", _fleet_key),
     f"{PREFIX}FLUSH_ON_EXIT": ("flush_on_exit", truth),
-    f"{PREFIX}IGNOREIP": ("ignoreip", networks),
+    f"{PREFIX}IGNOREIP": ("ignoreip", spared),
     f"{PREFIX}LISTEN": ("listen", _listen),
     f"{PREFIX}LOG_FORMAT": ("log_json", _json),
     f"{PREFIX}LOG_LEVEL": ("log_level", _level),
+    f"{PREFIX}NODE": ("node", _node),
+    f"{PREFIX}REDIS_PREFIX": ("redis_prefix", _prefix),
     f"{PREFIX}SOCKET": ("socket", _absolute),
     f"{PREFIX}STATE": ("state", _absolute),
     f"{PREFIX}SYSLOG": ("syslog", _absolute),
+    f"{PREFIX}TRUSTED_PROXIES": ("trusted_proxies", proxied),
 }
-VARIABLES = frozenset({*SCALARS, f"{PREFIX}JAILS", f"{PREFIX}FILTERS", URL, URL_FILE})
+VARIABLES = frozenset(
+    {
+        *SCALARS,
+        f"{PREFIX}JAILS",
+        f"{PREFIX}FILTERS",
+        f"{PREFIX}CDN_FILE",
+        URL,
+        URL_FILE,
+        REDIS_URL,
+        REDIS_URL_FILE,
+        REDIS_CA,
+    }
+)
 # Kubernetes sets these in every pod for a Service that is named wp-sidecar.
 KUBERNETES = re.compile(rf"{PREFIX}(?:SERVICE_|PORT(?:_|$))")

@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os.path import isdir, isfile
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
+from sidecar.config.cdn import chosen
 from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
-from sidecar.config.units import duration, networks, ports, truth, whole, words
+from sidecar.config.units import duration, number, ports, proxied, rate, share, spared, truth, whole, words
+from sidecar.core import formula
+from sidecar.core.escalation import Escalation
+from sidecar.core.history import AGE
 from sidecar.core.jail import WEB, Jail
 from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
 from sidecar.filters.ini import Mistake as FilterMistake
@@ -28,6 +32,14 @@ MAXRETRY = {"wordpress": 3, "wordpress-auth": 3}  # plugins are exact; an access
 RESERVED = ("manual", "DEFAULT", "INCLUDES", "Definition", "Init", "KNOWN")  # `manual` holds the bans by hand
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a metric's label and a word in messages
 
+ESCALATION: dict[str, Callable[[str], Any]] = {  # `bantime.` and this -> how it is read
+    "factor": number,
+    "multipliers": lambda text: tuple(number(word) for word in words(text)),
+    "formula": formula.parse,
+    "maxtime": duration,
+    "rndtime": lambda text: 0.0 if text.strip() == "0" else duration(text),
+    "overalljails": truth,
+}
 OURS = (
     "enabled",
     "filter",
@@ -38,7 +50,12 @@ OURS = (
     "findtime",
     "bantime",
     "ignoreip",
+    "trusted_proxies",
     "mode",
+    "window",
+    "bangroup",
+    "success",
+    *(f"bantime.{key}" for key in ("increment", *ESCALATION)),
 )
 FILTERS = (
     "failregex",
@@ -49,18 +66,15 @@ FILTERS = (
     "logtype",
     "usedns",
 )  # over the filter's own
-GLOBAL = ("ban_private",)
-NOT_YET = (
-    "bantime.increment", "bantime.factor", "bantime.formula", "bantime.multipliers", "bantime.maxtime",
-    "bantime.rndtime", "bantime.overalljails", "window",
-)  # fmt: skip
+GLOBAL = ("ban_private", "allow_cdn", "banbudget", "banshare", "dbpurgeage")
 IGNORED = (
     "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail",
     "fail2ban_agent", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding",
     "logtimezone", "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
     "systemd_if_nologs",
 )  # fmt: skip
-KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *NOT_YET, *IGNORED))
+KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *IGNORED))
+OBSERVE, ENFORCE = "observe", "enforce"
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
 
 
@@ -73,6 +87,11 @@ class Jails:
     ban_private: bool = False
     notes: tuple[str, ...] = ()  # not wrong, and perhaps not what was meant
     mistakes: tuple[Mistake, ...] = ()  # of jails that are left out for them
+    trusted_proxies: tuple[str, ...] = ()  # networks, canonical: of [DEFAULT] and of every jail
+    allow_cdn: tuple[str, ...] | None = None  # names of CDNs; None, here and below: not written
+    banbudget: tuple[float, float] | None = None  # bans, seconds
+    banshare: float | None = None  # of the clients seen
+    dbpurgeage: float = AGE  # seconds after its end that a ban is remembered
 
 
 def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jails:
@@ -105,13 +124,21 @@ class _Reader:
         if not names and not self._mistakes:
             self._wrong("", "", "no jail is enabled; enable one, or remove the file to get the defaults")
         self._keys("DEFAULT")
-        ban_private = self._read("DEFAULT", "ban_private", truth, default=False)
+        everywhere: dict[str, Any] = {
+            "ban_private": self._read("DEFAULT", "ban_private", truth, default=False),
+            "allow_cdn": self._read("DEFAULT", "allow_cdn", chosen, None),
+            "banbudget": self._read("DEFAULT", "banbudget", rate, None),
+            "banshare": self._read("DEFAULT", "banshare", share, None),
+            "dbpurgeage": self._read("DEFAULT", "dbpurgeage", duration, AGE),
+        }
+        proxies = self._read("DEFAULT", "trusted_proxies", proxied, ())
         common = len(self._mistakes)  # of all jails, not of one
         sound: dict[Jail, Filter] = {}
         for name in names:
             before = len(self._mistakes)
             self._keys(name)
             jail = self._jail(name)
+            proxies += self._read(name, "trusted_proxies", proxied, ())
             rules = self._filter(jail)
             if rules and len(self._mistakes) == before:
                 sound[jail] = rules
@@ -119,12 +146,16 @@ class _Reader:
         if common or not sound:
             raise Mistakes(mistakes)
         filters = {jail.name: rules for jail, rules in sound.items()}
-        return Jails(tuple(sound), filters, ban_private, tuple(dict.fromkeys(self._notes)), mistakes)
+        return Jails(
+            tuple(sound), filters, notes=tuple(dict.fromkeys(self._notes)), mistakes=mistakes,
+            trusted_proxies=tuple(dict.fromkeys(proxies)), **everywhere,
+        )  # fmt: skip
 
     def _jail(self, name: str) -> Jail:
         if not NAME.fullmatch(name) or name in RESERVED:
             self._wrong(name, "", "no name for a jail; use letters, digits, `-`, `_`, and no word of ours")
         logpath = self._read(name, "logpath", _paths, ())
+        spares, names = self._read(name, "ignoreip", spared, ((), ()))
         return Jail(
             name,
             filter=self._read(name, "filter", _one, name),
@@ -135,12 +166,39 @@ class _Reader:
             logpath=logpath,
             absent=self._absent(name, logpath),
             containers=self._read(name, "containers", lambda text: tuple(words(text)), ()),
-            ignoreip=self._read(name, "ignoreip", networks, ()),
+            ignoreip=spares,
+            ignore_names=names,
+            window=self._read(name, "window", _window, "sliding"),
+            observe=self._observes(name),
+            escalation=self._escalation(name),
+            bangroup=self._read(name, "bangroup", lambda text: whole(text, least=0), 0),
+            resets=self._read(name, "success", _success, default=False),
         )
+
+    def _observes(self, name: str) -> bool:
+        """`mode` is the filter's word as well; ours are `observe` and `enforce`."""
+        return self._read(name, "mode", str.strip, "").lower() == OBSERVE
+
+    def _escalation(self, name: str) -> Escalation | None:
+        """`bantime.increment` and what belongs to it."""
+        given = {
+            key: self._read(name, f"bantime.{key}", _if_any(parse), None) for key, parse in ESCALATION.items()
+        }
+        if not self._read(name, "bantime.increment", truth, default=False):
+            return None
+        if given["multipliers"] and given["formula"]:
+            self._note(
+                name, "bantime.formula", "is not used: bantime.multipliers go before it, as in fail2ban"
+            )
+        return Escalation(**{key: value for key, value in given.items() if value is not None})
 
     def _filter(self, jail: Jail) -> Filter | None:
         written = {key: self._read(jail.name, key, str.strip, "") for key in ("mode", *FILTERS)}
         options = {key: text for key, text in written.items() if text}
+        if options.get("mode", "").lower() in (OBSERVE, ENFORCE):
+            del options["mode"]
+        if jail.resets:
+            options["success"] = "reset"
         # `name[mode=...]` says it more closely than a key that [DEFAULT] may have set.
         if "mode=" in jail.filter:
             options.pop("mode", None)
@@ -197,16 +255,6 @@ class _Reader:
                 self._wrong(name, key, unknown(key, KNOWN))
         if ignored := sorted(key for key in section if key in IGNORED):
             self._note(name, "", f"has no meaning here and is ignored: {', '.join(ignored)}")
-        if not_yet := sorted(key for key in section if key in NOT_YET and not self._as_it_is(name, key)):
-            later = ", ".join(not_yet)
-            self._note(name, "", f"not supported yet and ignored: {later}; every ban lasts its bantime")
-
-    def _as_it_is(self, name: str, key: str) -> bool:
-        """Whether this asks for what happens anyway."""
-        return (key, self._read(name, key, str.lower, "")) in {
-            ("bantime.increment", "false"),
-            ("window", "sliding"),
-        }
 
     def _values(self) -> Iterable[Value]:
         return (value for section in self._ini.sections.values() for value in section.values())
@@ -253,6 +301,27 @@ def _one(text: str) -> str:
     if not text.strip() or "\n" in text.strip():
         raise ValueError("expected one filter: its name, a path, or name[option=value]")
     return text.strip()
+
+
+def _window(text: str) -> Literal["sliding", "fail2ban"]:
+    match text.strip().lower():
+        case "sliding":
+            return "sliding"
+        case "fail2ban":
+            return "fail2ban"
+    raise ValueError(f'expected sliding (a true window) or fail2ban (its estimate), got "{text}"')
+
+
+def _success(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in ("reset", "ignore"):
+        raise ValueError(f'expected reset (a login that works forgives failures) or ignore, got "{text}"')
+    return word == "reset"
+
+
+def _if_any(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """Where nothing stands behind the `=`, as in fail2ban's own jail.conf, nothing was said."""
+    return lambda text: parse(text) if text.strip() else None
 
 
 def _paths(text: str) -> tuple[str, ...]:

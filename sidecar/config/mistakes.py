@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 
 # The image runs as root without capabilities, and what follows from that surprises people who know root.
@@ -25,6 +25,10 @@ class Mistake:
         file = f"{self.file}:{self.line}" if self.line else self.file
         place = ".".join(part for part in (self.section, self.key) if part)
         return ": ".join(part for part in (file, place, self.message) if part)
+
+    def told(self) -> dict[str, str | int | None]:
+        """As programs are told: its fields, the line null where it is not known."""
+        return asdict(self) | {"line": self.line or None}
 
 
 class Mistakes(Exception):  # noqa: N818 - they are the user's, and there may be many

@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeVar
 
 from sidecar.core.who import network
@@ -36,6 +37,14 @@ PORTS = {
     "http-alt": 8080,
 }  # fmt: skip
 ALL = range(1, 65_536)  # a range: as a set it would weigh 4 MB
+
+WIDEST = {
+    4: 8,
+    6: 16,
+}  # IP version -> the shortest prefix of a network that is never banned on someone's word
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# The last part is letters: so it is never an address that was mistyped.
+HOST = re.compile(rf"(?:{LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{1,59}})", re.ASCII)
 
 YES = frozenset({"true", "yes", "on", "1"})
 NO = frozenset({"false", "no", "off", "0"})
@@ -85,6 +94,44 @@ def networks(text: str) -> tuple[str, ...]:
     return tuple(_each(text, _network))
 
 
+def spared(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Whom an `ignoreip` means: networks, canonical, and host names, in small letters. `file:PATH`: as it says."""
+    found = _each(text, _spared)
+    names = {name for _, some in found for name in some}
+    return tuple(net for nets, _ in found for net in nets), tuple(sorted(names))
+
+
+def proxied(text: str) -> tuple[str, ...]:
+    """Networks of proxies, canonical; none so wide that it must be a slip, for nobody in it is ever banned."""
+    found = networks(text)
+    for net in map(network, found):
+        if net and net.prefixlen < WIDEST[net.version]:
+            raise ValueError(
+                f"{net} is too wide for proxies: nobody in it could be banned; name them more closely"
+            )
+    return found
+
+
+def rate(text: str) -> tuple[float, float]:
+    """So many in so many seconds: `30000/1m`; `off` is `math.inf` of them."""
+    if text.strip().lower() == "off":
+        return math.inf, 60.0
+    most, slash, per = text.partition("/")
+    if not slash:
+        raise ValueError(f'expected a number and a duration such as 30000/1m, or off, got "{text}"')
+    return float(whole(most)), duration(per)
+
+
+def share(text: str) -> float:
+    """A part of one: `50%` is 0.5; `off` is `math.inf`."""
+    if text.strip().lower() == "off":
+        return math.inf
+    number, percent, rest = text.partition("%")
+    if not percent or rest.strip() or not 1 <= whole(number) <= 100:
+        raise ValueError(f'expected a share from 1% to 100%, or off, got "{text}"')
+    return whole(number) / 100
+
+
 def _each(text: str, read: Callable[[str], T]) -> list[T]:
     """What each word of a list means. Raises ValueError with all that is wrong in it."""
     found, wrong = [], []
@@ -102,6 +149,13 @@ def whole(text: str, least: int = 1) -> int:
     if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < least:
         raise ValueError(f'expected a whole number from {least} up, got "{text}"')
     return int(text)
+
+
+def number(text: str) -> float:
+    """A number above none, as `2` or `1.33`."""
+    if not re.fullmatch(NUMBER, text.strip(), re.ASCII) or not float(text):
+        raise ValueError(f'expected a number such as 2 or 1.5, got "{text}"')
+    return float(text)
 
 
 def truth(text: str) -> bool:
@@ -139,9 +193,41 @@ def _port(word: str) -> int:
 
 
 def _network(word: str) -> str:
-    net = network(word)
-    if net is None:
+    if (found := _canonical(word)) is None:
         raise ValueError(
             f'"{word}" is no address or network; names are not looked up, write what they stand for'
         )
+    return found
+
+
+def _canonical(word: str) -> str | None:
+    net = network(word)
+    if net is None:
+        return None
     return str(net.network_address) if net.num_addresses == 1 else str(net)
+
+
+def _spared(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if word.startswith("file:"):
+        return spared(_listed(word.removeprefix("file:")))
+    if found := _canonical(word):
+        return (found,), ()
+    name = word.lower().removesuffix(".")
+    if name == "localhost":
+        return ("127.0.0.0/8", "::1"), ()
+    if len(name) > 253 or not HOST.fullmatch(name):
+        raise ValueError(f'"{word}" is no address, no network and no host name such as office.example.org')
+    return (), (name,)
+
+
+def _listed(path: str) -> str:
+    """The words of a file, without what stands behind a `#`; no other files."""
+    try:
+        text = re.sub(r"#.*", "", Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        raise ValueError(
+            f'"file:{path}" cannot be read: {getattr(err, "strerror", None) or "it is no text"}'
+        ) from None
+    if nested := [word for word in words(text) if word.startswith("file:")]:
+        raise ValueError(f'"file:{path}" names another file, {nested[0]}; write what it holds')
+    return text

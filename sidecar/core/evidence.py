@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.events import Who
+from sidecar.core.oldest import drop_oldest
 
 KEPT = 16 * 1024 * 1024  # bytes of all lines together: some 80,000 access-log lines
 
@@ -22,7 +23,9 @@ class Evidence:
         self._size += len(line) - (len(lines[0]) if len(lines) >= most else 0)
         self._lines[jail, who] = (*lines[max(0, len(lines) + 1 - most) :], line)
         while self._size > self._kept:
-            self.dropped += len(self.take(*next(iter(self._lines))))
+            for _, dropped in drop_oldest(self._lines):
+                self._size -= sum(map(len, dropped))
+                self.dropped += len(dropped)
 
     def take(self, jail: str, who: Who) -> tuple[str, ...]:
         """The lines that were kept, oldest first; they are not kept any longer."""

@@ -9,47 +9,63 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import random
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
-from typing import Self
+from typing import NamedTuple
 
-from sidecar.core.events import Ban, Decision, Hit, Unban, Who
+from sidecar.core.cell import Cell, Rules
+from sidecar.core.events import Ban, Decision, Forgiven, Hit, Leak, Unban, Who
 from sidecar.core.evidence import Evidence
+from sidecar.core.history import AGE, History, Past
 from sidecar.core.jail import Jail
-from sidecar.core.trust import IGNOREIP, Trust
+from sidecar.core.policy import Policy
+from sidecar.core.trust import Trust
 from sidecar.core.who import network
-from sidecar.core.window import Window
 
 SWEEP = 60.0  # seconds between forgetting those who went quiet
 MANUAL = Jail("manual")  # where a ban by hand goes that names no jail
 
 
-@dataclass(slots=True)
-class _Cell:
-    """One jail at work: its rules, who is close to a ban, who is banned."""
+class Figures(NamedTuple):
+    """How full the guard is, for the metrics."""
 
-    jail: Jail
-    window: Window
-    spared: Trust  # the jail's own ignoreip, beside what is never banned anywhere
-    bans: dict[Who, Ban] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, jail: Jail) -> Self:
-        return cls(
-            jail, Window(jail.maxretry, jail.findtime), Trust({IGNOREIP: jail.ignoreip}, ban_private=True)
-        )
+    tracked: Mapping[str, int]  # by jail: addresses that failures are counted for
+    untracked: int  # addresses given up because there were too many
+    unproven: int  # lines of evidence given up
+    remembered: int  # addresses whose former bans are known
+    forgotten: int  # of those given up because there were too many
 
 
 class Guard:
     """Who is banned, and who is about to be."""
 
-    def __init__(self, jails: Iterable[Jail], trust: Trust, bans: Iterable[Ban] = ()) -> None:
+    def __init__(
+        self,
+        jails: Iterable[Jail],
+        trust: Trust,
+        bans: Iterable[Ban] = (),
+        history: Iterable[Past] = (),
+        *,
+        age: float = AGE,
+        budget: Callable[[float], bool] = lambda _: True,
+        doubts: Callable[[Hit], str | None] = lambda _: None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`age`: seconds that a ban is remembered after its end. `budget(now)`: may one more be kept out?
+
+        `doubts(hit)` is asked when a ban is about to be made: why this may not be who it says. `chance()`: from 0 to 1.
+        """
         self.ignored: Counter[str] = Counter()  # hits that did not count, by the reason
-        self._trust = trust
-        self._cells = {jail.name: _Cell.of(jail) for jail in (*jails, MANUAL)}
+        self._trust, self._budget, self._doubts, self._chance = trust, budget, doubts, chance
+        self._policies: Mapping[str, Policy] = {}
+        self._cells = {jail.name: Cell.of(jail) for jail in (*jails, MANUAL)}
         self._evidence = Evidence()
+        self._history = History(history, age)
+        self._leaks: list[Leak] = []
+        self._forgiven: list[Forgiven] = []
         self._ends: list[tuple[float, int, Ban]] = []  # a heap; bans that were lifted linger until their time
         self._order = itertools.count()
         self._sweep = -math.inf
@@ -58,11 +74,23 @@ class Guard:
 
     @property
     def bans(self) -> tuple[Ban, ...]:
+        """Those in force, without their evidence: that is the store's."""
         return tuple(ban for cell in self._cells.values() for ban in cell.bans.values())
 
     @property
     def jails(self) -> tuple[Jail, ...]:
-        return tuple(cell.jail for cell in self._cells.values())
+        return tuple(cell.jail for cell in self._cells.values() if cell.bans or not cell.gone)
+
+    @property
+    def figures(self) -> Figures:
+        cells = self._cells.values()
+        return Figures(
+            {cell.jail.name: len(cell.window) for cell in cells},
+            sum(cell.window.forgotten for cell in cells),
+            self._evidence.dropped,
+            len(self._history),
+            self._history.dropped,
+        )
 
     def hits(self, hits: Iterable[Hit], now: float) -> list[Decision]:
         """Count failures, in order; a ban for each address with whom one was one too many.
@@ -74,21 +102,24 @@ class Guard:
 
     def hit(self, hit: Hit, now: float) -> list[Decision] | None:
         """Count one failure as `hits` does; None: it does not count, and `ignored` has the reason."""
-        if reason := self.ignores(hit):
-            self.ignored[reason] += 1
-            return None
-        return self._count(self._cells[hit.jail], hit, min(hit.at, now), now)
-
-    def ignores(self, hit: Hit) -> str | None:
-        """Why this one would not count now; None: it would."""
         cell = self._cells.get(hit.jail)
-        if cell is None:
-            return "jail is gone"
-        if hit.who in cell.bans:
-            return "banned already"
-        if hit.target and cell.window.repeats(hit.who, hit.target):
-            return "the same target again"
-        return self._trust.why(hit.who) or cell.spared.why(hit.who)
+        if cell is None or cell.gone:
+            return self._ignore("jail is gone")
+        rules = cell.rules_at(hit.origin.name, self._policies)
+        ban = cell.ban_of(hit.who)
+        if ban and not self._enforces(ban, rules, now):
+            if leak := cell.leak(ban, hit):
+                self._leaks.append(leak)
+            return self._ignore("banned already")
+        if reason := self._spares(cell, rules, hit):
+            return self._ignore(reason)
+        if ban:  # it was only observed, and they would be kept out now
+            return [self._keep(replace(ban, decided=now, observed=False))]
+        at = min(hit.at, now)
+        if hit.success:
+            self._forgive(cell, hit.who, at)
+            return []
+        return self._count(cell, rules.jail, hit, at, now)
 
     def ban(
         self, who: Who, now: float, jail: str = "", lasting: float | None = None, reason: str = ""
@@ -102,23 +133,44 @@ class Guard:
             return []
         until = now + (cell.jail.bantime if lasting is None else lasting)
         before = cell.bans.get(who)
-        if before and before.until >= until:
+        if before and before.until >= until and not before.observed:
             return []
-        return [self._keep(Ban(cell.jail.name, who, now, until, "manual", reason=reason))]
+        return [self._keep(Ban(cell.jail.name, who, now, until, "manual", reason=reason, decided=now))]
+
+    def shared(self, bans: Iterable[Ban], now: float) -> list[Decision]:
+        """What other nodes have banned holds here as well: no longer than here, and for nobody who is never banned."""
+        decisions: list[Decision] = []
+        for ban in bans:
+            cell = self._cells.get(ban.jail) or self._cells.setdefault(
+                ban.jail, Cell.of(Jail(ban.jail), gone=True)
+            )
+            until = min(ban.until, now + self._longest(cell.jail))
+            before = cell.bans.get(ban.who)
+            if until <= now or (before and before.until >= until):
+                continue
+            if reason := self._trust.why(ban.who) or cell.rules.spares(ban.who):
+                self._ignore(reason)
+                continue
+            observed = cell.jail.observe or not self._budget(now)
+            decisions.append(
+                self._keep(replace(ban, until=until, cause="fleet", observed=observed, decided=now))
+            )
+        return decisions
 
     def unban(self, who: Who | None, now: float, jail: str = "", cause: str = "manual") -> list[Decision]:
         """Let them in again, in one jail or in all; a network lets in all who are inside it, None everyone.
 
-        What counted against them is forgotten too, else their next mistake would ban them again.
+        What counted against them is forgotten too, else their next mistake would ban them again; and so are their
+        former bans.
         """
         cells = [cell for cell in self._cells.values() if jail in ("", cell.jail.name)]
         decisions: list[Decision] = []
         for cell in cells:
-            if who is not None:
-                cell.window.clear(who)
-                self._evidence.take(cell.jail.name, who)
             meant = [banned for banned in cell.bans if who is None or _inside(banned, who)]
             decisions += [self._lift(cell, banned, now, cause) for banned in meant]
+            if who is not None:
+                self._forgive(cell, who, now)
+                self._history.clear(cell.jail.name, who)
         return decisions
 
     def over(self, who: Who) -> list[Who]:
@@ -133,19 +185,60 @@ class Guard:
         return [
             self._lift(cell, who, now, "allowed")
             for cell in self._cells.values()
-            for who in [banned for banned in cell.bans if trust.why(banned) or cell.spared.why(banned)]
+            for who in [banned for banned in cell.bans if trust.why(banned) or cell.rules.spares(banned)]
         ]
+
+    def surround(self, policies: Mapping[str, Policy]) -> None:
+        """Site -> what its labels say over the jails; sites without labels are absent."""
+        self._policies = dict(policies)
+        for cell in self._cells.values():
+            cell.forget_rules()
+
+    def reconfigure(self, jails: Iterable[Jail], now: float) -> list[Decision]:
+        """From now on these are the jails. Whoever is banned stays so, unless the jail now spares them.
+
+        What counted against someone goes on counting, unless a jail counts in another way now. A jail that is not among
+        them looks at nothing any more; it is here for as long as its bans. Who was only observed is kept out where
+        the jail observes no longer.
+        """
+        wanted = {jail.name: jail for jail in (*jails, MANUAL)}
+        decisions: list[Decision] = []
+        for name, jail in wanted.items():
+            cell = self._cells.get(name)
+            if cell is None:
+                self._cells[name] = Cell.of(jail)
+                continue
+            enforcing = cell.jail.observe and not jail.observe
+            cell.become(jail)
+            if enforcing:
+                decisions += self._enforced(cell, now)
+        for name, cell in list(self._cells.items()):
+            cell.gone = name not in wanted
+            if cell.gone and not cell.bans:
+                del self._cells[name]
+        return [*self.trusting(self._trust, now), *decisions]
 
     def why(self, who: Who, jail: str = "") -> str | None:
         """Why this one may never be banned, anywhere or in this jail; None: they may."""
-        return self._trust.why(who) or self._cells[jail or MANUAL.name].spared.why(who)
+        return self._trust.why(who) or self._cells[jail or MANUAL.name].rules.spares(who)
+
+    def times(self, who: Who, now: float) -> dict[str, int]:
+        """By jail, how often they were banned, as far as that is remembered; what holds now included."""
+        found = {name: self._times(cell, who, now) for name, cell in self._cells.items()}
+        return {name: times for name, times in found.items() if times}
+
+    def aside(self) -> tuple[tuple[Leak, ...], tuple[Forgiven, ...]]:
+        """What was noticed since this was last asked: who gets through, and whose failures are forgotten."""
+        noticed = tuple(self._leaks), tuple(self._forgiven)
+        self._leaks.clear()
+        self._forgiven.clear()
+        return noticed
 
     def tick(self, now: float) -> list[Decision]:
         """End the bans that are over. Call at `next_tick()`, or whenever convenient."""
         if now >= self._sweep:
             self._sweep = now + SWEEP
-            for cell in self._cells.values():
-                cell.window.forget(now)
+            self._forget(now)
         decisions: list[Decision] = []
         while self._ends and self._ends[0][0] <= now:
             _, _, ban = heapq.heappop(self._ends)
@@ -158,35 +251,112 @@ class Guard:
         """When the next ban may end (`math.inf`: never)."""
         return self._ends[0][0] if self._ends else math.inf
 
-    def _count(self, cell: _Cell, hit: Hit, at: float, now: float) -> list[Decision]:
-        jail = cell.jail
-        self._evidence.add(jail.name, hit.who, hit.line, jail.maxretry)
-        if not cell.window.add(hit.who, at, hit.target):
+    def _count(self, cell: Cell, jail: Jail, hit: Hit, at: float, now: float) -> list[Decision]:
+        who = hit.who
+        if hit.target:
+            cell.targets.add(who, hit.target, 2 * jail.maxretry)
+        self._evidence.add(jail.name, who, hit.line, jail.maxretry)
+        before = self._before(cell, who, now) if jail.escalation else 0
+        weight = jail.escalation.weight(before, jail.maxretry) if jail.escalation else 1
+        if not cell.window.add(who, at, jail.maxretry, jail.findtime, weight):
             return []
-        lines = self._evidence.take(jail.name, hit.who)
-        if at + jail.bantime <= now:
+        cell.targets.clear(who)
+        lines = self._evidence.take(jail.name, who)
+        lasting = self._lasting(jail, before)
+        if at + lasting <= now:
             self.ignored["over already"] += 1
             return []
+        if doubt := self._doubts(hit):
+            self.ignored[doubt] += 1
+            return []
+        ban = Ban(
+            jail.name, who, at, at + lasting, "failures",
+            failures=jail.maxretry, site=hit.origin.name, evidence=lines,
+            times=self._history.times(jail.name, who, now) + 1,
+            observed=jail.observe or not self._budget(now), decided=now,
+        )  # fmt: skip
+        return [self._keep(ban), *self._group(cell, ban)]
+
+    def _before(self, cell: Cell, who: Who, now: float) -> int:
+        """How many bans count for the length of the next."""
+        if cell.jail.escalation and cell.jail.escalation.overalljails:
+            return sum(self.times(who, now).values())
+        return self._history.times(cell.jail.name, who, now)
+
+    def _lasting(self, jail: Jail, before: int) -> float:
+        return (
+            jail.escalation.bantime(jail.bantime, before, self._chance()) if jail.escalation else jail.bantime
+        )
+
+    def _longest(self, jail: Jail) -> float:
+        """Seconds that a ban in this jail may last."""
+        return (
+            max(jail.bantime, jail.escalation.maxtime + jail.escalation.rndtime)
+            if jail.escalation
+            else jail.bantime
+        )
+
+    def _group(self, cell: Cell, ban: Ban) -> list[Decision]:
+        """With this one, so many of its neighbours are banned that all of them are."""
+        full = cell.full_group(ban.who)
+        if not full or self._trust.why(full[0]) or cell.rules.spares(full[0]):
+            return []
+        return [self._keep(replace(ban, who=full[0], cause="group", failures=full[1], evidence=(), times=1))]
+
+    def _enforces(self, ban: Ban, rules: Rules, now: float) -> bool:
+        """Was it only observed, and would they be kept out now?"""
+        return ban.observed and not rules.jail.observe and self._budget(now)
+
+    def _enforced(self, cell: Cell, now: float) -> list[Decision]:
+        """Those who were only observed are kept out, where their site does not ask otherwise."""
         return [
-            self._keep(
-                Ban(
-                    jail.name, hit.who, at, at + jail.bantime, "failures",
-                    failures=jail.maxretry, site=hit.origin.name, evidence=lines,
-                )
-            )
-        ]  # fmt: skip
+            self._keep(replace(ban, observed=False, decided=now))
+            for ban in list(cell.bans.values())
+            if ban.observed and not cell.rules_at(ban.site, self._policies).jail.observe
+        ]
+
+    def _spares(self, cell: Cell, rules: Rules, hit: Hit) -> str | None:
+        if hit.target and cell.targets.repeats(hit.who, hit.target):
+            return "the same target again"
+        return self._trust.why(hit.who) or rules.spares(hit.who)
+
+    def _forgive(self, cell: Cell, who: Who, at: float) -> None:
+        """What counted against them in this jail does so no more."""
+        cell.targets.clear(who)
+        self._evidence.take(cell.jail.name, who)
+        if cell.window.clear(who):
+            self._forgiven.append(Forgiven(cell.jail.name, who, at))
+
+    def _times(self, cell: Cell, who: Who, now: float) -> int:
+        ban = cell.bans.get(who)
+        return ban.times if ban and ban.cause != "manual" else self._history.times(cell.jail.name, who, now)
+
+    def _forget(self, now: float) -> None:
+        """Those who went quiet."""
+        for cell in self._cells.values():
+            cell.forget(now)
+        self._history.forget(now)
+
+    def _ignore(self, reason: str) -> list[Decision] | None:
+        self.ignored[reason] += 1
+        return None
 
     def _keep(self, ban: Ban) -> Ban:
         """A jail that left the configuration has a cell for as long as we run, so that its bans end as they should."""
-        cell = self._cells.get(ban.jail) or self._cells.setdefault(ban.jail, _Cell.of(Jail(ban.jail)))
-        cell.bans[ban.who] = ban
+        cell = self._cells.get(ban.jail) or self._cells.setdefault(
+            ban.jail, Cell.of(Jail(ban.jail), gone=True)
+        )
+        kept = cell.keep(ban)
         if ban.until < math.inf:
-            heapq.heappush(self._ends, (ban.until, next(self._order), ban))
+            heapq.heappush(self._ends, (ban.until, next(self._order), kept))
         return ban
 
-    def _lift(self, cell: _Cell, who: Who, now: float, cause: str) -> Unban:
-        del cell.bans[who]
-        cell.window.clear(who)
+    def _lift(self, cell: Cell, who: Who, now: float, cause: str) -> Unban:
+        ban = cell.lift(who)
+        if cause == "expired" and ban.cause != "manual":
+            self._history.add(cell.jail.name, who, ban.times, ban.until)
+        elif cause != "expired":
+            self._history.clear(cell.jail.name, who)
         return Unban(cell.jail.name, who, now, cause)
 
 

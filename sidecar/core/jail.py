@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.core.escalation import Escalation
 
 WEB = frozenset({80, 443})
 
@@ -21,3 +24,9 @@ class Jail:
     absent: bool = False  # no logpath was there at the start: it looks at the discovered too
     containers: tuple[str, ...] = ()  # label selectors or name globs
     ignoreip: tuple[str, ...] = ()  # networks, canonical
+    ignore_names: tuple[str, ...] = ()  # host names; what they stand for is looked up while we run
+    window: Literal["sliding", "fail2ban"] = "sliding"
+    observe: bool = False  # decides and tells, and keeps nobody out
+    escalation: Escalation | None = None  # bantime.increment
+    bangroup: int = 0  # this many banned hosts of an IPv4 /24 are a ban of all of it; 0: never
+    resets: bool = False  # a login that works makes its failures forgotten

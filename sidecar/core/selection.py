@@ -2,10 +2,12 @@
 
 `wp-sidecar.enable=true` chooses a container. Where no container carries that label, every one whose image is a
 WordPress does. `wp-sidecar.enable=false` always excludes, whatever else would choose it.
+`wp-sidecar.jails=wordpress,probes` says which jails look at a container, and that it is watched.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,6 +15,9 @@ from fnmatch import fnmatchcase
 from sidecar.core.jail import Jail
 
 LABEL = "wp-sidecar.enable"
+JAILS = "wp-sidecar.jails"
+ONLY = "wp-sidecar.jails"  # of the jails that would look at it, only these do
+WORDPRESSES = ("*/*wordpress*/*", "*/*/*wordpress*")  # the pods that nobody has to name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,15 @@ class Container:
     proxied: bool = False  # published for IPv6 and without an IPv6 network: such clients come as its gateway
 
 
-def choose(containers: Sequence[Container], jails: Iterable[Jail]) -> dict[str, tuple[str, ...]]:
+def choose(
+    containers: Sequence[Container], jails: Iterable[Jail], found: frozenset[str] | None = None
+) -> dict[str, tuple[str, ...]]:
     """Container id -> the names of the jails that look at it; unwatched containers are absent.
 
-    A jail with `containers` looks at those; one with `logpath` alone at none, unless
-    that is absent; one with neither at the discovered.
+    `found`: the ids of those that nobody had to name; None: the `discovered`. A jail with `containers`
+    looks at those; one with `logpath` alone at none, unless that is absent; one with neither at the found.
     """
-    found = discovered(containers)
+    found = discovered(containers) if found is None else found
     chosen: dict[str, tuple[str, ...]] = {}
     for container in containers:
         names = tuple(jail.name for jail in jails if _looks_at(jail, container, found))
@@ -50,6 +57,33 @@ def discovered(containers: Iterable[Container]) -> frozenset[str]:
     return frozenset(c.id for c in labelled or allowed if labelled or "wordpress" in c.image)
 
 
+def in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> frozenset[str]:
+    """The ids of the pods' containers that nobody has to name: those that some glob matches, and no `!glob`.
+
+    Without globs: those of a WordPress by the name of pod, container or image, and those whose pod says
+    `wp-sidecar/enable: "true"`. With globs nothing else counts: whoever may make pods must not choose what we read.
+    """
+    chosen = [glob for glob in globs or WORDPRESSES if not glob.startswith("!")] or ["*/*/*"]
+    others = [glob[1:] for glob in globs if glob.startswith("!")]
+    named = {c.id for c in containers if _any_matches(chosen, c.name) and not _any_matches(others, c.name)}
+    return (
+        frozenset(named)
+        if globs
+        else frozenset(named)
+        | {c.id for c in containers if "wordpress" in c.image or c.labels.get(LABEL, "").lower() == "true"}
+    )
+
+
+def _any_matches(globs: Iterable[str], name: str) -> bool:
+    return any(_matches(glob, name) for glob in globs)
+
+
+def _matches(glob: str, name: str) -> bool:
+    """`namespace/pod/container`, each by itself: a star does not reach over a slash."""
+    pairs = zip(glob.split("/"), name.split("/"), strict=True)
+    return all(fnmatchcase(part, pattern) for pattern, part in pairs)
+
+
 def selects(selector: str, container: Container) -> bool:
     """Does `label`, `label=value` or a name glob choose this container?
 
@@ -61,8 +95,18 @@ def selects(selector: str, container: Container) -> bool:
     return fnmatchcase(container.name, selector) or selector in container.labels
 
 
+def named(container: Container) -> frozenset[str] | None:
+    """The jails that a container asks for by its label; None: it has none."""
+    text = container.labels.get(JAILS)
+    return None if text is None else frozenset(text.replace(",", " ").split())
+
+
 def _looks_at(jail: Jail, container: Container, found: frozenset[str]) -> bool:
     if container.labels.get(LABEL, "").lower() == "false":
+        return False
+    if (asked := named(container)) is not None:
+        return jail.name in asked
+    if ONLY in container.labels and jail.name not in re.split(r"[\s,]+", container.labels[ONLY]):
         return False
     if jail.containers:
         return any(selects(selector, container) for selector in jail.containers)

@@ -3,78 +3,155 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Container
+from typing import Protocol
 
 from sidecar.core.events import Who
+from sidecar.core.oldest import drop_oldest
 
 TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a botnet is seldom a tenth of it
 
 
+class Count(Protocol):
+    """How failures of an address are counted; `Window` and `Rate` are two ways."""
+
+    forgotten: int  # addresses given up because there were too many
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, who: object) -> bool: ...
+
+    def add(self, who: Who, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
+        """Count a failure, or so many. True: it was one too many; the count starts afresh."""
+
+    def clear(self, who: Who) -> bool:
+        """Forget what counted against this one. Was there anything?"""
+
+    def forget(self, before: float) -> None:
+        """Drop those whose last failure was before."""
+
+
 class Window:
-    """A true sliding window for each address.
+    """A true sliding window for each address: `window = sliding`.
 
     It keeps the newest failures of an address, twice as many as fill the window: in order half would do, the rest is
     for late lines. So memory is bounded by how many addresses fail, not by how often.
     """
 
-    def __init__(self, maxretry: int, findtime: float, tracked: int = TRACKED) -> None:
-        self.maxretry = maxretry
-        self.findtime = findtime
-        self.forgotten = 0  # addresses given up because `tracked` was reached
+    def __init__(self, tracked: int = TRACKED) -> None:
+        self.forgotten = 0
         self._tracked = tracked
         self._times: dict[Who, tuple[float, ...]] = {}  # the longest silent first
-        self._targets: dict[Who, tuple[int, ...]] = {}  # hashes: an attacker's text is not worth keeping
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def repeats(self, who: Who, target: str) -> bool:
-        """Did this target of theirs count already? It does not again, for as long as they are remembered."""
-        return hash(target) in self._targets.get(who, ())
+    def __contains__(self, who: object) -> bool:
+        return who in self._times
 
-    def add(self, who: Who, at: float, target: str = "") -> bool:
-        """Count a failure. True: with this one there are `maxretry` within `findtime`; the count starts afresh.
-
-        Logs do not arrive in order (two streams, several containers, a backlog), so a late line is sorted in and
-        may complete a burst of its own time.
-        """
-        if target:
-            self._targets[who] = (*self._targets.get(who, ()), hash(target))[-2 * self.maxretry :]
+    def add(self, who: Who, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
+        # Logs do not arrive in order (two streams, several containers, a backlog): a late line is sorted in, and may
+        # complete a burst of its own time.
         times = self._times.pop(who, ())
         if not times or at >= times[-1]:
-            times = (*times, at)
-            full = len(times) >= self.maxretry and at - times[-self.maxretry] <= self.findtime
+            times = (*times, at) if weight == 1 else (*times, *(at,) * weight)
+            full = len(times) >= maxretry and at - times[-maxretry] <= findtime
         else:
-            insort(late := list(times), at)
+            late = list(times)
+            for _ in range(weight):
+                insort(late, at)
             times = tuple(late)
-            full = self._full(times, at)
+            full = _full(times, at, maxretry, findtime)
         if full:
-            self._targets.pop(who, None)
             return True
-        self._times[who] = times[-2 * self.maxretry :]
+        self._times[who] = times[-2 * maxretry :]
         if len(self._times) > self._tracked:
-            self.clear(next(iter(self._times)))
-            self.forgotten += 1
+            self.forgotten += len(drop_oldest(self._times))
         return False
 
-    def clear(self, who: Who) -> None:
-        """Forget what counted against this one."""
-        self._times.pop(who, None)
-        self._targets.pop(who, None)
+    def clear(self, who: Who) -> bool:
+        return self._times.pop(who, None) is not None
 
-    def forget(self, now: float) -> None:
-        """Drop those whose last failure can no longer count.
-
-        It stops at the first that still can: arrival order is time order but for stragglers, and they go next time.
-        """
+    def forget(self, before: float) -> None:
+        """It stops at the first who is not: arrival order is time order but for stragglers, and they go next time."""
         stale = []
         for who, times in self._times.items():
-            if times[-1] >= now - self.findtime:
+            if times[-1] >= before:
                 break
             stale.append(who)
         for who in stale:
-            self.clear(who)
+            del self._times[who]
 
-    def _full(self, times: tuple[float, ...], at: float) -> bool:
-        """Do `maxretry` failures, the one at this time among them, lie within `findtime`?"""
-        spans = zip(times, times[self.maxretry - 1 :], strict=False)
-        return any(last - first <= self.findtime for first, last in spans if first <= at <= last)
+
+class Rate:
+    """fail2ban's count, exactly: `window = fail2ban`.
+
+    A count that began over `findtime` ago is scaled down to it, as if its failures had come evenly. So who guesses
+    slowly is banned a little earlier than by a true window, and after some bursts a little later or never.
+    """
+
+    def __init__(self, tracked: int = TRACKED) -> None:
+        self.forgotten = 0
+        self._tracked = tracked
+        self._counts: dict[Who, tuple[int, float, float]] = {}  # failures, the first and the last time
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __contains__(self, who: object) -> bool:
+        return who in self._counts
+
+    def add(self, who: Who, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
+        count, first, last = self._counts.pop(who, (0, at, at))
+        if at > last:
+            if first < at - findtime:
+                count, first = round(count / (at - first) * findtime), at - findtime
+            last = at
+        count += weight
+        if count >= maxretry:
+            return True
+        self._counts[who] = count, first, last
+        if len(self._counts) > self._tracked:
+            self.forgotten += len(drop_oldest(self._counts))
+        return False
+
+    def clear(self, who: Who) -> bool:
+        return self._counts.pop(who, None) is not None
+
+    def forget(self, before: float) -> None:
+        stale = []
+        for who, (_, _, last) in self._counts.items():
+            if last > before:
+                break
+            stale.append(who)
+        for who in stale:
+            del self._counts[who]
+
+
+class Targets:
+    """What each address aimed at, where a filter says: the same target again does not count again."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Who, tuple[int, ...]] = {}  # hashes: an attacker's text is not worth keeping
+
+    def repeats(self, who: Who, target: str) -> bool:
+        """Did this target of theirs count already? It does not again, for as long as they are remembered."""
+        return hash(target) in self._seen.get(who, ())
+
+    def add(self, who: Who, target: str, most: int) -> None:
+        """They aimed at it; at most so many are remembered."""
+        self._seen[who] = (*self._seen.get(who, ()), hash(target))[-most:]
+
+    def clear(self, who: Who) -> None:
+        self._seen.pop(who, None)
+
+    def forget(self, counted: Container[Who]) -> None:
+        """Drop those who are not counted any more."""
+        for who in [who for who in self._seen if who not in counted]:
+            del self._seen[who]
+
+
+def _full(times: tuple[float, ...], at: float, maxretry: int, findtime: float) -> bool:
+    """Do `maxretry` failures, the one at this time among them, lie within `findtime`?"""
+    spans = zip(times, times[maxretry - 1 :], strict=False)
+    return any(last - first <= findtime for first, last in spans if first <= at <= last)

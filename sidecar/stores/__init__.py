@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sidecar.core.events import Ban, Hit
+from sidecar.core.history import Past
 
 
 class StoreError(OSError):
@@ -14,8 +15,9 @@ class StoreError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a store held: bans in force, failures oldest first, and cursors by key."""
+    """What a store held: bans in force, bans that are over, failures oldest first, and cursors by key."""
 
-    bans: tuple[Ban, ...] = ()
+    bans: tuple[Ban, ...] = ()  # without their evidence
+    history: tuple[Past, ...] = ()
     hits: tuple[Hit, ...] = ()
     cursors: Mapping[str, bytes] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.core.events import Ban, Hit, Origin, Turn, Who
+from sidecar.core.history import Past
 from sidecar.stores import Remembered, StoreError
 
 DAY = 86_400.0
@@ -31,7 +33,26 @@ MIGRATIONS = (  # each brings the file from the version that is its place to the
     CREATE INDEX hits_of ON hits (who);
     CREATE TABLE cursors (key TEXT PRIMARY KEY, state BLOB, touched REAL) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE bans ADD COLUMN times INTEGER DEFAULT 1;
+    ALTER TABLE bans ADD COLUMN observed INTEGER DEFAULT 0;
+    CREATE TABLE history (
+        jail TEXT, who TEXT, times INTEGER, until REAL, PRIMARY KEY (jail, who)
+    ) WITHOUT ROWID;
+    """,
 )
+READ_BANS = """
+    SELECT jail, who, at, until, cause, failures, site, reason, times, observed FROM bans WHERE until > ?
+"""
+# Who is only kept out for longer, or no longer just observed, comes without the lines that were written before.
+PUT_BAN = """
+    INSERT INTO bans (jail, who, at, until, cause, failures, site, reason, times, observed, evidence)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (jail, who) DO UPDATE SET
+        at = excluded.at, until = excluded.until, cause = excluded.cause, failures = excluded.failures,
+        site = excluded.site, reason = excluded.reason, times = excluded.times, observed = excluded.observed,
+        evidence = CASE excluded.evidence WHEN '' THEN evidence ELSE excluded.evidence END
+"""
 
 
 class Sqlite:
@@ -69,12 +90,27 @@ class Sqlite:
     def load(self, now: float) -> Remembered:
         """Everything that still matters at this time. Raises StoreError."""
         with self._told("read"):
-            bans = self._db.execute("SELECT * FROM bans WHERE until > ?", (now,)).fetchall()
+            bans = self._db.execute(READ_BANS, (now,)).fetchall()
+            past = self._db.execute("SELECT * FROM history ORDER BY until").fetchall()
             hits = self._db.execute("SELECT * FROM hits ORDER BY at, rowid").fetchall()
             cursors = self._db.execute("SELECT key, state FROM cursors").fetchall()
             return Remembered(
-                tuple(_ban(*row) for row in bans), tuple(_hit(*row) for row in hits), dict(cursors)
+                tuple(_ban(now, *row) for row in bans),
+                tuple(Past(jail, Who(who), times, until) for jail, who, times, until in past),
+                tuple(_hit(*row) for row in hits),
+                dict(cursors),
             )
+
+    def evidence(self) -> dict[tuple[str, Who], tuple[str, ...]]:
+        """The lines of each ban, oldest first, by its jail and whom it is for; of those that have any.
+
+        Any thread may ask: it reads by itself, what the last turn wrote. Raises StoreError.
+        """
+        owed = self._owed.decisions if self._owed else ()
+        with self._told("read"), contextlib.closing(_reading(self.path)) as db:
+            rows = db.execute("SELECT jail, who, evidence FROM bans WHERE evidence != ''")
+            found = {(jail, Who(who)): tuple(lines.split("\n")) for jail, who, lines in rows}
+        return found | {(e.jail, e.who): e.evidence for e in owed if isinstance(e, Ban) and e.evidence}
 
     def apply(self, turn: Turn) -> None:
         """What one turn changed, in one transaction. Raises StoreError, and then none of it is kept.
@@ -91,10 +127,10 @@ class Sqlite:
             raise
         self._owed = None
 
-    def forget(self, before: float) -> None:
+    def forget(self, before: float, long_ago: float = -math.inf) -> None:
         """Drop failures older than this, which no window counts, and the cursors of logs long gone.
 
-        Writes what is owed, too. Raises StoreError.
+        Bans that ended `long_ago` are forgotten, too. Writes what is owed, too. Raises StoreError.
         """
         if self._owed:
             self.apply(Turn(self._owed.at))
@@ -103,6 +139,7 @@ class Sqlite:
             db.execute("DELETE FROM hits WHERE rowid <= (SELECT max(rowid) FROM hits) - ?", (MOST,))
             db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
             db.execute("DELETE FROM bans WHERE until < ?", (before,))
+            db.execute("DELETE FROM history WHERE until < ?", (long_ago,))
 
     def close(self) -> None:
         self._db.close()
@@ -148,6 +185,11 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _reading(path: Path) -> sqlite3.Connection:
+    """A way to the file of one's own, that cannot write."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)
+
+
 def _check(db: sqlite3.Connection) -> None:
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
@@ -189,11 +231,18 @@ def _write(db: sqlite3.Connection, turn: Turn) -> None:
             for h in turn.hits
         ],
     )  # fmt: skip
+    for each in turn.forgiven:
+        db.execute("DELETE FROM hits WHERE jail = ? AND who = ? AND at <= ?", (each.jail, each.who, each.at))
     for decision in turn.decisions:
         if isinstance(decision, Ban):
-            db.execute("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(decision))
+            db.execute(PUT_BAN, _row(decision))
+            if decision.cause != "manual":
+                past = decision.jail, decision.who, decision.times, decision.until
+                db.execute("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)", past)
         else:
             db.execute("DELETE FROM bans WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+            if decision.cause != "expired":
+                db.execute("DELETE FROM history WHERE jail = ? AND who = ?", (decision.jail, decision.who))
         # Those that led to the ban are in its evidence; those before an unban are forgiven.
         db.execute("DELETE FROM hits WHERE jail = ? AND who = ?", (decision.jail, decision.who))
 
@@ -204,7 +253,10 @@ def _together(first: Turn, then: Turn) -> Turn:
     hits = [hit for hit in first.hits if (hit.jail, hit.who) not in decided] + list(then.hits)
     decisions = {(each.jail, each.who): each for each in first.decisions} | decided
     cursors = {each.key: each for each in (*first.cursors, *then.cursors)}
-    return Turn(then.at, tuple(decisions.values()), tuple(hits[-OWED:]), tuple(cursors.values()))
+    return Turn(
+        then.at, tuple(decisions.values()), tuple(hits[-OWED:]), tuple(cursors.values()),
+        forgiven=(*first.forgiven, *then.forgiven)[-OWED:],
+    )  # fmt: skip
 
 
 def _text(line: str) -> str:
@@ -215,23 +267,18 @@ def _text(line: str) -> str:
 def _row(ban: Ban) -> tuple[object, ...]:
     evidence = "\n".join(_text(line[:LONGEST]).replace("\n", " ") for line in ban.evidence)
     return (
-        ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), evidence, _text(ban.reason)
+        ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), _text(ban.reason), ban.times,
+        ban.observed, evidence,
     )  # fmt: skip
 
 
-def _ban(*row: Any) -> Ban:  # noqa: ANN401  a row's fields are what SQLite has in them
-    jail, who, at, until, cause, failures, site, evidence, reason = row
+def _ban(now: float, *row: Any) -> Ban:  # noqa: ANN401  a row's fields are what SQLite has in them
+    """A ban that was taken over: in force since now, as far as we know."""
+    jail, who, at, until, cause, failures, site, reason, times, observed = row
     return Ban(
-        jail,
-        Who(who),
-        at,
-        until,
-        cause,
-        failures,
-        site,
-        tuple(evidence.split("\n")) if evidence else (),
-        reason,
-    )
+        jail, Who(who), at, until, cause,
+        failures=failures, site=site, reason=reason, times=times, observed=bool(observed), decided=now,
+    )  # fmt: skip
 
 
 def _hit(*row: Any) -> Hit:  # noqa: ANN401

@@ -7,6 +7,8 @@ import pytest
 
 from sidecar.config.jails import Jails, read
 from sidecar.config.mistakes import Mistakes
+from sidecar.core import formula
+from sidecar.core.escalation import Escalation
 from sidecar.core.jail import Jail
 
 FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
@@ -279,24 +281,96 @@ def test_what_fail2ban_means_and_we_do_not_is_a_note(of, tmp_path):
         """[DEFAULT]
 banaction = nftables
 action_mw = %(banaction)s and mail
-bantime.increment = false
 [mail]
 backend = systemd
 action = %(action_mw)s
-bantime.increment = true
-bantime.factor = 2
-window = fail2ban
 [sshd]
-window = sliding
 """
     )
 
-    later = "bantime.factor, bantime.increment, window; every ban lasts its bantime"
     assert [note.replace(f"{tmp_path}/", "") for note in found.notes] == [
         "jails.conf: [DEFAULT]: has no meaning here and is ignored: banaction",
         "jails.conf: [mail]: has no meaning here and is ignored: action, backend",
-        f"jails.conf: [mail]: not supported yet and ignored: {later}",
     ]
+
+
+def test_bantime_increment_and_its_family(of):
+    found = of(
+        """[DEFAULT]
+bantime.increment = true
+bantime.maxtime = 4w
+bantime.rndtime =
+[wordpress]
+[mail]
+bantime.factor = 1.5
+bantime.rndtime = 0
+bantime.overalljails = true
+bantime.formula = ban.Time * (1<<ban.Count)
+[sshd]
+bantime.multipliers = 1 5 30 60
+bantime.formula = ban.Time
+bantime.rndtime = 8m
+[wordpress-access]
+bantime.increment = false
+"""
+    )
+
+    month = 28 * 86_400.0
+    assert {jail.name: jail.escalation for jail in found.jails} == {
+        "wordpress": Escalation(maxtime=month),
+        "mail": Escalation(
+            1.5, formula=formula.parse("ban.Time * (1<<ban.Count)"), maxtime=month, overalljails=True
+        ),
+        "sshd": Escalation(
+            multipliers=(1, 5, 30, 60), formula=formula.parse("ban.Time"), maxtime=month, rndtime=480
+        ),
+        "wordpress-access": None,
+    }
+    assert [note.partition("sshd.")[2] for note in found.notes] == [
+        "bantime.formula: is not used: bantime.multipliers go before it, as in fail2ban"
+    ]
+
+
+def test_how_a_jail_counts_and_what_it_does(of):
+    found = of(
+        """[DEFAULT]
+dbpurgeage = 7d
+[mail]
+mode = observe
+window = fail2ban
+bangroup = 8
+success = reset
+[sshd]
+mode = aggressive
+window = sliding
+success = ignore
+[wordpress]
+mode = Enforce
+""",
+    )
+
+    assert [(jail.observe, jail.window, jail.bangroup, jail.resets) for jail in found.jails] == [
+        (True, "fail2ban", 8, True), (False, "sliding", 0, False), (False, "sliding", 0, False),
+    ]  # fmt: skip
+    assert found.dbpurgeage == 7 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("written", "mistake"),
+    [
+        ("bantime.factor = -1", 'mail.bantime.factor: expected a number such as 2 or 1.5, got "-1"'),
+        (
+            "bantime.multipliers = 1 two",
+            'mail.bantime.multipliers: expected a number such as 2 or 1.5, got "two"',
+        ),
+        ("bantime.formula = exit()", "mail.bantime.formula: exit() is not known in a formula"),
+        ("window = tumbling", "mail.window: expected sliding (a true window) or fail2ban (its estimate)"),
+        ("success = yes", "mail.success: expected reset (a login that works forgives failures) or ignore"),
+        ("bangroup = -1", "mail.bangroup: expected a whole number from 0 up"),
+    ],
+)
+def test_a_mistake_of_policy(wrong, written, mistake):
+    assert mistake in wrong(f"[mail]\n{written}\n")[0]
 
 
 def test_a_logpath_that_is_not_here_leaves_the_discovered_containers_to_look_at(of, tmp_path):

@@ -1,10 +1,14 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Ban, Hit, Origin, Unban, Who
-from sidecar.core.guard import Guard
+from sidecar.core.escalation import Escalation
+from sidecar.core.events import Ban, Forgiven, Hit, Leak, Origin, Unban, Who
+from sidecar.core.guard import Figures, Guard
+from sidecar.core.history import Past
 from sidecar.core.jail import Jail
+from sidecar.core.policy import Policy
 from sidecar.core.trust import Trust
 
 ANN, BOB, SIX = Who("203.0.113.7"), Who("203.0.113.8"), Who("2001:db8:bad:1::/64")
@@ -25,6 +29,10 @@ def play(guard, events):
 def banned(who=ANN, at=2, until=3602):
     lines = tuple(f"line at {n}" for n in range(at - 2, at + 1))
     return Ban("login", who, at, until, "failures", failures=3, site="blog", evidence=lines)
+
+
+def banned_without_lines():
+    return replace(banned(), evidence=())
 
 
 def test_a_story_of_one_attacker():
@@ -186,18 +194,6 @@ def test_the_banned_networks_around_someone():
     assert guard.over(Who("192.0.2.1")) == []
 
 
-def test_why_a_failure_would_not_count():
-    guard = Guard([LOGIN], Trust({"ignoreip": ["203.0.113.8"]}))
-    guard.ban(ANN, now=0, jail="login")
-    (of_ann,), (of_bob,), (of_six,), (of_old,) = (
-        hits(1), hits(1, who=BOB), hits(1, who=SIX), hits(1, jail="old"),
-    )  # fmt: skip
-
-    assert [guard.ignores(each) for each in (of_ann, of_bob, of_six, of_old)] == [
-        "banned already", "ignoreip", None, "jail is gone",
-    ]  # fmt: skip
-
-
 def probes(*targets, who=ANN):
     return [Hit("login", who, at, SITE, f"line at {at}", target) for at, target in enumerate(targets)]
 
@@ -232,8 +228,9 @@ def test_a_restart_remembers():
 def test_a_ban_outlives_its_jail():
     guard = Guard([], NOBODY, bans=[banned()])
 
-    assert guard.tick(3602) == [Unban("login", ANN, 3602, "expired")]
     assert [jail.name for jail in guard.jails] == ["manual", "login"]
+    assert guard.tick(3602) == [Unban("login", ANN, 3602, "expired")]
+    assert [jail.name for jail in guard.jails] == ["manual"]
 
 
 def test_who_went_quiet_is_forgotten():
@@ -253,3 +250,310 @@ def test_a_ten_year_attack_in_milliseconds():
 
     assert len(play(guard, story)) == 2 * 3650
     assert guard.bans == ()
+
+
+# Whoever comes back
+
+DOUBLING = Jail("login", maxretry=3, findtime=600, bantime=600, escalation=Escalation(maxtime=86_400))
+
+
+def lengths(guard, until, step=86_400, who=ANN):
+    """An attack each day: how long each of its bans lasts."""
+    days = range(0, int(until), step)
+    decided = play(
+        guard, [e for day in days for e in (*hits(day, day + 1, day + 2, who=who), day + step - 1)]
+    )
+    return [each.until - each.at for each in decided if isinstance(each, Ban)]
+
+
+def test_each_ban_is_twice_the_last():
+    assert lengths(Guard([DOUBLING], NOBODY), 5 * 86_400) == [600, 1200, 2400, 4800, 9600]
+
+
+def test_who_stays_away_for_a_month_begins_anew():
+    guard = Guard([DOUBLING], NOBODY)
+    play(guard, [*hits(0, 1, 2), 602, *hits(1000, 1001), 3000])
+
+    assert guard.times(ANN, now=3000) == {"login": 2}
+    assert guard.times(ANN, now=40 * 86_400) == {}
+    (ban,) = play(guard, hits(*(40 * 86_400 + n for n in range(3))))
+    assert (ban.times, ban.until - ban.at) == (1, 600)
+
+
+def test_who_was_banned_before_has_fewer_tries():
+    guard = Guard([DOUBLING], NOBODY)
+    play(guard, [*hits(0, 1, 2), 602])
+
+    assert [ban.times for ban in play(guard, hits(1000, 1001))] == [2]
+
+
+def test_bans_of_other_jails_count_where_a_jail_says_so():
+    everywhere = Jail("probe", maxretry=1, bantime=600, escalation=Escalation(overalljails=True))
+    guard = Guard([everywhere, DOUBLING], NOBODY)
+    play(guard, hits(0, 1, 2))
+
+    (ban,) = play(guard, hits(3, jail="probe"))
+    assert (ban.times, ban.until - ban.at) == (1, 1200)
+
+
+def test_chance_lengthens_later_bans_only():
+    jail = Jail("login", maxretry=1, bantime=600, escalation=Escalation(rndtime=100))
+
+    assert lengths(Guard([jail], NOBODY, chance=lambda: 0.5), 3 * 86_400) == [600, 1250, 2450]
+
+
+def test_former_bans_outlive_a_restart():
+    past = [Past("login", ANN, 3, until=900.0)]
+
+    (ban,) = play(Guard([DOUBLING], NOBODY, history=past), hits(1000, 1001))
+    assert (ban.times, ban.until - ban.at) == (4, 4800)
+
+
+def test_unban_forgives_former_bans():
+    guard = Guard([DOUBLING], NOBODY)
+    play(guard, [*hits(0, 1, 2), 602])
+    guard.unban(ANN, now=700)
+
+    assert guard.times(ANN, now=700) == {}
+    assert guard.unban(None, now=701) == []
+
+
+# fail2ban's window
+
+
+def test_a_jail_may_count_as_fail2ban_does():
+    guard = Guard([Jail("login", maxretry=5, findtime=600, window="fail2ban")], NOBODY)
+    slow, slower = hits(*range(0, 855, 171)), hits(*range(0, 9000, 172), who=BOB)
+
+    assert [(ban.who, ban.at) for ban in play(guard, [*slow, *slower])] == [(ANN, 684)]
+
+
+# Containers' labels
+
+
+def test_a_containers_labels_go_over_the_jail():
+    guard = Guard([LOGIN], NOBODY)
+    guard.surround({"blog": Policy(maxretry=2, bantime=60.0, allow=("203.0.113.8",))})
+
+    (ban,) = play(guard, [*hits(0, 1), *hits(0, 1, 2, who=BOB)])
+    assert (ban.who, ban.failures, ban.until) == (ANN, 2, 61)
+    assert guard.ignored == {"ignoreip": 3}
+
+
+def test_labels_hold_until_they_change():
+    guard = Guard([LOGIN], NOBODY)
+    guard.surround({"blog": Policy(maxretry=1, findtime=9e9)})
+    guard.surround({"shop": Policy(maxretry=1)})
+
+    assert [ban.at for ban in play(guard, hits(0, 1, 2))] == [2]
+
+
+def test_failures_count_as_long_as_the_longest_findtime_asks():
+    guard = Guard([LOGIN], NOBODY)
+    guard.surround({"blog": Policy(findtime=86_400.0)})
+
+    assert [ban.at for ban in play(guard, [*hits(0, 1), 5000, *hits(80_000)])] == [80_000]
+
+
+# Observing
+
+
+def test_a_jail_that_observes_decides_and_keeps_nobody_out():
+    guard = Guard([replace(LOGIN, observe=True)], NOBODY)
+
+    assert play(guard, hits(0, 1, 2, 3, 500)) == [replace(banned(), observed=True)]
+    assert guard.ignored == {"banned already": 2}
+    assert guard.aside() == ((), ())  # who is only observed is no leak
+
+
+def test_a_budget_that_is_spent_observes_until_it_recovers():
+    spent = iter([True, False, False, True])
+    guard = Guard([LOGIN], NOBODY, budget=lambda _: next(spent))
+
+    decided = play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, 3, 4, who=BOB)])
+    assert [(each.who, each.observed) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
+
+
+def test_a_jail_that_observes_no_longer_keeps_out_whom_it_observed():
+    guard = Guard([replace(LOGIN, observe=True)], NOBODY)
+    play(guard, hits(0, 1, 2))
+
+    assert guard.reconfigure([LOGIN], now=5) == [banned_without_lines()]
+    assert guard.tick(3602) == [Unban("login", ANN, 3602, "expired")]
+
+
+# Neighbours
+
+
+def test_enough_banned_neighbours_are_a_ban_of_all():
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=3)], NOBODY)
+    decided = play(guard, [hit for n in range(1, 6) for hit in hits(n, who=Who(f"203.0.113.{n}"))])
+
+    assert [(each.who, each.cause) for each in decided] == [
+        ("203.0.113.1", "failures"), ("203.0.113.2", "failures"), ("203.0.113.3", "failures"), ("203.0.113.0/24", "group"),
+    ]  # fmt: skip
+    assert guard.ignored == {"banned already": 2}
+
+
+def test_neighbours_of_whom_one_is_never_banned_are_not_banned_as_one():
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=2)], Trust({"ignoreip": ["203.0.113.200"]}))
+
+    assert [each.who for each in play(guard, [*hits(0), *hits(1, who=BOB)])] == [ANN, BOB]
+
+
+def test_neighbours_whose_bans_are_over_do_not_count():
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=2)], NOBODY)
+
+    assert [
+        type(each).__name__
+        for each in play(
+            guard,
+            [
+                *hits(0),
+                3600,
+                *hits(
+                    3601,
+                    who=BOB,
+                ),
+            ],
+        )
+    ] == ["Ban", "Unban", "Ban"]
+
+
+def test_ipv6_customers_have_no_neighbours():
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=1)], NOBODY)
+
+    assert [each.who for each in play(guard, hits(0, who=SIX))] == [SIX]
+
+
+# Doubts, leaks, successes
+
+
+def test_who_may_not_be_who_it_says_is_not_banned():
+    guard = Guard([LOGIN], NOBODY, doubts=lambda hit: "never seen here" if hit.who == ANN else None)
+
+    assert [each.who for each in play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, who=BOB)])] == [BOB]
+    assert guard.ignored == {"never seen here": 1}
+
+
+def test_who_is_banned_and_logged_all_the_same_is_a_leak_told_once():
+    guard = Guard([LOGIN], NOBODY)
+    play(guard, hits(0, 1, 2, 11))
+    assert guard.aside() == ((), ())  # an answer that was under way
+    play(guard, hits(13, 14))
+
+    assert guard.aside() == ((Leak("login", ANN, 13, "blog"),), ())
+    assert guard.aside() == ((), ())
+
+
+def test_a_leak_is_of_the_site_where_the_failures_were():
+    guard = Guard([LOGIN], NOBODY)
+    play(guard, hits(0, 1, 2))
+    guard.hits([hits(50)[0]._replace(origin=Origin("docker", "shop"))], now=50)
+
+    assert guard.aside() == ((), ())
+
+
+def test_a_login_that_worked_forgives():
+    guard = Guard([LOGIN], NOBODY)
+    worked = hits(2)[0]._replace(success=True)
+
+    assert play(guard, [*hits(0, 1), worked, *hits(3, 4)]) == []
+    assert guard.aside() == ((), (Forgiven("login", ANN, 2),))
+
+
+def test_unban_of_someone_who_only_failed_is_told():
+    guard = Guard([LOGIN], NOBODY)
+    guard.hits(hits(0, 1), now=1)
+
+    assert guard.unban(ANN, now=2) == []
+    assert guard.aside() == ((), (Forgiven("login", ANN, 2),))
+
+
+# Other nodes' bans
+
+
+def test_a_ban_of_another_node_holds_here():
+    guard = Guard([LOGIN], NOBODY)
+    far = replace(banned(), until=9e9)
+
+    assert guard.shared([far, far], now=5) == [replace(far, until=3605, cause="fleet")]
+    assert guard.unban(ANN, now=6, cause="fleet") == [Unban("login", ANN, 6, "fleet")]
+
+
+def test_a_ban_of_another_node_bans_nobody_who_is_never_banned():
+    guard = Guard([replace(LOGIN, ignoreip=("203.0.113.8",))], Trust({"ignoreip": ["203.0.113.7"]}))
+
+    assert guard.shared([banned(), banned(who=BOB), replace(banned(who=SIX), until=4)], now=5) == []
+    assert guard.ignored == {"ignoreip": 2}
+
+
+def test_other_nodes_bans_are_within_the_budget():
+    guard = Guard([LOGIN], NOBODY, budget=lambda _: False)
+
+    assert [ban.observed for ban in guard.shared([banned()], now=5)] == [True]
+
+
+def test_a_ban_in_a_jail_that_is_not_here_ends_as_it_should():
+    guard = Guard([LOGIN], NOBODY)
+    (ban,) = guard.shared([replace(banned(), jail="shop")], now=5)
+
+    assert guard.hits(hits(6, jail="shop", who=BOB), now=6) == []
+    assert guard.tick(ban.until) == [Unban("shop", ANN, ban.until, "expired")]
+
+
+# Another configuration
+
+
+def test_another_configuration_goes_on_with_what_counted():
+    guard = Guard([LOGIN, Jail("probe")], NOBODY)
+    guard.hits([*hits(0, 1), *hits(0, 1, 2, who=BOB)], now=2)
+    assert guard.reconfigure([replace(LOGIN, maxretry=2), Jail("new", maxretry=1)], now=3) == []
+
+    assert [(each.jail, each.who) for each in play(guard, [*hits(4), *hits(4, jail="new"), *hits(4, jail="probe")])] == [
+        ("login", ANN), ("new", ANN),
+    ]  # fmt: skip
+    assert [ban.who for ban in guard.bans] == [BOB, ANN, ANN]
+    assert guard.ignored == {"jail is gone": 1}
+
+
+def test_whom_the_new_configuration_spares_is_let_in():
+    guard = Guard([LOGIN], NOBODY)
+    play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, who=BOB)])
+
+    assert guard.reconfigure([replace(LOGIN, ignoreip=("203.0.113.7",))], now=3) == [
+        Unban("login", ANN, 3, "allowed")
+    ]
+
+
+def test_a_jail_that_left_keeps_its_bans_and_looks_at_nothing():
+    guard = Guard([LOGIN], NOBODY)
+    play(guard, hits(0, 1, 2))
+    guard.reconfigure([], now=3)
+
+    assert guard.hits(hits(4, 5, 6, who=BOB), now=6) == []
+    assert guard.tick(3602) == [Unban("login", ANN, 3602, "expired")]
+
+
+def test_another_way_to_count_begins_anew():
+    guard = Guard([LOGIN], NOBODY)
+    guard.hits(hits(0, 1), now=1)
+    guard.reconfigure([replace(LOGIN, window="fail2ban")], now=2)
+
+    assert guard.hits(hits(3, 4), now=4) == []
+    assert [ban.at for ban in guard.hits(hits(5), now=5)] == [5]
+
+
+def test_neighbours_are_counted_anew_where_a_jail_begins_to_ask():
+    guard = Guard([replace(LOGIN, maxretry=1)], NOBODY)
+    play(guard, hits(0))
+    guard.reconfigure([replace(LOGIN, maxretry=1, bangroup=2)], now=1)
+
+    assert [each.who for each in play(guard, hits(2, who=BOB))] == [BOB, "203.0.113.0/24"]
+
+
+def test_how_full_it_is():
+    guard = Guard([LOGIN], NOBODY, history=[Past("login", BOB, 1, 5.0)])
+    guard.hits(hits(0), now=0)
+
+    assert guard.figures == Figures({"login": 1, "manual": 0}, 0, 0, 1, 0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from sidecar.core.jail import Jail
@@ -57,3 +59,11 @@ def test_a_jail_whose_logpath_is_absent_looks_at_the_discovered():
 )
 def test_selectors(selector, yes):
     assert selects(selector, BLOG) is yes
+
+
+def test_a_container_may_name_its_jails():
+    asks = replace(DB, labels={"wp-sidecar.jails": "probe, other"})
+
+    assert choose([BLOG, asks], [LOGIN, PROBE]) == {"1": ("login", "probe"), "3": ("probe",)}
+    assert choose([replace(BLOG, labels={"wp-sidecar.jails": ""})], [LOGIN, PROBE]) == {}
+    assert choose([replace(asks, labels={**asks.labels, "wp-sidecar.enable": "false"})], [PROBE]) == {}

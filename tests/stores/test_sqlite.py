@@ -6,16 +6,20 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban, Who
+from sidecar.core.events import Ban, Cursor, Forgiven, Hit, Origin, Turn, Unban, Who
+from sidecar.core.history import Past
 from sidecar.stores import Remembered, StoreError
 from sidecar.stores.sqlite import GONE, MIGRATIONS, OWED, Sqlite
 
 ANN, BOB = Who("203.0.113.7"), Who("2001:db8:1:2::/64")
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second", "third"))
+KEPT, PAST = replace(BAN, evidence=()), Past("wordpress", ANN, 1, 86_500.0)
 FOR_GOOD = Ban("wordpress", BOB, 50.5, math.inf, "manual", reason="he knows why")
 
 
@@ -52,7 +56,7 @@ def test_a_turn_is_remembered(store, path):
     store.apply(Turn(101.0, (BAN, FOR_GOOD), (hit(99.5), hit(98.25, Who("198.51.100.1"))), (cursor,)))
 
     assert again(path) == Remembered(
-        (FOR_GOOD, BAN), (hit(98.25, Who("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
+        (FOR_GOOD, KEPT), (PAST,), (hit(98.25, Who("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
     )
 
 
@@ -99,16 +103,67 @@ def test_an_unban_forgives(store, path):
     assert again(path) == Remembered(hits=(hit(2.0, BOB),))
 
 
+def test_bans_that_are_over_are_remembered_until_they_are_too_old(store, path):
+    store.apply(Turn(1.0, (replace(BAN, times=2), FOR_GOOD)))
+    store.apply(Turn(86_500.0, (Unban("wordpress", ANN, 86_500.0, "expired"),)))
+    assert again(path, now=86_500.0) == Remembered((FOR_GOOD,), (PAST._replace(times=2),))
+
+    store.forget(0.0, long_ago=86_501.0)
+    assert again(path).history == ()
+
+
+def test_an_unban_by_hand_forgives_former_bans(store, path):
+    store.apply(Turn(1.0, (BAN,)))
+    store.apply(Turn(2.0, (Unban("wordpress", ANN, 2.0, "manual"),)))
+
+    assert again(path) == Remembered()
+
+
+def test_what_is_forgiven_does_not_come_back(store, path):
+    store.apply(
+        Turn(3.0, hits=(hit(1.0), hit(2.0), hit(1.0, BOB)), forgiven=(Forgiven("wordpress", ANN, 1.5),))
+    )
+
+    assert again(path).hits == (hit(1.0, BOB), hit(2.0))
+
+
+def test_who_is_kept_out_after_all_keeps_the_lines(store, path):
+    store.apply(Turn(1.0, (replace(BAN, observed=True),)))
+    store.apply(Turn(2.0, (KEPT,)))
+
+    assert (again(path).bans, store.evidence()) == ((KEPT,), {("wordpress", ANN): BAN.evidence})
+
+
 def test_an_unban_of_the_absent_is_fine(store, path):
     store.apply(Turn(1.0, (Unban("wordpress", ANN, 1.0, "manual"),)))
 
     assert again(path) == Remembered()
 
 
+def test_evidence_may_be_read_in_any_thread(store):
+    store.apply(Turn(1.0, (BAN, FOR_GOOD)))
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(store.evidence).result() == {("wordpress", ANN): ("first", "second", "third")}
+
+
+def test_evidence_that_could_not_be_written_is_known_as_well(store, locked):
+    with pytest.raises(StoreError):
+        store.apply(Turn(1.0, (BAN,)))
+
+    assert store.evidence() == {("wordpress", ANN): ("first", "second", "third")}
+
+
+def test_evidence_that_cannot_be_read_is_one_sentence(store, path):
+    path.unlink()
+
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.evidence()
+
+
 def test_bans_that_are_over_do_not_come_back(store):
     store.apply(Turn(1.0, (BAN, FOR_GOOD)))
 
-    assert store.load(86_499.0).bans == (FOR_GOOD, BAN)
+    assert store.load(86_499.0).bans == (FOR_GOOD, KEPT)
     assert store.load(86_500.0).bans == (FOR_GOOD,)
 
 
@@ -116,10 +171,10 @@ def test_what_no_window_counts_is_forgotten(store, path):
     store.apply(Turn(0.0, cursors=(Cursor("gone", b""),)))
     store.apply(Turn(30.0, (BAN,), (hit(10.0, BOB), hit(20.0, BOB)), (Cursor("here", b""),)))
     store.forget(before=15.0)
-    assert again(path) == Remembered((BAN,), (hit(20.0, BOB),), {"gone": b"", "here": b""})
+    assert again(path) == Remembered((KEPT,), (PAST,), (hit(20.0, BOB),), {"gone": b"", "here": b""})
 
     store.forget(before=15.0 + GONE)
-    assert again(path) == Remembered(cursors={"here": b""})
+    assert again(path) == Remembered(history=(PAST,), cursors={"here": b""})
 
 
 def test_a_line_of_any_bytes_is_kept_and_cut(store, path):
@@ -179,7 +234,7 @@ def test_a_damaged_file_is_put_aside(path, damage):
     store.close()
 
     [aside] = path.parent.glob("*.broken-*")
-    assert found == Remembered((BAN,))
+    assert found == Remembered((KEPT,), (PAST,))
     assert repaired.startswith(f"{path} was damaged (")
     assert repaired.endswith(f"): bans and log positions begin anew. Kept: {aside}")
 
@@ -220,7 +275,7 @@ def test_a_full_disk_is_an_error_and_then_goes_on(store, path):
     store._db.execute("PRAGMA max_page_count = 1000000")
     store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
 
-    assert again(path) == Remembered((FOR_GOOD, BAN), cursors={"docker:1": b"3"})
+    assert again(path) == Remembered((FOR_GOOD, KEPT), (PAST,), cursors={"docker:1": b"3"})
 
 
 @pytest.fixture
@@ -245,6 +300,7 @@ def test_what_could_not_be_written_is_written_later(store, path, locked):
 
     assert again(path) == Remembered(
         (FOR_GOOD,),
+        (),
         (hit(1.0, Who("198.51.100.1")), hit(2.0, Who("198.51.100.1"))),
         {"a": b"2", "b": b"1"},
     )
@@ -257,7 +313,7 @@ def test_what_is_owed_is_bounded(store, path, locked):
     locked()
     store.apply(Turn(3.0, (BAN,)))
 
-    assert (len(again(path).hits), again(path).bans) == (OWED, (BAN,))
+    assert (len(again(path).hits), again(path).bans) == (OWED, (KEPT,))
 
 
 def test_a_lock_delays_the_loop_by_a_moment_only(store, locked):

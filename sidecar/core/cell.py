@@ -1,0 +1,130 @@
+"""One jail at work: its rules, who is close to a ban, who is banned. The guard's; it decides nothing by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
+
+from sidecar.core.events import Ban, Hit, Leak, Who
+from sidecar.core.jail import Jail
+from sidecar.core.policy import Policy
+from sidecar.core.trust import IGNOREIP, Trust
+from sidecar.core.window import Count, Rate, Targets, Window
+
+GRACE = 10.0  # seconds after a ban in which answers that were under way may still be logged
+
+
+class Rules(NamedTuple):
+    """A jail as it is for one site: with what the container's labels say."""
+
+    jail: Jail
+    spared: Trust | None  # its own ignoreip, beside what is never banned anywhere
+
+    @classmethod
+    def of(cls, jail: Jail) -> Self:
+        return cls(jail, Trust({IGNOREIP: jail.ignoreip}, ban_private=True) if jail.ignoreip else None)
+
+    def spares(self, who: Who) -> str | None:
+        """Why the jail lets this one be."""
+        return self.spared.why(who) if self.spared else None
+
+
+@dataclass(slots=True)
+class Cell:
+    """All that belongs to one jail."""
+
+    rules: Rules
+    window: Count
+    findtime: float  # the longest that a failure may count, at any site
+    gone: bool = False  # its jail left the configuration; it is here for as long as its bans
+    bans: dict[Who, Ban] = field(
+        default_factory=dict
+    )  # without their evidence: 100,000 times ten lines are 200 MB
+    targets: Targets = field(default_factory=Targets)
+    _neighbours: Counter[Who] = field(
+        default_factory=Counter
+    )  # banned hosts of each /24, where the jail asks
+    _leaked: set[Who] = field(default_factory=set)  # told already
+    _sites: dict[str, Rules] = field(default_factory=dict)  # site -> its rules, as they are asked for
+
+    @classmethod
+    def of(cls, jail: Jail, *, gone: bool = False) -> Self:
+        return cls(Rules.of(jail), _window(jail), jail.findtime, gone)
+
+    @property
+    def jail(self) -> Jail:
+        return self.rules.jail
+
+    def become(self, jail: Jail) -> None:
+        """The jail is another now. What counts goes on counting, unless it is counted in another way."""
+        if self.gone or self.jail.window != jail.window:
+            self.window, self.targets = _window(jail), Targets()
+        self.rules, self.findtime, self.gone = Rules.of(jail), jail.findtime, False
+        self._neighbours = Counter(filter(None, map(slash24, self.bans)) if jail.bangroup else ())
+        self._sites.clear()
+
+    def rules_at(self, site: str, policies: Mapping[str, Policy]) -> Rules:
+        """The jail's rules as they are for this site."""
+        if (known := self._sites.get(site)) is None:
+            policy = policies.get(site)
+            known = self._sites[site] = Rules.of(policy.over(self.jail)) if policy else self.rules
+            self.findtime = max(self.findtime, known.jail.findtime)
+        return known
+
+    def forget_rules(self) -> None:
+        """What the labels say has changed."""
+        self._sites.clear()
+
+    def ban_of(self, who: Who) -> Ban | None:
+        """The ban that holds for them: their own, or that of all their neighbours."""
+        if (ban := self.bans.get(who)) or not self.rules.jail.bangroup:
+            return ban
+        return self.bans.get(net) if (net := slash24(who)) else None
+
+    def keep(self, ban: Ban) -> Ban:
+        """Put it in force; what is kept of it."""
+        if self.jail.bangroup and ban.who not in self.bans and (net := slash24(ban.who)):
+            self._neighbours[net] += 1
+        kept = self.bans[ban.who] = replace(ban, evidence=()) if ban.evidence else ban
+        return kept
+
+    def lift(self, who: Who) -> Ban:
+        """The ban that was, and is not any more."""
+        ban = self.bans.pop(who)
+        self.window.clear(who)
+        self._leaked.discard(who)
+        if self.jail.bangroup and (net := slash24(who)):
+            self._neighbours[net] -= 1
+        return ban
+
+    def full_group(self, who: Who) -> tuple[Who, int] | None:
+        """The /24 around someone, and how many of it are banned: if that is enough to ban it, and it is not yet."""
+        net = slash24(who)
+        if not net or not 0 < self.jail.bangroup <= self._neighbours[net] or net in self.bans:
+            return None
+        return net, self._neighbours[net]
+
+    def leak(self, ban: Ban, hit: Hit) -> Leak | None:
+        """Logged by the same site well after the ban: whatever is dropped, it is not their packets. Told once."""
+        if hit.at <= ban.decided + GRACE or ban.observed or hit.who in self._leaked:
+            return None
+        if ban.site not in ("", hit.origin.name):
+            return None
+        self._leaked.add(hit.who)
+        return Leak(hit.jail, hit.who, hit.at, hit.origin.name)
+
+    def forget(self, now: float) -> None:
+        """Those who went quiet."""
+        self.window.forget(now - self.findtime)
+        self.targets.forget(self.window)
+
+
+def slash24(who: Who) -> Who | None:
+    """The neighbourhood of an IPv4 host; networks and IPv6 have none."""
+    return None if ":" in who or "/" in who else Who(f"{who.rpartition('.')[0]}.0/24")
+
+
+def _window(jail: Jail) -> Count:
+    return Rate() if jail.window == "fail2ban" else Window()

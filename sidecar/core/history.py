@@ -1,0 +1,63 @@
+"""How often someone was banned, remembered after the ban: who comes back is kept out for longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import NamedTuple
+
+from sidecar.core.events import Who
+from sidecar.core.oldest import drop_oldest
+
+AGE = 30 * 86_400.0  # seconds after its end that a ban is remembered; fail2ban's day forgets who comes weekly
+KEPT = 1_000_000  # addresses of a jail, 150 bytes each; those who were banned longest ago go first
+
+
+class Past(NamedTuple):
+    """The bans of one address in one jail."""
+
+    jail: str
+    who: Who
+    times: int
+    until: float  # when the last of them ends, or did
+
+
+class History:
+    """Of those whose bans are over. Bounded in number."""
+
+    def __init__(self, past: Iterable[Past] = (), age: float = AGE, kept: int = KEPT) -> None:
+        """`age`: seconds after its end that a ban still counts (`dbpurgeage`)."""
+        self.dropped = 0  # addresses given up because `kept` was reached
+        self.age = age
+        self._kept = kept
+        self._jails: dict[
+            str, dict[Who, tuple[int, float]]
+        ] = {}  # who was not banned for longest comes first
+        for each in past:
+            self.add(*each)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._jails.values()))
+
+    def times(self, jail: str, who: Who, now: float) -> int:
+        """How often they were banned in this jail, as far as that still counts."""
+        times, until = self._jails.get(jail, {}).get(who, (0, now))
+        return times if until + self.age > now else 0
+
+    def add(self, jail: str, who: Who, times: int, until: float) -> None:
+        """A ban of theirs is over: the how-manieth, and when it ended or would have."""
+        pasts = self._jails.setdefault(jail, {})
+        pasts.pop(who, None)
+        pasts[who] = times, until
+        if len(pasts) > self._kept:
+            self.dropped += len(drop_oldest(pasts))
+
+    def clear(self, jail: str, who: Who) -> None:
+        self._jails.get(jail, {}).pop(who, None)
+
+    def forget(self, now: float) -> None:
+        """Drop what no longer counts. It stops at the first that does: those who were banned for longer go later."""
+        for pasts in self._jails.values():
+            old = takewhile(lambda past: past[1][1] + self.age <= now, pasts.items())
+            for who in [who for who, _ in old]:
+                del pasts[who]

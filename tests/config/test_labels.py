@@ -1,0 +1,43 @@
+import math
+
+from sidecar.config.labels import policies
+from sidecar.core.policy import Policy
+from sidecar.core.selection import Container
+
+
+def site(**labels):
+    return Container("1", "blog", "wordpress", {f"wp-sidecar.{key}": text for key, text in labels.items()})
+
+
+def test_labels_are_read_as_a_jails_file_is():
+    blog = site(
+        enable="true", maxretry="3", findtime="10m", bantime="-1", mode="observe", allow="192.0.2.7/24, ::1"
+    )
+
+    assert policies([blog], ["wordpress"]) == (
+        {"blog": Policy(3, 600.0, math.inf, observe=True, allow=("192.0.2.0/24", "::1"))},
+        {},
+    )
+
+
+def test_a_container_may_be_enforced_where_its_jail_observes():
+    assert policies([site(mode="enforce")], []) == ({"blog": Policy(observe=False)}, {})
+
+
+def test_labels_of_others_and_none_at_all_say_nothing():
+    assert policies([Container("1", "blog", "wordpress", {"traefik.enable": "true"})], []) == ({}, {})
+
+
+def test_what_is_wrong_is_told_and_the_rest_holds():
+    blog = site(maxretry="five", bantime="1h", maxrety="3", mode="dry", jails="wordpress probs")
+
+    assert policies([blog], ["wordpress", "probes"]) == (
+        {"blog": Policy(bantime=3600.0)},
+        {
+            "blog": "labels of blog: "
+            'wp-sidecar.maxretry: expected a whole number from 1 up, got "five"; '
+            "wp-sidecar.maxrety: unknown. Did you mean wp-sidecar.maxretry?; "
+            'wp-sidecar.mode: expected observe or enforce, got "dry"; '
+            "wp-sidecar.jails: no jail is named probs; there are wordpress, probes"
+        },
+    )
