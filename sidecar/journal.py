@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
+import os
+import queue
+import threading
 import time
 from datetime import UTC, datetime
 
-from sidecar.core.events import Ban, Turn
+from sidecar.core.events import YEAR_10000, Ban, Turn
 
 log = logging.getLogger(__name__)
 
-YEAR_10000 = 253_402_300_800.0  # where `datetime` ends
+WAITING = 20_000  # records that nobody has written yet, about 10 MB; a storm of 10,000 bans fits in
+FAREWELL = 2.0  # seconds that an exit waits for those who read our stderr
 
 
 class Journal:
@@ -27,9 +30,9 @@ class Journal:
     def apply(self, turn: Turn) -> None:
         for decision in turn.decisions:
             if isinstance(decision, Ban):
-                log.info(
-                    "[%s] Ban %s %s (%s)", decision.jail, decision.who, ending(decision.until), why(decision)
-                )
+                word = "Would ban" if decision.observed else "Ban"
+                ends = ending(decision.until)
+                log.info("[%s] %s %s %s (%s)", decision.jail, word, decision.who, ends, why(decision))
             else:
                 log.info("[%s] Unban %s (%s)", decision.jail, decision.who, decision.cause)
 
@@ -43,18 +46,78 @@ def ending(at: float) -> str:
 
 def why(ban: Ban) -> str:
     """What led to it: `3 failures, the last in blog`, or `manual`. A file's name may hold what breaks a line."""
+    if ban.cause == "group":
+        return f"{ban.failures} of its hosts are banned"
     if ban.cause != "failures":
         return ban.cause
-    return f"{ban.failures} failure{'s' * (ban.failures != 1)}, the last in {ascii(ban.site)[1:-1]}"
+    again = f", for the {ban.times}. time" if ban.times > 1 else ""
+    return f"{ban.failures} failure{'s' * (ban.failures != 1)}, the last in {ascii(ban.site)[1:-1]}{again}"
 
 
 def set_up(level: str, *, as_json: bool) -> None:
-    """Log to stderr, where Docker looks; one line a record, as text or as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Json() if as_json else _text())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    """Log to stderr, where Docker looks; one line a record, as text or as JSON. Writing never delays a ban."""
+    stderr = Stderr()
+    stderr.setFormatter(Json() if as_json else _text())
+    logging.basicConfig(level=level, handlers=[Aside(stderr)], force=True)
     logging.getLogger("urllib3").setLevel(logging.WARNING)  # its debug lines hold the Slack URL
     logging.getLogger("docker").setLevel(logging.INFO)  # it tells of each look for a configuration file
+
+
+def dropped() -> int:
+    """How many records were given up because nobody read our stderr."""
+    return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, Aside))
+
+
+class Stderr(logging.Handler):
+    """Writes lines past Python's own buffer: its lock, held by a thread that cannot write, would hold up the exit."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            rest = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            while rest:
+                rest = rest[os.write(2, rest) :]
+        except Exception:  # noqa: BLE001  as logging's own handlers do: a log line breaks nothing
+            self.handleError(record)
+
+
+class Aside(logging.Handler):
+    """Has another handler do the work in a thread of its own: a pipe that nobody reads holds up nobody else.
+
+    Bounded: what does not fit is dropped and counted, and the next line that is written says so.
+    """
+
+    def __init__(self, writer: logging.Handler, most: int = WAITING) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._writer, self._most = writer, most
+        self._told = 0  # of the dropped
+        self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._queue.qsize() >= self._most:
+            self.dropped += 1
+        else:
+            self._queue.put(record)
+
+    def close(self) -> None:
+        """Write what waits, as far as that is possible in `FAREWELL` seconds. `logging` calls it at the exit."""
+        self._queue.put(None)
+        self._thread.join(FAREWELL)
+        super().close()
+
+    def _write(self) -> None:
+        while record := self._queue.get():
+            if self.dropped > self._told:
+                self._writer.emit(_gap(self.dropped - self._told))
+                self._told = self.dropped
+            self._writer.emit(record)
+
+
+def _gap(lost: int) -> logging.LogRecord:
+    words = "%d log lines are missing here: they were written faster than our stderr was read"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, words, (lost,), None)
 
 
 class Json(logging.Formatter):

@@ -20,13 +20,19 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from sidecar.core.events import Ban, Origin, Turn, Unban, Who
+from sidecar.core.events import Origin, Turn, Unban, Who
+from sidecar.core.guard import Figures
 
 FAMILIES = ("ipv4", "ipv6")
 BANNED = ("failures", "manual")
 LIFTED = ("expired", "manual", "allowed")
+TOLD = {
+    "sent": ("ok", "failed", "dropped"),
+    "received": ("ok", "nothing new"),
+}  # what becomes of a fleet's bans
 IGNORED = ("banned already",)  # the reasons that every run has; trust's own come as they happen
 REPAIRED = ("table", "structure", "surroundings", "bans")
+LEAKED = ("hook", "flushed", "ports", "twin", "elsewhere", "unknown")
 # Seconds. The goal for a line to become a drop is 5 ms; a transaction takes some 0.3 ms.
 LOG_TO_DROP = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 COMMIT = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -82,6 +88,13 @@ class Metrics:
         self._repairs = counter(
             "table_repairs_total", "Times the firewall table was put right again", "reason"
         )
+        self._enforcement = gauge(
+            "enforcement_ratio", "Of those who are to be kept out, the share that the last look found kept out"
+        )
+        self._leaks = counter(
+            "leaks_total", "Banned addresses that were logged all the same, by what lets them through", "kind"
+        )
+        self._unwritten = counter("log_messages_dropped_total", "Own log lines that nobody read in time")
         self._packets = counter("dropped_packets_total", "Packets dropped", "family")
         self._octets = counter("dropped_bytes_total", "Bytes of packets dropped", "family")
         self._alerts = counter("alerts_total", "Messages to people", "sink", "result")
@@ -93,12 +106,43 @@ class Metrics:
         self._filter_matches = counter(
             "filter_matches_total", "Lines that a filter took for failures", "filter"
         )
+        self._exposed = gauge(
+            "exposed_containers",
+            "Watched containers whose log may name a stranger: IPv6 clients come as a gateway",
+        )
+        self._spared = counter(
+            "spared_failures_total", "Failures of who may never be banned", "container", "reason"
+        )
+        self._budget = gauge(
+            "ban_budget_exceeded", "Whether so much was to be banned that new bans are only told"
+        )
+        self._observed = counter("observed_bans_total", "Bans decided and told, but not enforced", "jail")
+        self._tracked = gauge("tracked", "Addresses whose failures are counted", "jail")
+        self._remembered = gauge("history_addresses", "Addresses whose former bans are remembered")
+        self._given_up = {
+            "tracked": counter(
+                "tracked_dropped_total", "Addresses whose failures were given up for want of room"
+            ),
+            "evidence": counter("evidence_dropped_total", "Lines of evidence given up for want of room"),
+            "history": counter("history_dropped_total", "Addresses whose former bans were given up likewise"),
+            "names": counter("names_dropped_total", "Failures of names that were not looked up in time"),
+        }
+        self._reload_ok = gauge(
+            "config_last_reload_successful",
+            "Whether the last configuration that was read is the one in force",
+        )
+        self._reload_at = gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read, in unix time",
+        )
         Info("wp_sidecar_build", "What is running", registry=registry).info({"version": version})
 
         self._clock = clock
         self._enforced = True  # did the firewall take its last transaction?
-        self._banned: dict[tuple[str, str], set[Who]] = {}  # 4 MB for 100,000; a ban twice is one ban
+        self._kept_out: Callable[[], Mapping[tuple[str, int], int]] = dict  # nobody, until `follow`
+        self._unread = 0  # of our own log lines, so far
         self._totals: dict[tuple[Counter, str], float] = {}  # what counters kept elsewhere said last
+        self._tracking: set[str] = set()  # the jails that have a series of `tracked`
         self._reads: dict[tuple[str, str], tuple[Counter, Counter]] = {}
         self.expect(jails, senders)
 
@@ -109,6 +153,8 @@ class Metrics:
         """
         for jail in jails:
             self._failures.labels(jail)
+            self._tracked.labels(jail)
+            self._observed.labels(jail)
             for family in FAMILIES:
                 self._active.labels(jail, family)
             for family, cause in product(FAMILIES, BANNED):
@@ -126,13 +172,14 @@ class Metrics:
             self._ignored.labels(reason)
         for reason in REPAIRED:
             self._repairs.labels(reason)
+        for kind in LEAKED:
+            self._leaks.labels(kind)
 
     # The loop's
 
-    def start(self, bans: Iterable[Ban]) -> None:
-        """The bans that were taken over from before: active, but not decided now."""
-        for ban in bans:
-            self._banned.setdefault((ban.jail, family(ban.who)), set()).add(ban.who)
+    def follow(self, active: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+        """Where to ask, in the loop's thread, how many are kept out: (jail, IP version) -> number."""
+        self._kept_out = active
         self._count_active()
 
     def apply(self, turn: Turn) -> None:
@@ -145,13 +192,13 @@ class Metrics:
         now = self._clock()
         for each in turn.decisions:
             kind = family(each.who)
-            who = self._banned.setdefault((each.jail, kind), set())
             if isinstance(each, Unban):
-                who.discard(each.who)
                 counts[self._unbans, each.jail, kind, each.cause] += 1
                 continue
-            who.add(each.who)
             counts[self._bans, each.jail, kind, each.cause] += 1
+            if each.observed:
+                self._observed.labels(each.jail).inc()
+                continue
             if each.cause == "failures" and self._enforced:
                 self._latency.observe(max(0.0, now - each.at))
         for (counter, *labels), count in counts.items():
@@ -163,6 +210,16 @@ class Metrics:
         for reason, total in totals.items():
             self._follow(self._ignored, reason, total)
 
+    def spared(self, container: str, reason: str, count: int) -> None:
+        """So many more failures there, of those who for this reason may never be banned."""
+        self._spared.labels(container, reason).inc(count)
+
+    def exposed(self, containers: int) -> None:
+        self._exposed.set(containers)
+
+    def budget(self, exceeded: bool) -> None:  # noqa: FBT001 - it is what is told
+        self._budget.set(exceeded)
+
     def queue(self, length: Callable[[], float]) -> None:
         """Where to ask, at each scrape, how many batches wait."""
         self._queue.set_function(length)
@@ -172,6 +229,30 @@ class Metrics:
         for name, (seconds, matches) in totals.items():
             self._follow(self._filter_seconds, name, seconds)
             self._follow(self._filter_matches, name, matches)
+
+    def caps(self, figures: Figures, names: int) -> None:
+        """How full what is bounded is, and what was given up so far; `names`: failures of names that were."""
+        for jail in self._tracking - figures.tracked.keys():
+            self._tracked.remove(jail)
+        self._tracking = set(figures.tracked)
+        for jail, count in figures.tracked.items():
+            self._tracked.labels(jail).set(count)
+        self._remembered.set(figures.remembered)
+        totals = {
+            "tracked": figures.untracked, "evidence": figures.unproven, "history": figures.forgotten, "names": names,
+        }  # fmt: skip
+        for what, total in totals.items():
+            before = self._totals.get((self._given_up[what], ""), 0)
+            self._given_up[what].inc(
+                max(0, total - before)
+            )  # a jail that is gone takes its share of the sum along
+            self._totals[self._given_up[what], ""] = total
+
+    def reloaded(self, ok: bool, at: float) -> None:  # noqa: FBT001 - it is what is told
+        """A configuration was read at this time (unix), and is or is not the one in force now."""
+        self._reload_ok.set(ok)
+        if ok:
+            self._reload_at.set(at)
 
     # The sources'
 
@@ -210,6 +291,7 @@ class Metrics:
             self._overlong,
             self._gaps,
             self._last,
+            self._spared,
         ):
             metric.remove_by_labels({"container": container})
 
@@ -220,6 +302,18 @@ class Metrics:
         self._enforced = not error
         self._transactions.labels("error" if error else "ok").inc()
         self._commit.observe(seconds)
+
+    def enforced(self, present: int, wanted: int) -> None:
+        """So many of the wanted are kept out; of nobody, everyone is."""
+        self._enforcement.set(present / wanted if wanted else 1)
+
+    def leaked(self, kind: str) -> None:
+        self._leaks.labels(kind).inc()
+
+    def unwritten(self, total: int) -> None:
+        """How many of our own log lines were given up so far."""
+        self._unwritten.inc(total - self._unread)
+        self._unread = total
 
     def repaired(self, reason: str) -> None:
         self._repairs.labels(reason).inc()
@@ -244,8 +338,48 @@ class Metrics:
         self._totals[counter, label] = total
 
     def _count_active(self) -> None:
-        for labels, who in self._banned.items():
-            self._active.labels(*labels).set(len(who))
+        for (jail, version), count in self._kept_out().items():
+            self._active.labels(jail, f"ipv{version}").set(count)
+
+
+class FleetMetrics:
+    """The figures of a host that is in a fleet; one that is alone has none of them. Any thread may tell."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"wp_sidecar_fleet_{name}", meaning, labels, registry=registry)
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"wp_sidecar_fleet_{name}", meaning, labels, registry=registry)
+
+        self._connected = gauge("connected", "Whether the fleet's Redis is in touch")
+        self._peers = gauge("peers", "Other nodes of the fleet that are there")
+        self._lag = gauge("lag_seconds", "How old a peer's last news was when it came here", "peer")
+        self._bans = counter("bans_total", "Bans told to and by the fleet", "direction", "result")
+        self._outbox = gauge("outbox_length", "Decisions that the fleet is still to be told")
+        self._rejected = counter("rejected_total", "What the fleet told and was not believed", "reason")
+        for direction, results in TOLD.items():
+            for result in results:
+                self._bans.labels(direction, result)
+
+    def connected(self, *, up: bool) -> None:
+        self._connected.set(up)
+
+    def peers(self, count: int) -> None:
+        self._peers.set(count)
+
+    def lag(self, peer: str, seconds: float) -> None:
+        """`peer` comes from outside: whoever tells sees to it that there are few."""
+        self._lag.labels(peer).set(seconds)
+
+    def bans(self, direction: str, result: str, count: int) -> None:
+        self._bans.labels(direction, result).inc(count)
+
+    def outbox(self, length: int) -> None:
+        self._outbox.set(length)
+
+    def rejected(self, reason: str, count: int) -> None:
+        self._rejected.labels(reason).inc(count)
 
 
 def family(who: Who) -> str:

@@ -1,10 +1,15 @@
 import json
 import logging
 import math
+import subprocess
 import sys
+import threading
+from dataclasses import replace
+
+import pytest
 
 from sidecar.core.events import Ban, Turn, Unban, Who
-from sidecar.journal import Journal, Json, ending
+from sidecar.journal import Aside, Journal, Json, ending
 
 ANN = Who("203.0.113.7")
 
@@ -32,6 +37,19 @@ def test_by_hand_and_a_log_whose_name_breaks_a_line(caplog):
     ]
 
 
+def test_who_came_back_a_group_and_who_is_only_observed(caplog):
+    caplog.set_level(logging.INFO)
+    again = Ban("login", ANN, 0.0, math.inf, "failures", 3, "blog", times=2)
+    group = Ban("login", Who("203.0.113.0/24"), 0.0, math.inf, "group", 5, "blog")
+    Journal().apply(Turn(0.0, (again, group, replace(again, observed=True, times=1))))
+
+    assert caplog.messages == [
+        "[login] Ban 203.0.113.7 for good (3 failures, the last in blog, for the 2. time)",
+        "[login] Ban 203.0.113.0/24 for good (5 of its hosts are banned)",
+        "[login] Would ban 203.0.113.7 for good (3 failures, the last in blog)",
+    ]
+
+
 def test_for_good():
     assert ending(math.inf) == "for good"
 
@@ -46,3 +64,77 @@ def test_a_record_is_one_json_line_even_with_a_traceback():
     assert "\n" not in line
     assert json.loads(line)["message"] == "nft broke"
     assert json.loads(line)["exception"].endswith("OSError: two\nlines")
+
+
+class Blocked(logging.Handler):
+    """A pipe that nobody reads, until `read` is set."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines, self.read, self.reached = [], threading.Event(), threading.Event()
+
+    def emit(self, record):
+        self.reached.set()
+        self.read.wait(5)
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def logger():
+    logger = logging.Logger("apart")  # noqa: LOG001 - the root's handlers are not to see it
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
+
+
+def test_who_logs_never_waits_and_what_does_not_fit_is_counted_and_told(logger):
+    pipe = Blocked()
+    aside = Aside(pipe, most=2)
+    logger.addHandler(aside)
+    logger.info("first")
+    pipe.reached.wait(5)
+    for n in range(5):
+        logger.info("line %d", n)
+    assert (pipe.lines, aside.dropped) == ([], 3)
+
+    pipe.read.set()
+    aside.close()
+
+    gap = "3 log lines are missing here: they were written faster than our stderr was read"
+    assert pipe.lines == ["first", gap, "line 0", "line 1"]
+
+
+def test_an_exit_does_not_wait_for_ever_for_a_pipe_that_nobody_reads(logger, monkeypatch):
+    monkeypatch.setattr("sidecar.journal.FAREWELL", 0.01)
+    pipe = Blocked()
+    logger.addHandler(aside := Aside(pipe))
+    logger.info("first")
+    aside.close()
+
+    assert pipe.lines == []
+    pipe.read.set()
+
+
+PROGRAM = """
+import logging
+from sidecar import journal
+journal.set_up("INFO", as_json=False)
+for n in range(1000):
+    logging.getLogger("x").info("line %d", n)
+assert journal.dropped() == 0
+"""
+
+
+def test_all_is_written_in_order_before_the_exit():
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+
+    assert [line.rpartition("INFO    MainThread: ")[2] for line in ran.stderr.splitlines()] == [
+        f"line {n}" for n in range(1000)
+    ]
+
+
+def test_a_program_whose_stderr_nobody_reads_works_and_ends():
+    program = PROGRAM.replace("%d", "%9000d").replace("\nassert", "\nprint('done', flush=True)\nassert")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=-1, stderr=-1, text=True) as child:
+        assert child.stdout.readline() == "done\n"
+        assert child.wait(20) == 0

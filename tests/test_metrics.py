@@ -6,10 +6,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.core.events import Ban, Hit, Origin, Turn, Unban, Who
-from sidecar.metrics import LOG_TO_DROP, Metrics
+from sidecar.core.guard import Figures
+from sidecar.metrics import LOG_TO_DROP, FleetMetrics, Metrics
 
 ANN, BOB, EVE = Who("203.0.113.7"), Who("203.0.113.8"), Who("2001:db8:1:2::/64")
 OUT, ERR = (Origin("docker", "blog", stream, ("login",)) for stream in ("stdout", "stderr"))
+CAPPED = ("tracked", "evidence", "history", "names")
 TABLE = Path(__file__).parent.parent / "docs" / "metrics.md"
 
 
@@ -51,6 +53,7 @@ def test_the_documentation_has_every_metric_and_no_other(scrape):
             r"^\| `(wp_sidecar_\w+)` \| (\w+) \| (.*?) ?\|", TABLE.read_text(), re.MULTILINE
         )
     }
+    FleetMetrics(scrape.registry)
     exported = set()
     for collector in scrape.registry._collector_to_names:
         for family in collector.collect():
@@ -64,6 +67,7 @@ def test_the_documentation_has_every_metric_and_no_other(scrape):
 
 def test_a_turn_in_figures(scrape):
     hit = Hit("login", ANN, 99.0, OUT, "line")
+    scrape.metrics.follow(lambda: {("login", 4): 2, ("login", 6): 1})
     scrape.metrics.apply(Turn(99.0, (ban(ANN), ban(EVE), ban(BOB, cause="manual")), (hit, hit, hit)))
 
     assert scrape("failures_total", "bans_total", "bans_active", "log_to_drop_seconds_count") == {
@@ -78,7 +82,11 @@ def test_a_turn_in_figures(scrape):
 
 
 def test_bans_in_force_whatever_is_repeated(scrape):
-    scrape.metrics.start([ban(ANN), ban(BOB)])
+    active = {("login", 4): 2}
+    scrape.metrics.follow(lambda: active)
+    assert scrape("bans_active") == {'bans_active{family="ipv4",jail="login"}': 2}
+
+    active["login", 4] = 1
     scrape.metrics.apply(Turn(1.0, (ban(ANN, cause="manual"), Unban("login", EVE, 1.0, "manual"))))
     scrape.metrics.apply(
         Turn(2.0, (Unban("login", BOB, 2.0, "expired"), Unban("login", BOB, 2.0, "expired")))
@@ -196,6 +204,35 @@ def test_what_did_not_count(scrape):
     }
 
 
+def test_how_full_what_is_bounded_is(scrape):
+    """What was given up never falls, though a jail that is gone takes its share of the guard's sum along."""
+    names = ("tracked", "history_addresses", *(f"{what}_dropped_total" for what in CAPPED))
+    assert len(scrape.all(*names)) == 6
+    for figures, dropped in (
+        (Figures({"login": 7, "mail": 2}, 5, 30, 9, 1), 3),
+        (Figures({"login": 8}, 2, 30, 9, 1), 3),
+        (Figures({"login": 8}, 4, 31, 10, 1), 3),
+    ):
+        scrape.metrics.caps(figures, dropped)
+
+    assert scrape(*names) == {
+        'tracked{jail="login"}': 8,
+        "history_addresses": 10,
+        "tracked_dropped_total": 7,
+        "evidence_dropped_total": 31,
+        "history_dropped_total": 1,
+        "names_dropped_total": 3,
+    }
+
+
+def test_a_reload_that_fails_leaves_the_time_of_the_one_that_did_not(scrape):
+    scrape.metrics.reloaded(ok=True, at=7.0)
+    scrape.metrics.reloaded(ok=False, at=8.0)
+    names = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
+
+    assert list(scrape.all(*names).values()) == [0, 7]
+
+
 def test_the_rest(scrape):
     scrape.metrics.queue(lambda: 7)
     scrape.metrics.repaired("table")
@@ -220,4 +257,4 @@ def test_a_storm_makes_no_series(scrape):
     scrape.metrics.apply(Turn(2.0, storm, tuple(Hit("login", each.who, 2.0, OUT, "line") for each in storm)))
 
     assert len(generate_latest(scrape.registry).splitlines()) == before
-    assert scrape("bans_active") == {'bans_active{family="ipv4",jail="login"}': 10_001}
+    assert scrape("bans_total") == {'bans_total{cause="failures",family="ipv4",jail="login"}': 10_001}

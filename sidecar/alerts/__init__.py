@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from sidecar.core.events import Ban, Turn
+from sidecar.core.events import YEAR_10000, Ban, Turn
 
 Kind: TypeAlias = Literal["start", "stop", "ban", "bans", "trouble", "recovered"]
 Level: TypeAlias = Literal["good", "warning", "danger"]
@@ -20,10 +20,7 @@ Level: TypeAlias = Literal["good", "warning", "danger"]
 LINE = 300  # characters of a log line: what shows without unfolding; the store keeps the whole
 WORDS = 300  # of any sentence that is not ours: nft and Docker explain themselves at length
 NAMES = 600  # of a list of names
-DECIDED_HERE = frozenset(
-    {"failures", "manual"}
-)  # a ban that was restored or came from elsewhere was told already
-YEAR_10000 = 253_402_300_800.0  # where `datetime` ends
+DECIDED_HERE = frozenset({"failures", "manual", "group"})  # what came from elsewhere was told there
 
 
 class Field(NamedTuple):
@@ -128,17 +125,26 @@ def banned(ban: Ban) -> Notice:
     """One ban, with its evidence."""
     fields = (
         Field("Address", ban.who),
-        Field("Failures", str(ban.failures or "")),
+        Field("Failures", str(ban.failures) if ban.cause == "failures" else ""),
+        Field("Times banned", str(ban.times) if ban.times > 1 else ""),
         Field("Jail", ban.jail),
         Field("Log" if "/" in ban.site else "Container", ban.site[:NAMES]),
         Field("Until", until(ban)),
         Field("Reason", ban.reason[:WORDS], short=False, verbatim=True),
         Field("Last line", ban.evidence[-1][:LINE] if ban.evidence else "", short=False, verbatim=True),
     )
-    how = "by hand" if ban.cause == "manual" else f"after {ban.failures} failure{'s' * (ban.failures != 1)}"
+    word = "Would have banned" if ban.observed else "Banned"
     return Notice(
-        "ban", "warning", f"Banned {ban.who} {how}", tuple(field for field in fields if field.value)
+        "ban", "warning", f"{word} {ban.who} {_after(ban)}", tuple(field for field in fields if field.value)
     )
+
+
+def _after(ban: Ban) -> str:
+    if ban.cause == "manual":
+        return "by hand"
+    if ban.cause == "group":
+        return f"because {ban.failures} of its hosts are banned"
+    return f"after {ban.failures} failure{'s' * (ban.failures != 1)}"
 
 
 def until(ban: Ban) -> str:

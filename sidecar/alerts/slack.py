@@ -25,12 +25,12 @@ CODE = re.compile(rb"[a-z_]{1,60}")  # how Slack says what is wrong: `no_service
 
 
 class Slack:
-    """A Sender. `host` is put before each message, for channels that hear from several."""
+    """A Sender. `host` is put before each message, for channels that hear from several. `url` may change."""
 
     name = "slack"
 
     def __init__(self, url: str, host: str = "") -> None:
-        self._url, self._host = url, host
+        self.url, self._host = url, host
         logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the URL's path
 
     def send(self, notice: Notice, within: float) -> None:
@@ -40,7 +40,7 @@ class Slack:
         """
         try:
             with requests.post(
-                self._url,
+                self.url,
                 json=payload(notice, self._host),
                 headers={"User-Agent": "wp-sidecar"},
                 timeout=(min(CONNECT, max(0.1, within)), min(READ, max(0.1, within))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 Kind: TypeAlias = Literal["one", "sentinel", "cluster"]
 Host: TypeAlias = tuple[str, int]
@@ -19,6 +19,8 @@ SCHEMES: Final[dict[str, tuple[Kind, bool]]] = {  # scheme -> how many servers, 
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
+# not urllib's: it refuses `a,[::1]`, and its errors repeat what they refuse
+URL = re.compile(r"(?P<scheme>[a-z+]+)://(?P<hosts>[^/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?")
 OPTIONS = ("ca", "sentinel_user", "sentinel_password")
 PORT, SENTINEL_PORT = 6379, 26_379
 EXAMPLES = (
@@ -51,22 +53,16 @@ class Address:
 
 def address(url: str, ca: str = "") -> Address:
     """What this URL means. Raises ValueError with a sentence that does not repeat it."""
-    try:
-        parts = urlsplit(url)
-        return _address(parts, ca)
-    except UnicodeError:
-        raise ValueError(f"expected {EXAMPLES}") from None
-
-
-def _address(parts: SplitResult, ca: str) -> Address:
-    if parts.scheme not in SCHEMES or parts.fragment:
-        raise ValueError(f"expected {EXAMPLES} (a `#` in a password is written %23)")
-    kind, tls = SCHEMES[parts.scheme]
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    credentials, _, where = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    if wrong := sorted(set(options) - {*OPTIONS, *(("db",) if parts.scheme == "unix" else ())}):
+    parts = URL.fullmatch(url)
+    if parts is None or parts["scheme"] not in SCHEMES:
+        raise ValueError(f"expected {EXAMPLES} (in a password `#` is written %23, `/` %2F and `?` %3F)")
+    scheme, path = parts["scheme"], parts["path"] or ""
+    kind, tls = SCHEMES[scheme]
+    options = dict(parse_qsl(parts["query"] or "", keep_blank_values=True))
+    if wrong := sorted(set(options) - {*OPTIONS, *(("db",) if scheme == "unix" else ())}):
         raise ValueError(f"{', '.join(wrong)}: unknown after the `?`; there are {', '.join(OPTIONS)}")
+    credentials, _, where = parts["hosts"].rpartition("@")
+    user, _, password = credentials.partition(":")
     common = {
         "kind": kind,
         "user": unquote(user),
@@ -76,12 +72,12 @@ def _address(parts: SplitResult, ca: str) -> Address:
         "sentinel_user": options.get("sentinel_user", ""),
         "sentinel_password": options.get("sentinel_password", ""),
     }
-    if parts.scheme == "unix":
-        return Address(path=_path(parts, where), database=_database(options.get("db", "")), **common)  # type: ignore[arg-type]
+    if scheme == "unix":
+        return Address(path=_path(path, where), database=_database(options.get("db", "")), **common)
     hosts = tuple(_host(text, SENTINEL_PORT if kind == "sentinel" else PORT) for text in where.split(","))
     if kind == "one" and len(hosts) > 1:
         raise ValueError("names several hosts; write redis+cluster:// or redis+sentinel:// for these")
-    names = [unquote(name) for name in parts.path.split("/") if name]
+    names = [unquote(name) for name in path.split("/") if name]
     master = names.pop(0) if kind == "sentinel" and names else ""
     if kind == "sentinel" and not re.fullmatch(r"[\w.-]+", master, re.ASCII):
         raise ValueError(
@@ -91,11 +87,11 @@ def _address(parts: SplitResult, ca: str) -> Address:
         raise ValueError("names a database, and a cluster has only one; leave out what follows the hosts")
     if len(names) > 1:
         raise ValueError(f"has too much after the hosts; expected {EXAMPLES}")
-    return Address(hosts=hosts, master=master, database=_database("".join(names)), **common)  # type: ignore[arg-type]
+    return Address(hosts=hosts, master=master, database=_database("".join(names)), **common)
 
 
-def _path(parts: SplitResult, where: str) -> str:
-    path = unquote(parts.path)
+def _path(path: str, where: str) -> str:
+    path = unquote(path)
     if where or not path.startswith("/"):
         raise ValueError("expected the path of a socket, with three slashes: unix:///run/redis.sock")
     return path

@@ -53,6 +53,10 @@ class Budget:
         self.observed += self.exceeded
         return not self.exceeded
 
+    def again(self, now: float) -> bool:
+        """May one who was only observed be kept out now? Asked at each of their lines, so a no counts for nothing."""
+        return not self.look(now) and self.allows(now)
+
     def look(self, now: float) -> bool:
         """Is it exceeded now? While nobody is banned, only a look finds that it is over."""
         self._seen.age(now)

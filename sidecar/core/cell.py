@@ -42,6 +42,9 @@ class Cell:
     bans: dict[Who, Ban] = field(
         default_factory=dict
     )  # without their evidence: 100,000 times ten lines are 200 MB
+    active: dict[int, int] = field(
+        default_factory=lambda: {4: 0, 6: 0}
+    )  # IP version -> how many are kept out
     targets: Targets = field(default_factory=Targets)
     _neighbours: Counter[Who] = field(
         default_factory=Counter
@@ -85,7 +88,9 @@ class Cell:
 
     def keep(self, ban: Ban) -> Ban:
         """Put it in force; what is kept of it."""
-        if self.jail.bangroup and ban.who not in self.bans and (net := slash24(ban.who)):
+        before = self.bans.get(ban.who)
+        self._active(ban.who, (not ban.observed) - bool(before and not before.observed))
+        if self.jail.bangroup and not before and (net := slash24(ban.who)):
             self._neighbours[net] += 1
         kept = self.bans[ban.who] = replace(ban, evidence=()) if ban.evidence else ban
         return kept
@@ -93,6 +98,7 @@ class Cell:
     def lift(self, who: Who) -> Ban:
         """The ban that was, and is not any more."""
         ban = self.bans.pop(who)
+        self._active(who, -(not ban.observed))
         self.window.clear(who)
         self._leaked.discard(who)
         if self.jail.bangroup and (net := slash24(who)):
@@ -114,6 +120,9 @@ class Cell:
             return None
         self._leaked.add(hit.who)
         return Leak(hit.jail, hit.who, hit.at, hit.origin.name)
+
+    def _active(self, who: Who, more: int) -> None:
+        self.active[6 if ":" in who else 4] += more
 
     def forget(self, now: float) -> None:
         """Those who went quiet."""

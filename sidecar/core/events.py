@@ -12,6 +12,7 @@ from typing import NamedTuple, NewType, TypeAlias
 
 from sidecar.core.selection import Container
 
+YEAR_10000 = 253_402_300_800.0  # where calendars end; a ban until then is shown as one for good
 Who = NewType("Who", str)
 """Whom a ban is for, as canonical network text: `203.0.113.7`, `2001:db8:1:2::/64`, `198.51.100.0/24`.
 

@@ -7,10 +7,10 @@ whatever address they like: to be rid of their own, or to have another's banned.
 
 from __future__ import annotations
 
-from sidecar.core.events import Hit
 from sidecar.core.selection import Container
 
 STRANGER = "never seen by this host's network"
+UNKNOWN = "not known to this host's network"
 
 
 def exposure(container: Container) -> str | None:
@@ -25,10 +25,13 @@ def exposure(container: Container) -> str | None:
     )
 
 
-def doubt(hit: Hit, container: Container | None, seen: bool | None) -> str | None:  # noqa: FBT001 - what the kernel says
-    """Why the one whom this line names may not be the one who came; None: no reason to doubt it.
+def doubt(container: Container | None, seen: bool | None) -> str | None:  # noqa: FBT001 - what the kernel says
+    """Why the one whom this container's log names may not be who came; None: no reason to doubt it.
 
-    `seen`: did packets from there come lately (None: nobody knows). A line of a success counts against nobody.
+    `seen`: did packets from there come lately. Where nobody knows (None) it is doubted too: else a flood of forged
+    senders, more than the kernel notes, would have strangers banned. Nothing is lost that was not lost before, as
+    whoever wants to stay unbanned here only has to come over IPv6.
     """
-    exposed = container is not None and exposure(container) is not None
-    return STRANGER if exposed and seen is False and not hit.success else None
+    if container is None or exposure(container) is None:
+        return None
+    return {True: None, False: STRANGER, None: UNKNOWN}[seen]

@@ -30,6 +30,9 @@ LINE = re.compile(
 )
 MEMBER = re.compile(rf"({_WHO}|\*) ({_JAIL}|\*)(?: ({_SEAL}))?", re.ASCII)
 STALE = 86_400.0  # seconds for which a sealed lifting is believed: one that is replayed is older some day
+CLOCKS = (
+    0.1  # seconds to which each host's clock is compared with the engine's: half a round trip, at the worst
+)
 NARROW = {4: 24, 6: 48}  # IP version -> the widest network that is let in where nothing is sealed
 
 PEER_BURST, PEER_RATE = 20_000, 100.0  # bans of one peer believed at once, and a second after that
@@ -86,6 +89,11 @@ def line(told: Told | Unban, node: str, clock: Clock, secret: bytes = b"") -> st
     return f"{text} {seal(secret, node, text)}"
 
 
+def about(line: str) -> Key:
+    """Whom and which jail a line of our own is about."""
+    return tuple(line.split(" ", 3)[1:3])  # type: ignore[return-value]
+
+
 def told(text: str, node: str, clock: Clock, now: float, secret: bytes = b"") -> Told:
     """What a line says, in our time; the Ban's site is the node that told it. Raises Unsound."""
     found = LINE.fullmatch(text) if len(text) <= LONGEST else None
@@ -128,8 +136,8 @@ def seal(secret: bytes, *parts: str) -> str:
 
 
 def lifted(ban: Ban, lifts: Iterable[Lift]) -> bool:
-    """Was this ban lifted after it was made?"""
-    made = max(ban.at, ban.decided)
+    """Was this ban lifted after it was made, as far as two hosts' clocks can say? Where they cannot, it was."""
+    made = max(ban.at, ban.decided) - CLOCKS
     return any(
         lift.at >= made and lift.jail in ("", ban.jail) and covers(lift.who, ban.who) for lift in lifts
     )

@@ -6,8 +6,6 @@ list in a test, and runs in milliseconds. Owned by one thread.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import random
 from collections import Counter
@@ -17,6 +15,7 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from sidecar.core.cell import Cell, Rules
+from sidecar.core.ends import Ends
 from sidecar.core.events import Ban, Decision, Forgiven, Hit, Leak, Unban, Who
 from sidecar.core.evidence import Evidence
 from sidecar.core.history import AGE, History, Past
@@ -66,8 +65,7 @@ class Guard:
         self._history = History(history, age)
         self._leaks: list[Leak] = []
         self._forgiven: list[Forgiven] = []
-        self._ends: list[tuple[float, int, Ban]] = []  # a heap; bans that were lifted linger until their time
-        self._order = itertools.count()
+        self._ends = Ends()
         self._sweep = -math.inf
         for ban in bans:
             self._keep(ban)
@@ -80,6 +78,11 @@ class Guard:
     @property
     def jails(self) -> tuple[Jail, ...]:
         return tuple(cell.jail for cell in self._cells.values() if cell.bans or not cell.gone)
+
+    @property
+    def active(self) -> dict[tuple[str, int], int]:
+        """How many are kept out, by jail and IP version."""
+        return {(name, v): count for name, cell in self._cells.items() for v, count in cell.active.items()}
 
     @property
     def figures(self) -> Figures:
@@ -194,13 +197,14 @@ class Guard:
         for cell in self._cells.values():
             cell.forget_rules()
 
-    def reconfigure(self, jails: Iterable[Jail], now: float) -> list[Decision]:
+    def reconfigure(self, jails: Iterable[Jail], now: float, age: float | None = None) -> list[Decision]:
         """From now on these are the jails. Whoever is banned stays so, unless the jail now spares them.
 
         What counted against someone goes on counting, unless a jail counts in another way now. A jail that is not among
         them looks at nothing any more; it is here for as long as its bans. Who was only observed is kept out where
         the jail observes no longer.
         """
+        self._history.age = self._history.age if age is None else age
         wanted = {jail.name: jail for jail in (*jails, MANUAL)}
         decisions: list[Decision] = []
         for name, jail in wanted.items():
@@ -240,16 +244,15 @@ class Guard:
             self._sweep = now + SWEEP
             self._forget(now)
         decisions: list[Decision] = []
-        while self._ends and self._ends[0][0] <= now:
-            _, _, ban = heapq.heappop(self._ends)
-            cell = self._cells[ban.jail]
-            if cell.bans.get(ban.who) is ban:
+        for ban in self._ends.due(now):
+            cell = self._cells.get(ban.jail)
+            if cell and cell.bans.get(ban.who) is ban:
                 decisions.append(self._lift(cell, ban.who, now, "expired"))
         return decisions
 
     def next_tick(self) -> float:
         """When the next ban may end (`math.inf`: never)."""
-        return self._ends[0][0] if self._ends else math.inf
+        return self._ends.next
 
     def _count(self, cell: Cell, jail: Jail, hit: Hit, at: float, now: float) -> list[Decision]:
         who = hit.who
@@ -346,9 +349,7 @@ class Guard:
         cell = self._cells.get(ban.jail) or self._cells.setdefault(
             ban.jail, Cell.of(Jail(ban.jail), gone=True)
         )
-        kept = cell.keep(ban)
-        if ban.until < math.inf:
-            heapq.heappush(self._ends, (ban.until, next(self._order), kept))
+        self._ends.put(cell.keep(ban))
         return ban
 
     def _lift(self, cell: Cell, who: Who, now: float, cause: str) -> Unban:

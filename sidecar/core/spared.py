@@ -5,6 +5,7 @@ Usually it is no attack of theirs. The log shows a proxy, a gateway or a CDN whe
 
 from __future__ import annotations
 
+from sidecar.core.cluster import source_nat
 from sidecar.core.rate import Rate
 from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, PRIVATE, PROXY
 
@@ -49,6 +50,6 @@ class Spared:
 
 def sentence(site: str, reason: str, count: int, exposed: str | None = None) -> str:
     """What cannot be banned there, why, and what to do; where its container is `exposed`, that says it best."""
-    remedy = exposed or _REMEDY.get(reason, _CDN if "CDN" in reason else _HIDDEN)
+    remedy = exposed or source_nat(site, reason) or _REMEDY.get(reason, _CDN if "CDN" in reason else _HIDDEN)
     lately = f"{count:,} failures in {site} within {PER / 60:.0f} minutes"
     return f"{lately} came from {reason}, and those are never banned. {remedy}."

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,16 @@ def test_a_ban_by_hand_is_told_with_its_reason():
             Field("Reason", "asked for it", short=False, verbatim=True),
         ),
     )
+
+
+def test_who_came_back_a_group_and_who_is_only_observed():
+    again = Ban("login", ANN, 0.0, 60.0, "failures", 3, "blog", times=2)
+    group = Ban("login", Who("203.0.113.0/24"), 0.0, 60.0, "group", 5, "blog")
+
+    assert banned(again).text == "Banned 203.0.113.7 after 3 failures"
+    assert Field("Times banned", "2") in banned(again).fields
+    assert banned(group).text == "Banned 203.0.113.0/24 because 5 of its hosts are banned"
+    assert banned(replace(again, observed=True)).text == "Would have banned 203.0.113.7 after 3 failures"
 
 
 def test_a_megabyte_of_evidence_is_not_kept():

@@ -1,4 +1,5 @@
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -557,3 +558,45 @@ def test_how_full_it_is():
     guard.hits(hits(0), now=0)
 
     assert guard.figures == Figures({"login": 1, "manual": 0}, 0, 0, 1, 0)
+
+
+def test_a_ban_that_was_lifted_before_its_jail_left_is_over():
+    guard = Guard([LOGIN, Jail("probe")], NOBODY)
+    guard.ban(ANN, now=0, jail="probe", lasting=10)
+    guard.unban(ANN, now=1)
+    guard.reconfigure([LOGIN], now=2)
+
+    assert play(guard, [11]) == []
+
+
+def test_whatever_jails_come_and_go_no_ban_ends_before_its_time():
+    chance = random.Random(4)
+    guard = Guard([LOGIN], NOBODY)
+    everyone = [Who(f"203.0.113.{number}") for number in range(20)]
+    ends: dict[tuple[str, Who], float] = {}
+    for now in range(2_000):
+        jails = [
+            Jail(
+                name,
+                maxretry=chance.randint(1, 3),
+                bantime=chance.randint(1, 200),
+                bangroup=chance.choice((0, 4)),
+            )
+            for name in ("login", "probe", "mail")
+            if chance.random() < 0.7
+        ]
+        decisions = guard.tick(now)
+        if chance.random() < 0.1:
+            decisions += guard.reconfigure(jails, now)
+        if chance.random() < 0.05:
+            decisions += guard.unban(chance.choice(everyone), now)
+        for jail in ("login", "probe", "mail"):
+            decisions += guard.hits(hits(now, who=chance.choice(everyone), jail=jail), now)
+        for each in decisions:
+            if isinstance(each, Ban):
+                ends[each.jail, each.who] = each.until
+            else:
+                end = ends.pop((each.jail, each.who))
+                assert each.cause == "manual" or end <= now
+    assert {(ban.jail, ban.who): ban.until for ban in guard.bans} == ends
+    assert len(ends) > 5

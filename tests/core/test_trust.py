@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sidecar.core import trust
 from sidecar.core.events import Who
-from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust, subject
+from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, PROXY, RESOLVER, Trust, of_cdn, subject
 from sidecar.core.who import who
 
 HERE = Trust(
@@ -39,6 +39,19 @@ HERE = Trust(
         ("255.255.255.255", "broadcast"),
         ("64:ff9b::203.0.113.7", "NAT64"),
         ("64:ff9b:1:2::203.0.113.7", "NAT64"),
+        ("64:ff9b:2::1", None),
+        ("2001:0:cb00:7107:8000:63bf:3fff:fdd2", "Teredo"),  # its /64 is a server's, with all its clients
+        ("2001:1::1", None),
+        ("2002:cb00:7107::1", None),  # 6to4: a /64 is in one IPv4 host's network
+        ("2002:c633:640a::1", "this host's own address"),  # 198.51.100.10
+        ("2002:ac12:5::1", "a container network"),
+        ("2002:7f00:1::1", "loopback"),
+        ("2002:a01:203::1", "a private address"),
+        ("::203.0.113.7", "loopback"),  # IPv4-compatible, in one /64 with ::1
+        ("::ffff:0:203.0.113.7", "loopback"),  # IPv4-translated, likewise
+        ("fec0::1", "a private address"),
+        ("198.18.0.1", None),  # kept for benchmarks: nobody's neighbour
+        ("239.255.255.255", "multicast"),
         ("10.1.2.3", "a private address"),
         ("192.168.178.20", "a private address"),
         ("172.31.255.255", "a private address"),
@@ -103,16 +116,13 @@ def test_answers_are_remembered_up_to_a_bound(monkeypatch):
 
 
 def test_the_kernel_is_given_networks_that_do_not_overlap():
-    trust = Trust({GATEWAY: ["10.0.0.1"], IGNOREIP: ["203.0.113.0/25", "203.0.113.128/25"]})
+    trust = Trust({GATEWAY: ["10.0.0.1"], IGNOREIP: ["203.0.113.0/25", "203.0.113.128/25"]}, ban_private=True)
 
     assert trust.networks(4) == (
         "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
+        "10.0.0.1/32",
         "127.0.0.0/8",
         "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
         "203.0.113.0/24",
         "224.0.0.0/4",
         "255.255.255.255/32",
@@ -121,10 +131,40 @@ def test_the_kernel_is_given_networks_that_do_not_overlap():
         "::/127",
         "64:ff9b::/96",
         "64:ff9b:1::/48",
-        "fc00::/7",
+        "2001::/32",
+        "2002::/24",
+        "2002:a00:1::/48",
+        "2002:7f00::/24",
+        "2002:a9fe::/32",
+        "2002:cb00:7100::/40",
+        "2002:e000::/20",
+        "2002:ffff:ffff::/48",
         "fe80::/10",
         "ff00::/8",
     )
+    private = Trust()
+    assert private.networks(4) == (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/4",
+        "255.255.255.255/32",
+    )
+    assert {"2002:a00::/24", "2002:c0a8::/32", "fc00::/7", "fe80::/9"} <= set(private.networks(6))
+
+
+def test_a_cdn_is_a_reason_by_its_name():
+    trust = Trust({PROXY: ["192.0.2.1"], of_cdn("fastly"): ["151.101.0.0/16"]})
+
+    assert [trust.why(Who(text)) for text in ("192.0.2.1", "151.101.1.1", "151.102.0.1")] == [
+        "a trusted proxy",
+        "an address of the CDN fastly",
+        None,
+    ]
 
 
 def test_what_is_no_address_is_refused_by_name():

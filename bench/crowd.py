@@ -1,0 +1,81 @@
+"""What many cost: failures that the guard counts in a second, and the memory of many bans, addresses and containers."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.figures import Figure, Series
+from bench.lines import MAXRETRY, failures, strangers
+from bench.resting import resident
+from bench.rig import WATCHED, Rig
+from bench.storm import Daemon, place
+from sidecar.core.events import Hit, Origin, Who
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.core.trust import CONTAINERS, Trust
+from tests.bed.sidecar import until
+
+RUNS = 5
+HITS, ADDRESSES = 300_000, 100_000  # three of each: none is banned, and each has to be looked up
+BANS, TRACKED, FOLLOWED = 100_000, 1_000_000, 200
+AT_ONCE = 20_000  # addresses in one write to the log
+PATIENCE = 300.0
+
+
+def measure(rig: Rig) -> Iterator[Figure]:
+    yield _hits()
+    yield _memory("memory_100000_bans", BANS, MAXRETRY, at_most=110)
+    yield _memory("memory_1000000_tracked", TRACKED, 1, at_most=350)
+    yield _containers(rig)
+
+
+def _hits() -> Figure:
+    """The worst case: every address is a new one."""
+    origin = Origin("docker", "blog", "stdout", ("login",))
+    whos = [Who(who) for who in itertools.islice(strangers(), ADDRESSES)]
+    hits = [
+        Hit("login", whos[n % ADDRESSES], n / 1000, origin, failures(whos[n % ADDRESSES], 1).decode())
+        for n in range(HITS)
+    ]
+    rates = []
+    for _ in range(RUNS):
+        guard = Guard([Jail("login")], Trust({CONTAINERS: ["172.17.0.0/16"]}))
+        began = time.thread_time()  # of the processor: it is one thread's work, whoever else is at the machine
+        for hit in hits:
+            guard.hit(hit, HITS / 1000)
+        rates.append(HITS / (time.thread_time() - began))
+    series = Series("hits of new addresses", "hits/s", tuple(rates))
+    return Figure("guard_hits", "hits/s", series.median, at_least=200_000, series=(series,))
+
+
+def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:
+    """The daemon's, once so many addresses have failed so often."""
+    with place() as host, Daemon(host) as ours:
+        ours.ready()
+        crowd = strangers()
+        for done in range(AT_ONCE, addresses + 1, AT_ONCE):
+            ours.write(b"".join(failures(who, each) for who in itertools.islice(crowd, AT_ONCE)))
+            until(lambda least=done * each: ours.heard() >= least, PATIENCE)
+        return Figure(name, "MB", resident(ours.process), at_most=at_most)
+
+
+def _containers(rig: Rig) -> Figure:
+    """The sidecar's in the bed, once it follows so many more containers."""
+    engine, sidecar = rig.bed.engine, rig.sidecar
+    labels = [f"--label={key}={value}" for key, value in WATCHED.items()]
+    names = [f"crowd{n}" for n in range(FOLLOWED)]
+    try:
+        for name in names:
+            command = ["sh", "-c", "echo here; exec sleep infinity"]
+            engine.cli("run", "--detach", "--network=none", f"--name={name}", *labels, "debian:trixie-slim", *command)
+        until(lambda: set(names) <= _followed(sidecar.status()), PATIENCE)
+        return Figure("memory_200_containers", "MB", resident(rig.daemon), at_most=100)
+    finally:
+        engine.cli("rm", "--force", *names)
+
+
+def _followed(status: dict[str, list[dict[str, str]]]) -> set[str]:
+    return {stream["container"] for stream in status["streams"] if stream["state"] == "open"}
