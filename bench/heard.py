@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 from sidecar.firewall.netlink import FAMILY, NETFILTER, NFTABLES, attributes, messages
@@ -12,7 +12,7 @@ from tests.bed import Place
 
 NEWSETELEM = NFTABLES << 8 | 12  # NFT_MSG_NEWSETELEM
 GROUP = 1 << 7 - 1  # NFNLGRP_NFTABLES is group 7
-ROOM = 8 << 20  # bytes; one transaction of 1,000 elements is 0.1 MB
+ROOM = 64 << 20  # bytes; one transaction of 1,000 elements is 0.1 MB, and as much again in the kernel's own keeping
 
 
 class Heard:
@@ -43,6 +43,19 @@ class Heard:
             if key in added(datagram):
                 return at
         raise TimeoutError(f"{who} did not come into any set within {patience:.0f} s")
+
+
+    def all(self, keys: Collection[bytes], patience: float = 120) -> float:
+        """When the last of these came into a set (`time.perf_counter`). Raises TimeoutError."""
+        missing, end = set(keys), time.perf_counter() + patience
+        while (left := end - time.perf_counter()) > 0:
+            self._sock.settimeout(left)
+            datagram = self._sock.recv(1 << 20)
+            at = time.perf_counter()
+            missing.difference_update(added(datagram))
+            if not missing:
+                return at
+        raise TimeoutError(f"{len(missing)} did not come into any set within {patience:.0f} s")
 
 
 def added(datagram: bytes) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ class Drops:
     def read(self) -> dict[str, tuple[int, int]]:
         """Returns `{"4": (packets, bytes), "6": (packets, bytes)}`."""
         with self._lock:
-            table, counts = self._kernel.dropped()
+            table, counts = self._kernel.counters()
             for name, last in self._last.items():
                 count = counts.get(name, (0, 0))
                 if table != self._table or count < last:  # made anew, or reset

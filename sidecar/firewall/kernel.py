@@ -1,4 +1,4 @@
-"""What the kernel has of our table.
+"""What the kernel has of our table; and bans, in and out of it.
 
 libnftables can list, but it builds the whole table in memory for each answer: at 100,000 elements over a second
 and hundreds of megabytes, and version 1.0.6 does so even for a counter. Reading is seven kinds of message, so it is
@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sidecar.firewall.changes import TABLE
-from sidecar.firewall.netlink import ATTRIBUTE, Attributes, Netlink, attributes
+from sidecar.firewall.netlink import ATTRIBUTE, NESTED, Attributes, Netlink, attribute, attributes
 
 _TABLE, _CHAIN, _RULE, _SET, _ELEMENTS, _GENERATION, _OBJECT = 1, 4, 7, 10, 13, 16, 19  # NFT_MSG_GET…
 _OURS = (1, TABLE)  # in every message, attribute 1 is the table
+_TIMEOUT, _EXPIRATION = (
+    ATTRIBUTE.pack(12, 4),
+    ATTRIBUTE.pack(12, 5),
+)  # the heads of what is told in eight bytes
 _U32, _U64 = struct.Struct(">I"), struct.Struct(">Q")
 
 
@@ -38,11 +42,12 @@ class Shape(NamedTuple):
 
 
 class Kernel:
-    """Reads our table. For one thread. Every method raises NoPermission and FirewallError."""
+    """Our table, as it is. For one thread. Every method raises NoPermission and FirewallError."""
 
     def __init__(self) -> None:
         self._netlink = Netlink()
         self.close = self._netlink.close
+        self.commit = self._netlink.commit
 
     def generation(self) -> int:
         """How many transactions the kernel has taken, whoever's: the same number means that nothing changed."""
@@ -60,8 +65,22 @@ class Kernel:
         return Shape(comment, not any(table[2]), _handle(table[4]), chains, rules, sets, counters)
 
     def elements(self, name: str) -> dict[bytes, float]:
-        """A hash set's keys -> seconds left (`math.inf`: for good). 100,000 take 0.3 s."""
-        return {key: left for key, left, _ in self._elements(name)}
+        """A hash set's keys -> seconds left (`math.inf`: for good). 100,000 take 0.2 s.
+
+        While the kernel makes a set that grew larger, for a moment, some are told twice and others not at all.
+        """
+        found: dict[bytes, float] = {}
+        for block in self._blocks(name):
+            try:
+                found.update(_timed(block))
+            except ValueError:
+                found.update((key, left) for key, left, _ in _elements(block))
+        return found
+
+    def has(self, name: str, key: bytes) -> bool:
+        """Whether this key is in a hash set; no where there is no such set, either. One message, 0.03 ms."""
+        element = attribute(NESTED | 1, attribute(NESTED | 1, attribute(1, key)))
+        return bool(self._netlink.ask(_ELEMENTS, _OURS, (2, name), (NESTED | 3, element), one=True))
 
     def intervals(self, name: str) -> dict[tuple[int, int], float]:
         """An interval set's (low, high) -> seconds left.
@@ -71,7 +90,8 @@ class Kernel:
         found: dict[tuple[int, int], float] = {}
         begun: tuple[int, float] | None = None
         width = 0
-        for key, left, end in sorted(self._elements(name), key=lambda element: (element[0], not element[2])):
+        told = [element for block in self._blocks(name) for element in _elements(block)]
+        for key, left, end in sorted(told, key=lambda element: (element[0], not element[2])):
             here, width = int.from_bytes(key, "big"), len(key)
             if begun is not None:
                 found[begun[0], here - 1] = begun[1]
@@ -80,7 +100,7 @@ class Kernel:
             found[begun[0], (1 << 8 * width) - 1] = begun[1]
         return found
 
-    def dropped(self) -> tuple[int, dict[str, tuple[int, int]]]:
+    def counters(self) -> tuple[int, dict[str, tuple[int, int]]]:
         """The table's handle (0: no table), and counter -> packets and bytes since that table was made."""
         table = self._table()
         counts = {}
@@ -96,15 +116,38 @@ class Kernel:
         """What is in our table: tables are always told all, and old kernels do not narrow the rest either."""
         return (found for found in self._netlink.ask(kind, _OURS) if _text(found[1]) == TABLE)
 
-    def _elements(self, name: str) -> Iterator[tuple[bytes, float, bool]]:
-        """Key, seconds left, and whether it is the end of an interval."""
-        for found in self._netlink.ask(_ELEMENTS, _OURS, (2, name)):
-            block, at = found.get(3, b""), 0
-            while at < len(block):
-                length = ATTRIBUTE.unpack_from(block, at)[0]
-                element = attributes(block[at + 4 : at + length])
-                yield _key(element[1]), _left(element), 3 in element and bool(element[3][3] & 1)
-                at += length + 3 & ~3
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        """A set's elements, some hundreds at a time."""
+        return (found[3] for found in self._netlink.ask(_ELEMENTS, _OURS, (2, name)) if found.get(3))
+
+
+def _elements(block: bytes) -> Iterator[tuple[bytes, float, bool]]:
+    """Key, seconds left, and whether it is the end of an interval."""
+    at = 0
+    while at < len(block):
+        length = ATTRIBUTE.unpack_from(block, at)[0]
+        element = attributes(block[at + 4 : at + length])
+        yield _key(element[1]), _left(element), 3 in element and bool(element[3][3] & 1)
+        at += length + 3 & ~3
+
+
+def _timed(block: bytes) -> Iterator[tuple[bytes, float]]:
+    """Key and seconds left where each element has a key, a timeout and what is left of it, and nothing else.
+
+    A fifth of the time of `_elements`. Raises ValueError for other elements, when some may have been told already.
+    """
+    width = ATTRIBUTE.unpack_from(block, 8)[0] - ATTRIBUTE.size
+    shape = struct.Struct(f">12s{width:d}s4s8s4sQ")
+    if len(block) % shape.size:
+        raise ValueError
+    head = b"".join(
+        ATTRIBUTE.pack(*attribute)
+        for attribute in ((shape.size, NESTED | 1), (width + 8, NESTED | 1), (width + 4, 1))
+    )
+    for start, key, timeout, _, expiration, left in shape.iter_unpack(block):
+        if (start, timeout, expiration) != (head, _TIMEOUT, _EXPIRATION):
+            raise ValueError
+        yield key, left / 1000
 
 
 def _key(data: bytes) -> bytes:

@@ -1,15 +1,17 @@
-"""Netlink, as far as asking the firewall goes: a question, its answers, their attributes.
+"""Netlink, as far as the firewall goes: a question and its answers, a transaction, attributes.
 
 The numbers are from linux/netlink.h and linux/netfilter/nfnetlink.h: the kernel's promise to programs.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import socket
 import struct
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 NETFILTER = 12  # NETLINK_NETFILTER
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES, the high byte of a message's type
@@ -17,7 +19,13 @@ INET = 1  # NFPROTO_INET
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id
 FAMILY = struct.Struct("=BBH")  # struct nfgenmsg: family, version, resource
 ATTRIBUTE = struct.Struct("=HH")  # length, kind
+NESTED = 0x8000  # the bit of an attribute that holds attributes
 
+_T = TypeVar("_T")
+_CAP_ACK = (270, 10)  # SOL_NETLINK, NETLINK_CAP_ACK: an error does not bring back what it is about
+_BATCH = struct.Struct(">BBH").pack(0, 0, NFTABLES)  # struct nfgenmsg, whose resource is in network order
+_BEGIN, _END = 0x10, 0x11  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
+_GENERATION = 1  # NFNL_BATCH_GENID
 _KIND = 0x3FFF  # without the "nested" and "byte order" bits
 _ERROR, _DONE = 2, 3  # types of message
 _REQUEST, _ACK, _DUMP = 1, 4, 0x300  # flags of a question
@@ -59,7 +67,7 @@ class Netlink:
             self._socket.close()
             self._socket = None
 
-    def ask(self, kind: int, *only: tuple[int, str], one: bool = False) -> list[Attributes]:
+    def ask(self, kind: int, *only: tuple[int, str | bytes], one: bool = False) -> list[Attributes]:
         """All that the kernel has of a kind (or the one), narrowed by attributes.
 
         Nothing where what was named is not there. Raises NoPermission and FirewallError.
@@ -77,13 +85,29 @@ class Netlink:
                 return found
         raise FirewallError("reading the firewall failed: someone changes its rules all the time")
 
+    def commit(self, changes: Sequence[bytes], generation: int | None = None) -> bool:
+        """All of these messages, or none of them, as one transaction. Raises NoPermission and FirewallError.
+
+        With a generation only if that is still the kernel's; if not, nothing is done, and False is the answer.
+        """
+        try:
+            return self._with_socket(lambda sock: _transact(sock, changes, generation))
+        except PermissionError:
+            raise NoPermission from None
+        except OSError as err:
+            raise FirewallError(f"the kernel refused a change: {err.strerror or err}") from err
+
     def _exchange(self, question: bytes) -> tuple[list[Attributes], bool]:
         """The answers, and whether nobody changed anything while they came."""
+        return self._with_socket(lambda sock: _converse(sock, question))
+
+    def _with_socket(self, speak: Callable[[socket.socket], _T]) -> _T:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
-            self._socket.settimeout(_PATIENCE)
+            self._socket.settimeout(0)
+            self._socket.setsockopt(*_CAP_ACK, 1)
         try:
-            return _converse(self._socket, question)
+            return speak(self._socket)
         except OSError:
             self.close()  # so that no late answer is taken for the next one's
             raise
@@ -108,14 +132,24 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += length + 3 & ~3
 
 
-def _question(kind: int, only: tuple[tuple[int, str], ...], *, one: bool) -> bytes:
-    body = FAMILY.pack(INET, 0, 0) + b"".join(_attribute(number, text) for number, text in only)
-    flags = _REQUEST | (_ACK if one else _DUMP)
-    return HEADER.pack(HEADER.size + len(body), NFTABLES << 8 | kind, flags, 1, 0) + body
+def message(kind: int, body: bytes, flags: int = 0) -> bytes:
+    """One of a transaction's: what is to change, as attributes. `commit` hears whether it could."""
+    return _message(NFTABLES << 8 | kind, FAMILY.pack(INET, 0, 0) + body, flags | _ACK)
 
 
-def _attribute(number: int, text: str) -> bytes:
-    value = text.encode() + b"\0"
+def _message(kind: int, payload: bytes, flags: int = 0) -> bytes:
+    return HEADER.pack(HEADER.size + len(payload), kind, _REQUEST | flags, 1, 0) + payload
+
+
+def _question(kind: int, only: tuple[tuple[int, str | bytes], ...], *, one: bool) -> bytes:
+    body = FAMILY.pack(INET, 0, 0) + b"".join(attribute(number, value) for number, value in only)
+    return _message(NFTABLES << 8 | kind, body, _ACK if one else _DUMP)
+
+
+def attribute(number: int, value: str | bytes) -> bytes:
+    """One attribute; text ends with a zero byte, as the kernel has it."""
+    if isinstance(value, str):
+        value = value.encode() + b"\0"
     return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), number) + value + bytes(-len(value) % 4)
 
 
@@ -124,10 +158,38 @@ def _converse(sock: socket.socket, question: bytes) -> tuple[list[Attributes], b
     found: list[Attributes] = []
     whole = True
     while True:
-        for kind, flags, payload in messages(sock.recv(_DATAGRAM)):
+        for kind, flags, payload in messages(_receive(sock)):
             whole = whole and not flags & _INTERRUPTED
             if kind in (_ERROR, _DONE):
                 if code := -struct.unpack_from("=i", payload)[0]:
                     raise OSError(code, os.strerror(code))
                 return found, whole
             found.append(attributes(payload, FAMILY.size))
+
+
+def _receive(sock: socket.socket) -> bytes:
+    """The kernel answers within `send`, so this waits for nothing; a wait would let other threads go first."""
+    try:
+        return sock.recv(_DATAGRAM)
+    except BlockingIOError:
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        if not poll.poll(1000 * _PATIENCE):
+            raise TimeoutError(errno.ETIMEDOUT, "no answer") from None
+        return sock.recv(_DATAGRAM)
+
+
+def _transact(sock: socket.socket, changes: Sequence[bytes], generation: int | None) -> bool:
+    only_if = b"" if generation is None else attribute(_GENERATION, generation.to_bytes(4, "big"))
+    sock.send(b"".join((_message(_BEGIN, _BATCH + only_if), *changes, _message(_END, _BATCH))))
+    acknowledged = 0
+    while acknowledged < len(changes):
+        for kind, _, payload in messages(_receive(sock)):
+            if kind == _ERROR:
+                code = -struct.unpack_from("=i", payload)[0]
+                if code == errno.ERESTART and generation is not None:
+                    return False
+                if code:
+                    raise OSError(code, os.strerror(code))
+                acknowledged += 1
+    return True

@@ -5,7 +5,9 @@ import os
 import select
 import shutil
 import socket
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -29,6 +31,7 @@ THEIRS = (
 PATIENCE = 0.25  # seconds that a dropped packet is waited for; an answer on this cable takes 0.0001
 
 HOME = Path("/proc/thread-self/ns/net").readlink()  # where the tests were started
+SO_RCVBUFFORCE = 33
 SO_ERROR = (socket.SOL_SOCKET, socket.SO_ERROR)
 _NEWNET = 0x40000000  # CLONE_NEWNET; `os.setns` is Python 3.12's
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -69,6 +72,38 @@ def until(condition, patience=5.0):
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
+
+
+@contextmanager
+def stream(host, source, port=443, pause=0.0002):
+    """Someone sends datagrams all the while. Yields a function: when those that came through were sent."""
+    family, target = (socket.AF_INET6, HOST6) if ":" in source else (socket.AF_INET, HOST4)
+    stop = threading.Event()
+
+    def send():
+        with inside(host.outside), socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.bind((source, 0))
+            while not stop.wait(pause):
+                client.sendto(struct.pack("d", time.monotonic()), (target, port))
+
+    with socket.socket(family, socket.SOCK_DGRAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
+        server.bind((target, port))
+        server.settimeout(0)
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            yield lambda: list(iter(lambda: _received(server), None))
+        finally:
+            stop.set()
+            sender.join()
+
+
+def _received(server):
+    try:
+        return struct.unpack("d", server.recv(99))[0]
+    except BlockingIOError:
+        return None
 
 
 @contextmanager

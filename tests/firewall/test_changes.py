@@ -1,10 +1,11 @@
 import math
+from ipaddress import ip_address
 
 import pytest
 
 from sidecar.core.events import Who
 from sidecar.core.jail import WEB
-from sidecar.firewall import changes
+from sidecar.firewall import changes, presence
 from sidecar.firewall.changes import Gate, Put, Take
 
 HOUR = 3600.0
@@ -152,9 +153,11 @@ def test_a_set_is_amended_where_it_differs_and_only_there():
 
 def test_the_structure():
     assert changes.structure([Gate(WEB), Gate(None)], ["10.0.0.0/8", "::1/128"], frozenset({8080})) == [
-        'add table inet wp_sidecar { comment "wp-sidecar schema 1"; }',
+        'add table inet wp_sidecar { comment "wp-sidecar schema 2"; }',
         "add counter inet wp_sidecar dropped4",
         "add counter inet wp_sidecar dropped6",
+        "add counter inet wp_sidecar noted4",
+        "add counter inet wp_sidecar noted6",
         "add set inet wp_sidecar allow4 { typeof ip saddr; flags interval; auto-merge; }",
         "add set inet wp_sidecar allow6 { typeof ip6 saddr; flags interval; auto-merge; }",
         "add set inet wp_sidecar ports { typeof th dport; }",
@@ -166,9 +169,13 @@ def test_the_structure():
         "add set inet wp_sidecar net4_all { typeof ip saddr; flags interval, timeout; }",
         "add set inet wp_sidecar ban6_all { typeof ip6 saddr; flags timeout; }",
         "add set inet wp_sidecar net6_all { typeof ip6 saddr; flags interval, timeout; }",
+        *(f"add set inet wp_sidecar {name} {{ {made} }}" for name, made in presence.sets()),
         "add chain inet wp_sidecar prerouting { type filter hook prerouting priority -310; policy accept; }",
+        "add chain inet wp_sidecar presence",
         "flush chain inet wp_sidecar prerouting",
         *(f"add rule inet wp_sidecar prerouting {rule}" for rule in changes.rules([Gate(WEB), Gate(None)])),
+        "flush chain inet wp_sidecar presence",
+        *(f"add rule inet wp_sidecar presence {rule}" for rule in presence.rules()),
         "flush set inet wp_sidecar allow4",
         "add element inet wp_sidecar allow4 { 10.0.0.0-10.255.255.255 }",
         "flush set inet wp_sidecar allow6",
@@ -185,6 +192,7 @@ def test_the_rules_of_a_gate_and_of_the_gate_for_all_ports():
         "iif lo accept",
         "ip saddr @allow4 accept",
         "ip6 saddr @allow6 accept",
+        f"{tcp_udp} jump presence",  # once, at the widest
         f"{tcp_udp} th dport @ports ip saddr @ban4 counter name dropped4 drop",
         f"{tcp_udp} th dport @ports ip saddr @net4 counter name dropped4 drop",
         f"{tcp_udp} th dport @ports ip6 saddr & {mask} @ban6 counter name dropped6 drop",
@@ -196,8 +204,41 @@ def test_the_rules_of_a_gate_and_of_the_gate_for_all_ports():
     ]
 
 
-def test_chunks_keep_everyone_and_nobody_is_one_empty_chunk():
+def test_senders_are_noted_at_each_gate_where_none_is_for_all_ports():
+    assert [rule for rule in changes.rules([Gate(WEB), Gate(frozenset({22}))]) if "presence" in rule] == [
+        "meta l4proto { tcp, udp } th dport @ports jump presence",
+        "meta l4proto { tcp, udp } th dport @ports_22 jump presence",
+    ]
+
+
+def test_who_is_in_a_set_is_read_back_as_who_they_are():
+    there = {
+        bytes([203, 0, 113, 7]): 9.0,
+        bytes.fromhex("20010db8000100020000000000000000"): math.inf,
+        bytes.fromhex("20010db8000100020000000000000001"): 5.0,  # no customer, so it keeps nobody out
+    }
+
+    assert list(changes.customers(there)) == [("203.0.113.7", 9.0), ("2001:db8:1:2::/64", math.inf)]
+
+
+def test_ranges_are_read_back_as_networks_of_allowed_width():
+    low = int(ip_address("198.18.0.0"))
+
+    assert list(changes.ranges(4, {(low, low + 2 * 65536 - 1): 9.0})) == [
+        ("198.18.0.0/16", 9.0),
+        ("198.19.0.0/16", 9.0),
+    ]
+    assert list(changes.ranges(4, {(low + 255, low + 256): 9.0})) == [
+        ("198.18.0.255", 9.0),
+        ("198.18.1.0", 9.0),
+    ]
+    assert list(changes.ranges(6, {(0x20010DB8 << 96, (0x20010DB8 << 96) + (1 << 65) - 1): 9.0})) == [
+        ("2001:db8::/63", 9.0)
+    ]
+
+
+def test_chunks_keep_everyone():
     edits = [Take("ban4", str(n)) for n in range(5)]
 
     assert changes.chunks(edits, 2) == [edits[:2], edits[2:4], edits[4:]]
-    assert changes.chunks([]) == [[]]
+    assert changes.chunks([]) == []

@@ -5,9 +5,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +15,7 @@ from sidecar.core.events import Ban, Turn, Unban, Who
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError, NoPermission, Repair
 from sidecar.firewall.nft import Nft
-from tests.firewall.conftest import HOST4, inside, until
+from tests.firewall.conftest import HOST4, inside, stream, until
 
 ANN, BOB, EVE = Who("203.0.113.11"), Who("203.0.113.12"), Who("203.0.113.99")
 ANN6, ANN6_TOO, BOB6 = "2001:db8:bad:1::11", "2001:db8:bad:1:ffff::99", "2001:db8:bad:2::12"
@@ -236,8 +236,8 @@ def test_a_table_of_another_make_is_replaced(host, start):
     firewall = start([ban(ANN)])
 
     assert (host.kernel.shape().schema, host.kernel.shape().chains.keys()) == (
-        "wp-sidecar schema 1",
-        {"prerouting"},
+        "wp-sidecar schema 2",
+        {"prerouting", "presence"},
     )
     assert not host.answers(ANN)
     assert firewall.reconcile(time.time()) is None
@@ -251,38 +251,103 @@ def test_other_jails_replace_the_gates_of_the_last_run(host, firewall, start):
     assert [host.answers(ANN), host.answers(BOB, 22)] == [False, True]
 
 
-@pytest.mark.parametrize("before", ["", OTHERS], ids=["adopted", "replaced"])
+SCHEMA_1 = """
+table inet wp_sidecar { comment "wp-sidecar schema 1"; }
+table inet wp_sidecar {
+  counter dropped4 {
+  }
+  counter dropped6 {
+  }
+  set allow4 { typeof ip saddr; flags interval; auto-merge;
+  }
+  set allow6 { typeof ip6 saddr; flags interval; auto-merge;
+  }
+  set ports { typeof th dport; elements = { 80, 443, 8080 }
+  }
+  set ban4 { typeof ip saddr; flags timeout; elements = { 203.0.113.11 timeout 1h }
+  }
+  set net4 { typeof ip saddr; flags interval, timeout; elements = { 203.0.113.96/28 timeout 1h }
+  }
+  set ban6 { typeof ip6 saddr; flags timeout; elements = { 2001:db8:bad:1:: }
+  }
+  set net6 { typeof ip6 saddr; flags interval, timeout;
+  }
+  chain prerouting { type filter hook prerouting priority -310; policy accept;
+    iif lo accept
+    ip saddr @allow4 accept
+    ip6 saddr @allow6 accept
+    meta l4proto { tcp, udp } th dport @ports ip saddr @ban4 counter name dropped4 drop
+    meta l4proto { tcp, udp } th dport @ports ip saddr @net4 counter name dropped4 drop
+    meta l4proto { tcp, udp } th dport @ports ip6 saddr & ffff:ffff:ffff:ffff:: @ban6 counter name dropped6 drop
+    meta l4proto { tcp, udp } th dport @ports ip6 saddr @net6 counter name dropped6 drop
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("before", ["", OTHERS, SCHEMA_1], ids=["adopted", "replaced", "upgraded"])
 def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
-    """A banned flood, and twenty starts under it."""
+    """A banned stream, and twenty starts under it."""
     bans = [ban(ANN), *(ban(f"203.0.112.{n}") for n in range(200))]
     firewall = start(bans)
-    stop = threading.Event()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((HOST4, 443))
-        server.settimeout(0)
-        flood = threading.Thread(target=datagrams, args=(host, stop))
-        flood.start()
-        try:
-            for _ in range(20):
-                if before:
-                    host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
-                start(bans)
-            until(lambda: firewall.counters()["4"][0])  # there is a flood
-        finally:
-            stop.set()
-            flood.join()
-        with pytest.raises(BlockingIOError):
-            server.recv(99)
+    with stream(host, ANN) as passed:
+        for _ in range(20):
+            if before:
+                host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
+            start(bans)
+        until(lambda: firewall.counters()["4"][0])  # there is a stream
+
+        assert passed() == []
 
 
-def datagrams(host, stop):
-    with inside(host.outside), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.bind((ANN, 0))
-        for _ in range(50_000):
-            for _ in range(10):
-                client.sendto(b"?", (HOST4, 443))
-            if stop.wait(0.0005):
-                return
+def test_an_upgrade_keeps_the_bans_their_time_and_the_published_ports(host, start):
+    host.nft(SCHEMA_1)
+    found = {each.who: each.until for each in start_of(host, start)}
+
+    assert found.keys() == {ANN, "203.0.113.96/28", ANNS64}
+    assert (round(found[ANN] - time.time(), -1), found[ANNS64]) == (3600, math.inf)
+    assert host.kernel.shape().schema == "wp-sidecar schema 2"
+    assert host.lets_in(ANN, BOB, EVE, ANN6, BOB6, port=8080) == {BOB, BOB6}
+
+
+def start_of(host, start):
+    """Those whom a start finds and goes on with."""
+    with closing(Firewall(JAILS)) as before:
+        bans = before.adoptable(time.time())
+    start(bans)
+    return bans
+
+
+def test_what_is_found_in_a_table_of_ours_goes_on_at_the_same_ports(host, firewall, start):
+    firewall.apply(turn(ban(ANN), ban(BOB, "ssh"), ban("198.18.0.0/16"), ban(ANNS64, "everything")))
+
+    assert {(each.jail, each.who, each.cause) for each in start_of(host, start)} == {
+        ("manual", ANN, "adopted"),
+        ("ssh", BOB, "adopted"),
+        ("manual", "198.18.0.0/16", "adopted"),
+        ("everything", ANNS64, "adopted"),
+    }
+    assert host.lets_in(ANN, BOB, ANN6, port=22) == {ANN}
+
+
+@pytest.mark.parametrize(
+    "there", ["", OTHERS, SCHEMA_1.replace("inet", "ip6")], ids=["none", "strange", "not ours"]
+)
+def test_nobody_else_is_adopted(host, there):
+    host.nft(there.partition("  counter")[0] + "}" if "ip6" in there else there)
+    with closing(Firewall(JAILS)) as firewall:
+        assert firewall.adoptable(time.time()) == []
+
+
+def test_who_is_only_observed_is_not_kept_out_and_one_who_was_is_let_in(host, firewall, start):
+    firewall.apply(turn(ban(ANN), replace(ban(BOB), observed=True)))
+    assert host.lets_in(ANN, BOB) == {BOB}
+
+    firewall.apply(turn(replace(ban(ANN), observed=True)))
+    assert host.lets_in(ANN, BOB) == {ANN, BOB}
+
+    start([replace(ban(ANN), observed=True), ban(BOB)])
+    assert host.lets_in(ANN, BOB) == {ANN}
 
 
 NO_RULES = "flush chain inet wp_sidecar prerouting"
@@ -360,15 +425,28 @@ def test_one_who_cannot_be_banned_does_not_keep_the_others_in(host, firewall):
 
 
 def test_a_thousand_at_a_time(host, firewall):
-    firewall.apply(turn(*(ban(f"203.0.{n >> 8}.{n & 255}") for n in range(2500))))
+    many = [f"203.0.{n >> 8}.{n & 255}" for n in range(2500)]
+    firewall.apply(turn(*map(ban, many)))
+    until(lambda: len(host.kernel.elements("ban4")) == 2500)  # while it grows, not all are told of
 
-    assert len(host.kernel.elements("ban4")) == 2500
+    firewall.apply(turn(*map(unban, many[1:])))
+    assert host.kernel.elements("ban4").keys() == {socket.inet_aton(many[0])}
+
+
+def test_everyone_out_at_once(host, firewall):
+    many = [f"203.0.{n >> 8}.{n & 255}" for n in range(2500)]
+    firewall.apply(turn(*map(ban, many), ban(ANNS64)))
+    firewall.apply(turn(*map(unban, many), ban(BOB, "ssh")))
+
+    assert [len(host.kernel.elements(name)) for name in ("ban4", "ban6", "ban4_22")] == [0, 1, 1]
+    assert firewall.enforced() == (2, 2)
+    assert firewall.reconcile(time.time(), whole=True) is None
 
 
 @pytest.mark.usefixtures("firewall")
 def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
     assert " type ipv4_addr" not in shown("list ruleset")
-    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 7
+    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 8
 
 
 IN_A_USER_NAMESPACE = f"""
@@ -393,7 +471,7 @@ def test_where_one_message_cannot_hold_them_all_they_are_banned_in_several():
         check=True,
     )
 
-    assert ran.stdout == "wp-sidecar schema 1 30000\n"
+    assert ran.stdout == "wp-sidecar schema 2 30000\n"
 
 
 def test_surroundings_that_are_known_before_the_start_hold_from_the_start(host):
@@ -481,3 +559,18 @@ def test_nft_says_what_it_did_not_like():
         FirewallError, match="nft refused a change: Error: Could not process rule: No such file"
     ):
         Nft().run(["flush table inet wp_sidecar"])
+
+
+@pytest.mark.parametrize("before", ["", SCHEMA_1], ids=["adopted", "upgraded"])
+def test_no_packet_passes_while_a_start_has_many_bans_to_compare(host, start, before):
+    bans = [*(ban(f"10.0.{n >> 8}.{n & 255}") for n in range(20_000)), ban(ANN)]
+    firewall = start([] if before else bans)
+    with stream(host, ANN) as passed:
+        if before:
+            host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
+            passed()  # the old run's, before it had a table
+        again = start(bans)
+        until(lambda: firewall.counters()["4"][0])
+
+        assert passed() == []
+    assert again.enforced() == (20_001, 20_001)

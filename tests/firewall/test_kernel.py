@@ -8,7 +8,7 @@ def test_nothing_is_there_before_we_are(host):
 
     assert host.kernel.shape() is None
     assert (host.kernel.elements("ban4"), host.kernel.intervals("net4")) == ({}, {})
-    assert host.kernel.dropped() == (0, {})
+    assert host.kernel.counters() == (0, {})
 
 
 TABLE = """
@@ -38,7 +38,7 @@ def test_what_is_there_is_read(host):
 
     assert (shape.schema, shape.awake, len(shape.rules)) == ("mine", True, 1)
     assert shape.names == ({"prerouting"}, {"ban4", "ban6", "ports", "net4", "net6"}, {"dropped4"})
-    assert host.kernel.dropped() == (shape.table, {"dropped4": (3, 180)})
+    assert host.kernel.counters() == (shape.table, {"dropped4": (3, 180)})
     assert host.kernel.elements("ban4") == {
         bytes([203, 0, 113, 7]): pytest.approx(3600, abs=2),
         bytes([203, 0, 113, 8]): math.inf,

@@ -1,10 +1,13 @@
+import math
 import socket
 import struct
 
 import pytest
 
-from sidecar.firewall import FirewallError, NoPermission
+from sidecar.firewall import FirewallError, NoPermission, elements
+from sidecar.firewall.changes import Put
 from sidecar.firewall.netlink import HEADER, Netlink, attributes, messages
+from sidecar.firewall.nft import Nft
 
 GETTABLE = 1
 DONE = HEADER.pack(HEADER.size + 4, 3, 0, 1, 0) + bytes(4)
@@ -83,3 +86,15 @@ def test_messages_and_attributes_are_cut_where_their_lengths_say():
 
     assert list(messages(one + two)) == [(7, 0, b"abc"), (8, 2, b"wxyz")]
     assert attributes(nested) == {1: b"a", 2: b"bcde"}
+
+
+def test_a_transaction_for_another_generation_is_not_made(host):
+    Nft().run(["add table inet wp_sidecar", "add set inet wp_sidecar ban4 { typeof ip saddr; }"])
+    generation = host.kernel.generation()
+    changes = elements.messages([Put("ban4", "203.0.113.7", math.inf)])
+
+    assert host.kernel.commit(changes, generation - 1) is False
+    assert host.kernel.elements("ban4") == {}
+    assert host.kernel.commit(changes, generation) is True
+    assert host.kernel.elements("ban4").keys() == {socket.inet_aton("203.0.113.7")}
+    assert host.kernel.generation() == generation + 1

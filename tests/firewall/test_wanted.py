@@ -32,3 +32,14 @@ def test_everyone_is_there_once_for_the_longest():
 
     assert wanted.everyone("ban4") == {ANN: 500.0, BOB: 50.0}
     assert wanted.everyone("ban4_22") == {BOB: 70.0}
+
+
+def test_a_jail_can_be_taken_out_whole():
+    wanted = Wanted()
+    wanted.put("ban4", "login", ANN, 100.0)
+    wanted.put("ban4", "probes", ANN, 50.0)
+    wanted.put("net4", "login", Who("203.0.113.0/24"), 70.0)
+
+    assert wanted.take_jail("login") == [("ban4", ANN, 100.0), ("net4", Who("203.0.113.0/24"), 70.0)]
+    assert (wanted.count, wanted.everyone("ban4")) == (1, {ANN: 50.0})
+    assert wanted.take_jail("login") == []

@@ -1,0 +1,331 @@
+"""Many at once: a storm of attackers, a start with many bans, and how soon a table that someone broke is whole.
+
+No Docker here: the daemon is a process that reads a file, in a network namespace of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Self
+
+from bench.fail2ban import Fail2ban
+from bench.figures import Figure, Series
+from bench.heard import Heard
+from bench.lines import MAXRETRY, failures, strangers
+from bench.rig import Rig
+from sidecar.control import NoDaemon, ask
+from sidecar.core.events import Ban, Turn, Who
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.core.trust import Trust
+from sidecar.firewall import Firewall
+from sidecar.firewall.changes import key
+from sidecar.firewall.kernel import Kernel
+from sidecar.firewall.nft import Nft
+from sidecar.stores.sqlite import Sqlite
+from tests.bed import Place
+from tests.bed.network import HOST
+
+STORM, PEERS_STORM = 10_000, 1_000  # addresses at once; the peer needs some 10 ms for each
+MANY = 100_000  # bans in place
+SINGLES = 300
+STARTS = 3
+PATIENCE = 120.0
+JAIL = "wordpress-access"
+LOOKS = 20  # repairs of each kind
+HARMS = {
+    "flush ruleset": ["flush ruleset"],
+    "table deleted": ["delete table inet wp_sidecar"],
+    "element deleted": ["delete element inet wp_sidecar ban4 { 198.18.0.1 }"],
+    "set renamed": [  # as far as nft can: another in its place
+        "flush chain inet wp_sidecar prerouting",
+        "delete set inet wp_sidecar ban4",
+        "add set inet wp_sidecar ban4_renamed { typeof ip saddr; flags timeout; }",
+    ],
+    "rules deleted": ["flush chain inet wp_sidecar prerouting"],
+    "chain deleted": ["flush chain inet wp_sidecar prerouting", "delete chain inet wp_sidecar prerouting"],
+    "dormant": ["add table inet wp_sidecar { flags dormant; }"],
+}
+
+
+def measure(_: Rig) -> Iterator[Figure]:
+    yield _storm()
+    yield _one_more()
+    yield from _starts()
+    yield _unban()
+    yield _repairs()
+
+
+def _storm() -> Figure:
+    """From the write of each address's last failure until the kernel has all of them."""
+    with place() as host, Daemon(host) as ours:
+        ours.ready()
+        took = _burst(host, ours.write, STORM, lambda: ours.heard() >= STORM * (MAXRETRY - 1))
+    ours_series = Series(f"storm, ours, {STORM:,} addresses", "s", (took,))
+    with place() as host, Fail2ban(host) as peer:
+        first = next(_addresses(1))
+        peer.write(failures(first))  # its table is made with its first ban
+        with Heard(host) as heard:
+            heard.wait(first)
+        found = _burst(host, peer.write, PEERS_STORM, lambda: _found(peer) >= PEERS_STORM * (MAXRETRY - 1))
+    peers = Series(f"storm, fail2ban, {PEERS_STORM:,} addresses (the row has it times 10)", "s", (found,))
+    scaled = found * STORM / PEERS_STORM
+    return Figure("storm_10000", "s", took, scaled, at_most=0.5, series=(ours_series, peers))
+
+
+def _burst(host: Place, write: Callable[[bytes], object], count: int, counted: Callable[[], bool]) -> float:
+    """Everyone fails until one is missing; then, at once, everyone once more. Seconds until all are banned."""
+    whos = list(itertools.islice(_addresses(1000), count))
+    one = b"".join(failures(who, 1) for who in whos)
+    for _ in range(MAXRETRY - 1):
+        write(one)
+    _until(counted)
+    wanted = {key(Who(who)) for who in whos}
+    with Heard(host) as heard:
+        began = time.perf_counter()
+        write(one)
+        return heard.all(wanted) - began
+
+
+def _found(peer: Fail2ban) -> int:
+    return peer.said().count("] Found ")
+
+
+def _one_more() -> Figure:
+    """One ban with 100,000 in place: from the decision until the kernel has taken it."""
+
+    def bans() -> tuple[float, ...]:
+        now = time.time()
+        with closing(Firewall([Jail(JAIL)])) as firewall:
+            firewall.start(_bans(MANY, now), now)
+            return tuple(
+                1000 * _took(lambda who=who: firewall.apply(Turn(now, (_ban(who, now),))))
+                for who in itertools.islice(_addresses(MANY + 10), SINGLES)
+            )
+
+    with place() as host:
+        series = Series("one more ban, 100,000 in place", "ms", host.within(bans))
+    return Figure("one_more_ban", "ms", series.median, at_most=0.5, series=(series,))
+
+
+def _starts() -> Iterator[Figure]:
+    """From the opening of the store until all of its bans are in the kernel; and that from the program's start on."""
+    with place() as host, Daemon(host) as ours:
+        _remember(ours.folder / "state", MANY)
+        script = [sys.executable, "-c", START, str(ours.folder / "state" / "state.db"), JAIL]
+        fresh = [float(host.run(script).stdout) for _ in range(STARTS)]
+        whole = [_whole_start(host, ours) for _ in range(STARTS)]
+        again = [_whole_start(host, ours, flush=False) for _ in range(STARTS)]
+    first = Series(f"start, {MANY:,} stored bans: store, guard, kernel", "s", tuple(fresh))
+    second = Series(f"start, {MANY:,} stored bans: the whole program until ready", "s", tuple(whole))
+    third = Series(f"start, {MANY:,} stored bans: the same, their table in place", "s", tuple(again))
+    yield Figure("start_100000", "s", first.median, at_most=1, series=(first,))
+    yield Figure("start_100000_program", "s", second.median, series=(second, third))
+
+
+START = """
+import gc, sys, time
+from pathlib import Path
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.core.trust import Trust
+from sidecar.firewall import Firewall
+from sidecar.firewall.nft import Nft
+from sidecar.stores.sqlite import Sqlite
+Nft().run(["flush ruleset"])
+now, began = time.time(), time.perf_counter()
+gc.disable()  # as the daemon does
+bans = Sqlite(Path(sys.argv[1])).load(now).bans
+guard = Guard([Jail(sys.argv[2])], Trust(), bans)
+Firewall(guard.jails).start(guard.bans, now)
+print(time.perf_counter() - began)
+assert len(bans) == 100_000
+"""
+
+
+def _whole_start(host: Place, ours: Daemon, *, flush: bool = True) -> float:
+    if flush:
+        host.run(["nft", "flush", "ruleset"])
+    began = time.perf_counter()
+    ours.start()
+    ours.ready()
+    took = time.perf_counter() - began
+    ours.stop()
+    return took
+
+
+def _unban() -> Figure:
+    """Everyone out: the decision and the kernel, as the loop does it."""
+
+    def unban() -> float:
+        now = time.time()
+        guard = Guard([Jail(JAIL)], Trust(), _bans(MANY, now))
+        with closing(Firewall(guard.jails)) as firewall:
+            firewall.start(guard.bans, now)
+            return _took(lambda: firewall.apply(Turn(now, tuple(guard.unban(None, now)))))
+
+    with place() as host:
+        series = Series(f"unban of all {MANY:,}", "s", tuple(host.within(unban) for _ in range(STARTS)))
+    return Figure("unban_100000", "s", series.median, at_most=1, series=(series,))
+
+
+def _repairs() -> Figure:
+    """From just before somebody breaks the table until all is as it was: the daemon's own work, by itself."""
+    with place() as host, Daemon(host) as ours:
+        _remember(ours.folder / "state", 1_000)
+        ours.start()
+        ours.ready()
+        found = host.within(lambda: {harm: _repaired(lines) for harm, lines in HARMS.items()})
+    series = [Series(f"whole again, {harm}", "ms", tuple(took)) for harm, took in found.items()]
+    worst = max(series, key=lambda each: each.median)
+    return Figure("repair", "ms", worst.median, at_most=100, series=tuple(series))
+
+
+def _repaired(harm: Sequence[str]) -> list[float]:
+    nft, found = Nft(), []
+    with closing(Kernel()) as kernel:
+        before = kernel.shape()
+        assert before
+        sizes = len(before.rules), before.names, len(kernel.elements("ban4"))
+
+        def whole() -> bool:
+            shape = kernel.shape()
+            return (
+                shape is not None
+                and shape.awake
+                and (len(shape.rules), shape.names) == sizes[:2]
+                and kernel.has("ban4", key(Who("198.18.0.1")))
+                and len(kernel.elements("ban4")) == sizes[2]
+            )
+
+        for _ in range(LOOKS):
+            began = time.perf_counter()
+            nft.run(harm)
+            _until(whole, pause=0.001)
+            found.append(1000 * (time.perf_counter() - began))
+            time.sleep(0.05)
+    return found
+
+
+class Daemon:
+    """`wp-sidecar run` in a place, following one file."""
+
+    def __init__(self, host: Place) -> None:
+        self._host = host
+        self.folder = Path(tempfile.mkdtemp(prefix="wps-storm-"))
+        self._path = self.folder / "access.log"
+        self._path.touch()
+        (self.folder / "jails.conf").write_text(f"[{JAIL}]\nlogpath = {self._path}\nmaxretry = {MAXRETRY}\n")
+        self._log = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        os.close(self._log)
+        shutil.rmtree(self.folder)
+
+    def start(self) -> None:
+        environ = os.environ | {
+            "WP_SIDECAR_JAILS": str(self.folder / "jails.conf"),
+            "WP_SIDECAR_STATE": str(self.folder / "state"),
+            "WP_SIDECAR_SOCKET": str(self.folder / "control.sock"),
+        }
+        with (self.folder / "said").open("a") as said:
+            command = [str(Path(sys.executable).with_name("wp-sidecar")), "run"]
+            self._process = self._host.popen(command, stderr=said, env=environ)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(30)
+            self._process = None
+
+    def ready(self) -> None:
+        """Wait until it is; it is started if it does not run."""
+        if not self._process:
+            self.start()
+        _until(lambda: self._answers({"do": "health"}, "ready"))
+
+    @property
+    def process(self) -> Path:
+        """Its folder in /proc."""
+        assert self._process
+        return Path(f"/proc/{self._process.pid}")
+
+    def heard(self) -> int:
+        """Failures that it has counted so far."""
+        text = self._host.run(["curl", "--silent", "http://127.0.0.1:9734/metrics"]).stdout
+        lines = [line for line in text.splitlines() if line.startswith("wp_sidecar_failures_total")]
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines)
+
+    def write(self, data: bytes) -> None:
+        os.write(self._log, data)
+
+    def _answers(self, request: dict[str, object], what: str) -> bool:
+        try:
+            return bool(ask(self.folder / "control.sock", request)[what])
+        except NoDaemon:
+            assert self._process
+            assert self._process.poll() is None, (self.folder / "said").read_text()[-2000:]
+            return False
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """A network namespace with nothing in it."""
+    host = Place(HOST, f"wpsstorm-{os.getpid()}")
+    with ExitStack() as stack:
+        subprocess.run(["ip", "netns", "add", host.name], check=True)
+        stack.callback(subprocess.run, ["ip", "netns", "delete", host.name], check=True)
+        stack.callback(host.close)
+        subprocess.run(["ip", "-n", host.name, "link", "set", "lo", "up"], check=True)
+        yield host
+
+
+def _addresses(start: int) -> Iterator[str]:
+    return itertools.islice(strangers(), start - 1, None)
+
+
+def _ban(who: str, now: float) -> Ban:
+    return Ban(JAIL, Who(who), now, now + 86_400, "failures", MAXRETRY, "blog")
+
+
+def _bans(count: int, now: float) -> tuple[Ban, ...]:
+    return tuple(_ban(who, now) for who in itertools.islice(_addresses(1), count))
+
+
+def _remember(folder: Path, count: int) -> None:
+    """A store with so many bans, each with its evidence."""
+    now = time.time()
+    with closing(Sqlite(folder / "state.db")) as store:
+        store.apply(Turn(now, tuple(
+            Ban(JAIL, each.who, now, each.until, "failures", MAXRETRY, "blog",
+                tuple(failures(each.who, 1).decode().rstrip() for _ in range(MAXRETRY)))
+            for each in _bans(count, now)
+        )))  # fmt: skip
+
+
+def _took(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _until(true: Callable[[], bool], pause: float = 0.02) -> None:
+    end = time.perf_counter() + PATIENCE
+    while not true():
+        if time.perf_counter() > end:
+            raise TimeoutError(f"it did not happen within {PATIENCE:.0f} s")
+        time.sleep(pause)

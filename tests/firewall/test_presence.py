@@ -1,0 +1,158 @@
+"""Who was here: as text, and as the kernel notes it."""
+
+import time
+from contextlib import ExitStack, closing
+
+import pytest
+
+from sidecar.core.events import Ban, Turn, Who
+from sidecar.core.jail import Jail
+from sidecar.firewall import Firewall, presence
+from tests.firewall.conftest import stream, until
+
+ANN, BOB, EVE = Who("203.0.113.11"), Who("203.0.113.12"), Who("203.0.113.99")
+ANN6, ANNS64, BOBS64 = "2001:db8:bad:1::11", Who("2001:db8:bad:1::/64"), Who("2001:db8:bad:2::/64")
+
+
+@pytest.fixture
+def start(host):  # it is entered
+    with ExitStack() as stack:
+
+        def start(bans=(), *, aged=True):
+            firewall = stack.enter_context(closing(Firewall([Jail("login")])))
+            firewall.start(bans, time.time())
+            if aged:
+                host.nft("delete element inet wp_sidecar missed { ipv4, ipv6 }")
+            return firewall
+
+        yield start
+
+
+def ban(who):
+    return Ban("login", who, time.time(), time.time() + 900, "failures")
+
+
+def test_the_rules():
+    assert list(presence.rules()) == [
+        "update @seen4 { ip saddr } counter name noted4 return",
+        "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: } counter name noted6 return",
+        "update @missed { meta nfproto }",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("who", "version"),
+    [("203.0.113.7", 4), ("203.0.113.0/24", None), ("2001:db8:1:2::/64", 6), ("2001:db8::/48", None)],
+)
+def test_there_are_notes_of_hosts_and_customers(who, version):
+    assert presence.version(Who(who)) == version
+
+
+def test_who_sent_a_packet_was_seen_and_who_did_not_was_surely_not(host, start):
+    firewall = start()
+    host.lets_in(ANN, ANN6)
+
+    assert [firewall.seen(who) for who in (ANN, ANNS64, BOB, BOBS64)] == [True, True, False, False]
+
+
+def test_only_ports_that_a_gate_closes_are_looked_at(host, start):
+    firewall = start()
+    host.lets_in(ANN, port=22)
+    assert firewall.seen(ANN) is False
+
+    host.lets_in(ANN, port=80)
+    assert firewall.seen(ANN) is True
+
+
+def test_the_banned_are_seen_too(host, start):
+    firewall = start([ban(ANN)])
+    assert host.lets_in(ANN) == set()
+
+    assert firewall.seen(ANN) is True
+
+
+def test_a_young_table_does_not_know_and_a_start_that_adopts_an_old_one_does(host, start):
+    young = start(aged=False)
+    assert young.seen(ANN) is None
+
+    old = start()
+    assert old.seen(ANN) is False
+    again = start(aged=False)
+    assert again.seen(ANN) is False
+
+
+def test_what_was_not_known_is_known_in_time(host, start, monkeypatch):
+    monkeypatch.setattr(presence, "LOOKBACK", 1)
+    firewall = start(aged=False)
+    assert firewall.seen(ANN) is None
+    until(lambda: firewall.seen(ANN) is False)
+
+
+def test_a_visitor_who_stays_is_not_forgotten(host, start, monkeypatch):
+    monkeypatch.setattr(presence, "KEPT", 1)
+    firewall = start()
+    began = time.monotonic()
+    with stream(host, ANN):
+        until(lambda: firewall.seen(ANN))
+        while time.monotonic() < began + 2.5:
+            assert firewall.seen(ANN) is True
+    until(lambda: firewall.seen(ANN) is False)
+
+
+def test_more_senders_than_can_be_noted_make_it_unsure_and_drop_nobody(host, start, monkeypatch):
+    monkeypatch.setattr(presence, "MOST", 1)
+    firewall = start([ban(EVE)])
+    assert host.lets_in(ANN) == {ANN}
+    assert (firewall.seen(ANN), firewall.seen(BOB), firewall.seen(BOBS64)) == (True, False, False)
+
+    assert host.lets_in(ANN, BOB, EVE, ANN6) == {ANN, BOB, ANN6}
+
+    assert [firewall.seen(who) for who in (ANN, BOB, EVE)] == [True, None, None]
+    assert [firewall.seen(who) for who in (ANNS64, BOBS64)] == [True, False]  # IPv6 had room
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "flush ruleset",
+        "flush chain inet wp_sidecar prerouting",
+        "flush chain inet wp_sidecar presence",
+        "add table inet wp_sidecar { flags dormant; }",
+        "flush set inet wp_sidecar ports",
+    ],
+)
+def test_while_nobody_noted_nobody_knows_and_after_the_repair_neither(host, start, harm):
+    firewall = start()
+    host.nft(harm)
+    if "ports" not in harm:  # that the set of ports is another only the next look sees
+        assert firewall.seen(ANN) is None
+    assert firewall.reconcile(time.time())
+    assert firewall.seen(ANN) is None
+
+
+def test_what_happens_in_other_tables_changes_no_answer(host, start):
+    firewall = start()
+    host.nft("add table ip another")
+
+    assert firewall.seen(ANN) is False
+
+
+def test_a_port_that_is_published_now_was_not_looked_at_before(start):
+    firewall = start()
+    firewall.surround([], frozenset({8080}))
+    assert firewall.seen(ANN) is None
+
+
+def test_of_wider_networks_and_without_a_table_nothing_is_known(host, start):
+    firewall = start()
+    assert firewall.seen(Who("203.0.113.0/24")) is None
+
+    firewall.flush()
+    assert firewall.seen(ANN) is None
+
+
+def test_an_own_change_makes_nothing_unsure(start):
+    firewall = start()
+    firewall.apply(Turn(time.time(), (ban(BOB),)))
+
+    assert firewall.seen(ANN) is False
