@@ -19,9 +19,9 @@ def source_nat(site: str, reason: str) -> str | None:
     if not in_pod(site) or reason not in INSIDE:
         return None
     return (
-        "The log shows a node or a pod instead of the client. Set externalTrafficPolicy: Local on the Service that lets "
-        "traffic in (with Cluster, nodes put their own address in the client's place), and where an ingress is before "
-        "it, let the site believe the ingress's X-Forwarded-For: see docs/kubernetes.md"
+        "The log shows a node or a pod instead of the client. Set externalTrafficPolicy: Local on the Service that "
+        "lets traffic in (with Cluster, nodes put their own address in the client's place), and where an ingress is "
+        "before it, let the site believe the ingress's X-Forwarded-For: see docs/kubernetes.md"
     )
 
 
@@ -33,7 +33,7 @@ def cilium(interfaces: Iterable[str], dropped: int) -> str | None:
     if dropped or not {"cilium_host", "cilium_net"} & set(interfaces):
         return None
     return (
-        "Cilium is on this node, and no packet was dropped here yet: with its eBPF host routing packets pass by the node's "
-        "firewall, and bans keep nobody out. If `cilium status --verbose` says Host Routing: BPF, set "
+        "Cilium is on this node, and no packet was dropped here yet: with its eBPF host routing packets pass by the "
+        "node's firewall, and bans keep nobody out. If `cilium status --verbose` says Host Routing: BPF, set "
         "bpf.hostLegacyRouting=true in Cilium's values, and leave NodePorts to kube-proxy: see docs/kubernetes.md"
     )

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 SEARCH = 60.0  # seconds of reading anew after which the last line read is taken as rotated away
 FIRST, LONGEST = 0.1, 2.0  # seconds between tries; a daemon that restarts is away for about one
 PATIENCE = 5.0  # seconds of that until somebody is told
+# Seconds without reading after which a log is opened anew: where it was rotated twice meanwhile, Docker goes on
+# with what is left, and does not say so.
+NAP = 2.0
 RUNNING = ("running", "paused", "restarting")
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
@@ -66,7 +69,7 @@ class Docker:
         self._images: dict[str, str] = {}
         self._own = own_id(Path("/proc/self/mountinfo").read_text())
         self._api: Engine | None = None
-        self._closed = threading.Event()
+        self._closed, self._anew = threading.Event(), threading.Event()
         self._away: float | None = time.monotonic()  # since when
         self._why, self._pause = "not asked yet", FIRST
 
@@ -76,10 +79,12 @@ class Docker:
 
     def run(self) -> None:
         """Block until closed. That the Engine goes away and comes back is part of the work."""
+        threading.Thread(target=self._beat, name="docker pulse", daemon=True).start()
         try:
             while not self._closed.is_set():
+                self._anew.clear()
                 self._connected()
-                if not self._closed.is_set():
+                if not self._closed.is_set() and not self._anew.is_set():
                     self._come_back()
         finally:
             for stream in self._streams.values():
@@ -87,6 +92,20 @@ class Docker:
             deadline = time.monotonic() + LONGEST
             for stream in self._streams.values():
                 stream.join(max(0.0, deadline - time.monotonic()))
+
+    def _beat(self) -> None:
+        while not self._closed.wait(NAP / 4):
+            self._shared.pulse.beat(time.monotonic())
+
+    def rejail(self, jails: Sequence[Jail], since: float) -> None:
+        """These choose the containers from now on, by a new look. Any thread may call this.
+
+        Whoever is watched still is read on; a log that has no cursor is read from `since` on (unix time).
+        """
+        self._jails, self._since = tuple(jails), int(since)
+        self._anew.set()
+        if api := self._api:
+            api.stop()
 
     def close(self) -> None:
         self._closed.set()
@@ -152,6 +171,16 @@ class Docker:
                 self._follow(container, chosen[container.id])
             elif container.id in self._streams:
                 self._streams[container.id].forget()
+        self._finish(api, [entry for entry in listed if entry["State"] not in RUNNING])
+
+    def _finish(self, api: Engine, stopped: Sequence[Mapping[str, Any]]) -> None:
+        """Read to their ends the logs of those that stopped while we were away."""
+        known = [entry for entry in stopped if f"docker:{entry['Id']}" in self._cursors]
+        containers = [self._container(api, entry) for entry in known]
+        chosen = choose(containers, self._jails)
+        for container in containers:
+            if container.id in chosen:
+                self._follow(container, chosen[container.id])
 
     def _container(self, api: Engine, entry: Mapping[str, Any]) -> Container:
         key, image = entry["Id"], entry["Image"]
@@ -175,6 +204,22 @@ class Docker:
             del self._images[key]
 
 
+class Pulse:
+    """Whether we were frozen: paused, stopped, or in a virtual machine that was moved. Times are of any one clock."""
+
+    def __init__(self, now: float) -> None:
+        self._last = 0, now  # naps so far, and when that was known: one value, for other threads
+
+    def beat(self, now: float) -> None:
+        """Call this several times in NAP seconds."""
+        self._last = self.naps(now), now
+
+    def naps(self, now: float) -> int:
+        """How often so far. Whoever asks may be the first to wake up."""
+        naps, at = self._last
+        return naps + (now - at > NAP)
+
+
 @dataclass(slots=True)
 class _Shared:
     """What all streams need."""
@@ -187,6 +232,7 @@ class _Shared:
     version: str = ""  # of the API, once known
     named: dict[str, _Stream] = field(default_factory=dict)  # who has the name now
     naming: threading.RLock = field(default_factory=threading.RLock)
+    pulse: Pulse = field(default_factory=lambda: Pulse(time.monotonic()))
 
 
 class _Stream:
@@ -339,11 +385,15 @@ class _Stream:
         return "lost"
 
     def _idle_or_over(self, api: Engine) -> str:
+        before = self._bookmark
         try:
-            self._read(api)
+            cut = self._read(api)
         except TimeoutError:
             return "idle"
-        return "ended" if api.runs(self._id) else "stopped"
+        # Who was cut off has not read what a container said last, and Docker before 23 leaves some of it out where the
+        # container stops while it is followed. So it is over when there is nothing new in the log of a stopped one.
+        over = not cut and self._bookmark == before and not api.runs(self._id)
+        return "stopped" if over else cut or "ended"
 
     def _refused(self, err: APIError) -> str:
         if err.status_code in (404, 409):  # gone, or going
@@ -371,22 +421,41 @@ class _Stream:
             return str(api.inspect(self._id)["HostConfig"]["LogConfig"]["Type"])
         return "unknown"
 
-    def _read(self, api: Engine) -> None:
-        """Read to the end. Raises TimeoutError when the log is idle."""
-        body, terminal = api.logs(self._id, self._bookmark.start(), self._shared.idle)
+    def _read(self, api: Engine) -> str:
+        """Read to the end; if that is not Docker's own, why: "ended", "frozen". Raises TimeoutError when it is idle."""
+        pulse, naps = self._shared.pulse, self._shared.pulse.naps(time.monotonic())
+        body, terminal = api.logs(self._id, self._start(api), self._shared.idle)
         with contextlib.closing(body):
             self._show("open")
             reader = Reader(self._bookmark, terminal=terminal, repeats=api.repeats)
             deadline = time.monotonic() + SEARCH
             while self._wanted and (data := body.read(self._shared.idle)):
+                if pulse.naps(time.monotonic()) != naps:
+                    return "frozen"
                 if not reader.position.found and time.monotonic() > deadline:
                     reader.position.give_up()
+                began = time.monotonic()
                 self._hand_on(reader, data)
+                if time.monotonic() - began > NAP:
+                    return "frozen"
+            return "" if body.whole else "ended"
+
+    def _start(self, api: Engine) -> int:
+        """From when on to ask for lines; where that is still to come, the clock was set back, and it is from the first.
+
+        Docker before 24 would leave out whatever is older, until that time comes again.
+        """
+        start = self._bookmark.start()
+        return 0 if start > time.time() and start > api.now() else start
 
     def _hand_on(self, reader: Reader, data: bytes) -> None:
         """Each stream's new lines as one batch, with a bookmark that holds once that batch counts."""
         listener, emit = self._shared.listener, self._shared.emit
-        for stream, lines, bookmark in reader.feed(data):
+        fresh = reader.feed(data)
+        if reader.position.gap:
+            reader.position.gap = False
+            self._tell_gap()  # first: once these lines count, nobody would find it again
+        for stream, lines, bookmark in fresh:
             if not self._wanted:
                 return
             self._bookmark = bookmark  # before handing on: what a batch breaks must not be read for ever
@@ -401,10 +470,17 @@ class _Stream:
                 self._say(listener.overlong, cut)
         with self._shared.naming:
             self._trouble(None)
-        if reader.position.gap:
-            reader.position.gap = False
-            log.warning("the log of %s no longer has what was read last: lines may be lost", self._name)
-            self._say(listener.reconnected, "gap")
+
+    def _tell_gap(self) -> None:
+        sentence = (
+            f"the log of container {self._name} no longer has what was read last: lines were rotated away unread, "
+            "and do not count. Give its log more files (max-file) or larger ones (max-size)"
+        )
+        log.warning(sentence)
+        with self._shared.naming:
+            self._say(self._shared.listener.reconnected, "gap")
+            self._trouble(sentence, grave=False)
+            self._trouble(None)
 
 
 def _name(entry: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import docker
@@ -76,6 +77,11 @@ class Engine:
             client.mount("http://", _Web(self._connected))
             client.mount("https://", _Web(self._connected))
         return client
+
+    def now(self) -> float:
+        """What time it is there, in unix seconds."""
+        response = self._api._get(self._api._url("/version", versioned_api=False))  # noqa: SLF001
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
 
     def containers(self) -> list[dict[str, Any]]:
         """All of them, with what they are doing in "State"."""
@@ -217,6 +223,11 @@ class Body:
             if body := self._chunks.feed(data) if self._chunks else data:
                 return body
         return b""
+
+    @property
+    def whole(self) -> bool:
+        """Did all of it come, and not only as much as did before the connection ended?"""
+        return self._socket is None or self._ended() or (self._left < 0 and self._chunks is None)
 
     def _ended(self) -> bool:
         return self._left == 0 or (self._chunks is not None and self._chunks.ended)

@@ -15,10 +15,10 @@ import stat
 import threading
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
 from sidecar.sources import MAX_LINE, Emit, Silent, StreamListener, Trouble, untold
@@ -52,15 +52,15 @@ class Files:
         self._paths, self._cursors, self._every = dict(paths), dict(cursors), every
         self._telling = Telling(emit, listener or Silent(), trouble, framing)
         self._tails: dict[str, Tail] = {}
+        self._looked = -math.inf
         self._closed = threading.Event()
 
     def run(self) -> None:
         """Block until closed."""
-        looked = -math.inf
         try:
             while not self._closed.is_set():
-                if time.monotonic() - looked >= LOOK:
-                    looked = time.monotonic()
+                if time.monotonic() - self._looked >= LOOK:
+                    self._looked = time.monotonic()
                     self._look()
                 more = [tail.step() for tail in self._tails.values()]
                 if not any(more):
@@ -69,18 +69,30 @@ class Files:
             for tail in self._tails.values():
                 tail.close()
 
+    def rejail(self, paths: Mapping[str, tuple[str, ...]]) -> None:
+        """These jails look at these paths, from the next look on, which is soon. Any thread may call this."""
+        self._paths = dict(paths)
+        self._looked = -math.inf
+
     def close(self) -> None:
         self._closed.set()
 
     def _look(self) -> None:
-        """Begin with files that a pattern now matches; a plain path is waited for."""
+        """Begin with files that a pattern now matches; a plain path is waited for. End with those nobody looks at."""
+        paths = self._paths
         found: dict[str, dict[str, None]] = {}
-        for pattern, jails in self._paths.items():
+        for pattern, jails in paths.items():
             for path in sorted(glob(pattern)) if has_magic(pattern) else [pattern]:  # noqa: PTH207  absolute
                 found.setdefault(path, {}).update(dict.fromkeys(jails))
         for path in found.keys() - self._tails.keys():
             cursor = self._cursors.pop(_key(path), b"")
             self._tails[path] = Tail(path, tuple(found[path]), self._telling, cursor)
+        for path, looking in found.items():
+            self._tails[path].rejail(tuple(looking))
+        for path in [path for path in self._tails if not _meant(path, paths)]:
+            tail = self._tails.pop(path)
+            tail.forget()
+            self._cursors[_key(path)] = tail.cursor  # so that nothing counts twice when it is looked at again
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +164,28 @@ class Tail:
             self._follow(self._fd, Place(self._place.inode), "truncated")
         return self._more() or self._moved_on()
 
+    @property
+    def cursor(self) -> bytes:
+        """How far it was handed on; none where it never was found."""
+        return self._place.encode() if self._place != NOWHERE else b""
+
+    def rejail(self, jails: tuple[str, ...]) -> None:
+        """These look at it from the next line on."""
+        if jails != self._origin.jails:
+            self._origin = replace(self._origin, jails=jails)
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
             self._telling.listener.following(self._origin.name, up=False)
+
+    def forget(self) -> None:
+        """Nobody looks at it any more."""
+        self.close()
+        if self._silent:
+            self._telling.trouble(f"file {self._origin.name}", None)
+        self._telling.listener.forget(self._origin.name)
 
     def _open(self) -> bool:
         """Open the file, or the one that was renamed while we were away and is not read to its end."""
@@ -251,6 +280,11 @@ class Lines:
             self.cut += 1
             data = data[: MAX_LINE - 1] + data[end:]
         return data
+
+
+def _meant(path: str, paths: Iterable[str]) -> bool:
+    """Is this one of the paths, or of the files that a pattern matches, were it there?"""
+    return any(path == each or (has_magic(each) and PurePath(path).match(each)) for each in paths)
 
 
 def _shown(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import deque
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,7 +17,7 @@ TEXT = STAMP + 1  # where a line's text begins
 PART = 16 * 1024  # Docker's copier cuts there; only drivers with a buffer of their own cut later
 LARGEST = 4 * 1024 * 1024  # a frame is a part of a line; the largest that a driver makes is 1 MB (plugins)
 STEP = 2.0  # seconds of disorder between stdout and stderr; more than that, and the clock was set back
-RECENT = 256 * 1024  # bytes in which a line is looked for that came twice: some 2,000 lines
+RECENT = 32 * 1024  # lines among which one is looked for that came twice: what 16,000 a second write in 2 s
 HELD = 60  # seconds that an unfinished line may hold back where reading starts anew
 OUT, ERR, BROKEN = 1, 2, 3
 
@@ -211,31 +211,26 @@ class Repeats:
 
     def __init__(self) -> None:
         self._last = {OUT: b"", ERR: b""}  # stamps; on these engines each line of a stream has a later one
-        self._recent: deque[list[Line]] = deque()
-        self._size = 0  # bytes of those
+        self._recent = array("q")  # hashes of lines
 
     def without(self, lines: list[Line]) -> list[Line]:
         """Those that are not sent again. Of a clock that was set back all are kept."""
-        last, known = self._last, set[Line]()
+        last, known = self._last, set[int]()
         kept: list[Line] = []
         for line in lines:
             stream, text = line
             stamp = text[:STAMP]
             if stamp <= last[stream] and text:
-                known = known or {each for before in (*self._recent, kept) for each in before}
-                if line in known:
+                known = known or {*self._recent, *map(hash, kept)}
+                if hash(line) in known:
                     continue
-                known.add(line)
+                known.add(hash(line))
             last[stream] = stamp or last[stream]
             kept.append(line)
-        self._remember(kept)
+        self._recent.extend(map(hash, kept))
+        if len(self._recent) > 2 * RECENT:
+            del self._recent[:-RECENT]
         return kept
-
-    def _remember(self, lines: list[Line]) -> None:
-        self._recent.append(lines)
-        self._size += sum([len(text) for _, text in lines])
-        while self._size > RECENT:
-            self._size -= sum([len(text) for _, text in self._recent.popleft()])
 
 
 @dataclass(frozen=True, slots=True)

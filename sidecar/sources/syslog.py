@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,10 @@ class Syslog:
             self._socket.close()
         if self._failed:
             raise self._failed
+
+    def rejail(self, jails: tuple[str, ...]) -> None:
+        """These look at what comes from now on. Any thread may call this."""
+        self._origin = replace(self._origin, jails=jails)
 
     def close(self) -> None:
         self._closed = True

@@ -7,11 +7,12 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from sidecar.core.events import Ban, Hit, Origin, Turn, Who
+from sidecar.core.events import Ban, Cursor, Decision, Hit, Origin, Turn, Unban, Who
 from sidecar.core.history import Past
 from sidecar.stores import Remembered, StoreError
 
@@ -19,6 +20,9 @@ DAY = 86_400.0
 GONE = 30 * DAY  # a log that nobody wrote to for so long has no lines left that a window would count
 MOST = 100_000  # failures kept, those of 50,000 who are one short of a ban; a start reads them all, in 2 s
 OWED = 10_000  # failures that wait in memory while the file cannot be written
+AT_ONCE = (
+    4_000  # decisions written, or old failures dropped, in one go: some 100 ms, and the loop waits as long
+)
 BUSY = 0.1  # seconds to wait for someone else's lock: the loop waits as long, and the turn is owed anyway
 LONGEST = 2048  # characters of a line that are kept as evidence: what a filter matched stands before
 MIGRATIONS = (  # each brings the file from the version that is its place to the next
@@ -40,18 +44,26 @@ MIGRATIONS = (  # each brings the file from the version that is its place to the
         jail TEXT, who TEXT, times INTEGER, until REAL, PRIMARY KEY (jail, who)
     ) WITHOUT ROWID;
     """,
+    # The lines of a ban are most of its bytes, and a start needs none of them.
+    """
+    CREATE TABLE evidence (jail TEXT, who TEXT, lines TEXT, PRIMARY KEY (jail, who));
+    INSERT INTO evidence SELECT jail, who, evidence FROM bans WHERE evidence != '';
+    ALTER TABLE bans DROP COLUMN evidence;
+    CREATE INDEX history_until ON history (until);
+    """,
 )
 READ_BANS = """
     SELECT jail, who, at, until, cause, failures, site, reason, times, observed FROM bans WHERE until > ?
 """
-# Who is only kept out for longer, or no longer just observed, comes without the lines that were written before.
 PUT_BAN = """
-    INSERT INTO bans (jail, who, at, until, cause, failures, site, reason, times, observed, evidence)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (jail, who) DO UPDATE SET
-        at = excluded.at, until = excluded.until, cause = excluded.cause, failures = excluded.failures,
-        site = excluded.site, reason = excluded.reason, times = excluded.times, observed = excluded.observed,
-        evidence = CASE excluded.evidence WHEN '' THEN evidence ELSE excluded.evidence END
+    INSERT OR REPLACE INTO bans (jail, who, at, until, cause, failures, site, reason, times, observed)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+OLD_HITS = "DELETE FROM hits WHERE rowid IN (SELECT rowid FROM hits ORDER BY rowid LIMIT ?) AND at < ?"
+TOO_MANY_HITS = """
+    DELETE FROM hits WHERE rowid IN (
+        SELECT rowid FROM hits WHERE rowid <= (SELECT max(rowid) FROM hits) - ? ORDER BY rowid LIMIT ?
+    )
 """
 
 
@@ -72,7 +84,13 @@ class Sqlite:
         """
         self.path = path
         self.repaired = ""
-        self._owed: Turn | None = None  # what could not be written
+        self.anew = not path.exists()  # it begins with nothing
+        self.behind = False  # is there more to write than fitted into the last turn?
+        self._owed: Turn | None = None  # what could not be written, or not yet
+        self._damage = ""  # what SQLite says is wrong with the file
+        self._aside: Path | None = None  # where that is now, until there is a new one
+        self._cursors: dict[str, Cursor] = {}
+        self._in_force: Callable[[], Remembered] = Remembered
         with self._told("opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -80,7 +98,7 @@ class Sqlite:
             except sqlite3.DatabaseError as err:
                 if isinstance(err, sqlite3.OperationalError):
                     raise  # not damaged: locked, full, read-only
-                aside = _put_aside(path)
+                aside, self.anew = _put_aside(path), True
                 why = str(err).splitlines()[0]
                 self.repaired = (
                     f"{path} was damaged ({why}): bans and log positions begin anew. Kept: {aside}"
@@ -94,12 +112,17 @@ class Sqlite:
             past = self._db.execute("SELECT * FROM history ORDER BY until").fetchall()
             hits = self._db.execute("SELECT * FROM hits ORDER BY at, rowid").fetchall()
             cursors = self._db.execute("SELECT key, state FROM cursors").fetchall()
-            return Remembered(
-                tuple(_ban(now, *row) for row in bans),
-                tuple(Past(jail, Who(who), times, until) for jail, who, times, until in past),
-                tuple(_hit(*row) for row in hits),
-                dict(cursors),
-            )
+        self._cursors = {key: Cursor(key, state) for key, state in cursors}
+        return Remembered(
+            tuple(_ban(now, *row) for row in bans),
+            tuple(Past(jail, Who(who), times, until) for jail, who, times, until in past),
+            tuple(_hits(hits)),
+            dict(cursors),
+        )
+
+    def backed_by(self, in_force: Callable[[], Remembered]) -> None:
+        """Where to ask for the bans in force and the history, should the file be damaged while we run."""
+        self._in_force = in_force
 
     def evidence(self) -> dict[tuple[str, Who], tuple[str, ...]]:
         """The lines of each ban, oldest first, by its jail and whom it is for; of those that have any.
@@ -108,41 +131,87 @@ class Sqlite:
         """
         owed = self._owed.decisions if self._owed else ()
         with self._told("read"), contextlib.closing(_reading(self.path)) as db:
-            rows = db.execute("SELECT jail, who, evidence FROM bans WHERE evidence != ''")
+            rows = db.execute("SELECT jail, who, lines FROM evidence")
             found = {(jail, Who(who)): tuple(lines.split("\n")) for jail, who, lines in rows}
         return found | {(e.jail, e.who): e.evidence for e in owed if isinstance(e, Ban) and e.evidence}
 
     def apply(self, turn: Turn) -> None:
         """What one turn changed, in one transaction. Raises StoreError, and then none of it is kept.
 
-        Where the disk was full or the file locked it is owed, and goes with the next turn.
+        Of many decisions some are written with the next turns, and what was read with the last of them; until then
+        it is `behind`. Where the disk was full or the file locked all is owed, and goes with the next turn. A file
+        that turns out to be damaged is put aside, and what is in force written into a new one: that is told by a
+        StoreError as well.
         """
         due = _together(self._owed, turn) if self._owed else turn
+        self._cursors |= {cursor.key: cursor for cursor in turn.cursors}
+        self._owed, self.behind = due, False
+        if self._damage:
+            self._begin_anew()
+        now, later = _parted(due)
         try:
             with self._told("written"), self._transaction() as db:
-                _write(db, due)
+                _write(db, now)
         except StoreError as err:
-            if isinstance(err.__cause__, sqlite3.OperationalError):
-                self._owed = due
+            self._damage = _damage(err.__cause__)
+            if self._damage:
+                self._begin_anew()
+            owes = isinstance(err.__cause__, sqlite3.OperationalError)
+            self._owed = _bounded(due) if owes else None
             raise
-        self._owed = None
+        self._owed, self.behind = later, later is not None
 
     def forget(self, before: float, long_ago: float = -math.inf) -> None:
         """Drop failures older than this, which no window counts, and the cursors of logs long gone.
 
-        Bans that ended `long_ago` are forgotten, too. Writes what is owed, too. Raises StoreError.
+        Bans that ended `long_ago` are forgotten, too. Many go at once, the rest the next time. Writes what is owed,
+        too. Raises StoreError.
         """
         if self._owed:
             self.apply(Turn(self._owed.at))
-        with self._told("written"), self._transaction() as db:
-            db.execute("DELETE FROM hits WHERE at < ?", (before,))
-            db.execute("DELETE FROM hits WHERE rowid <= (SELECT max(rowid) FROM hits) - ?", (MOST,))
-            db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
-            db.execute("DELETE FROM bans WHERE until < ?", (before,))
-            db.execute("DELETE FROM history WHERE until < ?", (long_ago,))
+        try:
+            with self._told("written"), self._transaction() as db:
+                db.execute(OLD_HITS, (AT_ONCE, before))
+                db.execute(TOO_MANY_HITS, (MOST, AT_ONCE))
+                db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
+                db.execute("DELETE FROM bans WHERE until < ?", (before,))
+                db.execute("DELETE FROM history WHERE until < ?", (long_ago,))
+        except StoreError as err:
+            self._damage = _damage(err.__cause__)
+            if not self._damage:
+                raise
+            self._owed = self._owed or Turn(before)
+            self._begin_anew()
 
     def close(self) -> None:
+        with contextlib.suppress(StoreError):  # it was told
+            while self._owed and not self._damage:
+                self.apply(Turn(self._owed.at))
         self._db.close()
+
+    def _begin_anew(self) -> NoReturn:
+        """Put the damaged file aside; write what is in force, and what is owed, into a new one.
+
+        Raises StoreError: that it was done, or why not, and then it is tried again with the next turn.
+        """
+        due = self._owed or Turn(0.0)
+        with self._told("begun anew"):
+            self._db.close()
+            if self._aside:  # it was begun anew, and did not come to its end
+                _remove(self.path)
+            self._aside = self._aside or _put_aside(self.path)
+            self._db = _open(self.path)
+            known = self._in_force()
+            with self._transaction() as db:
+                db.executemany("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)", known.history)
+                _write(db, Turn(due.at, known.bans, cursors=tuple(self._cursors.values())))
+                _write(db, due)
+        sentence = (
+            f"{self.path} was damaged ({self._damage}): bans, history and log positions are in a new file, "
+            f"what counted towards bans begins anew at the next start. Kept: {self._aside}"
+        )
+        self._damage, self._aside, self._owed = "", None, None
+        raise StoreError(sentence)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -176,6 +245,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA temp_store = MEMORY")  # a large sort needs a file, and a read-only root has none
         _check(db)
         _migrate(db, path)
         db.execute(f"PRAGMA busy_timeout = {BUSY * 1000:.0f}")
@@ -210,9 +280,20 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
 def _put_aside(path: Path) -> Path:
     aside = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):  # they belong to the damaged file
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _remove(path)
     return aside
+
+
+def _remove(path: Path) -> None:
+    """The file, and what belongs to it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _damage(err: BaseException | None) -> str:
+    """What is wrong with the file, by SQLite's error; nothing where it is something else."""
+    code = getattr(err, "sqlite_errorcode", 0)
+    return str(err) if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else ""
 
 
 def _write(db: sqlite3.Connection, turn: Turn) -> None:
@@ -220,6 +301,9 @@ def _write(db: sqlite3.Connection, turn: Turn) -> None:
         "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)",
         [(_text(cursor.key), cursor.state, turn.at) for cursor in turn.cursors],
     )
+    decided = {
+        (each.jail, each.who) for each in turn.decisions
+    }  # these failures are in its evidence, or forgiven
     # No later than now, as the guard counts them: what is from the future would be new again at each start.
     db.executemany(
         "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -229,34 +313,94 @@ def _write(db: sqlite3.Connection, turn: Turn) -> None:
                 _text(h.line[:LONGEST]), _text(h.target),
             )
             for h in turn.hits
+            if (h.jail, h.who) not in decided
         ],
     )  # fmt: skip
-    for each in turn.forgiven:
-        db.execute("DELETE FROM hits WHERE jail = ? AND who = ? AND at <= ?", (each.jail, each.who, each.at))
-    for decision in turn.decisions:
-        if isinstance(decision, Ban):
-            db.execute(PUT_BAN, _row(decision))
-            if decision.cause != "manual":
-                past = decision.jail, decision.who, decision.times, decision.until
-                db.execute("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)", past)
-        else:
-            db.execute("DELETE FROM bans WHERE jail = ? AND who = ?", (decision.jail, decision.who))
-            if decision.cause != "expired":
-                db.execute("DELETE FROM history WHERE jail = ? AND who = ?", (decision.jail, decision.who))
-        # Those that led to the ban are in its evidence; those before an unban are forgiven.
-        db.execute("DELETE FROM hits WHERE jail = ? AND who = ?", (decision.jail, decision.who))
+    if turn.hits:
+        db.execute(TOO_MANY_HITS, (MOST, 2 * len(turn.hits)))
+    db.executemany(
+        "DELETE FROM hits WHERE jail = ? AND who = ? AND at <= ?",
+        [(each.jail, each.who, each.at) for each in turn.forgiven],
+    )
+    _decide(db, turn.decisions)
+
+
+def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
+    """Sorted by whom they are for, a thousand are written ten times as fast."""
+    last = {(each.jail, each.who): each for each in decisions}
+    keys = sorted(last)
+    bans = [each for key in keys if isinstance(each := last[key], Ban)]
+    lifted = [key for key in keys if isinstance(last[key], Unban)]
+    past = _past(decisions)
+    db.executemany(PUT_BAN, [_row(ban) for ban in bans])
+    # Who is only kept out for longer, or no longer just observed, comes without the lines that were written before.
+    db.executemany(
+        "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)",
+        [(ban.jail, ban.who, _lines(ban)) for ban in bans if ban.evidence],
+    )
+    for table in ("bans", "evidence"):
+        db.executemany(f"DELETE FROM {table} WHERE jail = ? AND who = ?", lifted)  # noqa: S608  one of the two
+    # Those that led to the ban are in its evidence; those before an unban are forgiven.
+    db.executemany("DELETE FROM hits WHERE jail = ? AND who = ?", keys)
+    db.executemany(
+        "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",
+        [(*key, *found) for key in keys if (found := past.get(key))],
+    )
+    db.executemany(
+        "DELETE FROM history WHERE jail = ? AND who = ?", [key for key in keys if past.get(key, key) is None]
+    )
+
+
+def _past(decisions: Iterable[Decision]) -> dict[tuple[str, Who], tuple[int, float] | None]:
+    """What will be known of those who were banned: how often, and until when; None: nothing."""
+    past: dict[tuple[str, Who], tuple[int, float] | None] = {}
+    for each in decisions:
+        if isinstance(each, Unban):
+            if each.cause != "expired":
+                past[each.jail, each.who] = None
+        elif each.cause != "manual":
+            past[each.jail, each.who] = each.times, each.until
+    return past
+
+
+def _parted(due: Turn) -> tuple[Turn, Turn | None]:
+    """What to write now, and later. Failures and cursors stand for all that was decided, so they come last."""
+    if len(due.decisions) <= AT_ONCE:
+        return due, None
+    ordered = sorted(
+        due.decisions, key=_whose
+    )  # stays so: of neighbours in the file many are written at once
+    now = Turn(due.at, tuple(ordered[:AT_ONCE]))
+    decided = {(each.jail, each.who) for each in now.decisions}
+    hits = tuple(hit for hit in due.hits if (hit.jail, hit.who) not in decided)
+    return now, replace(due, decisions=tuple(ordered[AT_ONCE:]), hits=hits)
+
+
+def _whose(decision: Decision) -> tuple[str, Who]:
+    return decision.jail, decision.who
 
 
 def _together(first: Turn, then: Turn) -> Turn:
-    """Two turns as one, for later: the last decision about someone is the one that holds."""
-    decided = {(each.jail, each.who): each for each in then.decisions}
-    hits = [hit for hit in first.hits if (hit.jail, hit.who) not in decided] + list(then.hits)
-    decisions = {(each.jail, each.who): each for each in first.decisions} | decided
+    """Two turns as one, for later."""
+    decided = {(each.jail, each.who) for each in then.decisions}
+    hits = [hit for hit in first.hits if (hit.jail, hit.who) not in decided] if decided else list(first.hits)
     cursors = {each.key: each for each in (*first.cursors, *then.cursors)}
     return Turn(
-        then.at, tuple(decisions.values()), tuple(hits[-OWED:]), tuple(cursors.values()),
-        forgiven=(*first.forgiven, *then.forgiven)[-OWED:],
+        then.at, (*first.decisions, *then.decisions), (*hits, *then.hits), tuple(cursors.values()),
+        forgiven=(*first.forgiven, *then.forgiven),
     )  # fmt: skip
+
+
+def _bounded(due: Turn) -> Turn:
+    """As much of it as may wait for long: the last ban and the last unban of each are what holds."""
+    decisions: dict[tuple[str, Who, type[Decision]], Decision] = {}
+    for each in due.decisions:
+        key = each.jail, each.who, type(each)
+        decisions.pop(key, None)
+        decisions[key] = each
+    return replace(
+        due, decisions=tuple(decisions.values()), hits=due.hits[-OWED:], forgiven=due.forgiven[-OWED:]
+    )
 
 
 def _text(line: str) -> str:
@@ -265,11 +409,14 @@ def _text(line: str) -> str:
 
 
 def _row(ban: Ban) -> tuple[object, ...]:
-    evidence = "\n".join(_text(line[:LONGEST]).replace("\n", " ") for line in ban.evidence)
     return (
         ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), _text(ban.reason), ban.times,
-        ban.observed, evidence,
+        ban.observed,
     )  # fmt: skip
+
+
+def _lines(ban: Ban) -> str:
+    return _text("\n".join([line[:LONGEST].replace("\n", " ") for line in ban.evidence]))
 
 
 def _ban(now: float, *row: Any) -> Ban:  # noqa: ANN401  a row's fields are what SQLite has in them
@@ -281,6 +428,10 @@ def _ban(now: float, *row: Any) -> Ban:  # noqa: ANN401  a row's fields are what
     )  # fmt: skip
 
 
-def _hit(*row: Any) -> Hit:  # noqa: ANN401
-    jail, who, at, source, name, stream, line, target = row
-    return Hit(jail, Who(who), at, Origin(source, name, stream), line, target)
+def _hits(rows: Iterable[Any]) -> Iterator[Hit]:
+    """They come from few origins, and each is kept once."""
+    origins: dict[tuple[str, str, str], Origin] = {}
+    for jail, who, at, source, name, stream, line, target in rows:
+        key = source, name, stream
+        origin = origins.get(key) or origins.setdefault(key, Origin(*key))
+        yield Hit(jail, Who(who), at, origin, line, target)

@@ -13,7 +13,7 @@ from sidecar.core.events import Batch, Framing, Origin, Surroundings
 from sidecar.core.jail import Jail
 from sidecar.daemon import Streams
 from sidecar.metrics import Metrics
-from sidecar.sources.docker import Docker, described, networks, own_id
+from sidecar.sources.docker import NAP, Docker, Pulse, described, networks, own_id
 from sidecar.sources.engine import NoDocker
 from sidecar.sources.frames import Bookmark
 from tests.sources.standin import NETWORK, Container, Counted, StandIn, stamp
@@ -43,9 +43,8 @@ def following(engine, counted, jails=JAILS, **options):
         counted.emit,
         counted.surroundings,
         cursors=counted.cursors,
-        since=0,
         trouble=counted.trouble,
-        **{"listener": counted, "idle": 5.0, "every": 5.0, **options},
+        **{"since": 0, "listener": counted, "idle": 5.0, "every": 5.0, **options},
     )
     thread = threading.Thread(target=source.run)
     thread.start()
@@ -481,6 +480,79 @@ def test_a_batch_that_breaks_what_it_is_given_to_is_not_read_for_ever(engine, co
     assert "a mistake in a matcher" in caplog.text
 
 
+def test_who_was_frozen_knows_it_whoever_wakes_first():
+    pulse = Pulse(now=0)
+    pulse.beat(now=1)
+    assert pulse.naps(now=1 + NAP) == 0
+    assert pulse.naps(now=10) == 1
+
+    pulse.beat(now=10)
+    assert (pulse.naps(now=10), pulse.naps(now=11), pulse.naps(now=20)) == (1, 1, 2)
+
+
+def test_whoever_does_not_read_for_long_opens_the_log_anew(engine, counted, monkeypatch):
+    """Docker may have gone on after two rotations with what was left."""
+    monkeypatch.setattr("sidecar.sources.docker.NAP", -1.0)
+    site = engine.run(Container("a", "site"))
+    for number in range(3):
+        engine.write(site, b"%d" % number)
+    with following(engine, counted):
+        counted.wait(lambda: counted.told.count(("reconnected", "site", "frozen")) > 1)
+        counted.wait_lines(3)
+    assert [text for _, _, text in counted.lines] == [b"0", b"1", b"2"]
+
+
+def test_what_a_container_said_last_before_it_stopped_without_us(engine, counted):
+    """It is read though it never runs again; of one that we never read, nothing."""
+    site, other = engine.run(Container("a", "site")), engine.run(Container("b", "other"))
+    engine.write(site, b"one")
+    engine.stop_container(other)
+    with following(engine, counted):
+        counted.wait_lines(1)
+    engine.write(site, b"two")
+    engine.write(other, b"three")
+    engine.stop_container(site)
+    with following(engine, counted):
+        assert counted.wait_lines(2) == [b"one", b"two"]
+
+
+def test_what_docker_left_out_when_the_container_stopped(engine, counted):
+    """Before 23 it may end a log that is followed with the container, and not with its last line."""
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"one")
+    site.early = 1
+    with following(engine, counted):
+        counted.wait_lines(1)
+        with engine.changed:
+            engine.stop_container(site)
+            engine.write(site, b"two")
+
+        assert counted.wait_lines(2) == [b"one", b"two"]
+
+
+def test_a_clock_that_was_set_back_while_we_were_away(engine, counted):
+    """Docker before 24 leaves out what is older than the time it is asked for."""
+    now, ahead = time.time_ns(), time.time_ns() + 7200 * 10**9
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"one", at=ahead)
+    with following(engine, counted):
+        counted.wait_lines(1)
+    engine.write(site, b"two", at=now)
+    with following(engine, counted):
+        assert counted.wait_lines(2) == [b"one", b"two"]
+        engine.write(site, b"three", at=now + 10**9)
+
+        assert counted.wait_lines(3) == [b"one", b"two", b"three"]
+    assert ("reconnected", "site", "gap") not in counted.told
+
+
+def test_a_clock_of_ours_that_is_ahead_makes_nobody_blind(engine, counted):
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"one")
+    with following(engine, counted, since=time.time() + 7200):
+        assert counted.wait_lines(1) == [b"one"]
+
+
 def test_a_log_that_was_rotated_meanwhile_is_a_gap(engine, counted):
     site = engine.run(Container("a", "site"))
     engine.write(site, b"1", at=AT)
@@ -669,3 +741,55 @@ def test_a_log_never_seen_begins_where_it_is_told(engine, counted):
 
     assert source._since == 12345
     assert Bookmark(source._since).start() == 12345
+
+
+def test_other_jails_choose_anew_and_no_line_is_lost_or_doubled(engine, counted):
+    site, shop = engine.run(Container("a", "site")), engine.run(Container("b", "shop", image="nginx"))
+    with following(engine, counted, every=60) as source:
+        engine.write(site, b"1")
+        counted.wait_lines(1)
+        source.rejail((Jail("shop", containers=("shop",)),), since=0)
+        counted.wait(lambda: ("forget", "site") in counted.told)
+        engine.write(site, b"2")
+        engine.write(shop, b"3")
+        counted.wait_lines(2)
+        source.rejail(JAILS, since=0)
+        counted.wait_lines(3)
+        engine.write(site, b"4")
+
+        assert counted.wait_lines(4) == [b"1", b"3", b"2", b"4"]
+    assert [batch.origin.jails for batch in counted.batches] == [
+        ("wordpress",),
+        ("shop",),
+        ("wordpress",),
+        ("wordpress",),
+    ]
+    assert [sentence for _, sentence in counted.troubles if sentence] == []  # Docker was never away
+
+
+def test_who_is_still_watched_is_read_on_by_the_new_jails(engine, counted):
+    site = engine.run(Container("a", "site"))
+    with following(engine, counted, every=60) as source:
+        engine.write(site, b"0")
+        counted.wait_lines(1)
+        source.rejail((Jail("one"), Jail("two")), since=0)
+        for number in range(1, 200):
+            engine.write(site, b"%d" % number)
+            counted.wait_lines(number + 1)
+            if counted.batches[-1].origin.jails == ("one", "two"):
+                break
+
+    assert counted.batches[-1].origin.jails == ("one", "two")
+    assert [text for _, _, text in counted.lines] == [b"%d" % each for each in range(number + 1)]
+    assert len(engine.opened) == 1
+
+
+def test_a_container_that_is_chosen_late_is_read_from_where_its_lines_may_count(engine, counted):
+    shop = engine.run(Container("b", "shop", image="nginx"))
+    engine.write(shop, b"old", at=AT)
+    engine.write(shop, b"new", at=AT + 100 * 10**9)
+    with following(engine, counted, (Jail("wordpress"),), every=60) as source:
+        counted.wait(lambda: counted.around)
+        source.rejail((Jail("shop", containers=("shop",)),), since=AT / 10**9 + 50)
+
+        assert counted.wait_lines(1) == [b"new"]

@@ -238,6 +238,63 @@ def test_rotation_under_load_loses_and_doubles_nothing(engine, counted):
         assert all_of_it(engine, counted, "site") == 20_000
 
 
+SMALL = ("--log-opt", "max-size=10k", "--log-opt", "max-file=2")  # some 200 lines
+
+
+def say(engine, name, count):
+    """So many lines into its standard output, and into Docker's log."""
+    engine.cli("exec", name, "sh", "-c", f"seq {count} > /proc/1/fd/1")
+    last = str(count)
+    deadline = time.monotonic() + 20
+    while (said := engine.cli("logs", "--tail", "1", name).stdout.strip()) != last:
+        assert time.monotonic() < deadline, said
+        time.sleep(0.02)
+
+
+def gaps(counted):
+    """What was told of gaps, to the metrics and to people."""
+    told = [each for each in counted.told if each[0] == "reconnected" and each[2] == "gap"]
+    return len(told), [sentence for _, sentence in counted.troubles if sentence]
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_what_docker_threw_away_while_we_were_away_is_one_gap(engine, counted, driver):
+    run(engine, "site", UNTIL_STOPPED, "--log-driver", driver, *SMALL)
+    with following(engine, counted):
+        say(engine, "site", 50)
+        counted.wait_lines(50)
+    say(engine, "site", 3000)
+    with following(engine, counted):
+        counted.wait(lambda: counted.lines[-1] == ("site", "stdout", b"3000"))
+        say(engine, "site", 20)
+        counted.wait(lambda: counted.lines[-1] == ("site", "stdout", b"20"))
+
+    left = truth(engine, "site")["stdout"]
+    assert seen(counted, "site")["stdout"][50:] == left
+    sentence = (
+        "the log of container site no longer has what was read last: lines were rotated away unread, and do not count. "
+        "Give its log more files (max-file) or larger ones (max-size)"
+    )
+    assert gaps(counted) == (1, [sentence])
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_what_docker_still_has_is_no_gap(engine, counted, driver):
+    """Nothing, a line, and a rotation that leaves what was read last."""
+    run(engine, "site", UNTIL_STOPPED, "--log-driver", driver, *SMALL)
+    for count in (0, 1, 0, 0, 90, 60, 1):
+        before = len(counted.lines)
+        if count:
+            say(engine, "site", count)
+        with following(engine, counted):
+            counted.wait(lambda: ("following", "site", True) in counted.told)
+            counted.wait_lines(before + count)
+            time.sleep(0.2)  # whatever should not come has time to
+        counted.told.clear()
+        assert gaps(counted) == (0, [])
+        assert len(counted.lines) == before + count
+
+
 def test_a_long_log_is_read_fast(engine, capsys):
     lines = 300_000
     # an access log's line

@@ -290,7 +290,7 @@ def running(log, paths):
     source = Files(paths, log.emit, cursors=log.cursors, listener=log, trouble=log.trouble, every=0.01)
     thread = threading.Thread(target=source.run)
     thread.start()
-    yield
+    yield source
     source.close()
     thread.join(10)
     assert not thread.is_alive()
@@ -343,3 +343,60 @@ def test_rotation_under_load_loses_and_doubles_nothing(log, path):
         log.wait_lines(3000)
 
     assert log.data == b"".join(b"%d\n" % number for number in range(3000))
+
+
+def test_other_jails_look_from_the_next_line_on(log, path):
+    write(path, b"one\n")
+    with running(log, {str(path): ("first",)}) as source:
+        log.wait_lines(1)
+        source.rejail({str(path): ("second", "third")})
+        for number in range(200):
+            write(path, b"more\n")
+            log.wait_lines(number + 2)
+            if log.batches[-1].origin.jails != ("first",):
+                break
+
+    assert log.batches[-1].origin.jails == ("second", "third")
+    assert log.told[:1] == [("following", str(path), True)]
+    assert log.reasons() == []  # it was not opened again
+
+
+def test_a_path_that_nobody_looks_at_is_left_and_taken_up_where_it_was(log, tmp_path):
+    one, other = tmp_path / "one.log", tmp_path / "other.log"
+    for path in (one, other):
+        write(path, LONG % 0)
+    with running(log, {str(one): ("jail",), str(other): ("jail",)}) as source:
+        log.wait_lines(2)
+        source.rejail({str(one): ("jail",), f"{tmp_path}/gone-*": ("jail",)})
+        log.wait(lambda: ("forget", str(other)) in log.told)
+        write(other, LONG % 1)
+        write(one, LONG % 1)
+        log.wait_lines(3)
+        source.rejail({f"{tmp_path}/*.log": ("jail",)})
+        log.wait_lines(4)
+
+    assert [name.rpartition("/")[2] for name, _, _ in log.texts()][2:] == ["one.log", "other.log"]
+    assert log.reasons() == []
+
+
+def test_a_path_that_was_waited_for_in_vain_is_no_trouble_any_more(log, path):
+    with running(log, {str(path): ("jail",)}) as source:
+        log.wait(lambda: log.troubles)
+        source.rejail({})
+        log.wait(lambda: len(log.troubles) == 2)
+
+    assert [sentence is None for _, sentence in log.troubles] == [False, True]
+
+
+def test_a_file_of_a_pattern_that_is_rotated_away_for_the_moment_is_followed_on(log, tmp_path):
+    """That it is not there at a look is no reason to leave it: its last lines may not have been read."""
+    path = tmp_path / "a.log"
+    write(path, LONG % 0)
+    with running(log, {f"{tmp_path}/*.log": ("jail",)}) as source:
+        log.wait_lines(1)
+        path.rename(tmp_path / "a.log.1")
+        source.rejail({f"{tmp_path}/*.log": ("jail",)})
+        write(tmp_path / "a.log.1", LONG % 1)
+        log.wait_lines(2)
+
+    assert ("forget", str(path)) not in log.told

@@ -239,3 +239,13 @@ def test_after_a_failure_it_listens_again(tmp_path):
     supervised.join(10)
 
     assert not supervised.is_alive()
+
+
+def test_other_jails_look_at_what_comes_from_then_on(running):
+    running.send(b"x")
+    first, _ = running.batches.get(timeout=10)
+    running.source.rejail(("b", "c"))
+    running.send(b"y")
+    second, _ = running.batches.get(timeout=10)
+
+    assert [first.origin.jails, second.origin.jails] == [("a",), ("b", "c")]

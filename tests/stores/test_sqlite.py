@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -184,7 +185,7 @@ def test_a_line_of_any_bytes_is_kept_and_cut(store, path):
 
 
 def test_a_turn_is_kept_whole_or_not_at_all(store, path):
-    broken = Hit("wordpress", ANN, 1.0, Origin("docker", "site", object()), "")
+    broken = Hit("wordpress", Who("198.51.100.1"), 1.0, Origin("docker", "site", object()), "")
     with pytest.raises(StoreError, match="cannot be written"):
         store.apply(Turn(1.0, (BAN,), (hit(1.0), broken), (Cursor("docker:1", b"1"),)))
     store.apply(Turn(2.0, (FOR_GOOD,)))
@@ -257,6 +258,48 @@ def test_the_file_of_a_newer_version_is_refused(store, path):
     )
 
 
+# What each version's script left behind, with something in it.
+CONTENTS = (
+    """
+    INSERT INTO bans VALUES ('wordpress', '203.0.113.7', 100, 86500, 'failures', 3, 'site',
+        'first' || char(10) || 'second' || char(10) || 'third', '');
+    INSERT INTO bans VALUES ('wordpress', '2001:db8:1:2::/64', 50.5, 9e999, 'manual', 0, '', '', 'he knows why');
+    INSERT INTO hits VALUES ('wordpress', '198.51.100.1', 2, 'docker', 'site', 'stdout', 'a line', '');
+    INSERT INTO cursors VALUES ('docker:4f2a', x'00ff', 1);
+    """,
+    "INSERT INTO history VALUES ('wordpress', '203.0.113.7', 1, 86500);",
+    "",
+)
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_the_file_of_each_older_version_is_taken_over(path, version):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        for script, contents in zip(MIGRATIONS[:version], CONTENTS, strict=False):
+            db.executescript(script + contents)
+        db.execute(f"PRAGMA user_version = {version}")
+
+    past = (PAST,) if version > 1 else ()
+    assert again(path) == Remembered(
+        (FOR_GOOD, KEPT), past, (hit(2.0, Who("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
+    )
+    with closing(Sqlite(path)) as store:
+        assert store.evidence() == {("wordpress", ANN): ("first", "second", "third")}
+        store.apply(Turn(5.0, (Unban("wordpress", ANN, 5.0, "manual"),)))
+    assert again(path).bans == (FOR_GOOD,)
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
+    Sqlite(path).close()
+    monkeypatch.setattr("sidecar.stores.sqlite.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x); BROKEN"))
+    with pytest.raises(StoreError, match="syntax error"):
+        Sqlite(path)
+    monkeypatch.undo()
+
+    assert again(path) == Remembered()
+
+
 def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "state").write_text("a file")
 
@@ -264,18 +307,6 @@ def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
         Sqlite(tmp_path / "state" / "wp-sidecar.db")
     assert "cannot be opened" in str(refused.value)
     assert str(refused.value).endswith("its directory has to be writable, with room on the disk")
-
-
-def test_a_full_disk_is_an_error_and_then_goes_on(store, path):
-    store.apply(Turn(1.0, (BAN,)))
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StoreError, match="full"):
-        store.apply(Turn(2.0, (FOR_GOOD,), [hit(2.0, BOB, "x" * 2000)] * 100))
-    store._db.execute("PRAGMA max_page_count = 1000000")
-    store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
-
-    assert again(path) == Remembered((FOR_GOOD, KEPT), (PAST,), cursors={"docker:1": b"3"})
 
 
 @pytest.fixture
@@ -314,6 +345,37 @@ def test_what_is_owed_is_bounded(store, path, locked):
     store.apply(Turn(3.0, (BAN,)))
 
     assert (len(again(path).hits), again(path).bans) == (OWED, (KEPT,))
+
+
+def test_many_decisions_are_written_with_the_turns_that_follow_and_what_was_read_last(
+    store, path, monkeypatch
+):
+    monkeypatch.setattr("sidecar.stores.sqlite.AT_ONCE", 2)
+    whos = [Who(f"198.51.100.{n}") for n in range(5)]
+    bans = [Ban("wordpress", who, 1.0, 9.0, "manual") for who in whos]
+    hits = tuple(hit(1.0, who) for who in (*whos, ANN))
+    found = []
+    for turn in (
+        Turn(1.0, tuple(bans), hits, (Cursor("a", b"1"),)),
+        Turn(2.0, (Unban("wordpress", whos[4], 2.0, "manual"),), (), (Cursor("a", b"2"),)),
+        Turn(3.0),
+    ):
+        store.apply(turn)
+        found.append((len(again(path).bans), again(path).cursors, again(path).hits, store.behind))
+
+    assert found == [
+        (2, {}, (), True),
+        (4, {}, (), True),
+        (4, {"a": b"2"}, (hit(1.0, ANN),), False),
+    ]
+
+
+def test_who_closes_it_waits_for_what_is_owed(store, path, monkeypatch):
+    monkeypatch.setattr("sidecar.stores.sqlite.AT_ONCE", 1)
+    store.apply(Turn(1.0, (BAN, FOR_GOOD), cursors=(Cursor("a", b"1"),)))
+    store.close()
+
+    assert (again(path).bans, again(path).cursors) == ((FOR_GOOD, KEPT), {"a": b"1"})
 
 
 def test_a_lock_delays_the_loop_by_a_moment_only(store, locked):

@@ -1,0 +1,200 @@
+"""Container logs in files, as kubelet has them: lines a second through source and matcher, and how soon one is a hit.
+
+The drop is timed from the line's writing to the kernel's word that the ban is in force, with the daemon as a process in
+a network namespace of its own. Docker's files are read by the same code, after they are made CRI's.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from bench.figures import Figure, Series
+from bench.heard import Heard
+from bench.lines import MAXRETRY, failures, strangers
+from bench.rig import Rig
+from sidecar.config.jails import UNWRITTEN
+from sidecar.control import NoDaemon, ask
+from sidecar.core.events import Batch, Cursor, Origin
+from sidecar.core.jail import Jail
+from sidecar.filters.loader import load
+from sidecar.filters.matcher import Matcher
+from sidecar.sources import Silent
+from sidecar.sources.cri import Cri
+from sidecar.sources.trees import Pods
+from tests.bed.network import Address, Place
+
+POD, CONTAINER = "blog_web-0_6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11", "wordpress"
+LINES, TURNS = 200_000, 7  # 50 MB each turn: of more, only the end is read at first sight
+PERCENT = 1
+AGENT = '"https://example.org/shop/" "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"'
+GOOD = 'GET /wp-content/themes/t/{0}.css HTTP/1.1" 200 {0} '
+BAD = 'POST /wp-login.php HTTP/1.1" 200 {0} '
+GOAL, SOON = 1_000_000, 5  # lines/s; ms
+ROUNDS, PAUSE, WARM_UP = 300, 0.02, 3
+DOCKERS = '{{"log":"{1}\\n","stream":"stdout","time":"{0}"}}\n'
+
+
+def measure(_: Rig) -> Iterator[Figure]:
+    for name, dockers in (("files_lines", False), ("files_lines_docker", True)):
+        rates = _rates(dockers=dockers)
+        yield Figure(name, "lines/s", rates[0].median, at_least=None if dockers else GOAL, series=rates)
+    soon, drop = _to_hit(), _to_drop()
+    yield Figure("line_to_hit", "ms", soon.median, at_most=SOON, series=(soon,))
+    yield Figure("cri_line_to_drop", "ms", drop.median, at_most=SOON, series=(drop,))
+
+
+def _line(number: int, *, dockers: bool) -> str:
+    stamp = f"2026-11-22T08:57:{number % 60:02d}.{number * 7919 % 10**9:09d}Z"
+    what = (BAD if number * PERCENT % 100 < PERCENT else GOOD).format(5_000 + number)
+    text = f'198.51.{number // 250 % 250}.{number % 250} - - [22/Nov/2026:08:57:{number % 60:02d} +0000] "{what}{AGENT}'
+    return DOCKERS.format(stamp, text.replace('"', '\\"')) if dockers else f"{stamp} stdout F {text}\n"
+
+
+class Reader(Silent):
+    """The source on a tree of its own, with the three jails that need no configuration."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / POD / CONTAINER
+        self.folder.mkdir(parents=True)
+        self.lines = self.hits = 0
+        self.seen = threading.Condition()
+        self._matcher = Matcher({name: load(name) for name in UNWRITTEN})
+        jails = [Jail(name) for name in UNWRITTEN]
+        self._source = Cri(
+            Pods(root), jails, self._emit, lambda _: None, cursors={}, since=0.0, listener=self
+        )
+        self._thread = threading.Thread(target=self._source.run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+        self._thread.join()
+
+    def wait(self, *, lines: int = 0, hits: int = 0) -> float:
+        """When so many had come."""
+        with self.seen:
+            assert self.seen.wait_for(lambda: self.lines >= lines and self.hits >= hits, 60)
+        return time.perf_counter()
+
+    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:  # noqa: ARG002
+        self.lines += lines
+
+    def _emit(self, batch: Batch, _: Cursor | None) -> None:
+        found = self._matcher.scan(batch, time.time())
+        with self.seen:
+            self.hits += len(found)
+            self.seen.notify_all()
+
+
+def _rates(*, dockers: bool) -> tuple[Series, Series]:
+    """By the clock on the wall, and by the processor's time: others may want the processor as well."""
+    data = "".join(_line(number, dockers=dockers) for number in range(LINES))
+    wall, cpu = [], []
+    for _ in range(TURNS):
+        with tempfile.TemporaryDirectory() as folder:
+            reader = Reader(Path(folder))
+            (reader.folder / "0.log").write_text(data)
+            with reader:
+                began, spent = reader.wait(lines=1), time.process_time()
+                left = LINES - reader.lines
+                wall.append(left / (reader.wait(lines=LINES) - began))
+                cpu.append(left / (time.process_time() - spent))
+    what = f"lines from files, {'json-file' if dockers else 'CRI'}, {PERCENT} % failures"
+    return Series(what, "lines/s", tuple(wall)), Series(f"{what}, of processor time", "lines/s", tuple(cpu))
+
+
+def _to_hit() -> Series:
+    found = []
+    who = strangers()
+    with tempfile.TemporaryDirectory() as folder, Reader(Path(folder)) as reader:
+        path = reader.folder / "0.log"
+        path.touch()
+        time.sleep(0.5)  # until it is followed
+        for number in range(ROUNDS):
+            text = failures(next(who), 1)
+            with path.open("ab") as log:
+                began = time.perf_counter()
+                log.write(_stamped(text))
+            found.append(1000 * (reader.wait(hits=number + 1) - began))
+            time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
+    return Series("line to hit, CRI", "ms", tuple(found))
+
+
+def _stamped(text: bytes) -> bytes:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()).encode()
+    return b"".join(
+        b"%s.%09dZ stdout F %s\n" % (stamp, time.time_ns() % 10**9, line) for line in text.splitlines()
+    )
+
+
+def _to_drop() -> Series:
+    """A stranger's last failure is written; when is he in the kernel's set?"""
+    found, who = [], strangers()
+    with _namespace() as place, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pods", POD, CONTAINER, "0.log")
+        path.parent.mkdir(parents=True)
+        path.touch()
+        with _daemon(place, Path(folder)), Heard(place) as heard:
+            for _ in range(WARM_UP + ROUNDS):
+                attacker = next(who)
+                with path.open("ab", buffering=0) as log:
+                    log.write(_stamped(failures(attacker, MAXRETRY - 1)))
+                    time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
+                    data = _stamped(failures(attacker, 1))
+                    began = time.perf_counter()
+                    log.write(data)
+                    found.append(1000 * (heard.wait(attacker) - began))
+    return Series("line to drop, CRI", "ms", tuple(found[WARM_UP:]))
+
+
+@contextmanager
+def _namespace() -> Iterator[Place]:
+    place = Place(Address("cri", (), (), ("", "")), f"wpsg{os.getpid()}")
+    subprocess.run(["ip", "netns", "add", place.name], check=True)
+    try:
+        yield place
+    finally:
+        place.close()
+        subprocess.run(["ip", "netns", "delete", place.name], check=True)
+
+
+@contextmanager
+def _daemon(place: Place, folder: Path) -> Iterator[None]:
+    """As it runs on a node, with no jails file."""
+    socket = folder / "control.sock"
+    environ = {
+        "WP_SIDECAR_SOURCE": "cri",
+        "WP_SIDECAR_LOGS": str(folder / "pods"),
+        "WP_SIDECAR_PODS": "blog/*/*",
+        "WP_SIDECAR_STATE": str(folder / "state"),
+        "WP_SIDECAR_SOCKET": str(socket),
+        "WP_SIDECAR_BAN_PRIVATE": "true",  # benchmarks' addresses are nobody's, and so count as private
+    }
+    argv = [sys.executable, "-m", "sidecar", "run"]
+    process = place.popen(argv, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (_ask(socket, "health").get("ready") and _ask(socket, "status").get("streams")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield
+
+
+def _ask(socket: Path, what: str) -> dict[str, object]:
+    try:
+        return ask(socket, {"do": what})
+    except NoDaemon:
+        return {}

@@ -1,0 +1,377 @@
+"""One container's log, endless, though the files behind it are renamed, gzipped and removed, and others begun."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import math
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sidecar.core.events import Batch, Cursor, Framing, Origin
+from sidecar.filters.framing import opener
+from sidecar.sources import MAX_LINE, Emit, StreamListener, Trouble
+from sidecar.sources.files import FIRST_SIGHT, NOWHERE, Place
+from sidecar.sources.parts import STREAMS, Parts, as_cri
+from sidecar.sources.pieces import Opened, Piece, opened, pieces
+
+log = logging.getLogger(__name__)
+
+READ: Final = 256 * 1024  # bytes at once: some 1,200 lines, so that what a batch costs is little for each
+SETTLE: Final = (
+    0.5  # seconds without a line until a file counts as left: containerd swaps one stream, then the other
+)
+PACKED: Final = 10  # times its size is about what a gzipped log holds
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whom the logs tell."""
+
+    emit: Emit
+    listener: StreamListener
+    trouble: Trouble
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a log was handed on: a place at which no line was begun, and what came after it all the same."""
+
+    place: Place = NOWHERE
+    handed: Mapping[str, int] = field(default_factory=dict)  # by stream: whole lines since
+    torn: frozenset[str] = frozenset()  # streams whose next line, from there on, may be the rest of one
+
+    def encode(self) -> bytes:
+        place, torn = self.place, sum(1 << at for at, stream in enumerate(STREAMS) if stream in self.torn)
+        out, err = (self.handed.get(stream, 0) for stream in STREAMS)
+        return b"1 %d %d %d %d %d %d %d" % (
+            place.inode, place.offset, place.size, place.crc, out, err, torn,
+        )  # fmt: skip
+
+    @classmethod
+    def decode(cls, text: bytes) -> Mark:
+        """Nowhere, if it is none of ours."""
+        try:
+            version, inode, offset, size, crc, out, err, torn = map(int, text.split(b" "))
+        except (ValueError, TypeError):
+            return cls()
+        if version != 1:
+            return cls()
+        handed = {stream: count for stream, count in zip(STREAMS, (out, err), strict=True) if count}
+        streams = (stream for at, stream in enumerate(STREAMS) if torn & 1 << at)
+        return cls(Place(inode, offset, size, crc), handed, frozenset(streams))
+
+
+class Log:
+    """One container's log."""
+
+    def __init__(
+        self,
+        key: str,
+        folder: str,
+        telling: Telling,
+        mark: Mark,
+        *,
+        since: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.key, self.name = key, ""
+        self.renamed = True  # may files have been renamed or begun since we looked?
+        self.settling = False  # does the next file wait for this one to be left?
+        self.folder, self._telling, self._since, self._clock = folder, telling, since, clock
+        self._mark = mark  # what was handed on
+        self._file: Opened | None = None
+        self._life = 0  # of the container, that the file is of
+        self._place, self._end = mark.place, 0  # what was read
+        self._anchor = mark  # where no line was begun
+        self._parts = Parts(mark.torn, mark.handed)  # of what came since
+        self._searched = 0  # up to where the end of a line that is too long was looked for
+        self._carried = False  # was the line that is begun begun in the file before?
+        self._due: deque[tuple[str, bytes, int, Mark]] = deque()  # what was read and is to be handed on
+        self._origins: dict[str, Origin] = {}
+        self._wrong = self._unreadable = ""
+        self._alien = False
+
+    @property
+    def cursor(self) -> bytes:
+        return self._mark.encode() if self._mark.place != NOWHERE else b""
+
+    def call(self, name: str, jails: tuple[str, ...], unreadable: str = "") -> None:
+        """From now on it has this name, and these look at it; `unreadable`: a sentence why nobody can."""
+        if name != self.name:
+            self.forget()
+            self.name = name
+        self._origins = {stream: Origin(self._telling.source, name, stream, jails) for stream in STREAMS}
+        if unreadable != self._unreadable:
+            self._unreadable = unreadable
+            self._tell(unreadable, grave=False)
+            if unreadable:
+                self._telling.listener.unreadable(name)
+
+    def elsewhere(self) -> set[str]:
+        """The folders that links in ours point to."""
+        try:
+            links = [entry.path for entry in os.scandir(self.folder) if entry.is_symlink()]
+        except OSError:
+            return set()
+        return {os.path.dirname(os.path.realpath(link)) for link in links}  # noqa: PTH120
+
+    def step(self) -> bool:
+        """Read a little. False: there is nothing for now."""
+        if self._due:
+            self._emit()
+            return True
+        try:
+            return not self._unreadable and self._step()
+        except OSError as err:
+            if err.errno != errno.ENOENT or os.path.islink(err.filename or ""):  # noqa: PTH114
+                self._tell(_sentence(self.name, err))
+            return False  # renamed, packed or removed since we looked
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+            self._telling.listener.following(self.name, up=False)
+        self._due.clear()
+        self._anchor, self._parts = self._mark, Parts(self._mark.torn, self._mark.handed)
+
+    def forget(self) -> None:
+        """It is not known by this name any more."""
+        if self.name:
+            self._tell("")
+            self._telling.listener.forget(self.name)
+
+    def _step(self) -> bool:
+        file = self._file or self._open()
+        if not file:
+            return False
+        if not file.packed and not file.has(self._place, self._end):
+            self._parts = Parts(self._parts.begun)
+            self._begin(file, Place(file.status.st_ino), "truncated")
+        return self._more(file) or (self.renamed and self._moved_on(file))
+
+    def _open(self) -> Opened | None:
+        """The file that was read last, or the one to begin with."""
+        found = pieces(self.folder)
+        if not found:
+            return None
+        new = self._mark.place == NOWHERE
+        file = self._first_sight(found) if new else self._known(found) or self._gap(found[0])
+        self._tell("")
+        self._telling.listener.following(self.name, up=True)
+        return file
+
+    def _first_sight(self, found: Sequence[Piece]) -> Opened:
+        """The oldest file that matters, and in it the first line within reach."""
+        first = _first(found, self._since)
+        file = opened(first)
+        offset = 0 if first.packed else max(0, file.status.st_size - FIRST_SIGHT)
+        while offset and (chunk := file.read(offset - 1, READ)):
+            newline = chunk.find(b"\n")
+            offset += newline if newline >= 0 else len(chunk)
+            if newline >= 0:
+                break
+        self._life, self._parts = first.life, Parts(STREAMS if offset else ())
+        self._begin(file, file.after(Place(file.status.st_ino), offset))
+        return file
+
+    def _known(self, found: Iterable[Piece]) -> Opened | None:
+        """The file of our mark, under whatever name, packed or not."""
+        for piece in found:
+            file = opened(piece)
+            if file.has(self._mark.place):
+                self._life = piece.life
+                self._begin(file, self._mark.place)
+                return file
+            file.close()
+        return None
+
+    def _gap(self, oldest: Piece) -> Opened:
+        """What was read last is no longer there."""
+        file = opened(oldest)
+        self._life, self._parts = oldest.life, Parts(() if oldest.age == math.inf else STREAMS)
+        self._begin(file, Place(file.status.st_ino), "gap")
+        return file
+
+    def _begin(self, file: Opened, place: Place, why: str = "") -> None:
+        self._file, self._place, self._end, self._searched = file, place, place.offset, 0
+        if not self._parts.begun:
+            handed = self._anchor.handed if place == self._anchor.place else {}
+            self._anchor = Mark(place, handed, frozenset(self._parts.torn))
+        if why:
+            log.info("%s: %s", self.name, why)
+            self._telling.listener.reconnected(self.name, why)
+
+    def _more(self, file: Opened) -> bool:
+        """Hand on the next lines of the file that is open."""
+        chunk = file.read(self._end, READ)
+        size = chunk.rfind(b"\n") + 1
+        if size:
+            self._take(file, chunk if size == len(chunk) else chunk[:size], size)
+        elif len(chunk) == READ:
+            return self._search(file, chunk[: MAX_LINE - 1] + b"\n")
+        return bool(size)
+
+    def _search(self, file: Opened, line: bytes) -> bool:
+        """Look for the end of a line that is too long, of which this is what is looked at."""
+        self._searched = max(self._searched, self._end + READ)
+        chunk = file.read(self._searched, READ)
+        newline = chunk.find(b"\n")
+        if newline < 0:
+            self._searched += len(chunk)
+            return bool(chunk)
+        self._parts.cut += 1
+        self._take(file, line, self._searched + newline + 1 - self._end)
+        return True
+
+    def _take(self, file: Opened, data: bytes, size: int) -> None:
+        """Lines that so many bytes of the file are -> batches to hand on, each with its mark."""
+        parts, anchor = self._parts, self._anchor
+        sofar = Counter(parts.handed) if parts.begun else Counter()
+        sofar |= Counter(anchor.handed)  # those that a former run handed on
+        made = parts.feed(as_cri(data) if data.startswith(b"{") else data)
+        self._end += size
+        self._place = file.after(self._place, self._end)
+        if not self._carried:  # more of the file's beginning may be known by now
+            known = self._place
+            anchor = self._anchor = replace(
+                anchor, place=Place(known.inode, anchor.place.offset, known.size, known.crc)
+            )
+        if not parts.begun:
+            self._anchor = Mark(self._place, parts.left_out, frozenset(parts.torn))
+            self._carried = False
+        for at, (stream, lines, count) in enumerate(made, 1):
+            sofar |= Counter({stream: parts.handed[stream]})
+            clean = at == len(made) and not parts.begun
+            mark = self._anchor if clean else Mark(anchor.place, dict(sofar), anchor.torn)
+            self._due.append((stream, lines, count, mark))
+        self._complain()
+
+    def _emit(self) -> None:
+        """Hand on one batch. The mark goes first: what a batch breaks must not be read for ever."""
+        stream, lines, count, self._mark = self._due.popleft()
+        origin, listener = self._origins[stream], self._telling.listener
+        listener.read(origin, count, len(lines), _seconds(lines))
+        self._telling.emit(Batch(origin, lines, Framing.CRI), Cursor(self.key, self._mark.encode()))
+
+    def _complain(self) -> None:
+        parts = self._parts
+        if parts.cut:
+            self._telling.listener.overlong(self.name, parts.cut)
+            parts.cut = 0
+        if parts.alien and not self._alien:
+            self._alien = True
+            log.warning(
+                "the log of %s has lines that no container runtime writes; they are left out", self.name
+            )
+
+    def _moved_on(self, file: Opened) -> bool:
+        """Go on to the next file, once the writer did and this one is read to its end."""
+        self.renamed = False
+        later, lost = self._later(file, pieces(self.folder))
+        self.settling = bool(later) and not self._is_left(file, later)
+        if not later or self.settling:
+            return False
+        if self._more(file):  # written between the last look and the renaming
+            self.renamed = True
+            return True
+        following = opened(later[0])
+        file.close()
+        self._carry(dead=later[0].life != self._life)
+        self._life, self.renamed = later[0].life, True
+        self._begin(following, Place(following.status.st_ino), "gap" if lost else "rotated")
+        return True
+
+    def _carry(self, *, dead: bool) -> None:
+        """A line that is begun goes on in the next file, unless its writer is dead; in the one after it is given up."""
+        if dead:
+            self._parts.end()
+        elif self._carried:
+            self._parts.tear()
+        self._carried = bool(self._parts.begun)
+
+    def _later(self, file: Opened, found: Sequence[Piece]) -> tuple[Sequence[Piece], bool]:
+        """The pieces after the one that is open; and whether others may have been removed before them."""
+        ours = file.status
+        for at, piece in enumerate(found):
+            status = _status(piece)
+            if status and (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
+                self._life = piece.life
+                return found[at + 1 :], False
+        for at, piece in enumerate(found):
+            if piece.packed and _is(piece, self._place):
+                return found[at + 1 :], False
+        # It was removed. Docker does that to each with max-file=1; kubelet keeps at least one.
+        later = [
+            piece
+            for piece in found
+            if not piece.packed and (status := _status(piece)) and status.st_mtime_ns > ours.st_mtime_ns
+        ]
+        return later, bool(later) and later[0].age > 0
+
+    def _is_left(self, file: Opened, later: Sequence[Piece]) -> bool:
+        """Does nobody write to the open file any more?"""
+        if len(later) > 1 or file.packed:
+            return True
+        status = _status(later[0])
+        return bool(status and status.st_size) and abs(self._clock() - file.status.st_mtime) > SETTLE
+
+    def _tell(self, sentence: str, *, grave: bool = True) -> None:
+        """What is wrong with it; "": nothing (any more)."""
+        if sentence != self._wrong:
+            self._wrong = sentence
+            if sentence:
+                log.warning("%s", sentence)
+            self._telling.trouble(f"log {self.name}", sentence or None, grave=grave)
+
+
+def _first(found: Sequence[Piece], since: float) -> Piece:
+    """The oldest that was written to since then, and within FIRST_SIGHT of the end."""
+    first, size = found[-1], 0
+    for piece in reversed(found):
+        status = _status(piece)
+        if not status or status.st_mtime < since or size > FIRST_SIGHT:
+            break
+        first, size = piece, size + status.st_size * (PACKED if piece.packed else 1)
+    return first
+
+
+def _status(piece: Piece) -> os.stat_result | None:
+    try:
+        return os.stat(piece.path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+
+
+def _is(piece: Piece, place: Place) -> bool:
+    with contextlib.closing(opened(piece)) as file:
+        return file.has(place)
+
+
+def _seconds(lines: bytes) -> float | None:
+    """The time of the last line (unix seconds)."""
+    last = lines[lines.rfind(b"\n", 0, len(lines) - 1) + 1 :]
+    return opener(Framing.CRI)(last[:64].decode(errors="replace"), 0.0, None)[0]
+
+
+def _sentence(name: str, err: OSError) -> str:
+    path = err.filename or "its file"
+    if err.errno == errno.ENOENT:
+        target = os.path.realpath(path)
+        return (
+            f"the log of {name} cannot be read: {path} points to {target}, which is not here. "
+            "Mount that folder, too, read-only"
+        )
+    if err.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"the log of {name} cannot be read ({path}: {err.strerror}). Run as uid 0; where SELinux is on, as a "
+            "type that may read containers' logs (seLinuxOptions: type container_logreader_t, or spc_t)"
+        )
+    return f"the log of {name} cannot be read ({path}: {err.strerror or err}): until it can, no line of it counts"

@@ -1,0 +1,6 @@
+"""A host on which everything fails now and then, and the books of which line was counted how often."""
+
+from tests.continuity.proxy import Proxy
+from tests.continuity.rig import Rig
+
+__all__ = ["Proxy", "Rig"]

@@ -1,0 +1,281 @@
+"""Containers that write numbered lines, the real daemon that counts them, and every fault that may come between."""
+
+import itertools
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from sidecar.stores.sqlite import Sqlite
+from tests.bed import Bed
+from tests.continuity.proxy import Proxy
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+IMAGE = "debian:trixie-slim"
+# Each life of a container has a number, and each of its lines. Every line is a failure of an address of its own, so
+# that nobody is banned, and odd ones go to stderr. A life begins late enough to have a number of its own.
+WRITER = r"""
+$life = shift; $rate = shift; $n = 0; $| = 1;
+while (1) {
+    for (1 .. $rate / 50) {
+        $n++;
+        $line = sprintf("%013d %07d failed from 2001:db8:%x:%x::1 end\n", $life, $n, $n / 65536, $n % 65536);
+        $n % 2 ? syswrite(STDERR, $line) : syswrite(STDOUT, $line);
+    }
+    select(undef, undef, undef, 0.02);
+}
+"""
+FILTER = r"""[Definition]
+failregex = ^\d{13} \d{7} failed from <HOST> end$
+"""
+JAILS = """[numbered]
+containers = writer-*
+maxretry = 1000
+findtime = 1d
+"""
+# Counted in the transaction in which the store itself takes a line, so a kill cannot come between.
+LEDGER = """
+CREATE TABLE ledger (line INTEGER PRIMARY KEY, times INTEGER);
+CREATE TRIGGER counted AFTER INSERT ON hits BEGIN
+    INSERT INTO ledger VALUES (CAST(substr(new.line, 4, 10) || substr(new.line, 15, 7) AS INTEGER), 1)
+    ON CONFLICT (line) DO UPDATE SET times = times + 1;
+END;
+"""
+KEPT = ("--log-opt=max-file=1000",)  # what Docker throws away cannot be read: see the stories of gaps
+JSON = ("--log-driver=json-file", "--log-opt=max-size=2m", *KEPT)
+LOCAL = ("--log-driver=local", "--log-opt=max-size=1m", "--log-opt=compress=false", *KEPT)
+CONTAINERS = {"writer-1": JSON, "writer-2": JSON, "writer-3": LOCAL}
+
+
+class Rig:
+    """One host, three writers, one sidecar behind a proxy. `said` tells what was done to them, and when."""
+
+    def __init__(self, bed: Bed, folder: Path, seed: int, rate: int = 3000) -> None:
+        """`rate`: lines a second of all writers together."""
+        self._bed, self._engine, self._folder, self._rate = bed, bed.engine, folder, rate
+        self._random, self._seed = random.Random(seed), seed
+        self._truth: Counter[int] = Counter()  # what removed containers had in their logs
+        self._began = time.monotonic()
+        self._process: subprocess.Popen[str] | None = None
+        self.done: list[str] = []
+        self.faults: dict[str, Callable[[], None]] = {
+            "the sidecar is killed": self.kill,
+            "the sidecar is stopped and started": self.restart_sidecar,
+            "the sidecar is frozen": self.freeze,
+            "its clock is set": self.step_clock,
+            "the proxy cuts": self.cut,
+            "a container restarts": self.restart_container,
+            "a container is recreated": self.recreate,
+            "a container is paused": self.pause,
+            "Docker restarts": self.restart_docker,
+        }
+        folder.mkdir(exist_ok=True)
+        (folder / "numbered.conf").write_text(FILTER)
+        (folder / "jails.conf").write_text(JAILS)
+        (folder / "clock").write_text("0")
+        Sqlite(self._state).close()
+        with closing(sqlite3.connect(self._state)) as db:
+            db.executescript(LEDGER)
+        self._proxy = Proxy(folder / "docker.sock", bed.engine.socket, idle=5.0, seed=seed)
+        for name in CONTAINERS:
+            self._run(name)
+
+    @property
+    def _state(self) -> Path:
+        (self._folder / "state").mkdir(exist_ok=True)
+        return self._folder / "state" / "state.db"
+
+    # The sidecar
+
+    def start(self) -> None:
+        environ = {name: text for name, text in os.environ.items() if not name.startswith("WP_SIDECAR_")}
+        environ |= {
+            "DOCKER_HOST": f"unix://{self._folder / 'docker.sock'}",
+            "WP_SIDECAR_JAILS": str(self._folder / "jails.conf"),
+            "WP_SIDECAR_FILTERS": str(self._folder),
+            "WP_SIDECAR_STATE": str(self._folder / "state"),
+            "WP_SIDECAR_SOCKET": str(self._folder / "control.sock"),
+            "PYTHONPATH": str(ROOT),
+        }
+        argv = [sys.executable, "-m", "tests.continuity.stepped", str(self._folder / "clock")]
+        with (self._folder / "said").open("a") as said:
+            self._process = self._bed.host.popen(argv, stderr=said, env=environ, cwd=ROOT)
+
+    def alive(self) -> None:
+        """As Docker's restart policy: one that found no Engine and ended is started again."""
+        if self._process and self._process.poll() is not None:
+            self._tell(f"the sidecar ended ({self._process.returncode}) and is started again")
+            self.start()
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+        self._wait(0, 2)
+        self.start()
+
+    def restart_sidecar(self) -> None:
+        self._end(signal.SIGTERM)
+        self._wait(0, 3)
+        self.start()
+
+    def freeze(self) -> None:
+        """It does not read for a while, as in a virtual machine that is moved."""
+        self._signal(signal.SIGSTOP)
+        self._wait(0.5, 4)
+        self._signal(signal.SIGCONT)
+
+    def step_clock(self) -> None:
+        ahead = self._random.choice([0, -0.7, 0.7, 5, -5, 3600, -3600, 2 * 86_400])
+        (self._folder / "clock").write_text(str(ahead))
+        self._tell(f"by {ahead} s")
+        self._signal(signal.SIGUSR2)
+
+    def _end(self, number: int) -> None:
+        self._signal(number)
+        if self._process:
+            self._process.wait(20)
+
+    def _signal(self, number: int) -> None:
+        if self._process and self._process.poll() is None and (number != signal.SIGUSR2 or self._listens()):
+            self._process.send_signal(number)
+
+    def _listens(self) -> bool:
+        """Does it take this signal for what it is meant? Before, it would end it."""
+        caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{self._process.pid}/status").read_text())
+        return bool(caught and int(caught[1], 16) >> (signal.SIGUSR2 - 1) & 1)
+
+    # What is around it
+
+    def cut(self) -> None:
+        self._proxy.cut()
+
+    def restart_container(self) -> None:
+        self._engine.cli("restart", "--time", str(self._random.choice([0, 1])), self._one())
+
+    def recreate(self) -> None:
+        """As an update does it. With it goes what was not read, so the sidecar is well and has caught up."""
+        name = self._one()
+        self._engine.cli("stop", "--time", "1", name)
+        lines = self._log(name)
+        self._truth += lines
+        wait(self._settled, 60, self.why)
+        self._engine.cli("rm", name)
+        self._run(name)
+
+    def pause(self) -> None:
+        name = self._one()
+        self._engine.cli("pause", name, check=False)  # the kernel may fail to freeze one, on a busy machine
+        self._wait(0.5, 8)
+        self._engine.cli("unpause", name, check=False)
+
+    def restart_docker(self) -> None:
+        self._engine.stop()
+        self._wait(0, 1)
+        self._engine.start()
+
+    def _one(self) -> str:
+        return self._random.choice([*CONTAINERS])
+
+    def _run(self, name: str) -> None:
+        script = f"exec perl -e '{WRITER}' $(date +%s%3N) {self._rate // len(CONTAINERS)}"
+        self._engine.cli(
+            "run", "--detach", "--init", f"--name={name}", "--restart=always", "--network=none",
+            *CONTAINERS[name], IMAGE, "sh", "-c", script,
+        )  # fmt: skip
+
+    # The story
+
+    def play(self, lines: int, patience: float) -> None:
+        """Inject faults, each kind as often as any other, until so many lines were counted; then let it all settle."""
+        deadline = time.monotonic() + patience
+        self.start()
+        rounds = itertools.chain.from_iterable(iter(self._shuffled, None))
+        while (counted := self.count()) < lines or len(self.done) < len(self.faults):
+            assert time.monotonic() < deadline, f"{counted} lines in {patience} s; {self.why()}"
+            self._wait(0, 3)
+            self.alive()
+            fault = next(rounds)
+            self._tell(fault)
+            self.done.append(fault)
+            self.faults[fault]()
+        self._tell("no more faults")
+        self._engine.cli("stop", "--time", "1", *CONTAINERS)
+        for name in CONTAINERS:
+            self._truth += self._log(name)
+        wait(self._settled, 60, self.why)
+        self._end(signal.SIGTERM)
+
+    def _settled(self) -> bool:
+        """Was everything counted that is known to have been written?"""
+        self.alive()
+        return not self._truth.keys() - self.counted().keys()
+
+    def _shuffled(self) -> list[str]:
+        return self._random.sample([*self.faults], len(self.faults))
+
+    def close(self) -> None:
+        self._end(signal.SIGKILL)
+        self._proxy.close()
+        self._engine.clear()
+
+    # The books
+
+    @property
+    def truth(self) -> Counter[int]:
+        return self._truth
+
+    def counted(self) -> Counter[int]:
+        """Each line's number, and how often the store took it."""
+        with closing(self._reading()) as db:
+            return Counter(dict(db.execute("SELECT line, times FROM ledger")))
+
+    def count(self) -> int:
+        with closing(self._reading()) as db:
+            (found,) = db.execute("SELECT count(*) FROM ledger").fetchone()
+            return int(found)
+
+    def gaps(self) -> list[str]:
+        return [line for line in self.log() if "no longer has what was read last" in line]
+
+    def log(self) -> list[str]:
+        """What the sidecar wrote, and what was done to it."""
+        return (self._folder / "said").read_text().splitlines()
+
+    def why(self) -> str:
+        missing = sorted(self._truth.keys() - self.counted().keys())
+        return f"seed {self._seed}: {len(missing)} lines missing {missing[:3]}; {'; '.join(self.done[-5:])}"
+
+    def _reading(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._state.as_uri()}?mode=ro", uri=True, timeout=30)
+
+    def _log(self, name: str) -> Counter[int]:
+        """What the container wrote and Docker kept, by Docker's own command: the truth."""
+        found = self._engine.cli("logs", name)
+        lines = [*found.stdout.splitlines(), *found.stderr.splitlines()]
+        return Counter(int(line[3:13] + line[14:21]) for line in lines if _whole(line))
+
+    def _wait(self, least: float, most: float) -> None:
+        time.sleep(self._random.uniform(least, most))
+
+    def _tell(self, what: str) -> None:
+        with (self._folder / "said").open("a") as said:
+            said.write(f"--- {time.monotonic() - self._began:.1f} s: {what}\n")
+
+
+def _whole(line: str) -> bool:
+    """Docker itself may have cut a line in two where it was stopped."""
+    return line[13:14] == " " and line[21:34] == " failed from " and line.endswith(" end")
+
+
+def wait(true: Callable[[], object], patience: float, why: Callable[[], str]) -> None:
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.2)

@@ -1,0 +1,25 @@
+"""The daemon, with a clock that is as far off as a file says. SIGUSR2: read the file again."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from sidecar import config, daemon
+
+
+def main(file: Path) -> int:
+    ahead = 0.0
+
+    def set_clock(*_: object) -> None:
+        nonlocal ahead
+        ahead = float(file.read_text())
+
+    set_clock()
+    signal.signal(signal.SIGUSR2, set_clock)
+    return daemon.run(config.read(os.environ), clock=lambda: time.time() + ahead)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
