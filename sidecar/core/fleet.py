@@ -9,16 +9,18 @@ attacker's until it was checked.
 from __future__ import annotations
 
 import hmac
+import itertools
 import math
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 
 from sidecar.core.events import Ban, Unban, Who
 from sidecar.core.trust import subject
-from sidecar.core.who import network, who
+from sidecar.core.who import who
 
 ANY = "*"
 LONGEST = 256  # characters of a line; ours have at most 170
@@ -30,9 +32,8 @@ LINE = re.compile(
 )
 MEMBER = re.compile(rf"({_WHO}|\*) ({_JAIL}|\*)(?: ({_SEAL}))?", re.ASCII)
 STALE = 86_400.0  # seconds for which a sealed lifting is believed: one that is replayed is older some day
-CLOCKS = (
-    0.1  # seconds to which each host's clock is compared with the engine's: half a round trip, at the worst
-)
+CLOCKS = 0.1  # seconds to which each host's clock is compared with the engine's: half a round trip
+FOREVER = 900e9  # seconds: 15 digits of milliseconds reach the year 33,658, with room for clocks that differ
 NARROW = {4: 24, 6: 48}  # IP version -> the widest network that is let in where nothing is sealed
 
 PEER_BURST, PEER_RATE = 20_000, 100.0  # bans of one peer believed at once, and a second after that
@@ -82,11 +83,15 @@ def line(told: Told | Unban, node: str, clock: Clock, secret: bytes = b"") -> st
     whom, jail = key(told)
     at = clock.theirs(told.at)
     if isinstance(told, Ban):
-        until = "inf" if told.for_good else str(clock.theirs(told.until))
-        text = f"B {whom} {jail} {until} {at} {told.failures}"
+        text = f"B {whom} {jail} {end(told, clock)} {at} {told.failures}"
     else:
         text = f"U {whom} {jail} - {at} 0"
     return f"{text} {seal(secret, node, text)}"
+
+
+def end(ban: Ban, clock: Clock) -> str:
+    """When it ends, in the engine's milliseconds; what no line has room for is `inf`."""
+    return str(clock.theirs(ban.until)) if ban.until < FOREVER else "inf"
 
 
 def about(line: str) -> Key:
@@ -135,22 +140,44 @@ def seal(secret: bytes, *parts: str) -> str:
     return hmac.digest(secret, "\n".join(parts).encode(), "sha256")[:8].hex()
 
 
-def lifted(ban: Ban, lifts: Iterable[Lift]) -> bool:
-    """Was this ban lifted after it was made, as far as two hosts' clocks can say? Where they cannot, it was."""
-    made = max(ban.at, ban.decided) - CLOCKS
-    return any(
-        lift.at >= made and lift.jail in ("", ban.jail) and covers(lift.who, ban.who) for lift in lifts
-    )
+class Lifts:
+    """Liftings, asked whether a ban was lifted by one of them. Any number of either: a question costs microseconds."""
+
+    def __init__(self, lifts: Iterable[Lift]) -> None:
+        self._exact: dict[Key, float] = {}  # when the last of them was
+        self._wide: dict[
+            tuple[int, int], dict[tuple[int, str], float]
+        ] = {}  # version and prefix -> network, jail
+        for lift in lifts:
+            name = key(lift)
+            self._exact[name] = max(lift.at, self._exact.get(name, -math.inf))
+            if lift.who and "/" in lift.who:
+                version, length, bits = _bits(lift.who)
+                table = self._wide.setdefault((version, length), {})
+                table[bits, lift.jail] = max(lift.at, table.get((bits, lift.jail), -math.inf))
+
+    def over(self, ban: Ban) -> bool:
+        """Was it lifted after it was made, as far as two hosts' clocks can say? Where they cannot, it was."""
+        made = max(ban.at, ban.decided) - CLOCKS
+        return any(at >= made for at in self._times(ban))
+
+    def _times(self, ban: Ban) -> Iterator[float]:
+        for name in itertools.product((ban.who, ANY), (ban.jail, ANY)):
+            yield self._exact.get(name, -math.inf)
+        if self._wide:
+            version, length, bits = _bits(ban.who)
+            for (their_version, wider), table in self._wide.items():
+                if their_version == version and wider <= length:
+                    for jail in (ban.jail, ""):
+                        yield table.get((bits >> length - wider, jail), -math.inf)
 
 
-def covers(whom: Who | None, banned: Who) -> bool:
-    """Does letting this one in (None: everyone) let in that one?"""
-    if whom is None or whom == banned:
-        return True
-    if "/" not in whom:
-        return False
-    inner, outer = network(banned), network(whom)
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[union-attr, arg-type]
+def _bits(who: Who) -> tuple[int, int, int]:
+    """IP version, prefix length, and that many leading bits."""
+    text, _, prefix = who.partition("/")
+    address = ip_address(text)
+    length = int(prefix or address.max_prefixlen)
+    return address.version, length, int(address) >> address.max_prefixlen - length
 
 
 def _named(text: str, secret: bytes, kind: str) -> Key:
@@ -227,16 +254,22 @@ class Budget:
 
     def take(self, wanted: int, now: float, peer: str | None = None) -> int:
         """How many of these are believed; the rest is not. Without a peer only what holds for all counts: a join."""
-        allowed = min(wanted, self._all.has(now))
+        allowed = min(wanted, self.room(now, peer))
         if peer is not None:
-            bucket = self._peers.setdefault(peer, _Bucket(*self._peer))
-            self._peers.move_to_end(peer)
-            if len(self._peers) > PEERS:
-                self._peers.popitem(last=False)
-            allowed = min(allowed, bucket.has(now))
-            bucket.left -= allowed
+            self._peers[peer].left -= allowed
         self._all.left -= allowed
         return allowed
+
+    def room(self, now: float, peer: str | None = None) -> int:
+        """How many would be believed now."""
+        room = self._all.has(now)
+        if peer is None:
+            return room
+        bucket = self._peers.setdefault(peer, _Bucket(*self._peer))
+        self._peers.move_to_end(peer)
+        if len(self._peers) > PEERS:
+            self._peers.popitem(last=False)
+        return min(room, bucket.has(now))
 
     def lifts(self, wanted: int, now: float) -> int:
         """How many of these liftings are believed, where nothing is sealed."""

@@ -38,6 +38,16 @@ class Figures(NamedTuple):
     forgotten: int  # of those given up because there were too many
 
 
+class Standing(NamedTuple):
+    """How someone stands with a jail."""
+
+    jail: Jail
+    never: str | None  # why they may never be banned there; None: they may
+    failures: int  # that count now
+    times: int  # they were banned before, what holds now included
+    ban: Ban | None  # what holds now: their own, or that of all their neighbours
+
+
 class Guard:
     """Who is banned, and who is about to be."""
 
@@ -74,6 +84,11 @@ class Guard:
     def bans(self) -> tuple[Ban, ...]:
         """Those in force, without their evidence: that is the store's."""
         return tuple(ban for cell in self._cells.values() for ban in cell.bans.values())
+
+    @property
+    def history(self) -> tuple[Past, ...]:
+        """The bans that are over, as far as they still count."""
+        return tuple(self._history)
 
     @property
     def jails(self) -> tuple[Jail, ...]:
@@ -230,6 +245,16 @@ class Guard:
         """By jail, how often they were banned, as far as that is remembered; what holds now included."""
         found = {name: self._times(cell, who, now) for name, cell in self._cells.items()}
         return {name: times for name, times in found.items() if times}
+
+    def standings(self, who: Who, now: float) -> list[Standing]:
+        """How someone stands with each jail, for people."""
+        return [
+            Standing(
+                cell.jail, self._trust.why(who) or cell.rules.spares(who),
+                cell.window.failures(who, now - cell.jail.findtime), self._times(cell, who, now), cell.ban_of(who),
+            )
+            for cell in self._cells.values()
+        ]  # fmt: skip
 
     def aside(self) -> tuple[tuple[Leak, ...], tuple[Forgiven, ...]]:
         """What was noticed since this was last asked: who gets through, and whose failures are forgotten."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ class History:
         ] = {}  # who was not banned for longest comes first
         for each in past:
             self.add(*each)
+
+    def __iter__(self) -> Iterator[Past]:
+        return (Past(jail, who, *past) for jail, pasts in self._jails.items() for who, past in pasts.items())
 
     def __len__(self) -> int:
         return sum(map(len, self._jails.values()))

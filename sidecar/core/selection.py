@@ -7,7 +7,6 @@ WordPress does. `wp-sidecar.enable=false` always excludes, whatever else would c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,7 +15,6 @@ from sidecar.core.jail import Jail
 
 LABEL = "wp-sidecar.enable"
 JAILS = "wp-sidecar.jails"
-ONLY = "wp-sidecar.jails"  # of the jails that would look at it, only these do
 WORDPRESSES = ("*/*wordpress*/*", "*/*/*wordpress*")  # the pods that nobody has to name
 
 
@@ -66,12 +64,11 @@ def in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> froze
     chosen = [glob for glob in globs or WORDPRESSES if not glob.startswith("!")] or ["*/*/*"]
     others = [glob[1:] for glob in globs if glob.startswith("!")]
     named = {c.id for c in containers if _any_matches(chosen, c.name) and not _any_matches(others, c.name)}
-    return (
-        frozenset(named)
-        if globs
-        else frozenset(named)
-        | {c.id for c in containers if "wordpress" in c.image or c.labels.get(LABEL, "").lower() == "true"}
-    )
+    if not globs:
+        named |= {
+            c.id for c in containers if "wordpress" in c.image or c.labels.get(LABEL, "").lower() == "true"
+        }
+    return frozenset(named)
 
 
 def _any_matches(globs: Iterable[str], name: str) -> bool:
@@ -106,8 +103,6 @@ def _looks_at(jail: Jail, container: Container, found: frozenset[str]) -> bool:
         return False
     if (asked := named(container)) is not None:
         return jail.name in asked
-    if ONLY in container.labels and jail.name not in re.split(r"[\s,]+", container.labels[ONLY]):
-        return False
     if jail.containers:
         return any(selects(selector, container) for selector in jail.containers)
     return (jail.absent or not jail.logpath) and container.id in found

@@ -8,7 +8,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_network,
+    summarize_address_range,
+)
 from typing import Final, TypeAlias
 
 from sidecar.core.events import Who
@@ -63,10 +70,6 @@ class Trust:
         self._reasons = tuple(why for why, _ in named)
         never = [(rank, _network(text)) for rank, (_, texts) in enumerate(named) for text in texts]
         never += [(rank, _over_6to4(net)) for rank, net in never if isinstance(net, IPv4Network)]
-        self._networks = {
-            version: tuple(str(net) for net in collapse_addresses(_of(version, (net for _, net in never))))
-            for version in (4, 6)
-        }
         self._spans = {version: flatten(_spans(version, never)) for version in (4, 6)}
         self._highs = {version: [high for _, high, _ in spans] for version, spans in self._spans.items()}
         self._known: dict[Who, str | None] = {}
@@ -83,7 +86,12 @@ class Trust:
 
     def networks(self, version: int) -> tuple[str, ...]:
         """All that may never be banned, collapsed, for the kernel's accept rule. `version`: 4 or 6."""
-        return self._networks[version]
+        address = IPv4Address if version == 4 else IPv6Address
+        return tuple(
+            str(net)
+            for low, high, _ in flatten((low, high, 0) for low, high, _ in self._spans[version])
+            for net in summarize_address_range(address(low), address(high))
+        )
 
     def _find(self, who: Who) -> str | None:
         version, low, high = _span(who)
@@ -134,11 +142,6 @@ def _network(text: str) -> Network:
 def _over_6to4(net: IPv4Network) -> IPv6Network:
     """Where the same hosts are over 6to4 (RFC 3056): `2002:` and then their IPv4 address."""
     return IPv6Network((0x2002 << 112 | int(net.network_address) << 80, 16 + net.prefixlen))
-
-
-def _of(version: int, nets: Iterable[Network]) -> Iterable[IPv4Network]:
-    # typed as one of the two: collapse_addresses takes either, but not a mixture
-    return [net for net in nets if net.version == version]  # type: ignore[misc]
 
 
 def _spans(version: int, never: Iterable[tuple[int, Network]]) -> list[tuple[int, int, int]]:

@@ -21,6 +21,9 @@ class Count(Protocol):
 
     def __contains__(self, who: object) -> bool: ...
 
+    def failures(self, who: Who, since: float) -> int:
+        """How many count against this one now, of those since."""
+
     def add(self, who: Who, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
         """Count a failure, or so many. True: it was one too many; the count starts afresh."""
 
@@ -48,6 +51,9 @@ class Window:
 
     def __contains__(self, who: object) -> bool:
         return who in self._times
+
+    def failures(self, who: Who, since: float) -> int:
+        return sum(at >= since for at in self._times.get(who, ()))
 
     def add(self, who: Who, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
         # Logs do not arrive in order (two streams, several containers, a backlog): a late line is sorted in, and may
@@ -100,6 +106,10 @@ class Rate:
 
     def __contains__(self, who: object) -> bool:
         return who in self._counts
+
+    def failures(self, who: Who, since: float) -> int:
+        count, _, last = self._counts.get(who, (0, since, since))
+        return count if last >= since else 0
 
     def add(self, who: Who, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
         count, first, last = self._counts.pop(who, (0, at, at))

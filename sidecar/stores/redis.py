@@ -262,11 +262,11 @@ class Board:
                 return
 
     def _stranger(self, client: _Client) -> str:
-        """A key that is not ours, if there are such; three are looked at."""
+        """A key that is not ours, if there is one among the first: a cache has thousands, a fleet a handful."""
         if self.address.kind == "cluster":
             return ""
-        found = [_text(key) for _ in range(3) if (key := client.execute_command("RANDOMKEY"))]
-        return next((key for key in found if not key.startswith(f"{{{self._prefix}}}:")), "")
+        _, found = client.execute_command("SCAN", 0, "COUNT", 100)
+        return next((key for key in map(_text, found) if not key.startswith(f"{{{self._prefix}}}:")), "")
 
     def _script(self, text: str, keys: Sequence[str], values: Sequence[str | int]) -> Any:  # noqa: ANN401 - likewise
         with self._told() as client:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,11 +11,12 @@ from sidecar.core.fleet import (
     Budget,
     Clock,
     Lift,
+    Lifts,
     Outbox,
     Unsound,
-    covers,
+    about,
+    end,
     key,
-    lifted,
     line,
     listed,
     listed_lift,
@@ -165,17 +167,36 @@ def test_the_seal_of_a_lifting_is_none_of_a_ban():
         listed("203.0.113.7 login", 2e9, Clock(), NOW, KEY)
 
 
+def over(*lifts, ban=BAN):
+    return Lifts(lifts).over(ban)
+
+
 def test_a_lifting_is_for_the_bans_before_it():
-    assert lifted(BAN, [Lift(ANN, "login", 990.0)])
-    assert lifted(BAN, [Lift(Who("203.0.113.0/24"), "", 995.0)])
-    assert lifted(BAN, [Lift(None, "", 995.0)])
-    assert not lifted(BAN, [Lift(ANN, "login", 989.0), Lift(ANN, "other", 999.0), Lift(BOB, "", 999.0)])
-    assert not lifted(Ban("login", ANN, 990.0, 1990.0, "fleet", decided=996.0), [Lift(None, "", 995.0)])
+    assert over(Lift(ANN, "login", 990.0))
+    assert over(Lift(Who("203.0.113.0/24"), "", 995.0))
+    assert over(Lift(ANN, "", 999.0), Lift(ANN, "", 900.0))
+    assert over(Lift(None, "", 995.0))
+    assert not over(Lift(ANN, "login", 989.0), Lift(ANN, "other", 999.0), Lift(BOB, "", 999.0))
+    assert not over(Lift(None, "", 995.0), ban=replace(BAN, decided=996.0))
+    assert not over()
 
 
-def test_who_lies_in_a_network_is_covered():
-    assert [covers(NET, who) for who in (NET, Who("198.51.100.9"), ANN, BOB)] == [True, True, False, False]
-    assert not covers(Who("198.51.100.9"), NET)
+def test_a_network_that_is_let_in_is_all_who_lie_in_it_and_no_wider_ban():
+    lifts = Lifts([Lift(NET, "login", 999.0), Lift(Who("2001:db8::/32"), "", 999.0)])
+    inside = (NET, Who("198.51.100.0/25"), Who("198.51.100.9"), BOB)
+
+    assert [lifts.over(replace(BAN, who=who)) for who in inside] == [True] * 4
+    assert [lifts.over(replace(BAN, who=who)) for who in (ANN, Who("198.51.0.0/16"))] == [False] * 2
+    assert not lifts.over(replace(BAN, who=Who("198.51.100.9"), jail="other"))
+
+
+def test_so_long_that_it_has_no_end():
+    assert end(replace(BAN, until=1e15), AHEAD) == "inf"
+    assert end(replace(BAN, until=1.8e9), Clock()) == "1800000000000"
+
+
+def test_a_line_of_ours_says_whom_it_is_about():
+    assert about(line(BAN, "a/1", AHEAD)) == key(BAN)
 
 
 def test_what_is_wide():
@@ -188,6 +209,7 @@ def test_a_peer_is_believed_so_much_at_once_and_then_little_by_little():
 
     assert [budget.take(8, now, "a") for now in (0.0, 0.0, 1.0, 1.5, 100.0, 50.0)] == [8, 2, 1, 0, 8, 2]
     assert budget.take(8, 100.0, "b") == 8
+    assert [budget.room(100.0, peer) for peer in ("a", "b", "c", None)] == [10, 2, 10, 92]
 
 
 def test_all_peers_together_are_believed_only_so_much():

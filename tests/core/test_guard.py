@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.escalation import Escalation
 from sidecar.core.events import Ban, Forgiven, Hit, Leak, Origin, Unban, Who
-from sidecar.core.guard import Figures, Guard
+from sidecar.core.guard import Figures, Guard, Standing
 from sidecar.core.history import Past
 from sidecar.core.jail import Jail
 from sidecar.core.policy import Policy
@@ -555,6 +555,7 @@ def test_neighbours_are_counted_anew_where_a_jail_begins_to_ask():
 
 def test_how_full_it_is():
     guard = Guard([LOGIN], NOBODY, history=[Past("login", BOB, 1, 5.0)])
+    assert guard.history == (Past("login", BOB, 1, 5.0),)
     guard.hits(hits(0), now=0)
 
     assert guard.figures == Figures({"login": 1, "manual": 0}, 0, 0, 1, 0)
@@ -600,3 +601,21 @@ def test_whatever_jails_come_and_go_no_ban_ends_before_its_time():
                 assert each.cause == "manual" or end <= now
     assert {(ban.jail, ban.who): ban.until for ban in guard.bans} == ends
     assert len(ends) > 5
+
+
+def test_how_someone_stands_with_each_jail():
+    spared = Jail("mail", ignoreip=("203.0.113.8",))
+    guard = Guard([LOGIN, spared], NOBODY, history=[Past("login", BOB, 4, 0)])
+    play(guard, [*hits(0, 1, 2), *hits(0, 700, 701, who=BOB)])
+    manual = guard.jails[-1]
+
+    assert guard.standings(ANN, 702) == [
+        Standing(LOGIN, None, 0, 1, banned_without_lines()),
+        Standing(spared, None, 0, 0, None),
+        Standing(manual, None, 0, 0, None),
+    ]
+    assert guard.standings(BOB, 702) == [
+        Standing(LOGIN, None, 2, 4, None),
+        Standing(spared, "ignoreip", 0, 0, None),
+        Standing(manual, None, 0, 0, None),
+    ]

@@ -11,6 +11,12 @@ def test_bans_are_remembered_until_they_are_too_old():
     assert (history.times("probe", ANN, 0), history.times("login", BOB, 0)) == (0, 0)
 
 
+def test_what_is_remembered_can_be_told():
+    past = [Past("login", ANN, 2, 100.0), Past("probe", BOB, 1, 50.0)]
+
+    assert [*History(past)] == past
+
+
 def test_the_last_ban_counts_all_before():
     history = History()
     history.add("login", ANN, 1, 10.0)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.jail import Jail
-from sidecar.core.selection import Container, choose, selects
+from sidecar.core.selection import Container, choose, in_pods, selects
 
 LOGIN, PROBE = Jail("login"), Jail("probe")
 BLOG = Container("1", "blog-wordpress-1", "wordpress:6-apache", {"com.docker.compose.service": "wordpress"})
@@ -67,3 +67,40 @@ def test_a_container_may_name_its_jails():
     assert choose([BLOG, asks], [LOGIN, PROBE]) == {"1": ("login", "probe"), "3": ("probe",)}
     assert choose([replace(BLOG, labels={"wp-sidecar.jails": ""})], [LOGIN, PROBE]) == {}
     assert choose([replace(asks, labels={**asks.labels, "wp-sidecar.enable": "false"})], [PROBE]) == {}
+
+
+def pod(name, image="", **labels):
+    return Container(name, name, image, {f"wp-sidecar.{key}": value for key, value in labels.items()})
+
+
+PODS = [
+    pod(name)
+    for name in ("blog/wordpress-0/web", "blog/web-0/my-wordpress", "wordpress/db-0/mysql", "blog/db-0/mysql")
+]
+
+
+@pytest.mark.parametrize(
+    ("globs", "found"),
+    [
+        ([], [0, 1]),
+        (["*/*/*"], [0, 1, 2, 3]),
+        (["blog/*/mysql", "word*/*/*"], [2, 3]),
+        (["blog/*/*", "!*/*/mysql"], [0, 1]),
+        (["!blog/*/*"], [2]),
+        (["*/mysql/*"], []),
+        (["*-0/*/*"], []),  # a star does not reach over a slash
+    ],
+)
+def test_pods_are_chosen_by_namespace_pod_and_container(globs, found):
+    assert in_pods(PODS, globs) == {PODS[number].id for number in found}
+
+
+def test_pods_nobody_named_may_ask_for_it():
+    asking, image = pod("blog/a/b", enable="True"), pod("blog/a/c", image="wordpress:6")
+
+    assert in_pods([asking, image]) == {asking.id, image.id}
+    assert in_pods([asking, image], ["shop/*/*"]) == frozenset()
+
+
+def test_whoever_was_found_otherwise_is_looked_at():
+    assert choose(PODS, [LOGIN], in_pods(PODS)) == {PODS[number].id: ("login",) for number in (0, 1)}

@@ -218,3 +218,12 @@ def test_the_newest_targets_are_kept():
     assert [at for at in range(9) if targets.repeats(ANN, f"target {at}")] == [5, 6, 7, 8]
     targets.clear(ANN)
     assert not targets.repeats(ANN, "target 8")
+
+
+@pytest.mark.parametrize("count", [Window(), Rate()])
+def test_how_many_count_now_is_known(count):
+    for at in (0, 100, 200):
+        count.add(ANN, at, maxretry=5, findtime=600)
+
+    assert [count.failures(ANN, since) for since in (-400, 201)] == [3, 0]
+    assert count.failures(BOB, 0) == 0

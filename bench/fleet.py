@@ -1,0 +1,419 @@
+"""A fleet: three real hosts and one Redis; then a thousand simulated ones and a million attackers.
+
+What is simulated, and what is not: docs/scale.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import re
+import select
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Self
+
+from bench.figures import Figure, Series
+from bench.heard import Heard
+from bench.rig import Rig
+from sidecar.core.address import address
+from sidecar.core.events import Ban, Who
+from sidecar.core.fleet import MOST, Budget, Clock, key, line, member
+from sidecar.fleet import together
+from sidecar.stores.redis import Board, Failures
+from tests import hosts
+from tests.peers import PREFIX, Peer, joined
+from tests.redis_server import Server, free_port, serving, until
+
+ROUNDS, WARM_UP = 300, 5  # bans, one after another
+PARTITION = 60.0  # seconds
+JOINED = 100_000  # bans that a node finds when it comes
+THROUGH = 100_000  # bans of ten nodes, one after another as fast as they go
+ATTACKERS = 1_000_000
+NODES = (10, 100, 1_000)
+SECONDS = 10.0  # of each simulation
+RATES = (1, 10, 100)  # bans a second in the whole fleet, each of another node
+HOSTILE = 1_000_000
+FIRST = int(
+    IPv4Address("198.18.0.0")
+)  # for benchmarks (RFC 2544); a million go on into other space, and touch no firewall
+EVENTS = f"{{{PREFIX}}}:events"
+ANY_BUDGET = 10**9, 10**9
+
+
+def measure(_: Rig | None = None) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _three_hosts(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), free_port()) as redis:
+        yield from _through(redis)
+        redis.client().flushall()
+        yield from _hostile(redis)
+        redis.client().flushall()
+        yield from _attackers(redis)
+    for nodes in NODES:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            serving(Path(folder), 0, "--maxclients", "5000") as redis,
+        ):
+            yield from _crowd(redis, nodes)
+
+
+# Three hosts: daemons, kernels, cables
+
+
+def _three_hosts(folder: Path) -> Iterator[Figure]:
+    with hosts.fleet(folder) as (three, redis):
+        with contextlib.ExitStack() as stack:
+            kernels = [stack.enter_context(Heard(host)) for host in three]
+            for way, begin in (("told", _told), ("tried", _tried)):
+                seconds = [_everywhere(three, kernels, begin, number) for number in range(ROUNDS + WARM_UP)]
+                series = Series(
+                    f"{way} to one, in three kernels", "ms", tuple(1000 * s for s in seconds[WARM_UP:])
+                )
+                yield Figure(f"fleet_{way}_everywhere_median", "ms", series.median, series=(series,))
+                yield Figure(f"fleet_{way}_everywhere_p99", "ms", series.p99, at_most=50, series=(series,))
+        yield _partitioned(three)
+        yield _join(three, redis)
+
+
+def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., None], number: int) -> float:
+    """Seconds until the last kernel has one more ban."""
+    who = str(IPv4Address(FIRST + number + (100_000 if begin is _tried else 0)))
+    began = time.perf_counter()
+    begin(three, who, number)
+    took = max(kernel.wait(who) for kernel in kernels) - began
+    time.sleep(0.02)
+    return took
+
+
+def _told(three: list[Any], who: str, number: int) -> None:
+    """A person bans on one."""
+    three[number % 3].ask("ban", who=who, jail="wordpress")
+
+
+def _tried(three: list[Any], who: str, number: int) -> None:
+    """One failed login on each; together they are too many."""
+    for at in range(3):
+        three[(number + at) % 3].fail(who, 1)
+
+
+def _partitioned(three: list[Any]) -> Figure:
+    """A host without the others for a minute, and what it and they ban meanwhile."""
+    alone, other, _ = three
+    alone.cut()
+    end, slowest = time.monotonic() + PARTITION, 0.0
+    for number in range(60):
+        for host, at in ((alone, 0), (other, 1)):
+            began = time.perf_counter()
+            host.ask("ban", who=str(IPv4Address(FIRST + 200_000 + 2 * number + at)), jail="wordpress")
+            slowest = max(slowest, time.perf_counter() - began)
+        time.sleep(max(0.0, end - time.monotonic()) / (60 - number))
+    before = [len(_banned(host)) for host in three]
+    alone.mend()
+    seconds = until(lambda: len({frozenset(_banned(host)) for host in three}) == 1, patience=30)
+    assert len(_banned(alone)) == before[0] + 60  # nothing was lifted
+    series = Series("a ban by hand while the host is cut off", "ms", (1000 * slowest,))
+    return Figure("fleet_agrees_after_a_minute_apart", "s", seconds, at_most=5, series=(series,))
+
+
+def _banned(host: Any) -> set[str]:
+    return {ban["ip"] for ban in host.ask("bans")["bans"]}
+
+
+def _join(three: list[Any], redis: Server) -> Figure:
+    """A host that comes back to find many bans: from the connection until they are in force, by its own log."""
+    one = three[2]
+    one.end()
+    now = time.time()
+    client = redis.client(password="a-secret")  # noqa: S106
+    for at in range(0, JOINED, 10_000):
+        each = range(FIRST + at, FIRST + at + 10_000)
+        client.zadd(
+            f"{{{PREFIX}}}:bans", {f"{IPv4Address(n)} wordpress": (now + 86_400) * 1000 for n in each}
+        )
+    one.start(redis.port)
+    until(one.ready, patience=60)
+    seconds = float(re.findall(r"joined in (\d+\.\d+) s", one.said)[-1])
+    enforced = sum(ban["observed"] is False for ban in one.ask("bans")["bans"])
+    assert enforced >= JOINED, enforced
+    return Figure("fleet_join_100000", "s", seconds, at_most=3)
+
+
+# One engine: what goes through it
+
+
+def _through(redis: Server) -> Iterator[Figure]:
+    """Ten nodes tell as fast as they can, another has it hold: bans a second, end to end."""
+    peer = Peer("hears", redis.url, budget=Budget(ANY_BUDGET, ANY_BUDGET))
+    joined(peer)
+    before, began = _used(redis), time.perf_counter()
+    writers = [
+        multiprocessing.Process(target=_tell, args=(redis.url, number, THROUGH // 10)) for number in range(10)
+    ]
+    for writer in writers:
+        writer.start()
+    until(lambda: peer.heard.counts["received", "ok"] >= THROUGH, patience=120)
+    seconds = time.perf_counter() - began
+    for writer in writers:
+        writer.join()
+    after = _used(redis)
+    peer.stop()
+    yield Figure("fleet_bans_per_second", "bans/s", THROUGH / seconds, at_least=5_000)
+    yield Figure("fleet_redis_cpu_per_ban", "us", 1e6 * (after["cpu"] - before["cpu"]) / THROUGH)
+    yield Figure("fleet_bytes_in_per_ban", "bytes", (after["in"] - before["in"]) / THROUGH)
+
+
+def _tell(url: str, node: int, count: int) -> None:
+    """As a Publisher does: as many lines to an entry as there are."""
+    board, now = Board(address(url), PREFIX), time.time()
+    for at in range(0, count, MOST):
+        each = range(FIRST + node * count + at, FIRST + node * count + min(at + MOST, count))
+        bans = [Ban("login", Who(str(IPv4Address(n))), now, now + 3600, "failures", failures=3) for n in each]
+        _publish(board, f"node-{node}/{node}", bans)
+
+
+def _publish(board: Board, node: str, bans: list[Ban]) -> None:
+    clock = Clock()
+    board.tell(
+        node,
+        [line(ban, node, clock) for ban in bans],
+        [(clock.theirs(ban.until), member(key(ban))) for ban in bans],
+        [],
+    )
+
+
+def _hostile(redis: Server) -> Iterator[Figure]:
+    """A node that was taken over tells a million bans: how many another believes, and what its own bans wait for."""
+    peer = Peer("hears", redis.url)
+    joined(peer)
+    alone = [_own_ban(peer, number) for number in range(200)]
+    writer = multiprocessing.Process(target=_tell, args=(redis.url, 0, HOSTILE))
+    cpu, began = time.process_time(), time.perf_counter()
+    writer.start()
+    flooded = []
+    while writer.is_alive():
+        flooded.append(_own_ban(peer, 1_000 + len(flooded)))
+        time.sleep(0.02)
+    writer.join()
+    until(lambda: peer.fleet.subscriber._last == peer.fleet._state.board.position()[1], patience=60)  # noqa: SLF001
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    believed = sum(ban.cause == "fleet" for ban in peer.bans)
+    peer.stop()
+    series = tuple(
+        Series(f"an own ban, {when}", "ms", tuple(1000 * s for s in each))
+        for when, each in (("alone", alone), ("while a million are told", flooded))
+    )
+    yield Figure(
+        "fleet_hostile_million_believed", "bans", believed, at_most=20_000 + 100 * seconds, series=series
+    )
+    yield Figure("fleet_hostile_million_cpu", "s", cpu)
+
+
+def _own_ban(peer: Peer, number: int) -> float:
+    began = time.perf_counter()
+    peer.ban(str(IPv4Address(FIRST + (1 << 16) + number)))
+    return time.perf_counter() - began
+
+
+def _attackers(redis: Server) -> Iterator[Figure]:
+    """Each fails twice on one node and once on another, and is banned for it: all of it real."""
+    board, jail = Board(address(redis.url), PREFIX), "login"
+    start, empty = _used(redis), _used(redis)["memory"]
+    _fail(board, jail, "a", (2, 1))
+    windows = _used(redis)
+    yield Figure("fleet_window_bytes", "bytes", (windows["memory"] - empty) / ATTACKERS)
+    yield Figure("fleet_redis_cpu_per_failure", "us", 1e6 * (windows["cpu"] - start["cpu"]) / (2 * ATTACKERS))
+    full = _fail(board, jail, "b", (0,))
+    assert full == ATTACKERS, full
+    cleared = _used(redis)["memory"]
+    _tell(redis.url, 0, ATTACKERS)
+    yield Figure("fleet_ban_bytes", "bytes", (_used(redis)["memory"] - cleared) / ATTACKERS)
+
+
+def _fail(board: Board, jail: str, node: str, ages: tuple[int, ...]) -> int:
+    """So many milliseconds ago each, of every attacker; who failed too often by that."""
+    full = 0
+    for at in range(0, ATTACKERS, 500):
+        each = range(FIRST + at, FIRST + at + 500)
+        full += len(
+            board.count(
+                [
+                    Failures(
+                        f"{jail}|{IPv4Address(n)}",
+                        3,
+                        3_600_000,
+                        tuple((f"{node}{n + age}", age) for age in ages),
+                    )
+                    for n in each
+                ]
+            )
+        )
+    return full
+
+
+# A thousand nodes
+
+
+def _crowd(redis: Server, nodes: int) -> Iterator[Figure]:
+    """So many connections that wait for news as a node does, and beat once a second; then bans at growing rates."""
+    crowd = Crowd(redis, nodes)
+    with crowd:
+        idle = _over(redis, SECONDS, lambda: None)
+        yield Figure(f"fleet_{nodes}_nodes_idle_redis_cpu", "%", 100 * idle["cpu"] / SECONDS)
+        for rate in RATES:
+            crowd.began, crowd.lags = time.time(), []
+            used = _over(redis, SECONDS, Teller(redis.url, rate, SECONDS).run)
+            bans = rate * SECONDS
+            lags = Series(
+                f"{nodes} nodes, {rate} bans/s: told to heard",
+                "ms",
+                tuple(1000 * s for s in crowd.lags) or (math.nan,),
+            )
+            name = f"fleet_{nodes}_nodes_{rate}_bans"
+            yield Figure(f"{name}_redis_cpu", "%", 100 * used["cpu"] / SECONDS, series=(lags,))
+            yield Figure(f"{name}_redis_cpu_per_ban", "us", 1e6 * (used["cpu"] - idle["cpu"]) / bans)
+            yield Figure(f"{name}_bytes_out_per_ban", "bytes", (used["out"] - idle["out"]) / bans)
+            yield Figure(f"{name}_commands_per_ban", "", (used["commands"] - idle["commands"]) / bans)
+
+
+def _over(redis: Server, seconds: float, do: Callable[[], None]) -> dict[str, float]:
+    """What Redis used meanwhile."""
+    before, worker = _used(redis), threading.Thread(target=do)
+    worker.start()
+    time.sleep(seconds)
+    worker.join()
+    after = _used(redis)
+    return {name: after[name] - before[name] for name in before}
+
+
+def _used(redis: Server) -> dict[str, float]:
+    found = redis.client().info("everything")
+    return {
+        "cpu": found["used_cpu_user"] + found["used_cpu_sys"],
+        "in": found["total_net_input_bytes"],
+        "out": found["total_net_output_bytes"],
+        "commands": found["total_commands_processed"],
+        "memory": found["used_memory"],
+    }
+
+
+class Teller:
+    """Single bans of the whole fleet, one an entry, at a steady rate."""
+
+    def __init__(self, url: str, rate: float, seconds: float) -> None:
+        self._board, self._rate, self._seconds = Board(address(url), PREFIX), rate, seconds
+
+    def run(self) -> None:
+        began = time.monotonic()
+        for number in range(round(self._rate * self._seconds)):
+            time.sleep(max(0.0, began + number / self._rate - time.monotonic()))
+            now = time.time()
+            ban = Ban("login", Who(str(IPv4Address(FIRST + number))), now, now + 3600, "failures", failures=3)
+            _publish(self._board, f"node-{number % 1000}/{number % 1000}", [ban])
+
+
+class Crowd:
+    """Many nodes in a process of their own, so that Redis's figures are not those of its readers.
+
+    What each sends and waits for is a node's, byte for byte; what it hears is looked at only for its position.
+    """
+
+    def __init__(self, redis: Server, nodes: int) -> None:
+        self._redis, self._nodes = redis, nodes
+        self.began, self.lags = 0.0, []  # type: float, list[float]
+        self._theirs, self._ours = multiprocessing.Pipe()
+        self._process = multiprocessing.Process(
+            target=_listen, args=(str(redis.socket), nodes, self._theirs), daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        until(
+            lambda: self._redis.client().info("clients")["blocked_clients"] >= 0.9 * self._nodes, patience=60
+        )
+        self._stop = threading.Event()
+        self._collector = threading.Thread(target=self._collect)
+        self._collector.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._collector.join()
+        self._process.terminate()
+        self._process.join()
+
+    def _collect(self) -> None:
+        while not self._stop.is_set():
+            if self._ours.poll(0.1):
+                self.lags.append(self._ours.recv())
+
+
+def _listen(path: str, nodes: int, tell: Any) -> None:
+    """Each node: XREAD BLOCK from where it is, again after a Subscriber's pause; one in 100 tells how late it was."""
+    poll, members, pause = select.epoll(), {}, together(nodes)
+    for number in range(nodes):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path)
+        members[sock.fileno()] = Member(sock, number)
+        poll.register(sock.fileno(), select.EPOLLIN)
+    board = Board(address(f"unix://{path}"), PREFIX)
+    due: list[tuple[float, Member]] = []
+    beats, began = 0, time.monotonic()
+    for one in members.values():
+        one.ask()
+    while True:
+        for fd, _ in poll.poll(0.002):
+            one = members[fd]
+            if (entries := one.heard()) is not None:
+                if entries and one.number % 100 == 0:
+                    tell.send(time.time() - int(one.position.partition(b"-")[0]) / 1000)
+                due.append((time.monotonic() + pause * bool(entries), one))
+        now = time.monotonic()
+        waiting = []
+        for at, one in due:
+            if at <= now:
+                one.ask()
+            else:
+                waiting.append((at, one))
+        due = waiting
+        while beats < (now - began) * nodes:  # each node once a second
+            board.hello(f"node-{beats % nodes}/x", "epoch")
+            beats += 1
+
+
+class Member:
+    """One node's connection for news."""
+
+    def __init__(self, sock: socket.socket, number: int) -> None:
+        self._sock, self.number, self._data, self.position = sock, number, b"", b"0-0"
+
+    def ask(self) -> None:
+        words = [b"XREAD", b"COUNT", b"64", b"BLOCK", b"1000", b"STREAMS", EVENTS.encode(), self.position]
+        self._sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+
+    def heard(self) -> list[bytes] | None:
+        """The positions of an answer's entries; None: it is not whole yet."""
+        self._data += self._sock.recv(1 << 20)
+        if self._data == b"*-1\r\n":
+            self._data = b""
+            return []
+        positions = re.findall(rb"\r\n(\d{13}-\d+)\r\n", self._data)
+        wanted = re.match(rb"\*1\r\n\*2\r\n\$\d+\r\n[^\r]+\r\n\*(\d+)\r\n", self._data)
+        if not wanted or len(positions) < int(wanted[1]) or not re.search(rb" -\r\n$", self._data):
+            return None
+        self._data, self.position = b"", positions[-1]
+        return positions
+
+
+if __name__ == "__main__":
+    from bench.figures import report, save
+
+    found = [*measure()]
+    save(found)
+    print(report(found))

@@ -1,0 +1,666 @@
+"""Our part in a fleet: own bans are told to the others, theirs hold here, and failures are counted together.
+
+    loop ──Turn──▶ Publisher ─▶ outbox ─▶ engine          bans, liftings, failures
+    loop ◀─work─── Subscriber ◀─ stream ─ engine          what the others decided
+
+Local first: a decision never waits for the engine, and nothing that the engine does or loses lifts a ban here. While
+it is away it is tried again and again; once it is back, both sides read what they missed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import secrets
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Protocol, TypeAlias, TypeVar
+
+from sidecar.core import fleet
+from sidecar.core.events import Ban, Decision, Hit, Turn, Unban, Who
+from sidecar.core.fleet import MOST, Budget, Clock, Key, Lift, Lifts, Outbox, Told, Unsound
+from sidecar.core.guard import Guard
+from sidecar.loop import Closed, Work
+from sidecar.stores import StoreError
+from sidecar.stores.redis import Board, Entry, Failures
+
+log = logging.getLogger(__name__)
+
+BEAT = 1.0  # seconds between looks whether the fleet is still the same one; a reader waits as long for news
+FIRST, LONGEST = 0.1, 2.0  # seconds before the engine is tried again: all agree within 5 once it is back
+TOGETHER = 0.005  # seconds in which news gathers after the last: a node wakes 200 times a second at most
+SHARE = 50e-6  # and at least that for each node: their engine then has 20,000 readers a second to answer, not more
+TARDY = 0.1  # seconds: and at most that
+AGAIN = 300.0  # seconds, on average, between looks whether all still know our own bans
+SLICE = 1_000  # bans that the loop takes at once: some 10 ms of its time
+SLACK = 1.0  # seconds by which two ends of a ban are the same: clocks are compared again at each connection
+COUNTED = 10_000  # failures that wait to be counted together; a node's own windows have them all
+SHOWN = 300  # characters of a line that are kept meanwhile
+PATIENCE = 30.0  # seconds for the loop to take a slice
+CALM = 60.0  # seconds without a refusal until that is no trouble any more
+QUIET = 3.0  # seconds away until people are told: an engine that starts again is no trouble
+NAMES = 100  # peers that have a series of their own; whoever writes to the engine may make up names
+
+Ask: TypeAlias = Callable[[Work], Future[Sequence[Decision]]]
+Trouble: TypeAlias = Callable[[str, str | None], None]
+T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Who counts what goes on between the nodes."""
+
+    def connected(self, *, up: bool) -> None: ...
+
+    def peers(self, count: int) -> None: ...
+
+    def lag(self, peer: str, seconds: float) -> None: ...
+
+    def bans(self, direction: str, result: str, count: int) -> None: ...
+
+    def outbox(self, length: int) -> None: ...
+
+    def rejected(self, reason: str, count: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who we are to the others."""
+
+    name: str
+    secret: bytes = b""  # with which the fleet seals what it says; b"": it does not
+    run: str = ""  # another one each time: two hosts may be given one name
+
+    @property
+    def full(self) -> str:
+        return f"{self.name}/{self.run}"
+
+
+class Fleet:
+    """The fleet as one host sees it: a sink, two services, and what people ask."""
+
+    def __init__(
+        self,
+        board: Board,
+        node: Node,
+        *,
+        guard: Guard,
+        ask: Ask,
+        listener: Listener,
+        trouble: Trouble,
+        clock: Callable[[], float],
+        budget: Budget | None = None,
+    ) -> None:
+        """`ask(work)` has something done in the loop's thread; only there the guard is touched."""
+        state = _State(board, node, clock, listener)
+        self._state, self._guard, self._ask = state, guard, ask
+        self.publisher = Publisher(state, guard, ask)
+        self.subscriber = Subscriber(state, guard, ask, trouble, budget or Budget())
+
+    @property
+    def obeying(self) -> bool:
+        """Is the loop's thread doing what others told, right now? That has a budget of its own."""
+        return self.subscriber.obeying
+
+    def bans(self) -> list[Ban]:
+        """All bans that the fleet knows of, whether or not they hold here. Raises StoreError."""
+        state, now = self._state, self._state.clock()
+        return [*{fleet.key(ban): ban for ban in _listed(state, self._clock(now), now)}.values()]
+
+    def lift(self, who: Who | None, jail: str) -> int:
+        """Let them in on every node, known here or not; how many bans the fleet knew. Raises StoreError, ValueError."""
+        state, now = self._state, self._state.clock()
+        lift, sealed = Lift(who, jail, now), bool(state.node.secret)
+        if who is None and not sealed:
+            raise ValueError(
+                "everyone is let in on every node only where the fleet seals what it says: "
+                "set WP_SIDECAR_FLEET_KEY_FILE, or name an address"
+            )
+        clock, lifts = self._clock(now), Lifts([replace(lift, at=math.inf)])
+        meant = [
+            Unban(ban.jail, ban.who, now, "manual") for ban in _listed(state, clock, now) if lifts.over(ban)
+        ]
+        first = [lift] if sealed or not fleet.wide(who) else []
+        everything: list[Told | Unban] = [*first, *meant]
+        for part in _parts(everything):
+            _publish(state, part, clock)
+        return len(meant)
+
+    def close(self) -> None:
+        """Give up the connections; after both services have ended."""
+        self._state.board.close()
+
+    def _clock(self, now: float) -> Clock:
+        state = self._state
+        return Clock(state.board.hello(state.node.full, _fresh()).now / 1000 - now)
+
+
+class _State:
+    """What publisher and subscriber share."""
+
+    def __init__(self, board: Board, node: Node, clock: Callable[[], float], listener: Listener) -> None:
+        self.board, self.node, self.clock, self.listener = board, node, clock, listener
+        self.outbox, self.changed = Outbox(), threading.Condition()  # the one guards the other
+        self.ahead = Clock()
+        self.epoch = ""
+        self.joined = threading.Event()  # what was missed is read: only now do we tell
+        self.closed = threading.Event()
+
+
+class Publisher:
+    """Tells the others what was decided here. A Sink, which never waits, and a Service."""
+
+    name = "fleet"
+
+    def __init__(self, state: _State, guard: Guard, ask: Ask) -> None:
+        self._state, self._guard, self._ask = state, guard, ask
+        self._hits: deque[Hit] = deque(maxlen=COUNTED)
+        self._forgiven: deque[str] = deque(maxlen=COUNTED)
+        self._rules: dict[str, tuple[int, int]] = {}  # jail -> so many failures, in so many milliseconds
+        self._numbers = random.randrange(1 << 40)  # names of failures go up from here  # noqa: S311
+
+    def apply(self, turn: Turn) -> None:
+        """The loop's: what was decided here is told; what others decided, or time did, they know."""
+        own = _own(turn.decisions)
+        hits = [hit for hit in turn.hits if not hit.success]
+        if not (own or hits or turn.forgiven):
+            return
+        banned = {(each.jail, each.who) for each in turn.decisions if isinstance(each, Ban)}
+        if hits:
+            self._rules = {
+                jail.name: (jail.maxretry, round(jail.findtime * 1000)) for jail in self._guard.jails
+            }
+        state, dropped = self._state, 0
+        with state.changed:
+            for decision in own:
+                dropped += state.outbox.put(decision)
+                self._forgiven.append(f"{decision.jail}|{decision.who}")
+            self._forgiven.extend(f"{each.jail}|{each.who}" for each in turn.forgiven)
+            self._hits.extend(
+                hit._replace(line=hit.line[:SHOWN]) for hit in hits if (hit.jail, hit.who) not in banned
+            )
+            state.changed.notify_all()
+        if dropped:
+            state.listener.bans("sent", "dropped", dropped)
+
+    def run(self) -> None:
+        pause = FIRST
+        while self._waiting():
+            try:
+                self._send()
+                pause = FIRST
+            except StoreError as err:
+                log.debug("%s; again in %.1f s", err, pause)  # the subscriber tells people
+                self._state.closed.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - all nodes are away at once
+                pause = min(pause * 2, LONGEST)
+            except Closed:
+                return
+
+    def close(self) -> None:
+        self._state.closed.set()
+        with self._state.changed:
+            self._state.changed.notify_all()
+
+    def _waiting(self) -> bool:
+        """Wait for something to send, and for the way to be free. False: we are to stop; the rest is told next time."""
+        state = self._state
+        while True:
+            with state.changed:
+                state.listener.outbox(len(state.outbox))
+                something = bool(state.outbox or self._hits or self._forgiven)
+                if state.closed.is_set():
+                    return False
+                if not something:
+                    state.changed.wait(BEAT)
+                    continue
+            if state.joined.wait(BEAT):
+                return True
+
+    def _send(self) -> None:
+        """Failures first: whoever is banned by now has their count cleared after it."""
+        state = self._state
+        with state.changed:
+            hits = [self._hits.popleft() for _ in range(min(len(self._hits), SLICE))]
+        if hits:
+            self._count(hits)
+        with state.changed:
+            told = state.outbox.take()
+            forgiven = [self._forgiven.popleft() for _ in range(min(len(self._forgiven), SLICE))]
+        try:
+            if told:
+                _publish(state, told, state.ahead)
+            if forgiven:
+                state.board.forget(forgiven)
+        except StoreError:
+            with state.changed:
+                state.outbox.back(told)
+                self._forgiven.extend(forgiven)
+            state.listener.bans("sent", "failed", len(told))
+            raise
+        state.listener.bans("sent", "ok", len(told))
+
+    def _count(self, hits: list[Hit]) -> None:
+        """Count these with what the other nodes saw; who failed too often by that is banned here, and so everywhere.
+
+        They are counted at most once: what the engine did not answer to is not sent again.
+        """
+        now = self._state.clock()
+        groups: dict[str, list[Hit]] = {}
+        for hit in hits:
+            if self._rules.get(hit.jail, (0, 0))[0] > 1:  # of one failure the own window knows
+                groups.setdefault(f"{hit.jail}|{hit.who}", []).append(hit)
+        found = [self._failures(name, each, now) for name, each in groups.items()]
+        full = self._state.board.count(found) if found else []
+        lasts = [groups[found[place].name][-1] for place in full]
+
+        def work(now: float) -> Sequence[Decision]:
+            return [ban for hit in lasts for ban in completed(self._guard, hit, now)]
+
+        if lasts:
+            self._ask(work).result(PATIENCE)
+
+    def _failures(self, name: str, hits: list[Hit], now: float) -> Failures:
+        most, span = self._rules[hits[0].jail]
+        return Failures(
+            name, most, span, tuple((self._number(hit), max(0, round((now - hit.at) * 1000))) for hit in hits)
+        )
+
+    def _number(self, hit: Hit) -> str:
+        """A name for this failure: of two at the same target only one counts, wherever they were seen."""
+        if hit.target:
+            return fleet.seal(b"target", hit.target)
+        self._numbers += 1
+        return f"{self._state.node.run}{self._numbers:x}"
+
+
+class Subscriber:
+    """Has hold here what the others decided. A Service."""
+
+    name = "fleet news"
+
+    def __init__(self, state: _State, guard: Guard, ask: Ask, trouble: Trouble, budget: Budget) -> None:
+        self._state, self._guard, self._ask = state, guard, ask
+        self._trouble, self._budget = trouble, budget
+        self.obeying = False
+        self._last = ""  # the position up to which the stream was read
+        self._nodes = 1
+        self._there = -math.inf  # when the engine last answered
+        self._refused = -math.inf  # when somebody last said more than is believed
+        self._again = 0.0
+        self._doubts: list[str] = []
+        self._names: set[str] = set()
+
+    def run(self) -> None:
+        """Follow the others until closed."""
+        state, pause, wiped = self._state, FIRST, FIRST
+        began = state.clock()
+        while not state.closed.is_set():
+            try:
+                self._join()
+                pause, joined = FIRST, state.clock()
+                self._follow()
+            except StoreError as err:
+                self._away(str(err), max(self._there, began))
+                state.closed.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - all nodes are away at once
+                pause = min(pause * 2, LONGEST)
+            except Closed:
+                return
+            else:  # it was wiped; somebody who does so all the time shall not keep everyone reading
+                wiped = min(wiped * 2, CALM) if state.clock() - joined < CALM else FIRST
+                state.closed.wait(wiped)
+
+    def close(self) -> None:
+        self._state.closed.set()
+
+    # Coming in
+
+    def _join(self) -> None:
+        """Read what was missed: the rest of the stream, or all there is where it reaches back too little."""
+        state, began = self._state, time.perf_counter()
+        state.joined.clear()
+        known = state.epoch
+        self._beat()
+        first, last = state.board.position()
+        if state.epoch != known or not _place(first) <= _place(self._last) <= _place(last):
+            self._read_all(last)
+        while entries := state.board.read(self._last, 0):
+            self._hear(entries)
+        self._tell_again()
+        state.joined.set()
+        state.listener.connected(up=True)
+        self._trouble(self.name, None)
+        self._doubt()
+        log.info("the fleet at %s: joined in %.2f s", state.board.address, time.perf_counter() - began)
+
+    def _read_all(self, last: str) -> None:
+        """All that holds and all that was lifted, as of now; what is told meanwhile comes after `last`."""
+        state = self._state
+        with state.changed:
+            state.outbox.settle()
+        self._last, now = last, state.clock()
+        self._lift_here(Lifts(_lifts(state, now)))
+        known = {fleet.key(ban): ban.until for ban in self._here()}
+        for page in state.board.bans():
+            sound = self._listed(page, now)
+            fresh = [ban for ban in sound if known.get(fleet.key(ban), 0.0) < ban.until - SLACK]
+            allowed = self._budget.take(len(fresh), now)
+            for part in _parts(fresh[:allowed], SLICE):
+                self._obey(part)
+            if allowed < len(fresh):
+                self._refuse("budget", max(len(fresh) - allowed, state.board.known() - len(known)))
+                return
+
+    def _listed(self, page: Iterable[tuple[str, float]], now: float) -> list[Ban]:
+        state, sound, wrong = self._state, [], Counter[str]()
+        for member, until in page:
+            try:
+                sound.append(fleet.listed(member, until, state.ahead, now, state.node.secret))
+            except Unsound as err:
+                wrong[str(err)] += 1
+        self._reject(wrong)
+        return sound
+
+    def _lift_here(self, lifts: Lifts) -> None:
+        """Own bans that were lifted while we were away: nobody is told of them again."""
+        state, now = self._state, self._state.clock()
+        with state.changed:
+            for told in _drained(state.outbox):
+                if not (isinstance(told, Ban) and lifts.over(told)):
+                    state.outbox.put(told)
+        over = [ban for ban in self._here() if lifts.over(ban)]
+        self._obey(self._lifts_allowed([Lift(ban.who, ban.jail, now) for ban in over]))
+
+    def _tell_again(self) -> None:
+        """Own bans that the others do not know, or not for as long: a flushed, full or failed-over engine lost them."""
+        state = self._state
+        self._again = state.clock() + AGAIN * random.uniform(0.5, 1.5)  # noqa: S311 - not all nodes at once
+        own = [ban for ban in self._here() if told_to_others(ban)]
+        for part in _parts(own, SLICE):
+            ends = state.board.ends([fleet.member(fleet.key(ban), state.node.secret) for ban in part])
+            missing = [
+                ban
+                for ban, end in zip(part, ends, strict=True)
+                if end is None or state.ahead.ours(end) < ban.until - SLACK
+            ]
+            with state.changed:
+                for ban in missing:
+                    if not state.outbox.overrules(fleet.key(ban)):
+                        state.outbox.put(ban)
+                state.changed.notify_all()
+
+    # Being there
+
+    def _follow(self) -> None:
+        """Read what is told, for as long as the fleet stays the same one."""
+        state, beat = self._state, self._state.clock()
+        while not state.closed.is_set():
+            if entries := state.board.read(self._last, BEAT):
+                self._hear(entries)
+                state.closed.wait(together(self._nodes))
+            if not 0 <= state.clock() - beat < BEAT:
+                beat, known = state.clock(), state.epoch
+                self._beat()
+                if state.epoch != known:
+                    log.warning("the fleet's memory at %s was wiped: ours is told again", state.board.address)
+                    self._last = ""
+                    return
+            if state.clock() >= self._again:
+                self._tell_again()
+                self._doubt()
+
+    def _beat(self) -> None:
+        """Say that we are here; learn the engine's time, and whether it still is the fleet that we knew."""
+        state, before = self._state, self._state.clock()
+        hello = state.board.hello(state.node.full, _fresh())
+        now = state.clock()
+        ahead = Clock(hello.now / 1000 - (before + now) / 2)
+        if hello.epoch != state.epoch or abs(ahead.ahead - state.ahead.ahead) > SLACK:
+            state.ahead = ahead  # and else not: what is heard twice shall have the same end
+        state.epoch, self._there = hello.epoch, now
+        self._nodes = hello.nodes
+        state.listener.peers(hello.nodes - 1)
+        if now - self._refused > CALM:
+            self._trouble("the fleet's bans", None)
+
+    def _hear(self, entries: list[Entry]) -> None:
+        """Have hold here what was told, in its order."""
+        heard = [each for entry in entries for each in self._read(entry)]
+        for part in _parts(heard, SLICE):
+            self._obey(part)
+        self._last = entries[-1].position
+
+    def _read(self, entry: Entry) -> Sequence[Told | Key]:
+        """What is said in this entry, as far as it is sound and believed; of what we said ourselves, about whom."""
+        peer, _, run = entry.node.partition("/")
+        if run == self._state.node.run:
+            return [fleet.about(line) for line in entry.lines]
+        if not fleet.NODE.fullmatch(peer):
+            self._reject(Counter({"malformed": len(entry.lines)}))
+            return []
+        state, now = self._state, self._state.clock()
+        state.listener.lag(self._label(peer), max(0.0, now - state.ahead.ours(_place(entry.position)[0])))
+        if not self._budget.room(now, peer):
+            entry = self._shortened(entry, peer)
+        heard = self._sound(entry, peer, now)
+        bans = [each for each in heard if isinstance(each, Ban)]
+        lifts = [each for each in heard if isinstance(each, Lift)]
+        believed = {*map(id, bans[: self._allowed(bans, peer, now)]), *map(id, self._lifts_allowed(lifts))}
+        return [each for each in heard if id(each) in believed]
+
+    def _allowed(self, bans: list[Ban], peer: str, now: float) -> int:
+        allowed = self._budget.take(len(bans), now, peer)
+        if allowed < len(bans):
+            self._refuse("budget", len(bans) - allowed, peer)
+        return allowed
+
+    def _shortened(self, entry: Entry, peer: str) -> Entry:
+        """Without its bans: nothing is read that is not believed anyway, a flood least of all."""
+        lines = tuple(line for line in entry.lines if not line.startswith("B "))
+        if less := len(entry.lines) - len(lines):
+            self._refuse("budget", less, peer)
+        return entry._replace(lines=lines)
+
+    def _sound(self, entry: Entry, peer: str, now: float) -> list[Told]:
+        state, heard, wrong = self._state, [], Counter[str]()
+        for line in entry.lines[:MOST]:
+            try:
+                heard.append(fleet.told(line, entry.node, state.ahead, now, state.node.secret))
+            except Unsound as err:
+                wrong[str(err)] += 1
+        wrong["malformed"] += len(entry.lines[MOST:])
+        self._reject(wrong)
+        return [replace(told, site=peer) if isinstance(told, Ban) else told for told in heard]
+
+    def _lifts_allowed(self, lifts: list[Lift]) -> list[Lift]:
+        if self._state.node.secret:
+            return lifts
+        allowed = self._budget.lifts(len(lifts), self._state.clock())
+        if allowed < len(lifts):
+            self._refuse("too many lifted", len(lifts) - allowed)
+        return lifts[:allowed]
+
+    # What is done with it: the only calls into the guard
+
+    def _obey(self, heard: Sequence[Told | Key]) -> None:
+        """In the engine's order: until ours about someone comes by, what others say about them does not hold."""
+        state, counts = self._state, Counter[str]()
+
+        def work(now: float) -> Sequence[Decision]:
+            decisions: list[Decision] = []
+            for kind, run in groupby(heard, type):
+                with state.changed:
+                    if kind is tuple:
+                        for name in run:
+                            state.outbox.landed(name)  # type: ignore[arg-type]
+                        continue
+                    later = [each for each in run if not state.outbox.overrules(fleet.key(each))]  # type: ignore[arg-type]
+                made = self._lifted(later, now) if kind is Lift else self._shared(later, now)  # type: ignore[arg-type]
+                counts["lifted" if kind is Lift else "ok"] += len(made)
+                counts["nothing new"] += len(later) - len(made) if kind is Ban else 0
+                decisions += made
+            return decisions
+
+        self._in_loop(work)
+        for result in ("ok", "nothing new"):
+            state.listener.bans("received", result, counts[result])
+
+    def _shared(self, bans: list[Ban], now: float) -> list[Decision]:
+        self.obeying = True
+        try:
+            return self._guard.shared(bans, now)
+        finally:
+            self.obeying = False
+
+    def _lifted(self, lifts: list[Lift], now: float) -> list[Decision]:
+        return [each for lift in lifts for each in self._guard.unban(lift.who, now, lift.jail, cause="fleet")]
+
+    def _here(self) -> tuple[Ban, ...]:
+        """Who is banned here, after all that was decided before."""
+        found: list[tuple[Ban, ...]] = []
+
+        def work(_: float) -> Sequence[Decision]:
+            found.append(self._guard.bans)
+            return ()
+
+        self._in_loop(work)
+        return found[0]
+
+    def _in_loop(self, work: Work) -> Sequence[Decision]:
+        """Raises Closed where the loop has stopped."""
+        return self._ask(work).result(PATIENCE)
+
+    # Telling
+
+    def _away(self, why: str, since: float) -> None:
+        self._state.joined.clear()
+        self._state.listener.connected(up=False)
+        log.debug("%s", why)
+        if self._state.clock() - since > QUIET:
+            self._trouble(self.name, f"{why} Bans go on here, and are shared once it is back.")
+
+    def _doubt(self) -> None:
+        doubts = self._state.board.doubts()
+        for sentence in [each for each in doubts if each not in self._doubts]:
+            log.warning("%s", sentence)
+        if doubts != self._doubts:
+            self._trouble("the fleet's engine", " ".join(doubts) or None)
+        self._doubts = doubts
+
+    def _refuse(self, reason: str, count: int, peer: str = "") -> None:
+        self._reject(Counter({reason: count}))
+        self._refused = self._state.clock()
+        who = f"{peer} tells" if peer else "the fleet tells"
+        self._trouble(
+            "the fleet's bans",
+            f"{who} more than is believed at once, {count:,} just now were not: "
+            "look whether one of the hosts was taken over (docs/fleet.md)",
+        )
+
+    def _reject(self, reasons: Counter[str]) -> None:
+        for reason, count in reasons.items():
+            if count:
+                self._state.listener.rejected(reason, count)
+
+    def _label(self, peer: str) -> str:
+        if len(self._names) < NAMES:
+            self._names.add(peer)
+        return peer if peer in self._names else "other"
+
+
+def together(nodes: int) -> float:
+    """Seconds in which news gathers after the last, in a fleet of so many; anybody may make up nodes."""
+    return min(max(TOGETHER, SHARE * nodes), TARDY)
+
+
+def told_to_others(decision: Decision) -> bool:
+    """Is this for the other nodes? They know their own, and what time does; who is only observed is nobody's ban."""
+    if isinstance(decision, Ban):
+        return decision.cause != "fleet" and not decision.observed
+    return decision.cause == "manual"  # "allowed": each host has its own list of those
+
+
+def _own(decisions: Iterable[Decision]) -> Collection[Decision]:
+    """What of these is for the others; not what another node then decided otherwise: theirs came first to all."""
+    own: dict[Key, Decision] = {}
+    for each in decisions:
+        if told_to_others(each):
+            own[fleet.key(each)] = each
+        elif each.cause == "fleet":
+            own.pop(fleet.key(each), None)
+    return own.values()
+
+
+def completed(guard: Guard, hit: Hit, now: float) -> list[Decision]:
+    """The ban of one who failed too often on all nodes together; this is their last failure here.
+
+    It is the guard's own ban, with its never-ban list, its lengths and its budget: the failures that others saw
+    count here now.
+    """
+    there = hit._replace(line="(counted with the other nodes of the fleet)", target="")
+    for _ in range(_maxretry(guard, hit.jail)):
+        decided = guard.hit(there, now)
+        if decided is None or decided:
+            return decided or []
+    return []
+
+
+def _maxretry(guard: Guard, name: str) -> int:
+    return next((jail.maxretry for jail in guard.jails if jail.name == name), 0)
+
+
+def _publish(state: _State, told: Sequence[Told | Unban], clock: Clock) -> None:
+    """One entry of the stream, and the sets as it says. Raises StoreError."""
+    secret = state.node.secret
+    bans: list[tuple[int | str, str]] = []
+    lifts: list[tuple[str, str, int]] = []
+    for each in told:
+        name = fleet.key(each)
+        if isinstance(each, Ban):
+            bans.append((fleet.end(each, clock), fleet.member(name, secret)))
+        else:
+            lifts.append((fleet.member(name, secret), fleet.member(name, secret, "U"), clock.theirs(each.at)))
+    lines = [fleet.line(each, state.node.full, clock, secret) for each in told]
+    state.board.tell(state.node.full, lines, bans, lifts)
+
+
+def _listed(state: _State, clock: Clock, now: float) -> Iterator[Ban]:
+    for page in state.board.bans():
+        for member, until in page:
+            try:
+                yield fleet.listed(member, until, clock, now, state.node.secret)
+            except Unsound:
+                continue
+
+
+def _lifts(state: _State, now: float) -> Iterator[Lift]:
+    for page in state.board.lifts():
+        for member, at in page:
+            try:
+                yield fleet.listed_lift(member, at, state.ahead, now, state.node.secret)
+            except Unsound:
+                continue
+
+
+def _drained(outbox: Outbox) -> list[Told | Unban]:
+    waiting = outbox.take(len(outbox))
+    outbox.settle()
+    return waiting
+
+
+def _parts(values: Sequence[T], size: int = MOST) -> Iterator[list[T]]:
+    return ([*values[at : at + size]] for at in range(0, len(values), size))
+
+
+def _place(position: str) -> tuple[int, int]:
+    """A position in the stream, so that two can be compared; "" is before all, and after none."""
+    first, _, second = position.partition("-")
+    return int(first or -1), int(second or 0)
+
+
+def _fresh() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,192 @@
+"""Disks that are full, go read-only or damage the file while it is in use: bans go on, and the store heals itself."""
+
+import ctypes
+import math
+import os
+import sqlite3
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban, Who
+from sidecar.core.history import Past
+from sidecar.stores import Remembered, StoreError
+from sidecar.stores.sqlite import Sqlite
+
+ANN, BOB, CID = Who("203.0.113.7"), Who("203.0.113.8"), Who("198.51.100.1")
+SITE = Origin("docker", "site", "stdout")
+BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second"))
+LATER = Ban("wordpress", BOB, 200.0, math.inf, "manual")
+BARE = replace(BAN, evidence=(), decided=0.0)
+CLONE_NEWNS = 0x00020000
+
+
+def hit(at, who=CID, line="a line"):
+    return Hit("wordpress", who, at, SITE, line)
+
+
+def again(path):
+    """What another process finds."""
+    with closing(Sqlite(path)) as store:
+        return store.load(0.0)
+
+
+@pytest.fixture
+def elsewhere():
+    """Runs a function in a thread whose mounts nobody else sees, and which go with it."""
+
+    def run(story):
+        def alone():
+            libc = ctypes.CDLL(None, use_errno=True)
+            assert libc.unshare(CLONE_NEWNS) == 0, "run the tests as root: they mount small disks"
+            mount("--make-rprivate", "/")
+            story()
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(alone).result()
+
+    return run
+
+
+def mount(*arguments):
+    return subprocess.run(["mount", *map(str, arguments)], check=True, timeout=20)
+
+
+def fail(store, turn, why):
+    with pytest.raises(StoreError, match=why):
+        store.apply(turn)
+
+
+def test_a_full_disk_is_owed_until_there_is_room_again(tmp_path, elsewhere):
+    def story():
+        mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path)
+        path, rest = tmp_path / "state.db", tmp_path / "rest"
+        with closing(Sqlite(path)) as store:
+            store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
+            fill(rest)
+            big = [hit(2.0, line="x" * 2000) for _ in range(100)]
+            fail(store, Turn(2.0, (LATER,), tuple(big), (Cursor("docker:1", b"2"),)), "full")
+            fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "full")
+            assert again_in(path) == {"docker:1": b"1"}  # nor is the cursor ahead of what it stands for
+
+            rest.unlink()
+            store.forget(before=0.0)
+        found = again(path)
+        assert (found.bans, found.cursors) == ((BARE, LATER), {"docker:1": b"3"})
+        assert len(found.hits) == 100
+
+    elsewhere(story)
+
+
+def fill(path):
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def again_in(path):
+    """The cursors, by someone who only reads."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return dict(db.execute("SELECT key, state FROM cursors"))
+
+
+def test_a_disk_that_goes_read_only_is_an_error_and_not_the_end(tmp_path, elsewhere):
+    """As ext4 does when it finds a fault."""
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+
+    def story():
+        with image.open("wb") as file:
+            file.truncate(8 * 1024 * 1024)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True, timeout=20)
+        mount("-o", "loop,errors=remount-ro", image, folder)
+        with closing(Sqlite(folder / "state.db")) as store:
+            store.apply(Turn(1.0, (BAN,)))
+            [device] = [
+                line.split()[0]
+                for line in Path("/proc/thread-self/mounts").read_text().splitlines()
+                if str(folder) in line
+            ]
+            Path(f"/sys/fs/ext4/{Path(device).name}/trigger_fs_error").write_text("1")
+
+            fail(store, Turn(2.0, (LATER,)), "cannot be written")
+            fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "cannot be written")
+            assert store.evidence() == {("wordpress", ANN): ("first", "second")}
+
+    elsewhere(story)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state.db"
+
+
+def damage(path):
+    """As a bad sector: what is in the file is not what was written. Nothing of it is in anyone's memory."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("INSERT INTO cursors VALUES ('other', '', 0)")  # so that pages are read anew
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+
+def test_a_file_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_force(path):
+    with closing(Sqlite(path)) as store:
+        store.backed_by(lambda: Remembered((BARE, LATER), (Past("probes", BOB, 3, 99.0),)))
+        store.apply(Turn(1.0, (BAN,), (hit(1.0),), (Cursor("docker:1", b"1"), Cursor("file:/log", b"1"))))
+        damage(path)
+        with pytest.raises(StoreError) as told:
+            store.apply(Turn(2.0, (LATER,), (hit(2.0),), (Cursor("docker:1", b"2"),)))
+        store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
+        store.forget(before=0.0)
+
+    [aside] = path.parent.glob("*.broken-*")
+    assert str(told.value) == (
+        f"{path} was damaged (database disk image is malformed): bans, history and log positions are in a new file, "
+        f"what counted towards bans begins anew at the next start. Kept: {aside}"
+    )
+    assert again(path) == Remembered(
+        (BARE, LATER),
+        (Past("probes", BOB, 3, 99.0), Past("wordpress", ANN, 1, 86_500.0)),
+        (hit(2.0),),
+        {"docker:1": b"3", "file:/log": b"1"},
+    )
+
+
+def test_damage_that_is_noticed_while_it_forgets(path):
+    with closing(Sqlite(path)) as store:
+        store.backed_by(lambda: Remembered((BARE,)))
+        store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
+        damage(path)
+        with pytest.raises(StoreError, match="was damaged"):
+            store.forget(before=0.0)
+        store.forget(before=0.0)
+
+    assert (again(path).bans, again(path).cursors) == ((BARE,), {"docker:1": b"1"})
+
+
+def test_a_damaged_file_and_no_room_for_another(tmp_path, elsewhere):
+    def story():
+        mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path)
+        path, rest = tmp_path / "state.db", tmp_path / "rest"
+        with closing(Sqlite(path)) as store:
+            store.backed_by(lambda: Remembered((BARE,)))
+            store.apply(Turn(1.0, (BAN,)))
+            damage(path)
+            fill(rest)
+            fail(store, Turn(2.0, (LATER,)), "begun anew")
+            fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "begun anew")
+            rest.unlink()
+            fail(store, Turn(4.0), "was damaged")
+            store.apply(Turn(5.0, (Unban("wordpress", BOB, 5.0, "manual"),)))
+
+        assert (again(path).bans, again(path).cursors) == ((BARE,), {"docker:1": b"3"})
+        assert len([*tmp_path.glob("*.broken-*")]) == 1
+
+    elsewhere(story)
