@@ -1,19 +1,20 @@
-# make setup | test | lint | demo | bench | fuzz | bed | bed-down | lock
+# make setup | test | lint | demo | bench | fuzz | bed | bed-down | chart | lock
 # A machine needs nothing but make, apt and root: what is used, `make setup` installs.
 
 PYTHON := .venv/bin/python
 STAMP  := .venv/.made-from
 
-.PHONY: setup test lint demo bench fuzz bed bed-down lock clean
+.PHONY: setup test lint demo bench fuzz bed bed-down chart lock clean
 
 setup: $(STAMP)
 
 # The system's Python with its own packages in sight: python3-nftables comes from apt only (docs/architecture.md).
-$(STAMP): requirements-dev.lock pyproject.toml tests/bed/setup.sh
+$(STAMP): requirements-dev.lock pyproject.toml tests/bed/setup.sh tests/charts/helm.py
 	tests/bed/setup.sh
 	/usr/bin/python3 -m venv --system-site-packages .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PYTHON) -m tests.charts.helm
 	touch $@
 
 lint: setup
@@ -34,9 +35,11 @@ demo: setup
 bench: setup
 	$(PYTHON) -m bench
 
-# Our verdicts against fail2ban's on lines changed at random; SEED=… repeats a run.
+# Our verdicts against fail2ban's on lines changed at random (SEED=… repeats a run); then a million addresses, of whom nobody
+# may be banned who may never be.
 fuzz: setup
 	FUZZ=$${FUZZ:-100000} .venv/bin/pytest --timeout=0 tests/filters/test_fuzz.py
+	TRUST=$${TRUST:-1000000} .venv/bin/pytest --timeout=0 tests/core/test_trust_everyone.py
 
 # The bed, kept up for looking around: WordPress under test in network namespaces of its own.
 bed: setup
@@ -44,6 +47,10 @@ bed: setup
 
 bed-down: setup
 	$(PYTHON) -m tests.bed down
+
+# The chart's README and the golden renders, anew; `git diff` shows what has changed
+chart: setup
+	$(PYTHON) -m tests.charts
 
 # uv only resolves; what is installed is pip's, with hashes
 lock: setup

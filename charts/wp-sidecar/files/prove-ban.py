@@ -1,0 +1,117 @@
+"""What `helm test` runs on a node: failed logins in a pod's log, the drop in the kernel, and all of it taken back.
+
+Its standard output is the log that the sidecar reads, so what it has to say goes to standard error.
+"""
+
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import nftables
+
+from sidecar.control import NoDaemon, ask
+
+SOCKET = Path(os.environ["WP_SIDECAR_SOCKET"])
+NODE = os.environ.get("NODE", "this node")
+LINE = os.environ.get(
+    "LINE", ""
+)  # with ADDRESS in it; empty: ban by hand, where a pod's log is not looked at
+PATIENCE = float(os.environ.get("PATIENCE", "60"))  # seconds
+PAUSE = 0.5  # seconds between lines, so that few are still on their way when the ban is there
+SETTLED = 3.0  # seconds without a ban, after which what was on its way has come
+
+
+def main() -> None:
+    health = asked({"do": "health"})
+    if not health["live"] or not health["ready"]:
+        raise SystemExit(f"wp-sidecar on {NODE} is not well: {'; '.join(health['why']) or 'not ready yet'}")
+    who = stranger()
+    try:
+        took = banned(who)
+        where = dropped(who)
+        say(f"{who} was banned after {took:.1f} s, and is in the kernel's set {where}")
+    finally:
+        let_in(who)
+    if left := dropped(who, wanted=False):
+        raise SystemExit(f"{who} was let in again, and is still in the kernel's set {left} on {NODE}")
+    say(f"{who} is let in again: wp-sidecar on {NODE} bans")
+
+
+def stranger() -> str:
+    """An address of TEST-NET-1, which nobody has, that is not banned."""
+    taken = {ban["ip"] for ban in asked({"do": "bans"})["bans"]}
+    return random.choice([who for n in range(1, 255) if (who := f"192.0.2.{n}") not in taken])
+
+
+def banned(who: str) -> float:
+    """Have it banned; the seconds that it took."""
+    began = time.monotonic()
+    if not LINE:
+        asked({"do": "ban", "who": who, "for": 300, "reason": "helm test"})
+    while not (ban := ban_of(who)):
+        if time.monotonic() - began > PATIENCE:
+            raise SystemExit(
+                f"{who} was not banned within {PATIENCE:g} s. Does a jail take `{LINE}` for a failure (test.line)? "
+                f"Does wp-sidecar on {NODE} read this pod's log? `wp-sidecar status` there says which it reads"
+            )
+        if LINE:
+            print(LINE.replace("ADDRESS", who), flush=True)
+        time.sleep(PAUSE)
+    if ban.get("observed"):
+        raise SystemExit(
+            f"{who} was banned on {NODE}, and only observed: jail {ban['jail']} has mode = observe, or the ban budget "
+            "is used up"
+        )
+    return time.monotonic() - began
+
+
+def let_in(who: str) -> None:
+    """Unban, again if a line that was on its way has it banned anew."""
+    quiet = time.monotonic()
+    asked({"do": "unban", "who": who})
+    while time.monotonic() - quiet < SETTLED:
+        if ban_of(who):
+            asked({"do": "unban", "who": who})
+            quiet = time.monotonic()
+        time.sleep(0.2)
+
+
+def ban_of(who: str) -> dict:
+    """Empty, where there is none."""
+    return next((ban for ban in asked({"do": "bans"})["bans"] if ban["ip"] == who), {})
+
+
+def dropped(who: str, *, wanted: bool = True) -> str:
+    """The kernel's set that has it; with `wanted`, there has to be one."""
+    nft = nftables.Nftables()
+    nft.set_json_output(True)
+    code, listing, error = nft.cmd("list table inet wp_sidecar")
+    if code:
+        raise SystemExit(f"the kernel of {NODE} does not show the table wp_sidecar: {error.strip()}")
+    sets = [entry["set"] for entry in json.loads(listing)["nftables"] if "set" in entry]
+    found = [each["name"] for each in sets if who in map(address, each.get("elem", []))]
+    if wanted and not found:
+        raise SystemExit(f"wp-sidecar says that {who} is banned, and the kernel of {NODE} does not know it")
+    return ", ".join(found)
+
+
+def address(element: object) -> object:
+    """Of an element of a set, with or without a timeout."""
+    return element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
+
+
+def asked(request: dict[str, object]) -> dict:
+    try:
+        return ask(SOCKET, request)
+    except NoDaemon as err:
+        raise SystemExit(f"on {NODE}: {err}; is its pod there, and ready?") from err
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+main()

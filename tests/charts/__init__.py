@@ -1,0 +1,1 @@
+"""The Helm chart, as both majors of helm render it."""

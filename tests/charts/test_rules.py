@@ -1,0 +1,113 @@
+"""The alerts: about metrics that there are, told in sentences, at the right time."""
+
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from tests.charts.__main__ import HOUSE
+
+FILE = HOUSE / "dashboards/alerts.yml"
+RULES = [
+    pytest.param(rule, id=rule["alert"])
+    for group in yaml.safe_load(FILE.read_text())["groups"]
+    for rule in group["rules"]
+]
+DOCUMENTED = set(re.findall(r"^\| `(wp_sidecar_\w+)`", (HOUSE / "docs/metrics.md").read_text(), re.MULTILINE))
+
+# What is recorded each minute, and whether the alert is up after so many minutes. `x`: times, `_`: nothing.
+STORIES = [
+    ("SidecarDown", 'up{job="wp-sidecar"}', "1 1 0x20", {1: False, 6: False, 8: True}),
+    ("SidecarDown", 'up{job="wordpress"}', "0x20", {10: False}),
+    ("SidecarFirewallFails", 'wp_sidecar_nft_transactions_total{result="error"}', "0x5 1x30", {4: False, 8: True, 30: False}),
+    ("SidecarFirewallFails", 'wp_sidecar_nft_transactions_total{result="ok"}', "0+10x20", {10: False}),
+    ("SidecarReadsNothing", 'wp_sidecar_log_stream_up{job="wp-sidecar",container="shop"}', "1x3 0x20", {5: False, 10: True}),
+    ("SidecarLogGap", 'wp_sidecar_log_gaps_total{container="shop"}', "0x3 1x40", {2: False, 6: True, 30: False}),
+    ("SidecarTableChanged", 'wp_sidecar_table_repairs_total{reason="table"}', "0 1x20", {5: False}),
+    ("SidecarTableChanged", 'wp_sidecar_table_repairs_total{reason="table"}', "0+1x20", {10: True}),
+    ("SidecarTableChanged", 'wp_sidecar_table_repairs_total{reason="surroundings"}', "0+5x20", {10: False}),
+    ("SidecarBansMany", 'wp_sidecar_bans_total{cause="failures"}', "0+90x30", {20: False}),
+    ("SidecarBansMany", 'wp_sidecar_bans_total{cause="failures"}', "0+200x30", {20: True}),
+    ("SidecarBansMany", 'wp_sidecar_bans_total{cause="fleet"}', "0+200x30", {20: False}),
+    ("SidecarAlertsFail", 'wp_sidecar_alerts_total{result="rejected"}', "0x3 1x40", {2: False, 6: True}),
+    ("SidecarFleetOutOfTouch", "wp_sidecar_fleet_connected", "1x3 0x20", {8: False, 15: True}),
+    ("SidecarConfigurationIsOld", "wp_sidecar_config_last_reload_successful", "1x3 0x20", {6: False, 10: True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_alert_says_what_is_wrong_and_what_to_do(rule):
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert re.search(r"\{\{ \$labels\.instance \}\}", rule["annotations"]["summary"])
+    assert rule["annotations"]["description"].endswith(".")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_alert_asks_for_documented_metrics(rule):
+    asked = {re.sub(r"_bucket$", "", name) for name in re.findall(r"\bwp_sidecar_\w+", rule["expr"])}
+
+    assert asked <= DOCUMENTED
+    assert asked or 'up{job="wp-sidecar"}' in rule["expr"]
+
+
+@pytest.mark.parametrize(
+    ("alert", "series", "values", "up"), STORIES, ids=[f"{s[0]}: {s[2]}" for s in STORIES]
+)
+def test_an_alert_is_up_when_it_should_be(alert, series, values, up, tmp_path):
+    name, _, labels = series.partition("{")
+    series = f'{name}{{instance="node-7",{labels}' if labels else f'{name}{{instance="node-7"}}'
+    test = {
+        "rule_files": [str(FILE)],
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": series, "values": values}],
+                "promql_expr_test": [
+                    {
+                        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+                        "eval_time": f"{minutes}m",
+                        "exp_samples": [{"labels": "{}", "value": int(firing)}],
+                    }
+                    for minutes, firing in up.items()
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(test))
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_late_drops_are_told(tmp_path):
+    name = "wp_sidecar_log_to_drop_seconds_bucket"
+    buckets = [("0.5", "0+1x40"), ("1", "0+1x40"), ("2.5", "0+10x40"), ("+Inf", "0+10x40")]
+    test = {
+        "rule_files": [str(FILE)],
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": f'{name}{{instance="node-7",le="{le}"}}', "values": values}
+                    for le, values in buckets
+                ],
+                "alert_rule_test": [
+                    {"eval_time": "5m", "alertname": "SidecarDropsAreLate", "exp_alerts": []},
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": 'count(ALERTS{alertname="SidecarDropsAreLate",alertstate="firing"})',
+                        "eval_time": "30m",
+                        "exp_samples": [{"labels": "{}", "value": 1}],
+                    }
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(test))
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
