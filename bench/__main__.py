@@ -11,11 +11,11 @@ import platform
 import time
 from contextlib import ExitStack
 
-from bench import figures, filters, latency, resting
+from bench import figures, filters, latency, resting, storm
 from bench.figures import Figure
 from bench.rig import Rig
 
-PARTS = (filters, resting, latency)
+PARTS = (filters, resting, latency, storm)
 
 
 def main() -> None:

@@ -5,21 +5,37 @@ Whatever touches the guard is done in the loop's thread, so an answer knows of a
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from sidecar import __version__
 from sidecar.control import Refused
 from sidecar.core.events import Ban, Decision, Turn, Who
-from sidecar.core.guard import Guard
+from sidecar.core.guard import Guard, Standing
 from sidecar.core.jail import Jail
 from sidecar.core.trust import subject
 from sidecar.loop import Closed, Inbox
+from sidecar.reload import Outcome
+from sidecar.stores import StoreError
 from sidecar.web import Health
 
+log = logging.getLogger(__name__)
+
+Evidence: TypeAlias = Mapping[tuple[str, Who], tuple[str, ...]]  # (jail, who) -> the lines of the ban
+
 PATIENCE = 10.0  # seconds that a person waits for the loop
+
+
+class Fleet(Protocol):
+    """What is asked of the fleet that this host is in. Both raise StoreError where it is away."""
+
+    def bans(self) -> Sequence[Ban]: ...
+
+    def lift(self, who: Who | None, jail: str) -> int:
+        """Let them in on every node; how many bans that were. Raises ValueError where that is not possible."""
 
 
 class Answers:
@@ -34,51 +50,115 @@ class Answers:
         health: Callable[[], Health],
         streams: Mapping[str, str],
         firewall: Callable[[], dict[str, Any]],
+        reload: Callable[[], Outcome],
+        evidence: Callable[[], Evidence],
+        fleet: Fleet | None = None,
     ) -> None:
-        """`began`: when the daemon did. `streams`: log -> its state. `firewall`: what `status` tells of it."""
+        """`began`: when the daemon did. `streams`: log -> its state. `firewall`: what `status` tells of it.
+
+        `reload()` takes a new configuration over. `evidence()` has the lines of all bans; it raises StoreError.
+        """
         self.tally = Tally()
         self._guard, self._inbox, self._began = guard, inbox, began
         self._health, self._streams, self._firewall = health, streams, firewall
+        self._reload, self._evidence, self._fleet = reload, evidence, fleet
+        self._answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "health": lambda _: told(self._health()),
+            "status": lambda _: self._status(),
+            "reload": lambda _: self._reloaded(),
+            "bans": lambda asked: self._everywhere() if asked.get("fleet") else self._banned(),
+            "history": self._history,
+            "explain": self._explain,
+            "ban": self._ban,
+            "unban": self._unban,
+        }
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request. Raises Refused, with a sentence for who asked."""
-        match request:
-            case {"do": "health"}:
-                return told(self._health())
-            case {"do": "status"}:
-                return self._status()
-            case {"do": "bans"}:
-                return {"bans": [shown(ban) for ban in self._bans()]}
-            case {"do": "ban", "who": str(text)}:
-                return self._ban(text, request)
-            case {"do": "unban", "who": str(text)}:
-                return self._unban(_subject(text), request)
-            case {"do": "unban"} if request.get("who") is None:
-                return self._unban(None, request)
-        raise Refused(f"no such thing to do: {request.get('do')}")
+        answer = self._answers.get(str(request.get("do")))
+        if answer is None:
+            raise Refused(f"no such thing to do: {request.get('do')}")
+        return answer(request)
 
-    def _ban(self, text: str, request: dict[str, Any]) -> dict[str, Any]:
-        who, jail, seconds = _subject(text), self._known(request), _seconds(request.get("for"))
+    def _ban(self, request: dict[str, Any]) -> dict[str, Any]:
+        who, jail, seconds = _subject(request.get("who")), _jail(request), _seconds(request.get("for"))
 
         def work(now: float) -> Sequence[Decision]:
+            self._know(jail)
             if reason := self._guard.why(who, jail):
                 raise Refused(f"{who} is never banned: it is {reason}")
             return self._guard.ban(who, now, jail, seconds, str(request.get("reason") or ""))
 
         return {"banned": [shown(ban) for ban in self._ask(work) if isinstance(ban, Ban)]}
 
-    def _unban(self, who: Who | None, request: dict[str, Any]) -> dict[str, Any]:
-        jail = self._known(request)
+    def _unban(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Of everyone, where nobody is named."""
+        who = None if request.get("who") is None else _subject(request["who"])
+        jail, everywhere = _jail(request), bool(request.get("fleet"))
+        self._ask(lambda _: self._know(jail))
+        found = self._lifted(who, jail) if everywhere else 0
 
         def work(now: float) -> Sequence[Decision]:
             wider = self._guard.over(who) if who else ()
             lifted = self._guard.unban(who, now, jail)
-            if wider and not lifted:
+            if wider and not lifted and not found:
                 raise Refused(f"{who} is not banned by itself: it lies in {wider[0]}, which is; unban that")
             return lifted
 
-        lifted = self._ask(work)
-        return {"unbanned": [{"ip": each.who, "jail": each.jail} for each in lifted]}
+        lifted = [{"ip": each.who, "jail": each.jail} for each in self._ask(work)]
+        return {"unbanned": lifted} | ({"fleet": found} if everywhere else {})
+
+    def _everywhere(self) -> dict[str, Any]:
+        """All that the fleet knows of, held here or not."""
+        try:
+            return {"bans": [shown(ban) for ban in self._the_fleet().bans()]}
+        except StoreError as err:
+            raise Refused(str(err)) from None
+
+    def _lifted(self, who: Who | None, jail: str) -> int:
+        try:
+            return self._the_fleet().lift(who, jail)
+        except (StoreError, ValueError) as err:
+            raise Refused(str(err)) from None
+
+    def _the_fleet(self) -> Fleet:
+        if self._fleet is None:
+            raise Refused("this host is in no fleet: set WP_SIDECAR_REDIS_URL")
+        return self._fleet
+
+    def _banned(self) -> dict[str, Any]:
+        """Everyone, with the lines that led to it: those are the store's, which has written what the guard decided."""
+        bans = self._bans()
+        try:
+            lines = self._evidence()
+        except StoreError as err:  # the loop is told of it as well, and then everyone
+            log.warning("bans are shown without their evidence: %s", err)
+            lines = {}
+        return {"bans": [shown(ban, lines.get((ban.jail, ban.who), ())) for ban in bans]}
+
+    def _history(self, request: dict[str, Any]) -> dict[str, Any]:
+        """How often someone was banned, by jail, as far as that is remembered; now counts, too."""
+        who, times = _subject(request.get("who")), dict[str, int]()
+
+        def work(now: float) -> Sequence[Decision]:
+            times.update(self._guard.times(who, now))
+            return ()
+
+        self._ask(work)
+        return {"ip": who, "times": times}
+
+    def _explain(self, request: dict[str, Any]) -> dict[str, Any]:
+        """How someone stands with each jail, and in which wider networks that are banned they lie."""
+        who = _subject(request.get("who"))
+        found, wider = list[Standing](), list[Who]()
+
+        def work(now: float) -> Sequence[Decision]:
+            found.extend(self._guard.standings(who, now))
+            wider.extend(self._guard.over(who))
+            return ()
+
+        self._ask(work)
+        return {"ip": who, "within": wider, "jails": [_stands(each) for each in found]}
 
     def _bans(self) -> Sequence[Ban]:
         """As they are after everything that was asked for before."""
@@ -92,34 +172,61 @@ class Answers:
         return found
 
     def _status(self) -> dict[str, Any]:
-        active = Counter(ban.jail for ban in self._bans())
+        bans, jails = Counter[tuple[str, bool]](), list[Jail]()
+
+        def work(_: float) -> Sequence[Decision]:
+            bans.update((ban.jail, ban.observed) for ban in self._guard.bans)
+            jails.extend(self._guard.jails)
+            return ()
+
+        self._ask(work)
         return {
             "version": __version__,
             "started": self._began,
-            "jails": [self._jail(jail, active[jail.name]) for jail in self._guard.jails],
+            "jails": [self._jail(jail, bans[jail.name, False], bans[jail.name, True]) for jail in jails],
             "streams": [{"container": name, "state": state} for name, state in sorted(self._streams.items())],
             "firewall": self._firewall(),
-            "bans": active.total(),
+            "bans": sum(count for (_, observed), count in bans.items() if not observed),
             "health": told(self._health()),
         }
 
-    def _jail(self, jail: Jail, active: int) -> dict[str, Any]:
+    def _jail(self, jail: Jail, active: int, observed: int) -> dict[str, Any]:
+        """A jail as `status` tells it: how many are kept out now, and how many would be."""
         return {
             "name": jail.name,
             "maxretry": jail.maxretry,
             "findtime": jail.findtime,
             "bantime": None if jail.bantime == math.inf else jail.bantime,
+            "increment": jail.escalation is not None,
+            "window": jail.window,
+            "mode": "observe" if jail.observe else "enforce",
+            "bangroup": jail.bangroup,
             "failures": self.tally.failures[jail.name],
             "bans": self.tally.bans[jail.name],
             "active": active,
+            "observed": observed,
+            "leaks": self.tally.leaks[jail.name],
         }
 
-    def _known(self, request: dict[str, Any]) -> str:
-        """The jail that was named, if any. Raises Refused where there is none of that name."""
-        jail, names = str(request.get("jail") or ""), [jail.name for jail in self._guard.jails]
+    def _reloaded(self) -> dict[str, Any]:
+        try:
+            outcome = self._reload()
+        except Closed:
+            raise Refused("wp-sidecar is stopping") from None
+        return {
+            "ok": outcome.ok,
+            "jails": [jail.name for jail in outcome.settings.jails],
+            "notes": list(outcome.settings.notes) if outcome.ok else [],
+            "mistakes": [mistake.told() for mistake in outcome.mistakes],
+            "restart": list(outcome.restart),
+        }
+
+    def _know(self, jail: str) -> tuple[()]:
+        """Raises Refused where there is no jail of that name. In the loop's thread: a reload may change them."""
+        names = [jail.name for jail in self._guard.jails]
         if jail and jail not in names:
             raise Refused(f"no jail is named {jail}; there are {', '.join(names)}")
-        return jail
+        return ()
 
     def _ask(self, work: Callable[[float], Sequence[Decision]]) -> Sequence[Decision]:
         """Have this done in the loop's thread, and wait until the sinks have acted on it."""
@@ -141,13 +248,15 @@ class Tally:
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
         self.bans: Counter[str] = Counter()
+        self.leaks: Counter[str] = Counter()  # of those who were banned: who was logged again all the same
 
     def apply(self, turn: Turn) -> None:
         self.failures.update([hit.jail for hit in (*turn.hits, *turn.ignored)])
         self.bans.update([each.jail for each in turn.decisions if isinstance(each, Ban)])
+        self.leaks.update([each.jail for each in turn.leaks])
 
 
-def shown(ban: Ban) -> dict[str, Any]:
+def shown(ban: Ban, evidence: Sequence[str] = ()) -> dict[str, Any]:
     """A ban as the control socket tells it; `until` is null for good."""
     return {
         "ip": ban.who,
@@ -158,7 +267,22 @@ def shown(ban: Ban) -> dict[str, Any]:
         "failures": ban.failures,
         "site": ban.site,
         "reason": ban.reason,
-        "evidence": list(ban.evidence),
+        "times": ban.times,
+        "observed": ban.observed,
+        "evidence": list(evidence),
+    }
+
+
+def _stands(standing: Standing) -> dict[str, Any]:
+    jail, never, failures, times, ban = standing
+    return {
+        "jail": jail.name,
+        "never": never,
+        "failures": failures,
+        "maxretry": jail.maxretry,
+        "findtime": jail.findtime,
+        "times": times,
+        "ban": shown(ban) if ban else None,
     }
 
 
@@ -166,12 +290,17 @@ def told(health: Health) -> dict[str, Any]:
     return {"live": health.live, "ready": health.ready, "why": list(health.why)}
 
 
-def _subject(text: str) -> Who:
+def _subject(who: object) -> Who:
     """Whom a person means. Raises Refused."""
     try:
-        return subject(text)
+        return subject(str(who))
     except ValueError as err:
         raise Refused(str(err)) from None
+
+
+def _jail(request: dict[str, Any]) -> str:
+    """The jail that was named; "" for none."""
+    return str(request.get("jail") or "")
 
 
 def _seconds(lasting: object) -> float | None:

@@ -6,15 +6,19 @@ sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ firewall, store, me
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import math
+import re
+import secrets
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
@@ -23,63 +27,81 @@ from sidecar.alerts import Alerts, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.answers import Answers
-from sidecar.config import Settings
+from sidecar.config import Settings, labels
+from sidecar.config.mistakes import Mistake, Mistakes
 from sidecar.control import Control, NoSocket, only_one
-from sidecar.core.events import Decision, Surroundings, Turn
+from sidecar.core import cluster
+from sidecar.core.events import Ban, Decision, Surroundings, Turn
 from sidecar.core.guard import MANUAL, Guard
-from sidecar.core.jail import Jail
-from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, RESOLVER, Trust
+from sidecar.core.selection import Container
+from sidecar.core.trust import CONTAINERS, GATEWAY, OWN, RESOLVER
 from sidecar.exits import Failed
+from sidecar.filters.loader import alike
 from sidecar.filters.matcher import Matcher
-from sidecar.firewall import Firewall, FirewallError, Monitor, NoPermission
+from sidecar.firewall import Enforcing, Firewall, FirewallError, Monitor, NoPermission
 from sidecar.health import Troubles
 from sidecar.intake import Intake
+from sidecar.leaks import Leaks
 from sidecar.loop import Closed, Inbox, Loop, Sink
-from sidecar.metrics import Metrics
+from sidecar.metrics import FleetMetrics, Metrics
+from sidecar.readers import Readers, since
+from sidecar.reload import Outcome, Reload
 from sidecar.resolver import Resolver
 from sidecar.services import Every, Service, Services
-from sidecar.sources.docker import Docker, NoDocker
-from sidecar.sources.files import Files
-from sidecar.sources.syslog import Syslog
-from sidecar.stores import StoreError
+from sidecar.sources.docker import NoDocker
+from sidecar.stores import Remembered, StoreError
 from sidecar.stores.sqlite import Sqlite
+from sidecar.trusting import Trusting
 from sidecar.web import Health, Web
+
+if TYPE_CHECKING:
+    from sidecar.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
 ALIVE = (
     30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
 )
-LOOK, SOON = 30.0, 1.0  # seconds between looks at the firewall, and while it is in trouble
-STEP = 2.0  # seconds by which the clock and the kernel's timeouts may go apart: theirs are rounded to one
+TIDY, LOOK = 30.0, 1.0  # seconds between tidying up, and between asking whether something is to be looked at
+CONFIGURATION = "the configuration"  # what is in trouble when a new one has mistakes
 
 
-def run(settings: Settings) -> int:
-    """Watch until told to stop; the exit code. Raises Failed, with a sentence, where it cannot work at all."""
+def run(
+    settings: Settings, clock: Callable[[], float] = time.time, read: Callable[[], Settings] | None = None
+) -> int:
+    """Watch until told to stop; the exit code. Raises Failed, with a sentence, where it cannot work at all.
+
+    `read()` reads the settings anew when a reload is asked for, and raises Mistakes.
+    """
     journal.set_up(settings.log_level, as_json=settings.log_json)
+    gc.disable()  # what is made now stays; with 100,000 bans looking through it again and again takes a second
     try:
-        daemon = Daemon(settings)
+        daemon = Daemon(settings, clock, read or (lambda: settings))
     except (NoSocket, NoDocker) as err:
         raise Failed(exits.UNAVAILABLE, str(err)) from err
     except NoPermission as err:
         raise Failed(exits.NO_PERMISSION, str(err)) from err
     except (StoreError, FirewallError, OSError) as err:
         raise Failed(exits.CONFIG, str(err)) from err
+    gc.freeze()
+    gc.enable()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # `kill -USR1`: what is every thread doing?
     daemon.run()
     return 0
 
 
 class Daemon:
-    """One run with one configuration."""
+    """One run. `_settings` are those in force; the loop's thread swaps them whole."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float], read: Callable[[], Settings]) -> None:
         self._settings, self._clock = settings, clock
         now = clock()
         registry = CollectorRegistry()
-        senders = [Slack(settings.slack, socket.gethostname())] if settings.slack else []
+        self._slack = Slack(settings.slack, socket.gethostname()) if settings.slack else None
+        senders = [self._slack] if self._slack else []
         names = [*(jail.name for jail in settings.jails), MANUAL.name]
         self._metrics = Metrics(
             registry, __version__, jails=names, senders=[sender.name for sender in senders]
@@ -93,33 +115,55 @@ class Daemon:
         self._control = Control(settings.socket, self._answer)
         self._store = Sqlite(settings.state / "state.db")
         remembered = self._store.load(now)
-        self._around: Surroundings | None = None  # the container engine has not said yet
-        self._own = own()
-        trust = self._trust()
-        self._guard = Guard(settings.jails, trust, bans=remembered.bans)
+        self._firewall = Firewall((*settings.jails, MANUAL))
+        self._enforcing = Enforcing(
+            self._firewall, self._metrics, trouble=self._troubles.report, tell=self._tell, soon=self._soon
+        )
+        if self._store.anew:
+            remembered = replace(remembered, bans=self._adopted(now))
+        self._trusting = Trusting(settings, own(), self._metrics, self._troubles.report, self._renamed)
+        self._mislabelled: frozenset[str] = frozenset()  # containers with labels that are wrong
+        trust = self._trusting.trust()
+        self._guard = Guard(
+            settings.jails, trust, remembered.bans, remembered.history, age=settings.dbpurgeage,
+            budget=self._allows,
+            doubts=lambda hit: self._trusting.doubt(hit, self._firewall.seen),
+        )  # fmt: skip
         self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
-        self._firewall = Firewall(self._guard.jails)
-        self._metrics.start(self._guard.bans)
+        self._store.backed_by(lambda: Remembered(self._guard.bans, self._guard.history))
+        self._metrics.follow(lambda: self._guard.active)
+        self._metrics.reloaded(ok=True, at=now)
 
-        self._inbox, self._alarmed = Inbox(), threading.Event()
-        self._looked, self._ahead = -math.inf, clock() - time.monotonic()
+        self._inbox, self._looked = Inbox(), -math.inf
         self._metrics.queue(self._inbox.__len__)
+        self._reload = Reload(settings, read, self._take_over, self._reloaded)
+        self._fleet = self._make_fleet(registry)
         self._answers = Answers(
             self._guard, self._inbox,
-            began=now, health=self._health, streams=self._streams.states, firewall=self._firewall_state,
+            began=now, health=self._health, streams=self._streams.states, firewall=self._enforcing.state,
+            reload=self._reload, evidence=self._store.evidence, fleet=self._fleet,
         )  # fmt: skip
-        self._matcher = Matcher(settings.filters, trouble=self._troubles.report)
-        self._longest = max(jail.findtime for jail in settings.jails)
+        self._resolver = Resolver(self._inbox)
+        matcher = Matcher(settings.filters, trouble=self._troubles.report)
+        self._intake = Intake(matcher, self._inbox, clock, self._resolver.ask)
+        self._readers = Readers(
+            self._intake, self._surrounded, self._resolver,
+            cursors=remembered.cursors, listener=self._streams, trouble=self._troubles.report,
+        )  # fmt: skip
         sinks: list[Sink] = [
-            Timed(self._firewall, self._metrics), self._store, self._metrics, self._answers.tally,
-            journal.Journal(), self._alerts,
+            self._enforcing, self._store, self._metrics, self._answers.tally,
+            self._trusting, journal.Journal(), self._alerts, self._leaks(),
         ]  # fmt: skip
-        self._loop = Loop(self._guard, self._inbox, sinks, clock, self._sank)
+        if self._fleet:
+            sinks.append(self._fleet.publisher)
+        self._loop = Loop(
+            self._guard, self._inbox, sinks, clock, self._sank, behind=lambda: self._store.behind
+        )
         self._services = Services(self._troubles.report)
         self._web = Web(settings.listen, registry, self._health)
-        self._sources = self._make_sources(remembered.cursors, now)
-        self._firewall.surround((*trust.networks(4), *trust.networks(6)))
-        self._firewall.start(self._guard.bans, now)
+        self._sources = self._readers.more(settings, now)
+        self._readers.take(settings, self._sources, now)
+        self._enforcing.start(self._guard.bans, (*trust.networks(4), *trust.networks(6)), now)
 
     def run(self) -> None:
         """Start all, turn until `stop()`, then end in the order that loses nothing."""
@@ -128,28 +172,37 @@ class Daemon:
             log.warning("%s", note)
         for mistake in self._settings.mistakes:
             log.error("%s", mistake)
-            self._troubles.report(f"{mistake.file}:{mistake.line}", f"a jail is left out: {mistake}")
+            self._troubles.report(place(mistake), f"a jail is left out: {mistake}")
         if self._store.repaired:
             self._troubles.report("the store", self._store.repaired)
             self._troubles.report("the store", None)
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
         self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
         self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
-        if not any(isinstance(source, Docker) for source in self._sources):
+        if not self._readers.surround:
             self._soon(self._recall)
-        look = Every("look", self._look, lambda: SOON)
-        monitor = Monitor(self._alarm)
-        services: list[Service] = [*self._outboxes, self._web, self._control, look, monitor, *self._sources]
+        look = Every("look", self._look, lambda: LOOK)
+        monitor = Monitor(self._enforcing.alarm)
+        services: list[Service] = [
+            *self._outboxes, self._web, self._control, self._reload, look, monitor, self._trusting.names,
+        ]  # fmt: skip
+        if self._fleet:
+            services += [self._fleet.publisher, self._fleet.subscriber]
         for service in services:
             self._services.start(service)
+        self._trusting.names.first()  # before anyone is banned, if they are quick
+        for source in self._sources:
+            self._services.start(source)
         self._loop.run()
         left = len(self._guard.bans)
-        if self._settings.flush_on_exit and self._flushed():
+        if self._settings.flush_on_exit and self._enforcing.flush():
             left = 0
-        self._firewall.close()
+        self._enforcing.close()
         self._alerts.tell(stopped(left))
         self._services.close()
-        self._matcher.close()
+        if self._fleet:
+            self._fleet.close()
+        self._intake.close()
         self._store.close()
         self._only.close()
         log.info("stopped; %d bans stay in force", left)
@@ -158,35 +211,59 @@ class Daemon:
         """Make `run()` return soon. Safe in a signal handler."""
         self._loop.stop()
 
-    def _flushed(self) -> bool:
-        try:
-            self._firewall.flush()
-        except FirewallError as err:  # that they stay is no reason not to end well
-            log.error("the bans stay in force: %s", err)  # noqa: TRY400 - it is the kernel's, and one sentence
-            return False
-        return True
+    def reload(self) -> None:
+        """Read the configuration anew, soon. Safe in a signal handler."""
+        self._reload.soon()
 
-    def _make_sources(self, cursors: Mapping[str, bytes], now: float) -> list[Service]:
-        """A source of each kind that some jail needs. Raises NoDocker."""
-        jails, trouble = self._settings.jails, self._troubles.report
-        resolver = Resolver(self._inbox)
-        intake = Intake(self._matcher, self._inbox, self._clock, resolver.ask)
-        sources: list[Service] = []
-        if any(rules.resolves for rules in self._settings.filters.values()):
-            sources.append(resolver)
-        if any(jail.containers or jail.absent or not jail.logpath for jail in jails):
-            docker = Docker(
-                self._settings.docker, jails, intake, self._surrounded,
-                cursors=cursors, since=now - self._longest, listener=self._streams, trouble=trouble,
-            )  # fmt: skip
-            docker.check()
-            sources.append(docker)
-        if paths := logpaths(jails):
-            sources.append(Files(paths, intake, cursors=cursors, listener=self._streams, trouble=trouble))
-        if path := self._settings.syslog:
-            everywhere = tuple(jail.name for jail in jails if not jail.containers)
-            sources.append(Syslog(path, everywhere, intake, listener=self._streams))
-        return sources
+    def _allows(self, now: float) -> bool:
+        """May one more be kept out? What others told has its own budget: else a hostile node could use up ours."""
+        return bool(self._fleet and self._fleet.obeying) or self._trusting.budget.allows(now)
+
+    def _make_fleet(self, registry: CollectorRegistry) -> Fleet | None:
+        """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 16 MB."""
+        settings = self._settings
+        if settings.redis is None:
+            return None
+        from sidecar.fleet import Fleet, Node  # noqa: PLC0415
+        from sidecar.stores.redis import Board  # noqa: PLC0415
+
+        node = Node(settings.node or named(socket.gethostname()), settings.fleet_key, secrets.token_hex(4))
+        return Fleet(
+            Board(settings.redis, settings.redis_prefix), node,
+            guard=self._guard, ask=self._inbox.ask, listener=FleetMetrics(registry),
+            trouble=partial(self._troubles.report, grave=False), clock=self._clock,
+        )  # fmt: skip
+
+    def _take_over(self, settings: Settings) -> None:
+        """Make these the settings in force; returns when they are. Raises Mistakes, and then nothing has changed."""
+        try:
+            more = self._readers.more(settings, self._clock())
+        except (NoDocker, OSError) as err:
+            raise Mistakes([Mistake("environment", "", "", str(err))]) from err
+        same = alike(self._settings.filters, settings.filters)  # then what they remember of other lines stays
+        matcher = None if same else Matcher(settings.filters, trouble=self._troubles.report)
+
+        def work(now: float) -> Sequence[Decision]:
+            """In one turn of the loop, so that no line is half decided by each."""
+            before, self._settings = self._settings, settings
+            self._trusting.take(settings)
+            jails, age = self._trusting.jails(), settings.dbpurgeage
+            decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
+            self._label()
+            self._enforcing.regate(self._guard.jails, now)
+            self._metrics.expect(jail.name for jail in settings.jails)
+            if matcher:  # from here on there are hits of the new jails, and the guard knows those
+                self._intake.use(matcher)
+            self._readers.take(settings, more, now)
+            for service in more:
+                self._services.start(service)
+            if self._slack:
+                self._slack.url = settings.slack
+            for mistake in before.mistakes:
+                self._troubles.report(place(mistake), None)
+            return decisions
+
+        self._inbox.ask(work).result()
 
     # What other threads have done in the loop's
 
@@ -201,99 +278,114 @@ class Daemon:
         """The container engine says that networks or ports have changed."""
 
         def work(now: float) -> Sequence[Decision]:
-            self._around = around
+            self._trusting.surrounded(around)
+            self._label()
             return [*self._retrust(now), *self._recall(now)]
 
         self._soon(work)
+
+    def _renamed(self) -> None:
+        """A name in some ignoreip stands for others now."""
+
+        def work(now: float) -> Sequence[Decision]:
+            self._label()
+            return [*self._guard.reconfigure(self._trusting.jails(), now), *self._retrust(now)]
+
+        self._soon(work)
+
+    def _label(self) -> None:
+        """What the containers' labels say over the jails, for the guard; what is wrong with them, for people."""
+        names, around = [jail.name for jail in self._settings.jails], self._trusting.around
+        policies, wrong = labels.policies(around.containers if around else (), names)
+        self._guard.surround(self._trusting.policies(policies))
+        for name in self._mislabelled - wrong.keys():
+            self._troubles.report(f"labels of {name}", None)
+        for name, sentence in wrong.items():
+            self._troubles.report(f"labels of {name}", sentence, grave=False)
+        self._mislabelled = frozenset(wrong)
 
     def _recall(self, now: float) -> Sequence[Decision]:
         """Count the failures of the last run, once it is known who is never banned; a lower maxretry may ban now."""
         hits, self._hits = self._hits, ()
         return self._guard.hits(hits, now)
 
-    def _alarm(self) -> None:
-        """Someone else has changed our table. Many alarms before the loop gets there are one."""
-        if not self._alarmed.is_set():
-            self._alarmed.set()
-            self._soon(self._reconcile)
+    def _look(self) -> None:
+        """Each second: is there something to be looked at?"""
+        self._enforcing.look()
+        if time.monotonic() - self._looked >= TIDY:
+            self._looked = time.monotonic()
+            self._soon(self._tidy)
 
     def _sank(self, name: str, sentence: str | None) -> None:
         """A sink failed, or did not. That the firewall is right again, only a look at the kernel says."""
-        if sentence or name != Timed.name:
+        if sentence or name != Enforcing.name:
             self._troubles.report(name, sentence)
 
-    def _look(self) -> None:
-        """Each second: is there something to be looked at?"""
-        now = time.monotonic()
-        due = now - self._looked >= LOOK
-        if due or self._troubles.about(Timed.name):
-            self._alarm()
-        if due:
-            self._looked = now
-            self._soon(self._tidy)
+    def _tell(self, what: str, sentence: str) -> None:
+        """Tell people of something that is over already."""
+        self._alerts.trouble(what, sentence)
+        self._alerts.trouble(what, None)
 
-    def _reconcile(self, now: float) -> Sequence[Decision]:
-        self._alarmed.clear()
-        ahead = now - time.monotonic()
-        stepped = abs(ahead - self._ahead) > STEP
-        try:
-            repair = self._firewall.reconcile(now, whole=stepped)
-        except FirewallError as err:
-            self._troubles.report(Timed.name, str(err))
-            return ()
-        self._ahead = ahead if stepped else self._ahead
-        self._troubles.report(Timed.name, None)
-        if repair and stepped:
-            log.info("the clock was set: the kernel's timeouts follow")
-        elif repair:
-            self._metrics.repaired(repair.what)
-            log.warning(
-                "someone changed our firewall table (%s): %d bans restored, %d removed",
-                repair.what, repair.restored, repair.removed,
-            )  # fmt: skip
-            self._alerts.trouble("the firewall table", f"It was changed by someone else ({repair.what}).")
-            self._alerts.trouble("the firewall table", None)
-        return ()
+    def _adopted(self, now: float) -> tuple[Ban, ...]:
+        """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""
+        bans = tuple(self._firewall.adoptable(now))
+        if bans:
+            log.warning("the store knows of no ban: the %d in the kernel go on", len(bans))
+            self._store.apply(Turn(now, bans))
+        return bans
+
+    def _leaks(self) -> Leaks:
+        def containers() -> Sequence[Container]:
+            return self._trusting.around.containers if self._trusting.around else ()
+
+        return Leaks(self._firewall.look_at, containers, self._metrics.leaked, self._tell)
 
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
-        self._metrics.filters(self._matcher.spent)
-        self._metrics.ignored(self._guard.ignored | {"invalid address": self._matcher.invalid})
+        self._metrics.filters(self._intake.spent)
+        self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
+        self._metrics.caps(self._guard.figures, self._resolver.dropped)
+        self._metrics.unwritten(journal.dropped())
         try:
-            self._store.forget(now - self._longest)
+            self._store.forget(since(self._settings, now), now - self._settings.dbpurgeage)
         except StoreError as err:
             self._troubles.report(self._store.name, str(err))
         else:
             self._troubles.report(self._store.name, None)
-        try:
-            for version, (packets, size) in self._firewall.counters().items():
-                self._metrics.dropped(f"ipv{version}", packets, size)
-        except FirewallError as err:
-            self._troubles.report(Timed.name, str(err))  # _look sees to it
-        known, self._own = self._own, own()
-        return self._retrust(now) if known != self._own else ()
+        if (dropped := self._enforcing.count()) is not None:
+            self._troubles.report("Cilium", cluster.cilium(host.interfaces(), dropped), grave=False)
+        self._trusting.look(now)
+        known, self._trusting.own = self._trusting.own, own()
+        return self._retrust(now) if known != self._trusting.own else ()
 
     def _retrust(self, now: float) -> Sequence[Decision]:
         """Who may never be banned has changed: for the guard, and for the kernel's accept rules."""
-        trust = self._trust()
+        trust, around = self._trusting.trust(), self._trusting.around
         decisions = self._guard.trusting(trust, now)
-        try:
-            published = self._around.published if self._around else None
-            self._firewall.surround((*trust.networks(4), *trust.networks(6)), published)
-        except FirewallError as err:
-            self._troubles.report(Timed.name, str(err))  # _look repairs it
+        never = (*trust.networks(4), *trust.networks(6))
+        self._enforcing.surround(never, around.published if around else None)
         return decisions
 
-    def _trust(self) -> Trust:
-        networks = self._around.networks if self._around else ()
-        reasons = {**self._own, CONTAINERS: networks, IGNOREIP: self._settings.ignoreip}
-        return Trust(reasons, ban_private=self._settings.ban_private)
+    def _reloaded(self, outcome: Outcome) -> None:
+        """Tell what became of a wish for a new configuration. Not in the loop's thread."""
+        self._metrics.reloaded(outcome.ok, self._clock())
+        for mistake in outcome.mistakes:
+            log.error("%s", mistake)
+        if not outcome.ok:
+            first = f"{outcome.mistakes[0]} (of {len(outcome.mistakes)} mistakes; the log and check-config have all)"
+            self._troubles.report(
+                CONFIGURATION, f"the old configuration stays, the new one has mistakes: {first}", grave=False
+            )
+            return
+        self._troubles.report(CONFIGURATION, None)
+        for note in outcome.settings.notes:
+            log.warning("%s", note)
+        if outcome.restart:
+            log.warning("needs a restart to be taken over: %s", ", ".join(outcome.restart))
+        log.info("the new configuration is in force: %d jails", len(outcome.settings.jails))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._answers(request)
-
-    def _firewall_state(self) -> dict[str, Any]:
-        return {"ok": not self._troubles.about(Timed.name), "dropped": self._firewall.counters()}
 
     def _health(self) -> Health:
         silent = self._clock() - self._loop.turned
@@ -303,23 +395,9 @@ class Daemon:
         return Health(live=True, ready=not self._troubles.grave, why=why)
 
 
-class Timed:
-    """The firewall as a sink: what it did, and how long it took, is told to the metrics."""
-
-    name = "firewall"
-
-    def __init__(self, firewall: Firewall, metrics: Metrics) -> None:
-        self._firewall, self._metrics = firewall, metrics
-
-    def apply(self, turn: Turn) -> None:
-        if not turn.decisions:
-            return
-        began, error = time.perf_counter(), True
-        try:
-            self._firewall.apply(turn)
-            error = False
-        finally:
-            self._metrics.transaction(time.perf_counter() - began, error)
+def place(mistake: Mistake) -> str:
+    """By what name a jail that is left out is in trouble."""
+    return f"{mistake.file}:{mistake.line}"
 
 
 class Streams:
@@ -349,15 +427,19 @@ class Streams:
         self._metrics.forget(name)
 
 
-def logpaths(jails: Sequence[Jail]) -> dict[str, tuple[str, ...]]:
-    """Each log file -> the jails that look at it."""
-    paths = dict.fromkeys(path for jail in jails for path in jail.logpath)
-    return {path: tuple(jail.name for jail in jails if path in jail.logpath) for path in paths}
-
-
 def own() -> dict[str, tuple[str, ...]]:
     """What of this host itself may never be banned: why -> addresses."""
-    return {OWN: host.addresses(), GATEWAY: host.gateways(), RESOLVER: host.resolvers()}
+    return {
+        CONTAINERS: host.container_networks(),  # first: their gateways are our own addresses, but that says more
+        OWN: host.addresses(),
+        GATEWAY: host.gateways(),
+        RESOLVER: host.resolvers(),
+    }
+
+
+def named(host: str) -> str:
+    """A host's name as a node's: what is no letter, digit, `.`, `-` or `_` becomes `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", host).lstrip("_.-")[:64] or "node"
 
 
 def _logged(done: Future[Sequence[Decision]]) -> None:

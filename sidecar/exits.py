@@ -11,6 +11,7 @@ NO_INPUT: Final = 66  # EX_NOINPUT: a log or a filter is not there, or cannot be
 UNAVAILABLE: Final = 69  # EX_UNAVAILABLE: no daemon, or another one is running; no container engine
 NO_PERMISSION: Final = 77  # EX_NOPERM: no NET_ADMIN, or a socket of another user
 CONFIG: Final = 78  # EX_CONFIG: the configuration has mistakes, or names what cannot be used
+UNREAD: Final = 141  # whoever read our output went away; a shell says so of what SIGPIPE ended
 
 
 class Failed(Exception):  # noqa: N818 - it is how a command ends

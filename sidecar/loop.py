@@ -94,11 +94,16 @@ class Loop:
         sinks: Sequence[Sink],
         clock: Callable[[], float],
         trouble: Callable[[str, str | None], None],
+        *,
+        behind: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`trouble(name, sentence)` is told that a sink failed, and with None that it works again."""
+        """`trouble(name, sentence)` is told that a sink failed, and with None that it works again.
+
+        `behind()`: has a sink more to do than fits into a turn? Then the next one comes at once.
+        """
         self.turned = clock()  # when the last turn ended: how one sees that the loop lives
         self._guard, self._inbox, self._sinks = guard, inbox, sinks
-        self._clock, self._trouble = clock, trouble
+        self._clock, self._trouble, self._behind = clock, trouble, behind
         self._cursors: dict[str, Cursor] = {}  # read, but not yet stored
         self._failing: set[str] = set()  # sinks whose failure was logged
         self._stored = self.turned
@@ -107,7 +112,7 @@ class Loop:
     def run(self) -> None:
         """Turn until `stop()`; then once more for what is still waiting."""
         while not self._stopping:
-            self.step(min(LULL, self._guard.next_tick() - self._clock()))
+            self.step(0 if self._behind() else min(LULL, self._guard.next_tick() - self._clock()))
         self._inbox.close()
         self._stored = 0.0
         self.step(0)
@@ -157,7 +162,7 @@ class Loop:
         """A cursor is stored with the hits that were read before it, so that each line counts exactly once."""
         lull = bool(self._cursors) and not -LULL < now - self._stored < LULL
         leaks, forgiven = self._guard.aside()
-        if not (decisions or hits or ignored or leaks or forgiven or lull):
+        if not (decisions or hits or ignored or leaks or forgiven or lull or self._behind()):
             return
         cursors = tuple(self._cursors.values())
         turn = Turn(now, tuple(decisions), tuple(hits), cursors, tuple(ignored), leaks, forgiven)

@@ -163,17 +163,16 @@ class Metrics:
                 self._unbans.labels(jail, family, cause)
         for sender, result in product(senders, ("sent", "rejected", "failed")):
             self._alerts.labels(sender, result)
-        for result in ("ok", "error"):
-            self._transactions.labels(result)
-        for family in FAMILIES:
-            self._packets.labels(family)
-            self._octets.labels(family)
-        for reason in IGNORED:
-            self._ignored.labels(reason)
-        for reason in REPAIRED:
-            self._repairs.labels(reason)
-        for kind in LEAKED:
-            self._leaks.labels(kind)
+        for metric, labels in (
+            (self._transactions, ("ok", "error")),
+            (self._packets, FAMILIES),
+            (self._octets, FAMILIES),
+            (self._ignored, IGNORED),
+            (self._repairs, REPAIRED),
+            (self._leaks, LEAKED),
+        ):
+            for label in labels:
+                metric.labels(label)
 
     # The loop's
 

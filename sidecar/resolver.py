@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sidecar.core import who
@@ -83,7 +82,7 @@ class Resolver:
             if self._clock() - at > TIMEOUT:
                 self.dropped += len(hits)
             elif whose:
-                found = tuple(replace(hit, who=one) for one in whose for hit in hits)
+                found = tuple(hit._replace(who=one) for one in whose for hit in hits)
                 with contextlib.suppress(Closed):
                     self._inbox.read(Read(hits[0].origin, found))  # its line's cursor is stored already
 

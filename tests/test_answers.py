@@ -4,15 +4,20 @@ import threading
 import pytest
 
 from sidecar.answers import Answers, shown
+from sidecar.config import Settings
+from sidecar.config.mistakes import Mistake
 from sidecar.control import Refused
-from sidecar.core.events import Ban, Hit, Origin, Turn, Who
+from sidecar.core.events import Ban, Hit, Leak, Origin, Turn, Who
 from sidecar.core.guard import Guard
+from sidecar.core.history import Past
 from sidecar.core.jail import Jail
 from sidecar.core.trust import Trust
 from sidecar.loop import Inbox, Loop
+from sidecar.reload import Outcome
+from sidecar.stores import StoreError
 from sidecar.web import Health
 
-ANN = Who("203.0.113.7")
+ANN, BOB = Who("203.0.113.7"), Who("203.0.113.8")
 HIT = Hit("login", ANN, 5.0, Origin("docker", "blog"), "fail")
 BY_HAND = {
     "ip": "203.0.113.7",
@@ -23,14 +28,31 @@ BY_HAND = {
     "failures": 0,
     "site": "",
     "reason": "spam",
+    "times": 1,
+    "observed": False,
     "evidence": [],
 }
+SETTINGS = Settings((Jail("login"),), {}, notes=("a note",))
+WRONG = Mistake("/jails.conf", "login", "maxretry", "expected a whole number", 3)
 
 
 @pytest.fixture
-def ask():
+def outcomes():
+    """What becomes of reloads, one after the other."""
+    return [Outcome(SETTINGS, restart=("WP_SIDECAR_STATE",)), Outcome(SETTINGS, mistakes=(WRONG,))]
+
+
+@pytest.fixture
+def banned():
+    """Who is banned already."""
+    return ()
+
+
+@pytest.fixture
+def ask(outcomes, banned):
     """The answers of a loop that turns in a thread, at five o'clock for ever."""
-    inbox, guard = Inbox(), Guard([Jail("login", bantime=60)], Trust({"ignoreip": ["192.0.2.0/24"]}))
+    inbox, trust = Inbox(), Trust({"ignoreip": ["192.0.2.0/24"]})
+    guard = Guard([Jail("login", bantime=60)], trust, banned, [Past("login", Who("203.0.113.8"), 3, 4.0)])
     answers = Answers(
         guard,
         inbox,
@@ -38,6 +60,9 @@ def ask():
         health=lambda: Health(live=True, ready=True),
         streams={"blog": "open"},
         firewall=lambda: {"ok": True, "dropped": {}},
+        reload=lambda: outcomes.pop(0),
+        evidence=lambda: {("login", ANN): ("fail 1", "fail 2")},
+        fleet=others,
     )
     loop = Loop(guard, inbox, [answers.tally], lambda: 5.0, lambda *_: None)
     thread = threading.Thread(target=loop.run)
@@ -50,20 +75,85 @@ def ask():
 
 def test_a_ban_by_hand_and_its_end(ask):
     assert ask({"do": "ban", "who": ANN, "jail": "login", "reason": "spam"}) == {"banned": [BY_HAND]}
-    assert ask({"do": "bans"}) == {"bans": [BY_HAND]}
+    assert ask({"do": "bans"}) == {"bans": [BY_HAND | {"evidence": ["fail 1", "fail 2"]}]}
     assert ask({"do": "unban", "who": ANN}) == {"unbanned": [{"ip": ANN, "jail": "login"}]}
     assert ask({"do": "unban"}) == {"unbanned": []}
+
+
+def test_a_reload_is_told_whether_it_came_to_be_or_not(ask):
+    assert ask({"do": "reload"}) == {
+        "ok": True,
+        "jails": ["login"],
+        "notes": ["a note"],
+        "mistakes": [],
+        "restart": ["WP_SIDECAR_STATE"],
+    }
+    mistake = {
+        "file": "/jails.conf",
+        "section": "login",
+        "key": "maxretry",
+        "message": "expected a whole number",
+        "line": 3,
+    }
+    assert ask({"do": "reload"}) == {
+        "ok": False,
+        "jails": ["login"],
+        "notes": [],
+        "mistakes": [mistake],
+        "restart": [],
+    }
+
+
+def test_the_past_of_someone(ask):
+    assert ask({"do": "history", "who": ANN}) == {"ip": ANN, "times": {}}
+    assert ask({"do": "history", "who": "203.0.113.8"}) == {"ip": "203.0.113.8", "times": {"login": 3}}
+
+
+def test_how_someone_stands(ask):
+    ask({"do": "ban", "who": ANN, "jail": "login", "reason": "spam"})
+    ask({"do": "ban", "who": "203.0.113.0/24"})
+    told = ask({"do": "explain", "who": ANN})
+
+    assert (told["ip"], told["within"]) == (ANN, ["203.0.113.0/24"])
+    assert told["jails"][0] == {
+        "jail": "login",
+        "never": None,
+        "failures": 0,
+        "maxretry": 5,
+        "findtime": 10_800.0,
+        "times": 0,
+        "ban": BY_HAND,
+    }
+    assert {each["never"] for each in ask({"do": "explain", "who": "192.0.2.7"})["jails"]} == {"ignoreip"}
 
 
 def test_for_good_is_null():
     assert shown(Ban("login", ANN, 5.0, math.inf, "manual"))["until"] is None
 
 
+@pytest.mark.parametrize(
+    "banned", [[Ban("login", Who("203.0.113.9"), 1.0, 900.0, "failures", observed=True)]]
+)
 def test_status(ask):
-    ask.tally.apply(Turn(5.0, hits=(HIT, HIT)))
+    ask.tally.apply(Turn(5.0, hits=(HIT, HIT), leaks=(Leak("login", ANN, 5.0, "blog"),)))
     ask({"do": "ban", "who": ANN})
     status = ask({"do": "status"})
 
+    assert status["jails"][0] == {
+        "name": "login",
+        "maxretry": 5,
+        "findtime": 10_800.0,
+        "bantime": 60,
+        "increment": False,
+        "window": "sliding",
+        "mode": "enforce",
+        "bangroup": 0,
+        "failures": 2,
+        "bans": 0,
+        "active": 0,
+        "observed": 1,
+        "leaks": 1,
+    }
     assert [(jail["name"], jail["failures"], jail["bans"], jail["active"]) for jail in status["jails"]] == [
         ("login", 2, 0, 0),
         ("manual", 0, 1, 1),
@@ -80,7 +170,7 @@ def test_status(ask):
         ({"do": "ban", "who": ANN, "jail": "lgoin"}, "no jail is named lgoin; there are login, manual"),
         ({"do": "ban", "who": ANN, "for": "soon"}, "a ban lasts seconds, -1 for good: not soon"),
         ({"do": "ban", "who": "evil.example"}, "'evil.example' is no address and no network"),
-        ({"do": "unban", "who": 7}, "no such thing to do: unban"),
+        ({"do": "unban", "who": 7}, "'7' is no address and no network"),
         ({"do": "dance"}, "no such thing to do: dance"),
         ({}, "no such thing to do: None"),
     ],
@@ -89,3 +179,33 @@ def test_refusals(ask, request_, sentence):
     with pytest.raises(Refused, match=sentence):
         ask(request_)
     assert ask({"do": "bans"}) == {"bans": []}
+
+
+def test_what_the_fleet_knows(ask, others):
+    found = ask({"do": "bans", "fleet": True})["bans"]
+    assert [(ban["ip"], ban["until"], ban["cause"]) for ban in found] == [(BOB, None, "fleet")]
+
+    others.away = "Redis is away"
+    with pytest.raises(Refused, match="Redis is away"):
+        ask({"do": "bans", "fleet": True})
+
+
+def test_an_unban_on_every_node(ask, others):
+    ask({"do": "ban", "who": ANN, "jail": "login"})
+
+    assert ask({"do": "unban", "who": ANN, "jail": "login", "fleet": True}) == {
+        "unbanned": [{"ip": ANN, "jail": "login"}],
+        "fleet": 1,
+    }
+    assert ask({"do": "unban", "who": BOB, "fleet": True}) == {"unbanned": [], "fleet": 1}
+    assert others.lifted == [(ANN, "login"), (BOB, "")]
+    with pytest.raises(Refused, match="not everyone"):
+        ask({"do": "unban", "fleet": True})
+
+
+def test_a_host_that_is_alone_says_so():
+    alone = Answers(
+        Guard([], Trust()), Inbox(), began=1.0, health=None, streams={}, firewall=None, reload=None, evidence=None
+    )  # fmt: skip
+    with pytest.raises(Refused, match="this host is in no fleet: set WP_SIDECAR_REDIS_URL"):
+        alone({"do": "bans", "fleet": True})

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.control import NoDaemon, ask
+from sidecar.daemon import named
 
 COMMAND = str(Path(__file__).parents[1] / ".venv/bin/wp-sidecar")
 ANN, BOB = "203.0.113.7", "203.0.113.8"
@@ -101,6 +103,28 @@ class Running:
     def banned(self) -> list[str]:
         return [ban["ip"] for ban in self.ask("bans")["bans"]]
 
+    def failures(self) -> dict[str, int]:
+        return {jail["name"]: jail["failures"] for jail in self.ask("status")["jails"]}
+
+    def metric(self, series: str) -> float:
+        text = self.inside("curl", "-sS", "http://127.0.0.1:9734/metrics")
+        return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(series + " "))
+
+    def hang_up(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    @contextlib.contextmanager
+    def served(self, port: int) -> Iterator[Path]:
+        """Someone in the namespace answers there, no to everything; the file has what was asked."""
+        enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
+        asked = self.folder / "asked"
+        with (
+            asked.open("w") as file,
+            subprocess.Popen([*enter, sys.executable, "-m", "http.server", str(port)], stderr=file) as server,
+        ):
+            yield asked
+            server.kill()
+
     def table(self) -> str:
         return self.inside("nft", "list", "ruleset")
 
@@ -172,6 +196,21 @@ def test_bans_and_half_full_windows_outlive_a_kill(daemon):
     daemon.start()
 
     wait(lambda: daemon.banned() == [ANN, BOB])
+
+
+def test_whoever_is_forgiven_before_a_ban_stays_forgiven(daemon):
+    daemon.start()
+    daemon.fail(ANN, 2)
+    daemon.fail(BOB, 2)
+    wait(lambda: daemon.failures()["wordpress"] == 4)
+    assert daemon.ask("unban", who=ANN)["unbanned"] == []
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    daemon.fail(ANN, 1)
+    daemon.fail(BOB, 1)
+
+    wait(lambda: daemon.banned() == [BOB])
+    assert daemon.ask("explain", who=ANN)["jails"][0]["failures"] == 1
 
 
 def test_a_restart_that_spares_the_banned_lets_them_in(daemon):
@@ -272,7 +311,7 @@ def test_bans_by_hand(daemon):
         ),
         ({"do": "ban", "who": ANN, "for": "soon"}, "a ban lasts seconds, -1 for good: not soon"),
         ({"do": "ban", "who": ANN, "for": math.nan}, "a ban lasts seconds, -1 for good: not nan"),
-        ({"do": "unban", "who": 7}, "no such thing to do: unban"),
+        ({"do": "unban", "who": 7}, "'7' is no address and no network"),
         ({"do": "dance"}, "no such thing to do: dance"),
     ],
 )
@@ -359,6 +398,224 @@ def test_lines_that_stall_a_filter_hold_up_nobody_else(daemon):
     assert why.startswith(
         "filter wordpress took more than 1 s of a minute for single lines and is laid aside"
     )
+
+
+def test_a_reload_takes_over_what_the_jails_file_says_and_lifts_no_ban(daemon):
+    daemon.start()
+    daemon.fail(ANN, 2)
+    daemon.ask("ban", who=BOB, jail="wordpress-access")
+    wait(lambda: daemon.ask("status")["jails"][0]["failures"] == 2)
+    before = daemon.ask("bans")
+    daemon.configure(f"findtime = 1h\n[third]\nfilter = wordpress\nlogpath = {daemon.log}\nport = 8443")
+    reloaded = daemon.ask("reload")
+
+    assert (reloaded["ok"], reloaded["jails"]) == (True, ["wordpress", "third", "wordpress-access"])
+    assert daemon.ask("bans") == before
+    daemon.fail(ANN, 1)  # the third in the jail that was there; in the new one, the first
+    wait(lambda: ANN in daemon.banned())
+    assert daemon.failures() == {"wordpress": 3, "third": 1, "wordpress-access": 0, "manual": 0}
+    daemon.fail("203.0.113.9", 5)
+    wait(lambda: {ban["jail"] for ban in daemon.ask("bans")["bans"]} >= {"wordpress", "third"})
+    assert "203.0.113.9" in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4_8443")
+    assert daemon.metric("wp_sidecar_config_last_reload_successful") == 1
+
+
+def test_a_reload_with_a_mistake_changes_nothing_at_all(daemon):
+    daemon.start()
+    read = daemon.metric("wp_sidecar_config_last_reload_success_timestamp_seconds")
+    daemon.configure(f"maxretry = 2\n[mail]\nlogpath = {daemon.log}\nfilter = wordpress\nmaxretry = five")
+    reloaded = daemon.ask("reload")
+    daemon.fail(ANN, 2)
+    wait(lambda: daemon.failures()["wordpress"] == 2)
+
+    sentence = 'mail.maxretry: expected a whole number from 1 up, got "five"'
+    assert not reloaded["ok"]
+    assert [mistake["message"] for mistake in reloaded["mistakes"]] == [
+        sentence.removeprefix("mail.maxretry: ")
+    ]
+    assert sentence in daemon.said()
+    assert daemon.banned() == []
+    assert [jail["maxretry"] for jail in daemon.ask("status")["jails"]] == [3, 5, 5]
+    health = daemon.ask("health")
+    assert health["ready"] and len(health["why"]) == 1  # it does what it did; but somebody should look
+    assert daemon.metric("wp_sidecar_config_last_reload_successful") == 0
+    assert daemon.metric("wp_sidecar_config_last_reload_success_timestamp_seconds") == read
+
+    daemon.configure("maxretry = 2")
+    assert daemon.ask("reload")["ok"]
+    assert daemon.ask("health") == {"live": True, "ready": True, "why": []}
+    daemon.fail(ANN, 1)
+    wait(lambda: daemon.banned() == [ANN])
+
+
+def test_a_hangup_is_a_reload(daemon):
+    daemon.start()
+    daemon.configure("maxretry = five")
+    daemon.hang_up()
+    wait(lambda: 'wordpress.maxretry: expected a whole number from 1 up, got "five"' in daemon.said())
+    daemon.configure("maxretry = 1")
+    for _ in range(20):
+        daemon.hang_up()
+    wait(lambda: daemon.ask("status")["jails"][0]["maxretry"] == 1)
+    daemon.fail(ANN, 1)
+    wait(lambda: daemon.banned() == [ANN])
+
+    assert daemon.end() == 0
+
+
+def test_a_jail_that_is_gone_counts_no_more_and_its_bans_stay(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+    daemon.configure("enabled = false")
+    assert daemon.ask("reload")["jails"] == ["wordpress-access"]
+    daemon.fail(BOB, 3)
+    daemon.ask("ban", who="203.0.113.9", jail="wordpress-access")
+
+    assert daemon.banned() == [ANN, "203.0.113.9"]
+    assert ANN in daemon.table()
+    assert daemon.ask("unban", who=ANN)["unbanned"] == [{"ip": ANN, "jail": "wordpress"}]
+    daemon.configure()
+    assert daemon.ask("reload")["jails"] == ["wordpress", "wordpress-access"]
+    daemon.fail(BOB, 3)
+    wait(lambda: BOB in daemon.banned())
+
+
+def test_whoever_a_reload_spares_is_let_in_and_nobody_else(daemon):
+    daemon.start()
+    for who in (ANN, BOB):
+        daemon.ask("ban", who=who, jail="wordpress")
+    daemon.configure(f"ignoreip = {ANN}")
+    daemon.ask("reload")
+
+    assert daemon.banned() == [BOB]
+    assert ANN not in daemon.table()
+    assert f"[wordpress] Unban {ANN} (allowed)" in daemon.said()
+
+
+def test_a_reload_mends_a_jail_that_the_start_left_out(daemon):
+    mail = f"[mail]\nlogpath = {daemon.log}\nfilter = wordpress\nmaxretry = %s"
+    daemon.configure(mail % "five")
+    daemon.start(well=False)
+    daemon.configure(mail % "1")
+    assert daemon.ask("reload")["ok"]
+    daemon.fail(ANN, 1)
+    wait(lambda: daemon.banned() == [ANN])
+
+    assert daemon.ask("health") == {"live": True, "ready": True, "why": []}
+
+
+def test_a_reload_follows_other_files(daemon):
+    daemon.start()
+    first, daemon.log = daemon.log, daemon.folder / "other.log"
+    daemon.log.touch()
+    daemon.configure()
+    daemon.ask("reload")
+    wait(lambda: [each["container"] for each in daemon.ask("status")["streams"]] == [str(daemon.log)])
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+    daemon.log = first
+    daemon.configure()
+    daemon.fail(BOB, 2)  # nobody reads it now: it is read once somebody does again
+    daemon.ask("reload")
+    daemon.fail(BOB, 1)
+
+    wait(lambda: daemon.banned() == [ANN, BOB])
+
+
+def test_a_filter_that_is_edited_is_another_filter(daemon, monkeypatch):
+    (daemon.folder / "filters").mkdir()
+    monkeypatch.setenv("WP_SIDECAR_FILTERS", str(daemon.folder / "filters"))
+    mine = daemon.folder / "filters" / "wordpress.conf"
+    mine.write_text("[Definition]\nfailregex = ^one <HOST>$\n")
+    daemon.start()
+    mine.write_text("[Definition]\nfailregex = ^two <HOST>$\n")
+    daemon.ask("reload")
+    with daemon.log.open("a") as log:
+        log.write(f"one {ANN}\ntwo {BOB}\n" * 3)
+
+    wait(lambda: daemon.banned() == [BOB])
+    mine.write_text("[Definition]\nfailregex = ^(two <HOST>$\n")
+    (mistake,) = daemon.ask("reload")["mistakes"]
+    assert (mistake["file"], mistake["line"]) == (str(mine), 2)
+
+
+def test_a_filter_that_may_stall_is_found_out_in_a_reload_too(daemon):
+    """In the thread of whoever asks, while the loop goes on."""
+    daemon.start()
+    daemon.configure(f"[slow]\nlogpath = {daemon.log}\nfilter = wordpress\nfailregex = ^(?:a+)+ <HOST>$")
+    began = time.monotonic()
+    (note,) = daemon.ask("reload")["notes"]
+
+    assert "may take for ever on" in note
+    assert time.monotonic() - began < 30
+    with daemon.log.open("a") as log:
+        log.write(f"{'a' * 60}!a {BOB}\n" * 8)
+    wait(lambda: len(daemon.ask("health")["why"]) == 1)  # it is laid aside
+    daemon.configure()
+    daemon.ask("reload")
+    assert daemon.ask("health") == {"live": True, "ready": True, "why": []}
+
+
+def test_a_secret_is_read_anew(daemon, monkeypatch):
+    """Someone who listens inside the namespace, and writes down where posts go."""
+    (daemon.folder / "url").write_text("http://127.0.0.1:9999/old")
+    monkeypatch.setenv("SLACK_WEBHOOK_URL_FILE", str(daemon.folder / "url"))
+    with daemon.served(9999) as posts:
+        daemon.start()
+        wait(lambda: "POST /old " in posts.read_text())
+        (daemon.folder / "url").write_text("http://127.0.0.1:9999/new")
+        daemon.ask("reload")
+        daemon.ask("ban", who=ANN)
+        wait(lambda: "POST /new " in posts.read_text())
+
+
+def test_while_it_is_reloaded_every_line_counts_exactly_once(daemon, monkeypatch):
+    """A writer at speed, and ten reloads that each change its filter, and other jails and files beside it."""
+    (daemon.folder / "filters").mkdir()
+    monkeypatch.setenv("WP_SIDECAR_FILTERS", str(daemon.folder / "filters"))
+    stop, written = threading.Event(), []
+
+    def configure(turn: int) -> None:
+        never = f"  ^never {turn} <HOST>$"  # makes it another filter, and so the matcher another
+        numbered = f"[Definition]\nfailregex = ^number \\d+ from <HOST>$\n{never}\n"
+        (daemon.folder / "filters" / "numbered.conf").write_text(numbered)
+        other = daemon.folder / f"other-{turn}.log"
+        other.touch()
+        daemon.configure(
+            f"[numbered]\nlogpath = {daemon.log}\nmaxretry = {1000 + turn}\n"
+            f"[more-{turn}]\nfilter = wordpress\nlogpath = {other}"
+        )
+
+    def write() -> None:
+        with daemon.log.open("a", buffering=1) as log:
+            while not stop.wait(0.0005):
+                log.write(f"number {len(written)} from 203.0.113.{len(written) % 250}\n")
+                written.append(len(written))
+
+    configure(0)
+    daemon.start()
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for turn in range(1, 11):
+            configure(turn)
+            assert daemon.ask("reload")["jails"] == [
+                "wordpress",
+                "numbered",
+                f"more-{turn}",
+                "wordpress-access",
+            ]
+    finally:
+        stop.set()
+        writer.join()
+    wait(lambda: daemon.failures()["numbered"] >= len(written))
+    time.sleep(1.5)  # what was counted is stored within a second
+
+    with contextlib.closing(sqlite3.connect(daemon.folder / "state/state.db")) as db:
+        lines = [line for (line,) in db.execute("SELECT line FROM hits WHERE jail = 'numbered'")]
+    assert len(written) > 500
+    assert sorted(int(line.split()[1]) for line in lines) == written
 
 
 def test_a_jail_closes_its_own_ports(daemon):
@@ -500,3 +757,85 @@ def test_a_second_one_with_everything_of_its_own_is_told_as_well(daemon, tmp_pat
         69,
         "wp-sidecar: another wp-sidecar is running on this host; stop it first\n",
     )
+
+
+def test_a_name_that_nobody_answers_for_holds_up_nothing(daemon, monkeypatch):
+    monkeypatch.setenv("WP_SIDECAR_IGNOREIP", "office.example.org 203.0.113.9")
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: ANN in daemon.banned())
+    sentence = (
+        "office.example.org in ignoreip does not resolve, so whoever it stands for may be banned; correct it"
+    )
+    wait(lambda: sentence in daemon.ask("health")["why"])
+
+    assert daemon.ask("health")["ready"]
+
+
+def test_more_bans_than_the_budget_are_told_and_not_enforced(daemon, monkeypatch):
+    monkeypatch.setenv("WP_SIDECAR_BANBUDGET", "2/1h")
+    daemon.start()
+    for who in (ANN, BOB, "203.0.113.9"):
+        daemon.fail(who, 3)
+        wait(lambda who=who: who in daemon.said())
+    wait(lambda: any("more than 2 bans within 3600 s" in why for why in daemon.ask("health")["why"]))
+
+    table = daemon.table()
+    assert [who in table for who in (ANN, BOB, "203.0.113.9 ")] == [True, True, False]
+    assert daemon.ask("health")["ready"]
+
+
+def test_a_cdn_is_not_banned_unless_one_says_so(daemon, monkeypatch):
+    node = "198.51.100.7"
+    (daemon.folder / "cdn.conf").write_text("[example]\nas-of = 2026-11-22\n198.51.100.0/24\n")
+    monkeypatch.setenv("WP_SIDECAR_CDN_FILE", str(daemon.folder / "cdn.conf"))
+    daemon.start()
+    with pytest.raises(AssertionError, match=f"{node} is never banned: it is an address of the CDN example"):
+        daemon.ask("ban", who=node)
+    daemon.fail(node, 3)
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+    daemon.end()
+
+    monkeypatch.setenv("WP_SIDECAR_ALLOW_CDN", "none")
+    daemon.start()
+    daemon.fail(node, 3)
+    wait(lambda: node in daemon.banned())
+
+
+def test_bans_in_the_kernel_go_on_where_the_store_is_lost(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: ANN in daemon.banned())
+    daemon.end(signal.SIGKILL)
+    daemon.log.write_text("")  # else it is read again, and bans again
+    for path in (daemon.folder / "state").iterdir():
+        path.unlink()
+
+    for cause in ("adopted", "adopted"):  # the second time from the store
+        daemon.start()
+        (ban,) = daemon.ask("bans")["bans"]
+        assert (ban["ip"], ban["jail"], ban["cause"]) == (ANN, "manual", cause)
+        assert 3500 < ban["until"] - time.time() <= 3601
+        assert ANN in daemon.table()
+        daemon.end()
+    assert daemon.said().count("the store knows of no ban: the 1 in the kernel go on") == 1
+
+
+def test_the_ratio_dips_when_someone_breaks_the_table(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: ANN in daemon.banned())
+    wait(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 1)
+    daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
+    wait(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 0)
+    assert re.search(rf"elements = {{ {ANN} timeout", daemon.table())  # and is put right at once
+
+
+def test_a_hosts_name_becomes_a_nodes():
+    assert [named(host) for host in ("web-1.example", "_my host!", "", "x" * 99)] == [
+        "web-1.example",
+        "my-host-",
+        "node",
+        "x" * 64,
+    ]

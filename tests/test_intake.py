@@ -73,3 +73,76 @@ def test_names_are_handed_on_after_the_batch_and_come_back_through_the_inbox(tmp
 
     assert inbox.drain(timeout=0) == [Read(SITE)]
     assert asked == [("ann.example", [Hit("login", Who(""), AT, SITE, "fail ann.example")])]
+
+
+SLOW = FAIL + "            ^(?:a+)+ <HOST>$\n"  # long lines of it are tried in a process first
+
+
+def test_another_matcher_is_used_from_the_next_batch_on(tmp_path, intake, inbox):
+    (tmp_path / "login.conf").write_text(FAIL.replace("^fail", "^wrong"))
+    intake(batch(b"fail 203.0.113.7", b"wrong 203.0.113.8"), None)
+    intake.use(Matcher({"login": load("login", [tmp_path])}))
+    taken = inbox.drain(timeout=0)
+    intake(batch(b"fail 203.0.113.7", b"wrong 203.0.113.8"), None)
+
+    assert [[hit.who for hit in read.hits] for read in [*taken, *inbox.drain(timeout=0)]] == [
+        ["203.0.113.7"],
+        ["203.0.113.8"],
+    ]
+
+
+def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_path):
+    """Then that one ends, and with it the process that tries slow filters for it."""
+    (tmp_path / "login.conf").write_text(SLOW)
+    began, go_on, inbox = threading.Event(), threading.Event(), Inbox()
+
+    def clock() -> float:  # is asked when a scan begins
+        began.set()
+        assert go_on.wait(10)
+        return 9e9
+
+    before, after = (Matcher({"login": load("login", [tmp_path])}) for _ in range(2))
+    intake = Intake(before, inbox, clock)
+    line = b"a" * 60 + b" 203.0.113.7"
+    reader = threading.Thread(target=intake, args=(batch(b"fail 203.0.113.7", line), None))
+    reader.start()
+    assert began.wait(10)
+    intake.use(after)
+    assert before.spent == {"login": (0.0, 0)}
+    go_on.set()
+    reader.join(10)
+
+    (read,) = inbox.drain(timeout=5)
+    assert len(read.hits) == 2
+    assert before.spent["login"][1] == 2
+    assert before._canary._process is None
+    intake.close()
+
+
+def test_what_matchers_counted_does_not_fall_when_they_change(tmp_path, inbox):
+    (tmp_path / "login.conf").write_text(FAIL)
+    intake = Intake(Matcher({"login": load("login", [tmp_path])}), inbox, lambda: 9e9)
+    for _ in range(3):
+        intake(batch(b"fail 203.0.113.7", b"fail 999.1.1.1"), None)
+        inbox.drain(timeout=0)
+        intake.use(Matcher({"login": load("login", [tmp_path])}))
+
+    assert (intake.spent["login"][1], intake.invalid) == (6, 3)
+    assert intake.spent["login"][0] > 0
+
+
+def test_a_filter_that_was_laid_aside_is_tried_by_the_next_matcher(tmp_path, inbox):
+    (tmp_path / "login.conf").write_text(SLOW)
+    told = []
+    slow = Matcher({"login": load("login", [tmp_path])}, trouble=lambda *what: told.append(what))
+    intake = Intake(slow, inbox, lambda: 9e9)
+    intake(batch(*[b"a" * 60 + b"!a 203.0.113.7"] * 8), None)
+    inbox.drain(timeout=0)
+    intake.use(Matcher({"login": load("login", [tmp_path])}))
+    intake(batch(b"fail 203.0.113.7"), None)
+
+    assert [(name, sentence is None) for name, sentence in told] == [
+        ("filter login", False),
+        ("filter login", True),
+    ]
+    assert [len(read.hits) for read in inbox.drain(timeout=0)] == [1]

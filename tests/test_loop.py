@@ -80,6 +80,27 @@ def test_a_sink_that_fails_stops_no_other_and_is_told():
     ]
 
 
+def test_a_sink_that_is_behind_has_the_next_turn_at_once():
+    left = [True, True]
+    bench = Bench()
+    bench.loop = Loop(
+        bench.guard, bench.inbox, [bench.kept], bench.clock, lambda *_: None, behind=lambda: bool(left)
+    )
+
+    class Behind:
+        name = "behind"
+
+        def apply(self, turn):
+            left.pop()
+            if not left:
+                bench.loop.stop()
+
+    bench.loop._sinks = [Behind(), bench.kept]
+    bench.loop.run()
+
+    assert bench.kept.turns == [Turn(5.0), Turn(5.0)]
+
+
 def test_a_sink_that_goes_on_failing_is_logged_once(caplog):
     bench = Bench(Broken())
     for _ in range(3):

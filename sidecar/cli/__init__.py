@@ -46,6 +46,9 @@ Transport: TypeAlias = Annotated[
     typer.Option("--transport", help="How each line's own time is written; by default it is recognised."),
 ]
 Log: TypeAlias = Annotated[str, typer.Argument(metavar="[LOG|-]", help="A log file; - is standard input.")]
+InFleet: TypeAlias = Annotated[
+    bool, typer.Option("--fleet", help="On all nodes of the fleet, held here or not.")
+]
 InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="In this jail.")]
 
 
@@ -96,12 +99,15 @@ def run(
     """Watch, decide, ban: the daemon, in the foreground."""
     from sidecar import config
 
-    settings = config.read(
-        os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
-    )
+    def read() -> config.Settings:
+        return config.read(
+            os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
+        )
+
+    settings = read()
     from sidecar import daemon  # Docker, nftables and the rest: a mistake is told without waiting for them
 
-    raise typer.Exit(daemon.run(settings))
+    raise typer.Exit(daemon.run(settings, read=read))
 
 
 @app.command("check-config")
@@ -174,6 +180,14 @@ def replay(
 
 
 @app.command()
+def reload(*, socket: Socket = None, as_json: Json = False) -> None:
+    """Have the daemon read jails, filters and secrets anew; on any mistake all stays as it is."""
+    from sidecar.cli import live
+
+    raise typer.Exit(live.reload(_at(socket), as_json=as_json))
+
+
+@app.command()
 def status(*, socket: Socket = None, as_json: Json = False) -> None:
     """Show what the daemon watches, and how it is."""
     from sidecar.cli import live
@@ -182,11 +196,45 @@ def status(*, socket: Socket = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def bans(*, socket: Socket = None, as_json: Json = False) -> None:
+def bans(
+    *,
+    observed: Annotated[
+        bool, typer.Option("--observed", help="Only those that keep nobody out (mode = observe).")
+    ] = False,
+    fleet: InFleet = False,
+    socket: Socket = None,
+    as_json: Json = False,
+) -> None:
     """Show who is banned, why, and for how long."""
     from sidecar.cli import live
 
-    live.bans(_at(socket), as_json=as_json)
+    live.bans(_at(socket), observed=observed, fleet=fleet, as_json=as_json)
+
+
+@app.command()
+def history(
+    address: Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")],
+    *,
+    socket: Socket = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how often an address was banned, as far as that is remembered."""
+    from sidecar.cli import live
+
+    live.history(_at(socket), address, as_json=as_json)
+
+
+@app.command()
+def explain(
+    address: Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")],
+    *,
+    socket: Socket = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how an address stands with each jail: banned, close to it, or never banned and why."""
+    from sidecar.cli import live
+
+    live.explain(_at(socket), address, as_json=as_json)
 
 
 @app.command()
@@ -214,6 +262,7 @@ def unban(
     *,
     everyone: Annotated[bool, typer.Option("--all", help="Let everyone in again.")] = False,
     jail: InJail = "",
+    fleet: InFleet = False,
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
@@ -222,7 +271,7 @@ def unban(
 
     if bool(address) == everyone:
         raise typer.BadParameter("give an address, or --all")
-    live.unban(_at(socket), address or None, jail, as_json=as_json)
+    live.unban(_at(socket), address or None, jail, fleet=fleet, as_json=as_json)
 
 
 @app.command()

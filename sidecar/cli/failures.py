@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from sidecar import exits
 from sidecar.cli.text import safe
@@ -17,7 +19,16 @@ from sidecar.exits import Failed
 def said() -> Iterator[None]:
     """End the process with the code that belongs to what was raised."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # now, while it can be told that nobody reads any more
+    except BrokenPipeError:
+        _unread()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer made a code of its own of it
+            _unread()
+        raise
     except Failed as err:
         _end(err.code, str(err))
     except Refused as err:
@@ -28,6 +39,12 @@ def said() -> Iterator[None]:
         _end(exits.NO_PERMISSION, str(err))
     except Mistakes as err:
         _end(exits.CONFIG, *map(str, err.mistakes))
+
+
+def _unread() -> NoReturn:
+    """`wp-sidecar bans | head -1`: who read has had enough, and that is no mistake."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what the interpreter still writes out at its end
+    sys.exit(exits.UNREAD)
 
 
 def _end(code: int, *sentences: str) -> None:

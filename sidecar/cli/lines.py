@@ -53,11 +53,15 @@ def chunks(stream: Reader) -> Iterator[bytes]:
 
 
 def framed(chunked: Iterator[bytes], given: Framing | None) -> Iterator[tuple[bytes, Framing]]:
-    """Each chunk with its framing: the given one, else what the first chunk looks like."""
-    join = Join()
+    """Each chunk with its framing: the given one, else what it looks like.
+
+    Once a stamp was recognised it stays. A log may begin without: a banner, a first line that a pipe gave alone.
+    """
+    join, framing = Join(), given or Framing.NONE
     for chunk in chunked:
-        given = given or recognise(chunk)
-        yield join.feed(chunk) if given is Framing.CRI else chunk, given
+        if given is None and framing is Framing.NONE:
+            framing = recognise(chunk)
+        yield join.feed(chunk) if framing is Framing.CRI else chunk, framing
 
 
 class Join:

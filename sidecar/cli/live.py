@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import typer
 
 from sidecar import exits
 from sidecar.cli.text import safe, when
+from sidecar.config.mistakes import Mistake
 from sidecar.config.units import duration, lasting
 from sidecar.control import NoDaemon, ask
 
 SOON = 3.0  # seconds a health check waits; Docker's own default for one is 30
+PATIENCE = 60.0  # seconds for filters to be read and tried; ours take one
 
 
 def status(socket: Path, *, as_json: bool) -> None:
@@ -30,8 +33,29 @@ def status(socket: Path, *, as_json: bool) -> None:
     tables.status(reply, time.time())
 
 
-def bans(socket: Path, *, as_json: bool) -> None:
-    reply = ask(socket, {"do": "bans"})
+def reload(socket: Path, *, as_json: bool) -> int:
+    """The exit code, as of check-config: where there are mistakes they are told, and nothing has changed."""
+    reply = ask(socket, {"do": "reload"}, timeout=PATIENCE)
+    if as_json:
+        _json(reply)
+    elif reply["ok"]:
+        for note in reply["notes"]:
+            sys.stdout.write(f"note: {safe(note)}\n")
+        for name in reply["restart"]:
+            sys.stdout.write(f"needs a restart to be taken over: {safe(name)}\n")
+        sys.stdout.write(f"in force now: {', '.join(reply['jails'])}\n")
+    else:
+        for mistake in reply["mistakes"]:
+            sys.stderr.write(f"wp-sidecar: {safe(str(Mistake(**mistake)))}\n")
+        sys.stderr.write("wp-sidecar: nothing was changed, the old configuration stays in force\n")
+    return exits.OK if reply["ok"] else exits.CONFIG
+
+
+def bans(socket: Path, *, observed: bool = False, fleet: bool = False, as_json: bool) -> None:
+    """`observed`: only those that keep nobody out."""
+    reply = ask(socket, {"do": "bans"} | ({"fleet": True} if fleet else {}))
+    if observed:
+        reply["bans"] = [ban for ban in reply["bans"] if ban["observed"]]
     if as_json:
         _json(reply)
         return
@@ -53,15 +77,61 @@ def ban(socket: Path, address: str, jail: str, lasts: float | None, reason: str,
         sys.stdout.write(f"{safe(address)} is banned for at least as long already\n")
 
 
-def unban(socket: Path, address: str | None, jail: str, *, as_json: bool) -> None:
-    reply = ask(socket, {"do": "unban", "who": address, "jail": jail})
+def unban(socket: Path, address: str | None, jail: str, *, fleet: bool = False, as_json: bool) -> None:
+    reply = ask(socket, {"do": "unban", "who": address, "jail": jail} | ({"fleet": True} if fleet else {}))
     if as_json:
         _json(reply)
         return
     for lifted in reply["unbanned"]:
         sys.stdout.write(f"{lifted['ip']} is let in again in {lifted['jail']}\n")
-    if not reply["unbanned"]:
+    if fleet:
+        sys.stdout.write(f"the fleet knew of {reply['fleet']} such bans, and is told to lift them\n")
+    elif not reply["unbanned"]:
         sys.stdout.write(f"{safe(address)} was not banned\n" if address else "nobody was banned\n")
+
+
+def history(socket: Path, address: str, *, as_json: bool) -> None:
+    reply = ask(socket, {"do": "history", "who": address})
+    if as_json:
+        _json(reply)
+        return
+    for jail, times in reply["times"].items():
+        sys.stdout.write(f"{reply['ip']} was banned {times} time{'s' * (times != 1)} in {jail}\n")
+    if not reply["times"]:
+        sys.stdout.write(f"{reply['ip']} was never banned, as far as is remembered\n")
+
+
+def explain(socket: Path, address: str, *, as_json: bool) -> None:
+    reply = ask(socket, {"do": "explain", "who": address})
+    if as_json:
+        _json(reply)
+        return
+    for sentence in _explained(reply):
+        sys.stdout.write(sentence + "\n")
+
+
+def _explained(reply: dict[str, Any]) -> Iterator[str]:
+    ip = reply["ip"]
+    for net in reply["within"]:
+        yield f"{ip} lies in {net}, which is banned"
+    everywhere = {each["never"] for each in reply["jails"]}
+    if None not in everywhere and len(everywhere) == 1:
+        yield f"{ip} is never banned: it is {everywhere.pop()}"
+        return
+    for each in reply["jails"]:
+        if each["never"]:
+            yield f"{each['jail']}: never banned, it is {each['never']}"
+        elif ban := each["ban"]:
+            how = "would be banned, and is only observed" if ban["observed"] else "banned"
+            why = ban["reason"] or ban["cause"]
+            yield f"{each['jail']}: {how} {_until(ban['until'])}, {safe(why)}{_before(each['times'] - 1)}"
+        else:
+            counts = f"{each['failures']} of {each['maxretry']} failures within {lasting(each['findtime'])}"
+            yield f"{each['jail']}: {counts}{_before(each['times'])}"
+
+
+def _before(times: int) -> str:
+    return f"; banned {times} time{'s' * (times != 1)} before" if times > 0 else ""
 
 
 def healthcheck(socket: Path, *, as_json: bool) -> int:

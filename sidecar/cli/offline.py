@@ -14,11 +14,11 @@ from sidecar import config, exits
 from sidecar.cli.lines import chunks, framed, opened
 from sidecar.cli.text import safe, when
 from sidecar.config import Settings
-from sidecar.config.mistakes import Mistake, Mistakes
+from sidecar.config.mistakes import Mistakes
 from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import IGNOREIP, Trust
+from sidecar.core.trust import Trust
 from sidecar.filters.loader import Filter
 from sidecar.filters.matcher import CUT_MARK, MAX_LINE, Matcher
 from sidecar.filters.verdict import time_of
@@ -34,11 +34,11 @@ def check(environ: Mapping[str, str], jails: Path | None, filters: Path | None, 
         if not as_json:
             raise
         line_of_json(
-            {"ok": False, "jails": [], "notes": [], "mistakes": [_mistake(wrong) for wrong in err.mistakes]}
+            {"ok": False, "jails": [], "notes": [], "mistakes": [wrong.told() for wrong in err.mistakes]}
         )
         return exits.CONFIG
     found = [_jail(jail, settings.filters[jail.name]) for jail in settings.jails]
-    wrong = [_mistake(mistake) for mistake in settings.mistakes]
+    wrong = [mistake.told() for mistake in settings.mistakes]
     if as_json:
         line_of_json({"ok": not wrong, "jails": found, "notes": settings.notes, "mistakes": wrong})
         return exits.CONFIG if wrong else exits.OK
@@ -64,7 +64,7 @@ def replay(
     """Who would be banned, on the log's own time; as JSON one object for each decision, as it is made."""
     settings = config.read(environ, jails=jails, filters=filters, look=False)
     _left_out(settings)
-    trust = Trust({IGNOREIP: settings.ignoreip}, ban_private=settings.ban_private)
+    trust = Trust(settings.spared(), ban_private=settings.ban_private)
     run = _Replay(
         Guard(settings.jails, trust), settings.filters, Origin("replay", log, jails=tuple(settings.filters))
     )
@@ -155,15 +155,8 @@ def _jail(jail: Jail, rules: Filter) -> dict[str, Any]:
         "ports": None if jail.ports is None else sorted(jail.ports),
         "logpath": jail.logpath,
         "containers": jail.containers,
-        "ignoreip": jail.ignoreip,
+        "ignoreip": [*jail.ignoreip, *jail.ignore_names],
     }
-
-
-def _mistake(wrong: Mistake) -> dict[str, Any]:
-    return {
-        "file": wrong.file, "line": wrong.line or None, "section": wrong.section, "key": wrong.key,
-        "message": wrong.message,
-    }  # fmt: skip
 
 
 def line_of_json(answer: dict[str, Any]) -> None:

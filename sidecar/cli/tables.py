@@ -30,17 +30,33 @@ def status(reply: dict[str, Any], now: float) -> None:
     jails = [
         (
             jail["name"], jail["maxretry"], lasting(jail["findtime"]), _bantime(jail["bantime"]),
-            jail["failures"], jail["bans"], jail["active"],
+            jail["failures"], jail["bans"], jail["active"], jail["observed"] or "", _policy(jail),
         )
         for jail in reply["jails"]
     ]  # fmt: skip
-    _print(console, ("jail", "maxretry", "findtime", "bantime", "failures", "bans", "banned now"), jails)
+    titles = (
+        "jail",
+        "maxretry",
+        "findtime",
+        "bantime",
+        "failures",
+        "bans",
+        "banned now",
+        "observed",
+        "policy",
+    )
+    _print(console, titles, jails)
     _print(console, ("container", "state"), [(s["container"], s["state"]) for s in reply["streams"]])
     dropped = [
         (f"IPv{version}", packets, octets)
         for version, (packets, octets) in sorted(firewall["dropped"].items())
     ]
     _print(console, ("dropped", "packets", "bytes"), dropped)
+    present, wanted = firewall["enforced"]
+    if present < wanted:
+        console.print(Text(f"{present} of {wanted} bans are in force", "bold red"))
+    if leaks := sum(jail["leaks"] for jail in reply["jails"]):
+        console.print(Text(f"logged again while banned: {leaks}; the log says how they get in", "bold red"))
     if not firewall["ok"]:
         console.print(Text("the firewall table is not as it should be; see the log", "bold red"))
 
@@ -51,12 +67,13 @@ def bans(found: list[dict[str, Any]], now: float) -> None:
         (
             ban["ip"], ban["jail"], "for good" if ban["until"] is None else when(ban["until"]),
             "" if ban["until"] is None else lasting(ban["until"] - now), ban["failures"] or "", ban["site"],
-            ban["reason"] or ban["cause"],
+            ban["times"], ban["reason"] or (f"{ban['cause']}, only observed" if ban["observed"] else ban["cause"]),
         )
         for ban in sorted(found, key=lambda ban: (ban["until"] is None, ban["until"] or 0.0))
     ]  # fmt: skip
     if rows:
-        _print(_console(), ("address", "jail", "until", "remaining", "failures", "site", "reason"), rows)
+        titles = ("address", "jail", "until", "remaining", "failures", "site", "times", "reason")
+        _print(_console(), titles, rows)
     else:
         sys.stdout.write("nobody is banned\n")
 
@@ -82,6 +99,17 @@ class Progress:
         else:
             self._bar.stop()
         return data
+
+
+def _policy(jail: dict[str, Any]) -> str:
+    """What a jail does otherwise than most."""
+    said = {
+        "observes only": jail["mode"] == "observe",
+        "bans grow": jail["increment"],
+        "counts as fail2ban": jail["window"] == "fail2ban",
+        f"/24 from {jail['bangroup']}": jail["bangroup"],
+    }
+    return ", ".join(words for words, true in said.items() if true)
 
 
 def _bantime(seconds: float | None) -> str:

@@ -17,11 +17,13 @@ from sidecar.config import cdn
 from sidecar.config import jails as jails_file
 from sidecar.config.cdn import Cdn
 from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
-from sidecar.config.units import proxied, rate, share, spared, truth
+from sidecar.config.units import proxied, rate, share, spared, truth, words
 from sidecar.core import budget
 from sidecar.core.address import Address, address
 from sidecar.core.fleet import NODE
+from sidecar.core.history import AGE
 from sidecar.core.jail import Jail
+from sidecar.core.trust import IGNOREIP, PROXY, of_cdn
 from sidecar.filters.loader import Filter
 
 T = TypeVar("T")
@@ -32,6 +34,7 @@ FILTERS = Path("/etc/wp-sidecar/filters")
 CDN_FILE = Path("/etc/wp-sidecar/cdn.conf")
 SOCKET = Path("/run/wp-sidecar/control.sock")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+SOURCES = ("docker", "cri", "docker-files")
 ENGINES = ("unix", "http+unix", "tcp", "http", "https")  # what docker-py speaks without more packages
 
 
@@ -48,10 +51,15 @@ class Settings:
     ban_private: bool = False
     banbudget: tuple[float, float] = (budget.MOST, budget.PER)  # bans, seconds; `math.inf`: any number
     banshare: float = math.inf  # at most this part (0 to 1) of the clients seen is banned
+    dbpurgeage: float = AGE  # seconds after its end that a ban is remembered
     state: Path = Path("/var/lib/wp-sidecar")
     socket: Path = SOCKET
     listen: tuple[str, int] = ("127.0.0.1", 9734)
     docker: str = "unix:///var/run/docker.sock"
+    source: str = "docker"  # one of SOURCES: how containers' logs are read
+    pods: tuple[str, ...] = ()  # `namespace/pod/container` globs; none: what looks like a WordPress
+    logs: Path | None = None  # where kubelet's or Docker's log files are; None: the usual place
+    kubernetes_api: bool = False  # may the API be asked about pods and nodes?
     syslog: Path | None = None  # a datagram socket for containers' /dev/log
     slack: str = field(default="", repr=False)  # the webhook's URL: a secret, never logged; "" sends nothing
     redis: Address | None = None  # where the fleet meets; None: this host is alone
@@ -65,6 +73,11 @@ class Settings:
     log_json: bool = False
     notes: tuple[str, ...] = ()  # remarks for the log: not wrong, and perhaps not what was meant
     mistakes: tuple[Mistake, ...] = ()  # why some jails are left out
+
+    def spared(self) -> dict[str, tuple[str, ...]]:
+        """Why -> whom nobody may ban by these settings: networks. What names stand for is not in it."""
+        cdns = {of_cdn(cdn.name): cdn.networks for cdn in self.cdns}
+        return {PROXY: self.trusted_proxies, IGNOREIP: self.ignoreip, **cdns}
 
 
 def read(
@@ -161,6 +174,7 @@ class _Environment:
     ) -> dict[str, Any]:
         """What both the environment and the jails file may say: lists join, of the others the environment's counts."""
         found: dict[str, Any] = {}
+        found["dbpurgeage"] = read.dbpurgeage
         found["ignoreip"], found["ignore_names"] = scalars.get("ignoreip", ((), ()))
         found["trusted_proxies"] = (*scalars.get("trusted_proxies", ()), *read.trusted_proxies)
         found["banbudget"] = scalars.get("banbudget") or read.banbudget or (budget.MOST, budget.PER)
@@ -233,6 +247,20 @@ def _engine(text: str) -> str:
     if urlsplit(text).scheme not in ENGINES:
         raise ValueError(f'expected unix:///var/run/docker.sock or tcp://host:port, got "{text}"')
     return text
+
+
+def _source(text: str) -> str:
+    if text.lower() not in SOURCES:
+        raise ValueError(f'expected one of {", ".join(SOURCES)}, got "{text}"')
+    return text.lower()
+
+
+def _pods(text: str) -> tuple[str, ...]:
+    globs = tuple(words(text))
+    for glob in globs:
+        if not re.fullmatch(r"!?[^/]+/[^/]+/[^/]+", glob):
+            raise ValueError(f'expected namespace/pod/container, as in blog/*/wordpress, got "{glob}"')
+    return globs
 
 
 def _level(text: str) -> str:
@@ -313,12 +341,16 @@ SCALARS: dict[str, tuple[str, Callable[[str], Any]]] = {
     f"{PREFIX}FLEET_KEY_FILE": ("fleet_key", _fleet_key),
     f"{PREFIX}FLUSH_ON_EXIT": ("flush_on_exit", truth),
     f"{PREFIX}IGNOREIP": ("ignoreip", spared),
+    f"{PREFIX}KUBERNETES_API": ("kubernetes_api", truth),
     f"{PREFIX}LISTEN": ("listen", _listen),
+    f"{PREFIX}LOGS": ("logs", _absolute),
     f"{PREFIX}LOG_FORMAT": ("log_json", _json),
     f"{PREFIX}LOG_LEVEL": ("log_level", _level),
     f"{PREFIX}NODE": ("node", _node),
+    f"{PREFIX}PODS": ("pods", _pods),
     f"{PREFIX}REDIS_PREFIX": ("redis_prefix", _prefix),
     f"{PREFIX}SOCKET": ("socket", _absolute),
+    f"{PREFIX}SOURCE": ("source", _source),
     f"{PREFIX}STATE": ("state", _absolute),
     f"{PREFIX}SYSLOG": ("syslog", _absolute),
     f"{PREFIX}TRUSTED_PROXIES": ("trusted_proxies", proxied),

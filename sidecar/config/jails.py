@@ -75,6 +75,8 @@ IGNORED = (
 )  # fmt: skip
 KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *IGNORED))
 OBSERVE, ENFORCE = "observe", "enforce"
+# A pasted jail.conf gives `mode = normal` to every filter, and few have modes.
+NO_MATTER = ("mode=normal", "logtype=", "success=")
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
 
 
@@ -211,6 +213,11 @@ class _Reader:
             for mistake in err.mistakes:
                 self._bad_filter(jail, mistake)
             return None
+        for option in rules.unused:
+            if not option.startswith(NO_MATTER):
+                self._note(jail.name, "filter", f"{rules.name} knows no `{option}`, so that changes nothing")
+        if jail.resets and not rules.resets:
+            self._note(jail.name, "success", f"has no effect: filter {rules.name} has no successregex")
         for rule, slow in stalls(rules):
             when = f"lines over {slow.safe} characters" if slow.safe else "some lines"
             self._notes.append(

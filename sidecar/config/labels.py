@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from sidecar.config.mistakes import unknown
-from sidecar.config.units import duration, networks, whole
+from sidecar.config.units import duration, spared, whole
 from sidecar.core.policy import Policy
 from sidecar.core.selection import JAILS, LABEL, Container, named
 
@@ -26,7 +26,7 @@ OURS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     f"{PREFIX}findtime": ("findtime", duration),
     f"{PREFIX}bantime": ("bantime", lambda text: duration(text, for_good=True)),
     f"{PREFIX}mode": ("observe", _mode),
-    f"{PREFIX}allow": ("allow", networks),
+    f"{PREFIX}allow": ("allow", lambda text: spared(text, files=False)),
 }
 KNOWN: Final = (*OURS, LABEL, JAILS, PROXIES)
 
@@ -65,4 +65,5 @@ def _policy(container: Container, mistakes: list[str]) -> Policy:
                 given[field] = parse(text)
             except ValueError as err:
                 mistakes.append(f"{label}: {err}")
-    return Policy(**given)
+    allow, names = given.pop("allow", ((), ()))
+    return Policy(**given, allow=allow, allow_names=names)

@@ -42,6 +42,7 @@ WIDEST = {
     4: 8,
     6: 16,
 }  # IP version -> the shortest prefix of a network that is never banned on someone's word
+LISTED = 10_000  # in a file of those who are never banned: whenever networks change, 0.3 s of the loop's time
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last part is letters: so it is never an address that was mistyped.
 HOST = re.compile(rf"(?:{LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{1,59}})", re.ASCII)
@@ -94,9 +95,12 @@ def networks(text: str) -> tuple[str, ...]:
     return tuple(_each(text, _network))
 
 
-def spared(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Whom an `ignoreip` means: networks, canonical, and host names, in small letters. `file:PATH`: as it says."""
-    found = _each(text, _spared)
+def spared(text: str, *, files: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Whom an `ignoreip` means: networks, canonical, and host names, in small letters.
+
+    With `files`, `file:PATH` is what that file holds. Not for what others than the owner wrote: mistakes quote it.
+    """
+    found = _each(text, _spared if files else _named)
     names = {name for _, some in found for name in some}
     return tuple(net for nets, _ in found for net in nets), tuple(sorted(names))
 
@@ -123,13 +127,15 @@ def rate(text: str) -> tuple[float, float]:
 
 
 def share(text: str) -> float:
-    """A part of one: `50%` is 0.5; `off` is `math.inf`."""
-    if text.strip().lower() == "off":
+    """A part of one: `0.5`, or `50%`; `off` is `math.inf`."""
+    text = text.strip()
+    if text.lower() == "off":
         return math.inf
-    number, percent, rest = text.partition("%")
-    if not percent or rest.strip() or not 1 <= whole(number) <= 100:
-        raise ValueError(f'expected a share from 1% to 100%, or off, got "{text}"')
-    return whole(number) / 100
+    number, percent = text.removesuffix("%").rstrip(), text.endswith("%")
+    part = float(number) / (100 if percent else 1) if re.fullmatch(NUMBER, number, re.ASCII) else 0
+    if not 0 < part <= 1:
+        raise ValueError(f'expected a share such as 0.5 or 50%, or off, got "{text}"')
+    return part
 
 
 def _each(text: str, read: Callable[[str], T]) -> list[T]:
@@ -208,8 +214,10 @@ def _canonical(word: str) -> str | None:
 
 
 def _spared(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if word.startswith("file:"):
-        return spared(_listed(word.removeprefix("file:")))
+    return spared(_listed(word.removeprefix("file:"))) if word.startswith("file:") else _named(word)
+
+
+def _named(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if found := _canonical(word):
         return (found,), ()
     name = word.lower().removesuffix(".")
@@ -228,6 +236,8 @@ def _listed(path: str) -> str:
         raise ValueError(
             f'"file:{path}" cannot be read: {getattr(err, "strerror", None) or "it is no text"}'
         ) from None
+    if len(words(text)) > LISTED:
+        raise ValueError(f'"file:{path}" names {len(words(text)):,}; at most {LISTED:,} can be kept at hand')
     if nested := [word for word in words(text) if word.startswith("file:")]:
         raise ValueError(f'"file:{path}" names another file, {nested[0]}; write what it holds')
     return text

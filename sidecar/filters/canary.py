@@ -3,7 +3,7 @@
 `re` holds the interpreter while it works, so neither a thread nor a timer can stop it. Only filters with an expression
 that can stall (`stalls`), and of their lines only those that may be long enough for it, are asked about here; if the
 answer comes in time, the same code decides the same text once more in this process and takes as long. No text ever
-becomes code or a command: what crosses the pipe is pickled by us on both sides.
+becomes code or a command.
 
     python -m sidecar.filters.canary FD     is the other side
 """
@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection, Pipe
 from typing import Final
 
+from sidecar.filters.child import Child, parent
 from sidecar.filters.loader import Filter
 from sidecar.filters.verdict import decide
 
@@ -37,14 +34,13 @@ class Canary:
             number: (one.failregex, one.ignoreregex, one.prefregex) for number, one in filters.items()
         }
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection | None = None
+        self._child: Child | None = None
 
     def survives(self, number: int, text: str, candidates: Sequence[int] | None = None) -> bool:
         """Is this text decided in PATIENCE? What cannot be asked does not survive either."""
         with self._lock:
             try:
-                pipe = self._pipe or self._start()
+                pipe = (self._child or self._start()).pipe
                 pipe.send((number, text, candidates))
                 if pipe.poll(PATIENCE):
                     pipe.recv()
@@ -58,27 +54,18 @@ class Canary:
         with self._lock:
             self._end()
 
-    def _start(self) -> Connection:
-        ours, theirs = Pipe()
-        with theirs:
-            fd = theirs.fileno()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(fd)], pass_fds=[fd], stdin=subprocess.DEVNULL
-            )
-        self._pipe = ours
-        ours.send(self._filters)
-        if not ours.poll(STARTING):
+    def _start(self) -> Child:
+        child = self._child = Child("sidecar.filters.canary")
+        child.pipe.send(self._filters)
+        if not child.pipe.poll(STARTING):
             raise TimeoutError("it did not start")
-        ours.recv()
-        return ours
+        child.pipe.recv()
+        return child
 
     def _end(self) -> None:
-        if self._pipe:
-            self._pipe.close()
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._pipe = None
+        if self._child:
+            self._child.close()
+        self._child = None
 
     def __del__(self) -> None:
         try:  # noqa: SIM105  the interpreter may be ending, and contextlib gone
@@ -89,8 +76,7 @@ class Canary:
 
 def main() -> None:
     """Answer until nobody asks any more."""
-    pipe = Connection(int(sys.argv[1]))
-    os.nice(5)  # what decides at once goes before what may take long
+    pipe = parent()
     filters = {number: Filter("", *rules) for number, rules in pipe.recv().items()}
     pipe.send(None)
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):

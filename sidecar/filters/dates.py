@@ -220,14 +220,15 @@ class Dates:
         self.templates = tuple(made)
         self.undated = any(one.text == "{NONE}" for one in self.templates)
         at_start = [one for one in self.templates if one.at_start]
-        self._gate = _gate(at_start)
+        # May one of those that are bound to the line's beginning match? Most lines without a date there stop here.
+        self.may_begin = _gate(at_start) if at_start else _never
         self._at_start = tuple(one.regex.match for one in at_start)
         self._anywhere = tuple(one.regex.search for one in self.templates if not one.at_start)
         self._known: dict[tuple[str, tuple[str | None, ...], tzinfo | None], float] = {}
 
     def find(self, line: str) -> re.Match[str] | None:
         """The match whose group 1 is the date. None: the line has none."""
-        if self._at_start and self._gate(line):
+        if self.may_begin(line):
             for match in self._at_start:
                 if found := match(line):
                     return found
@@ -244,22 +245,31 @@ class Dates:
         known = self._known.get(key)
         if known is None:
             known = seconds(found, now, zone)
-            fields = found.groupdict()
-            if known is not None and (fields.get("Y") or fields.get("y")):
+            if known is not None and says_year(found):
                 if len(self._known) >= MOST_KNOWN:
                     self._known.clear()
                 self._known[key] = known
         return known
 
 
+def _never(_: str) -> None:
+    return None
+
+
 def _gate(made: Sequence[Template]) -> Callable[[str], re.Match[str] | None]:
-    """Whether any of these may match, asked once for all: most lines without a date stop here."""
+    """Whether any of these may match, asked once for all."""
     bodies = {_GROUP_NAME.sub("(?:", one.regex.pattern.removeprefix(AT_START)) for one in made}
     bare = "|".join(sorted(_SAME.sub(r"[-/.]", body) for body in bodies if not body.startswith(("^", "(^"))))
     rest = [_SAME.sub(r"[-/.]", body) for body in bodies if body.startswith(("^", "(^"))]
     if any(_NUMBERED.search(body) for body in bodies):  # groups count differently when they stand together
         return re.compile("").match
     return re.compile("|".join([f"{AT_START}(?:{bare})"] * bool(bare) + rest), re.IGNORECASE).match
+
+
+def says_year(found: re.Match[str]) -> bool:
+    """Does this date mean the same whenever it is read?"""
+    fields = found.groupdict()
+    return bool(fields.get("Y") or fields.get("y"))
 
 
 def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:

@@ -25,7 +25,9 @@ WHO: Final = (
     "ip6",
     "dns",
 )  # a failregex has to say who it was in one of these; the first says it best
+READ: Final = ("failregex", "ignoreregex", "prefregex", "datepattern", "maxlines", "usedns")
 USEDNS: Final = ("no", "warn", "yes", "raw")
+SUCCESS: Final = "(?P<success>)"  # the empty group that marks a successregex
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Filter:
     usedns: str = "no"  # one of USEDNS
     maxlines: int = 1  # how many lines are looked at together
     files: tuple[Path, ...] = ()  # all that was read for it
+    unused: tuple[str, ...] = ()  # what it was given in vain, as `mode=unknown`
 
     @property
     def resolves(self) -> bool:
@@ -63,9 +66,26 @@ class Filter:
         return self.maxlines > 1 or any("mlfid" in rule.regex.groupindex for rule in rules)
 
     @property
+    def resets(self) -> bool:
+        """Does it know a login that worked? Only where `success = reset` asks for it."""
+        return any("success" in rule.regex.groupindex for rule in self.failregex)
+
+    @property
     def ignores_first(self) -> bool:
         """Is `ignoreregex` asked before `failregex`? fail2ban does so where it has clearly fewer of them."""
         return len(self.ignoreregex) < len(self.failregex) - 2
+
+
+def alike(some: Mapping[str, Filter], others: Mapping[str, Filter]) -> bool:
+    """Would these, by jail, find the same in every line as those?"""
+    return {name: _key(one) for name, one in some.items()} == {
+        name: _key(one) for name, one in others.items()
+    }
+
+
+def _key(one: Filter) -> tuple[object, ...]:
+    templates = tuple(each.text for each in one.dates.templates)
+    return one.name, one.failregex, one.ignoreregex, one.prefregex, templates, one.usedns, one.maxlines
 
 
 def pack() -> Path:
@@ -150,6 +170,8 @@ class _Reader:
         prefregex = next(iter(self.rules("prefregex", names=names)), None)
         inherited = prefregex.regex.groupindex.keys() if prefregex else set()
         failregex = tuple(self.rules("failregex", names=names))
+        if self.given.get("success") == "reset":  # last, as the first that matches wins
+            failregex += tuple(self.rules("successregex", names=names, mark=SUCCESS))
         for rule in failregex:
             if not {*rule.regex.groupindex, *inherited}.intersection({*WHO, "mlfid"}):
                 message = (
@@ -165,13 +187,28 @@ class _Reader:
         if self.mistakes:
             raise FilterMistakes(self.mistakes)
         return Filter(
-            self.name, failregex, ignoreregex, prefregex, found, usedns, int(maxlines), tuple(self.ini.read)
+            self.name, failregex, ignoreregex, prefregex, found, usedns, int(maxlines), tuple(self.ini.read),
+            unused=tuple(f"{key}={value}" for key, value in self.given.items() if not self.uses(key)),
+        )  # fmt: skip
+
+    def uses(self, option: str) -> bool:
+        """Does its value matter: is it read here, or is one that is there made of it (`<mode>`, `<lines-<mode>>`)?"""
+        name, value = re.escape(option), self.given[option]
+        plain = re.compile(rf"<(?:[^<>]*/)?{name}(?:\?[^<>]*)?>|%\({name}\)s", re.IGNORECASE)
+        nested = re.compile(rf"<([^<>]*)<{name}>([^<>]*)>", re.IGNORECASE)
+        texts = [each.text for section in self.ini.sections.values() for each in section.values()]
+        tags_made = {f"{found[1]}{value}{found[2]}" for text in texts for found in nested.finditer(text)}
+        return (
+            option in READ
+            or any(self.meaning(tag) is not None for tag in tags_made)
+            or any(plain.search(nested.sub("", text)) for text in (*texts, *self.given.values()))
         )
 
-    def rules(self, option: str, *, names: bool) -> Iterator[Rule]:
+    def rules(self, option: str, *, names: bool, mark: str = "") -> Iterator[Rule]:
+        """The option's regular expressions; `mark` is put behind each."""
         for file, line, text in self.lines(option):
             try:
-                yield Rule(text, re.compile(tags.regex(text, names=names), self.flags), file, line)
+                yield Rule(text, re.compile(tags.regex(text, names=names) + mark, self.flags), file, line)
             except re.error as err:
                 message = f"`{option}` is no regular expression: {err.msg}"
                 self.mistakes.append(Mistake(file, line, text, message))

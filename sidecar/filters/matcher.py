@@ -7,11 +7,12 @@ date and decided, by the same code that `explain()` runs on one line. Nothing is
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hyperscan
 
@@ -20,11 +21,12 @@ from sidecar.core.events import Batch, Framing, Hit, Origin, Who
 from sidecar.filters import prefilter
 from sidecar.filters.budget import BUDGET, REST, SLOW, Meter
 from sidecar.filters.canary import PATIENCE, Canary
+from sidecar.filters.cutter import Cutter
 from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
 from sidecar.filters.loader import WHO, Filter, Rule
 from sidecar.filters.stalls import stalls
-from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed, parted
+from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed
 
 __all__ = ["Matcher", "Verdict", "explain"]
 
@@ -37,12 +39,26 @@ _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
 MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
 MOST_DECIDED: Final = 1_024  # lines per filter whose verdict is kept in mind: at most a few MB
 NOBODY: Final = Who("")  # a failure that names no valid address
-Found = tuple[
-    Who, str, str
-]  # whose failure a line is, what it was aimed at, and the name to look up if it is NOBODY's
+# Whose failure a line is, what it was aimed at, the name to look up if it is NOBODY's, was it a login that worked?
+Found = tuple[Who, str, str, bool]
+# How to search; the numbers of the groups that say who and (0: none does) what was aimed at; is it a successregex?
+Plan = tuple[Callable[[str], re.Match[str] | None], list[int], int, bool]
 Named = tuple[str, list[Hit]]  # a name, and the hits that are those of whom it stands for
+UNKNOWN: Final[Found] = (NOBODY, "", "not decided yet", False)
+# Bytes as people may see them; what they should not becomes a blank, so that a line with such a byte changes.
+_SHOWN: Final = bytes(code if 32 <= code < 127 else 32 for code in range(256))
 _ID_BITS: Final = 16
 _ID: Final = (1 << _ID_BITS) - 1
+
+
+class Look(NamedTuple):
+    """What one filter tries on a line, and for whom."""
+
+    number: int  # which filter
+    rules: list[int]  # its failregexes that may match, in order
+    jails: list[str]
+    cutter: Cutter
+    like: int = -1  # the filter that says the same of every line (-1: none does)
 
 
 class StalledError(Exception):
@@ -73,14 +89,19 @@ class Matcher:
         self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
         self._plans: dict[tuple[str, ...], dict[int, list[str]]] = {}
         self._database, self._standing_for, self._unfiltered = _database(list(_weakened(self._filters)))
-        self._worth: dict[tuple[int, tuple[str, ...]], list[tuple[int, list[int]]]] = {}
+        self._known: dict[tuple[str, ...], dict[int, list[Look]]] = {}
         self._decided: list[dict[str, Found | None]] = [{} for _ in self._filters]
+        shared: dict[object, Cutter] = {}
+        self._cutters = [
+            shared.setdefault(one.dates.templates, Cutter(one.dates, zone)) for one in self._filters
+        ]
         self._remembering = {index for index, one in enumerate(self._filters) if one.remembers}
         self._memories: dict[tuple[Origin, int], Following] = {}
         self._meters = [Meter() for _ in self._filters]
         self._safe = [min((stall.safe for _, stall in stalls(one)), default=None) for one in self._filters]
         risky = {i: one for i, one in enumerate(self._filters) if self._safe[i] is not None}
         self._canary = Canary(risky)
+        self._plain = [_plain(one) and self._safe[index] is None for index, one in enumerate(self._filters)]
         self._deciders = [self._decider(index) for index in range(len(self._filters))]
         self._own = threading.local()
 
@@ -94,7 +115,11 @@ class Matcher:
         return totals
 
     def close(self) -> None:
+        """End it; nobody scans any more. Whoever was told that a filter is laid aside is told that it is not."""
         self._canary.close()
+        for one, meter in zip(self._filters, self._meters, strict=True):
+            if meter.until:
+                self._trouble(f"filter {one.name}", None)
 
     def scan(self, batch: Batch, now: float, named: list[Named] | None = None) -> list[Hit]:
         """The hits of a batch, in the order of its lines and, within a line, of `batch.origin.jails`.
@@ -103,66 +128,77 @@ class Matcher:
         Failures of names (`usedns`) go to `named`, as hits of nobody yet; without it they are invalid.
         """
         origin, framing = batch.origin, batch.framing
-        plan = self._plan(origin.jails)
         hits: list[Hit] = []
-        if not plan:
+        if not self._plan(origin.jails):
             return hits
-        opened = opener(framing)
+        opened, clock, zone, syslog = opener(framing), self._clock, self._zone, framing is Framing.SYSLOG
+        looks = self._known.setdefault(origin.jails, {})
         self._own.cpu = time.thread_time()
         for line, patterns in self.candidates(batch.data):
             whole = _text(line)
-            at, text = opened(whole, now, self._zone)
-            headed = framing is Framing.SYSLOG and text is not whole
-            for index, wanted in self._wanted(patterns, origin.jails):
-                seen = self._seen(index, wanted, text, at, now=now, origin=origin, headed=headed)
-                if seen is None:
+            at, text = opened(whole, now, zone)
+            headed = syslog and text is not whole
+            cutter: Cutter | None = None
+            seen, when = text, now if at is None else at
+            decided: dict[int, Found | None] = {}
+            for look in looks.get(patterns) or self._looks(patterns, origin.jails, looks):
+                began = clock()
+                if look.cutter is not cutter and not headed:
+                    cutter = look.cutter
+                    seen, told = cutter.cut(text, now)
+                    when = at if at is not None else now if told is None else told
+                found = self._seen(look, seen, began, decided, when=when, origin=origin)
+                if found is None:
                     continue
-                (whose, target, name), when = seen
-                shown = evidence(text)
-                made = [Hit(jail, whose, when, origin, shown, target) for jail in plan[index]]
+                whose, target, name, success = found
+                shown = text.strip()[:EVIDENCE] if line.translate(_SHOWN) == line else evidence(text)
                 if whose:
-                    hits += made
+                    for jail in look.jails:
+                        hits.append(Hit(jail, whose, when, origin, shown, target, success))  # noqa: PERF401  a list costs more
                 elif name and named is not None:
-                    named.append((name, made))
+                    named.append(
+                        (
+                            name,
+                            [Hit(jail, whose, when, origin, shown, target, success) for jail in look.jails],
+                        )
+                    )
                 else:
                     self.invalid += 1
         return hits
 
     def _seen(
         self,
-        index: int,
-        wanted: Sequence[int],
+        look: Look,
         text: str,
-        at: float | None,
+        began: float,
+        decided: dict[int, Found | None],
         *,
-        now: float,
+        when: float,
         origin: Origin,
-        headed: bool,
-    ) -> tuple[Found, float] | None:
-        """What one filter makes of a line, and when that was; how long it took is measured."""
-        meter, began = self._meters[index], self._clock()
+    ) -> Found | None:
+        """What one filter makes of a line, of which others have `decided` before; how long it took is measured."""
+        index = look.number
+        meter = self._meters[index]
         if meter.until and self._resting(index, began):
             return None
-        one = self._filters[index]
-        seen, date = (text, None) if headed else parted(one, text)
-        when = at if at is not None or date is None else one.dates.seconds(date, now, self._zone)
-        when = now if when is None else when
         stalled, found = 0.0, None
         try:
-            if index in self._remembering:
-                found = _found(one, self._memory(origin, index).decide(seen, when))
+            if look.like in decided:
+                found = decided[look.like]
+            elif index in self._remembering:
+                found = _found(self._filters[index], self._memory(origin, index).decide(text, when))
             else:
-                found = self._known_or_decided(index, seen, wanted)
+                found = self._deciders[index](text, look.rules)
+            decided[index] = found
         except StalledError:
             stalled = PATIENCE
         spent = self._clock() - began
         meter.seconds += spent
         if stalled or spent > SLOW:
             self._slowed(index, spent, stalled, began)
-        if found is None:
-            return None
-        meter.matches += 1
-        return found, when
+        if found is not None:
+            meter.matches += 1
+        return found
 
     def _resting(self, index: int, at: float) -> bool:
         meter = self._meters[index]
@@ -189,48 +225,28 @@ class Matcher:
         log.error("%s", sentence)
         self._trouble(f"filter {name}", sentence)
 
-    def _known_or_decided(self, index: int, seen: str, wanted: Sequence[int]) -> Found | None:
-        """Whose failure this text is. A guesser's lines differ in their date alone, so what was decided is kept."""
-        known = self._decided[index]
-        try:
-            return known[seen]
-        except KeyError:
-            found = self._deciders[index](seen, wanted)
-            if len(seen) <= EVIDENCE:
+    def _decider(self, index: int) -> Callable[[str, Sequence[int]], Found | None]:
+        """What decides a text by these failregexes, as `decide()` does; for a plain filter without its detours.
+
+        A guesser's lines differ in their date alone, so what was decided is kept.
+        """
+        one, known, decide = self._filters[index], self._decided[index], self._guarded(index)
+        plans = [_plan(rule.regex) for rule in one.failregex] if self._plain[index] else []
+
+        def decided(text: str, wanted: Sequence[int]) -> Found | None:
+            found = known.get(text, UNKNOWN)
+            if found is not UNKNOWN:
+                return found
+            found = (
+                _first(one, plans, text, wanted) if plans else _found(one, failed(one, text, wanted, decide))
+            )
+            if len(text) <= EVIDENCE:
                 if len(known) >= MOST_DECIDED:
                     known.clear()
-                known[seen] = found
+                known[text] = found
             return found
 
-    def _decider(self, index: int) -> Callable[[str, Sequence[int]], Found | None]:
-        """What decides a text by these failregexes, as `decide()` does; for a plain filter without its detours."""
-        one = self._filters[index]
-        plain = not one.prefregex and not one.ignoreregex and self._safe[index] is None
-        if not plain or any("nofail" in rule.regex.groupindex for rule in one.failregex):
-            decide = self._guarded(index)
-            return lambda text, wanted: _found(one, failed(one, text, wanted, decide))
-        plans = [
-            (
-                rule.regex.search,
-                [name for name in WHO if name in rule.regex.groupindex],
-                "target" in rule.regex.groupindex,
-            )
-            for rule in one.failregex
-        ]
-
-        def quickly(text: str, wanted: Sequence[int]) -> Found | None:
-            text += "\n"
-            for rule in wanted:
-                search, names, targeted = plans[rule]
-                if not (match := search(text)):
-                    continue
-                address = next(filter(None, map(match.group, names)), "")
-                if whose := who.who(address):
-                    return whose, (match["target"] or "") if targeted else "", ""
-                return _found(one, Failure(rule, match))
-            return None
-
-        return quickly
+        return decided
 
     def _guarded(self, index: int) -> Decide:
         """`decide()`, for texts that may stall one of the expressions only after the canary. Raises StalledError."""
@@ -253,25 +269,40 @@ class Matcher:
             memory = self._memories[origin, index] = Following(self._filters[index], self._guarded(index))
         return memory
 
-    def _wanted(self, patterns: int, jails: tuple[str, ...]) -> list[tuple[int, list[int]]]:
-        """For these jails, after these patterns (bits) were found: filters, and which failregexes to try, in order."""
-        known = self._worth.get((patterns, jails))
-        if known is None:
-            found = {
-                number
-                for i, numbers in enumerate(self._standing_for)
-                if patterns >> i & 1
-                for number in numbers
-            }
-            rules: dict[int, list[int]] = {index: [] for index in self._plan(jails)}
-            for number in sorted(found.union(self._unfiltered)):
-                index, rule = self._rules[number]
-                if index in rules:
-                    rules[index].append(rule)
-            known = [(index, wanted) for index, wanted in rules.items() if wanted]
-            if len(self._worth) < MOST_KNOWN:
-                self._worth[patterns, jails] = known
-        return known
+    def _looks(self, patterns: int, jails: tuple[str, ...], known: dict[int, list[Look]]) -> list[Look]:
+        """What to try on a line in which these patterns (bits) were found, filter by filter; it is kept in `known`."""
+        found = {
+            number for i, numbers in enumerate(self._standing_for) if patterns >> i & 1 for number in numbers
+        }
+        rules: dict[int, list[int]] = {index: [] for index in self._plan(jails)}
+        for number in sorted(found.union(self._unfiltered)):
+            index, rule = self._rules[number]
+            if index in rules:
+                rules[index].append(rule)
+        looks: list[Look] = []
+        for index, wanted in rules.items():
+            if wanted:
+                look = Look(index, wanted, self._plan(jails)[index], self._cutters[index])
+                like = next((one.number for one in looks if self._alike(one, look)), -1)
+                looks.append(look._replace(like=like))
+        if len(known) < MOST_KNOWN:
+            known[patterns] = looks
+        return looks
+
+    def _alike(self, one: Look, other: Look) -> bool:
+        """Do these say the same of every line? Options of a filter often leave most of its failregexes as they are."""
+        filters = [self._filters[look.number] for look in (one, other)]
+        regexes = [
+            [rules.failregex[rule].regex for rule in look.rules]
+            for rules, look in zip(filters, (one, other), strict=True)
+        ]
+        return (
+            self._plain[one.number]
+            and self._plain[other.number]
+            and one.cutter is other.cutter
+            and filters[0].resolves == filters[1].resolves
+            and regexes[0] == regexes[1]
+        )
 
     def _plan(self, jails: tuple[str, ...]) -> dict[int, list[str]]:
         """Filter -> the jails that this origin's lines are looked at for, of those that use it."""
@@ -286,15 +317,16 @@ class Matcher:
 
     def candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """The lines that may match, in order, each with the patterns that were found in it, as bits."""
-        start, end, patterns = 0, -1, 0
+        start, end, patterns, beyond = 0, -1, 0, 0
         for report in self._reports(data):
-            last = (report >> _ID_BITS) - 1  # the last byte that was matched
-            if last >= end:
+            if report >= beyond:
                 if end >= 0:
                     yield data[start:end], patterns
+                last = (report >> _ID_BITS) - 1  # the last byte that was matched
                 start, end, patterns = data.rfind(b"\n", 0, last) + 1, data.find(b"\n", last), 0
                 if end < 0:
                     end = len(data)
+                beyond = end + 1 << _ID_BITS
             patterns |= 1 << (report & _ID)
         if end >= 0:
             yield data[start:end], patterns
@@ -322,6 +354,33 @@ class Matcher:
         return scratch
 
 
+def _plain(rules: Filter) -> bool:
+    """Does the first failregex that matches a line decide it, and nothing else?"""
+    nofail = any("nofail" in rule.regex.groupindex for rule in rules.failregex)
+    return not (nofail or rules.prefregex or rules.ignoreregex or rules.remembers)
+
+
+def _plan(regex: re.Pattern[str]) -> Plan:
+    groups = regex.groupindex
+    who_groups = [groups[name] for name in WHO if name in groups]
+    return regex.search, who_groups, groups.get("target", 0), "success" in groups
+
+
+def _first(rules: Filter, plans: Sequence[Plan], text: str, wanted: Iterable[int]) -> Found | None:
+    """What the first of a plain filter's failregexes that matches says."""
+    text += "\n"
+    for rule in wanted:
+        search, groups, target, success = plans[rule]
+        if match := search(text):
+            for group in groups:
+                if address := match[group]:
+                    if whose := who.who(address):
+                        return whose, (match[target] or "") if target else "", "", success
+                    break
+            return _found(rules, Failure(rule, match))
+    return None
+
+
 def _found(rules: Filter, failure: Failure | None) -> Found | None:
     """Whom a failure counts against, and for what; NOBODY if what stands there is no address."""
     if failure is None:
@@ -329,8 +388,8 @@ def _found(rules: Filter, failure: Failure | None) -> Found | None:
     address = failure.address
     whose = who.who(address)
     if whose:
-        return whose, failure.target, ""
-    return NOBODY, failure.target, address if rules.resolves else ""
+        return whose, failure.target, "", failure.success
+    return NOBODY, failure.target, address if rules.resolves else "", failure.success
 
 
 def _text(line: bytes) -> str:
@@ -379,26 +438,26 @@ def _too_long(data: bytes) -> Iterator[int]:
         at = newline + 1
 
 
-def _weakened(filters: Sequence[Filter]) -> Iterator[tuple[Rule, bytes | None]]:
+def _weakened(filters: Sequence[Filter]) -> Iterator[tuple[Rule, tuple[bytes, ...]]]:
     for one in filters:
         cuts = prefilter.cuts(one.dates)
         for rule in one.failregex:
             each = one.maxlines > 1  # then a line counts for what those before it were
-            yield rule, None if each else prefilter.weakened(rule.regex, cuts, whole=one.prefregex is None)
+            yield rule, () if each else prefilter.weakened(rule.regex, cuts, whole=one.prefregex is None)
 
 
-def _database(rules: Sequence[tuple[Rule, bytes | None]]) -> tuple[Any, list[list[int]], list[int]]:
+def _database(rules: Sequence[tuple[Rule, tuple[bytes, ...]]]) -> tuple[Any, list[list[int]], list[int]]:
     """One database for all; what each of its patterns stands for; and those that `re` has to try on every line.
 
     Hyperscan refuses what is too large, or would match nothing at all.
     """
-    standing_for: dict[bytes, list[int]] = {}
-    for number, (_, weak) in enumerate(rules):
-        if weak is not None:
-            standing_for.setdefault(weak, []).append(number)
+    standing_for = _standing_for(rules, range(len(rules)))
     database = _compiled(standing_for)
     if database is None:
-        standing_for = {weak: numbers for weak, numbers in standing_for.items() if _compiled([weak])}
+        accepted = {weak for weak in standing_for if _compiled([weak])}
+        standing_for = _standing_for(
+            rules, (number for number, (_, weak) in enumerate(rules) if accepted.issuperset(weak))
+        )
         database = _compiled(standing_for)
         if database is None:  # each is small enough, all together are not
             standing_for = {}
@@ -408,6 +467,16 @@ def _database(rules: Sequence[tuple[Rule, bytes | None]]) -> tuple[Any, list[lis
         rule = rules[number][0]
         log.warning("%s:%d: slow, as every line has to be tried: %s", rule.file, rule.line, rule.text)
     return database, list(standing_for.values()), refused
+
+
+def _standing_for(
+    rules: Sequence[tuple[Rule, tuple[bytes, ...]]], numbers: Iterable[int]
+) -> dict[bytes, list[int]]:
+    found: dict[bytes, list[int]] = {}
+    for number in numbers:
+        for weak in rules[number][1]:
+            found.setdefault(weak, []).append(number)
+    return found
 
 
 def _compiled(expressions: Collection[bytes]) -> Any:  # noqa: ANN401  # hyperscan carries no types

@@ -17,7 +17,7 @@ import re._constants as op  # type: ignore[import-not-found]  # the parser is st
 import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from math import inf
 from operator import or_
 from typing import Any, Final
@@ -48,7 +48,10 @@ _SWAPPED: Final = {
     "s": b"\xc5\xbf",
     "i": b"\xc4[\xb0\xb1]",
 }  # what else is k, s, i in any case
-SOLID: Final = 4  # literal characters in a row that are worth searching for
+SOLID: Final = 3  # literal characters in a row that are worth searching for
+MOST_BRANCHES: Final = (
+    32  # alternatives that become expressions of their own; with more, compiling takes long
+)
 Node = tuple[Any, Any]  # of the parser: what it is, and what it holds
 
 
@@ -73,7 +76,8 @@ class Piece:
     first: int
     last: int
     least: int
-    literal: bool = False  # one character, written out
+    leads: int = 0  # literal characters that whatever it matches begins with
+    literal: bool = False  # and that is all of it
     solid: bool = False  # whatever it matches has a few literal characters in a row
 
 
@@ -85,28 +89,20 @@ CHARACTERS: Final = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
 REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
 
 
-def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> bytes | None:
-    """What Hyperscan is to search for (bytes, MULTILINE); None if it would find nearly every line anyway.
+def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> tuple[bytes, ...]:
+    """What Hyperscan is to search for (bytes, MULTILINE), any of these; none if it would find nearly every line anyway.
 
     `whole`: the expression sees the whole line, so that its `$` is the line's end; with `prefregex` it does not.
+    Alternatives at the beginning become expressions of their own, in each of which Hyperscan finds its literal text.
     """
     if ANYWHERE in cuts:
-        return None
+        return ()
     parsed = _flat(parser.parse(pattern.pattern, pattern.flags))
     nodes = [node for node in parsed if node != (op.AT, op.AT_BEGINNING)]
     ends = whole and bool(nodes) and nodes[-1][0] is op.AT and nodes[-1][1] in _ENDS
     weak = _Weak(cuts)
-    pieces = weak.pieces(nodes, pattern.flags, last=True, before=0)
-    del pieces[: _useless(pieces)]
-    while pieces and not ends and not pieces[-1].least:
-        del pieces[-1]
-    if not pieces:
-        return None
-    whole_piece = _joined(pieces)
-    if not ends:
-        return whole_piece.text
-    gap = weak.cut(whole_piece.last, ALL, whole_piece.least)
-    return _joined([*pieces, _GAP]).text * gap + whole_piece.text * (not gap) + rb"\r*$"
+    found = [weak.text(one, pattern.flags, ends=ends) for one in weak.alternatives(nodes, pattern.flags)]
+    return tuple(dict.fromkeys(found)) if all(found) else ()
 
 
 def _flat(nodes: Iterable[Any]) -> Iterator[Any]:
@@ -134,11 +130,13 @@ def _useless(pieces: Sequence[Piece]) -> int:
 
 def _solid(pieces: Sequence[Piece]) -> int | None:
     """Where the first few literal characters in a row are."""
-    run = 0
+    run, start = 0, 0
     for i, piece in enumerate(pieces):
-        run = run + 1 if piece.literal else 0
-        if piece.solid or run == SOLID:
-            return i if piece.solid else i + 1 - SOLID
+        if run + piece.leads >= SOLID:
+            return start
+        if piece.solid:
+            return i
+        run, start = (run + piece.leads, start) if piece.literal else (0, i + 1)
     return None
 
 
@@ -150,17 +148,51 @@ class _Weak:
         """May a date be cut out between such characters, at least `before` characters into the line?"""
         return any(left & cut.before and right & cut.after and before <= cut.within for cut in self.cuts)
 
+    def alternatives(self, nodes: list[Node], flags: int, most: int = MOST_BRANCHES) -> list[list[Node]]:
+        """The same nodes, but once for each alternative where those stand at what is searched for first."""
+        pieces = self.placed(nodes, flags, last=True, before=0)
+        useless = _useless([piece for _, piece in pieces])
+        at = pieces[useless][0] if useless < len(pieces) else -1
+        if at < 0 or nodes[at][0] is not op.BRANCH or not 1 < len(nodes[at][1][1]) <= most:
+            return [nodes]
+        branches = nodes[at][1][1]
+        return [
+            one
+            for branch in branches
+            for one in self.alternatives(
+                [*nodes[:at], *_flat(branch), *nodes[at + 1 :]], flags, most // len(branches)
+            )
+        ]
+
+    def text(self, nodes: Sequence[Node], flags: int, *, ends: bool) -> bytes:
+        """What Hyperscan is given for these, nothing if it would find any line; `ends`: `$` is the last of them."""
+        pieces = self.pieces(nodes, flags, last=True, before=0)
+        del pieces[: _useless(pieces)]
+        while pieces and not ends and not pieces[-1].least:
+            del pieces[-1]
+        if not ends or not pieces:
+            return _joined(pieces).text
+        found = _joined(pieces)
+        gap = [_GAP] * self.cut(found.last, ALL, found.least)
+        return _joined([*pieces, *gap]).text + rb"\r*$"
+
     def pieces(self, nodes: Sequence[Any], flags: int, *, last: bool, before: int) -> list[Piece]:
-        """Each node's piece, with room for a date where one may have been cut out. `before`: characters so far."""
-        made: list[Piece] = []
+        return [piece for _, piece in self.placed(nodes, flags, last=last, before=before)]
+
+    def placed(self, nodes: Sequence[Any], flags: int, *, last: bool, before: int) -> list[tuple[int, Piece]]:
+        """Each node's piece with its place, and room for a date where one may have been cut out.
+
+        `before`: characters so far; `last`: nothing that takes a character follows.
+        """
+        made: list[tuple[int, Piece]] = []
         ends = 0
         for i, node in enumerate(nodes):
             piece = self.node(node, flags, last=last and not _consumes(nodes[i + 1 :]), before=before)
             if not piece.text:
                 continue
             if made and self.cut(ends, piece.first, before):
-                made.append(_GAP)
-            made.append(piece)
+                made.append((-1, _GAP))
+            made.append((i, piece))
             ends = piece.last | (0 if piece.least else ends)
             before += piece.least
         return made
@@ -213,7 +245,8 @@ class _Weak:
         if taken & _NEWLINE:
             least -= 1 if last and least else 0  # it may be the newline that `re` sees behind the line
             taken &= ~_NEWLINE
-        one = Piece(_class(taken), taken, taken, 1, literal=kind is op.LITERAL and value < 128)
+        literal = kind is op.LITERAL and value < 128
+        one = Piece(_class(taken), taken, taken, 1, int(literal), literal)
         if (least, most) == (1, 1) and not taken & HIGH:
             return one
         if most > 1 and IN_DATES & ~taken and self.cut(taken, taken, before):
@@ -228,13 +261,17 @@ class _Weak:
 
 def _joined(pieces: Sequence[Piece]) -> Piece:
     """Pieces one after the other."""
+    if len(pieces) == 1:
+        return pieces[0]
     text, first, last, least = b"", 0, 0, 0
     for piece in pieces:
         text += b"" if piece is _GAP and text.endswith(ANYTHING) else piece.text
         first |= piece.first if not least else 0
         last = piece.last | (0 if piece.least else last)
         least += piece.least
-    return Piece(text, first, last, least, solid=_solid(pieces) is not None)
+    run = next((i for i, piece in enumerate(pieces) if not piece.literal), len(pieces))
+    leads = run + (pieces[run].leads if run < len(pieces) else 0)
+    return Piece(text, first, last, least, leads, run == len(pieces), _solid(pieces) is not None)
 
 
 def _either(pieces: Sequence[Piece]) -> Piece:
@@ -245,6 +282,7 @@ def _either(pieces: Sequence[Piece]) -> Piece:
         first,
         last,
         min(piece.least for piece in pieces),
+        min(piece.leads for piece in pieces),
         solid=all(p.solid for p in pieces),
     )
 
@@ -323,6 +361,7 @@ def _cased(bits: int, flags: int) -> int:
     return bits
 
 
+@lru_cache(maxsize=1_024)
 def _class(bits: int) -> bytes:
     r"""As Hyperscan writes it, newline left out: `[\x30-\x39\x80-\xff]`."""
     wanted = [i for i in range(128) if bits >> i & 1 and i != 10] + (

@@ -4,10 +4,16 @@ Python's `re` backtracks, holds the interpreter while it does, and cannot be int
 repeat of an expression is given what it likes best, again and again, and then something that nobody expects: the
 expression has to give up, and how long that takes says how its effort grows. The growth is what counts, so it is
 measured on texts so short that trying costs next to nothing, in this thread's own processor time.
+
+Only a timer of the main thread can end a try that takes long, and it counts what all threads spend. So wherever there
+is another thread, the trying is done by a process of its own:
+
+    python -m sidecar.filters.stalls FD     is that process
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import re._constants as op  # type: ignore[import-not-found]  # the parser is stable, but has no public name
 import re._parser as parser  # type: ignore[import-not-found]
@@ -15,13 +21,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
+from sidecar.filters.child import Child, parent
 from sidecar.filters.loader import Filter, Rule
 from sidecar.filters.prefilter import CHARACTERS, REPEATS, accepted
+
+log = logging.getLogger(__name__)
 
 MANY: Final = 16  # a repeat that may be taken more often than this is worth pumping
 # Repeats that are tried, the last also as characters. What doubles with each, or worse, is slow long before the next
@@ -33,7 +41,14 @@ SLOW, VERY_SLOW, GIVEN_UP = (
     0.2,
 )  # seconds for half of this, and for the whole; a quadratic one takes 1 to 3 ms
 GROWS: Final = 9.0  # how much longer four times the text may take: 4 is linear, 16 is quadratic
-NOTICED: Final = 0.0001  # seconds: what takes less need not be measured twice; a linear one takes 0.02 ms
+NOTICED: Final = (
+    0.00004  # seconds: what takes less is not looked at closer; a linear one takes 0.02 ms, `\w+ x` 0.12
+)
+TURNS: Final = 5  # of which the quickest counts: others may have had the processor, or its caches
+PATIENCE: Final = (
+    30.0  # seconds for one expression in a process of its own; the worst known takes 1, on an idle machine
+)
+MOST_KNOWN: Final = 4_096  # expressions of which is kept whether they can stall
 SAFE_SQUARE: Final = 2_048  # characters that a quadratic expression walks through in some 20 ms
 _TAIL: Final = "\x00\n"  # what nothing expects
 _LIKELY: Final = "a0 x1-.:/,;=\"'()[]<>@_A"
@@ -48,9 +63,56 @@ class Stall:
     example: str
 
 
-@lru_cache(maxsize=1_024)
+_known: dict[re.Pattern[str], Stall | None] = {}
+
+
 def stall(regex: re.Pattern[str]) -> Stall | None:
     """The worst that was found of an expression; None if its effort grows no faster than the line."""
+    return _judged([regex])[regex]
+
+
+def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
+    """The slow expressions of a filter. Any thread may ask; it takes PATIENCE for each at most."""
+    prefregex = (rules.prefregex,) if rules.prefregex else ()
+    tried = (*prefregex, *rules.failregex, *rules.ignoreregex)
+    judged = _judged([rule.regex for rule in tried])
+    return [(rule, found) for rule in tried if (found := judged[rule.regex])]
+
+
+def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], Stall | None]:
+    unknown = [regex for regex in dict.fromkeys(regexes) if regex not in _known]
+    if unknown:
+        alone = threading.current_thread() is threading.main_thread() and threading.active_count() == 1
+        found = dict(zip(unknown, map(_worst, unknown) if alone else _elsewhere(unknown), strict=True))
+        if len(_known) + len(found) > MOST_KNOWN:
+            _known.clear()
+        _known.update(found)
+    return {regex: _known[regex] for regex in regexes}
+
+
+def _elsewhere(regexes: Sequence[re.Pattern[str]]) -> list[Stall | None]:
+    """What a process of its own finds; of expressions that it does not finish, that no text is safe."""
+    found: list[Stall | None] = []
+    try:
+        with closing(Child("sidecar.filters.stalls")) as child:
+            child.pipe.send([(regex.pattern, regex.flags) for regex in regexes])
+            while len(found) < len(regexes) and child.pipe.poll(PATIENCE):
+                told = child.pipe.recv()
+                found.append(None if told is None else Stall(*told))
+    except (OSError, EOFError) as err:
+        log.warning("the process that tries regular expressions failed: %s", err)
+    return [*found, *[Stall(0, "")] * (len(regexes) - len(found))]
+
+
+def main() -> None:
+    """Say of each expression that is sent what was found of it."""
+    pipe = parent()
+    for pattern, flags in pipe.recv():
+        found = _worst(re.compile(pattern, flags))
+        pipe.send(None if found is None else (found.safe, found.example))
+
+
+def _worst(regex: re.Pattern[str]) -> Stall | None:
     tree = list(parser.parse(regex.pattern, regex.flags))
     found: Stall | None = None
     pumps = (
@@ -65,41 +127,37 @@ def stall(regex: re.Pattern[str]) -> Stall | None:
     return found
 
 
-def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
-    """The slow expressions of a filter."""
-    prefregex = (rules.prefregex,) if rules.prefregex else ()
-    found = ((rule, stall(rule.regex)) for rule in (*prefregex, *rules.failregex, *rules.ignoreregex))
-    return [(rule, one) for rule, one in found if one]
-
-
 def _tried(regex: re.Pattern[str], before: str, unit: str) -> Stall | None:
     spent, text = 0.0, ""
     for times in LADDER:
         if len(unit) * times > LADDER[-1]:
             break
         text = before + unit * times + _TAIL
+        limit = SLOW if len(unit) * times < LADDER[-1] else VERY_SLOW
         try:
             with _limited():
                 spent = _seconds(regex, text)
+                if spent > limit:
+                    spent = min(spent, _seconds(regex, text))
         except _TooLongError:
             return Stall(0, text)
-        if spent > (SLOW if len(unit) * times < LADDER[-1] else VERY_SLOW):
+        if spent > limit:
             return Stall(0, text)
-    if spent > NOTICED and spent > GROWS * _seconds(regex, before + unit * max(1, times // 4) + _TAIL):
-        return Stall(SAFE_SQUARE, text)
+    if spent > NOTICED:
+        short = before + unit * max(1, times // 4) + _TAIL
+        if _quickest(regex, text) > GROWS * _quickest(regex, short):
+            return Stall(SAFE_SQUARE, text)
     return None
 
 
+def _quickest(regex: re.Pattern[str], text: str) -> float:
+    return min(_seconds(regex, text) for _ in range(TURNS))
+
+
 def _seconds(regex: re.Pattern[str], text: str) -> float:
-    """The quicker of two turns, for the first may have met a cold cache."""
-    spent = []
-    for _ in range(2):
-        began = time.thread_time()
-        regex.search(text)
-        spent.append(time.thread_time() - began)
-        if not NOTICED < spent[0] < VERY_SLOW:
-            break
-    return min(spent)
+    began = time.thread_time()
+    regex.search(text)
+    return time.thread_time() - began
 
 
 class _TooLongError(Exception):
@@ -108,10 +166,7 @@ class _TooLongError(Exception):
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """At most GIVEN_UP seconds of processor time, in the main thread: `re` looks for signals only there."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """At most GIVEN_UP seconds of processor time, where the main thread is the only one."""
 
     def give_up(*_: object) -> None:
         raise _TooLongError
@@ -200,3 +255,7 @@ def _picked(node: Any, flags: int) -> str:  # noqa: ANN401  # the parser's
     bits = accepted(node, flags)
     usual = next((c for c in _LIKELY if bits >> ord(c) & 1), None)
     return usual or next((chr(i) for i in range(128) if bits >> i & 1 and i != 10), "é")
+
+
+if __name__ == "__main__":
+    main()

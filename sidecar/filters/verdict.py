@@ -74,6 +74,11 @@ class Failure(NamedTuple):
         return self.groups.get("target") or ""
 
     @property
+    def success(self) -> bool:
+        """Was it a login that worked (`successregex`)?"""
+        return "success" in self.match.re.groupindex
+
+    @property
     def user(self) -> str | None:
         groups = self.groups
         others = (text for name, text in sorted(groups.items()) if name.startswith("alt_user") and text)

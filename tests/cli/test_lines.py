@@ -40,6 +40,11 @@ def test_the_framing_is_the_given_one_or_what_the_beginning_looks_like():
 
     assert [framing for _, framing in framed(iter([stamped, b"bare\n"]), None)] == [Framing.DOCKER] * 2
     assert [framing for _, framing in framed(iter([stamped]), Framing.NONE)] == [Framing.NONE]
+    assert [framing for _, framing in framed(iter([b"a banner\n", stamped, b"bare\n"]), None)] == [
+        Framing.NONE,
+        Framing.DOCKER,
+        Framing.DOCKER,
+    ]
 
 
 def test_a_file_or_standard_input(tmp_path, monkeypatch):

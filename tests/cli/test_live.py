@@ -19,6 +19,8 @@ BAN = {
     "failures": 3,
     "site": "blog\x1b[2J",  # a container's name is somebody's text too
     "reason": "",
+    "times": 2,
+    "observed": False,
     "evidence": ["fail 203.0.113.7"],
 }
 STATUS = {
@@ -30,13 +32,34 @@ STATUS = {
             "maxretry": 3,
             "findtime": 10_800.0,
             "bantime": None,
+            "increment": False,
+            "window": "sliding",
+            "mode": "enforce",
+            "bangroup": 0,
             "failures": 9,
             "bans": 2,
             "active": 1,
-        }
+            "observed": 0,
+            "leaks": 1,
+        },
+        {
+            "name": "probes",
+            "maxretry": 10,
+            "findtime": 600.0,
+            "bantime": 3_600.0,
+            "increment": True,
+            "window": "fail2ban",
+            "mode": "observe",
+            "bangroup": 3,
+            "failures": 0,
+            "bans": 0,
+            "active": 0,
+            "observed": 12,
+            "leaks": 0,
+        },
     ],
     "streams": [{"container": "blog", "state": "following"}],
-    "firewall": {"ok": False, "dropped": {"4": [12, 720], "6": [0, 0]}},
+    "firewall": {"ok": False, "enforced": [1, 3], "dropped": {"4": [12, 720], "6": [0, 0]}},
     "bans": 1,
     "health": {"live": True, "ready": False, "why": ["the firewall table [red]is gone[/red]"]},
 }
@@ -91,8 +114,12 @@ def test_status_is_tables(wp):
         "not well",
         "  the firewall table [red]is gone[/red]",
         "",
-        "jail       maxretry  findtime  bantime   failures  bans  banned now",
+        "jail       maxretry  findtime  bantime   failures  bans  banned now  observed  policy",
         "wordpress  3         3h        for good  9         2     1",
+        (
+            "probes     10        10m       1h        0         0     0           12        "
+            "observes only, bans grow, counts as fail2ban, /24 from 3"
+        ),
         "",
         "container  state",
         "blog       following",
@@ -100,6 +127,8 @@ def test_status_is_tables(wp):
         "dropped  packets  bytes",
         "IPv4     12       720",
         "IPv6     0        0",
+        "1 of 3 bans are in force",
+        "logged again while banned: 1; the log says how they get in",
         "the firewall table is not as it should be; see the log",
     ]
 
@@ -111,10 +140,108 @@ def test_bans_are_a_table_those_for_good_last(daemon, wp):
 
     head, first, last = wp("bans")[1][1:]
 
-    assert head.split() == ["address", "jail", "until", "remaining", "failures", "site", "reason"]
+    assert head.split() == ["address", "jail", "until", "remaining", "failures", "site", "times", "reason"]
     assert first.startswith("2001:db8::/64  wordpress  20") and first.endswith("by hand")
     assert " 2h " in first
-    assert last.split() == ["203.0.113.7", "wordpress", "for", "good", "3", "blog\\x1b[2J", "failures"]
+    assert last.split() == ["203.0.113.7", "wordpress", "for", "good", "3", "blog\\x1b[2J", "2", "failures"]
+
+
+def test_those_who_are_only_observed_are_told_apart(daemon, wp):
+    daemon.answers["bans"] = {"bans": [BAN, BAN | {"ip": "203.0.113.8", "observed": True}]}
+
+    assert [line.rpartition("  ")[2] for line in wp("bans")[1][2:]] == ["failures", "failures, only observed"]
+    assert [line.split()[0] for line in wp("bans", "--observed")[1][2:]] == ["203.0.113.8"]
+    assert [ban["ip"] for ban in json.loads(wp("bans", "--observed", "--json")[1][0])["bans"]] == [
+        "203.0.113.8"
+    ]
+
+
+def test_the_past_of_someone(daemon, wp):
+    daemon.answers["history"] = {"ip": "203.0.113.7", "times": {"wordpress": 3, "probes": 1}}
+
+    assert wp("history", "203.0.113.7") == (
+        0,
+        ["203.0.113.7 was banned 3 times in wordpress", "203.0.113.7 was banned 1 time in probes"],
+        "",
+    )
+    assert daemon.asked == [{"do": "history", "who": "203.0.113.7"}]
+    daemon.answers["history"] = {"ip": "203.0.113.7", "times": {}}
+    assert wp("history", "203.0.113.7")[1] == ["203.0.113.7 was never banned, as far as is remembered"]
+
+
+def stands(jail, **more):
+    usual = {"never": None, "failures": 0, "maxretry": 3, "findtime": 600.0, "times": 0, "ban": None}
+    return {"jail": jail, **usual, **more}
+
+
+def test_how_someone_stands(daemon, wp):
+    jails = [
+        stands("login", failures=2, times=4),
+        stands("mail", never="ignoreip"),
+        stands("probes", times=3, ban=BAN),
+        stands("shop", times=1, ban=BAN | {"observed": True, "cause": "manual", "reason": "a\x1bguess"}),
+    ]
+    daemon.answers["explain"] = {"ip": "203.0.113.7", "within": ["203.0.113.0/24"], "jails": jails}
+
+    assert wp("explain", "203.0.113.7") == (
+        0,
+        [
+            "203.0.113.7 lies in 203.0.113.0/24, which is banned",
+            "login: 2 of 3 failures within 10m; banned 4 times before",
+            "mail: never banned, it is ignoreip",
+            "probes: banned for good, failures; banned 2 times before",
+            "shop: would be banned, and is only observed for good, a\\x1bguess",
+        ],
+        "",
+    )
+    assert daemon.asked == [{"do": "explain", "who": "203.0.113.7"}]
+
+
+def test_who_is_never_banned_is_one_sentence(daemon, wp):
+    jails = [stands("login", never="a gateway"), stands("mail", never="a gateway")]
+    daemon.answers["explain"] = {"ip": "192.0.2.1", "within": [], "jails": jails}
+
+    assert wp("explain", "192.0.2.1")[1] == ["192.0.2.1 is never banned: it is a gateway"]
+
+
+RELOADED = {
+    "ok": True,
+    "jails": ["wordpress", "probes"],
+    "notes": ["[probes]: a\x1bnote"],
+    "mistakes": [],
+    "restart": ["WP_SIDECAR_REDIS_URL"],
+}
+MISTAKE = {"file": "/jails.conf", "section": "mail", "key": "maxretry", "message": "is wrong", "line": 3}
+
+
+def test_a_reload_says_what_is_in_force(daemon, wp):
+    daemon.answers["reload"] = RELOADED
+
+    assert wp("reload") == (
+        0,
+        [
+            "note: [probes]: a\\x1bnote",
+            "needs a restart to be taken over: WP_SIDECAR_REDIS_URL",
+            "in force now: wordpress, probes",
+        ],
+        "",
+    )
+    assert json.loads(wp("reload", "--json")[1][0]) == RELOADED
+
+
+def test_a_reload_with_mistakes_tells_them_as_check_config_does(daemon, wp):
+    daemon.answers["reload"] = RELOADED | {"ok": False, "mistakes": [MISTAKE, MISTAKE | {"line": None}]}
+
+    assert wp("reload") == (
+        78,
+        [],
+        (
+            "wp-sidecar: /jails.conf:3: mail.maxretry: is wrong\n"
+            "wp-sidecar: /jails.conf: mail.maxretry: is wrong\n"
+            "wp-sidecar: nothing was changed, the old configuration stays in force\n"
+        ),
+    )
+    assert wp("reload", "--json")[0] == 78
 
 
 def test_no_bans_is_a_sentence(daemon, wp):
@@ -195,6 +322,23 @@ def test_an_unban_of_who_is_not_banned_is_fine(daemon, wp):
     assert wp("unban", "--all") == (0, ["nobody was banned"], "")
 
 
+def test_an_unban_on_every_node_of_the_fleet(daemon, wp):
+    daemon.answers["unban"] = {"unbanned": [{"ip": "203.0.113.7", "jail": "wordpress"}], "fleet": 2}
+
+    assert wp("unban", "--fleet", "203.0.113.7")[1] == [
+        "203.0.113.7 is let in again in wordpress",
+        "the fleet knew of 2 such bans, and is told to lift them",
+    ]
+    assert daemon.asked == [{"do": "unban", "who": "203.0.113.7", "jail": "", "fleet": True}]
+
+
+def test_the_bans_of_the_fleet(daemon, wp):
+    daemon.answers["bans"] = {"bans": [BAN]}
+
+    assert wp("bans", "--fleet")[1][-1].startswith("203.0.113.7")
+    assert daemon.asked == [{"do": "bans", "fleet": True}]
+
+
 @pytest.mark.parametrize("args", [[], ["203.0.113.7", "--all"]])
 def test_an_unban_wants_an_address_or_all(daemon, wp, args):
     code, _, err = wp("unban", *args)
@@ -215,7 +359,19 @@ def test_health_is_an_exit_code(daemon, wp):
     assert wp("healthcheck") == (1, [], "wp-sidecar: not ready\n")
 
 
-@pytest.mark.parametrize("command", ["status", "bans", "ban 203.0.113.7", "unban --all", "healthcheck"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "reload",
+        "bans",
+        "history 203.0.113.7",
+        "explain 203.0.113.7",
+        "ban 203.0.113.7",
+        "unban --all",
+        "healthcheck",
+    ],
+)
 def test_without_a_daemon(wp, tmp_path, command):
     code, lines, err = wp(*command.split(), "--socket", str(tmp_path / "s"))
 

@@ -61,3 +61,23 @@ def test_what_is_missing_is_one_sentence_and_a_code(run, tmp_path, start, end):
     assert (ended, len(said.splitlines())) == (code, 1)
     assert sentence in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("lines", [0, 50_000])
+def test_whoever_reads_no_further_is_told_of_no_mistake(tmp_path, lines):
+    """As with any other program; much output breaks off in the middle, little of it at the very end."""
+    (tmp_path / "log").write_text("fail 203.0.113.7\n" * lines)
+    (tmp_path / "wordpress.conf").write_text("[Definition]\nfailregex = ^fail <HOST>$\n")
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [str(WP), "replay", f"{tmp_path}/log", "--filters", str(tmp_path)],
+        env={"PATH": os.environ["PATH"], "WP_SIDECAR_FILTERS": str(tmp_path)},
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writes)
+
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -8,6 +8,8 @@ def ban(ip, until, **more):
         "until": until,
         "failures": 3,
         "site": "blog",
+        "times": 1,
+        "observed": False,
         "reason": "",
         "cause": "failures",
         **more,
@@ -19,9 +21,9 @@ def test_those_who_stay_longest_come_last(capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line]
 
     assert [(row[0], row[4:]) for row in rows[1:]] == [
-        ("203.0.113.7", ["1m", "3", "blog", "failures"]),
-        ("203.0.113.8", ["2h", "3", "blog", "failures"]),
-        ("203.0.113.9", ["3", "blog", "failures"]),  # `for good` is two words, and no time remains
+        ("203.0.113.7", ["1m", "3", "blog", "1", "failures"]),
+        ("203.0.113.8", ["2h", "3", "blog", "1", "failures"]),
+        ("203.0.113.9", ["3", "blog", "1", "failures"]),  # `for good` is two words, and no time remains
     ]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from sidecar import config
 from sidecar.config.mistakes import Mistakes
+from sidecar.core.address import address
 
 FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
 HOOK = "https://hooks.slack.example/services/T0/B0/secret"
@@ -53,6 +55,10 @@ def test_every_variable(environ):
             "WP_SIDECAR_FLUSH_ON_EXIT": "1",
             "WP_SIDECAR_LOG_LEVEL": "debug",
             "WP_SIDECAR_LOG_FORMAT": "json",
+            "WP_SIDECAR_SOURCE": "CRI",
+            "WP_SIDECAR_PODS": "blog/*/wordpress, !*/*/db",
+            "WP_SIDECAR_LOGS": "/srv/pods",
+            "WP_SIDECAR_KUBERNETES_API": "true",
             "DOCKER_HOST": "tcp://proxy:2375",
             "SLACK_WEBHOOK_URL": HOOK,
         }
@@ -74,9 +80,50 @@ def test_every_variable(environ):
         flush_on_exit=True,
         log_level="DEBUG",
         log_json=True,
+        source="cri",
+        pods=("blog/*/wordpress", "!*/*/db"),
+        logs=Path("/srv/pods"),
+        kubernetes_api=True,
         docker="tcp://proxy:2375",
         slack=HOOK,
     )
+
+
+def test_what_the_environment_and_the_jails_file_both_say(environ, tmp_path):
+    (tmp_path / "jails.conf").write_text(
+        "[DEFAULT]\nallow_cdn = sucuri\nbanbudget = 5/1m\nbanshare = 0.1\ntrusted_proxies = 192.0.2.1\n[wordpress]\n"
+    )
+    environ |= {"WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf"}
+    written = config.read(environ)
+    over = config.read(
+        environ
+        | {
+            "WP_SIDECAR_ALLOW_CDN": "fastly",
+            "WP_SIDECAR_BANBUDGET": "off",
+            "WP_SIDECAR_BANSHARE": "off",
+            "WP_SIDECAR_TRUSTED_PROXIES": "192.0.2.2",
+        }
+    )
+
+    assert [cdn.name for cdn in written.cdns] == ["sucuri"]
+    assert (written.banbudget, written.banshare, written.trusted_proxies) == ((5, 60), 0.1, ("192.0.2.1",))
+    assert [cdn.name for cdn in over.cdns] == ["fastly"]
+    assert (over.banbudget, over.banshare) == ((math.inf, 60), math.inf)
+    assert over.trusted_proxies == ("192.0.2.2", "192.0.2.1")
+
+
+def test_a_list_of_cdns_may_be_ones_own(environ, tmp_path):
+    (tmp_path / "cdn.conf").write_text("[bunny]\nas-of = 2026-11-01\n192.0.2.7\n")
+    environ |= {"WP_SIDECAR_CDN_FILE": f"{tmp_path}/cdn.conf", "WP_SIDECAR_ALLOW_CDN": "bunny"}
+    (bunny,) = config.read(environ).cdns
+    assert (bunny.name, bunny.networks) == ("bunny", ("192.0.2.7/32",))
+
+    (tmp_path / "cdn.conf").write_text("[bunny]\n192.0.2.7\n")
+    assert mistakes(environ) == [
+        f'{tmp_path}/cdn.conf:1: bunny.as-of: expected the day of the list such as 2026-11-22, got ""'
+    ]
+    del environ["WP_SIDECAR_CDN_FILE"]
+    assert mistakes(environ)[0].startswith('environment: allow_cdn: "bunny": unknown; there are cloudflare, ')
 
 
 def test_an_empty_variable_is_not_set(environ):
@@ -132,10 +179,18 @@ def test_the_environments_and_the_files_mistakes_are_told_together(environ, tmp_
         ("WP_SIDECAR_TRUSTED_PROXIES", "0.0.0.0/0", "0.0.0.0/0 is too wide for proxies"),
         ("WP_SIDECAR_ALLOW_CDN", "all, fastly", "expected all, none or names such as cloudflare, fastly"),
         ("WP_SIDECAR_BANBUDGET", "30000", "expected a number and a duration such as 30000/1m, or off"),
-        ("WP_SIDECAR_BANSHARE", "0.5", "expected a share from 1% to 100%, or off"),
+        ("WP_SIDECAR_BANSHARE", "50", "expected a share such as 0.5 or 50%, or off"),
         ("WP_SIDECAR_BAN_PRIVATE", "maybe", "expected true or false"),
         ("WP_SIDECAR_LOG_LEVEL", "loud", "expected one of DEBUG"),
         ("WP_SIDECAR_LOG_FORMAT", "xml", "expected text or json"),
+        ("WP_SIDECAR_SOURCE", "k8s", 'expected one of docker, cri, docker-files, got "k8s"'),
+        (
+            "WP_SIDECAR_PODS",
+            "blog/*/* blog",
+            'expected namespace/pod/container, as in blog/*/wordpress, got "blog"',
+        ),
+        ("WP_SIDECAR_KUBERNETES_API", "maybe", "expected true or false"),
+        ("WP_SIDECAR_LOGS", "pods", "expected a path that starts with /"),
         ("DOCKER_HOST", "/var/run/docker.sock", "expected unix:///var/run/docker.sock or tcp://host:port"),
         ("SLACK_WEBHOOK_URL", "hooks.slack.example", "expected one http(s) URL"),
         ("SLACK_WEBHOOK_URL", "https://", "expected one http(s) URL"),
@@ -218,6 +273,45 @@ def test_a_secret_is_in_no_mistake_and_in_no_representation(environ, tmp_path):
         assert "B0/secret" not in str(mistakes(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/{file}"}))
     assert "B0/secret" not in str(mistakes(environ | {"SLACK_WEBHOOK_URL": "x" + HOOK}))
     assert "B0/secret" not in repr(config.read(environ | {"SLACK_WEBHOOK_URL": HOOK}))
+
+
+def test_a_fleet(environ, tmp_path):
+    (tmp_path / "url").write_text("rediss://wp:secret@cache.example:6380/2\n")
+    (tmp_path / "key").write_text("k" * 40 + "\n")
+    (tmp_path / "ca.pem").write_text("certificates")
+    given = {
+        "WP_SIDECAR_REDIS_URL_FILE": f"{tmp_path}/url",
+        "WP_SIDECAR_REDIS_CA": f"{tmp_path}/ca.pem",
+        "WP_SIDECAR_REDIS_PREFIX": "shops",
+        "WP_SIDECAR_NODE": "host-1.example",
+        "WP_SIDECAR_FLEET_KEY_FILE": f"{tmp_path}/key",
+    }
+    settings = config.read(environ | given)
+
+    assert settings.redis == address("rediss://wp:secret@cache.example:6380/2", f"{tmp_path}/ca.pem")
+    assert (settings.redis_prefix, settings.node) == ("shops", "host-1.example")
+    assert settings.fleet_key == b"k" * 40
+    assert "secret" not in repr(settings) and "kkk" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("WP_SIDECAR_REDIS_URL", "http://:secret@cache", "expected redis://host:6379"),
+        ("WP_SIDECAR_REDIS_URL", "redis+sentinel://:secret@cache", "says no master"),
+        ("WP_SIDECAR_REDIS_URL_FILE", "/nowhere", "/nowhere cannot be read: No such file"),
+        ("WP_SIDECAR_REDIS_CA", "/nowhere.pem", "/nowhere.pem cannot be read"),
+        ("WP_SIDECAR_REDIS_PREFIX", "{shops}", "expected letters, digits"),
+        ("WP_SIDECAR_NODE", "host 1", "expected a name of letters"),
+        ("WP_SIDECAR_FLEET_KEY_FILE", "/dev/null", "holds 0 characters; a key has 32 or more: openssl rand"),
+    ],
+)
+def test_a_mistake_about_the_fleet(environ, name, text, sentence):
+    (mistake,) = mistakes(environ | {name: text})
+
+    assert mistake.startswith(f"environment: {name}: ")
+    assert sentence in mistake
+    assert "secret" not in mistake
 
 
 def test_what_kubernetes_sets_for_a_service_is_not_ours(environ):

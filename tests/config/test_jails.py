@@ -93,6 +93,29 @@ def test_a_file_without_stanzas_is_about_those(of):
     assert found.ban_private
 
 
+def test_who_is_never_banned(of):
+    found = of(
+        """[DEFAULT]
+ignoreip = 203.0.113.7 office.example.org
+trusted_proxies = 192.0.2.16/28
+allow_cdn = fastly, cloudflare
+banbudget = 500/10m
+banshare = 50%%
+[mail]
+trusted_proxies = 192.0.2.32
+[wordpress]
+ignoreip = home.example.org
+"""
+    )
+
+    assert [(jail.ignoreip, jail.ignore_names) for jail in found.jails] == [
+        (("203.0.113.7",), ("office.example.org",)),
+        ((), ("home.example.org",)),
+    ]
+    assert found.trusted_proxies == ("192.0.2.16/28", "192.0.2.32")
+    assert (found.allow_cdn, found.banbudget, found.banshare) == (("fastly", "cloudflare"), (500, 600), 0.5)
+
+
 def test_a_stanza_takes_what_it_lacks_from_default_and_then_from_us(of):
     found = of(
         """
@@ -180,7 +203,7 @@ findtime = soon
 maxretry = five
 bantme = 10m
 port = httpp
-ignoreip = 203.0.113.7, example.org
+ignoreip = 203.0.113.7, example,org
 [sshd]
 filter = none-such
 ban_private = true
@@ -190,10 +213,10 @@ filter = broken
 
     assert [mistake.partition(" (")[0][:61] for mistake in wrong(text)] == [
         "jails.conf:5: mail.bantme: unknown. Did you mean bantime?",
+        'jails.conf:7: mail.ignoreip: "example" is no address, no netw',
         "jails.conf:4: mail.maxretry: expected a whole number from 1 u",
         "jails.conf:2: DEFAULT.findtime: expected a duration such as 6",
         'jails.conf:6: mail.port: "httpp" is no port: write its number',
-        'jails.conf:7: mail.ignoreip: "example.org" is no address or n',
         "jails.conf:10: sshd.ban_private: holds for all jails; move it",
         "jails.conf:9: sshd.filter: there is no filter `none-such` in ",
         "jails.conf: bro/ken: no name for a jail; use letters, digits,",
@@ -405,4 +428,13 @@ def test_every_key_of_fail2bans_own_jails_is_known(wrong):
 
     assert [mistake for mistake in mistakes if "there is no filter" not in mistake] == [
         "jails.conf:5: DEFAULT.zzz: unknown"
+    ]
+
+
+def test_an_option_that_the_filter_does_not_know_is_noted(of):
+    found = of("[DEFAULT]\nmode = normal\n[wordpress]\n[mail]\nfilter = mail[mode=hard, colour=red]\n")
+
+    assert [note.partition("jails.conf: ")[2] for note in found.notes] == [
+        "mail.filter: mail knows no `mode=hard`, so that changes nothing",
+        "mail.filter: mail knows no `colour=red`, so that changes nothing",
     ]

@@ -20,6 +20,17 @@ def test_labels_are_read_as_a_jails_file_is():
     )
 
 
+def test_whom_a_container_allows_may_be_a_name_but_no_file_of_ours():
+    allowed, wrong = policies([site(allow="home.example.org 192.0.2.7")], [])
+    assert (allowed, wrong) == ({"blog": Policy(allow=("192.0.2.7",), allow_names=("home.example.org",))}, {})
+
+    allowed, wrong = policies([site(allow="file:/etc/passwd")], [])
+    assert allowed == {}
+    assert wrong["blog"].startswith(
+        'labels of blog: wp-sidecar.allow: "file:/etc/passwd" is no address, no network'
+    )
+
+
 def test_a_container_may_be_enforced_where_its_jail_observes():
     assert policies([site(mode="enforce")], []) == ({"blog": Policy(observe=False)}, {})
 

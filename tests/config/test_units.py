@@ -4,7 +4,19 @@ import math
 
 import pytest
 
-from sidecar.config.units import duration, lasting, networks, ports, truth, whole, words
+from sidecar.config.units import (
+    duration,
+    lasting,
+    networks,
+    ports,
+    proxied,
+    rate,
+    share,
+    spared,
+    truth,
+    whole,
+    words,
+)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +123,72 @@ def test_networks_are_canonical():
     assert networks("") == ()
     with pytest.raises(ValueError, match=r'"example\.org" is no address or network; names are not looked up'):
         networks("203.0.113.7 example.org")
+
+
+def test_whom_an_ignoreip_means(tmp_path):
+    (tmp_path / "list").write_text(
+        "# the office\n203.0.113.9, 198.51.100.0/24 # and its lab\nlab.example.org\n"
+    )
+
+    assert spared(
+        "127.0.0.1/8 Office.Example.org., 203.0.113.7 xn--bcher-kva.example office.example.org"
+    ) == (
+        ("127.0.0.0/8", "203.0.113.7"),
+        ("office.example.org", "xn--bcher-kva.example"),
+    )
+    assert spared("localhost") == (("127.0.0.0/8", "::1"), ())
+    assert spared(f"203.0.113.7 file:{tmp_path}/list") == (
+        ("203.0.113.7", "203.0.113.9", "198.51.100.0/24"),
+        ("lab.example.org",),
+    )
+    assert spared("") == ((), ())
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "203.0.113", "1.2.3.4.5", "203.0.113.7/33", "999.1.1.1", "office", "foo_bar.example", "-a.example",
+        "a-.example", "a..example", ".example", "example.c0m", "a;b.example", "bücher.example", "*.example.org",
+        "x" * 64 + ".example", "a." * 130 + "example", "http://a.example", "a.example:80",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_and_no_host_name_is_said(word):
+    with pytest.raises(
+        ValueError, match=r"is no address, no network and no host name such as office\.example"
+    ):
+        spared(word)
+
+
+def test_a_list_that_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "nested").write_text("file:/etc/passwd")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    (tmp_path / "long").write_text("203.0.113.7\n" * 10_001)
+    for path, sentence in (
+        ("nothing", 'nothing" cannot be read: No such file'),
+        ("binary", 'binary" cannot be read: it is no text'),
+        ("long", 'long" names 10,001; at most 10,000 can be kept'),
+        ("nested", "names another file, file:/etc/passwd; write what it holds"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            spared(f"file:{tmp_path}/{path}")
+
+
+def test_proxies():
+    assert proxied("10.0.0.0/8 2001:db8::/32") == ("10.0.0.0/8", "2001:db8::/32")
+    for text in ("0.0.0.0/0", "::/0", "0.0.0.0/7", "2000::/3"):
+        with pytest.raises(ValueError, match="is too wide for proxies: nobody in it could be banned"):
+            proxied(text)
+
+
+def test_a_budget():
+    assert (rate("30000/1m"), rate("5 / 600"), rate("off")) == ((30_000, 60), (5, 600), (math.inf, 60))
+    for text in ("30000", "x/1m", "0/1m", "5/0", "5/-1", "", "5/1m/2"):
+        with pytest.raises(ValueError, match="expected a"):
+            rate(text)
+    assert [share(text) for text in ("50%", "100 %", "0.5", "1", "Off")] == [0.5, 1, 0.5, 1, math.inf]
+    for text in ("50", "0%", "0", "101%", "5%5", "-0.5", "1e-1", "", "half"):
+        with pytest.raises(ValueError, match="expected a share such as"):
+            share(text)
 
 
 def test_whole_numbers():

@@ -31,9 +31,14 @@ Told = tuple[int, str, float | None] | None  # which failregex (from 0), who, wh
 
 
 class Oracle:
-    """One filter, as fail2ban reads and applies it. Names are kept, not resolved; every date counts, however old."""
+    """One filter, as fail2ban reads and applies it. Names are kept, not resolved; every date counts, however old.
 
-    def __init__(self, name: str, options: Mapping[str, str], config: Path = CONFIG) -> None:
+    Not `told`, it looks for dates by its default templates, whatever the filter's `datepattern` says.
+    """
+
+    def __init__(
+        self, name: str, options: Mapping[str, str], config: Path = CONFIG, *, told: bool = True
+    ) -> None:
         MyTime.setTime(NOW)
         reader = FilterReader(name, "oracle", {"mode": "normal", **options})
         reader.setBaseDir(str(config))
@@ -43,7 +48,8 @@ class Oracle:
         self._filter.checkFindTime = False
         self._filter.setUseDns("raw")
         for command in reader.convert():
-            self._configure(command)
+            if told or command[2] != "datepattern":
+                self._configure(command)
 
     def _configure(self, command: list[Any]) -> None:
         match command:

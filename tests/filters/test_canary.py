@@ -28,7 +28,7 @@ def test_only_the_expressions_that_would_be_tried_are(canary):
 
 def test_one_that_died_is_replaced(canary):
     assert canary.survives(7, "a")
-    canary._process.kill()
-    canary._process.wait()
+    canary._child.process.kill()
+    canary._child.process.wait()
 
     assert [canary.survives(7, "a"), canary.survives(7, "a")] == [False, True]

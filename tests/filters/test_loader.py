@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.core.events import Framing
-from sidecar.filters.loader import FilterMistakes, load, pack
+from sidecar.filters.loader import FilterMistakes, alike, load, pack
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
 
@@ -152,3 +152,35 @@ def test_filters_that_need_the_lines_before_say_so():
         "slapd",
         "sshd",
     }
+
+
+MODES = """
+[Definition]
+failregex = ^fail(?: <words-<mode>>)? <HOST>$
+words-hard = at last
+prefix = <kind>
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        ({"mode": "hard", "kind": "x", "failregex": "^<HOST>$"}, ()),
+        ({"mode": "hard", "colour": "red"}, ("colour=red",)),
+        ({"mode": "soft"}, ("mode=soft",)),
+    ],
+)
+def test_options_that_were_given_in_vain_are_known(tmp_path, options, unused):
+    written(tmp_path, MODES)
+
+    assert load("x", [tmp_path], options).unused == unused
+
+
+def test_filters_are_alike_that_find_the_same(tmp_path):
+    rules = load("x", [written(tmp_path, "[Definition]\nfailregex = ^no <HOST>$")])
+    again = load("x", [tmp_path])
+    other = load("x", [tmp_path], {"usedns": "yes"})
+    dated = load("x", [tmp_path], {"datepattern": "%%Y"})
+
+    assert alike({"a": rules}, {"a": again})
+    assert not any(alike({"a": rules}, others) for others in ({"a": other}, {"a": dated}, {"b": rules}, {}))

@@ -10,6 +10,7 @@ from sidecar.core.events import Batch, Framing, Hit, Origin
 from sidecar.filters.budget import REST
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import EVIDENCE, MAX_LINE, Matcher, evidence
+from tests.filters.samples import all_samples, ours
 
 NOW = 1_795_338_000.0
 ANN = "203.0.113.7"
@@ -238,3 +239,41 @@ def test_what_each_filter_took_is_counted(stalling):
     (slow, none), (seconds, matches) = matcher.spent["slow"], matcher.spent["x"]
     assert (slow, none, matches) == (0.0, 0, 3)
     assert 0 < seconds < 1
+
+
+def test_a_filter_says_the_same_alone_and_beside_others():
+    names = [
+        *ours(),
+        "wordpress-access[xmlrpc=no]",
+        "wordpress-access[jetpack=no]",
+        "wordpress[_daemon=mine]",
+    ]
+    rules = {name: load(name) for name in names}
+    lines = batch(*[line for _, line, _ in all_samples()], jails=tuple(names))
+    together = Matcher(rules, UTC).scan(lines, NOW)
+
+    for name in names:
+        assert [hit for hit in together if hit.jail == name] == Matcher({name: rules[name]}, UTC).scan(
+            lines, NOW
+        )
+    assert len(together) > 300
+
+
+def test_what_rests_is_asked_again_for_the_filters_that_say_the_same(tmp_path):
+    """Two filters with the same failregex: the first rests because of another of its own, the second does not."""
+    slow, sound = (
+        rules(tmp_path, f"failregex = ^no <HOST>$\n  {own}", name)
+        for name, own in (("slow", "^(?:a+)+ <HOST>$"), ("sound", "^b <HOST>$"))
+    )
+    with closing(Matcher({"a": slow, "b": sound})) as matcher:
+        evil = [f"{'a' * 60} {ANN} {n}" for n in range(8)]
+
+        assert brief(matcher.scan(batch(*evil, f"no {ANN}"), NOW)) == [("b", ANN, NOW)]
+
+
+def test_a_login_that_worked_is_a_hit_that_says_so(tmp_path):
+    text = "failregex = ^no <HOST>$\nsuccessregex = ^yes <HOST>$"
+    reset = load("x", [tmp_path], {"success": "reset"}) if rules(tmp_path, text) else None
+    hits = Matcher({"a": reset}).scan(batch(f"no {ANN}", f"yes {ANN}"), NOW)
+
+    assert [(hit.who, hit.success) for hit in hits] == [(ANN, False), (ANN, True)]

@@ -12,7 +12,7 @@ from sidecar.filters.dates import Dates, templates
 from sidecar.filters.following import Following
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher, evidence
-from sidecar.filters.prefilter import cuts, weakened
+from sidecar.filters.prefilter import MOST_BRANCHES, cuts, weakened
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
 from tests.filters.samples import all_samples, ours
@@ -95,16 +95,40 @@ def test_stock_filters_lose_nothing(name):
         (r"(?i)fail", NONE, b"[\\x46\\x66][\\x41\\x61](?:[\\x49\\x69]|\xc4[\xb0\xb1])[\\x4c\\x6c]"),
         (r"failé", NONE, rb"fail[\x80-\xff]{1,4}"),
         (r"fail\s+$", NONE, rb"fail[\x09\x0b-\x0d\x1c-\x20\x80-\xff]*\r*$"),
-        (r"^.*$", NONE, None),
-        (r"(?:)", NONE, None),
+        (r"x+\.ph(?:p|tml)", NONE, rb"\.ph(?:p|tml)"),
     ],
 )
 def test_what_hyperscan_is_given(pattern, where, expected):
-    assert weakened(re.compile(pattern), where) == expected
+    assert weakened(re.compile(pattern), where) == (expected,)
+
+
+@pytest.mark.parametrize("pattern", [r"^.*$", r"(?:)", r"fail|.*"])
+def test_what_any_line_might_match_is_not_searched_for(pattern):
+    assert weakened(re.compile(pattern), NONE) == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (
+            r"^\w+ (?:fail|[0-9]error|no (?:entry|way)) at$",
+            [rb"\ fail\ at\r*$", rb"error\ at\r*$", rb"\ no\ (?:entry|way)\ at\r*$"],
+        ),
+        (r"(?:open|shut) (?:fail|error)", [rb"open\ (?:fail|error)", rb"shut\ (?:fail|error)"]),
+    ],
+)
+def test_alternatives_at_the_beginning_are_searched_for_one_by_one(pattern, expected):
+    assert weakened(re.compile(pattern), NONE) == tuple(expected)
+
+
+def test_too_many_alternatives_stay_together():
+    words = "|".join(f"{chr(97 + n % 26)}{n}{n}{n}" for n in range(MOST_BRANCHES + 1))
+
+    assert len(weakened(re.compile(f"(?:{words}) fail"), NONE)) == 1
 
 
 def test_a_filter_whose_date_may_be_cut_out_anywhere_is_not_weakened_but_tried_on_every_line():
-    assert weakened(re.compile("fail"), cuts(Dates(templates(["{UNB}%Y"])))) is None
+    assert weakened(re.compile("fail"), cuts(Dates(templates(["{UNB}%Y"])))) == ()
 
 
 @pytest.mark.parametrize("word", ["kiss", "K\u0131\u017f\u017f", "\u212a\u0130SS"])

@@ -1,7 +1,10 @@
 import re
+import threading
+import time
 
 import pytest
 
+from sidecar.filters import stalls as module
 from sidecar.filters.loader import load, pack
 from sidecar.filters.stalls import SAFE_SQUARE, stall, stalls
 from tests.filters import oracle
@@ -54,3 +57,30 @@ def test_the_distributions_have_some_that_are_not():
     found = {name: stalls(load(name, [oracle.CONFIG / "filter.d"])) for name in names}
 
     assert [name for name in names if any(not one.safe for _, one in found[name])] == ["exim", "courier-auth"]
+
+
+def elsewhere(tmp_path, *patterns):
+    """What a thread beside the main one is told of a filter that nobody has asked about."""
+    module._known.clear()
+    lines = "\n  ".join(f"{pattern} <HOST>" for pattern in patterns)
+    (tmp_path / "x.conf").write_text(f"[Definition]\nfailregex = {lines}\n")
+    rules, found = load("x", [tmp_path]), []
+    thread = threading.Thread(target=lambda: found.extend(stalls(rules)))
+    thread.start()
+    thread.join()
+    return [(rules.failregex.index(rule), one.safe) for rule, one in found]
+
+
+def test_any_thread_may_ask_and_what_would_never_end_is_ended(tmp_path):
+    began = time.monotonic()
+    found = elsewhere(tmp_path, "^fail", r"^(?:a+)+$", r"^.*a.*from x$", r"^(?:a|a)*y (?:b+)+$")
+
+    assert found == [(1, 0), (2, SAFE_SQUARE), (3, 0)]
+    assert time.monotonic() - began < module.PATIENCE
+
+
+def test_what_is_not_judged_in_time_is_not_safe(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+
+    assert elsewhere(tmp_path, "^fail", "^no") == [(0, 0), (1, 0)]
+    assert stall(re.compile("^other")) is None

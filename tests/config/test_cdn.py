@@ -1,0 +1,140 @@
+from datetime import date
+from itertools import combinations
+
+import pytest
+
+from sidecar.config import cdn
+from sidecar.config.cdn import Cdn
+from sidecar.config.mistakes import Mistakes
+from sidecar.core.trust import Trust
+from sidecar.core.who import network, who
+
+FILE = """\
+# ours
+[bunny]
+as-of = 2026-11-01
+source = https://bunny.example/list
+192.0.2.7
+2001:db8:5::/48
+
+[fastly]
+as-of = 2026-11-02
+198.51.100.0/24
+"""
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    def mistakes(text):
+        (tmp_path / "cdn.conf").write_text(text)
+        with pytest.raises(Mistakes) as caught:
+            cdn.load(tmp_path / "cdn.conf")
+        return [str(mistake).removeprefix(f"{tmp_path}/") for mistake in caught.value.mistakes]
+
+    return mistakes
+
+
+def test_ours_is_dated_and_says_where_it_is_from():
+    ours = cdn.load()
+
+    assert sorted(ours) == ["cloudflare", "cloudfront", "fastly", "google", "imperva", "sucuri"]
+    for one in ours.values():
+        assert date(2025, 1, 1) < one.as_of <= date.today()  # noqa: DTZ011 - a day is enough
+        assert one.source.startswith("https://")
+        assert len(one.networks) == len(set(one.networks)) > 3
+
+
+def test_ours_are_public_and_lie_in_no_other():
+    nets = [network(text) for one in cdn.load().values() for text in one.networks]
+    nobody = Trust()
+
+    assert all(nobody.why(str(net)) is None for net in nets)
+    assert not any(a.version == b.version and a.overlaps(b) for a, b in combinations(nets, 2))
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("104.16.1.1", "cloudflare"),
+        ("172.71.255.255", "cloudflare"),
+        ("172.80.0.0", None),
+        ("2606:4700::1", "cloudflare"),
+        ("130.176.1.1", "cloudfront"),
+        ("151.101.65.1", "fastly"),
+        ("35.191.0.1", "google"),
+        ("8.8.8.8", None),  # of the same company, and fetches no pages
+        ("45.60.1.1", "imperva"),
+        ("192.88.134.1", "sucuri"),
+    ],
+)
+def test_whose_an_address_is(address, name):
+    ours = cdn.load()
+    trust = Trust({one.name: one.networks for one in ours.values()})
+
+    assert trust.why(who(address)) == name
+
+
+def test_a_file_of_the_users_adds_and_replaces(tmp_path):
+    (tmp_path / "cdn.conf").write_text(FILE)
+    known = cdn.load(tmp_path / "cdn.conf")
+
+    assert known["bunny"] == Cdn(
+        "bunny", date(2026, 11, 1), "https://bunny.example/list", ("192.0.2.7/32", "2001:db8:5::/48")
+    )
+    assert known["fastly"] == Cdn("fastly", date(2026, 11, 2), "", ("198.51.100.0/24",))
+    assert known["cloudflare"] == cdn.load()["cloudflare"]
+
+
+def test_every_mistake_with_its_place(wrong):
+    text = """192.0.2.0/24
+[Bunny]
+[bunny]
+as_of = 2026-11-01
+192.0.2.1/24
+192.0.2.0/33
+example.org
+0.0.0.0/0
+2000::/3
+[bunny]
+[all]
+as-of = tomorrow
+"""
+
+    assert wrong(text) == [
+        "cdn.conf:1: expected [name] first, in small letters",
+        "cdn.conf:2: expected [name] first, in small letters",
+        "cdn.conf:4: bunny.as_of: unknown. Did you mean as-of?",
+        'cdn.conf:5: bunny: expected a network such as 192.0.2.0/24, got "192.0.2.1/24"',
+        'cdn.conf:6: bunny: expected a network such as 192.0.2.0/24, got "192.0.2.0/33"',
+        'cdn.conf:7: bunny: expected a network such as 192.0.2.0/24, got "example.org"',
+        "cdn.conf:8: bunny: 0.0.0.0/0 is too wide: nobody in it could be banned; the widest is /8",
+        "cdn.conf:9: bunny: 2000::/3 is too wide: nobody in it could be banned; the widest is /16",
+        "cdn.conf:10: bunny: this name is taken",
+        "cdn.conf:11: all: this name is taken",
+        'cdn.conf:3: bunny.as-of: expected the day of the list such as 2026-11-22, got ""',
+        'cdn.conf:11: all.as-of: expected the day of the list such as 2026-11-22, got "tomorrow"',
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
+    for path, sentence in ((tmp_path, "is a directory"), (tmp_path / "x", "cannot be read; .*No such file")):
+        with pytest.raises(Mistakes, match=sentence):
+            cdn.load(path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(Mistakes, match="cannot be read"):
+        cdn.load(tmp_path / "binary")
+
+
+def test_which_are_meant():
+    known = cdn.load()
+
+    assert cdn.select(cdn.chosen("all"), known) == tuple(known.values()) == cdn.everyone()
+    assert cdn.select(cdn.chosen("Fastly, sucuri fastly"), known) == (known["fastly"], known["sucuri"])
+    assert cdn.select(cdn.chosen("none"), known) == ()
+    with pytest.raises(
+        ValueError, match=r'"fastley": unknown. Did you mean fastly\?; there are cloudflare, '
+    ):
+        cdn.select(cdn.chosen("fastley"), known)
+    for text in ("", "all, fastly", "none fastly"):
+        with pytest.raises(ValueError, match="expected all, none or names such as cloudflare, fastly; got"):
+            cdn.chosen(text)
