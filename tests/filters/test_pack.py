@@ -71,3 +71,44 @@ def test_a_scanner_is_out_and_a_broken_link_that_is_followed_again_and_again_is_
     assert guard.hits(asked(*["/wp-content/plugins/gone/readme.txt"] * 30), NOW) == []
     (ban,) = guard.hits(asked(*(f"/?author={n}" for n in range(9))), NOW)
     assert (ban.who, ban.failures) == ("203.0.113.11", 10)
+
+
+ACCEPTED = "Accepted password for {} from 203.0.113.11"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "success"),
+    [
+        ("wordpress", f"wordpress(h)[8]: {ACCEPTED.format('admin')}", True),
+        ("wordpress", f"[22-Nov-2026 08:57:49 UTC] {ACCEPTED.format('admin')}", True),
+        ("wordpress", f'WARNING: [pool www] child 7 said into stderr: "{ACCEPTED.format("admin")}"', True),
+        ("wordpress", f"<37>Nov 22 08:57:49 host wordpress(h)[8]: {ACCEPTED.format('admin')}", True),
+        ("wordpress", SAID.format("Authentication failure for x"), False),
+        ("wordpress", "wordpress(h)[8]: Accepted password for x from 203.0.113.9 from 203.0.113.11", True),
+        ("wordpress-auth", LOST.replace("lost_password", "login"), True),
+        ("wordpress-auth", LOST.replace("lost_password", "login_failed"), False),
+        ("wordpress-access", XMLRPC.format("").replace("xmlrpc", "wp-login").replace("200", "302"), True),
+        ("wordpress-access", XMLRPC.format("").replace("xmlrpc", "wp-login"), False),
+    ],
+)
+def test_a_login_that_worked_where_the_jail_asks(name, line, success):
+    batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
+    (hit,) = Matcher({"a": load(name, options={"success": "reset"})}).scan(batch, NOW)
+
+    assert (hit.who, hit.success) == ("203.0.113.11", success)
+    assert bool(Matcher({"a": load(name)}).scan(batch, NOW)) is not success
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        XMLRPC.format("?action=lostpassword").replace("xmlrpc", "wp-login").replace("200", "302"),
+        XMLRPC.format("").replace("200", "302"),
+        REST.format("-", "/wp-login.php", 302),
+        REST.format("-", '/?x=\\" 302 \\"POST /wp-login.php HTTP/1.1', 404),
+    ],
+)
+def test_what_is_no_login_forgives_nothing(line):
+    batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
+
+    assert Matcher({"a": load("wordpress-access", options={"success": "reset"})}).scan(batch, NOW) == []
