@@ -63,9 +63,13 @@ def measure(_: Rig) -> Iterator[Figure]:
 
 
 def _lines(percent: int) -> list[str]:
-    """All different, failures evenly among them."""
+    """All different, failures evenly among them; addresses are as long as they happen to be."""
+    rnd = random.Random(percent)  # noqa: S311  no secret
     return [
-        (BAD if n * percent % 100 < percent else GOOD).format(n // 250, n % 250, n % 60, 5_000 + n) + AGENT
+        (BAD if n * percent % 100 < percent else GOOD).format(
+            rnd.randrange(256), rnd.randrange(256), n % 60, 5_000 + n
+        )
+        + AGENT
         for n in range(BATCH)
     ]
 

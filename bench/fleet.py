@@ -100,7 +100,7 @@ def _told(three: list[Any], who: str, number: int) -> None:
 def _tried(three: list[Any], who: str, number: int) -> None:
     """One failed login on each; together they are too many."""
     for at in range(3):
-        three[(number + at) % 3].fail(who, 1)
+        three[(number + at) % 3].fail_at_once(who)
 
 
 def _partitioned(three: list[Any]) -> Figure:

@@ -66,7 +66,7 @@ class Answers:
             "health": lambda _: told(self._health()),
             "status": lambda _: self._status(),
             "reload": lambda _: self._reloaded(),
-            "bans": lambda asked: self._everywhere() if asked.get("fleet") else self._banned(),
+            "bans": lambda asked: self._everywhere() if asked.get("fleet") else self._banned(asked),
             "history": self._history,
             "explain": self._explain,
             "ban": self._ban,
@@ -126,11 +126,14 @@ class Answers:
             raise Refused("this host is in no fleet: set WP_SIDECAR_REDIS_URL")
         return self._fleet
 
-    def _banned(self) -> dict[str, Any]:
-        """Everyone, with the lines that led to it: those are the store's, which has written what the guard decided."""
+    def _banned(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Everyone, with the lines that led to it, unless nobody wants them.
+
+        Those are the store's, which has written what the guard decided.
+        """
         bans = self._bans()
         try:
-            lines = self._evidence()
+            lines = self._evidence() if request.get("evidence", True) else {}
         except StoreError as err:  # the loop is told of it as well, and then everyone
             log.warning("bans are shown without their evidence: %s", err)
             lines = {}

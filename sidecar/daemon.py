@@ -126,7 +126,7 @@ class Daemon:
         trust = self._trusting.trust()
         self._guard = Guard(
             settings.jails, trust, remembered.bans, remembered.history, age=settings.dbpurgeage,
-            budget=self._allows,
+            budget=self._allows, again=self._trusting.budget.again,
             doubts=lambda hit: self._trusting.doubt(hit, self._firewall.seen),
         )  # fmt: skip
         self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
@@ -372,10 +372,11 @@ class Daemon:
         for mistake in outcome.mistakes:
             log.error("%s", mistake)
         if not outcome.ok:
-            first = f"{outcome.mistakes[0]} (of {len(outcome.mistakes)} mistakes; the log and check-config have all)"
-            self._troubles.report(
-                CONFIGURATION, f"the old configuration stays, the new one has mistakes: {first}", grave=False
-            )
+            log.error("nothing was changed, the old configuration stays in force")
+            more = len(outcome.mistakes) - 1
+            others = f" (and {more} more: check-config has all)" if more else ""
+            sentence = f"the old configuration stays, the new one has mistakes: {outcome.mistakes[0]}{others}"
+            self._troubles.report(CONFIGURATION, sentence, grave=False)
             return
         self._troubles.report(CONFIGURATION, None)
         for note in outcome.settings.notes:

@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -39,12 +39,16 @@ SHARE = 50e-6  # and at least that for each node: their engine then has 20,000 r
 TARDY = 0.1  # seconds: and at most that
 AGAIN = 300.0  # seconds, on average, between looks whether all still know our own bans
 SLICE = 1_000  # bans that the loop takes at once: some 10 ms of its time
+AHEAD = 2  # slices that may wait for the loop while the next ones are read
 SLACK = 1.0  # seconds by which two ends of a ban are the same: clocks are compared again at each connection
 COUNTED = 10_000  # failures that wait to be counted together; a node's own windows have them all
 SHOWN = 300  # characters of a line that are kept meanwhile
 PATIENCE = 30.0  # seconds for the loop to take a slice
 CALM = 60.0  # seconds without a refusal until that is no trouble any more
 QUIET = 3.0  # seconds away until people are told: an engine that starts again is no trouble
+OWN = frozenset(
+    {"failures", "group", "manual"}
+)  # why a ban is made here; any other was made elsewhere, or before
 NAMES = 100  # peers that have a series of their own; whoever writes to the engine may make up names
 
 Ask: TypeAlias = Callable[[Work], Future[Sequence[Decision]]]
@@ -345,15 +349,30 @@ class Subscriber:
         self._last, now = last, state.clock()
         self._lift_here(Lifts(_lifts(state, now)))
         known = {fleet.key(ban): ban.until for ban in self._here()}
-        for page in state.board.bans():
-            sound = self._listed(page, now)
-            fresh = [ban for ban in sound if known.get(fleet.key(ban), 0.0) < ban.until - SLACK]
+        waiting: deque[Future[Sequence[Decision]]] = deque()
+        for part in self._fresh(known, now):
+            waiting.append(self._begin(part))
+            if len(waiting) > AHEAD:
+                waiting.popleft().result(PATIENCE)
+        for each in waiting:
+            each.result(PATIENCE)
+
+    def _fresh(self, known: Mapping[Key, float], now: float) -> Iterator[list[Ban]]:
+        """All bans that hold and are believed, but for those that are known here, a slice at a time."""
+        gathered: list[Ban] = []
+        for page in self._state.board.bans():
+            fresh = [
+                ban for ban in self._listed(page, now) if known.get(fleet.key(ban), 0.0) < ban.until - SLACK
+            ]
             allowed = self._budget.take(len(fresh), now)
-            for part in _parts(fresh[:allowed], SLICE):
-                self._obey(part)
+            gathered += fresh[:allowed]
+            whole = len(gathered) // SLICE * SLICE
+            yield from _parts(gathered[:whole], SLICE)
+            del gathered[:whole]
             if allowed < len(fresh):
-                self._refuse("budget", max(len(fresh) - allowed, state.board.known() - len(known)))
-                return
+                self._refuse("budget", max(len(fresh) - allowed, self._state.board.known() - len(known)))
+                break
+        yield from _parts(gathered, SLICE)
 
     def _listed(self, page: Iterable[tuple[str, float]], now: float) -> list[Ban]:
         state, sound, wrong = self._state, [], Counter[str]()
@@ -487,6 +506,11 @@ class Subscriber:
     # What is done with it: the only calls into the guard
 
     def _obey(self, heard: Sequence[Told | Key]) -> None:
+        """Have this hold here. Raises Closed where the loop has stopped."""
+        if heard:
+            self._begin(heard).result(PATIENCE)
+
+    def _begin(self, heard: Sequence[Told | Key]) -> Future[Sequence[Decision]]:
         """In the engine's order: until ours about someone comes by, what others say about them does not hold."""
         state, counts = self._state, Counter[str]()
 
@@ -505,9 +529,13 @@ class Subscriber:
                 decisions += made
             return decisions
 
-        self._in_loop(work)
-        for result in ("ok", "nothing new"):
-            state.listener.bans("received", result, counts[result])
+        def count(_: Future[Sequence[Decision]]) -> None:
+            for result in ("ok", "nothing new"):
+                state.listener.bans("received", result, counts[result])
+
+        done = self._ask(work)
+        done.add_done_callback(count)
+        return done
 
     def _shared(self, bans: list[Ban], now: float) -> list[Decision]:
         self.obeying = True
@@ -527,12 +555,8 @@ class Subscriber:
             found.append(self._guard.bans)
             return ()
 
-        self._in_loop(work)
+        self._ask(work).result(PATIENCE)
         return found[0]
-
-    def _in_loop(self, work: Work) -> Sequence[Decision]:
-        """Raises Closed where the loop has stopped."""
-        return self._ask(work).result(PATIENCE)
 
     # Telling
 
@@ -580,7 +604,7 @@ def together(nodes: int) -> float:
 def told_to_others(decision: Decision) -> bool:
     """Is this for the other nodes? They know their own, and what time does; who is only observed is nobody's ban."""
     if isinstance(decision, Ban):
-        return decision.cause != "fleet" and not decision.observed
+        return decision.cause in OWN and not decision.observed
     return decision.cause == "manual"  # "allowed": each host has its own list of those
 
 

@@ -48,6 +48,7 @@ class Intake:
 
     def use(self, matcher: Matcher) -> None:
         """Scan with this one from now on. What is being scanned is finished by the one before, which then ends."""
+        matcher.inherit(self._matcher)
         with self._lock:
             before, self._matcher = self._matcher, matcher
             self._scans[matcher] = 0

@@ -19,16 +19,21 @@ from sidecar.core.events import YEAR_10000, Ban, Turn
 log = logging.getLogger(__name__)
 
 WAITING = 20_000  # records that nobody has written yet, about 10 MB; a storm of 10,000 bans fits in
+MANY = 100  # decisions of other nodes in one turn: who comes to a fleet hears of 100,000, and each has a line there
 FAREWELL = 2.0  # seconds that an exit waits for those who read our stderr
 
 
 class Journal:
-    """A sink: one line for each decision."""
+    """A sink: one line for each decision; for many that other nodes made one together."""
 
     name = "log"
 
     def apply(self, turn: Turn) -> None:
-        for decision in turn.decisions:
+        decisions = turn.decisions
+        if len(told := [each for each in decisions if each.cause == "fleet"]) > MANY:
+            log.info("%d bans and unbans as other nodes told", len(told))
+            decisions = tuple(each for each in decisions if each.cause != "fleet")
+        for decision in decisions:
             if isinstance(decision, Ban):
                 word = "Would ban" if decision.observed else "Ban"
                 ends = ending(decision.until)

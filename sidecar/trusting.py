@@ -20,7 +20,7 @@ from sidecar.core.exposure import doubt, exposure
 from sidecar.core.jail import Jail
 from sidecar.core.policy import Policy
 from sidecar.core.selection import Container
-from sidecar.core.spared import Spared, sentence
+from sidecar.core.spared import FORGED, Spared, forged, sentence
 from sidecar.core.trust import CONTAINERS, IGNOREIP, PROXY, Trust
 from sidecar.metrics import Metrics
 from sidecar.names import Names, Report, addresses
@@ -53,7 +53,7 @@ class Trusting:
         self._settings, self._metrics, self._report = settings, metrics, report
         self._labels: Mapping[str, Policy] = {}
         self.names = Names(self._names(), renamed, report, lookup)
-        self._spared = Spared()
+        self._spared, self._forged = Spared(), Spared(FORGED)
         self._exposed: dict[str, Container] = {}  # by name
         self._wrong: set[str] = set()  # what we have in trouble
         self._trust = self.trust()
@@ -102,7 +102,10 @@ class Trusting:
     def doubt(self, hit: Hit, seen: Callable[[Who], bool | None]) -> str | None:
         """Why the one whom this line names may not be who came; `seen` is asked where that is a question at all."""
         container = self._exposed_at(hit.origin)
-        return doubt(container, seen(hit.who)) if container else None
+        why = doubt(container, seen(hit.who)) if container else None
+        if why:
+            self._forged.failed(hit.origin.name, why, hit.at)
+        return why
 
     def apply(self, turn: Turn) -> None:
         if self.budget.share < math.inf:
@@ -126,6 +129,16 @@ class Trusting:
                 for site, (reason, count) in loudest.items()
             },
             "banning at ",
+        )
+        doubted = Counter[str]()
+        for (site, _), count in self._forged.loud(now).items():
+            doubted[site] += count
+        self._settle(
+            {
+                f"addresses in {site}": forged(site, count, self._shown(site))
+                for site, count in doubted.items()
+            },
+            "addresses in ",
         )
         self.budget.look(now)
         self._tell_budget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -60,6 +61,7 @@ class Host:
         self._process = None
 
     def start(self, port):
+        self._said = len(self.said) if (self.folder / "said").exists() else 0
         (self.folder / "redis.url").write_text(f"redis://:a-secret@{self.redis}:{port}\n")
         environ = {
             **os.environ,
@@ -68,6 +70,7 @@ class Host:
             "WP_SIDECAR_SOCKET": str(self.folder / "control.sock"),
             "WP_SIDECAR_REDIS_URL_FILE": str(self.folder / "redis.url"),
             "WP_SIDECAR_NODE": self.name,
+            "WP_SIDECAR_SYSLOG": str(self.folder / "log.sock"),
         }
         with (self.folder / "said").open("a") as said:
             self._process = subprocess.Popen(
@@ -76,7 +79,7 @@ class Host:
 
     def ready(self):
         try:
-            return self.ask("health")["ready"] and "joined" in self.said
+            return self.ask("health")["ready"] and "joined" in self.said[self._said :]
         except NoDaemon:
             assert self._process.poll() is None, self.said
             return False
@@ -97,6 +100,12 @@ class Host:
         stamp = datetime.now(UTC).strftime("%d-%b-%Y %H:%M:%S UTC")
         with self._log.open("a") as log:
             log.write(f"[{stamp}] wordpress(blog)[7]: Authentication failure for admin from {who}\n" * times)
+
+    def fail_at_once(self, who):
+        """A failed login by syslog, which waits for nobody's next look at a file."""
+        line = f"<13>{datetime.now(UTC):%b %e %H:%M:%S} web wordpress(blog)[7]: Authentication failure for admin from {who}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(line.encode(), str(self.folder / "log.sock"))
 
     @property
     def ruleset(self):

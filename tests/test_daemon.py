@@ -448,6 +448,23 @@ def test_a_reload_with_a_mistake_changes_nothing_at_all(daemon):
     wait(lambda: daemon.banned() == [ANN])
 
 
+def test_the_command_that_asks_for_a_reload_tells_what_check_config_would(daemon, monkeypatch):
+    monkeypatch.setenv("WP_SIDECAR_JAILS", str(daemon.folder / "jails.conf"))
+    monkeypatch.setenv("WP_SIDECAR_SOCKET", str(daemon.folder / "control.sock"))
+    daemon.start()
+
+    def command(name: str) -> tuple[int, str, str]:
+        done = subprocess.run([COMMAND, name], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert command("reload") == (0, "in force now: wordpress, wordpress-access\n", "")
+    daemon.configure("maxretry = five\n[mail]\nfilter = mial")
+    code, _, mistakes = command("check-config")
+    unchanged = "wp-sidecar: nothing was changed, the old configuration stays in force\n"
+    assert len(mistakes.splitlines()) == 2
+    assert command("reload") == (code, "", mistakes + unchanged) == (78, "", mistakes + unchanged)
+
+
 def test_a_hangup_is_a_reload(daemon):
     daemon.start()
     daemon.configure("maxretry = five")
@@ -564,6 +581,9 @@ def test_a_secret_is_read_anew(daemon, monkeypatch):
     with daemon.served(9999) as posts:
         daemon.start()
         wait(lambda: "POST /old " in posts.read_text())
+        (daemon.folder / "url").write_text("no address")
+        (mistake,) = daemon.ask("reload")["mistakes"]
+        assert mistake["key"] == "SLACK_WEBHOOK_URL_FILE" and "no address" not in str(mistake)
         (daemon.folder / "url").write_text("http://127.0.0.1:9999/new")
         daemon.ask("reload")
         daemon.ask("ban", who=ANN)
@@ -785,6 +805,23 @@ def test_more_bans_than_the_budget_are_told_and_not_enforced(daemon, monkeypatch
     assert daemon.ask("health")["ready"]
 
 
+def test_an_address_or_a_container_network_that_the_host_gets_later_is_let_in(daemon):
+    """Without a container engine that would tell: the kernel is asked every 30 s."""
+    daemon.start()
+    for who in (ANN, "198.51.100.7"):
+        daemon.ask("ban", who=who)
+    daemon.inside("ip", "address", "add", f"{ANN}/32", "dev", "lo")
+    daemon.inside("ip", "link", "add", "docker9", "type", "veth", "peer", "name", "inside")
+    daemon.inside("ip", "link", "set", "docker9", "up")
+    daemon.inside("ip", "address", "add", "198.51.100.1/24", "dev", "docker9")
+    wait(lambda: daemon.banned() == [], patience=45)
+
+    allowed = daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "allow4")
+    assert ANN in allowed and "198.51.100.0/24" in allowed
+    with pytest.raises(AssertionError, match=r"198\.51\.100\.7 is never banned: it is a container network"):
+        daemon.ask("ban", who="198.51.100.7")
+
+
 def test_a_cdn_is_not_banned_unless_one_says_so(daemon, monkeypatch):
     node = "198.51.100.7"
     (daemon.folder / "cdn.conf").write_text("[example]\nas-of = 2026-11-22\n198.51.100.0/24\n")
@@ -820,6 +857,31 @@ def test_bans_in_the_kernel_go_on_where_the_store_is_lost(daemon):
         assert ANN in daemon.table()
         daemon.end()
     assert daemon.said().count("the store knows of no ban: the 1 in the kernel go on") == 1
+
+
+def test_a_store_that_is_damaged_while_it_is_used_is_made_anew_with_all_that_is_in_force(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+    path = daemon.folder / "state" / "state.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(
+            "INSERT INTO cursors VALUES ('other', '', 0)"
+        )  # so that nothing is remembered of its pages
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+    daemon.fail(BOB, 3)
+    wait(lambda: daemon.banned() == [ANN, BOB])
+    wait(lambda: daemon._is("ready"))
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+
+    assert daemon.banned() == [ANN, BOB]
+    assert not any(daemon.failures().values())  # no line is read again
+    assert "was damaged (database disk image is malformed): bans, history and log positions" in daemon.said()
 
 
 def test_the_ratio_dips_when_someone_breaks_the_table(daemon):

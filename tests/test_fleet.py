@@ -154,6 +154,7 @@ def test_what_was_only_observed_or_came_from_others_is_not_told_on():
     assert told_to_others(ban)
     assert told_to_others(Unban("login", ANN, 1.0, "manual"))
     assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "failures", observed=True))
+    assert told_to_others(Ban("login", NET, 1.0, 2.0, "group"))
     assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "fleet"))
     assert [told_to_others(Unban("login", ANN, 1.0, cause)) for cause in ("expired", "allowed", "fleet")] == [
         False

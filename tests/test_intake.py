@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_p
     (read,) = inbox.drain(timeout=5)
     assert len(read.hits) == 2
     assert before.spent["login"][1] == 2
-    assert before._canary._process is None
+    assert before._canary._child is None
     intake.close()
 
 
@@ -146,3 +147,40 @@ def test_a_filter_that_was_laid_aside_is_tried_by_the_next_matcher(tmp_path, inb
         ("filter login", True),
     ]
     assert [len(read.hits) for read in inbox.drain(timeout=0)] == [1]
+
+
+SESSIONS = """
+[Definition]
+failregex = ^s<F-MLFID>\\d+</F-MLFID> <F-NOFAIL>from</F-NOFAIL> <HOST>$
+            ^s<F-MLFID>\\d+</F-MLFID> failed$
+"""
+
+
+def test_what_a_session_has_told_is_known_to_the_next_matcher(tmp_path, inbox):
+    """Who failed stands in another line than that they did; and in between, other filters and jails come and go."""
+    (tmp_path / "login.conf").write_text(FAIL)
+    (tmp_path / "ssh.conf").write_text(SESSIONS)
+    first = Matcher({"ssh": load("ssh", [tmp_path])})
+    intake = Intake(first, inbox, lambda: 9e9)
+    intake(batch(b"s1 from 203.0.113.7", origin=replace(SITE, jails=("ssh",))), None)
+    taken = inbox.drain(timeout=0)
+    intake.use(Matcher({"login": load("login", [tmp_path]), "ssh": load("ssh", [tmp_path])}))
+    intake(batch(b"s1 failed", origin=replace(SITE, jails=("login", "ssh"))), None)
+
+    assert [[hit.who for hit in read.hits] for read in [*taken, *inbox.drain(timeout=0)]] == [
+        [],
+        ["203.0.113.7"],
+    ]
+
+
+def test_a_filter_that_has_changed_begins_anew(tmp_path, inbox):
+    (tmp_path / "ssh.conf").write_text(SESSIONS)
+    intake = Intake(Matcher({"ssh": load("ssh", [tmp_path])}), inbox, lambda: 9e9)
+    origin = replace(SITE, jails=("ssh",))
+    intake(batch(b"s1 from 203.0.113.7", origin=origin), None)
+    inbox.drain(timeout=0)
+    (tmp_path / "ssh.conf").write_text(SESSIONS.replace("failed$", "failed[.]?$"))
+    intake.use(Matcher({"ssh": load("ssh", [tmp_path])}))
+    intake(batch(b"s1 failed", origin=origin), None)
+
+    assert [read.hits for read in inbox.drain(timeout=0)] == [()]

@@ -37,6 +37,19 @@ def test_by_hand_and_a_log_whose_name_breaks_a_line(caplog):
     ]
 
 
+def test_many_that_other_nodes_made_are_one_line(caplog):
+    caplog.set_level(logging.INFO)
+    told = tuple(Ban("login", Who(f"198.18.0.{n}"), 0.0, math.inf, "fleet") for n in range(200))
+    Journal().apply(Turn(0.0, (*told, Unban("login", ANN, 9.0, "manual"))))
+    Journal().apply(Turn(0.0, told[:1]))
+
+    assert caplog.messages == [
+        "200 bans and unbans as other nodes told",
+        "[login] Unban 203.0.113.7 (manual)",
+        "[login] Ban 198.18.0.0 for good (fleet)",
+    ]
+
+
 def test_who_came_back_a_group_and_who_is_only_observed(caplog):
     caplog.set_level(logging.INFO)
     again = Ban("login", ANN, 0.0, math.inf, "failures", 3, "blog", times=2)

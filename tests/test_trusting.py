@@ -12,7 +12,7 @@ from sidecar.core.events import Ban, Hit, Origin, Surroundings, Turn, Who
 from sidecar.core.jail import Jail
 from sidecar.core.policy import Policy
 from sidecar.core.selection import Container
-from sidecar.core.spared import MOST
+from sidecar.core.spared import FORGED, MOST
 from sidecar.health import Troubles
 from sidecar.metrics import Metrics
 from sidecar.trusting import Trusting, over
@@ -167,6 +167,25 @@ def test_the_kernel_is_asked_about_those_whom_an_exposed_log_names_and_no_others
     assert bench.trusting.doubt(shared, seen) == "never seen by this host's network"
     bench.trusting.surrounded(Surroundings())
     assert bench.trusting.doubt(shared, seen) is None
+
+
+def test_that_somebody_forges_addresses_is_told():
+    bench = Bench()
+    bench.trusting.surrounded(Surroundings((), (BLOG,)))
+    bench.told.clear()
+    for n in range(FORGED + 1):
+        (hit,) = hits(1, f"192.0.2.{n}")
+        bench.trusting.doubt(hit, lambda _: False)
+    bench.trusting.look(2.0)
+
+    ((name, sentence),) = bench.told
+    assert name == "addresses in blog"
+    assert sentence.startswith(
+        "11 times within 10 minutes blog logged the failures of someone who sent no packet here: somebody forges "
+        "addresses, and nobody was banned for it. IPv6 clients reach blog through Docker's proxy"
+    )
+    bench.trusting.look(1_000.0)
+    assert bench.told[1:] == [("addresses in blog", None)]
 
 
 def test_a_brute_force_that_nobody_can_be_banned_for_is_told_once():

@@ -21,7 +21,8 @@ app = typer.Typer(
     help="Watches the logs of WordPress containers and drops attackers' packets on the host.",
     epilog=(
         "Exit codes: 0 done, or yes; 1 no (unhealthy, refused); 2 wrong usage; 66 a log or filter cannot be "
-        "read; 69 no daemon, or no container engine; 77 no permission; 78 mistakes in the configuration."
+        "read; 69 no daemon, or no container engine; 77 no permission; 78 mistakes in the configuration; "
+        "141 whoever read the output went away."
     ),
     add_completion=False,
     no_args_is_help=True,

@@ -20,7 +20,7 @@ from sidecar.config.units import duration, lasting
 from sidecar.control import NoDaemon, ask
 
 SOON = 3.0  # seconds a health check waits; Docker's own default for one is 30
-PATIENCE = 60.0  # seconds for filters to be read and tried; ours take one
+PATIENCE = 60.0  # seconds for filters to be read and tried (ours take one), and for 100,000 bans to be told
 
 
 def status(socket: Path, *, as_json: bool) -> None:
@@ -53,7 +53,9 @@ def reload(socket: Path, *, as_json: bool) -> int:
 
 def bans(socket: Path, *, observed: bool = False, fleet: bool = False, as_json: bool) -> None:
     """`observed`: only those that keep nobody out."""
-    reply = ask(socket, {"do": "bans"} | ({"fleet": True} if fleet else {}))
+    # a table shows no evidence, and that of 100,000 bans is 50 MB
+    request = {"do": "bans", "evidence": as_json} | ({"fleet": True} if fleet else {})
+    reply = ask(socket, request, timeout=PATIENCE)
     if observed:
         reply["bans"] = [ban for ban in reply["bans"] if ban["observed"]]
     if as_json:

@@ -60,15 +60,18 @@ class Guard:
         *,
         age: float = AGE,
         budget: Callable[[float], bool] = lambda _: True,
+        again: Callable[[float], bool] | None = None,
         doubts: Callable[[Hit], str | None] = lambda _: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`age`: seconds that a ban is remembered after its end. `budget(now)`: may one more be kept out?
+        """`age`: seconds that a ban is remembered after its end. `chance()`: from 0 to 1.
 
-        `doubts(hit)` is asked when a ban is about to be made: why this may not be who it says. `chance()`: from 0 to 1.
+        `budget(now)`: may one more be kept out? `again(now)`: and one who was only observed so far (None: the same)?
+        `doubts(hit)` is asked when a ban is about to be made: why this may not be who it says.
         """
         self.ignored: Counter[str] = Counter()  # hits that did not count, by the reason
         self._trust, self._budget, self._doubts, self._chance = trust, budget, doubts, chance
+        self._again = again or budget
         self._policies: Mapping[str, Policy] = {}
         self._cells = {jail.name: Cell.of(jail) for jail in (*jails, MANUAL)}
         self._evidence = Evidence()
@@ -333,7 +336,7 @@ class Guard:
 
     def _enforces(self, ban: Ban, rules: Rules, now: float) -> bool:
         """Was it only observed, and would they be kept out now?"""
-        return ban.observed and not rules.jail.observe and self._budget(now)
+        return ban.observed and not rules.jail.observe and self._again(now)
 
     def _enforced(self, cell: Cell, now: float) -> list[Decision]:
         """Those who were only observed are kept out, where their site does not ask otherwise."""

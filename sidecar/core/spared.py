@@ -10,6 +10,9 @@ from sidecar.core.rate import Rate
 from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, PRIVATE, PROXY
 
 MOST, PER = 100, 600.0  # failures, seconds: more than people mistype, less than any brute force
+FORGED = (
+    10  # bans that were not made for doubt, within the same time: one may be an attacker's of before a reboot
+)
 QUIET = 0.5  # the part of `most` under which it is over
 
 _HIDDEN = "The log shows them instead of the client"
@@ -46,6 +49,14 @@ class Spared:
             key for key, count in counts.items() if count > self._most * (QUIET if key in self._loud else 1)
         }
         return {key: counts[key] for key in self._loud}
+
+
+def forged(site: str, count: int, exposed: str | None = None) -> str:
+    """That somebody writes strangers into this log."""
+    return (
+        f"{count:,} times within {PER / 60:.0f} minutes {site} logged the failures of someone who sent no packet here: "
+        f"somebody forges addresses, and nobody was banned for it. {exposed or 'See docs/trust.md'}."
+    )
 
 
 def sentence(site: str, reason: str, count: int, exposed: str | None = None) -> str:

@@ -34,6 +34,12 @@ class Following:
         self._lines: list[str] = []
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
+    def under(self, rules: Filter, decide: Decide) -> Following:
+        """The same memory for a filter that finds the same, read anew."""
+        other = Following(rules, decide)
+        other._lines, other._sessions = self._lines, self._sessions
+        return other
+
     def decide(self, text: str, at: float) -> Failure | None:
         """Does this line, with those before it, count? `text` is without its date, `at` is unix seconds."""
         failure = self._windowed(text) if self._rules.maxlines > 1 else self._decide(self._rules, text, None)

@@ -24,7 +24,7 @@ from sidecar.filters.canary import PATIENCE, Canary
 from sidecar.filters.cutter import Cutter
 from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
-from sidecar.filters.loader import WHO, Filter, Rule
+from sidecar.filters.loader import WHO, Filter, Rule, alike
 from sidecar.filters.stalls import stalls
 from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed
 
@@ -47,6 +47,7 @@ Named = tuple[str, list[Hit]]  # a name, and the hits that are those of whom it 
 UNKNOWN: Final[Found] = (NOBODY, "", "not decided yet", False)
 # Bytes as people may see them; what they should not becomes a blank, so that a line with such a byte changes.
 _SHOWN: Final = bytes(code if 32 <= code < 127 else 32 for code in range(256))
+Remembering = tuple[tuple[str, str, str], int]  # of an origin: source, name, stream; and a filter's number
 _ID_BITS: Final = 16
 _ID: Final = (1 << _ID_BITS) - 1
 
@@ -96,7 +97,9 @@ class Matcher:
             shared.setdefault(one.dates.templates, Cutter(one.dates, zone)) for one in self._filters
         ]
         self._remembering = {index for index, one in enumerate(self._filters) if one.remembers}
-        self._memories: dict[tuple[Origin, int], Following] = {}
+        self._memories: dict[Remembering, Following] = {}
+        self._memories_before: dict[Remembering, Following] = {}  # of the matcher before, by its numbers
+        self._numbers_before: dict[int, int] = {}  # a filter's number -> what it was there
         self._meters = [Meter() for _ in self._filters]
         self._safe = [min((stall.safe for _, stall in stalls(one)), default=None) for one in self._filters]
         risky = {i: one for i, one in enumerate(self._filters) if self._safe[i] is not None}
@@ -120,6 +123,16 @@ class Matcher:
         for one, meter in zip(self._filters, self._meters, strict=True):
             if meter.until:
                 self._trouble(f"filter {one.name}", None)
+
+    def inherit(self, before: Matcher) -> None:
+        """What lines have told the matcher before is known here too, as far as a filter finds the same."""
+        self._numbers_before = {
+            number: other
+            for number in self._remembering
+            for other in before._remembering
+            if alike({"": self._filters[number]}, {"": before._filters[other]})
+        }
+        self._memories_before = before._memories if self._numbers_before else {}
 
     def scan(self, batch: Batch, now: float, named: list[Named] | None = None) -> list[Hit]:
         """The hits of a batch, in the order of its lines and, within a line, of `batch.origin.jails`.
@@ -262,11 +275,16 @@ class Matcher:
         return guarded
 
     def _memory(self, origin: Origin, index: int) -> Following:
-        memory = self._memories.get((origin, index))
+        key = (origin.source, origin.name, origin.stream), index
+        memory = self._memories.get(key)
         if memory is None:
             while len(self._memories) >= MOST_KNOWN:  # origins come and go: the oldest are forgotten first
                 self._memories.pop(next(iter(self._memories)), None)
-            memory = self._memories[origin, index] = Following(self._filters[index], self._guarded(index))
+            rules, guarded = self._filters[index], self._guarded(index)
+            # whoever scans an origin's lines now has finished those before, so nobody else writes into its memory
+            before = self._memories_before.pop((key[0], self._numbers_before.get(index, -1)), None)
+            memory = before.under(rules, guarded) if before else Following(rules, guarded)
+            self._memories[key] = memory
         return memory
 
     def _looks(self, patterns: int, jails: tuple[str, ...], known: dict[int, list[Look]]) -> list[Look]:

@@ -19,6 +19,8 @@ from sidecar.firewall.netlink import FirewallError, NoPermission
 from sidecar.firewall.nft import Nft
 from sidecar.firewall.wanted import Wanted
 
+TOUCHED = Shape("", awake=False, table=0, chains={}, rules=(), sets={}, counters={})  # equal to none
+ACCEPT = b"\0\0\0\1"  # NF_ACCEPT, as the kernel tells a chain's policy
 READS = 5  # of one set, while the kernel makes it larger: some 0.5 s for one of 100,000
 
 D = TypeVar("D", bound=Decision)
@@ -110,7 +112,7 @@ class Firewall:
             raise
         except FirewallError:  # the table is not as we left it
             self._replace(now)
-        self._shape = self._kernel.shape()
+        self._remember()
 
     def surround(self, allow: Iterable[str], published: frozenset[int] | None = None) -> None:
         """Who may pass whatever is decided (networks), and which ports the gates close besides their own.
@@ -250,7 +252,7 @@ class Firewall:
             self._write(lines, edits)
             return
         self._write([*changes.without(emptied), *self._structure(), *lines], edits)
-        self._shape = self._kernel.shape()
+        self._remember()
 
     def _emptied(self, touched: Mapping[tuple[str, Who], bool]) -> frozenset[str]:
         """Sets of which so many go that it matters, and nobody stays."""
@@ -287,8 +289,21 @@ class Firewall:
             done = (repair.restored, repair.removed) if repair else (0, 0)
         else:
             done = self._replace(now)
-        self._shape = self._kernel.shape()
+        self._remember()
         return done
+
+    def _remember(self) -> None:
+        """The table as we left it; where somebody was there again already, the next look finds it changed."""
+        shape = self._kernel.shape()
+        untouched = shape is not None and (
+            self._kernel.generation() == self._seen or (self._is_ours(shape) and self._is_whole(shape))
+        )
+        self._shape = shape if untouched else TOUCHED
+
+    def _is_whole(self, shape: Shape) -> bool:
+        """Whether it has as many rules as we write, and our chain's policy."""
+        ours = sum(line.startswith("add rule ") for line in self._structure())
+        return len(shape.rules) == ours and shape.chains[CHAIN][1] == ACCEPT
 
     def _published_before(self, shape: Shape | None) -> frozenset[int] | None:
         """The ports that the last run was told of, as far as the table still says."""
@@ -314,9 +329,7 @@ class Firewall:
     def _restructure(self, shape: Shape) -> bool:
         """Write the structure over the one that is there. False: it is of another make and in the way."""
         lines = self._structure()
-        adopted = self._shape is None and len(shape.rules) == sum(
-            " add rule " in f" {line}" for line in lines
-        )
+        adopted = self._shape is None and self._is_whole(shape)
         try:
             self._run(lines if adopted else [*lines, *changes.unsure()])
         except NoPermission:

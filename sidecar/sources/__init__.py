@@ -38,8 +38,9 @@ class StreamListener(Protocol):
     def reconnected(self, name: str, reason: str) -> None:
         """It was opened again.
 
-        It "ended" or was "idle" or "lost", or we were "frozen"; a file was "rotated" or "truncated". "gap": what
-        was read last is no longer there; lines may have been rotated away unread.
+        It "ended", was "idle", "lost" or "stuck" (Docker has more, and does not send it), or we were "frozen"; a
+        file was "rotated" or "truncated". "gap": what was read last is no longer there; lines may have been rotated
+        away unread.
         """
 
     def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:

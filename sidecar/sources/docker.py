@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sidecar.core.jail import Jail
 from sidecar.core.selection import Container, choose
 from sidecar.core.who import network
 from sidecar.sources import Emit, Silent, StreamListener, Trouble, engine, frames, untold
-from sidecar.sources.engine import AWAY, Engine, reason
+from sidecar.sources.engine import AWAY, Body, Engine, reason
 from sidecar.sources.engine import NoDocker as NoDocker  # noqa: PLC0414  what check() raises
 from sidecar.sources.frames import ERR, OUT, Bookmark, Broken, Reader
 
@@ -31,6 +32,7 @@ PATIENCE = 5.0  # seconds of that until somebody is told
 # Seconds without reading after which a log is opened anew: where it was rotated twice meanwhile, Docker goes on
 # with what is left, and does not say so.
 NAP = 2.0
+SILENCE = 1.0  # seconds until an old Docker is asked whether there is more, then twice as many
 RUNNING = ("running", "paused", "restarting")
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
@@ -199,7 +201,8 @@ class Docker:
     def _forget(self, known: set[str]) -> None:
         """Containers that were removed. One that only stopped keeps its bookmark."""
         for key in self._streams.keys() - known:
-            self._streams.pop(key).forget()
+            self._streams[key].forget()
+            del self._streams[key]
         for key in self._images.keys() - known:
             del self._images[key]
 
@@ -429,7 +432,9 @@ class _Stream:
             self._show("open")
             reader = Reader(self._bookmark, terminal=terminal, repeats=api.repeats)
             deadline = time.monotonic() + SEARCH
-            while self._wanted and (data := body.read(self._shared.idle)):
+            last: Callable[[], bytes] | None = None
+            data: bytes | None = b""
+            while self._wanted and (data := self._next(body, last)):
                 if pulse.naps(time.monotonic()) != naps:
                     return "frozen"
                 if not reader.position.found and time.monotonic() > deadline:
@@ -438,7 +443,34 @@ class _Stream:
                 self._hand_on(reader, data)
                 if time.monotonic() - began > NAP:
                     return "frozen"
-            return "" if body.whole else "ended"
+                last = partial(self._last, terminal) if api.repeats else None
+            return "stuck" if data is None else "" if body.whole else "ended"
+
+    def _next(self, body: Body, last: Callable[[], bytes] | None) -> bytes | None:
+        """What comes next; None: there is more in the log, and it does not come. Raises TimeoutError when it is idle.
+
+        `last`: asks for the time of the last line in the log. Docker before 23 sends nothing more from a log that
+        was rotated just when we opened it, until it is rotated again, and then leaves a whole file out.
+        """
+        waited, pause = 0.0, SILENCE
+        while last and waited + pause < self._shared.idle:
+            with contextlib.suppress(TimeoutError):
+                return body.read(pause)
+            waited, pause = waited + pause, pause * 2
+            if last() > self._bookmark.stamp:
+                try:
+                    return body.read(SILENCE)  # it may have been on its way
+                except TimeoutError:
+                    return None
+        return body.read(self._shared.idle - waited)
+
+    def _last(self, terminal: bool) -> bytes:  # noqa: FBT001
+        with (
+            contextlib.suppress(*AWAY),
+            contextlib.closing(Engine(self._shared.url, self._shared.version)) as api,
+        ):
+            return api.last(self._id, terminal=terminal)
+        return b""
 
     def _start(self, api: Engine) -> int:
         """From when on to ask for lines; where that is still to come, the clock was set back, and it is from the first.

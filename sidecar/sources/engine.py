@@ -16,7 +16,7 @@ from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from sidecar.sources.frames import Chunks
+from sidecar.sources.frames import STAMP, Chunks, Frames
 
 READ = 64 * 1024  # a unix socket holds about 200 KB; larger reads gain nothing
 CONNECT = 5.0  # seconds until a daemon that does not answer counts as away
@@ -117,6 +117,14 @@ class Engine:
         except BaseException:
             body.close()
             raise
+
+    def last(self, container: str, *, terminal: bool) -> bytes:
+        """The timestamp of the last line in a log; nothing where there is none."""
+        params = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": 1}
+        url = self._api._url("/containers/{0}/logs", container)  # noqa: SLF001
+        with contextlib.closing(self._open(url, params, ANSWER)) as body:
+            data = b"".join(iter(lambda: body.read(ANSWER), b""))
+        return data[:STAMP] if terminal else b"".join(line[:STAMP] for _, line in Frames().feed(data)[-1:])
 
     def _open(self, url: str, params: Mapping[str, object], idle: float) -> Body:
         try:

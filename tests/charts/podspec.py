@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.charts.helm import Manifest
+
 # About where and when it runs, or who may ask; not about what is in the container.
 PLACEMENT = {
     "affinity", "automountServiceAccountToken", "dnsPolicy", "enableServiceLinks", "imagePullSecrets", "nodeSelector",
@@ -34,7 +36,7 @@ class Node:
 
 
 def docker_run(
-    manifests: Iterable[dict], node: Node, *, kind: str = "DaemonSet", image: str = "", name: str = ""
+    manifests: Iterable[Manifest], node: Node, *, kind: str = "DaemonSet", image: str = "", name: str = ""
 ) -> list[str]:
     """The arguments after `docker run` for the one pod of this kind among the manifests.
 
@@ -70,14 +72,14 @@ def docker_run(
     ]  # fmt: skip
 
 
-def pod(manifests: Iterable[dict], kind: str) -> dict:
+def pod(manifests: Iterable[Manifest], kind: str) -> Manifest:
     """The spec of the one pod of this kind; a Pod's own, or that of a template."""
     (found,) = (each for each in manifests if each["kind"] == kind)
-    spec: dict = found["spec"]
+    spec: Manifest = found["spec"]
     return spec["template"]["spec"] if kind != "Pod" else spec
 
 
-def environ(container: dict, fields: Mapping[str, str]) -> dict[str, str]:
+def environ(container: Manifest, fields: Mapping[str, str]) -> dict[str, str]:
     """The environment, in order: a later one of the same name goes over an earlier, $(NAME) is one before."""
     found: dict[str, str] = {}
     for each in container.get("env", []):
@@ -87,7 +89,7 @@ def environ(container: dict, fields: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _security(context: dict) -> list[str]:
+def _security(context: Manifest) -> list[str]:
     known = {
         "allowPrivilegeEscalation", "capabilities", "readOnlyRootFilesystem", "runAsGroup", "runAsNonRoot", "runAsUser",
         "seLinuxOptions", "seccompProfile",
@@ -105,7 +107,7 @@ def _security(context: dict) -> list[str]:
     ]
 
 
-def _limits(resources: dict) -> list[str]:
+def _limits(resources: Manifest) -> list[str]:
     limits = resources.get("limits", {})
     _known(limits, {"cpu", "memory"})
     return [
@@ -121,7 +123,7 @@ def _bytes(quantity: str) -> int:
     return int(match[1]) * units[match[2]]
 
 
-def _mount(mount: dict, volume: dict, manifests: list[dict], node: Node) -> str:
+def _mount(mount: Manifest, volume: Manifest, manifests: list[Manifest], node: Node) -> str:
     _known(mount, {"mountPath", "name", "readOnly"})
     mode = ":ro" if mount.get("readOnly") else ""
     match volume:
@@ -140,10 +142,11 @@ def _mount(mount: dict, volume: dict, manifests: list[dict], node: Node) -> str:
     raise ValueError(f"no such volume is understood here: {volume}")
 
 
-def secret(manifest: dict) -> dict[str, str]:
+def secret(manifest: Manifest) -> dict[str, str]:
     """A Secret's texts."""
     stored = {key: base64.b64decode(text).decode() for key, text in manifest.get("data", {}).items()}
-    return stored | manifest.get("stringData", {})
+    given: dict[str, str] = manifest.get("stringData", {})
+    return stored | given
 
 
 def _on_host(path: Path, kind: str) -> Path:
@@ -155,7 +158,7 @@ def _on_host(path: Path, kind: str) -> Path:
     return path
 
 
-def _files(node: Node, volume: str, source: dict, data: Mapping[str, str]) -> Path:
+def _files(node: Node, volume: str, source: Manifest, data: Mapping[str, str]) -> Path:
     """A folder with what a kubelet would put there, of the modes that it would have."""
     _known(source, {"name", "secretName", "items", "defaultMode"})
     folder = node.scratch / volume
@@ -168,7 +171,7 @@ def _files(node: Node, volume: str, source: dict, data: Mapping[str, str]) -> Pa
     return folder
 
 
-def _found(manifests: list[dict], kind: str, name: str) -> dict:
+def _found(manifests: list[Manifest], kind: str, name: str) -> Manifest:
     """The one of this kind and name. Raises LookupError where the release does not bring it."""
     for each in manifests:
         if (each["kind"], each["metadata"]["name"]) == (kind, name):

@@ -386,7 +386,7 @@ def test_the_notes_say_what_to_do_next_and_what_makes_bans_useless():
 
 def test_the_notes_say_nothing_of_what_was_done():
     said = notes(
-        "--set=redis.existingSecret=a,slack.existingSecret=b,priorityClassName=system-node-critical",
+        "--set=redis.existingSecret=a,slack.existingSecret=b,priorityClassName=system-node-critical,pods={blog/*/*}",
     )
 
     assert "NOTE" not in said

@@ -36,7 +36,7 @@ SIZE = max(1_000_000, min(10_000_000, LINES * 20))  # bytes of a file; kubelet r
 SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 NUMBERED = {
     "jails": "[numbered]\nmaxretry = 1000000\nfindtime = 30d\n",
-    "filters": {"numbered.conf": "[Definition]\nfailregex = ^line \\S+ from <HOST> \n"},
+    "filters": {"numbered.conf": "[Definition]\nfailregex = ^line \\S+ from <HOST> \ndatepattern = {NONE}\n"},
     "pods": ["blog/*/*"],
 }
 
@@ -81,7 +81,8 @@ class Ledger:
     def look(self):
         asked = "SELECT rowid, line FROM hits WHERE rowid > ? ORDER BY rowid"
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30)) as db:
-            for self._last, line in db.execute(asked, (self._last,)):
+            for row, line in db.execute(asked, (self._last,)):
+                self._last = row
                 self.found[re.match(r"line (\S+)", line)[1]] += 1
         return self.found
 

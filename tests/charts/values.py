@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.charts.helm import CHART
+from tests.charts.helm import CHART, Manifest
 
 BADGE = "![{what}: {text}](https://img.shields.io/badge/{what}-{text}-informational?style=flat-square) "
 
@@ -28,7 +28,7 @@ def values(file: Path = CHART / "values.yaml") -> list[Value]:
     return list(_below("", yaml.compose(text), yaml.safe_load(text), text.splitlines()))
 
 
-def _below(path: str, node: yaml.MappingNode, default: dict, lines: list[str]) -> Iterator[Value]:
+def _below(path: str, node: yaml.MappingNode, default: Manifest, lines: list[str]) -> Iterator[Value]:
     for key, value in node.value:
         name, says = f"{path}{key.value}", _comment(lines, key.start_mark.line)
         inner = default[key.value]

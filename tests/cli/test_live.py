@@ -336,7 +336,7 @@ def test_the_bans_of_the_fleet(daemon, wp):
     daemon.answers["bans"] = {"bans": [BAN]}
 
     assert wp("bans", "--fleet")[1][-1].startswith("203.0.113.7")
-    assert daemon.asked == [{"do": "bans", "fleet": True}]
+    assert daemon.asked == [{"do": "bans", "evidence": False, "fleet": True}]
 
 
 @pytest.mark.parametrize("args", [[], ["203.0.113.7", "--all"]])

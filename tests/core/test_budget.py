@@ -121,7 +121,8 @@ def test_so_many_clients_are_remembered_and_no_more(monkeypatch):
 def test_another_budget_holds_from_then_on(share):
     budget = Budget(most=20, per=60)
     ask(budget, 30, now=0)
-    budget.become(1_000, 60, share)
+    budget.become(1_000, 600, share)
+    assert (budget.most, budget.per, budget.share) == (1_000, 600, share)
 
     assert not budget.look(0)
     assert ask(budget, 1_000, now=0) == 1_000

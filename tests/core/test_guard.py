@@ -368,8 +368,8 @@ def test_a_jail_that_observes_decides_and_keeps_nobody_out():
 
 
 def test_a_budget_that_is_spent_observes_until_it_recovers():
-    spent = iter([True, False, False, True])
-    guard = Guard([LOGIN], NOBODY, budget=lambda _: next(spent))
+    spent, again = iter([True, False]), iter([False, True])
+    guard = Guard([LOGIN], NOBODY, budget=lambda _: next(spent), again=lambda _: next(again))
 
     decided = play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, 3, 4, who=BOB)])
     assert [(each.who, each.observed) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]

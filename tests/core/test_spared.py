@@ -2,7 +2,7 @@ import pytest
 
 from sidecar.core.exposure import exposure
 from sidecar.core.selection import Container
-from sidecar.core.spared import MOST, PER, Spared, sentence
+from sidecar.core.spared import MOST, PER, Spared, forged, sentence
 from sidecar.core.trust import CONTAINERS, GATEWAY, IGNOREIP, OWN, PRIVATE, PROXY, RESOLVER, of_cdn
 
 
@@ -50,6 +50,13 @@ def test_a_sentence_says_what_why_and_what_to_do(reason, remedy):
         f"1,234 failures in blog within 10 minutes came from {reason}, and those are never banned. "
     )
     assert remedy in told
+
+
+def test_that_strangers_are_written_into_a_log():
+    assert forged("/srv/log", 1_234) == (
+        "1,234 times within 10 minutes /srv/log logged the failures of someone who sent no packet here: somebody forges "
+        "addresses, and nobody was banned for it. See docs/trust.md."
+    )
 
 
 def test_where_the_container_is_exposed_that_is_said():

@@ -101,6 +101,43 @@ def test_whole_again_under_attack_and_the_ratio_dips_and_returns(host, firewall,
     print(f"{harm.splitlines()[-1][:60]}: {len(came)} packets in {open_for:.1f} ms")  # noqa: T201
 
 
+@pytest.mark.parametrize(
+    "again",
+    [HARMS["table asleep"], HARMS["rules deleted"], HARMS["accepted before"], HARMS["table deleted"]],
+)
+def test_who_breaks_it_again_while_it_is_being_repaired_is_found_out(host, firewall, monkeypatch, again):
+    """Between our transaction and our look at what it left, where nobody would expect him."""
+    shape, times = firewall._kernel.shape, []
+
+    def broken_again():
+        times.append(1)
+        if len(times) == 2:
+            host.nft(again)
+        return shape()
+
+    monkeypatch.setattr(firewall._kernel, "shape", broken_again)
+    host.nft("delete table inet wp_sidecar")
+    assert firewall.reconcile(time.time()).what == "table"
+    assert (len(times), host.answers(ANN)) == (2, True)
+
+    assert firewall.reconcile(time.time())
+    assert host.lets_in(ANN, BOB) == {BOB}
+    assert firewall.reconcile(time.time()) is None
+
+
+def test_another_program_is_busy_while_ours_is_being_repaired(host, firewall, monkeypatch):
+    shape = firewall._kernel.shape
+
+    def busy():
+        host.nft("add table ip another\ndelete table ip another")
+        return shape()
+
+    monkeypatch.setattr(firewall._kernel, "shape", busy)
+    host.nft("delete table inet wp_sidecar")
+    assert firewall.reconcile(time.time()).what == "table"
+    assert firewall.reconcile(time.time()) is None
+
+
 def test_another_programs_table_is_no_harm(host, firewall):
     with watched(firewall) as found, stream(host, ANN, port=80) as passed:
         host.nft("table inet another { chain c { type filter hook prerouting priority -400; accept; }\n}")

@@ -129,8 +129,10 @@ def text(name, number, rnd):
     return line + "z" * rnd.randrange(120)
 
 
-def main(root, lines, seed, rate, size):
-    """So many lines to three containers at so many a second; files of this size are rotated, at most every 4 s."""
+def main(root, lines, seed, rate, size, every=4):  # noqa: PLR0917
+    """So many lines to three containers, so many a second; files of this size are rotated, each log's every so many
+    seconds at most (kubelet looks every 10).
+    """
     rnd = random.Random(seed)
     pods = [f"blog_web-{n}_6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a1{n}" for n in range(3)]
     writers = {str(n): Kubelet(root, pod) for n, pod in enumerate(pods[:2])}
@@ -145,12 +147,12 @@ def main(root, lines, seed, rate, size):
         writer.write(text(name, written[name], rnd), stream=stream)
         written[name] += 1
         now = time.monotonic()
-        if now - rested[name] > 4 and writer.path.stat().st_size > size:  # kubelet looks every 10 s
+        if now - rested[name] > every and writer.path.stat().st_size > size:
             rested[name] = now
             if rnd.random() < 0.2:
                 writer.restart()
-                for path in writer.folder.glob(f"{writer.life - 2}.log*"):
-                    path.unlink()  # of the dead, only the last is kept
+                for path in writer.folder.glob(f"{writer.life - 3}.log*"):
+                    path.unlink()  # of the dead, only the last are kept
             else:
                 old = writer.rotate(late=True)
                 os.write(old, writer._line(text(name, written[name], rnd)[:16_000], "stderr", "F").encode())

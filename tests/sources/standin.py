@@ -34,7 +34,8 @@ class Container:
         self.labels, self.ports, self.status = labels or {}, list(ports), status
         self.state = "running"
         self.frames = []  # (stream, payload)
-        self.early = 0  # so many times, its log ends with it though more is there
+        self.early = False  # once, its log ends with it though more is there
+        self.stuck = 0  # so many times, what is written while its log is followed does not come
 
     def entry(self):
         return {
@@ -209,8 +210,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(container.inspected())
         elif container.status != 200:
             self._answer({"message": "configured logging driver does not support reading"}, container.status)
-        else:
+        elif "follow" in query:
             self._logs(container, int(query["since"]))
+        else:
+            self._tail(container)
 
     def _answer(self, value, status=200):
         body = json.dumps(value).encode()
@@ -246,6 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
         with engine.changed:
             engine.opened.append((container.name, since))
             engine.changed.notify_all()
+            stuck, container.stuck = container.stuck > 0, max(0, container.stuck - 1)
         if not container.frames and container.state != "running":
             self.send_response(200)  # a handler that wrote nothing: Go's server then says so
             self.send_header("Content-Length", "0")
@@ -258,16 +262,17 @@ class _Handler(BaseHTTPRequestHandler):
             with engine.changed:
                 engine.changed.wait_for(
                     lambda seen=at: (
-                        len(container.frames) > seen or container.state != "running" or not self._open()
+                        (len(container.frames) > seen and not (stuck and seen))
+                        or container.state != "running"
+                        or not self._open()
                     ),
                     0.05,
                 )
                 frames, over = container.frames[at:], container.state != "running"
             if not self._open():
                 return
-            if over and container.early:
-                container.early -= 1
-                frames = []
+            if (over and container.early) or (stuck and at):
+                container.early, frames = 0, []
             at += len(frames)
             for stream, payload in frames:
                 begun = (engine.modern and begun) or seconds(payload) >= since
@@ -279,6 +284,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk(b"")
                 self.close_connection = True
                 return
+
+    def _tail(self, container):
+        """The last line alone."""
+        self._head(container)
+        for stream, payload in container.frames[-1:]:
+            self._chunk(self._framed(container, stream, payload))
+        self._chunk(b"")
 
     def _head(self, container):
         kind = "raw" if container.tty else "multiplexed"

@@ -502,6 +502,26 @@ def test_whoever_does_not_read_for_long_opens_the_log_anew(engine, counted, monk
     assert [text for _, _, text in counted.lines] == [b"0", b"1", b"2"]
 
 
+def test_an_old_docker_that_has_more_and_does_not_send_it(tmp_path, counted, monkeypatch):
+    """Before 23, where a log is rotated just when it is opened."""
+    monkeypatch.setattr("sidecar.sources.docker.SILENCE", 0.1)
+    old = StandIn(tmp_path / "docker.sock", modern=False)
+    site, quiet = old.run(Container("a", "site")), old.run(Container("b", "quiet", tty=True))
+    site.stuck = 1
+    old.write(site, b"one")
+    old.write(quiet, b"hello")
+    with following(old, counted):
+        counted.wait_lines(2)
+        old.write(site, b"two")
+        counted.wait_lines(3)
+        counted.wait(lambda: ("reconnected", "site", "stuck") in counted.told)
+        time.sleep(0.5)  # so that it is asked of the other as well
+
+    assert sorted(text for _, _, text in counted.lines) == [b"hello", b"one", b"two"]
+    assert [each for each in counted.told if each[0] == "reconnected"] == [("reconnected", "site", "stuck")]
+    old.close()
+
+
 def test_what_a_container_said_last_before_it_stopped_without_us(engine, counted):
     """It is read though it never runs again; of one that we never read, nothing."""
     site, other = engine.run(Container("a", "site")), engine.run(Container("b", "other"))
@@ -520,7 +540,7 @@ def test_what_docker_left_out_when_the_container_stopped(engine, counted):
     """Before 23 it may end a log that is followed with the container, and not with its last line."""
     site = engine.run(Container("a", "site"))
     engine.write(site, b"one")
-    site.early = 1
+    site.early = True
     with following(engine, counted):
         counted.wait_lines(1)
         with engine.changed:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 import time
 from contextlib import contextmanager
 
@@ -68,12 +69,12 @@ def kubelet(tmp_path):
 
 
 def test_a_mark_is_kept_as_text():
-    mark = Mark(Place(12, 34, 56, 78), {"stdout": 3, "stderr": 4}, frozenset({"stderr"}))
+    mark = Mark(Place(12, 34, 56, 78), {"stdout": 3, "stderr": 4}, frozenset({"stderr"}), 5)
 
     assert Mark.decode(mark.encode()) == mark
 
 
-@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4 0 0 0", b"1 2 3 4 5", b"1 a", b"\xff"])
+@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4 0 0 0 0", b"1 2 3 4 5", b"1 a", b"\xff"])
 def test_what_is_no_mark_is_nowhere(text):
     assert Mark.decode(text) == Mark()
 
@@ -281,8 +282,8 @@ def test_removed_under_a_reader_that_is_too_slow_is_a_gap(read, kubelet):
         kubelet.write("9")
         drain(log)
 
-    assert read.texts() == ["1", "2", "8", "9"]
-    assert read.reasons() == ["gap", "rotated"]
+    assert read.texts() == ["1", "2", "5", "6", "7", "8", "9"]
+    assert read.reasons() == ["gap", "rotated", "rotated", "rotated", "rotated"]
 
 
 def test_renamed_and_back_is_no_rotation(read, kubelet):
@@ -520,3 +521,59 @@ def test_a_cursor_is_the_containers(read, kubelet):
         cursor = Cursor(log.key, log.cursor)
 
     assert {cursor.key: cursor.state} == read.cursors
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SEEDS", "12"))))
+def test_whatever_happens_to_files_and_reader_each_line_counts_once(tmp_path, seed):
+    """Reading stops and begins anew anywhere; what is written, renamed, packed and restarted in between is random."""
+    rnd, read, kubelet = random.Random(seed), Reading(), Kubelet(tmp_path)
+    written, begun, behind = {"stdout": [], "stderr": []}, {}, 0
+    carried = False  # was the reader never between two lines since the last rotation? What is begun goes on in one file
+    for number in range(150):
+        stream = rnd.choice(["stdout", "stderr"])
+        match rnd.randrange(8):
+            case 0 if stream not in begun:
+                begun[stream] = f"{number} begun "
+                kubelet.begin(begun[stream], stream)
+            case 1 if behind < 2 and not (begun and carried):
+                kubelet.rotate()
+                behind, carried = behind + 1, True
+            case 2 if behind < 2 and not begun:
+                kubelet.restart()
+                behind, carried = behind + 1, True
+            case _:
+                text = f"{number} " + "x" * rnd.choice([0, 50, 20_000])
+                kubelet.write(text, stream=stream)
+                written[stream].append(begun.pop(stream, "") + text)
+        with read.of(kubelet.folder) as log:
+            if rnd.random() < 0.4:
+                drain(log)
+                behind, carried = 0, carried and bool(log._parts.begun)
+            for _ in range(rnd.randrange(4)):
+                log.renamed = True
+                log.step()
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    kubelet.close()
+
+    for stream, texts in written.items():
+        assert [text[:20] for text in read.texts(stream)] == [text[:20] for text in texts]
+        assert read.texts(stream) == texts
+    assert set(read.reasons()) <= {"rotated"}
+
+
+def test_after_a_gap_what_the_life_before_said_is_not_read_again(read, kubelet):
+    """Of a dead container everything is kept, while of the living one the oldest goes."""
+    kubelet.write("dead")
+    kubelet.restart()
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    for number in range(2, 9):
+        kubelet.write(f"rest of {number - 1}", f"{number}")
+        kubelet.rotate()
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts() == ["dead", "1", "5", "rest of 5", "6", "rest of 6", "7", "rest of 7", "8"]
+    assert read.reasons() == ["rotated", "gap", "rotated", "rotated", "rotated"]

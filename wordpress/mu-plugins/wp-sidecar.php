@@ -6,8 +6,8 @@
  *
  *     wp-sidecar: ip=203.0.113.7 event=login_failed via=form code=incorrect_password user=admin forwarded=-
  *
- * `ip` is who connected (REMOTE_ADDR), never a header: those stand, as they came, in `forwarded`. It is the first thing that varies,
- * and all that a visitor chose is percent-encoded behind it, so that nothing he writes can be taken for it or for another line.
+ * `ip` is who connected, as the server says (REMOTE_ADDR; mod_remoteip puts there what a proxy it trusts says). Headers stand, as
+ * they came, in `forwarded`. It is the first thing that varies, and all that a visitor chose is percent-encoded behind it, so that nothing he writes can be taken for it or for another line.
  *
  * A file of its own in wp-content/mu-plugins. It asks nothing of the database, and never says a password.
  */
