@@ -44,7 +44,7 @@ from sidecar.intake import Intake
 from sidecar.leaks import Leaks
 from sidecar.loop import Closed, Inbox, Loop, Sink
 from sidecar.metrics import FleetMetrics, Metrics
-from sidecar.readers import Readers, since
+from sidecar.readers import Readers
 from sidecar.reload import Outcome, Reload
 from sidecar.resolver import Resolver
 from sidecar.services import Every, Service, Services
@@ -346,17 +346,21 @@ class Daemon:
         self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
         self._metrics.caps(self._guard.figures, self._resolver.dropped)
         self._metrics.unwritten(journal.dropped())
-        try:
-            self._store.forget(since(self._settings, now), now - self._settings.dbpurgeage)
-        except StoreError as err:
-            self._troubles.report(self._store.name, str(err))
-        else:
-            self._troubles.report(self._store.name, None)
+        if not self._hits:  # else it is not known yet for how long they count: containers' labels say
+            self._forget(now)
         if (dropped := self._enforcing.count()) is not None:
             self._troubles.report("Cilium", cluster.cilium(host.interfaces(), dropped), grave=False)
         self._trusting.look(now)
         known, self._trusting.own = self._trusting.own, own()
         return self._retrust(now) if known != self._trusting.own else ()
+
+    def _forget(self, now: float) -> None:
+        try:
+            self._store.forget(now - self._guard.findtime, now - self._settings.dbpurgeage)
+        except StoreError as err:
+            self._troubles.report(self._store.name, str(err))
+        else:
+            self._troubles.report(self._store.name, None)
 
     def _retrust(self, now: float) -> Sequence[Decision]:
         """Who may never be banned has changed: for the guard, and for the kernel's accept rules."""

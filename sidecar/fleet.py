@@ -454,10 +454,19 @@ class Subscriber:
         self._last = entries[-1].position
 
     def _read(self, entry: Entry) -> Sequence[Told | Key]:
-        """What is said in this entry, as far as it is sound and believed; of what we said ourselves, about whom."""
+        """What is said in this entry, as far as it is sound and believed; of what we said ourselves, about whom.
+
+        What was said in our name and is not in flight is heard as anybody's: it is older than our memory of it.
+        """
         peer, _, run = entry.node.partition("/")
+        own: list[Key] = []
         if run == self._state.node.run:
-            return [fleet.about(line) for line in entry.lines]
+            with self._state.changed:
+                flying = [line for line in entry.lines if self._state.outbox.flies(fleet.about(line))]
+            own = [*map(fleet.about, flying)]
+            entry = entry._replace(lines=tuple(line for line in entry.lines if line not in flying))
+        if not entry.lines:
+            return own
         if not fleet.NODE.fullmatch(peer):
             self._reject(Counter({"malformed": len(entry.lines)}))
             return []
@@ -469,7 +478,7 @@ class Subscriber:
         bans = [each for each in heard if isinstance(each, Ban)]
         lifts = [each for each in heard if isinstance(each, Lift)]
         believed = {*map(id, bans[: self._allowed(bans, peer, now)]), *map(id, self._lifts_allowed(lifts))}
-        return [each for each in heard if id(each) in believed]
+        return [*own, *(each for each in heard if id(each) in believed)]
 
     def _allowed(self, bans: list[Ban], peer: str, now: float) -> int:
         allowed = self._budget.take(len(bans), now, peer)

@@ -13,8 +13,9 @@ import queue
 import threading
 import time
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from sidecar.core.events import YEAR_10000, Ban, Turn
+from sidecar.core.events import YEAR_10000, Ban, Decision, Turn
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +35,20 @@ class Journal:
             log.info("%d bans and unbans as other nodes told", len(told))
             decisions = tuple(each for each in decisions if each.cause != "fleet")
         for decision in decisions:
-            if isinstance(decision, Ban):
-                word = "Would ban" if decision.observed else "Ban"
-                ends = ending(decision.until)
-                log.info("[%s] %s %s %s (%s)", decision.jail, word, decision.who, ends, why(decision))
-            else:
-                log.info("[%s] Unban %s (%s)", decision.jail, decision.who, decision.cause)
+            log.info("%s", Line(decision))
+
+
+class Line(NamedTuple):
+    """A decision's line. It becomes text where it is written: the loop has more to do when there are thousands."""
+
+    decision: Decision
+
+    def __str__(self) -> str:
+        decision = self.decision
+        if not isinstance(decision, Ban):
+            return f"[{decision.jail}] Unban {decision.who} ({decision.cause})"
+        word = "Would ban" if decision.observed else "Ban"
+        return f"[{decision.jail}] {word} {decision.who} {ending(decision.until)} ({why(decision)})"
 
 
 def ending(at: float) -> str:

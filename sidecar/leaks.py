@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sidecar.core.events import Leak, Turn, Who
 from sidecar.core.selection import Container
+from sidecar.firewall import FirewallError
 from sidecar.firewall.diagnosis import Facts, diagnose
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ KNOWN = 10_000  # bans whose leak is remembered, so that it is told once; the ol
 
 
 class LookAt(Protocol):
-    """Asks the kernel. `Firewall.look_at` is one; it raises FirewallError, which is an Exception of the sink's."""
+    """Asks the kernel, as `Firewall.look_at` does. Raises FirewallError."""
 
     def __call__(self, who: Who, jail: str, ports: frozenset[int], *, proxied: bool) -> Facts: ...
 
@@ -61,7 +62,12 @@ class Leaks:
     def _examine(self, leak: Leak, now: float) -> None:
         site = next((each for each in self._containers() if each.name == leak.site), None)
         ports, proxied = (site.published, site.proxied) if site else (frozenset[int](), False)
-        kind, sentence = diagnose(self._look_at(leak.who, leak.jail, ports, proxied=proxied))
+        try:
+            facts = self._look_at(leak.who, leak.jail, ports, proxied=proxied)
+        except FirewallError:  # who looks after the firewall tells of that
+            self._leaked("unknown")
+            return
+        kind, sentence = diagnose(facts)
         self._leaked(kind)
         what = f"the ban of {leak.who}"
         log.warning(

@@ -3,6 +3,7 @@
 LINES=1000000 for as many lines, SEED=… for the same faults again.
 """
 
+import json
 import os
 import random
 import sys
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from tests.bed import Bed
-from tests.continuity import Rig
+from tests.continuity import FORGETFUL, Rig, wait
 
 LINES = int(os.environ.get("LINES", "60000"))
 SEED = int(os.environ.get("SEED", random.randrange(10**6)))
@@ -20,7 +21,7 @@ SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 @pytest.mark.parametrize("live_restore", [False, True], ids=["plain", "live-restore"])
 def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore):
     with Bed.up(live_restore=live_restore) as bed:
-        rig = Rig(bed, tmp_path, SEED)
+        rig = Rig(bed, tmp_path, SEED, tcp=live_restore)
         try:
             rig.play(LINES // 2, patience=LINES / 500 + 120)
         finally:
@@ -32,3 +33,21 @@ def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore):
     doubled = [line for line, times in counted.items() if times > 1]
     assert (sorted(lost)[:9], sorted(strange)[:9], doubled[:9], rig.gaps()) == ([], [], [], []), rig.why()
     assert max(rig.truth.values()) == 1
+
+
+def test_what_docker_threw_away_while_we_were_away_is_told_each_time_and_nothing_else_is(tmp_path):
+    """In the log, and in one message to people for each hole; a short absence leaves none."""
+    with Bed.up() as bed:
+        rig = Rig(bed, tmp_path, SEED, rate=300, containers={"writer-1": FORGETFUL}, slack=bed.webhook.url)
+
+        def told():
+            return [post for post in bed.webhook.posts if "rotated away" in json.dumps(post.body)]
+
+        try:
+            for seconds, holes in ((0, 0), (1, 0), (9, 1), (0, 1), (9, 2)):
+                rig.away(seconds)
+                wait(lambda holes=holes: len(told()) == holes, 20, rig.why)
+                assert (rig.holes(), len(rig.gaps())) == (holes, holes)
+            assert max(rig.counted().values()) == 1
+        finally:
+            rig.close()

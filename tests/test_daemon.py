@@ -19,6 +19,7 @@ import pytest
 
 from sidecar.control import NoDaemon, ask
 from sidecar.daemon import named
+from tests.disks import elsewhere, fill, small
 
 COMMAND = str(Path(__file__).parents[1] / ".venv/bin/wp-sidecar")
 ANN, BOB = "203.0.113.7", "203.0.113.8"
@@ -882,6 +883,33 @@ def test_a_store_that_is_damaged_while_it_is_used_is_made_anew_with_all_that_is_
     assert daemon.banned() == [ANN, BOB]
     assert not any(daemon.failures().values())  # no line is read again
     assert "was damaged (database disk image is malformed): bans, history and log positions" in daemon.said()
+
+
+def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_is_room(daemon):
+    state = daemon.folder / "state"
+
+    def story():
+        state.mkdir()
+        small(state)
+        daemon.start()
+        fill(state / "rest")
+        for who in (ANN, BOB):
+            daemon.fail(who, 3)
+            wait(lambda who=who: who in daemon.banned() and who in daemon.table())
+        wait(lambda: not daemon._is("ready"))
+        (why,) = daemon.ask("health")["why"]
+        (state / "rest").unlink()
+        wait(lambda: daemon._is("ready"), patience=60)  # it looks every half minute, if nothing else comes
+        daemon.end(signal.SIGKILL)
+        daemon.start()
+
+        assert daemon.banned() == [ANN, BOB]
+        assert why.endswith(
+            "cannot be written (database or disk is full): its directory has to be writable, with room on the disk"
+        )
+        daemon.end()
+
+    elsewhere(story)
 
 
 def test_the_ratio_dips_when_someone_breaks_the_table(daemon):

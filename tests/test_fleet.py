@@ -174,18 +174,26 @@ def test_whom_all_nodes_together_saw_too_often_is_banned_as_the_guard_bans():
     assert completed(guard, hit._replace(jail="gone"), 6.0) == []
 
 
-def test_orders_that_cross_end_alike_everywhere(fleet):
-    """Bans and liftings of the same few addresses on all nodes at once: the engine's order holds everywhere."""
+@pytest.mark.parametrize("faults", [0, 5])
+def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
+    """Bans and liftings of the same few addresses on all nodes at once: the engine's order holds everywhere.
+
+    A fault cuts all connections, whatever was on its way.
+    """
     peers = fleet("a", "b", "c")
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
     whom = [Who(f"203.0.113.{number}") for number in range(5)]
-    for _ in range(300):
+    cuts = {chance.randrange(300) for _ in range(faults)}
+    for number in range(300):
         peer, who = chance.choice(peers), chance.choice(whom)
         peer.ban(who) if chance.random() < 0.5 else peer.unban(who)
-    until(lambda: not any(peer.heard.waiting for peer in peers))
+        if number in cuts:
+            redis.client().client_kill_filter(_type="normal", skipme=True)
+    until(lambda: not any(peer.heard.waiting for peer in peers) and all(peer.joined for peer in peers))
     until(lambda: len({frozenset(peer.banned) for peer in peers}) == 1, patience=5)
+    assert {ban.who for ban in peers[0].fleet.bans()} == peers[0].banned
 
 
 # When the engine is not well: local bans never wait, nothing is lifted, all agree again within five seconds
@@ -473,6 +481,14 @@ def test_a_set_full_of_bans_is_joined_only_up_to_the_budget(redis, fleet):
 
     assert 3_000 <= len(a.bans) <= 3_100
     assert a.heard.reasons["budget"] >= 16_000
+
+
+def test_what_somebody_says_in_our_name_is_heard_as_anybodys(redis, fleet):
+    """It may be ours, of before the connection was lost; or somebody else's."""
+    (a,) = fleet("a")
+    shout(redis, [f"B {ANN} login inf 1 3 -", f"B {BOB} login inf 1 3 -"], node="a/run-a")
+    shout(redis, [f"U {BOB} login - 1 0 -"], node="a/run-a")
+    agree([a], [ANN])
 
 
 def test_nobody_opens_the_gate(redis, fleet):

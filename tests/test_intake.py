@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -118,6 +120,22 @@ def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_p
     assert before.spent["login"][1] == 2
     assert before._canary._child is None
     intake.close()
+
+
+def test_a_matcher_that_is_not_used_any_more_is_gone(tmp_path, inbox):
+    """Its patterns are megabytes."""
+    (tmp_path / "login.conf").write_text(SLOW)
+    first = Matcher({"login": load("login", [tmp_path])})
+    gone, intake = weakref.ref(first), Intake(first, inbox, lambda: 9e9)
+    del first
+    gc.disable()
+    try:
+        intake(batch(b"fail 203.0.113.7", b"a" * 60 + b" 203.0.113.7"), None)
+        inbox.drain(timeout=0)
+        intake.use(Matcher({"login": load("login", [tmp_path])}))
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_what_matchers_counted_does_not_fall_when_they_change(tmp_path, inbox):

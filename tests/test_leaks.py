@@ -3,6 +3,7 @@ from collections import Counter
 from sidecar import leaks
 from sidecar.core.events import Leak, Turn, Who
 from sidecar.core.selection import Container
+from sidecar.firewall import FirewallError
 from sidecar.firewall.diagnosis import Facts
 from sidecar.leaks import Leaks
 
@@ -65,6 +66,18 @@ def test_the_site_may_be_a_file():
     told.apply(0.0, leak(ANN, site="/var/log/a\nb"))
 
     assert told.asked == [(ANN, "login", frozenset(), False)]
+
+
+def test_a_kernel_that_does_not_answer_is_no_reason():
+    told = Told()
+    told.leaks._look_at = no_answer
+    told.apply(0.0, leak(ANN))
+
+    assert (told.counted, told.said) == ({"unknown": 1}, [])
+
+
+def no_answer(*_, proxied):
+    raise FirewallError("reading the firewall failed: no answer")
 
 
 def test_a_flood_of_leaks_does_not_hold_up_the_loop(monkeypatch):

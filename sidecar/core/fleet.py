@@ -336,9 +336,13 @@ class Outbox:
         if self._flying[name] <= 0:
             del self._flying[name]
 
+    def flies(self, name: Key) -> bool:
+        """Is ours about this one in flight?"""
+        return name in self._flying
+
     def overrules(self, name: Key) -> bool:
         """Does what we say about this one come after what is heard now?"""
-        return name in self._waiting or name in self._flying
+        return name in self._waiting or self.flies(name)
 
     def settle(self) -> None:
         """The order was lost (the engine is new, or was away for long): nothing that flew comes back."""

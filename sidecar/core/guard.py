@@ -103,6 +103,11 @@ class Guard:
         return {(name, v): count for name, cell in self._cells.items() for v, count in cell.active.items()}
 
     @property
+    def findtime(self) -> float:
+        """Seconds: the longest that a failure may count, in any jail and at any site that was heard of."""
+        return max((cell.findtime for cell in self._cells.values() if cell.jail != MANUAL), default=0.0)
+
+    @property
     def figures(self) -> Figures:
         cells = self._cells.values()
         return Figures(

@@ -120,6 +120,7 @@ class Matcher:
     def close(self) -> None:
         """End it; nobody scans any more. Whoever was told that a filter is laid aside is told that it is not."""
         self._canary.close()
+        self._deciders.clear()  # they hold us, and what was there at the start is nothing that `gc` looks for
         for one, meter in zip(self._filters, self._meters, strict=True):
             if meter.until:
                 self._trouble(f"filter {one.name}", None)
@@ -154,7 +155,8 @@ class Matcher:
             cutter: Cutter | None = None
             seen, when = text, now if at is None else at
             decided: dict[int, Found | None] = {}
-            for look in looks.get(patterns) or self._looks(patterns, origin.jails, looks):
+            tries = looks.get(patterns)
+            for look in self._looks(patterns, origin.jails, looks) if tries is None else tries:
                 began = clock()
                 if look.cutter is not cutter and not headed:
                     cutter = look.cutter
@@ -169,12 +171,8 @@ class Matcher:
                     for jail in look.jails:
                         hits.append(Hit(jail, whose, when, origin, shown, target, success))  # noqa: PERF401  a list costs more
                 elif name and named is not None:
-                    named.append(
-                        (
-                            name,
-                            [Hit(jail, whose, when, origin, shown, target, success) for jail in look.jails],
-                        )
-                    )
+                    made = [Hit(jail, whose, when, origin, shown, target, success) for jail in look.jails]
+                    named.append((name, made))
                 else:
                     self.invalid += 1
         return hits

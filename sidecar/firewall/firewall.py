@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,24 +91,28 @@ class Firewall:
     def regate(self, jails: Iterable[Jail], now: float) -> None:
         """These are the jails from now on. Whoever is kept out stays so, now from the ports of their jail as it is.
 
-        One transaction, so that no packet finds a gate open between.
+        New gates are closed before old ones open, so that no packet slips through between.
         """
         before, gates = self._doors, self._gates
         self._hang(jails)
-        moved: set[tuple[str, Who]] = set()
+        moved: dict[tuple[str, Who], bool] = {}  # whether they were in before
         for jail in gates.keys() | self._gates.keys():
             gate = self._gates.get(jail, self._web)
             if gate != gates.get(jail, self._web):
                 for name, who, until in self._wanted.take_jail(jail):
                     seat = changes.seat(who, gate)
-                    self._wanted.put(seat, jail, who, until)
-                    moved |= {(name, who), (seat, who)}
+                    moved.setdefault((name, who), True)
+                    moved.setdefault((seat, who), self._wanted.put(seat, jail, who, until))
         if self._shape is None or (before == self._doors and not moved):
             return
-        lines, edits = self._edits({at: True for at in moved if at[0] in self._seats}, now)
-        gone = changes.walled_up([gate for gate in before if gate not in self._doors])
+        seats = {*self._hosts, *self._nets}
+        lines, edits = self._edits({at: was_in for at, was_in in moved.items() if at[0] in seats}, now)
+        gone = [gate for gate in before if gate not in self._doors]
         try:
-            self._run([*self._structure(), *changes.unsure(), *lines, *changes.bans(edits), *gone])
+            self._run([*self._structure((*self._doors, *gone)), *changes.unsure()])
+            self._write((), [edit for edit in edits if isinstance(edit, Put)])
+            self._run([*self._structure(), *lines, *changes.walled_up(gone)])
+            self._write((), [edit for edit in edits if isinstance(edit, Take)])
         except NoPermission:
             raise
         except FirewallError:  # the table is not as we left it
@@ -239,27 +244,27 @@ class Firewall:
         self._hosts = tuple(gate.hosts(version) for gate in self._doors for version in (4, 6))
         self._nets = {gate.nets(version): version for gate in self._doors for version in (4, 6)}
 
-    @property
-    def _seats(self) -> frozenset[str]:
-        return frozenset((*self._hosts, *self._nets))
-
     def _enforce(self, touched: Mapping[tuple[str, Who], bool], now: float) -> None:
         """Write what is now wanted of those (set, who) -> were they in?."""
         emptied = self._emptied(touched)
-        stays = {at: was_in for at, was_in in touched.items() if at[0] not in emptied} if emptied else touched
-        lines, edits = self._edits(stays, now)
         if not emptied:
-            self._write(lines, edits)
+            self._write(*self._edits(touched, now))
             return
-        self._write([*changes.without(emptied), *self._structure(), *lines], edits)
+        stay = self._everyone(emptied, now)
+        lines, edits = self._edits({at: was for at, was in touched.items() if at[0] not in emptied}, now)
+        self._write([*changes.without(emptied), *self._structure(), *lines], [*stay, *edits])
         self._remember()
 
-    def _emptied(self, touched: Mapping[tuple[str, Who], bool]) -> frozenset[str]:
-        """Sets of which so many go that it matters, and nobody stays."""
+    def _emptied(self, touched: Mapping[tuple[str, Who], bool]) -> list[str]:
+        """Sets of which so many go that it matters, and so few stay that one transaction makes them anew."""
         if len(touched) <= changes.CHUNK:
-            return frozenset()
-        left = {name for name, _ in touched} & set(self._hosts)
-        return frozenset(name for name in left if not self._wanted.everyone(name))
+            return []
+        few = changes.CHUNK // len(self._hosts)
+        return [
+            name
+            for name, count in Counter(name for name, _ in touched).items()
+            if name in self._hosts and count > changes.CHUNK and len(self._wanted.everyone(name)) <= few
+        ]
 
     def _edits(
         self, touched: Mapping[tuple[str, Who], bool], now: float
@@ -340,7 +345,7 @@ class Firewall:
 
     def _build(self, now: float) -> tuple[int, int]:
         """A table where none is; the latest bans in its first transaction."""
-        edits = self._everyone(now)
+        edits = self._everyone(self._hosts, now)
         self._write([*self._structure(), *changes.unsure(), *self._all_networks(now)], edits)
         return len(edits), 0
 
@@ -350,7 +355,7 @@ class Firewall:
         All in one transaction, however long (100,000 bans: 0.7 to 2 s), so that no packet finds the gate open.
         """
         self.counters()  # the last look at the old one
-        edits = self._everyone(now)
+        edits = self._everyone(self._hosts, now)
         lines = [
             *changes.removal(),
             *self._structure(),
@@ -432,8 +437,8 @@ class Firewall:
             if gate.ports is not None
         )
 
-    def _structure(self) -> list[str]:
-        return changes.structure(self._doors, self._allow, self._ports)
+    def _structure(self, doors: Sequence[Gate] = ()) -> list[str]:
+        return changes.structure(doors or self._doors, self._allow, self._ports)
 
     def _surroundings(self) -> list[str]:
         return changes.surroundings(self._doors, self._allow, self._ports)
@@ -442,11 +447,11 @@ class Firewall:
     def _ports(self) -> frozenset[int]:
         return self._published or frozenset()
 
-    def _everyone(self, now: float) -> list[Put | Take]:
-        """All hosts, those who came in last first."""
+    def _everyone(self, names: Iterable[str], now: float) -> list[Put | Take]:
+        """All hosts of these sets, those who came in last first."""
         return [
             Put(name, changes.element(who), until - now)
-            for name in self._hosts
+            for name in names
             for who, until in reversed(tuple(self._wanted.everyone(name).items()))
             if until > now
         ]

@@ -352,6 +352,8 @@ class _Stream:
             self._say(self._shared.listener.reconnected, ended)
             if ended == "lost":
                 self._tell(again=pause != FIRST)
+            elif ended in ("frozen", "stuck"):
+                log.info("the log of %s is opened anew (%s)", self._name, ended)
             if time.monotonic() - began > LONGEST:
                 pause = FIRST  # it went well for a while: try again at once
             else:

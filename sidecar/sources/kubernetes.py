@@ -33,6 +33,7 @@ NODES: Final = (
 )
 FIRST, LONGEST = 1.0, 60.0  # seconds between tries
 PATIENCE: Final = 5.0  # seconds that the first look at the logs waits for the first answer
+CACHED: Final = {"resourceVersion": "0"}  # from the API's memory, not from its store
 STATIC: Final = "kubernetes.io/config.hash"  # of a static pod: what its log's folder has in place of the uid
 
 
@@ -73,9 +74,13 @@ class Kubernetes:
         pause = FIRST
         while not self._closed.is_set():
             try:
+                began = time.monotonic()
                 with requests.Session() as session:
                     self._sync(session)
                 pause = FIRST
+                self._closed.wait(
+                    FIRST - (time.monotonic() - began)
+                )  # what ends watches at once is not asked at once
             except (requests.RequestException, Refused, OSError) as err:
                 if not self._closed.is_set():
                     self._tell(err)
@@ -92,10 +97,10 @@ class Kubernetes:
     def _sync(self, session: requests.Session) -> None:
         """List, then watch until the API ends it."""
         mine = {"fieldSelector": f"spec.nodeName={self._node}"}
-        listed = self._get(session, "pods", mine).json()
+        listed = self._get(session, "pods", mine | CACHED).json()
         networks = self._cluster.networks
         if time.monotonic() - self._listed >= NODES:
-            networks = nodes_networks(self._get(session, "nodes", {"resourceVersion": "0"}).json()["items"])
+            networks = nodes_networks(self._get(session, "nodes", CACHED).json()["items"])
             self._listed = time.monotonic()
         self._take(Cluster(dict(map(pod, listed["items"])), networks))
         self._trouble(self.name, None)

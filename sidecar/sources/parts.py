@@ -59,6 +59,24 @@ class Parts:
         made = [(stream, *self._rest(stream, lines)) for stream, lines in found]
         return [each for each in made if each[1]]
 
+    def clean(self, data: bytes) -> int:
+        """How many bytes of these lines end where no line is begun; all, if nothing is left of them to begin one.
+
+        0: some line is begun all along.
+        """
+        if not self._begun and b" P " not in data:
+            return len(data)
+        begun, torn, clean = set(self._begun), set(self.torn), 0
+        for run in _RUNS.finditer(data):
+            stream = run.lastgroup
+            if stream == "part":
+                begun |= {run["of"].decode()} - torn
+            elif stream:
+                begun.discard(stream)
+                torn.discard(stream)
+            clean = clean if begun else run.end()
+        return clean
+
     def tear(self) -> None:
         """Give up the lines that are begun; their rests are left out when they come."""
         self.torn |= self._begun.keys()

@@ -17,7 +17,7 @@ from sidecar.core.events import Batch, Cursor, Framing, Origin
 from sidecar.filters.framing import opener
 from sidecar.sources import MAX_LINE, Emit, StreamListener, Trouble
 from sidecar.sources.files import FIRST_SIGHT, NOWHERE, Place
-from sidecar.sources.parts import STREAMS, Parts, as_cri
+from sidecar.sources.parts import STREAMS, Parts, as_cri, lines_in
 from sidecar.sources.pieces import Opened, Piece, opened, pieces
 
 log = logging.getLogger(__name__)
@@ -210,16 +210,31 @@ class Log:
         if why:
             log.info("%s: %s", self.name, why)
             self._telling.listener.reconnected(self.name, why)
+        if why == "gap":  # told once: there is nothing to wait for
+            self._tell(_GAP.format(self.name), grave=False)
+            self._tell("")
 
     def _more(self, file: Opened) -> bool:
         """Hand on the next lines of the file that is open."""
         chunk = file.read(self._end, READ)
         size = chunk.rfind(b"\n") + 1
         if size:
-            self._take(file, chunk if size == len(chunk) else chunk[:size], size)
+            self._take(file, *self._clean(chunk if size == len(chunk) else chunk[:size]))
         elif len(chunk) == READ:
             return self._search(file, chunk[: MAX_LINE - 1] + b"\n")
         return bool(size)
+
+    def _clean(self, raw: bytes) -> tuple[bytes, int]:
+        """CRI's lines, up to the last at which no line is begun; and how many bytes of the file they are.
+
+        What is left begins the next reading, so that a mark is seldom far behind.
+        """
+        data = as_cri(raw) if raw.startswith(b"{") else raw
+        clean = self._parts.clean(data)
+        if clean in (0, len(data)):
+            return data, len(raw)
+        lines = lines_in(data[:clean])
+        return data[:clean], len(raw) - len(raw.split(b"\n", lines)[lines])
 
     def _search(self, file: Opened, line: bytes) -> bool:
         """Look for the end of a line that is too long, of which this is what is looked at."""
@@ -234,11 +249,11 @@ class Log:
         return True
 
     def _take(self, file: Opened, data: bytes, size: int) -> None:
-        """Lines that so many bytes of the file are -> batches to hand on, each with its mark."""
+        """CRI's lines, so many bytes of the file -> batches to hand on, each with its mark."""
         parts, anchor = self._parts, self._anchor
         sofar = Counter(parts.handed) if parts.begun else Counter()
         sofar |= Counter(anchor.handed)  # those that a former run handed on
-        made = parts.feed(as_cri(data) if data.startswith(b"{") else data)
+        made = parts.feed(data)
         self._end += size
         self._place = file.after(self._place, self._end)
         if not self._carried:  # more of the file's beginning may be known by now
@@ -332,6 +347,12 @@ class Log:
             if sentence:
                 log.warning("%s", sentence)
             self._telling.trouble(f"log {self.name}", sentence or None, grave=grave)
+
+
+_GAP: Final = (
+    "the log of {} no longer has what was read last: lines may have been rotated away unread, and do not count. Give "
+    "logs larger files, or more of them (kubelet: containerLogMaxSize, containerLogMaxFiles; Docker: max-size, max-file)"
+)
 
 
 def _first(found: Sequence[Piece], since: float) -> Piece:

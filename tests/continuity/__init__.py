@@ -1,6 +1,6 @@
 """A host on which everything fails now and then, and the books of which line was counted how often."""
 
 from tests.continuity.proxy import Proxy
-from tests.continuity.rig import Rig
+from tests.continuity.rig import FORGETFUL, Rig, wait
 
-__all__ = ["Proxy", "Rig"]
+__all__ = ["FORGETFUL", "Proxy", "Rig", "wait"]

@@ -12,15 +12,13 @@ PAUSE = 0.2  # seconds between looks for what is idle
 
 
 class Proxy:
-    """Listens at `path` and passes on to `engine`, both unix sockets."""
+    """Passes on what comes at a listening socket to the `engine`'s."""
 
-    def __init__(self, path: Path, engine: Path, *, idle: float, seed: int) -> None:
+    def __init__(self, listening: socket.socket, engine: Path, *, idle: float, seed: int) -> None:
         """Cuts what was silent for so many seconds, as haproxy and Traefik do."""
         self._engine, self._idle, self._random = engine, idle, random.Random(seed)
         self._links: list[_Link] = []
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(path))
-        self._listening.listen(64)
+        self._listening = listening
         self._closed = threading.Event()
         self.cuts = 0
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._accept, self._watch)]

@@ -5,12 +5,13 @@ import os
 import random
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -53,14 +54,29 @@ KEPT = ("--log-opt=max-file=1000",)  # what Docker throws away cannot be read: s
 JSON = ("--log-driver=json-file", "--log-opt=max-size=2m", *KEPT)
 LOCAL = ("--log-driver=local", "--log-opt=max-size=1m", "--log-opt=compress=false", *KEPT)
 CONTAINERS = {"writer-1": JSON, "writer-2": JSON, "writer-3": LOCAL}
+FORGETFUL = ("--log-driver=json-file", "--log-opt=max-size=100k", "--log-opt=max-file=2")  # some 1,500 lines
 
 
 class Rig:
     """One host, three writers, one sidecar behind a proxy. `said` tells what was done to them, and when."""
 
-    def __init__(self, bed: Bed, folder: Path, seed: int, rate: int = 3000) -> None:
-        """`rate`: lines a second of all writers together."""
+    def __init__(
+        self,
+        bed: Bed,
+        folder: Path,
+        seed: int,
+        *,
+        rate: int = 3000,
+        containers: Mapping[str, Sequence[str]] = CONTAINERS,
+        tcp: bool = False,
+        slack: str = "",
+    ) -> None:
+        """`rate`: lines a second of all writers together. `containers`: docker run's options, by their names.
+
+        `tcp`: the sidecar reaches Docker over TCP, as through a socket proxy.
+        """
         self._bed, self._engine, self._folder, self._rate = bed, bed.engine, folder, rate
+        self._containers, self._slack = dict(containers), slack
         self._random, self._seed = random.Random(seed), seed
         self._truth: Counter[int] = Counter()  # what removed containers had in their logs
         self._began = time.monotonic()
@@ -76,6 +92,7 @@ class Rig:
             "a container is recreated": self.recreate,
             "a container is paused": self.pause,
             "Docker restarts": self.restart_docker,
+            "Docker is killed": self.kill_docker,
         }
         folder.mkdir(exist_ok=True)
         (folder / "numbered.conf").write_text(FILTER)
@@ -84,8 +101,9 @@ class Rig:
         Sqlite(self._state).close()
         with closing(sqlite3.connect(self._state)) as db:
             db.executescript(LEDGER)
-        self._proxy = Proxy(folder / "docker.sock", bed.engine.socket, idle=5.0, seed=seed)
-        for name in CONTAINERS:
+        listening, self._docker = over_tcp(bed) if tcp else over_unix(folder / "proxy")
+        self._proxy = Proxy(listening, bed.engine.socket, idle=5.0, seed=seed)
+        for name in self._containers:
             self._run(name)
 
     @property
@@ -98,12 +116,13 @@ class Rig:
     def start(self) -> None:
         environ = {name: text for name, text in os.environ.items() if not name.startswith("WP_SIDECAR_")}
         environ |= {
-            "DOCKER_HOST": f"unix://{self._folder / 'docker.sock'}",
+            "DOCKER_HOST": self._docker,
             "WP_SIDECAR_JAILS": str(self._folder / "jails.conf"),
             "WP_SIDECAR_FILTERS": str(self._folder),
             "WP_SIDECAR_STATE": str(self._folder / "state"),
             "WP_SIDECAR_SOCKET": str(self._folder / "control.sock"),
             "PYTHONPATH": str(ROOT),
+            "SLACK_WEBHOOK_URL": self._slack,
         }
         argv = [sys.executable, "-m", "tests.continuity.stepped", str(self._folder / "clock")]
         with (self._folder / "said").open("a") as said:
@@ -119,6 +138,14 @@ class Rig:
         self._end(signal.SIGKILL)
         self._wait(0, 2)
         self.start()
+
+    def away(self, seconds: float) -> None:
+        """It is killed, and comes back so much later; then it reads what is there."""
+        self._end(signal.SIGKILL)
+        time.sleep(seconds)
+        before = self.count()
+        self.start()
+        wait(lambda: self.alive() or self.count() > before + self._rate, 60, self.why)
 
     def restart_sidecar(self) -> None:
         self._end(signal.SIGTERM)
@@ -180,14 +207,19 @@ class Rig:
         self._wait(0, 1)
         self._engine.start()
 
+    def kill_docker(self) -> None:
+        if self._engine.process:
+            os.kill(self._engine.process.pid, signal.SIGKILL)
+        self.restart_docker()
+
     def _one(self) -> str:
-        return self._random.choice([*CONTAINERS])
+        return self._random.choice([*self._containers])
 
     def _run(self, name: str) -> None:
-        script = f"exec perl -e '{WRITER}' $(date +%s%3N) {self._rate // len(CONTAINERS)}"
+        script = f"exec perl -e '{WRITER}' $(date +%s%3N) {self._rate // len(self._containers)}"
         self._engine.cli(
             "run", "--detach", "--init", f"--name={name}", "--restart=always", "--network=none",
-            *CONTAINERS[name], IMAGE, "sh", "-c", script,
+            *self._containers[name], IMAGE, "sh", "-c", script,
         )  # fmt: skip
 
     # The story
@@ -206,8 +238,8 @@ class Rig:
             self.done.append(fault)
             self.faults[fault]()
         self._tell("no more faults")
-        self._engine.cli("stop", "--time", "1", *CONTAINERS)
-        for name in CONTAINERS:
+        self._engine.cli("stop", "--time", "1", *self._containers)
+        for name in self._containers:
             self._truth += self._log(name)
         wait(self._settled, 60, self.why)
         self._end(signal.SIGTERM)
@@ -241,6 +273,11 @@ class Rig:
             (found,) = db.execute("SELECT count(*) FROM ledger").fetchone()
             return int(found)
 
+    def holes(self) -> int:
+        """How often lines are missing between those that were counted; two streams' lines are a little out of order."""
+        lines = sorted(self.counted())
+        return sum(100 < after - line < 10**7 for line, after in itertools.pairwise(lines))
+
     def gaps(self) -> list[str]:
         return [line for line in self.log() if "no longer has what was read last" in line]
 
@@ -272,6 +309,19 @@ class Rig:
 def _whole(line: str) -> bool:
     """Docker itself may have cut a line in two where it was stopped."""
     return line[13:14] == " " and line[21:34] == " failed from " and line.endswith(" end")
+
+
+def over_unix(path: Path) -> tuple[socket.socket, str]:
+    """A listening socket, and what DOCKER_HOST is then."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen(64)
+    return listening, f"unix://{path}"
+
+
+def over_tcp(bed: Bed) -> tuple[socket.socket, str]:
+    listening = bed.host.within(lambda: socket.create_server(("127.0.0.1", 0)))
+    return listening, f"tcp://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def wait(true: Callable[[], object], patience: float, why: Callable[[], str]) -> None:

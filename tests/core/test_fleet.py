@@ -262,7 +262,9 @@ def test_what_others_say_does_not_hold_until_ours_has_come_by():
     seen = [outbox.overrules(name)]
     outbox.put(BAN)
     seen.append(outbox.overrules(name))
+    assert not outbox.flies(name)
     outbox.take()
+    assert outbox.flies(name)
     seen.append(outbox.overrules(name))
     outbox.landed(name)
     seen.append(outbox.overrules(name))

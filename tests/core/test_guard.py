@@ -353,7 +353,9 @@ def test_failures_count_as_long_as_the_longest_findtime_asks():
     guard = Guard([LOGIN], NOBODY)
     guard.surround({"blog": Policy(findtime=86_400.0)})
 
+    assert guard.findtime == 600
     assert [ban.at for ban in play(guard, [*hits(0, 1), 5000, *hits(80_000)])] == [80_000]
+    assert guard.findtime == 86_400
 
 
 # Observing

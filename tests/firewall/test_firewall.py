@@ -443,6 +443,19 @@ def test_everyone_out_at_once(host, firewall):
     assert firewall.reconcile(time.time(), whole=True) is None
 
 
+def test_nearly_everyone_out_at_once_while_one_who_stays_sends(host, firewall):
+    many = [f"203.0.{n >> 8}.{n & 255}" for n in range(2500)]
+    firewall.apply(turn(ban(ANN, lasts=5000), *map(ban, many)))
+    with stream(host, ANN) as passed:
+        until(lambda: firewall.counters()["4"][0])
+        passed()
+        firewall.apply(turn(*map(unban, many)))
+        assert passed() == []
+
+    assert host.kernel.elements("ban4") == {socket.inet_aton(ANN): pytest.approx(5000, abs=5)}
+    assert firewall.reconcile(time.time(), whole=True) is None
+
+
 @pytest.mark.usefixtures("firewall")
 def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
     assert " type ipv4_addr" not in shown("list ruleset")
@@ -524,6 +537,22 @@ def test_a_check_that_failed_is_made_again(host, firewall, monkeypatch):
             firewall.reconcile(time.time())
 
     assert firewall.reconcile(time.time()) == Repair("table")
+
+
+def test_a_set_that_the_kernel_is_just_making_larger_is_read_again(host, firewall, monkeypatch):
+    """It then tells of some elements twice and of others not at all; here of the first ten only, once."""
+    firewall.apply(turn(*(ban(f"198.18.0.{n}") for n in range(100))))
+    elements, times = firewall._kernel.elements, []
+
+    def some(name):
+        times.append(name)
+        there = elements(name)
+        return dict(list(there.items())[:10]) if times.count(name) == 1 else there
+
+    monkeypatch.setattr(firewall._kernel, "elements", some)
+    assert firewall.reconcile(time.time(), whole=True) is None
+    assert times.count("ban4") == 2
+    assert firewall.enforced() == (100, 100)
 
 
 def broken():

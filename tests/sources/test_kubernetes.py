@@ -234,10 +234,10 @@ def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypa
     mine = {"fieldSelector": "spec.nodeName=node-1"}
     watch = {**mine, "watch": "1", "resourceVersion": "7", "timeoutSeconds": "300"}
     assert api.asked[:4] == [
-        ("/api/v1/pods", mine, "Bearer secret"),
+        ("/api/v1/pods", {**mine, "resourceVersion": "0"}, "Bearer secret"),
         ("/api/v1/nodes", {"resourceVersion": "0"}, "Bearer secret"),
         ("/api/v1/pods", watch, "Bearer secret"),
-        ("/api/v1/pods", mine, "Bearer secret"),
+        ("/api/v1/pods", {**mine, "resourceVersion": "0"}, "Bearer secret"),
     ]
     assert set(heard.troubles) == {None}
 

@@ -105,6 +105,30 @@ def test_what_is_left_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
     assert parts.torn == set()
 
 
+def test_where_no_line_is_begun():
+    parts = Parts()
+    whole = cri("out F 1", "err P a", "out F 2", "err F b", "out F 3")
+
+    assert [parts.clean(data) for data in (b"", whole, whole + cri("out P c", "err F d"))] == [
+        0,
+        *[len(whole)] * 2,
+    ]
+    parts.feed(cri("out P begun"))
+    end = cri("err F 1", "out F rest")
+    assert [parts.clean(data) for data in (cri("err F 1", "err P a"), end, end + cri("err P a"))] == [
+        0,
+        *[len(end)] * 2,
+    ]
+
+
+def test_what_is_left_out_begins_nothing():
+    parts = Parts(["stdout"])
+    data = cri("out P rest", "err F 1", "out P rest")
+
+    assert parts.clean(data) == len(data)
+    assert parts.clean(data + cri("out F rest", "out P new")) == len(data + cri("out F rest"))
+
+
 def test_a_line_that_is_given_up_takes_its_rest_along():
     parts = Parts()
     read(parts, cri("out P begun", "err F b"))

@@ -268,6 +268,9 @@ def test_what_was_read_last_is_gone_and_so_lines_may_be(read, kubelet):
     with read.of(kubelet.folder) as log:
         drain(log)
 
+    (told, over) = read.troubles
+    assert told[1].startswith(f"the log of {NAME} no longer has what was read last") and not read.grave
+    assert over == (f"log {NAME}", None)
     assert read.reasons() == ["gap", "rotated", "rotated", "rotated"]
     assert read.texts() == ["1", "8", "rest of 8", "9", "rest of 9", "10", "rest of 10", "11"]
 
@@ -528,27 +531,28 @@ def test_whatever_happens_to_files_and_reader_each_line_counts_once(tmp_path, se
     """Reading stops and begins anew anywhere; what is written, renamed, packed and restarted in between is random."""
     rnd, read, kubelet = random.Random(seed), Reading(), Kubelet(tmp_path)
     written, begun, behind = {"stdout": [], "stderr": []}, {}, 0
-    carried = False  # was the reader never between two lines since the last rotation? What is begun goes on in one file
+    carried = False  # was some line begun all the time since the last rotation? Such lines go on in one file, not in two
     for number in range(150):
         stream = rnd.choice(["stdout", "stderr"])
         match rnd.randrange(8):
             case 0 if stream not in begun:
                 begun[stream] = f"{number} begun "
                 kubelet.begin(begun[stream], stream)
-            case 1 if behind < 2 and not (begun and carried):
+            case 1 if behind < 2 and not carried and kubelet.path.stat().st_size:
                 kubelet.rotate()
-                behind, carried = behind + 1, True
+                behind, carried = behind + 1, bool(begun)
             case 2 if behind < 2 and not begun:
                 kubelet.restart()
-                behind, carried = behind + 1, True
+                behind += 1
             case _:
                 text = f"{number} " + "x" * rnd.choice([0, 50, 20_000])
                 kubelet.write(text, stream=stream)
                 written[stream].append(begun.pop(stream, "") + text)
+        carried = carried and bool(begun)
         with read.of(kubelet.folder) as log:
             if rnd.random() < 0.4:
                 drain(log)
-                behind, carried = 0, carried and bool(log._parts.begun)
+                behind = 0
             for _ in range(rnd.randrange(4)):
                 log.renamed = True
                 log.step()

@@ -1,12 +1,10 @@
 """Disks that are full, go read-only or damage the file while it is in use: bans go on, and the store heals itself."""
 
-import ctypes
 import math
 import os
 import sqlite3
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +14,13 @@ from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban, Who
 from sidecar.core.history import Past
 from sidecar.stores import Remembered, StoreError
 from sidecar.stores.sqlite import Sqlite
+from tests.disks import elsewhere, fill, mount, small
 
 ANN, BOB, CID = Who("203.0.113.7"), Who("203.0.113.8"), Who("198.51.100.1")
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second"))
 LATER = Ban("wordpress", BOB, 200.0, math.inf, "manual")
 BARE = replace(BAN, evidence=(), decided=0.0)
-CLONE_NEWNS = 0x00020000
 
 
 def hit(at, who=CID, line="a line"):
@@ -35,35 +33,14 @@ def again(path):
         return store.load(0.0)
 
 
-@pytest.fixture
-def elsewhere():
-    """Runs a function in a thread whose mounts nobody else sees, and which go with it."""
-
-    def run(story):
-        def alone():
-            libc = ctypes.CDLL(None, use_errno=True)
-            assert libc.unshare(CLONE_NEWNS) == 0, "run the tests as root: they mount small disks"
-            mount("--make-rprivate", "/")
-            story()
-
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(alone).result()
-
-    return run
-
-
-def mount(*arguments):
-    return subprocess.run(["mount", *map(str, arguments)], check=True, timeout=20)
-
-
 def fail(store, turn, why):
     with pytest.raises(StoreError, match=why):
         store.apply(turn)
 
 
-def test_a_full_disk_is_owed_until_there_is_room_again(tmp_path, elsewhere):
+def test_a_full_disk_is_owed_until_there_is_room_again(tmp_path):
     def story():
-        mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path)
+        small(tmp_path)
         path, rest = tmp_path / "state.db", tmp_path / "rest"
         with closing(Sqlite(path)) as store:
             store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
@@ -82,19 +59,13 @@ def test_a_full_disk_is_owed_until_there_is_room_again(tmp_path, elsewhere):
     elsewhere(story)
 
 
-def fill(path):
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-
-
 def again_in(path):
     """The cursors, by someone who only reads."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         return dict(db.execute("SELECT key, state FROM cursors"))
 
 
-def test_a_disk_that_goes_read_only_is_an_error_and_not_the_end(tmp_path, elsewhere):
+def test_a_disk_that_goes_read_only_is_an_error_and_not_the_end(tmp_path):
     """As ext4 does when it finds a fault."""
     image, folder = tmp_path / "image", tmp_path / "disk"
     folder.mkdir()
@@ -171,9 +142,9 @@ def test_damage_that_is_noticed_while_it_forgets(path):
     assert (again(path).bans, again(path).cursors) == ((BARE,), {"docker:1": b"1"})
 
 
-def test_a_damaged_file_and_no_room_for_another(tmp_path, elsewhere):
+def test_a_damaged_file_and_no_room_for_another(tmp_path):
     def story():
-        mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path)
+        small(tmp_path)
         path, rest = tmp_path / "state.db", tmp_path / "rest"
         with closing(Sqlite(path)) as store:
             store.backed_by(lambda: Remembered((BARE,)))
