@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Any, Final
 
-from sidecar.filters.dates import Dates, Template, says_year
+from sidecar.filters.dates import WITHIN, Dates, Template, says_year
 
 LONGEST: Final = 64  # characters; Apache's date with its brackets has 28, the longest of the default list 40
 MOST_KNOWN: Final = (
@@ -34,7 +34,7 @@ class Cutter:
         """The line without its date, and the unix time that the date means; None where it means none."""
         at, window = -1, ""
         if self._begins and not self._dates.may_begin(line):
-            at = line.find(self._begins)
+            at = line.find(self._begins, 0, WITHIN)
             if at < 0:
                 return line, None
             window = line[at - 1 if at else 0 : at + self._reach]

@@ -21,6 +21,7 @@ _GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
 _NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
 _SAME: Final = re.compile(r"\(\?P=_sep\)")
 DAY: Final = 86_400
+WITHIN: Final = 4_096  # characters in which a date is searched for; in 50 KB of someone's text that takes 10 ms
 MOST_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (
@@ -227,14 +228,14 @@ class Dates:
         self._known: dict[tuple[str, tuple[str | None, ...], tzinfo | None], float] = {}
 
     def find(self, line: str) -> re.Match[str] | None:
-        """The match whose group 1 is the date. None: the line has none."""
+        """The match whose group 1 is the date. None: the line has none, or none in its first WITHIN characters."""
         if self.may_begin(line):
             for match in self._at_start:
                 if found := match(line):
                     return found
         best: re.Match[str] | None = None
         for search in self._anywhere:
-            found = search(line)
+            found = search(line, 0, WITHIN)
             if found and (best is None or found.start() < best.start()):
                 best = found
         return best

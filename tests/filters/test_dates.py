@@ -2,7 +2,7 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from sidecar.filters.dates import Dates, seconds, template, templates
+from sidecar.filters.dates import WITHIN, Dates, seconds, template, templates
 
 NOW = 1_795_338_000.0  # 2026-11-22 09:00:00 UTC
 DEFAULT = Dates(templates([]))
@@ -110,6 +110,13 @@ def test_a_date_without_a_zone_is_in_the_zone_given():
 
     assert read(DEFAULT, "2026-11-22 08:40:04", zone=east) == ("", 1795336804 - 7200)
     assert read(DEFAULT, "2026-11-22 08:40:04Z", zone=east) == ("", 1795336804)
+
+
+def test_a_date_far_into_a_line_is_somebodys_text():
+    date = "2026-11-22 08:57:49"
+
+    assert DEFAULT.find("x" * (WITHIN - 100) + f" {date} ")
+    assert DEFAULT.find("x" * WITHIN + f" {date} ") is None
 
 
 def test_a_date_that_no_calendar_has_is_cut_and_means_nothing():
