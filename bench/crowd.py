@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.figures import Figure, Series
 from bench.lines import MAXRETRY, failures, strangers
@@ -43,7 +42,9 @@ def _hits() -> Figure:
     rates = []
     for _ in range(RUNS):
         guard = Guard([Jail("login")], Trust({CONTAINERS: ["172.17.0.0/16"]}))
-        began = time.thread_time()  # of the processor: it is one thread's work, whoever else is at the machine
+        began = (
+            time.thread_time()
+        )  # of the processor: it is one thread's work, whoever else is at the machine
         for hit in hits:
             guard.hit(hit, HITS / 1000)
         rates.append(HITS / (time.thread_time() - began))
@@ -70,7 +71,9 @@ def _containers(rig: Rig) -> Figure:
     try:
         for name in names:
             command = ["sh", "-c", "echo here; exec sleep infinity"]
-            engine.cli("run", "--detach", "--network=none", f"--name={name}", *labels, "debian:trixie-slim", *command)
+            engine.cli(
+                "run", "--detach", "--network=none", f"--name={name}", *labels, "debian:trixie-slim", *command
+            )
         until(lambda: set(names) <= _followed(sidecar.status()), PATIENCE)
         return Figure("memory_200_containers", "MB", resident(rig.daemon), at_most=100)
     finally:

@@ -12,7 +12,9 @@ from tests.bed import Place
 
 NEWSETELEM = NFTABLES << 8 | 12  # NFT_MSG_NEWSETELEM
 GROUP = 1 << 7 - 1  # NFNLGRP_NFTABLES is group 7
-ROOM = 64 << 20  # bytes; one transaction of 1,000 elements is 0.1 MB, and as much again in the kernel's own keeping
+ROOM = (
+    64 << 20
+)  # bytes; one transaction of 1,000 elements is 0.1 MB, and as much again in the kernel's own keeping
 
 
 class Heard:
@@ -43,7 +45,6 @@ class Heard:
             if key in added(datagram):
                 return at
         raise TimeoutError(f"{who} did not come into any set within {patience:.0f} s")
-
 
     def all(self, keys: Collection[bytes], patience: float = 120) -> float:
         """When the last of these came into a set (`time.perf_counter`). Raises TimeoutError."""

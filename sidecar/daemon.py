@@ -247,9 +247,9 @@ class Daemon:
             """In one turn of the loop, so that no line is half decided by each."""
             before, self._settings = self._settings, settings
             self._trusting.take(settings)
+            self._label()
             jails, age = self._trusting.jails(), settings.dbpurgeage
             decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
-            self._label()
             self._enforcing.regate(self._guard.jails, now)
             self._metrics.expect(jail.name for jail in settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those

@@ -388,9 +388,11 @@ class Subscriber:
         """Own bans that were lifted while we were away: nobody is told of them again."""
         state, now = self._state, self._state.clock()
         with state.changed:
-            for told in _drained(state.outbox):
-                if not (isinstance(told, Ban) and lifts.over(told)):
-                    state.outbox.put(told)
+            waiting = _drained(state.outbox)
+        kept = [each for each in waiting if not (isinstance(each, Ban) and lifts.over(each))]
+        for part in reversed([*_parts(kept, SLICE)]):  # the loop's thread never waits for long
+            with state.changed:
+                state.outbox.back(part)
         over = [ban for ban in self._here() if lifts.over(ban)]
         self._obey(self._lifts_allowed([Lift(ban.who, ban.jail, now) for ban in over]))
 

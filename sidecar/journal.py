@@ -12,6 +12,8 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -19,8 +21,8 @@ from sidecar.core.events import YEAR_10000, Ban, Decision, Turn
 
 log = logging.getLogger(__name__)
 
-WAITING = 20_000  # records that nobody has written yet, about 10 MB; a storm of 10,000 bans fits in
-MANY = 100  # decisions of other nodes in one turn: who comes to a fleet hears of 100,000, and each has a line there
+WAITING = 20_000  # lines that nobody has written yet, about 10 MB, and one turn's more
+MANY = 100  # decisions in one turn; of other nodes: who comes to a fleet hears of 100,000, and each has a line there
 FAREWELL = 2.0  # seconds that an exit waits for those who read our stderr
 
 
@@ -34,12 +36,15 @@ class Journal:
         if len(told := [each for each in decisions if each.cause == "fleet"]) > MANY:
             log.info("%d bans and unbans as other nodes told", len(told))
             decisions = tuple(each for each in decisions if each.cause != "fleet")
+        if len(decisions) > MANY:  # the loop has more to do when there are thousands
+            log.info("%s", Lines(decisions))
+            return
         for decision in decisions:
             log.info("%s", Line(decision))
 
 
 class Line(NamedTuple):
-    """A decision's line. It becomes text where it is written: the loop has more to do when there are thousands."""
+    """A decision's line; it becomes text where it is written."""
 
     decision: Decision
 
@@ -49,6 +54,15 @@ class Line(NamedTuple):
             return f"[{decision.jail}] Unban {decision.who} ({decision.cause})"
         word = "Would ban" if decision.observed else "Ban"
         return f"[{decision.jail}] {word} {decision.who} {ending(decision.until)} ({why(decision)})"
+
+
+class Lines(NamedTuple):
+    """Those of many decisions, in one record; `Aside` makes one of each again."""
+
+    decisions: tuple[Decision, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(Line(decision)) for decision in self.decisions)
 
 
 def ending(at: float) -> str:
@@ -97,7 +111,7 @@ class Stderr(logging.Handler):
 class Aside(logging.Handler):
     """Has another handler do the work in a thread of its own: a pipe that nobody reads holds up nobody else.
 
-    Bounded: what does not fit is dropped and counted, and the next line that is written says so.
+    Bounded: what comes while `most` lines wait is dropped and counted, and the next line that is written says so.
     """
 
     def __init__(self, writer: logging.Handler, most: int = WAITING) -> None:
@@ -105,14 +119,17 @@ class Aside(logging.Handler):
         self.dropped = 0
         self._writer, self._most = writer, most
         self._told = 0  # of the dropped
+        self._put, self._taken = 0, 0  # lines; each is one thread's
         self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._queue.qsize() >= self._most:
-            self.dropped += 1
+        lines = len(_decisions(record)) or 1
+        if self._put - self._taken >= self._most:
+            self.dropped += lines
         else:
+            self._put += lines
             self._queue.put(record)
 
     def close(self) -> None:
@@ -123,10 +140,35 @@ class Aside(logging.Handler):
 
     def _write(self) -> None:
         while record := self._queue.get():
-            if self.dropped > self._told:
-                self._writer.emit(_gap(self.dropped - self._told))
-                self._told = self.dropped
-            self._writer.emit(record)
+            self._own_up()
+            for line in _apart(record):
+                self._taken += 1
+                self._writer.emit(line)
+        self._own_up()
+
+    def _own_up(self) -> None:
+        """Say how many lines are missing here, if any are."""
+        if lost := self.dropped - self._told:
+            self._told += lost
+            self._writer.emit(_gap(lost))
+
+
+def _decisions(record: logging.LogRecord) -> tuple[Decision, ...]:
+    """Those that are to have a line each; none: the record is a line itself."""
+    if isinstance(record.args, tuple) and len(record.args) == 1 and isinstance(record.args[0], Lines):
+        return record.args[0].decisions
+    return ()
+
+
+def _apart(record: logging.LogRecord) -> Iterator[logging.LogRecord]:
+    """A record for each line."""
+    decisions = _decisions(record)
+    for decision in decisions:
+        line = copy(record)
+        line.args = (Line(decision),)
+        yield line
+    if not decisions:
+        yield record
 
 
 def _gap(lost: int) -> logging.LogRecord:

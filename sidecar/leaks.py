@@ -73,6 +73,7 @@ class Leaks:
         log.warning(
             "[%s] %s does not keep them out of %s: %s", leak.jail, what, ascii(leak.site)[1:-1], sentence
         )
-        if now - self._told.get((kind, leak.site), -AGAIN) >= AGAIN:
+        self._told = {told: at for told, at in self._told.items() if 0 <= now - at < AGAIN}
+        if (kind, leak.site) not in self._told:
             self._told[kind, leak.site] = now
             self._tell(what, f"They still reach {leak.site}: {sentence}.")

@@ -89,7 +89,8 @@ class Metrics:
             "table_repairs_total", "Times the firewall table was put right again", "reason"
         )
         self._enforcement = gauge(
-            "enforcement_ratio", "Of those who are to be kept out, the share that the last look found kept out"
+            "enforcement_ratio",
+            "Of those who are to be kept out, the share that the last look found kept out",
         )
         self._leaks = counter(
             "leaks_total", "Banned addresses that were logged all the same, by what lets them through", "kind"

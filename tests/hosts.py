@@ -132,6 +132,10 @@ class Host:
         ).stdout
         return sum(float(line.rpartition(" ")[2]) for line in found.splitlines() if line.startswith(name))
 
+    @property
+    def pid(self):
+        return self._process.pid  # `ip netns exec` becomes the program
+
     def end(self):
         if self._process:
             self._process.terminate()

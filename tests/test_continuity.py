@@ -1,6 +1,6 @@
 """Every line counts once, whatever fails: the real daemon, a real Docker Engine, three containers, faults at random.
 
-LINES=1000000 for as many lines, SEED=… for the same faults again.
+CONTINUITY=1000000 for as many lines, SEED=… for the same faults again.
 """
 
 import json
@@ -13,7 +13,7 @@ import pytest
 from tests.bed import Bed
 from tests.continuity import FORGETFUL, Rig, wait
 
-LINES = int(os.environ.get("LINES", "60000"))
+LINES = int(os.environ.get("CONTINUITY", "60000"))
 SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -929,3 +929,18 @@ def test_a_hosts_name_becomes_a_nodes():
         "node",
         "x" * 64,
     ]
+
+
+def test_who_is_banned_and_logged_all_the_same_is_told_of_with_the_reason(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: ANN in daemon.banned())
+    later = (datetime.now(UTC) + timedelta(minutes=1)).strftime("%d-%b-%Y %H:%M:%S UTC")
+    with daemon.log.open("a") as log:
+        log.write(f"[{later}] wordpress(blog)[7]: Authentication failure for admin from {ANN}\n")
+    wait(lambda: daemon.metric('wp_sidecar_leaks_total{kind="hook"}') == 1)
+
+    assert (
+        f"the ban of {ANN} does not keep them out of {daemon.log}: no packet at all has come by"
+        in daemon.said()
+    )

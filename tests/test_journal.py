@@ -117,6 +117,43 @@ def test_who_logs_never_waits_and_what_does_not_fit_is_counted_and_told(logger):
     assert pipe.lines == ["first", gap, "line 0", "line 1"]
 
 
+def test_many_decisions_are_one_record_for_the_loop_and_a_line_each_in_the_log(logger, monkeypatch):
+    monkeypatch.setattr("sidecar.journal.log", logger)
+    pipe = Blocked()
+    pipe.read.set()
+    logger.addHandler(aside := Aside(pipe, most=2))
+    many = tuple(Unban("login", Who(f"198.18.0.{n}"), 9.0, "manual") for n in range(200))
+    Journal().apply(Turn(0.0, many))  # however little room there is, one turn's lines have it
+    aside.close()
+
+    assert pipe.lines == [f"[login] Unban {each.who} (manual)" for each in many]
+    assert aside.dropped == 0
+
+
+def test_the_lines_of_a_turn_that_has_no_room_are_counted_one_by_one(logger, monkeypatch):
+    monkeypatch.setattr("sidecar.journal.log", logger)
+    pipe = Blocked()
+    logger.addHandler(aside := Aside(pipe, most=100))
+    many = tuple(Unban("login", Who(f"198.18.0.{n}"), 9.0, "manual") for n in range(200))
+    Journal().apply(Turn(0.0, many))
+    assert pipe.reached.wait(5)
+    Journal().apply(Turn(0.0, many))
+    logger.info("and one more")
+    pipe.read.set()
+    aside.close()
+
+    assert (len(pipe.lines), aside.dropped) == (201, 201)
+    assert pipe.lines[-1].startswith("201 log lines are missing here")
+
+
+def test_other_handlers_have_them_too(caplog):
+    caplog.set_level(logging.INFO)
+    many = tuple(Unban("login", Who(f"198.18.0.{n}"), 9.0, "manual") for n in range(101))
+    Journal().apply(Turn(0.0, many))
+
+    assert caplog.messages == ["\n".join(f"[login] Unban {each.who} (manual)" for each in many)]
+
+
 def test_an_exit_does_not_wait_for_ever_for_a_pipe_that_nobody_reads(logger, monkeypatch):
     monkeypatch.setattr("sidecar.journal.FAREWELL", 0.01)
     pipe = Blocked()

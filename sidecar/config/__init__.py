@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from os.path import exists
@@ -147,6 +147,7 @@ class _Environment:
             for name, (field, parse) in SCALARS.items()
             if name in self._environ
         }
+        self.notes += idle(found.get("source") or SOURCES[0], self._environ)
         return {field: value for field, value in found.items() if value is not None} | {
             "slack": self._slack(),
             "redis": self._redis(),
@@ -247,6 +248,16 @@ def _engine(text: str) -> str:
     if urlsplit(text).scheme not in ENGINES:
         raise ValueError(f'expected unix:///var/run/docker.sock or tcp://host:port, got "{text}"')
     return text
+
+
+def idle(source: str, environ: Iterable[str]) -> list[str]:
+    """What is set and does nothing with this source."""
+    of = {"LOGS": ("cri", "docker-files"), "PODS": ("cri",), "KUBERNETES_API": ("cri",)}
+    return [
+        f"environment: {PREFIX}{name}: counts only with {PREFIX}SOURCE={' or '.join(sources)}"
+        for name, sources in of.items()
+        if PREFIX + name in environ and source not in sources
+    ]
 
 
 def _source(text: str) -> str:

@@ -99,8 +99,9 @@ class Guard:
 
     @property
     def active(self) -> dict[tuple[str, int], int]:
-        """How many are kept out, by jail and IP version."""
-        return {(name, v): count for name, cell in self._cells.items() for v, count in cell.active.items()}
+        """How many are kept out, by jail and IP version. Other threads may ask too: a reload changes the cells."""
+        cells = tuple(self._cells.items())  # in one step of the interpreter's
+        return {(name, v): count for name, cell in cells for v, count in cell.active.items()}
 
     @property
     def findtime(self) -> float:

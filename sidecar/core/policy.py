@@ -16,7 +16,9 @@ class Policy:
     bantime: float | None = None  # seconds; `math.inf`: for good
     observe: bool | None = None
     allow: tuple[str, ...] = ()  # networks, canonical, beside the jail's ignoreip
-    allow_names: tuple[str, ...] = ()  # host names; whoever looks them up puts whom they stand for into `allow`
+    allow_names: tuple[
+        str, ...
+    ] = ()  # host names; whoever looks them up puts whom they stand for into `allow`
 
     def over(self, jail: Jail) -> Jail:
         """The jail as it is for this container."""

@@ -37,16 +37,17 @@ class Cutter:
             at = line.find(self._begins, 0, WITHIN)
             if at < 0:
                 return line, None
-            window = line[at - 1 if at else 0 : at + self._reach]
-            if known := self._known.get(window):
-                start, end, told = known
-                return line[: at + start] + line[at + end :], told
+            if at + self._reach <= WITHIN:
+                window = line[at - 1 if at else 0 : at + self._reach]
+                if known := self._known.get(window):
+                    start, end, told = known
+                    return line[: at + start] + line[at + end :], told
         found = self._dates.find(line)
         if not found:
             return line, None
         start, end = found.span(1)
         seconds = self._dates.seconds(found, now, self._zone)
-        if seconds is not None and found.start() == at and says_year(found):
+        if window and seconds is not None and found.start() == at and says_year(found):
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[window] = start - at, end - at, seconds

@@ -21,7 +21,7 @@ _GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
 _NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
 _SAME: Final = re.compile(r"\(\?P=_sep\)")
 DAY: Final = 86_400
-WITHIN: Final = 4_096  # characters in which a date is searched for; in 50 KB of someone's text that takes 10 ms
+WITHIN: Final = 4_096  # characters that are searched; in 50 KB of someone's text a search takes 10 ms
 MOST_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (

@@ -21,9 +21,7 @@ DOCKER_STAMP: Final = len(
 _STAMP: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _RFC3164: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|\d\d) \d\d:\d\d:\d\d"
 _DOCKER: Final = re.compile(rf"{_STAMP}\.\d{{9}}Z(?: |$)", re.ASCII)
-_CRI: Final = re.compile(
-    rf"({_STAMP}(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP](?::\S*)? ?", re.ASCII
-)
+_CRI: Final = re.compile(rf"({_STAMP})(\.\d+)?(Z|[+-]\d\d:\d\d) (?:stdout|stderr) [FP](?::\S*)? ?", re.ASCII)
 _SYSLOG: Final = re.compile(
     rf"(?:<\d{{1,3}}>)?(?:1 ({_STAMP}(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|-)|({_RFC3164}))(?= |$)", re.ASCII
 )
@@ -55,7 +53,10 @@ def _docker(line: str, _now: float, _zone: tzinfo | None) -> Opened:
 
 def _cri(line: str, _now: float, _zone: tzinfo | None) -> Opened:
     found = _CRI.match(line)
-    return (_precise(found[1]), line[found.end() :]) if found else (None, line)
+    if not found:
+        return None, line
+    second = _precise(found[1] + found[3])
+    return None if second is None else second + float(found[2] or 0), line[found.end() :]
 
 
 def _syslog(line: str, now: float, zone: tzinfo | None) -> Opened:

@@ -36,6 +36,7 @@ MAX_LINE: Final = 64 * 1024  # bytes; Apache and nginx refuse requests with more
 EVIDENCE: Final = 1_024  # characters of a line that go with a hit
 CUT_MARK: Final = "…"  # stands where a line was cut, so that no `$` takes the cut for the line's end
 _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
+SAMPLE: Final = SLOW / 4  # seconds between looks at how much of the processor we had
 MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
 MOST_DECIDED: Final = 1_024  # lines per filter whose verdict is kept in mind: at most a few MB
 NOBODY: Final = Who("")  # a failure that names no valid address
@@ -147,7 +148,7 @@ class Matcher:
             return hits
         opened, clock, zone, syslog = opener(framing), self._clock, self._zone, framing is Framing.SYSLOG
         looks = self._known.setdefault(origin.jails, {})
-        self._own.cpu = time.thread_time()
+        sampled, self._own.cpu = clock(), time.thread_time()
         for line, patterns in self.candidates(batch.data):
             whole = _text(line)
             at, text = opened(whole, now, zone)
@@ -158,6 +159,8 @@ class Matcher:
             tries = looks.get(patterns)
             for look in self._looks(patterns, origin.jails, looks) if tries is None else tries:
                 began = clock()
+                if began - sampled > SAMPLE:
+                    sampled, self._own.cpu = began, time.thread_time()
                 if look.cutter is not cutter and not headed:
                     cutter = look.cutter
                     seen, told = cutter.cut(text, now)
@@ -221,7 +224,11 @@ class Matcher:
         return False
 
     def _slowed(self, index: int, spent: float, stalled: float, at: float) -> None:
-        """A line took long by the clock on the wall, in which other threads may have had the processor."""
+        """A line took long by the clock on the wall, in which other threads may have had the processor.
+
+        What it can have taken of it is known to SAMPLE: else each line that had to wait, on a busy machine, would have what the
+        lines before it took on its account, and a sound filter would be laid aside.
+        """
         cpu, before = time.thread_time(), self._own.cpu
         self._own.cpu = cpu
         seconds = stalled or min(spent, cpu - before)

@@ -63,7 +63,7 @@ class Stall:
     example: str
 
 
-_known: dict[re.Pattern[str], Stall | None] = {}
+_known: dict[re.Pattern[str], tuple[Stall | None]] = {}
 
 
 def stall(regex: re.Pattern[str]) -> Stall | None:
@@ -72,7 +72,10 @@ def stall(regex: re.Pattern[str]) -> Stall | None:
 
 
 def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
-    """The slow expressions of a filter. Any thread may ask; it takes PATIENCE for each at most."""
+    """The slow expressions of a filter, and those that could not be judged. Any thread may ask.
+
+    It takes PATIENCE for each at most.
+    """
     prefregex = (rules.prefregex,) if rules.prefregex else ()
     tried = (*prefregex, *rules.failregex, *rules.ignoreregex)
     judged = _judged([rule.regex for rule in tried])
@@ -80,18 +83,20 @@ def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
 
 
 def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], Stall | None]:
-    unknown = [regex for regex in dict.fromkeys(regexes) if regex not in _known]
+    judged = {regex: known[0] for regex in regexes if (known := _known.get(regex))}
+    unknown = [regex for regex in dict.fromkeys(regexes) if regex not in judged]
     if unknown:
         alone = threading.current_thread() is threading.main_thread() and threading.active_count() == 1
-        found = dict(zip(unknown, map(_worst, unknown) if alone else _elsewhere(unknown), strict=True))
+        found = dict(zip(unknown, map(_worst, unknown) if alone else _elsewhere(unknown), strict=False))
         if len(_known) + len(found) > MOST_KNOWN:
             _known.clear()
-        _known.update(found)
-    return {regex: _known[regex] for regex in regexes}
+        _known.update((regex, (one,)) for regex, one in found.items())
+        judged |= {regex: found.get(regex, Stall(0, "")) for regex in unknown}
+    return judged
 
 
 def _elsewhere(regexes: Sequence[re.Pattern[str]]) -> list[Stall | None]:
-    """What a process of its own finds; of expressions that it does not finish, that no text is safe."""
+    """What a process of its own finds. Of those from the first that it does not finish on nothing is known."""
     found: list[Stall | None] = []
     try:
         with closing(Child("sidecar.filters.stalls")) as child:
@@ -101,7 +106,7 @@ def _elsewhere(regexes: Sequence[re.Pattern[str]]) -> list[Stall | None]:
                 found.append(None if told is None else Stall(*told))
     except (OSError, EOFError) as err:
         log.warning("the process that tries regular expressions failed: %s", err)
-    return [*found, *[Stall(0, "")] * (len(regexes) - len(found))]
+    return found
 
 
 def main() -> None:

@@ -56,9 +56,13 @@ class Gate:
         shown = "_" + "_".join(f"{port:d}" for port in sorted(self.ports))
         return shown if len(shown) <= PORTS_SHOWN else f"_x{zlib.crc32(shown.encode()):08x}"
 
+    @cached_property
+    def _hosts(self) -> dict[int, str]:
+        return {version: f"ban{version:d}{self.suffix}" for version in (4, 6)}
+
     def hosts(self, version: int) -> str:
         """The set of IPv4 hosts or IPv6 customers (/64)."""
-        return f"ban{version:d}{self.suffix}"
+        return self._hosts[version]
 
     def nets(self, version: int) -> str:
         """The set of wider networks."""
@@ -94,7 +98,7 @@ def seat(who: Who, gate: Gate) -> str:
     """
     text, _, prefix = who.partition("/")
     try:
-        at = key(who)
+        at = _packed(text)
         if host(at) == text:
             if len(at) == 4 and not prefix:
                 return gate.hosts(4)
@@ -117,7 +121,7 @@ def element(who: Who) -> str:
 
 def key(who: Who) -> bytes:
     """A host's key in its set. Raises OSError for what is no address."""
-    return socket.inet_pton(socket.AF_INET6 if ":" in who else socket.AF_INET, who.partition("/")[0])
+    return _packed(who.partition("/")[0])
 
 
 def host(at: bytes) -> str:
@@ -326,6 +330,10 @@ def lasting(left: float) -> str:
 def seconds(left: float) -> int | None:
     """An element's timeout: never shorter than promised; None: for good."""
     return None if left > LONGEST else max(1, math.ceil(left))
+
+
+def _packed(text: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 
 def _to(gate: Gate) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from functools import cache
 
 from sidecar.firewall.changes import TABLE, Put, Take, seconds
 from sidecar.firewall.netlink import ATTRIBUTE, NESTED, attribute, message
@@ -49,18 +48,20 @@ def _message(kind: int, name: str, elements: Iterable[bytes]) -> bytes:
 def _element(key: bytes, lasting: int | None) -> bytes:
     """`lasting`: seconds; None: for good."""
     if lasting is None:
-        return _head(len(key), timed=False) + key
-    return _head(len(key), timed=True) + key + _TIMEOUT_HEAD + _MILLISECONDS.pack(1000 * lasting)
+        return _BARE[len(key)] + key
+    return _TIMED[len(key)] + key + _TIMEOUT_HEAD + _MILLISECONDS.pack(1000 * lasting)
 
 
-@cache
-def _head(length: int, *, timed: bool) -> bytes:
-    """What stands before a key: an attribute in an attribute in an attribute."""
+def _head(length: int, timeout: int) -> bytes:
+    """What stands before a key: an attribute in an attribute in an attribute. `timeout`: bytes of one after the key."""
     value = ATTRIBUTE.size + length
     key = ATTRIBUTE.size + value
-    whole = ATTRIBUTE.size + key + (len(_TIMEOUT_HEAD) + _MILLISECONDS.size if timed else 0)
     return (
-        ATTRIBUTE.pack(whole, NESTED | _ELEMENT)
+        ATTRIBUTE.pack(ATTRIBUTE.size + key + timeout, NESTED | _ELEMENT)
         + ATTRIBUTE.pack(key, NESTED | _KEY)
         + ATTRIBUTE.pack(value, _VALUE)
     )
+
+
+_BARE = {length: _head(length, 0) for length in (4, 16)}  # IPv4, IPv6
+_TIMED = {length: _head(length, len(_TIMEOUT_HEAD) + _MILLISECONDS.size) for length in (4, 16)}

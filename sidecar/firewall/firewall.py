@@ -374,12 +374,10 @@ class Firewall:
     def _amend(self, now: float) -> Repair | None:
         """Compare what the sets hold with what is wanted, and write the difference."""
         edits = [edit for name in self._hosts for edit in self._difference(name, now)]
-        nets = [name for name in self._nets if self._differs(name, now)]
+        nets = {name: lost for name in self._nets if (lost := self._astray(name, now)) is not None}
         around = [] if self._surroundings_are_right() else [*self._surroundings(), *changes.unsure()]
         lost = sum(isinstance(edit, Put) and edit.fresh for edit in edits)
-        self._missing = (
-            self._wanted.count if around else lost + sum(len(self._wanted.everyone(name)) for name in nets)
-        )
+        self._missing = self._wanted.count if around else lost + sum(nets.values())
         self._write([*around, *(line for name in nets for line in self._networks(name, now))], edits)
         if not (around or nets or edits):
             return None
@@ -396,12 +394,14 @@ class Firewall:
                 break
         return edits
 
-    def _differs(self, name: str, now: float) -> bool:
-        """Whether a set of wider networks is another than it should be."""
+    def _astray(self, name: str, now: float) -> int | None:
+        """How much of a set of wider networks is missing; None: it is as it should be."""
         wanted, there = changes.pieces(self._wanted.everyone(name), now), self._kernel.intervals(name)
-        return wanted.keys() != there.keys() or not all(
+        missing = len(wanted.keys() - there.keys())
+        right = wanted.keys() == there.keys() and all(
             changes.alike(there[at], left) for at, left in wanted.items()
         )
+        return None if right else missing
 
     def _holds(self, who: Who, gate: Gate) -> bool:
         """Whether the kernel has them in their set, or in a network of that gate."""

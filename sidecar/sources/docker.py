@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ PATIENCE = 5.0  # seconds of that until somebody is told
 # Seconds without reading after which a log is opened anew: where it was rotated twice meanwhile, Docker goes on
 # with what is left, and does not say so.
 NAP = 2.0
-SILENCE = 1.0  # seconds until an old Docker is asked whether there is more, then twice as many
+SILENCE = 1.0  # seconds until an old Docker is asked whether there is more
 RUNNING = ("running", "paused", "restarting")
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
@@ -255,6 +254,7 @@ class _Stream:
         self._thread: threading.Thread | None = None
         self._wanted = self._again = False
         self._readable = True
+        self._sound = True  # Docker sends what there is; false: that is not known yet
         self._why = ""  # it was lost
         self._refused_by_docker = self._told = False
         self._left = threading.Event()
@@ -434,9 +434,8 @@ class _Stream:
             self._show("open")
             reader = Reader(self._bookmark, terminal=terminal, repeats=api.repeats)
             deadline = time.monotonic() + SEARCH
-            last: Callable[[], bytes] | None = None
-            data: bytes | None = b""
-            while self._wanted and (data := self._next(body, last)):
+            self._sound, data, heard = True, None, False
+            while self._wanted and (data := self._next(body, terminal)):
                 if pulse.naps(time.monotonic()) != naps:
                     return "frozen"
                 if not reader.position.found and time.monotonic() > deadline:
@@ -445,26 +444,24 @@ class _Stream:
                 self._hand_on(reader, data)
                 if time.monotonic() - began > NAP:
                     return "frozen"
-                last = partial(self._last, terminal) if api.repeats else None
+                self._sound, heard = self._sound and (heard or not api.repeats), True
             return "stuck" if data is None else "" if body.whole else "ended"
 
-    def _next(self, body: Body, last: Callable[[], bytes] | None) -> bytes | None:
+    def _next(self, body: Body, terminal: bool) -> bytes | None:  # noqa: FBT001
         """What comes next; None: there is more in the log, and it does not come. Raises TimeoutError when it is idle.
 
-        `last`: asks for the time of the last line in the log. Docker before 23 sends nothing more from a log that
-        was rotated just when we opened it, until it is rotated again, and then leaves a whole file out.
+        Docker before 23 sends nothing more from a log that was rotated just when we opened it, until it is rotated
+        again, and then leaves a whole file out. So at the first silence it is asked for the last line.
         """
-        waited, pause = 0.0, SILENCE
-        while last and waited + pause < self._shared.idle:
+        if not self._sound:
             with contextlib.suppress(TimeoutError):
-                return body.read(pause)
-            waited, pause = waited + pause, pause * 2
-            if last() > self._bookmark.stamp:
-                try:
-                    return body.read(SILENCE)  # it may have been on its way
-                except TimeoutError:
-                    return None
-        return body.read(self._shared.idle - waited)
+                return body.read(SILENCE)
+            self._sound = self._last(terminal) <= self._bookmark.stamp
+        if not self._sound:
+            with contextlib.suppress(TimeoutError):
+                return body.read(SILENCE)  # it was on its way
+            return None
+        return body.read(self._shared.idle)
 
     def _last(self, terminal: bool) -> bytes:  # noqa: FBT001
         with (

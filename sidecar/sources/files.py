@@ -206,6 +206,7 @@ class Tail:
             self._follow(old, place)
         else:
             self._follow(fd, Place(os.fstat(fd).st_ino), "gap")
+            self._tell_gap()
         return True
 
     def _follow(self, fd: int, place: Place, why: str = "") -> None:
@@ -213,6 +214,16 @@ class Tail:
         if why:
             log.info("%s: %s", self._origin.name, why)
             self._telling.listener.reconnected(self._origin.name, why)
+
+    def _tell_gap(self) -> None:
+        name = self._origin.name
+        sentence = (
+            f"the file that was read last as {name} is gone: lines of it may have been rotated away unread. "
+            "Keep the last rotated file as it is (in logrotate: delaycompress)"
+        )
+        log.warning(sentence)
+        self._telling.trouble(f"file {name}", sentence, grave=False)
+        self._telling.trouble(f"file {name}", None)
 
     def _more(self) -> bool:
         """Hand on the next lines of the file that is open."""

@@ -14,6 +14,7 @@ import math
 import os
 import re
 import stat
+import time
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from sidecar.sources.files import HEAD, Place
 
 log = logging.getLogger(__name__)
 
+YOUNG: Final = (
+    10.0  # seconds; kubelets until 2024 gave a packed file its name before they had written its end
+)
 _KUBELETS: Final = re.compile(r"(\d+)\.log(?:\.(\d{8}-\d{6}))?(\.gz)?")
 _DOCKERS: Final = re.compile(r"[0-9a-f]+-json\.log(?:\.(\d+))?(\.gz)?")
 
@@ -75,7 +79,7 @@ class Packed:
     packed = True
 
     def __init__(self, path: str) -> None:
-        """Raises OSError."""
+        """Raises OSError, also where it is not yet packed to its end."""
         self._path = path
         self._raw = Path(path).open("rb")  # noqa: SIM115  close() does
         self._file = gzip.GzipFile(fileobj=self._raw)
@@ -87,7 +91,10 @@ class Packed:
         return os.fstat(self._raw.fileno())
 
     def read(self, at: int, size: int) -> bytes:
-        """As `pread`; what cannot be unpacked is as if it were not there."""
+        """As `pread`; what cannot be unpacked is as if it were not there.
+
+        Raises FileNotFoundError where its end may still come; then it has to be opened anew.
+        """
         kept = b""
         if self._at <= at <= self._at + len(self._chunk):  # the end of the last chunk is wanted again
             kept = self._chunk[at - self._at :]
@@ -99,6 +106,8 @@ class Packed:
                 self._file.seek(at)
             self._chunk = kept + self._file.read(size - len(kept))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
+            if isinstance(err, EOFError) and abs(time.time() - self.status.st_mtime) < YOUNG:
+                raise FileNotFoundError(errno.ENOENT, "it is not packed to its end yet", self._path) from err
             log.warning("%s is damaged (%s): its rest is not read", self._path, err)
             self._chunk = kept
         return self._chunk

@@ -14,6 +14,7 @@ from sidecar.config.mistakes import Mistakes
 from sidecar.core.address import address
 
 FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
+IDLE = [f"{name}: counts only with WP_SIDECAR_SOURCE=cri" for name in ("PODS", "KUBERNETES_API")]
 HOOK = "https://hooks.slack.example/services/T0/B0/secret"
 
 
@@ -124,6 +125,21 @@ def test_a_list_of_cdns_may_be_ones_own(environ, tmp_path):
     ]
     del environ["WP_SIDECAR_CDN_FILE"]
     assert mistakes(environ)[0].startswith('environment: allow_cdn: "bunny": unknown; there are cloudflare, ')
+
+
+@pytest.mark.parametrize(
+    ("source", "idle"),
+    [
+        ("", ["LOGS: counts only with WP_SIDECAR_SOURCE=cri or docker-files", *IDLE]),
+        ("docker-files", IDLE),
+        ("cri", []),
+    ],
+)
+def test_what_does_nothing_with_this_source_is_noted(environ, source, idle):
+    about = {"LOGS": "/srv/logs", "PODS": "blog/*/*", "KUBERNETES_API": "true", "SOURCE": source}
+    settings = config.read(environ | {f"WP_SIDECAR_{name}": text for name, text in about.items()})
+
+    assert list(settings.notes) == [f"environment: WP_SIDECAR_{sentence}" for sentence in idle]
 
 
 def test_an_empty_variable_is_not_set(environ):

@@ -1,8 +1,19 @@
 import math
 
-from sidecar.core.events import Ban, Who
+from sidecar.core.events import Ban, Surroundings, Who
+from sidecar.core.selection import Container
 
 
 def test_a_ban_without_an_end_is_for_good():
     assert Ban("login", Who("203.0.113.7"), 0.0, math.inf, "manual").for_good
     assert not Ban("login", Who("203.0.113.7"), 0.0, 60.0, "manual").for_good
+
+
+def test_the_ports_that_lead_to_what_is_watched():
+    watched = (
+        Container("a", "blog", "wordpress", published=frozenset({80, 443})),
+        Container("b", "shop", "wordpress", published=frozenset({8080})),
+        Container("c", "inside", "wordpress"),
+    )
+
+    assert Surroundings(containers=watched).published == {80, 443, 8080}

@@ -621,3 +621,11 @@ def test_how_someone_stands_with_each_jail():
         Standing(spared, "ignoreip", 0, 0, None),
         Standing(manual, None, 0, 0, None),
     ]
+
+
+def test_how_many_are_kept_out_by_jail_and_version():
+    watched = Jail("watched", maxretry=1, observe=True)
+    guard = Guard([LOGIN, watched], NOBODY)
+    play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, who=SIX), *hits(0, who=BOB, jail="watched")])
+
+    assert {key: count for key, count in guard.active.items() if count} == {("login", 4): 1, ("login", 6): 1}

@@ -227,3 +227,12 @@ def test_how_many_count_now_is_known(count):
 
     assert [count.failures(ANN, since) for since in (-400, 201)] == [3, 0]
     assert count.failures(BOB, 0) == 0
+
+
+@pytest.mark.parametrize("count", [Window(), Rate()])
+def test_who_is_counted_and_who_no_more(count):
+    count.add(ANN, 0, maxretry=5, findtime=600)
+    assert ANN in count and BOB not in count
+    count.forget(before=700)
+
+    assert (ANN in count, len(count)) == (False, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.filters import cutter
 from sidecar.filters.cutter import Cutter, place
-from sidecar.filters.dates import Dates, template, templates
+from sidecar.filters.dates import WITHIN, Dates, template, templates
 from sidecar.filters.loader import load
 from sidecar.filters.verdict import parted
 from tests.filters import oracle
@@ -84,6 +84,14 @@ def test_a_date_without_a_zone_is_in_the_cutters():
         1_795_330_800.0,
         1_795_334_400.0,
     ]
+
+
+def test_a_date_that_ends_beyond_where_one_is_searched_for_is_none_though_it_is_known():
+    rules = load("wordpress-access")
+    quick, date = Cutter(rules.dates, UTC), '[22/Nov/2026:08:57:49 +0000] "'
+    for before in (0, 100, *range(WITHIN - 45, WITHIN + 3), 0):
+        line = "x" * before + date + "POST" * 20
+        assert quick.cut(line, NOW) == slowly(rules, line)
 
 
 def test_no_more_is_remembered_than_is_allowed(monkeypatch):

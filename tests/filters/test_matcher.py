@@ -1,3 +1,4 @@
+import itertools
 import logging
 import threading
 import time
@@ -230,6 +231,19 @@ def test_a_line_that_would_stall_is_skipped_and_then_the_filter_rests_while_the_
     ahead[0] += REST
     assert brief(matcher.scan(batch(*fine), NOW)) == [("a", ANN, NOW), ("b", ANN, NOW)]
     assert told[1:] == [("filter slow", None)]
+
+
+def test_a_sound_filter_that_has_to_wait_for_the_processor_is_not_laid_aside(tmp_path):
+    """Now and then the clock jumps, as if another process had had the processor; between, there is honest work."""
+    told, looks = [], itertools.count()
+    matcher = Matcher(
+        {"a": rules(tmp_path, "failregex = ^no <HOST>$")},
+        trouble=lambda *what: told.append(what),
+        clock=lambda: time.perf_counter() + 0.1 * (next(looks) // 20_001),
+    )
+    with closing(matcher):
+        assert len(matcher.scan(batch(*[f"no {ANN}"] * 400_000), NOW)) == 400_000
+    assert told == []
 
 
 def test_what_each_filter_took_is_counted(stalling):

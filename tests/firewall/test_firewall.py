@@ -180,6 +180,7 @@ def test_after_the_clock_was_set_a_whole_look_sets_the_timeouts(host, firewall):
     assert firewall.reconcile(back, whole=True) == Repair("bans", 1)
     assert left(host, ANN) == pytest.approx(1500, abs=3)
     assert list(host.kernel.intervals("net4").values()) == [pytest.approx(1500, abs=3)]
+    assert firewall.enforced() == (2, 2)  # nobody was let in
     assert firewall.reconcile(back, whole=True) is None
 
 

@@ -89,12 +89,12 @@ def test_what_was_not_known_is_known_in_time(host, start, monkeypatch):
 
 
 def test_a_visitor_who_stays_is_not_forgotten(host, start, monkeypatch):
-    monkeypatch.setattr(presence, "KEPT", 1)
+    monkeypatch.setattr(presence, "KEPT", 2)
     firewall = start()
     began = time.monotonic()
     with stream(host, ANN):
         until(lambda: firewall.seen(ANN))
-        while time.monotonic() < began + 2.5:
+        while time.monotonic() < began + 4:
             assert firewall.seen(ANN) is True
     until(lambda: firewall.seen(ANN) is False)
 

@@ -29,7 +29,9 @@ from tests.sources.standin import Counted
 
 ROOT = Path(__file__).parents[2]
 LINES, RATE, SIZE = int(os.environ.get("LINES", "20000")), 2_000, 250_000
-EVERY = 4 if LINES <= 100_000 else 10  # seconds between rotations; kubelet looks every 10  # lines, lines/s, bytes of a file
+EVERY = (
+    4 if LINES <= 100_000 else 10
+)  # seconds between rotations; kubelet looks every 10  # lines, lines/s, bytes of a file
 SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 NAME = "blog/web-0/wordpress"
 JAILS = (Jail("wordpress"),)
@@ -368,7 +370,13 @@ def test_every_line_counts_once_under_rotation_whatever_is_killed(tmp_path, caps
     """A writer and a reader, each a process; the reader is killed again and again while files are rotated and packed."""
     rnd, root, state = random.Random(SEED), tmp_path / "pods", tmp_path / "state"
     state.mkdir()
-    argv = [sys.executable, "-m", "tests.sources.kubelet", str(root), *map(str, (LINES, SEED, RATE, SIZE, EVERY))]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.sources.kubelet",
+        str(root),
+        *map(str, (LINES, SEED, RATE, SIZE, EVERY)),
+    ]
     root.mkdir()
     reader = Process(root, state)
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:

@@ -492,14 +492,22 @@ def test_who_was_frozen_knows_it_whoever_wakes_first():
 
 def test_whoever_does_not_read_for_long_opens_the_log_anew(engine, counted, monkeypatch):
     """Docker may have gone on after two rotations with what was left."""
-    monkeypatch.setattr("sidecar.sources.docker.NAP", -1.0)
+    monkeypatch.setattr("sidecar.sources.docker.NAP", 0.3)
+    take = counted.emit
+
+    def slowly(batch, cursor):
+        take(batch, cursor)
+        if len(counted.lines) == 1:
+            time.sleep(0.4)
+
+    monkeypatch.setattr(counted, "emit", slowly)
     site = engine.run(Container("a", "site"))
-    for number in range(3):
-        engine.write(site, b"%d" % number)
+    engine.write(site, b"one")
     with following(engine, counted):
-        counted.wait(lambda: counted.told.count(("reconnected", "site", "frozen")) > 1)
-        counted.wait_lines(3)
-    assert [text for _, _, text in counted.lines] == [b"0", b"1", b"2"]
+        counted.wait(lambda: ("reconnected", "site", "frozen") in counted.told)
+        engine.write(site, b"two")
+
+        assert counted.wait_lines(2) == [b"one", b"two"]
 
 
 def test_an_old_docker_that_has_more_and_does_not_send_it(tmp_path, counted, monkeypatch):
@@ -533,6 +541,19 @@ def test_what_a_container_said_last_before_it_stopped_without_us(engine, counted
     engine.write(other, b"three")
     engine.stop_container(site)
     with following(engine, counted):
+        assert counted.wait_lines(2) == [b"one", b"two"]
+
+
+def test_whoever_was_cut_off_when_the_container_stopped_reads_the_rest(engine, counted):
+    site = engine.run(Container("a", "site"))
+    engine.write(site, b"one")
+    with following(engine, counted, every=60):
+        counted.wait_lines(1)
+        with engine.changed:
+            engine.cut()
+            site.state = "exited"
+            engine.write(site, b"two")
+
         assert counted.wait_lines(2) == [b"one", b"two"]
 
 

@@ -1,6 +1,7 @@
 """A container's log is one endless log, whatever kubelet and Docker do with its files."""
 
 import gzip
+import itertools
 import os
 import random
 import time
@@ -11,7 +12,7 @@ import pytest
 from sidecar.core.events import Batch, Cursor, Framing, Origin
 from sidecar.sources import MAX_LINE, rotation
 from sidecar.sources.files import FIRST_SIGHT, Place
-from sidecar.sources.rotation import READ, SETTLE, Log, Mark, Telling
+from sidecar.sources.rotation import LITTLE, READ, SETTLE, Log, Mark, Telling
 from tests.sources.kubelet import Kubelet, pack, stamp
 from tests.sources.standin import Counted
 
@@ -369,6 +370,21 @@ def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
     assert sum(each[2] for each in read.told if each[0] == "overlong") == 1
 
 
+def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypatch):
+    """So many batches may wait for the loop, each with its hits."""
+    clock = itertools.count()
+    monkeypatch.setattr(rotation.time, "thread_time", lambda: next(clock))
+    kubelet.write(*("x" * 1000 for _ in range(800)))
+    kubelet.write("y" * 100_000, part=200_000)
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    first, *others, last = [len(batch.data) for batch in read.batches]
+    assert LITTLE < first <= READ
+    assert {LITTLE - 1100 < size <= LITTLE for size in others[:-1]} == {True}
+    assert (len(read.lines), last) == (801, MAX_LINE)
+
+
 def test_a_damaged_gzip_ends_where_the_damage_is(read, kubelet, caplog):
     kubelet.write("1", *("x" * 100 for _ in range(3000)))
     pack(kubelet.rename())
@@ -376,10 +392,32 @@ def test_a_damaged_gzip_ends_where_the_damage_is(read, kubelet, caplog):
     kubelet.write("2")
     (packed,) = kubelet.folder.glob("*.gz")
     packed.write_bytes(packed.read_bytes()[:-400])
+    os.utime(packed, (0, 0))
     with read.of(kubelet.folder) as log:
         drain(log)
 
     assert read.texts()[-1] == "2" and "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("size", [4, 400, 4000])
+def test_of_a_gzip_whose_end_is_yet_to_come_the_end_is_waited_for(read, kubelet, size):
+    """Kubelets of before gave it its name too early."""
+    texts = [f"{number} " + "x" * (number % 97) for number in range(3000)]
+    kubelet.write(*texts)
+    pack(kubelet.rename())
+    os.close(kubelet.reopen())
+    kubelet.write("last")
+    (packed,) = kubelet.folder.glob("*.gz")
+    whole = packed.read_bytes()
+    packed.write_bytes(whole[:-size])
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        before = len(read.lines)
+        packed.write_bytes(whole)
+        drain(log)
+
+    assert before < len(texts) or size == 4
+    assert read.texts() == [*texts, "last"]
 
 
 def test_lines_of_no_runtime_are_told_once_and_left_out(read, kubelet, caplog):

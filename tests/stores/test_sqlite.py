@@ -231,17 +231,23 @@ def test_a_damaged_file_is_put_aside(path, damage):
 
     store = Sqlite(path)
     store.apply(Turn(1.0, (BAN,)))
-    found, repaired = store.load(0.0), store.repaired
+    found, repaired, anew = store.load(0.0), store.repaired, store.anew
     store.close()
 
+    assert anew
     [aside] = path.parent.glob("*.broken-*")
     assert found == Remembered((KEPT,), (PAST,))
     assert repaired.startswith(f"{path} was damaged (")
     assert repaired.endswith(f"): bans and log positions begin anew. Kept: {aside}")
 
 
-def test_a_whole_file_is_not_repaired(store):
-    assert store.repaired == ""
+def test_a_whole_file_is_not_repaired(store, path):
+    assert (store.repaired, store.anew) == ("", True)
+    store.close()
+    again = Sqlite(path)
+
+    assert (again.repaired, again.anew) == ("", False)
+    again.close()
 
 
 def test_the_file_of_a_newer_version_is_refused(store, path):

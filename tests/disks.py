@@ -1,0 +1,37 @@
+"""Small disks that a test fills, in a thread whose mounts nobody else sees."""
+
+import ctypes
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+CLONE_NEWNS = 0x00020000
+
+
+def elsewhere(story):
+    """Runs it in a thread, and what it starts, with mounts of their own, which go with them."""
+
+    def alone():
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.unshare(CLONE_NEWNS) == 0, "run the tests as root: they mount small disks"
+        mount("--make-rprivate", "/")
+        story()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(alone).result()
+
+
+def small(folder):
+    """A disk of 2 MB."""
+    mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", folder)
+
+
+def mount(*arguments):
+    subprocess.run(["mount", *map(str, arguments)], check=True, timeout=20)
+
+
+def fill(path):
+    """Takes all the room that is left."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
