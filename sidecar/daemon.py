@@ -220,7 +220,7 @@ class Daemon:
         return bool(self._fleet and self._fleet.obeying) or self._trusting.budget.allows(now)
 
     def _make_fleet(self, registry: CollectorRegistry) -> Fleet | None:
-        """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 16 MB."""
+        """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 8 MB."""
         settings = self._settings
         if settings.redis is None:
             return None

@@ -518,8 +518,12 @@ class Subscriber:
 
     def _obey(self, heard: Sequence[Told | Key]) -> None:
         """Have this hold here. Raises Closed where the loop has stopped."""
-        if heard:
-            self._begin(heard).result(PATIENCE)
+        if not heard:
+            return
+        made = self._begin(heard).result(PATIENCE)
+        told = Counter(each.site for each in heard if isinstance(each, Ban))
+        for peer, repeated in (told - Counter(each.site for each in made if isinstance(each, Ban))).items():
+            self._budget.give(peer, repeated)
 
     def _begin(self, heard: Sequence[Told | Key]) -> Future[Sequence[Decision]]:
         """In the engine's order: until ours about someone comes by, what others say about them does not hold."""

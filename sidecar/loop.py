@@ -19,7 +19,7 @@ from sidecar.core.guard import Guard
 
 log = logging.getLogger(__name__)
 
-WAITING = 256  # batches between sources and loop; one is at most 64 KiB of log, so this bounds their memory
+WAITING = 256  # batches between sources and loop: of 256 KiB of log at most, and only their hits cross
 LULL = 1.0  # seconds: the longest that a cursor without hits waits to be stored, and that a quiet loop sleeps
 
 Work: TypeAlias = Callable[[float], Sequence[Decision]]  # given the time, in the loop's thread

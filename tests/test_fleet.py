@@ -475,6 +475,20 @@ def test_a_flood_of_bans_is_believed_only_up_to_the_budget(redis, fleet):
     assert "evil tells more than is believed at once" in sentence
 
 
+def test_all_that_is_told_again_after_a_flush_is_within_the_budget(redis, fleet):
+    (a,) = fleet("a")
+    (b,) = fleet("b", budget=Budget(peer=(2_000, 0.0), everyone=(2_500, 0.0)))
+    a.ban(*[address(number) for number in range(1_000)])
+    until(lambda: len(b.banned) == 1_000)
+    for _ in range(3):  # 3,000 in all: more than would be believed if they were new
+        redis.client().flushall()
+        until(lambda: redis.client().zcard(BANS) == 1_000)
+    a.ban(ANN)
+    until(lambda: ANN in b.banned)
+
+    assert b.heard.reasons == {}
+
+
 def test_a_set_full_of_bans_is_joined_only_up_to_the_budget(redis, fleet):
     redis.client().zadd(BANS, {f"{address(number)} login": 9e15 for number in range(20_000)})
     (a,) = fleet("a", budget=Budget(everyone=(3_000, 10.0)))

@@ -38,6 +38,7 @@ NARROW = {4: 24, 6: 48}  # IP version -> the widest network that is let in where
 
 PEER_BURST, PEER_RATE = 20_000, 100.0  # bans of one peer believed at once, and a second after that
 ALL_BURST, ALL_RATE = 100_000, 1_000.0  # of all together: as many as a node joins, and ten peers at work
+REPEATED = 0.1  # of a ban, for one that is known already: it costs time, and bans nobody
 LIFT_BURST, LIFT_RATE = 1_000, 1.0  # liftings where nothing is sealed: a person's, and not a gate that opens
 PEERS = 4_096  # peers whose budget is remembered
 
@@ -270,6 +271,12 @@ class Budget:
         if len(self._peers) > PEERS:
             self._peers.popitem(last=False)
         return min(room, bucket.has(now))
+
+    def give(self, peer: str, repeated: int) -> None:
+        """So many of what was taken were nothing new, as after a flush, when all is told again: they cost little."""
+        for bucket in (self._all, self._peers.get(peer)):
+            if bucket:
+                bucket.left += repeated * (1 - REPEATED)  # never over the burst: it was taken before
 
     def lifts(self, wanted: int, now: float) -> int:
         """How many of these liftings are believed, where nothing is sealed."""

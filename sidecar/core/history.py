@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
 from typing import NamedTuple
 
 from sidecar.core.events import Who
-from sidecar.core.oldest import drop_oldest
+from sidecar.core.oldest import drop_oldest, drop_while
 
 AGE = 30 * 86_400.0  # seconds after its end that a ban is remembered; fail2ban's day forgets who comes weekly
 KEPT = 1_000_000  # addresses of a jail, 150 bytes each; those who were banned longest ago go first
@@ -61,6 +60,4 @@ class History:
     def forget(self, now: float) -> None:
         """Drop what no longer counts. It stops at the first that does: those who were banned for longer go later."""
         for pasts in self._jails.values():
-            old = takewhile(lambda past: past[1][1] + self.age <= now, pasts.items())
-            for who in [who for who, _ in old]:
-                del pasts[who]
+            drop_while(pasts, lambda past: past[1] + self.age <= now)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Callable
+from itertools import islice, takewhile
 from typing import Final, TypeVar
 
 K = TypeVar("K")
@@ -21,3 +22,9 @@ def drop_oldest(table: dict[K, V]) -> list[tuple[K, V]]:
     for key, _ in oldest:
         del table[key]
     return oldest
+
+
+def drop_while(table: dict[K, V], over: Callable[[V], bool]) -> None:
+    """Take out the first entries, up to one that is not over: order of age is that of arrival but for stragglers."""
+    for key, _ in list(takewhile(lambda entry: over(entry[1]), table.items())):
+        del table[key]

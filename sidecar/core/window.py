@@ -7,7 +7,7 @@ from collections.abc import Container
 from typing import Protocol
 
 from sidecar.core.events import Who
-from sidecar.core.oldest import drop_oldest
+from sidecar.core.oldest import drop_oldest, drop_while
 
 TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a botnet is seldom a tenth of it
 
@@ -31,7 +31,7 @@ class Count(Protocol):
         """Forget what counted against this one. Was there anything?"""
 
     def forget(self, before: float) -> None:
-        """Drop those whose last failure was before."""
+        """Drop those whose last failure was before; stragglers go the next time."""
 
 
 class Window:
@@ -79,14 +79,7 @@ class Window:
         return self._times.pop(who, None) is not None
 
     def forget(self, before: float) -> None:
-        """It stops at the first who is not: arrival order is time order but for stragglers, and they go next time."""
-        stale = []
-        for who, times in self._times.items():
-            if times[-1] >= before:
-                break
-            stale.append(who)
-        for who in stale:
-            del self._times[who]
+        drop_while(self._times, lambda times: times[-1] < before)
 
 
 class Rate:
@@ -129,13 +122,7 @@ class Rate:
         return self._counts.pop(who, None) is not None
 
     def forget(self, before: float) -> None:
-        stale = []
-        for who, (_, _, last) in self._counts.items():
-            if last > before:
-                break
-            stale.append(who)
-        for who in stale:
-            del self._counts[who]
+        drop_while(self._counts, lambda count: count[2] <= before)
 
 
 class Targets:

@@ -19,6 +19,7 @@ from sidecar.firewall.kernel import Kernel, Shape
 from sidecar.firewall.netlink import FirewallError, NoPermission
 from sidecar.firewall.nft import Nft
 from sidecar.firewall.wanted import Wanted
+from sidecar.firewall.witness import Witness
 
 TOUCHED = Shape("", awake=False, table=0, chains={}, rules=(), sets={}, counters={})  # equal to none
 ACCEPT = b"\0\0\0\1"  # NF_ACCEPT, as the kernel tells a chain's policy
@@ -47,6 +48,7 @@ class Firewall:
         self._drops = Drops()
         self._nft = Nft()
         self._kernel = Kernel()
+        self._witness = Witness(self._kernel, self._is_sound)
         self._web = Gate(WEB)  # for a ban whose jail is not configured any more
         self._hang(jails)
         self._allow: tuple[str, ...] = ()
@@ -158,16 +160,7 @@ class Firewall:
         False: surely not, for the last `presence.LOOKBACK` seconds. None: nobody knows (more senders than can be noted,
         a table that is younger, a wider network, a kernel that does not answer). 0.1 ms.
         """
-        version = presence.version(who)
-        try:
-            if version is None:
-                return None
-            if self._kernel.has(presence.SEEN[version], changes.key(who)):
-                return True
-            missed = self._kernel.has(presence.MISSED, presence.KEYS[version])
-            return None if missed or not self._is_sound() else False
-        except (FirewallError, OSError):
-            return None
+        return self._witness.seen(who)
 
     def look_at(
         self, who: Who, jail: str, ports: frozenset[int] = frozenset(), *, proxied: bool = False
@@ -178,17 +171,7 @@ class Firewall:
         Raises FirewallError, and ValueError for whom nobody can ban.
         """
         gate = self._gates.get(jail, self._web)
-        name = changes.seat(who, gate)
-        _, counts = self._kernel.counters()
-        return Facts(
-            who, name,
-            hooked=self._is_sound(),
-            held=self._holds(who, gate),
-            seen=self.seen(who),
-            senders=(counts.get(presence.NOTED[4], (0, 0))[0], counts.get(presence.NOTED[6], (0, 0))[0]),
-            open=ports - self._closed(gate) if gate.ports is not None else frozenset(),
-            proxied=proxied,
-        )  # fmt: skip
+        return self._witness.look_at(who, gate, ports, proxied=proxied)
 
     def enforced(self) -> tuple[int, int]:
         """How many of the wanted the last look found in force, and how many are wanted."""
@@ -315,7 +298,10 @@ class Firewall:
         if shape is None or shape.schema not in LEGIBLE:
             return None
         return frozenset(
-            port for gate in self._doors if gate.ports is not None for port in self._closed(gate) - gate.ports
+            port
+            for gate in self._doors
+            if gate.ports is not None
+            for port in self._witness.closed(gate) - gate.ports
         )
 
     def _is_ours(self, shape: Shape) -> bool:
@@ -402,19 +388,6 @@ class Firewall:
             changes.alike(there[at], left) for at, left in wanted.items()
         )
         return None if right else missing
-
-    def _holds(self, who: Who, gate: Gate) -> bool:
-        """Whether the kernel has them in their set, or in a network of that gate."""
-        name = changes.seat(who, gate)
-        if name in self._hosts and self._kernel.has(name, changes.key(who)):
-            return True
-        version, low, high = changes.ends(who)
-        return any(
-            low >= first and high <= last for first, last in self._kernel.intervals(gate.nets(version))
-        )
-
-    def _closed(self, gate: Gate) -> set[int]:
-        return {int.from_bytes(key, "big") for key in self._kernel.elements(gate.open_to)}
 
     def _is_sound(self) -> bool:
         """Whether the rules, at least, are those that we left. Nearly nothing to ask where nobody changed any."""

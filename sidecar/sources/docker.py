@@ -458,9 +458,7 @@ class _Stream:
                 return body.read(SILENCE)
             self._sound = self._last(terminal) <= self._bookmark.stamp
         if not self._sound:
-            with contextlib.suppress(TimeoutError):
-                return body.read(SILENCE)  # it was on its way
-            return None
+            return None  # even if more comes now: it may be from behind the hole
         return body.read(self._shared.idle)
 
     def _last(self, terminal: bool) -> bytes:  # noqa: FBT001

@@ -216,7 +216,8 @@ class Rig:
         return self._random.choice([*self._containers])
 
     def _run(self, name: str) -> None:
-        script = f"exec perl -e '{WRITER}' $(date +%s%3N) {self._rate // len(self._containers)}"
+        number = [*self._containers].index(name)  # no two lives have the same
+        script = f"exec perl -e '{WRITER}' $(date +%s%2N){number} {self._rate // len(self._containers)}"
         self._engine.cli(
             "run", "--detach", "--init", f"--name={name}", "--restart=always", "--network=none",
             *self._containers[name], IMAGE, "sh", "-c", script,

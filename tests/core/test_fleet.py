@@ -212,6 +212,16 @@ def test_a_peer_is_believed_so_much_at_once_and_then_little_by_little():
     assert [budget.room(100.0, peer) for peer in ("a", "b", "c", None)] == [10, 2, 10, 92]
 
 
+def test_what_is_nothing_new_costs_little():
+    budget = Budget(peer=(100, 0.0), everyone=(200, 0.0))
+    for _ in range(5):
+        budget.give("a", budget.take(50, 0.0, "a"))
+
+    assert [budget.room(0.0, "a"), budget.room(0.0)] == [75, 175]
+    budget.give("unheard of", 10)
+    assert budget.room(0.0, "a") == 75
+
+
 def test_all_peers_together_are_believed_only_so_much():
     budget = Budget(peer=(10, 1.0), everyone=(25, 0.0))
 

@@ -1,4 +1,4 @@
-from sidecar.core.oldest import drop_oldest
+from sidecar.core.oldest import drop_oldest, drop_while
 
 
 def test_the_oldest_sixteenth_goes():
@@ -12,3 +12,10 @@ def test_at_least_one_goes():
     table = {"only": 1}
 
     assert (drop_oldest(table), table) == ([("only", 1)], {})
+
+
+def test_the_first_ones_go_up_to_one_that_is_not_over():
+    table = {"a": 1, "b": 2, "c": 9, "d": 1}
+    drop_while(table, lambda age: age < 3)
+
+    assert table == {"c": 9, "d": 1}
