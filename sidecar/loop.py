@@ -19,7 +19,8 @@ from sidecar.core.guard import Guard
 
 log = logging.getLogger(__name__)
 
-WAITING = 256  # batches between sources and loop: of 256 KiB of log at most, and only their hits cross
+WAITING = 256  # batches between sources and loop
+HITS = 50_000  # in these batches, about 25 MB; one batch more may come in
 LULL = 1.0  # seconds: the longest that a cursor without hits waits to be stored, and that a quiet loop sleeps
 
 Work: TypeAlias = Callable[[float], Sequence[Decision]]  # given the time, in the loop's thread
@@ -41,7 +42,9 @@ class Closed(Exception):  # noqa: N818
 class Inbox:
     """The one way into the loop. Bounded: a flood slows the readers, not the host."""
 
-    def __init__(self, size: int = WAITING) -> None:
+    def __init__(self, size: int = WAITING, hits: int = HITS) -> None:
+        self._most, self._hits = hits, 0
+        self._room = threading.Condition()
         self._queue: queue.Queue[Read | tuple[Work, Future[Sequence[Decision]]]] = queue.Queue(size)
         self._closed = threading.Event()
 
@@ -50,6 +53,10 @@ class Inbox:
 
     def read(self, read: Read) -> None:
         """Called by sources. Waits while the loop is behind; raises Closed once it has stopped."""
+        with self._room:
+            while self._hits >= self._most and not self._closed.is_set():
+                self._room.wait(LULL)
+            self._hits += len(read.hits)
         self._put(read)
 
     def ask(self, work: Work) -> Future[Sequence[Decision]]:
@@ -69,6 +76,9 @@ class Inbox:
                 taken.append(self._queue.get_nowait())
             except queue.Empty:
                 break
+        with self._room:
+            self._hits -= sum(len(each.hits) for each in taken if isinstance(each, Read))
+            self._room.notify_all()
         return taken
 
     def close(self) -> None:

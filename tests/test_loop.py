@@ -118,6 +118,28 @@ def test_hits_that_do_not_count_are_told_apart():
     assert bench.kept.turns == [Turn(5.0, (BAN,), (HIT, HIT), ignored=(HIT,))]
 
 
+def test_a_flood_of_hits_waits_with_its_reader():
+    inbox = Inbox(hits=3)
+    inbox.read(Read(SITE, (HIT, HIT, HIT)))
+    reader = threading.Thread(target=inbox.read, args=(Read(SITE, (HIT,)),))
+    reader.start()
+    reader.join(0.2)
+    assert (reader.is_alive(), len(inbox)) == (True, 1)
+
+    assert inbox.drain(0) == [Read(SITE, (HIT, HIT, HIT))]
+    reader.join(5)
+    assert inbox.drain(0) == [Read(SITE, (HIT,))]
+
+
+def test_who_waits_with_a_flood_is_told_when_the_loop_has_stopped():
+    inbox = Inbox(hits=1)
+    inbox.read(Read(SITE, (HIT,)))
+    inbox.close()
+
+    with pytest.raises(Closed):
+        inbox.read(Read(SITE, (HIT,)))
+
+
 def test_readers_that_never_pause_do_not_keep_the_loop_from_deciding():
     inbox = Inbox(size=4)
     stop = threading.Event()
