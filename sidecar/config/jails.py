@@ -72,12 +72,17 @@ IGNORED = (
     "fail2ban_agent", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding",
     "logtimezone", "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
     "systemd_if_nologs",
+    # fail2ban.conf's own, which people also write into their jails
+    "allowipv6", "dbfile", "dbmaxmatches", "loglevel", "logtarget", "pidfile", "socket", "stacksize", "syslogsocket",
 )  # fmt: skip
 KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *IGNORED))
 OBSERVE, ENFORCE = "observe", "enforce"
 # A pasted jail.conf gives `mode = normal` to every filter, and few have modes.
 NO_MATTER = ("mode=normal", "logtype=", "success=")
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
+# `bantime = 1h  # an hour`: fail2ban takes that in durations, and in the others nobody means it. An expression may.
+EXPRESSIONS = ("failregex", "ignoreregex", "prefregex", "datepattern")
+REMARK = re.compile(r"(?:^|[ \t]+)#.*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +109,20 @@ def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jail
     """
     if path and isdir(path):
         raise Mistakes([Mistake(str(path), "", "", DIRECTORY)])
-    ini = Ini()
-    for file in _layers(path) if path else ():
+    ini, files = Ini(), _layers(path) if path else []
+    for file in files:
         ini.add(file, _beside)
-    return _Reader(ini, path, where, look=look).read()
+    return _Reader(ini, path, files, where, look=look).read()
 
 
 class _Reader:
     """One reading of one file; it goes on after a mistake to find the next."""
 
-    def __init__(self, ini: Ini, path: Path | None, where: Sequence[Path], *, look: bool) -> None:
+    def __init__(
+        self, ini: Ini, path: Path | None, files: Iterable[Path], where: Sequence[Path], *, look: bool
+    ) -> None:
         self._ini, self._file, self._where, self._look = ini, str(path or "no jails file"), where, look
+        self._files = frozenset(map(str, files))  # without what they include
         self._mistakes = [Mistake(m.file, "", "", _quoted(m.message, m.text), m.line) for m in ini.mistakes]
         self._notes: list[str] = []
         self._loaded: dict[tuple[str, ...], Filter] = {}
@@ -195,15 +203,10 @@ class _Reader:
         return Escalation(**{key: value for key, value in given.items() if value is not None})
 
     def _filter(self, jail: Jail) -> Filter | None:
-        written = {key: self._read(jail.name, key, str.strip, "") for key in ("mode", *FILTERS)}
-        options = {key: text for key, text in written.items() if text}
-        if options.get("mode", "").lower() in (OBSERVE, ENFORCE):
-            del options["mode"]
+        written = {key: self._read(jail.name, key, str.strip, "") for key in FILTERS}
+        options = self._mode(jail.name, jail.filter) | {key: text for key, text in written.items() if text}
         if jail.resets:
             options["success"] = "reset"
-        # `name[mode=...]` says it more closely than a key that [DEFAULT] may have set.
-        if "mode=" in jail.filter:
-            options.pop("mode", None)
         key = (jail.filter, *options, *options.values())
         try:
             rules = self._loaded.get(key) or self._loaded.setdefault(
@@ -225,6 +228,15 @@ class _Reader:
                 f" first: {rule.text}"
             )
         return rules
+
+    def _mode(self, name: str, wanted: str) -> dict[str, str]:
+        """The filter's `mode`, unless the word is one of ours, or `name[mode=...]` says it more closely."""
+        mode = self._read(name, "mode", str.strip, "")
+        return (
+            {"mode": mode}
+            if mode and mode.lower() not in (OBSERVE, ENFORCE) and "mode=" not in wanted
+            else {}
+        )
 
     def _bad_filter(self, jail: Jail, mistake: FilterMistake) -> None:
         sentence = _quoted(mistake.message, mistake.text)
@@ -255,7 +267,9 @@ class _Reader:
         """Every key that stands in a section is known, or something that other values are made of."""
         section = self._ini.sections.get(name, {})
         made_of = {word.lower() for value in self._values() for word in VARIABLE.findall(value.text)}
-        for key in section:
+        for key, value in section.items():
+            if name == "DEFAULT" and value.file not in self._files:
+                continue  # as in fail2ban's paths-*.conf: for whoever makes something of it
             if key in GLOBAL and name != "DEFAULT":
                 self._wrong(name, key, "holds for all jails; move it to [DEFAULT]")
             elif key not in KNOWN | made_of and not key.startswith("action_"):
@@ -269,13 +283,32 @@ class _Reader:
     def _read(self, section: str, key: str, parse: Callable[[str], T], default: D) -> T | D:
         """The value of a key in this section or [DEFAULT]; the default where it is not written, or wrong."""
         try:
-            lines = interpolated(self._ini, section, key, {})
-            return default if lines is None else parse("\n".join(text for _, text in lines))
+            lines = interpolated(self._ini, section, key, self._known(section, key))
+            if lines is None:
+                return default
+            text = "\n".join(text for _, text in lines)
+            return parse(text if key in EXPRESSIONS else REMARK.sub("", text))
         except FilterMistakes as err:
             self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.mistakes))
         except ValueError as err:
             self._wrong(section, key, str(err))
         return default
+
+    def _known(self, name: str, key: str) -> dict[str, str]:
+        """What `%(known/failregex)s` stands for in a jail: what its filter says. Raises FilterMistakes."""
+        value = self._ini.own(name, key)
+        if (
+            key not in ("failregex", "ignoreregex")
+            or not value
+            or f"%(known/{key})s" not in value.text.lower()
+        ):
+            return {}
+        if value.before:  # a layer below has it
+            return {}
+        wanted = self._read(name, "filter", _one, name)
+        rules = load(wanted, self._where, self._mode(name, wanted))
+        told = rules.failregex if key == "failregex" else rules.ignoreregex
+        return {f"known/{key}": "\n".join(rule.text for rule in told)}
 
     def _wrong(self, section: str, key: str, sentence: str) -> None:
         value = self._ini.get(section, key)

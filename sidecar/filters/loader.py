@@ -7,6 +7,7 @@ then in the pack, so a filter that brings no `common.conf` of its own is read wi
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,6 +29,8 @@ WHO: Final = (
 READ: Final = ("failregex", "ignoreregex", "prefregex", "datepattern", "maxlines", "usedns")
 USEDNS: Final = ("no", "warn", "yes", "raw")
 SUCCESS: Final = "(?P<success>)"  # the empty group that marks a successregex
+# People write `[[]client` for a bracket, and it is one. Python's remark on it would name our lines, not theirs.
+warnings.filterwarnings("ignore", "Possible (?:nested )?set", FutureWarning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,8 @@ def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
     """The files that make up a filter, in the order in which later ones win."""
     wanted = name
     if _is_path(name):
-        folders, name = [Path(name).parent], Path(name).stem
+        beside = "/" in name or Path(name).is_file()
+        folders, name = [Path(name).parent] if beside else folders, Path(name).stem
     kinds = (_main(wanted, name), f"{name}.d/*.conf", f"{name}.local", f"{name}.d/*.local")
     found = [sorted(path for folder in reversed(folders) for path in folder.glob(kind)) for kind in kinds]
     main = next((folder / kinds[0] for folder in folders if (folder / kinds[0]).is_file()), None)

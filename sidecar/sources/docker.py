@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -434,14 +435,24 @@ class _Stream:
             self._show("open")
             reader = Reader(self._bookmark, terminal=terminal, repeats=api.repeats)
             deadline = time.monotonic() + SEARCH
-            self._sound, data, heard = True, None, False
+            self._sound, data, heard, caught_up = True, None, False, False
+            opened = self._now() if api.repeats else b""
             while self._wanted and (data := self._next(body, terminal)):
                 if pulse.naps(time.monotonic()) != naps:
                     return "frozen"
                 if not reader.position.found and time.monotonic() > deadline:
                     reader.position.give_up()
                 began = time.monotonic()
-                self._hand_on(reader, data)
+                lines = reader.whole(data)
+                if opened and any(text[: len(opened)] > opened for _, text in lines):
+                    if not self._catch_up(terminal):
+                        return "ended"
+                    reader.resume(self._bookmark)
+                    opened, caught_up = b"", True
+                fresh = reader.fresh(lines)
+                if caught_up and reader.position.gap:
+                    return "stuck"
+                self._hand_on(reader, fresh)
                 if time.monotonic() - began > NAP:
                     return "frozen"
                 self._sound, heard = self._sound and (heard or not api.repeats), True
@@ -461,6 +472,25 @@ class _Stream:
             return None  # even if more comes now: it may be from behind the hole
         return body.read(self._shared.idle)
 
+    def _catch_up(self, terminal: bool) -> bool:  # noqa: FBT001
+        """Read all that is in the log by now, without following it. Did it come to its end?
+
+        Docker before 23 may leave out a whole file between what was there when a log was opened and what it follows;
+        so the first line that it can only have followed is not trusted.
+        """
+        with contextlib.closing(Engine(self._shared.url, self._shared.version)) as api:
+            body, _ = api.logs(self._id, self._start(api), self._shared.idle, follow=False)
+            with contextlib.closing(body):
+                reader = Reader(self._bookmark, terminal=terminal)
+                while self._wanted and (data := body.read(self._shared.idle)):
+                    self._hand_on(reader, reader.feed(data))
+                return body.whole
+
+    def _now(self) -> bytes:
+        """The Engine's time, as the beginning of a line's stamp; a line that is later was written after this."""
+        with contextlib.closing(Engine(self._shared.url, self._shared.version)) as api:
+            return datetime.fromtimestamp(api.now() + 1, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
     def _last(self, terminal: bool) -> bytes:  # noqa: FBT001
         with (
             contextlib.suppress(*AWAY),
@@ -477,10 +507,9 @@ class _Stream:
         start = self._bookmark.start()
         return 0 if start > time.time() and start > api.now() else start
 
-    def _hand_on(self, reader: Reader, data: bytes) -> None:
+    def _hand_on(self, reader: Reader, fresh: list[tuple[int, list[bytes], Bookmark]]) -> None:
         """Each stream's new lines as one batch, with a bookmark that holds once that batch counts."""
         listener, emit = self._shared.listener, self._shared.emit
-        fresh = reader.feed(data)
         if reader.position.gap:
             reader.position.gap = False
             self._tell_gap()  # first: once these lines count, nobody would find it again

@@ -103,12 +103,12 @@ class Engine:
         """That something happened to a container or a network; what, is better asked."""
         return self._open(self._api._url("/events"), {"filters": json.dumps(EVENTS)}, ANSWER)  # noqa: SLF001
 
-    def logs(self, container: str, since: int, idle: float) -> tuple[Body, bool]:
-        """A log from this unix time on, as it grows, and whether it is a terminal's (without frames).
+    def logs(self, container: str, since: int, idle: float, *, follow: bool = True) -> tuple[Body, bool]:
+        """A log from this unix time on, as it grows or as it is, and whether it is a terminal's (without frames).
 
         Raises TimeoutError where nothing came for so long: before 27.0, headers come with the first byte.
         """
-        params = {"stdout": 1, "stderr": 1, "follow": 1, "timestamps": 1, "since": since}
+        params = {"stdout": 1, "stderr": 1, "follow": int(follow), "timestamps": 1, "since": since}
         body = self._open(self._api._url("/containers/{0}/logs", container), params, idle)  # noqa: SLF001
         if "multiplexed" in body.type or "raw-stream" in body.type:
             return body, "raw-stream" in body.type

@@ -405,7 +405,20 @@ class Reader:
 
     def feed(self, data: bytes) -> list[tuple[int, list[bytes], Bookmark]]:
         """What is new, stdout before stderr. Lines that must not be seen are left out."""
-        fresh = self.position.fresh(self._whole(data))
+        return self.fresh(self.whole(data))
+
+    def whole(self, data: bytes) -> list[Line]:
+        """The lines that are now whole, read before or not."""
+        lines = self._lines.feed(self._frames.feed(data)) if self._frames else self._terminal.feed(data)
+        return self._repeats.without(lines) if self._repeats else lines
+
+    def resume(self, bookmark: Bookmark) -> None:
+        """So far it was read by someone else."""
+        self._last, self.position = bookmark, Position(bookmark)
+
+    def fresh(self, lines: list[Line]) -> list[tuple[int, list[bytes], Bookmark]]:
+        """What of these is new, as `feed` tells it."""
+        fresh = self.position.fresh(lines)
         if not fresh:
             return []
         streams: dict[int, list[bytes]] = {OUT: [], ERR: []}
@@ -430,7 +443,3 @@ class Reader:
     @property
     def _open(self) -> dict[int, bytes]:
         return self._lines.open if self._frames else self._terminal.open
-
-    def _whole(self, data: bytes) -> list[Line]:
-        lines = self._lines.feed(self._frames.feed(data)) if self._frames else self._terminal.feed(data)
-        return self._repeats.without(lines) if self._repeats else lines

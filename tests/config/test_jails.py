@@ -196,6 +196,60 @@ def test_a_jail_may_bring_its_own_failregex(of):
     assert [rule.text for rule in found.filters["mail"].failregex] == ["^bad <HOST>$", "^worse <HOST>$"]
 
 
+def test_a_jail_may_add_to_its_filters_failregex(of, tmp_path):
+    text = "[mail]\nfailregex = %(known/failregex)s\n            ^worse <HOST>$\nmode = observe\n"
+    more = "ignoreregex = %(known/ignoreregex)s\n              ^fine\n"
+    both = [text, text + more]
+
+    assert [
+        ([rule.text for rule in rules.failregex], [rule.text for rule in rules.ignoreregex])
+        for rules in (of(one).filters["mail"] for one in both)
+    ] == [(["^fail <HOST>$", "^worse <HOST>$"], []), (["^fail <HOST>$", "^worse <HOST>$"], ["^fine"])]
+
+    (tmp_path / "jails.local").write_text(
+        "[mail]\nfailregex = %(known/failregex)s\n            ^third <HOST>$\n"
+    )
+    assert [rule.text for rule in of(text).filters["mail"].failregex] == [
+        *("^fail <HOST>$", "^worse <HOST>$", "^third <HOST>$"),
+    ]
+
+
+def test_a_remark_behind_a_value_is_none_of_it(of):
+    found = of(
+        """[DEFAULT]
+bantime = 86400   # a day
+ignoreip = 203.0.113.0/24\t# the office
+           198.51.100.7  # and Ann
+[mail]
+enabled = true # on
+filter = mail # ours
+maxretry = 4 #
+logpath = /srv/a#1.log  # both
+          /srv/b.log
+failregex = ^bad <HOST> # 7$
+"""
+    )
+
+    assert found.jails == (
+        Jail(
+            "mail",
+            "mail",
+            4,
+            bantime=86_400,
+            logpath=("/srv/a#1.log", "/srv/b.log"),
+            ignoreip=("203.0.113.0/24", "198.51.100.7"),
+        ),
+    )
+    assert [rule.text for rule in found.filters["mail"].failregex] == ["^bad <HOST> # 7$"]
+
+
+def test_what_an_included_file_defines_need_not_be_used(of, tmp_path):
+    (tmp_path / "paths.conf").write_text("[DEFAULT]\nmail_log = /srv/mail.log\nftp_log = /srv/ftp.log\n")
+    found = of("[INCLUDES]\nbefore = paths.conf\n[mail]\nlogpath = %(mail_log)s\n")
+
+    assert found.jails == (Jail("mail", "mail", logpath=("/srv/mail.log",)),)
+
+
 def test_every_mistake_at_once_each_with_its_place(wrong):
     text = """[DEFAULT]
 findtime = soon
@@ -304,6 +358,7 @@ def test_what_fail2ban_means_and_we_do_not_is_a_note(of, tmp_path):
         """[DEFAULT]
 banaction = nftables
 action_mw = %(banaction)s and mail
+loglevel = INFO
 [mail]
 backend = systemd
 action = %(action_mw)s
@@ -312,7 +367,7 @@ action = %(action_mw)s
     )
 
     assert [note.replace(f"{tmp_path}/", "") for note in found.notes] == [
-        "jails.conf: [DEFAULT]: has no meaning here and is ignored: banaction",
+        "jails.conf: [DEFAULT]: has no meaning here and is ignored: banaction, loglevel",
         "jails.conf: [mail]: has no meaning here and is ignored: action, backend",
     ]
 

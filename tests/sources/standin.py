@@ -35,6 +35,7 @@ class Container:
         self.state = "running"
         self.frames = []  # (stream, payload)
         self.early = False  # once, its log ends with it though more is there
+        self.hole = 0  # so many lines do not come that are written after its log was opened
         self.stuck = 0  # so many times, what is written while its log is followed does not come
 
     def entry(self):
@@ -210,10 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(container.inspected())
         elif container.status != 200:
             self._answer({"message": "configured logging driver does not support reading"}, container.status)
-        elif "follow" in query:
-            self._logs(container, int(query["since"]))
-        else:
+        elif "tail" in query:
             self._tail(container)
+        else:
+            self._logs(container, int(query["since"]), follow=query["follow"] == "1")
 
     def _answer(self, value, status=200):
         body = json.dumps(value).encode()
@@ -244,12 +245,13 @@ class _Handler(BaseHTTPRequestHandler):
             if fresh:
                 self._chunk(b'{"Type":"container"}\n')
 
-    def _logs(self, container, since):
+    def _logs(self, container, since, *, follow):
         engine = self.engine
         with engine.changed:
-            engine.opened.append((container.name, since))
-            engine.changed.notify_all()
-            stuck, container.stuck = container.stuck > 0, max(0, container.stuck - 1)
+            if follow:
+                engine.opened.append((container.name, since))
+                engine.changed.notify_all()
+            stuck, container.stuck = follow and container.stuck > 0, max(0, container.stuck - follow)
         if not container.frames and container.state != "running":
             self.send_response(200)  # a handler that wrote nothing: Go's server then says so
             self.send_header("Content-Length", "0")
@@ -259,21 +261,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(container)
         at, begun = 0, False
         while True:
-            with engine.changed:
-                engine.changed.wait_for(
-                    lambda seen=at: (
-                        (len(container.frames) > seen and not (stuck and seen))
-                        or container.state != "running"
-                        or not self._open()
-                    ),
-                    0.05,
-                )
-                frames, over = container.frames[at:], container.state != "running"
+            frames, over = self._more(container, at, wait=follow, stuck=stuck)
             if not self._open():
                 return
-            if (over and container.early) or (stuck and at):
-                container.early, frames = 0, []
             at += len(frames)
+            if at > len(frames):
+                frames = self._without_faults(container, frames, over, stuck)
             for stream, payload in frames:
                 begun = (engine.modern and begun) or seconds(payload) >= since
                 if begun:
@@ -284,6 +277,28 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk(b"")
                 self.close_connection = True
                 return
+
+    def _more(self, container, at, *, wait, stuck):
+        """What was written since, and whether that is all."""
+        with self.engine.changed:
+            if wait:
+                self.engine.changed.wait_for(
+                    lambda: (
+                        (len(container.frames) > at and not (stuck and at))
+                        or container.state != "running"
+                        or not self._open()
+                    ),
+                    0.05,
+                )
+            return container.frames[at:], container.state != "running" or not wait
+
+    def _without_faults(self, container, frames, over, stuck):
+        """What an old Engine sends of what was written after a log was opened."""
+        if stuck or (over and container.early):
+            container.early = False
+            return []
+        left_out, container.hole = frames[: container.hole], max(0, container.hole - len(frames))
+        return frames[len(left_out) :]
 
     def _tail(self, container):
         """The last line alone."""

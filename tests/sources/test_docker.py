@@ -544,6 +544,24 @@ def test_what_a_container_said_last_before_it_stopped_without_us(engine, counted
         assert counted.wait_lines(2) == [b"one", b"two"]
 
 
+def test_an_old_docker_that_leaves_lines_out_of_what_it_follows(tmp_path, counted):
+    """Before 23, where a log is rotated just when it is opened, and once more."""
+    old, now = StandIn(tmp_path / "docker.sock", modern=False), time.time_ns()
+    site = old.run(Container("a", "site"))
+    site.hole = 2
+    old.write(site, b"one", at=now)
+    with following(old, counted):
+        counted.wait_lines(1)
+        for number, text in enumerate([b"two", b"three", b"four"]):
+            old.write(site, text, at=now + (number + 5) * 10**9)
+
+        assert counted.wait_lines(4) == [b"one", b"two", b"three", b"four"]
+        old.write(site, b"five", at=now + 9 * 10**9)
+        assert counted.wait_lines(5)[-1] == b"five"
+    assert [each for each in counted.told if each[0] == "reconnected"] == []
+    old.close()
+
+
 def test_whoever_was_cut_off_when_the_container_stopped_reads_the_rest(engine, counted):
     site = engine.run(Container("a", "site"))
     engine.write(site, b"one")
