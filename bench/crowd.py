@@ -77,7 +77,8 @@ def _containers(rig: Rig) -> Figure:
         until(lambda: set(names) <= _followed(sidecar.status()), PATIENCE)
         return Figure("memory_200_containers", "MB", resident(rig.daemon), at_most=100)
     finally:
-        engine.cli("rm", "--force", *names)
+        for name in names:
+            engine.cli("rm", "--force", name)
 
 
 def _followed(status: dict[str, list[dict[str, str]]]) -> set[str]:
