@@ -477,16 +477,17 @@ def test_a_flood_of_bans_is_believed_only_up_to_the_budget(redis, fleet):
 
 def test_all_that_is_told_again_after_a_flush_is_within_the_budget(redis, fleet):
     (a,) = fleet("a")
-    (b,) = fleet("b", budget=Budget(peer=(2_000, 0.0), everyone=(2_500, 0.0)))
+    (b,) = fleet("b", budget=Budget(peer=(3_000, 0.0), everyone=(3_500, 0.0)))
     a.ban(*[address(number) for number in range(1_000)])
     until(lambda: len(b.banned) == 1_000)
-    for _ in range(3):  # 3,000 in all: more than would be believed if they were new
+    for _ in range(3):  # 4,000 in all: more than would be believed if they were new
         redis.client().flushall()
         until(lambda: redis.client().zcard(BANS) == 1_000)
     a.ban(ANN)
     until(lambda: ANN in b.banned)
 
     assert b.heard.reasons == {}
+    assert b.heard.counts["received", "ok"] == 1_001  # what was known is decided once
 
 
 def test_a_set_full_of_bans_is_joined_only_up_to_the_budget(redis, fleet):

@@ -82,6 +82,9 @@ NO_MATTER = ("mode=normal", "logtype=", "success=")
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
 # `bantime = 1h  # an hour`: fail2ban takes that in durations, and in the others nobody means it. An expression may.
 EXPRESSIONS = ("failregex", "ignoreregex", "prefregex", "datepattern")
+NAMELESS = (
+    "; fail2ban has such names in its paths-*.conf: include that, or leave logpath out to look at containers"
+)
 REMARK = re.compile(r"(?:^|[ \t]+)#.*", re.MULTILINE)
 
 
@@ -289,7 +292,8 @@ class _Reader:
             text = "\n".join(text for _, text in lines)
             return parse(text if key in EXPRESSIONS else REMARK.sub("", text))
         except FilterMistakes as err:
-            self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.mistakes))
+            also = NAMELESS if key == "logpath" else ""
+            self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.mistakes) + also)
         except ValueError as err:
             self._wrong(section, key, str(err))
         return default
@@ -297,13 +301,8 @@ class _Reader:
     def _known(self, name: str, key: str) -> dict[str, str]:
         """What `%(known/failregex)s` stands for in a jail: what its filter says. Raises FilterMistakes."""
         value = self._ini.own(name, key)
-        if (
-            key not in ("failregex", "ignoreregex")
-            or not value
-            or f"%(known/{key})s" not in value.text.lower()
-        ):
-            return {}
-        if value.before:  # a layer below has it
+        below = value and value.before  # a file that this one goes over has it, and that is what is meant
+        if key not in EXPRESSIONS[:2] or not value or below or f"%(known/{key})s" not in value.text.lower():
             return {}
         wanted = self._read(name, "filter", _one, name)
         rules = load(wanted, self._where, self._mode(name, wanted))

@@ -98,7 +98,7 @@ def seat(who: Who, gate: Gate) -> str:
     """
     text, _, prefix = who.partition("/")
     try:
-        at = _packed(text)
+        at = packed(text)
         if host(at) == text:
             if len(at) == 4 and not prefix:
                 return gate.hosts(4)
@@ -121,7 +121,12 @@ def element(who: Who) -> str:
 
 def key(who: Who) -> bytes:
     """A host's key in its set. Raises OSError for what is no address."""
-    return _packed(who.partition("/")[0])
+    return packed(who.partition("/")[0])
+
+
+def packed(text: str) -> bytes:
+    """An address without a prefix as the kernel has it. Raises OSError for what is none."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 
 def host(at: bytes) -> str:
@@ -330,10 +335,6 @@ def lasting(left: float) -> str:
 def seconds(left: float) -> int | None:
     """An element's timeout: never shorter than promised; None: for good."""
     return None if left > LONGEST else max(1, math.ceil(left))
-
-
-def _packed(text: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 
 def _to(gate: Gate) -> str:

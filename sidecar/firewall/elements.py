@@ -6,11 +6,10 @@ of hash sets go this way; structure, and the intervals that need nft's arithmeti
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Iterable, Iterator
 
-from sidecar.firewall.changes import TABLE, Put, Take, seconds
+from sidecar.firewall.changes import TABLE, Put, Take, packed, seconds
 from sidecar.firewall.netlink import ATTRIBUTE, NESTED, attribute, message
 
 _NEW, _DELETE = 12, 14  # NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM
@@ -25,11 +24,13 @@ def messages(edits: Iterable[Put | Take]) -> list[bytes]:
     clear: dict[str, list[bytes]] = {}
     put: dict[str, list[bytes]] = {}
     for edit in edits:
-        key = socket.inet_pton(socket.AF_INET6 if ":" in edit.element else socket.AF_INET, edit.element)
-        if isinstance(edit, Take) or not edit.fresh:
-            clear.setdefault(edit.set, []).append(_element(key, None))
+        key = packed(edit.element)
         if isinstance(edit, Put):
-            put.setdefault(edit.set, []).append(_element(key, seconds(edit.left)))
+            name, _, left, fresh = edit
+            put.setdefault(name, []).append(_element(key, seconds(left)))
+            if fresh:
+                continue
+        clear.setdefault(edit.set, []).append(_element(key, None))
     return [*_cleared(clear), *(_message(_NEW, name, elements) for name, elements in put.items())]
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from sidecar.core.events import Framing
@@ -41,6 +44,22 @@ def test_a_filter_is_found_by_name_and_by_path(tmp_path):
             (tmp_path / "x.conf",),
             "203.0.113.7",
         )
+
+
+def test_a_name_with_its_ending_is_looked_for_where_filters_are(tmp_path):
+    written(tmp_path, "[Definition]\nfailregex = ^no <HOST>$")
+
+    assert load("x.conf", [tmp_path]).files == (tmp_path / "x.conf",)
+
+
+def test_of_a_bracket_in_brackets_nothing_is_said(tmp_path):
+    written(tmp_path, "[Definition]\nfailregex = [[]client <HOST>[]] no$")
+    tell = "import sys; from sidecar.filters.loader import load; print(load(sys.argv[1]).failregex[0].text)"
+    told = subprocess.run(
+        [sys.executable, "-c", tell, str(tmp_path / "x.conf")], check=True, capture_output=True, text=True
+    )  # tests make warnings errors; who runs us does not
+
+    assert (told.stdout, told.stderr) == ("[[]client <HOST>[]] no$\n", "")
 
 
 def test_the_users_folders_come_before_the_pack(tmp_path):
