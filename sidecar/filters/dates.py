@@ -17,6 +17,8 @@ from functools import cache
 from typing import Final
 
 AT_START: Final = r"^(?:\W{0,2})?"
+EDGE: Final = r"(?<!\w(?=\w))"  # not in the middle of a word
+WORD: Final = r"(?<!\w)"  # the same for what begins with a word, in half the time
 _GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
 _NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
 _SAME: Final = re.compile(r"\(\?P=_sep\)")
@@ -159,7 +161,7 @@ def template(text: str, *, at_start: bool = False) -> Template:
         body = f"({body})"
     bound = bool(_NO_BOUND.match(body))
     if not unbound and not bound:
-        body = (AT_START if at_start else r"(?<!\w)") + body
+        body = (AT_START if at_start else WORD if text in DEFAULT else EDGE) + body
     if not unbound and not _NO_END.search(body):
         body += r"(?=\b|\W|$)"
     try:
@@ -177,7 +179,9 @@ def _translated(text: str) -> str:
             return "%"
         if found[1] not in _FIELDS:
             raise ValueError(
-                f"`%{found[1]}` is no date field; fields are " + " ".join(f"%{x}" for x in _FIELDS)
+                f"`%{found[1]}` is no date field; fields are "
+                + " ".join(f"%{x}" for x in _FIELDS)
+                + ", and {EPOCH}"
             )
         name, body = _FIELDS[found[1]]
         if name.startswith("_") or name in named:
