@@ -226,8 +226,8 @@ class Matcher:
     def _slowed(self, index: int, spent: float, stalled: float, at: float) -> None:
         """A line took long by the clock on the wall, in which other threads may have had the processor.
 
-        What it can have taken of it is known to SAMPLE. Else each line that had to wait, on a busy machine, would pay for
-        those before it, and a sound filter would be laid aside.
+        What it can have taken of it is known to SAMPLE. Else each line that had to wait, on a busy machine, would
+        pay for those before it, and a sound filter would be laid aside.
         """
         cpu, before = time.thread_time(), self._own.cpu
         self._own.cpu = cpu
