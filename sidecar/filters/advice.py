@@ -11,14 +11,13 @@ import re._compiler as compiler  # type: ignore[import-not-found]  # as in `stal
 import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from sidecar.filters.loader import Filter, Rule
 from sidecar.filters.prefilter import CHARACTERS, accepted
-from sidecar.filters.stalls import example, repeats, stall
+from sidecar.filters.stalls import MADE, example, repeats, stall
 from sidecar.filters.verdict import decide
 
-MADE: Final = "0.0.0.0"  # the address in a line that `example()` makes
 CLIENT, STRANGER = "203.0.113.7", "192.0.2.1"  # for documentation (RFC 5737)
 
 

@@ -14,6 +14,7 @@ is another thread, the trying is done by a process of its own:
 from __future__ import annotations
 
 import logging
+import math
 import re
 import re._constants as op  # type: ignore[import-not-found]  # the parser is stable, but has no public name
 import re._parser as parser  # type: ignore[import-not-found]
@@ -35,6 +36,10 @@ MANY: Final = 16  # a repeat that may be taken more often than this is worth pum
 # Repeats that are tried, the last also as characters. What doubles with each, or worse, is slow long before the next
 # step would take seconds: 3^12 steps are 3 ms, 3^18 would be 2 s.
 LADDER: Final = (6, 12, 18, 24, 32, 48, 64, 128, 512)
+LONG_UNIT, LONGEST = (
+    8,
+    4_096,
+)  # characters: of a unit that is more than a character or two, and of all its repeats
 SLOW, VERY_SLOW, GIVEN_UP = (
     0.005,
     0.02,
@@ -50,6 +55,8 @@ PATIENCE: Final = (
 )
 MOST_KNOWN: Final = 4_096  # expressions of which is kept whether they can stall
 SAFE_SQUARE: Final = 2_048  # characters that a quadratic expression walks through in some 20 ms
+QUICK: Final = 0.02  # seconds that a line may take which is tried nowhere else first
+MADE: Final = "0.0.0.0"  # the address in a text that `example()` makes
 _TAIL: Final = "\x00\n"  # what nothing expects
 _LIKELY: Final = "a0 x1-.:/,;=\"'()[]<>@_A"
 _Nodes = Sequence[Any]
@@ -120,10 +127,14 @@ def main() -> None:
 def _worst(regex: re.Pattern[str]) -> Stall | None:
     tree = list(parser.parse(regex.pattern, regex.flags))
     found: Stall | None = None
+    whole, loose = example(tree, regex.flags), example(tree, regex.flags, loose=True)
     pumps = (
-        (lead, unit) for lead, body, _, flags in repeats(tree, regex.flags) for unit in _units(body, flags)
+        (lead, unit)
+        for lead, body, _, flags in repeats(tree, regex.flags)
+        for unit in (*_units(body, flags), *_following(whole, lead, body, flags))
     )
-    for before, unit in dict.fromkeys(pumps):
+    begun = [("", text.partition(MADE)[0].rstrip("\n")) for text in (whole, loose)]  # all before the address
+    for before, unit in dict.fromkeys([*pumps, *(each for each in begun if each[1])]):
         worse = _tried(regex, before, unit)
         if worse and (found is None or worse.safe < found.safe):
             found = worse
@@ -135,7 +146,7 @@ def _worst(regex: re.Pattern[str]) -> Stall | None:
 def _tried(regex: re.Pattern[str], before: str, unit: str) -> Stall | None:
     spent, text = 0.0, ""
     for times in LADDER:
-        if len(unit) * times > LADDER[-1]:
+        if len(unit) * times > (LADDER[-1] if len(unit) < LONG_UNIT else LONGEST):
             break
         text = before + unit * times + _TAIL
         limit = SLOW if len(unit) * times < LADDER[-1] else VERY_SLOW
@@ -150,8 +161,11 @@ def _tried(regex: re.Pattern[str], before: str, unit: str) -> Stall | None:
             return Stall(0, text)
     if spent > NOTICED:
         short = before + unit * max(1, times // 4) + _TAIL
-        if _quickest(regex, text) > GROWS * _quickest(regex, short):
-            return Stall(SAFE_SQUARE, text)
+        long, growth = _quickest(regex, text), _quickest(regex, text) / _quickest(regex, short)
+        if growth > GROWS:
+            # as often as the text is longer, to that power, longer it takes: 2 is quadratic
+            power = math.log(growth, len(text) / len(short))
+            return Stall(min(SAFE_SQUARE, int(len(text) * (QUICK / long) ** (1 / power))), text)
     return None
 
 
@@ -204,6 +218,15 @@ def repeats(
                 yield from repeats(part, inner, lead, asserted=asserted)
 
 
+def _following(whole: str, lead: str, body: _Nodes, flags: int) -> Iterator[str]:
+    """What the expression wants behind a repeat, where the repeat takes that as well: `.*a.*b.*c` has to choose."""
+    rest = whole[len(lead) :] if whole.startswith(lead) else ""
+    takes = accepted(body[0], flags) if len(body) == 1 and body[0][0] in CHARACTERS else 0
+    for unit in (rest, rest.partition(MADE)[0]):  # the second: all but the address, which never comes
+        if all(takes >> ord(c) & 1 for c in unit if c.isascii()):
+            yield from filter(None, [unit])
+
+
 def _units(body: _Nodes, flags: int) -> Iterator[str]:
     yield from filter(None, [example(body, flags), *(_picked(node, flags) for node in _characters(body))])
 
@@ -233,20 +256,26 @@ def _parts(kind: Any, value: Any, flags: int) -> Iterator[tuple[_Nodes, int]]:  
         yield from ((branch, flags) for branch in value[1:] if branch)
 
 
-def example(nodes: _Nodes, flags: int, groups: dict[int, str] | None = None) -> str:
-    """A short text that these nodes take, assertions left out of account."""
+def example(nodes: _Nodes, flags: int, groups: dict[int, str] | None = None, *, loose: bool = False) -> str:
+    r"""A short text that these nodes take, assertions left out of account.
+
+    `loose`: with a blank where an unlimited repeat takes one, so that words stand apart, as a `\b` may ask.
+    """
     groups = {} if groups is None else groups
     text = ""
     for kind, value in nodes:
         if kind in CHARACTERS:
             text += _picked((kind, value), flags)
         elif kind in REPEATS:
-            text += example(value[2], flags, groups) * value[0]
+            least, most, body = value
+            blank = loose and most > MANY and len(body) == 1 and body[0][0] in CHARACTERS
+            apart = blank and accepted(body[0], flags) >> ord(" ") & 1
+            text += " " * max(least, 1) if apart else example(body, flags, groups, loose=loose) * least
         elif kind is op.GROUPREF:
             text += groups.get(value, "")
         elif kind not in {op.ASSERT, op.ASSERT_NOT}:
             part, inner = next(_parts(kind, value, flags), ((), 0))
-            made = example(part, inner, groups)
+            made = example(part, inner, groups, loose=loose)
             if kind is op.SUBPATTERN and value[0] is not None:
                 groups[value[0]] = made
             text += made
