@@ -349,7 +349,7 @@ def test_a_containers_labels_go_over_the_jails(bed, sidecar):
         name="tried", port=8082, labels={f"wp-sidecar.{key}": text for key, text in labels.items()}
     )
     until(lambda: "tried" in {stream["container"] for stream in sidecar.status()["streams"]})
-    source = bed.attacker.v4[8]
+    source = bed.attacker.v4[3]
     fail(bed.attacker, tried, 2, source)
     until(lambda: source in banned(sidecar, "wordpress-access"))
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar import config, exits
@@ -20,15 +22,18 @@ from sidecar.cli.text import safe
 from sidecar.config.mistakes import Mistake, Mistakes
 from sidecar.core.events import Framing
 from sidecar.exits import Failed
-from sidecar.filters.advice import fooled, near
+from sidecar.filters.advice import STRANGER, fooled, near
+from sidecar.filters.canary import PATIENCE
 from sidecar.filters.following import Following
+from sidecar.filters.framing import opener
 from sidecar.filters.loader import Filter, FilterMistakes, load
-from sidecar.filters.matcher import Matcher
+from sidecar.filters.matcher import Matcher, StalledError
 from sidecar.filters.samples import samples
 from sidecar.filters.stalls import stalls
-from sidecar.filters.verdict import Verdict, explain
+from sidecar.filters.verdict import Failure, Memory, Verdict, dated, decide, explain, parted
 
 MISSED: Final = 20  # lines that are shown; more than a screen helps nobody
+SHOWN: Final = 200  # characters of a line that stalls; where it does not end is of no use
 LONG_LOG: Final = 8 << 20  # bytes from which on a person wants to see that it goes on; some seconds
 NOTHING: Final = Verdict(matched=False)
 
@@ -41,6 +46,15 @@ class Trial:
     now: float
     zone: tzinfo | None = None
     transport: Framing | None = None
+
+
+class Tried(NamedTuple):
+    """A line, and what the filter says about it: nothing where an expression stalled."""
+
+    text: str
+    framing: Framing
+    verdict: Verdict = NOTHING
+    stalled: bool = False
 
 
 def trial(
@@ -67,12 +81,12 @@ def test(wanted: Trial, log: str, *, as_json: bool) -> None:
     """One verdict for each line; as JSON one object for each, else the sum of them and advice."""
     with opened(log) as stream:
         if as_json:
-            for number, (_, verdict, _) in enumerate(_verdicts(wanted, stream), 1):
-                line_of_json(_told(number, verdict))
+            for number, tried in enumerate(_verdicts(wanted, stream), 1):
+                line_of_json(_told(number, tried))
             return
         seen = Sum()
-        for text, verdict, framing in _verdicts(wanted, _shown(stream, log)):
-            seen.add(text, verdict, framing)
+        for tried in _verdicts(wanted, _shown(stream, log)):
+            seen.add(tried)
     _report(wanted, seen)
 
 
@@ -87,16 +101,20 @@ def test_samples(wanted: Trial, *, as_json: bool) -> int:
     count = wrong = 0
     try:
         for sample in samples(path):
-            framing = wanted.transport or Framing.NONE
-            who = explain(wanted.rules, sample.line, framing, wanted.now, wanted.zone, memory=memory).id
-            count, wrong = count + 1, wrong + (who != sample.who)
+            tried = _tried(wanted, sample.line, wanted.transport or Framing.NONE, memory)
+            who, stalled = tried.verdict.id, tried.stalled
+            ok = who == sample.who and not stalled
+            count, wrong = count + 1, wrong + (not ok)
             if as_json:
-                line_of_json(
-                    {"line": sample.number, "ok": who == sample.who, "expected": sample.who, "id": who}
+                told = {"line": sample.number, "ok": ok, "expected": sample.who, "id": who}
+                line_of_json({**told, "stalled": stalled})
+            elif not ok:
+                got = (
+                    f"stalled: {_begun(sample.line)}"
+                    if stalled
+                    else f"{who or 'nobody'}: {safe(sample.line)}"
                 )
-            elif who != sample.who:
-                said = f"expected {sample.who or 'nobody'}, got {who or 'nobody'}"
-                sys.stdout.write(f"{path}:{sample.number}: {said}: {safe(sample.line)}\n")
+                sys.stdout.write(f"{path}:{sample.number}: expected {sample.who or 'nobody'}, got {got}\n")
     except (OSError, ValueError) as err:
         raise Failed(exits.NO_INPUT, str(err)) from err
     if not as_json:
@@ -111,22 +129,28 @@ class Sum:
     read: int = 0
     hits: Counter[int] = field(default_factory=Counter)
     dates: Counter[bool] = field(default_factory=Counter)
-    missed: list[tuple[str, Framing]] = field(default_factory=list)
+    missed: list[Tried] = field(default_factory=list)
+    stalled: int = 0
+    begun: list[str] = field(default_factory=list)  # how those began that stalled
     spent: float = 0.0
     _began: float = 0.0
 
-    def add(self, text: str, verdict: Verdict, framing: Framing) -> None:
+    def add(self, tried: Tried) -> None:
+        verdict = tried.verdict
         self.read += 1
         self._began = self._began or time.perf_counter()  # what came before was for the filter, not for lines
         self.spent = time.perf_counter() - self._began
-        if verdict.failregex:
+        if tried.stalled:
+            self.stalled += 1
+            self.begun += [_begun(tried.text)] if len(self.begun) < MISSED else []
+        elif verdict.failregex:
             self.hits[verdict.failregex] += 1
             self.dates[verdict.date is not None] += 1
         elif len(self.missed) < MISSED:
-            self.missed.append((text, framing))
+            self.missed.append(tried)
 
 
-def _verdicts(wanted: Trial, stream: Reader) -> Iterator[tuple[str, Verdict, Framing]]:
+def _verdicts(wanted: Trial, stream: Reader) -> Iterator[Tried]:
     """A verdict for each line; those that the prefilter leaves out are not looked at."""
     rules = wanted.rules
     matcher = Matcher({rules.name: rules}, wanted.zone)
@@ -137,10 +161,50 @@ def _verdicts(wanted: Trial, stream: Reader) -> Iterator[tuple[str, Verdict, Fra
         for line in chunk[:-1].split(b"\n"):  # splitlines() would see line ends where a log has none
             text = text_of(line)
             if candidate is None or line != candidate[0]:
-                yield text, NOTHING, framing
+                yield Tried(text, framing)
                 continue
-            yield text, explain(rules, text, framing, wanted.now, wanted.zone, memory=memory), framing
+            yield _tried(wanted, text, framing, memory)
             candidate = next(candidates, None)
+
+
+def _tried(wanted: Trial, text: str, framing: Framing, memory: Memory | None) -> Tried:
+    try:
+        with _patiently():
+            verdict = explain(wanted.rules, text, framing, wanted.now, wanted.zone, memory=memory)
+    except StalledError:
+        return Tried(text, framing, stalled=True)
+    return Tried(text, framing, verdict)
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """What takes more than PATIENCE of processor time is given up: raises StalledError.
+
+    A command runs in the main thread, where a signal ends what `re` does. So, other than the daemon's canary, this
+    also stops expressions that nobody knew to stall, and those of dates.
+    """
+
+    def give_up(*_: object) -> None:
+        raise StalledError
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _decided(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
+    """As `decide()`; a text that stalls is no failure."""
+    with suppress(StalledError), _patiently():
+        return decide(rules, text, candidates)
+    return None
+
+
+def _begun(text: str) -> str:
+    return safe(text[:SHOWN]) + ("…" if len(text) > SHOWN else "")
 
 
 def _report(wanted: Trial, seen: Sum) -> None:
@@ -149,27 +213,53 @@ def _report(wanted: Trial, seen: Sum) -> None:
     rules = wanted.rules
     tables.hits([(number, seen.hits[number], rule.text) for number, rule in enumerate(rules.failregex, 1)])
     matched = seen.hits.total()
-    sys.stdout.write(f"\n{seen.read} lines: {matched} matched, {seen.read - matched} missed\n")
+    missed = seen.read - matched - seen.stalled
+    stalled = f", {seen.stalled} stalled" if seen.stalled else ""
+    sys.stdout.write(f"\n{seen.read} lines: {matched} matched, {missed} missed{stalled}\n")
     if matched:
-        dated = f"{seen.dates[True]} of them have a date of their own"
-        sys.stdout.write(f"{dated}; {seen.spent / seen.read * 1e6:.1f} microseconds a line\n")
+        told = f"{seen.dates[True]} of them have a date of their own"
+        sys.stdout.write(f"{told}; {seen.spent / seen.read * 1e6:.1f} microseconds a line\n")
     if seen.missed:
-        first = f", the first {MISSED}" if seen.read - matched > MISSED else ""
-        sys.stdout.write(f"missed{first}:\n")
-    for text, framing in seen.missed:
-        sys.stdout.write(f"  {safe(text)}\n")
-        told = explain(rules, text, framing, wanted.now, wanted.zone)
-        if told.date:
-            sys.stdout.write(f"    its date: {safe(told.date)}\n")
-        if found := near(rules, told.text):
-            sys.stdout.write(f"    failregex {found.failregex} agrees as far as: {safe(found.taken)}\n")
+        sys.stdout.write(f"missed{_first(missed)}:\n")
+    for tried in seen.missed:
+        sys.stdout.write(f"  {safe(tried.text)}\n")
+        for clue in _clues(wanted, tried):
+            sys.stdout.write(f"    {clue}\n")
+    if seen.begun:
+        sys.stdout.write(f"stalled, given up after {PATIENCE} s each{_first(seen.stalled)}:\n")
+    for text in seen.begun:
+        sys.stdout.write(f"  {text}\n")
     for warning in _warnings(rules):
         sys.stdout.write(f"warning: {warning}\n")
 
 
+def _first(number: int) -> str:
+    return f", the first {MISSED}" if number > MISSED else ""
+
+
+def _clues(wanted: Trial, missed: Tried) -> list[str]:
+    """The date of a line that was missed, and how near it came. No failregex decides it again."""
+    line, clues = missed.text.rstrip("\r\n"), []
+    with suppress(StalledError), _patiently():
+        _, text = opener(missed.framing)(line, wanted.now, wanted.zone)
+        seen, date = (text, None) if dated(missed.framing, line, text) else parted(wanted.rules, text)
+        clues += [f"its date: {safe(date[1])}"] if date else []
+        if found := near(wanted.rules, seen):
+            clues.append(f"failregex {found.failregex} agrees as far as: {safe(found.taken)}")
+    return clues
+
+
 def _warnings(rules: Filter) -> Iterator[str]:
-    for rule, line in fooled(rules):
-        yield f"{_place(rule.file, rule.line)}: a visitor can have a stranger (192.0.2.1) banned: {safe(line)}"
+    for option in rules.unused:
+        yield f"{rules.name} knows no `{safe(option)}`, so that changes nothing"
+    for rule, line, banned in fooled(rules, _decided):
+        told = f"a visitor can have a stranger ({banned}) banned"
+        if banned != STRANGER:
+            told = (
+                f"what stands before the address takes its beginning, and a stranger ({banned}) is banned;"
+                " put a blank or a word between them"
+            )
+        yield f"{_place(rule.file, rule.line)}: {told}: {safe(line)}"
     for rule, slow in stalls(rules):
         length = f" of more than {slow.safe} characters" if slow.safe else ""
         yield f"{_place(rule.file, rule.line)}: a line{length} may take for ever: {safe(slow.example.strip()[:200])}"
@@ -179,7 +269,8 @@ def _place(file: str, line: int) -> str:
     return f"{safe(file)}:{line}" if file else "an option"
 
 
-def _told(number: int, verdict: Verdict) -> dict[str, Any]:
+def _told(number: int, tried: Tried) -> dict[str, Any]:
+    verdict = tried.verdict
     return {
         "line": number,
         "matched": verdict.matched,
@@ -187,6 +278,7 @@ def _told(number: int, verdict: Verdict) -> dict[str, Any]:
         "id": verdict.id,
         "user": verdict.user,
         "time": verdict.time if verdict.matched else None,
+        "stalled": tried.stalled,
     }
 
 

@@ -36,6 +36,8 @@ PORTS = {
     "smtps": 465, "submissions": 465, "submission": 587, "ftps": 990, "imaps": 993, "pop3s": 995,
     "http-alt": 8080,
 }  # fmt: skip
+PROTOCOL = re.compile(r"/(?:tcp|udp)$", re.IGNORECASE)
+QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 ALL = range(1, 65_536)  # a range: as a set it would weigh 4 MB
 
 WIDEST = {
@@ -83,8 +85,11 @@ def lasting(seconds: float) -> str:
 
 
 def ports(text: str) -> frozenset[int] | None:
-    """The ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`."""
-    found = frozenset(port for some in _each(text, _ports) for port in some)
+    """The ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`.
+
+    A protocol (`443/udp`) changes nothing, as a ban closes a port for both TCP and UDP; nor do quotes (`"80,443"`).
+    """
+    found = frozenset(port for some in _each(QUOTED.sub(r"\2", text), _ports) for port in some)
     if not found:
         raise ValueError("expected ports such as http,https or 8000:8010, got nothing; all ports are: all")
     return None if len(found) == len(ALL) else found
@@ -177,10 +182,11 @@ def words(text: str) -> list[str]:
 
 
 def _ports(word: str) -> frozenset[int] | range:
+    word = PROTOCOL.sub("", word)
     if word.lower() in ("all", "any", "0:65535", "0-65535"):
         return ALL
     # A name may hold a dash (http-alt), so only what starts with a digit is a range.
-    first, *last = re.split("[:-]", word, maxsplit=1) if word[0].isdecimal() else [word]
+    first, *last = re.split("[:-]", word, maxsplit=1) if word[:1].isdecimal() else [word]
     low, high = _port(first), _port(*last or [first])
     if low > high:
         raise ValueError(f'the range "{word}" runs backwards; write {high}:{low}')

@@ -197,9 +197,10 @@ class Guard:
         for cell in cells:
             meant = [banned for banned in cell.bans if who is None or _inside(banned, who)]
             decisions += [self._lift(cell, banned, now, cause) for banned in meant]
-            if who is not None:
-                self._forgive(cell, who, now)
-                self._history.clear(cell.jail.name, who)
+        for each in {decision.who for decision in decisions} | ({who} if who else set()):
+            for cell in cells:  # of whom one jail lets in another may be about to ban
+                self._forgive(cell, each, now)
+                self._history.clear(cell.jail.name, each)
         return decisions
 
     def over(self, who: Who) -> list[Who]:

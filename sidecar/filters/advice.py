@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from sidecar.core import who
 from sidecar.filters.loader import Filter, Rule
 from sidecar.filters.prefilter import CHARACTERS, accepted
 from sidecar.filters.stalls import MADE, example, repeats, stall
-from sidecar.filters.verdict import decide
+from sidecar.filters.verdict import Decide, decide
 
-CLIENT, STRANGER = "203.0.113.7", "192.0.2.1"  # for documentation (RFC 5737)
+CLIENT, STRANGER = "203.0.113.7", "192.0.2.1"  # for documentation (RFC 5737, RFC 3849)
+CLIENT6 = "2001:db8::7"
 
 
 class Near(NamedTuple):
@@ -64,28 +66,42 @@ def _beginnings(regex: re.Pattern[str]) -> list[re.Pattern[str]]:
     return [compiler.compile(tree[:parts], regex.flags) for parts in range(len(tree) + 1)]
 
 
-def fooled(rules: Filter) -> Iterator[tuple[Rule, str]]:
-    """Expressions that a visitor's own words fool, each with a line that would have a stranger banned.
+class Fooled(NamedTuple):
+    """An expression, and a line that a visitor caused, for which another is banned."""
 
-    The line is one that CLIENT could cause, with STRANGER in what he wrote.
+    rule: Rule
+    line: str
+    banned: str  # STRANGER, if the visitor wrote that; else what is left of his own address
+
+
+def fooled(rules: Filter, decide: Decide = decide) -> Iterator[Fooled]:
+    """Expressions that a visitor's own words fool, or that leave the first digits of an address out (`.*<HOST>`).
+
+    The line is one that CLIENT could cause (or CLIENT6), with STRANGER in what he wrote if that is what it takes.
     """
     if rules.prefregex or rules.remembers:  # one expression alone does not say what their lines look like
         return
     for index, rule in enumerate(rules.failregex):
-        line = next((made for made in _forged(rule.regex) if _fools(rules, index, made)), None)
-        if line is not None:
-            yield rule, line
+        for line in _forged(rule.regex):
+            failure = decide(rules, line, [index])
+            if failure and _stranger(failure.address, line):
+                yield Fooled(rule, line, failure.address)
+                break
 
 
-def _fools(rules: Filter, index: int, line: str) -> bool:
-    failure = decide(rules, line, [index])
-    return failure is not None and failure.address == STRANGER
+def _stranger(address: str, line: str) -> bool:
+    """Is it an address, and not the visitor's? Where STRANGER stands, what else was made of it says nothing."""
+    if STRANGER in line:
+        return address == STRANGER
+    return who.parse(address) not in {None, who.parse(CLIENT), who.parse(CLIENT6)}
 
 
 def _forged(regex: re.Pattern[str]) -> Iterator[str]:
     tree: list[Any] = list(parser.parse(regex.pattern, regex.flags))
     made = example(tree, regex.flags).rstrip("\n")
     own, strange = made.replace(MADE, CLIENT), made.replace(MADE, STRANGER)
+    if MADE in made:
+        yield from (own, made.replace(MADE, CLIENT6))
     yield f"{CLIENT} wrote: {strange}"
     yield f'{CLIENT} wrote: "{strange}"'
     for before, body, most, flags in repeats(tree, regex.flags, asserted=False):

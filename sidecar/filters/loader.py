@@ -27,6 +27,9 @@ WHO: Final = (
     "dns",
 )  # a failregex has to say who it was in one of these; the first says it best
 READ: Final = ("failregex", "ignoreregex", "prefregex", "datepattern", "maxlines", "usedns")
+KNOWN: Final = (*READ, "successregex")
+ALMOST: Final = 0.9  # how much of a name two words share: `ignoreregexp` is 0.96, `failregex-old` 0.82
+MOST_NAMED: Final = 10  # filters of which a message gives the names; fail2ban alone brings 90
 USEDNS: Final = ("no", "warn", "yes", "raw")
 SUCCESS: Final = "(?P<success>)"  # the empty group that marks a successregex
 # People write `[[]client` for a bracket, and it is one. Python's remark on it would name our lines, not theirs.
@@ -55,7 +58,9 @@ class Filter:
     usedns: str = "no"  # one of USEDNS
     maxlines: int = 1  # how many lines are looked at together
     files: tuple[Path, ...] = ()  # all that was read for it
-    unused: tuple[str, ...] = ()  # what it was given in vain, as `mode=unknown`
+    unused: tuple[
+        str, ...
+    ] = ()  # what it was given in vain, as `mode=unknown`, or says so, as `ignoreregexp`
 
     @property
     def resolves(self) -> bool:
@@ -134,12 +139,17 @@ def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
         stems = {path.stem for folder in folders for path in folder.glob("*.conf")}
         known = sorted(stem for stem in stems if not stem.endswith("common"))  # those are only included
         close = get_close_matches(name, known, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(known) or 'none'}"
+        hint = f"did you mean `{close[0]}`?" if close else f"there are: {_some(known)}"
         places = ", ".join(str(folder) for folder in folders)
         raise FilterMistakes([Mistake(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")])
     yield from [main] if main else []
     for paths in found[1:]:
         yield from paths
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return (", ".join(names[:MOST_NAMED]) or "none") + more
 
 
 def _main(wanted: str, stem: str) -> str:
@@ -183,30 +193,56 @@ class _Reader:
                 )
                 self.mistakes.append(Mistake(rule.file, rule.line, rule.text, message))
         if not failregex and not self.mistakes:
-            place = str(self.ini.read[0]) if self.ini.read else self.name
-            message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
-            self.mistakes.append(Mistake(place, 0, "", message))
+            self.mistakes.append(self.missing())
         ignoreregex = tuple(self.rules("ignoreregex", names=names))
         found = self.dates()
         if self.mistakes:
             raise FilterMistakes(self.mistakes)
         return Filter(
             self.name, failregex, ignoreregex, prefregex, found, usedns, int(maxlines), tuple(self.ini.read),
-            unused=tuple(f"{key}={value}" for key, value in self.given.items() if not self.uses(key)),
+            unused=(
+                *(f"{key}={value}" for key, value in self.given.items() if not self.uses(key)),
+                *self.misspelt(),
+            ),
         )  # fmt: skip
+
+    def misspelt(self) -> Iterator[str]:
+        """Options that nothing asks for, and that only a slip tells from one that is read."""
+        for name in self.ini.sections.get("Definition", {}):
+            meant = () if name in KNOWN else get_close_matches(name, KNOWN, 1, ALMOST)
+            if meant and not self.asked(name):
+                yield f"{name} (did you mean {meant[0]}?)"
+
+    def missing(self) -> Mistake:
+        """There is no `failregex`: is one misspelt?"""
+        written = {
+            name: value
+            for section in ("Init", "Definition")
+            for name, value in self.ini.sections.get(section, {}).items()
+            if name not in KNOWN
+        }
+        for name in get_close_matches("failregex", written, 1):
+            return written[name].mistake(f"unknown option `{name}`; did you mean `failregex`?")
+        place = str(self.ini.read[0]) if self.ini.read else self.name
+        message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
+        return Mistake(place, 0, "", message)
 
     def uses(self, option: str) -> bool:
         """Does its value matter: is it read here, or is one that is there made of it (`<mode>`, `<lines-<mode>>`)?"""
-        name, value = re.escape(option), self.given[option]
-        plain = re.compile(rf"<(?:[^<>]*/)?{name}(?:\?[^<>]*)?>|%\({name}\)s", re.IGNORECASE)
-        nested = re.compile(rf"<([^<>]*)<{name}>([^<>]*)>", re.IGNORECASE)
-        texts = [each.text for section in self.ini.sections.values() for each in section.values()]
-        tags_made = {f"{found[1]}{value}{found[2]}" for text in texts for found in nested.finditer(text)}
-        return (
-            option in READ
-            or any(self.meaning(tag) is not None for tag in tags_made)
-            or any(plain.search(nested.sub("", text)) for text in (*texts, *self.given.values()))
-        )
+        value, nested = self.given[option], _nested(option)
+        tags_made = {
+            f"{found[1]}{value}{found[2]}" for text in self.texts() for found in nested.finditer(text)
+        }
+        return option in READ or any(self.meaning(tag) is not None for tag in tags_made) or self.asked(option)
+
+    def asked(self, option: str) -> bool:
+        """Does a text put it in by its name, as `<mode>` or `%(mode)s`, not only to make another name of it?"""
+        name, nested = re.escape(option), _nested(option)
+        plain = re.compile(rf"<(?:[^<>]*/)?{name}(?:\?[^<>]*)?>|%\((?:[^()]*/)?{name}\)s", re.IGNORECASE)
+        return any(plain.search(nested.sub("", text)) for text in (*self.texts(), *self.given.values()))
+
+    def texts(self) -> list[str]:
+        return [each.text for section in self.ini.sections.values() for each in section.values()]
 
     def rules(self, option: str, *, names: bool, mark: str = "") -> Iterator[Rule]:
         """The option's regular expressions; `mark` is put behind each."""
@@ -286,3 +322,7 @@ class _Reader:
             return "file"  # a container's messages are written as to a file, whatever a common.conf prefers
         lines = ini.interpolated(self.ini, section, option, self.given)
         return None if lines is None else "\n".join(text for _, text in lines)
+
+
+def _nested(option: str) -> re.Pattern[str]:
+    return re.compile(rf"<([^<>]*)<{re.escape(option)}>([^<>]*)>", re.IGNORECASE)

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
+from sidecar.cli import trial
 from tests.cli.logs import BURST, DAY
 
 
 def test_a_verdict_for_each_line_in_order(wp):
     code, out, _ = wp("test-filter", "--json", "wordpress", stdin=BURST)
 
-    none = {"matched": False, "failregex": None, "id": None, "user": None, "time": None}
-    hit = {"matched": True, "failregex": 1, "id": "203.0.113.7", "user": None}
+    none = {"matched": False, "failregex": None, "id": None, "user": None, "time": None, "stalled": False}
+    hit = {"matched": True, "failregex": 1, "id": "203.0.113.7", "user": None, "stalled": False}
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [
         {"line": 1, **hit, "time": 1795336800.1234567},
@@ -114,6 +116,98 @@ def test_a_filter_that_one_line_stalls_is_shown_the_line(wp, here):
     )
 
 
+STALLS = "fail " + "a" * 400 + " x"  # no address: hours, if it is tried to the end
+
+
+@pytest.fixture
+def slow(here):
+    (here / "slow.conf").write_text(
+        "[Definition]\nfailregex = ^fail (?:a+)+ <HOST>$\n            <HOST> no$\n"
+    )
+    return here
+
+
+def test_a_line_that_stalls_is_shown_and_counted_and_holds_up_nothing(wp, slow):
+    log = f"fail a 203.0.113.7\n{STALLS} 203.0.113.8 no\nfail {'a' * 40} x\n203.0.113.9 no\nfail b\n"
+    code, out, _ = wp("test-filter", "slow", stdin=log.encode())
+    _, told, _ = wp("test-filter", "--json", "slow", stdin=log.encode())
+    told = [json.loads(line) for line in told.splitlines()]
+
+    assert code == 0
+    lines = out.splitlines()
+    assert "5 lines: 2 matched, 2 missed, 1 stalled" in lines
+    at = lines.index("stalled, given up after 0.25 s each:")
+    assert lines[lines.index("missed:") : at + 2] == [
+        "missed:",
+        f"  fail {'a' * 40} x",
+        "  fail b",
+        "stalled, given up after 0.25 s each:",
+        f"  {STALLS[:200]}…",
+    ]
+    assert [(one["id"], one["stalled"]) for one in told] == [
+        ("203.0.113.7", False), (None, True), (None, False), ("203.0.113.9", False), (None, False),
+    ]  # fmt: skip
+
+
+def test_many_lines_that_stall_are_a_few(wp, slow, monkeypatch):
+    monkeypatch.setattr(trial, "MISSED", 2)
+    line = f"fail {'a' * 60} 203.0.113.8 x\n".encode()
+    _, out, _ = wp("test-filter", "slow", stdin=line * 3)
+
+    assert "3 lines: 0 matched, 0 missed, 3 stalled" in out
+    assert "stalled, given up after 0.25 s each, the first 2:\n" in out
+
+
+@pytest.mark.parametrize("option", ["prefregex", "datepattern", "ignoreregex"])
+def test_whatever_expression_of_a_filter_stalls_the_line_is_given_up(wp, here, option):
+    rest = {"prefregex": "^(?:a+)+$", "datepattern": "^(?:a+)+ %%Y", "ignoreregex": "^(?:a+)+ x$"}[option]
+    (here / "slow.conf").write_text(f"[Definition]\nfailregex = <HOST>\n{option} = {rest}\n")
+    log = b"a" * 60 + b" 203.0.113.7\n" + b"a" * 60 + b" nobody\n"
+
+    began = time.monotonic()
+    code, out, _ = wp("test-filter", "slow", stdin=log)
+
+    assert (code, time.monotonic() - began < 60) == (0, True)
+    assert "2 lines: 0 matched, 1 missed, 1 stalled" in out
+
+
+def test_a_sample_that_stalls_is_not_as_it_says(wp, slow):
+    (slow / "slow.samples").write_text(f"{STALLS}\n=> -\nfail a 203.0.113.7\n=> 203.0.113.7\n")
+    code, out, _ = wp("test-filter", "slow", "--samples")
+    _, told, _ = wp("test-filter", "slow", "--samples", "--json")
+
+    assert (code, out.splitlines()) == (
+        1,
+        [
+            f"{slow}/slow.samples:1: expected nobody, got stalled: {STALLS[:200]}…",
+            "2 samples: 1 as expected, 1 not",
+        ],
+    )
+    assert json.loads(told.splitlines()[0]) == {
+        "line": 1, "ok": False, "expected": None, "id": None, "stalled": True,
+    }  # fmt: skip
+
+
+def test_a_filter_that_takes_half_an_address_is_shown_whom_it_bans(wp, here):
+    (here / "greedy.conf").write_text("[Definition]\nfailregex = ^login failed from.*<HOST>\n")
+    _, out, _ = wp("test-filter", "greedy", stdin=b"\n")
+
+    assert out.splitlines()[-1] == (
+        f"warning: {here}/greedy.conf:2: what stands before the address takes its beginning, and a stranger"
+        " (3.0.113.7) is banned; put a blank or a word between them: login failed from203.0.113.7"
+    )
+
+
+def test_what_changes_nothing_is_said(wp, here):
+    (here / "slip.conf").write_text("[Definition]\nfailregex = ^no <HOST>$\nignoreregexp = .\n")
+    _, out, _ = wp("test-filter", "slip", "--set", "mode=x", stdin=b"\n")
+
+    assert out.splitlines()[-2:] == [
+        "warning: slip knows no `mode=x`, so that changes nothing",
+        "warning: slip knows no `ignoreregexp (did you mean ignoreregex?)`, so that changes nothing",
+    ]
+
+
 def test_options_the_time_and_the_zone_may_be_given(wp, here):
     (here / "mode.conf").write_text(
         "[Definition]\nfailregex = ^ <m-<mode>> <HOST>$\nm-a = one\nm-b = two\n[Init]\nmode = a\n"
@@ -151,7 +245,7 @@ def test_the_samples_beside_a_filter_are_tried(wp, here):
         ],
     )
     assert json.loads(wp("test-filter", "wordpress", "--samples", "--json")[1]) == {
-        "line": 1, "ok": False, "expected": None, "id": "203.0.113.7",
+        "line": 1, "ok": False, "expected": None, "id": "203.0.113.7", "stalled": False,
     }  # fmt: skip
 
     samples.write_text("fail 203.0.113.7\n")

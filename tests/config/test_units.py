@@ -82,13 +82,17 @@ def test_a_duration_as_a_person_reads_it(seconds, text):
         ("8000-8001,22", {8000, 8001, 22}),
         ("SSH", {22}),
         ("http-alt", {8080}),
+        ("443/udp", {443}),
+        ("80/tcp, 8000-8001/TCP https/udp", {80, 443, 8000, 8001}),
+        ('"80,443"', {80, 443}),
+        ("\"80\", 'https'", {80, 443}),
     ],
 )
 def test_ports(text, numbers):
     assert ports(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["all", "0:65535", "1:65535", "http,all", "ALL"])
+@pytest.mark.parametrize("text", ["all", "all/tcp", '"all"', "0:65535", "1:65535", "http,all", "ALL"])
 def test_all_ports(text):
     assert ports(text) is None
 
@@ -106,6 +110,10 @@ def test_all_ports(text):
         ("9000:8000", "the range .* runs backwards; write 8000:9000"),
         ("80; reboot", '"80;" is no port'),
         ("²", "is no port"),
+        ('""', "got nothing"),
+        ('"80', '""80" is no port'),
+        ("/tcp", '"" is no port'),
+        ("80/sctp", '"80/sctp" is no port'),
     ],
 )
 def test_what_is_no_port_is_said(text, sentence):

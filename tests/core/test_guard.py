@@ -148,6 +148,14 @@ def test_unban_forgets_what_counted():
     assert guard.hits(hits(3, 4), now=4) == []
 
 
+def test_unban_of_everyone_forgets_what_counted_in_other_jails():
+    guard = Guard([LOGIN, Jail("probe", maxretry=2)], NOBODY)
+    guard.hits([*hits(0, 1, 2), *hits(2, jail="probe")], now=2)
+    guard.unban(None, now=3)
+
+    assert guard.hits(hits(4, jail="probe"), now=4) == []
+
+
 def test_unban_of_one_leaves_the_others():
     guard = Guard([LOGIN], NOBODY)
     guard.ban(ANN, now=0)

@@ -132,6 +132,11 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
             "the included file does not exist; correct the name or put the file beside this one",
         ),
         ("[Definition]\nfailregex = <HOST>\nusedns = maybe\n", "`usedns` is one of no, warn, yes, raw"),
+        ("[Definition]\nfailregexp = ^no <HOST>\n", "unknown option `failregexp`; did you mean `failregex`?"),
+        (
+            "[Definition]\nignoreregex = a\n",
+            "this filter has no `failregex` in [Definition], so nothing could ever match it",
+        ),
     ],
 )
 def test_a_mistake_says_what_to_change(tmp_path, text, message):
@@ -142,6 +147,16 @@ def test_an_unknown_filter_names_the_likely_one(tmp_path):
     assert "did you mean `wordpress`?" in mistakes("wordpres", [tmp_path])[0][2]
     assert "there is no filter `zz`" in mistakes("zz", [tmp_path])[0][2]
     assert "expected" in mistakes("x[", [tmp_path])[0][2]
+
+
+def test_an_unknown_filter_names_ten_of_many(tmp_path):
+    for number in range(140):
+        (tmp_path / f"0-{number:03}.conf").touch()
+    ours = len({path.stem for path in pack().glob("*.conf") if not path.stem.endswith("common")})
+
+    assert mistakes("zz", [tmp_path])[0][2].endswith(
+        f"; there are: {', '.join(f'0-{number:03}' for number in range(10))} and {130 + ours} more"
+    )
 
 
 def test_addresses_may_stand_in_the_prefregex(tmp_path):
@@ -193,6 +208,20 @@ def test_options_that_were_given_in_vain_are_known(tmp_path, options, unused):
     written(tmp_path, MODES)
 
     assert load("x", [tmp_path], options).unused == unused
+
+
+def test_an_option_that_is_nearly_one_is_in_vain_unless_it_is_asked_for(tmp_path):
+    written(
+        tmp_path,
+        "[Definition]\nfailregex = ^no <HOST>$\nignoreregexp = %(prefregexp)s\nprefregexp = x\nfailregex-old = y\n",
+    )
+
+    assert load("x", [tmp_path]).unused == ("ignoreregexp (did you mean ignoreregex?)",)
+
+
+@pytest.mark.parametrize("name", oracle.stock())
+def test_no_stock_filter_is_told_of_options_in_vain(name):
+    assert load(name, [oracle.CONFIG / "filter.d"]).unused == ()
 
 
 def test_filters_are_alike_that_find_the_same(tmp_path):
