@@ -84,7 +84,11 @@ class Packed:
         self._raw = Path(path).open("rb")  # noqa: SIM115  close() does
         self._file = gzip.GzipFile(fileobj=self._raw)
         self._at, self._chunk = 0, b""
-        self._head = self.read(0, HEAD)
+        try:
+            self._head = self.read(0, HEAD)
+        except OSError:
+            self.close()
+            raise
 
     @property
     def status(self) -> os.stat_result:

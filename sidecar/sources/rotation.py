@@ -32,6 +32,7 @@ MANY: Final = (
 SETTLE: Final = (
     0.5  # seconds without a line until a file counts as left: containerd swaps one stream, then the other
 )
+LOOKS: Final = 20  # at a folder in which files are being renamed
 PACKED: Final = 10  # times its size is about what a gzipped log holds
 
 
@@ -174,7 +175,11 @@ class Log:
         if not found:
             return None
         new = self._mark.place == NOWHERE
-        file = self._first_sight(found) if new else self._known(found) or self._gap(found)
+        seen = _identities(found)
+        file = self._first_sight(found) if new else self._known(found)
+        if not file and seen != _identities(pieces(self.folder)):
+            return None  # somebody renames and packs while we look
+        file = file or self._gap(found)
         self._tell("", grave=False)
         self._telling.listener.following(self.name, up=True)
         return file
@@ -306,7 +311,7 @@ class Log:
     def _moved_on(self, file: Opened) -> bool:
         """Go on to the next file, once the writer did and this one is read to its end."""
         self.renamed = False
-        later, lost = self._later(file, pieces(self.folder))
+        later, lost = self._later(file)
         self.settling = bool(later) and not self._is_left(file, later)
         if not later or self.settling:
             return False
@@ -331,21 +336,35 @@ class Log:
             self._parts.tear()
         self._carried = bool(self._parts.begun)
 
-    def _later(self, file: Opened, found: Sequence[Piece]) -> tuple[Sequence[Piece], bool]:
+    def _later(self, file: Opened) -> tuple[Sequence[Piece], bool]:
         """The pieces after the one that is open; and whether others may have been removed before them."""
+        for _ in range(LOOKS):
+            found = pieces(self.folder)
+            seen = _identities(found)
+            if (later := self._after(file, found)) is not None:
+                return later, False
+            if seen == _identities(pieces(self.folder)):
+                break
+        else:
+            self.renamed = True  # somebody renames and packs while we look
+            return (), False
+        # It was removed, and as the oldest go first, those that are left came later. With max-file=1 Docker removes
+        # each at its rotation, so that there nobody knows whether another came between.
+        later = [piece for piece in found if piece.life >= self._life]
+        return later, bool(later) and later[0].age != 0
+
+    def _after(self, file: Opened, found: Sequence[Piece]) -> Sequence[Piece] | None:
+        """The pieces after the one that is open; None: it is not among them."""
         ours = file.status
         for at, piece in enumerate(found):
             status = _status(piece)
             if status and (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
                 self._life = piece.life
-                return found[at + 1 :], False
+                return found[at + 1 :]
         for at, piece in enumerate(found):
             if piece.packed and _is(piece, self._place):
-                return found[at + 1 :], False
-        # It was removed, and as the oldest go first, those that are left came later. With max-file=1 Docker removes
-        # each at its rotation, so that there nobody knows whether another came between.
-        later = [piece for piece in found if piece.life >= self._life]
-        return later, bool(later) and later[0].age != 0
+                return found[at + 1 :]
+        return None
 
     def _is_left(self, file: Opened, later: Sequence[Piece]) -> bool:
         """Does nobody write to the open file any more?"""
@@ -378,6 +397,12 @@ def _first(found: Sequence[Piece], since: float) -> Piece:
             break
         first, size = piece, size + status.st_size * (PACKED if piece.packed else 1)
     return first
+
+
+def _identities(found: Iterable[Piece]) -> dict[str, object]:
+    """Which files stand under which names. It equals another look's only if nothing was renamed or removed between."""
+    looked = ((piece.path, _status(piece)) for piece in found)
+    return {path: (status.st_dev, status.st_ino) if status else object() for path, status in looked}
 
 
 def _status(piece: Piece) -> os.stat_result | None:
