@@ -22,7 +22,7 @@ from sidecar.core.jail import WEB, Jail
 from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
 from sidecar.filters.ini import Mistake as FilterMistake
 from sidecar.filters.loader import Filter, load
-from sidecar.filters.stalls import stalls
+from sidecar.filters.stalls import stalling_dates, stalls
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -224,6 +224,12 @@ class _Reader:
                 self._note(jail.name, "filter", f"{rules.name} knows no `{option}`, so that changes nothing")
         if jail.resets and not rules.resets:
             self._note(jail.name, "success", f"has no effect: filter {rules.name} has no successregex")
+        for text in stalling_dates(rules):
+            self._wrong(
+                jail.name,
+                "datepattern",
+                f"may take for ever on some lines: {text}; say more exactly where a date is",
+            )
         for rule, slow in stalls(rules):
             when = f"lines over {slow.safe} characters" if slow.safe else "some lines"
             self._notes.append(

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.filters.child import Child, parent
+from sidecar.filters.dates import DEFAULT
 from sidecar.filters.loader import Filter, Rule
 from sidecar.filters.prefilter import CHARACTERS, REPEATS, accepted
 
@@ -87,6 +88,16 @@ def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
     tried = (*prefregex, *rules.failregex, *rules.ignoreregex)
     judged = _judged([rule.regex for rule in tried])
     return [(rule, found) for rule in tried if (found := judged[rule.regex])]
+
+
+def stalling_dates(rules: Filter) -> list[str]:
+    """The `datepattern`s of a filter that some short line stalls, as written; those of the default list do not.
+
+    A date is looked for before any expression is tried, so nothing can be tried elsewhere first.
+    """
+    own = [one for one in rules.dates.templates if one.text not in DEFAULT]
+    judged = _judged([one.regex for one in own])
+    return [one.text for one in own if (found := judged[one.regex]) and not found.safe]
 
 
 def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], Stall | None]:

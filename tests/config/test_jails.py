@@ -439,6 +439,7 @@ mode = Enforce
         ("window = tumbling", "mail.window: expected sliding (a true window) or fail2ban (its estimate)"),
         ("success = yes", "mail.success: expected reset (a login that works forgives failures) or ignore"),
         ("bangroup = -1", "mail.bangroup: expected a whole number from 0 up"),
+        ("datepattern = ^(?:a+)+ %%Y", "mail.datepattern: may take for ever on some lines: ^(?:a+)+ %Y; say"),
     ],
 )
 def test_a_mistake_of_policy(wrong, written, mistake):

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.filters import stalls as module
 from sidecar.filters.loader import load, pack
-from sidecar.filters.stalls import SAFE_SQUARE, stall, stalls
+from sidecar.filters.stalls import SAFE_SQUARE, stall, stalling_dates, stalls
 from tests.filters import oracle
 
 
@@ -75,6 +75,15 @@ def test_the_distributions_have_some_that_are_not():
     found = {name: stalls(load(name, [oracle.CONFIG / "filter.d"])) for name in names}
 
     assert [name for name in names if any(not one.safe for _, one in found[name])] == ["exim", "courier-auth"]
+
+
+def test_a_datepattern_that_a_short_line_stalls_is_found(tmp_path):
+    (tmp_path / "x.conf").write_text(
+        "[Definition]\nfailregex = ^x <HOST>$\ndatepattern = ^(?:a+)+ %%Y\n  {^LN-BEG}\n  ^[^ ]+ %%Y-%%m-%%d\n"
+    )
+
+    assert stalling_dates(load("x", [tmp_path])) == ["^(?:a+)+ %Y"]
+    assert stalling_dates(load("wordpress-access")) == []
 
 
 def elsewhere(tmp_path, *patterns):
