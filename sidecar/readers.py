@@ -9,18 +9,27 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sidecar.config import Settings
 from sidecar.core.events import Surroundings
 from sidecar.core.jail import Jail
 from sidecar.services import Service
 from sidecar.sources import Emit, StreamListener, Trouble
-from sidecar.sources.cri import Cri
 from sidecar.sources.docker import Docker, own_id
 from sidecar.sources.files import Files
-from sidecar.sources.kubernetes import Kubernetes, address
 from sidecar.sources.syslog import Syslog
-from sidecar.sources.trees import DOCKER, PODS, Cluster, DockerFolders, Pods
+
+if TYPE_CHECKING:
+    from sidecar.sources.kubernetes import Kubernetes
+
+
+@runtime_checkable
+class Containers(Service, Protocol):
+    """A source that reads containers' logs, whoever keeps them."""
+
+    def rejail(self, jails: Sequence[Jail], since: float) -> None:
+        """From now on these jails look at them; a log that was never read begins there (unix time)."""
 
 
 class Readers:
@@ -39,7 +48,7 @@ class Readers:
         """`surrounded` is told what the container engine says of this host. `cursors`: how far the last run read."""
         self._emit, self._surrounded, self._resolver = emit, surrounded, resolver
         self._cursors, self._listener, self._trouble = cursors, listener, trouble
-        self._containers: Docker | Cri | None = None
+        self._containers: Containers | None = None
         self._files: Files | None = None
         self._syslog: Syslog | None = None
         self._resolves = False
@@ -79,15 +88,13 @@ class Readers:
             self._syslog.rejail(_everywhere(settings.jails))
         for service in more:
             match service:
-                case Docker() | Cri():
-                    self._containers = service
                 case Files():
                     self._files = service
                 case Syslog():
                     self._syslog = service
-                case Kubernetes():
-                    pass  # it came with the one that asks it
-                case _:
+                case Containers():
+                    self._containers = service
+                case _ if service is self._resolver:
                     self._resolves = True
 
     def _of_containers(self, settings: Settings, now: float) -> list[Service]:
@@ -100,6 +107,10 @@ class Readers:
             )  # fmt: skip
             docker.check()
             return [docker]
+        # Loaded only where they are asked for: they weigh 1 MB.
+        from sidecar.sources.cri import Cri  # noqa: PLC0415
+        from sidecar.sources.trees import DOCKER, PODS, Cluster, DockerFolders, Pods  # noqa: PLC0415
+
         mounts = Path("/proc/self/mountinfo").read_text()
         api = _api(settings, trouble)
         tree = (
@@ -119,6 +130,8 @@ class Readers:
 
 def _api(settings: Settings, trouble: Trouble) -> Kubernetes | None:
     """None, where it is not to be asked, or we are in no cluster."""
+    from sidecar.sources.kubernetes import Kubernetes, address  # noqa: PLC0415
+
     if settings.source != "cri" or not settings.kubernetes_api or not (url := address(os.environ)):
         return None
     return Kubernetes(url, settings.node or socket.gethostname(), trouble=trouble)
