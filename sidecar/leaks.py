@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sidecar.core.events import Leak, Turn, Who
+from sidecar.core.oldest import drop_oldest
 from sidecar.core.selection import Container
 from sidecar.firewall import FirewallError
 from sidecar.firewall.diagnosis import Facts, diagnose
@@ -56,7 +57,7 @@ class Leaks:
         known = key in self._known
         self._known[key] = None
         if len(self._known) > KNOWN:
-            del self._known[next(iter(self._known))]
+            drop_oldest(self._known)
         return not known
 
     def _examine(self, leak: Leak, now: float) -> None:

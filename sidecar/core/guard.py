@@ -134,7 +134,9 @@ class Guard:
             return self._ignore("jail is gone")
         rules = cell.rules_at(hit.origin.name, self._policies)
         ban = cell.ban_of(hit.who)
-        if ban and not self._enforces(ban, rules, now):
+        if ban and (
+            hit.success or not self._enforces(ban, rules, now)
+        ):  # who logs in is never kept out for that
             if leak := cell.leak(ban, hit):
                 self._leaks.append(leak)
             return self._ignore("banned already")

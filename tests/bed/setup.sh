@@ -4,7 +4,7 @@ set -euo pipefail
 
 need=(
   python3 python3-venv python3-nftables   # the system's Python, and the only home of the nftables module
-  docker.io nftables iptables iproute2 procps util-linux curl ca-certificates
+  docker.io nftables iptables iproute2 procps util-linux e2fsprogs openssl curl ca-certificates
   mmdebstrap                              # debian:trixie-slim where no registry answers
   hydra fail2ban prometheus               # the attacker; the yardstick of the benchmark; promtool
   redis-server                            # the fleet's; its sentinel and its cluster are the same program

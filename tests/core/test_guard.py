@@ -385,6 +385,14 @@ def test_a_budget_that_is_spent_observes_until_it_recovers():
     assert [(each.who, each.observed) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
 
 
+def test_who_was_only_observed_is_not_kept_out_for_a_login_that_worked():
+    guard = Guard([LOGIN], NOBODY, budget=lambda _: False, again=lambda _: True)
+    play(guard, hits(0, 1, 2))
+
+    assert play(guard, [hits(3)[0]._replace(success=True)]) == []
+    assert [ban.observed for ban in guard.bans] == [True]
+
+
 def test_a_jail_that_observes_no_longer_keeps_out_whom_it_observed():
     guard = Guard([replace(LOGIN, observe=True)], NOBODY)
     play(guard, hits(0, 1, 2))
