@@ -22,10 +22,10 @@ class Ends:
         if ban.until == math.inf:
             return
         span = int(ban.until // SPAN)
-        if span not in self._spans:
-            self._spans[span] = []
+        if (bans := self._spans.get(span)) is None:
+            bans = self._spans[span] = []
             heapq.heappush(self._order, span)
-        self._spans[span].append(ban)
+        bans.append(ban)
         self.next = min(self.next, ban.until)
 
     def due(self, now: float) -> list[Ban]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType, TypeAlias
+from typing import NamedTuple, NewType, TypeAlias, TypeVar, dataclass_transform
 
 from sidecar.core.selection import Container
 
+T = TypeVar("T")
 YEAR_10000 = 253_402_300_800.0  # where calendars end; a ban until then is shown as one for good
 Who = NewType("Who", str)
 """Whom a ban is for, as canonical network text: `203.0.113.7`, `2001:db8:1:2::/64`, `198.51.100.0/24`.
@@ -64,7 +65,16 @@ class Hit(NamedTuple):
     success: bool = False  # a login that worked (successregex): what counted against them is forgotten
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+def _value(cls: type[T]) -> type[T]:
+    """A frozen dataclass in the eyes of mypy.
+
+    To be one at run time takes 0.9 of the 1.2 microseconds in which a ban is made, and a start makes 100,000.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@_value
 class Ban:
     """Keep them out until then (`math.inf`: for good)."""
 

@@ -124,10 +124,31 @@ def test_a_file_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_forc
     )
     assert again(path) == Remembered(
         (BARE, LATER),
-        (Past("probes", BOB, 3, 99.0), Past("wordpress", ANN, 1, 86_500.0)),
+        (Past("probes", BOB, 3, 99.0),),
         (hit(2.0),),
         {"docker:1": b"3", "file:/log": b"1"},
     )
+
+
+def test_damage_where_a_start_does_not_look_costs_no_ban(path):
+    with closing(Sqlite(path)) as store:
+        store.apply(Turn(1.0, (BAN,)))
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'evidence'")
+        ((size,),) = db.execute("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(os.urandom(size))
+
+    with closing(Sqlite(path)) as store:
+        found = store.load(0.0)
+        store.backed_by(lambda: found)
+        assert (found.bans, store.repaired) == ((BARE,), "")
+        with pytest.raises(StoreError, match="cannot be read"):
+            store.evidence()
+        with pytest.raises(StoreError, match="was damaged"):
+            store.apply(Turn(2.0, (replace(BAN, who=BOB),)))
+    assert again(path).bans == (BARE, replace(BARE, who=BOB))
 
 
 def test_damage_that_is_noticed_while_it_forgets(path):

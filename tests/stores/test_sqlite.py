@@ -57,7 +57,7 @@ def test_a_turn_is_remembered(store, path):
     store.apply(Turn(101.0, (BAN, FOR_GOOD), (hit(99.5), hit(98.25, Who("198.51.100.1"))), (cursor,)))
 
     assert again(path) == Remembered(
-        (FOR_GOOD, KEPT), (PAST,), (hit(98.25, Who("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
+        (FOR_GOOD, KEPT), (), (hit(98.25, Who("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
     )
 
 
@@ -111,6 +111,17 @@ def test_bans_that_are_over_are_remembered_until_they_are_too_old(store, path):
 
     store.forget(0.0, long_ago=86_501.0)
     assert again(path).history == ()
+
+
+def test_a_ban_in_force_comes_without_its_history_which_is_there_when_it_ends(store):
+    """The guard puts it there itself."""
+    by_hand = Ban("wordpress", BOB, 1.0, 86_500.0, "manual")
+    store.apply(Turn(1.0, (BAN, replace(BAN, who=BOB))))
+    store.apply(Turn(2.0, (by_hand,)))  # goes with no history of its own
+
+    past = PAST._replace(who=BOB)
+    assert store.load(2.0) == Remembered((by_hand, KEPT), (past,))
+    assert store.load(86_500.0) == Remembered(history=(past, PAST))
 
 
 def test_an_unban_by_hand_forgives_former_bans(store, path):
@@ -172,7 +183,7 @@ def test_what_no_window_counts_is_forgotten(store, path):
     store.apply(Turn(0.0, cursors=(Cursor("gone", b""),)))
     store.apply(Turn(30.0, (BAN,), (hit(10.0, BOB), hit(20.0, BOB)), (Cursor("here", b""),)))
     store.forget(before=15.0)
-    assert again(path) == Remembered((KEPT,), (PAST,), (hit(20.0, BOB),), {"gone": b"", "here": b""})
+    assert again(path) == Remembered((KEPT,), (), (hit(20.0, BOB),), {"gone": b"", "here": b""})
 
     store.forget(before=15.0 + GONE)
     assert again(path) == Remembered(history=(PAST,), cursors={"here": b""})
@@ -236,7 +247,7 @@ def test_a_damaged_file_is_put_aside(path, damage):
 
     assert anew
     [aside] = path.parent.glob("*.broken-*")
-    assert found == Remembered((KEPT,), (PAST,))
+    assert found == Remembered((KEPT,))
     assert repaired.startswith(f"{path} was damaged (")
     assert repaired.endswith(f"): bans and log positions begin anew. Kept: {aside}")
 
@@ -286,9 +297,8 @@ def test_the_file_of_each_older_version_is_taken_over(path, version):
             db.executescript(script + contents)
         db.execute(f"PRAGMA user_version = {version}")
 
-    past = (PAST,) if version > 1 else ()
     assert again(path) == Remembered(
-        (FOR_GOOD, KEPT), past, (hit(2.0, Who("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
+        (FOR_GOOD, KEPT), (), (hit(2.0, Who("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
     )
     with closing(Sqlite(path)) as store:
         assert store.evidence() == {("wordpress", ANN): ("first", "second", "third")}
