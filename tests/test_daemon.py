@@ -240,7 +240,7 @@ def test_a_restart_with_a_lower_maxretry_bans_in_the_open(daemon):
 
     assert daemon.banned() == [ANN]
     assert daemon.ask("status")["jails"][0]["bans"] == 1
-    assert f"[wordpress] Ban {ANN} until" in daemon.said()
+    wait(lambda: f"[wordpress] Ban {ANN} until" in daemon.said())
     daemon.end(signal.SIGKILL)
     daemon.configure()
     daemon.start()

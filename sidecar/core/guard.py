@@ -164,6 +164,8 @@ class Guard:
         before = cell.bans.get(who)
         if before and before.until >= until and not before.observed:
             return []
+        if before and before.cause != "manual":
+            self._history.add(cell.jail.name, who, before.times, before.until)
         return [self._keep(Ban(cell.jail.name, who, now, until, "manual", reason=reason, decided=now))]
 
     def shared(self, bans: Iterable[Ban], now: float) -> list[Decision]:

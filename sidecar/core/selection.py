@@ -28,9 +28,8 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict)
     published: frozenset[int] = frozenset()  # the host's ports that lead to it
     gateways: tuple[str, ...] = ()  # of its networks: what reaches it through the host comes from these
-    past: bool = False  # on a network that goes past the host's firewall (macvlan, ipvlan)
-    past: bool = False  # on a network that goes past the host's firewall
     proxied: bool = False  # published for IPv6 and without an IPv6 network: such clients come as its gateway
+    past: bool = False  # on a network that goes past the host's firewall (macvlan, ipvlan)
 
 
 def choose(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from sidecar.core.events import Ban, Cursor, Decision, Hit, Origin, Turn, Unban, Who
 from sidecar.core.history import Past
@@ -57,24 +57,28 @@ READ = ("bans", "hits", "cursors", "history")
 READ_BANS = """
     SELECT jail, who, at, until, cause, failures, site, reason, times, observed FROM bans WHERE until > ?
 """
-# Without what the guard puts there itself when a ban ends: that is 15 MB for 100,000. `+`: sorted at the end, as to go
-# through it in that order is to look up each row.
+# Bans that are over, also those that ended while we were away. Whoever is banned again has only the ban.
 READ_HISTORY = """
-    SELECT jail, who, times, until FROM history WHERE NOT EXISTS (
-        SELECT 1 FROM bans WHERE bans.jail = history.jail AND bans.who = history.who AND bans.until > ?
-        AND bans.until = history.until AND bans.times = history.times AND bans.cause != 'manual'
-    ) ORDER BY +until
+    SELECT * FROM history
+    UNION ALL SELECT jail, who, times, until FROM bans WHERE until <= ? AND cause != 'manual' ORDER BY until
+"""
+INTO_HISTORY = """
+    INSERT OR REPLACE INTO history SELECT jail, who, times, until FROM bans WHERE cause != 'manual'
 """
 PUT_BAN = """
     INSERT OR REPLACE INTO bans (jail, who, at, until, cause, failures, site, reason, times, observed)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+LINES_OF_ENDED = "DELETE FROM evidence WHERE (jail, who) IN (SELECT jail, who FROM bans WHERE until < ?)"
 OLD_HITS = "DELETE FROM hits WHERE rowid IN (SELECT rowid FROM hits ORDER BY rowid LIMIT ?) AND at < ?"
 TOO_MANY_HITS = """
     DELETE FROM hits WHERE rowid IN (
         SELECT rowid FROM hits WHERE rowid <= (SELECT max(rowid) FROM hits) - ? ORDER BY rowid LIMIT ?
     )
 """
+
+
+Key: TypeAlias = tuple[str, Who]  # jail, and who is banned there
 
 
 class Sqlite:
@@ -134,7 +138,7 @@ class Sqlite:
         """Where to ask for the bans in force and the history, should the file be damaged while we run."""
         self._in_force = in_force
 
-    def evidence(self) -> dict[tuple[str, Who], tuple[str, ...]]:
+    def evidence(self) -> dict[Key, tuple[str, ...]]:
         """The lines of each ban, oldest first, by its jail and whom it is for; of those that have any.
 
         Any thread may ask: it reads by itself, what the last turn wrote. Raises StoreError.
@@ -184,6 +188,8 @@ class Sqlite:
                 db.execute(OLD_HITS, (AT_ONCE, before))
                 db.execute(TOO_MANY_HITS, (MOST, AT_ONCE))
                 db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
+                db.execute(f"{INTO_HISTORY} AND until < ?", (before,))  # those that ended while we were away
+                db.execute(LINES_OF_ENDED, (before,))
                 db.execute("DELETE FROM bans WHERE until < ?", (before,))
                 db.execute("DELETE FROM history WHERE until < ?", (long_ago,))
         except StoreError as err:
@@ -343,7 +349,15 @@ def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
     keys = sorted(last)
     bans = [each for key in keys if isinstance(each := last[key], Ban)]
     lifted = [key for key in keys if isinstance(last[key], Unban)]
-    past = _past(decisions)
+    stored, known = _over(decisions)
+    db.executemany(f"{INTO_HISTORY} AND jail = ? AND who = ?", sorted(stored))
+    db.executemany(
+        "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",
+        [(*key, *past) for key in sorted(known) if (past := known[key])],
+    )
+    db.executemany(
+        "DELETE FROM history WHERE jail = ? AND who = ?", [key for key in sorted(known) if not known[key]]
+    )
     db.executemany(PUT_BAN, [_row(ban) for ban in bans])
     # Who is only kept out for longer, or no longer just observed, comes without the lines that were written before.
     db.executemany(
@@ -354,25 +368,29 @@ def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
         db.executemany(f"DELETE FROM {table} WHERE jail = ? AND who = ?", lifted)  # noqa: S608  one of the two
     # Those that led to the ban are in its evidence; those before an unban are forgiven.
     db.executemany("DELETE FROM hits WHERE jail = ? AND who = ?", keys)
-    db.executemany(
-        "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",
-        [(*key, *found) for key in keys if (found := past.get(key))],
-    )
-    db.executemany(
-        "DELETE FROM history WHERE jail = ? AND who = ?", [key for key in keys if past.get(key, key) is None]
-    )
 
 
-def _past(decisions: Iterable[Decision]) -> dict[tuple[str, Who], tuple[int, float] | None]:
-    """What will be known of those who were banned: how often, and until when; None: nothing."""
-    past: dict[tuple[str, Who], tuple[int, float] | None] = {}
+def _over(decisions: Iterable[Decision]) -> tuple[set[Key], dict[Key, tuple[int, float] | None]]:
+    """Whose ban is over, or is one by hand now.
+
+    Those whose ban is in the file as it was; and what is to be remembered of others: how often and until when they
+    were banned, None: nothing.
+    """
+    stored: set[Key] = set()
+    known: dict[Key, tuple[int, float] | None] = {}
+    here: dict[Key, Ban | None] = {}  # as these decisions left it so far
     for each in decisions:
-        if isinstance(each, Unban):
-            if each.cause != "expired":
-                past[each.jail, each.who] = None
-        elif each.cause != "manual":
-            past[each.jail, each.who] = each.times, each.until
-    return past
+        key = each.jail, each.who
+        if isinstance(each, Unban) and each.cause != "expired":
+            stored.discard(key)
+            known[key] = None
+        elif each.cause in ("expired", "manual"):
+            if key not in here:
+                stored.add(key)
+            elif (ban := here[key]) and ban.cause != "manual":
+                known[key] = ban.times, ban.until
+        here[key] = each if isinstance(each, Ban) else None
+    return stored, known
 
 
 def _parted(due: Turn) -> tuple[Turn, Turn | None]:

@@ -135,6 +135,14 @@ def test_a_ban_by_hand_never_shortens_one():
     assert guard.tick(200) == [Unban("login", ANN, 200, "expired")]
 
 
+def test_a_ban_by_hand_does_not_forget_the_one_whose_place_it_takes():
+    guard = Guard([LOGIN], NOBODY)
+    guard.hits(hits(0, 1, 2), now=2)
+    guard.ban(ANN, now=3, jail="login", lasting=9000)
+
+    assert guard.times(ANN, now=9999) == {"login": 1}
+
+
 def test_a_jail_that_does_not_exist_bans_nobody():
     with pytest.raises(KeyError):
         Guard([LOGIN], NOBODY).ban(ANN, now=0, jail="lgoin")

@@ -113,15 +113,28 @@ def test_bans_that_are_over_are_remembered_until_they_are_too_old(store, path):
     assert again(path).history == ()
 
 
-def test_a_ban_in_force_comes_without_its_history_which_is_there_when_it_ends(store):
-    """The guard puts it there itself."""
-    by_hand = Ban("wordpress", BOB, 1.0, 86_500.0, "manual")
-    store.apply(Turn(1.0, (BAN, replace(BAN, who=BOB))))
-    store.apply(Turn(2.0, (by_hand,)))  # goes with no history of its own
+def test_a_ban_is_history_when_it_is_over_or_one_by_hand_takes_its_place(store, path):
+    by_hand = Ban("wordpress", BOB, 1.0, 99_000.0, "manual")
+    store.apply(Turn(1.0, (BAN, replace(BAN, who=BOB, times=4))))
+    assert store.load(2.0).history == ()
+    store.apply(Turn(2.0, (by_hand,)))
 
-    past = PAST._replace(who=BOB)
+    past = PAST._replace(who=BOB, times=4)
     assert store.load(2.0) == Remembered((by_hand, KEPT), (past,))
-    assert store.load(86_500.0) == Remembered(history=(past, PAST))
+    assert store.load(86_500.0) == Remembered((by_hand,), (past, PAST))  # nobody was there when it ended
+    store.forget(86_501.0)
+    assert again(path, now=2.0) == Remembered((by_hand,), (past, PAST))
+    assert store.evidence() == {("wordpress", BOB): BAN.evidence}
+
+
+def test_a_ban_that_is_over_in_the_turn_that_made_it_is_history(store, path):
+    over, by_hand = Unban("wordpress", ANN, 9.0, "expired"), Ban("wordpress", ANN, 9.0, 99.0, "manual")
+    store.apply(Turn(9.0, (BAN, over)))
+    assert again(path) == Remembered(history=(PAST,))
+    store.apply(Turn(9.0, (replace(BAN, times=2, until=9.0), over, by_hand, over)))
+    assert again(path) == Remembered(history=(PAST._replace(times=2, until=9.0),))
+    store.apply(Turn(9.0, (BAN, Unban("wordpress", ANN, 9.0, "manual"), by_hand)))
+    assert again(path) == Remembered((by_hand,))
 
 
 def test_an_unban_by_hand_forgives_former_bans(store, path):
@@ -297,8 +310,9 @@ def test_the_file_of_each_older_version_is_taken_over(path, version):
             db.executescript(script + contents)
         db.execute(f"PRAGMA user_version = {version}")
 
+    past = (PAST,) if version > 1 else ()
     assert again(path) == Remembered(
-        (FOR_GOOD, KEPT), (), (hit(2.0, Who("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
+        (FOR_GOOD, KEPT), past, (hit(2.0, Who("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
     )
     with closing(Sqlite(path)) as store:
         assert store.evidence() == {("wordpress", ANN): ("first", "second", "third")}
