@@ -11,11 +11,11 @@ import platform
 import time
 from contextlib import ExitStack
 
-from bench import crowd, figures, files, filters, fleet, latency, resting, storm
+from bench import crowd, figures, files, filters, fleet, latency, node, resting, storm
 from bench.figures import Figure
 from bench.rig import Rig
 
-PARTS = (filters, resting, latency, storm, crowd, files, fleet)
+PARTS = (filters, resting, latency, storm, crowd, files, node, fleet)
 
 
 def main() -> None:

@@ -53,7 +53,8 @@ def measure(_: Rig) -> Iterator[Figure]:
     yield Figure("cri_line_to_drop", "ms", drop.median, at_most=SOON, series=(drop,))
 
 
-def _line(number: int, *, dockers: bool) -> str:
+def line(number: int, *, dockers: bool = False) -> str:
+    """One of a busy site's, as it is in a file."""
     stamp = f"2026-11-22T08:57:{number % 60:02d}.{number * 7919 % 10**9:09d}Z"
     what = (BAD if number * PERCENT % 100 < PERCENT else GOOD).format(5_000 + number)
     text = f'198.51.{number // 250 % 250}.{number % 250} - - [22/Nov/2026:08:57:{number % 60:02d} +0000] "{what}{AGENT}'
@@ -101,7 +102,7 @@ class Reader(Silent):
 
 def _rates(*, dockers: bool) -> tuple[Series, Series]:
     """By the clock on the wall, and by the processor's time: others may want the processor as well."""
-    data = "".join(_line(number, dockers=dockers) for number in range(LINES))
+    data = "".join(line(number, dockers=dockers) for number in range(LINES))
     wall, cpu = [], []
     for _ in range(TURNS):
         with tempfile.TemporaryDirectory() as folder:
@@ -127,13 +128,14 @@ def _to_hit() -> Series:
             text = failures(next(who), 1)
             with path.open("ab") as log:
                 began = time.perf_counter()
-                log.write(_stamped(text))
+                log.write(stamped(text))
             found.append(1000 * (reader.wait(hits=number + 1) - began))
             time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
     return Series("line to hit, CRI", "ms", tuple(found))
 
 
-def _stamped(text: bytes) -> bytes:
+def stamped(text: bytes) -> bytes:
+    """These lines as the runtime writes them now."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()).encode()
     return b"".join(
         b"%s.%09dZ stdout F %s\n" % (stamp, time.time_ns() % 10**9, line) for line in text.splitlines()
@@ -151,9 +153,9 @@ def _to_drop() -> Series:
             for _ in range(WARM_UP + ROUNDS):
                 attacker = next(who)
                 with path.open("ab", buffering=0) as log:
-                    log.write(_stamped(failures(attacker, MAXRETRY - 1)))
+                    log.write(stamped(failures(attacker, MAXRETRY - 1)))
                     time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
-                    data = _stamped(failures(attacker, 1))
+                    data = stamped(failures(attacker, 1))
                     began = time.perf_counter()
                     log.write(data)
                     found.append(1000 * (heard.wait(attacker) - began))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 import yaml
@@ -23,13 +23,13 @@ from tests.bed.images import SIDECAR
 from tests.bed.sidecar import until
 from tests.charts import runtime
 from tests.charts.__main__ import HOUSE
+from tests.charts.guard import STATE, disk, guarding
 from tests.charts.helm import manifests, render
-from tests.charts.podspec import Node, docker_run
+from tests.charts.podspec import docker_run
 
 ATTACKER = "203.0.113.77"
 LINE = f"wordpress(blog.example)[7]: Authentication failure for admin from {ATTACKER}"
 TABLE = ["nft", "list", "table", "inet", "wp_sidecar"]
-STATE = "var/lib/wp-sidecar/guard/shop-wp-sidecar"
 
 LINES, RATE = int(os.environ.get("LINES", "40000")), 5_000  # lines, lines/s
 SIZE = max(1_000_000, min(10_000_000, LINES * 20))  # bytes of a file; kubelet rotates at 10 MB
@@ -45,31 +45,6 @@ NUMBERED = {
 def bed():
     with Bed.up(sidecar=True) as bed:
         yield bed
-
-
-def disk(folder):
-    (folder / "node/var/log/pods").mkdir(parents=True)
-    return Node(folder / "node", folder / "scratch")
-
-
-@contextmanager
-def guarding(bed, node, *values):
-    """The DaemonSet's pod on this node; yields its `wp-sidecar` command."""
-
-    def command(*arguments, check=True):
-        return bed.engine.cli("exec", "guard", "wp-sidecar", *arguments, check=check).stdout
-
-    def why():
-        said = bed.engine.cli("logs", "guard")
-        return f"{said.stdout}{said.stderr}"[-3000:]
-
-    arguments = docker_run(manifests(render(*values)), node, image=SIDECAR, name="guard")
-    bed.engine.cli("run", "--detach", *arguments)
-    try:
-        until(lambda: command("healthcheck", check=False) == "ok\n", 30, why)
-        yield command
-    finally:
-        bed.engine.cli("rm", "--force", "guard")
 
 
 class Ledger:
