@@ -69,7 +69,7 @@ PUT_BAN = """
     INSERT OR REPLACE INTO bans (jail, who, at, until, cause, failures, site, reason, times, observed)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-LINES_OF_ENDED = "DELETE FROM evidence WHERE (jail, who) IN (SELECT jail, who FROM bans WHERE until < ?)"
+OVER = "SELECT jail, who FROM bans WHERE until < ? LIMIT ?"
 OLD_HITS = "DELETE FROM hits WHERE rowid IN (SELECT rowid FROM hits ORDER BY rowid LIMIT ?) AND at < ?"
 TOO_MANY_HITS = """
     DELETE FROM hits WHERE rowid IN (
@@ -188,9 +188,9 @@ class Sqlite:
                 db.execute(OLD_HITS, (AT_ONCE, before))
                 db.execute(TOO_MANY_HITS, (MOST, AT_ONCE))
                 db.execute("DELETE FROM cursors WHERE touched < ?", (before - GONE,))
-                db.execute(f"{INTO_HISTORY} AND until < ?", (before,))  # those that ended while we were away
-                db.execute(LINES_OF_ENDED, (before,))
-                db.execute("DELETE FROM bans WHERE until < ?", (before,))
+                over = db.execute(OVER, (before, AT_ONCE)).fetchall()  # they ended while we were away
+                _pass(db, over)
+                _remove_bans(db, over)
                 db.execute("DELETE FROM history WHERE until < ?", (long_ago,))
         except StoreError as err:
             self._damage = _damage(err.__cause__)
@@ -350,7 +350,7 @@ def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
     bans = [each for key in keys if isinstance(each := last[key], Ban)]
     lifted = [key for key in keys if isinstance(last[key], Unban)]
     stored, known = _over(decisions)
-    db.executemany(f"{INTO_HISTORY} AND jail = ? AND who = ?", sorted(stored))
+    _pass(db, sorted(stored))
     db.executemany(
         "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",
         [(*key, *past) for key in sorted(known) if (past := known[key])],
@@ -364,10 +364,19 @@ def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
         "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)",
         [(ban.jail, ban.who, _lines(ban)) for ban in bans if ban.evidence],
     )
-    for table in ("bans", "evidence"):
-        db.executemany(f"DELETE FROM {table} WHERE jail = ? AND who = ?", lifted)  # noqa: S608  one of the two
+    _remove_bans(db, lifted)
     # Those that led to the ban are in its evidence; those before an unban are forgiven.
     db.executemany("DELETE FROM hits WHERE jail = ? AND who = ?", keys)
+
+
+def _pass(db: sqlite3.Connection, keys: Iterable[Key]) -> None:
+    """These bans are history."""
+    db.executemany(f"{INTO_HISTORY} AND jail = ? AND who = ?", keys)
+
+
+def _remove_bans(db: sqlite3.Connection, keys: Iterable[Key]) -> None:
+    for table in ("bans", "evidence"):
+        db.executemany(f"DELETE FROM {table} WHERE jail = ? AND who = ?", keys)  # noqa: S608  one of the two
 
 
 def _over(decisions: Iterable[Decision]) -> tuple[set[Key], dict[Key, tuple[int, float] | None]]:
