@@ -28,7 +28,7 @@ from bench.rig import Rig
 from sidecar.core.address import address
 from sidecar.core.events import Ban, Who
 from sidecar.core.fleet import MOST, Budget, Clock, key, line, member
-from sidecar.fleet import together
+from sidecar.fleet.subscriber import together
 from sidecar.stores.redis import Board, Failures
 from tests import hosts
 from tests.peers import PREFIX, Peer, joined

@@ -21,6 +21,7 @@ from tests.redis_server import until
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
 SITE = Origin("docker", "blog", "stdout", ("login",))
 PREFIX = "wp-sidecar"
+EVENTS, BANS = f"{{{PREFIX}}}:events", f"{{{PREFIX}}}:bans"  # where all is told, and what holds
 
 
 class Heard:

@@ -1,288 +1,53 @@
-"""Our part in a fleet: own bans are told to the others, theirs hold here, and failures are counted together.
-
-    loop ──Turn──▶ Publisher ─▶ outbox ─▶ engine          bans, liftings, failures
-    loop ◀─work─── Subscriber ◀─ stream ─ engine          what the others decided
-
-Local first: a decision never waits for the engine, and nothing that the engine does or loses lifts a ban here. While
-it is away it is tried again and again; once it is back, both sides read what they missed.
-"""
+"""What the others decided, read and made to hold here."""
 
 from __future__ import annotations
 
 import logging
 import math
 import random
-import secrets
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import Protocol, TypeAlias, TypeVar
 
 from sidecar.core import fleet
-from sidecar.core.events import Ban, Decision, Hit, Turn, Unban, Who
+from sidecar.core.events import Ban, Decision, Unban
 from sidecar.core.fleet import MOST, Budget, Clock, Key, Lift, Lifts, Outbox, Told, Unsound
 from sidecar.core.guard import Guard
-from sidecar.loop import Closed, Work
+from sidecar.fleet.publisher import told_to_others
+from sidecar.fleet.state import (
+    BEAT,
+    FIRST,
+    LONGEST,
+    PATIENCE,
+    SLICE,
+    Ask,
+    State,
+    Trouble,
+    fresh,
+    lifts,
+    parts,
+)
+from sidecar.loop import Closed
 from sidecar.stores import StoreError
-from sidecar.stores.redis import Board, Entry, Failures, Hello
+from sidecar.stores.redis import Entry, Hello
 
 log = logging.getLogger(__name__)
 
-BEAT = 1.0  # seconds between looks whether the fleet is still the same one; a reader waits as long for news
-FIRST, LONGEST = 0.1, 2.0  # seconds before the engine is tried again: all agree within 5 once it is back
 TOGETHER = 0.005  # seconds in which news gathers after the last: a node wakes 200 times a second at most
 SHARE = 50e-6  # and at least that for each node: their engine then has 20,000 readers a second to answer, not more
 TARDY = 0.1  # seconds: and at most that
 AGAIN = 300.0  # seconds, on average, between looks whether all still know our own bans
-SLICE = 1_000  # bans that the loop takes at once: some 10 ms of its time
-NEIGHBOURS = 5_000  # bans that are put in order first: of neighbours in its file the store writes twice as many
+NEIGHBOURS = 5_000  # bans that are put in order first: the store writes those near each other twice as fast
 AHEAD = 2  # slices that may wait for the loop while the next ones are read
 CAREFULLY = 3  # times that the engine's clock is asked at the start; the quickest answer is the most exact
 SLACK = 1.0  # seconds by which two ends of a ban are the same: clocks are compared again at each connection
-COUNTED = 10_000  # failures that wait to be counted together; a node's own windows have them all
-SHOWN = 300  # characters of a line that are kept meanwhile
-PATIENCE = 30.0  # seconds for the loop to take a slice
 CALM = 60.0  # seconds without a refusal until that is no trouble any more
 QUIET = 3.0  # seconds away until people are told: an engine that starts again is no trouble
-OWN = frozenset(
-    {"failures", "group", "manual"}
-)  # why a ban is made here; any other was made elsewhere, or before
 NAMES = 100  # peers that have a series of their own; whoever writes to the engine may make up names
-
-Ask: TypeAlias = Callable[[Work], Future[Sequence[Decision]]]
-Trouble: TypeAlias = Callable[[str, str | None], None]
-T = TypeVar("T")
-
-
-class Listener(Protocol):
-    """Who counts what goes on between the nodes."""
-
-    def connected(self, *, up: bool) -> None: ...
-
-    def peers(self, count: int) -> None: ...
-
-    def lag(self, peer: str, seconds: float) -> None: ...
-
-    def bans(self, direction: str, result: str, count: int) -> None: ...
-
-    def outbox(self, length: int) -> None: ...
-
-    def rejected(self, reason: str, count: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Who we are to the others."""
-
-    name: str
-    secret: bytes = b""  # with which the fleet seals what it says; b"": it does not
-    run: str = ""  # another one each time: two hosts may be given one name
-
-    @property
-    def full(self) -> str:
-        return f"{self.name}/{self.run}"
-
-
-class Fleet:
-    """The fleet as one host sees it: a sink, two services, and what people ask."""
-
-    def __init__(
-        self,
-        board: Board,
-        node: Node,
-        *,
-        guard: Guard,
-        ask: Ask,
-        listener: Listener,
-        trouble: Trouble,
-        clock: Callable[[], float],
-        budget: Budget | None = None,
-    ) -> None:
-        """`ask(work)` has something done in the loop's thread; only there the guard is touched."""
-        state = _State(board, node, clock, listener)
-        self._state, self._guard, self._ask = state, guard, ask
-        self.publisher = Publisher(state, guard, ask)
-        self.subscriber = Subscriber(state, guard, ask, trouble, budget or Budget())
-
-    @property
-    def obeying(self) -> bool:
-        """Is the loop's thread doing what others told, right now? That has a budget of its own."""
-        return self.subscriber.obeying
-
-    def bans(self) -> list[Ban]:
-        """All bans that the fleet knows of, whether or not they hold here. Raises StoreError."""
-        state, now = self._state, self._state.clock()
-        return [*{fleet.key(ban): ban for ban in _listed(state, self._clock(now), now)}.values()]
-
-    def lift(self, who: Who | None, jail: str) -> int:
-        """Let them in on every node, known here or not; how many bans the fleet knew. Raises StoreError, ValueError."""
-        state, now = self._state, self._state.clock()
-        lift, sealed = Lift(who, jail, now), bool(state.node.secret)
-        if who is None and not sealed:
-            raise ValueError(
-                "everyone is let in on every node only where the fleet seals what it says: "
-                "set WP_SIDECAR_FLEET_KEY_FILE, or name an address"
-            )
-        clock, lifts = self._clock(now), Lifts([replace(lift, at=math.inf)])
-        meant = [
-            Unban(ban.jail, ban.who, now, "manual") for ban in _listed(state, clock, now) if lifts.over(ban)
-        ]
-        first = [lift] if sealed or not fleet.wide(who) else []
-        everything: list[Told | Unban] = [*first, *meant]
-        for part in _parts(everything):
-            _publish(state, part, clock)
-        return len(meant)
-
-    def close(self) -> None:
-        """Give up the connections; after both services have ended."""
-        self._state.board.close()
-
-    def _clock(self, now: float) -> Clock:
-        state = self._state
-        return Clock(state.board.hello(state.node.full, _fresh()).now / 1000 - now)
-
-
-class _State:
-    """What publisher and subscriber share."""
-
-    def __init__(self, board: Board, node: Node, clock: Callable[[], float], listener: Listener) -> None:
-        self.board, self.node, self.clock, self.listener = board, node, clock, listener
-        self.outbox, self.changed = Outbox(), threading.Condition()  # the one guards the other
-        self.ahead = Clock()
-        self.epoch = ""
-        self.joined = threading.Event()  # what was missed is read: only now do we tell
-        self.closed = threading.Event()
-
-
-class Publisher:
-    """Tells the others what was decided here. A Sink, which never waits, and a Service."""
-
-    name = "fleet"
-
-    def __init__(self, state: _State, guard: Guard, ask: Ask) -> None:
-        self._state, self._guard, self._ask = state, guard, ask
-        self._hits: deque[Hit] = deque(maxlen=COUNTED)
-        self._forgiven: deque[str] = deque(maxlen=COUNTED)
-        self._rules: dict[str, tuple[int, int]] = {}  # jail -> so many failures, in so many milliseconds
-        self._numbers = random.randrange(1 << 40)  # names of failures go up from here  # noqa: S311
-
-    def apply(self, turn: Turn) -> None:
-        """The loop's: what was decided here is told; what others decided, or time did, they know."""
-        own = _own(turn.decisions)
-        hits = [hit for hit in turn.hits if not hit.success]
-        if not (own or hits or turn.forgiven):
-            return
-        banned = {(each.jail, each.who) for each in turn.decisions if isinstance(each, Ban)}
-        if hits:
-            self._rules = {
-                jail.name: (jail.maxretry, round(jail.findtime * 1000)) for jail in self._guard.jails
-            }
-        state, dropped = self._state, 0
-        with state.changed:
-            for decision in own:
-                dropped += state.outbox.put(decision)
-                self._forgiven.append(f"{decision.jail}|{decision.who}")
-            self._forgiven.extend(f"{each.jail}|{each.who}" for each in turn.forgiven)
-            self._hits.extend(
-                hit._replace(line=hit.line[:SHOWN]) for hit in hits if (hit.jail, hit.who) not in banned
-            )
-            state.changed.notify_all()
-        if dropped:
-            state.listener.bans("sent", "dropped", dropped)
-
-    def run(self) -> None:
-        pause = FIRST
-        while self._waiting():
-            try:
-                self._send()
-                pause = FIRST
-            except StoreError as err:
-                log.debug("%s; again in %.1f s", err, pause)  # the subscriber tells people
-                self._state.closed.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - all nodes are away at once
-                pause = min(pause * 2, LONGEST)
-            except Closed:
-                return
-
-    def close(self) -> None:
-        self._state.closed.set()
-        with self._state.changed:
-            self._state.changed.notify_all()
-
-    def _waiting(self) -> bool:
-        """Wait for something to send, and for the way to be free. False: we are to stop; the rest is told next time."""
-        state = self._state
-        while True:
-            with state.changed:
-                state.listener.outbox(len(state.outbox))
-                something = bool(state.outbox or self._hits or self._forgiven)
-                if state.closed.is_set():
-                    return False
-                if not something:
-                    state.changed.wait(BEAT)
-                    continue
-            if state.joined.wait(BEAT):
-                return True
-
-    def _send(self) -> None:
-        """Failures first: whoever is banned by now has their count cleared after it."""
-        state = self._state
-        with state.changed:
-            hits = [self._hits.popleft() for _ in range(min(len(self._hits), SLICE))]
-        if hits:
-            self._count(hits)
-        with state.changed:
-            told = state.outbox.take()
-            forgiven = [self._forgiven.popleft() for _ in range(min(len(self._forgiven), SLICE))]
-        try:
-            if told:
-                _publish(state, told, state.ahead)
-            if forgiven:
-                state.board.forget(forgiven)
-        except StoreError:
-            with state.changed:
-                state.outbox.back(told)
-                self._forgiven.extend(forgiven)
-            state.listener.bans("sent", "failed", len(told))
-            raise
-        state.listener.bans("sent", "ok", len(told))
-
-    def _count(self, hits: list[Hit]) -> None:
-        """Count these with what the other nodes saw; who failed too often by that is banned here, and so everywhere.
-
-        They are counted at most once: what the engine did not answer to is not sent again.
-        """
-        now = self._state.clock()
-        groups: dict[str, list[Hit]] = {}
-        for hit in hits:
-            if self._rules.get(hit.jail, (0, 0))[0] > 1:  # of one failure the own window knows
-                groups.setdefault(f"{hit.jail}|{hit.who}", []).append(hit)
-        found = [self._failures(name, each, now) for name, each in groups.items()]
-        full = self._state.board.count(found) if found else []
-        lasts = [groups[found[place].name][-1] for place in full]
-
-        def work(now: float) -> Sequence[Decision]:
-            return [ban for hit in lasts for ban in completed(self._guard, hit, now)]
-
-        if lasts:
-            self._ask(work).result(PATIENCE)
-
-    def _failures(self, name: str, hits: list[Hit], now: float) -> Failures:
-        most, span = self._rules[hits[0].jail]
-        return Failures(
-            name, most, span, tuple((self._number(hit), max(0, round((now - hit.at) * 1000))) for hit in hits)
-        )
-
-    def _number(self, hit: Hit) -> str:
-        """A name for this failure: of two at the same target only one counts, wherever they were seen."""
-        if hit.target:
-            return fleet.seal(b"target", hit.target)
-        self._numbers += 1
-        return f"{self._state.node.run}{self._numbers:x}"
 
 
 class Subscriber:
@@ -290,7 +55,7 @@ class Subscriber:
 
     name = "fleet news"
 
-    def __init__(self, state: _State, guard: Guard, ask: Ask, trouble: Trouble, budget: Budget) -> None:
+    def __init__(self, state: State, guard: Guard, ask: Ask, trouble: Trouble, budget: Budget) -> None:
         self._state, self._guard, self._ask = state, guard, ask
         self._trouble, self._budget = trouble, budget
         self.obeying = False
@@ -350,7 +115,7 @@ class Subscriber:
         with state.changed:
             state.outbox.settle()
         self._last, now = last, state.clock()
-        self._lift_here(Lifts(_lifts(state, now)))
+        self._lift_here(Lifts(lifts(state, now)))
         known = {fleet.key(ban): ban.until for ban in self._here()}
         waiting: deque[Future[Sequence[Decision]]] = deque()
         for part in self._fresh(known, now):
@@ -393,7 +158,7 @@ class Subscriber:
         with state.changed:
             waiting = _drained(state.outbox)
         kept = [each for each in waiting if not (isinstance(each, Ban) and lifts.over(each))]
-        for part in reversed([*_parts(kept, SLICE)]):  # the loop's thread never waits for long
+        for part in reversed([*parts(kept, SLICE)]):  # the loop's thread never waits for long
             with state.changed:
                 state.outbox.back(part)
         over = [ban for ban in self._here() if lifts.over(ban)]
@@ -404,7 +169,7 @@ class Subscriber:
         state = self._state
         self._again = state.clock() + AGAIN * random.uniform(0.5, 1.5)  # noqa: S311 - not all nodes at once
         own = [ban for ban in self._here() if told_to_others(ban)]
-        for part in _parts(own, SLICE):
+        for part in parts(own, SLICE):
             ends = state.board.ends([fleet.member(fleet.key(ban), state.node.secret) for ban in part])
             missing = [
                 ban
@@ -455,14 +220,14 @@ class Subscriber:
     def _asked(self) -> tuple[Hello, float, float]:
         """The engine's answer, by how much its clock is ahead, and how many seconds it took to say so."""
         before = self._state.clock()
-        hello = self._state.board.hello(self._state.node.full, _fresh())
+        hello = self._state.board.hello(self._state.node.full, fresh())
         now = self._state.clock()
         return hello, hello.now / 1000 - (before + now) / 2, now - before
 
     def _hear(self, entries: list[Entry]) -> None:
         """Have hold here what was told, in its order."""
         heard = [each for entry in entries for each in self._read(entry)]
-        for part in _parts(heard, SLICE):
+        for part in parts(heard, SLICE):
             self._obey(part)
         self._last = entries[-1].position
 
@@ -627,94 +392,17 @@ def together(nodes: int) -> float:
     return min(max(TOGETHER, SHARE * nodes), TARDY)
 
 
-def told_to_others(decision: Decision) -> bool:
-    """Is this for the other nodes? They know their own, and what time does; who is only observed is nobody's ban."""
-    if isinstance(decision, Ban):
-        return decision.cause in OWN and not decision.observed
-    return decision.cause == "manual"  # "allowed": each host has its own list of those
-
-
-def _own(decisions: Iterable[Decision]) -> Collection[Decision]:
-    """What of these is for the others; not what another node then decided otherwise: theirs came first to all."""
-    own: dict[Key, Decision] = {}
-    for each in decisions:
-        if told_to_others(each):
-            own[fleet.key(each)] = each
-        elif each.cause == "fleet":
-            own.pop(fleet.key(each), None)
-    return own.values()
-
-
-def completed(guard: Guard, hit: Hit, now: float) -> list[Decision]:
-    """The ban of one who failed too often on all nodes together; this is their last failure here.
-
-    It is the guard's own ban, with its never-ban list, its lengths and its budget: the failures that others saw
-    count here now.
-    """
-    there = hit._replace(line="(counted with the other nodes of the fleet)", target="")
-    for _ in range(_maxretry(guard, hit.jail)):
-        decided = guard.hit(there, now)
-        if decided is None or decided:
-            return decided or []
-    return []
-
-
-def _maxretry(guard: Guard, name: str) -> int:
-    return next((jail.maxretry for jail in guard.jails if jail.name == name), 0)
-
-
-def _publish(state: _State, told: Sequence[Told | Unban], clock: Clock) -> None:
-    """One entry of the stream, and the sets as it says. Raises StoreError."""
-    secret = state.node.secret
-    bans: list[tuple[int | str, str]] = []
-    lifts: list[tuple[str, str, int]] = []
-    for each in told:
-        name = fleet.key(each)
-        if isinstance(each, Ban):
-            bans.append((fleet.end(each, clock), fleet.member(name, secret)))
-        else:
-            lifts.append((fleet.member(name, secret), fleet.member(name, secret, "U"), clock.theirs(each.at)))
-    lines = [fleet.line(each, state.node.full, clock, secret) for each in told]
-    state.board.tell(state.node.full, lines, bans, lifts)
-
-
-def _listed(state: _State, clock: Clock, now: float) -> Iterator[Ban]:
-    for page in state.board.bans():
-        for member, until in page:
-            try:
-                yield fleet.listed(member, until, clock, now, state.node.secret)
-            except Unsound:
-                continue
-
-
-def _lifts(state: _State, now: float) -> Iterator[Lift]:
-    for page in state.board.lifts():
-        for member, at in page:
-            try:
-                yield fleet.listed_lift(member, at, state.ahead, now, state.node.secret)
-            except Unsound:
-                continue
-
-
 def _drained(outbox: Outbox) -> list[Told | Unban]:
     waiting = outbox.take(len(outbox))
     outbox.settle()
     return waiting
 
 
-def _parts(values: Sequence[T], size: int = MOST) -> Iterator[list[T]]:
-    return ([*values[at : at + size]] for at in range(0, len(values), size))
-
-
 def _ordered(bans: Iterable[Ban]) -> Iterator[list[Ban]]:
-    return _parts(sorted(bans, key=attrgetter("who")), SLICE)
+    return parts(sorted(bans, key=attrgetter("who")), SLICE)
 
 
 def _place(position: str) -> tuple[int, int]:
     """A position in the stream, so that two can be compared; "" is before all, and after none."""
     first, _, second = position.partition("-")
     return int(first or -1), int(second or 0)
-
-
-def _fresh() -> str:
-    return secrets.token_hex(8)
