@@ -110,9 +110,10 @@ def test_answers_are_remembered_up_to_a_bound(monkeypatch):
     monkeypatch.setattr(trust, "REMEMBERED", 3)
     fresh = Trust()
 
-    assert [fresh.why(Who(f"203.0.113.{n}")) for n in range(10)] == [None] * 10
-    assert fresh.why(Who("203.0.113.9")) is None
-    assert len(fresh._known) <= 3
+    assert [fresh.why(Who(f"172.15.113.{n}")) for n in range(10)] == [None] * 10
+    assert [fresh.why(Who(f"172.16.113.{n}")) for n in range(10)] == ["a private address"] * 10
+    assert fresh.why(Who("172.16.113.9")) == "a private address"
+    assert 0 < len(fresh._known) <= 3
 
 
 def test_the_kernel_is_given_networks_that_do_not_overlap():
