@@ -923,11 +923,11 @@ def test_the_ratio_dips_when_someone_breaks_the_table(daemon):
 
 
 def test_a_hosts_name_becomes_a_nodes():
-    assert [named(host) for host in ("web-1.example", "_my host!", "", "x" * 99)] == [
+    assert [named(host) for host in ("web-1.example", "_my host!", "", "x" * 300)] == [
         "web-1.example",
         "my-host-",
         "node",
-        "x" * 64,
+        "x" * 253,
     ]
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH110 - pathlib's own raise where a folder may not be looked into
+# ruff: noqa: PTH110, PTH112 - pathlib's own raise where a folder may not be looked into
 """Environment and jails file -> one frozen Settings, or every mistake at once."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from os.path import exists
+from os.path import exists, isdir
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from sidecar.config import cdn
 from sidecar.config import jails as jails_file
 from sidecar.config.cdn import Cdn
 from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
-from sidecar.config.units import proxied, rate, share, spared, truth, words
+from sidecar.config.units import proxied, rate, share, spared, truth, wide, words
 from sidecar.core import budget
 from sidecar.core.address import Address, address
 from sidecar.core.fleet import NODE
@@ -97,11 +97,11 @@ def read(
     env = _Environment(environ)
     scalars = env.scalars()
     file = jails or env.path("JAILS", JAILS)
-    where = filters or env.path("FILTERS", FILTERS)
+    where = env.filters(filters)
     read = env.collect(lambda: jails_file.read(file, [where] if where else [], look=look))
     known = env.collect(lambda: cdn.load(env.path("CDN_FILE", CDN_FILE)))
     if read is not None and known is not None:
-        scalars |= env.beside(read, scalars, known)
+        scalars |= env.beside(read, scalars, known, str(file))
     if env.mistakes or read is None:
         raise Mistakes(env.mistakes)
     given = {
@@ -123,7 +123,7 @@ def control_socket(environ: Mapping[str, str]) -> Path:
 def filter_folders(environ: Mapping[str, str], filters: Path | None = None) -> list[Path]:
     """Where the user's filters are; our own pack comes after them by itself. Raises Mistakes."""
     env = _Environment(environ)
-    where = filters or env.path("FILTERS", FILTERS)
+    where = env.filters(filters)
     if env.mistakes:
         raise Mistakes(env.mistakes)
     return [where] if where else []
@@ -141,13 +141,15 @@ class _Environment:
         """All but the files, by the name of the Settings' field."""
         for name in self._environ:
             if name.startswith(PREFIX) and name not in VARIABLES and not KUBERNETES.match(name):
-                self._wrong(name, unknown(name, VARIABLES))
+                self._wrong(name, _stranger(name))
         found = {
             field: self._read(name, parse)
             for name, (field, parse) in SCALARS.items()
             if name in self._environ
         }
         self.notes += idle(found.get("source") or SOURCES[0], self._environ)
+        for net in wide((found.get("ignoreip") or ((), ()))[0]):
+            self.notes.append(f"environment: {PREFIX}IGNOREIP: nobody in {net} is ever banned")
         return {field: value for field, value in found.items() if value is not None} | {
             "slack": self._slack(),
             "redis": self._redis(),
@@ -170,8 +172,17 @@ class _Environment:
             return default
         return default
 
+    def filters(self, given: Path | None) -> Path | None:
+        """Where the user's filters are, by this or by the environment; None: nowhere."""
+        where = given or self.path("FILTERS", FILTERS)
+        if where and exists(where) and not isdir(where):
+            self._wrong(
+                PREFIX + "FILTERS", f"{where} is no directory; name the one in which your filters' files are"
+            )
+        return where
+
     def beside(
-        self, read: jails_file.Jails, scalars: Mapping[str, Any], known: Mapping[str, Cdn]
+        self, read: jails_file.Jails, scalars: Mapping[str, Any], known: Mapping[str, Cdn], file: str
     ) -> dict[str, Any]:
         """What both the environment and the jails file may say: lists join, of the others the environment's counts."""
         found: dict[str, Any] = {}
@@ -184,7 +195,10 @@ class _Environment:
         try:
             found["cdns"] = cdn.select((cdn.ALL,) if names is None else names, known)
         except ValueError as err:
-            self._wrong("allow_cdn", str(err))
+            if "cdns" in scalars:
+                self._wrong(f"{PREFIX}ALLOW_CDN", str(err))
+            else:
+                self.mistakes.append(Mistake(file, "DEFAULT", "allow_cdn", str(err)))
         return found
 
     def collect(self, read: Callable[[], T]) -> T | None:
@@ -245,9 +259,23 @@ def _listen(text: str) -> tuple[str, int]:
 
 
 def _engine(text: str) -> str:
-    if urlsplit(text).scheme not in ENGINES:
+    try:
+        parts = urlsplit(text)
+        where = parts.hostname if "unix" not in parts.scheme else parts.path if not parts.netloc else ""
+        sound = parts.scheme in ENGINES and bool(where) and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number
+        sound = False
+    if not sound:
         raise ValueError(f'expected unix:///var/run/docker.sock or tcp://host:port, got "{text}"')
     return text
+
+
+def _stranger(name: str) -> str:
+    """A sentence about a variable that nobody knows; that all begin alike makes no two of them alike."""
+    word = name.removeprefix(PREFIX).upper()
+    if (key := word.lower()) in jails_file.OURS:
+        return f"is said in the jails file: {key} = …, in a jail or in [DEFAULT]"
+    return unknown(word, [each.removeprefix(PREFIX) for each in VARIABLES if PREFIX in each], PREFIX)
 
 
 def idle(source: str, environ: Iterable[str]) -> list[str]:
@@ -317,7 +345,7 @@ def _fleet_key(text: str) -> bytes:
 
 def _node(text: str) -> str:
     if not NODE.fullmatch(text):
-        raise ValueError(f'expected a name of letters, digits, `.`, `-` and `_`, 64 at most, got "{text}"')
+        raise ValueError(f'expected a name of letters, digits, `.`, `-` and `_`, 253 at most, got "{text}"')
     return text
 
 

@@ -25,7 +25,7 @@ from sidecar.core.who import who
 ANY = "*"
 LONGEST = 256  # characters of a line; ours have at most 170
 MOST = 128  # lines of one entry: 64 such entries are the most that a reader holds at once
-NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")  # as long as Kubernetes' and DNS' names
 _WHO, _JAIL, _SEAL = r"[0-9a-f:./]{2,49}", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", r"[0-9a-f]{16}"
 LINE = re.compile(
     rf"([BU]) ({_WHO}|\*) ({_JAIL}|\*) (\d{{1,15}}|inf|-) (\d{{1,15}}) (\d{{1,7}}) ({_SEAL}|-)", re.ASCII

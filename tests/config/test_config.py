@@ -124,7 +124,14 @@ def test_a_list_of_cdns_may_be_ones_own(environ, tmp_path):
         f'{tmp_path}/cdn.conf:1: bunny.as-of: expected the day of the list such as 2026-11-22, got ""'
     ]
     del environ["WP_SIDECAR_CDN_FILE"]
-    assert mistakes(environ)[0].startswith('environment: allow_cdn: "bunny": unknown; there are cloudflare, ')
+    (tmp_path / "jails.conf").write_text("[DEFAULT]\nallow_cdn = bunny\n")
+    (mistake,) = mistakes({"WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf"})
+    assert mistake.startswith(
+        f'{tmp_path}/jails.conf: DEFAULT.allow_cdn: "bunny": unknown; there are cloudflare, '
+    )
+    assert mistakes(environ)[0].startswith(
+        'environment: WP_SIDECAR_ALLOW_CDN: "bunny": unknown; there are cloudflare, '
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,6 +215,16 @@ def test_the_environments_and_the_files_mistakes_are_told_together(environ, tmp_
         ("WP_SIDECAR_KUBERNETES_API", "maybe", "expected true or false"),
         ("WP_SIDECAR_LOGS", "pods", "expected a path that starts with /"),
         ("DOCKER_HOST", "/var/run/docker.sock", "expected unix:///var/run/docker.sock or tcp://host:port"),
+        (
+            "DOCKER_HOST",
+            "unix://var/run/docker.sock",
+            "expected unix:///var/run/docker.sock or tcp://host:port",
+        ),
+        ("DOCKER_HOST", "tcp://proxy:port", "expected unix:///var/run/docker.sock or tcp://host:port"),
+        ("DOCKER_HOST", "tcp://", "expected unix:///var/run/docker.sock or tcp://host:port"),
+        ("WP_SIDECAR_FILTERS", "/etc/hostname", "/etc/hostname is no directory; name the one in which"),
+        ("WP_SIDECAR_MAXRETRY", "3", "is said in the jails file: maxretry = …, in a jail or in [DEFAULT]"),
+        ("WP_SIDECAR_jails", "x", "unknown. Did you mean WP_SIDECAR_JAILS?"),
         ("SLACK_WEBHOOK_URL", "hooks.slack.example", "expected one http(s) URL"),
         ("SLACK_WEBHOOK_URL", "https://", "expected one http(s) URL"),
         ("SLACK_WEBHOOK_URL", "https://[", "expected one http(s) URL"),
@@ -222,6 +239,12 @@ def test_one_mistake(environ, name, text, sentence):
 
     assert mistake.startswith(f"environment: {name}: ")
     assert sentence in mistake
+
+
+def test_that_nobody_is_ever_banned_is_noted(environ):
+    assert config.read(environ | {"WP_SIDECAR_IGNOREIP": "0.0.0.0/0 192.0.2.0/24"}).notes == (
+        "environment: WP_SIDECAR_IGNOREIP: nobody in 0.0.0.0/0 is ever banned",
+    )
 
 
 def test_the_webhook_may_be_in_a_file(environ, tmp_path):
@@ -299,13 +322,13 @@ def test_a_fleet(environ, tmp_path):
         "WP_SIDECAR_REDIS_URL_FILE": f"{tmp_path}/url",
         "WP_SIDECAR_REDIS_CA": f"{tmp_path}/ca.pem",
         "WP_SIDECAR_REDIS_PREFIX": "shops",
-        "WP_SIDECAR_NODE": "host-1.example",
+        "WP_SIDECAR_NODE": "host-1.example." + "x" * 200,
         "WP_SIDECAR_FLEET_KEY_FILE": f"{tmp_path}/key",
     }
     settings = config.read(environ | given)
 
     assert settings.redis == address("rediss://wp:secret@cache.example:6380/2", f"{tmp_path}/ca.pem")
-    assert (settings.redis_prefix, settings.node) == ("shops", "host-1.example")
+    assert (settings.redis_prefix, settings.node) == ("shops", "host-1.example." + "x" * 200)
     assert settings.fleet_key == b"k" * 40
     assert "secret" not in repr(settings) and "kkk" not in repr(settings)
 
@@ -319,6 +342,7 @@ def test_a_fleet(environ, tmp_path):
         ("WP_SIDECAR_REDIS_CA", "/nowhere.pem", "/nowhere.pem cannot be read"),
         ("WP_SIDECAR_REDIS_PREFIX", "{shops}", "expected letters, digits"),
         ("WP_SIDECAR_NODE", "host 1", "expected a name of letters"),
+        ("WP_SIDECAR_NODE", "n" * 254, "253 at most"),
         ("WP_SIDECAR_FLEET_KEY_FILE", "/dev/null", "holds 0 characters; a key has 32 or more: openssl rand"),
     ],
 )
