@@ -10,6 +10,7 @@ import gc
 import logging
 import math
 import re
+import resource
 import secrets
 import signal
 import socket
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from sidecar import __version__, exits, host, journal
-from sidecar.alerts import Alerts, started, stopped
+from sidecar.alerts import Alerts, broken, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.answers import Answers
@@ -63,6 +64,7 @@ ALIVE = (
     30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
 )
 TIDY, LOOK = 30.0, 1.0  # seconds between tidying up, and between asking whether something is to be looked at
+FILES = 65_536  # open at once: each log is one, and each connection
 CONFIGURATION = "the configuration"  # what is in trouble when a new one has mistakes
 
 
@@ -74,6 +76,7 @@ def run(
     `read()` reads the settings anew when a reload is asked for, and raises Mistakes.
     """
     journal.set_up(settings.log_level, as_json=settings.log_json)
+    _many_files()
     gc.disable()  # what is made now stays; with 100,000 bans looking through it again and again takes a second
     try:
         daemon = Daemon(settings, clock, read or (lambda: settings))
@@ -174,6 +177,7 @@ class Daemon:
             log.error("%s", mistake)
             self._troubles.report(place(mistake), f"a jail is left out: {mistake}")
         if self._store.repaired:
+            log.warning("%s", self._store.repaired)
             self._troubles.report("the store", self._store.repaired)
             self._troubles.report("the store", None)
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
@@ -338,7 +342,10 @@ class Daemon:
         def containers() -> Sequence[Container]:
             return self._trusting.around.containers if self._trusting.around else ()
 
-        return Leaks(self._firewall.look_at, containers, self._metrics.leaked, self._tell)
+        def tell(what: str, sentence: str) -> None:
+            self._alerts.tell(replace(broken(what, sentence), key=""))  # nobody will say that it works again
+
+        return Leaks(self._firewall.look_at, containers, self._metrics.leaked, tell)
 
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
@@ -444,7 +451,15 @@ def own() -> dict[str, tuple[str, ...]]:
 
 def named(host: str) -> str:
     """A host's name as a node's: what is no letter, digit, `.`, `-` or `_` becomes `-`."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", host).lstrip("_.-")[:64] or "node"
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", host).lstrip("_.-")[:253] or "node"
+
+
+def _many_files() -> None:
+    """Open as many as we may. A shell, and many a container engine, lets one have 1,024; with more logs nobody else gets any."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(FILES, hard) if hard != resource.RLIM_INFINITY else FILES
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _logged(done: Future[Sequence[Decision]]) -> None:

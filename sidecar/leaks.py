@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sidecar.core.events import Leak, Turn, Who
-from sidecar.core.oldest import drop_oldest
 from sidecar.core.selection import Container
 from sidecar.firewall import FirewallError
 from sidecar.firewall.diagnosis import Facts, diagnose
@@ -18,17 +17,16 @@ AGAIN = 3600.0  # seconds within which people are told of one reason at one site
 EXAMINED = (
     100  # leaks of one turn that the kernel is asked about, 1 ms each; a thousand at once have one reason
 )
-KNOWN = 10_000  # bans whose leak is remembered, so that it is told once; the oldest go first
 
 
 class LookAt(Protocol):
     """Asks the kernel, as `Firewall.look_at` does. Raises FirewallError."""
 
-    def __call__(self, who: Who, jail: str, ports: frozenset[int], *, proxied: bool) -> Facts: ...
+    def __call__(self, who: Who, jail: str, at: float, now: float) -> Facts: ...
 
 
 class Leaks:
-    """Each ban's leak is counted once, by its reason; people are told of each reason at each site, not too often."""
+    """Each ban's leak is counted by its reason; people are told of each reason at each site, not too often."""
 
     name = "leaks"
 
@@ -42,33 +40,22 @@ class Leaks:
         """`containers()`: those that are watched. `leaked(kind)` counts one. `tell(name, sentence)`: what, and why."""
         self._look_at, self._containers = look_at, containers
         self._leaked, self._tell = leaked, tell
-        self._known: dict[tuple[str, Who], None] = {}
         self._told: dict[tuple[str, str], float] = {}  # (reason, site) -> when
 
     def apply(self, turn: Turn) -> None:
-        fresh = [leak for leak in dict.fromkeys(turn.leaks) if self._is_new(leak)]
-        for leak in fresh[:EXAMINED]:
+        for leak in turn.leaks[:EXAMINED]:
             self._examine(leak, turn.at)
-        for _ in fresh[EXAMINED:]:
+        for _ in turn.leaks[EXAMINED:]:
             self._leaked("unknown")
-
-    def _is_new(self, leak: Leak) -> bool:
-        key = leak.jail, leak.who
-        known = key in self._known
-        self._known[key] = None
-        if len(self._known) > KNOWN:
-            drop_oldest(self._known)
-        return not known
 
     def _examine(self, leak: Leak, now: float) -> None:
         site = next((each for each in self._containers() if each.name == leak.site), None)
-        ports, proxied = (site.published, site.proxied) if site else (frozenset[int](), False)
         try:
-            facts = self._look_at(leak.who, leak.jail, ports, proxied=proxied)
+            facts = self._look_at(leak.who, leak.jail, min(leak.at, now), now)
         except FirewallError:  # who looks after the firewall tells of that
             self._leaked("unknown")
             return
-        kind, sentence = diagnose(facts)
+        kind, sentence = diagnose(facts, site)
         self._leaked(kind)
         what = f"the ban of {leak.who}"
         log.warning(

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -885,6 +886,33 @@ def test_a_store_that_is_damaged_while_it_is_used_is_made_anew_with_all_that_is_
     assert "was damaged (database disk image is malformed): bans, history and log positions" in daemon.said()
 
 
+def test_more_logs_than_files_that_a_shell_lets_one_open(daemon):
+    logs = [daemon.folder / f"{number}.log" for number in range(200)]
+    for log in logs:
+        log.touch()
+    stanza = (daemon.folder / "jails.conf").read_text().replace(str(daemon.log), f"{daemon.folder}/*.log")
+    (daemon.folder / "jails.conf").write_text(stanza)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        daemon.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for daemon.log, who in ((logs[0], ANN), (logs[-1], BOB)):
+        daemon.fail(who, 3)
+
+    wait(lambda: daemon.banned() == [ANN, BOB])
+    assert daemon._is("ready")
+
+
+def test_a_store_that_is_damaged_at_the_start_is_told_in_the_log(daemon):
+    (daemon.folder / "state").mkdir()
+    (daemon.folder / "state" / "state.db").write_bytes(b"damaged" * 1000)
+    daemon.start()
+
+    assert "state.db was damaged (file is not a database): bans and log positions begin anew" in daemon.said()
+
+
 def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_is_room(daemon):
     state = daemon.folder / "state"
 
@@ -935,6 +963,7 @@ def test_who_is_banned_and_logged_all_the_same_is_told_of_with_the_reason(daemon
     daemon.start()
     daemon.fail(ANN, 3)
     wait(lambda: ANN in daemon.banned())
+    daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "missed", "{ ipv4, ipv6 }")  # not new
     later = (datetime.now(UTC) + timedelta(minutes=1)).strftime("%d-%b-%Y %H:%M:%S UTC")
     with daemon.log.open("a") as log:
         log.write(f"[{later}] wordpress(blog)[7]: Authentication failure for admin from {ANN}\n")

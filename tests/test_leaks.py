@@ -8,7 +8,7 @@ from sidecar.firewall.diagnosis import Facts
 from sidecar.leaks import Leaks
 
 ANN, BOB = Who("203.0.113.7"), Who("203.0.113.8")
-BLOG = Container("1", "blog", "wordpress", published=frozenset({8080}), proxied=True)
+BLOG = Container("1", "blog", "wordpress", proxied=True)
 
 
 class Told:
@@ -16,6 +16,7 @@ class Told:
 
     def __init__(self):
         self.asked, self.counted, self.said = [], Counter(), []
+        self.anyone = frozenset({4})
         self.leaks = Leaks(
             self.look_at,
             lambda: [BLOG],
@@ -23,9 +24,9 @@ class Told:
             lambda *words: self.said.append(words),
         )
 
-    def look_at(self, who, jail, ports, *, proxied):
-        self.asked.append((who, jail, ports, proxied))
-        return Facts(who, "ban4", hooked=True, held=True, seen=False, senders=(1, 0))
+    def look_at(self, who, jail, at, now):
+        self.asked.append((who, jail, at, now))
+        return Facts(who, "ban4", hooked=True, held=True, came=False, anyone=self.anyone)
 
     def apply(self, at, *leaks):
         self.leaks.apply(Turn(at, leaks=leaks))
@@ -35,12 +36,11 @@ def leak(who, at=0.0, site="blog", jail="login"):
     return Leak(jail, who, at, site)
 
 
-def test_a_leak_is_examined_counted_and_told_once():
+def test_a_leak_is_examined_counted_and_told():
     told = Told()
-    told.apply(10.0, leak(ANN), leak(ANN))
-    told.apply(20.0, leak(ANN, 19.0))
+    told.apply(10.0, leak(ANN, 9.0))
 
-    assert told.asked == [(ANN, "login", frozenset({8080}), True)]
+    assert told.asked == [(ANN, "login", 9.0, 10.0)]
     assert told.counted == {"elsewhere": 1}
     ((what, sentence),) = told.said
     assert what == "the ban of 203.0.113.7"
@@ -61,11 +61,19 @@ def test_of_one_reason_at_one_site_people_are_told_once_an_hour_and_every_leak_i
     assert told.counted == {"elsewhere": 5}
 
 
-def test_the_site_may_be_a_file():
+def test_a_log_whose_clock_runs_ahead_is_of_now():
     told = Told()
-    told.apply(0.0, leak(ANN, site="/var/log/a\nb"))
+    told.apply(10.0, leak(ANN, 3610.0))
 
-    assert told.asked == [(ANN, "login", frozenset(), False)]
+    assert told.asked == [(ANN, "login", 10.0, 10.0)]
+
+
+def test_what_is_known_of_the_site_counts_and_the_site_may_be_a_file():
+    told = Told()
+    told.anyone = frozenset({4, 6})
+    told.apply(0.0, leak(ANN), leak(BOB, site="/var/log/a\nb"))
+
+    assert told.counted == {"twin": 1, "elsewhere": 1}
 
 
 def test_a_kernel_that_does_not_answer_is_no_reason():
@@ -76,16 +84,14 @@ def test_a_kernel_that_does_not_answer_is_no_reason():
     assert (told.counted, told.said) == ({"unknown": 1}, [])
 
 
-def no_answer(*_, proxied):
+def no_answer(*_):
     raise FirewallError("reading the firewall failed: no answer")
 
 
 def test_a_flood_of_leaks_does_not_hold_up_the_loop(monkeypatch):
     monkeypatch.setattr(leaks, "EXAMINED", 2)
-    monkeypatch.setattr(leaks, "KNOWN", 3)
     told = Told()
     told.apply(0.0, *(leak(Who(f"203.0.113.{n}")) for n in range(5)))
 
     assert len(told.asked) == 2
     assert told.counted == {"elsewhere": 2, "unknown": 3}
-    assert len(told.leaks._known) == 3

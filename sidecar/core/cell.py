@@ -114,7 +114,8 @@ class Cell:
 
     def leak(self, ban: Ban, hit: Hit) -> Leak | None:
         """Logged by the same site well after the ban: whatever is dropped, it is not their packets. Told once."""
-        if hit.at <= ban.decided + GRACE or ban.observed or hit.who in self._leaked:
+        since = max(ban.at, ban.decided)  # the store keeps the first alone
+        if hit.at <= since + GRACE or ban.observed or hit.who in self._leaked:
             return None
         if ban.site not in ("", hit.origin.name):
             return None

@@ -15,6 +15,10 @@ from sidecar.core.jail import Jail
 
 LABEL = "wp-sidecar.enable"
 JAILS = "wp-sidecar.jails"
+YES, NO = (
+    ("true", "yes", "on", "1"),
+    ("false", "no", "off", "0"),
+)  # as in the jails file; YAML's own words are among them
 WORDPRESSES = ("*/*wordpress*/*", "*/*/*wordpress*")  # the pods that nobody has to name
 
 
@@ -49,10 +53,16 @@ def choose(
     return chosen
 
 
+def enabled(container: Container) -> bool | None:
+    """What its label says: look at it, or never; None: nothing, or no word that is known."""
+    word = container.labels.get(LABEL, "").strip().lower()
+    return True if word in YES else False if word in NO else None
+
+
 def discovered(containers: Iterable[Container]) -> frozenset[str]:
     """The ids of the containers that nobody had to name."""
-    allowed = [c for c in containers if c.labels.get(LABEL, "").lower() != "false"]
-    labelled = [c for c in allowed if c.labels.get(LABEL, "").lower() == "true"]
+    allowed = [c for c in containers if enabled(c) is not False]
+    labelled = [c for c in allowed if enabled(c)]
     return frozenset(c.id for c in labelled or allowed if labelled or "wordpress" in c.image)
 
 
@@ -66,9 +76,7 @@ def in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> froze
     others = [glob[1:] for glob in globs if glob.startswith("!")]
     named = {c.id for c in containers if _any_matches(chosen, c.name) and not _any_matches(others, c.name)}
     if not globs:
-        named |= {
-            c.id for c in containers if "wordpress" in c.image or c.labels.get(LABEL, "").lower() == "true"
-        }
+        named |= {c.id for c in containers if "wordpress" in c.image or enabled(c)}
     return frozenset(named)
 
 
@@ -100,7 +108,7 @@ def named(container: Container) -> frozenset[str] | None:
 
 
 def _looks_at(jail: Jail, container: Container, found: frozenset[str]) -> bool:
-    if container.labels.get(LABEL, "").lower() == "false":
+    if enabled(container) is False:
         return False
     if (asked := named(container)) is not None:
         return jail.name in asked

@@ -25,8 +25,8 @@ from sidecar.core.who import CUSTOMER
 from sidecar.firewall import presence
 
 TABLE = "wp_sidecar"
-SCHEMA = "wp-sidecar schema 2"  # the table's comment; another number: the structure is another one
-LEGIBLE = {SCHEMA, "wp-sidecar schema 1"}  # those whose bans and ports are where ours are
+SCHEMA = "wp-sidecar schema 3"  # the table's comment; another number: the structure is another one
+LEGIBLE = {f"wp-sidecar schema {n:d}" for n in (1, 2, 3)}  # those whose bans and ports are where ours are
 CHAIN = "prerouting"
 COUNTERS = {4: "dropped4", 6: "dropped6"}
 ALLOW = {4: "allow4", 6: "allow6"}
@@ -156,7 +156,7 @@ def allowed(version: int, networks: Iterable[str]) -> list[tuple[int, int]]:
 def structure(doors: Collection[Gate], allow: Iterable[str], published: frozenset[int]) -> list[str]:
     """The table without its bans. Over one that is there it changes no ban and has no open moment."""
     lines = [f'add table inet {TABLE} {{ comment "{SCHEMA}"; }}']
-    lines += [f"add counter inet {TABLE} {name}" for name in (*COUNTERS.values(), *presence.NOTED.values())]
+    lines += [f"add counter inet {TABLE} {name}" for name in COUNTERS.values()]
     lines += [_set(ALLOW[version], version, "flags interval; auto-merge;") for version in (4, 6)]
     for gate in doors:
         if gate.ports is not None:
@@ -185,20 +185,18 @@ def rules(doors: Collection[Gate]) -> Iterator[str]:
     host's own neighbour discovery and path MTU discovery break.
     """
     yield "iif lo accept"
+    widest = [gate for gate in doors if gate.ports is None] or doors
+    for gate in widest:  # before those who may pass: where only a CDN's nodes come by, packets do come by
+        yield f"{_to(gate)} jump {presence.CHAIN}"
     yield f"ip saddr @{ALLOW[4]} accept"
     yield f"ip6 saddr @{ALLOW[6]} accept"
-    widest = [gate for gate in doors if gate.ports is None] or doors
-    for gate in widest:
-        yield f"{_to(gate)} jump {presence.CHAIN}"
     for gate in doors:
-        ports = _to(gate)
-        for version, saddr, masked in (
-            (4, "ip saddr", "ip saddr"),
-            (6, "ip6 saddr", f"ip6 saddr & {_MASK6}"),
-        ):
-            drop = f"counter name {COUNTERS[version]} drop"
-            yield f"{ports} {masked} @{gate.hosts(version)} {drop}"
-            yield f"{ports} {saddr} @{gate.nets(version)} {drop}"
+        for version, banned in _banned(gate):
+            yield f"{_to(gate)} {banned} counter name {COUNTERS[version]} drop"
+    for gate in doors:
+        if gate.ports is not None:
+            for version, banned in _banned(gate):
+                yield presence.passing(version, banned)
 
 
 def unsure() -> list[str]:
@@ -335,6 +333,16 @@ def lasting(left: float) -> str:
 def seconds(left: float) -> int | None:
     """An element's timeout: never shorter than promised; None: for good."""
     return None if left > LONGEST else max(1, math.ceil(left))
+
+
+def _banned(gate: Gate) -> Iterator[tuple[int, str]]:
+    """IP version, and what finds the packets of those whom a gate keeps out."""
+    for version, saddr, masked in (
+        (4, "ip saddr", "ip saddr"),
+        (6, "ip6 saddr", f"ip6 saddr & {_MASK6}"),
+    ):
+        yield version, f"{masked} @{gate.hosts(version)}"
+        yield version, f"{saddr} @{gate.nets(version)}"
 
 
 def _to(gate: Gate) -> str:

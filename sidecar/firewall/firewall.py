@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from sidecar.core.cell import GRACE
 from sidecar.core.events import Ban, Decision, Turn, Who
 from sidecar.core.guard import MANUAL
 from sidecar.core.jail import WEB, Jail
@@ -55,6 +57,7 @@ class Firewall:
         self._published: frozenset[int] | None = None  # None: nobody has said yet
         self._wanted = Wanted()
         self._missing = 0  # of those who are wanted, as the last look found them
+        self._mended = "", -math.inf  # what others had opened, and when it was put right
         self._shape: Shape | None = None  # of the table as we last left it; None: we have not written it yet
         self._seen: int | None = None  # the generation in which the kernel had all that is wanted
         self._sound: int | None = None  # the generation in which the shape, at least, was the one we left
@@ -162,16 +165,14 @@ class Firewall:
         """
         return self._witness.seen(who)
 
-    def look_at(
-        self, who: Who, jail: str, ports: frozenset[int] = frozenset(), *, proxied: bool = False
-    ) -> Facts:
-        """What the kernel says about one whom this jail bans, and who is logged all the same. 1 ms.
+    def look_at(self, who: Who, jail: str, at: float, now: float) -> Facts:
+        """What there is to know of one whom this jail bans, and whom a line of the time `at` names all the same. 1 ms.
 
-        `ports`: those that lead to the site; `proxied`: whether its IPv6 traffic comes through Docker's proxy.
         Raises FirewallError, and ValueError for whom nobody can ban.
         """
-        gate = self._gates.get(jail, self._web)
-        return self._witness.look_at(who, gate, ports, proxied=proxied)
+        what, when = self._mended
+        facts = self._witness.look_at(who, self._gates.get(jail, self._web), now - at)
+        return replace(facts, mended=what if when >= at - GRACE else "")
 
     def enforced(self) -> tuple[int, int]:
         """How many of the wanted the last look found in force, and how many are wanted."""
@@ -191,10 +192,14 @@ class Firewall:
         with self._catching_up(generation):
             shape = self._kernel.shape()
             if shape is not None and shape == self._shape:
-                return self._amend(now)
-            restored, removed = self._restore(shape, now)
-            self._missing = self._wanted.count
-            return Repair("table" if shape is None else "structure", restored, removed)
+                repair = self._amend(now)
+            else:
+                restored, removed = self._restore(shape, now)
+                self._missing = self._wanted.count
+                repair = Repair("table" if shape is None else "structure", restored, removed)
+        if repair and not whole and (repair.restored or repair.what != "bans"):
+            self._mended = repair.what, now
+        return repair
 
     def flush(self) -> None:
         """Remove the table: everyone is let in."""
@@ -312,9 +317,11 @@ class Firewall:
             *self._nets,
             *(g.open_to for g in self._doors if g.ports is not None),
             *presence.SEEN.values(),
+            *presence.PASSED.values(),
+            presence.LATEST,
             presence.MISSED,
         }
-        names = {CHAIN, presence.CHAIN}, sets, {*COUNTERS.values(), *presence.NOTED.values()}
+        names = {CHAIN, presence.CHAIN}, sets, set(COUNTERS.values())
         return shape.schema == SCHEMA and shape.awake and shape.names == names
 
     def _restructure(self, shape: Shape) -> bool:

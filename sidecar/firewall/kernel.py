@@ -61,7 +61,7 @@ class Kernel:
         rules = tuple(_handle(a[3]) for a in self._ours(_RULE))
         sets = {_text(a[2]): _handle(a[16]) for a in self._ours(_SET) if not _anonymous(a)}
         counters = {_text(a[2]): _handle(a[6]) for a in self._ours(_OBJECT)}
-        comment = _text(table.get(6, b"")[2:])  # user data: one byte of kind, one of length, the text
+        comment = _comment(table.get(6, b""))
         return Shape(comment, not any(table[2]), _handle(table[4]), chains, rules, sets, counters)
 
     def elements(self, name: str) -> dict[bytes, float]:
@@ -79,8 +79,13 @@ class Kernel:
 
     def has(self, name: str, key: bytes) -> bool:
         """Whether this key is in a hash set; no where there is no such set, either. One message, 0.03 ms."""
+        return self.left(name, key) is not None
+
+    def left(self, name: str, key: bytes) -> float | None:
+        """For how many seconds more this key is in a hash set (`math.inf`: for good); None: it is not."""
         element = attribute(NESTED | 1, attribute(NESTED | 1, attribute(1, key)))
-        return bool(self._netlink.ask(_ELEMENTS, _OURS, (2, name), (NESTED | 3, element), one=True))
+        answers = self._netlink.ask(_ELEMENTS, _OURS, (2, name), (NESTED | 3, element), one=True)
+        return next((left for answer in answers for _, left, _ in _elements(answer[3])), None)
 
     def intervals(self, name: str) -> dict[tuple[int, int], float]:
         """An interval set's (low, high) -> seconds left.
@@ -161,6 +166,19 @@ def _left(element: Attributes) -> float:
 
 def _anonymous(found: Attributes) -> bool:
     return bool(found.get(3, bytes(4))[3] & 1)  # NFT_SET_ANONYMOUS: `{ tcp, udp }` in a rule
+
+
+def _comment(data: bytes) -> str:
+    """A table's comment, out of its user data: pieces of one byte of kind, one of length, and so many.
+
+    nft 1.0.6 writes a comment alone; 1.1.7 puts its own version and build behind it.
+    """
+    while len(data) > 1:
+        kind, length = data[:2]
+        if kind == 0:  # NFTNL_UDATA_TABLE_COMMENT
+            return _text(data[2 : 2 + length])
+        data = data[2 + length :]
+    return ""
 
 
 def _text(value: bytes) -> str:

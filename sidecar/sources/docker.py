@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ NAP = 2.0
 SILENCE = 1.0  # seconds until an old Docker is asked whether there is more
 RUNNING = ("running", "paused", "restarting")
 STREAMS = {OUT: "stdout", ERR: "stderr"}
+PAST = ("macvlan", "ipvlan")  # networks whose packets pass no hook of the host's
 
 
 class Docker:
@@ -159,8 +160,10 @@ class Docker:
         running = [entry for entry in listed if entry["State"] in RUNNING]
         containers = [self._container(api, entry) for entry in running]
         chosen = choose(containers, self._jails)
-        watched = tuple(container for container in containers if container.id in chosen)
-        around = Surroundings(networks(api.networks()), watched)
+        found = api.networks()
+        past = going_past(found, running)
+        watched = tuple(replace(each, past=each.id in past) for each in containers if each.id in chosen)
+        around = Surroundings(networks(found), watched)
         if around != self._told:  # before any line is read that could have a gateway banned
             self._surroundings(around)
             self._told = around
@@ -371,13 +374,16 @@ class _Stream:
 
     def _reading(self) -> str:
         """Read once; why it ended: "stopped" (the container did), "ended", "idle" or "lost"."""
+        version = self._shared.version
         try:
-            with contextlib.closing(Engine(self._shared.url, self._shared.version)) as api:
+            with contextlib.closing(Engine(self._shared.url, version)) as api:
                 with self._lock:
                     self._api = api
                 return self._idle_or_over(api) if self._wanted else "ended"
         except APIError as err:
-            self._refused_by_docker = True
+            self._refused_by_docker = err.status_code != 400 or not version
+            if not self._refused_by_docker:
+                self._shared.version = ""  # another Docker, which does not speak ours: ask for its own
             return self._refused(err)
         except (*AWAY, Broken) as err:
             self._refused_by_docker = isinstance(err, Broken)
@@ -555,6 +561,19 @@ def networks(listed: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     # Old Engines give an IPv6 gateway the prefix of its network.
     texts = [*(pool.get("Subnet") or "" for pool in pools), *(text.partition("/")[0] for text in gateways)]
     return tuple(sorted({str(found) for text in texts if (found := network(text))}))
+
+
+def going_past(
+    listed: Iterable[Mapping[str, Any]], containers: Iterable[Mapping[str, Any]]
+) -> frozenset[str]:
+    """The ids of those containers that have a network past the host's firewall: `GET /networks` says which do."""
+    past = {entry["Id"] for entry in listed if entry.get("Driver") in PAST}
+    return frozenset(
+        entry["Id"]
+        for entry in containers
+        for net in ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values()
+        if net.get("NetworkID") in past
+    )
 
 
 def described(entry: Mapping[str, Any], image: str) -> Container:

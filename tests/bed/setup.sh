@@ -7,6 +7,7 @@ need=(
   docker.io nftables iptables iproute2 procps util-linux e2fsprogs openssl curl ca-certificates
   mmdebstrap                              # debian:trixie-slim where no registry answers
   hydra fail2ban prometheus               # the attacker; the yardstick of the benchmark; promtool
+  firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
 )
 # Split out or named differently by release: taken where they exist. (Debian 12's docker-compose is the old Python one:
@@ -51,7 +52,7 @@ if command -v systemctl >/dev/null; then
   for package in "${absent[@]}"; do
     case $package in
       docker.io) units=(docker.socket docker.service containerd.service) ;;
-      fail2ban | prometheus | nftables | redis-server) units=("$package.service") ;;
+      fail2ban | firewalld | nftables | prometheus | redis-server | ufw) units=("$package.service") ;;
       *) continue ;;
     esac
     systemctl --quiet disable "${units[@]}" 2>/dev/null || true

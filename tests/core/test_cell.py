@@ -62,6 +62,7 @@ def test_a_leak_is_told_once_for_each_ban():
     assert cell.leak(BAN, hit(BAN.decided + GRACE)) is None
     assert cell.leak(BAN, late._replace(origin=Origin("docker", "shop"))) is None
     assert cell.leak(replace(BAN, observed=True), late) is None
+    assert cell.leak(replace(BAN, decided=0.0), hit(BAN.at + GRACE)) is None  # after a restart
     assert cell.leak(BAN, late) == Leak("login", ANN, late.at, "blog")
     assert cell.leak(BAN, late) is None
     cell.lift(ANN)

@@ -27,6 +27,21 @@ def test_false_excludes_and_says_nothing_about_the_others():
     assert choose([labelled(BLOG, "false"), SHOP], [LOGIN]) == {"2": ("login",)}
 
 
+@pytest.mark.parametrize("word", ["true", "yes", "On", " 1 "])
+def test_the_label_takes_yes_in_any_usual_word(word):
+    assert choose([BLOG, labelled(DB, word)], [LOGIN]) == {"3": ("login",)}
+
+
+@pytest.mark.parametrize("word", ["false", "no", "Off", " 0 "])
+def test_the_label_takes_no_in_any_usual_word(word):
+    assert choose([labelled(BLOG, word), SHOP], [LOGIN]) == {"2": ("login",)}
+
+
+@pytest.mark.parametrize("word", ["", "maybe", "ja"])
+def test_a_label_that_is_no_such_word_says_nothing(word):
+    assert choose([labelled(BLOG, word), DB], [LOGIN]) == {"1": ("login",)}
+
+
 def test_false_excludes_even_what_a_jail_names():
     assert choose([labelled(BLOG, "False")], [Jail("login", containers=("*",))]) == {}
 

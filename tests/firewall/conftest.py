@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.firewall import Monitor
 from sidecar.firewall.kernel import Kernel
 
 HOST4, HOST6 = "198.51.100.10", "2001:db8:100::10"
@@ -104,6 +105,26 @@ def _received(server):
         return struct.unpack("d", server.recv(99))[0]
     except BlockingIOError:
         return None
+
+
+@contextmanager
+def watched(firewall):
+    """A monitor, and the loop's part played by a thread. Yields what the looks found: (repair, enforced before it)."""
+    found = []
+
+    def look():
+        repair = firewall.reconcile(time.time())
+        found.append((repair, firewall.enforced()))
+
+    monitor = Monitor(look)
+    thread = threading.Thread(target=monitor.run)
+    thread.start()
+    try:
+        until(lambda: found)
+        yield found
+    finally:
+        monitor.close()
+        thread.join()
 
 
 @contextmanager

@@ -153,11 +153,9 @@ def test_a_set_is_amended_where_it_differs_and_only_there():
 
 def test_the_structure():
     assert changes.structure([Gate(WEB), Gate(None)], ["10.0.0.0/8", "::1/128"], frozenset({8080})) == [
-        'add table inet wp_sidecar { comment "wp-sidecar schema 2"; }',
+        'add table inet wp_sidecar { comment "wp-sidecar schema 3"; }',
         "add counter inet wp_sidecar dropped4",
         "add counter inet wp_sidecar dropped6",
-        "add counter inet wp_sidecar noted4",
-        "add counter inet wp_sidecar noted6",
         "add set inet wp_sidecar allow4 { typeof ip saddr; flags interval; auto-merge; }",
         "add set inet wp_sidecar allow6 { typeof ip6 saddr; flags interval; auto-merge; }",
         "add set inet wp_sidecar ports { typeof th dport; }",
@@ -190,9 +188,9 @@ def test_the_rules_of_a_gate_and_of_the_gate_for_all_ports():
 
     assert list(changes.rules([Gate(WEB), Gate(None)])) == [
         "iif lo accept",
+        f"{tcp_udp} jump presence",  # once, at the widest
         "ip saddr @allow4 accept",
         "ip6 saddr @allow6 accept",
-        f"{tcp_udp} jump presence",  # once, at the widest
         f"{tcp_udp} th dport @ports ip saddr @ban4 counter name dropped4 drop",
         f"{tcp_udp} th dport @ports ip saddr @net4 counter name dropped4 drop",
         f"{tcp_udp} th dport @ports ip6 saddr & {mask} @ban6 counter name dropped6 drop",
@@ -201,6 +199,11 @@ def test_the_rules_of_a_gate_and_of_the_gate_for_all_ports():
         f"{tcp_udp} ip saddr @net4_all counter name dropped4 drop",
         f"{tcp_udp} ip6 saddr & {mask} @ban6_all counter name dropped6 drop",
         f"{tcp_udp} ip6 saddr @net6_all counter name dropped6 drop",
+        # of whom all ports are closed to, nobody passes
+        presence.passing(4, "ip saddr @ban4"),
+        presence.passing(4, "ip saddr @net4"),
+        presence.passing(6, f"ip6 saddr & {mask} @ban6"),
+        presence.passing(6, "ip6 saddr @net6"),
     ]
 
 

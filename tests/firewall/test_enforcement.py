@@ -3,17 +3,16 @@
 import random
 import socket
 import subprocess
-import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from ipaddress import ip_network
 
 import pytest
 
 from sidecar.core.events import Ban, Turn, Unban, Who
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall, FirewallError, Monitor
-from tests.firewall.conftest import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, until
+from sidecar.firewall import Firewall, FirewallError
+from tests.firewall.conftest import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, until, watched
 
 ANN, BOB = Who("203.0.113.11"), Who("203.0.113.12")
 ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Who("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
@@ -30,26 +29,6 @@ def firewall(host):  # it is entered
     with closing(Firewall([Jail("login")])) as firewall:
         firewall.start([ban(ANN), ban(ANNS64), *(ban(f"198.18.0.{n}") for n in range(100))], time.time())
         yield firewall
-
-
-@contextmanager
-def watched(firewall):
-    """A monitor, and the loop's part played by a thread. Yields what the looks found: (repair, enforced before it)."""
-    found = []
-
-    def look():
-        repair = firewall.reconcile(time.time())
-        found.append((repair, firewall.enforced()))
-
-    monitor = Monitor(look)
-    thread = threading.Thread(target=monitor.run)
-    thread.start()
-    try:
-        until(lambda: found)
-        yield found
-    finally:
-        monitor.close()
-        thread.join()
 
 
 FLUSH = "flush chain inet wp_sidecar prerouting\n"

@@ -2,6 +2,8 @@ import math
 
 import pytest
 
+from sidecar.firewall.kernel import _comment
+
 
 def test_nothing_is_there_before_we_are(host):
     host.nft("table inet another { chain wp_sidecar {\n}\n}")
@@ -47,6 +49,24 @@ def test_what_is_there_is_read(host):
         bytes.fromhex("20010db8000100020000000000000000"): pytest.approx(86_400, abs=2)
     }
     assert host.kernel.elements("ports").keys() == {b"\x00\x50", b"\x01\xbb"}
+    assert [host.kernel.left("ban4", bytes([203, 0, 113, last])) for last in (7, 8, 9)] == [
+        pytest.approx(3600, abs=2), math.inf, None
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pieces", "comment"),
+    [
+        (b"", ""),
+        (b"\x00\x05mine\x00", "mine"),
+        # as nft 1.1.7 writes it: with its version and the time of its build
+        (b"\x00\x05mine\x00\x01\x04\x01\x01\x07\x00\x02\x08\x00\x00\x00\x00j\xc7=\xd6", "mine"),
+        (b"\x01\x04\x01\x01\x07\x00\x00\x05mine\x00", "mine"),
+        (b"\x01\x04\x01\x01\x07\x00", ""),
+    ],
+)
+def test_a_comment_is_read_whatever_nft_puts_beside_it(pieces, comment):
+    assert _comment(pieces) == comment
 
 
 def test_intervals_are_read_whether_neighbours_touch_or_reach_the_last_address(host):

@@ -34,9 +34,19 @@ def ban(who):
 
 def test_the_rules():
     assert list(presence.rules()) == [
-        "update @seen4 { ip saddr } counter name noted4 return",
-        "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: } counter name noted6 return",
+        "update @latest { meta nfproto }",
+        "update @seen4 { ip saddr } return",
+        "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: } return",
         "update @missed { meta nfproto }",
+    ]
+
+
+def test_the_rules_for_the_banned_who_pass():
+    first = "tcp flags & (syn | ack) == syn"
+
+    assert [presence.passing(4, "ip saddr @ban4"), presence.passing(6, "ip6 saddr @net6")] == [
+        f"{first} ip saddr @ban4 update @passed4 {{ ip saddr . th dport }}",
+        f"{first} ip6 saddr @net6 update @passed6 {{ ip6 saddr & ffff:ffff:ffff:ffff:: . th dport }}",
     ]
 
 
@@ -61,6 +71,14 @@ def test_only_ports_that_a_gate_closes_are_looked_at(host, start):
     assert firewall.seen(ANN) is False
 
     host.lets_in(ANN, port=80)
+    assert firewall.seen(ANN) is True
+
+
+def test_who_may_pass_is_seen_too(host, start):
+    firewall = start()
+    firewall.surround([f"{ANN}/32"])
+    host.lets_in(ANN)
+
     assert firewall.seen(ANN) is True
 
 
@@ -141,6 +159,29 @@ def test_a_port_that_is_published_now_was_not_looked_at_before(start):
     firewall = start()
     firewall.surround([], frozenset({8080}))
     assert firewall.seen(ANN) is None
+
+
+@pytest.mark.parametrize("who", [ANN, ANNS64, Who("203.0.113.0/24"), Who("2001:db8:bad::/48")])
+def test_of_the_banned_the_ports_that_stay_open_to_them_are_noted(host, start, who):
+    start([ban(who)])
+    host.lets_in(ANN, ANN6, port=80)
+    host.lets_in(ANN, ANN6, port=8080)
+    version = 6 if ":" in who else 4
+
+    port = (8080).to_bytes(2, "big") + bytes(2)
+    passed = {4: "cb00710b", 6: "20010db80bad00010000000000000000"}
+    for each in (4, 6):
+        found = set(host.kernel.elements(presence.PASSED[each]))
+        assert found == ({bytes.fromhex(passed[each]) + port} if each == version else set())
+
+
+def test_only_a_connections_first_packet_is_noted(host, start):
+    """In answers to what we asked for ourselves, the port is one that we called from."""
+    start([ban(ANN)])
+    with stream(host, ANN, port=8080) as passed:
+        until(passed)
+
+    assert host.kernel.elements("passed4") == {}
 
 
 def test_of_wider_networks_and_without_a_table_nothing_is_known(host, start):

@@ -4,6 +4,7 @@ import pytest
 
 from sidecar.core.events import Who
 from sidecar.firewall.changes import Gate
+from sidecar.firewall.diagnosis import Facts
 from sidecar.firewall.witness import Witness
 
 TABLE = """
@@ -41,19 +42,19 @@ def test_the_ports_are_those_that_the_kernel_closes(witness):
     ],
 )
 def test_who_is_held(witness, who, held):
-    assert witness.look_at(Who(who), WEB, frozenset(), proxied=False).held is held
+    assert witness.look_at(Who(who), WEB, 0.0).held is held
 
 
 @pytest.mark.usefixtures("host")
 def test_without_a_table_nobody_is_seen_or_held(host):
-    facts = Witness(host.kernel, lambda: False).look_at(
-        Who("203.0.113.7"), WEB, frozenset({80}), proxied=False
-    )
+    facts = Witness(host.kernel, lambda: False).look_at(Who("203.0.113.7"), WEB, 0.0)
 
-    assert (facts.hooked, facts.held, facts.seen, facts.senders, facts.open) == (
-        False,
-        False,
-        None,
-        (0, 0),
-        frozenset({80}),
+    assert facts == Facts(
+        Who("203.0.113.7"),
+        "ban4",
+        hooked=False,
+        held=False,
+        came=False,
+        anyone=frozenset(),
+        passed=frozenset(),
     )

@@ -13,7 +13,7 @@ from sidecar.core.events import Batch, Framing, Origin, Surroundings
 from sidecar.core.jail import Jail
 from sidecar.daemon import Streams
 from sidecar.metrics import Metrics
-from sidecar.sources.docker import NAP, Docker, Pulse, described, networks, own_id
+from sidecar.sources.docker import NAP, Docker, Pulse, described, going_past, networks, own_id
 from sidecar.sources.engine import NoDocker
 from sidecar.sources.frames import Bookmark
 from tests.sources.standin import NETWORK, Container, Counted, StandIn, stamp
@@ -319,6 +319,20 @@ def test_what_is_watched_no_longer_is_forgotten(engine, counted):
         until(lambda: status.states == {"shop": "open"})
 
     assert counted.troubles[-1] == ("container blog", None)
+
+
+def test_a_docker_of_another_version_is_asked_for_its_own(engine, counted):
+    """Replaced under us (live-restore), and a log is opened before anybody has connected anew. It is no trouble."""
+    site = engine.run(Container("a", "site"))
+    with following(engine, counted, idle=0.2, every=60.0):
+        engine.write(site, b"one")
+        counted.wait_lines(1)
+        engine.api = "1.52"
+        counted.wait(lambda: ("reconnected", "site", "lost") in counted.told)
+        engine.write(site, b"two")
+
+        assert counted.wait_lines(2) == [b"one", b"two"]
+    assert counted.troubles == [("docker", None)]
 
 
 @pytest.mark.parametrize("modern", [True, False])
@@ -763,6 +777,17 @@ def test_ipv6_clients_of_a_container_without_ipv6_come_as_the_gateway(ports, att
     }
 
     assert described(entry, "wordpress").proxied == proxied
+
+
+def test_which_containers_have_a_network_past_the_hosts_firewall():
+    nets = [{"Id": driver, "Driver": driver} for driver in ("bridge", "macvlan", "ipvlan", "overlay")] + [{}]
+    attached = {"1": ["bridge"], "2": ["bridge", "macvlan"], "3": ["ipvlan"], "4": ["overlay"], "5": []}
+    entries = [
+        {"Id": key, "NetworkSettings": {"Networks": {name: {"NetworkID": name} for name in names}}}
+        for key, names in attached.items()
+    ]
+
+    assert going_past(nets, [*entries, {"Id": "6"}]) == {"2", "3"}
 
 
 OWN = "ab" * 32
