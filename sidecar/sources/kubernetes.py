@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import create_urllib3_context
 
 from sidecar.core.who import network
 from sidecar.sources import Trouble, untold
@@ -26,7 +29,7 @@ from sidecar.sources.trees import Cluster, Pod
 log = logging.getLogger(__name__)
 
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-WAIT: Final = (5.0, 60.0)  # seconds for a connection, and between two words of a watch
+WAIT: Final = (5.0, 100.0)  # seconds for a connection, and between two words: bookmarks come each minute
 WATCH: Final = 300  # seconds until a watch is ended, and all is listed anew
 NODES: Final = (
     3600.0  # seconds between lists of all nodes: 10 KB each, which is much where there are thousands
@@ -39,6 +42,18 @@ STATIC: Final = "kubernetes.io/config.hash"  # of a static pod: what its log's f
 
 class Refused(Exception):  # noqa: N818
     """The API answered, and not with what was asked for."""
+
+
+class Lenient(HTTPAdapter):
+    """Looks at chain, name and time as ever, and does not ask for extensions that clusters' own authorities lack.
+
+    From Python 3.13 on that is asked by default (VERIFY_X509_STRICT), and EKS' and MicroK8s' authorities fail.
+    """
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  requests' own
+        context = create_urllib3_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        super().init_poolmanager(*args, **kwargs, ssl_context=context)
 
 
 class Kubernetes:
@@ -61,6 +76,7 @@ class Kubernetes:
         self._cluster, self._answered = Cluster(), threading.Event()
         self._until = time.monotonic() + PATIENCE
         self._listed = -NODES  # when all nodes were
+        self._wrong = ""  # what was told last, in a sentence
         self._closed = threading.Event()
         self._answer: requests.Response | None = None
 
@@ -76,12 +92,13 @@ class Kubernetes:
             try:
                 began = time.monotonic()
                 with requests.Session() as session:
+                    session.mount("https://", Lenient())
                     self._sync(session)
                 pause = FIRST
                 self._closed.wait(
                     FIRST - (time.monotonic() - began)
                 )  # what ends watches at once is not asked at once
-            except (requests.RequestException, Refused, OSError) as err:
+            except (requests.RequestException, Refused, OSError, ValueError) as err:  # the last: no JSON
                 if not self._closed.is_set():
                     self._tell(err)
                     self._closed.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311  so that nodes do not ask in step
@@ -103,9 +120,15 @@ class Kubernetes:
             networks = nodes_networks(self._get(session, "nodes", CACHED).json()["items"])
             self._listed = time.monotonic()
         self._take(Cluster(dict(map(pod, listed["items"])), networks))
+        if self._wrong:
+            log.info("the Kubernetes API at %s tells of this node's pods again", self._url)
+        self._wrong = ""
         self._trouble(self.name, None)
         version = listed["metadata"]["resourceVersion"]
-        watch = {**mine, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH)}
+        watch = {
+            **mine, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH),
+            "allowWatchBookmarks": "true",
+        }  # fmt: skip
         for event in self._events(session, watch):
             self._take(after(self._cluster, event))
 
@@ -113,11 +136,13 @@ class Kubernetes:
         with contextlib.closing(self._get(session, "pods", params, stream=True)) as self._answer:
             if self._closed.is_set():  # before we had the answer that `close` would have ended
                 return
-            for line in self._answer.iter_lines():
-                event = json.loads(line)
-                if event["type"] == "ERROR":  # 410: what we know is too old to be told what came after it
-                    return
-                yield event
+            # silent or cut off: the next list tells what is wrong
+            with contextlib.suppress(requests.RequestException):
+                for line in self._answer.iter_lines():
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":  # 410: what we know is too old to be told what came after it
+                        return
+                    yield event
 
     def _get(
         self, session: requests.Session, what: str, params: Mapping[str, str], *, stream: bool = False
@@ -152,9 +177,24 @@ class Kubernetes:
             )
         elif isinstance(err, FileNotFoundError):
             remedy += ". Mount the service account's token (automountServiceAccountToken), or ask no API"
-        sentence = f"the Kubernetes API at {self._url} does not tell of this node's pods ({err}): {remedy}"
-        log.warning("%s", sentence)
+        sentence = (
+            f"the Kubernetes API at {self._url} does not tell of this node's pods ({_why(err)}): {remedy}"
+        )
+        if sentence != self._wrong:  # once, and not at every try
+            log.warning("%s", sentence)
+        self._wrong = sentence
         self._trouble(self.name, sentence, grave=False)
+
+
+def _why(err: Exception) -> str:
+    """What went wrong, without what requests and urllib3 put around it."""
+    found = str(err)
+    inner: BaseException | None = err if isinstance(err, requests.RequestException) else None
+    while inner:
+        if isinstance(inner, OSError) and inner.strerror:
+            found = inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return found
 
 
 def address(environ: Mapping[str, str]) -> str:
@@ -174,7 +214,11 @@ def after(cluster: Cluster, event: Mapping[str, Any]) -> Cluster:
 
 def pod(item: Mapping[str, Any]) -> tuple[str, Pod]:
     """The name of its log's folder (the last part), and what we want to know."""
-    about, containers = item["metadata"], (item.get("spec") or {}).get("containers") or ()
+    about, spec = item["metadata"], item.get("spec") or {}
+    containers = [
+        *(spec.get("initContainers") or ()),
+        *(spec.get("containers") or ()),
+    ]  # the former may stay as well
     annotations = about.get("annotations") or {}
     labels = {**(about.get("labels") or {}), **annotations}
     ours = {key: value for key, value in labels.items() if not key.startswith(("kubectl.", "kubernetes.io/"))}

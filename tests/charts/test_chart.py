@@ -76,6 +76,15 @@ def test_it_renders_as_was_looked_at(values):
     assert golden(values) == (GOLDEN / f"{name(values)}.yaml").read_text()
 
 
+@pytest.mark.parametrize("values", SETS, ids=name)
+def test_no_variable_is_there_twice(values):
+    """helm 4 applies on the server's side, which refuses that; extraEnv's takes the place of ours."""
+    for _, pod in pods(rendered(values)):
+        for container in pod["spec"]["containers"]:
+            names = [variable["name"] for variable in container.get("env", [])]
+            assert sorted(names) == sorted(set(names))
+
+
 def test_no_golden_file_is_left_of_a_set_that_is_gone():
     assert {path.stem for path in GOLDEN.iterdir()} == {name(values) for values in SETS}
 
@@ -377,7 +386,7 @@ def test_the_notes_say_what_to_do_next_and_what_makes_bans_useless():
         "helm test shop -n guard",
         "externalTrafficPolicy",
         "bpf.hostLegacyRouting=true",
-        "another wp-sidecar is\nrunning on this host",
+        'stay Pending for want of the\nport, or end with "another wp-sidecar is running on this host"',
         "No Redis",
         "/var/lib/wp-sidecar/guard/shop-wp-sidecar",
     ):

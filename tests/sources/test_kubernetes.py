@@ -6,6 +6,7 @@ import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -45,6 +46,17 @@ def test_a_pod_is_known_by_its_folder_and_what_we_want_of_it():
     )
 
 
+def test_a_container_that_begins_first_and_stays_is_known_as_well():
+    told = item(image="php:8")
+    told["spec"]["initContainers"] = [
+        {"name": "front", "image": "nginx:1", "restartPolicy": "Always", "ports": [{"hostPort": 80}]}
+    ]
+
+    assert pod(told)[1] == Pod(
+        {}, {"front": "nginx:1", "web": "php:8"}, {"front": frozenset({80}), "web": frozenset()}
+    )
+
+
 def test_a_static_pods_folder_has_its_hash():
     assert pod(item(annotations={"kubernetes.io/config.hash": "abc"}))[0] == "abc"
 
@@ -79,8 +91,19 @@ def test_where_the_api_is(environ, url):
     assert address(environ) == url
 
 
+def certify(folder):
+    """A certificate of 127.0.0.1 by an authority that has no key usage, as EKS' and MicroK8s' have none."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    authority = ["req", "-x509", *key, "-subj", "/CN=cluster", "-keyout", "ca.key", "-out", "ca.crt"]
+    asked = ["req", *key, "-subj", "/CN=api", "-keyout", "api.key", "-out", "api.csr"]
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    signed = ["x509", "-req", "-in", "api.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    for argv in (authority, asked, [*signed, "-extfile", "names", "-out", "api.crt"]):
+        subprocess.run(["openssl", *argv], cwd=folder, check=True, capture_output=True)
+
+
 class Api:
-    """The API, over TLS with a certificate of its own."""
+    """The API, over TLS."""
 
     def __init__(self, folder):
         self.folder, self.pods, self.status = folder, {}, 200
@@ -88,30 +111,22 @@ class Api:
         self.changed = threading.Condition()
         self._events = []
         self._watching = True
-        argv = [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=api"),
-            *(
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-keyout",
-                str(folder / "key"),
-                "-out",
-                str(folder / "ca.crt"),
-            ),
-        ]
-        subprocess.run(argv, check=True, capture_output=True)
+        certify(folder)
         (folder / "token").write_text("secret\n")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.api = self
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "ca.crt", folder / "key")
+        context.load_cert_chain(folder / "api.crt", folder / "api.key")
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,)).start()
 
     def tell(self, kind, told):
+        self.tell_raw(json.dumps({"type": kind, "object": told}).encode() + b"\n")
+
+    def tell_raw(self, line):
         with self.changed:
-            self._events.append({"type": kind, "object": told})
+            self._events.append(line)
             self.changed.notify_all()
 
     def cut(self):
@@ -162,8 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             with api.changed:
                 api.changed.wait_for(lambda: api._events or not api._watching, 5)
                 events, api._events, over = api._events, [], not api._watching
-            for event in events:
-                line = json.dumps(event).encode() + b"\n"
+            for line in events:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             if over:
                 self.wfile.write(b"0\r\n\r\n")
@@ -232,7 +246,9 @@ def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypa
         assert service.cluster().networks == NETWORKS
 
     mine = {"fieldSelector": "spec.nodeName=node-1"}
-    watch = {**mine, "watch": "1", "resourceVersion": "7", "timeoutSeconds": "300"}
+    watch = {
+        **mine, "watch": "1", "resourceVersion": "7", "timeoutSeconds": "300", "allowWatchBookmarks": "true",
+    }  # fmt: skip
     assert api.asked[:4] == [
         ("/api/v1/pods", {**mine, "resourceVersion": "0"}, "Bearer secret"),
         ("/api/v1/nodes", {"resourceVersion": "0"}, "Bearer secret"),
@@ -248,6 +264,26 @@ def test_what_it_knows_is_too_old_for_a_watch(api, monkeypatch):
         api.pods = {"1": item("1")}
         api.tell("ERROR", {"kind": "Status", "code": 410})
         heard.wait(lambda: names(heard) == [[], ["1"]])
+
+
+def test_a_watch_on_which_nothing_is_said_is_no_trouble(api, monkeypatch):
+    """Nor is one that breaks off: a list tells whether the API is there."""
+    monkeypatch.setattr(kubernetes, "WAIT", (5, 0.2))
+    with asking(api, monkeypatch) as (_, heard):
+        heard.wait(lambda: len(heard.troubles) >= 3)
+
+    assert set(heard.troubles) == {None}
+
+
+def test_who_speaks_no_json_is_told_of_and_asked_again(api, monkeypatch):
+    """A proxy in between, or a login page."""
+    api.pods = {"1": item("1")}
+    with asking(api, monkeypatch) as (service, heard):
+        heard.wait(lambda: heard.clusters)
+        api.tell_raw(b"<html>\n")
+        heard.wait(lambda: heard.troubles[-1])
+        heard.wait(lambda: heard.troubles[-1] is None)
+        assert sorted(service.cluster().pods) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -269,6 +305,26 @@ def test_refused_it_says_so_keeps_what_it_knows_and_asks_again(api, monkeypatch,
         heard.wait(lambda: heard.troubles[-1] is None)
 
 
+def test_where_nobody_answers_it_says_so_once_in_a_sentence_and_asks_on(monkeypatch, tmp_path, caplog):
+    (tmp_path / "token").write_text("secret")
+    certify(tmp_path)
+    monkeypatch.setattr(kubernetes, "FIRST", 0.01)
+    heard = Heard()
+    service = Kubernetes("https://127.0.0.1:1", "node-1", account=tmp_path, trouble=heard.trouble)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    heard.wait(lambda: len(heard.troubles) >= 3)
+    service.close()
+    thread.join(3)
+
+    sentence = (
+        "the Kubernetes API at https://127.0.0.1:1 does not tell of this node's pods (Connection refused): pods are "
+        "chosen by what is known of them, or by their names"
+    )
+    assert set(heard.troubles) == {sentence}
+    assert caplog.messages == [sentence]
+
+
 def test_without_a_token_it_says_what_to_mount(api, monkeypatch):
     (api.folder / "token").unlink()
     with asking(api, monkeypatch) as (_, heard):
@@ -288,6 +344,15 @@ def test_nobody_else_can_be_the_api(api, monkeypatch, tmp_path):
 
     assert "certificate verify failed" in heard.troubles[0]
     assert api.asked == []
+
+
+def test_an_authority_without_extensions_is_taken_whatever_python_asks_of_it(api, monkeypatch):
+    """EKS' and MicroK8s' have no key usage, and Python 3.13 asks for it."""
+    monkeypatch.setattr("urllib3.util.ssl_.sys", SimpleNamespace(version_info=(3, 13)))
+    api.pods = {"1": item("1")}
+    with asking(api, monkeypatch) as (service, heard):
+        heard.wait(lambda: heard.troubles)
+        assert (heard.troubles[0], sorted(service.cluster().pods)) == (None, ["1"])
 
 
 def test_the_first_look_waits_for_the_first_answer_and_not_for_ever(monkeypatch):

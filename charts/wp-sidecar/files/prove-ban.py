@@ -19,15 +19,13 @@ NODE = os.environ.get("NODE", "this node")
 LINE = os.environ.get(
     "LINE", ""
 )  # with ADDRESS in it; empty: ban by hand, where a pod's log is not looked at
-PATIENCE = float(os.environ.get("PATIENCE", "60"))  # seconds
+PATIENCE = float(os.environ.get("PATIENCE", "60"))  # seconds, for the sidecar and then for the ban
 PAUSE = 0.5  # seconds between lines, so that few are still on their way when the ban is there
 SETTLED = 3.0  # seconds without a ban, after which what was on its way has come
 
 
 def main() -> None:
-    health = asked({"do": "health"})
-    if not health["live"] or not health["ready"]:
-        raise SystemExit(f"wp-sidecar on {NODE} is not well: {'; '.join(health['why']) or 'not ready yet'}")
+    begun()
     who = stranger()
     try:
         took = banned(who)
@@ -38,6 +36,26 @@ def main() -> None:
     if left := dropped(who, wanted=False):
         raise SystemExit(f"{who} was let in again, and is still in the kernel's set {left} on {NODE}")
     say(f"{who} is let in again: wp-sidecar on {NODE} bans")
+
+
+def begun() -> None:
+    """Wait for the node's sidecar: `helm install` ends before its pods have begun."""
+    deadline = time.monotonic() + PATIENCE
+    while why := ailing():
+        if time.monotonic() > deadline:
+            raise SystemExit(why)
+        time.sleep(PAUSE)
+
+
+def ailing() -> str:
+    """A sentence on what is wrong with the node's sidecar; "" where it is well."""
+    try:
+        health = ask(SOCKET, {"do": "health"})
+    except NoDaemon as err:
+        return f"on {NODE}: {err}; is its pod there, and ready?"
+    if health["live"] and health["ready"]:
+        return ""
+    return f"wp-sidecar on {NODE} is not well: {'; '.join(health['why']) or 'not ready yet'}"
 
 
 def stranger() -> str:

@@ -187,6 +187,53 @@ app.kubernetes.io/part-of: wp-sidecar
   value: {{ .Values.log.format }}
 {{- end }}
 
+{{/* The environment of the DaemonSet's pod. A name that extraEnv has is left out here: helm 4 refuses a name that is there twice. */}}
+{{- define "wp-sidecar.nodeEnv" -}}
+{{- $given := list }}
+{{- range .Values.extraEnv }}{{ $given = append $given .name }}{{ end }}
+{{- $env := list }}
+{{- range include "wp-sidecar.chartEnv" . | fromYamlArray }}
+{{- if not (has .name $given) }}{{ $env = append $env . }}{{ end }}
+{{- end }}
+{{- toYaml (concat $env .Values.extraEnv) }}
+{{- end }}
+
+{{- define "wp-sidecar.chartEnv" -}}
+{{- $address := include "wp-sidecar.metricsAddress" . -}}
+- name: WP_SIDECAR_NODE
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+{{ include "wp-sidecar.env" . }}
+{{- if .Values.kubernetesApi.enabled }}
+- name: WP_SIDECAR_KUBERNETES_API
+  value: "true"
+{{- end }}
+{{- if eq $address "hostIP" }}
+- name: HOST_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.hostIP
+{{- end }}
+- name: WP_SIDECAR_LISTEN
+  value: {{ printf "[%s]:%d" (eq $address "hostIP" | ternary "$(HOST_IP)" $address) (int .Values.metrics.port) | quote }}
+# on the node's folder, where `helm test` finds it
+- name: WP_SIDECAR_SOCKET
+  value: /var/lib/wp-sidecar/control.sock
+{{- if eq .Values.source "docker" }}
+- name: DOCKER_HOST
+  value: unix:///var/run/docker.sock
+{{- end }}
+{{- range include "wp-sidecar.secretFiles" . | fromJsonArray }}
+- name: {{ .env }}
+  value: /run/secrets/{{ .name }}/{{ .file }}
+{{- end }}
+{{- with .Values.redis.prefix }}
+- name: WP_SIDECAR_REDIS_PREFIX
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* The volume of jails and filters: the paths are those where they are looked for. */}}
 {{- define "wp-sidecar.configVolume" -}}
 - name: config
