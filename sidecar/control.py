@@ -28,6 +28,7 @@ Answer: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 AT_ONCE = 8  # requests; a person and a health check are two
 PATIENCE = 5.0  # seconds for a client to say what it wants, and to take the answer
+BEAT = 5.0  # seconds between looks whether the socket is still where it was made
 LARGEST = 64 * 1024  # bytes of a request; the largest true one is a ban's reason
 
 
@@ -66,8 +67,8 @@ class Control:
 
     name = "control"
 
-    def __init__(self, path: Path, answer: Answer) -> None:
-        self._path, self._answer = path, answer
+    def __init__(self, path: Path, answer: Answer, beat: float = BEAT) -> None:
+        self._path, self._answer, self._beat = path, answer, beat
         self._closed = threading.Event()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
         self._lock, self._socket = _claim(path)
@@ -76,7 +77,11 @@ class Control:
         while True:
             self._slots.acquire()  # all taken: the next one waits in the kernel's queue
             try:
+                self._stay()
                 connection, _ = self._socket.accept()
+            except TimeoutError:
+                self._slots.release()
+                continue
             except OSError:
                 self._slots.release()
                 if self._closed.is_set():
@@ -93,6 +98,14 @@ class Control:
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes accept(); close() alone does not
         self._socket.close()
         os.close(self._lock)
+
+    def _stay(self) -> None:
+        """Listen anew where someone tidied the socket away: nobody could ask, nor a health check see a daemon."""
+        if not self._path.exists() and not self._closed.is_set():
+            log.warning("%s was taken away, and is made anew", self._path)
+            gone, self._socket = self._socket, _listen(self._path)
+            gone.close()
+        self._socket.settimeout(self._beat)
 
     def _serve(self, connection: socket.socket) -> None:
         try:

@@ -166,7 +166,8 @@ class Daemon:
         self._web = Web(settings.listen, registry, self._health)
         self._sources = self._readers.more(settings, now)
         self._readers.take(settings, self._sources, now)
-        self._enforcing.start(self._guard.bans, (*trust.networks(4), *trust.networks(6)), now)
+        never = (*trust.networks(4), *trust.networks(6))
+        self._enforcing.start(self._guard.bans, never, clock())  # not `now`: filters take seconds to compile
 
     def run(self) -> None:
         """Start all, turn until `stop()`, then end in the order that loses nothing."""
@@ -455,7 +456,7 @@ def named(host: str) -> str:
 
 
 def _many_files() -> None:
-    """Open as many as we may. A shell, and many a container engine, lets one have 1,024; with more logs nobody else gets any."""
+    """Open as many as we may: 1,024 is what a shell lets one have, and with more logs nobody else here gets any."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = min(FILES, hard) if hard != resource.RLIM_INFINITY else FILES
     if soft != resource.RLIM_INFINITY:

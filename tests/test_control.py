@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import socket
 import stat
 import threading
+import time
 
 import pytest
 
-from sidecar.control import AT_ONCE, Control, NoDaemon, NoSocket, Refused, ask
+from sidecar.control import AT_ONCE, BEAT, Control, NoDaemon, NoSocket, Refused, ask
 
 
 def answer(request):
@@ -26,8 +28,8 @@ def served():
     """Starts controls in threads; ends them all."""
     started = []
 
-    def serve(path, answer=answer):
-        control = Control(path, answer)
+    def serve(path, answer=answer, beat=BEAT):
+        control = Control(path, answer, beat)
         thread = threading.Thread(target=control.run)
         thread.start()
         started.append((control, thread))
@@ -83,6 +85,20 @@ def test_the_socket_is_never_open_wider_than_its_owner(tmp_path, served):
 def test_no_daemon_is_a_sentence(tmp_path):
     with pytest.raises(NoDaemon, match="no wp-sidecar is running at"):
         ask(tmp_path / "s", {"do": "status"})
+
+
+def test_a_socket_that_was_tidied_away_is_made_anew(tmp_path, served, caplog):
+    served(tmp_path / "s", beat=0.01)
+    (tmp_path / "s").unlink()
+    end = time.monotonic() + 5
+    while True:
+        with contextlib.suppress(NoDaemon):
+            found = ask(tmp_path / "s", {"do": "status"})
+            break
+        assert time.monotonic() < end
+
+    assert found == {"bans": 3}
+    assert caplog.messages == [f"{tmp_path}/s was taken away, and is made anew"]
 
 
 def test_what_a_dead_daemon_left_is_replaced(tmp_path, served):

@@ -901,7 +901,7 @@ def test_more_logs_than_files_that_a_shell_lets_one_open(daemon):
     for daemon.log, who in ((logs[0], ANN), (logs[-1], BOB)):
         daemon.fail(who, 3)
 
-    wait(lambda: daemon.banned() == [ANN, BOB])
+    wait(lambda: sorted(daemon.banned()) == [ANN, BOB])
     assert daemon._is("ready")
 
 

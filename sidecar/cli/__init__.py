@@ -65,7 +65,9 @@ class Usedns(enum.Enum):
 def main(args: list[str] | None = None) -> None:
     """Run the command that these arguments name (None: the process's own), and exit with its code."""
     from sidecar.cli.failures import said
+    from sidecar.cli.streams import standard
 
+    standard()
     with said():
         app(args)
 

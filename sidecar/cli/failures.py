@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -14,21 +15,15 @@ from sidecar.config.mistakes import Mistakes
 from sidecar.control import NoDaemon, NoSocket, Refused
 from sidecar.exits import Failed
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # our output leads to a disk that takes no more
+
 
 @contextmanager
 def said() -> Iterator[None]:
     """End the process with the code that belongs to what was raised."""
     try:
-        try:
+        with _output():
             yield
-        finally:
-            sys.stdout.flush()  # now, while it can be told that nobody reads any more
-    except BrokenPipeError:
-        _unread()
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # typer made a code of its own of it
-            _unread()
-        raise
     except Failed as err:
         _end(err.code, str(err))
     except Refused as err:
@@ -41,10 +36,35 @@ def said() -> Iterator[None]:
         _end(exits.CONFIG, *map(str, err.mistakes))
 
 
+@contextmanager
+def _output() -> Iterator[None]:
+    """Ends the process where what it says cannot be written."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # now, while it can be told that nobody reads any more
+    except BrokenPipeError:
+        _unread()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer made a code of its own of it
+            _unread()
+        raise
+    except OSError as err:
+        if err.errno not in FULL:
+            raise
+        _nowhere()
+        _end(exits.NO, f"the answer cannot be written: {err.strerror}")
+
+
 def _unread() -> NoReturn:
     """`wp-sidecar bans | head -1`: who read has had enough, and that is no mistake."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what the interpreter still writes out at its end
+    _nowhere()
     sys.exit(exits.UNREAD)
+
+
+def _nowhere() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what the interpreter still writes out at its end
 
 
 def _end(code: int, *sentences: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import rich.progress
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from sidecar.cli.lines import Reader
@@ -16,6 +16,7 @@ from sidecar.cli.text import safe, when
 from sidecar.config.units import lasting
 
 PIPED = 200  # columns where there is no terminal to ask
+MANY = 1_000  # rows that rich lays out in half a second
 
 
 def status(reply: dict[str, Any], now: float) -> None:
@@ -117,12 +118,27 @@ def _bantime(seconds: float | None) -> str:
 
 
 def _print(console: Console, titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
+    cells = [[safe(str(value)) for value in row] for row in rows]
+    if not cells:
+        return
+    console.print()
+    if len(cells) > MANY or not sys.stdout.isatty():
+        _plain([[*titles], *cells])
+        return
+    table = Table(
+        *(Column(title, overflow="fold") for title in titles), box=None, pad_edge=False, header_style="bold"
+    )
+    for row in cells:
         table.add_row(*map(_cell, row))
-    if table.row_count:
-        console.print()
-        console.print(table)
+    console.print(table)
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> None:
+    """One line a row, however wide: whoever reads a pipe wants no breaks, and rich lays out 100,000 rows in 45 s."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
 def _cell(value: object) -> Text:

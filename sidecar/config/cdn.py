@@ -65,8 +65,11 @@ def read(file: Path) -> dict[str, Cdn]:
         text = file.read_text("utf-8")
     except IsADirectoryError:
         raise Mistakes([Mistake(str(file), "", "", DIRECTORY)]) from None
-    except (OSError, UnicodeDecodeError) as err:
-        why = CAPLESS if isinstance(err, PermissionError) else str(err)
+    except UnicodeDecodeError as err:
+        sentence = f"is not UTF-8 text (byte {err.start}); save it as UTF-8"
+        raise Mistakes([Mistake(str(file), "", "", sentence)]) from None
+    except OSError as err:
+        why = CAPLESS if isinstance(err, PermissionError) else err.strerror
         raise Mistakes([Mistake(str(file), "", "", f"cannot be read; {why}")]) from None
     return _Reader(str(file)).read(text)
 

@@ -6,15 +6,29 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sidecar.config.cdn import chosen
 from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
-from sidecar.config.units import duration, number, ports, proxied, rate, share, spared, truth, whole, words
+from sidecar.config.units import (
+    duration,
+    number,
+    ports,
+    proxied,
+    rate,
+    retries,
+    share,
+    spared,
+    truth,
+    whole,
+    wide,
+    words,
+)  # fmt: skip
 from sidecar.core import formula
 from sidecar.core.escalation import Escalation
 from sidecar.core.history import AGE
@@ -77,6 +91,9 @@ IGNORED = (
 )  # fmt: skip
 KNOWN = frozenset((*OURS, *FILTERS, *GLOBAL, *IGNORED))
 OBSERVE, ENFORCE = "observe", "enforce"
+ALMOST = (
+    0.7  # how alike a word is to one of these that was meant: `observed` is 0.93, of fail2ban's own none 0.6
+)
 # A pasted jail.conf gives `mode = normal` to every filter, and few have modes.
 NO_MATTER = ("mode=normal", "logtype=", "success=")
 VARIABLE = re.compile(r"%\(([^)/]+)\)s")
@@ -165,14 +182,18 @@ class _Reader:
         )  # fmt: skip
 
     def _jail(self, name: str) -> Jail:
+        if name.lower() == "default":
+            self._wrong(name, "", "what holds for all jails stands in [DEFAULT], in capitals")
         if not NAME.fullmatch(name) or name in RESERVED:
             self._wrong(name, "", "no name for a jail; use letters, digits, `-`, `_`, and no word of ours")
         logpath = self._read(name, "logpath", _paths, ())
         spares, names = self._read(name, "ignoreip", spared, ((), ()))
+        for net in wide(spares):
+            self._note(name, "ignoreip", f"nobody in {net} is ever banned")
         return Jail(
             name,
             filter=self._read(name, "filter", _one, name),
-            maxretry=self._read(name, "maxretry", whole, MAXRETRY.get(name, 5)),
+            maxretry=self._read(name, "maxretry", retries, MAXRETRY.get(name, 5)),
             findtime=self._read(name, "findtime", duration, 10_800.0),
             bantime=self._read(name, "bantime", lambda text: duration(text, for_good=True), 86_400.0),
             ports=self._read(name, "port", ports, WEB),
@@ -190,7 +211,10 @@ class _Reader:
 
     def _observes(self, name: str) -> bool:
         """`mode` is the filter's word as well; ours are `observe` and `enforce`."""
-        return self._read(name, "mode", str.strip, "").lower() == OBSERVE
+        word = self._read(name, "mode", str.strip, "").lower()
+        if word not in (OBSERVE, ENFORCE) and get_close_matches(word, (OBSERVE, ENFORCE), cutoff=ALMOST):
+            self._wrong(name, "mode", f'"{word}": {unknown(word, (OBSERVE, ENFORCE))}')
+        return word == OBSERVE
 
     def _escalation(self, name: str) -> Escalation | None:
         """`bantime.increment` and what belongs to it."""
@@ -217,7 +241,7 @@ class _Reader:
             )
         except FilterMistakes as err:
             for mistake in err.mistakes:
-                self._bad_filter(jail, mistake)
+                self._bad_filter(jail, mistake, written)
             return None
         for option in rules.unused:
             if not option.startswith(NO_MATTER):
@@ -247,13 +271,14 @@ class _Reader:
             else {}
         )
 
-    def _bad_filter(self, jail: Jail, mistake: FilterMistake) -> None:
+    def _bad_filter(self, jail: Jail, mistake: FilterMistake, written: Mapping[str, str]) -> None:
         sentence = _quoted(mistake.message, mistake.text)
         if isfile(mistake.file):
             sentence = f"{sentence}, for jail {jail.name}"
             self._mistakes.append(Mistake(mistake.file, "", "", sentence, mistake.line))
         else:  # it is about the jail's own words: the name, or an option that goes over the filter's
-            self._wrong(jail.name, "filter", sentence)
+            said = (key for key, text in written.items() if mistake.text and mistake.text in text)
+            self._wrong(jail.name, next(said, "filter"), sentence)
 
     def _absent(self, name: str, logpath: Sequence[str]) -> bool:
         """Is none of them there? What is there and cannot be read is a mistake: it would protect nobody."""
@@ -318,6 +343,8 @@ class _Reader:
     def _wrong(self, section: str, key: str, sentence: str) -> None:
         value = self._ini.get(section, key)
         written = "DEFAULT" if value and not self._ini.own(section, key) else section
+        if not value:  # it is about the section, and that is where this is
+            value = next(iter(self._ini.sections.get(section, {}).values()), None)
         file, line = (value.file, value.lines[0][0]) if value else (self._file, 0)
         self._mistakes.append(Mistake(file, written, key, sentence, line))
 
@@ -371,4 +398,12 @@ def _if_any(parse: Callable[[str], T]) -> Callable[[str], T | None]:
 
 def _paths(text: str) -> tuple[str, ...]:
     """One path a line, each perhaps followed by fail2ban's `head` or `tail`."""
-    return tuple(re.sub(r"\s+(?:head|tail)$", "", line.strip()) for line in text.splitlines() if line.strip())
+    paths = tuple(
+        re.sub(r"\s+(?:head|tail)$", "", line.strip()) for line in text.splitlines() if line.strip()
+    )
+    for path in paths:
+        if not path.startswith("/"):
+            raise ValueError(f"expected a path that starts with /, got {path}")
+        if re.search(r"[\s,]/", path):
+            raise ValueError(f"expected one path a line, got {path}")
+    return paths

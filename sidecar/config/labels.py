@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from sidecar.config.mistakes import unknown
-from sidecar.config.units import duration, spared, whole
+from sidecar.config.units import duration, retries, spared
 from sidecar.core.policy import Policy
-from sidecar.core.selection import JAILS, LABEL, Container, named
+from sidecar.core.selection import JAILS, LABEL, Container, enabled, named
 
 PREFIX: Final = "wp-sidecar."
 PROXIES: Final = f"{PREFIX}trusted-proxies"  # of all containers alike: it is read where the others are
@@ -22,7 +22,7 @@ def _mode(text: str) -> bool:
 
 
 OURS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
-    f"{PREFIX}maxretry": ("maxretry", whole),
+    f"{PREFIX}maxretry": ("maxretry", retries),
     f"{PREFIX}findtime": ("findtime", duration),
     f"{PREFIX}bantime": ("bantime", lambda text: duration(text, for_good=True)),
     f"{PREFIX}mode": ("observe", _mode),
@@ -43,6 +43,8 @@ def policies(
     for container in containers:
         mistakes: list[str] = []
         policy = _policy(container, mistakes)
+        if (word := container.labels.get(LABEL)) and enabled(container) is None:
+            mistakes.append(f'{LABEL}: expected true or false, got "{word}"')
         if unheard := sorted((named(container) or frozenset()) - frozenset(jails)):
             mistakes.append(f"{JAILS}: no jail is named {', '.join(unheard)}; there are {', '.join(jails)}")
         if policy != Policy():

@@ -39,7 +39,7 @@ class Mistakes(Exception):  # noqa: N818 - they are the user's, and there may be
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def unknown(word: str, known: Iterable[str]) -> str:
-    """A sentence about a word that is not known, with the one that was perhaps meant."""
+def unknown(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """A sentence about a word that is not known, with the one that was perhaps meant; `prefix` stands before all."""
     near = get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"unknown. Did you mean {near[0]}?" if near else "unknown"
+    return f"unknown. Did you mean {prefix}{near[0]}?" if near else "unknown"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -45,6 +45,7 @@ WIDEST = {
     6: 16,
 }  # IP version -> the shortest prefix of a network that is never banned on someone's word
 LISTED = 10_000  # in a file of those who are never banned: whenever networks change, 0.3 s of the loop's time
+RETRIES = 10_000  # failures: each more that somebody makes walks over those before, and 20,000 take 0.1 ms
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last part is letters: so it is never an address that was mistyped.
 HOST = re.compile(rf"(?:{LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{1,59}})", re.ASCII)
@@ -113,11 +114,10 @@ def spared(text: str, *, files: bool = True) -> tuple[tuple[str, ...], tuple[str
 def proxied(text: str) -> tuple[str, ...]:
     """Networks of proxies, canonical; none so wide that it must be a slip, for nobody in it is ever banned."""
     found = networks(text)
-    for net in map(network, found):
-        if net and net.prefixlen < WIDEST[net.version]:
-            raise ValueError(
-                f"{net} is too wide for proxies: nobody in it could be banned; name them more closely"
-            )
+    for net in wide(found):
+        raise ValueError(
+            f"{net} is too wide for proxies: nobody in it could be banned; name them more closely"
+        )
     return found
 
 
@@ -160,6 +160,19 @@ def whole(text: str, least: int = 1) -> int:
     if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < least:
         raise ValueError(f'expected a whole number from {least} up, got "{text}"')
     return int(text)
+
+
+def retries(text: str) -> int:
+    """After how many failures a ban is due."""
+    count = whole(text)
+    if count > RETRIES:
+        raise ValueError(f"{count} is too many; the most is {RETRIES}, and mode = observe bans nobody")
+    return count
+
+
+def wide(nets: Iterable[str]) -> list[str]:
+    """Those networks in which it would be odd that nobody is ever banned."""
+    return [net for net in nets if (found := network(net)) and found.prefixlen < WIDEST[found.version]]
 
 
 def number(text: str) -> float:

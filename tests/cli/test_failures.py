@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from sidecar import exits
@@ -25,3 +29,14 @@ def test_a_failure_is_a_sentence_and_a_code(failure, code, sentences, capsys):
         raise failure
 
     assert (end.value.code, capsys.readouterr().err) == (code, sentences)
+
+
+def test_a_full_disk_is_a_sentence():
+    command = [sys.executable, "-m", "sidecar", "--version"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (
+        exits.NO,
+        "wp-sidecar: the answer cannot be written: No space left on device\n",
+    )

@@ -1,3 +1,5 @@
+import time
+
 from sidecar.cli import tables
 
 
@@ -31,6 +33,15 @@ def test_nobody_is_a_sentence(capsys):
     tables.bans([], now=0.0)
 
     assert capsys.readouterr().out == "nobody is banned\n"
+
+
+def test_what_is_read_by_a_program_has_a_line_for_each(capsys):
+    many = [ban(f"198.51.{number >> 8}.{number & 255}", 160.0, site="x" * 300) for number in range(20_000)]
+    began = time.process_time()
+    tables.bans(many, now=100.0)
+
+    assert len(capsys.readouterr().out.splitlines()) == 20_002  # a blank line, and the titles
+    assert time.process_time() - began < 5  # rich takes twice as long, and longer with each of 100,000
 
 
 def test_a_reason_is_neither_markup_nor_an_order_to_the_terminal(capsys):

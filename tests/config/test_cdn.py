@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
         with pytest.raises(Mistakes, match=sentence):
             cdn.load(path)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    with pytest.raises(Mistakes, match="cannot be read"):
+    with pytest.raises(Mistakes, match=r"binary: is not UTF-8 text \(byte 0\); save it as UTF-8"):
         cdn.load(tmp_path / "binary")
 
 

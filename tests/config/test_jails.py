@@ -266,7 +266,7 @@ filter = broken
         'jails.conf:6: mail.port: "httpp" is no port: write its number',
         "jails.conf:10: sshd.ban_private: holds for all jails; move it",
         "jails.conf:9: sshd.filter: there is no filter `none-such` in ",
-        "jails.conf: bro/ken: no name for a jail; use letters, digits,",
+        "jails.conf:12: bro/ken: no name for a jail; use letters, digi",
         "filters/broken.conf:2: `failregex` is no regular expression: ",
         "filters/broken.conf:3: this says nobody to ban: put <HOST>",
     ]
@@ -330,7 +330,15 @@ def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
         ("maxretry = 1\n", "jails.conf:1: this stands before the first [section]"),
         ("[mail]\nenabled = false\n", "jails.conf: no jail is enabled; enable one, or remove the file"),
         ("[manual]\n", "jails.conf: manual: no name for a jail"),
-        ("[Definition]\nfailregex = ^x <HOST>$\n", "jails.conf: Definition: no name for a jail"),
+        ("[default]\nbantime = 1h\n", "jails.conf:2: default: what holds for all jails stands in [DEFAULT]"),
+        ("[mail]\nmaxretry = 10001\n", "jails.conf:2: mail.maxretry: 10001 is too many; the most is 10000"),
+        ("[mail]\nlogpath = logs/a\n", "jails.conf:2: mail.logpath: expected a path that starts with /, got"),
+        ("[mail]\nlogpath = /a /b\n", "jails.conf:2: mail.logpath: expected one path a line, got /a /b"),
+        ("[mail]\nlogpath = /a,/b\n", "jails.conf:2: mail.logpath: expected one path a line, got /a,/b"),
+        ("[mail]\nport = 80\nusedns = maybe\n", "jails.conf:3: mail.usedns: `usedns` is one of no, warn"),
+        ("[mail]\nport = 80\nfailregex = ^x\n", "jails.conf:3: mail.failregex: this says nobody to ban"),
+        ("[mail]\nport = 80\nmaxlines = 0\n", "jails.conf:3: mail.maxlines: `maxlines` is how many lines"),
+        ("[Definition]\nfailregex = ^x <HOST>$\n", "jails.conf:2: Definition: no name for a jail"),
         ("[INCLUDES]\nbefore = gone.conf\n[mail]\n", "jails.conf:2: the included file does not exist"),
     ],
 )
@@ -437,6 +445,7 @@ mode = Enforce
         ),
         ("bantime.formula = exit()", "mail.bantime.formula: exit() is not known in a formula"),
         ("window = tumbling", "mail.window: expected sliding (a true window) or fail2ban (its estimate)"),
+        ("mode = observed", 'mail.mode: "observed": unknown. Did you mean observe?'),
         ("success = yes", "mail.success: expected reset (a login that works forgives failures) or ignore"),
         ("bangroup = -1", "mail.bangroup: expected a whole number from 0 up"),
         ("datepattern = ^(?:a+)+ %%Y", "mail.datepattern: may take for ever on some lines: ^(?:a+)+ %Y; say"),
@@ -478,6 +487,15 @@ def test_every_key_of_fail2bans_own_jails_is_known(wrong):
 
     assert [mistake for mistake in mistakes if "there is no filter" not in mistake] == [
         "jails.conf:5: DEFAULT.zzz: unknown"
+    ]
+
+
+def test_that_nobody_is_ever_banned_is_noted(of):
+    found = of("[mail]\nignoreip = 10.0.0.0/8 0.0.0.0/0 ::/0\n")
+
+    assert [note.partition("jails.conf: ")[2] for note in found.notes] == [
+        "mail.ignoreip: nobody in 0.0.0.0/0 is ever banned",
+        "mail.ignoreip: nobody in ::/0 is ever banned",
     ]
 
 

@@ -40,7 +40,9 @@ def test_labels_of_others_and_none_at_all_say_nothing():
 
 
 def test_what_is_wrong_is_told_and_the_rest_holds():
-    blog = site(maxretry="five", bantime="1h", maxrety="3", mode="dry", jails="wordpress probs")
+    blog = site(
+        maxretry="five", bantime="1h", maxrety="3", mode="dry", enable="maybe", jails="wordpress probs"
+    )
 
     assert policies([blog], ["wordpress", "probes"]) == (
         {"blog": Policy(bantime=3600.0)},
@@ -49,6 +51,7 @@ def test_what_is_wrong_is_told_and_the_rest_holds():
             'wp-sidecar.maxretry: expected a whole number from 1 up, got "five"; '
             "wp-sidecar.maxrety: unknown. Did you mean wp-sidecar.maxretry?; "
             'wp-sidecar.mode: expected observe or enforce, got "dry"; '
+            'wp-sidecar.enable: expected true or false, got "maybe"; '
             "wp-sidecar.jails: no jail is named probs; there are wordpress, probes"
         },
     )

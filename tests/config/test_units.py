@@ -11,6 +11,7 @@ from sidecar.config.units import (
     ports,
     proxied,
     rate,
+    retries,
     share,
     spared,
     truth,
@@ -204,6 +205,14 @@ def test_whole_numbers():
     for text in ("0", "-1", "five", "1.5", "", "٣", "9" * 20):
         with pytest.raises(ValueError, match="expected a whole number from 1 up"):
             whole(text)
+
+
+def test_so_many_failures_as_can_be_counted_quickly():
+    assert [retries("3"), retries("10000")] == [3, 10_000]
+    with pytest.raises(
+        ValueError, match="10001 is too many; the most is 10000, and mode = observe bans nobody"
+    ):
+        retries("10001")
 
 
 def test_yes_and_no():
