@@ -33,7 +33,8 @@ ALLOW = {4: "allow4", 6: "allow6"}
 
 CHUNK = 1_000  # elements in one transaction: 3 ms, and as many as one message holds
 LONGEST = 36_500 * 86_400  # seconds; a hundred years are for good
-SLACK = 2.0  # seconds by which a timeout may differ from what is wanted: ours are whole seconds, rounded up
+SLACK = 2.0  # seconds by which a timeout may be shorter than what is wanted
+LATE = 5.0  # and longer: ours are whole seconds, rounded up, and 100,000 take one or two to write
 PORTS_SHOWN = 40  # characters of a set's name; the kernel takes 255 at most
 
 _MASK6 = "ffff:ffff:ffff:ffff::"  # the customer's /64 of a packet's source
@@ -296,7 +297,9 @@ def amend(
 
 def alike(found: float | None, left: float) -> bool:
     """Whether a timeout in the kernel is the one that is wanted, as near as whole seconds are."""
-    return found is not None and (found == left or abs(found - left) <= SLACK or min(found, left) > LONGEST)
+    return found is not None and (
+        found == left or -SLACK <= found - left <= LATE or min(found, left) > LONGEST
+    )
 
 
 def customers(there: Mapping[bytes, float]) -> Iterator[tuple[Who, float]]:

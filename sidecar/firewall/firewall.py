@@ -59,6 +59,7 @@ class Firewall:
         self._missing = 0  # of those who are wanted, as the last look found them
         self._mended = "", -math.inf  # what others had opened, and when it was put right
         self._shape: Shape | None = None  # of the table as we last left it; None: we have not written it yet
+        self._doubtful = False  # did the kernel, that makes a set larger, not tell of all who are in?
         self._seen: int | None = None  # the generation in which the kernel had all that is wanted
         self._sound: int | None = None  # the generation in which the shape, at least, was the one we left
 
@@ -369,7 +370,7 @@ class Firewall:
         edits = [edit for name in self._hosts for edit in self._difference(name, now)]
         nets = {name: lost for name in self._nets if (lost := self._astray(name, now)) is not None}
         around = [] if self._surroundings_are_right() else [*self._surroundings(), *changes.unsure()]
-        lost = sum(isinstance(edit, Put) and edit.fresh for edit in edits)
+        lost = sum(map(_is_fresh, edits))
         self._missing = self._wanted.count if around else lost + sum(nets.values())
         self._write([*around, *(line for name in nets for line in self._networks(name, now))], edits)
         if not (around or nets or edits):
@@ -382,10 +383,17 @@ class Firewall:
         edits: list[Put | Take] = []
         for _ in range(READS):
             edits = changes.amend(name, self._wanted.everyone(name), self._kernel.elements(name), now)
-            lost = next((edit for edit in edits if isinstance(edit, Put) and edit.fresh), None)
-            if lost is None or not self._kernel.has(name, changes.key(Who(lost.element))):
-                break
-        return edits
+            if not self._is_held(name, next(filter(_is_fresh, edits), None)):
+                return edits
+        self._doubtful = True
+        lost = [edit for edit in edits if _is_fresh(edit)][: changes.CHUNK]
+        return [
+            *(edit for edit in edits if not _is_fresh(edit)),
+            *(edit for edit in lost if not self._is_held(name, edit)),
+        ]
+
+    def _is_held(self, name: str, edit: Put | Take | None) -> bool:
+        return edit is not None and self._kernel.has(name, changes.key(Who(edit.element)))
 
     def _astray(self, name: str, now: float) -> int | None:
         """How much of a set of wider networks is missing; None: it is as it should be."""
@@ -445,12 +453,14 @@ class Firewall:
     @contextmanager
     def _catching_up(self, generation: int) -> Iterator[None]:
         """Within, all is compared with the kernel of this generation. Where that fails, nothing is known."""
-        self._seen = generation
+        self._seen, self._doubtful = generation, False
         try:
             yield
         except BaseException:
             self._seen = None
             raise
+        if self._doubtful:
+            self._seen = None  # and the next look compares again
 
     def _run(self, lines: Sequence[str]) -> None:
         """One transaction."""
@@ -481,6 +491,11 @@ class Firewall:
             self._seen = before + 1 & 0xFFFFFFFF
         else:
             self._kernel.commit(messages)
+
+
+def _is_fresh(edit: Put | Take) -> bool:
+    """Was it not in the set?"""
+    return isinstance(edit, Put) and edit.fresh
 
 
 def _complain(wrong: Sequence[str]) -> None:
