@@ -134,12 +134,14 @@ def test_a_set_is_amended_where_it_differs_and_only_there():
         Who("203.0.113.4"): math.inf,  # as it is
         Who("203.0.113.5"): math.inf,  # not for good in the kernel
         Who("203.0.113.6"): 1.0,  # about to end, so the kernel may have ended it
+        Who("203.0.113.7"): 100.0,  # as it is: rounded up, and written a little later
     }
     there = {
         bytes([203, 0, 113, 1]): 99.2,
         bytes([203, 0, 113, 2]): 9.0,
         bytes([203, 0, 113, 4]): math.inf,
         bytes([203, 0, 113, 5]): 100.0,
+        bytes([203, 0, 113, 7]): 103.0,
         bytes([203, 0, 113, 99]): 100.0,
     }
 

@@ -556,6 +556,27 @@ def test_a_set_that_the_kernel_is_just_making_larger_is_read_again(host, firewal
     assert firewall.enforced() == (100, 100)
 
 
+def test_what_the_kernel_goes_on_not_telling_of_is_nobodys_doing_unless_it_is_gone(
+    host, firewall, monkeypatch
+):
+    firewall.apply(turn(*(ban(f"198.18.0.{n}") for n in range(100))))
+    elements, times = firewall._kernel.elements, []
+
+    def some(name):
+        times.append(name)
+        return dict(list(elements(name).items())[:10])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(firewall._kernel, "elements", some)
+        assert firewall.reconcile(time.time(), whole=True) is None
+        asked = len(times)
+        host.nft("delete element inet wp_sidecar ban4 { 198.18.0.77 }")
+        assert firewall.reconcile(time.time()) == Repair("bans", restored=1)
+        assert len(times) > asked
+    assert firewall.reconcile(time.time()) is None
+    assert len(elements("ban4")) == 100
+
+
 def broken():
     raise FirewallError("reading the firewall failed: someone changes its rules all the time")
 
