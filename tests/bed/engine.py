@@ -16,6 +16,9 @@ from tests.bed.capsule import Process, inside
 # The distribution's own first: a client from elsewhere may lack what fits this daemon.
 PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
 
+# What stands in daemon.json: another image store, no userland proxy … The machine's own file is not read.
+CONFIG = os.environ.get("BED_DAEMON_JSON", "")
+
 # With these, a daemon in the machine's own network namespace changes nothing there.
 HARMLESS = ("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false")
 
@@ -50,7 +53,7 @@ class Engine:
         activated: socket.socket | None = None,
     ) -> None:
         self._capsule, self._data, self._flags, self._activated = capsule, data, tuple(flags), activated
-        self._client = folder / "client"
+        self._client, self._config = folder / "client", folder / "daemon.json"
         self.socket = folder / "docker.sock"
         self.base_url = f"unix://{self.socket}"
         self.log = folder / "dockerd.log"
@@ -76,8 +79,10 @@ class Engine:
     def start(self) -> None:
         """Starts dockerd in the capsule and waits until it answers."""
         self.socket.unlink(missing_ok=True)
+        self._config.write_text(CONFIG or "{}")
         argv = [
             program("dockerd"),
+            f"--config-file={self._config}",
             f"--data-root={self._data}",
             f"--host={self.base_url}",
             "--group=root",

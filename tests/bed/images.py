@@ -57,7 +57,8 @@ def sidecar(checkout: Path = CHECKOUT) -> Image:
 def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[str]]) -> None:
     """Builds those of the images that are absent or made from something else; has the data root to itself."""
     stamps = Stamps(home)
-    ground = Image(base.TAG, HERE, made_from=base.made_from())
+    # with another configuration it may be another store, in which there is nothing yet
+    ground = Image(base.TAG, HERE, made_from=base.made_from() + engine.CONFIG)
     wanted = [Image(i.tag, i.context, i.target, f"{ground.made_from}-{i.made_from}") for i in images]
     stale = [image for image in wanted if not stamps.fresh(image)]
     if not stale:

@@ -189,12 +189,20 @@ class Rig:
     def recreate(self) -> None:
         """As an update does it. With it goes what was not read, so the sidecar is well and has caught up."""
         name = self._one()
-        self._engine.cli("stop", "--time", "1", name)
+        self._stop(name)
         lines = self._log(name)
         self._truth += lines
         wait(self._settled, 60, self.why)
         self._engine.cli("rm", name)
         self._run(name)
+
+    def _stop(self, *names: str) -> None:
+        """Ends them, once the sidecar has begun to read them: what it first sees stopped is history, and is not read."""
+        wait(lambda: self.alive() or all(map(self._begun, names)), 60, self.why)
+        self._engine.cli("stop", "--time", "1", *names)
+
+    def _begun(self, name: str) -> bool:
+        return not self._log(name).keys().isdisjoint(self.counted())
 
     def pause(self) -> None:
         name = self._one()
@@ -239,7 +247,7 @@ class Rig:
             self.done.append(fault)
             self.faults[fault]()
         self._tell("no more faults")
-        self._engine.cli("stop", "--time", "1", *self._containers)
+        self._stop(*self._containers)
         for name in self._containers:
             self._truth += self._log(name)
         wait(self._settled, 60, self.why)

@@ -71,10 +71,10 @@ def test_ours_are_sound(path):
 
 
 def test_the_distributions_have_some_that_are_not():
-    names = ("exim", "courier-auth", "sshd")
+    names = ("courier-auth", "sshd")  # and exim's, before fail2ban 1.1.1
     found = {name: stalls(load(name, [oracle.CONFIG / "filter.d"])) for name in names}
 
-    assert [name for name in names if any(not one.safe for _, one in found[name])] == ["exim", "courier-auth"]
+    assert [name for name in names if any(not one.safe for _, one in found[name])] == ["courier-auth"]
 
 
 def test_a_datepattern_that_a_short_line_stalls_is_found(tmp_path):

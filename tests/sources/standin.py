@@ -63,6 +63,7 @@ class StandIn:
     def __init__(self, path=None, *, modern=True):
         """At this path; without, over TCP."""
         self.path, self.modern = path, modern
+        self.api = "1.47" if modern else "1.41"  # the one version that it speaks
         self.url = f"unix://{path}"
         self.containers, self.networks = {}, [NETWORK]
         self.opened = []  # the requests for logs
@@ -183,11 +184,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urlsplit(self.path)
         path, query = re.sub(r"^/v[\d.]+", "", url.path), {k: v[0] for k, v in parse_qs(url.query).items()}
-        engine = self.engine
-        if status := engine.refused.get(path):
+        engine, asked = self.engine, re.match(r"/v([\d.]+)", url.path)
+        if asked and asked[1] != engine.api:
+            self._answer({"message": f"client version {asked[1]} is too old"}, 400)
+        elif status := engine.refused.get(path):
             self._answer({"message": "refused"}, status)
         elif path == "/version":
-            self._answer({"ApiVersion": "1.47" if engine.modern else "1.41", "Version": "0"})
+            self._answer({"ApiVersion": engine.api, "Version": "0"})
         elif path == "/containers/json":
             self._answer(
                 [each.entry() for each in list(engine.containers.values()) if self._listed(each, query)]
