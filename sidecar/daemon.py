@@ -5,6 +5,7 @@ sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ firewall, store, me
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import logging
@@ -177,10 +178,7 @@ class Daemon:
         for mistake in self._settings.mistakes:
             log.error("%s", mistake)
             self._troubles.report(place(mistake), f"a jail is left out: {mistake}")
-        if self._store.repaired:
-            log.warning("%s", self._store.repaired)
-            self._troubles.report("the store", self._store.repaired)
-            self._troubles.report("the store", None)
+        self._tell_of_store()
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
         self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
         self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
@@ -211,6 +209,16 @@ class Daemon:
         self._store.close()
         self._only.close()
         log.info("stopped; %d bans stay in force", left)
+
+    def _tell_of_store(self) -> None:
+        """That nothing is remembered for now, or that what was is lost."""
+        if self._store.shut:
+            log.error("bans are not remembered: %s", self._store.shut)
+            self._troubles.report(self._store.name, self._store.shut)
+        if self._store.repaired:
+            log.warning("%s", self._store.repaired)
+            self._troubles.report("the store", self._store.repaired)
+            self._troubles.report("the store", None)
 
     def stop(self) -> None:
         """Make `run()` return soon. Safe in a signal handler."""
@@ -336,7 +344,8 @@ class Daemon:
         bans = tuple(self._firewall.adoptable(now))
         if bans:
             log.warning("the store knows of no ban: the %d in the kernel go on", len(bans))
-            self._store.apply(Turn(now, bans))
+            with contextlib.suppress(StoreError):  # it was told, and these are owed
+                self._store.apply(Turn(now, bans))
         return bans
 
     def _leaks(self) -> Leaks:
@@ -366,6 +375,8 @@ class Daemon:
         try:
             self._store.forget(now - self._guard.findtime, now - self._settings.dbpurgeage)
         except StoreError as err:
+            if not self._troubles.about(self._store.name):
+                log.error("%s", err)  # noqa: TRY400 - it is one sentence
             self._troubles.report(self._store.name, str(err))
         else:
             self._troubles.report(self._store.name, None)

@@ -740,13 +740,41 @@ def test_no_net_admin_is_said(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_state_folder_that_cannot_be_is_said(tmp_path):
-    (tmp_path / "file").touch()
-    done = run(tmp_path, WP_SIDECAR_STATE=str(tmp_path / "file" / "state"))
+def test_a_store_that_cannot_be_opened_keeps_nobody_from_being_banned_and_is_opened_once_it_can(daemon):
+    state = daemon.folder / "state"
+    daemon.start()
+    daemon.ask("ban", who=ANN, jail="wordpress")
+    daemon.end()
+    state.rename(daemon.folder / "elsewhere")
+    state.touch()  # no folder
+    daemon.start(well=False)
+    daemon.fail(BOB, 3)
+    wait(lambda: {*daemon.banned()} == {ANN, BOB})  # the one of before is in the kernel's table
+    (why,) = daemon.ask("health")["why"]
+    assert f"{state / 'state.db'} cannot be opened" in why
+    assert not daemon._is("ready")
+    assert "bans are not remembered: " in daemon.said()
 
-    assert done.returncode == 78
-    assert "WP_SIDECAR_STATE" in done.stderr or "state" in done.stderr
-    assert "Traceback" not in done.stderr
+    state.unlink()
+    (daemon.folder / "elsewhere").rename(state)
+    wait(lambda: daemon._is("ready"), patience=60)  # it looks every half minute
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    assert {*daemon.banned()} == {ANN, BOB}
+
+
+def test_a_store_that_is_deleted_while_we_run_is_written_anew(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait(lambda: daemon.banned() == [ANN])
+    for path in (daemon.folder / "state").iterdir():
+        path.unlink()
+    wait((daemon.folder / "state" / "state.db").exists, patience=60)  # it looks every half minute
+    wait(lambda: "it was taken away" in daemon.said())
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+
+    assert daemon.banned() == [ANN]
 
 
 def test_the_port_of_the_pages_is_taken(daemon):

@@ -24,6 +24,7 @@ OWED = 10_000  # failures that wait in memory while the file cannot be written
 AT_ONCE = (
     4_000  # decisions written, or old failures dropped, in one go: some 100 ms, and the loop waits as long
 )
+PATIENCE = 5.0  # seconds to wait for someone else's lock at the start
 BUSY = 0.1  # seconds to wait for someone else's lock: the loop waits as long, and the turn is owed anyway
 LONGEST = 2048  # characters of a line that are kept as evidence: what a filter matched stands before
 MIGRATIONS = (  # each brings the file from the version that is its place to the next
@@ -94,10 +95,11 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         """Opens or makes the file. One that is damaged is put aside, and `repaired` says so in a sentence.
 
-        Raises StoreError.
+        Where that cannot be done now (a full disk, a folder that is no folder) `shut` says why: all is owed until
+        `forget` finds that it can. Raises StoreError for a file of a newer version.
         """
         self.path = path
-        self.repaired = ""
+        self.repaired = self.shut = ""
         self.anew = not path.exists()  # it begins with nothing
         self.behind = False  # is there more to write than fitted into the last turn?
         self._owed: Turn | None = None  # what could not be written, or not yet
@@ -105,22 +107,18 @@ class Sqlite:
         self._aside: Path | None = None  # where that is now, until there is a new one
         self._cursors: dict[str, Cursor] = {}
         self._in_force: Callable[[], Remembered] = Remembered
-        with self._told("opened"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._db = _open(path)
-            except sqlite3.DatabaseError as err:
-                if isinstance(err, sqlite3.OperationalError):
-                    raise  # not damaged: locked, full, read-only
-                aside, self.anew = _put_aside(path), True
-                why = str(err).splitlines()[0]
-                self.repaired = (
-                    f"{path} was damaged ({why}): bans and log positions begin anew. Kept: {aside}"
-                )
-                self._db = _open(path)
+        try:
+            self._open_first()
+        except StoreError as err:
+            if err.__cause__ is None:
+                raise
+            self.shut, self.anew = str(err), True
+            self._db = sqlite3.connect(":memory:")
 
     def load(self, now: float) -> Remembered:
         """Everything that still matters at this time. Raises StoreError."""
+        if self.shut:
+            return Remembered()
         with self._told("read"):
             bans = _bans(self._db.execute(READ_BANS, (now,)), now)
             past = self._db.execute(READ_HISTORY, (now,)).fetchall()
@@ -144,9 +142,11 @@ class Sqlite:
         Any thread may ask: it reads by itself, what the last turn wrote. Raises StoreError.
         """
         owed = self._owed.decisions if self._owed else ()
-        with self._told("read"), contextlib.closing(_reading(self.path)) as db:
-            rows = db.execute("SELECT jail, who, lines FROM evidence")
-            found = {(jail, Who(who)): tuple(lines.split("\n")) for jail, who, lines in rows}
+        found: dict[Key, tuple[str, ...]] = {}
+        if not self.shut:
+            with self._told("read"), contextlib.closing(_reading(self.path)) as db:
+                rows = db.execute("SELECT jail, who, lines FROM evidence")
+                found = {(jail, Who(who)): tuple(lines.split("\n")) for jail, who, lines in rows}
         return found | {(e.jail, e.who): e.evidence for e in owed if isinstance(e, Ban) and e.evidence}
 
     def apply(self, turn: Turn) -> None:
@@ -160,6 +160,10 @@ class Sqlite:
         due = _together(self._owed, turn) if self._owed else turn
         self._cursors |= {cursor.key: cursor for cursor in turn.cursors}
         self._owed, self.behind = due, False
+        if self.shut or self._damage:
+            self._owed = _bounded(due)
+        if self.shut:
+            raise StoreError(self.shut)
         if self._damage:
             self._begin_anew()
         now, later = _parted(due)
@@ -181,6 +185,10 @@ class Sqlite:
         Bans that ended `long_ago` are forgotten, too. Many go at once, the rest the next time. Writes what is owed,
         too. Raises StoreError.
         """
+        if self.shut:
+            self._open_again()
+        elif not self._damage and _taken_away(self.path):
+            self._damage, self._owed = "it was taken away", self._owed or Turn(before)
         if self._owed:
             self.apply(Turn(self._owed.at))
         try:
@@ -201,9 +209,39 @@ class Sqlite:
 
     def close(self) -> None:
         with contextlib.suppress(StoreError):  # it was told
-            while self._owed and not self._damage:
+            while self._owed and not (self._damage or self.shut):
                 self.apply(Turn(self._owed.at))
         self._db.close()
+
+    def _open_first(self) -> None:
+        with self._told("opened"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._db = _open(self.path)
+            except sqlite3.DatabaseError as err:
+                if isinstance(err, sqlite3.OperationalError):
+                    raise  # not damaged: locked, full, read-only
+                aside, self.anew = _put_aside(self.path), True
+                why = str(err).splitlines()[0]
+                self.repaired = (
+                    f"{self.path} was damaged ({why}): bans and log positions begin anew. Kept: {aside}"
+                )
+                self._db = _open(self.path)
+
+    def _open_again(self) -> None:
+        """What is in force, over what was there. Raises StoreError: not yet."""
+        with self._told("opened"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = _open(self.path, BUSY)
+            self._put_in_force(Turn(0.0))
+        self.shut = ""
+
+    def _put_in_force(self, due: Turn) -> None:
+        known = self._in_force()
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)", known.history)
+            _write(db, Turn(due.at, known.bans, cursors=tuple(self._cursors.values())))
+            _write(db, due)
 
     def _begin_anew(self) -> NoReturn:
         """Put the damaged file aside; write what is in force, and what is owed, into a new one.
@@ -215,16 +253,14 @@ class Sqlite:
             self._db.close()
             if self._aside:  # it was begun anew, and did not come to its end
                 _remove(self.path)
-            self._aside = self._aside or _put_aside(self.path)
-            self._db = _open(self.path)
-            known = self._in_force()
-            with self._transaction() as db:
-                db.executemany("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)", known.history)
-                _write(db, Turn(due.at, known.bans, cursors=tuple(self._cursors.values())))
-                _write(db, due)
+            self._aside = self._aside or (_put_aside(self.path) if os.path.lexists(self.path) else None)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = _open(self.path, BUSY)
+            self._put_in_force(due)
+        kept = f" Kept: {self._aside}" if self._aside else ""
         sentence = (
             f"{self.path} was damaged ({self._damage}): bans, history and log positions are in a new file, "
-            f"what counted towards bans begins anew at the next start. Kept: {self._aside}"
+            f"what counted towards bans begins anew at the next start.{kept}"
         )
         self._damage, self._aside, self._owed = "", None, None
         raise StoreError(sentence)
@@ -254,10 +290,10 @@ class Sqlite:
             ) from err
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # before SQLite does: addresses are nobody else's
     path.chmod(0o600)
-    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
@@ -269,6 +305,19 @@ def _open(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _taken_away(path: Path) -> bool:
+    """Whether what we write would be found by nobody: the file is gone, or another one stands in its place."""
+    gone = f"{path.resolve()} (deleted)"
+    return not path.exists() or any(_target(fd) == gone for fd in Path("/proc/self/fd").iterdir())
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # closed meanwhile
+        return ""
 
 
 def _reading(path: Path) -> sqlite3.Connection:

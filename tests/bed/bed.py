@@ -20,7 +20,7 @@ from tests.bed.webhook import Webhook
 from tests.bed.wordpress import Log, Site
 
 FOLDER = Path("/run/wp-sidecar-bed")  # short: the name of a socket has room for 107 bytes
-NAME = os.environ.get("WP_SIDECAR_BED", "wps")
+NAME = os.environ.get("BED_NAME", "wps")
 
 
 class Bed:

@@ -151,6 +151,55 @@ def test_damage_where_a_start_does_not_look_costs_no_ban(path):
     assert again(path).bans == (BARE, replace(BARE, who=BOB))
 
 
+def test_a_file_that_is_taken_away_is_made_anew(path):
+    with closing(Sqlite(path)) as store:
+        store.backed_by(lambda: Remembered((BARE,)))
+        store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
+        store.forget(before=0.0)
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.parent.rmdir()
+        with pytest.raises(StoreError, match=r"was damaged .it was taken away.: .* at the next start\.$"):
+            store.forget(before=0.0)
+        store.forget(before=0.0)
+    assert again(path) == Remembered((BARE,), cursors={"docker:1": b"1"})
+
+
+def test_another_file_in_its_place_is_put_aside(path):
+    with closing(Sqlite(path)) as store:
+        store.backed_by(lambda: Remembered((BARE,)))
+        store.apply(Turn(1.0, (BAN,)))
+        (path.parent / "backup").write_bytes(b"of last year")
+        (path.parent / "backup").rename(path)
+        with pytest.raises(StoreError, match="it was taken away"):
+            store.forget(before=0.0)
+    assert again(path).bans == (BARE,)
+    (aside,) = path.parent.glob("*.broken-*")
+    assert aside.read_bytes() == b"of last year"
+
+
+@pytest.mark.parametrize("what", ["no folder", "a folder"])
+def test_what_cannot_be_opened_is_opened_once_it_can_and_all_is_owed_meanwhile(path, what):
+    with closing(Sqlite(path)) as store:
+        store.apply(Turn(0.0, (LATER,)))
+    there, elsewhere = (path, "db") if what == "a folder" else (path.parent, "state")
+    (kept,) = [there.rename(path.parent.parent / f"kept-{elsewhere}")]
+    path.mkdir() if what == "a folder" else path.parent.touch()
+
+    with closing(Sqlite(path)) as store:
+        assert (store.anew, store.load(1.0)) == (True, Remembered())
+        store.backed_by(lambda: Remembered((BARE,)))
+        assert "cannot be opened" in store.shut
+        for write in (lambda: store.apply(Turn(1.0, (BAN,), (hit(1.0),))), lambda: store.forget(0.0)):
+            with pytest.raises(StoreError, match="cannot be opened"):
+                write()
+        path.rmdir() if what == "a folder" else path.parent.unlink()
+        kept.rename(there)
+        store.forget(before=0.0)
+        assert store.shut == ""
+    assert again(path) == Remembered((BARE, LATER), hits=(hit(1.0),))
+
+
 def test_damage_that_is_noticed_while_it_forgets(path):
     with closing(Sqlite(path)) as store:
         store.backed_by(lambda: Remembered((BARE,)))
