@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -303,7 +304,9 @@ def _connect(address: Address, patience: float) -> _Client:
     if address.path:
         return redis.Redis(unix_socket_path=address.path, db=address.database, **options)
     if address.tls:
-        options |= {"ssl": True, "ssl_ca_certs": address.ca or None}
+        # From Python 3.13 on extensions are asked for by default that own authorities often lack.
+        lenient = [ssl.VERIFY_X509_STRICT]
+        options |= {"ssl": True, "ssl_ca_certs": address.ca or None, "ssl_exclude_verify_flags": lenient}
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]  # type: ignore[no-untyped-call]
         return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)

@@ -1,6 +1,7 @@
 """One real Redis (FLEET_SERVER: another of its kind), and what is kept there."""
 
 import re
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -207,6 +208,67 @@ def test_a_user_of_its_own_needs_no_more_than_is_documented(redis):
         Board(address(f"unix://sidecar:secret@{redis.socket}"), "other").hello("a/1", "one")
     with pytest.raises(StoreError, match="refuses our user or password"):
         Board(address(f"unix://sidecar:wrong@{redis.socket}"), "wps").hello("a/1", "one")
+
+
+def strict(monkeypatch):
+    """As Python 3.13 is by default."""
+    default = ssl.create_default_context
+
+    def context():
+        made = default()
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr(ssl, "create_default_context", context)
+
+
+def test_by_tls_with_an_authority_that_does_not_say_what_it_is_for(tmp_path, monkeypatch):
+    port, names = free_port(), ("ca", "ca-key", "key", "request", "cert")
+    ca, ca_key, key, request, cert = (tmp_path / name for name in names)
+    (tmp_path / "plain").write_text(
+        "[req]\ndistinguished_name = dn\n[dn]\n[ca]\nbasicConstraints = CA:TRUE\n"
+    )
+    (tmp_path / "names").write_text("subjectAltName = DNS:localhost\n")
+    new = ["openssl", "req", "-config", tmp_path / "plain", "-newkey", "rsa:2048", "-nodes"]
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        request,
+        "-CA",
+        ca,
+        "-CAkey",
+        ca_key,
+        "-CAcreateserial",
+        "-days",
+        "1",
+    ]
+    for command in (
+        [
+            *new,
+            "-x509",
+            "-extensions",
+            "ca",
+            "-subj",
+            "/CN=ours",
+            "-days",
+            "1",
+            "-keyout",
+            ca_key,
+            "-out",
+            ca,
+        ],
+        [*new, "-subj", "/CN=localhost", "-keyout", key, "-out", request],
+        [*sign, "-extfile", tmp_path / "names", "-out", cert],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    strict(monkeypatch)
+    tls = ["--tls-port", str(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca]
+    with serving(tmp_path / "redis", 0, *map(str, tls), "--tls-auth-clients", "no"):
+        trusting = Board(address(f"rediss://localhost:{port}", str(ca)), "wps")
+        assert trusting.hello("a/1", "one").nodes == 1
+        trusting.close()
 
 
 def test_by_tls_with_an_authority_of_our_own(tmp_path):
