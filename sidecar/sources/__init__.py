@@ -33,7 +33,7 @@ class StreamListener(Protocol):
         """Whether the log is being read right now."""
 
     def unreadable(self, name: str) -> None:
-        """It is not being read, and will not be: it is of a kind that nobody can read."""
+        """It cannot be read, and is not, until `following` says so."""
 
     def reconnected(self, name: str, reason: str) -> None:
         """It was opened again.

@@ -11,11 +11,13 @@ import logging
 import math
 import os
 import re
+import resource
 import stat
+import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from glob import escape, glob, has_magic
 from pathlib import Path, PurePath
@@ -27,7 +29,12 @@ log = logging.getLogger(__name__)
 
 READ = MAX_LINE  # so that only a line begun in the read before can be longer
 EVERY = 0.2  # seconds between looks; each costs four system calls a file
-LOOK = 10.0  # seconds between looking for files that a pattern did not match before
+LOOK = (
+    10.0  # seconds between looking for files that a pattern did not match before, and asking a bad disk again
+)
+SPARE = (
+    4  # one of so many descriptors stays free: the CLI, the stores, the firewall and other sources need some
+)
 HEAD = 256  # bytes by which a file is known again: two lines, with their times
 FIRST_SIGHT = 64 * 1024 * 1024  # read at first: half a million lines, more than any findtime on a usual site
 
@@ -52,6 +59,7 @@ class Files:
         self._paths, self._cursors, self._every = dict(paths), dict(cursors), every
         self._telling = Telling(emit, listener or Silent(), trouble, framing)
         self._tails: dict[str, Tail] = {}
+        self._left: tuple[str, ...] = ()  # paths there are no descriptors for
         self._looked = -math.inf
         self._closed = threading.Event()
 
@@ -59,10 +67,10 @@ class Files:
         """Block until closed."""
         try:
             while not self._closed.is_set():
-                if time.monotonic() - self._looked >= LOOK:
+                if looking := time.monotonic() - self._looked >= LOOK:
                     self._looked = time.monotonic()
                     self._look()
-                more = [tail.step() for tail in self._tails.values()]
+                more = [tail.step() for tail in self._tails.values() if looking or not tail.resting]
                 if not any(more):
                     self._closed.wait(self._every)
         finally:
@@ -84,15 +92,32 @@ class Files:
         for pattern, jails in paths.items():
             for path in sorted(glob(pattern)) if has_magic(pattern) else [pattern]:  # noqa: PTH207  absolute
                 found.setdefault(path, {}).update(dict.fromkeys(jails))
-        for path in found.keys() - self._tails.keys():
-            cursor = self._cursors.pop(_key(path), b"")
-            self._tails[path] = Tail(path, tuple(found[path]), self._telling, cursor)
-        for path, looking in found.items():
-            self._tails[path].rejail(tuple(looking))
         for path in [path for path in self._tails if not _meant(path, paths)]:
             tail = self._tails.pop(path)
             tail.forget()
             self._cursors[_key(path)] = tail.cursor  # so that nothing counts twice when it is looked at again
+        new = [path for path in found if path not in self._tails]
+        room = max(0, _most() - len(self._tails))
+        for path in new[:room]:
+            cursor = self._cursors.pop(_key(path), b"")
+            self._tails[path] = Tail(path, tuple(found[path]), self._telling, cursor)
+        for path in found.keys() & self._tails.keys():
+            self._tails[path].rejail(tuple(found[path]))
+        self._leave(tuple(new[room:]))
+
+    def _leave(self, left: tuple[str, ...]) -> None:
+        """Tell that there are no descriptors for these."""
+        before, self._left = self._left, left
+        if left == before:
+            return
+        for path in set(before) - set(left) - self._tails.keys():
+            self._telling.listener.forget(_shown(path))
+        for path in set(left) - set(before):
+            self._telling.listener.unreadable(_shown(path))
+        sentence = _too_many(left) if left else None
+        if sentence:
+            log.warning(sentence)
+        self._telling.trouble("nofile", sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +173,28 @@ class Tail:
     """One path as one endless log, though the files behind it are renamed, truncated and replaced."""
 
     def __init__(self, path: str, jails: tuple[str, ...], telling: Telling, cursor: bytes = b"") -> None:
+        self.resting = False  # to be asked again seldom: a bad disk takes long to say no, and all others wait
         self._path, self._telling = path, telling
         self._origin = Origin("file", _shown(path), "", jails)
         self._place = Place.decode(cursor)
         self._fd = -1
         self._end = 0  # up to where the file is in `_lines` or handed on
         self._lines = Lines()
-        self._silent = False  # it was told that there is no file
+        self._wrong = ""  # what was told
+        self._up = False  # it was told that it is read
+        self._tried = NOWHERE  # where a renamed file was to be read on from
 
     def step(self) -> bool:
-        """Read a little. False: there is nothing for now."""
-        if self._fd < 0:
-            return self._open()
-        if not self._place.is_in(self._fd, self._end):
-            self._follow(self._fd, Place(self._place.inode), "truncated")
-        return self._more() or self._moved_on()
+        """Read a little. False: there is nothing for now, or it cannot be read."""
+        try:
+            more = self._step()
+        except OSError as err:
+            self.close()
+            self.resting = err.errno not in (errno.ENOENT, errno.ESTALE)  # those are soon said
+            self._tell(_sentence(self._origin.name, err), there=err.errno != errno.ENOENT)
+            return False
+        self.resting = False
+        return more
 
     @property
     def cursor(self) -> bytes:
@@ -178,36 +210,42 @@ class Tail:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            self._telling.listener.following(self._origin.name, up=False)
+            self._show(up=False)
 
     def forget(self) -> None:
         """Nobody looks at it any more."""
         self.close()
-        if self._silent:
+        if self._wrong:
             self._telling.trouble(f"file {self._origin.name}", None)
         self._telling.listener.forget(self._origin.name)
 
-    def _open(self) -> bool:
+    def _step(self) -> bool:
+        if self._fd < 0:
+            self._open()
+        if not self._place.is_in(self._fd, self._end):
+            self._follow(self._fd, Place(self._place.inode), "truncated")
+        return self._more() or self._moved_on()
+
+    def _open(self) -> None:
         """Open the file, or the one that was renamed while we were away and is not read to its end."""
-        path, place = self._path, self._place
-        try:
-            fd = _regular(path)
-        except OSError as err:
-            self._wait(err)
-            return False
-        self._wait(None)
-        self._telling.listener.following(self._origin.name, up=True)
-        if place == NOWHERE:
-            self._follow(fd, _first_sight(fd))
-        elif place.is_in(fd):
-            self._follow(fd, place)
-        elif (old := _renamed(path, place)) >= 0:
-            os.close(fd)
-            self._follow(old, place)
-        else:
-            self._follow(fd, Place(os.fstat(fd).st_ino), "gap")
+        path, place, why = self._path, self._place, ""
+        fd = _regular(path)
+        with _closed_if_wrong(fd):
+            if place == NOWHERE:
+                place = _first_sight(fd)
+            elif not place.is_in(fd):
+                old = -1 if place == self._tried else _renamed(path, place)
+                if old < 0:
+                    place, why = Place(os.fstat(fd).st_ino), "gap"
+                else:
+                    self._tried = place  # once: where it cannot be read on, what came after it is
+                    os.close(fd)
+                    fd = old
+        if not self._wrong:
+            self._show(up=True)
+        self._follow(fd, place, why)
+        if why:
             self._tell_gap()
-        return True
 
     def _follow(self, fd: int, place: Place, why: str = "") -> None:
         self._fd, self._place, self._end, self._lines = fd, place, place.offset, Lines()
@@ -224,6 +262,7 @@ class Tail:
         log.warning(sentence)
         self._telling.trouble(f"file {name}", sentence, grave=False)
         self._telling.trouble(f"file {name}", None)
+        self._wrong = ""
 
     def _more(self) -> bool:
         """Hand on the next lines of the file that is open."""
@@ -245,28 +284,44 @@ class Tail:
         """Go on to the next file, once the writer did and this one is read to its end."""
         try:
             fd = _next(self._path, self._fd)
-        except OSError:  # it was renamed as well, or may not be read: look again
+        except FileNotFoundError:  # it was renamed as well: look again
+            return False
+        except OSError as err:  # the next may not be read; to this one, something may still be written
+            self._tell(_sentence(self._origin.name, err))
             return False
         if fd < 0:
+            self._tell("")
             return False
-        if self._more():  # written between the last look and the renaming
+        with _closed_if_wrong(fd):
+            more = self._more()  # written between the last look and the renaming
+            inode = os.fstat(fd).st_ino
+        if more:
             os.close(fd)
             return True
         os.close(self._fd)
-        self._follow(fd, Place(os.fstat(fd).st_ino), "rotated")
+        self._follow(fd, Place(inode), "rotated")
         return True
 
-    def _wait(self, err: OSError | None) -> None:
-        """Tell once that there is no file, and once that there is."""
+    def _tell(self, sentence: str, *, there: bool = True) -> None:
+        """What is wrong with it, once; "": nothing, which only the end of what there is to read shows."""
         name = self._origin.name
-        if err and not self._silent:
-            sentence = f"{name} cannot be read ({err.strerror or err}): until it can, no line of it counts"
-            log.warning(sentence)
-            self._telling.trouble(f"file {name}", sentence)
-        elif not err and self._silent:
-            log.info("%s is read now", name)
-            self._telling.trouble(f"file {name}", None)
-        self._silent = bool(err)
+        if sentence != self._wrong:
+            self._wrong = sentence
+            if sentence:
+                log.warning(sentence)
+                self._up = False
+                if there:
+                    self._telling.listener.unreadable(name)
+            else:
+                log.info("%s is read now", name)
+            self._telling.trouble(f"file {name}", sentence or None)
+        if not sentence:
+            self._show(up=True)
+
+    def _show(self, *, up: bool) -> None:
+        if up != self._up:
+            self._up = up
+            self._telling.listener.following(self._origin.name, up=up)
 
 
 class Lines:
@@ -293,6 +348,41 @@ class Lines:
         return data
 
 
+def _most() -> int:
+    """So many files may be open here at once."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return limit - limit // SPARE if limit > 0 else sys.maxsize  # -1: there is no limit
+
+
+def _too_many(left: tuple[str, ...]) -> str:
+    return (
+        f"{len(left)} logs are not followed, among them {_shown(left[0])}: only {_most()} of the open files that the "
+        f"limit nofile allows ({resource.getrlimit(resource.RLIMIT_NOFILE)[0]}) are for logs. {_RAISE}"
+    )
+
+
+_RAISE = "Raise it (systemd: LimitNOFILE=, Docker: --ulimit nofile=), or name fewer files in `logpath`"
+
+
+def _sentence(name: str, err: OSError) -> str:
+    """Why no line of it counts, and what to change where that is known."""
+    full = err.errno == errno.EMFILE
+    other = err.filename and not full and _shown(err.filename) != name
+    why = f"{_shown(err.filename)}: {err.strerror}" if other else err.strerror or str(err)
+    sentence = f"{name} cannot be read ({why}): until it can, no line of it counts"
+    return f"{sentence}. The limit nofile is reached. {_RAISE}" if full else sentence
+
+
+@contextlib.contextmanager
+def _closed_if_wrong(fd: int) -> Iterator[int]:
+    """Closes it where something is raised."""
+    try:
+        yield fd
+    except BaseException:
+        os.close(fd)
+        raise
+
+
 def _meant(path: str, paths: Iterable[str]) -> bool:
     """Is this one of the paths, or of the files that a pattern matches, were it there?"""
     return any(path == each or (has_magic(each) and PurePath(path).match(each)) for each in paths)
@@ -314,7 +404,7 @@ def _regular(path: str) -> int:
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
-    raise OSError(errno.EINVAL, "it is no regular file")
+    raise OSError(errno.EINVAL, "it is no regular file", path)
 
 
 def _first_sight(fd: int) -> Place:
@@ -332,11 +422,14 @@ def _first_sight(fd: int) -> Place:
 def _renamed(path: str, place: Place) -> int:
     """The file that had this path, opened under its new name; -1: gone, or compressed."""
     for _, other in _rotated(path):
-        with contextlib.suppress(OSError):
-            fd = _regular(other)
-            if place.is_in(fd):
-                return fd
-            os.close(fd)
+        try:
+            with _closed_if_wrong(_regular(other)) as fd:
+                if place.is_in(fd):
+                    return fd
+                os.close(fd)
+        except OSError as err:
+            if err.errno in (errno.EMFILE, errno.ENFILE):  # it may well be that one
+                raise
     return -1
 
 
@@ -352,7 +445,13 @@ def _next(path: str, last: int) -> int:
     for written, other in _rotated(path):  # renamed in the meantime
         if written > before.st_mtime_ns:
             return _regular(other)
-    return _regular(path) if now and now.st_size else -1
+    if not now or (stat.S_ISREG(now.st_mode) and not now.st_size):
+        return -1
+    fd = _regular(path)
+    if os.fstat(fd).st_ino == now.st_ino:
+        return fd
+    os.close(fd)  # renamed since we looked: it is to be read before the one that is there now
+    return -1
 
 
 def _rotated(path: str) -> list[tuple[int, str]]:

@@ -16,6 +16,7 @@ import re
 import stat
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -41,33 +42,48 @@ class Piece:
     path: str
 
 
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """An OSError names the path: one of an open file does not of itself."""
+    try:
+        yield
+    except OSError as err:
+        err.filename = err.filename or path
+        raise
+
+
 class Plain:
     """A file as its writer left it, or still writes it."""
 
     packed = False
 
     def __init__(self, path: str) -> None:
-        """Raises OSError, also for a pipe or a directory."""
+        """Raises OSError, also for a pipe or a directory; whatever is raised later names the path, too."""
+        self._path = path
         self._fd = os.open(
             path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         )  # a pipe without a writer would block
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "it is no regular file", path)
 
     @property
     def status(self) -> os.stat_result:
-        return os.fstat(self._fd)
+        with _naming(self._path):
+            return os.fstat(self._fd)
 
     def read(self, at: int, size: int) -> bytes:
-        return os.pread(self._fd, size, at)
+        with _naming(self._path):
+            return os.pread(self._fd, size, at)
 
     def has(self, place: Place, least: int = 0) -> bool:
         """Is this the file of that place, and still as long as that?"""
-        return place.is_in(self._fd, least)
+        with _naming(self._path):
+            return place.is_in(self._fd, least)
 
     def after(self, place: Place, offset: int) -> Place:
-        return place.after(self._fd, offset)
+        with _naming(self._path):
+            return place.after(self._fd, offset)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -106,9 +122,10 @@ class Packed:
             return kept[:size]
         self._at = at
         try:
-            if not kept:
-                self._file.seek(at)
-            self._chunk = kept + self._file.read(size - len(kept))
+            with _naming(self._path):
+                if not kept:
+                    self._file.seek(at)
+                self._chunk = kept + self._file.read(size - len(kept))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             if isinstance(err, EOFError) and abs(time.time() - self.status.st_mtime) < YOUNG:
                 raise FileNotFoundError(errno.ENOENT, "it is not packed to its end yet", self._path) from err

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,6 +32,9 @@ MANY: Final = (
 SETTLE: Final = (
     0.5  # seconds without a line until a file counts as left: containerd swaps one stream, then the other
 )
+REST: Final = 10.0  # seconds until a bad disk is asked again: it takes long to say no, and all others wait
+TRIES: Final = 2  # at a file that its writer has left, on a bad disk; what came after it matters more then
+BAD: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)  # what file systems say of a bad disk
 LOOKS: Final = 20  # at a folder in which files are being renamed
 PACKED: Final = 10  # times its size is about what a gzipped log holds
 
@@ -105,6 +108,9 @@ class Log:
         self._due: deque[tuple[str, bytes, int, Mark]] = deque()  # what was read and is to be handed on
         self._origins: dict[str, Origin] = {}
         self._wrong = self._unreadable = ""
+        self._up = False  # it was told that it is read
+        self._rests = -math.inf  # since when it could not be read
+        self._failed = NOWHERE, 0  # so often, on from this place, the disk was bad
         self._alien = False
 
     @property
@@ -115,13 +121,18 @@ class Log:
         """From now on it has this name, and these look at it; `unreadable`: a sentence why nobody can."""
         if name != self.name:
             self.forget()
-            self.name = name
+            self.name, self._up = name, False
         self._origins = {stream: Origin(self._telling.source, name, stream, jails) for stream in STREAMS}
         if unreadable != self._unreadable:
-            self._unreadable = unreadable
+            self._unreadable, self._up = unreadable, False
             self._tell(unreadable, grave=False)
             if unreadable:
                 self._telling.listener.unreadable(name)
+
+    @property
+    def _failures(self) -> int:
+        place, times = self._failed
+        return times if place == self._mark.place else 0
 
     def elsewhere(self) -> set[str]:
         """The folders that links in ours point to."""
@@ -136,20 +147,31 @@ class Log:
         if self._due:
             self._emit()
             return True
+        if self._unreadable or 0 <= self._clock() - self._rests < REST:
+            return False
         try:
-            return not self._unreadable and self._step()
+            more = self._step()
         except OSError as err:
-            if err.errno != errno.ENOENT or os.path.islink(err.filename or ""):  # noqa: PTH114
-                self._tell(_sentence(self.name, err))
-            if self._file and self._file.packed:
+            if err.errno != errno.ENOENT or (self._file and self._file.packed):
                 self.close()
+            if err.errno != errno.ENOENT or os.path.islink(err.filename or ""):  # noqa: PTH114
+                self._fail(_sentence(self.name, err))
+            if err.errno not in (errno.ENOENT, errno.ESTALE):
+                self._rests, self.renamed = self._clock(), True  # all is looked at anew
+            if err.errno in BAD and err.filename != self.folder:
+                self._failed = self._mark.place, self._failures + 1
             return False  # renamed, packed or removed since we looked, or not packed to its end
+        if self._file and not more:  # only at the end of what there is to read, it is known to be right again
+            self._failed = NOWHERE, 0
+            self._tell("", grave=False)
+            self._show(up=True)
+        return more
 
     def close(self) -> None:
         if self._file:
             self._file.close()
             self._file = None
-            self._telling.listener.following(self.name, up=False)
+            self._show(up=False)
         self._due.clear()
         self._anchor, self._carried = self._mark, False
         self._parts = Parts(self._mark.torn, self._mark.handed)
@@ -180,33 +202,48 @@ class Log:
         if not file and seen != _identities(pieces(self.folder)):
             return None  # somebody renames and packs while we look
         file = file or self._gap(found)
-        self._tell("", grave=False)
-        self._telling.listener.following(self.name, up=True)
+        if not self._wrong:
+            self._show(up=True)
         return file
 
     def _first_sight(self, found: Sequence[Piece]) -> Opened:
         """The oldest file that matters, and in it the first line within reach."""
-        first = _first(found, self._since)
+        at = found.index(_first(found, self._since)) + self._failures // TRIES
+        first = found[min(at, len(found) - 1)]
         file = opened(first)
-        offset = 0 if first.packed else max(0, file.status.st_size - FIRST_SIGHT)
-        while offset and (chunk := file.read(offset - 1, READ)):
-            newline = chunk.find(b"\n")
-            offset += newline if newline >= 0 else len(chunk)
-            if newline >= 0:
-                break
+        with _closed_if_wrong(file):
+            offset = 0 if first.packed else max(0, file.status.st_size - FIRST_SIGHT)
+            while offset and (chunk := file.read(offset - 1, READ)):
+                newline = chunk.find(b"\n")
+                offset += newline if newline >= 0 else len(chunk)
+                if newline >= 0:
+                    break
+            place = file.after(Place(file.status.st_ino), offset)
         self._life, self._parts = first.life, Parts(STREAMS if offset else ())
-        self._begin(file, file.after(Place(file.status.st_ino), offset))
+        self._begin(file, place)
         return file
 
-    def _known(self, found: Iterable[Piece]) -> Opened | None:
-        """The file of our mark, under whatever name, packed or not."""
-        for piece in found:
-            file = opened(piece)
-            if file.has(self._mark.place):
+    def _known(self, found: Sequence[Piece]) -> Opened | None:
+        """The file of our mark, under whatever name, packed or not; the next, where the disk has lost its rest."""
+        wrong = None
+        for at, piece in enumerate(found, 1):
+            try:
+                file = opened(piece)
+                with _closed_if_wrong(file):
+                    ours = file.has(self._mark.place)
+            except OSError as err:
+                wrong = wrong or err  # it may be that one
+                continue
+            if ours and self._failures >= TRIES and found[at:]:
+                file.close()
+                return self._gap(found[at:])
+            if ours:
                 self._life = piece.life
                 self._begin(file, self._mark.place)
                 return file
             file.close()
+        if wrong:
+            raise wrong
         return None
 
     def _gap(self, found: Sequence[Piece]) -> Opened:
@@ -373,6 +410,18 @@ class Log:
         status = _status(later[0])
         return bool(status and status.st_size) and abs(self._clock() - file.status.st_mtime) > SETTLE
 
+    def _fail(self, sentence: str) -> None:
+        """Tell that it cannot be read."""
+        if sentence != self._wrong:
+            self._tell(sentence)
+            self._up = False
+            self._telling.listener.unreadable(self.name)
+
+    def _show(self, *, up: bool) -> None:
+        if up != self._up:
+            self._up = up
+            self._telling.listener.following(self.name, up=up)
+
     def _tell(self, sentence: str, *, grave: bool = True) -> None:
         """What is wrong with it; "": nothing (any more)."""
         if sentence != self._wrong:
@@ -412,6 +461,15 @@ def _status(piece: Piece) -> os.stat_result | None:
         return None
 
 
+@contextlib.contextmanager
+def _closed_if_wrong(file: Opened) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
+
+
 def _is(piece: Piece, place: Place) -> bool:
     with contextlib.closing(opened(piece)) as file:
         return file.has(place)
@@ -436,4 +494,5 @@ def _sentence(name: str, err: OSError) -> str:
             f"the log of {name} cannot be read ({path}: {err.strerror}). Run as uid 0; where SELinux is on, as a "
             "type that may read containers' logs (seLinuxOptions: type container_logreader_t, or spc_t)"
         )
-    return f"the log of {name} cannot be read ({path}: {err.strerror or err}): until it can, no line of it counts"
+    why = "; raise the limit nofile" if err.errno == errno.EMFILE else ""
+    return f"the log of {name} cannot be read ({path}: {err.strerror or err}{why}): until it can, no line of it counts"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sidecar.core.selection import LABEL, Container, discovered, in_pods
+from sidecar.core.selection import LABEL, Container, discovered, enabled, in_pods
 from sidecar.core.who import network
+
+log = logging.getLogger(__name__)
 
 PODS: Final = Path("/var/log/pods")
 DOCKER: Final = Path("/var/lib/docker/containers")
@@ -89,6 +92,7 @@ class Pods:
         self._root, self._globs, self._cluster = root, tuple(globs), cluster
         found = _OWN.search(mountinfo)
         self._own = found[1] if found else ""
+        self._folders: dict[str, list[str]] = {}  # what each pod's folder had last
         self.folders: Sequence[str] = ()
 
     def look(self) -> list[Found]:
@@ -99,11 +103,21 @@ class Pods:
                 continue
             folders.append(pod.path)
             namespace, name, uid = named.groups()
-            for container in _folders(pod.path):
+            for container in self._in(pod.path):
                 one = _container(f"{namespace}/{name}/{container}", uid, known.get(uid, Pod()))
                 found.append(Found(self._heard(one), f"{pod.path}/{container}"))
         self.folders = folders
+        self._folders = {path: self._folders[path] for path in folders if path in self._folders}
         return found
+
+    def _in(self, path: str) -> list[str]:
+        """The containers in a pod's folder; those it had last, where it cannot be looked into: their logs tell so."""
+        try:
+            self._folders[path] = _folders(path)
+        except OSError as err:
+            if path not in self._folders:
+                log.warning("%s cannot be looked into (%s)", path, err.strerror or err)
+        return self._folders.setdefault(path, [])
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
         return in_pods(containers, self._globs)
@@ -115,7 +129,7 @@ class Pods:
         kept = {
             key: value
             for key, value in container.labels.items()
-            if not key.startswith("wp-sidecar.") or (key, value.lower()) == (LABEL, "false")
+            if not key.startswith("wp-sidecar.") or (key == LABEL and enabled(container) is False)
         }
         return replace(container, labels=kept)
 
@@ -133,7 +147,7 @@ def _folders(path: str) -> list[str]:
     """None, where the pod was removed meanwhile."""
     try:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -204,6 +218,10 @@ class DockerFolders:
                 self._read[path] = written, json.loads(Path(path).read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
+        except OSError as err:  # a bad disk under one container is none under the others
+            if path not in self._read:
+                log.warning("%s cannot be read (%s)", path, err.strerror or err)
+                self._read[path] = -1, {}
         seen.add(path)
         return self._read[path][1]
 

@@ -103,6 +103,24 @@ def test_pods_come_write_rotate_restart_and_go(read, tmp_path, inotify):
     assert list(read.cursors) == [f"cri:{UID}/wordpress"]
 
 
+def test_a_bad_disk_under_one_log_holds_no_other_up(read, tmp_path):
+    shop = tmp_path / f"shop_web-0_{UID[::-1]}" / "wordpress"
+    shop.mkdir(parents=True)
+    (shop / "0.log").symlink_to("/proc/self/mem")
+    kubelet = Kubelet(tmp_path)
+    with running(read, Pods(tmp_path, ["*/*/*"])):
+        for number in range(10):
+            kubelet.write(f"{number}")
+            read.wait_texts(*map(str, range(number + 1)))
+        read.wait(lambda: ("unreadable", "shop/web-0/wordpress") in read.told)
+
+    sentence = (
+        f"the log of shop/web-0/wordpress cannot be read ({shop}/0.log: Input/output error): "
+        "until it can, no line of it counts"
+    )
+    assert [each for each in read.troubles if each[1]] == [("log shop/web-0/wordpress", sentence)]
+
+
 def test_a_line_is_read_when_it_is_written_and_not_at_the_next_look(read, tmp_path):
     kubelet = Kubelet(tmp_path)
     with running(read, Pods(tmp_path, ["blog/*/*"])):

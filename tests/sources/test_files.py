@@ -1,18 +1,25 @@
 """A path is one endless log, though files behind it are renamed, truncated and replaced."""
 
+import errno
+import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.sources import MAX_LINE
+from sidecar.sources import MAX_LINE, files
 from sidecar.sources.files import FIRST_SIGHT, HEAD, NOWHERE, READ, Files, Lines, Place, Tail, Telling
 from tests.sources.standin import Counted
 
+ROOT = Path(__file__).parents[2]
 WIRE = b"one\ntwo and more\n\nthr\xc3\xa9e\r\nfour\n"
+BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
 LONG = b"a line that is long enough for its file to be known again %d\n"
 
 
@@ -171,6 +178,28 @@ def test_renamed_while_we_were_away(log, path):
     assert log.reasons() == ["rotated"]
 
 
+def test_renamed_again_just_while_the_next_is_looked_for(log, path, monkeypatch):
+    def found_and_then_renamed(name):
+        found = rotated(name)
+        if path.read_bytes() == b"two\n":
+            path.rename(f"{path}.2")
+            write(path, b"three\n")
+        return found
+
+    rotated = files._rotated
+    monkeypatch.setattr(files, "_rotated", found_and_then_renamed)
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        os.utime(path, (1, 1))
+        path.rename(f"{path}.1")
+        write(path, b"two\n")
+        drain(tail)
+        drain(tail)
+
+    assert log.data == b"one\ntwo\nthree\n"
+
+
 def test_renamed_twice_while_we_were_away(log, path):
     write(path, LONG % 1)
     with reading(log, path) as tail:
@@ -257,6 +286,181 @@ def test_a_pipe_is_no_log(log, path):
     ]
 
 
+def unread(name, why):
+    return f"{name} cannot be read ({why}): until it can, no line of it counts"
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
+    path.symlink_to(BAD_DISK)
+    before = descriptors()
+    with reading(log, path) as tail:
+        assert [tail.step() for _ in range(3)] == [False] * 3
+        assert tail.resting
+        assert descriptors() == before
+
+    assert log.troubles == [(f"file {path}", unread(path, os.strerror(errno.EIO)))]
+    assert log.told == [
+        ("following", str(path), True),
+        ("following", str(path), False),
+        ("unreadable", str(path)),
+    ]
+
+
+def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
+    path.symlink_to(BAD_DISK)
+    with reading(log, path) as tail:
+        drain(tail)
+        path.unlink()
+        write(path, b"one\n")
+        drain(tail)
+        assert not tail.resting
+        write(path, b"two\n")
+        drain(tail)
+
+        assert log.data == b"one\ntwo\n"
+        assert log.troubles[-1] == (f"file {path}", None)
+        assert [each for each in log.told if each[0] in ("following", "unreadable")][-2:] == [
+            ("unreadable", str(path)),
+            ("following", str(path), True),
+        ]
+
+
+def test_what_a_bad_disk_has_of_a_renamed_file_does_not_keep_the_next_from_being_read(log, path):
+    path.symlink_to(BAD_DISK)
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(f"{path}.1")
+        write(path, b"one\n")
+        for _ in range(3):
+            drain(tail)
+
+    assert log.data == b"one\n"
+    assert log.reasons() == ["gap"]
+    assert log.troubles[-1] == (f"file {path}", None)
+
+
+def test_a_log_that_became_a_folder(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(f"{path}.old")
+        path.mkdir()
+        drain(tail)
+        drain(tail)
+        assert log.troubles == [(f"file {path}", unread(path, "it is no regular file"))]
+        assert log.told[-1] == ("unreadable", str(path))
+        path.rmdir()
+        write(path, b"two\n")
+        drain(tail)
+
+        assert log.data == b"one\ntwo\n"
+        assert log.troubles[1:] == [(f"file {path}", None)]
+        assert log.told[-1] == ("following", str(path), True)
+
+
+def test_a_bad_disk_under_one_log_holds_no_other_up(log, path):
+    write(path, b"0\n")
+    with running(log, {BAD_DISK: ("jail",), str(path): ("jail",)}):
+        for number in range(1, 20):
+            log.wait_lines(number)
+            write(path, b"%d\n" % number)
+        log.wait_lines(20)
+
+    assert log.troubles == [(f"file {BAD_DISK}", unread(BAD_DISK, os.strerror(errno.EIO)))]
+
+
+FEW = """
+import json, resource, sys, threading
+from sidecar.sources.files import Files
+from tests.sources.standin import Counted
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+log, folder = Counted(), sys.argv[1]
+source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, trouble=log.trouble, every=0.01)
+thread = threading.Thread(target=source.run, daemon=True)
+thread.start()
+log.wait(lambda: len(log.batches) == 48 and log.troubles)
+spare = [open("/dev/null") for _ in range(8)]
+source.rejail({f"{folder}/[4-7]*.log": ("jail",)})
+log.wait(lambda: len(log.batches) == 80)
+source.close()
+thread.join()
+print(json.dumps([[batch.origin.name for batch in log.batches], log.troubles, log.told]))
+"""
+
+
+def test_with_few_descriptors_some_are_left_for_others_and_the_limit_is_told(tmp_path):
+    """The CLI that asks, the firewall and the stores need some, too."""
+    paths = [f"{tmp_path}/{number:02}.log" for number in range(100)]
+    for path in paths:
+        write(Path(path), b"hello\n")
+    done = subprocess.run(
+        [sys.executable, "-c", FEW, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    read, troubles, told = json.loads(done.stdout)
+
+    assert read == paths[:80]
+    sentence = (
+        f"52 logs are not followed, among them {paths[48]}: only 48 of the open files that the limit nofile "
+        "allows (64) are for logs. Raise it (systemd: LimitNOFILE=, Docker: --ulimit nofile=), or name fewer "
+        "files in `logpath`"
+    )
+    assert troubles == [["nofile", sentence], ["nofile", None]]
+    assert sorted(each[1] for each in told if each[0] == "unreadable") == paths[48:]
+    assert sorted(each[1] for each in told if each[0] == "forget") == paths[:40] + paths[80:]
+
+
+FULL = """
+import json, resource, sys
+from contextlib import suppress
+from pathlib import Path
+from tests.sources.test_files import Log, drain
+
+log, path = Log(), Path(sys.argv[1])
+tail = log.tail(path)
+drain(tail)
+tail.close()
+path.rename(f"{path}.1")
+path.write_bytes(b"new\\n")
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+spare = []
+with suppress(OSError):
+    while True:
+        spare.append(open("/dev/null"))
+for _ in range(4):
+    drain(tail)
+    spare.pop().close()
+print(json.dumps([log.data.decode(), log.reasons(), log.troubles]))
+"""
+
+
+def test_without_descriptors_the_renamed_file_is_waited_for(path):
+    """That it cannot be opened does not say that it is gone."""
+    write(path, LONG % 1)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, path], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    read, reasons, troubles = json.loads(done.stdout)
+
+    sentence = (
+        f"{unread(path, os.strerror(errno.EMFILE))}. The limit nofile is reached. "
+        "Raise it (systemd: LimitNOFILE=, Docker: --ulimit nofile=), or name fewer files in `logpath`"
+    )
+    assert (read, reasons) == ((LONG % 1).decode() + "new\n", ["rotated"])
+    assert troubles == [[f"file {path}", sentence], [f"file {path}", None]]
+
+
 def test_of_a_huge_file_only_the_end_is_read_at_first(log, path):
     with path.open("wb") as file:
         file.truncate(FIRST_SIGHT)
@@ -295,9 +499,11 @@ def running(log, paths):
     source = Files(paths, log.emit, cursors=log.cursors, listener=log, trouble=log.trouble, every=0.01)
     thread = threading.Thread(target=source.run)
     thread.start()
-    yield source
-    source.close()
-    thread.join(10)
+    try:
+        yield source
+    finally:  # or the tests would never end, once one fails
+        source.close()
+        thread.join(10)
     assert not thread.is_alive()
 
 

@@ -1,5 +1,6 @@
 """Which files are one log, in which order, and that packed ones read as they did before."""
 
+import errno
 import math
 import os
 from pathlib import Path
@@ -132,3 +133,32 @@ def test_what_is_no_gzip_has_nothing(tmp_path, caplog):
 
     assert packed.read(0, 10) == b"" and "is damaged" in caplog.text
     packed.close()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda data: data[:-500], lambda data: data[:-500] + b"\xff" * 492 + data[-8:]],
+    ids=["cut", "spoilt"],
+)
+def test_what_a_damaged_gzip_still_has_is_read_and_nothing_is_raised(both, tmp_path, caplog, spoil):
+    _, _, data = both
+    path = tmp_path / "0.log.20261122-084004.gz"
+    path.write_bytes(spoil(path.read_bytes()))
+    os.utime(path, (1, 1))  # nobody packs it any more
+    packed, found = Packed(str(path)), b""
+    while chunk := packed.read(len(found), 8192):
+        found += chunk
+    packed.close()
+
+    assert data.startswith(found) and len(found) > len(data) // 2
+    assert "is damaged" in caplog.text
+
+
+def test_what_is_wrong_with_an_open_file_names_it(tmp_path):
+    (tmp_path / "0.log").symlink_to("/proc/self/mem")
+    plain = Plain(str(tmp_path / "0.log"))
+    with pytest.raises(OSError) as caught:
+        plain.read(0, 1)
+    plain.close()
+
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(tmp_path / "0.log"))

@@ -6,17 +6,19 @@ import os
 import random
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
 from sidecar.sources import MAX_LINE, rotation
 from sidecar.sources.files import FIRST_SIGHT, Place
-from sidecar.sources.rotation import LITTLE, READ, SETTLE, Log, Mark, Telling
+from sidecar.sources.rotation import LITTLE, READ, REST, SETTLE, Log, Mark, Telling
 from tests.sources.kubelet import Kubelet, pack, stamp
 from tests.sources.standin import Counted
 
 NAME = "blog/web-0/wordpress"
+BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
 
 
 class Reading(Counted):
@@ -510,8 +512,97 @@ def test_what_is_no_file_is_told(read, tmp_path):
     ((_, sentence),) = read.troubles
     assert (
         sentence
-        == f"the log of {NAME} cannot be read (its file: it is no regular file): until it can, no line of it counts"
+        == f"the log of {NAME} cannot be read ({tmp_path}/0.log: it is no regular file): until it can, no line of it counts"
     )
+
+
+def bad(path):
+    why = "Input/output error"
+    return f"the log of {NAME} cannot be read ({path}: {why}): until it can, no line of it counts"
+
+
+def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
+    (tmp_path / "0.log").symlink_to(BAD_DISK)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with read.of(tmp_path) as log:
+        for _ in range(3):
+            read.later += REST
+            drain(log)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert read.troubles == [(f"log {NAME}", bad(tmp_path / "0.log"))]
+        assert read.told == [("following", NAME, True), ("following", NAME, False), ("unreadable", NAME)]
+        (tmp_path / "0.log").unlink()
+        (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
+        drain(log)
+        assert read.texts() == []
+        read.later += REST
+        drain(log)
+
+        assert read.texts() == ["one"]
+        assert read.troubles[-1] == (f"log {NAME}", None)
+        assert read.told[-1] == ("following", NAME, True)
+
+
+def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being_read(read, tmp_path):
+    (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
+    (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
+    with read.of(tmp_path) as log:
+        for _ in range(4):
+            drain(log)
+            read.later += REST
+
+    assert read.texts() == ["one"]
+    assert read.troubles == [
+        (f"log {NAME}", bad(tmp_path / "0.log.20261122-084004")),
+        (f"log {NAME}", None),
+    ]
+
+
+def test_what_a_bad_disk_has_of_a_file_that_was_begun_is_a_gap_once_its_writer_left_it(read, tmp_path):
+    (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
+    (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
+    read.cursors["cri:1"] = Mark(Place(Path(BAD_DISK).stat().st_ino)).encode()
+    with read.of(tmp_path) as log:
+        for _ in range(4):
+            drain(log)
+            read.later += REST
+
+    assert (read.texts(), read.reasons()) == (["one"], ["gap"])
+    assert [sentence for _, sentence in read.troubles] == [
+        bad(tmp_path / "0.log.20261122-084004"),
+        rotation._GAP.format(NAME),
+        None,
+    ]
+
+
+def test_a_damaged_piece_of_before_is_no_matter_where_ours_is_found(read, kubelet):
+    kubelet.write("one")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    (kubelet.folder / "0.log.20261122-084004").symlink_to(BAD_DISK)
+    kubelet.write("two")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert (read.texts(), read.reasons(), read.troubles) == (["one", "two"], [], [])
+
+
+def test_a_log_that_became_a_folder_is_told(read, kubelet):
+    kubelet.write("one")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        kubelet.path.rename(kubelet.folder / "0.log.20261122-084004")
+        kubelet.path.mkdir()
+        drain(log)
+        sentence = f"the log of {NAME} cannot be read ({kubelet.path}: it is no regular file): until it can, no line of it counts"
+        assert read.troubles == [(f"log {NAME}", sentence)]
+        kubelet.path.rmdir()
+        kubelet.path.write_bytes(b"2026-11-22T08:40:04Z stdout F two\n")
+        read.later += REST
+        drain(log)
+
+    assert read.texts() == ["one", "two"]
+    assert read.troubles[1:] == [(f"log {NAME}", None)]
 
 
 def test_who_may_not_read_is_told_what_to_change(tmp_path):

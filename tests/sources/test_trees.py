@@ -1,8 +1,11 @@
 """Which containers a tree of log files has; how they are chosen and read is told in test_cri.py."""
 
 import json
+import shutil
 
-from sidecar.core.selection import Container
+import pytest
+
+from sidecar.core.selection import Container, enabled
 from sidecar.sources.trees import Cluster, DockerFolders, Found, Pod, Pods, _folders
 
 
@@ -79,3 +82,54 @@ def test_what_cannot_be_looked_into_says_what_to_mount(tmp_path):
 
     assert "Mount the node's /var/log/pods there" in Pods(tmp_path).wrong(gone)
     assert "Mount the host's /var/lib/docker/containers" in DockerFolders(tmp_path).wrong(gone)
+
+
+@pytest.mark.parametrize("word", ["false", "False", " no", "off", "0"])
+def test_a_pod_that_nobody_named_can_have_itself_left_out_in_all_words(tmp_path, word):
+    (tmp_path / "shop_web-0_1" / "web").mkdir(parents=True)
+    told = Pod({"wp-sidecar/enable": word, "wp-sidecar/jails": "one"})
+    pods = Pods(tmp_path, ["blog/*/*"], cluster=lambda: Cluster({"1": told}))
+    (found,) = pods.look()
+
+    assert found.container.labels == {"wp-sidecar.enable": word}
+    assert enabled(found.container) is False
+
+
+@pytest.mark.parametrize("word", ["true", "yes", "on", "1", "nonsense"])
+def test_it_cannot_have_itself_looked_at(tmp_path, word):
+    (tmp_path / "shop_web-0_1" / "web").mkdir(parents=True)
+    told = Pod({"wp-sidecar/enable": word, "wp-sidecar/jails": "one"})
+    pods = Pods(tmp_path, ["blog/*/*"], cluster=lambda: Cluster({"1": told}))
+
+    assert [each.container.labels for each in pods.look()] == [{}]
+
+
+def test_a_file_that_is_named_as_a_pod_keeps_no_other_from_being_found(tmp_path):
+    (tmp_path / "blog_web-0_1").touch()
+    (tmp_path / "blog_web-1_2" / "web").mkdir(parents=True)
+
+    assert [each.container.name for each in Pods(tmp_path).look()] == ["blog/web-1/web"]
+
+
+def test_a_pods_folder_that_cannot_be_read_has_what_it_had_last(tmp_path):
+    """A link that leads to itself stands for a bad disk: it is neither there nor gone."""
+    (tmp_path / "blog_web-0_1" / "web").mkdir(parents=True)
+    (tmp_path / "blog_web-1_2" / "web").mkdir(parents=True)
+    pods = Pods(tmp_path)
+    before = pods.look()
+    shutil.rmtree(tmp_path / "blog_web-0_1")
+    (tmp_path / "blog_web-0_1").symlink_to(tmp_path / "blog_web-0_1")
+
+    assert pods.look() == before
+
+
+def test_a_description_that_cannot_be_read_keeps_no_other_container_from_being_found(tmp_path, caplog):
+    good, bad = (tmp_path / (letter * 64) for letter in "ab")
+    for folder in (good, bad):
+        folder.mkdir()
+    (good / "config.v2.json").write_text('{"Name":"/blog"}')
+    (bad / "config.v2.json").symlink_to("/proc/self/mem")
+    docker = DockerFolders(tmp_path)
+
+    assert [[each.container.name for each in docker.look()] for _ in range(2)] == [["blog"], ["blog"]]
+    assert caplog.messages == [f"{bad}/config.v2.json cannot be read (Input/output error)"]
