@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import re
-import resource
 import signal
 import socket
 import sqlite3
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,8 +69,8 @@ class Running:
         enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
         return subprocess.run([*enter, *argv], capture_output=True, text=True, check=True, timeout=20).stdout
 
-    def start(self, *options: str, well: bool = True) -> None:
-        enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--"]
+    def start(self, *options: str, well: bool = True, within: Sequence[str] = ()) -> None:
+        enter = ["nsenter", f"--target={self._namespace.pid}", "--net", "--", *within]
         environ = {
             **os.environ,
             "WP_SIDECAR_JAILS": str(self.folder / "jails.conf"),
@@ -920,12 +919,7 @@ def test_more_logs_than_files_that_a_shell_lets_one_open(daemon):
         log.touch()
     stanza = (daemon.folder / "jails.conf").read_text().replace(str(daemon.log), f"{daemon.folder}/*.log")
     (daemon.folder / "jails.conf").write_text(stanza)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-    try:
-        daemon.start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    daemon.start(within=["prlimit", "--nofile=128:"])
     for daemon.log, who in ((logs[0], ANN), (logs[-1], BOB)):
         daemon.fail(who, 3)
 
