@@ -143,23 +143,26 @@ def stamped(text: bytes) -> bytes:
 
 
 def _to_drop() -> Series:
-    """A stranger's last failure is written; when is he in the kernel's set?"""
-    found, who = [], strangers()
     with _namespace() as place, tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "pods", POD, CONTAINER, "0.log")
         path.parent.mkdir(parents=True)
         path.touch()
-        with _daemon(place, Path(folder)), Heard(place) as heard:
-            for _ in range(WARM_UP + ROUNDS):
-                attacker = next(who)
-                with path.open("ab", buffering=0) as log:
-                    log.write(stamped(failures(attacker, MAXRETRY - 1)))
-                    time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
-                    data = stamped(failures(attacker, 1))
-                    began = time.perf_counter()
-                    log.write(data)
-                    found.append(1000 * (heard.wait(attacker) - began))
-    return Series("line to drop, CRI", "ms", tuple(found[WARM_UP:]))
+        with _daemon(place, Path(folder)):
+            return drops("line to drop, CRI", place, path)
+
+
+def drops(name: str, place: Place, path: Path) -> Series:
+    """A stranger's last failure is written to this log; when is he in the kernel's set?"""
+    found = []
+    with Heard(place) as heard, path.open("ab", buffering=0) as log:
+        for _, who in zip(range(WARM_UP + ROUNDS), strangers(), strict=False):
+            log.write(stamped(failures(who, MAXRETRY - 1)))
+            time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
+            data = stamped(failures(who, 1))
+            began = time.perf_counter()
+            log.write(data)
+            found.append(1000 * (heard.wait(who) - began))
+    return Series(name, "ms", tuple(found[WARM_UP:]))
 
 
 @contextmanager

@@ -5,16 +5,13 @@ The pod is stopped while its log is written, so that what is timed is the readin
 
 from __future__ import annotations
 
-import random
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import Figure, Series
-from bench.files import CONTAINER, GOAL, POD, SOON, line, stamped
-from bench.heard import Heard
-from bench.lines import MAXRETRY, failures, strangers
+from bench.files import CONTAINER, GOAL, POD, SOON, drops, line
 from bench.rig import Rig
 from tests.bed import Bed
 from tests.bed.sidecar import NAME, until
@@ -22,7 +19,6 @@ from tests.charts import guard
 
 LINES, TURNS = 400_000, 7  # 100 MB each turn
 LOOK = 0.01  # seconds between looks at the pod's metrics: a hundredth of a turn, or two
-ROUNDS, PAUSE, WARM_UP = 300, 0.02, 3
 METRICS, COUNTED = "http://127.0.0.1:9734/metrics", "wp_sidecar_log_lines_total{"
 
 
@@ -39,7 +35,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
             until(lambda: _read(bed) == 1)
             rates = Series("lines from a pod's file, 1 % failures", "lines/s", tuple(_rates(bed, log)))
             yield Figure("node_lines", "lines/s", rates.median, at_least=GOAL, series=(rates,))
-            drop = _to_drop(bed, log)
+            drop = drops("line to drop, in the pod", bed.host, log)
             yield Figure("node_line_to_drop", "ms", drop.median, at_most=SOON, series=(drop,))
 
 
@@ -65,17 +61,3 @@ def _read(bed: Bed) -> int:
     """How many lines it has read."""
     found = bed.host.run(["curl", "--silent", METRICS]).stdout
     return sum(int(float(row.rpartition(" ")[2])) for row in found.splitlines() if row.startswith(COUNTED))
-
-
-def _to_drop(bed: Bed, log: Path) -> Series:
-    """A stranger's last failure is written; when is he in the kernel's set?"""
-    found: list[float] = []
-    with Heard(bed.host) as heard, log.open("ab", buffering=0) as file:
-        for _, who in zip(range(WARM_UP + ROUNDS), strangers(), strict=False):
-            file.write(stamped(failures(who, MAXRETRY - 1)))
-            time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
-            data = stamped(failures(who, 1))
-            began = time.perf_counter()
-            file.write(data)
-            found.append(1000 * (heard.wait(who) - began))
-    return Series("line to drop, in the pod", "ms", tuple(found[WARM_UP:]))

@@ -110,7 +110,7 @@ class Api:
         self.asked = []
         self.changed = threading.Condition()
         self._events = []
-        self._watching = True
+        self._watching, self._open = True, 0
         certify(folder)
         (folder / "token").write_text("secret\n")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -128,6 +128,11 @@ class Api:
         with self.changed:
             self._events.append(line)
             self.changed.notify_all()
+
+    def watched(self):
+        """Waits until somebody watches."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self._open, 5)
 
     def cut(self):
         """Every watch ends."""
@@ -172,7 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         with api.changed:
-            api._watching = True
+            api._watching, api._open = True, api._open + 1
+            api.changed.notify_all()
         while True:
             with api.changed:
                 api.changed.wait_for(lambda: api._events or not api._watching, 5)
@@ -180,6 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
             for line in events:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             if over:
+                with api.changed:
+                    api._open -= 1
                 self.wfile.write(b"0\r\n\r\n")
                 return
 
@@ -296,7 +304,7 @@ def test_who_speaks_no_json_is_told_of_and_asked_again(api, monkeypatch):
 def test_refused_it_says_so_keeps_what_it_knows_and_asks_again(api, monkeypatch, status, remedy):
     api.pods = {"1": item("1")}
     with asking(api, monkeypatch) as (service, heard):
-        heard.wait(lambda: heard.clusters)
+        api.watched()
         api.status = status
         api.cut()
         heard.wait(lambda: remedy in (heard.troubles[-1] or ""))
