@@ -17,8 +17,8 @@ from tests.bed import Bed
 from tests.bed.sidecar import NAME, until
 from tests.charts import guard
 
-LINES, TURNS = 400_000, 7  # 100 MB each turn
-LOOK = 0.01  # seconds between looks at the pod's metrics: a hundredth of a turn, or two
+LINES, TURNS = 1_600_000, 5  # 400 MB each turn
+LOOK = 0.1  # seconds between looks at the pod's metrics, each of which takes 5 ms of its time
 METRICS, COUNTED = "http://127.0.0.1:9734/metrics", "wp_sidecar_log_lines_total{"
 
 
