@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
+from sidecar.core.selection import NO, YES
 from sidecar.core.who import network
 
 T = TypeVar("T")
@@ -49,9 +50,6 @@ RETRIES = 10_000  # failures: each more that somebody makes walks over those bef
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last part is letters: so it is never an address that was mistyped.
 HOST = re.compile(rf"(?:{LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{1,59}})", re.ASCII)
-
-YES = frozenset({"true", "yes", "on", "1"})
-NO = frozenset({"false", "no", "off", "0"})
 
 
 def duration(text: str, *, for_good: bool = False) -> float:

@@ -15,10 +15,10 @@ from sidecar.core.jail import Jail
 
 LABEL = "wp-sidecar.enable"
 JAILS = "wp-sidecar.jails"
-YES, NO = (
-    ("true", "yes", "on", "1"),
-    ("false", "no", "off", "0"),
-)  # as in the jails file; YAML's own words are among them
+YES = frozenset(
+    {"true", "yes", "on", "1"}
+)  # of a label as of the jails file; YAML's own words are among them
+NO = frozenset({"false", "no", "off", "0"})
 WORDPRESSES = ("*/*wordpress*/*", "*/*/*wordpress*")  # the pods that nobody has to name
 
 
