@@ -39,7 +39,7 @@ bench: setup
 # may be banned who may never be.
 fuzz: setup
 	FUZZ=$${FUZZ:-100000} .venv/bin/pytest --timeout=0 tests/filters/test_fuzz.py
-	TRUST=$${TRUST:-1000000} .venv/bin/pytest --timeout=0 tests/core/test_trust_everyone.py
+	TRUST=$${TRUST:-1000000} .venv/bin/pytest --timeout=0 tests/core/test_allowlist_everyone.py
 
 # The bed, kept up for looking around: WordPress under test in network namespaces of its own.
 bed: setup

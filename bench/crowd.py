@@ -11,10 +11,10 @@ from bench.lines import MAXRETRY, failures, strangers
 from bench.resting import resident
 from bench.rig import WATCHED, Rig
 from bench.storm import Daemon, place
-from sidecar.core.events import Hit, Origin, Who
+from sidecar.core.allowlist import CONTAINERS, Allowlist
+from sidecar.core.events import Address, Hit, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import CONTAINERS, Trust
 from tests.bed.sidecar import until
 
 RUNS = 5
@@ -34,14 +34,14 @@ def measure(rig: Rig) -> Iterator[Figure]:
 def _hits() -> Figure:
     """The worst case: every address is a new one."""
     origin = Origin("docker", "blog", "stdout", ("login",))
-    whos = [Who(who) for who in itertools.islice(strangers(), ADDRESSES)]
+    whos = [Address(address) for address in itertools.islice(strangers(), ADDRESSES)]
     hits = [
         Hit("login", whos[n % ADDRESSES], n / 1000, origin, failures(whos[n % ADDRESSES], 1).decode())
         for n in range(HITS)
     ]
     rates = []
     for _ in range(RUNS):
-        guard = Guard([Jail("login")], Trust({CONTAINERS: ["172.17.0.0/16"]}))
+        guard = Guard([Jail("login")], Allowlist({CONTAINERS: ["172.17.0.0/16"]}))
         began = (
             time.thread_time()
         )  # of the processor: it is one thread's work, whoever else is at the machine
@@ -58,7 +58,7 @@ def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:
         ours.ready()
         crowd = strangers()
         for done in range(AT_ONCE, addresses + 1, AT_ONCE):
-            ours.write(b"".join(failures(who, each) for who in itertools.islice(crowd, AT_ONCE)))
+            ours.write(b"".join(failures(address, each) for address in itertools.islice(crowd, AT_ONCE)))
             until(lambda least=done * each: ours.heard() >= least, PATIENCE)
         return Figure(name, "MB", resident(ours.process), at_most=at_most)
 

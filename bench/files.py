@@ -23,15 +23,15 @@ from bench.heard import Heard
 from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
 from sidecar.config.jails import UNWRITTEN
-from sidecar.control import NoDaemon, ask
+from sidecar.control.server import NoDaemon, ask
 from sidecar.core.events import Batch, Cursor, Origin
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources import Silent
-from sidecar.sources.cri import Cri
-from sidecar.sources.trees import Pods
-from tests.bed.network import Address, Place
+from sidecar.sources.base import Silent
+from sidecar.sources.files.container_logs import Cri
+from sidecar.sources.files.layouts import Pods
+from tests.bed.network import HostAddress, Place
 
 POD, CONTAINER = "blog_web-0_6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11", "wordpress"
 LINES, TURNS = 200_000, 7  # 50 MB each turn: of more, only the end is read at first sight
@@ -119,13 +119,13 @@ def _rates(*, dockers: bool) -> tuple[Series, Series]:
 
 def _to_hit() -> Series:
     found = []
-    who = strangers()
+    address = strangers()
     with tempfile.TemporaryDirectory() as folder, Reader(Path(folder)) as reader:
         path = reader.folder / "0.log"
         path.touch()
         time.sleep(0.5)  # until it is followed
         for number in range(ROUNDS):
-            text = failures(next(who), 1)
+            text = failures(next(address), 1)
             with path.open("ab") as log:
                 began = time.perf_counter()
                 log.write(stamped(text))
@@ -155,19 +155,19 @@ def drops(name: str, place: Place, path: Path) -> Series:
     """A stranger's last failure is written to this log; when is he in the kernel's set?"""
     found = []
     with Heard(place) as heard, path.open("ab", buffering=0) as log:
-        for _, who in zip(range(WARM_UP + ROUNDS), strangers(), strict=False):
-            log.write(stamped(failures(who, MAXRETRY - 1)))
+        for _, address in zip(range(WARM_UP + ROUNDS), strangers(), strict=False):
+            log.write(stamped(failures(address, MAXRETRY - 1)))
             time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
-            data = stamped(failures(who, 1))
+            data = stamped(failures(address, 1))
             began = time.perf_counter()
             log.write(data)
-            found.append(1000 * (heard.wait(who) - began))
+            found.append(1000 * (heard.wait(address) - began))
     return Series(name, "ms", tuple(found[WARM_UP:]))
 
 
 @contextmanager
 def _namespace() -> Iterator[Place]:
-    place = Place(Address("cri", (), (), ("", "")), f"wpsg{os.getpid()}")
+    place = Place(HostAddress("cri", (), (), ("", "")), f"wpsg{os.getpid()}")
     subprocess.run(["ip", "netns", "add", place.name], check=True)
     try:
         yield place

@@ -21,8 +21,8 @@ from pathlib import Path
 from bench.fail2ban import FILTER, FILTERS
 from bench.figures import Figure, Series
 from bench.rig import Rig
+from sidecar.core.address import address
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.core.who import who
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from tests.filters.oracle import Oracle
@@ -105,7 +105,7 @@ def _rates(matcher: Matcher, lines: list[str], what: str) -> tuple[Series, Serie
 
 def _anew(matcher: Matcher, batch: Batch) -> None:
     """As if these lines, their dates and their addresses had never been seen."""
-    who.cache_clear()
+    address.cache_clear()
     for cache in (*matcher._decided, *(cutter._known for cutter in matcher._cutters)):  # noqa: SLF001
         cache.clear()
     matcher.scan(batch, NOW)

@@ -25,14 +25,14 @@ from typing import Any, Self
 from bench.figures import Figure, Series
 from bench.heard import Heard
 from bench.rig import Rig
-from sidecar.core.address import address
-from sidecar.core.events import Ban, Who
-from sidecar.core.fleet import MOST, Budget, Clock, key, line, member
+from sidecar.config.redis_url import parse_redis_url
+from sidecar.core.events import Address, Ban
+from sidecar.fleet.protocol import MOST, Budget, Clock, key, line, member
+from sidecar.fleet.redis import Board, Failures
 from sidecar.fleet.subscriber import together
-from sidecar.stores.redis import Board, Failures
 from tests import hosts
-from tests.peers import PREFIX, Peer, joined
-from tests.redis_server import Server, free_port, serving, until
+from tests.support.peers import PREFIX, Peer, joined
+from tests.support.redis_server import Server, free_port, serving, until
 
 ROUNDS, WARM_UP = 300, 5  # bans, one after another
 PARTITION = 60.0  # seconds
@@ -87,23 +87,23 @@ def _three_hosts(folder: Path) -> Iterator[Figure]:
 
 def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., None], number: int) -> float:
     """Seconds until the last kernel has one more ban."""
-    who = str(IPv4Address(FIRST + number + (100_000 if begin is _tried else 0)))
+    address = str(IPv4Address(FIRST + number + (100_000 if begin is _tried else 0)))
     began = time.perf_counter()
-    begin(three, who, number)
-    took = max(kernel.wait(who) for kernel in kernels) - began
+    begin(three, address, number)
+    took = max(kernel.wait(address) for kernel in kernels) - began
     time.sleep(0.02)
     return took
 
 
-def _told(three: list[Any], who: str, number: int) -> None:
+def _told(three: list[Any], address: str, number: int) -> None:
     """A person bans on one."""
-    three[number % 3].ask("ban", who=who, jail="wordpress")
+    three[number % 3].ask("ban", address=address, jail="wordpress")
 
 
-def _tried(three: list[Any], who: str, number: int) -> None:
+def _tried(three: list[Any], address: str, number: int) -> None:
     """One failed login on each; together they are too many."""
     for at in range(3):
-        three[(number + at) % 3].fail_at_once(who)
+        three[(number + at) % 3].fail_at_once(address)
 
 
 def _partitioned(three: list[Any]) -> Figure:
@@ -114,7 +114,7 @@ def _partitioned(three: list[Any]) -> Figure:
     for number in range(60):
         for host, at in ((alone, 0), (other, 1)):
             began = time.perf_counter()
-            host.ask("ban", who=str(IPv4Address(FIRST + 200_000 + 2 * number + at)), jail="wordpress")
+            host.ask("ban", address=str(IPv4Address(FIRST + 200_000 + 2 * number + at)), jail="wordpress")
             slowest = max(slowest, time.perf_counter() - began)
         time.sleep(max(0.0, end - time.monotonic()) / (60 - number))
     before = [len(_banned(host)) for host in three]
@@ -184,10 +184,12 @@ def _through(redis: Server) -> Iterator[Figure]:
 
 def _tell(url: str, node: int, count: int) -> None:
     """As a Publisher does: as many lines to an entry as there are."""
-    board, now = Board(address(url), PREFIX), time.time()
+    board, now = Board(parse_redis_url(url), PREFIX), time.time()
     for at in range(0, count, MOST):
         each = range(FIRST + node * count + at, FIRST + node * count + min(at + MOST, count))
-        bans = [Ban("login", Who(str(IPv4Address(n))), now, now + 3600, "failures", failures=3) for n in each]
+        bans = [
+            Ban("login", Address(str(IPv4Address(n))), now, now + 3600, "failures", failures=3) for n in each
+        ]
         _publish(board, f"node-{node}/{node}", bans)
 
 
@@ -236,7 +238,7 @@ def _own_ban(peer: Peer, number: int) -> float:
 
 def _attackers(redis: Server) -> Iterator[Figure]:
     """Each fails twice on one node and once on another, and is banned for it: all of it real."""
-    board, jail = Board(address(redis.url), PREFIX), "login"
+    board, jail = Board(parse_redis_url(redis.url), PREFIX), "login"
     start, empty = _used(redis), _used(redis)["memory"]
     _fail(board, jail, "a", (2, 1))
     windows = _used(redis)
@@ -325,14 +327,16 @@ class Teller:
     """Single bans of the whole fleet, one an entry, at a steady rate."""
 
     def __init__(self, url: str, rate: float, seconds: float) -> None:
-        self._board, self._rate, self._seconds = Board(address(url), PREFIX), rate, seconds
+        self._board, self._rate, self._seconds = Board(parse_redis_url(url), PREFIX), rate, seconds
 
     def run(self) -> None:
         began = time.monotonic()
         for number in range(round(self._rate * self._seconds)):
             time.sleep(max(0.0, began + number / self._rate - time.monotonic()))
             now = time.time()
-            ban = Ban("login", Who(str(IPv4Address(FIRST + number))), now, now + 3600, "failures", failures=3)
+            ban = Ban(
+                "login", Address(str(IPv4Address(FIRST + number))), now, now + 3600, "failures", failures=3
+            )
             _publish(self._board, f"node-{number % 1000}/{number % 1000}", [ban])
 
 
@@ -380,7 +384,7 @@ def _listen(path: str, nodes: int, tell: Any) -> None:
         sock.connect(path)
         members[sock.fileno()] = Member(sock, number)
         poll.register(sock.fileno(), select.EPOLLIN)
-    board = Board(address(f"unix://{path}"), PREFIX)
+    board = Board(parse_redis_url(f"unix://{path}"), PREFIX)
     due: list[tuple[float, Member]] = []
     beats, began = 0, time.monotonic()
     for one in members.values():

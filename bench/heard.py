@@ -34,9 +34,9 @@ class Heard:
     def __exit__(self, *_: object) -> None:
         self._sock.close()
 
-    def wait(self, who: str, patience: float = 60) -> float:
+    def wait(self, address: str, patience: float = 60) -> float:
         """When this IPv4 address came into a set (`time.perf_counter`). Raises TimeoutError."""
-        key = socket.inet_aton(who)
+        key = socket.inet_aton(address)
         end = time.perf_counter() + patience
         while (left := end - time.perf_counter()) > 0:
             self._sock.settimeout(left)
@@ -44,7 +44,7 @@ class Heard:
             at = time.perf_counter()
             if key in added(datagram):
                 return at
-        raise TimeoutError(f"{who} did not come into any set within {patience:.0f} s")
+        raise TimeoutError(f"{address} did not come into any set within {patience:.0f} s")
 
     def all(self, keys: Collection[bytes], patience: float = 120) -> float:
         """When the last of these came into a set (`time.perf_counter`). Raises TimeoutError."""

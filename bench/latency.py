@@ -60,22 +60,22 @@ def _rounds(
     """Write one stranger's lines at once, wait for what comes of it, and again: seconds each."""
     found = []
     for _ in range(WARM_UP + times):
-        who = next(STRANGERS)
-        data = lines(who)
+        address = next(STRANGERS)
+        data = lines(address)
         began = time.perf_counter()
         write(data)
-        found.append(wait(who) - began)
+        found.append(wait(address) - began)
         time.sleep(random.uniform(0, 2 * pause))  # noqa: S311  so as not to ask in step with anybody's pauses
     return found[WARM_UP:]
 
 
-def _visits(who: str) -> bytes:
-    return visits(who) * MAXRETRY
+def _visits(address: str) -> bytes:
+    return visits(address) * MAXRETRY
 
 
-def _series(who: str, traffic: Traffic, seconds: list[float]) -> Series:
+def _series(address: str, traffic: Traffic, seconds: list[float]) -> Series:
     other = f", {traffic.rate:,.0f} other lines/s" if traffic.rate else ""
-    return Series(f"log to drop, {who}{other}", "ms", tuple(1000 * s for s in seconds))
+    return Series(f"log to drop, {address}{other}", "ms", tuple(1000 * s for s in seconds))
 
 
 class Tail:
@@ -96,9 +96,9 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self._sock.close()
 
-    def wait(self, who: str) -> float:
+    def wait(self, address: str) -> float:
         """When the last of their lines is there."""
-        name, seen = f"{who} - - ".encode(), b""
+        name, seen = f"{address} - - ".encode(), b""
         while seen.count(name) < MAXRETRY:
             if not (data := self._sock.recv(65_536)):
                 raise ConnectionError("Docker ended the log")

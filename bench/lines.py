@@ -21,19 +21,21 @@ def strangers() -> Iterator[str]:
     return (str(FIRST + n) for n in count())
 
 
-def failures(who: str, times: int = MAXRETRY) -> bytes:
+def failures(address: str, times: int = MAXRETRY) -> bytes:
     """Failed logins of one address."""
-    return _line(who, "POST /wp-login.php", 200) * times
+    return _line(address, "POST /wp-login.php", 200) * times
 
 
-def visits(who: str = VISITOR, page: str = PAGES[0]) -> bytes:
+def visits(address: str = VISITOR, page: str = PAGES[0]) -> bytes:
     """A page that was asked for."""
-    return _line(who, f"GET {page}", 200)
+    return _line(address, f"GET {page}", 200)
 
 
-def _line(who: str, request: str, status: int) -> bytes:
+def _line(address: str, request: str, status: int) -> bytes:
     at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
-    return f'{who} - - [{at}] "{request} HTTP/1.1" {status} 5234 "-" "Mozilla/5.0 (X11; Linux)"\n'.encode()
+    return (
+        f'{address} - - [{at}] "{request} HTTP/1.1" {status} 5234 "-" "Mozilla/5.0 (X11; Linux)"\n'.encode()
+    )
 
 
 class Traffic:

@@ -38,10 +38,10 @@ class Starts(NamedTuple):
     memory: Series
 
     @classmethod
-    def of(cls, who: str, found: Iterable[tuple[float, float]]) -> Self:
+    def of(cls, address: str, found: Iterable[tuple[float, float]]) -> Self:
         times, memory = zip(*found, strict=True)
         after = f"memory {SETTLED:.0f} s after its start"
-        return cls(Series(f"start-up, {who}", "s", times), Series(f"{after}, {who}", "MB", memory))
+        return cls(Series(f"start-up, {address}", "s", times), Series(f"{after}, {address}", "MB", memory))
 
 
 def _ours(rig: Rig) -> Starts:

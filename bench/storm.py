@@ -22,15 +22,15 @@ from bench.figures import Figure, Series
 from bench.heard import Heard
 from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
-from sidecar.control import NoDaemon, ask
-from sidecar.core.events import Ban, Turn, Who
+from sidecar.control.server import NoDaemon, ask
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import Trust
 from sidecar.firewall import Firewall
-from sidecar.firewall.changes import key
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.nft import Nft
+from sidecar.firewall.ruleset import key
 from sidecar.stores.sqlite import Sqlite
 from tests.bed import Place
 from tests.bed.network import HOST
@@ -89,11 +89,11 @@ def _ours() -> float:
 def _burst(host: Place, write: Callable[[bytes], object], count: int, counted: Callable[[], bool]) -> float:
     """Everyone fails until one is missing; then, at once, everyone once more. Seconds until all are banned."""
     whos = list(itertools.islice(_addresses(1000), count))
-    one = b"".join(failures(who, 1) for who in whos)
+    one = b"".join(failures(address, 1) for address in whos)
     for _ in range(MAXRETRY - 1):
         write(one)
     _until(counted)
-    wanted = {key(Who(who)) for who in whos}
+    wanted = {key(Address(address)) for address in whos}
     with Heard(host) as heard:
         began = time.perf_counter()
         write(one)
@@ -112,8 +112,8 @@ def _one_more() -> Figure:
         with closing(Firewall([Jail(JAIL)])) as firewall:
             firewall.start(_bans(MANY, now), now)
             return tuple(
-                1000 * _took(lambda who=who: firewall.apply(Turn(now, (_ban(who, now),))))
-                for who in itertools.islice(_addresses(MANY + 10), SINGLES)
+                1000 * _took(lambda address=address: firewall.apply(Turn(now, (_ban(address, now),))))
+                for address in itertools.islice(_addresses(MANY + 10), SINGLES)
             )
 
     with place() as host:
@@ -141,7 +141,7 @@ import gc, sys, time
 from pathlib import Path
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import Trust
+from sidecar.core.allowlist import Trust
 from sidecar.firewall import Firewall
 from sidecar.firewall.nft import Nft
 from sidecar.stores.sqlite import Sqlite
@@ -172,7 +172,7 @@ def _unban() -> Figure:
 
     def unban() -> float:
         now = time.time()
-        guard = Guard([Jail(JAIL)], Trust(), _bans(MANY, now))
+        guard = Guard([Jail(JAIL)], Allowlist(), _bans(MANY, now))
         with closing(Firewall(guard.jails)) as firewall:
             firewall.start(guard.bans, now)
             return _took(lambda: firewall.apply(Turn(now, tuple(guard.unban(None, now)))))
@@ -207,7 +207,7 @@ def _repaired(harm: Sequence[str]) -> list[float]:
                 shape is not None
                 and shape.awake
                 and (len(shape.rules), shape.names) == sizes[:2]
-                and kernel.has("ban4", key(Who("198.18.0.1")))
+                and kernel.has("ban4", key(Address("198.18.0.1")))
                 and len(kernel.elements("ban4")) == sizes[2]
             )
 
@@ -302,12 +302,12 @@ def _addresses(start: int) -> Iterator[str]:
     return itertools.islice(strangers(), start - 1, None)
 
 
-def _ban(who: str, now: float) -> Ban:
-    return Ban(JAIL, Who(who), now, now + 86_400, "failures", MAXRETRY, "blog")
+def _ban(address: str, now: float) -> Ban:
+    return Ban(JAIL, Address(address), now, now + 86_400, "failures", MAXRETRY, "blog")
 
 
 def _bans(count: int, now: float) -> tuple[Ban, ...]:
-    return tuple(_ban(who, now) for who in itertools.islice(_addresses(1), count))
+    return tuple(_ban(address, now) for address in itertools.islice(_addresses(1), count))
 
 
 def _remember(folder: Path, count: int) -> None:
@@ -315,8 +315,8 @@ def _remember(folder: Path, count: int) -> None:
     now = time.time()
     with closing(Sqlite(folder / "state.db")) as store:
         store.apply(Turn(now, tuple(
-            Ban(JAIL, each.who, now, each.until, "failures", MAXRETRY, "blog",
-                tuple(failures(each.who, 1).decode().rstrip() for _ in range(MAXRETRY)))
+            Ban(JAIL, each.address, now, each.until, "failures", MAXRETRY, "blog",
+                tuple(failures(each.address, 1).decode().rstrip() for _ in range(MAXRETRY)))
             for each in _bans(count, now)
         )))  # fmt: skip
 

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.alerts import Field, Kind, Notice, banned, lasting, some
+from sidecar.alerts.notices import Field, Kind, Notice, banned, lasting, some
 from sidecar.core.events import Ban
 
 WAITING = 100  # notices other than bans: starts and troubles, of which a host has a few
@@ -47,14 +47,14 @@ class Backlog:
         """How many notices were dropped to make room for it."""
         if not notice.key:
             return self._put(notice)
-        trouble = self._troubles.setdefault(notice.key, _Trouble("recovered", -math.inf))
-        if notice.kind == trouble.told:
-            trouble.held = None  # it came and went untold
+        problem = self._troubles.setdefault(notice.key, _Trouble("recovered", -math.inf))
+        if notice.kind == problem.told:
+            problem.held = None  # it came and went untold
             return 0
-        if notice.kind == "trouble" and now < trouble.calm:
-            trouble.held = notice
+        if notice.kind == "trouble" and now < problem.calm:
+            problem.held = notice
             return 0
-        return self._put_trouble(trouble, notice, now)
+        return self._put_trouble(problem, notice, now)
 
     def bans(self, bans: Sequence[Ban], now: float) -> None:
         self._bans.add(bans, now)
@@ -79,7 +79,7 @@ class Backlog:
         """When `take()` will next have a message, as far as is known now (-inf: at once)."""
         if self._notices or (self.closing and self._bans.count):
             return -math.inf
-        held = min((trouble.calm for trouble in self._troubles.values() if trouble.held), default=math.inf)
+        held = min((problem.calm for problem in self._troubles.values() if problem.held), default=math.inf)
         return min(held, self._room(1)) if self._bans.count else held
 
     def _room(self, count: int) -> float:
@@ -93,18 +93,18 @@ class Backlog:
         self._notices.popleft()
         return 1
 
-    def _put_trouble(self, trouble: _Trouble, notice: Notice, now: float) -> int:
-        trouble.told, trouble.held = notice.kind, None
+    def _put_trouble(self, problem: _Trouble, notice: Notice, now: float) -> int:
+        problem.told, problem.held = notice.kind, None
         if notice.kind == "trouble":
-            trouble.calm = now + CALM
+            problem.calm = now + CALM
         return self._put(notice)
 
     def _release(self, now: float) -> None:
         """Tell the troubles that were held and are still there; forget those long gone."""
-        for key, trouble in list(self._troubles.items()):
-            if trouble.held and (self.closing or now >= trouble.calm):
-                self._put_trouble(trouble, trouble.held, now)
-            elif trouble.told == "recovered" and now >= trouble.calm:
+        for key, problem in list(self._troubles.items()):
+            if problem.held and (self.closing or now >= problem.calm):
+                self._put_trouble(problem, problem.held, now)
+            elif problem.told == "recovered" and now >= problem.calm:
                 del self._troubles[key]
 
 
@@ -135,7 +135,7 @@ class _Tally:
         return ban
 
     def digest(self, now: float) -> Notice:
-        shown = [f"{ban.who} ({', '.join(filter(None, (ban.jail, ban.site)))})" for ban in self._first]
+        shown = [f"{ban.address} ({', '.join(filter(None, (ban.jail, ban.site)))})" for ban in self._first]
         fields = (
             Field("Jails", _counts(self._jails)),
             Field("Containers", _counts(self._sites)),

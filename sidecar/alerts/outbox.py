@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sidecar.alerts import Delayed, Notice, Rejected, Sender
 from sidecar.alerts.backlog import Backlog
+from sidecar.alerts.notices import Delayed, Notice, Rejected, Sender
 from sidecar.core.events import Ban
 
 log = logging.getLogger(__name__)

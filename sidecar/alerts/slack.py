@@ -13,7 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-from sidecar.alerts import Delayed, Field, Notice, Rejected, plain
+from sidecar.alerts.notices import Delayed, Field, Notice, Rejected, plain
 
 CONNECT, READ = 5.0, 10.0  # seconds
 TEXT, VALUE = 300, 1_000  # characters; Slack folds a long text, and cuts a field at 2,000

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs
-"""The command line: arguments in, sentences or JSON out, exit codes from `sidecar.exits`.
+"""The command line: arguments in, sentences or JSON out, exit codes from `sidecar.control.exit_codes`.
 
 So `run` never loads rich, and `--help` loads nothing.
 """
@@ -100,7 +100,7 @@ def run(
     ] = False,
 ) -> None:
     """Watch, decide, ban: the daemon, in the foreground."""
-    from sidecar import config
+    from sidecar.config import settings as config
 
     def read() -> config.Settings:
         return config.read(
@@ -108,7 +108,9 @@ def run(
         )
 
     settings = read()
-    from sidecar import daemon  # Docker, nftables and the rest: a mistake is told without waiting for them
+    from sidecar.app import (
+        daemon,  # Docker, nftables and the rest: a mistake is told without waiting for them
+    )
 
     raise typer.Exit(daemon.run(settings, read=read))
 
@@ -286,6 +288,6 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
 
 
 def _at(socket: Path | None) -> Path:
-    from sidecar.config import control_socket
+    from sidecar.config.settings import control_socket
 
     return socket or control_socket(os.environ)

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from sidecar import exits
 from sidecar.cli.text import safe
-from sidecar.config.mistakes import Mistakes
-from sidecar.control import NoDaemon, NoSocket, Refused
-from sidecar.exits import Failed
+from sidecar.config.errors import ConfigErrors
+from sidecar.control import exit_codes
+from sidecar.control.exit_codes import Failed
+from sidecar.control.server import NoDaemon, NoSocket, Refused
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # our output leads to a disk that takes no more
 
@@ -27,13 +27,13 @@ def said() -> Iterator[None]:
     except Failed as err:
         _end(err.code, str(err))
     except Refused as err:
-        _end(exits.NO, str(err))
+        _end(exit_codes.NO, str(err))
     except (NoDaemon, NoSocket) as err:
-        _end(exits.UNAVAILABLE, str(err))
+        _end(exit_codes.UNAVAILABLE, str(err))
     except PermissionError as err:
-        _end(exits.NO_PERMISSION, str(err))
-    except Mistakes as err:
-        _end(exits.CONFIG, *map(str, err.mistakes))
+        _end(exit_codes.NO_PERMISSION, str(err))
+    except ConfigErrors as err:
+        _end(exit_codes.CONFIG, *map(str, err.errors))
 
 
 @contextmanager
@@ -54,13 +54,13 @@ def _output() -> Iterator[None]:
         if err.errno not in FULL:
             raise
         _nowhere()
-        _end(exits.NO, f"the answer cannot be written: {err.strerror}")
+        _end(exit_codes.NO, f"the answer cannot be written: {err.strerror}")
 
 
 def _unread() -> NoReturn:
     """`wp-sidecar bans | head -1`: who read has had enough, and that is no mistake."""
     _nowhere()
-    sys.exit(exits.UNREAD)
+    sys.exit(exit_codes.UNREAD)
 
 
 def _nowhere() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, cast
 
-from sidecar import exits
+from sidecar.control import exit_codes
+from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
-from sidecar.exits import Failed
 from sidecar.filters.framing import recognise
 
 CHUNK = 1 << 20  # bytes: large enough that a scan's fixed cost is lost in it
@@ -33,7 +33,7 @@ def opened(log: str) -> Iterator[Reader]:
         stream = open(log, "rb")  # noqa: PTH123, SIM115 - its name may be any text; closed below
         stream.read(0)
     except OSError as err:
-        raise Failed(exits.NO_INPUT, f"{log} cannot be read: {err.strerror}") from err
+        raise Failed(exit_codes.NO_INPUT, f"{log} cannot be read: {err.strerror}") from err
     with stream:
         yield stream
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import typer
 
-from sidecar import exits
 from sidecar.cli.text import safe, when
-from sidecar.config.mistakes import Mistake
+from sidecar.config.errors import ConfigError
 from sidecar.config.units import duration, lasting
-from sidecar.control import NoDaemon, ask
+from sidecar.control import exit_codes
+from sidecar.control.server import NoDaemon, ask
 
 SOON = 3.0  # seconds a health check waits; Docker's own default for one is 30
 PATIENCE = 60.0  # seconds for filters to be read and tried (ours take one), and for 100,000 bans to be told
@@ -45,10 +45,10 @@ def reload(socket: Path, *, as_json: bool) -> int:
             sys.stdout.write(f"needs a restart to be taken over: {safe(name)}\n")
         sys.stdout.write(f"in force now: {', '.join(reply['jails'])}\n")
     else:
-        for mistake in reply["mistakes"]:
-            sys.stderr.write(f"wp-sidecar: {safe(str(Mistake(**mistake)))}\n")
+        for error in reply["mistakes"]:
+            sys.stderr.write(f"wp-sidecar: {safe(str(ConfigError(**error)))}\n")
         sys.stderr.write("wp-sidecar: nothing was changed, the old configuration stays in force\n")
-    return exits.OK if reply["ok"] else exits.CONFIG
+    return exit_codes.OK if reply["ok"] else exit_codes.CONFIG
 
 
 def bans(socket: Path, *, observed: bool = False, fleet: bool = False, as_json: bool) -> None:
@@ -150,7 +150,7 @@ def healthcheck(socket: Path, *, as_json: bool) -> int:
     else:
         for sentence in health["why"] or ["not ready"]:
             sys.stderr.write(f"wp-sidecar: {safe(sentence)}\n")
-    return exits.OK if well else exits.NO
+    return exit_codes.OK if well else exit_codes.NO
 
 
 def seconds(text: str) -> float | None:

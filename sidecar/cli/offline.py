@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sidecar import config, exits
 from sidecar.cli.lines import chunks, framed, opened
 from sidecar.cli.text import safe, when
-from sidecar.config import Settings
-from sidecar.config.mistakes import Mistakes
+from sidecar.config import settings as config
+from sidecar.config.errors import ConfigErrors
+from sidecar.config.settings import Settings
+from sidecar.control import exit_codes
+from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import Trust
 from sidecar.filters.loader import Filter
 from sidecar.filters.matcher import CUT_MARK, MAX_LINE, Matcher
 from sidecar.filters.verdict import time_of
@@ -30,26 +31,26 @@ def check(environ: Mapping[str, str], jails: Path | None, filters: Path | None, 
     """The exit code; mistakes and notes are told, and what each jail came out as."""
     try:
         settings = config.read(environ, jails=jails, filters=filters)
-    except Mistakes as err:
+    except ConfigErrors as err:
         if not as_json:
             raise
         line_of_json(
-            {"ok": False, "jails": [], "notes": [], "mistakes": [wrong.told() for wrong in err.mistakes]}
+            {"ok": False, "jails": [], "notes": [], "mistakes": [wrong.told() for wrong in err.errors]}
         )
-        return exits.CONFIG
+        return exit_codes.CONFIG
     found = [_jail(jail, settings.filters[jail.name]) for jail in settings.jails]
-    wrong = [mistake.told() for mistake in settings.mistakes]
+    wrong = [error.told() for error in settings.errors]
     if as_json:
         line_of_json({"ok": not wrong, "jails": found, "notes": settings.notes, "mistakes": wrong})
-        return exits.CONFIG if wrong else exits.OK
+        return exit_codes.CONFIG if wrong else exit_codes.OK
     for note in settings.notes:
         sys.stdout.write(f"note: {safe(note)}\n")
     for jail in found:
         sys.stdout.write(f"jail {jail['name']}: filter {jail['filter']}, {jail['failregex']} expressions\n")
-    if settings.mistakes:
-        raise Mistakes(settings.mistakes)
+    if settings.errors:
+        raise ConfigErrors(settings.errors)
     sys.stdout.write("ok\n")
-    return exits.OK
+    return exit_codes.OK
 
 
 def replay(
@@ -64,9 +65,11 @@ def replay(
     """Who would be banned, on the log's own time; as JSON one object for each decision, as it is made."""
     settings = config.read(environ, jails=jails, filters=filters, look=False)
     _left_out(settings)
-    trust = Trust(settings.spared(), ban_private=settings.ban_private)
+    allowlist = Allowlist(settings.spared(), ban_private=settings.ban_private)
     run = _Replay(
-        Guard(settings.jails, trust), settings.filters, Origin("replay", log, jails=tuple(settings.filters))
+        Guard(settings.jails, allowlist),
+        settings.filters,
+        Origin("replay", log, jails=tuple(settings.filters)),
     )
     with opened(log) as stream:
         for decision in run.decisions(framed(chunks(stream), transport)):
@@ -79,8 +82,8 @@ def replay(
 
 
 def _left_out(settings: Settings) -> None:
-    for mistake in settings.mistakes:
-        sys.stderr.write(f"wp-sidecar: {safe(str(mistake))}\n")
+    for error in settings.errors:
+        sys.stderr.write(f"wp-sidecar: {safe(str(error))}\n")
 
 
 class _Replay:
@@ -124,7 +127,7 @@ def text_of(line: bytes) -> str:
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
-    told = {"jail": decision.jail, "ip": decision.who, "time": decision.at}
+    told = {"jail": decision.jail, "ip": decision.address, "time": decision.at}
     if not isinstance(decision, Ban):
         return {"action": "unban", **told}
     return {
@@ -137,7 +140,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
 
 
 def _told(decision: Decision) -> str:
-    start = f"{when(decision.at)}  {type(decision).__name__.lower():5}  {decision.who}  {decision.jail}"
+    start = f"{when(decision.at)}  {type(decision).__name__.lower():5}  {decision.address}  {decision.jail}"
     if not isinstance(decision, Ban):
         return start
     until = "for good" if decision.for_good else f"until {when(decision.until)}"

@@ -56,8 +56,10 @@ def status(reply: dict[str, Any], now: float) -> None:
     present, wanted = firewall["enforced"]
     if present < wanted:
         console.print(Text(f"{present} of {wanted} bans are in force", "bold red"))
-    if leaks := sum(jail["leaks"] for jail in reply["jails"]):
-        console.print(Text(f"logged again while banned: {leaks}; the log says how they get in", "bold red"))
+    if bypasses := sum(jail["leaks"] for jail in reply["jails"]):
+        console.print(
+            Text(f"logged again while banned: {bypasses}; the log says how they get in", "bold red")
+        )
     if not firewall["ok"]:
         console.print(Text("the firewall table is not as it should be; see the log", "bold red"))
 
@@ -118,17 +120,17 @@ def _bantime(seconds: float | None) -> str:
 
 
 def _print(console: Console, titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    cells = [[safe(str(value)) for value in row] for row in rows]
-    if not cells:
+    states = [[safe(str(value)) for value in row] for row in rows]
+    if not states:
         return
     console.print()
-    if len(cells) > MANY or not sys.stdout.isatty():
-        _plain([[*titles], *cells])
+    if len(states) > MANY or not sys.stdout.isatty():
+        _plain([[*titles], *states])
         return
     table = Table(
         *(Column(title, overflow="fold") for title in titles), box=None, pad_edge=False, header_style="bold"
     )
-    for row in cells:
+    for row in states:
         table.add_row(*map(_cell, row))
     console.print(table)
 
@@ -137,8 +139,8 @@ def _plain(rows: Sequence[Sequence[str]]) -> None:
     """One line a row, however wide: whoever reads a pipe wants no breaks, and rich lays out 100,000 rows in 45 s."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        states = (state.ljust(width) for state, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(states).rstrip() + "\n")
 
 
 def _cell(value: object) -> Text:

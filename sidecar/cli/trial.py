@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sidecar import config, exits
 from sidecar.cli.lines import Reader, chunks, framed, opened
 from sidecar.cli.offline import line_of_json, text_of
 from sidecar.cli.text import safe
-from sidecar.config.mistakes import Mistake, Mistakes
+from sidecar.config import settings as config
+from sidecar.config.errors import ConfigError, ConfigErrors
+from sidecar.control import exit_codes
+from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
-from sidecar.exits import Failed
-from sidecar.filters.advice import STRANGER, fooled, near
-from sidecar.filters.canary import PATIENCE
-from sidecar.filters.following import Following
 from sidecar.filters.framing import opener
+from sidecar.filters.lint import STRANGER, fooled, near
 from sidecar.filters.loader import Filter, FilterMistakes, load
 from sidecar.filters.matcher import Matcher, StalledError
+from sidecar.filters.redos import stalls
+from sidecar.filters.redos_sandbox import PATIENCE
 from sidecar.filters.samples import samples
-from sidecar.filters.stalls import stalls
+from sidecar.filters.sessions import Following
 from sidecar.filters.verdict import Failure, Memory, Verdict, dated, decide, explain, parted
 
 MISSED: Final = 20  # lines that are shown; more than a screen helps nobody
@@ -95,31 +96,34 @@ def test_samples(wanted: Trial, *, as_json: bool) -> int:
     path = next((file.with_suffix(".samples") for file in wanted.rules.files[::-1] if _beside(file)), None)
     if path is None:
         raise Failed(
-            exits.NO_INPUT, f"there are no samples beside filter {wanted.rules.name}; write a .samples file"
+            exit_codes.NO_INPUT,
+            f"there are no samples beside filter {wanted.rules.name}; write a .samples file",
         )
     memory = Following(wanted.rules) if wanted.rules.remembers else None
     count = wrong = 0
     try:
         for sample in samples(path):
             tried = _tried(wanted, sample.line, wanted.transport or Framing.NONE, memory)
-            who, stalled = tried.verdict.id, tried.stalled
-            ok = who == sample.who and not stalled
+            address, stalled = tried.verdict.id, tried.stalled
+            ok = address == sample.address and not stalled
             count, wrong = count + 1, wrong + (not ok)
             if as_json:
-                told = {"line": sample.number, "ok": ok, "expected": sample.who, "id": who}
+                told = {"line": sample.number, "ok": ok, "expected": sample.address, "id": address}
                 line_of_json({**told, "stalled": stalled})
             elif not ok:
                 got = (
                     f"stalled: {_begun(sample.line)}"
                     if stalled
-                    else f"{who or 'nobody'}: {safe(sample.line)}"
+                    else f"{address or 'nobody'}: {safe(sample.line)}"
                 )
-                sys.stdout.write(f"{path}:{sample.number}: expected {sample.who or 'nobody'}, got {got}\n")
+                sys.stdout.write(
+                    f"{path}:{sample.number}: expected {sample.address or 'nobody'}, got {got}\n"
+                )
     except (OSError, ValueError) as err:
-        raise Failed(exits.NO_INPUT, str(err)) from err
+        raise Failed(exit_codes.NO_INPUT, str(err)) from err
     if not as_json:
         sys.stdout.write(f"{count} samples: {count - wrong} as expected, {wrong} not\n")
-    return exits.NO if wrong else exits.OK
+    return exit_codes.NO if wrong else exit_codes.OK
 
 
 @dataclass(slots=True)
@@ -296,16 +300,16 @@ def _filter(name: str, where: list[Path], options: Mapping[str, str]) -> Filter:
     try:
         return load(name, where, options)
     except FilterMistakes as err:
-        if options or any(Path(mistake.file).is_file() for mistake in err.mistakes):
+        if options or any(Path(error.file).is_file() for error in err.errors):
             wrong = [
-                Mistake(m.file, "", "", f"{m.message} ({m.text})", m.line) for m in err.mistakes if m.file
+                ConfigError(m.file, "", "", f"{m.message} ({m.text})", m.line) for m in err.errors if m.file
             ]
             wrong += [
-                Mistake("option", "", "", f"{m.message} ({m.text})") for m in err.mistakes if not m.file
+                ConfigError("option", "", "", f"{m.message} ({m.text})") for m in err.errors if not m.file
             ]
-            if any(Path(mistake.file).is_file() or not mistake.file for mistake in err.mistakes):
-                raise Mistakes(wrong) from err
-        raise Failed(exits.NO_INPUT, "; ".join(mistake.message for mistake in err.mistakes)) from err
+            if any(Path(error.file).is_file() or not error.file for error in err.errors):
+                raise ConfigErrors(wrong) from err
+        raise Failed(exit_codes.NO_INPUT, "; ".join(error.message for error in err.errors)) from err
 
 
 def _beside(file: Path) -> bool:
@@ -315,7 +319,7 @@ def _beside(file: Path) -> bool:
 def _option(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise Failed(exits.USAGE, f'--set: expected key=value such as mode=aggressive, got "{text}"')
+        raise Failed(exit_codes.USAGE, f'--set: expected key=value such as mode=aggressive, got "{text}"')
     return key.strip(), value
 
 
@@ -326,7 +330,7 @@ def _zone(text: str) -> tzinfo:
             return timezone(offset)
         return ZoneInfo(text)
     except (ValueError, ZoneInfoNotFoundError, OSError):
-        raise Failed(exits.USAGE, f'--timezone: expected Europe/Berlin or +0200, got "{text}"') from None
+        raise Failed(exit_codes.USAGE, f'--timezone: expected Europe/Berlin or +0200, got "{text}"') from None
 
 
 def _time(text: str, zone: tzinfo | None) -> float:
@@ -338,6 +342,6 @@ def _time(text: str, zone: tzinfo | None) -> float:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise Failed(
-            exits.USAGE, f'--now: expected 2026-11-22T08:40:04 or seconds since 1970, got "{text}"'
+            exit_codes.USAGE, f'--now: expected 2026-11-22T08:40:04 or seconds since 1970, got "{text}"'
         ) from None
     return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()

@@ -9,9 +9,9 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
-from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
+from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
 from sidecar.config.units import WIDEST, words
-from sidecar.core.who import network
+from sidecar.core.address import parse_network
 
 OURS = Path(__file__).with_name("cdn.conf")
 ALL, NONE = "all", "none"
@@ -64,13 +64,13 @@ def read(file: Path) -> dict[str, Cdn]:
     try:
         text = file.read_text("utf-8")
     except IsADirectoryError:
-        raise Mistakes([Mistake(str(file), "", "", DIRECTORY)]) from None
+        raise ConfigErrors([ConfigError(str(file), "", "", DIRECTORY)]) from None
     except UnicodeDecodeError as err:
         sentence = f"is not UTF-8 text (byte {err.start}); save it as UTF-8"
-        raise Mistakes([Mistake(str(file), "", "", sentence)]) from None
+        raise ConfigErrors([ConfigError(str(file), "", "", sentence)]) from None
     except OSError as err:
         why = CAPLESS if isinstance(err, PermissionError) else err.strerror
-        raise Mistakes([Mistake(str(file), "", "", f"cannot be read; {why}")]) from None
+        raise ConfigErrors([ConfigError(str(file), "", "", f"cannot be read; {why}")]) from None
     return _Reader(str(file)).read(text)
 
 
@@ -79,7 +79,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._mistakes: list[Mistake] = []
+        self._mistakes: list[ConfigError] = []
         self._found: dict[str, tuple[int, dict[str, str], list[str]]] = {}  # name -> line, keys, networks
 
     def read(self, text: str) -> dict[str, Cdn]:
@@ -98,7 +98,7 @@ class _Reader:
                 self._within(number, name, line)
         cdns = [self._cdn(name, *found) for name, found in self._found.items()]
         if self._mistakes:
-            raise Mistakes(self._mistakes)
+            raise ConfigErrors(self._mistakes)
         return {cdn.name: cdn for cdn in cdns if cdn}
 
     def _within(self, number: int, name: str, line: str) -> None:
@@ -109,7 +109,7 @@ class _Reader:
                 self._wrong(number, name, key, unknown(key, ("as-of", "source")))
             keys[key] = value
             return
-        net = network(line)
+        net = parse_network(line)
         if net is None or str(net) not in (line, f"{line}/{net.prefixlen}"):
             self._wrong(number, name, "", f'expected a network such as 192.0.2.0/24, got "{line}"')
         elif net.prefixlen < WIDEST[net.version]:
@@ -130,4 +130,4 @@ class _Reader:
         return Cdn(name, as_of, keys.get("source", ""), tuple(networks))
 
     def _wrong(self, number: int, section: str, key: str, sentence: str) -> None:
-        self._mistakes.append(Mistake(self._file, section, key, sentence, number))
+        self._mistakes.append(ConfigError(self._file, section, key, sentence, number))

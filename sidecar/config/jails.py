@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sidecar.config.cdn import chosen
-from sidecar.config.mistakes import CAPLESS, DIRECTORY, Mistake, Mistakes, unknown
+from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
 from sidecar.config.units import (
     duration,
     number,
@@ -29,14 +29,14 @@ from sidecar.config.units import (
     wide,
     words,
 )  # fmt: skip
-from sidecar.core import formula
+from sidecar.core import bantime_formula
+from sidecar.core.ban_history import AGE
 from sidecar.core.escalation import Escalation
-from sidecar.core.history import AGE
 from sidecar.core.jail import WEB, Jail
+from sidecar.filters.ini import ConfigError as FilterMistake
 from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
-from sidecar.filters.ini import Mistake as FilterMistake
 from sidecar.filters.loader import Filter, load
-from sidecar.filters.stalls import stalling_dates, stalls
+from sidecar.filters.redos import stalling_dates, stalls
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -49,7 +49,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # it becomes a metric's l
 ESCALATION: dict[str, Callable[[str], Any]] = {  # `bantime.` and this -> how it is read
     "factor": number,
     "multipliers": lambda text: tuple(number(word) for word in words(text)),
-    "formula": formula.parse,
+    "formula": bantime_formula.parse,
     "maxtime": duration,
     "rndtime": lambda text: 0.0 if text.strip() == "0" else duration(text),
     "overalljails": truth,
@@ -113,7 +113,7 @@ class Jails:
     filters: dict[str, Filter]  # by jail name
     ban_private: bool = False
     notes: tuple[str, ...] = ()  # not wrong, and perhaps not what was meant
-    mistakes: tuple[Mistake, ...] = ()  # of jails that are left out for them
+    errors: tuple[ConfigError, ...] = ()  # of jails that are left out for them
     trusted_proxies: tuple[str, ...] = ()  # networks, canonical: of [DEFAULT] and of every jail
     allow_cdn: tuple[str, ...] | None = None  # names of CDNs; None, here and below: not written
     banbudget: tuple[float, float] | None = None  # bans, seconds
@@ -128,7 +128,7 @@ def read(path: Path | None, where: Sequence[Path], *, look: bool = True) -> Jail
     mistake of its own is left out. Raises Mistakes where one concerns all, or no jail is sound.
     """
     if path and isdir(path):
-        raise Mistakes([Mistake(str(path), "", "", DIRECTORY)])
+        raise ConfigErrors([ConfigError(str(path), "", "", DIRECTORY)])
     ini, files = Ini(), _layers(path) if path else []
     for file in files:
         ini.add(file, _beside)
@@ -143,7 +143,7 @@ class _Reader:
     ) -> None:
         self._ini, self._file, self._where, self._look = ini, str(path or "no jails file"), where, look
         self._files = frozenset(map(str, files))  # without what they include
-        self._mistakes = [Mistake(m.file, "", "", _quoted(m.message, m.text), m.line) for m in ini.mistakes]
+        self._mistakes = [ConfigError(m.file, "", "", _quoted(m.message, m.text), m.line) for m in ini.errors]
         self._notes: list[str] = []
         self._loaded: dict[tuple[str, ...], Filter] = {}
 
@@ -172,12 +172,12 @@ class _Reader:
             rules = self._filter(jail)
             if rules and len(self._mistakes) == before:
                 sound[jail] = rules
-        mistakes = tuple(dict.fromkeys(self._mistakes))
+        errors = tuple(dict.fromkeys(self._mistakes))
         if common or not sound:
-            raise Mistakes(mistakes)
+            raise ConfigErrors(errors)
         filters = {jail.name: rules for jail, rules in sound.items()}
         return Jails(
-            tuple(sound), filters, notes=tuple(dict.fromkeys(self._notes)), mistakes=mistakes,
+            tuple(sound), filters, notes=tuple(dict.fromkeys(self._notes)), errors=errors,
             trusted_proxies=tuple(dict.fromkeys(proxies)), **everywhere,
         )  # fmt: skip
 
@@ -240,8 +240,8 @@ class _Reader:
                 key, load(jail.filter, self._where, options)
             )
         except FilterMistakes as err:
-            for mistake in err.mistakes:
-                self._bad_filter(jail, mistake, written)
+            for error in err.errors:
+                self._bad_filter(jail, error, written)
             return None
         for option in rules.unused:
             if not option.startswith(NO_MATTER):
@@ -271,13 +271,13 @@ class _Reader:
             else {}
         )
 
-    def _bad_filter(self, jail: Jail, mistake: FilterMistake, written: Mapping[str, str]) -> None:
-        sentence = _quoted(mistake.message, mistake.text)
-        if isfile(mistake.file):
+    def _bad_filter(self, jail: Jail, error: FilterMistake, written: Mapping[str, str]) -> None:
+        sentence = _quoted(error.message, error.text)
+        if isfile(error.file):
             sentence = f"{sentence}, for jail {jail.name}"
-            self._mistakes.append(Mistake(mistake.file, "", "", sentence, mistake.line))
+            self._mistakes.append(ConfigError(error.file, "", "", sentence, error.line))
         else:  # it is about the jail's own words: the name, or an option that goes over the filter's
-            said = (key for key, text in written.items() if mistake.text and mistake.text in text)
+            said = (key for key, text in written.items() if error.text and error.text in text)
             self._wrong(jail.name, next(said, "filter"), sentence)
 
     def _absent(self, name: str, logpath: Sequence[str]) -> bool:
@@ -324,7 +324,7 @@ class _Reader:
             return parse(text if key in EXPRESSIONS else REMARK.sub("", text))
         except FilterMistakes as err:
             also = NAMELESS if key == "logpath" else ""
-            self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.mistakes) + also)
+            self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.errors) + also)
         except ValueError as err:
             self._wrong(section, key, str(err))
         return default
@@ -346,7 +346,7 @@ class _Reader:
         if not value:  # it is about the section, and that is where this is
             value = next(iter(self._ini.sections.get(section, {}).values()), None)
         file, line = (value.file, value.lines[0][0]) if value else (self._file, 0)
-        self._mistakes.append(Mistake(file, written, key, sentence, line))
+        self._mistakes.append(ConfigError(file, written, key, sentence, line))
 
     def _note(self, section: str, key: str, sentence: str) -> None:
         place = f"{section}.{key}" if key else f"[{section}]"

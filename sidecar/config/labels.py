@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from sidecar.config.mistakes import unknown
+from sidecar.config.errors import unknown
 from sidecar.config.units import duration, retries, spared
-from sidecar.core.policy import Policy
-from sidecar.core.selection import JAILS, LABEL, Container, enabled, named
+from sidecar.core.containers import JAILS, LABEL, Container, enabled, named
+from sidecar.core.overrides import Overrides
 
 PREFIX: Final = "wp-sidecar."
 PROXIES: Final = f"{PREFIX}trusted-proxies"  # of all containers alike: it is read where the others are
@@ -33,39 +33,39 @@ KNOWN: Final = (*OURS, LABEL, JAILS, PROXIES)
 
 def policies(
     containers: Iterable[Container], jails: Collection[str]
-) -> tuple[dict[str, Policy], dict[str, str]]:
+) -> tuple[dict[str, Overrides], dict[str, str]]:
     """Container's name -> its policy, and container's name -> what is wrong with its labels, in one sentence.
 
     A label that is wrong is as if it were not there: the jail's own value holds, and the container stays watched.
     """
-    found: dict[str, Policy] = {}
+    found: dict[str, Overrides] = {}
     wrong: dict[str, str] = {}
     for container in containers:
-        mistakes: list[str] = []
-        policy = _policy(container, mistakes)
+        errors: list[str] = []
+        overrides = _policy(container, errors)
         if (word := container.labels.get(LABEL)) and enabled(container) is None:
-            mistakes.append(f'{LABEL}: expected true or false, got "{word}"')
+            errors.append(f'{LABEL}: expected true or false, got "{word}"')
         if unheard := sorted((named(container) or frozenset()) - frozenset(jails)):
-            mistakes.append(f"{JAILS}: no jail is named {', '.join(unheard)}; there are {', '.join(jails)}")
-        if policy != Policy():
-            found[container.name] = policy
-        if mistakes:
-            wrong[container.name] = f"labels of {container.name}: {'; '.join(mistakes)}"
+            errors.append(f"{JAILS}: no jail is named {', '.join(unheard)}; there are {', '.join(jails)}")
+        if overrides != Overrides():
+            found[container.name] = overrides
+        if errors:
+            wrong[container.name] = f"labels of {container.name}: {'; '.join(errors)}"
     return found, wrong
 
 
-def _policy(container: Container, mistakes: list[str]) -> Policy:
+def _policy(container: Container, errors: list[str]) -> Overrides:
     given: dict[str, Any] = {}
     for label, text in container.labels.items():
         if not label.startswith(PREFIX):
             continue
         if label not in KNOWN:
-            mistakes.append(f"{label}: {unknown(label, KNOWN)}")
+            errors.append(f"{label}: {unknown(label, KNOWN)}")
         elif label in OURS:
             field, parse = OURS[label]
             try:
                 given[field] = parse(text)
             except ValueError as err:
-                mistakes.append(f"{label}: {err}")
+                errors.append(f"{label}: {err}")
     allow, names = given.pop("allow", ((), ()))
-    return Policy(**given, allow=allow, allow_names=names)
+    return Overrides(**given, allow=allow, allow_names=names)

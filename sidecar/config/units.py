@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.core.selection import NO, YES
-from sidecar.core.who import network
+from sidecar.core.address import parse_network
+from sidecar.core.containers import NO, YES
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ def retries(text: str) -> int:
 
 def wide(nets: Iterable[str]) -> list[str]:
     """Those networks in which it would be odd that nobody is ever banned."""
-    return [net for net in nets if (found := network(net)) and found.prefixlen < WIDEST[found.version]]
+    return [net for net in nets if (found := parse_network(net)) and found.prefixlen < WIDEST[found.version]]
 
 
 def number(text: str) -> float:
@@ -224,7 +224,7 @@ def _network(word: str) -> str:
 
 
 def _canonical(word: str) -> str | None:
-    net = network(word)
+    net = parse_network(word)
     if net is None:
         return None
     return str(net.network_address) if net.num_addresses == 1 else str(net)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.core.formula import Formula
+from sidecar.core.bantime_formula import Formula
 
 DOUBLINGS: Final = 20  # fail2ban's; twelve years for ten minutes
 

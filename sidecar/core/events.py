@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple, NewType, TypeAlias, TypeVar, dataclass_transform
 
-from sidecar.core.selection import Container
+from sidecar.core.containers import Container
 
 T = TypeVar("T")
 YEAR_10000 = 253_402_300_800.0  # where calendars end; a ban until then is shown as one for good
-Who = NewType("Who", str)
+Address = NewType("Address", str)
 """Whom a ban is for, as canonical network text: `203.0.113.7`, `2001:db8:1:2::/64`, `198.51.100.0/24`.
 
 Text, not `ipaddress` objects: it hashes 30 times faster, weighs a third, and is what nft is given. Only
@@ -57,7 +57,7 @@ class Hit(NamedTuple):
     """
 
     jail: str
-    who: Who
+    address: Address
     at: float
     origin: Origin
     line: str
@@ -79,7 +79,7 @@ class Ban:
     """Keep them out until then (`math.inf`: for good)."""
 
     jail: str
-    who: Who
+    address: Address
     at: float  # the log's time of the last failure, or when a person asked
     until: float
     cause: str  # "failures", "manual", "group" (of banned neighbours), "fleet" (another node's) or "adopted"
@@ -101,7 +101,7 @@ class Unban:
     """Let them in again."""
 
     jail: str
-    who: Who
+    address: Address
     at: float
     cause: str  # "expired", "manual", "allowed" or "fleet"
 
@@ -110,11 +110,11 @@ Decision: TypeAlias = Ban | Unban
 
 
 @dataclass(frozen=True, slots=True)
-class Leak:
+class Bypass:
     """Someone who is banned, and was logged all the same: their packets come another way."""
 
     jail: str
-    who: Who
+    address: Address
     at: float  # of the line
     site: str  # the origin's name, where the failures were that led to the ban
 
@@ -124,7 +124,7 @@ class Forgiven:
     """What someone had failed up to then counts no more."""
 
     jail: str
-    who: Who
+    address: Address
     at: float
 
 
@@ -146,7 +146,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Topology:
     """What the container engine says about this host; it changes as containers come and go."""
 
     networks: tuple[str, ...] = ()  # subnets and gateways of all container networks
@@ -167,5 +167,5 @@ class Turn:
     hits: tuple[Hit, ...] = ()  # those that count
     cursors: tuple[Cursor, ...] = ()
     ignored: tuple[Hit, ...] = ()  # those of the spared and of the banned: nobody has to remember them
-    leaks: tuple[Leak, ...] = ()
+    bypasses: tuple[Bypass, ...] = ()
     forgiven: tuple[Forgiven, ...] = ()

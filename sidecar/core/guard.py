@@ -14,15 +14,15 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import NamedTuple
 
-from sidecar.core.cell import Cell, Rules
-from sidecar.core.ends import Ends
-from sidecar.core.events import Ban, Decision, Forgiven, Hit, Leak, Unban, Who
+from sidecar.core.address import parse_network
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.ban_history import AGE, History, Past
+from sidecar.core.events import Address, Ban, Bypass, Decision, Forgiven, Hit, Unban
 from sidecar.core.evidence import Evidence
-from sidecar.core.history import AGE, History, Past
+from sidecar.core.expiry import Ends
 from sidecar.core.jail import Jail
-from sidecar.core.policy import Policy
-from sidecar.core.trust import Trust
-from sidecar.core.who import network
+from sidecar.core.jail_state import JailState, Rules
+from sidecar.core.overrides import Overrides
 
 SWEEP = 60.0  # seconds between forgetting those who went quiet
 MANUAL = Jail("manual")  # where a ban by hand goes that names no jail
@@ -38,7 +38,7 @@ class Figures(NamedTuple):
     forgotten: int  # of those given up because there were too many
 
 
-class Standing(NamedTuple):
+class AddressStatus(NamedTuple):
     """How someone stands with a jail."""
 
     jail: Jail
@@ -54,7 +54,7 @@ class Guard:
     def __init__(
         self,
         jails: Iterable[Jail],
-        trust: Trust,
+        allowlist: Allowlist,
         bans: Iterable[Ban] = (),
         history: Iterable[Past] = (),
         *,
@@ -70,13 +70,13 @@ class Guard:
         `doubts(hit)` is asked when a ban is about to be made: why this may not be who it says.
         """
         self.ignored: Counter[str] = Counter()  # hits that did not count, by the reason
-        self._trust, self._budget, self._doubts, self._chance = trust, budget, doubts, chance
+        self._trust, self._budget, self._doubts, self._chance = allowlist, budget, doubts, chance
         self._again = again or budget
-        self._policies: Mapping[str, Policy] = {}
-        self._cells = {jail.name: Cell.of(jail) for jail in (*jails, MANUAL)}
+        self._policies: Mapping[str, Overrides] = {}
+        self._cells = {jail.name: JailState.of(jail) for jail in (*jails, MANUAL)}
         self._evidence = Evidence()
         self._history = History(history, age)
-        self._leaks: list[Leak] = []
+        self._leaks: list[Bypass] = []
         self._forgiven: list[Forgiven] = []
         self._ends = Ends()
         self._sweep = -math.inf
@@ -86,7 +86,7 @@ class Guard:
     @property
     def bans(self) -> tuple[Ban, ...]:
         """Those in force, without their evidence: that is the store's."""
-        return tuple(ban for cell in self._cells.values() for ban in cell.bans.values())
+        return tuple(ban for state in self._cells.values() for ban in state.bans.values())
 
     @property
     def history(self) -> tuple[Past, ...]:
@@ -95,25 +95,25 @@ class Guard:
 
     @property
     def jails(self) -> tuple[Jail, ...]:
-        return tuple(cell.jail for cell in self._cells.values() if cell.bans or not cell.gone)
+        return tuple(state.jail for state in self._cells.values() if state.bans or not state.gone)
 
     @property
     def active(self) -> dict[tuple[str, int], int]:
         """How many are kept out, by jail and IP version. Other threads may ask too: a reload changes the cells."""
-        cells = tuple(self._cells.items())  # in one step of the interpreter's
-        return {(name, v): count for name, cell in cells for v, count in cell.active.items()}
+        states = tuple(self._cells.items())  # in one step of the interpreter's
+        return {(name, v): count for name, state in states for v, count in state.active.items()}
 
     @property
     def findtime(self) -> float:
         """Seconds: the longest that a failure may count, in any jail and at any site that was heard of."""
-        return max((cell.findtime for cell in self._cells.values() if cell.jail != MANUAL), default=0.0)
+        return max((state.findtime for state in self._cells.values() if state.jail != MANUAL), default=0.0)
 
     @property
     def figures(self) -> Figures:
-        cells = self._cells.values()
+        states = self._cells.values()
         return Figures(
-            {cell.jail.name: len(cell.window) for cell in cells},
-            sum(cell.window.forgotten for cell in cells),
+            {state.jail.name: len(state.window) for state in states},
+            sum(state.window.forgotten for state in states),
             self._evidence.dropped,
             len(self._history),
             self._history.dropped,
@@ -129,104 +129,108 @@ class Guard:
 
     def hit(self, hit: Hit, now: float) -> list[Decision] | None:
         """Count one failure as `hits` does; None: it does not count, and `ignored` has the reason."""
-        cell = self._cells.get(hit.jail)
-        if cell is None or cell.gone:
+        state = self._cells.get(hit.jail)
+        if state is None or state.gone:
             return self._ignore("jail is gone")
-        rules = cell.rules_at(hit.origin.name, self._policies)
-        ban = cell.ban_of(hit.who)
+        rules = state.rules_at(hit.origin.name, self._policies)
+        ban = state.ban_of(hit.address)
         if ban and (
             hit.success or not self._enforces(ban, rules, now)
         ):  # who logs in is never kept out for that
-            if leak := cell.leak(ban, hit):
-                self._leaks.append(leak)
+            if bypass := state.bypass(ban, hit):
+                self._leaks.append(bypass)
             return self._ignore("banned already")
-        if reason := self._spares(cell, rules, hit):
+        if reason := self._spares(state, rules, hit):
             return self._ignore(reason)
         if ban:  # it was only observed, and they would be kept out now
             return [self._keep(replace(ban, decided=now, observed=False))]
         at = min(hit.at, now)
         if hit.success:
-            self._forgive(cell, hit.who, at)
+            self._forgive(state, hit.address, at)
             return []
-        return self._count(cell, rules.jail, hit, at, now)
+        return self._count(state, rules.jail, hit, at, now)
 
     def ban(
-        self, who: Who, now: float, jail: str = "", lasting: float | None = None, reason: str = ""
+        self, address: Address, now: float, jail: str = "", lasting: float | None = None, reason: str = ""
     ) -> list[Decision]:
         """Ban by hand for `lasting` seconds (None: the jail's bantime; inf: for good), unless they may never be.
 
         A jail's name that is not known is a KeyError. Who is banned already stays so for the longer time.
         """
-        cell = self._cells[jail or MANUAL.name]
-        if self.why(who, jail):
+        state = self._cells[jail or MANUAL.name]
+        if self.why(address, jail):
             return []
-        until = now + (cell.jail.bantime if lasting is None else lasting)
-        before = cell.bans.get(who)
+        until = now + (state.jail.bantime if lasting is None else lasting)
+        before = state.bans.get(address)
         if before and before.until >= until and not before.observed:
             return []
         if before and before.cause != "manual":
-            self._history.add(cell.jail.name, who, before.times, before.until)
-        return [self._keep(Ban(cell.jail.name, who, now, until, "manual", reason=reason, decided=now))]
+            self._history.add(state.jail.name, address, before.times, before.until)
+        return [self._keep(Ban(state.jail.name, address, now, until, "manual", reason=reason, decided=now))]
 
     def shared(self, bans: Iterable[Ban], now: float) -> list[Decision]:
         """What other nodes have banned holds here as well: no longer than here, and for nobody who is never banned."""
         decisions: list[Decision] = []
         for ban in bans:
-            cell = self._cells.get(ban.jail) or self._cells.setdefault(
-                ban.jail, Cell.of(Jail(ban.jail), gone=True)
+            state = self._cells.get(ban.jail) or self._cells.setdefault(
+                ban.jail, JailState.of(Jail(ban.jail), gone=True)
             )
-            until = min(ban.until, now + self._longest(cell.jail))
-            before = cell.bans.get(ban.who)
+            until = min(ban.until, now + self._longest(state.jail))
+            before = state.bans.get(ban.address)
             if until <= now or (before and before.until >= until):
                 continue
-            if reason := self._trust.why(ban.who) or cell.rules.spares(ban.who):
+            if reason := self._trust.why(ban.address) or state.rules.spares(ban.address):
                 self._ignore(reason)
                 continue
-            observed = cell.jail.observe or not self._budget(now)
+            observed = state.jail.observe or not self._budget(now)
             # by hand: `replace` takes five times as long, and a host that joins is told 100,000
             known = ban.failures, ban.site, ban.evidence, ban.reason, ban.times
             decisions.append(
-                self._keep(Ban(ban.jail, ban.who, ban.at, until, "fleet", *known, observed, now))
+                self._keep(Ban(ban.jail, ban.address, ban.at, until, "fleet", *known, observed, now))
             )
         return decisions
 
-    def unban(self, who: Who | None, now: float, jail: str = "", cause: str = "manual") -> list[Decision]:
+    def unban(
+        self, address: Address | None, now: float, jail: str = "", cause: str = "manual"
+    ) -> list[Decision]:
         """Let them in again, in one jail or in all; a network lets in all who are inside it, None everyone.
 
         What counted against them is forgotten too, else their next mistake would ban them again; and so are their
         former bans.
         """
-        cells = [cell for cell in self._cells.values() if jail in ("", cell.jail.name)]
+        states = [state for state in self._cells.values() if jail in ("", state.jail.name)]
         decisions: list[Decision] = []
-        for cell in cells:
-            meant = [banned for banned in cell.bans if who is None or _inside(banned, who)]
-            decisions += [self._lift(cell, banned, now, cause) for banned in meant]
-        for each in {decision.who for decision in decisions} | ({who} if who else set()):
-            for cell in cells:  # of whom one jail lets in another may be about to ban
-                self._forgive(cell, each, now)
-                self._history.clear(cell.jail.name, each)
+        for state in states:
+            meant = [banned for banned in state.bans if address is None or _inside(banned, address)]
+            decisions += [self._lift(state, banned, now, cause) for banned in meant]
+        for each in {decision.address for decision in decisions} | ({address} if address else set()):
+            for state in states:  # of whom one jail lets in another may be about to ban
+                self._forgive(state, each, now)
+                self._history.clear(state.jail.name, each)
         return decisions
 
-    def over(self, who: Who) -> list[Who]:
+    def over(self, address: Address) -> list[Address]:
         """The banned networks, wider than this, in which they lie; the widest first."""
-        net = ip_network(who)
-        wider = (Who(str(net.supernet(new_prefix=length))) for length in range(net.prefixlen))
-        return [each for each in wider if any(each in cell.bans for cell in self._cells.values())]
+        net = ip_network(address)
+        wider = (Address(str(net.supernet(new_prefix=length))) for length in range(net.prefixlen))
+        return [each for each in wider if any(each in state.bans for state in self._cells.values())]
 
-    def trusting(self, trust: Trust, now: float) -> list[Decision]:
+    def allowlisting(self, allowlist: Allowlist, now: float) -> list[Decision]:
         """From now on these may never be banned; whoever of them is, or is spared by the jail, is let in."""
-        self._trust = trust
+        self._trust = allowlist
         return [
-            self._lift(cell, who, now, "allowed")
-            for cell in self._cells.values()
-            for who in [banned for banned in cell.bans if trust.why(banned) or cell.rules.spares(banned)]
+            self._lift(state, address, now, "allowed")
+            for state in self._cells.values()
+            for address in [
+                banned for banned in state.bans if allowlist.why(banned) or state.rules.spares(banned)
+            ]
         ]
 
-    def surround(self, policies: Mapping[str, Policy]) -> None:
+    def surround(self, policies: Mapping[str, Overrides]) -> None:
         """Site -> what its labels say over the jails; sites without labels are absent."""
         self._policies = dict(policies)
-        for cell in self._cells.values():
-            cell.forget_rules()
+        for state in self._cells.values():
+            state.forget_rules()
 
     def reconfigure(self, jails: Iterable[Jail], now: float, age: float | None = None) -> list[Decision]:
         """From now on these are the jails. Whoever is banned stays so, unless the jail now spares them.
@@ -239,40 +243,41 @@ class Guard:
         wanted = {jail.name: jail for jail in (*jails, MANUAL)}
         decisions: list[Decision] = []
         for name, jail in wanted.items():
-            cell = self._cells.get(name)
-            if cell is None:
-                self._cells[name] = Cell.of(jail)
+            state = self._cells.get(name)
+            if state is None:
+                self._cells[name] = JailState.of(jail)
                 continue
-            enforcing = cell.jail.observe and not jail.observe
-            cell.become(jail)
+            enforcing = state.jail.observe and not jail.observe
+            state.become(jail)
             if enforcing:
-                decisions += self._enforced(cell, now)
-        for name, cell in list(self._cells.items()):
-            cell.gone = name not in wanted
-            if cell.gone and not cell.bans:
+                decisions += self._enforced(state, now)
+        for name, state in list(self._cells.items()):
+            state.gone = name not in wanted
+            if state.gone and not state.bans:
                 del self._cells[name]
-        return [*self.trusting(self._trust, now), *decisions]
+        return [*self.allowlisting(self._trust, now), *decisions]
 
-    def why(self, who: Who, jail: str = "") -> str | None:
+    def why(self, address: Address, jail: str = "") -> str | None:
         """Why this one may never be banned, anywhere or in this jail; None: they may."""
-        return self._trust.why(who) or self._cells[jail or MANUAL.name].rules.spares(who)
+        return self._trust.why(address) or self._cells[jail or MANUAL.name].rules.spares(address)
 
-    def times(self, who: Who, now: float) -> dict[str, int]:
+    def times(self, address: Address, now: float) -> dict[str, int]:
         """By jail, how often they were banned, as far as that is remembered; what holds now included."""
-        found = {name: self._times(cell, who, now) for name, cell in self._cells.items()}
+        found = {name: self._times(state, address, now) for name, state in self._cells.items()}
         return {name: times for name, times in found.items() if times}
 
-    def standings(self, who: Who, now: float) -> list[Standing]:
+    def statuses(self, address: Address, now: float) -> list[AddressStatus]:
         """How someone stands with each jail, for people."""
         return [
-            Standing(
-                cell.jail, self._trust.why(who) or cell.rules.spares(who),
-                cell.window.failures(who, now - cell.jail.findtime), self._times(cell, who, now), cell.ban_of(who),
+            AddressStatus(
+                state.jail, self._trust.why(address) or state.rules.spares(address),
+                state.window.failures(address, now - state.jail.findtime),
+                self._times(state, address, now), state.ban_of(address),
             )
-            for cell in self._cells.values()
+            for state in self._cells.values()
         ]  # fmt: skip
 
-    def aside(self) -> tuple[tuple[Leak, ...], tuple[Forgiven, ...]]:
+    def aside(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...]]:
         """What was noticed since this was last asked: who gets through, and whose failures are forgotten."""
         noticed = tuple(self._leaks), tuple(self._forgiven)
         self._leaks.clear()
@@ -286,26 +291,26 @@ class Guard:
             self._forget(now)
         decisions: list[Decision] = []
         for ban in self._ends.due(now):
-            cell = self._cells.get(ban.jail)
-            if cell and cell.bans.get(ban.who) is ban:
-                decisions.append(self._lift(cell, ban.who, now, "expired"))
+            state = self._cells.get(ban.jail)
+            if state and state.bans.get(ban.address) is ban:
+                decisions.append(self._lift(state, ban.address, now, "expired"))
         return decisions
 
     def next_tick(self) -> float:
         """When the next ban may end (`math.inf`: never)."""
         return self._ends.next
 
-    def _count(self, cell: Cell, jail: Jail, hit: Hit, at: float, now: float) -> list[Decision]:
-        who = hit.who
+    def _count(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> list[Decision]:
+        address = hit.address
         if hit.target:
-            cell.targets.add(who, hit.target, 2 * jail.maxretry)
-        self._evidence.add(jail.name, who, hit.line, jail.maxretry)
-        before = self._before(cell, who, now) if jail.escalation else 0
+            state.targets.add(address, hit.target, 2 * jail.maxretry)
+        self._evidence.add(jail.name, address, hit.line, jail.maxretry)
+        before = self._before(state, address, now) if jail.escalation else 0
         weight = jail.escalation.weight(before, jail.maxretry) if jail.escalation else 1
-        if not cell.window.add(who, at, jail.maxretry, jail.findtime, weight):
+        if not state.window.add(address, at, jail.maxretry, jail.findtime, weight):
             return []
-        cell.targets.clear(who)
-        lines = self._evidence.take(jail.name, who)
+        state.targets.clear(address)
+        lines = self._evidence.take(jail.name, address)
         lasting = self._lasting(jail, before)
         if at + lasting <= now:
             self.ignored["over already"] += 1
@@ -314,18 +319,18 @@ class Guard:
             self.ignored[doubt] += 1
             return []
         ban = Ban(
-            jail.name, who, at, at + lasting, "failures",
+            jail.name, address, at, at + lasting, "failures",
             failures=jail.maxretry, site=hit.origin.name, evidence=lines,
-            times=self._history.times(jail.name, who, now) + 1,
+            times=self._history.times(jail.name, address, now) + 1,
             observed=jail.observe or not self._budget(now), decided=now,
         )  # fmt: skip
-        return [self._keep(ban), *self._group(cell, ban)]
+        return [self._keep(ban), *self._group(state, ban)]
 
-    def _before(self, cell: Cell, who: Who, now: float) -> int:
+    def _before(self, state: JailState, address: Address, now: float) -> int:
         """How many bans count for the length of the next."""
-        if cell.jail.escalation and cell.jail.escalation.overalljails:
-            return sum(self.times(who, now).values())
-        return self._history.times(cell.jail.name, who, now)
+        if state.jail.escalation and state.jail.escalation.overalljails:
+            return sum(self.times(address, now).values())
+        return self._history.times(state.jail.name, address, now)
 
     def _lasting(self, jail: Jail, before: int) -> float:
         return (
@@ -340,45 +345,49 @@ class Guard:
             else jail.bantime
         )
 
-    def _group(self, cell: Cell, ban: Ban) -> list[Decision]:
+    def _group(self, state: JailState, ban: Ban) -> list[Decision]:
         """With this one, so many of its neighbours are banned that all of them are."""
-        full = cell.full_group(ban.who)
-        if not full or self._trust.why(full[0]) or cell.rules.spares(full[0]):
+        full = state.full_group(ban.address)
+        if not full or self._trust.why(full[0]) or state.rules.spares(full[0]):
             return []
-        return [self._keep(replace(ban, who=full[0], cause="group", failures=full[1], evidence=(), times=1))]
+        return [
+            self._keep(replace(ban, address=full[0], cause="group", failures=full[1], evidence=(), times=1))
+        ]
 
     def _enforces(self, ban: Ban, rules: Rules, now: float) -> bool:
         """Was it only observed, and would they be kept out now?"""
         return ban.observed and not rules.jail.observe and self._again(now)
 
-    def _enforced(self, cell: Cell, now: float) -> list[Decision]:
+    def _enforced(self, state: JailState, now: float) -> list[Decision]:
         """Those who were only observed are kept out, where their site does not ask otherwise."""
         return [
             self._keep(replace(ban, observed=False, decided=now))
-            for ban in list(cell.bans.values())
-            if ban.observed and not cell.rules_at(ban.site, self._policies).jail.observe
+            for ban in list(state.bans.values())
+            if ban.observed and not state.rules_at(ban.site, self._policies).jail.observe
         ]
 
-    def _spares(self, cell: Cell, rules: Rules, hit: Hit) -> str | None:
-        if hit.target and cell.targets.repeats(hit.who, hit.target):
+    def _spares(self, state: JailState, rules: Rules, hit: Hit) -> str | None:
+        if hit.target and state.targets.repeats(hit.address, hit.target):
             return "the same target again"
-        return self._trust.why(hit.who) or rules.spares(hit.who)
+        return self._trust.why(hit.address) or rules.spares(hit.address)
 
-    def _forgive(self, cell: Cell, who: Who, at: float) -> None:
+    def _forgive(self, state: JailState, address: Address, at: float) -> None:
         """What counted against them in this jail does so no more."""
-        cell.targets.clear(who)
-        self._evidence.take(cell.jail.name, who)
-        if cell.window.clear(who):
-            self._forgiven.append(Forgiven(cell.jail.name, who, at))
+        state.targets.clear(address)
+        self._evidence.take(state.jail.name, address)
+        if state.window.clear(address):
+            self._forgiven.append(Forgiven(state.jail.name, address, at))
 
-    def _times(self, cell: Cell, who: Who, now: float) -> int:
-        ban = cell.bans.get(who)
-        return ban.times if ban and ban.cause != "manual" else self._history.times(cell.jail.name, who, now)
+    def _times(self, state: JailState, address: Address, now: float) -> int:
+        ban = state.bans.get(address)
+        return (
+            ban.times if ban and ban.cause != "manual" else self._history.times(state.jail.name, address, now)
+        )
 
     def _forget(self, now: float) -> None:
         """Those who went quiet."""
-        for cell in self._cells.values():
-            cell.forget(now)
+        for state in self._cells.values():
+            state.forget(now)
         self._history.forget(now)
 
     def _ignore(self, reason: str) -> list[Decision] | None:
@@ -387,26 +396,26 @@ class Guard:
 
     def _keep(self, ban: Ban) -> Ban:
         """A jail that left the configuration has a cell for as long as we run, so that its bans end as they should."""
-        cell = self._cells.get(ban.jail) or self._cells.setdefault(
-            ban.jail, Cell.of(Jail(ban.jail), gone=True)
+        state = self._cells.get(ban.jail) or self._cells.setdefault(
+            ban.jail, JailState.of(Jail(ban.jail), gone=True)
         )
-        self._ends.put(cell.keep(ban))
+        self._ends.put(state.keep(ban))
         return ban
 
-    def _lift(self, cell: Cell, who: Who, now: float, cause: str) -> Unban:
-        ban = cell.lift(who)
+    def _lift(self, state: JailState, address: Address, now: float, cause: str) -> Unban:
+        ban = state.lift(address)
         if cause == "expired" and ban.cause != "manual":
-            self._history.add(cell.jail.name, who, ban.times, ban.until)
+            self._history.add(state.jail.name, address, ban.times, ban.until)
         elif cause != "expired":
-            self._history.clear(cell.jail.name, who)
-        return Unban(cell.jail.name, who, now, cause)
+            self._history.clear(state.jail.name, address)
+        return Unban(state.jail.name, address, now, cause)
 
 
-def _inside(banned: Who, who: Who) -> bool:
+def _inside(banned: Address, address: Address) -> bool:
     """Is the one the other, or a part of it?"""
-    if banned == who:
+    if banned == address:
         return True
-    if "/" not in who:
+    if "/" not in address:
         return False
-    inner, outer = network(banned), network(who)
+    inner, outer = parse_network(banned), parse_network(address)
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[union-attr, arg-type]

@@ -16,16 +16,16 @@ from typing import Any, Final, NamedTuple
 
 import hyperscan
 
-from sidecar.core import who
-from sidecar.core.events import Batch, Framing, Hit, Origin, Who
+from sidecar.core.address import parse_address
+from sidecar.core.events import Address, Batch, Framing, Hit, Origin
 from sidecar.filters import prefilter
-from sidecar.filters.budget import BUDGET, REST, SLOW, Meter
-from sidecar.filters.canary import PATIENCE, Canary
-from sidecar.filters.cutter import Cutter
-from sidecar.filters.following import Following
+from sidecar.filters.cpu_budget import BUDGET, REST, SLOW, Meter
+from sidecar.filters.date_cutter import Cutter
 from sidecar.filters.framing import opener
 from sidecar.filters.loader import WHO, Filter, Rule, alike
-from sidecar.filters.stalls import stalls
+from sidecar.filters.redos import stalls
+from sidecar.filters.redos_sandbox import PATIENCE, Canary
+from sidecar.filters.sessions import Following
 from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed
 
 __all__ = ["Matcher", "Verdict", "explain"]
@@ -39,9 +39,9 @@ _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
 SAMPLE: Final = SLOW / 4  # seconds between looks at how much of the processor we had
 MOST_KNOWN: Final = 4_096  # sets of patterns whose failregexes are kept in mind
 MOST_DECIDED: Final = 1_024  # lines per filter whose verdict is kept in mind: at most a few MB
-NOBODY: Final = Who("")  # a failure that names no valid address
+NOBODY: Final = Address("")  # a failure that names no valid address
 # Whose failure a line is, what it was aimed at, the name to look up if it is NOBODY's, was it a login that worked?
-Found = tuple[Who, str, str, bool]
+Found = tuple[Address, str, str, bool]
 # How to search; the numbers of the groups that say who and (0: none does) what was aimed at; is it a successregex?
 Plan = tuple[Callable[[str], re.Match[str] | None], list[int], int, bool]
 Named = tuple[str, list[Hit]]  # a name, and the hits that are those of whom it stands for
@@ -79,13 +79,13 @@ class Matcher:
         self,
         rules: Mapping[str, Filter],
         zone: tzinfo | None = None,
-        trouble: Callable[[str, str | None], None] = lambda *_: None,
+        problem: Callable[[str, str | None], None] = lambda *_: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`trouble(name, sentence)` is told of a filter that is laid aside, and with None that it is tried again."""
         self.invalid = 0
         self.cut = 0
-        self._zone, self._trouble, self._clock = zone, trouble, clock
+        self._zone, self._trouble, self._clock = zone, problem, clock
         self._filters = list(dict.fromkeys(rules.values()))
         self._filter_of = {jail: self._filters.index(one) for jail, one in rules.items()}
         self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
@@ -397,7 +397,7 @@ def _first(rules: Filter, plans: Sequence[Plan], text: str, wanted: Iterable[int
         if match := search(text):
             for group in groups:
                 if address := match[group]:
-                    if whose := who.who(address):
+                    if whose := parse_address(address):
                         return whose, (match[target] or "") if target else "", "", success
                     break
             return _found(rules, Failure(rule, match))
@@ -409,7 +409,7 @@ def _found(rules: Filter, failure: Failure | None) -> Found | None:
     if failure is None:
         return None
     address = failure.address
-    whose = who.who(address)
+    whose = parse_address(address)
     if whose:
         return whose, failure.target, "", failure.success
     return NOBODY, failure.target, address if rules.resolves else "", failure.success

@@ -17,7 +17,7 @@ class Sample:
 
     number: int
     line: str
-    who: str | None
+    address: str | None
 
 
 def samples(path: Path) -> Iterator[Sample]:

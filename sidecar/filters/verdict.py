@@ -9,7 +9,7 @@ from datetime import tzinfo
 from ipaddress import ip_network
 from typing import NamedTuple, Protocol
 
-from sidecar.core import who
+from sidecar.core.address import parse_host
 from sidecar.core.events import Framing
 from sidecar.filters.framing import opener
 from sidecar.filters.loader import WHO, Filter
@@ -187,9 +187,9 @@ def explain(
 def canonical(text: str) -> str | None:
     address, slash, prefix = text.rpartition("/")
     if not slash:
-        one = who.parse(text)
+        one = parse_host(text)
         return None if one is None else str(one)
-    inner = who.parse(address)
+    inner = parse_host(address)
     try:
         return None if inner is None else str(ip_network(f"{inner}/{prefix}", strict=False))
     except ValueError:

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sidecar.firewall.changes import TABLE
 from sidecar.firewall.netlink import ATTRIBUTE, NESTED, Attributes, Netlink, attribute, attributes
+from sidecar.firewall.ruleset import TABLE
 
 _TABLE, _CHAIN, _RULE, _SET, _ELEMENTS, _GENERATION, _OBJECT = 1, 4, 7, 10, 13, 16, 19  # NFT_MSG_GET…
 _OURS = (1, TABLE)  # in every message, attribute 1 is the table

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from sidecar.firewall.changes import TABLE
 from sidecar.firewall.netlink import (
     FAMILY,
     HEADER,
@@ -20,6 +19,7 @@ from sidecar.firewall.netlink import (
     attributes,
     messages,
 )
+from sidecar.firewall.ruleset import TABLE
 
 _GROUP = 1 << 7 - 1  # NFNLGRP_NFTABLES is group 7
 _ROOM = (

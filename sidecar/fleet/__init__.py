@@ -13,14 +13,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from sidecar.core import fleet
-from sidecar.core.events import Ban, Unban, Who
-from sidecar.core.fleet import Budget, Clock, Lift, Lifts, Told
+from sidecar.core.events import Address, Ban, Unban
 from sidecar.core.guard import Guard
+from sidecar.fleet import protocol
+from sidecar.fleet.protocol import Budget, Clock, Lift, Lifts, Told
 from sidecar.fleet.publisher import Publisher
-from sidecar.fleet.state import Ask, Listener, Node, State, Trouble, fresh, listed, parts, publish
+from sidecar.fleet.redis import Board
+from sidecar.fleet.session import Ask, Listener, Node, Report, State, fresh, listed, parts, publish
 from sidecar.fleet.subscriber import Subscriber
-from sidecar.stores.redis import Board
 
 __all__ = ["Fleet", "Node"]
 
@@ -36,7 +36,7 @@ class Fleet:
         guard: Guard,
         ask: Ask,
         listener: Listener,
-        trouble: Trouble,
+        problem: Report,
         clock: Callable[[], float],
         budget: Budget | None = None,
     ) -> None:
@@ -44,7 +44,7 @@ class Fleet:
         state = State(board, node, clock, listener)
         self._state, self._guard, self._ask = state, guard, ask
         self.publisher = Publisher(state, guard, ask)
-        self.subscriber = Subscriber(state, guard, ask, trouble, budget or Budget())
+        self.subscriber = Subscriber(state, guard, ask, problem, budget or Budget())
 
     @property
     def obeying(self) -> bool:
@@ -54,22 +54,24 @@ class Fleet:
     def bans(self) -> list[Ban]:
         """All bans that the fleet knows of, whether or not they hold here. Raises StoreError."""
         state, now = self._state, self._state.clock()
-        return [*{fleet.key(ban): ban for ban in listed(state, self._clock(now), now)}.values()]
+        return [*{protocol.key(ban): ban for ban in listed(state, self._clock(now), now)}.values()]
 
-    def lift(self, who: Who | None, jail: str) -> int:
+    def lift(self, address: Address | None, jail: str) -> int:
         """Let them in on every node, known here or not; how many bans the fleet knew. Raises StoreError, ValueError."""
         state, now = self._state, self._state.clock()
-        lift, sealed = Lift(who, jail, now), bool(state.node.secret)
-        if who is None and not sealed:
+        lift, sealed = Lift(address, jail, now), bool(state.node.secret)
+        if address is None and not sealed:
             raise ValueError(
                 "everyone is let in on every node only where the fleet seals what it says: "
                 "set WP_SIDECAR_FLEET_KEY_FILE, or name an address"
             )
         clock, lifts = self._clock(now), Lifts([replace(lift, at=math.inf)])
         meant = [
-            Unban(ban.jail, ban.who, now, "manual") for ban in listed(state, clock, now) if lifts.over(ban)
+            Unban(ban.jail, ban.address, now, "manual")
+            for ban in listed(state, clock, now)
+            if lifts.over(ban)
         ]
-        first = [lift] if sealed or not fleet.wide(who) else []
+        first = [lift] if sealed or not protocol.wide(address) else []
         everything: list[Told | Unban] = [*first, *meant]
         for part in parts(everything):
             publish(state, part, clock)

@@ -7,14 +7,14 @@ import random
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 
-from sidecar.core import fleet
 from sidecar.core.events import Ban, Decision, Hit, Turn
-from sidecar.core.fleet import Key
 from sidecar.core.guard import Guard
-from sidecar.fleet.state import BEAT, FIRST, LONGEST, PATIENCE, SLICE, Ask, State, publish
-from sidecar.loop import Closed
-from sidecar.stores import StoreError
-from sidecar.stores.redis import Failures
+from sidecar.fleet import protocol
+from sidecar.fleet.protocol import Key
+from sidecar.fleet.redis import Failures
+from sidecar.fleet.session import BEAT, FIRST, LONGEST, PATIENCE, SLICE, Ask, State, publish
+from sidecar.runtime.loop import Closed
+from sidecar.stores.base import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Publisher:
         hits = [hit for hit in turn.hits if not hit.success]
         if not (own or hits or turn.forgiven):
             return
-        banned = {(each.jail, each.who) for each in turn.decisions if isinstance(each, Ban)}
+        banned = {(each.jail, each.address) for each in turn.decisions if isinstance(each, Ban)}
         if hits:
             self._rules = {
                 jail.name: (jail.maxretry, round(jail.findtime * 1000)) for jail in self._guard.jails
@@ -52,10 +52,10 @@ class Publisher:
         with state.changed:
             for decision in own:
                 dropped += state.outbox.put(decision)
-                self._forgiven.append(f"{decision.jail}|{decision.who}")
-            self._forgiven.extend(f"{each.jail}|{each.who}" for each in turn.forgiven)
+                self._forgiven.append(f"{decision.jail}|{decision.address}")
+            self._forgiven.extend(f"{each.jail}|{each.address}" for each in turn.forgiven)
             self._hits.extend(
-                hit._replace(line=hit.line[:SHOWN]) for hit in hits if (hit.jail, hit.who) not in banned
+                hit._replace(line=hit.line[:SHOWN]) for hit in hits if (hit.jail, hit.address) not in banned
             )
             state.changed.notify_all()
         if dropped:
@@ -126,7 +126,7 @@ class Publisher:
         groups: dict[str, list[Hit]] = {}
         for hit in hits:
             if self._rules.get(hit.jail, (0, 0))[0] > 1:  # of one failure the own window knows
-                groups.setdefault(f"{hit.jail}|{hit.who}", []).append(hit)
+                groups.setdefault(f"{hit.jail}|{hit.address}", []).append(hit)
         found = [self._failures(name, each, now) for name, each in groups.items()]
         full = self._state.board.count(found) if found else []
         lasts = [groups[found[place].name][-1] for place in full]
@@ -146,7 +146,7 @@ class Publisher:
     def _number(self, hit: Hit) -> str:
         """A name for this failure: of two at the same target only one counts, wherever they were seen."""
         if hit.target:
-            return fleet.seal(b"target", hit.target)
+            return protocol.seal(b"target", hit.target)
         self._numbers += 1
         return f"{self._state.node.run}{self._numbers:x}"
 
@@ -163,9 +163,9 @@ def _own(decisions: Iterable[Decision]) -> Collection[Decision]:
     own: dict[Key, Decision] = {}
     for each in decisions:
         if told_to_others(each):
-            own[fleet.key(each)] = each
+            own[protocol.key(each)] = each
         elif each.cause == "fleet":
-            own.pop(fleet.key(each), None)
+            own.pop(protocol.key(each), None)
     return own.values()
 
 

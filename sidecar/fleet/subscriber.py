@@ -13,27 +13,27 @@ from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from sidecar.core import fleet
 from sidecar.core.events import Ban, Decision, Unban
-from sidecar.core.fleet import MOST, Budget, Clock, Key, Lift, Lifts, Outbox, Told, Unsound
 from sidecar.core.guard import Guard
+from sidecar.fleet import protocol
+from sidecar.fleet.protocol import MOST, Budget, Clock, Key, Lift, Lifts, Outbox, Told, Unsound
 from sidecar.fleet.publisher import told_to_others
-from sidecar.fleet.state import (
+from sidecar.fleet.redis import Entry, Hello
+from sidecar.fleet.session import (
     BEAT,
     FIRST,
     LONGEST,
     PATIENCE,
     SLICE,
     Ask,
+    Report,
     State,
-    Trouble,
     fresh,
     lifts,
     parts,
 )
-from sidecar.loop import Closed
-from sidecar.stores import StoreError
-from sidecar.stores.redis import Entry, Hello
+from sidecar.runtime.loop import Closed
+from sidecar.stores.base import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ class Subscriber:
 
     name = "fleet news"
 
-    def __init__(self, state: State, guard: Guard, ask: Ask, trouble: Trouble, budget: Budget) -> None:
+    def __init__(self, state: State, guard: Guard, ask: Ask, problem: Report, budget: Budget) -> None:
         self._state, self._guard, self._ask = state, guard, ask
-        self._trouble, self._budget = trouble, budget
+        self._trouble, self._budget = problem, budget
         self.obeying = False
         self._last = ""  # the position up to which the stream was read
         self._nodes = 1
@@ -107,7 +107,7 @@ class Subscriber:
         state.listener.connected(up=True)
         self._trouble(self.name, None)
         self._doubt()
-        log.info("the fleet at %s: joined in %.2f s", state.board.address, time.perf_counter() - began)
+        log.info("the fleet at %s: joined in %.2f s", state.board.url, time.perf_counter() - began)
 
     def _read_all(self, last: str) -> None:
         """All that holds and all that was lifted, as of now; what is told meanwhile comes after `last`."""
@@ -116,7 +116,7 @@ class Subscriber:
             state.outbox.settle()
         self._last, now = last, state.clock()
         self._lift_here(Lifts(lifts(state, now)))
-        known = {fleet.key(ban): ban.until for ban in self._here()}
+        known = {protocol.key(ban): ban.until for ban in self._here()}
         waiting: deque[Future[Sequence[Decision]]] = deque()
         for part in self._fresh(known, now):
             waiting.append(self._begin(part))
@@ -130,7 +130,9 @@ class Subscriber:
         gathered: list[Ban] = []
         for page in self._state.board.bans():
             fresh = [
-                ban for ban in self._listed(page, now) if known.get(fleet.key(ban), 0.0) < ban.until - SLACK
+                ban
+                for ban in self._listed(page, now)
+                if known.get(protocol.key(ban), 0.0) < ban.until - SLACK
             ]
             allowed = self._budget.take(len(fresh), now)
             gathered += fresh[:allowed]
@@ -146,7 +148,7 @@ class Subscriber:
         state, sound, wrong = self._state, [], Counter[str]()
         for member, until in page:
             try:
-                sound.append(fleet.listed(member, until, state.ahead, now, state.node.secret))
+                sound.append(protocol.listed(member, until, state.ahead, now, state.node.secret))
             except Unsound as err:
                 wrong[str(err)] += 1
         self._reject(wrong)
@@ -162,7 +164,7 @@ class Subscriber:
             with state.changed:
                 state.outbox.back(part)
         over = [ban for ban in self._here() if lifts.over(ban)]
-        self._obey(self._lifts_allowed([Lift(ban.who, ban.jail, now) for ban in over]))
+        self._obey(self._lifts_allowed([Lift(ban.address, ban.jail, now) for ban in over]))
 
     def _tell_again(self) -> None:
         """Own bans that the others do not know, or not for as long: a flushed, full or failed-over engine lost them."""
@@ -170,7 +172,7 @@ class Subscriber:
         self._again = state.clock() + AGAIN * random.uniform(0.5, 1.5)  # noqa: S311 - not all nodes at once
         own = [ban for ban in self._here() if told_to_others(ban)]
         for part in parts(own, SLICE):
-            ends = state.board.ends([fleet.member(fleet.key(ban), state.node.secret) for ban in part])
+            ends = state.board.ends([protocol.member(protocol.key(ban), state.node.secret) for ban in part])
             missing = [
                 ban
                 for ban, end in zip(part, ends, strict=True)
@@ -178,7 +180,7 @@ class Subscriber:
             ]
             with state.changed:
                 for ban in missing:
-                    if not state.outbox.overrules(fleet.key(ban)):
+                    if not state.outbox.overrules(protocol.key(ban)):
                         state.outbox.put(ban)
                 state.changed.notify_all()
 
@@ -195,7 +197,7 @@ class Subscriber:
                 beat, known = state.clock(), state.epoch
                 self._beat()
                 if state.epoch != known:
-                    log.warning("the fleet's memory at %s was wiped: ours is told again", state.board.address)
+                    log.warning("the fleet's memory at %s was wiped: ours is told again", state.board.url)
                     self._last = ""
                     return
             if state.clock() >= self._again:
@@ -240,12 +242,12 @@ class Subscriber:
         own: list[Key] = []
         if run == self._state.node.run:
             with self._state.changed:
-                flying = [line for line in entry.lines if self._state.outbox.flies(fleet.about(line))]
-            own = [*map(fleet.about, flying)]
+                flying = [line for line in entry.lines if self._state.outbox.flies(protocol.about(line))]
+            own = [*map(protocol.about, flying)]
             entry = entry._replace(lines=tuple(line for line in entry.lines if line not in flying))
         if not entry.lines:
             return own
-        if not fleet.NODE.fullmatch(peer):
+        if not protocol.NODE.fullmatch(peer):
             self._reject(Counter({"malformed": len(entry.lines)}))
             return []
         state, now = self._state, self._state.clock()
@@ -275,7 +277,7 @@ class Subscriber:
         state, heard, wrong = self._state, [], Counter[str]()
         for line in entry.lines[:MOST]:
             try:
-                heard.append(fleet.told(line, entry.node, state.ahead, now, state.node.secret))
+                heard.append(protocol.told(line, entry.node, state.ahead, now, state.node.secret))
             except Unsound as err:
                 wrong[str(err)] += 1
         wrong["malformed"] += len(entry.lines[MOST:])
@@ -313,7 +315,7 @@ class Subscriber:
                         for name in run:
                             state.outbox.landed(name)  # type: ignore[arg-type]
                         continue
-                    later = [each for each in run if not state.outbox.overrules(fleet.key(each))]  # type: ignore[arg-type]
+                    later = [each for each in run if not state.outbox.overrules(protocol.key(each))]  # type: ignore[arg-type]
                 made = self._lifted(later, now) if kind is Lift else self._shared(later, now)  # type: ignore[arg-type]
                 counts["lifted" if kind is Lift else "ok"] += len(made)
                 counts["nothing new"] += len(later) - len(made) if kind is Ban else 0
@@ -336,7 +338,9 @@ class Subscriber:
             self.obeying = False
 
     def _lifted(self, lifts: list[Lift], now: float) -> list[Decision]:
-        return [each for lift in lifts for each in self._guard.unban(lift.who, now, lift.jail, cause="fleet")]
+        return [
+            each for lift in lifts for each in self._guard.unban(lift.address, now, lift.jail, cause="fleet")
+        ]
 
     def _here(self) -> tuple[Ban, ...]:
         """Who is banned here, after all that was decided before."""
@@ -369,11 +373,11 @@ class Subscriber:
     def _refuse(self, reason: str, count: int, peer: str = "") -> None:
         self._reject(Counter({reason: count}))
         self._refused = self._state.clock()
-        who = f"{peer} tells" if peer else "the fleet tells"
+        address = f"{peer} tells" if peer else "the fleet tells"
         self._trouble(
             "the fleet's bans",
-            f"{who} more than is believed at once, {count:,} just now were not: "
-            "look whether one of the hosts was taken over (docs/fleet.md)",
+            f"{address} more than is believed at once, {count:,} just now were not: "
+            "look whether one of the hosts was taken over (docs/protocol.md)",
         )
 
     def _reject(self, reasons: Counter[str]) -> None:
@@ -399,7 +403,7 @@ def _drained(outbox: Outbox) -> list[Told | Unban]:
 
 
 def _ordered(bans: Iterable[Ban]) -> Iterator[list[Ban]]:
-    return parts(sorted(bans, key=attrgetter("who")), SLICE)
+    return parts(sorted(bans, key=attrgetter("address")), SLICE)
 
 
 def _place(position: str) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.sources import MAX_LINE, Emit, Silent, StreamListener
+from sidecar.sources.base import MAX_LINE, Emit, Silent, StreamListener
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from sidecar.core.events import Ban, Cursor, Decision, Hit, Origin, Turn, Unban, Who
-from sidecar.core.history import Past
-from sidecar.stores import Remembered, StoreError
+from sidecar.core.ban_history import Past
+from sidecar.core.events import Address, Ban, Cursor, Decision, Hit, Origin, Turn, Unban
+from sidecar.stores.base import Remembered, StoreError
 
 DAY = 86_400.0
 GONE = 30 * DAY  # a log that nobody wrote to for so long has no lines left that a window would count
@@ -80,7 +80,7 @@ TOO_MANY_HITS = """
 """
 
 
-Key: TypeAlias = tuple[str, Who]  # jail, and who is banned there
+Key: TypeAlias = tuple[str, Address]  # jail, and who is banned there
 
 
 class Sqlite:
@@ -147,8 +147,8 @@ class Sqlite:
         if not self.shut:
             with self._told("read"), contextlib.closing(_reading(self.path)) as db:
                 rows = db.execute("SELECT jail, who, lines FROM evidence")
-                found = {(jail, Who(who)): tuple(lines.split("\n")) for jail, who, lines in rows}
-        return found | {(e.jail, e.who): e.evidence for e in owed if isinstance(e, Ban) and e.evidence}
+                found = {(jail, Address(address)): tuple(lines.split("\n")) for jail, address, lines in rows}
+        return found | {(e.jail, e.address): e.evidence for e in owed if isinstance(e, Ban) and e.evidence}
 
     def apply(self, turn: Turn) -> None:
         """What one turn changed, in one transaction. Raises StoreError, and then none of it is kept.
@@ -372,32 +372,32 @@ def _write(db: sqlite3.Connection, turn: Turn) -> None:
         [(_text(cursor.key), cursor.state, turn.at) for cursor in turn.cursors],
     )
     decided = {
-        (each.jail, each.who) for each in turn.decisions
+        (each.jail, each.address) for each in turn.decisions
     }  # these failures are in its evidence, or forgiven
     # No later than now, as the guard counts them: what is from the future would be new again at each start.
     db.executemany(
         "INSERT INTO hits VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                h.jail, h.who, min(h.at, turn.at), h.origin.source, _text(h.origin.name), h.origin.stream,
+                h.jail, h.address, min(h.at, turn.at), h.origin.source, _text(h.origin.name), h.origin.stream,
                 _text(h.line[:LONGEST]), _text(h.target),
             )
             for h in turn.hits
-            if (h.jail, h.who) not in decided
+            if (h.jail, h.address) not in decided
         ],
     )  # fmt: skip
     if turn.hits:
         db.execute(TOO_MANY_HITS, (MOST, 2 * len(turn.hits)))
     db.executemany(
         "DELETE FROM hits WHERE jail = ? AND who = ? AND at <= ?",
-        [(each.jail, each.who, each.at) for each in turn.forgiven],
+        [(each.jail, each.address, each.at) for each in turn.forgiven],
     )
     _decide(db, turn.decisions)
 
 
 def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
     """Sorted by whom they are for, a thousand are written ten times as fast."""
-    last = {(each.jail, each.who): each for each in decisions}
+    last = {(each.jail, each.address): each for each in decisions}
     keys = sorted(last)
     bans = [each for key in keys if isinstance(each := last[key], Ban)]
     lifted = [key for key in keys if isinstance(last[key], Unban)]
@@ -414,7 +414,7 @@ def _decide(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
     # Who is only kept out for longer, or no longer just observed, comes without the lines that were written before.
     db.executemany(
         "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)",
-        [(ban.jail, ban.who, _lines(ban)) for ban in bans if ban.evidence],
+        [(ban.jail, ban.address, _lines(ban)) for ban in bans if ban.evidence],
     )
     _remove_bans(db, lifted)
     # Those that led to the ban are in its evidence; those before an unban are forgiven.
@@ -441,7 +441,7 @@ def _over(decisions: Iterable[Decision]) -> tuple[set[Key], dict[Key, tuple[int,
     known: dict[Key, tuple[int, float] | None] = {}
     here: dict[Key, Ban | None] = {}  # as these decisions left it so far
     for each in decisions:
-        key = each.jail, each.who
+        key = each.jail, each.address
         if isinstance(each, Unban) and each.cause != "expired":
             stored.discard(key)
             known[key] = None
@@ -458,17 +458,19 @@ def _parted(due: Turn) -> tuple[Turn, Turn | None]:
     """What to write now, and later. Failures and cursors stand for all that was decided, so they come last."""
     if len(due.decisions) <= AT_ONCE:
         return due, None
-    ordered = sorted(due.decisions, key=attrgetter("who"))  # neighbours in the file are written at once
+    ordered = sorted(due.decisions, key=attrgetter("address"))  # neighbours in the file are written at once
     now = Turn(due.at, tuple(ordered[:AT_ONCE]))
-    decided = {(each.jail, each.who) for each in now.decisions}
-    hits = tuple(hit for hit in due.hits if (hit.jail, hit.who) not in decided)
+    decided = {(each.jail, each.address) for each in now.decisions}
+    hits = tuple(hit for hit in due.hits if (hit.jail, hit.address) not in decided)
     return now, replace(due, decisions=tuple(ordered[AT_ONCE:]), hits=hits)
 
 
 def _together(first: Turn, then: Turn) -> Turn:
     """Two turns as one, for later."""
-    decided = {(each.jail, each.who) for each in then.decisions}
-    hits = [hit for hit in first.hits if (hit.jail, hit.who) not in decided] if decided else list(first.hits)
+    decided = {(each.jail, each.address) for each in then.decisions}
+    hits = (
+        [hit for hit in first.hits if (hit.jail, hit.address) not in decided] if decided else list(first.hits)
+    )
     cursors = {each.key: each for each in (*first.cursors, *then.cursors)}
     return Turn(
         then.at, (*first.decisions, *then.decisions), (*hits, *then.hits), tuple(cursors.values()),
@@ -478,9 +480,9 @@ def _together(first: Turn, then: Turn) -> Turn:
 
 def _bounded(due: Turn) -> Turn:
     """As much of it as may wait for long: the last ban and the last unban of each are what holds."""
-    decisions: dict[tuple[str, Who, type[Decision]], Decision] = {}
+    decisions: dict[tuple[str, Address, type[Decision]], Decision] = {}
     for each in due.decisions:
-        key = each.jail, each.who, type(each)
+        key = each.jail, each.address, type(each)
         decisions.pop(key, None)
         decisions[key] = each
     return replace(
@@ -495,7 +497,8 @@ def _text(line: str) -> str:
 
 def _row(ban: Ban) -> tuple[object, ...]:
     return (
-        ban.jail, ban.who, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), _text(ban.reason), ban.times,
+        ban.jail, ban.address, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), _text(ban.reason),
+        ban.times,
         ban.observed,
     )  # fmt: skip
 
@@ -513,17 +516,17 @@ def _bans(rows: Iterable[Any], now: float) -> tuple[Ban, ...]:
     one = dict[str, str]().setdefault
     return tuple([
         Ban(
-            one(jail, jail), who, at, until, one(cause, cause), failures, one(site, site), (), one(reason, reason),
+            one(jail, jail), address, at, until, one(cause, cause), failures, one(site, site), (), one(reason, reason),
             times, bool(observed), now,
         )
-        for jail, who, at, until, cause, failures, site, reason, times, observed in rows
+        for jail, address, at, until, cause, failures, site, reason, times, observed in rows
     ])  # fmt: skip
 
 
 def _hits(rows: Iterable[Any]) -> Iterator[Hit]:
     """They come from few origins, and each is kept once."""
     origins: dict[tuple[str, str, str], Origin] = {}
-    for jail, who, at, source, name, stream, line, target in rows:
+    for jail, address, at, source, name, stream, line, target in rows:
         key = source, name, stream
         origin = origins.get(key) or origins.setdefault(key, Origin(*key))
-        yield Hit(jail, Who(who), at, origin, line, target)
+        yield Hit(jail, Address(address), at, origin, line, target)

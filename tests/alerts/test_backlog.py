@@ -1,14 +1,14 @@
 import math
 
-from sidecar.alerts import Field, Notice, banned, broken, recovered
 from sidecar.alerts.backlog import AT_ONCE, Backlog
-from sidecar.core.events import Ban, Who
+from sidecar.alerts.notices import Field, Notice, banned, broken, recovered
+from sidecar.core.events import Address, Ban
 
 STARTED = Notice("start", "good", "started")
 
 
 def ban(number, site="blog", jail="wordpress"):
-    return Ban(jail, Who(f"203.0.113.{number}"), 0.0, 60.0, "failures", failures=3, site=site)
+    return Ban(jail, Address(f"203.0.113.{number}"), 0.0, 60.0, "failures", failures=3, site=site)
 
 
 def taken(backlog, now):

@@ -5,15 +5,16 @@ import time
 
 import pytest
 
-from sidecar.alerts import Delayed, Notice, Rejected, broken
+from sidecar.alerts.notices import Delayed, Notice, Rejected, broken
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
-from sidecar.core.events import Ban, Who
+from sidecar.core.events import Address, Ban
 
 GONE = "does the webhook of SLACK_WEBHOOK_URL still exist?"
 STARTED, STOPPED = Notice("start", "good", "started"), Notice("stop", "good", "stopped")
 BANS = [
-    Ban("wordpress", Who(f"198.51.100.{n % 250}"), 0.0, 60.0, "failures", failures=3) for n in range(10_000)
+    Ban("wordpress", Address(f"198.51.100.{n % 250}"), 0.0, 60.0, "failures", failures=3)
+    for n in range(10_000)
 ]
 
 

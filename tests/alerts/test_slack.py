@@ -8,9 +8,9 @@ from email.utils import formatdate
 
 import pytest
 
-from sidecar.alerts import Delayed, Field, Notice, Rejected, banned
+from sidecar.alerts.notices import Delayed, Field, Notice, Rejected, banned
 from sidecar.alerts.slack import Slack, escape, payload
-from sidecar.core.events import Ban, Who
+from sidecar.core.events import Address, Ban
 
 STARTED = Notice("start", "good", "started", (Field("Jails", "wordpress"),))
 
@@ -18,7 +18,14 @@ STARTED = Notice("start", "good", "started", (Field("Jails", "wordpress"),))
 def hostile(evidence):
     """The last line, as it is sent."""
     ban = Ban(
-        "wordpress", Who("203.0.113.7"), 0.0, 60.0, "failures", failures=3, site="blog", evidence=(evidence,)
+        "wordpress",
+        Address("203.0.113.7"),
+        0.0,
+        60.0,
+        "failures",
+        failures=3,
+        site="blog",
+        evidence=(evidence,),
     )
     return payload(banned(ban))["attachments"][0]["fields"][-1]["value"]
 

@@ -23,7 +23,7 @@ EACH = 5  # addresses of each client and family
 
 
 @dataclass(frozen=True)
-class Address:
+class HostAddress:
     """Where someone lives: a namespace, its addresses, the router's address on each of his networks."""
 
     name: str
@@ -32,13 +32,13 @@ class Address:
     router: tuple[str, str]
 
 
-def _client(name: str, number: int, prefix: str) -> Address:
+def _client(name: str, number: int, prefix: str) -> HostAddress:
     v4 = tuple(f"203.0.113.{number}{k}" for k in range(1, EACH + 1))
     v6 = tuple(f"{prefix}::{number}{k}" for k in range(1, EACH + 1))
-    return Address(name, v4, v6, ("203.0.113.1", f"{prefix}::1"))
+    return HostAddress(name, v4, v6, ("203.0.113.1", f"{prefix}::1"))
 
 
-HOST = Address("host", ("198.51.100.10",), ("2001:db8:100::10",), ("198.51.100.1", "2001:db8:100::1"))
+HOST = HostAddress("host", ("198.51.100.10",), ("2001:db8:100::10",), ("198.51.100.1", "2001:db8:100::1"))
 CLIENTS = (
     _client("attacker1", 1, "2001:db8:bad:1"),
     _client("attacker2", 2, "2001:db8:bad:2"),
@@ -51,7 +51,7 @@ ROUTER = "inet"
 class Place:
     """One namespace: a host to run commands in, or to open connections from."""
 
-    address: Address
+    address: HostAddress
     prefix: str
     started: list[subprocess.Popen[str]] = field(default_factory=list, repr=False)
 
@@ -186,7 +186,7 @@ def up(prefix: str) -> None:
         _settle(name, "eth0", client)
 
 
-def _settle(name: str, link: str, address: Address) -> None:
+def _settle(name: str, link: str, address: HostAddress) -> None:
     _ip(
         name,
         "link set lo up",

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.sources.kubelet import Kubelet
+from tests.sources.files.kubelet import Kubelet
 
 EVERYONE = uuid.UUID("6b7f3a52-0d8e-4c55-9d1c-2b6a3f1e7c90")
 

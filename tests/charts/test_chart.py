@@ -346,9 +346,9 @@ def test_a_monitor_asks_the_port_that_there_is_under_the_job_s_name_that_alerts_
 
 
 def test_the_network_policy_lets_the_nodes_in():
-    policy = one(rendered(CHART / "ci/redis-own-values.yaml"), "NetworkPolicy")["spec"]
+    overrides = one(rendered(CHART / "ci/redis-own-values.yaml"), "NetworkPolicy")["spec"]
 
-    assert [block["ipBlock"]["cidr"] for block in policy["ingress"][0]["from"]] == [
+    assert [block["ipBlock"]["cidr"] for block in overrides["ingress"][0]["from"]] == [
         "198.51.100.0/24",
         "203.0.113.5/32",
         "2001:db8:1::/64",

@@ -70,7 +70,7 @@ def test_a_log_that_is_rotated_under_load_is_read_once_whenever_the_pod_is_kille
     rnd, node = random.Random(SEED), disk(tmp_path)
     ledger, kills = Ledger(node.root / STATE / "state.db"), 0
     pods = node.root / "var/log/pods"
-    writer = [sys.executable, "-m", "tests.sources.kubelet", pods, *map(str, (LINES, SEED, RATE, SIZE))]
+    writer = [sys.executable, "-m", "tests.sources.files.kubelet", pods, *map(str, (LINES, SEED, RATE, SIZE))]
     with guarding(bed, node, values) as command:
         with subprocess.Popen(writer, cwd=HOUSE, stdout=subprocess.PIPE, text=True) as kubelet:
             due = time.monotonic() + rnd.uniform(2, 6)

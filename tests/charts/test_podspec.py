@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import config
 from sidecar.cli import offline
+from sidecar.config import settings as config
 from tests.charts.__main__ import SETS, name
 from tests.charts.helm import CHART, manifests, render
 from tests.charts.podspec import Node, docker_run, environ, pod
@@ -146,7 +146,7 @@ def test_the_sidecar_understands_what_the_chart_tells_it(values, node, monkeypat
         env, jails=jails if jails.exists() else None, filters=filters if filters.exists() else None
     )
 
-    assert settings.mistakes == ()
+    assert settings.errors == ()
     assert settings.jails
     expected = {
         "monitoring": ("2001:db8::7", 9734),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.control import Control, NoDaemon, ask
+from sidecar.control.server import Control, NoDaemon, ask
 from tests.charts import runtime
 from tests.charts.helm import CHART, manifests, render
 from tests.charts.podspec import environ, pod

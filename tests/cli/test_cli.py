@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import __version__, exits
+from sidecar import __version__
 from sidecar.cli import main
+from sidecar.control import exit_codes
 
 WP = Path(sys.executable).with_name("wp-sidecar")
 
@@ -45,13 +46,13 @@ def test_help_loads_little_and_tells_the_exit_codes():
     assert loaded("--help") & heavy == set()
 
     text = " ".join(run(str(WP), "--help").stdout.decode().split())
-    for code in (value for name, value in vars(exits).items() if name.isupper()):
+    for code in (value for name, value in vars(exit_codes).items() if name.isupper()):
         assert f"{code} " in text.partition("Exit codes:")[2]
 
 
 def test_run_never_loads_rich_and_tells_mistakes_before_it_loads_anything():
     assert loaded("run", "--jails", "/nowhere") & {"rich", "docker", "nftables"} == set()
-    assert "rich" not in loaded_by("sidecar.daemon")
+    assert "rich" not in loaded_by("sidecar.app.daemon")
 
 
 def loaded_by(module: str) -> set[str]:
@@ -66,7 +67,7 @@ def test_wrong_usage(args, capsys):
     with pytest.raises(SystemExit) as end:
         main(args)
 
-    assert end.value.code == exits.USAGE
+    assert end.value.code == exit_codes.USAGE
     assert "Usage: " in capsys.readouterr().err
 
 

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import exits
 from sidecar.cli.failures import said
-from sidecar.config.mistakes import Mistake, Mistakes
-from sidecar.control import NoSocket
-from sidecar.exits import Failed
+from sidecar.config.errors import ConfigError, ConfigErrors
+from sidecar.control import exit_codes
+from sidecar.control.exit_codes import Failed
+from sidecar.control.server import NoSocket
 
 
 @pytest.mark.parametrize(
     ("failure", "code", "sentences"),
     [
-        (Failed(exits.NO_INPUT, "no log"), 66, "wp-sidecar: no log\n"),
+        (Failed(exit_codes.NO_INPUT, "no log"), 66, "wp-sidecar: no log\n"),
         (NoSocket("another one runs"), 69, "wp-sidecar: another one runs\n"),
         (PermissionError("ask as root"), 77, "wp-sidecar: ask as root\n"),
         (
-            Mistakes([Mistake("a", "b", "c", "d"), Mistake("e", "", "", "f\x1b")]),
+            ConfigErrors([ConfigError("a", "b", "c", "d"), ConfigError("e", "", "", "f\x1b")]),
             78,
             "wp-sidecar: a: b.c: d\nwp-sidecar: e: f\\x1b\n",
         ),
@@ -37,6 +37,6 @@ def test_a_full_disk_is_a_sentence():
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (
-        exits.NO,
+        exit_codes.NO,
         "wp-sidecar: the answer cannot be written: No space left on device\n",
     )

@@ -3,10 +3,10 @@ import sys
 
 import pytest
 
-from sidecar import exits
 from sidecar.cli.lines import LONGEST, chunks, framed, opened
+from sidecar.control import exit_codes
+from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
-from sidecar.exits import Failed
 
 
 class Pipe:
@@ -60,7 +60,7 @@ def test_a_log_that_cannot_be_read_is_said(tmp_path, name):
     with pytest.raises(Failed, match="cannot be read: ") as end, opened(str(tmp_path / name)):
         pass
 
-    assert end.value.code == exits.NO_INPUT
+    assert end.value.code == exit_codes.NO_INPUT
 
 
 def test_the_parts_of_a_line_are_one_line_and_lines_keep_their_numbers():

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sidecar.cli import main
-from sidecar.control import Control, Refused
+from sidecar.control.server import Control, Refused
 
 AT = 1_795_336_803.0
 BAN = {

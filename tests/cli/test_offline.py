@@ -36,15 +36,15 @@ def test_replay_tells_who_would_be_banned_on_the_logs_own_time(wp):
     later = docker(("40:04", "fail 203.0.113.7")) + f"2026-11-22T10:00:00.{0:09}Z quiet\n".encode()
     code, out, _ = wp("replay", "--json", stdin=BURST + later)
 
-    who = {"jail": "wordpress", "ip": "203.0.113.7"}
+    address = {"jail": "wordpress", "ip": "203.0.113.7"}
     at = 1795336803.1234567
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [
         {
-            "action": "ban", **who, "time": at, "until": at + 3600, "failures": 3,
+            "action": "ban", **address, "time": at, "until": at + 3600, "failures": 3,
             "lines": ["fail 203.0.113.7", "wrong password for admin from 203.0.113.7", "fail 203.0.113.7"],
         },
-        {"action": "unban", **who, "time": at + 3600},
+        {"action": "unban", **address, "time": at + 3600},
     ]  # fmt: skip
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from sidecar.config import cdn
 from sidecar.config.cdn import Cdn
-from sidecar.config.mistakes import Mistakes
-from sidecar.core.trust import Trust
-from sidecar.core.who import network, who
+from sidecar.config.errors import ConfigErrors
+from sidecar.core.address import parse_address, parse_network
+from sidecar.core.allowlist import Allowlist
 
 FILE = """\
 # ours
@@ -25,13 +25,13 @@ as-of = 2026-11-02
 
 @pytest.fixture
 def wrong(tmp_path):
-    def mistakes(text):
+    def errors(text):
         (tmp_path / "cdn.conf").write_text(text)
-        with pytest.raises(Mistakes) as caught:
+        with pytest.raises(ConfigErrors) as caught:
             cdn.load(tmp_path / "cdn.conf")
-        return [str(mistake).removeprefix(f"{tmp_path}/") for mistake in caught.value.mistakes]
+        return [str(error).removeprefix(f"{tmp_path}/") for error in caught.value.errors]
 
-    return mistakes
+    return errors
 
 
 def test_ours_is_dated_and_says_where_it_is_from():
@@ -45,8 +45,8 @@ def test_ours_is_dated_and_says_where_it_is_from():
 
 
 def test_ours_are_public_and_lie_in_no_other():
-    nets = [network(text) for one in cdn.load().values() for text in one.networks]
-    nobody = Trust()
+    nets = [parse_network(text) for one in cdn.load().values() for text in one.networks]
+    nobody = Allowlist()
 
     assert all(nobody.why(str(net)) is None for net in nets)
     assert not any(a.version == b.version and a.overlaps(b) for a, b in combinations(nets, 2))
@@ -69,9 +69,9 @@ def test_ours_are_public_and_lie_in_no_other():
 )
 def test_whose_an_address_is(address, name):
     ours = cdn.load()
-    trust = Trust({one.name: one.networks for one in ours.values()})
+    allowlist = Allowlist({one.name: one.networks for one in ours.values()})
 
-    assert trust.why(who(address)) == name
+    assert allowlist.why(parse_address(address)) == name
 
 
 def test_a_file_of_the_users_adds_and_replaces(tmp_path):
@@ -118,10 +118,10 @@ as-of = tomorrow
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
     for path, sentence in ((tmp_path, "is a directory"), (tmp_path / "x", "cannot be read; .*No such file")):
-        with pytest.raises(Mistakes, match=sentence):
+        with pytest.raises(ConfigErrors, match=sentence):
             cdn.load(path)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    with pytest.raises(Mistakes, match=r"binary: is not UTF-8 text \(byte 0\); save it as UTF-8"):
+    with pytest.raises(ConfigErrors, match=r"binary: is not UTF-8 text \(byte 0\); save it as UTF-8"):
         cdn.load(tmp_path / "binary")
 
 

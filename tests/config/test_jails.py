@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config.errors import ConfigErrors
 from sidecar.config.jails import Jails, read
-from sidecar.config.mistakes import Mistakes
-from sidecar.core import formula
+from sidecar.core import bantime_formula
 from sidecar.core.escalation import Escalation
 from sidecar.core.jail import Jail
 
@@ -43,9 +43,9 @@ def wrong(of, tmp_path):
     """The mistakes in a jails file of this text, without the path."""
 
     def wrong(text: str, *, look: bool = False) -> list[str]:
-        with pytest.raises(Mistakes) as caught:
+        with pytest.raises(ConfigErrors) as caught:
             of(text, look=look)
-        return [str(mistake).replace(f"{tmp_path}/", "") for mistake in caught.value.mistakes]
+        return [str(error).replace(f"{tmp_path}/", "") for error in caught.value.errors]
 
     return wrong
 
@@ -258,7 +258,7 @@ ban_private = true
 filter = broken
 """
 
-    assert [mistake.partition(" (")[0][:61] for mistake in wrong(text)] == [
+    assert [error.partition(" (")[0][:61] for error in wrong(text)] == [
         "jails.conf:5: mail.bantme: unknown. Did you mean bantime?",
         'jails.conf:7: mail.ignoreip: "example" is no address, no netw',
         "jails.conf:4: mail.maxretry: expected a whole number from 1 u",
@@ -276,7 +276,7 @@ def test_a_jail_with_a_mistake_is_left_out_and_the_others_stay(of):
     found = of("[mail]\n[sshd]\nfilter = broken\n[web]\nfilter = mail\nmaxretry = five\n")
 
     assert [jail.name for jail in found.jails] == ["mail"] == list(found.filters)
-    assert [(mistake.line, mistake.section) for mistake in found.mistakes] == [(2, ""), (3, ""), (6, "web")]
+    assert [(error.line, error.section) for error in found.errors] == [(2, ""), (3, ""), (6, "web")]
 
 
 def test_a_mistake_that_concerns_all_stops_all(wrong):
@@ -296,10 +296,10 @@ def test_an_expression_that_may_take_for_ever_is_noted(of, filters):
 
 
 def test_a_filter_that_is_not_there_is_the_jails_mistake(wrong):
-    (mistake,) = wrong("[blog]\nfilter = wordpres\n")
+    (error,) = wrong("[blog]\nfilter = wordpres\n")
 
-    assert mistake.startswith("jails.conf:2: blog.filter: there is no filter `wordpres` in ")
-    assert mistake.endswith("did you mean `wordpress`?")
+    assert error.startswith("jails.conf:2: blog.filter: there is no filter `wordpres` in ")
+    assert error.endswith("did you mean `wordpress`?")
 
 
 def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
@@ -311,7 +311,7 @@ def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
 
 
 @pytest.mark.parametrize(
-    ("text", "mistake"),
+    ("text", "error"),
     [
         ("[mail]\nenabled = maybe\n", 'jails.conf:2: mail.enabled: expected true or false, got "maybe"'),
         ("[mail]\nbantime = 0\n", "expected a duration such as 600, 10m, 1d12h or -1 (for good)"),
@@ -342,8 +342,8 @@ def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
         ("[INCLUDES]\nbefore = gone.conf\n[mail]\n", "jails.conf:2: the included file does not exist"),
     ],
 )
-def test_one_mistake(wrong, text, mistake):
-    assert mistake in wrong(text)[0]
+def test_one_mistake(wrong, text, error):
+    assert error in wrong(text)[0]
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path):
@@ -351,7 +351,7 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path):
         (tmp_path / "none", "cannot be read: No such file"),
         (tmp_path, "is a directory; Docker"),
     ]:
-        with pytest.raises(Mistakes, match=sentence):
+        with pytest.raises(ConfigErrors, match=sentence):
             read(path, [])
 
 
@@ -399,10 +399,10 @@ bantime.increment = false
     assert {jail.name: jail.escalation for jail in found.jails} == {
         "wordpress": Escalation(maxtime=month),
         "mail": Escalation(
-            1.5, formula=formula.parse("ban.Time * (1<<ban.Count)"), maxtime=month, overalljails=True
+            1.5, formula=bantime_formula.parse("ban.Time * (1<<ban.Count)"), maxtime=month, overalljails=True
         ),
         "sshd": Escalation(
-            multipliers=(1, 5, 30, 60), formula=formula.parse("ban.Time"), maxtime=month, rndtime=480
+            multipliers=(1, 5, 30, 60), formula=bantime_formula.parse("ban.Time"), maxtime=month, rndtime=480
         ),
         "wordpress-access": None,
     }
@@ -436,7 +436,7 @@ mode = Enforce
 
 
 @pytest.mark.parametrize(
-    ("written", "mistake"),
+    ("written", "error"),
     [
         ("bantime.factor = -1", 'mail.bantime.factor: expected a number such as 2 or 1.5, got "-1"'),
         (
@@ -451,8 +451,8 @@ mode = Enforce
         ("datepattern = ^(?:a+)+ %%Y", "mail.datepattern: may take for ever on some lines: ^(?:a+)+ %Y; say"),
     ],
 )
-def test_a_mistake_of_policy(wrong, written, mistake):
-    assert mistake in wrong(f"[mail]\n{written}\n")[0]
+def test_a_mistake_of_policy(wrong, written, error):
+    assert error in wrong(f"[mail]\n{written}\n")[0]
 
 
 def test_a_logpath_that_is_not_here_leaves_the_discovered_containers_to_look_at(of, tmp_path):
@@ -483,9 +483,9 @@ def test_every_key_of_fail2bans_own_jails_is_known(wrong):
     stock = Path("/etc/fail2ban/jail.conf")
     assert stock.exists(), "install fail2ban (apt-get install fail2ban): its own files are read here"
 
-    mistakes = wrong(f"[INCLUDES]\nbefore = {stock}\n[DEFAULT]\nenabled = true\nzzz = x\n")
+    errors = wrong(f"[INCLUDES]\nbefore = {stock}\n[DEFAULT]\nenabled = true\nzzz = x\n")
 
-    assert [mistake for mistake in mistakes if "there is no filter" not in mistake] == [
+    assert [error for error in errors if "there is no filter" not in error] == [
         "jails.conf:5: DEFAULT.zzz: unknown"
     ]
 

@@ -1,8 +1,8 @@
 import math
 
 from sidecar.config.labels import policies
-from sidecar.core.policy import Policy
-from sidecar.core.selection import Container
+from sidecar.core.containers import Container
+from sidecar.core.overrides import Overrides
 
 
 def site(**labels):
@@ -15,14 +15,17 @@ def test_labels_are_read_as_a_jails_file_is():
     )
 
     assert policies([blog], ["wordpress"]) == (
-        {"blog": Policy(3, 600.0, math.inf, observe=True, allow=("192.0.2.0/24", "::1"))},
+        {"blog": Overrides(3, 600.0, math.inf, observe=True, allow=("192.0.2.0/24", "::1"))},
         {},
     )
 
 
 def test_whom_a_container_allows_may_be_a_name_but_no_file_of_ours():
     allowed, wrong = policies([site(allow="home.example.org 192.0.2.7")], [])
-    assert (allowed, wrong) == ({"blog": Policy(allow=("192.0.2.7",), allow_names=("home.example.org",))}, {})
+    assert (allowed, wrong) == (
+        {"blog": Overrides(allow=("192.0.2.7",), allow_names=("home.example.org",))},
+        {},
+    )
 
     allowed, wrong = policies([site(allow="file:/etc/passwd")], [])
     assert allowed == {}
@@ -32,7 +35,7 @@ def test_whom_a_container_allows_may_be_a_name_but_no_file_of_ours():
 
 
 def test_a_container_may_be_enforced_where_its_jail_observes():
-    assert policies([site(mode="enforce")], []) == ({"blog": Policy(observe=False)}, {})
+    assert policies([site(mode="enforce")], []) == ({"blog": Overrides(observe=False)}, {})
 
 
 def test_labels_of_others_and_none_at_all_say_nothing():
@@ -45,7 +48,7 @@ def test_what_is_wrong_is_told_and_the_rest_holds():
     )
 
     assert policies([blog], ["wordpress", "probes"]) == (
-        {"blog": Policy(bantime=3600.0)},
+        {"blog": Overrides(bantime=3600.0)},
         {
             "blog": "labels of blog: "
             'wp-sidecar.maxretry: expected a whole number from 1 up, got "five"; '

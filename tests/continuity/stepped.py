@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from sidecar import config, daemon
+from sidecar.app import daemon
+from sidecar.config import settings as config
 
 
 def main(file: Path) -> int:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sidecar.core import formula
+from sidecar.core import bantime_formula
 from sidecar.core.escalation import Escalation
 
 DAY = 86_400.0
@@ -23,10 +23,10 @@ def bantimes(escalation, base=600.0, bans=9, chance=0.0):
         ),
         (Escalation(multipliers=(1, 5, 30), factor=2), [600, 6000, 36_000, *[36_000] * 6]),
         (
-            Escalation(formula=formula.parse("ban.Time * (ban.Count + 1)")),
+            Escalation(formula=bantime_formula.parse("ban.Time * (ban.Count + 1)")),
             [600 * n for n in range(1, 10)],
         ),
-        (Escalation(formula=formula.parse("1")), [600] * 9),  # never shorter than the bantime
+        (Escalation(formula=bantime_formula.parse("1")), [600] * 9),  # never shorter than the bantime
     ],
 )
 def test_fail2bans_sequences(escalation, expected):

@@ -1,12 +1,12 @@
 import math
 
-from sidecar.core.events import Ban, Surroundings, Who
-from sidecar.core.selection import Container
+from sidecar.core.containers import Container
+from sidecar.core.events import Address, Ban, Topology
 
 
 def test_a_ban_without_an_end_is_for_good():
-    assert Ban("login", Who("203.0.113.7"), 0.0, math.inf, "manual").for_good
-    assert not Ban("login", Who("203.0.113.7"), 0.0, 60.0, "manual").for_good
+    assert Ban("login", Address("203.0.113.7"), 0.0, math.inf, "manual").for_good
+    assert not Ban("login", Address("203.0.113.7"), 0.0, 60.0, "manual").for_good
 
 
 def test_the_ports_that_lead_to_what_is_watched():
@@ -16,4 +16,4 @@ def test_the_ports_that_lead_to_what_is_watched():
         Container("c", "inside", "wordpress"),
     )
 
-    assert Surroundings(containers=watched).published == {80, 443, 8080}
+    assert Topology(containers=watched).published == {80, 443, 8080}

@@ -1,7 +1,7 @@
-from sidecar.core.events import Who
+from sidecar.core.events import Address
 from sidecar.core.evidence import Evidence
 
-ANN, BOB = Who("203.0.113.7"), Who("203.0.113.8")
+ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 
 
 def test_the_last_lines_are_kept_oldest_first():

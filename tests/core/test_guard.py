@@ -4,22 +4,22 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.ban_history import Past
 from sidecar.core.escalation import Escalation
-from sidecar.core.events import Ban, Forgiven, Hit, Leak, Origin, Unban, Who
-from sidecar.core.guard import Figures, Guard, Standing
-from sidecar.core.history import Past
+from sidecar.core.events import Address, Ban, Bypass, Forgiven, Hit, Origin, Unban
+from sidecar.core.guard import AddressStatus, Figures, Guard
 from sidecar.core.jail import Jail
-from sidecar.core.policy import Policy
-from sidecar.core.trust import Trust
+from sidecar.core.overrides import Overrides
 
-ANN, BOB, SIX = Who("203.0.113.7"), Who("203.0.113.8"), Who("2001:db8:bad:1::/64")
+ANN, BOB, SIX = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 SITE = Origin("docker", "blog", "stdout", ("login",))
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
-NOBODY = Trust()
+NOBODY = Allowlist()
 
 
-def hits(*times, who=ANN, jail="login"):
-    return [Hit(jail, who, at, SITE, f"line at {at}") for at in times]
+def hits(*times, address=ANN, jail="login"):
+    return [Hit(jail, address, at, SITE, f"line at {at}") for at in times]
 
 
 def play(guard, events):
@@ -27,9 +27,9 @@ def play(guard, events):
     return [d for e in events for d in (guard.hits([e], e.at) if isinstance(e, Hit) else guard.tick(e))]
 
 
-def banned(who=ANN, at=2, until=3602):
+def banned(address=ANN, at=2, until=3602):
     lines = tuple(f"line at {n}" for n in range(at - 2, at + 1))
-    return Ban("login", who, at, until, "failures", failures=3, site="blog", evidence=lines)
+    return Ban("login", address, at, until, "failures", failures=3, site="blog", evidence=lines)
 
 
 def banned_without_lines():
@@ -43,13 +43,15 @@ def test_a_story_of_one_attacker():
 
 
 def test_a_storm_is_decided_at_once():
-    storm = [hit for n in range(1000) for hit in hits(0, 1, 2, who=Who(f"198.51.{n // 250}.{n % 250}"))]
+    storm = [
+        hit for n in range(1000) for hit in hits(0, 1, 2, address=Address(f"198.51.{n // 250}.{n % 250}"))
+    ]
 
     assert len(Guard([LOGIN], NOBODY).hits(storm, now=3)) == 1000
 
 
 def test_those_who_may_never_be_banned_never_are():
-    guard = Guard([LOGIN], Trust({"ignoreip": ["203.0.113.7"]}))
+    guard = Guard([LOGIN], Allowlist({"ignoreip": ["203.0.113.7"]}))
 
     assert play(guard, hits(0, 1, 2)) == []
     assert guard.ban(ANN, now=3) == []
@@ -104,9 +106,9 @@ def test_a_clock_that_runs_ahead_bans_nobody_for_longer():
 
 
 def test_an_ipv6_customer_is_one():
-    (ban,) = Guard([LOGIN], NOBODY).hits(hits(0, 1, 2, who=SIX), now=2)
+    (ban,) = Guard([LOGIN], NOBODY).hits(hits(0, 1, 2, address=SIX), now=2)
 
-    assert ban.who == SIX
+    assert ban.address == SIX
 
 
 def test_a_ban_by_hand_lasts_until_it_is_lifted():
@@ -169,16 +171,16 @@ def test_unban_of_one_leaves_the_others():
     guard.ban(ANN, now=0)
     guard.unban(BOB, now=1)
 
-    assert [ban.who for ban in guard.bans] == [ANN]
+    assert [ban.address for ban in guard.bans] == [ANN]
 
 
 def test_unban_lets_in_everyone_or_a_network():
     guard = Guard([LOGIN], NOBODY)
-    for who in (ANN, BOB, SIX):
-        guard.ban(who, now=0, jail="login")
+    for address in (ANN, BOB, SIX):
+        guard.ban(address, now=0, jail="login")
 
-    assert guard.unban(Who("203.0.113.0/24"), now=1) == [
-        Unban("login", who, 1, "manual") for who in (ANN, BOB)
+    assert guard.unban(Address("203.0.113.0/24"), now=1) == [
+        Unban("login", address, 1, "manual") for address in (ANN, BOB)
     ]
     assert guard.unban(None, now=2, jail="manual") == []
     assert guard.unban(None, now=2) == [Unban("login", SIX, 2, "manual")]
@@ -189,30 +191,32 @@ def test_who_becomes_trusted_is_let_in():
     guard.ban(ANN, now=0, jail="login")
     guard.ban(BOB, now=0, jail="login")
 
-    assert guard.trusting(Trust({"ignoreip": ["203.0.113.7"]}), now=5) == [Unban("login", ANN, 5, "allowed")]
-    assert [ban.who for ban in guard.bans] == [BOB]
+    assert guard.allowlisting(Allowlist({"ignoreip": ["203.0.113.7"]}), now=5) == [
+        Unban("login", ANN, 5, "allowed")
+    ]
+    assert [ban.address for ban in guard.bans] == [BOB]
 
 
 def test_who_is_spared_since_the_ban_is_let_in():
     spared = Jail("login", ignoreip=("203.0.113.7",))
-    guard = Guard([spared], NOBODY, bans=[banned(), banned(who=BOB)])
+    guard = Guard([spared], NOBODY, bans=[banned(), banned(address=BOB)])
 
-    assert guard.trusting(NOBODY, now=5) == [Unban("login", ANN, 5, "allowed")]
-    assert [ban.who for ban in guard.bans] == [BOB]
+    assert guard.allowlisting(NOBODY, now=5) == [Unban("login", ANN, 5, "allowed")]
+    assert [ban.address for ban in guard.bans] == [BOB]
 
 
 def test_the_banned_networks_around_someone():
     guard = Guard([LOGIN], NOBODY)
     for net in ("203.0.113.0/24", "203.0.0.0/16", "203.0.113.7", "2001:db8:bad::/48", "198.51.100.0/24"):
-        guard.ban(Who(net), now=0)
+        guard.ban(Address(net), now=0)
 
     assert guard.over(ANN) == ["203.0.0.0/16", "203.0.113.0/24"]
     assert guard.over(SIX) == ["2001:db8:bad::/48"]
-    assert guard.over(Who("192.0.2.1")) == []
+    assert guard.over(Address("192.0.2.1")) == []
 
 
-def probes(*targets, who=ANN):
-    return [Hit("login", who, at, SITE, f"line at {at}", target) for at, target in enumerate(targets)]
+def probes(*targets, address=ANN):
+    return [Hit("login", address, at, SITE, f"line at {at}", target) for at, target in enumerate(targets)]
 
 
 def test_distinct_targets_count_and_repeats_of_one_do_not():
@@ -229,17 +233,17 @@ def test_after_a_ban_old_targets_count_anew():
     play(guard, probes("a", "b", "c"))
     guard.unban(ANN, now=3)
 
-    assert [ban.who for ban in play(guard, probes("a", "b", "c"))] == [ANN]
+    assert [ban.address for ban in play(guard, probes("a", "b", "c"))] == [ANN]
 
 
 def test_a_restart_remembers():
     before = Guard([LOGIN], NOBODY)
-    before.hits([*hits(0, 1, 2), *hits(1, 2, who=BOB)], now=2)
+    before.hits([*hits(0, 1, 2), *hits(1, 2, address=BOB)], now=2)
     after = Guard([LOGIN], NOBODY, bans=before.bans)
-    after.hits(hits(1, 2, who=BOB), now=3)
+    after.hits(hits(1, 2, address=BOB), now=3)
 
     assert after.bans == before.bans
-    assert [ban.who for ban in after.hits(hits(4, who=BOB), now=4)] == [BOB]
+    assert [ban.address for ban in after.hits(hits(4, address=BOB), now=4)] == [BOB]
 
 
 def test_a_ban_outlives_its_jail():
@@ -274,11 +278,11 @@ def test_a_ten_year_attack_in_milliseconds():
 DOUBLING = Jail("login", maxretry=3, findtime=600, bantime=600, escalation=Escalation(maxtime=86_400))
 
 
-def lengths(guard, until, step=86_400, who=ANN):
+def lengths(guard, until, step=86_400, address=ANN):
     """An attack each day: how long each of its bans lasts."""
     days = range(0, int(until), step)
     decided = play(
-        guard, [e for day in days for e in (*hits(day, day + 1, day + 2, who=who), day + step - 1)]
+        guard, [e for day in days for e in (*hits(day, day + 1, day + 2, address=address), day + step - 1)]
     )
     return [each.until - each.at for each in decided if isinstance(each, Ban)]
 
@@ -340,9 +344,9 @@ def test_unban_forgives_former_bans():
 
 def test_a_jail_may_count_as_fail2ban_does():
     guard = Guard([Jail("login", maxretry=5, findtime=600, window="fail2ban")], NOBODY)
-    slow, slower = hits(*range(0, 855, 171)), hits(*range(0, 9000, 172), who=BOB)
+    slow, slower = hits(*range(0, 855, 171)), hits(*range(0, 9000, 172), address=BOB)
 
-    assert [(ban.who, ban.at) for ban in play(guard, [*slow, *slower])] == [(ANN, 684)]
+    assert [(ban.address, ban.at) for ban in play(guard, [*slow, *slower])] == [(ANN, 684)]
 
 
 # Containers' labels
@@ -350,24 +354,24 @@ def test_a_jail_may_count_as_fail2ban_does():
 
 def test_a_containers_labels_go_over_the_jail():
     guard = Guard([LOGIN], NOBODY)
-    guard.surround({"blog": Policy(maxretry=2, bantime=60.0, allow=("203.0.113.8",))})
+    guard.surround({"blog": Overrides(maxretry=2, bantime=60.0, allow=("203.0.113.8",))})
 
-    (ban,) = play(guard, [*hits(0, 1), *hits(0, 1, 2, who=BOB)])
-    assert (ban.who, ban.failures, ban.until) == (ANN, 2, 61)
+    (ban,) = play(guard, [*hits(0, 1), *hits(0, 1, 2, address=BOB)])
+    assert (ban.address, ban.failures, ban.until) == (ANN, 2, 61)
     assert guard.ignored == {"ignoreip": 3}
 
 
 def test_labels_hold_until_they_change():
     guard = Guard([LOGIN], NOBODY)
-    guard.surround({"blog": Policy(maxretry=1, findtime=9e9)})
-    guard.surround({"shop": Policy(maxretry=1)})
+    guard.surround({"blog": Overrides(maxretry=1, findtime=9e9)})
+    guard.surround({"shop": Overrides(maxretry=1)})
 
     assert [ban.at for ban in play(guard, hits(0, 1, 2))] == [2]
 
 
 def test_failures_count_as_long_as_the_longest_findtime_asks():
     guard = Guard([LOGIN], NOBODY)
-    guard.surround({"blog": Policy(findtime=86_400.0)})
+    guard.surround({"blog": Overrides(findtime=86_400.0)})
 
     assert guard.findtime == 600
     assert [ban.at for ban in play(guard, [*hits(0, 1), 5000, *hits(80_000)])] == [80_000]
@@ -389,8 +393,8 @@ def test_a_budget_that_is_spent_observes_until_it_recovers():
     spent, again = iter([True, False]), iter([False, True])
     guard = Guard([LOGIN], NOBODY, budget=lambda _: next(spent), again=lambda _: next(again))
 
-    decided = play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, 3, 4, who=BOB)])
-    assert [(each.who, each.observed) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
+    decided = play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, 3, 4, address=BOB)])
+    assert [(each.address, each.observed) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
 
 
 def test_who_was_only_observed_is_not_kept_out_for_a_login_that_worked():
@@ -414,18 +418,18 @@ def test_a_jail_that_observes_no_longer_keeps_out_whom_it_observed():
 
 def test_enough_banned_neighbours_are_a_ban_of_all():
     guard = Guard([replace(LOGIN, maxretry=1, bangroup=3)], NOBODY)
-    decided = play(guard, [hit for n in range(1, 6) for hit in hits(n, who=Who(f"203.0.113.{n}"))])
+    decided = play(guard, [hit for n in range(1, 6) for hit in hits(n, address=Address(f"203.0.113.{n}"))])
 
-    assert [(each.who, each.cause) for each in decided] == [
+    assert [(each.address, each.cause) for each in decided] == [
         ("203.0.113.1", "failures"), ("203.0.113.2", "failures"), ("203.0.113.3", "failures"), ("203.0.113.0/24", "group"),
     ]  # fmt: skip
     assert guard.ignored == {"banned already": 2}
 
 
 def test_neighbours_of_whom_one_is_never_banned_are_not_banned_as_one():
-    guard = Guard([replace(LOGIN, maxretry=1, bangroup=2)], Trust({"ignoreip": ["203.0.113.200"]}))
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=2)], Allowlist({"ignoreip": ["203.0.113.200"]}))
 
-    assert [each.who for each in play(guard, [*hits(0), *hits(1, who=BOB)])] == [ANN, BOB]
+    assert [each.address for each in play(guard, [*hits(0), *hits(1, address=BOB)])] == [ANN, BOB]
 
 
 def test_neighbours_whose_bans_are_over_do_not_count():
@@ -440,7 +444,7 @@ def test_neighbours_whose_bans_are_over_do_not_count():
                 3600,
                 *hits(
                     3601,
-                    who=BOB,
+                    address=BOB,
                 ),
             ],
         )
@@ -450,16 +454,16 @@ def test_neighbours_whose_bans_are_over_do_not_count():
 def test_ipv6_customers_have_no_neighbours():
     guard = Guard([replace(LOGIN, maxretry=1, bangroup=1)], NOBODY)
 
-    assert [each.who for each in play(guard, hits(0, who=SIX))] == [SIX]
+    assert [each.address for each in play(guard, hits(0, address=SIX))] == [SIX]
 
 
 # Doubts, leaks, successes
 
 
 def test_who_may_not_be_who_it_says_is_not_banned():
-    guard = Guard([LOGIN], NOBODY, doubts=lambda hit: "never seen here" if hit.who == ANN else None)
+    guard = Guard([LOGIN], NOBODY, doubts=lambda hit: "never seen here" if hit.address == ANN else None)
 
-    assert [each.who for each in play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, who=BOB)])] == [BOB]
+    assert [each.address for each in play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, address=BOB)])] == [BOB]
     assert guard.ignored == {"never seen here": 1}
 
 
@@ -469,7 +473,7 @@ def test_who_is_banned_and_logged_all_the_same_is_a_leak_told_once():
     assert guard.aside() == ((), ())  # an answer that was under way
     play(guard, hits(13, 14))
 
-    assert guard.aside() == ((Leak("login", ANN, 13, "blog"),), ())
+    assert guard.aside() == ((Bypass("login", ANN, 13, "blog"),), ())
     assert guard.aside() == ((), ())
 
 
@@ -509,9 +513,9 @@ def test_a_ban_of_another_node_holds_here():
 
 
 def test_a_ban_of_another_node_bans_nobody_who_is_never_banned():
-    guard = Guard([replace(LOGIN, ignoreip=("203.0.113.8",))], Trust({"ignoreip": ["203.0.113.7"]}))
+    guard = Guard([replace(LOGIN, ignoreip=("203.0.113.8",))], Allowlist({"ignoreip": ["203.0.113.7"]}))
 
-    assert guard.shared([banned(), banned(who=BOB), replace(banned(who=SIX), until=4)], now=5) == []
+    assert guard.shared([banned(), banned(address=BOB), replace(banned(address=SIX), until=4)], now=5) == []
     assert guard.ignored == {"ignoreip": 2}
 
 
@@ -525,7 +529,7 @@ def test_a_ban_in_a_jail_that_is_not_here_ends_as_it_should():
     guard = Guard([LOGIN], NOBODY)
     (ban,) = guard.shared([replace(banned(), jail="shop")], now=5)
 
-    assert guard.hits(hits(6, jail="shop", who=BOB), now=6) == []
+    assert guard.hits(hits(6, jail="shop", address=BOB), now=6) == []
     assert guard.tick(ban.until) == [Unban("shop", ANN, ban.until, "expired")]
 
 
@@ -534,19 +538,19 @@ def test_a_ban_in_a_jail_that_is_not_here_ends_as_it_should():
 
 def test_another_configuration_goes_on_with_what_counted():
     guard = Guard([LOGIN, Jail("probe")], NOBODY)
-    guard.hits([*hits(0, 1), *hits(0, 1, 2, who=BOB)], now=2)
+    guard.hits([*hits(0, 1), *hits(0, 1, 2, address=BOB)], now=2)
     assert guard.reconfigure([replace(LOGIN, maxretry=2), Jail("new", maxretry=1)], now=3) == []
 
-    assert [(each.jail, each.who) for each in play(guard, [*hits(4), *hits(4, jail="new"), *hits(4, jail="probe")])] == [
+    assert [(each.jail, each.address) for each in play(guard, [*hits(4), *hits(4, jail="new"), *hits(4, jail="probe")])] == [
         ("login", ANN), ("new", ANN),
     ]  # fmt: skip
-    assert [ban.who for ban in guard.bans] == [BOB, ANN, ANN]
+    assert [ban.address for ban in guard.bans] == [BOB, ANN, ANN]
     assert guard.ignored == {"jail is gone": 1}
 
 
 def test_whom_the_new_configuration_spares_is_let_in():
     guard = Guard([LOGIN], NOBODY)
-    play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, who=BOB)])
+    play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, address=BOB)])
 
     assert guard.reconfigure([replace(LOGIN, ignoreip=("203.0.113.7",))], now=3) == [
         Unban("login", ANN, 3, "allowed")
@@ -558,7 +562,7 @@ def test_a_jail_that_left_keeps_its_bans_and_looks_at_nothing():
     play(guard, hits(0, 1, 2))
     guard.reconfigure([], now=3)
 
-    assert guard.hits(hits(4, 5, 6, who=BOB), now=6) == []
+    assert guard.hits(hits(4, 5, 6, address=BOB), now=6) == []
     assert guard.tick(3602) == [Unban("login", ANN, 3602, "expired")]
 
 
@@ -576,7 +580,7 @@ def test_neighbours_are_counted_anew_where_a_jail_begins_to_ask():
     play(guard, hits(0))
     guard.reconfigure([replace(LOGIN, maxretry=1, bangroup=2)], now=1)
 
-    assert [each.who for each in play(guard, hits(2, who=BOB))] == [BOB, "203.0.113.0/24"]
+    assert [each.address for each in play(guard, hits(2, address=BOB))] == [BOB, "203.0.113.0/24"]
 
 
 def test_how_full_it_is():
@@ -599,8 +603,8 @@ def test_a_ban_that_was_lifted_before_its_jail_left_is_over():
 def test_whatever_jails_come_and_go_no_ban_ends_before_its_time():
     chance = random.Random(4)
     guard = Guard([LOGIN], NOBODY)
-    everyone = [Who(f"203.0.113.{number}") for number in range(20)]
-    ends: dict[tuple[str, Who], float] = {}
+    everyone = [Address(f"203.0.113.{number}") for number in range(20)]
+    ends: dict[tuple[str, Address], float] = {}
     for now in range(2_000):
         jails = [
             Jail(
@@ -618,38 +622,38 @@ def test_whatever_jails_come_and_go_no_ban_ends_before_its_time():
         if chance.random() < 0.05:
             decisions += guard.unban(chance.choice(everyone), now)
         for jail in ("login", "probe", "mail"):
-            decisions += guard.hits(hits(now, who=chance.choice(everyone), jail=jail), now)
+            decisions += guard.hits(hits(now, address=chance.choice(everyone), jail=jail), now)
         for each in decisions:
             if isinstance(each, Ban):
-                ends[each.jail, each.who] = each.until
+                ends[each.jail, each.address] = each.until
             else:
-                end = ends.pop((each.jail, each.who))
+                end = ends.pop((each.jail, each.address))
                 assert each.cause == "manual" or end <= now
-    assert {(ban.jail, ban.who): ban.until for ban in guard.bans} == ends
+    assert {(ban.jail, ban.address): ban.until for ban in guard.bans} == ends
     assert len(ends) > 5
 
 
 def test_how_someone_stands_with_each_jail():
     spared = Jail("mail", ignoreip=("203.0.113.8",))
     guard = Guard([LOGIN, spared], NOBODY, history=[Past("login", BOB, 4, 0)])
-    play(guard, [*hits(0, 1, 2), *hits(0, 700, 701, who=BOB)])
+    play(guard, [*hits(0, 1, 2), *hits(0, 700, 701, address=BOB)])
     manual = guard.jails[-1]
 
-    assert guard.standings(ANN, 702) == [
-        Standing(LOGIN, None, 0, 1, banned_without_lines()),
-        Standing(spared, None, 0, 0, None),
-        Standing(manual, None, 0, 0, None),
+    assert guard.statuses(ANN, 702) == [
+        AddressStatus(LOGIN, None, 0, 1, banned_without_lines()),
+        AddressStatus(spared, None, 0, 0, None),
+        AddressStatus(manual, None, 0, 0, None),
     ]
-    assert guard.standings(BOB, 702) == [
-        Standing(LOGIN, None, 2, 4, None),
-        Standing(spared, "ignoreip", 0, 0, None),
-        Standing(manual, None, 0, 0, None),
+    assert guard.statuses(BOB, 702) == [
+        AddressStatus(LOGIN, None, 2, 4, None),
+        AddressStatus(spared, "ignoreip", 0, 0, None),
+        AddressStatus(manual, None, 0, 0, None),
     ]
 
 
 def test_how_many_are_kept_out_by_jail_and_version():
     watched = Jail("watched", maxretry=1, observe=True)
     guard = Guard([LOGIN, watched], NOBODY)
-    play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, who=SIX), *hits(0, who=BOB, jail="watched")])
+    play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, address=SIX), *hits(0, address=BOB, jail="watched")])
 
     assert {key: count for key, count in guard.active.items() if count} == {("login", 4): 1, ("login", 6): 1}

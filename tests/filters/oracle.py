@@ -72,9 +72,9 @@ class Oracle:
         failures = self._filter.processLine(line)
         if not failures:
             return None
-        index, who, when, fields = failures[0]
+        index, address, when, fields = failures[0]
         assert index >= 0, fields
-        return index, str(who), when
+        return index, str(address), when
 
 
 def stock() -> list[str]:

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from sidecar.core import who
-from sidecar.filters.following import Following
+from sidecar.core.address import parse_host
 from sidecar.filters.loader import load
+from sidecar.filters.sessions import Following
 from sidecar.filters.verdict import canonical, parted
 from tests.filters import oracle
 
@@ -52,14 +52,14 @@ def mutated(line, rnd):
 def same(said, told):
     """The verdict, the failregex and whom; the known differences (docs/filters.md) are no difference."""
     if said is None or told is None:
-        return said is told or (said is not None and who.parse(said[1].partition("/")[0]) is None)
+        return said is told or (said is not None and parse_host(said[1].partition("/")[0]) is None)
     ours, theirs = said[1], str(told[1])
     valid = canonical(theirs) or theirs
     dated = None in (said[2], told[2]) or said[2] == told[2]  # a zone that one does not know
     return (
         dated
         and said[0] == told[0]
-        and (ours in {theirs, valid} or who.parse(theirs.partition("/")[0]) is None)
+        and (ours in {theirs, valid} or parse_host(theirs.partition("/")[0]) is None)
     )
 
 

@@ -2,7 +2,7 @@ import configparser
 
 import pytest
 
-from sidecar.filters.ini import FilterMistakes, Ini, Mistake, interpolated, parse
+from sidecar.filters.ini import ConfigError, FilterMistakes, Ini, interpolated, parse
 from tests.filters import oracle
 
 
@@ -30,11 +30,11 @@ def test_files_are_read_as_configparser_reads_them():
         theirs.read(path)
         expected = {name: dict(theirs[name]) for name in theirs.sections()}
         defaults = dict(theirs.defaults())
-        mistakes = []
-        ours = parse(str(path), path.read_text(), mistakes)
+        errors = []
+        ours = parse(str(path), path.read_text(), errors)
 
         got = {name: {key: value.text for key, value in options.items()} for name, options in ours.items()}
-        assert mistakes == []
+        assert errors == []
         assert got.pop("DEFAULT", {}) == defaults
         assert {name: {**defaults, **options} for name, options in got.items()} == expected
 
@@ -47,17 +47,17 @@ def test_a_value_goes_on_in_deeper_lines_and_each_keeps_its_number():
 
 
 def test_every_mistake_of_a_file_is_reported_with_its_place():
-    mistakes = []
-    parse("f.conf", "lost = 1\n[A]\nx = 1\nwhat is this\nx = 2\n[A]\n = 3\n", mistakes)
+    errors = []
+    parse("f.conf", "lost = 1\n[A]\nx = 1\nwhat is this\nx = 2\n[A]\n = 3\n", errors)
 
-    assert [(one.line, one.text) for one in mistakes] == [
+    assert [(one.line, one.text) for one in errors] == [
         (1, "lost = 1"),
         (4, "what is this"),
         (5, "x = 2"),
         (6, "[A]"),
         (7, "= 3"),
     ]
-    assert str(mistakes[0]) == "f.conf:1: this stands before the first [section]; move it into one (lost = 1)"
+    assert str(errors[0]) == "f.conf:1: this stands before the first [section]; move it into one (lost = 1)"
 
 
 def test_a_file_that_is_not_text_is_a_mistake(tmp_path):
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_text_is_a_mistake(tmp_path):
     ini.add(tmp_path / "f", lambda *_: None)
     ini.add(tmp_path / "gone", lambda *_: None)
 
-    assert [one.message for one in ini.mistakes] == [
+    assert [one.message for one in ini.errors] == [
         "is not UTF-8 text (byte 8); save it as UTF-8",
         "cannot be read: No such file or directory",
     ]
@@ -107,13 +107,13 @@ def test_includes_come_before_and_after_with_their_local_files(tmp_path):
     )
 
     assert [text(ini, "S", option) for option in "abcd"] == ["before", "main", "after", "local"]
-    assert ini.mistakes == []
+    assert ini.errors == []
 
 
 def test_an_include_that_nobody_has_is_a_mistake(tmp_path):
     ini = read(tmp_path, "[INCLUDES]\nbefore = gone.conf\n[S]\n")
 
-    assert [(one.line, one.text) for one in ini.mistakes] == [(2, "gone.conf")]
+    assert [(one.line, one.text) for one in ini.errors] == [(2, "gone.conf")]
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_what_cannot_be_replaced_is_a_mistake_with_its_line(tmp_path, value, mes
     with pytest.raises(FilterMistakes) as caught:
         interpolated(ini, "S", "x", {})
 
-    assert caught.value.mistakes == (Mistake(str(tmp_path / "0.conf"), 3, value, message),)
+    assert caught.value.errors == (ConfigError(str(tmp_path / "0.conf"), 3, value, message),)

@@ -16,13 +16,13 @@ def written(tmp_path, text, name="x.conf"):
     return tmp_path
 
 
-def mistakes(name, where, options=None):
+def errors(name, where, options=None):
     with pytest.raises(FilterMistakes) as caught:
         load(name, where, options)
-    return [(one.line, one.text, one.message) for one in caught.value.mistakes]
+    return [(one.line, one.text, one.message) for one in caught.value.errors]
 
 
-def who(rules, line):
+def address(rules, line):
     return explain(rules, line, Framing.NONE, NOW).id
 
 
@@ -39,7 +39,7 @@ def test_a_filter_is_found_by_name_and_by_path(tmp_path):
 
     for name in ("x", str(tmp_path / "x.conf")):
         rules = load(name, [tmp_path])
-        assert (rules.name, rules.files, who(rules, "no 203.0.113.7")) == (
+        assert (rules.name, rules.files, address(rules, "no 203.0.113.7")) == (
             "x",
             (tmp_path / "x.conf",),
             "203.0.113.7",
@@ -65,15 +65,15 @@ def test_of_a_bracket_in_brackets_nothing_is_said(tmp_path):
 def test_the_users_folders_come_before_the_pack(tmp_path):
     written(tmp_path, "[Definition]\nfailregex = ^mine <HOST>$", "wordpress.conf")
 
-    assert who(load("wordpress", [tmp_path]), "mine 203.0.113.7") == "203.0.113.7"
+    assert address(load("wordpress", [tmp_path]), "mine 203.0.113.7") == "203.0.113.7"
 
 
 def test_a_local_file_of_the_users_changes_a_filter_of_the_pack(tmp_path):
     written(tmp_path, "[Definition]\nfailregex = %(known/failregex)s\n  ^mine <HOST>$", "wordpress.local")
     rules = load("wordpress", [tmp_path])
 
-    assert who(rules, "mine 203.0.113.7") == "203.0.113.7"
-    assert who(rules, "wordpress: Empty username from 203.0.113.7") == "203.0.113.7"
+    assert address(rules, "mine 203.0.113.7") == "203.0.113.7"
+    assert address(rules, "wordpress: Empty username from 203.0.113.7") == "203.0.113.7"
 
 
 def test_drop_in_folders_are_read_in_order(tmp_path):
@@ -107,8 +107,8 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
         "ignoreregex = [\ndatepattern = %Q\nmaxlines = few\n",
     )
 
-    assert [line for line, _, _ in mistakes("x", [tmp_path])] == [3, 4, 5, 6, 7]
-    assert mistakes("x", [tmp_path])[0] == (
+    assert [line for line, _, _ in errors("x", [tmp_path])] == [3, 4, 5, 6, 7]
+    assert errors("x", [tmp_path])[0] == (
         3,
         "^nobody",
         "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address",
@@ -140,13 +140,13 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
     ],
 )
 def test_a_mistake_says_what_to_change(tmp_path, text, message):
-    assert [told for _, _, told in mistakes("x", [written(tmp_path, text)])] == [message]
+    assert [told for _, _, told in errors("x", [written(tmp_path, text)])] == [message]
 
 
 def test_an_unknown_filter_names_the_likely_one(tmp_path):
-    assert "did you mean `wordpress`?" in mistakes("wordpres", [tmp_path])[0][2]
-    assert "there is no filter `zz`" in mistakes("zz", [tmp_path])[0][2]
-    assert "expected" in mistakes("x[", [tmp_path])[0][2]
+    assert "did you mean `wordpress`?" in errors("wordpres", [tmp_path])[0][2]
+    assert "there is no filter `zz`" in errors("zz", [tmp_path])[0][2]
+    assert "expected" in errors("x[", [tmp_path])[0][2]
 
 
 def test_an_unknown_filter_names_ten_of_many(tmp_path):
@@ -154,7 +154,7 @@ def test_an_unknown_filter_names_ten_of_many(tmp_path):
         (tmp_path / f"0-{number:03}.conf").touch()
     ours = len({path.stem for path in pack().glob("*.conf") if not path.stem.endswith("common")})
 
-    assert mistakes("zz", [tmp_path])[0][2].endswith(
+    assert errors("zz", [tmp_path])[0][2].endswith(
         f"; there are: {', '.join(f'0-{number:03}' for number in range(10))} and {130 + ours} more"
     )
 
@@ -165,8 +165,8 @@ def test_addresses_may_stand_in_the_prefregex(tmp_path):
     )
     rules = load("x", [tmp_path])
 
-    assert who(rules, "client 203.0.113.7: bad") == "203.0.113.7"
-    assert who(rules, "client 203.0.113.7: bad and more") is None
+    assert address(rules, "client 203.0.113.7: bad") == "203.0.113.7"
+    assert address(rules, "client 203.0.113.7: bad and more") is None
 
 
 @pytest.mark.parametrize("name", oracle.stock())

@@ -8,7 +8,7 @@ from datetime import UTC
 import pytest
 
 from sidecar.core.events import Batch, Framing, Hit, Origin
-from sidecar.filters.budget import REST
+from sidecar.filters.cpu_budget import REST
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import EVIDENCE, MAX_LINE, Matcher, evidence
 from tests.filters.samples import all_samples
@@ -30,7 +30,7 @@ def batch(*lines, framing=Framing.NONE, jails=("a", "b")):
 
 
 def brief(hits):
-    return [(hit.jail, hit.who, hit.at) for hit in hits]
+    return [(hit.jail, hit.address, hit.at) for hit in hits]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_hits_come_in_the_order_of_lines_and_then_of_the_origins_jails(tmp_path)
     matcher = Matcher({"a": one, "b": two, "c": one, "d": two})
     hits = matcher.scan(batch("no 203.0.113.7", "yes 203.0.113.8", jails=("c", "b", "gone", "a")), NOW)
 
-    assert [(hit.jail, hit.who) for hit in hits] == [
+    assert [(hit.jail, hit.address) for hit in hits] == [
         *(("c", ANN), ("a", ANN), ("b", ANN)),
         *(("c", "203.0.113.8"), ("a", "203.0.113.8")),
     ]
@@ -108,7 +108,9 @@ def test_what_is_no_address_is_counted_and_no_hit(simple):
 def test_carriage_returns_blank_and_unfinished_lines(simple):
     data = b"\n\r\nno 203.0.113.7\r\n\nno 203.0.113.8"
 
-    assert [h.who for h in simple.scan(Batch(Origin("x", "x", jails=("a",)), data, Framing.NONE), NOW)] == [
+    assert [
+        h.address for h in simple.scan(Batch(Origin("x", "x", jails=("a",)), data, Framing.NONE), NOW)
+    ] == [
         ANN,
         "203.0.113.8",
     ]
@@ -120,7 +122,7 @@ def test_a_line_that_is_too_long_is_cut_counted_and_does_not_end_at_the_cut(simp
     matcher = Matcher({"a": load("wordpress")})
     forged = FAILED.format("192.0.2.9")
 
-    assert simple.scan(batch(padded, padded + "more", begin, "no 203.0.113.7"), NOW)[0].who == ANN
+    assert simple.scan(batch(padded, padded + "more", begin, "no 203.0.113.7"), NOW)[0].address == ANN
     assert simple.cut == 1
     assert matcher.scan(batch("y" * (MAX_LINE - len(forged)) + forged + " from 203.0.113.7"), NOW) == []
     assert matcher.cut == 1
@@ -208,7 +210,7 @@ def stalling(tmp_path):
     told, ahead = [], [0.0]
     matcher = Matcher(
         {"a": slow, "b": rules(tmp_path, "failregex = ^no <HOST>$")},
-        trouble=lambda *what: told.append(what),
+        problem=lambda *what: told.append(what),
         clock=lambda: time.perf_counter() + ahead[0],
     )
     with closing(matcher):
@@ -238,7 +240,7 @@ def test_a_sound_filter_that_has_to_wait_for_the_processor_is_not_laid_aside(tmp
     told, looks = [], itertools.count()
     matcher = Matcher(
         {"a": rules(tmp_path, "failregex = ^no <HOST>$")},
-        trouble=lambda *what: told.append(what),
+        problem=lambda *what: told.append(what),
         clock=lambda: time.perf_counter() + 0.1 * (next(looks) // 20_001),
     )
     with closing(matcher):
@@ -288,7 +290,7 @@ def test_a_login_that_worked_is_a_hit_that_says_so(tmp_path):
     reset = load("x", [tmp_path], {"success": "reset"}) if rules(tmp_path, text) else None
     hits = Matcher({"a": reset}).scan(batch(f"no {ANN}", f"yes {ANN}"), NOW)
 
-    assert [(hit.who, hit.success) for hit in hits] == [(ANN, False), (ANN, True)]
+    assert [(hit.address, hit.success) for hit in hits] == [(ANN, False), (ANN, True)]
 
 
 def test_a_pattern_of_a_jail_that_does_not_look_is_no_reason_to_look(tmp_path):

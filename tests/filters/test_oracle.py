@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from sidecar.filters.following import Following
 from sidecar.filters.loader import load, pack
+from sidecar.filters.sessions import Following
 from sidecar.filters.verdict import canonical, parted
 from tests.filters import oracle
 from tests.filters.samples import all_samples

@@ -2,10 +2,10 @@
 
 import pytest
 
+from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.trust import Trust
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 
@@ -47,7 +47,7 @@ def hits(name, *lines):
     ],
 )
 def test_an_option(name, line, counts):
-    assert [hit.who for hit in hits(name, line)] == (["203.0.113.11"] if counts else [])
+    assert [hit.address for hit in hits(name, line)] == (["203.0.113.11"] if counts else [])
 
 
 def asked(*requests):
@@ -66,11 +66,11 @@ def test_what_was_asked_for_is_the_target_without_its_query():
 
 
 def test_a_scanner_is_out_and_a_broken_link_that_is_followed_again_and_again_is_not():
-    guard = Guard([Jail("a", maxretry=10, findtime=600)], Trust())
+    guard = Guard([Jail("a", maxretry=10, findtime=600)], Allowlist())
 
     assert guard.hits(asked(*["/wp-content/plugins/gone/readme.txt"] * 30), NOW) == []
     (ban,) = guard.hits(asked(*(f"/?author={n}" for n in range(9))), NOW)
-    assert (ban.who, ban.failures) == ("203.0.113.11", 10)
+    assert (ban.address, ban.failures) == ("203.0.113.11", 10)
 
 
 ACCEPTED = "Accepted password for {} from 203.0.113.11"
@@ -95,7 +95,7 @@ def test_a_login_that_worked_where_the_jail_asks(name, line, success):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
     (hit,) = Matcher({"a": load(name, options={"success": "reset"})}).scan(batch, NOW)
 
-    assert (hit.who, hit.success) == ("203.0.113.11", success)
+    assert (hit.address, hit.success) == ("203.0.113.11", success)
     assert bool(Matcher({"a": load(name)}).scan(batch, NOW)) is not success
 
 

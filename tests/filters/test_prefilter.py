@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.dates import Dates, templates
-from sidecar.filters.following import Following
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher, evidence
 from sidecar.filters.prefilter import MOST_BRANCHES, cuts, weakened
+from sidecar.filters.sessions import Following
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
 from tests.filters.samples import all_samples, ours

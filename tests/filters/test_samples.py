@@ -13,9 +13,9 @@ from tests.filters.samples import NOW, all_samples, ours
 FILTERS = {name: load(name) for name in ours()}
 
 
-@pytest.mark.parametrize(("name", "line", "who"), all_samples())
-def test_a_sample_counts_against_whom_it_says(name, line, who):
-    assert explain(FILTERS[name], line, Framing.NONE, NOW).id == (None if who == "-" else who)
+@pytest.mark.parametrize(("name", "line", "address"), all_samples())
+def test_a_sample_counts_against_whom_it_says(name, line, address):
+    assert explain(FILTERS[name], line, Framing.NONE, NOW).id == (None if address == "-" else address)
 
 
 def test_every_filter_has_samples():
@@ -24,8 +24,8 @@ def test_every_filter_has_samples():
 
 def test_there_are_enough_samples_of_each_kind():
     """As many as are promised, of the whole pack; a filter alone has its share of each."""
-    kinds = Counter((name, "benign" if who == "-" else "hostile") for name, _, who in all_samples())
-    naming = [who for _, line, who in all_samples() if "192.0.2." in line]
+    kinds = Counter((name, "benign" if address == "-" else "hostile") for name, _, address in all_samples())
+    naming = [address for _, line, address in all_samples() if "192.0.2." in line]
 
     assert sum(count for (_, kind), count in kinds.items() if kind == "benign") >= 60
     assert sum(count for (_, kind), count in kinds.items() if kind == "hostile") >= 120
@@ -34,7 +34,7 @@ def test_there_are_enough_samples_of_each_kind():
 
 
 def test_a_stranger_who_is_named_is_never_hit():
-    naming = [(name, line) for name, line, who in all_samples() if who.startswith("192.0.2.")]
+    naming = [(name, line) for name, line, address in all_samples() if address.startswith("192.0.2.")]
 
     assert naming == []
 

@@ -9,19 +9,19 @@ from ipaddress import ip_network
 
 import pytest
 
-from sidecar.core.events import Ban, Turn, Unban, Who
+from sidecar.core.events import Address, Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError
 from tests.firewall.conftest import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, until, watched
 
-ANN, BOB = Who("203.0.113.11"), Who("203.0.113.12")
-ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Who("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
+ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
+ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Address("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
 LASTS = 900.0
 
 
-def ban(who, jail="login"):
+def ban(address, jail="login"):
     now = time.time()
-    return Ban(jail, Who(who), now, now + LASTS, "failures")
+    return Ban(jail, Address(address), now, now + LASTS, "failures")
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_of_networks_and_hosts_in_each_other_exactly_the_union_is_dropped(host, 
         for _ in range(15):
             turn = [decided(chance, banned) for _ in range(chance.randint(1, 6))]
             firewall.apply(Turn(time.time(), tuple(turn)))
-            inside_of = {str(address) for _, who in banned for address in ip_network(who)}
+            inside_of = {str(host) for _, address in banned for host in ip_network(address)}
 
             assert senders.through(everyone) == set(everyone) - inside_of, f"seed {seed}: {sorted(banned)}"
         assert firewall.reconcile(time.time(), whole=True) is None
@@ -272,13 +272,13 @@ def test_of_networks_and_hosts_in_each_other_exactly_the_union_is_dropped(host, 
 def decided(chance, banned):
     """One decision, and `banned` as it is after it."""
     if banned and chance.random() < 0.4:
-        jail, who = chance.choice(sorted(banned))
-        banned.discard((jail, who))
-        return Unban(jail, Who(who), time.time(), "manual")
+        jail, address = chance.choice(sorted(banned))
+        banned.discard((jail, address))
+        return Unban(jail, Address(address), time.time(), "manual")
     length = chance.choice([24, 25, 26, 27, 28, 30, 31, 32, 32, 32])
     net = ip_network((f"203.0.113.{chance.randrange(256)}", length), strict=False)
     each = ban(str(net).removesuffix("/32"), chance.choice(["login", "probes"]))
-    banned.add((each.jail, each.who))
+    banned.add((each.jail, each.address))
     return each
 
 

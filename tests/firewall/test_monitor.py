@@ -9,13 +9,13 @@ from contextlib import closing
 
 import pytest
 
-from sidecar.core.events import Ban, Turn, Who
+from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, Monitor, NoPermission
 from sidecar.firewall.monitor import own_ports
 from tests.firewall.conftest import until
 
-BANS = tuple(Ban("login", Who(f"203.0.113.{n}"), 0.0, 9e9, "failures") for n in range(200))
+BANS = tuple(Ban("login", Address(f"203.0.113.{n}"), 0.0, 9e9, "failures") for n in range(200))
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Ban, Who
+from sidecar.core.events import Address, Ban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall
 from tests.firewall.conftest import stream, until, watched
 
-ANN, BOB = Who("203.0.113.11"), Who("203.0.113.12")
-ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Who("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
+ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
+ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Address("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
 PORT = 8080  # what a container publishes
 
 
@@ -25,7 +25,7 @@ def firewall(host):  # it is entered
     with closing(Firewall([Jail("login")])) as firewall:
         now = time.time()
         firewall.surround([], frozenset({PORT}))
-        firewall.start([Ban("login", who, now, now + 900, "failures") for who in (ANN, ANNS64)], now)
+        firewall.start([Ban("login", address, now, now + 900, "failures") for address in (ANN, ANNS64)], now)
         yield firewall
 
 
@@ -33,7 +33,7 @@ def firewall(host):  # it is entered
 def undisturbed(host, firewall):
     """Within, nobody who is banned gets a packet through, and there is nothing that we would have to put right."""
     with watched(firewall) as found, ExitStack() as stack:
-        passed = [stack.enter_context(stream(host, who, port=PORT)) for who in (ANN, ANN6)]
+        passed = [stack.enter_context(stream(host, address, port=PORT)) for address in (ANN, ANN6)]
         dropped = firewall.counters()
         until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
         yield

@@ -5,9 +5,9 @@ import struct
 import pytest
 
 from sidecar.firewall import FirewallError, NoPermission, elements
-from sidecar.firewall.changes import Put
 from sidecar.firewall.netlink import HEADER, Netlink, attributes, messages
 from sidecar.firewall.nft import Nft
+from sidecar.firewall.ruleset import Put
 
 GETTABLE = 1
 DONE = HEADER.pack(HEADER.size + 4, 3, 0, 1, 0) + bytes(4)

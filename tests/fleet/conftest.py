@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.peers import Peer, joined
-from tests.redis_server import serving
+from tests.support.peers import Peer, joined
+from tests.support.redis_server import serving
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidecar.core.events import Unban, Who
-from sidecar.core.trust import Trust
-from tests.peers import BANS, LOGIN, agree
-from tests.redis_server import free_port, serving, until
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Address, Unban
+from tests.support.peers import BANS, LOGIN, agree
+from tests.support.redis_server import free_port, serving, until
 
 ANN, BOB, EVE, NET = (
-    Who("203.0.113.7"),
-    Who("203.0.113.8"),
-    Who("2001:db8:bad:1::/64"),
-    Who("198.51.100.0/24"),
+    Address("203.0.113.7"),
+    Address("203.0.113.8"),
+    Address("2001:db8:bad:1::/64"),
+    Address("198.51.100.0/24"),
 )
 BACK = 5.0  # seconds after the engine is back, in which all agree
 KEY = b"k" * 32
@@ -128,16 +128,16 @@ def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
-    whom = [Who(f"203.0.113.{number}") for number in range(5)]
+    whom = [Address(f"203.0.113.{number}") for number in range(5)]
     cuts = {chance.randrange(300) for _ in range(faults)}
     for number in range(300):
-        peer, who = chance.choice(peers), chance.choice(whom)
-        peer.ban(who) if chance.random() < 0.5 else peer.unban(who)
+        peer, address = chance.choice(peers), chance.choice(whom)
+        peer.ban(address) if chance.random() < 0.5 else peer.unban(address)
         if number in cuts:
             redis.client().client_kill_filter(_type="normal", skipme=True)
     until(lambda: not any(peer.heard.waiting for peer in peers) and all(peer.joined for peer in peers))
     until(lambda: len({frozenset(peer.banned) for peer in peers}) == 1, patience=5)
-    assert {ban.who for ban in peers[0].fleet.bans()} == peers[0].banned
+    assert {ban.address for ban in peers[0].fleet.bans()} == peers[0].banned
 
 
 # When the engine is not well: local bans never wait, nothing is lifted, all agree again within five seconds
@@ -146,9 +146,9 @@ def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
 def outage(peers, end, *, before=ANN, meanwhile=(BOB, EVE)):
     """What each story of an outage is to show; `end` makes it end."""
     slow = 0.0
-    for peer, who in zip(peers, meanwhile, strict=False):
+    for peer, address in zip(peers, meanwhile, strict=False):
         began = time.perf_counter()
-        peer.ban(who)
+        peer.ban(address)
         slow = max(slow, time.perf_counter() - began)
     assert slow < 0.5  # some 0.0002: it never waited
     assert all(before in peer.banned for peer in peers)
@@ -174,9 +174,9 @@ def test_the_engine_is_paused(redis, fleet):
     agree(peers, [ANN])
     redis.pause()
     until(lambda: not any(peer.joined for peer in peers))
-    until(lambda: all(peer.troubles["fleet news"] for peer in peers))
+    until(lambda: all(peer.problems["fleet news"] for peer in peers))
     outage(peers, redis.resume)
-    until(lambda: all(peer.troubles["fleet news"][-1] is None for peer in peers))
+    until(lambda: all(peer.problems["fleet news"][-1] is None for peer in peers))
 
 
 def test_the_engine_is_flushed(redis, fleet):
@@ -195,8 +195,8 @@ def test_the_engine_is_full(redis, fleet):
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.client().config_set("maxmemory", 1)
-    until(lambda: all(peer.troubles["fleet news"] for peer in peers))
-    assert "is full: raise its maxmemory" in peers[0].troubles["fleet news"][0]
+    until(lambda: all(peer.problems["fleet news"] for peer in peers))
+    assert "is full: raise its maxmemory" in peers[0].problems["fleet news"][0]
     outage(peers, lambda: redis.client().config_set("maxmemory", 0))
 
 
@@ -337,7 +337,7 @@ def test_all_that_the_fleet_knows_is_shown(fleet):
     a.ban(BOB)
     agree([b], [ANN, BOB])
 
-    assert sorted((ban.who, ban.for_good, ban.cause) for ban in b.fleet.bans()) == [
+    assert sorted((ban.address, ban.for_good, ban.cause) for ban in b.fleet.bans()) == [
         (ANN, True, "fleet"),
         (BOB, False, "fleet"),
     ]
@@ -345,13 +345,13 @@ def test_all_that_the_fleet_knows_is_shown(fleet):
 
 def test_a_network_is_let_in_on_every_node_wherever_it_is_banned(redis, fleet):
     a, b = fleet("a", "b")
-    (deaf,) = fleet("c", trust=Trust({"ignoreip": ["203.0.113.0/24"]}))
+    (deaf,) = fleet("c", allowlist=Allowlist({"ignoreip": ["203.0.113.0/24"]}))
     a.ban(ANN, BOB, EVE)
     agree([a, b], [ANN, BOB, EVE])
 
-    assert deaf.fleet.lift(Who("203.0.113.0/24"), "") == 2
+    assert deaf.fleet.lift(Address("203.0.113.0/24"), "") == 2
     agree([a, b, deaf], [EVE])
-    assert [ban.who for ban in deaf.fleet.bans()] == [EVE]
+    assert [ban.address for ban in deaf.fleet.bans()] == [EVE]
 
 
 def test_everyone_is_let_in_only_where_the_fleet_has_a_secret(redis, fleet):

@@ -2,13 +2,13 @@
 
 import time
 
-from sidecar.core.events import Ban, Hit, Turn, Unban, Who
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Address, Ban, Hit, Turn, Unban
 from sidecar.core.guard import Guard
-from sidecar.core.trust import Trust
 from sidecar.fleet.publisher import completed, told_to_others
-from tests.peers import LOGIN, SITE, Peer
+from tests.support.peers import LOGIN, SITE, Peer
 
-ANN, BOB, NET = Who("203.0.113.7"), Who("203.0.113.8"), Who("198.51.100.0/24")
+ANN, BOB, NET = Address("203.0.113.7"), Address("203.0.113.8"), Address("198.51.100.0/24")
 
 
 def test_a_sink_never_waits_and_holds_only_so_much(redis):
@@ -18,7 +18,9 @@ def test_a_sink_never_waits_and_holds_only_so_much(redis):
     publisher = peer.fleet.publisher
     began = time.perf_counter()
     for number in range(0, 150_000, 1_000):
-        bans = tuple(Ban("login", Who(str(at)), 1.0, 2.0, "manual") for at in range(number, number + 1_000))
+        bans = tuple(
+            Ban("login", Address(str(at)), 1.0, 2.0, "manual") for at in range(number, number + 1_000)
+        )
         publisher.apply(Turn(1.0, bans))
     took = time.perf_counter() - began
     peer.stop()
@@ -43,13 +45,13 @@ def test_what_was_only_observed_or_came_from_others_is_not_told_on():
 
 
 def test_whom_all_nodes_together_saw_too_often_is_banned_as_the_guard_bans():
-    guard = Guard([LOGIN], Trust({"ignoreip": ["203.0.113.8"]}))
+    guard = Guard([LOGIN], Allowlist({"ignoreip": ["203.0.113.8"]}))
     hit = Hit("login", ANN, 5.0, SITE, "fail", "admin")
     guard.hit(hit, 5.0)
 
     (ban,) = completed(guard, hit, 6.0)
-    assert (ban.who, ban.until, ban.failures) == (ANN, 5.0 + LOGIN.bantime, 3)
+    assert (ban.address, ban.until, ban.failures) == (ANN, 5.0 + LOGIN.bantime, 3)
     assert ban.evidence == ("fail", *["(counted with the other nodes of the fleet)"] * 2)
     assert completed(guard, hit, 6.0) == []
-    assert completed(guard, hit._replace(who=BOB), 6.0) == []
+    assert completed(guard, hit._replace(address=BOB), 6.0) == []
     assert completed(guard, hit._replace(jail="gone"), 6.0) == []

@@ -3,15 +3,15 @@
 import math
 from contextlib import contextmanager
 
-from sidecar.core.events import Ban, Who
-from sidecar.core.fleet import LIFT_BURST, Budget, Clock, line, told
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Address, Ban
 from sidecar.core.jail import Jail
-from sidecar.core.trust import Trust
-from sidecar.stores import StoreError
-from tests.peers import BANS, EVENTS, LOGIN, Peer, agree
-from tests.redis_server import serving, until
+from sidecar.fleet.protocol import LIFT_BURST, Budget, Clock, line, told
+from sidecar.stores.base import StoreError
+from tests.support.peers import BANS, EVENTS, LOGIN, Peer, agree
+from tests.support.redis_server import serving, until
 
-ANN, BOB, EVE = Who("203.0.113.7"), Who("203.0.113.8"), Who("2001:db8:bad:1::/64")
+ANN, BOB, EVE = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 BACK = 5.0  # seconds after the engine is back, in which all agree
 KEY = b"k" * 32
 
@@ -77,9 +77,9 @@ def _refusing():
 
 
 def test_nobody_bans_who_may_never_be_banned(redis, fleet):
-    (a,) = fleet("a", trust=Trust({"ignoreip": ["203.0.113.0/24"]}))
+    (a,) = fleet("a", allowlist=Allowlist({"ignoreip": ["203.0.113.0/24"]}))
     whom = ("127.0.0.1", "10.1.2.3", "203.0.113.9", "192.168.1.1", "169.254.1.1", "224.0.0.1")
-    shout(redis, [f"B {who} login 99999999999999 1 3 -" for who in whom])
+    shout(redis, [f"B {address} login 99999999999999 1 3 -" for each in whom])
     shout(redis, [f"B {ANN.replace('113', '114')} login 99999999999999 1 3 -"])
     agree([a], ["203.0.114.7"])
 
@@ -115,7 +115,7 @@ def test_a_flood_of_bans_is_believed_only_up_to_the_budget(redis, fleet):
     assert 2_000 <= len(b.bans) <= 2_300
     assert b.asked == 0  # the budget of its own bans is as it was
     assert b.heard.reasons["budget"] > 97_000
-    (sentence,) = b.troubles["the fleet's bans"][:1]
+    (sentence,) = b.problems["the fleet's bans"][:1]
     assert "evil tells more than is believed at once" in sentence
 
 
@@ -155,14 +155,14 @@ def test_nobody_opens_the_gate(redis, fleet):
     (a,) = fleet("a", budget=Budget(everyone=(10_000, 1.0)))
     a.ban(*whom)
     until(lambda: redis.client().zcard(BANS) == len(whom))
-    lines = [f"U {who} login - 99999999999999 0 -" for who in whom]
+    lines = [f"U {each} login - 99999999999999 0 -" for each in whom]
     for at in range(0, len(lines), 100):
         shout(redis, lines[at : at + 100])
     shout(redis, ["U * * - 99999999999999 0 -", "U 198.18.0.0/16 * - 99999999999999 0 -"])
     until(lambda: a.heard.reasons["too wide"] == 2)
     redis.client().flushall()
     until(lambda: redis.client().zcard(BANS))
-    (sentence,) = a.troubles["the fleet's bans"][:1]
+    (sentence,) = a.problems["the fleet's bans"][:1]
 
     assert len(a.bans) >= 2 * LIFT_BURST - 10
     assert "was taken over" in sentence
@@ -205,8 +205,8 @@ def test_an_engine_that_forgets_is_warned_about(redis, fleet):
     redis.client().config_set("maxmemory-policy", "allkeys-lru")
     redis.client().set("wp:options:alloptions", "...")
     (a,) = fleet("a")
-    until(lambda: a.troubles["the fleet's engine"])
-    (sentence,) = a.troubles["the fleet's engine"]
+    until(lambda: a.problems["the fleet's engine"])
+    (sentence,) = a.problems["the fleet's engine"]
 
     assert "maxmemory-policy allkeys-lru" in sentence
     assert "wp:options:alloptions" in sentence
@@ -215,17 +215,17 @@ def test_an_engine_that_forgets_is_warned_about(redis, fleet):
 def test_a_password_that_is_refused_is_told_without_it(tmp_path, redis, fleet):
     with serving(tmp_path / "closed", 0, "--requirepass", "right") as server:
         peer = Peer("a", f"unix://:wrong-secret@{server.socket}")
-        until(lambda: peer.troubles["fleet news"])
+        until(lambda: peer.problems["fleet news"])
         peer.stop()
 
-    (sentence,) = peer.troubles["fleet news"]
+    (sentence,) = peer.problems["fleet news"]
     assert "refuses our user or password" in sentence
     assert "wrong-secret" not in sentence
 
 
 def address(number):
     return str(
-        Who(
+        Address(
             f"198.18.{number >> 8 & 255}.{number & 255}"
             if number < 65_536
             else f"198.19.{number >> 8 & 255}.{number & 255}"
@@ -243,4 +243,4 @@ def test_a_line_is_as_it_is_heard():
     ban = Ban("login", ANN, 1.0, math.inf, "failures", failures=3)
 
     assert line(ban, "evil/1", Clock()) == f"B {ANN} login inf 1000 3 -"
-    assert told(line(ban, "evil/1", Clock()), "evil/1", Clock(), 5.0).who == ANN
+    assert told(line(ban, "evil/1", Clock()), "evil/1", Clock(), 5.0).address == ANN

@@ -15,16 +15,20 @@ from sidecar.cli.lines import chunks, framed
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources import files, frames, syslog
-from sidecar.sources.frames import ERR, OUT, PART, Bookmark
-from sidecar.sources.parts import Parts, as_cri
+from sidecar.sources import syslog
+from sidecar.sources.docker import wire as frames
+from sidecar.sources.docker.wire import ERR, OUT, PART, Bookmark
+from sidecar.sources.files import source as files
+from sidecar.sources.files.cri_lines import Parts, as_cri
 from tests.filters.samples import NOW, all_samples
 
 MATCHER = Matcher({"access": load("wordpress-access"), "plugin": load("wordpress")})
 SITE = Origin("test", "-", jails=("access", "plugin"))
-LINES = [line for name, line, who in all_samples() if name == "wordpress" and len(line) < 300 and who != "-"][
-    :6
-]
+LINES = [
+    line
+    for name, line, address in all_samples()
+    if name == "wordpress" and len(line) < 300 and address != "-"
+][:6]
 LOG = "".join(f"{line}\nhello\n\n" for line in LINES).encode()
 FAILED = b'203.0.113.%d - - [22/Nov/2026:08:57:49 +0000] "POST /wp-login.php HTTP/1.1" 200 5234 "-" "%s"'
 # What follows the cut at 16 KiB would be a failure of a stranger, if it were a line of its own.
@@ -153,7 +157,7 @@ WIRES: dict[str, tuple[Source, bytes, list[str]]] = {
 def hits(source: Source, pieces: Pieces) -> list[tuple[str, str, float, str]]:
     """Sorted: in which order two streams' lines come is no matter."""
     found = [hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW)]
-    return sorted((hit.jail, hit.who, hit.at, hit.line) for hit in found)
+    return sorted((hit.jail, hit.address, hit.at, hit.line) for hit in found)
 
 
 def positions(name: str, wire: bytes) -> Iterable[int]:
@@ -166,13 +170,13 @@ def positions(name: str, wire: bytes) -> Iterable[int]:
 
 @pytest.mark.parametrize("name", WIRES)
 def test_a_log_cut_anywhere_has_the_same_hits(name):
-    source, wire, who = WIRES[name]
+    source, wire, address = WIRES[name]
     whole = hits(source, [wire])
 
     assert sorted(each[1].rpartition(".")[2] for each in whole) == sorted(
-        who or [each[1].rpartition(".")[2] for each in hits(cli, [LOG])]
+        address or [each[1].rpartition(".")[2] for each in hits(cli, [LOG])]
     )
-    assert len(whole) == len(who or LINES)
+    assert len(whole) == len(address or LINES)
     assert [at for at in positions(name, wire) if hits(source, [wire[:at], wire[at:]]) != whole] == []
 
 

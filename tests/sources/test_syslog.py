@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources import Silent
+from sidecar.sources.base import Silent
 from sidecar.sources.syslog import Syslog, line
 
 NOW = 1_795_338_000.25
@@ -112,7 +112,7 @@ def test_a_hit_counts_at_the_moment_it_came_whatever_its_header_says(name, heade
         Batch(Origin("syslog", "x", "", ("a",)), line(header + SAID, NOW), Framing.SYSLOG), NOW + 5
     )
 
-    assert (hit.who, hit.at) == ("203.0.113.12", NOW)
+    assert (hit.address, hit.at) == ("203.0.113.12", NOW)
 
 
 def test_a_stranger_named_behind_a_newline_is_no_hit():
@@ -148,7 +148,7 @@ def test_logger_is_understood(running):
         subprocess.run(argv, check=True, timeout=10)
     batch = Batch(Origin("syslog", "x", "", ("a",)), b"\n".join([*running.lines(2), b""]), Framing.SYSLOG)
 
-    assert [hit.who for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW)] == ["203.0.113.12"] * 2
+    assert [hit.address for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW)] == ["203.0.113.12"] * 2
 
 
 def test_a_message_too_long_is_told_and_left_out(running):

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban, Who
-from sidecar.core.history import Past
-from sidecar.stores import Remembered, StoreError
+from sidecar.core.ban_history import Past
+from sidecar.core.events import Address, Ban, Cursor, Hit, Origin, Turn, Unban
+from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import Sqlite
-from tests.disks import elsewhere, fill, mount, small
+from tests.support.disks import elsewhere, fill, mount, small
 
-ANN, BOB, CID = Who("203.0.113.7"), Who("203.0.113.8"), Who("198.51.100.1")
+ANN, BOB, CID = Address("203.0.113.7"), Address("203.0.113.8"), Address("198.51.100.1")
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second"))
 LATER = Ban("wordpress", BOB, 200.0, math.inf, "manual")
 BARE = replace(BAN, evidence=(), decided=0.0)
 
 
-def hit(at, who=CID, line="a line"):
-    return Hit("wordpress", who, at, SITE, line)
+def hit(at, address=CID, line="a line"):
+    return Hit("wordpress", address, at, SITE, line)
 
 
 def again(path):
@@ -147,8 +147,8 @@ def test_damage_where_a_start_does_not_look_costs_no_ban(path):
         with pytest.raises(StoreError, match="cannot be read"):
             store.evidence()
         with pytest.raises(StoreError, match="was damaged"):
-            store.apply(Turn(2.0, (replace(BAN, who=BOB),)))
-    assert again(path).bans == (BARE, replace(BARE, who=BOB))
+            store.apply(Turn(2.0, (replace(BAN, address=BOB),)))
+    assert again(path).bans == (BARE, replace(BARE, address=BOB))
 
 
 def test_a_file_that_is_taken_away_is_made_anew(path):

@@ -12,20 +12,20 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Ban, Cursor, Forgiven, Hit, Origin, Turn, Unban, Who
-from sidecar.core.history import Past
-from sidecar.stores import Remembered, StoreError
+from sidecar.core.ban_history import Past
+from sidecar.core.events import Address, Ban, Cursor, Forgiven, Hit, Origin, Turn, Unban
+from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import GONE, MIGRATIONS, OWED, Sqlite
 
-ANN, BOB = Who("203.0.113.7"), Who("2001:db8:1:2::/64")
+ANN, BOB = Address("203.0.113.7"), Address("2001:db8:1:2::/64")
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second", "third"))
 KEPT, PAST = replace(BAN, evidence=()), Past("wordpress", ANN, 1, 86_500.0)
 FOR_GOOD = Ban("wordpress", BOB, 50.5, math.inf, "manual", reason="he knows why")
 
 
-def hit(at, who=ANN, line="a line"):
-    return Hit("wordpress", who, at, SITE, line)
+def hit(at, address=ANN, line="a line"):
+    return Hit("wordpress", address, at, SITE, line)
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def test_a_new_store_is_empty(path):
 
 def test_a_turn_is_remembered(store, path):
     cursor = Cursor("docker:4f2a", b"\x00any bytes\xff")
-    store.apply(Turn(101.0, (BAN, FOR_GOOD), (hit(99.5), hit(98.25, Who("198.51.100.1"))), (cursor,)))
+    store.apply(Turn(101.0, (BAN, FOR_GOOD), (hit(99.5), hit(98.25, Address("198.51.100.1"))), (cursor,)))
 
     assert again(path) == Remembered(
-        (FOR_GOOD, KEPT), (), (hit(98.25, Who("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
+        (FOR_GOOD, KEPT), (), (hit(98.25, Address("198.51.100.1")),), {"docker:4f2a": b"\x00any bytes\xff"}
     )
 
 
@@ -115,11 +115,11 @@ def test_bans_that_are_over_are_remembered_until_they_are_too_old(store, path):
 
 def test_a_ban_is_history_when_it_is_over_or_one_by_hand_takes_its_place(store, path):
     by_hand = Ban("wordpress", BOB, 1.0, 99_000.0, "manual")
-    store.apply(Turn(1.0, (BAN, replace(BAN, who=BOB, times=4))))
+    store.apply(Turn(1.0, (BAN, replace(BAN, address=BOB, times=4))))
     assert store.load(2.0).history == ()
     store.apply(Turn(2.0, (by_hand,)))
 
-    past = PAST._replace(who=BOB, times=4)
+    past = PAST._replace(address=BOB, times=4)
     assert store.load(2.0) == Remembered((by_hand, KEPT), (past,))
     assert store.load(86_500.0) == Remembered((by_hand,), (past, PAST))  # nobody was there when it ended
     store.forget(86_501.0)
@@ -209,7 +209,7 @@ def test_a_line_of_any_bytes_is_kept_and_cut(store, path):
 
 
 def test_a_turn_is_kept_whole_or_not_at_all(store, path):
-    broken = Hit("wordpress", Who("198.51.100.1"), 1.0, Origin("docker", "site", object()), "")
+    broken = Hit("wordpress", Address("198.51.100.1"), 1.0, Origin("docker", "site", object()), "")
     with pytest.raises(StoreError, match="cannot be written"):
         store.apply(Turn(1.0, (BAN,), (hit(1.0), broken), (Cursor("docker:1", b"1"),)))
     store.apply(Turn(2.0, (FOR_GOOD,)))
@@ -246,7 +246,7 @@ def test_nobody_else_may_read_it(store, path):
 @pytest.mark.parametrize("damage", ["not a database", "torn pages"])
 def test_a_damaged_file_is_put_aside(path, damage):
     store = Sqlite(path)
-    store.apply(Turn(1.0, hits=[hit(float(n), Who(f"198.51.100.{n % 250}")) for n in range(10_000)]))
+    store.apply(Turn(1.0, hits=[hit(float(n), Address(f"198.51.100.{n % 250}")) for n in range(10_000)]))
     store.close()
     whole = path.read_bytes()
     path.write_bytes(
@@ -312,7 +312,7 @@ def test_the_file_of_each_older_version_is_taken_over(path, version):
 
     past = (PAST,) if version > 1 else ()
     assert again(path) == Remembered(
-        (FOR_GOOD, KEPT), past, (hit(2.0, Who("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
+        (FOR_GOOD, KEPT), past, (hit(2.0, Address("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
     )
     with closing(Sqlite(path)) as store:
         assert store.evidence() == {("wordpress", ANN): ("first", "second", "third")}
@@ -348,8 +348,8 @@ def locked(store, path):
 
 def test_what_could_not_be_written_is_written_later(store, path, locked):
     for turn in (
-        Turn(1.0, (BAN, FOR_GOOD), (hit(1.0), hit(1.0, Who("198.51.100.1"))), (Cursor("a", b"1"),)),
-        Turn(2.0, (), (hit(2.0, Who("198.51.100.1")),), (Cursor("a", b"2"), Cursor("b", b"1"))),
+        Turn(1.0, (BAN, FOR_GOOD), (hit(1.0), hit(1.0, Address("198.51.100.1"))), (Cursor("a", b"1"),)),
+        Turn(2.0, (), (hit(2.0, Address("198.51.100.1")),), (Cursor("a", b"2"), Cursor("b", b"1"))),
         Turn(3.0, (Unban("wordpress", ANN, 3.0, "manual"),)),
     ):
         with pytest.raises(StoreError, match="locked"):
@@ -360,7 +360,7 @@ def test_what_could_not_be_written_is_written_later(store, path, locked):
     assert again(path) == Remembered(
         (FOR_GOOD,),
         (),
-        (hit(1.0, Who("198.51.100.1")), hit(2.0, Who("198.51.100.1"))),
+        (hit(1.0, Address("198.51.100.1")), hit(2.0, Address("198.51.100.1"))),
         {"a": b"2", "b": b"1"},
     )
 
@@ -379,9 +379,9 @@ def test_many_decisions_are_written_with_the_turns_that_follow_and_what_was_read
     store, path, monkeypatch
 ):
     monkeypatch.setattr("sidecar.stores.sqlite.AT_ONCE", 2)
-    whos = [Who(f"198.51.100.{n}") for n in range(5)]
-    bans = [Ban("wordpress", who, 1.0, 9.0, "manual") for who in whos]
-    hits = tuple(hit(1.0, who) for who in (*whos, ANN))
+    whos = [Address(f"198.51.100.{n}") for n in range(5)]
+    bans = [Ban("wordpress", address, 1.0, 9.0, "manual") for address in whos]
+    hits = tuple(hit(1.0, address) for address in (*whos, ANN))
     found = []
     for turn in (
         Turn(1.0, tuple(bans), hits, (Cursor("a", b"1"),)),

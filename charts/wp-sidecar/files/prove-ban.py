@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nftables
 
-from sidecar.control import NoDaemon, ask
+from sidecar.control.server import NoDaemon, ask
 
 SOCKET = Path(os.environ["WP_SIDECAR_SOCKET"])
 NODE = os.environ.get("NODE", "this node")
@@ -26,16 +26,16 @@ SETTLED = 3.0  # seconds without a ban, after which what was on its way has come
 
 def main() -> None:
     begun()
-    who = stranger()
+    address = stranger()
     try:
-        took = banned(who)
-        where = dropped(who)
-        say(f"{who} was banned after {took:.1f} s, and is in the kernel's set {where}")
+        took = banned(address)
+        where = dropped(address)
+        say(f"{address} was banned after {took:.1f} s, and is in the kernel's set {where}")
     finally:
-        let_in(who)
-    if left := dropped(who, wanted=False):
-        raise SystemExit(f"{who} was let in again, and is still in the kernel's set {left} on {NODE}")
-    say(f"{who} is let in again: wp-sidecar on {NODE} bans")
+        let_in(address)
+    if left := dropped(address, wanted=False):
+        raise SystemExit(f"{address} was let in again, and is still in the kernel's set {left} on {NODE}")
+    say(f"{address} is let in again: wp-sidecar on {NODE} bans")
 
 
 def begun() -> None:
@@ -61,48 +61,48 @@ def ailing() -> str:
 def stranger() -> str:
     """An address of TEST-NET-1, which nobody has, that is not banned."""
     taken = {ban["ip"] for ban in asked({"do": "bans"})["bans"]}
-    return random.choice([who for n in range(1, 255) if (who := f"192.0.2.{n}") not in taken])
+    return random.choice([address for n in range(1, 255) if (address := f"192.0.2.{n}") not in taken])
 
 
-def banned(who: str) -> float:
+def banned(address: str) -> float:
     """Have it banned; the seconds that it took."""
     began = time.monotonic()
     if not LINE:
-        asked({"do": "ban", "who": who, "for": 300, "reason": "helm test"})
-    while not (ban := ban_of(who)):
+        asked({"do": "ban", "who": address, "for": 300, "reason": "helm test"})
+    while not (ban := ban_of(address)):
         if time.monotonic() - began > PATIENCE:
             raise SystemExit(
-                f"{who} was not banned within {PATIENCE:g} s. Does a jail take `{LINE}` for a failure (test.line)? "
+                f"{address} was not banned within {PATIENCE:g} s. Does a jail take `{LINE}` for a failure (test.line)? "
                 f"Does wp-sidecar on {NODE} read this pod's log? `wp-sidecar status` there says which it reads"
             )
         if LINE:
-            print(LINE.replace("ADDRESS", who), flush=True)
+            print(LINE.replace("ADDRESS", address), flush=True)
         time.sleep(PAUSE)
     if ban.get("observed"):
         raise SystemExit(
-            f"{who} was banned on {NODE}, and only observed: jail {ban['jail']} has mode = observe, or the ban budget "
+            f"{address} was banned on {NODE}, and only observed: jail {ban['jail']} has mode = observe, or the budget "
             "is used up"
         )
     return time.monotonic() - began
 
 
-def let_in(who: str) -> None:
+def let_in(address: str) -> None:
     """Unban, again if a line that was on its way has it banned anew."""
     quiet = time.monotonic()
-    asked({"do": "unban", "who": who})
+    asked({"do": "unban", "who": address})
     while time.monotonic() - quiet < SETTLED:
-        if ban_of(who):
-            asked({"do": "unban", "who": who})
+        if ban_of(address):
+            asked({"do": "unban", "who": address})
             quiet = time.monotonic()
         time.sleep(0.2)
 
 
-def ban_of(who: str) -> dict:
+def ban_of(address: str) -> dict:
     """Empty, where there is none."""
-    return next((ban for ban in asked({"do": "bans"})["bans"] if ban["ip"] == who), {})
+    return next((ban for ban in asked({"do": "bans"})["bans"] if ban["ip"] == address), {})
 
 
-def dropped(who: str, *, wanted: bool = True) -> str:
+def dropped(address: str, *, wanted: bool = True) -> str:
     """The kernel's set that has it; with `wanted`, there has to be one."""
     nft = nftables.Nftables()
     nft.set_json_output(True)
@@ -110,13 +110,15 @@ def dropped(who: str, *, wanted: bool = True) -> str:
     if code:
         raise SystemExit(f"the kernel of {NODE} does not show the table wp_sidecar: {error.strip()}")
     sets = [entry["set"] for entry in json.loads(listing)["nftables"] if "set" in entry]
-    found = [each["name"] for each in sets if who in map(address, each.get("elem", []))]
+    found = [each["name"] for each in sets if address in map(address_of, each.get("elem", []))]
     if wanted and not found:
-        raise SystemExit(f"wp-sidecar says that {who} is banned, and the kernel of {NODE} does not know it")
+        raise SystemExit(
+            f"wp-sidecar says that {address} is banned, and the kernel of {NODE} does not know it"
+        )
     return ", ".join(found)
 
 
-def address(element: object) -> object:
+def address_of(element: object) -> object:
     """Of an element of a set, with or without a timeout."""
     return element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
 

@@ -1,0 +1,1 @@
+"""Why protection is incomplete, and what to change: the one place of prose for operators."""

@@ -1,0 +1,1 @@
+"""The daemon: wiring, reload, the allowlist, this host's own addresses."""

@@ -1,0 +1,484 @@
+"""The wiring: what is started, in which order, and what each is given.
+
+sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ firewall, store, metrics, log, alerts
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import logging
+import math
+import re
+import resource
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__
+from sidecar.advice import kubernetes
+from sidecar.alerts.notices import Alerts, broken, started, stopped
+from sidecar.alerts.outbox import Outbox
+from sidecar.alerts.slack import Slack
+from sidecar.app import host
+from sidecar.app.allowlist import AllowlistKeeper
+from sidecar.app.bypasses import Bypasses
+from sidecar.app.reload import Outcome, Reload
+from sidecar.config import labels
+from sidecar.config.errors import ConfigError, ConfigErrors
+from sidecar.config.settings import Settings
+from sidecar.control import exit_codes
+from sidecar.control.commands import Answers
+from sidecar.control.exit_codes import Failed
+from sidecar.control.server import Control, NoSocket, only_one
+from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
+from sidecar.core.containers import Container
+from sidecar.core.events import Ban, Decision, Topology, Turn
+from sidecar.core.guard import MANUAL, Guard
+from sidecar.filters.loader import alike
+from sidecar.filters.matcher import Matcher
+from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NoPermission
+from sidecar.runtime.loop import Closed, Inbox, Loop, Sink
+from sidecar.runtime.problems import Problems
+from sidecar.runtime.supervisor import Every, Service, Services
+from sidecar.sources.dns import Resolver
+from sidecar.sources.docker.source import NoDocker
+from sidecar.sources.intake import Intake
+from sidecar.sources.registry import Readers
+from sidecar.stores.base import Remembered, StoreError
+from sidecar.stores.sqlite import Sqlite
+from sidecar.telemetry import decision_log
+from sidecar.telemetry.http import Health, Web
+from sidecar.telemetry.metrics import FleetMetrics, Metrics
+
+if TYPE_CHECKING:
+    from sidecar.fleet import Fleet
+
+log = logging.getLogger(__name__)
+
+ALIVE = (
+    30.0  # seconds without a turn until the loop counts as dead; the longest true turn is 100,000 bans, 1 s
+)
+TIDY, LOOK = 30.0, 1.0  # seconds between tidying up, and between asking whether something is to be looked at
+FILES = 65_536  # open at once: each log is one, and each connection
+CONFIGURATION = "the configuration"  # what is in trouble when a new one has mistakes
+
+
+def run(
+    settings: Settings, clock: Callable[[], float] = time.time, read: Callable[[], Settings] | None = None
+) -> int:
+    """Watch until told to stop; the exit code. Raises Failed, with a sentence, where it cannot work at all.
+
+    `read()` reads the settings anew when a reload is asked for, and raises Mistakes.
+    """
+    decision_log.set_up(settings.log_level, as_json=settings.log_json)
+    _many_files()
+    gc.disable()  # what is made now stays; with 100,000 bans looking through it again and again takes a second
+    try:
+        daemon = Daemon(settings, clock, read or (lambda: settings))
+    except (NoSocket, NoDocker) as err:
+        raise Failed(exit_codes.UNAVAILABLE, str(err)) from err
+    except NoPermission as err:
+        raise Failed(exit_codes.NO_PERMISSION, str(err)) from err
+    except (StoreError, FirewallError, OSError) as err:
+        raise Failed(exit_codes.CONFIG, str(err)) from err
+    gc.freeze()
+    gc.enable()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # `kill -USR1`: what is every thread doing?
+    daemon.run()
+    return 0
+
+
+class Daemon:
+    """One run. `_settings` are those in force; the loop's thread swaps them whole."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float], read: Callable[[], Settings]) -> None:
+        self._settings, self._clock = settings, clock
+        now = clock()
+        registry = CollectorRegistry()
+        self._slack = Slack(settings.slack, socket.gethostname()) if settings.slack else None
+        senders = [self._slack] if self._slack else []
+        names = [*(jail.name for jail in settings.jails), MANUAL.name]
+        self._metrics = Metrics(
+            registry, __version__, jails=names, senders=[sender.name for sender in senders]
+        )
+        self._outboxes = [Outbox(sender, self._metrics) for sender in senders]
+        self._alerts = Alerts(self._outboxes)
+        self._troubles = Problems(self._alerts.problem)
+        self._streams = Streams(self._metrics)
+
+        self._only = only_one()  # first, so that a second one ends here
+        self._control = Control(settings.socket, self._answer)
+        self._store = Sqlite(settings.state / "state.db")
+        remembered = self._store.load(now)
+        self._firewall = Firewall((*settings.jails, MANUAL))
+        self._enforcing = FirewallSink(
+            self._firewall, self._metrics, problem=self._troubles.report, tell=self._tell, soon=self._soon
+        )
+        if self._store.anew:
+            remembered = replace(remembered, bans=self._adopted(now))
+        self._trusting = AllowlistKeeper(settings, own(), self._metrics, self._troubles.report, self._renamed)
+        self._mislabelled: frozenset[str] = frozenset()  # containers with labels that are wrong
+        allowlist = self._trusting.allowlist()
+        self._guard = Guard(
+            settings.jails, allowlist, remembered.bans, remembered.history, age=settings.dbpurgeage,
+            budget=self._allows, again=self._trusting.budget.again,
+            doubts=lambda hit: self._trusting.doubt(hit, self._firewall.seen),
+        )  # fmt: skip
+        self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
+        self._store.backed_by(lambda: Remembered(self._guard.bans, self._guard.history))
+        self._metrics.follow(lambda: self._guard.active)
+        self._metrics.reloaded(ok=True, at=now)
+
+        self._inbox, self._looked = Inbox(), -math.inf
+        self._metrics.queue(self._inbox.__len__)
+        self._reload = Reload(settings, read, self._take_over, self._reloaded)
+        self._fleet = self._make_fleet(registry)
+        self._answers = Answers(
+            self._guard, self._inbox,
+            began=now, health=self._health, streams=self._streams.states, firewall=self._enforcing.state,
+            reload=self._reload, evidence=self._store.evidence, fleet=self._fleet,
+        )  # fmt: skip
+        self._resolver = Resolver(self._inbox)
+        matcher = Matcher(settings.filters, problem=self._troubles.report)
+        self._intake = Intake(matcher, self._inbox, clock, self._resolver.ask)
+        self._readers = Readers(
+            self._intake, self._surrounded, self._resolver,
+            cursors=remembered.cursors, listener=self._streams, problem=self._troubles.report,
+        )  # fmt: skip
+        sinks: list[Sink] = [
+            self._enforcing, self._store, self._metrics, self._answers.tally,
+            self._trusting, decision_log.Journal(), self._alerts, self._leaks(),
+        ]  # fmt: skip
+        if self._fleet:
+            sinks.append(self._fleet.publisher)
+        self._loop = Loop(
+            self._guard, self._inbox, sinks, clock, self._sank, behind=lambda: self._store.behind
+        )
+        self._services = Services(self._troubles.report)
+        self._web = Web(settings.listen, registry, self._health)
+        self._sources = self._readers.more(settings, now)
+        self._readers.take(settings, self._sources, now)
+        never = (*allowlist.networks(4), *allowlist.networks(6))
+        self._enforcing.start(self._guard.bans, never, clock())  # not `now`: filters take seconds to compile
+
+    def run(self) -> None:
+        """Start all, turn until `stop()`, then end in the order that loses nothing."""
+        bans = len(self._guard.bans)
+        for note in self._settings.notes:
+            log.warning("%s", note)
+        for error in self._settings.errors:
+            log.error("%s", error)
+            self._troubles.report(place(error), f"a jail is left out: {error}")
+        self._tell_of_store()
+        log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
+        self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
+        self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
+        if not self._readers.surround:
+            self._soon(self._recall)
+        look = Every("look", self._look, lambda: LOOK)
+        monitor = Monitor(self._enforcing.alarm)
+        services: list[Service] = [
+            *self._outboxes, self._web, self._control, self._reload, look, monitor, self._trusting.names,
+        ]  # fmt: skip
+        if self._fleet:
+            services += [self._fleet.publisher, self._fleet.subscriber]
+        for service in services:
+            self._services.start(service)
+        self._trusting.names.first()  # before anyone is banned, if they are quick
+        for source in self._sources:
+            self._services.start(source)
+        self._loop.run()
+        left = len(self._guard.bans)
+        if self._settings.flush_on_exit and self._enforcing.flush():
+            left = 0
+        self._enforcing.close()
+        self._alerts.tell(stopped(left))
+        self._services.close()
+        if self._fleet:
+            self._fleet.close()
+        self._intake.close()
+        self._store.close()
+        self._only.close()
+        log.info("stopped; %d bans stay in force", left)
+
+    def _tell_of_store(self) -> None:
+        """That nothing is remembered for now, or that what was is lost."""
+        if self._store.shut:
+            log.error("bans are not remembered: %s", self._store.shut)
+            self._troubles.report(self._store.name, self._store.shut)
+        if self._store.repaired:
+            log.warning("%s", self._store.repaired)
+            self._troubles.report("the store", self._store.repaired)
+            self._troubles.report("the store", None)
+
+    def stop(self) -> None:
+        """Make `run()` return soon. Safe in a signal handler."""
+        self._loop.stop()
+
+    def reload(self) -> None:
+        """Read the configuration anew, soon. Safe in a signal handler."""
+        self._reload.soon()
+
+    def _allows(self, now: float) -> bool:
+        """May one more be kept out? What others told has its own budget: else a hostile node could use up ours."""
+        return bool(self._fleet and self._fleet.obeying) or self._trusting.budget.allows(now)
+
+    def _make_fleet(self, registry: CollectorRegistry) -> Fleet | None:
+        """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 8 MB."""
+        settings = self._settings
+        if settings.redis is None:
+            return None
+        from sidecar.fleet import Fleet, Node  # noqa: PLC0415
+        from sidecar.fleet.redis import Board  # noqa: PLC0415
+
+        node = Node(settings.node or named(socket.gethostname()), settings.fleet_key, secrets.token_hex(4))
+        return Fleet(
+            Board(settings.redis, settings.redis_prefix), node,
+            guard=self._guard, ask=self._inbox.ask, listener=FleetMetrics(registry),
+            problem=partial(self._troubles.report, critical=False), clock=self._clock,
+        )  # fmt: skip
+
+    def _take_over(self, settings: Settings) -> None:
+        """Make these the settings in force; returns when they are. Raises Mistakes, and then nothing has changed."""
+        try:
+            more = self._readers.more(settings, self._clock())
+        except (NoDocker, OSError) as err:
+            raise ConfigErrors([ConfigError("environment", "", "", str(err))]) from err
+        same = alike(self._settings.filters, settings.filters)  # then what they remember of other lines stays
+        matcher = None if same else Matcher(settings.filters, problem=self._troubles.report)
+
+        def work(now: float) -> Sequence[Decision]:
+            """In one turn of the loop, so that no line is half decided by each."""
+            before, self._settings = self._settings, settings
+            self._trusting.take(settings)
+            self._label()
+            jails, age = self._trusting.jails(), settings.dbpurgeage
+            decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
+            self._enforcing.regate(self._guard.jails, now)
+            self._metrics.expect(jail.name for jail in settings.jails)
+            if matcher:  # from here on there are hits of the new jails, and the guard knows those
+                self._intake.use(matcher)
+            self._readers.take(settings, more, now)
+            for service in more:
+                self._services.start(service)
+            if self._slack:
+                self._slack.url = settings.slack
+            for error in before.errors:
+                self._troubles.report(place(error), None)
+            return decisions
+
+        self._inbox.ask(work).result()
+
+    # What other threads have done in the loop's
+
+    def _soon(self, work: Callable[[float], Sequence[Decision]]) -> None:
+        """Have this done in the loop's thread, when it gets there."""
+        try:
+            self._inbox.ask(work).add_done_callback(_logged)
+        except Closed:
+            log.debug("the loop has stopped")
+
+    def _surrounded(self, around: Topology) -> None:
+        """The container engine says that networks or ports have changed."""
+
+        def work(now: float) -> Sequence[Decision]:
+            self._trusting.surrounded(around)
+            self._label()
+            return [*self._retrust(now), *self._recall(now)]
+
+        self._soon(work)
+
+    def _renamed(self) -> None:
+        """A name in some ignoreip stands for others now."""
+
+        def work(now: float) -> Sequence[Decision]:
+            self._label()
+            return [*self._guard.reconfigure(self._trusting.jails(), now), *self._retrust(now)]
+
+        self._soon(work)
+
+    def _label(self) -> None:
+        """What the containers' labels say over the jails, for the guard; what is wrong with them, for people."""
+        names, around = [jail.name for jail in self._settings.jails], self._trusting.around
+        policies, wrong = labels.policies(around.containers if around else (), names)
+        self._guard.surround(self._trusting.policies(policies))
+        for name in self._mislabelled - wrong.keys():
+            self._troubles.report(f"labels of {name}", None)
+        for name, sentence in wrong.items():
+            self._troubles.report(f"labels of {name}", sentence, critical=False)
+        self._mislabelled = frozenset(wrong)
+
+    def _recall(self, now: float) -> Sequence[Decision]:
+        """Count the failures of the last run, once it is known who is never banned; a lower maxretry may ban now."""
+        hits, self._hits = self._hits, ()
+        return self._guard.hits(hits, now)
+
+    def _look(self) -> None:
+        """Each second: is there something to be looked at?"""
+        self._enforcing.look()
+        if time.monotonic() - self._looked >= TIDY:
+            self._looked = time.monotonic()
+            self._soon(self._tidy)
+
+    def _sank(self, name: str, sentence: str | None) -> None:
+        """A sink failed, or did not. That the firewall is right again, only a look at the kernel says."""
+        if sentence or name != FirewallSink.name:
+            self._troubles.report(name, sentence)
+
+    def _tell(self, what: str, sentence: str) -> None:
+        """Tell people of something that is over already."""
+        self._alerts.problem(what, sentence)
+        self._alerts.problem(what, None)
+
+    def _adopted(self, now: float) -> tuple[Ban, ...]:
+        """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""
+        bans = tuple(self._firewall.adoptable(now))
+        if bans:
+            log.warning("the store knows of no ban: the %d in the kernel go on", len(bans))
+            with contextlib.suppress(StoreError):  # it was told, and these are owed
+                self._store.apply(Turn(now, bans))
+        return bans
+
+    def _leaks(self) -> Bypasses:
+        def containers() -> Sequence[Container]:
+            return self._trusting.around.containers if self._trusting.around else ()
+
+        def tell(what: str, sentence: str) -> None:
+            self._alerts.tell(replace(broken(what, sentence), key=""))  # nobody will say that it works again
+
+        return Bypasses(self._firewall.look_at, containers, self._metrics.bypassed, tell)
+
+    def _tidy(self, now: float) -> Sequence[Decision]:
+        """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
+        self._metrics.filters(self._intake.spent)
+        self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
+        self._metrics.caps(self._guard.figures, self._resolver.dropped)
+        self._metrics.unwritten(decision_log.dropped())
+        if not self._hits:  # else it is not known yet for how long they count: containers' labels say
+            self._forget(now)
+        if (dropped := self._enforcing.count()) is not None:
+            self._troubles.report("Cilium", kubernetes.cilium(host.interfaces(), dropped), critical=False)
+        self._trusting.look(now)
+        known, self._trusting.own = self._trusting.own, own()
+        return self._retrust(now) if known != self._trusting.own else ()
+
+    def _forget(self, now: float) -> None:
+        try:
+            self._store.forget(now - self._guard.findtime, now - self._settings.dbpurgeage)
+        except StoreError as err:
+            if not self._troubles.about(self._store.name):
+                log.error("%s", err)  # noqa: TRY400 - it is one sentence
+            self._troubles.report(self._store.name, str(err))
+        else:
+            self._troubles.report(self._store.name, None)
+
+    def _retrust(self, now: float) -> Sequence[Decision]:
+        """Who may never be banned has changed: for the guard, and for the kernel's accept rules."""
+        allowlist, around = self._trusting.allowlist(), self._trusting.around
+        decisions = self._guard.allowlisting(allowlist, now)
+        never = (*allowlist.networks(4), *allowlist.networks(6))
+        self._enforcing.surround(never, around.published if around else None)
+        return decisions
+
+    def _reloaded(self, outcome: Outcome) -> None:
+        """Tell what became of a wish for a new configuration. Not in the loop's thread."""
+        self._metrics.reloaded(outcome.ok, self._clock())
+        for error in outcome.errors:
+            log.error("%s", error)
+        if not outcome.ok:
+            log.error("nothing was changed, the old configuration stays in force")
+            more = len(outcome.errors) - 1
+            others = f" (and {more} more: check-config has all)" if more else ""
+            sentence = f"the old configuration stays, the new one has mistakes: {outcome.errors[0]}{others}"
+            self._troubles.report(CONFIGURATION, sentence, critical=False)
+            return
+        self._troubles.report(CONFIGURATION, None)
+        for note in outcome.settings.notes:
+            log.warning("%s", note)
+        if outcome.restart:
+            log.warning("needs a restart to be taken over: %s", ", ".join(outcome.restart))
+        log.info("the new configuration is in force: %d jails", len(outcome.settings.jails))
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._answers(request)
+
+    def _health(self) -> Health:
+        silent = self._clock() - self._loop.turned
+        why = self._troubles.sentences
+        if not -ALIVE < silent < ALIVE:
+            return Health(live=False, ready=False, why=(*why, f"the loop has not turned for {silent:.0f} s"))
+        return Health(live=True, ready=not self._troubles.critical, why=why)
+
+
+def place(error: ConfigError) -> str:
+    """By what name a jail that is left out is in trouble."""
+    return f"{error.file}:{error.line}"
+
+
+class Streams:
+    """What the sources tell, on its way to the metrics; which logs are being read is kept for `status`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.states: dict[str, str] = {}
+        self._metrics = metrics
+        self.read, self.overlong = metrics.read, metrics.overlong
+
+    def following(self, name: str, up: bool) -> None:  # noqa: FBT001 - it is what is told
+        self.states[name] = "open" if up else "closed"
+        self._metrics.following(name, up)
+
+    def unreadable(self, name: str) -> None:
+        self.states[name] = "unreadable"
+        self._metrics.following(name, up=False)
+
+    def reconnected(self, name: str, reason: str) -> None:
+        if reason == "gap":
+            self._metrics.gap(name)
+        else:
+            self._metrics.reconnected(name, reason)
+
+    def forget(self, name: str) -> None:
+        self.states.pop(name, None)
+        self._metrics.forget(name)
+
+
+def own() -> dict[str, tuple[str, ...]]:
+    """What of this host itself may never be banned: why -> addresses."""
+    return {
+        CONTAINERS: host.container_networks(),  # first: their gateways are our own addresses, but that says more
+        OWN: host.addresses(),
+        GATEWAY: host.gateways(),
+        RESOLVER: host.resolvers(),
+    }
+
+
+def named(host: str) -> str:
+    """A host's name as a node's: what is no letter, digit, `.`, `-` or `_` becomes `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", host).lstrip("_.-")[:253] or "node"
+
+
+def _many_files() -> None:
+    """Open as many as we may: 1,024 is what a shell lets one have, and with more logs nobody else here gets any."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(FILES, hard) if hard != resource.RLIM_INFINITY else FILES
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _logged(done: Future[Sequence[Decision]]) -> None:
+    """What nobody waits for, and failed."""
+    if (err := done.exception()) and not isinstance(err, Closed):
+        log.error("something that was to be done in the loop failed", exc_info=err)

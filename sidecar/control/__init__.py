@@ -1,0 +1,1 @@
+"""The control socket: request types, client, server, commands and exit codes."""

@@ -1,0 +1,1 @@
+"""The loop, the supervisor, problems and backoff."""

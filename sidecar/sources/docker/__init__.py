@@ -1,0 +1,1 @@
+"""Container logs through the Docker Engine's API."""

@@ -1,0 +1,1 @@
+"""Log files: plain, Docker's json-file and kubelet's CRI files."""

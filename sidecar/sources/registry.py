@@ -1,0 +1,157 @@
+"""What is read: a source of each kind that some jail needs.
+
+A new configuration changes what those look at that are there, and may need more of them; it ends none.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from sidecar.config.settings import Settings
+from sidecar.core.events import Topology
+from sidecar.core.jail import Jail
+from sidecar.runtime.supervisor import Service
+from sidecar.sources.base import Emit, Report, StreamListener
+from sidecar.sources.docker.source import Docker, own_id
+from sidecar.sources.files.source import Files
+from sidecar.sources.syslog import Syslog
+
+if TYPE_CHECKING:
+    from sidecar.sources.files.kubernetes import Kubernetes
+
+
+@runtime_checkable
+class Containers(Service, Protocol):
+    """A source that reads containers' logs, whoever keeps them."""
+
+    def rejail(self, jails: Sequence[Jail], since: float) -> None:
+        """From now on these jails look at them; a log that was never read begins there (unix time)."""
+
+
+class Readers:
+    """The sources of one run. Called by one thread at a time."""
+
+    def __init__(
+        self,
+        emit: Emit,
+        surrounded: Callable[[Topology], None],
+        resolver: Service,
+        *,
+        cursors: Mapping[str, bytes],
+        listener: StreamListener,
+        problem: Report,
+    ) -> None:
+        """`surrounded` is told what the container engine says of this host. `cursors`: how far the last run read."""
+        self._emit, self._surrounded, self._resolver = emit, surrounded, resolver
+        self._cursors, self._listener, self._trouble = cursors, listener, problem
+        self._containers: Containers | None = None
+        self._files: Files | None = None
+        self._syslog: Syslog | None = None
+        self._resolves = False
+
+    @property
+    def surround(self) -> bool:
+        """Does one of them tell of the surroundings?"""
+        return self._containers is not None
+
+    def more(self, settings: Settings, now: float) -> list[Service]:
+        """Those that these settings need and that are not there yet; they have to be started, after `take`.
+
+        Raises NoDocker, and OSError where a socket cannot be made.
+        """
+        jails, services = settings.jails, list[Service]()
+        if not self._resolves and any(rules.resolves for rules in settings.filters.values()):
+            services.append(self._resolver)
+        if self._containers is None and any(_wants_containers(jail) for jail in jails):
+            services += self._of_containers(settings, now)
+        if self._files is None and (paths := logpaths(jails)):
+            services.append(
+                Files(
+                    paths, self._emit, cursors=self._cursors, listener=self._listener, problem=self._trouble
+                )
+            )
+        if self._syslog is None and settings.syslog:
+            services.append(Syslog(settings.syslog, _everywhere(jails), self._emit, listener=self._listener))
+        return services
+
+    def take(self, settings: Settings, more: Sequence[Service], now: float) -> None:
+        """From now on these jails look at the logs; `more` are the sources that are new."""
+        if self._containers:
+            self._containers.rejail(settings.jails, since(settings, now))
+        if self._files:
+            self._files.rejail(logpaths(settings.jails))
+        if self._syslog:
+            self._syslog.rejail(_everywhere(settings.jails))
+        for service in more:
+            match service:
+                case Files():
+                    self._files = service
+                case Syslog():
+                    self._syslog = service
+                case Containers():
+                    self._containers = service
+                case _ if service is self._resolver:
+                    self._resolves = True
+
+    def _of_containers(self, settings: Settings, now: float) -> list[Service]:
+        """What reads containers' logs, as the settings say. Raises NoDocker."""
+        jails, begin, problem = settings.jails, since(settings, now), self._trouble
+        if settings.source == "docker":
+            docker = Docker(
+                settings.docker, jails, self._emit, self._surrounded,
+                cursors=self._cursors, since=begin, listener=self._listener, problem=problem,
+            )  # fmt: skip
+            docker.check()
+            return [docker]
+        # Loaded only where they are asked for: they weigh 1 MB.
+        from sidecar.sources.files.container_logs import Cri  # noqa: PLC0415
+        from sidecar.sources.files.layouts import DOCKER, PODS, Cluster, DockerFolders, Pods  # noqa: PLC0415
+
+        mounts = Path("/proc/self/mountinfo").read_text()
+        api = _api(settings, problem)
+        tree = (
+            Pods(settings.logs or PODS, settings.pods, api.cluster if api else Cluster, mounts)
+            if settings.source == "cri"
+            else DockerFolders(settings.logs or DOCKER, own_id(mounts))
+        )
+        cri = Cri(
+            tree, jails, self._emit, self._surrounded,
+            cursors=self._cursors, since=begin, listener=self._listener, problem=problem,
+        )  # fmt: skip
+        if not api:
+            return [cri]
+        api.changed = cri.look_soon
+        return [api, cri]
+
+
+def _api(settings: Settings, problem: Report) -> Kubernetes | None:
+    """None, where it is not to be asked, or we are in no cluster."""
+    from sidecar.sources.files.kubernetes import Kubernetes, address  # noqa: PLC0415
+
+    if settings.source != "cri" or not settings.kubernetes_api or not (url := address(os.environ)):
+        return None
+    return Kubernetes(url, settings.node or socket.gethostname(), problem=problem)
+
+
+def since(settings: Settings, now: float) -> float:
+    """Where reading begins in a log that was never read: what is older counts in no jail (unix time)."""
+    return now - max(jail.findtime for jail in settings.jails)
+
+
+def logpaths(jails: Sequence[Jail]) -> dict[str, tuple[str, ...]]:
+    """Each log file -> the jails that look at it."""
+    paths = dict.fromkeys(path for jail in jails for path in jail.logpath)
+    return {path: tuple(jail.name for jail in jails if path in jail.logpath) for path in paths}
+
+
+def _wants_containers(jail: Jail) -> bool:
+    return bool(jail.containers or jail.absent or not jail.logpath)
+
+
+def _everywhere(jails: Sequence[Jail]) -> tuple[str, ...]:
+    """The jails that look at what containers send to their /dev/log."""
+    return tuple(jail.name for jail in jails if not jail.containers)

@@ -1,0 +1,1 @@
+"""Prometheus metrics, the HTTP endpoints and our own log."""

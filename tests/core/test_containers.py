@@ -1,0 +1,121 @@
+from dataclasses import replace
+
+import pytest
+
+from sidecar.core.containers import Container, choose, in_pods, selects
+from sidecar.core.jail import Jail
+
+LOGIN, PROBE = Jail("login"), Jail("probe")
+BLOG = Container("1", "blog-wordpress-1", "wordpress:6-apache", {"com.docker.compose.service": "wordpress"})
+SHOP = Container("2", "shop", "registry.example/wordpress:fpm")
+DB = Container("3", "blog-db-1", "mariadb:11")
+
+
+def labelled(container: Container, value: str) -> Container:
+    return Container(container.id, container.name, container.image, {"wp-sidecar.enable": value})
+
+
+def test_without_labels_every_wordpress_image_is_watched():
+    assert choose([BLOG, SHOP, DB], [LOGIN, PROBE]) == {"1": ("login", "probe"), "2": ("login", "probe")}
+
+
+def test_one_label_anywhere_and_only_the_labelled_are_watched():
+    assert choose([BLOG, SHOP, labelled(DB, "true")], [LOGIN]) == {"3": ("login",)}
+
+
+def test_false_excludes_and_says_nothing_about_the_others():
+    assert choose([labelled(BLOG, "false"), SHOP], [LOGIN]) == {"2": ("login",)}
+
+
+@pytest.mark.parametrize("word", ["true", "yes", "On", " 1 "])
+def test_the_label_takes_yes_in_any_usual_word(word):
+    assert choose([BLOG, labelled(DB, word)], [LOGIN]) == {"3": ("login",)}
+
+
+@pytest.mark.parametrize("word", ["false", "no", "Off", " 0 "])
+def test_the_label_takes_no_in_any_usual_word(word):
+    assert choose([labelled(BLOG, word), SHOP], [LOGIN]) == {"2": ("login",)}
+
+
+@pytest.mark.parametrize("word", ["", "maybe", "ja"])
+def test_a_label_that_is_no_such_word_says_nothing(word):
+    assert choose([labelled(BLOG, word), DB], [LOGIN]) == {"1": ("login",)}
+
+
+def test_false_excludes_even_what_a_jail_names():
+    assert choose([labelled(BLOG, "False")], [Jail("login", containers=("*",))]) == {}
+
+
+def test_a_jail_that_names_containers_looks_at_those_only():
+    jails = [Jail("db", containers=("blog-db-*",)), LOGIN]
+
+    assert choose([BLOG, DB], jails) == {"1": ("login",), "3": ("db",)}
+
+
+def test_a_jail_with_a_logpath_looks_at_no_container():
+    assert choose([BLOG], [Jail("login", logpath=("/var/log/auth.log",))]) == {}
+
+
+def test_a_jail_whose_logpath_is_absent_looks_at_the_discovered():
+    assert choose([BLOG], [Jail("login", logpath=("/var/log/auth.log",), absent=True)]) == {"1": ("login",)}
+
+
+@pytest.mark.parametrize(
+    ("selector", "yes"),
+    [
+        ("blog-*", True),
+        ("blog", False),
+        ("com.docker.compose.service=wordpress", True),
+        ("com.docker.compose.service=word*", True),
+        ("com.docker.compose.service=db", False),
+        ("com.docker.compose.service", True),
+        ("no.such=*", False),
+    ],
+)
+def test_selectors(selector, yes):
+    assert selects(selector, BLOG) is yes
+
+
+def test_a_container_may_name_its_jails():
+    asks = replace(DB, labels={"wp-sidecar.jails": "probe, other"})
+
+    assert choose([BLOG, asks], [LOGIN, PROBE]) == {"1": ("login", "probe"), "3": ("probe",)}
+    assert choose([replace(BLOG, labels={"wp-sidecar.jails": ""})], [LOGIN, PROBE]) == {}
+    assert choose([replace(asks, labels={**asks.labels, "wp-sidecar.enable": "false"})], [PROBE]) == {}
+
+
+def pod(name, image="", **labels):
+    return Container(name, name, image, {f"wp-sidecar.{key}": value for key, value in labels.items()})
+
+
+PODS = [
+    pod(name)
+    for name in ("blog/wordpress-0/web", "blog/web-0/my-wordpress", "wordpress/db-0/mysql", "blog/db-0/mysql")
+]
+
+
+@pytest.mark.parametrize(
+    ("globs", "found"),
+    [
+        ([], [0, 1]),
+        (["*/*/*"], [0, 1, 2, 3]),
+        (["blog/*/mysql", "word*/*/*"], [2, 3]),
+        (["blog/*/*", "!*/*/mysql"], [0, 1]),
+        (["!blog/*/*"], [2]),
+        (["*/mysql/*"], []),
+        (["*-0/*/*"], []),  # a star does not reach over a slash
+    ],
+)
+def test_pods_are_chosen_by_namespace_pod_and_container(globs, found):
+    assert in_pods(PODS, globs) == {PODS[number].id for number in found}
+
+
+def test_pods_nobody_named_may_ask_for_it():
+    asking, image = pod("blog/a/b", enable="True"), pod("blog/a/c", image="wordpress:6")
+
+    assert in_pods([asking, image]) == {asking.id, image.id}
+    assert in_pods([asking, image], ["shop/*/*"]) == frozenset()
+
+
+def test_whoever_was_found_otherwise_is_looked_at():
+    assert choose(PODS, [LOGIN], in_pods(PODS)) == {PODS[number].id: ("login",) for number in (0, 1)}

@@ -1,0 +1,16 @@
+from sidecar.core.jail import Jail
+from sidecar.core.overrides import Overrides
+
+LOGIN = Jail("login", maxretry=3, ignoreip=("192.0.2.1",))
+
+
+def test_no_labels_leave_the_jail_as_it_is():
+    assert Overrides().over(LOGIN) == LOGIN
+
+
+def test_labels_go_over_the_jail():
+    overrides = Overrides(maxretry=9, findtime=60.0, bantime=120.0, observe=True, allow=("192.0.2.2",))
+
+    assert overrides.over(LOGIN) == Jail(
+        "login", maxretry=9, findtime=60.0, bantime=120.0, observe=True, ignoreip=("192.0.2.1", "192.0.2.2")
+    )

@@ -1,0 +1,74 @@
+import pytest
+
+from sidecar.filters.lint import STRANGER, fooled, near
+from sidecar.filters.loader import load
+from tests.filters.samples import ours
+
+
+@pytest.fixture
+def rules(tmp_path):
+    def rules(failregex):
+        (tmp_path / "x.conf").write_text(f"[Definition]\nfailregex = {failregex}\n")
+        return load("x", [tmp_path])
+
+    return rules
+
+
+@pytest.mark.parametrize(
+    "failregex",
+    [
+        "login of .* failed from <HOST>",
+        "^login of .* failed from <HOST>",
+        "^login of .*? failed from <HOST>.*$",
+        r"\(<HOST>\) failed",
+    ],
+)
+def test_what_a_visitor_can_fool_is_shown_by_a_line_that_does(rules, failregex):
+    found = list(fooled(rules(failregex)))
+
+    assert all(STRANGER in line and banned == STRANGER for _, line, banned in found)
+    assert bool(found) == (failregex != "^login of .* failed from <HOST>")
+
+
+@pytest.mark.parametrize(
+    ("failregex", "line", "banned"),
+    [
+        ("^failed.*<HOST>$", "failed203.0.113.7", "3.0.113.7"),
+        ("^failed from .*<HOST>", "failed from 203.0.113.7", "3.0.113.7"),
+        (r"^failed from \S+<HOST>", "failed from a203.0.113.7", "3.0.113.7"),
+        (r"^failed from \d{0,2}<HOST>", "failed from 203.0.113.7", "3.0.113.7"),
+        (r"^failed \S*\b<HOST>", "failed 2001:db8::7", "::7"),
+    ],
+)
+def test_what_takes_only_the_end_of_an_address_is_shown_whom_it_bans(rules, failregex, line, banned):
+    assert [(line, banned) for _, line, banned in fooled(rules(failregex))] == [(line, banned)]
+
+
+@pytest.mark.parametrize(
+    "failregex",
+    [
+        "^login of \\S{1,60} failed from <HOST>$",
+        "^<HOST> failed",
+        "^no <HOST>$",
+        "^failed.*? <HOST>$",
+        r"^failed \D*<HOST>$",
+        r"^failed (?:\S+ )?<HOST>$",
+        r"^failed (?:from|for)+<HOST>$",
+    ],
+)
+def test_what_cannot_be_fooled_is_not_accused(rules, failregex):
+    assert list(fooled(rules(failregex))) == []
+
+
+@pytest.mark.parametrize("name", ours())
+def test_ours_cannot_be_fooled(name):
+    assert list(fooled(load(name))) == []
+
+
+def test_how_near_a_line_came(rules):
+    found = near(
+        rules("^login of \\S+ failed from <HOST>$\n            ^blocked <HOST>$"), "login of ann failed frm x"
+    )
+
+    assert found == (1, "login of ann failed fr")
+    assert near(rules("^no <HOST>$"), "hello") is None

@@ -1,0 +1,114 @@
+import re
+import threading
+import time
+
+import pytest
+
+from sidecar.filters import stalls as module
+from sidecar.filters.loader import load, pack
+from sidecar.filters.redos import SAFE_SQUARE, stall, stalling_dates, stalls
+from tests.filters import oracle
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(?:a+)+$",
+        r"^fail (?:\w+\s?)*from$",
+        r"x(?:a|a)*y",
+        r"^(?:.*?,)*end$",
+        r"^(?:ab|a|b)*c$",
+        r'error in "[^"]+(?:"+[^"]*(?="))*?" end',
+        r"^a*a*a*a*a*a*b",
+        r"\s*\s*from",
+    ],
+)
+def test_what_a_short_line_stalls_is_never_safe(pattern):
+    assert stall(re.compile(pattern)).safe == 0
+
+
+@pytest.mark.parametrize("pattern", [r"^.*a.*from x$", r"\s*from", r"\w+ x"])
+def test_what_grows_with_the_square_is_safe_on_short_lines(pattern):
+    assert 0 < stall(re.compile(pattern)).safe <= SAFE_SQUARE
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        (r'^\d+ .*="one".*="two".*="three" .*end$', '1 ="one"="two"="three" '),
+        (r"^.*\bop=(?:in|out)\b.*\bstatus=\d+\b.*\bpeer=(?:\d+\.){3}\d+$", " op=in status=1 "),
+        (r"^\S+ .*from .*to .*by .*for$", "x from to by "),
+    ],
+)
+def test_repeats_that_take_what_others_wait_for_have_to_choose(pattern, line):
+    """A guesser's line that says all the words again and again, and ends as nobody expects."""
+    found, regex = stall(re.compile(pattern)), re.compile(pattern)
+    began = time.thread_time()
+    regex.search((line * 400)[: found.safe] + "\x00")
+
+    assert found.safe <= SAFE_SQUARE
+    assert time.thread_time() - began < 1.0  # of the 0.02 s that are meant; it would be minutes for 64 KiB
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"^fail [^ ]+ from \d+$", r"^(?:a++)+$", r"^(?>a+)*b", r'^"[^"\\]*+(?:\\.[^"\\]*+)*+"', "^fail"],
+)
+def test_what_walks_through_a_line_once_is_sound(pattern):
+    assert stall(re.compile(pattern)) is None
+
+
+def test_the_example_shows_it():
+    found = stall(re.compile(r"^fail (?P<what>[a-c])x(?:[a-c]+)+ end$"))
+
+    assert found.example.startswith("fail axaaaa")
+
+
+@pytest.mark.parametrize("path", sorted(pack().glob("wordpress*.conf")), ids=lambda path: path.stem)
+def test_ours_are_sound(path):
+    if "failregex" in path.read_text() and not path.stem.endswith("-common"):
+        assert stalls(load(path.stem)) == []
+
+
+def test_the_distributions_have_some_that_are_not():
+    names = ("courier-auth", "sshd")  # and exim's, before fail2ban 1.1.1
+    found = {name: stalls(load(name, [oracle.CONFIG / "filter.d"])) for name in names}
+
+    assert [name for name in names if any(not one.safe for _, one in found[name])] == ["courier-auth"]
+
+
+def test_a_datepattern_that_a_short_line_stalls_is_found(tmp_path):
+    (tmp_path / "x.conf").write_text(
+        "[Definition]\nfailregex = ^x <HOST>$\ndatepattern = ^(?:a+)+ %%Y\n  {^LN-BEG}\n  ^[^ ]+ %%Y-%%m-%%d\n"
+    )
+
+    assert stalling_dates(load("x", [tmp_path])) == ["^(?:a+)+ %Y"]
+    assert stalling_dates(load("wordpress-access")) == []
+
+
+def elsewhere(tmp_path, *patterns):
+    """What a thread beside the main one is told of a filter that nobody has asked about."""
+    module._known.clear()
+    lines = "\n  ".join(f"{pattern} <HOST>" for pattern in patterns)
+    (tmp_path / "x.conf").write_text(f"[Definition]\nfailregex = {lines}\n")
+    rules, found = load("x", [tmp_path]), []
+    thread = threading.Thread(target=lambda: found.extend(stalls(rules)))
+    thread.start()
+    thread.join()
+    return [(rules.failregex.index(rule), one.safe) for rule, one in found]
+
+
+def test_any_thread_may_ask_and_what_would_never_end_is_ended(tmp_path):
+    began = time.monotonic()
+    found = elsewhere(tmp_path, "^fail", r"^(?:a+)+$", r"^.*a.*from x$", r"^(?:a|a)*y (?:b+)+$")
+
+    assert found == [(1, 0), (2, SAFE_SQUARE), (3, 0)]
+    assert time.monotonic() - began < module.PATIENCE
+
+
+def test_what_is_not_judged_in_time_is_not_safe(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PATIENCE", 0.0)
+        assert elsewhere(tmp_path, "^fail", "^no") == [(0, 0), (1, 0)]
+
+    assert stalls(load("x", [tmp_path])) == []  # asked again, it has time

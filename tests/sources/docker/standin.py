@@ -1,0 +1,402 @@
+"""A Docker Engine's API over a real socket, with logs that a test writes, and faults that a test asks for."""
+
+import json
+import re
+import socketserver
+import struct
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+from socket import SHUT_RDWR
+from urllib.parse import parse_qs, urlsplit
+
+from sidecar.sources.docker.wire import seconds
+
+PATIENCE = 10  # seconds until what a test waits for has gone wrong
+NETWORK = {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}}
+
+
+def stamp(at=None):
+    """Docker's, of so many nanoseconds, or of now."""
+    at = time.time_ns() if at is None else at
+    return datetime.fromtimestamp(at // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode() + b".%09dZ" % (
+        at % 10**9
+    )
+
+
+class Container:
+    """What a test says of one."""
+
+    def __init__(self, key, name, image="wordpress:6", *, tty=False, status=200, labels=None, ports=()):
+        self.id, self.name, self.image, self.tty = key * 64, name, image, tty
+        self.labels, self.ports, self.status = labels or {}, list(ports), status
+        self.state = "running"
+        self.frames = []  # (stream, payload)
+        self.early = False  # once, its log ends with it though more is there
+        self.hole = 0  # so many lines do not come that are written after its log was opened
+        self.stuck = 0  # so many times, what is written while its log is followed does not come
+
+    def entry(self):
+        return {
+            "Id": self.id,
+            "Names": ["/other/alias", f"/{self.name}"],
+            "Image": self.image,
+            "Labels": self.labels,
+            "State": self.state,
+            "Ports": [{"PrivatePort": 80, "PublicPort": port, "Type": "tcp"} for port in self.ports],
+        }
+
+    def inspected(self):
+        return {
+            "Id": self.id,
+            "Config": {"Tty": self.tty, "Image": "wordpress:old"},
+            "HostConfig": {"LogConfig": {"Type": "none"}},
+            "State": {"Running": self.state == "running"},
+        }
+
+
+class StandIn:
+    """The daemon. `modern`: it says in its headers what a log is made of, and sends them at once."""
+
+    def __init__(self, path=None, *, modern=True):
+        """At this path; without, over TCP."""
+        self.path, self.modern = path, modern
+        self.api = "1.47" if modern else "1.41"  # the one version that it speaks
+        self.url = f"unix://{path}"
+        self.containers, self.networks = {}, [NETWORK]
+        self.opened = []  # the requests for logs
+        self.refused = {}  # path -> status
+        self.changed = threading.Condition()
+        self._server = None
+        self._events = 0
+        self._connections = set()
+        self.start()
+
+    def start(self):
+        if self.path:
+            self.path.unlink(missing_ok=True)
+            self._server = _Server(str(self.path), _Handler)
+        else:
+            self._server = _TcpServer(("127.0.0.1", 0), _Handler)
+            self.url = "tcp://{}:{}".format(*self._server.server_address)
+        self._server.engine = self
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), name="stand-in").start()
+
+    def stop(self):
+        """The daemon goes, in the middle of whatever it says."""
+        self._server.shutdown()
+        server, self._server = self._server, None
+        self.cut()
+        server.server_close()
+        if self.path:
+            self.path.unlink()
+
+    def close(self):
+        if self._server:
+            self.stop()
+
+    def cut(self):
+        """Ends all connections where they are."""
+        with self.changed:
+            for connection in list(self._connections):
+                with suppress(OSError):
+                    connection.shutdown(SHUT_RDWR)
+            self.changed.notify_all()
+
+    def run(self, container):
+        """Starts a container, or tells of what the test changed in it."""
+        with self.changed:
+            self.containers[container.id] = container
+            self._happened()
+        return container
+
+    def stop_container(self, container):
+        with self.changed:
+            container.state = "exited"
+            self._happened()
+
+    def rename(self, container, name):
+        with self.changed:
+            container.name = name
+            self._happened()
+
+    def remove(self, container):
+        with self.changed:
+            container.state = "removed"
+            del self.containers[container.id]
+            self._happened()
+
+    def write(self, container, text, stream=1, at=None):
+        """A line, or with a list the parts of one."""
+        parts = text if isinstance(text, list) else [text]
+        at = stamp(at)
+        with self.changed:
+            for part in parts[:-1]:
+                container.frames.append((stream, at + b" " + part))
+            container.frames.append((stream, at + b" " + parts[-1] + b"\n"))
+            self.changed.notify_all()
+
+    def wait(self, ready):
+        with self.changed:
+            assert self.changed.wait_for(ready, PATIENCE)
+
+    def _happened(self):
+        self._events += 1
+        self.changed.notify_all()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = 64
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    daemon_threads = False
+    block_on_close = True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        super().setup()
+        self.engine = self.server.engine
+        self.engine._connections.add(self.connection)
+
+    def finish(self):
+        self.engine._connections.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
+    def handle(self):
+        with suppress(OSError):
+            super().handle()
+
+    def address_string(self):
+        return "unix"
+
+    def log_message(self, *_):
+        """The test says enough."""
+
+    def do_GET(self):
+        url = urlsplit(self.path)
+        path, query = re.sub(r"^/v[\d.]+", "", url.path), {k: v[0] for k, v in parse_qs(url.query).items()}
+        engine, asked = self.engine, re.match(r"/v([\d.]+)", url.path)
+        if asked and asked[1] != engine.api:
+            self._answer({"message": f"client version {asked[1]} is too old"}, 400)
+        elif status := engine.refused.get(path):
+            self._answer({"message": "refused"}, status)
+        elif path == "/version":
+            self._answer({"ApiVersion": engine.api, "Version": "0"})
+        elif path == "/containers/json":
+            self._answer(
+                [each.entry() for each in list(engine.containers.values()) if self._listed(each, query)]
+            )
+        elif path == "/networks":
+            self._answer(engine.networks)
+        elif path == "/events":
+            self._events()
+        else:
+            self._container(*re.fullmatch(r"/containers/(\w+)/(\w+)", path).groups(), query)
+
+    def _listed(self, container, query):
+        wanted = json.loads(query.get("filters", "{}")).get("id", [container.id])
+        return container.id in wanted and (query.get("all") == "1" or container.state == "running")
+
+    def _container(self, key, what, query):
+        container = self.engine.containers.get(key)
+        if container is None:
+            self._answer({"message": f"No such container: {key}"}, 404)
+        elif what == "json":
+            self._answer(container.inspected())
+        elif container.status != 200:
+            self._answer({"message": "configured logging driver does not support reading"}, container.status)
+        elif "tail" in query:
+            self._tail(container)
+        else:
+            self._logs(container, int(query["since"]), follow=query["follow"] == "1")
+
+    def _answer(self, value, status=200):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self, kind):
+        self.send_response(200)
+        if self.engine.modern:
+            self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def _chunk(self, body):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body))
+
+    def _events(self):
+        engine = self.engine
+        self._stream("application/json")
+        told = engine._events
+        while self._open():
+            with engine.changed:
+                engine.changed.wait_for(lambda seen=told: engine._events > seen or not self._open(), 0.05)
+                fresh, told = engine._events > told, engine._events
+            if fresh:
+                self._chunk(b'{"Type":"container"}\n')
+
+    def _logs(self, container, since, *, follow):  # noqa: C901  one fault more than a function may have
+        engine = self.engine
+        with engine.changed:
+            if follow:
+                engine.opened.append((container.name, since))
+                engine.changed.notify_all()
+            stuck, container.stuck = follow and container.stuck > 0, max(0, container.stuck - follow)
+        if not container.frames and container.state != "running":
+            self.send_response(200)  # a handler that wrote nothing: Go's server then says so
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if engine.modern:
+            self._head(container)
+        at, begun = 0, False
+        while True:
+            frames, over = self._more(container, at, wait=follow, stuck=stuck)
+            if not self._open():
+                return
+            at += len(frames)
+            if at > len(frames):
+                frames = self._without_faults(container, frames, over, stuck)
+            for stream, payload in frames:
+                begun = (engine.modern and begun) or seconds(payload) >= since
+                if begun:
+                    if not engine.modern and not self._headers_sent():
+                        self._head(container)
+                    self._chunk(self._framed(container, stream, payload))
+            if over and not frames:
+                self._chunk(b"")
+                self.close_connection = True
+                return
+
+    def _more(self, container, at, *, wait, stuck):
+        """What was written since, and whether that is all."""
+        with self.engine.changed:
+            if wait:
+                self.engine.changed.wait_for(
+                    lambda: (
+                        (len(container.frames) > at and not (stuck and at))
+                        or container.state != "running"
+                        or not self._open()
+                    ),
+                    0.05,
+                )
+            return container.frames[at:], container.state != "running" or not wait
+
+    def _without_faults(self, container, frames, over, stuck):
+        """What an old Engine sends of what was written after a log was opened."""
+        if stuck or (over and container.early):
+            container.early = False
+            return []
+        left_out, container.hole = frames[: container.hole], max(0, container.hole - len(frames))
+        return frames[len(left_out) :]
+
+    def _tail(self, container):
+        """The last line alone."""
+        self._head(container)
+        for stream, payload in container.frames[-1:]:
+            self._chunk(self._framed(container, stream, payload))
+        self._chunk(b"")
+
+    def _head(self, container):
+        kind = "raw" if container.tty else "multiplexed"
+        self._sent = True
+        self._stream(f"application/vnd.docker.{kind}-stream")
+
+    def _headers_sent(self):
+        return getattr(self, "_sent", False)
+
+    def _framed(self, container, stream, payload):
+        if container.tty:
+            return payload.replace(b"\n", b"\r\n")
+        return struct.pack(">BxxxL", stream, len(payload)) + payload
+
+    def _open(self):
+        return self.engine._server is not None and self.connection.fileno() >= 0 and not self._hung_up()
+
+    def _hung_up(self):
+        with suppress(BlockingIOError, OSError):
+            self.connection.settimeout(0)
+            try:
+                return self.connection.recv(1, 2) == b""  # MSG_PEEK
+            finally:
+                self.connection.settimeout(None)
+        return False
+
+
+class Counted:
+    """Takes batches as the loop does, and remembers the cursors that were stored."""
+
+    def __init__(self):
+        self.lines, self.cursors, self.batches = [], {}, []
+        self.around, self.told, self.problems = [], [], []
+        self.critical = True  # was the last trouble?
+        self._changed = threading.Condition()
+        self.broken = 0  # so many batches will raise
+
+    def emit(self, batch, cursor):
+        with self._changed:
+            if self.broken:
+                self.broken -= 1
+                raise RuntimeError("a mistake in a matcher")
+            self.batches.append(batch)
+            for line in batch.data.split(b"\n")[:-1]:
+                self.lines.append((batch.origin.name, batch.origin.stream, line[31:]))
+            self.cursors[cursor.key] = cursor.state
+            self._changed.notify_all()
+
+    def surroundings(self, around):
+        self._say(self.around, around)
+
+    def problem(self, name, sentence, *, critical=True):
+        self.critical = critical
+        self._say(self.problems, (name, sentence))
+
+    # A StreamListener
+
+    def following(self, name, up):
+        self._say(self.told, ("following", name, up))
+
+    def unreadable(self, name):
+        self._say(self.told, ("unreadable", name))
+
+    def reconnected(self, name, reason):
+        self._say(self.told, ("reconnected", name, reason))
+
+    def read(self, origin, lines, size, last=None):
+        self._say(self.told, ("read", origin.name, origin.stream, lines, size, last))
+
+    def overlong(self, name, count=1):
+        self._say(self.told, ("overlong", name, count))
+
+    def forget(self, name):
+        self._say(self.told, ("forget", name))
+
+    def _say(self, where, what):
+        with self._changed:
+            where.append(what)
+            self._changed.notify_all()
+
+    def wait(self, ready):
+        with self._changed:
+            if not self._changed.wait_for(ready, PATIENCE):
+                raise AssertionError(
+                    f"waited in vain; lines {self.lines[-5:]}, told {self.told[-9:]}, {self.problems}"
+                )
+
+    def wait_lines(self, count):
+        """The texts of so many lines and no more."""
+        self.wait(lambda: len(self.lines) >= count)
+        return [text for _, _, text in self.lines]

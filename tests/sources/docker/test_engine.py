@@ -1,0 +1,329 @@
+"""The same promises with a real Docker Engine; what `docker logs` says is the truth."""
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from sidecar.core.events import Topology
+from sidecar.core.jail import Jail
+from sidecar.sources.docker.source import Docker
+from tests.bed import Bed
+from tests.sources.docker.standin import Counted
+
+IMAGE = "debian:trixie-slim"
+JAILS = (Jail("wordpress"), Jail("named", containers=("new-*",)))
+WATCHED = ("--label", "wp-sidecar.enable=true")
+# A line on each stream about every two milliseconds, from each of its lives anew.
+WRITER = "n=0; while :; do n=$((n+1)); echo out $n; echo err $n >&2; sleep 0.002; done"
+UNTIL_STOPPED = "trap exit TERM; while :; do sleep 0.1; done"
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with Bed.up() as bed:
+        yield bed.engine
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs(engine):
+    yield
+    engine.clear()
+
+
+@pytest.fixture
+def counted():
+    return Counted()
+
+
+@contextmanager
+def following(engine, counted, **options):
+    source = Docker(
+        engine.base_url,
+        JAILS,
+        counted.emit,
+        counted.surroundings,
+        cursors=counted.cursors,
+        since=0,
+        listener=counted,
+        problem=counted.problem,
+        **{"idle": 2.0, **options},
+    )
+    thread = threading.Thread(target=source.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        source.close()
+        thread.join(20)
+        for stream in source._streams.values():
+            stream.join(20)
+        assert not thread.is_alive()
+
+
+def run(engine, name, script, *options, command="sh"):
+    shell = [command, "-c", script]
+    engine.cli("run", "--detach", "--init", "--name", name, *WATCHED, *options, IMAGE, *shell)
+
+
+def truth(engine, name):
+    """The lines of both streams, by Docker's own command."""
+    said = engine.cli("logs", name)
+    return {"stdout": said.stdout.splitlines(), "stderr": said.stderr.splitlines()}
+
+
+def seen(counted, name):
+    found = {"stdout": [], "stderr": []}
+    for origin, stream, text in list(counted.lines):
+        if origin == name:
+            found[stream].append(text.decode())
+    return found
+
+
+def all_of_it(engine, counted, *names):
+    """Stops the containers, and compares when all lines should be here."""
+    engine.cli("stop", "--time", "2", *names)
+    wanted = {name: truth(engine, name) for name in names}
+    total = sum(len(lines) for streams in wanted.values() for lines in streams.values())
+    counted.wait(lambda: len(counted.lines) >= total)
+    assert {name: seen(counted, name) for name in names} == wanted
+    return total
+
+
+def test_lines_of_both_streams(engine, counted):
+    with following(engine, counted):
+        run(engine, "site", f"for n in 1 2 3; do echo out $n; echo err $n >&2; done; {UNTIL_STOPPED}")
+        counted.wait_lines(6)
+
+        assert seen(counted, "site") == {
+            "stdout": ["out 1", "out 2", "out 3"],
+            "stderr": ["err 1", "err 2", "err 3"],
+        }
+        all_of_it(engine, counted, "site")
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_restarts_and_recreation_lose_and_double_nothing(engine, counted, driver):
+    with following(engine, counted):
+        for _ in range(3):
+            run(engine, "site", WRITER, "--log-driver", driver)
+            for _ in range(3):
+                engine.cli("restart", "--time", "0", "site")
+            before = len(counted.lines)
+            assert all_of_it(engine, counted, "site") > before - 1
+            engine.cli("rm", "--force", "site")
+            counted.wait(lambda: ("forget", "site") in counted.told)
+            counted.told.clear()
+            counted.lines.clear()
+
+
+def test_a_killed_source_goes_on_where_its_cursor_was_stored(engine, counted):
+    for name in ("one", "two", "three"):
+        run(engine, name, WRITER)
+    for rounds in range(8):
+        with following(engine, counted):
+            count = len(counted.lines)
+            counted.wait(lambda count=count, rounds=rounds: len(counted.lines) > count + 40 * rounds)
+    with following(engine, counted):
+        all_of_it(engine, counted, "one", "two", "three")
+
+
+def test_the_daemon_goes_and_comes_back(engine, counted):
+    with following(engine, counted):
+        for name in ("one", "two"):
+            run(engine, name, WRITER, "--restart", "always")
+        for _ in range(2):
+            count = len(counted.lines)
+            counted.wait(lambda count=count: len(counted.lines) > count + 300)
+            engine.stop()
+            engine.start()
+        count = len(counted.lines)
+        counted.wait(lambda: len(counted.lines) > count + 300)
+        all_of_it(engine, counted, "one", "two")
+
+
+def test_an_idle_log_is_opened_again(engine, counted):
+    with following(engine, counted, idle=0.3):
+        run(engine, "site", "echo one; sleep 2; echo two; sleep 2; echo three; sleep 60")
+        counted.wait_lines(3)
+
+        all_of_it(engine, counted, "site")
+    assert ("reconnected", "site", "idle") in counted.told
+
+
+def test_a_terminal(engine, counted):
+    with following(engine, counted):
+        run(engine, "site", f"echo one; echo two >&2; {UNTIL_STOPPED}", "--tty")
+        counted.wait_lines(2)
+
+    assert seen(counted, "site") == {"stdout": ["one", "two"], "stderr": []}
+
+
+FORGED = "192.0.2.99 - - Authentication failure for admin from 192.0.2.99"
+# Docker's part is full exactly where the forged text begins, with and without a terminal.
+FORGER = f"""head -c 16384 /dev/zero | tr '\\0' x; echo '{FORGED}'; echo next; {UNTIL_STOPPED}"""
+
+
+@pytest.mark.parametrize("options", [[], ["--tty"], ["--log-driver", "local"]], ids=["plain", "tty", "local"])
+def test_what_follows_dockers_cut_is_no_line(engine, counted, options):
+    with following(engine, counted):
+        run(engine, "site", FORGER, *options)
+
+        assert counted.wait_lines(2) == [b"x" * 16_384 + FORGED.encode(), b"next"]
+
+
+def test_nor_when_reading_begins_anew_between(engine, counted):
+    script = f"head -c 16384 /dev/zero | tr '\\0' x; sleep 2; echo '{FORGED}'; echo next; {UNTIL_STOPPED}"
+    with following(engine, counted, idle=0.2):
+        run(engine, "site", f"echo first; {script}")
+
+        assert counted.wait_lines(3) == [b"first", b"x" * 16_384 + FORGED.encode(), b"next"]
+
+
+def test_a_renamed_container(engine, counted):
+    with following(engine, counted):
+        run(engine, "site", WRITER)
+        counted.wait(lambda: seen(counted, "site")["stdout"])
+        engine.cli("rename", "site", "new-site")
+        counted.wait(lambda: seen(counted, "new-site")["stdout"])
+
+        engine.cli("stop", "--time", "0", "new-site")
+        wanted = truth(engine, "new-site")
+        counted.wait(lambda: len(counted.lines) >= sum(map(len, wanted.values())))
+    old, new = seen(counted, "site"), seen(counted, "new-site")
+    assert {stream: old[stream] + new[stream] for stream in wanted} == wanted
+    assert counted.batches[-1].origin.jails == ("wordpress", "named")
+
+
+def test_a_log_that_cannot_be_read_is_named(engine, counted):
+    with following(engine, counted):
+        run(engine, "site", WRITER, "--log-driver", "none")
+        counted.wait(lambda: any(sentence for _, sentence in counted.problems))
+
+    sentence = (
+        "container site is not watched: its log driver none cannot be read. "
+        "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
+    )
+    assert [sentence for _, sentence in counted.problems if sentence] == [sentence]
+
+
+def test_surroundings(engine, counted):
+    with following(engine, counted):
+        counted.wait(lambda: counted.around)
+        engine.cli("network", "create", "--subnet", "198.51.100.0/24", "--gateway", "198.51.100.1", "extra")
+        counted.wait(lambda: "198.51.100.0/24" in counted.around[-1].networks)
+        run(engine, "site", UNTIL_STOPPED, "--network", "extra", "--publish", "8081:80")
+        counted.wait(lambda: counted.around[-1].published == {8081})
+        engine.cli("rm", "--force", "site")
+        engine.cli("network", "rm", "extra")
+        counted.wait(lambda: counted.around[-1] == counted.around[0])
+
+    assert counted.around[0].networks[0].startswith("172.")
+    assert counted.around[0] == Topology(counted.around[0].networks)
+
+
+def test_rotation_under_load_loses_and_doubles_nothing(engine, counted):
+    """With room for the files: what Docker itself throws away is not there to be read.
+
+    20.10's own `docker logs --follow` shows thousands of these lines twice.
+    """
+    options = ("--log-opt", "max-size=100k", "--log-opt", "max-file=50")
+    bursts = "for i in $(seq 1 20); do seq $((i*1000)) $((i*1000+999)); sleep 0.1; done"
+    with following(engine, counted):
+        run(engine, "site", f"{bursts}; {UNTIL_STOPPED}", *options)
+        counted.wait(lambda: counted.lines[-1:] == [("site", "stdout", b"20999")])
+
+        assert all_of_it(engine, counted, "site") == 20_000
+
+
+SMALL = ("--log-opt", "max-size=10k", "--log-opt", "max-file=2")  # some 200 lines
+
+
+def say(engine, name, count):
+    """So many lines into its standard output, and into Docker's log."""
+    engine.cli("exec", name, "sh", "-c", f"seq {count} > /proc/1/fd/1")
+    last = str(count)
+    deadline = time.monotonic() + 20
+    while (said := engine.cli("logs", "--tail", "1", name).stdout.strip()) != last:
+        assert time.monotonic() < deadline, said
+        time.sleep(0.02)
+
+
+def gaps(counted):
+    """What was told of gaps, to the metrics and to people."""
+    told = [each for each in counted.told if each[0] == "reconnected" and each[2] == "gap"]
+    return len(told), [sentence for _, sentence in counted.problems if sentence]
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_what_docker_threw_away_while_we_were_away_is_one_gap(engine, counted, driver):
+    run(engine, "site", UNTIL_STOPPED, "--log-driver", driver, *SMALL)
+    with following(engine, counted):
+        say(engine, "site", 50)
+        counted.wait_lines(50)
+    say(engine, "site", 3000)
+    with following(engine, counted):
+        counted.wait(lambda: counted.lines[-1] == ("site", "stdout", b"3000"))
+        say(engine, "site", 20)
+        counted.wait(lambda: counted.lines[-1] == ("site", "stdout", b"20"))
+
+    left = truth(engine, "site")["stdout"]
+    assert seen(counted, "site")["stdout"][50:] == left
+    sentence = (
+        "the log of container site no longer has what was read last: lines were rotated away unread, and do not count. "
+        "Give its log more files (max-file) or larger ones (max-size)"
+    )
+    assert gaps(counted) == (1, [sentence])
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_what_docker_still_has_is_no_gap(engine, counted, driver):
+    """Nothing, a line, and a rotation that leaves what was read last."""
+    run(engine, "site", UNTIL_STOPPED, "--log-driver", driver, *SMALL)
+    for count in (0, 1, 0, 0, 90, 60, 1):
+        before = len(counted.lines)
+        if count:
+            say(engine, "site", count)
+        with following(engine, counted):
+            counted.wait(lambda: ("following", "site", True) in counted.told)
+            counted.wait_lines(before + count)
+            time.sleep(0.2)  # whatever should not come has time to
+        counted.told.clear()
+        assert gaps(counted) == (0, [])
+        assert len(counted.lines) == before + count
+
+
+def test_a_long_log_is_read_fast(engine, capsys):
+    lines = 300_000
+    # an access log's line
+    line = '203.0.113.11 - - [22/Nov/2026:08:57:49 +0000] "GET /wp-content/themes/x/style.css HTTP/1.1" 200 5234 "-" "Mozilla/5.0"'
+    run(engine, "site", f"yes '{line}' | head -n {lines}; {UNTIL_STOPPED}")
+    total, done = 0, threading.Event()
+
+    def emit(batch, _cursor):
+        nonlocal total
+        total += batch.data.count(b"\n")
+        if total == lines:
+            done.set()
+
+    while not engine.cli("logs", "--tail", "1", "site").stdout:
+        time.sleep(0.05)
+    while len(engine.cli("logs", "site").stdout) < lines * (len(line) + 1):
+        time.sleep(0.2)
+    source = Docker(engine.base_url, JAILS, emit, lambda _: None, cursors={}, since=0)
+    thread = threading.Thread(target=source.run)
+    began, cpu = time.perf_counter(), time.process_time()
+    thread.start()
+    assert done.wait(60)
+    took, used = time.perf_counter() - began, time.process_time() - cpu
+    source.close()
+    thread.join(10)
+
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{lines / took:,.0f} lines/s from a real engine, {used / lines * 1e6:.2f} us of ours a line\n"
+        )
+    assert total == lines
+    assert lines / took > 20_000

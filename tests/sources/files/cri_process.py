@@ -1,0 +1,72 @@
+"""python -m tests.sources.cri_process ROOT STATE: reads a tree of pods' logs into a real store, until it is killed."""
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.filters.loader import load
+from sidecar.filters.matcher import Matcher
+from sidecar.runtime.loop import Inbox, Loop
+from sidecar.sources.base import Silent
+from sidecar.sources.files.container_logs import Cri
+from sidecar.sources.files.layouts import Pods
+from sidecar.sources.intake import Intake
+from sidecar.stores.sqlite import Sqlite
+
+FILTER = r"""
+[Definition]
+datepattern = {NONE}
+failregex = ^line \S+ from <HOST>
+"""
+# The store keeps so many failures and no more; this keeps the number of each in the same transaction.
+LEDGER = """
+CREATE TABLE IF NOT EXISTS ledger (line TEXT PRIMARY KEY, times INTEGER) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS count_hits AFTER INSERT ON hits BEGIN
+    INSERT INTO ledger VALUES (substr(NEW.line, 1, instr(NEW.line, ' from')), 1)
+    ON CONFLICT DO UPDATE SET times = times + 1;
+END;
+"""
+
+
+class Gaps(Silent):
+    """Tells on stderr of what the sources tell as lost."""
+
+    def reconnected(self, name, reason):
+        if reason != "rotated":
+            sys.stderr.write(f"{name} {reason}\n")
+
+
+def main(root, state):
+    rules = Path(state, "numbered.conf")
+    rules.write_text(FILTER)
+    jail = Jail("numbered", maxretry=10**6, findtime=10**9)
+    store = Sqlite(Path(state, "state.db"))
+    with closing(sqlite3.connect(store.path)) as db:
+        db.executescript(LEDGER)
+    inbox = Inbox()
+    intake = Intake(Matcher({jail.name: load(str(rules))}), inbox, time.time)
+    loop = Loop(
+        Guard([jail], Allowlist()),
+        inbox,
+        [store],
+        time.time,
+        lambda _, sentence: sentence and sys.exit(sentence),
+    )
+    source = Cri(
+        Pods(Path(root), ["blog/*/*"]), [jail], intake, lambda _: None,
+        cursors=store.load(time.time()).cursors, since=0.0, listener=Gaps(),
+    )  # fmt: skip
+    threading.Thread(target=source.run, daemon=True).start()
+    os.write(1, b"reading\n")
+    loop.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,713 @@
+"""A container's log is one endless log, whatever kubelet and Docker do with its files."""
+
+import gzip
+import itertools
+import os
+import random
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.events import Batch, Cursor, Framing, Origin
+from sidecar.sources.base import MAX_LINE
+from sidecar.sources.files import follower as rotation
+from sidecar.sources.files.follower import LITTLE, READ, REST, SETTLE, Log, Mark, Telling
+from sidecar.sources.files.source import FIRST_SIGHT, Place
+from tests.sources.docker.standin import Counted
+from tests.sources.files.kubelet import Kubelet, pack, stamp
+
+NAME = "blog/web-0/wordpress"
+BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
+
+
+class Reading(Counted):
+    """What came of a log; `later`: so many seconds after what is written."""
+
+    def __init__(self):
+        super().__init__()
+        self.later = 10.0
+
+    def emit(self, batch, cursor):
+        super().emit(batch, cursor)
+        self.lines[-batch.data.count(b"\n") :] = [
+            (batch.origin.stream, line.split(b" ", 3)[3].decode()) for line in batch.data.splitlines()
+        ]
+
+    def texts(self, stream="stdout"):
+        return [text for of, text in self.lines if of == stream]
+
+    def reasons(self):
+        return [each[2] for each in self.told if each[0] == "reconnected"]
+
+    @contextmanager
+    def of(self, folder, since=0.0):
+        """A reader that goes on where the last one was."""
+        telling = Telling(self.emit, self, self.problem, "cri")
+        mark = Mark.decode(self.cursors.get("cri:1", b""))
+        log = Log("cri:1", str(folder), telling, mark, since=since, clock=lambda: time.time() + self.later)
+        log.call(NAME, ("jail",))
+        try:
+            yield log
+        finally:
+            log.close()
+
+
+def drain(log):
+    log.renamed = True
+    while log.step():
+        pass
+
+
+@pytest.fixture
+def read():
+    return Reading()
+
+
+@pytest.fixture
+def kubelet(tmp_path):
+    made = Kubelet(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_mark_is_kept_as_text():
+    mark = Mark(Place(12, 34, 56, 78), {"stdout": 3, "stderr": 4}, frozenset({"stderr"}), 5)
+
+    assert Mark.decode(mark.encode()) == mark
+
+
+@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4 0 0 0 0", b"1 2 3 4 5", b"1 a", b"\xff"])
+def test_what_is_no_mark_is_nowhere(text):
+    assert Mark.decode(text) == Mark()
+
+
+def test_lines_become_batches_as_they_are_written(read, kubelet):
+    kubelet.write("one", "two")
+    kubelet.put("2026-11-22T08:40:04Z stdout F thr")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        kubelet.put("ee\n")
+        kubelet.write("err", stream="stderr")
+        drain(log)
+
+    out, err = (Origin("cri", NAME, stream, ("jail",)) for stream in ("stdout", "stderr"))
+    first = (
+        f"{stamp(1_795_336_804_000_000_001)} stdout F one\n{stamp(1_795_336_804_000_000_002)} stdout F two\n"
+    )
+    assert read.batches == [
+        Batch(out, first.encode(), Framing.CRI),
+        Batch(out, b"2026-11-22T08:40:04Z stdout F three\n", Framing.CRI),
+        Batch(err, f"{stamp(1_795_336_804_000_000_003)} stderr F err\n".encode(), Framing.CRI),
+    ]
+    assert read.told == [
+        ("following", NAME, True),
+        ("read", NAME, "stdout", 2, len(first), 1_795_336_804.0),
+        ("read", NAME, "stdout", 1, 36, 1_795_336_804.0),
+        ("read", NAME, "stderr", 1, 44, 1_795_336_804.0),
+        ("following", NAME, False),
+    ]
+
+
+def test_it_goes_on_where_the_last_cursor_was_stored_wherever_that_was(read, kubelet):
+    """Parts, both streams, rotations and restarts of the container between restarts of the reader."""
+    for number in range(60):
+        kubelet.write(f"o{number}", "x" * 20_000 * (number % 3 == 0), stream="stdout")
+        kubelet.write(f"e{number}", stream="stderr")
+        if number % 7 == 0:
+            kubelet.begin(f"begun{number}-")
+            kubelet.write("between", stream="stderr")
+        if number % 10 == 9:
+            kubelet.rotate()
+        with read.of(kubelet.folder) as log:
+            drain(log)
+        if number % 7 == 0:
+            kubelet.write("done")
+
+    outs = [text for text in read.texts() if text[:1] in ("o", "b")]
+    wanted = [text for n in range(60) for text in ([f"o{n}", f"begun{n}-done"] if n % 7 == 0 else [f"o{n}"])]
+    assert outs == wanted
+    assert len([text for text in read.texts() if text[:1] == "x"]) == 20
+    assert [text for text in read.texts("stderr") if text != "between"] == [f"e{n}" for n in range(60)]
+    assert set(read.reasons()) == {"rotated"}
+
+
+def test_a_batch_that_was_stored_is_not_read_again_where_the_next_of_the_same_bytes_was_not(read, kubelet):
+    """Both streams' lines are read at once and are handed on one after the other."""
+    kubelet.write("o1", "o2")
+    kubelet.write("e1", stream="stderr")
+    with read.of(kubelet.folder) as log:
+        assert log.step()
+        assert log.step()
+    between = list(read.lines)
+    kubelet.write("o3")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert between == [("stdout", "o1"), ("stdout", "o2")]
+    assert sorted(read.lines) == [("stderr", "e1"), ("stdout", "o1"), ("stdout", "o2"), ("stdout", "o3")]
+
+
+def test_what_was_begun_in_one_file_goes_on_in_the_next(read, kubelet):
+    kubelet.begin("GET /")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        kubelet.rename()
+        drain(log)
+        os.close(kubelet.reopen())
+        kubelet.write("long")
+        drain(log)
+
+    assert read.texts() == ["GET /long"]
+
+
+def test_what_was_begun_two_files_ago_is_given_up_with_its_rest(read, kubelet):
+    kubelet.begin("GET /")
+    with read.of(kubelet.folder) as log:
+        for _ in range(2):
+            drain(log)
+            kubelet.rotate()
+            kubelet.write("e", stream="stderr")
+        drain(log)
+        kubelet.write("forged", "one")
+        drain(log)
+
+    assert read.texts() == ["one"]
+    assert [each for each in read.told if each[0] == "overlong"] == [("overlong", NAME, 1)]
+
+
+def test_what_a_dead_container_began_is_not_glued_to_the_next_lifes_lines(read, kubelet):
+    kubelet.begin("GET /")
+    kubelet.put("2026-11-22T08:40:04Z stdout F unfinished")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        kubelet.restart()
+        kubelet.write("one")
+        drain(log)
+
+    assert read.texts() == ["one"]
+
+
+def test_the_old_file_is_read_on_until_nobody_writes_to_it(read, kubelet):
+    """containerd swaps stdout's file first, then stderr's."""
+    kubelet.write("o1")
+    read.later = 0.0
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        kubelet.rename()
+        old = kubelet.reopen()
+        kubelet.write("o2")
+        drain(log)
+        settling = (log.settling, read.texts())
+        os.write(old, b"2026-11-22T08:40:04Z stderr F late\n")
+        drain(log)
+        read.later = SETTLE + 0.1
+        drain(log)
+    os.close(old)
+
+    assert settling == (True, ["o1"])
+    assert (log.settling, read.texts(), read.texts("stderr")) == (False, ["o1", "o2"], ["late"])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rotated_again_and_again_while_we_were_away(read, kubelet, packed):
+    kubelet.write("line 0 that is long enough", "for its file")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    for number in range(1, 4):
+        kubelet.write(f"{number}")
+        kubelet.rotate()
+    if packed:
+        for path in kubelet.folder.glob("*-??????"):
+            pack(path)
+    kubelet.write("4")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts()[2:] == ["1", "2", "3", "4"]
+    assert read.reasons() == ["rotated"] * 3
+
+
+def test_packed_while_it_is_open_it_is_still_known(read, kubelet):
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        for number in range(2, 4):
+            kubelet.write(f"{number}")
+            kubelet.rotate()
+        kubelet.write("4")
+        drain(log)
+
+    assert read.texts() == ["1", "2", "3", "4"]
+    assert read.reasons() == ["rotated", "rotated"]
+
+
+def test_a_packed_file_is_read_in_pieces_without_beginning_anew(read, kubelet):
+    """Each reading may stop anywhere, and goes on in what by then is packed."""
+    texts = [f"{number} " + "x" * (number % 400) for number in range(5000)]
+    kubelet.write(*texts)
+    with read.of(kubelet.folder) as log:
+        log.step()
+        log.step()
+    pack(kubelet.rename())
+    os.close(kubelet.reopen())
+    some = len(read.texts())
+    while len(read.texts()) < 5000:
+        with read.of(kubelet.folder) as log:
+            assert log.step()
+            assert log.step()
+
+    assert 0 < some < 5000
+    assert read.texts() == texts
+
+
+def test_what_was_read_last_is_gone_and_so_lines_may_be(read, kubelet):
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    for number in range(2, 12):
+        kubelet.write(f"rest of {number - 1}", f"{number}")
+        kubelet.rotate()
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    (told, over) = read.problems
+    assert told[1].startswith(f"the log of {NAME} no longer has what was read last") and not read.critical
+    assert over == (f"log {NAME}", None)
+    assert read.reasons() == ["gap", "rotated", "rotated", "rotated"]
+    assert read.texts() == ["1", "8", "rest of 8", "9", "rest of 9", "10", "rest of 10", "11"]
+
+
+def test_removed_under_a_reader_that_is_too_slow_is_a_gap(read, kubelet):
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        for number in range(2, 9):
+            kubelet.write(f"{number}")
+            kubelet.rotate()
+        kubelet.write("9")
+        drain(log)
+
+    assert read.texts() == ["1", "2", "5", "6", "7", "8", "9"]
+    assert read.reasons() == ["gap", "rotated", "rotated", "rotated", "rotated"]
+
+
+def test_renamed_and_back_is_no_rotation(read, kubelet):
+    """Kubelet does so where the runtime refused to reopen."""
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        renamed = kubelet.rename()
+        drain(log)
+        renamed.rename(kubelet.path)
+        kubelet.write("2")
+        drain(log)
+
+    assert (read.texts(), read.reasons()) == (["1", "2"], [])
+
+
+@pytest.mark.parametrize("again", [0, 1, 20])
+def test_truncated_it_begins_again(read, kubelet, again):
+    kubelet.write("1", "2")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        os.truncate(kubelet.path, 0)
+        kubelet.write(*["3"] * again)
+        drain(log)
+        kubelet.write("4")
+        drain(log)
+
+    assert read.texts() == ["1", "2", *["3"] * again, "4"]
+    assert read.reasons() == ["truncated"]
+
+
+def test_an_old_lifes_log_is_read_before_the_new(read, kubelet):
+    kubelet.write("1")
+    kubelet.rotate()
+    kubelet.write("2")
+    kubelet.restart()
+    kubelet.write("3")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts() == ["1", "2", "3"]
+
+
+def test_at_first_sight_files_that_matter_no_more_are_left_unread(read, kubelet):
+    for number in range(3):
+        kubelet.write(f"{number}", "more")
+        kubelet.rotate()
+    for at, path in enumerate(reversed(sorted(kubelet.folder.iterdir())[1:])):
+        os.utime(path, (1000 - 100 * at,) * 2)
+    with read.of(kubelet.folder, since=950) as log:
+        drain(log)
+
+    assert read.texts() == ["2", "more"]
+
+
+def test_of_a_huge_file_only_the_end_is_read_at_first(read, kubelet):
+    with kubelet.path.open("r+b") as file:
+        file.truncate(FIRST_SIGHT)
+    kubelet.put("begun\n")
+    kubelet.write("rest", "whole")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts() == ["whole"]
+
+
+@pytest.mark.parametrize("size", [MAX_LINE, READ - 40, READ, 3 * READ])
+def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
+    kubelet.write("before")
+    with read.of(kubelet.folder) as log:
+        kubelet.put("2026-11-22T08:40:04Z stdout F " + "y" * size)
+        drain(log)
+        kubelet.put("y" * 1000)
+        drain(log)
+        kubelet.put("y\n")
+        kubelet.write("after")
+        drain(log)
+
+    assert read.texts() == ["before", "y" * (MAX_LINE - 31), "after"]
+    assert sum(each[2] for each in read.told if each[0] == "overlong") == 1
+
+
+def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypatch):
+    """So many batches may wait for the loop, each with its hits."""
+    clock = itertools.count()
+    monkeypatch.setattr(rotation.time, "thread_time", lambda: next(clock))
+    kubelet.write(*("x" * 1000 for _ in range(800)))
+    kubelet.write("y" * 100_000, part=200_000)
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    first, *others, last = [len(batch.data) for batch in read.batches]
+    assert LITTLE < first <= READ
+    assert {LITTLE - 1100 < size <= LITTLE for size in others[:-1]} == {True}
+    assert (len(read.lines), last) == (801, MAX_LINE)
+
+
+def test_a_damaged_gzip_ends_where_the_damage_is(read, kubelet, caplog):
+    kubelet.write("1", *("x" * 100 for _ in range(3000)))
+    pack(kubelet.rename())
+    os.close(kubelet.reopen())
+    kubelet.write("2")
+    (packed,) = kubelet.folder.glob("*.gz")
+    packed.write_bytes(packed.read_bytes()[:-400])
+    os.utime(packed, (0, 0))
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts()[-1] == "2" and "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("size", [4, 400, 4000])
+def test_of_a_gzip_whose_end_is_yet_to_come_the_end_is_waited_for(read, kubelet, size):
+    """Kubelets of before gave it its name too early."""
+    texts = [f"{number} " + "x" * (number % 97) for number in range(3000)]
+    kubelet.write(*texts)
+    pack(kubelet.rename())
+    os.close(kubelet.reopen())
+    kubelet.write("last")
+    (packed,) = kubelet.folder.glob("*.gz")
+    whole = packed.read_bytes()
+    packed.write_bytes(whole[:-size])
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        before = len(read.lines)
+        packed.write_bytes(whole)
+        drain(log)
+
+    assert before < len(texts) or size == 4
+    assert read.texts() == [*texts, "last"]
+
+
+def test_lines_of_no_runtime_are_told_once_and_left_out(read, kubelet, caplog):
+    kubelet.put("hello\nworld\n")
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts() == ["1"]
+    assert caplog.messages == [
+        f"the log of {NAME} has lines that no container runtime writes; they are left out"
+    ]
+
+
+def test_a_link_to_dockers_file_is_followed_through_dockers_rotation(read, tmp_path):
+    """cri-dockerd's logs."""
+    docker = tmp_path / "docker" / ("a" * 64)
+    docker.mkdir(parents=True)
+    current = docker / f"{docker.name}-json.log"
+    current.write_bytes(b'{"log":"one\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}\n')
+    folder = tmp_path / "pods"
+    folder.mkdir()
+    (folder / "0.log").symlink_to(current)
+    with read.of(folder) as log:
+        drain(log)
+        current.rename(f"{current}.1")
+        current.write_bytes(b'{"log":"two ","stream":"stderr","time":"2026-11-22T08:40:04.6Z"}\n')
+        drain(log)
+        with current.open("ab") as file:
+            file.write(b'{"log":"parts\\n","stream":"stderr","time":"2026-11-22T08:40:04.6Z"}\n')
+        drain(log)
+        elsewhere = log.elsewhere()
+
+    assert read.lines == [("stdout", "one"), ("stderr", "two parts")]
+    assert (read.reasons(), elsewhere) == (["rotated"], {str(docker)})
+
+
+def test_docker_that_keeps_no_old_file_is_no_gap(read, tmp_path):
+    current = tmp_path / f"{'a' * 64}-json.log"
+    line = '{{"log":"{}\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}}\n'.format
+    current.write_text(line("one"))
+    with read.of(tmp_path) as log:
+        drain(log)
+        current.unlink()
+        current.write_text(line("two"))
+        drain(log)
+
+    assert (read.texts(), read.reasons()) == (["one", "two"], ["rotated"])
+
+
+def test_dockers_rotated_and_packed_are_read_while_we_were_away(read, tmp_path):
+    current = tmp_path / f"{'a' * 64}-json.log"
+    line = '{{"log":"{}\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}}\n'.format
+    current.write_text(line("1"))
+    with read.of(tmp_path) as log:
+        drain(log)
+    with gzip.open(f"{current}.2.gz", "wt") as file:
+        file.write(line("1") + line("2"))
+    current.unlink()
+    (tmp_path / f"{current.name}.1").write_text(line("3"))
+    current.write_text(line("4"))
+    with read.of(tmp_path) as log:
+        drain(log)
+
+    assert read.texts() == ["1", "2", "3", "4"]
+
+
+def test_what_a_link_points_to_is_not_mounted(read, tmp_path):
+    (tmp_path / "0.log").symlink_to("/nowhere/1-json.log")
+    with read.of(tmp_path) as log:
+        drain(log)
+        drain(log)
+        (tmp_path / "0.log").unlink()
+        (tmp_path / "0.log").write_text("2026-11-22T08:40:04Z stdout F one\n")
+        drain(log)
+
+    sentence = (
+        f"the log of {NAME} cannot be read: {tmp_path}/0.log points to /nowhere/1-json.log, which is not here. "
+        "Mount that folder, too, read-only"
+    )
+    assert read.problems == [(f"log {NAME}", sentence), (f"log {NAME}", None)]
+    assert read.texts() == ["one"]
+
+
+def test_what_is_no_file_is_told(read, tmp_path):
+    os.mkfifo(tmp_path / "0.log")
+    with read.of(tmp_path) as log:
+        drain(log)
+
+    ((_, sentence),) = read.problems
+    assert (
+        sentence
+        == f"the log of {NAME} cannot be read ({tmp_path}/0.log: it is no regular file): until it can, no line of it counts"
+    )
+
+
+def bad(path):
+    why = "Input/output error"
+    return f"the log of {NAME} cannot be read ({path}: {why}): until it can, no line of it counts"
+
+
+def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
+    (tmp_path / "0.log").symlink_to(BAD_DISK)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with read.of(tmp_path) as log:
+        for _ in range(3):
+            read.later += REST
+            drain(log)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert read.problems == [(f"log {NAME}", bad(tmp_path / "0.log"))]
+        assert read.told == [("following", NAME, True), ("following", NAME, False), ("unreadable", NAME)]
+        (tmp_path / "0.log").unlink()
+        (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
+        drain(log)
+        assert read.texts() == []
+        read.later += REST
+        drain(log)
+
+        assert read.texts() == ["one"]
+        assert read.problems[-1] == (f"log {NAME}", None)
+        assert read.told[-1] == ("following", NAME, True)
+
+
+def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being_read(read, tmp_path):
+    (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
+    (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
+    with read.of(tmp_path) as log:
+        for _ in range(4):
+            drain(log)
+            read.later += REST
+
+    assert read.texts() == ["one"]
+    assert read.problems == [
+        (f"log {NAME}", bad(tmp_path / "0.log.20261122-084004")),
+        (f"log {NAME}", None),
+    ]
+
+
+def test_what_a_bad_disk_has_of_a_file_that_was_begun_is_a_gap_once_its_writer_left_it(read, tmp_path):
+    (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
+    (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
+    read.cursors["cri:1"] = Mark(Place(Path(BAD_DISK).stat().st_ino)).encode()
+    with read.of(tmp_path) as log:
+        for _ in range(4):
+            drain(log)
+            read.later += REST
+
+    assert (read.texts(), read.reasons()) == (["one"], ["gap"])
+    assert [sentence for _, sentence in read.problems] == [
+        bad(tmp_path / "0.log.20261122-084004"),
+        rotation._GAP.format(NAME),
+        None,
+    ]
+
+
+def test_a_damaged_piece_of_before_is_no_matter_where_ours_is_found(read, kubelet):
+    kubelet.write("one")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    (kubelet.folder / "0.log.20261122-084004").symlink_to(BAD_DISK)
+    kubelet.write("two")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert (read.texts(), read.reasons(), read.problems) == (["one", "two"], [], [])
+
+
+def test_a_log_that_became_a_folder_is_told(read, kubelet):
+    kubelet.write("one")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        kubelet.path.rename(kubelet.folder / "0.log.20261122-084004")
+        kubelet.path.mkdir()
+        drain(log)
+        sentence = f"the log of {NAME} cannot be read ({kubelet.path}: it is no regular file): until it can, no line of it counts"
+        assert read.problems == [(f"log {NAME}", sentence)]
+        kubelet.path.rmdir()
+        kubelet.path.write_bytes(b"2026-11-22T08:40:04Z stdout F two\n")
+        read.later += REST
+        drain(log)
+
+    assert read.texts() == ["one", "two"]
+    assert read.problems[1:] == [(f"log {NAME}", None)]
+
+
+def test_who_may_not_read_is_told_what_to_change(tmp_path):
+    sentence = rotation._sentence(NAME, PermissionError(13, "Permission denied", f"{tmp_path}/0.log"))
+
+    assert sentence == (
+        f"the log of {NAME} cannot be read ({tmp_path}/0.log: Permission denied). Run as uid 0; where SELinux is on, as a "
+        "type that may read containers' logs (seLinuxOptions: type container_logreader_t, or spc_t)"
+    )
+
+
+def test_what_a_batch_breaks_is_not_read_again(read, kubelet):
+    kubelet.write("poison")
+    kubelet.write("e", stream="stderr")
+    read.broken = 1
+    with read.of(kubelet.folder) as log:
+        with pytest.raises(RuntimeError):
+            drain(log)
+        log.close()
+        drain(log)
+
+    assert read.lines == [("stderr", "e")]
+
+
+def test_under_another_name_it_is_forgotten_under_the_old(read, kubelet):
+    with read.of(kubelet.folder) as log:
+        log.call("blog/web-1/wordpress", ("jail",))
+
+    assert read.told == [("forget", NAME)]
+
+
+def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, kubelet):
+    with read.of(kubelet.folder) as log:
+        for _ in range(2):
+            log.call(NAME, ("jail",), "cannot be read")
+
+    assert (read.problems, read.critical, read.told) == (
+        [(f"log {NAME}", "cannot be read")],
+        False,
+        [("unreadable", NAME)],
+    )
+
+
+def test_a_cursor_is_the_containers(read, kubelet):
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+        cursor = Cursor(log.key, log.cursor)
+
+    assert {cursor.key: cursor.state} == read.cursors
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SEEDS", "12"))))
+def test_whatever_happens_to_files_and_reader_each_line_counts_once(tmp_path, seed):
+    """Reading stops and begins anew anywhere; what is written, renamed, packed and restarted in between is random."""
+    rnd, read, kubelet = random.Random(seed), Reading(), Kubelet(tmp_path)
+    written, begun, behind = {"stdout": [], "stderr": []}, {}, 0
+    carried = False  # was some line begun all the time since the last rotation? Such lines go on in one file, not in two
+    for number in range(150):
+        stream = rnd.choice(["stdout", "stderr"])
+        match rnd.randrange(8):
+            case 0 if stream not in begun:
+                begun[stream] = f"{number} begun "
+                kubelet.begin(begun[stream], stream)
+            case 1 if behind < 2 and not carried and kubelet.path.stat().st_size:
+                kubelet.rotate()
+                behind, carried = behind + 1, bool(begun)
+            case 2 if behind < 2 and not begun:
+                kubelet.restart()
+                behind += 1
+            case _:
+                text = f"{number} " + "x" * rnd.choice([0, 50, 20_000])
+                kubelet.write(text, stream=stream)
+                written[stream].append(begun.pop(stream, "") + text)
+        carried = carried and bool(begun)
+        with read.of(kubelet.folder) as log:
+            if rnd.random() < 0.4:
+                drain(log)
+                behind = 0
+            for _ in range(rnd.randrange(4)):
+                log.renamed = True
+                log.step()
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    kubelet.close()
+
+    for stream, texts in written.items():
+        assert [text[:20] for text in read.texts(stream)] == [text[:20] for text in texts]
+        assert read.texts(stream) == texts
+    assert set(read.reasons()) <= {"rotated"}
+
+
+def test_after_a_gap_what_the_life_before_said_is_not_read_again(read, kubelet):
+    """Of a dead container everything is kept, while of the living one the oldest goes."""
+    kubelet.write("dead")
+    kubelet.restart()
+    kubelet.write("1")
+    with read.of(kubelet.folder) as log:
+        drain(log)
+    for number in range(2, 9):
+        kubelet.write(f"rest of {number - 1}", f"{number}")
+        kubelet.rotate()
+    with read.of(kubelet.folder) as log:
+        drain(log)
+
+    assert read.texts() == ["dead", "1", "5", "rest of 5", "6", "rest of 6", "7", "rest of 7", "8"]
+    assert read.reasons() == ["rotated", "gap", "rotated", "rotated", "rotated"]

@@ -1,0 +1,369 @@
+"""What the cluster's API says, from one that stands in for it: over TLS, with watches that end, fail and grow old."""
+
+import json
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from sidecar.sources.files import kubernetes
+from sidecar.sources.files.kubernetes import Kubernetes, address, after, nodes_networks, pod
+from sidecar.sources.files.layouts import Cluster, Pod
+
+UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
+NODES = [
+    {"spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24", "2001:db8:42::/64"]},
+     "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}, {"type": "Hostname", "address": "a"}]}},
+    {"status": {"addresses": [{"type": "ExternalIP", "address": "2001:db8::1"}]}},
+]  # fmt: skip
+NETWORKS = ("10.42.0.0/24", "192.0.2.1/32", "2001:db8:42::/64", "2001:db8::1/128")
+
+
+def item(uid=UID, labels=None, annotations=None, **container):
+    return {
+        "metadata": {"uid": uid, "labels": labels, "annotations": annotations},
+        "spec": {"containers": [{"name": "web", **container}]},
+    }
+
+
+def test_a_pod_is_known_by_its_folder_and_what_we_want_of_it():
+    ports = [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]
+    told = item(
+        labels={"app": "blog"},
+        annotations={"wp-sidecar/jails": "one", "kubectl.kubernetes.io/last": "long"},
+        image="wordpress:6",
+        ports=ports,
+    )
+
+    assert pod(told) == (
+        UID,
+        Pod({"app": "blog", "wp-sidecar/jails": "one"}, {"web": "wordpress:6"}, {"web": frozenset({8080})}),
+    )
+
+
+def test_a_container_that_begins_first_and_stays_is_known_as_well():
+    told = item(image="php:8")
+    told["spec"]["initContainers"] = [
+        {"name": "front", "image": "nginx:1", "restartPolicy": "Always", "ports": [{"hostPort": 80}]}
+    ]
+
+    assert pod(told)[1] == Pod(
+        {}, {"front": "nginx:1", "web": "php:8"}, {"front": frozenset({80}), "web": frozenset()}
+    )
+
+
+def test_a_static_pods_folder_has_its_hash():
+    assert pod(item(annotations={"kubernetes.io/config.hash": "abc"}))[0] == "abc"
+
+
+def test_pods_come_change_and_go():
+    one, two = Pod({}, {"web": ""}, {"web": frozenset()}), Pod({"a": "b"}, {"web": ""}, {"web": frozenset()})
+    cluster = after(Cluster({}, NETWORKS), {"type": "ADDED", "object": item()})
+    changed = after(cluster, {"type": "MODIFIED", "object": item(labels={"a": "b"})})
+    gone = after(changed, {"type": "DELETED", "object": item()})
+
+    assert [cluster, changed, gone] == [
+        Cluster({UID: one}, NETWORKS),
+        Cluster({UID: two}, NETWORKS),
+        Cluster({}, NETWORKS),
+    ]
+    assert after(changed, {"type": "BOOKMARK", "object": {"metadata": {}}}) is changed
+
+
+def test_networks_are_the_nodes_and_their_pods():
+    assert nodes_networks(NODES) == NETWORKS
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, ""),
+        ({"KUBERNETES_SERVICE_HOST": "10.43.0.1"}, "https://10.43.0.1:443"),
+        ({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://[fd00::1]:6443"),
+    ],
+)
+def test_where_the_api_is(environ, url):
+    assert address(environ) == url
+
+
+def certify(folder):
+    """A certificate of 127.0.0.1 by an authority that has no key usage, as EKS' and MicroK8s' have none."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    authority = ["req", "-x509", *key, "-subj", "/CN=cluster", "-keyout", "ca.key", "-out", "ca.crt"]
+    asked = ["req", *key, "-subj", "/CN=api", "-keyout", "api.key", "-out", "api.csr"]
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    signed = ["x509", "-req", "-in", "api.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    for argv in (authority, asked, [*signed, "-extfile", "names", "-out", "api.crt"]):
+        subprocess.run(["openssl", *argv], cwd=folder, check=True, capture_output=True)
+
+
+class Api:
+    """The API, over TLS."""
+
+    def __init__(self, folder):
+        self.folder, self.pods, self.status = folder, {}, 200
+        self.asked = []
+        self.changed = threading.Condition()
+        self._events = []
+        self._watching, self._open = True, 0
+        certify(folder)
+        (folder / "token").write_text("secret\n")
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.api = self
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "api.crt", folder / "api.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,)).start()
+
+    def tell(self, kind, told):
+        self.tell_raw(json.dumps({"type": kind, "object": told}).encode() + b"\n")
+
+    def tell_raw(self, line):
+        with self.changed:
+            self._events.append(line)
+            self.changed.notify_all()
+
+    def watched(self):
+        """Waits until somebody watches."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self._open, 5)
+
+    def cut(self):
+        """Every watch ends."""
+        with self.changed:
+            self._watching = False
+            self.changed.notify_all()
+
+    def close(self):
+        self.cut()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """The test says enough."""
+
+    def do_GET(self):
+        api, url = self.server.api, urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        api.asked.append((url.path, query, self.headers["Authorization"]))
+        if api.status != 200:
+            self._answer({"kind": "Status"}, api.status)
+        elif url.path == "/api/v1/nodes":
+            self._answer({"items": NODES})
+        elif "watch" in query:
+            self._watch(api)
+        else:
+            self._answer({"items": list(api.pods.values()), "metadata": {"resourceVersion": "7"}})
+
+    def _answer(self, value, status=200):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _watch(self, api):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with api.changed:
+            api._watching, api._open = True, api._open + 1
+            api.changed.notify_all()
+        while True:
+            with api.changed:
+                api.changed.wait_for(lambda: api._events or not api._watching, 5)
+                events, api._events, over = api._events, [], not api._watching
+            for line in events:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            if over:
+                with api.changed:
+                    api._open -= 1
+                self.wfile.write(b"0\r\n\r\n")
+                return
+
+
+@pytest.fixture
+def api(tmp_path):
+    made = Api(tmp_path)
+    yield made
+    made.close()
+
+
+class Heard:
+    def __init__(self):
+        self.clusters, self.problems, self.happened = [], [], threading.Condition()
+
+    def problem(self, name, sentence, *, critical=True):
+        assert name == "kubernetes" and (sentence is None or not critical)
+        with self.happened:
+            self.problems.append(sentence)
+            self.happened.notify_all()
+
+    def wait(self, ready):
+        with self.happened:
+            assert self.happened.wait_for(ready, 10), (self.clusters, self.problems)
+
+
+@contextmanager
+def asking(api, monkeypatch):
+    monkeypatch.setattr(kubernetes, "FIRST", 0.05)
+    heard = Heard()
+    service = Kubernetes(api.url, "node-1", account=api.folder, problem=heard.problem)
+
+    def changed():
+        with heard.happened:
+            heard.clusters.append(service.cluster())
+            heard.happened.notify_all()
+
+    service.changed = changed
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield service, heard
+    finally:
+        service.close()
+        thread.join(3)  # it waits in a socket, for a minute
+        assert not thread.is_alive()
+
+
+def names(heard):
+    return [sorted(cluster.pods) for cluster in heard.clusters]
+
+
+def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypatch):
+    api.pods = {"1": item("1")}
+    with asking(api, monkeypatch) as (service, heard):
+        heard.wait(lambda: names(heard) == [["1"]])
+        api.tell("ADDED", item("2"))
+        api.tell("MODIFIED", item("2"))
+        api.tell("DELETED", item("1"))
+        heard.wait(lambda: names(heard) == [["1"], ["1", "2"], ["2"]])
+        api.pods = {"3": item("3")}
+        api.cut()
+        heard.wait(lambda: names(heard)[-1] == ["3"])
+        assert service.cluster().networks == NETWORKS
+
+    mine = {"fieldSelector": "spec.nodeName=node-1"}
+    watch = {
+        **mine, "watch": "1", "resourceVersion": "7", "timeoutSeconds": "300", "allowWatchBookmarks": "true",
+    }  # fmt: skip
+    assert api.asked[:4] == [
+        ("/api/v1/pods", {**mine, "resourceVersion": "0"}, "Bearer secret"),
+        ("/api/v1/nodes", {"resourceVersion": "0"}, "Bearer secret"),
+        ("/api/v1/pods", watch, "Bearer secret"),
+        ("/api/v1/pods", {**mine, "resourceVersion": "0"}, "Bearer secret"),
+    ]
+    assert set(heard.problems) == {None}
+
+
+def test_what_it_knows_is_too_old_for_a_watch(api, monkeypatch):
+    with asking(api, monkeypatch) as (_, heard):
+        heard.wait(lambda: heard.problems)
+        api.pods = {"1": item("1")}
+        api.tell("ERROR", {"kind": "Status", "code": 410})
+        heard.wait(lambda: names(heard) == [[], ["1"]])
+
+
+def test_a_watch_on_which_nothing_is_said_is_no_trouble(api, monkeypatch):
+    """Nor is one that breaks off: a list tells whether the API is there."""
+    monkeypatch.setattr(kubernetes, "WAIT", (5, 0.2))
+    with asking(api, monkeypatch) as (_, heard):
+        heard.wait(lambda: len(heard.problems) >= 3)
+
+    assert set(heard.problems) == {None}
+
+
+def test_who_speaks_no_json_is_told_of_and_asked_again(api, monkeypatch):
+    """A proxy in between, or a login page."""
+    api.pods = {"1": item("1")}
+    with asking(api, monkeypatch) as (service, heard):
+        heard.wait(lambda: heard.clusters)
+        api.tell_raw(b"<html>\n")
+        heard.wait(lambda: heard.problems[-1])
+        heard.wait(lambda: heard.problems[-1] is None)
+        assert sorted(service.cluster().pods) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (403, "Give the service account get, list and watch on pods and nodes"),
+        (500, "pods are chosen by what is known"),
+    ],
+)
+def test_refused_it_says_so_keeps_what_it_knows_and_asks_again(api, monkeypatch, status, remedy):
+    api.pods = {"1": item("1")}
+    with asking(api, monkeypatch) as (service, heard):
+        api.watched()
+        api.status = status
+        api.cut()
+        heard.wait(lambda: remedy in (heard.problems[-1] or ""))
+        assert sorted(service.cluster().pods) == ["1"]
+        api.status = 200
+        heard.wait(lambda: heard.problems[-1] is None)
+
+
+def test_where_nobody_answers_it_says_so_once_in_a_sentence_and_asks_on(monkeypatch, tmp_path, caplog):
+    (tmp_path / "token").write_text("secret")
+    certify(tmp_path)
+    monkeypatch.setattr(kubernetes, "FIRST", 0.01)
+    heard = Heard()
+    service = Kubernetes("https://127.0.0.1:1", "node-1", account=tmp_path, problem=heard.problem)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    heard.wait(lambda: len(heard.problems) >= 3)
+    service.close()
+    thread.join(3)
+
+    sentence = (
+        "the Kubernetes API at https://127.0.0.1:1 does not tell of this node's pods (Connection refused): pods are "
+        "chosen by what is known of them, or by their names"
+    )
+    assert set(heard.problems) == {sentence}
+    assert caplog.messages == [sentence]
+
+
+def test_without_a_token_it_says_what_to_mount(api, monkeypatch):
+    (api.folder / "token").unlink()
+    with asking(api, monkeypatch) as (_, heard):
+        heard.wait(lambda: heard.problems)
+
+    assert "automountServiceAccountToken" in heard.problems[0]
+
+
+def test_nobody_else_can_be_the_api(api, monkeypatch, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = Api(other)
+    stranger.close()
+    (api.folder / "ca.crt").write_text((other / "ca.crt").read_text())
+    with asking(api, monkeypatch) as (_, heard):
+        heard.wait(lambda: heard.problems)
+
+    assert "certificate verify failed" in heard.problems[0]
+    assert api.asked == []
+
+
+def test_an_authority_without_extensions_is_taken_whatever_python_asks_of_it(api, monkeypatch):
+    """EKS' and MicroK8s' have no key usage, and Python 3.13 asks for it."""
+    monkeypatch.setattr("urllib3.util.ssl_.sys", SimpleNamespace(version_info=(3, 13)))
+    api.pods = {"1": item("1")}
+    with asking(api, monkeypatch) as (service, heard):
+        heard.wait(lambda: heard.problems)
+        assert (heard.problems[0], sorted(service.cluster().pods)) == (None, ["1"])
+
+
+def test_the_first_look_waits_for_the_first_answer_and_not_for_ever(monkeypatch):
+    monkeypatch.setattr(kubernetes, "PATIENCE", 0.01)
+
+    assert Kubernetes("https://127.0.0.1:1", "node-1").cluster() == Cluster()

@@ -1,0 +1,614 @@
+"""A path is one endless log, though files behind it are renamed, truncated and replaced."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.events import Batch, Framing, Origin
+from sidecar.sources.base import MAX_LINE
+from sidecar.sources.files import source as files
+from sidecar.sources.files.source import FIRST_SIGHT, HEAD, NOWHERE, READ, Files, Lines, Place, Tail, Telling
+from tests.sources.docker.standin import Counted
+from tests.support.paths import ROOT
+
+WIRE = b"one\ntwo and more\n\nthr\xc3\xa9e\r\nfour\n"
+BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
+LONG = b"a line that is long enough for its file to be known again %d\n"
+
+
+class Log(Counted):
+    """What one path gave, in order."""
+
+    @property
+    def data(self):
+        return b"".join(batch.data for batch in self.batches)
+
+    def tail(self, path):
+        cursor = self.cursors.get(f"file:{path}", b"")
+        return Tail(str(path), ("jail",), Telling(self.emit, self, self.problem, Framing.SYSLOG), cursor)
+
+    def texts(self):
+        """Each line whole: it has no time before it that `lines` would leave out."""
+        return [
+            (batch.origin.name, batch.origin.stream, line)
+            for batch in self.batches
+            for line in batch.data.splitlines()
+        ]
+
+    def reasons(self):
+        return [each[2] for each in self.told if each[0] == "reconnected"]
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "error.log"
+
+
+@contextmanager
+def reading(log, path):
+    tail = log.tail(path)
+    try:
+        yield tail
+    finally:
+        tail.close()
+
+
+def drain(tail):
+    while tail.step():
+        pass
+
+
+def write(path, data):
+    with path.open("ab") as file:
+        file.write(data)
+
+
+@pytest.mark.parametrize("size", range(1, len(WIRE) + 1))
+def test_lines_come_out_whole_however_they_are_cut(size):
+    lines = Lines()
+    chunks = [WIRE[at : at + size] for at in range(0, len(WIRE), size)]
+
+    assert b"".join(lines.feed(chunk) for chunk in chunks) == WIRE
+
+
+@pytest.mark.parametrize("size", [1000, 20_000, READ])
+def test_a_line_that_is_too_long_is_cut_and_counted(size):
+    wire = b"before\n" + b"x" * 200_000 + b"\nafter\n"
+    lines = Lines()
+
+    found = b"".join(lines.feed(wire[at : at + size]) for at in range(0, len(wire), size))
+
+    assert found == b"before\n" + b"x" * (MAX_LINE - 1) + b"\nafter\n"
+    assert lines.cut == 1
+    assert len(lines._rest) <= MAX_LINE + 1
+
+
+def test_a_place_is_kept_as_text():
+    place = Place(12, 34, 56, 78)
+
+    assert Place.decode(place.encode()) == place
+
+
+@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4", b"1 2 3 4 5 6", b"1 a", b"\xff"])
+def test_what_is_no_place_is_nowhere(text):
+    assert Place.decode(text) == NOWHERE
+
+
+def test_lines_become_batches_as_they_are_written(log, path):
+    write(path, b"one\ntwo\nthr")
+    with reading(log, path) as tail:
+        drain(tail)
+        write(path, b"ee\n")
+        drain(tail)
+
+    origin = Origin("file", str(path), "", ("jail",))
+    assert log.batches == [
+        Batch(origin, b"one\ntwo\n", Framing.SYSLOG),
+        Batch(origin, b"three\n", Framing.SYSLOG),
+    ]
+    assert log.told == [
+        ("following", str(path), True),
+        ("read", str(path), "", 2, 8, None),
+        ("read", str(path), "", 1, 6, None),
+        ("following", str(path), False),
+    ]
+
+
+def test_reading_goes_on_where_the_last_cursor_was_stored(log, path):
+    for number in range(20):
+        write(path, (LONG % number)[: 10 + number])
+        with reading(log, path) as tail:
+            drain(tail)
+
+    assert log.data == path.read_bytes()[: path.read_bytes().rfind(b"\n") + 1]
+
+
+def test_it_is_read_to_the_end_before_the_next_after_a_renaming(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(path.with_suffix(".log.1"))
+        write(path.with_suffix(".log.1"), b"two\n")
+        drain(tail)
+        path.touch()
+        write(path.with_suffix(".log.1"), b"three: its writer has not yet been told\n")
+        drain(tail)
+        write(path.with_suffix(".log.1"), b"four\n")
+        write(path, b"five\n")
+        drain(tail)
+
+    assert log.data == b"one\ntwo\nthree: its writer has not yet been told\nfour\nfive\n"
+    assert log.reasons() == ["rotated"]
+
+
+def test_a_line_without_an_end_is_not_glued_to_the_next_files(log, path):
+    write(path, b"one\nunfinished")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(path.with_suffix(".log.1"))
+        write(path, b"two\n")
+        drain(tail)
+
+    assert log.data == b"one\ntwo\n"
+
+
+def test_renamed_while_we_were_away(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+    write(path, LONG % 2)
+    path.rename(path.with_suffix(".log.1"))
+    write(path, LONG % 3)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + LONG % 3
+    assert log.reasons() == ["rotated"]
+
+
+def test_renamed_again_just_while_the_next_is_looked_for(log, path, monkeypatch):
+    def found_and_then_renamed(name):
+        found = rotated(name)
+        if path.read_bytes() == b"two\n":
+            path.rename(f"{path}.2")
+            write(path, b"three\n")
+        return found
+
+    rotated = files._rotated
+    monkeypatch.setattr(files, "_rotated", found_and_then_renamed)
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        os.utime(path, (1, 1))
+        path.rename(f"{path}.1")
+        write(path, b"two\n")
+        drain(tail)
+        drain(tail)
+
+    assert log.data == b"one\ntwo\nthree\n"
+
+
+def test_renamed_twice_while_we_were_away(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+    for number, suffix in enumerate(("2", "1"), 2):
+        write(path, LONG % number)
+        os.utime(path, (number, number))
+        path.rename(path.with_suffix(f".log.{suffix}"))
+    write(path.with_suffix(".log.bak"), b"a copy\n")
+    write(path, LONG % 4)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + LONG % 3 + LONG % 4
+
+
+def test_gone_while_we_were_away_is_a_gap(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+    path.rename(path.with_suffix(".old"))
+    write(path, LONG % 2)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2
+    assert log.reasons() == ["gap"]
+    sentence = (
+        f"the file that was read last as {path} is gone: lines of it may have been rotated away unread. "
+        "Keep the last rotated file as it is (in logrotate: delaycompress)"
+    )
+    assert log.problems == [(f"file {path}", sentence), (f"file {path}", None)]
+
+
+@pytest.mark.parametrize("again", [b"", LONG % 3, (LONG % 3) * 20], ids=["shorter", "as long", "longer"])
+def test_truncated_it_begins_again(log, path, again):
+    write(path, LONG % 1 + LONG % 2 + b"unfinished")
+    with reading(log, path) as tail:
+        drain(tail)
+        shutil.copy(path, path.with_suffix(".log.1"))
+        os.truncate(path, 0)
+        write(path, again)
+        drain(tail)
+        write(path, b"last\n")
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + again + b"last\n"
+    assert log.reasons() == ["truncated"]
+
+
+def test_a_new_file_with_the_number_of_the_old_is_a_new_file(log, path):
+    write(path, LONG % 1)
+    with reading(log, path) as tail:
+        drain(tail)
+        inode = path.stat().st_ino
+    with path.open("r+b") as file:  # the same file, with another's content, is what it looks like
+        file.write(LONG % 2 + LONG % 3)
+    assert path.stat().st_ino == inode
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == LONG % 1 + LONG % 2 + LONG % 3
+
+
+def test_a_file_that_comes_later(log, path):
+    with reading(log, path) as tail:
+        assert not tail.step()
+        assert not tail.step()
+        write(path, b"one\n")
+        drain(tail)
+
+    sentence = f"{path} cannot be read (No such file or directory): until it can, no line of it counts"
+    assert log.data == b"one\n"
+    assert log.problems == [(f"file {path}", sentence), (f"file {path}", None)]
+
+
+def test_a_pipe_is_no_log(log, path):
+    os.mkfifo(path)
+    with reading(log, path) as tail:
+        assert not tail.step()
+
+    assert [sentence for _, sentence in log.problems] == [
+        f"{path} cannot be read (it is no regular file): until it can, no line of it counts"
+    ]
+
+
+def unread(name, why):
+    return f"{name} cannot be read ({why}): until it can, no line of it counts"
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
+    path.symlink_to(BAD_DISK)
+    before = descriptors()
+    with reading(log, path) as tail:
+        assert [tail.step() for _ in range(3)] == [False] * 3
+        assert tail.resting
+        assert descriptors() == before
+
+    assert log.problems == [(f"file {path}", unread(path, os.strerror(errno.EIO)))]
+    assert log.told == [
+        ("following", str(path), True),
+        ("following", str(path), False),
+        ("unreadable", str(path)),
+    ]
+
+
+def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
+    path.symlink_to(BAD_DISK)
+    with reading(log, path) as tail:
+        drain(tail)
+        path.unlink()
+        write(path, b"one\n")
+        drain(tail)
+        assert not tail.resting
+        write(path, b"two\n")
+        drain(tail)
+
+        assert log.data == b"one\ntwo\n"
+        assert log.problems[-1] == (f"file {path}", None)
+        assert [each for each in log.told if each[0] in ("following", "unreadable")][-2:] == [
+            ("unreadable", str(path)),
+            ("following", str(path), True),
+        ]
+
+
+def test_what_a_bad_disk_has_of_a_renamed_file_does_not_keep_the_next_from_being_read(log, path):
+    path.symlink_to(BAD_DISK)
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(f"{path}.1")
+        write(path, b"one\n")
+        for _ in range(3):
+            drain(tail)
+
+    assert log.data == b"one\n"
+    assert log.reasons() == ["gap"]
+    assert log.problems[-1] == (f"file {path}", None)
+
+
+def test_a_log_that_became_a_folder(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(f"{path}.old")
+        path.mkdir()
+        drain(tail)
+        drain(tail)
+        assert log.problems == [(f"file {path}", unread(path, "it is no regular file"))]
+        assert log.told[-1] == ("unreadable", str(path))
+        path.rmdir()
+        write(path, b"two\n")
+        drain(tail)
+
+        assert log.data == b"one\ntwo\n"
+        assert log.problems[1:] == [(f"file {path}", None)]
+        assert log.told[-1] == ("following", str(path), True)
+
+
+def test_a_bad_disk_under_one_log_holds_no_other_up(log, path):
+    write(path, b"0\n")
+    with running(log, {BAD_DISK: ("jail",), str(path): ("jail",)}):
+        for number in range(1, 20):
+            log.wait_lines(number)
+            write(path, b"%d\n" % number)
+        log.wait_lines(20)
+
+    assert log.problems == [(f"file {BAD_DISK}", unread(BAD_DISK, os.strerror(errno.EIO)))]
+
+
+FEW = """
+import json, resource, sys, threading
+from sidecar.sources.files.source import Files
+from tests.sources.docker.standin import Counted
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+log, folder = Counted(), sys.argv[1]
+source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, trouble=log.trouble, every=0.01)
+thread = threading.Thread(target=source.run, daemon=True)
+thread.start()
+log.wait(lambda: len(log.batches) == 48 and log.troubles)
+spare = [open("/dev/null") for _ in range(8)]
+source.rejail({f"{folder}/[4-7]*.log": ("jail",)})
+log.wait(lambda: len(log.batches) == 80)
+source.close()
+thread.join()
+print(json.dumps([[batch.origin.name for batch in log.batches], log.troubles, log.told]))
+"""
+
+
+def test_with_few_descriptors_some_are_left_for_others_and_the_limit_is_told(tmp_path):
+    """The CLI that asks, the firewall and the stores need some, too."""
+    paths = [f"{tmp_path}/{number:02}.log" for number in range(100)]
+    for path in paths:
+        write(Path(path), b"hello\n")
+    done = subprocess.run(
+        [sys.executable, "-c", FEW, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    read, problems, told = json.loads(done.stdout)
+
+    assert read == paths[:80]
+    sentence = (
+        f"52 logs are not followed, among them {paths[48]}: only 48 of the open files that the limit nofile "
+        "allows (64) are for logs. Raise it (systemd: LimitNOFILE=, Docker: --ulimit nofile=), or name fewer "
+        "files in `logpath`"
+    )
+    assert problems == [["nofile", sentence], ["nofile", None]]
+    assert sorted(each[1] for each in told if each[0] == "unreadable") == paths[48:]
+    assert sorted(each[1] for each in told if each[0] == "forget") == paths[:40] + paths[80:]
+
+
+FULL = """
+import json, resource, sys
+from contextlib import suppress
+from pathlib import Path
+from tests.sources.files.test_source import Log, drain
+
+log, path = Log(), Path(sys.argv[1])
+tail = log.tail(path)
+drain(tail)
+tail.close()
+path.rename(f"{path}.1")
+path.write_bytes(b"new\\n")
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+spare = []
+with suppress(OSError):
+    while True:
+        spare.append(open("/dev/null"))
+for _ in range(4):
+    drain(tail)
+    spare.pop().close()
+print(json.dumps([log.data.decode(), log.reasons(), log.troubles]))
+"""
+
+
+def test_without_descriptors_the_renamed_file_is_waited_for(path):
+    """That it cannot be opened does not say that it is gone."""
+    write(path, LONG % 1)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, path], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    read, reasons, problems = json.loads(done.stdout)
+
+    sentence = (
+        f"{unread(path, os.strerror(errno.EMFILE))}. The limit nofile is reached. "
+        "Raise it (systemd: LimitNOFILE=, Docker: --ulimit nofile=), or name fewer files in `logpath`"
+    )
+    assert (read, reasons) == ((LONG % 1).decode() + "new\n", ["rotated"])
+    assert problems == [[f"file {path}", sentence], [f"file {path}", None]]
+
+
+def test_of_a_huge_file_only_the_end_is_read_at_first(log, path):
+    with path.open("wb") as file:
+        file.truncate(FIRST_SIGHT)
+        file.seek(0, os.SEEK_END)
+        file.write(b"x\nwhole\nlines\n")
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == b"whole\nlines\n"
+
+
+def test_what_a_line_begun_there_has_said_is_no_line(log, path):
+    """Its beginning is out of reach: what is left of it is text that anyone may have chosen."""
+    with path.open("wb") as file:
+        file.truncate(100)
+        file.seek(0, os.SEEK_END)
+        file.write(b"y" * FIRST_SIGHT + b"from 192.0.2.1\nwhole\n")
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == b"whole\n"
+
+
+def test_few_bytes_are_enough_to_know_a_file_again(path):
+    write(path, b"x" * 1000)
+    fd = os.open(path, os.O_RDONLY)
+    place = Place(path.stat().st_ino).after(fd, 10).after(fd, 1000)
+
+    assert (place.size, place.offset, place.is_in(fd), place.is_in(fd, 1001)) == (HEAD, 1000, True, False)
+    assert place.after(fd, 999).size == HEAD
+    os.close(fd)
+
+
+@contextmanager
+def running(log, paths):
+    source = Files(paths, log.emit, cursors=log.cursors, listener=log, problem=log.problem, every=0.01)
+    thread = threading.Thread(target=source.run)
+    thread.start()
+    try:
+        yield source
+    finally:  # or the tests would never end, once one fails
+        source.close()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_patterns_and_who_looks_at_what(log, tmp_path):
+    for name in ("a.log", "b.log", "c.txt"):
+        write(tmp_path / name, b"hello\n")
+    paths = {f"{tmp_path}/*.log": ("all",), f"{tmp_path}/a.log": ("one", "all"), f"{tmp_path}/[": ("none",)}
+    with running(log, paths):
+        log.wait_lines(2)
+
+    assert {batch.origin.name.rpartition("/")[2]: batch.origin.jails for batch in log.batches} == {
+        "a.log": ("all", "one"),
+        "b.log": ("all",),
+    }
+
+
+def test_a_path_that_is_no_text_is_read_and_known_again(log, tmp_path):
+    """Two that a replacement character would make one."""
+    paths = [tmp_path / os.fsdecode(b"caf%c.log" % byte) for byte in (0xE8, 0xE9)]
+    for number in range(2):
+        for path in paths:
+            write(path, b"%d\n" % number)
+        with running(log, {f"{tmp_path}/*.log": ("jail",)}):
+            log.wait_lines(2 * number + 2)
+    for path in paths:
+        path.rename(f"{path}.1")
+        write(path.with_name(f"{path.name}.1"), b"2\n")
+        write(path, b"3\n")
+    with running(log, {f"{tmp_path}/*.log": ("jail",)}):
+        log.wait_lines(8)
+
+    names = [f"{tmp_path}/caf\\x{byte}.log" for byte in ("e8", "e9")]
+    assert sorted((name, text) for name, _, text in log.texts()) == [
+        (name, text) for name in names for text in (b"0", b"1", b"2", b"3")
+    ]
+    assert {each[1] for each in log.told if each[0] == "following"} == set(names)
+    assert sorted(log.cursors) == [f"file={os.fsencode(path).hex()}" for path in paths]
+
+
+def test_rotation_under_load_loses_and_doubles_nothing(log, path):
+    path.touch()
+    with running(log, {str(path): ("jail",)}):
+        for number in range(3000):
+            write(path, b"%d\n" % number)
+            if number % 500 == 499:
+                log.wait(lambda: log.lines)
+                path.rename(path.with_suffix(f".log.{number}"))
+        log.wait_lines(3000)
+
+    assert log.data == b"".join(b"%d\n" % number for number in range(3000))
+
+
+def test_other_jails_look_from_the_next_line_on(log, path):
+    write(path, b"one\n")
+    with running(log, {str(path): ("first",)}) as source:
+        log.wait_lines(1)
+        source.rejail({str(path): ("second", "third")})
+        for number in range(200):
+            write(path, b"more\n")
+            log.wait_lines(number + 2)
+            if log.batches[-1].origin.jails != ("first",):
+                break
+
+    assert log.batches[-1].origin.jails == ("second", "third")
+    assert log.told[:1] == [("following", str(path), True)]
+    assert log.reasons() == []  # it was not opened again
+
+
+def test_a_path_that_nobody_looks_at_is_left_and_taken_up_where_it_was(log, tmp_path):
+    one, other = tmp_path / "one.log", tmp_path / "other.log"
+    for path in (one, other):
+        write(path, LONG % 0)
+    with running(log, {str(one): ("jail",), str(other): ("jail",)}) as source:
+        log.wait_lines(2)
+        source.rejail({str(one): ("jail",), f"{tmp_path}/gone-*": ("jail",)})
+        log.wait(lambda: ("forget", str(other)) in log.told)
+        write(other, LONG % 1)
+        write(one, LONG % 1)
+        log.wait_lines(3)
+        source.rejail({f"{tmp_path}/*.log": ("jail",)})
+        log.wait_lines(4)
+
+    assert [name.rpartition("/")[2] for name, _, _ in log.texts()][2:] == ["one.log", "other.log"]
+    assert log.reasons() == []
+
+
+def test_a_path_that_was_waited_for_in_vain_is_no_trouble_any_more(log, path):
+    with running(log, {str(path): ("jail",)}) as source:
+        log.wait(lambda: log.problems)
+        source.rejail({})
+        log.wait(lambda: len(log.problems) == 2)
+
+    assert [sentence is None for _, sentence in log.problems] == [False, True]
+
+
+def test_a_file_of_a_pattern_that_is_rotated_away_for_the_moment_is_followed_on(log, tmp_path):
+    """That it is not there at a look is no reason to leave it: its last lines may not have been read."""
+    path = tmp_path / "a.log"
+    write(path, LONG % 0)
+    with running(log, {f"{tmp_path}/*.log": ("jail",)}) as source:
+        log.wait_lines(1)
+        path.rename(tmp_path / "a.log.1")
+        source.rejail({f"{tmp_path}/*.log": ("jail",)})
+        write(tmp_path / "a.log.1", LONG % 1)
+        log.wait_lines(2)
+
+    assert ("forget", str(path)) not in log.told

@@ -1,0 +1,96 @@
+"""`docker compose up -d` with no configuration protects."""
+
+import json
+
+import pytest
+
+from tests.bed import Bed, Site
+from tests.bed.images import SIDECAR
+from tests.bed.sidecar import until
+from tests.support.paths import ROOT
+
+# The bed's own images, and a database in which WordPress is installed already.
+OVERRIDE = f"""
+services:
+  wp-sidecar: {{image: "{SIDECAR}"}}
+  db: {{image: "mariadb:11-seeded"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def bed():
+    with Bed.up(sidecar=True) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="module")
+def compose(bed, tmp_path_factory):
+    override = tmp_path_factory.mktemp("compose") / "override.yaml"
+    override.write_text(OVERRIDE)
+    files = [
+        f"--project-directory={ROOT}",
+        "-p",
+        "shop",
+        "-f",
+        f"{ROOT}/compose.yaml",
+        "-f",
+        str(override),
+    ]
+
+    def compose(*arguments: str) -> str:
+        return bed.engine.cli("compose", *files, *arguments).stdout
+
+    compose("up", "--detach", "--no-build", "--wait")
+    yield compose
+    compose("down", "--volumes")
+
+
+@pytest.fixture(scope="module")
+def site(bed, compose):
+    site = Site(bed.engine, "shop", 80, container="shop-wordpress-1", php="shop-wordpress-1")
+    until(lambda: bed.visitor.get(site, "/wp-login.php") == 200, patience=60)
+    return site
+
+
+def test_five_wrong_passwords_and_nothing_comes_back(bed, compose, site):
+    source = bed.attacker.v4[0]
+    assert [bed.attacker.login(site, "admin", f"wrong{n}", source) for n in range(5)] == [200] * 5
+
+    def bans():
+        return json.loads(compose("exec", "-T", "wp-sidecar", "wp-sidecar", "bans", "--json"))["bans"]
+
+    until(lambda: [ban["ip"] for ban in bans()] == [source])
+    assert [ban["site"] for ban in bans()] == ["shop-wordpress-1"]
+    with pytest.raises(TimeoutError):
+        bed.attacker.get(site, source=source, timeout=1)
+    assert bed.visitor.get(site) == 200
+
+
+def test_an_attacker_over_ipv6_is_known_by_his_own_address(bed, compose, site):
+    source = bed.attacker2.v6[0]
+    for n in range(5):
+        bed.attacker2.login(site, "admin", f"wrong{n}", source)
+
+    def bans():
+        return compose("exec", "-T", "wp-sidecar", "wp-sidecar", "bans", "--json")
+
+    until(lambda: "2001:db8:bad:2::/64" in bans())
+
+
+def test_it_has_one_capability_and_can_write_to_its_state_alone(bed, compose):
+    container = compose("ps", "--quiet", "wp-sidecar").strip()
+    (config,) = json.loads(bed.engine.cli("inspect", container).stdout)
+    host = config["HostConfig"]
+
+    added = [name.removeprefix("CAP_") for name in host["CapAdd"]]  # Docker 28 spells it out
+    assert (host["CapDrop"], added) == (["ALL"], ["NET_ADMIN"])
+    assert (host["ReadonlyRootfs"], host["Privileged"], host["NetworkMode"]) == (True, False, "host")
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert config["State"]["Health"]["Status"] == "healthy"
+
+
+def test_the_monitoring_profile_is_off_unless_asked_for(compose):
+    assert sorted(compose("config", "--services").split()) == ["db", "wordpress", "wp-sidecar"]
+    assert {"grafana", "prometheus"} <= set(
+        compose("--profile", "monitoring", "config", "--services").split()
+    )
