@@ -91,7 +91,7 @@ class Alerts:
         for channel in self._channels:
             channel.tell(notice)
 
-    def problem(self, name: str, sentence: str | None) -> None:
+    def problem_changed(self, name: str, sentence: str | None) -> None:
         """Something is broken, in one sentence; None: it works again. `health.Problems` calls it."""
         self.tell(recovered(name) if sentence is None else broken(name, sentence))
 

@@ -116,7 +116,7 @@ class Daemon:
         )
         self._outboxes = [Outbox(sender, self._metrics) for sender in senders]
         self._alerts = Alerts(self._outboxes)
-        self._troubles = Problems(self._alerts.problem)
+        self._troubles = Problems(self._alerts)
         self._streams = Streams(self._metrics)
 
         self._only = only_one()  # first, so that a second one ends here
@@ -340,8 +340,8 @@ class Daemon:
 
     def _tell(self, what: str, sentence: str) -> None:
         """Tell people of something that is over already."""
-        self._alerts.problem(what, sentence)
-        self._alerts.problem(what, None)
+        self._alerts.problem_changed(what, sentence)
+        self._alerts.problem_changed(what, None)
 
     def _adopted(self, now: float) -> tuple[Ban, ...]:
         """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""

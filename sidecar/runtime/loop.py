@@ -12,7 +12,8 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sidecar.core.events import Cursor, Decision, Hit, Read, Turn
 from sidecar.core.guard import Guard
@@ -23,7 +24,22 @@ WAITING = 256  # batches between sources and loop
 HITS = 50_000  # in these batches, about 25 MB; one batch more may come in
 LULL = 1.0  # seconds: the longest that a cursor without hits waits to be stored, and that a quiet loop sleeps
 
-Work: TypeAlias = Callable[[float], Sequence[Decision]]  # given the time, in the loop's thread
+T = TypeVar("T")
+Command: TypeAlias = Callable[[Guard, float], Sequence[Decision]]
+Query: TypeAlias = Callable[[Guard, float], T]
+Work: TypeAlias = Callable[[float], Sequence[Decision]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Something to do with the guard, in the loop's thread, and the future that waits for the outcome."""
+
+    work: Callable[[Guard, float], Any]
+    done: Future[Any]
+    decides: bool
+
+
+Message: TypeAlias = Read | _Request
 
 
 class Sink(Protocol):
@@ -45,7 +61,7 @@ class Inbox:
     def __init__(self, size: int = WAITING, hits: int = HITS) -> None:
         self._most, self._hits = hits, 0
         self._room = threading.Condition()
-        self._queue: queue.Queue[Read | tuple[Work, Future[Sequence[Decision]]]] = queue.Queue(size)
+        self._queue: queue.Queue[Message] = queue.Queue(size)
         self._closed = threading.Event()
 
     def __len__(self) -> int:
@@ -59,13 +75,27 @@ class Inbox:
             self._hits += len(read.hits)
         self._put(read)
 
+    def decide(self, command: Command) -> Future[Sequence[Decision]]:
+        """Have the loop run `command(guard, now)`. The future is ready when every sink has acted on its decisions.
+
+        Raises Closed once the loop has stopped; an exception of the command is the future's.
+        """
+        return self._request(command, decides=True)
+
+    def query(self, question: Query[T]) -> Future[T]:
+        """Have the loop answer `question(guard, now)`, after all that was asked before. Raises Closed."""
+        return self._request(question, decides=False)
+
     def ask(self, work: Work) -> Future[Sequence[Decision]]:
-        """Have this done in the loop's thread. The future is ready when every sink has acted on the outcome."""
-        done: Future[Sequence[Decision]] = Future()
-        self._put((work, done))
+        """Deprecated; goes with the last caller that holds the guard."""
+        return self.decide(lambda _, now: work(now))
+
+    def _request(self, work: Callable[[Guard, float], Any], *, decides: bool) -> Future[Any]:
+        done: Future[Any] = Future()
+        self._put(_Request(work, done, decides))
         return done
 
-    def drain(self, timeout: float) -> list[Read | tuple[Work, Future[Sequence[Decision]]]]:
+    def drain(self, timeout: float) -> list[Message]:
         """Wait for something, then take all that is there."""
         try:
             taken = [self._queue.get(timeout=max(0.0, timeout))]
@@ -84,7 +114,7 @@ class Inbox:
     def close(self) -> None:
         self._closed.set()
 
-    def _put(self, message: Read | tuple[Work, Future[Sequence[Decision]]]) -> None:
+    def _put(self, message: Message) -> None:
         while not self._closed.is_set():
             try:
                 self._queue.put(message, timeout=LULL)
@@ -128,7 +158,7 @@ class Loop:
         self.step(0)
         for message in self._inbox.drain(0):  # put there by who was waiting for room; a Read is read again
             if not isinstance(message, Read):
-                message[1].set_exception(Closed())
+                message.done.set_exception(Closed())
 
     def stop(self) -> None:
         """Make `run()` return soon. Safe in a signal handler: it takes no lock."""
@@ -141,7 +171,7 @@ class Loop:
         decisions: list[Decision] = self._guard.tick(now)
         hits: list[Hit] = []
         ignored: list[Hit] = []
-        asked: list[tuple[Future[Sequence[Decision]], Sequence[Decision]]] = []
+        answered: list[tuple[Future[Any], Any]] = []
         for message in messages:
             if isinstance(message, Read):
                 for hit in message.hits:
@@ -152,21 +182,18 @@ class Loop:
                 if message.cursor:
                     self._cursors[message.cursor.key] = message.cursor
             else:
-                work, done = message
-                decisions += (outcome := self._do(work, done, now))
-                asked.append((done, outcome))
+                try:
+                    outcome = message.work(self._guard, now)
+                except Exception as err:  # noqa: BLE001 - the caller gets it, and the loop goes on
+                    message.done.set_exception(err)
+                    continue
+                answered.append((message.done, outcome))
+                if message.decides:
+                    decisions += outcome
         self._act(decisions, hits, ignored, now)
-        for done, outcome in asked:
-            if not done.done():
-                done.set_result(outcome)
+        for done, outcome in answered:
+            done.set_result(outcome)
         self.turned = self._clock()
-
-    def _do(self, work: Work, done: Future[Sequence[Decision]], now: float) -> Sequence[Decision]:
-        try:
-            return work(now)
-        except Exception as err:  # noqa: BLE001  whoever asked is told, and the loop goes on
-            done.set_exception(err)
-            return ()
 
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """A cursor is stored with the hits that were read before it, so that each line counts exactly once."""

@@ -1,52 +1,101 @@
-"""What is wrong right now, and who is told when that changes."""
+"""What is wrong right now. Each problem is logged and reported once when it begins, and once when it is over.
+
+Whoever can notice a problem is given `Problems` and names it; nobody else keeps a flag of its own. A critical problem
+makes the daemon unready; any other is only reported.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+
+class ProblemListener(Protocol):
+    """Is told of each change, in the thread that noticed it."""
+
+    def problem_changed(self, name: str, sentence: str | None) -> None:
+        """The problem began, with a sentence that says what to change; None: it is over."""
+
+
+class Problem:
+    """One thing that may be wrong, under its name. Any thread may set or clear it, as often as it likes."""
+
+    def __init__(self, problems: Problems, name: str, *, critical: bool) -> None:
+        self.name = name
+        self.critical = critical
+        self._problems = problems
+
+    def set(self, sentence: str) -> None:
+        """It is wrong, for this reason."""
+        self._problems.report(self.name, sentence, critical=self.critical)
+
+    def clear(self) -> None:
+        """It is right again, or was all the time."""
+        self._problems.report(self.name, None)
 
 
 class Problems:
-    """The list of what is wrong, by the name of who said so. Any thread may report.
+    """All that is wrong, by name. Any thread may use it."""
 
-    `changed(name, sentence)` is called once when something breaks, and with None once when it works again.
-    """
-
-    def __init__(self, changed: Callable[[str, str | None], None]) -> None:
-        self._changed = changed
+    def __init__(self, *listeners: ProblemListener) -> None:
+        self._listeners = listeners
         self._sentences: dict[str, str] = {}
-        self._grave: set[str] = set()  # those of them that make us unready
+        self._critical: set[str] = set()
         self._lock = threading.Lock()
 
-    def report(self, name: str, sentence: str | None, /, *, critical: bool = True) -> None:
-        """Something is wrong, in one sentence; None: it is right (again).
+    def problem(self, name: str, *, critical: bool = True) -> Problem:
+        """Return a handle for the problem of this name."""
+        return Problem(self, name, critical=critical)
 
-        Not `grave`: people are told, but it is no reason to be unready.
-        """
+    def report(self, name: str, sentence: str | None, /, *, critical: bool = True) -> None:
+        """Set the problem of this name, or clear it (None)."""
+        # The usual case, on every turn of the loop.
         if sentence is None and name not in self._sentences:
-            return  # the usual case, on every turn of the loop
+            return
         with self._lock:
             known = name in self._sentences
-            self._grave.discard(name)
-            if sentence and critical:
-                self._grave.add(name)
+            self._critical.discard(name)
             if sentence is None:
                 self._sentences.pop(name, None)
             else:
                 self._sentences[name] = sentence
+                if critical:
+                    self._critical.add(name)
         if known == (sentence is None):
-            self._changed(name, sentence)
+            self._changed(name, sentence, critical=critical)
+
+    def replace(self, prefix: str, sentences: Mapping[str, str], *, critical: bool = False) -> None:
+        """Make these all the problems whose names begin with the prefix: set each, clear the others."""
+        with self._lock:
+            over = [name for name in self._sentences if name.startswith(prefix) and name not in sentences]
+        for name in over:
+            self.report(name, None)
+        for name, sentence in sentences.items():
+            self.report(name, sentence, critical=critical)
 
     def about(self, name: str) -> str | None:
-        """What is wrong there, if anything."""
+        """Return what is wrong there, if anything."""
         return self._sentences.get(name)
 
     @property
     def critical(self) -> bool:
-        """Is any of it a reason to be unready?"""
-        return bool(self._grave)
+        """Whether any problem makes the daemon unready."""
+        return bool(self._critical)
 
     @property
     def sentences(self) -> tuple[str, ...]:
+        """One sentence for each problem, the oldest first."""
         with self._lock:
             return tuple(self._sentences.values())
+
+    def _changed(self, name: str, sentence: str | None, *, critical: bool) -> None:
+        if sentence is None:
+            log.info("resolved: %s", name)
+        else:
+            log.log(logging.ERROR if critical else logging.WARNING, "%s", sentence)
+        for listener in self._listeners:
+            listener.problem_changed(name, sentence)

@@ -50,8 +50,8 @@ def test_bans_decided_here_are_told_and_nothing_else():
 def test_every_channel_is_told_of_a_trouble_and_of_its_end():
     one, two = Kept(), Kept()
     alerts = Alerts([one, two])
-    alerts.problem("firewall", "nft is gone")
-    alerts.problem("firewall", None)
+    alerts.problem_changed("firewall", "nft is gone")
+    alerts.problem_changed("firewall", None)
 
     assert one.got == two.got == [broken("firewall", "nft is gone"), recovered("firewall")]
 

@@ -34,13 +34,16 @@ class Bench:
 
     def __init__(self, settings=SETTINGS, **known):
         self.registry, self.renamed, self.told = CollectorRegistry(), 0, []
-        self.problems = Problems(lambda name, sentence: self.told.append((name, sentence)))
+        self.problems = Problems(self)
         self.known = {name.replace("_", "."): address for name, address in known.items()}
         own = {"this host's own address": ("198.51.100.10",), "a container network": ("203.0.113.240/28",)}
         self.allowlisting = AllowlistKeeper(
             settings, own, Metrics(self.registry, "1"), self.problems.report, self._renamed,
             lookup=lambda name: self.known.get(name, ()),
         )  # fmt: skip
+
+    def problem_changed(self, name, sentence):
+        self.told.append((name, sentence))
 
     def _renamed(self):
         self.renamed += 1

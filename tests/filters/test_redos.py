@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sidecar.filters import stalls as module
+from sidecar.filters import redos as module
 from sidecar.filters.loader import load, pack
 from sidecar.filters.redos import SAFE_SQUARE, stall, stalling_dates, stalls
 from tests.filters import oracle

@@ -7,7 +7,7 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Address, Ban, Cursor, Hit, Origin, Read, Turn, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.runtime.loop import Closed, Inbox, Loop
+from sidecar.runtime.loop import Closed, Inbox, Loop, _Request
 
 ANN = Address("203.0.113.7")
 SITE = Origin("docker", "blog", "stdout", ("login",))
@@ -164,7 +164,9 @@ def test_who_asks_too_late_is_told():
 
     class Asking(Kept):
         def apply(self, turn):
-            bench.inbox._queue.put((lambda _: (), late))  # by one who had waited for room
+            bench.inbox._queue.put(
+                _Request(lambda *_: (), late, decides=True)
+            )  # by one who had waited for room
 
     bench = Bench(Asking())
     bench.inbox.read(Read(SITE, (HIT,)))
@@ -206,7 +208,7 @@ def test_bans_end_by_themselves():
 
 def test_who_asks_is_answered_when_the_sinks_have_acted():
     bench = Bench()
-    future = bench.inbox.ask(lambda now: bench.guard.ban(ANN, now, "login"))
+    future = bench.inbox.decide(lambda guard, now: guard.ban(ANN, now, "login"))
     bench.loop.step(timeout=0)
 
     assert future.result(timeout=0) == [Ban("login", ANN, 5.0, 65.0, "manual")]
@@ -215,13 +217,23 @@ def test_who_asks_is_answered_when_the_sinks_have_acted():
 
 def test_work_that_fails_tells_who_asked_and_the_loop_goes_on():
     bench = Bench()
-    future = bench.inbox.ask(lambda now: bench.guard.ban(ANN, now, "lgoin"))
+    future = bench.inbox.decide(lambda guard, now: guard.ban(ANN, now, "lgoin"))
     bench.inbox.read(Read(SITE, (HIT, HIT)))
     bench.loop.step(timeout=0)
 
     with pytest.raises(KeyError):
         future.result(timeout=0)
     assert bench.kept.turns[0].decisions == (BAN,)
+
+
+def test_a_query_sees_what_was_asked_before_it_and_decides_nothing():
+    bench = Bench()
+    bench.inbox.decide(lambda guard, now: guard.ban(ANN, now, "login"))
+    future = bench.inbox.query(lambda guard, _: [ban.address for ban in guard.bans])
+    bench.loop.step(timeout=0)
+
+    assert future.result(timeout=0) == [ANN]
+    assert bench.kept.turns == [Turn(5.0, (Ban("login", ANN, 5.0, 65.0, "manual"),))]
 
 
 def test_a_stopped_loop_finishes_what_waits_and_takes_no_more():

@@ -1,4 +1,4 @@
-"""python -m tests.sources.cri_process ROOT STATE: reads a tree of pods' logs into a real store, until it is killed."""
+"""python -m tests.sources.files.cri_process ROOT STATE: reads a tree of pods' logs into a real store, until it is killed."""
 
 import os
 import sqlite3

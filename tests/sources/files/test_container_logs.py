@@ -351,7 +351,7 @@ class Process:
     """A reader that is killed and begun again."""
 
     def __init__(self, root, state):
-        self._argv = [sys.executable, "-m", "tests.sources.cri_process", str(root), str(state)]
+        self._argv = [sys.executable, "-m", "tests.sources.files.cri_process", str(root), str(state)]
         self._said = state / "said"
         self.kills = -1
         self._process = None

@@ -381,16 +381,16 @@ from tests.sources.docker.standin import Counted
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 log, folder = Counted(), sys.argv[1]
-source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, trouble=log.trouble, every=0.01)
+source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, trouble=log.problem, every=0.01)
 thread = threading.Thread(target=source.run, daemon=True)
 thread.start()
-log.wait(lambda: len(log.batches) == 48 and log.troubles)
+log.wait(lambda: len(log.batches) == 48 and log.problems)
 spare = [open("/dev/null") for _ in range(8)]
 source.rejail({f"{folder}/[4-7]*.log": ("jail",)})
 log.wait(lambda: len(log.batches) == 80)
 source.close()
 thread.join()
-print(json.dumps([[batch.origin.name for batch in log.batches], log.troubles, log.told]))
+print(json.dumps([[batch.origin.name for batch in log.batches], log.problems, log.told]))
 """
 
 
@@ -441,7 +441,7 @@ with suppress(OSError):
 for _ in range(4):
     drain(tail)
     spare.pop().close()
-print(json.dumps([log.data.decode(), log.reasons(), log.troubles]))
+print(json.dumps([log.data.decode(), log.reasons(), log.problems]))
 """
 
 
