@@ -15,7 +15,7 @@ from sidecar.core.allowlist import CONTAINERS, Allowlist
 from sidecar.core.events import Address, Hit, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from tests.bed.sidecar import until
+from tests.support.waiting import wait_until
 
 RUNS = 5
 HITS, ADDRESSES = 300_000, 100_000  # three of each: none is banned, and each has to be looked up
@@ -59,7 +59,7 @@ def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:
         crowd = strangers()
         for done in range(AT_ONCE, addresses + 1, AT_ONCE):
             ours.write(b"".join(failures(address, each) for address in itertools.islice(crowd, AT_ONCE)))
-            until(lambda least=done * each: ours.heard() >= least, PATIENCE)
+            wait_until(lambda least=done * each: ours.heard() >= least, PATIENCE)
         return Figure(name, "MB", resident(ours.process), at_most=at_most)
 
 
@@ -74,7 +74,7 @@ def _containers(rig: Rig) -> Figure:
             engine.cli(
                 "run", "--detach", "--network=none", f"--name={name}", *labels, "debian:trixie-slim", *command
             )
-        until(lambda: set(names) <= _followed(sidecar.status()), PATIENCE)
+        wait_until(lambda: set(names) <= _followed(sidecar.status()), PATIENCE)
         return Figure("memory_200_containers", "MB", resident(rig.daemon), at_most=100)
     finally:
         for name in names:

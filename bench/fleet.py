@@ -30,9 +30,10 @@ from sidecar.core.events import Address, Ban
 from sidecar.fleet.protocol import MOST, Budget, Clock, key, line, member
 from sidecar.fleet.redis import Board, Failures
 from sidecar.fleet.subscriber import together
-from tests import hosts
+from tests.support import hosts
 from tests.support.peers import PREFIX, Peer, joined
-from tests.support.redis_server import Server, free_port, serving, until
+from tests.support.redis_server import Server, free_port, serving
+from tests.support.waiting import wait_until
 
 ROUNDS, WARM_UP = 300, 5  # bans, one after another
 PARTITION = 60.0  # seconds
@@ -119,7 +120,7 @@ def _partitioned(three: list[Any]) -> Figure:
         time.sleep(max(0.0, end - time.monotonic()) / (60 - number))
     before = [len(_banned(host)) for host in three]
     alone.mend()
-    seconds = until(lambda: len({frozenset(_banned(host)) for host in three}) == 1, patience=30)
+    seconds = wait_until(lambda: len({frozenset(_banned(host)) for host in three}) == 1, timeout=30)
     assert len(_banned(alone)) == before[0] + 60  # nothing was lifted
     series = Series("a ban by hand while the host is cut off", "ms", (1000 * slowest,))
     return Figure("fleet_agrees_after_a_minute_apart", "s", seconds, at_most=5, series=(series,))
@@ -153,7 +154,7 @@ def _come(one: Any, redis: Server) -> tuple[float, float]:
     shutil.rmtree(one.folder / "state", ignore_errors=True)
     one.within(lambda: subprocess.run(["nft", "flush", "ruleset"], check=True))
     one.start(redis.port)
-    until(one.ready, patience=120)
+    wait_until(one.ready, timeout=120)
     stat = Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()
     return float(re.findall(r"joined in (\d+\.\d+) s", one.said)[-1]), (int(stat[11]) + int(stat[12])) / 100
 
@@ -171,7 +172,7 @@ def _through(redis: Server) -> Iterator[Figure]:
     ]
     for writer in writers:
         writer.start()
-    until(lambda: peer.heard.counts["received", "ok"] >= THROUGH, patience=120)
+    wait_until(lambda: peer.heard.counts["received", "ok"] >= THROUGH, timeout=120)
     seconds = time.perf_counter() - began
     for writer in writers:
         writer.join()
@@ -216,7 +217,7 @@ def _hostile(redis: Server) -> Iterator[Figure]:
         flooded.append(_own_ban(peer, 1_000 + len(flooded)))
         time.sleep(0.02)
     writer.join()
-    until(lambda: peer.fleet.subscriber._last == peer.fleet._state.board.position()[1], patience=60)  # noqa: SLF001
+    wait_until(lambda: peer.fleet.subscriber._last == peer.fleet._state.board.position()[1], timeout=60)  # noqa: SLF001
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     believed = sum(ban.cause == "fleet" for ban in peer.bans)
     peer.stop()
@@ -356,8 +357,8 @@ class Crowd:
 
     def __enter__(self) -> Self:
         self._process.start()
-        until(
-            lambda: self._redis.client().info("clients")["blocked_clients"] >= 0.9 * self._nodes, patience=60
+        wait_until(
+            lambda: self._redis.client().info("clients")["blocked_clients"] >= 0.9 * self._nodes, timeout=60
         )
         self._stop = threading.Event()
         self._collector = threading.Thread(target=self._collect)

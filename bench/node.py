@@ -14,8 +14,9 @@ from bench.figures import Figure, Series
 from bench.files import CONTAINER, GOAL, POD, SOON, drops, line
 from bench.rig import Rig
 from tests.bed import Bed
-from tests.bed.sidecar import NAME, until
+from tests.bed.sidecar import NAME
 from tests.charts import guard
+from tests.support.waiting import wait_until
 
 LINES, TURNS = 1_600_000, 5  # 400 MB each turn
 LOOK = 0.3  # seconds between looks at the pod's metrics, each of which takes 5 ms of its time
@@ -32,7 +33,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
         log.touch()
         with guard.guarding(bed, node, None, "--set=pods={blog/*/*}"):
             log.write_text(line(0))
-            until(lambda: _read(bed) == 1)
+            wait_until(lambda: _read(bed) == 1)
             rates = Series("lines from a pod's file, 1 % failures", "lines/s", tuple(_rates(bed, log)))
             yield Figure("node_lines", "lines/s", rates.median, at_least=GOAL, series=(rates,))
             drop = drops("line to drop, in the pod", bed.host, log)

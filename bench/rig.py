@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.bed import Bed, Engine, Site
-from tests.bed.sidecar import NAME, Sidecar, until
+from tests.bed.sidecar import NAME, Sidecar
+from tests.support.waiting import wait_until
 
 WATCHED = {"wp-sidecar.enable": "true"}
 WRITER = "writer"
@@ -39,7 +40,7 @@ class Rig:
         """Running, with no configuration at all, and following both containers."""
         followed = {self.site.container, self.writer.name}
         sidecar = Sidecar(self.bed)
-        until(
+        wait_until(
             lambda: followed <= {s["container"] for s in sidecar.status()["streams"] if s["state"] == "open"}
         )
         return sidecar

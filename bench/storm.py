@@ -34,6 +34,7 @@ from sidecar.firewall.ruleset import key
 from sidecar.stores.sqlite import Sqlite
 from tests.bed import Place
 from tests.bed.network import HOST
+from tests.support.waiting import wait_until
 
 STORM, PEERS_STORM = 10_000, 1_000  # addresses at once; the peer needs some 10 ms for each
 MANY = 100_000  # bans in place
@@ -92,7 +93,7 @@ def _burst(host: Place, write: Callable[[bytes], object], count: int, counted: C
     one = b"".join(failures(address, 1) for address in whos)
     for _ in range(MAXRETRY - 1):
         write(one)
-    _until(counted)
+    wait_until(counted, PATIENCE)
     wanted = {key(Address(address)) for address in whos}
     with Heard(host) as heard:
         began = time.perf_counter()
@@ -214,7 +215,7 @@ def _repaired(harm: Sequence[str]) -> list[float]:
         for _ in range(LOOKS):
             began = time.perf_counter()
             nft.run(harm)
-            _until(whole, pause=0.001)
+            wait_until(whole, PATIENCE, interval=0.001)
             found.append(1000 * (time.perf_counter() - began))
             time.sleep(0.05)
     return found
@@ -260,7 +261,7 @@ class Daemon:
         """Wait until it is; it is started if it does not run."""
         if not self._process:
             self.start()
-        _until(lambda: self._answers({"do": "health"}, "ready"))
+        wait_until(lambda: self._answers({"do": "health"}, "ready"), PATIENCE)
 
     @property
     def process(self) -> Path:
@@ -325,11 +326,3 @@ def _took(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def _until(true: Callable[[], bool], pause: float = 0.02) -> None:
-    end = time.perf_counter() + PATIENCE
-    while not true():
-        if time.perf_counter() > end:
-            raise TimeoutError(f"it did not happen within {PATIENCE:.0f} s")
-        time.sleep(pause)

@@ -9,6 +9,7 @@ from sidecar.alerts.notices import Delayed, Notice, Rejected, broken
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.core.events import Address, Ban
+from tests.support.waiting import wait_until
 
 GONE = "does the webhook of SLACK_WEBHOOK_URL still exist?"
 STARTED, STOPPED = Notice("start", "good", "started"), Notice("stop", "good", "stopped")
@@ -224,8 +225,7 @@ def test_who_stops_during_a_long_pause_tries_once_more():
     running.outbox._pause = 60.0
     with running as outbox:
         outbox.tell(STARTED)
-        while not sender.asked:
-            time.sleep(0.01)
+        wait_until(lambda: sender.asked)
 
     assert sender.got == ["started"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.app.allowlist_names import MOST, STALE, Names, addresses
 from sidecar.core.events import Address
-from tests.bed.sidecar import until
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.7"), Address("2001:db8::/64")
 
@@ -143,7 +143,7 @@ def test_a_slow_name_keeps_no_other_waiting_and_is_not_asked_twice(told):
     assert sorted(asked) == ["fast.example", "fast.example", "slow.example"]
 
     go.set()
-    until(lambda: names.look() or len(names.known) == 2)
+    wait_until(lambda: names.look() or len(names.known) == 2)
     assert names.known == {"fast.example": (ANN,), "slow.example": (ANN,)}
 
 

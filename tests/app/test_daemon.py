@@ -21,6 +21,7 @@ from sidecar.app.daemon import named
 from sidecar.control.server import NoDaemon, ask
 from tests.support.disks import elsewhere, fill, small
 from tests.support.paths import COMMAND
+from tests.support.waiting import wait_until
 
 ANN, BOB = "203.0.113.7", "203.0.113.8"
 JAILS = """
@@ -79,7 +80,7 @@ class Running:
         }
         with (self.folder / "said").open("a") as said:
             self._process = subprocess.Popen([*enter, COMMAND, "run", *options], stderr=said, env=environ)
-        wait(lambda: self._is("ready" if well else "live"))
+        wait_until(lambda: self._is("ready" if well else "live"), timeout=15)
 
     def _is(self, what: str) -> bool:
         try:
@@ -143,14 +144,6 @@ class Running:
         self._namespace.stdout.close()
 
 
-def wait(true, patience=15):
-    deadline = time.monotonic() + patience
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError("it did not happen")
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def daemon(tmp_path):
     running = Running(tmp_path)
@@ -161,7 +154,7 @@ def daemon(tmp_path):
 def test_a_line_becomes_a_drop(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     (ban,) = daemon.ask("bans")["bans"]
 
     assert ban["jail"] == "wordpress"
@@ -180,7 +173,7 @@ def test_what_a_container_says_to_its_dev_log_counts(daemon, monkeypatch):
             container.send(
                 f"<37>Nov 22 03:59:51 wordpress(blog)[7]: Authentication failure for admin from {ANN}".encode()
             )
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     (ban,) = daemon.ask("bans")["bans"]
 
     assert (ban["jail"], ban["site"], ban["failures"]) == ("wordpress", str(path), 3)
@@ -191,28 +184,28 @@ def test_bans_and_half_full_windows_outlive_a_kill(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
     daemon.fail(BOB, 2)
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     time.sleep(1.5)  # what was counted is stored within a second
     daemon.end(signal.SIGKILL)
     daemon.fail(BOB, 1)
     assert ANN in daemon.table()
     daemon.start()
 
-    wait(lambda: daemon.banned() == [ANN, BOB])
+    wait_until(lambda: daemon.banned() == [ANN, BOB])
 
 
 def test_whoever_is_forgiven_before_a_ban_stays_forgiven(daemon):
     daemon.start()
     daemon.fail(ANN, 2)
     daemon.fail(BOB, 2)
-    wait(lambda: daemon.failures()["wordpress"] == 4)
+    wait_until(lambda: daemon.failures()["wordpress"] == 4)
     assert daemon.ask("unban", address=ANN)["unbanned"] == []
     daemon.end(signal.SIGKILL)
     daemon.start()
     daemon.fail(ANN, 1)
     daemon.fail(BOB, 1)
 
-    wait(lambda: daemon.banned() == [BOB])
+    wait_until(lambda: daemon.banned() == [BOB])
     assert daemon.ask("explain", address=ANN)["jails"][0]["failures"] == 1
 
 
@@ -235,14 +228,14 @@ def test_a_restart_that_spares_the_banned_lets_them_in(daemon):
 def test_a_restart_with_a_lower_maxretry_bans_in_the_open(daemon):
     daemon.start()
     daemon.fail(ANN, 2)
-    wait(lambda: daemon.ask("status")["jails"][0]["failures"] == 2)
+    wait_until(lambda: daemon.ask("status")["jails"][0]["failures"] == 2)
     daemon.end()
     daemon.configure("maxretry = 2")
     daemon.start()
 
     assert daemon.banned() == [ANN]
     assert daemon.ask("status")["jails"][0]["bans"] == 1
-    wait(lambda: f"[wordpress] Ban {ANN} until" in daemon.said())
+    wait_until(lambda: f"[wordpress] Ban {ANN} until" in daemon.said())
     daemon.end(signal.SIGKILL)
     daemon.configure()
     daemon.start()
@@ -252,7 +245,7 @@ def test_a_restart_with_a_lower_maxretry_bans_in_the_open(daemon):
 def test_failures_of_the_spared_are_counted_and_not_kept(daemon):
     daemon.start()
     daemon.fail("10.1.2.3", 7)
-    wait(lambda: daemon.ask("status")["jails"][0]["failures"] == 7)
+    wait_until(lambda: daemon.ask("status")["jails"][0]["failures"] == 7)
     daemon.end()
 
     with contextlib.closing(sqlite3.connect(daemon.folder / "state/state.db")) as db:
@@ -262,16 +255,16 @@ def test_failures_of_the_spared_are_counted_and_not_kept(daemon):
 def test_it_is_unwell_for_as_long_as_the_firewall_is(daemon):
     daemon.start()
     with daemon.table_of_someone_else():
-        wait(lambda: not daemon.ask("health")["ready"])
+        wait_until(lambda: not daemon.ask("health")["ready"])
         daemon.fail(ANN, 3)
-        wait(lambda: ANN in daemon.banned())
+        wait_until(lambda: ANN in daemon.banned())
         for _ in range(30):  # lines that are read, and cursors that are stored, do not make it well
             daemon.fail("10.1.2.3", 1)
             assert not daemon.ask("health")["ready"]
             time.sleep(0.1)
 
-    wait(lambda: ANN in daemon.table(), patience=5)
-    wait(lambda: daemon.ask("health")["ready"], patience=5)
+    wait_until(lambda: ANN in daemon.table(), timeout=5)
+    wait_until(lambda: daemon.ask("health")["ready"], timeout=5)
 
 
 def test_at_its_end_bans_stay_unless_they_are_to_go(daemon):
@@ -346,16 +339,16 @@ def test_what_others_remove_comes_back(daemon):
     daemon.start()
     daemon.ask("ban", address=ANN)
     daemon.inside("nft", "flush", "ruleset")
-    wait(lambda: ANN in daemon.table(), patience=5)
+    wait_until(lambda: ANN in daemon.table(), timeout=5)
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
 
-    wait(lambda: ANN in daemon.table(), patience=5)
+    wait_until(lambda: ANN in daemon.table(), timeout=5)
 
 
 def test_status_and_pages(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     status = daemon.ask("status")
     metrics = daemon.inside("curl", "-sS", "http://127.0.0.1:9734/metrics")
 
@@ -375,7 +368,7 @@ def test_a_jail_with_a_mistake_is_left_out_and_the_others_protect(daemon):
     daemon.configure(f"[mail]\nlogpath = {daemon.log}\nfilter = wordpress\nmaxretry = five")
     daemon.start(well=False)
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
 
     sentence = 'mail.maxretry: expected a whole number from 1 up, got "five"'
     (why,) = daemon.ask("health")["why"]
@@ -395,7 +388,7 @@ def test_lines_that_stall_a_filter_hold_up_nobody_else(daemon):
     with daemon.log.open("a") as log:
         log.write(f"{'a' * 60}!a {BOB}\n" * 8)
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
 
     (why,) = daemon.ask("health")["why"]
     assert why.startswith(
@@ -407,7 +400,7 @@ def test_a_reload_takes_over_what_the_jails_file_says_and_lifts_no_ban(daemon):
     daemon.start()
     daemon.fail(ANN, 2)
     daemon.ask("ban", address=BOB, jail="wordpress-access")
-    wait(lambda: daemon.ask("status")["jails"][0]["failures"] == 2)
+    wait_until(lambda: daemon.ask("status")["jails"][0]["failures"] == 2)
     before = daemon.ask("bans")
     daemon.configure(f"findtime = 1h\n[third]\nfilter = wordpress\nlogpath = {daemon.log}\nport = 8443")
     reloaded = daemon.ask("reload")
@@ -415,10 +408,10 @@ def test_a_reload_takes_over_what_the_jails_file_says_and_lifts_no_ban(daemon):
     assert (reloaded["ok"], reloaded["jails"]) == (True, ["wordpress", "third", "wordpress-access"])
     assert daemon.ask("bans") == before
     daemon.fail(ANN, 1)  # the third in the jail that was there; in the new one, the first
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     assert daemon.failures() == {"wordpress": 3, "third": 1, "wordpress-access": 0, "manual": 0}
     daemon.fail("203.0.113.9", 5)
-    wait(lambda: {ban["jail"] for ban in daemon.ask("bans")["bans"]} >= {"wordpress", "third"})
+    wait_until(lambda: {ban["jail"] for ban in daemon.ask("bans")["bans"]} >= {"wordpress", "third"})
     assert "203.0.113.9" in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4_8443")
     assert daemon.metric("wp_sidecar_config_last_reload_successful") == 1
 
@@ -429,7 +422,7 @@ def test_a_reload_with_a_mistake_changes_nothing_at_all(daemon):
     daemon.configure(f"maxretry = 2\n[mail]\nlogpath = {daemon.log}\nfilter = wordpress\nmaxretry = five")
     reloaded = daemon.ask("reload")
     daemon.fail(ANN, 2)
-    wait(lambda: daemon.failures()["wordpress"] == 2)
+    wait_until(lambda: daemon.failures()["wordpress"] == 2)
 
     sentence = 'mail.maxretry: expected a whole number from 1 up, got "five"'
     assert not reloaded["ok"]
@@ -446,7 +439,7 @@ def test_a_reload_with_a_mistake_changes_nothing_at_all(daemon):
     assert daemon.ask("reload")["ok"]
     assert daemon.ask("health") == {"live": True, "ready": True, "why": []}
     daemon.fail(ANN, 1)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
 
 
 def test_the_command_that_asks_for_a_reload_tells_what_check_config_would(daemon, monkeypatch):
@@ -470,13 +463,13 @@ def test_a_hangup_is_a_reload(daemon):
     daemon.start()
     daemon.configure("maxretry = five")
     daemon.hang_up()
-    wait(lambda: 'wordpress.maxretry: expected a whole number from 1 up, got "five"' in daemon.said())
+    wait_until(lambda: 'wordpress.maxretry: expected a whole number from 1 up, got "five"' in daemon.said())
     daemon.configure("maxretry = 1")
     for _ in range(20):
         daemon.hang_up()
-    wait(lambda: daemon.ask("status")["jails"][0]["maxretry"] == 1)
+    wait_until(lambda: daemon.ask("status")["jails"][0]["maxretry"] == 1)
     daemon.fail(ANN, 1)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
 
     assert daemon.end() == 0
 
@@ -484,7 +477,7 @@ def test_a_hangup_is_a_reload(daemon):
 def test_a_jail_that_is_gone_counts_no_more_and_its_bans_stay(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
     daemon.configure("enabled = false")
     assert daemon.ask("reload")["jails"] == ["wordpress-access"]
     daemon.fail(BOB, 3)
@@ -496,7 +489,7 @@ def test_a_jail_that_is_gone_counts_no_more_and_its_bans_stay(daemon):
     daemon.configure()
     assert daemon.ask("reload")["jails"] == ["wordpress", "wordpress-access"]
     daemon.fail(BOB, 3)
-    wait(lambda: BOB in daemon.banned())
+    wait_until(lambda: BOB in daemon.banned())
 
 
 def test_whoever_a_reload_spares_is_let_in_and_nobody_else(daemon):
@@ -518,7 +511,7 @@ def test_a_reload_mends_a_jail_that_the_start_left_out(daemon):
     daemon.configure(mail % "1")
     assert daemon.ask("reload")["ok"]
     daemon.fail(ANN, 1)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
 
     assert daemon.ask("health") == {"live": True, "ready": True, "why": []}
 
@@ -529,16 +522,16 @@ def test_a_reload_follows_other_files(daemon):
     daemon.log.touch()
     daemon.configure()
     daemon.ask("reload")
-    wait(lambda: [each["container"] for each in daemon.ask("status")["streams"]] == [str(daemon.log)])
+    wait_until(lambda: [each["container"] for each in daemon.ask("status")["streams"]] == [str(daemon.log)])
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
     daemon.log = first
     daemon.configure()
     daemon.fail(BOB, 2)  # nobody reads it now: it is read once somebody does again
     daemon.ask("reload")
     daemon.fail(BOB, 1)
 
-    wait(lambda: daemon.banned() == [ANN, BOB])
+    wait_until(lambda: daemon.banned() == [ANN, BOB])
 
 
 def test_a_filter_that_is_edited_is_another_filter(daemon, monkeypatch):
@@ -552,7 +545,7 @@ def test_a_filter_that_is_edited_is_another_filter(daemon, monkeypatch):
     with daemon.log.open("a") as log:
         log.write(f"one {ANN}\ntwo {BOB}\n" * 3)
 
-    wait(lambda: daemon.banned() == [BOB])
+    wait_until(lambda: daemon.banned() == [BOB])
     mine.write_text("[Definition]\nfailregex = ^(two <HOST>$\n")
     (error,) = daemon.ask("reload")["mistakes"]
     assert (error["file"], error["line"]) == (str(mine), 2)
@@ -569,7 +562,7 @@ def test_a_filter_that_may_stall_is_found_out_in_a_reload_too(daemon):
     assert time.monotonic() - began < 30
     with daemon.log.open("a") as log:
         log.write(f"{'a' * 60}!a {BOB}\n" * 8)
-    wait(lambda: len(daemon.ask("health")["why"]) == 1)  # it is laid aside
+    wait_until(lambda: len(daemon.ask("health")["why"]) == 1)  # it is laid aside
     daemon.configure()
     daemon.ask("reload")
     assert daemon.ask("health") == {"live": True, "ready": True, "why": []}
@@ -581,14 +574,14 @@ def test_a_secret_is_read_anew(daemon, monkeypatch):
     monkeypatch.setenv("SLACK_WEBHOOK_URL_FILE", str(daemon.folder / "url"))
     with daemon.served(9999) as posts:
         daemon.start()
-        wait(lambda: "POST /old " in posts.read_text())
+        wait_until(lambda: "POST /old " in posts.read_text())
         (daemon.folder / "url").write_text("no address")
         (error,) = daemon.ask("reload")["mistakes"]
         assert error["key"] == "SLACK_WEBHOOK_URL_FILE" and "no address" not in str(error)
         (daemon.folder / "url").write_text("http://127.0.0.1:9999/new")
         daemon.ask("reload")
         daemon.ask("ban", address=ANN)
-        wait(lambda: "POST /new " in posts.read_text())
+        wait_until(lambda: "POST /new " in posts.read_text())
 
 
 def test_while_it_is_reloaded_every_line_counts_exactly_once(daemon, monkeypatch):
@@ -630,7 +623,7 @@ def test_while_it_is_reloaded_every_line_counts_exactly_once(daemon, monkeypatch
     finally:
         stop.set()
         writer.join()
-    wait(lambda: daemon.failures()["numbered"] >= len(written))
+    wait_until(lambda: daemon.failures()["numbered"] >= len(written))
     time.sleep(1.5)  # what was counted is stored within a second
 
     with contextlib.closing(sqlite3.connect(daemon.folder / "state/state.db")) as db:
@@ -748,7 +741,7 @@ def test_a_store_that_cannot_be_opened_keeps_nobody_from_being_banned_and_is_ope
     state.touch()  # no folder
     daemon.start(well=False)
     daemon.fail(BOB, 3)
-    wait(lambda: {*daemon.banned()} == {ANN, BOB})  # the one of before is in the kernel's table
+    wait_until(lambda: {*daemon.banned()} == {ANN, BOB})  # the one of before is in the kernel's table
     (why,) = daemon.ask("health")["why"]
     assert f"{state / 'state.db'} cannot be opened" in why
     assert not daemon._is("ready")
@@ -756,7 +749,7 @@ def test_a_store_that_cannot_be_opened_keeps_nobody_from_being_banned_and_is_ope
 
     state.unlink()
     (daemon.folder / "elsewhere").rename(state)
-    wait(lambda: daemon._is("ready"), patience=60)  # it looks every half minute
+    wait_until(lambda: daemon._is("ready"), timeout=60)  # it looks every half minute
     daemon.end(signal.SIGKILL)
     daemon.start()
     assert {*daemon.banned()} == {ANN, BOB}
@@ -765,11 +758,11 @@ def test_a_store_that_cannot_be_opened_keeps_nobody_from_being_banned_and_is_ope
 def test_a_store_that_is_deleted_while_we_run_is_written_anew(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
     for path in (daemon.folder / "state").iterdir():
         path.unlink()
-    wait((daemon.folder / "state" / "state.db").exists, patience=60)  # it looks every half minute
-    wait(lambda: "it was taken away" in daemon.said())
+    wait_until((daemon.folder / "state" / "state.db").exists, timeout=60)  # it looks every half minute
+    wait_until(lambda: "it was taken away" in daemon.said())
     daemon.end(signal.SIGKILL)
     daemon.start()
 
@@ -812,11 +805,11 @@ def test_a_name_that_nobody_answers_for_holds_up_nothing(daemon, monkeypatch):
     monkeypatch.setenv("WP_SIDECAR_IGNOREIP", "office.example.org 203.0.113.9")
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     sentence = (
         "office.example.org in ignoreip does not resolve, so whoever it stands for may be banned; correct it"
     )
-    wait(lambda: sentence in daemon.ask("health")["why"])
+    wait_until(lambda: sentence in daemon.ask("health")["why"])
 
     assert daemon.ask("health")["ready"]
 
@@ -826,8 +819,8 @@ def test_more_bans_than_the_budget_are_told_and_not_enforced(daemon, monkeypatch
     daemon.start()
     for address in (ANN, BOB, "203.0.113.9"):
         daemon.fail(address, 3)
-        wait(lambda address=address: address in daemon.said())
-    wait(lambda: any("more than 2 bans within 3600 s" in why for why in daemon.ask("health")["why"]))
+        wait_until(lambda address=address: address in daemon.said())
+    wait_until(lambda: any("more than 2 bans within 3600 s" in why for why in daemon.ask("health")["why"]))
 
     table = daemon.table()
     assert [address in table for address in (ANN, BOB, "203.0.113.9 ")] == [True, True, False]
@@ -843,7 +836,7 @@ def test_an_address_or_a_container_network_that_the_host_gets_later_is_let_in(da
     daemon.inside("ip", "link", "add", "docker9", "type", "veth", "peer", "name", "inside")
     daemon.inside("ip", "link", "set", "docker9", "up")
     daemon.inside("ip", "address", "add", "198.51.100.1/24", "dev", "docker9")
-    wait(lambda: daemon.banned() == [], patience=45)
+    wait_until(lambda: daemon.banned() == [], timeout=45)
 
     allowed = daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "allow4")
     assert ANN in allowed and "198.51.100.0/24" in allowed
@@ -860,19 +853,19 @@ def test_a_cdn_is_not_banned_unless_one_says_so(daemon, monkeypatch):
         daemon.ask("ban", address=node)
     daemon.fail(node, 3)
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
     daemon.end()
 
     monkeypatch.setenv("WP_SIDECAR_ALLOW_CDN", "none")
     daemon.start()
     daemon.fail(node, 3)
-    wait(lambda: node in daemon.banned())
+    wait_until(lambda: node in daemon.banned())
 
 
 def test_bans_in_the_kernel_go_on_where_the_store_is_lost(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     daemon.end(signal.SIGKILL)
     daemon.log.write_text("")  # else it is read again, and bans again
     for path in (daemon.folder / "state").iterdir():
@@ -891,7 +884,7 @@ def test_bans_in_the_kernel_go_on_where_the_store_is_lost(daemon):
 def test_a_store_that_is_damaged_while_it_is_used_is_made_anew_with_all_that_is_in_force(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: daemon.banned() == [ANN])
+    wait_until(lambda: daemon.banned() == [ANN])
     path = daemon.folder / "state" / "state.db"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(
@@ -903,8 +896,8 @@ def test_a_store_that_is_damaged_while_it_is_used_is_made_anew_with_all_that_is_
         file.seek(4096)
         file.write(os.urandom(size - 4096))
     daemon.fail(BOB, 3)
-    wait(lambda: daemon.banned() == [ANN, BOB])
-    wait(lambda: daemon._is("ready"))
+    wait_until(lambda: daemon.banned() == [ANN, BOB])
+    wait_until(lambda: daemon._is("ready"))
     daemon.end(signal.SIGKILL)
     daemon.start()
 
@@ -923,7 +916,7 @@ def test_more_logs_than_files_that_a_shell_lets_one_open(daemon):
     for daemon.log, address in ((logs[0], ANN), (logs[-1], BOB)):
         daemon.fail(address, 3)
 
-    wait(lambda: sorted(daemon.banned()) == [ANN, BOB])
+    wait_until(lambda: sorted(daemon.banned()) == [ANN, BOB])
     assert daemon._is("ready")
 
 
@@ -945,11 +938,13 @@ def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_
         fill(state / "rest")
         for address in (ANN, BOB):
             daemon.fail(address, 3)
-            wait(lambda address=address: address in daemon.banned() and address in daemon.table())
-        wait(lambda: not daemon._is("ready"))
+            wait_until(lambda address=address: address in daemon.banned() and address in daemon.table())
+        wait_until(lambda: not daemon._is("ready"))
         (why,) = daemon.ask("health")["why"]
         (state / "rest").unlink()
-        wait(lambda: daemon._is("ready"), patience=60)  # it looks every half minute, if nothing else comes
+        wait_until(
+            lambda: daemon._is("ready"), timeout=60
+        )  # it looks every half minute, if nothing else comes
         daemon.end(signal.SIGKILL)
         daemon.start()
 
@@ -965,10 +960,10 @@ def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_
 def test_the_ratio_dips_when_someone_breaks_the_table(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: ANN in daemon.banned())
-    wait(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 1)
+    wait_until(lambda: ANN in daemon.banned())
+    wait_until(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 1)
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
-    wait(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 0)
+    wait_until(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 0)
     assert re.search(rf"elements = {{ {ANN} timeout", daemon.table())  # and is put right at once
 
 
@@ -984,12 +979,12 @@ def test_a_hosts_name_becomes_a_nodes():
 def test_who_is_banned_and_logged_all_the_same_is_told_of_with_the_reason(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
-    wait(lambda: ANN in daemon.banned())
+    wait_until(lambda: ANN in daemon.banned())
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "missed", "{ ipv4, ipv6 }")  # not new
     later = (datetime.now(UTC) + timedelta(minutes=1)).strftime("%d-%b-%Y %H:%M:%S UTC")
     with daemon.log.open("a") as log:
         log.write(f"[{later}] wordpress(blog)[7]: Authentication failure for admin from {ANN}\n")
-    wait(lambda: daemon.metric('wp_sidecar_leaks_total{kind="hook"}') == 1)
+    wait_until(lambda: daemon.metric('wp_sidecar_leaks_total{kind="hook"}') == 1)
 
     assert (
         f"the ban of {ANN} does not keep them out of {daemon.log}: no packet at all has come by"

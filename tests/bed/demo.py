@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from tests.bed import ADMIN, Bed, Client, Site
-from tests.bed.sidecar import Sidecar, until
+from tests.bed.sidecar import Sidecar
+from tests.support.waiting import wait_until
 
 GUESSES = [f"password{n}" for n in range(30)]
 
@@ -20,7 +21,7 @@ def main() -> None:
         sidecar = Sidecar(bed, {"SLACK_WEBHOOK_URL": bed.webhook.url})
         show(bed.engine.cli("ps", "--format", "table {{.Names}}\t{{.Image}}\t{{.Status}}").stdout)
         attack(bed, site)
-        until(lambda: bool(sidecar.bans()))
+        wait_until(lambda: bool(sidecar.bans()))
         banned(bed, sidecar)
         outcome(bed, site)
         alert(bed)
@@ -79,7 +80,7 @@ def alert(bed: Bed) -> None:
 
 
 def until_posted(bed: Bed, wanted: Callable[[str], bool]) -> object:
-    until(lambda: any(wanted(post.body["text"]) for post in bed.webhook.posts))
+    wait_until(lambda: any(wanted(post.body["text"]) for post in bed.webhook.posts))
     return next(post.body for post in bed.webhook.posts if wanted(post.body["text"]))
 
 

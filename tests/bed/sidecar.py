@@ -1,12 +1,12 @@
 """wp-sidecar as its users run it: a container, with what compose.yaml gives it and nothing more."""
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.bed.bed import Bed
 from tests.bed.images import SIDECAR
+from tests.support.waiting import wait_until
 
 NAME = "wp-sidecar"
 
@@ -79,16 +79,6 @@ class Sidecar:
         self._engine.cli("volume", "rm", "--force", "wp-sidecar-state")
 
     def wait_ready(self, patience: float = 20) -> None:
-        until(lambda: self.get("/readyz")[0] == 200, patience, lambda: f"not ready: {self.logs()[-3000:]}")
-
-
-def until(
-    true: Callable[[], bool], patience: float = 10, why: Callable[[], str] = lambda: "it did not happen"
-) -> float:
-    """Wait for something outside of us to happen; how long it took. Raises TimeoutError."""
-    began = time.monotonic()
-    while not true():
-        if time.monotonic() - began > patience:
-            raise TimeoutError(f"{why()} (after {patience} s)")
-        time.sleep(0.02)
-    return time.monotonic() - began
+        wait_until(
+            lambda: self.get("/readyz")[0] == 200, patience, lambda: f"not ready: {self.logs()[-3000:]}"
+        )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.bed import Bed
 from tests.bed.images import SIDECAR
-from tests.bed.sidecar import until
 from tests.charts.helm import manifests, render
 from tests.charts.podspec import Node, docker_run
+from tests.support.waiting import wait_until
 
 NAME = "guard"  # the container's
 STATE = "var/lib/wp-sidecar/guard/shop-wp-sidecar"  # below the node's root
@@ -36,7 +36,7 @@ def guarding(
     pod = docker_run(manifests(render(values, *arguments)), node, image=SIDECAR, name=NAME)
     bed.engine.cli("run", "--detach", *pod)
     try:
-        until(lambda: command("healthcheck", check=False) == "ok\n", 30, why)
+        wait_until(lambda: command("healthcheck", check=False) == "ok\n", 30, why)
         yield command
     finally:
         bed.engine.cli("rm", "--force", NAME)

@@ -20,12 +20,12 @@ import yaml
 from tests.bed import Bed
 from tests.bed.engine import program
 from tests.bed.images import SIDECAR
-from tests.bed.sidecar import until
 from tests.charts import runtime
 from tests.charts.__main__ import HOUSE
 from tests.charts.guard import STATE, disk, guarding
 from tests.charts.helm import manifests, render
 from tests.charts.podspec import docker_run
+from tests.support.waiting import wait_until
 
 ATTACKER = "203.0.113.77"
 LINE = f"wordpress(blog.example)[7]: Authentication failure for admin from {ATTACKER}"
@@ -112,7 +112,7 @@ def guard(bed, node):
 def test_a_pod_s_log_is_a_drop_in_the_node_s_kernel_and_helm_test_proves_it(bed, node, guard):
     pods = node.root / "var/log/pods"
     runtime.run(["printf", f"{LINE}\n{LINE}\n{LINE}\n"], pods, "blog/wordpress-0/wordpress")
-    until(lambda: [ban["ip"] for ban in json.loads(guard("bans", "--json"))["bans"]] == [ATTACKER])
+    wait_until(lambda: [ban["ip"] for ban in json.loads(guard("bans", "--json"))["bans"]] == [ATTACKER])
     assert ATTACKER in bed.host.run(TABLE).stdout
 
     arguments = docker_run(manifests(render()), node, kind="Pod", image=SIDECAR)

@@ -18,6 +18,7 @@ from pathlib import Path
 from sidecar.stores.sqlite import Sqlite
 from tests.bed import Bed
 from tests.continuity.proxy import Proxy
+from tests.support.waiting import wait_until
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 IMAGE = "debian:trixie-slim"
@@ -145,7 +146,7 @@ class Rig:
         time.sleep(seconds)
         before = self.count()
         self.start()
-        wait(lambda: self.alive() or self.count() > before + self._rate, 60, self.why)
+        wait_until(lambda: self.alive() or self.count() > before + self._rate, 60, self.why, interval=0.2)
 
     def restart_sidecar(self) -> None:
         self._end(signal.SIGTERM)
@@ -192,13 +193,13 @@ class Rig:
         self._stop(name)
         lines = self._log(name)
         self._truth += lines
-        wait(self._settled, 60, self.why)
+        wait_until(self._settled, 60, self.why, interval=0.2)
         self._engine.cli("rm", name)
         self._run(name)
 
     def _stop(self, *names: str) -> None:
         """Ends them, once the sidecar has begun to read them: what it first sees stopped is history, and is not read."""
-        wait(lambda: self.alive() or all(map(self._begun, names)), 60, self.why)
+        wait_until(lambda: self.alive() or all(map(self._begun, names)), 60, self.why, interval=0.2)
         self._engine.cli("stop", "--time", "1", *names)
 
     def _begun(self, name: str) -> bool:
@@ -250,7 +251,7 @@ class Rig:
         self._stop(*self._containers)
         for name in self._containers:
             self._truth += self._log(name)
-        wait(self._settled, 60, self.why)
+        wait_until(self._settled, 60, self.why, interval=0.2)
         self._end(signal.SIGTERM)
 
     def _settled(self) -> bool:
@@ -331,10 +332,3 @@ def over_unix(path: Path) -> tuple[socket.socket, str]:
 def over_tcp(bed: Bed) -> tuple[socket.socket, str]:
     listening = bed.host.within(lambda: socket.create_server(("127.0.0.1", 0)))
     return listening, f"tcp://127.0.0.1:{listening.getsockname()[1]}"
-
-
-def wait(true: Callable[[], object], patience: float, why: Callable[[], str]) -> None:
-    deadline = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.2)

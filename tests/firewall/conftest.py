@@ -18,6 +18,7 @@ import pytest
 
 from sidecar.firewall import Monitor
 from sidecar.firewall.kernel import Kernel
+from tests.support.waiting import wait_until
 
 HOST4, HOST6 = "198.51.100.10", "2001:db8:100::10"
 ROUTER4, ROUTER6 = "198.51.100.1", "2001:db8:100::1"
@@ -68,13 +69,6 @@ class Host:
             yield from ((waiting.pop(client), client) for client in ready)
 
 
-def until(condition, patience=5.0):
-    """Wait for the kernel, or for another thread."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-
-
 @contextmanager
 def stream(host, source, port=443, pause=0.0002):
     """Someone sends datagrams all the while. Yields a function: when those that came through were sent."""
@@ -120,7 +114,7 @@ def watched(firewall):
     thread = threading.Thread(target=monitor.run)
     thread.start()
     try:
-        until(lambda: found)
+        wait_until(lambda: found)
         yield found
     finally:
         monitor.close()
@@ -196,7 +190,7 @@ def host(cable):
         stack.callback(kernel.close)
         host = Host(theirs, dial, kernel)
         host.nft("flush ruleset")
-        until(lambda: len(host.lets_in(*THEIRS)) == len(THEIRS))  # a new cable's IPv6 takes a moment
+        wait_until(lambda: len(host.lets_in(*THEIRS)) == len(THEIRS))  # a new cable's IPv6 takes a moment
         yield host
         host.nft("flush ruleset")
 

@@ -9,7 +9,7 @@ import pytest
 from sidecar.firewall import FirewallError, changes, elements
 from sidecar.firewall.nft import Nft
 from sidecar.firewall.ruleset import Gate, Put, Take
-from tests.firewall.conftest import until
+from tests.support.waiting import wait_until
 
 HOUR = 3600.0
 
@@ -74,7 +74,7 @@ def test_as_many_as_a_transaction_has_fit_into_it_even_where_they_are_there_alre
     table.commit(elements.messages(edits))
     table.commit(elements.messages(edits))
 
-    until(lambda: len(table.elements("ban6")) == changes.CHUNK)  # while a set grows, not all are told of
+    wait_until(lambda: len(table.elements("ban6")) == changes.CHUNK)  # while a set grows, not all are told of
 
 
 def test_what_is_no_address_becomes_no_message():

@@ -12,7 +12,8 @@ import pytest
 from sidecar.core.events import Address, Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError
-from tests.firewall.conftest import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, until, watched
+from tests.firewall.conftest import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, watched
+from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
 ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Address("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
@@ -58,15 +59,15 @@ def test_whole_again_under_attack_and_the_ratio_dips_and_returns(host, firewall,
     """A banned sender all the while. How long the gate was open is printed; the benchmark `repair` holds it to 100 ms."""
     host.nft("table inet another { set s { typeof ip saddr; elements = { 203.0.113.12 }\n}\n}")
     with watched(firewall) as found, stream(host, ANN, port=80) as passed:
-        until(lambda: firewall.counters()["4"][0] > 10)
+        wait_until(lambda: firewall.counters()["4"][0] > 10)
         passed()
         before = len(found)
         host.nft(harm)
-        until(lambda: [repair for repair, _ in found[before:] if repair])
-        until(lambda: len(host.kernel.elements("ban4")) == 101)
+        wait_until(lambda: [repair for repair, _ in found[before:] if repair])
+        wait_until(lambda: len(host.kernel.elements("ban4")) == 101)
         came = passed()
         dropped = firewall.counters()["4"][0]
-        until(lambda: firewall.counters()["4"][0] > dropped + 10)  # he goes on, and is dropped
+        wait_until(lambda: firewall.counters()["4"][0] > dropped + 10)  # he goes on, and is dropped
         came += passed()
 
     first, (present, wanted) = next(each for each in found[before:] if each[0])
@@ -122,7 +123,7 @@ def test_another_programs_table_is_no_harm(host, firewall):
         host.nft("table inet another { chain c { type filter hook prerouting priority -400; accept; }\n}")
         host.nft("delete table inet another")
         firewall.reconcile(time.time())
-        until(lambda: firewall.counters()["4"][0] > 10)
+        wait_until(lambda: firewall.counters()["4"][0] > 10)
         came = passed()
 
     assert (came, [repair for repair, _ in found]) == ([], [None])

@@ -13,7 +13,7 @@ from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, Monitor, NoPermission
 from sidecar.firewall.monitor import own_ports
-from tests.firewall.conftest import until
+from tests.support.waiting import wait_until
 
 BANS = tuple(Ban("login", Address(f"203.0.113.{n}"), 0.0, 9e9, "failures") for n in range(200))
 
@@ -111,11 +111,11 @@ def test_whole_again_after_a_flush(host, firewall):
     thread = threading.Thread(target=monitor.run)
     thread.start()
     try:
-        until(lambda: repaired == [None])
+        wait_until(lambda: repaired == [None])
         for n in range(2, 7):
             host.nft("flush ruleset")
             flushed = time.monotonic()
-            until(lambda n=n: len(repaired) >= n and len(host.kernel.elements("ban4")) == 3)
+            wait_until(lambda n=n: len(repaired) >= n and len(host.kernel.elements("ban4")) == 3)
             print(f"whole again {1000 * (time.monotonic() - flushed):.1f} ms after the flush returned")  # noqa: T201
     finally:
         monitor.close()

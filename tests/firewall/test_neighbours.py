@@ -13,7 +13,8 @@ import pytest
 from sidecar.core.events import Address, Ban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall
-from tests.firewall.conftest import stream, until, watched
+from tests.firewall.conftest import stream, watched
+from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
 ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Address("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
@@ -35,10 +36,10 @@ def undisturbed(host, firewall):
     with watched(firewall) as found, ExitStack() as stack:
         passed = [stack.enter_context(stream(host, address, port=PORT)) for address in (ANN, ANN6)]
         dropped = firewall.counters()
-        until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
+        wait_until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
         yield
         dropped = firewall.counters()
-        until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
+        wait_until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
         assert [came() for came in passed] == [[], []]
     assert {repair for repair, _ in found} == {None}
     assert firewall.reconcile(time.time(), whole=True) is None
@@ -84,13 +85,15 @@ def firewalld(host):  # it is entered
             return process
 
         start("dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork")
-        until((folder / "bus").exists)
+        wait_until((folder / "bus").exists)
         own_run = (
             'mount -t tmpfs tmpfs /run && exec firewalld --nofork --system-config="$0" --log-file="$0/log"'
         )
         process = start("unshare", "--mount", "sh", "-c", own_run, str(folder))
         is_up = ["firewall-cmd", "--state"]
-        until(lambda: not subprocess.run(is_up, env=environ, capture_output=True, check=False).returncode, 20)
+        wait_until(
+            lambda: not subprocess.run(is_up, env=environ, capture_output=True, check=False).returncode, 20
+        )
         yield process, lambda *arguments: run("firewall-cmd", *arguments, env=environ)
 
 
@@ -176,8 +179,8 @@ def test_the_nftables_service_is_reloaded_again_and_again(host, firewall):
         for _ in range(3):
             before, dropped = len(found), firewall.counters()["4"][0]
             run("nft", "-f", "/etc/nftables.conf")
-            until(lambda seen=before: [repair for repair, _ in found[seen:] if repair])
-            until(lambda so_far=dropped: firewall.counters()["4"][0] > so_far + 100)
+            wait_until(lambda seen=before: [repair for repair, _ in found[seen:] if repair])
+            wait_until(lambda so_far=dropped: firewall.counters()["4"][0] > so_far + 100)
             came = passed()
             open_for.append(1000 * (max(came) - min(came)) if came else 0.0)
         assert "chain input" in run("nft", "list", "table", "inet", "filter")

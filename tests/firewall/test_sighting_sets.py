@@ -8,7 +8,8 @@ import pytest
 from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, presence
-from tests.firewall.conftest import stream, until
+from tests.firewall.conftest import stream
+from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.11"), Address("203.0.113.12"), Address("203.0.113.99")
 ANN6, ANNS64, BOBS64 = "2001:db8:bad:1::11", Address("2001:db8:bad:1::/64"), Address("2001:db8:bad:2::/64")
@@ -103,7 +104,7 @@ def test_what_was_not_known_is_known_in_time(host, start, monkeypatch):
     monkeypatch.setattr(presence, "LOOKBACK", 1)
     firewall = start(aged=False)
     assert firewall.seen(ANN) is None
-    until(lambda: firewall.seen(ANN) is False)
+    wait_until(lambda: firewall.seen(ANN) is False)
 
 
 def test_a_visitor_who_stays_is_not_forgotten(host, start, monkeypatch):
@@ -111,10 +112,10 @@ def test_a_visitor_who_stays_is_not_forgotten(host, start, monkeypatch):
     firewall = start()
     began = time.monotonic()
     with stream(host, ANN):
-        until(lambda: firewall.seen(ANN))
+        wait_until(lambda: firewall.seen(ANN))
         while time.monotonic() < began + 4:
             assert firewall.seen(ANN) is True
-    until(lambda: firewall.seen(ANN) is False)
+    wait_until(lambda: firewall.seen(ANN) is False)
 
 
 def test_more_senders_than_can_be_noted_make_it_unsure_and_drop_nobody(host, start, monkeypatch):
@@ -179,7 +180,7 @@ def test_only_a_connections_first_packet_is_noted(host, start):
     """In answers to what we asked for ourselves, the port is one that we called from."""
     start([ban(ANN)])
     with stream(host, ANN, port=8080) as passed:
-        until(passed)
+        wait_until(passed)
 
     assert host.kernel.elements("passed4") == {}
 

@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError, FirewallSink
-from tests.firewall.conftest import until
+from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
 JAIL = Jail("login")
@@ -64,7 +64,7 @@ def table_of_someone_else(host):
     with subprocess.Popen(["nft", "-i"], stdin=subprocess.PIPE, text=True) as nft:
         nft.stdin.write("delete table inet wp_sidecar; add table inet wp_sidecar { flags owner; }\n")
         nft.stdin.flush()
-        until(lambda: "owner" in host.nft("list table inet wp_sidecar"))
+        wait_until(lambda: "owner" in host.nft("list table inet wp_sidecar"))
         yield
 
 

@@ -15,7 +15,8 @@ from sidecar.core.events import Address, Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError, NoPermission, Repair
 from sidecar.firewall.nft import Nft
-from tests.firewall.conftest import HOST4, inside, stream, until
+from tests.firewall.conftest import HOST4, inside, stream
+from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.11"), Address("203.0.113.12"), Address("203.0.113.99")
 ANN6, ANN6_TOO, BOB6 = "2001:db8:bad:1::11", "2001:db8:bad:1:ffff::99", "2001:db8:bad:2::12"
@@ -192,7 +193,7 @@ def test_bans_end_by_themselves_when_nobody_is_left_to_end_them(host, firewall):
     firewall.apply(turn(ban(ANN, lasts=1), ban("203.0.113.96/28", lasts=1)))
     assert not host.answers(ANN)
     del firewall
-    until(lambda: host.lets_in(ANN, EVE) == {ANN, EVE})
+    wait_until(lambda: host.lets_in(ANN, EVE) == {ANN, EVE})
 
 
 def test_what_was_dropped_is_counted_and_never_counted_down(host, firewall):
@@ -296,7 +297,7 @@ def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
             if before:
                 host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
             start(bans)
-        until(lambda: firewall.counters()["4"][0])  # there is a stream
+        wait_until(lambda: firewall.counters()["4"][0])  # there is a stream
 
         assert passed() == []
 
@@ -428,7 +429,7 @@ def test_one_who_cannot_be_banned_does_not_keep_the_others_in(host, firewall):
 def test_a_thousand_at_a_time(host, firewall):
     many = [f"203.0.{n >> 8}.{n & 255}" for n in range(2500)]
     firewall.apply(turn(*map(ban, many)))
-    until(lambda: len(host.kernel.elements("ban4")) == 2500)  # while it grows, not all are told of
+    wait_until(lambda: len(host.kernel.elements("ban4")) == 2500)  # while it grows, not all are told of
 
     firewall.apply(turn(*map(unban, many[1:])))
     assert host.kernel.elements("ban4").keys() == {socket.inet_aton(many[0])}
@@ -448,7 +449,7 @@ def test_nearly_everyone_out_at_once_while_one_who_stays_sends(host, firewall):
     many = [f"203.0.{n >> 8}.{n & 255}" for n in range(2500)]
     firewall.apply(turn(ban(ANN, lasts=5000), *map(ban, many)))
     with stream(host, ANN) as passed:
-        until(lambda: firewall.counters()["4"][0])
+        wait_until(lambda: firewall.counters()["4"][0])
         passed()
         firewall.apply(turn(*map(unban, many)))
         assert passed() == []
@@ -621,7 +622,7 @@ def test_no_packet_passes_while_a_start_has_many_bans_to_compare(host, start, be
             host.nft("add table inet wp_sidecar\ndelete table inet wp_sidecar\n" + before)
             passed()  # the old run's, before it had a table
         again = start(bans)
-        until(lambda: firewall.counters()["4"][0])
+        wait_until(lambda: firewall.counters()["4"][0])
 
         assert passed() == []
     assert again.enforced() == (100_001, 100_001)

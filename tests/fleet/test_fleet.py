@@ -12,7 +12,8 @@ import pytest
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Address, Unban
 from tests.support.peers import BANS, LOGIN, agree
-from tests.support.redis_server import free_port, serving, until
+from tests.support.redis_server import free_port, serving
+from tests.support.waiting import wait_until
 
 ANN, BOB, EVE, NET = (
     Address("203.0.113.7"),
@@ -99,7 +100,7 @@ def test_after_being_let_in_the_count_starts_afresh(redis, fleet):
     agree([a], [ANN])
     b.unban(ANN)
     agree([a, b], [])
-    until(lambda: not redis.client().keys("*:w:*"))
+    wait_until(lambda: not redis.client().keys("*:w:*"))
     a.fail(ANN)
     b.fail(ANN)
     time.sleep(0.2)
@@ -111,7 +112,7 @@ def test_a_newcomer_learns_all_and_a_ban_for_good_only_for_as_long_as_its_own_ja
     (a,) = fleet("a")
     a.ban(ANN, EVE, NET)
     a.ban(BOB, lasting=math.inf)
-    until(lambda: redis.client().zcard(BANS) == 4)
+    wait_until(lambda: redis.client().zcard(BANS) == 4)
     (b,) = fleet("b")
     agree([b], [ANN, BOB, EVE, NET])
 
@@ -135,8 +136,8 @@ def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
         peer.ban(address) if chance.random() < 0.5 else peer.unban(address)
         if number in cuts:
             redis.client().client_kill_filter(_type="normal", skipme=True)
-    until(lambda: not any(peer.heard.waiting for peer in peers) and all(peer.joined for peer in peers))
-    until(lambda: len({frozenset(peer.banned) for peer in peers}) == 1, patience=5)
+    wait_until(lambda: not any(peer.heard.waiting for peer in peers) and all(peer.joined for peer in peers))
+    wait_until(lambda: len({frozenset(peer.banned) for peer in peers}) == 1, timeout=5)
     assert {ban.address for ban in peers[0].fleet.bans()} == peers[0].banned
 
 
@@ -162,7 +163,7 @@ def test_the_engine_is_killed(redis, fleet):
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.kill()
-    until(lambda: not any(peer.joined for peer in peers))
+    wait_until(lambda: not any(peer.joined for peer in peers))
     outage(peers, redis.start)
     (newcomer,) = fleet("d")  # and it came back empty
     agree([newcomer], [ANN, BOB, EVE], BACK)
@@ -173,10 +174,10 @@ def test_the_engine_is_paused(redis, fleet):
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.pause()
-    until(lambda: not any(peer.joined for peer in peers))
-    until(lambda: all(peer.problems["fleet news"] for peer in peers))
+    wait_until(lambda: not any(peer.joined for peer in peers))
+    wait_until(lambda: all(peer.problems["fleet news"] for peer in peers))
     outage(peers, redis.resume)
-    until(lambda: all(peer.problems["fleet news"][-1] is None for peer in peers))
+    wait_until(lambda: all(peer.problems["fleet news"][-1] is None for peer in peers))
 
 
 def test_the_engine_is_flushed(redis, fleet):
@@ -185,7 +186,7 @@ def test_the_engine_is_flushed(redis, fleet):
     agree(peers, [ANN])
     redis.client().flushall()
     peers[1].ban(BOB)
-    until(lambda: redis.client().zcard(BANS) == 2, BACK)
+    wait_until(lambda: redis.client().zcard(BANS) == 2, BACK)
     (newcomer,) = fleet("d")
     agree([*peers, newcomer], [ANN, BOB], BACK)
 
@@ -195,7 +196,7 @@ def test_the_engine_is_full(redis, fleet):
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.client().config_set("maxmemory", 1)
-    until(lambda: all(peer.problems["fleet news"] for peer in peers))
+    wait_until(lambda: all(peer.problems["fleet news"] for peer in peers))
     assert "is full: raise its maxmemory" in peers[0].problems["fleet news"][0]
     outage(peers, lambda: redis.client().config_set("maxmemory", 0))
 
@@ -207,7 +208,7 @@ def test_the_network_between_is_cut(redis, tmp_path, fleet):
         alone.ban(ANN)
         agree([alone, *others], [ANN])
         cable.cut()
-        until(lambda: not alone.joined)
+        wait_until(lambda: not alone.joined)
         outage([alone, *others], cable.mend)
 
 
@@ -218,7 +219,7 @@ def test_the_master_fails_over(tmp_path, fleet):
         serving(tmp_path / "m", master) as first,
         serving(tmp_path / "r", replica, "--replicaof", "127.0.0.1", str(master)),
     ):
-        until(
+        wait_until(
             lambda: (
                 "state=online" in str(first.client().info("replication"))
                 or "online" in str(first.client().info("replication"))
@@ -229,13 +230,13 @@ def test_the_master_fails_over(tmp_path, fleet):
             f"port {sentinel}\nunixsocket {tmp_path}/s/redis.sock\ndir {tmp_path}/s\nbind 127.0.0.1\n{watch}"
         )
         with serving(tmp_path / "s", sentinel, sentinel=True) as watcher:
-            until(lambda: watcher.client().execute_command("SENTINEL REPLICAS", "wp"))
+            wait_until(lambda: watcher.client().execute_command("SENTINEL REPLICAS", "wp"))
             peers = fleet("a", "b", "c", url=f"redis+sentinel://127.0.0.1:{sentinel}/wp")
             peers[0].ban(ANN)
             agree(peers, [ANN])
             first.kill()
-            until(lambda: not any(peer.joined for peer in peers))
-            outage(peers, lambda: until(lambda: _master(watcher) == replica, patience=30))
+            wait_until(lambda: not any(peer.joined for peer in peers))
+            outage(peers, lambda: wait_until(lambda: _master(watcher) == replica, timeout=30))
             first.start()  # or there would be nothing to stop
 
 
@@ -261,7 +262,7 @@ def test_a_cluster(tmp_path, fleet):
         for node in nodes[1:]:
             bus = nodes[0].client().config_get("cluster-port")["cluster-port"]
             node.client().execute_command("CLUSTER MEET", "127.0.0.1", ports[0], bus)
-        until(
+        wait_until(
             lambda: all(
                 "cluster_state:ok" in str(n.client().execute_command("CLUSTER INFO"))
                 or n.client().execute_command("CLUSTER INFO").get("cluster_state") == "ok"

@@ -10,7 +10,8 @@ from sidecar.config.redis_url import parse_redis_url
 from sidecar.fleet.redis import LIFTS, Board, Entry, Failures
 from sidecar.stores.base import StoreError
 from tests.support.paths import ROOT
-from tests.support.redis_server import free_port, serving, until
+from tests.support.redis_server import free_port, serving
+from tests.support.waiting import wait_until
 
 DAY = 86_400_000
 RULE = re.search(
@@ -179,7 +180,7 @@ def test_an_engine_that_does_not_answer_is_waited_for_only_so_long(redis):
     with pytest.raises(StoreError, match="does not answer"):
         board.hello("a/1", "one")
     redis.resume()
-    until(lambda: board.hello("a/1", "one"))
+    wait_until(lambda: board.hello("a/1", "one"))
 
 
 def test_a_replica_is_told_from_a_master(tmp_path, redis):

@@ -9,7 +9,8 @@ from sidecar.core.jail import Jail
 from sidecar.fleet.protocol import LIFT_BURST, Budget, Clock, line, told
 from sidecar.stores.base import StoreError
 from tests.support.peers import BANS, EVENTS, LOGIN, Peer, agree
-from tests.support.redis_server import serving, until
+from tests.support.redis_server import serving
+from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 BACK = 5.0  # seconds after the engine is back, in which all agree
@@ -23,7 +24,7 @@ def test_who_was_away_for_hours_reads_everything(redis, fleet):
     a, b = fleet("a", "b")
     with off(b):
         a.ban(ANN)
-        until(lambda: redis.client().xlen(EVENTS))
+        wait_until(lambda: redis.client().xlen(EVENTS))
         redis.client().xtrim(EVENTS, maxlen=0, approximate=False)
         a.ban(BOB)
         agree([a], [ANN, BOB])
@@ -39,7 +40,7 @@ def test_what_was_lifted_meanwhile_is_not_told_again(redis, fleet):
         a.unban(ANN)
         a.unban(EVE)
         assert a.fleet.lift(EVE, "") == 0
-        until(lambda: c.banned == {BOB})
+        wait_until(lambda: c.banned == {BOB})
         redis.client().xtrim(EVENTS, maxlen=0, approximate=False)
     agree([a, b, c], [BOB], BACK)
 
@@ -48,9 +49,9 @@ def test_bans_that_the_engine_lost_are_told_again(redis, fleet, monkeypatch):
     monkeypatch.setattr("sidecar.fleet.subscriber.AGAIN", 0.5)
     (a,) = fleet("a")
     a.ban(ANN)
-    until(lambda: redis.client().zcard(BANS))
+    wait_until(lambda: redis.client().zcard(BANS))
     redis.client().delete(BANS, EVENTS)  # as an eviction would
-    until(lambda: redis.client().zcard(BANS))
+    wait_until(lambda: redis.client().zcard(BANS))
     (b,) = fleet("b")
     agree([b], [ANN])
 
@@ -60,7 +61,7 @@ def off(peer):
     """This node hears and says nothing for a while."""
     board = peer.fleet._state.board
     ask, board._told = board._told, _refusing
-    until(lambda: not peer.joined)
+    wait_until(lambda: not peer.joined)
     try:
         yield
     finally:
@@ -94,7 +95,7 @@ def test_nonsense_is_counted_and_changes_nothing(redis, fleet):
     shout(redis, ["B 203.0.113.7 login inf 1 3 -"] * 200, node="many")
     redis.client().xadd(EVENTS, {"other": "fields"})
     redis.client().zadd(BANS, {"x" * 5000: 9e15, "203.0.113.9\nlogin": 9e15, "0.0.0.0/1 login": 9e15})
-    until(lambda: a.heard.reasons == {"malformed": 3 + 1 + 72 + 1, "expired": 1, "too wide": 1})
+    wait_until(lambda: a.heard.reasons == {"malformed": 3 + 1 + 72 + 1, "expired": 1, "too wide": 1})
     (b,) = fleet("b")
 
     assert a.banned == {ANN}  # one of 200, which is a ban as any
@@ -110,7 +111,7 @@ def test_a_flood_of_bans_is_believed_only_up_to_the_budget(redis, fleet):
     for _ in range(100_000 // 100):
         shout(redis, [f"B {address(next(numbers))} login inf 1 3 -" for _ in range(100)], node="evil/1")
     a.ban(ANN)
-    until(lambda: ANN in b.banned)
+    wait_until(lambda: ANN in b.banned)
 
     assert 2_000 <= len(b.bans) <= 2_300
     assert b.asked == 0  # the budget of its own bans is as it was
@@ -123,12 +124,12 @@ def test_all_that_is_told_again_after_a_flush_is_within_the_budget(redis, fleet)
     (a,) = fleet("a")
     (b,) = fleet("b", budget=Budget(peer=(3_000, 0.0), everyone=(3_500, 0.0)))
     a.ban(*[address(number) for number in range(1_000)])
-    until(lambda: len(b.banned) == 1_000)
+    wait_until(lambda: len(b.banned) == 1_000)
     for _ in range(3):  # 4,000 in all: more than would be believed if they were new
         redis.client().flushall()
-        until(lambda: redis.client().zcard(BANS) == 1_000)
+        wait_until(lambda: redis.client().zcard(BANS) == 1_000)
     a.ban(ANN)
-    until(lambda: ANN in b.banned)
+    wait_until(lambda: ANN in b.banned)
 
     assert b.heard.reasons == {}
     assert b.heard.counts["received", "ok"] == 1_001  # what was known is decided once
@@ -154,14 +155,14 @@ def test_nobody_opens_the_gate(redis, fleet):
     whom = [address(number) for number in range(3 * LIFT_BURST)]
     (a,) = fleet("a", budget=Budget(everyone=(10_000, 1.0)))
     a.ban(*whom)
-    until(lambda: redis.client().zcard(BANS) == len(whom))
+    wait_until(lambda: redis.client().zcard(BANS) == len(whom))
     lines = [f"U {each} login - 99999999999999 0 -" for each in whom]
     for at in range(0, len(lines), 100):
         shout(redis, lines[at : at + 100])
     shout(redis, ["U * * - 99999999999999 0 -", "U 198.18.0.0/16 * - 99999999999999 0 -"])
-    until(lambda: a.heard.reasons["too wide"] == 2)
+    wait_until(lambda: a.heard.reasons["too wide"] == 2)
     redis.client().flushall()
-    until(lambda: redis.client().zcard(BANS))
+    wait_until(lambda: redis.client().zcard(BANS))
     (sentence,) = a.problems["the fleet's bans"][:1]
 
     assert len(a.bans) >= 2 * LIFT_BURST - 10
@@ -175,7 +176,7 @@ def test_without_the_secret_nobody_is_heard(redis, fleet):
     c.ban(EVE)
     a.ban(BOB)
     agree([a, b], [BOB])
-    until(lambda: a.heard.reasons["unsealed"] == 3)
+    wait_until(lambda: a.heard.reasons["unsealed"] == 3)
 
     assert c.banned == {EVE}
 
@@ -193,7 +194,7 @@ def test_names_that_peers_make_up_do_not_make_series_without_end(redis, fleet):
     (a,) = fleet("a")
     for number in range(150):
         shout(redis, [f"B {ANN} login inf 1 3 -"], node=f"made-up-{number}/1")
-    until(lambda: "other" in a.heard.lags)
+    wait_until(lambda: "other" in a.heard.lags)
 
     assert len(a.heard.lags) == 101
 
@@ -205,7 +206,7 @@ def test_an_engine_that_forgets_is_warned_about(redis, fleet):
     redis.client().config_set("maxmemory-policy", "allkeys-lru")
     redis.client().set("wp:options:alloptions", "...")
     (a,) = fleet("a")
-    until(lambda: a.problems["the fleet's engine"])
+    wait_until(lambda: a.problems["the fleet's engine"])
     (sentence,) = a.problems["the fleet's engine"]
 
     assert "maxmemory-policy allkeys-lru" in sentence
@@ -215,7 +216,7 @@ def test_an_engine_that_forgets_is_warned_about(redis, fleet):
 def test_a_password_that_is_refused_is_told_without_it(tmp_path, redis, fleet):
     with serving(tmp_path / "closed", 0, "--requirepass", "right") as server:
         peer = Peer("a", f"unix://:wrong-secret@{server.socket}")
-        until(lambda: peer.problems["fleet news"])
+        wait_until(lambda: peer.problems["fleet news"])
         peer.stop()
 
     (sentence,) = peer.problems["fleet news"]

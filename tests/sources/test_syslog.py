@@ -13,6 +13,7 @@ from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.sources.base import Silent
 from sidecar.sources.syslog import Syslog, line
+from tests.support.waiting import wait_until
 
 NOW = 1_795_338_000.25
 STAMP = b"1 2026-11-22T09:00:00.250000+00:00 "
@@ -231,8 +232,7 @@ def test_after_a_failure_it_listens_again(tmp_path):
     supervised.start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"bad", str(tmp_path / "log"))
-        while told.all != ["up", "down", "up"]:
-            time.sleep(0.01)
+        wait_until(lambda: told.all == ["up", "down", "up"])
         sender.sendto(b"good", str(tmp_path / "log"))
     assert [batches.get(timeout=10) for _ in range(2)] == [STAMP + b"bad\n", STAMP + b"good\n"]
     source.close()

@@ -17,7 +17,8 @@ import pytest
 from sidecar.core.jail_state import GRACE
 from tests.bed import Bed
 from tests.bed.images import SIDECAR
-from tests.bed.sidecar import Sidecar, until
+from tests.bed.sidecar import Sidecar
+from tests.support.waiting import wait_until
 
 ENOUGH = 2  # failures
 FEW = {"wp-sidecar.maxretry": str(ENOUGH)}
@@ -168,11 +169,11 @@ def attackers(bed, sidecar, misplaced, ways):
     attackers = {
         story: (client, ways[story], address) for story, (client, address) in zip(ways, sources, strict=False)
     }
-    until(lambda: '"ready": true' in misplaced("wp-sidecar", "healthcheck", "--json"), 20)
+    wait_until(lambda: '"ready": true' in misplaced("wp-sidecar", "healthcheck", "--json"), 20)
     for client, way, address in attackers.values():
         assert [client.login(way, "admin", f"wrong{n}", address) for n in range(ENOUGH)] == [200] * ENOUGH
     everyone = {address for _, _, address in attackers.values()}
-    until(lambda: {ban["ip"] for ban in sidecar.bans()} == everyone)
+    wait_until(lambda: {ban["ip"] for ban in sidecar.bans()} == everyone)
     time.sleep(GRACE + 0.5)
     return attackers
 
@@ -217,14 +218,14 @@ def told(bed, sidecar, attackers):
     before = bypasses(sidecar.get("/metrics")[1])
 
     def told(kind, address, site, *, aloud=True):
-        until(lambda: bypasses(sidecar.get("/metrics")[1]) != before, 20, sidecar.logs)
+        wait_until(lambda: bypasses(sidecar.get("/metrics")[1]) != before, 20, sidecar.logs)
         assert bypasses(sidecar.get("/metrics")[1]) == before | {kind: before[kind] + 1}
         line = (
             rf"WARNING .*: \[wordpress-access\] the ban of {address} does not keep them out of {site}: (.*)"
         )
         (sentence,) = re.findall(line, sidecar.logs())
         if aloud:
-            until(lambda: posts(bed, address), 30)
+            wait_until(lambda: posts(bed, address), 30)
             ((title, value),) = posts(bed, address)
             assert title.endswith(f": Trouble with the ban of {address}")
             assert value == "`They still reach {}: {}.`".format(site, sentence.replace("`", "'"))
@@ -353,7 +354,7 @@ def test_a_sidecar_that_is_not_on_the_hosts_network(bed, attackers, misplaced):
         "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9734/metrics').read().decode())"
     )
     fails(attackers["balancer"])
-    until(lambda: bypasses(misplaced("python3", "-c", ask))["hook"] >= 1, 20)
+    wait_until(lambda: bypasses(misplaced("python3", "-c", ask))["hook"] >= 1, 20)
 
     assert {kind for kind, count in bypasses(misplaced("python3", "-c", ask)).items() if count} == {"hook"}
     assert (

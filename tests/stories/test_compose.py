@@ -6,8 +6,8 @@ import pytest
 
 from tests.bed import Bed, Site
 from tests.bed.images import SIDECAR
-from tests.bed.sidecar import until
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 # The bed's own images, and a database in which WordPress is installed already.
 OVERRIDE = f"""
@@ -48,7 +48,7 @@ def compose(bed, tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(bed, compose):
     site = Site(bed.engine, "shop", 80, container="shop-wordpress-1", php="shop-wordpress-1")
-    until(lambda: bed.visitor.get(site, "/wp-login.php") == 200, patience=60)
+    wait_until(lambda: bed.visitor.get(site, "/wp-login.php") == 200, timeout=60)
     return site
 
 
@@ -59,7 +59,7 @@ def test_five_wrong_passwords_and_nothing_comes_back(bed, compose, site):
     def bans():
         return json.loads(compose("exec", "-T", "wp-sidecar", "wp-sidecar", "bans", "--json"))["bans"]
 
-    until(lambda: [ban["ip"] for ban in bans()] == [source])
+    wait_until(lambda: [ban["ip"] for ban in bans()] == [source])
     assert [ban["site"] for ban in bans()] == ["shop-wordpress-1"]
     with pytest.raises(TimeoutError):
         bed.attacker.get(site, source=source, timeout=1)
@@ -74,7 +74,7 @@ def test_an_attacker_over_ipv6_is_known_by_his_own_address(bed, compose, site):
     def bans():
         return compose("exec", "-T", "wp-sidecar", "wp-sidecar", "bans", "--json")
 
-    until(lambda: "2001:db8:bad:2::/64" in bans())
+    wait_until(lambda: "2001:db8:bad:2::/64" in bans())
 
 
 def test_it_has_one_capability_and_can_write_to_its_state_alone(bed, compose):

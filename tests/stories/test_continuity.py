@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from tests.bed import Bed
-from tests.continuity import FORGETFUL, Rig, wait
+from tests.continuity import FORGETFUL, Rig
+from tests.support.waiting import wait_until
 
 LINES = int(os.environ.get("CONTINUITY", "60000"))
 SEED = int(os.environ.get("SEED", random.randrange(10**6)))
@@ -46,7 +47,7 @@ def test_what_docker_threw_away_while_we_were_away_is_told_each_time_and_nothing
         try:
             for seconds, holes in ((0, 0), (1, 0), (9, 1), (0, 1), (9, 2)):
                 rig.away(seconds)
-                wait(lambda holes=holes: len(told()) == holes, 20, rig.why)
+                wait_until(lambda holes=holes: len(told()) == holes, 20, rig.why)
                 assert (rig.holes(), len(rig.gaps())) == (holes, holes)
             assert max(rig.counted().values()) == 1
         finally:

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from tests.bed import ADMIN, Bed
-from tests.bed.sidecar import Sidecar, until
+from tests.bed.sidecar import Sidecar
+from tests.support.waiting import wait_until
 
 GUESSES = [f"guess{n}" for n in range(40)]
 ACCESS, PLUGIN = 5, 3  # the default jails' maxretry
@@ -39,7 +40,7 @@ def spoken(bed, site):
 def old(bed, sidecar):
     """WordPress on a network without IPv6, though its port is published for that as well: Docker's default."""
     old = bed.wordpress(log="access", ipv6=False, name="old", port=8081)
-    until(lambda: "old" in {stream["container"] for stream in sidecar.status()["streams"]})
+    wait_until(lambda: "old" in {stream["container"] for stream in sidecar.status()["streams"]})
     return old
 
 
@@ -127,7 +128,7 @@ def test_hydra_against_the_login_page_with_nothing_but_the_access_log(bed, site,
     )
     hydra.start()
     use_until_silent(connection)
-    until(lambda: address in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: address in banned(sidecar, "wordpress-access"))
 
     (ban,) = [ban for ban in sidecar.bans() if ban["ip"] == address]
     assert (ban["failures"], ban["site"], len(ban["evidence"])) == (ACCESS, "site", ACCESS)
@@ -149,7 +150,7 @@ def test_hydra_against_a_site_whose_plugin_says_who_failed(bed, spoken, sidecar,
         target=bed.attacker2.hydra, args=(spoken, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8}
     )
     hydra.start()
-    until(lambda: address in banned(sidecar, "wordpress"))
+    wait_until(lambda: address in banned(sidecar, "wordpress"))
 
     (ban,) = [ban for ban in sidecar.bans() if (ban["ip"], ban["jail"]) == (address, "wordpress")]
     assert (ban["failures"], ban["site"]) == (PLUGIN, "spoken")
@@ -166,7 +167,7 @@ def test_the_failure_that_is_one_too_many_bans_and_the_one_before_does_not(bed, 
     assert fail(bed.attacker, site, ACCESS - 1, source) == [200] * (ACCESS - 1)
     assert not is_out(bed.attacker, site, source)
     assert fail(bed.attacker, site, 1, source) == [200]
-    until(lambda: is_out(bed.attacker, site, source), patience=5)
+    wait_until(lambda: is_out(bed.attacker, site, source), timeout=5)
     assert source in rules(bed)
 
 
@@ -184,7 +185,7 @@ def test_a_user_who_logs_in_correctly_is_never_affected(bed, spoken, site, sidec
 def test_unban_restores(bed, site, sidecar):
     source = bed.attacker.v4[2]
     fail(bed.attacker, site, ACCESS, source)
-    until(lambda: is_out(bed.attacker, site, source))
+    wait_until(lambda: is_out(bed.attacker, site, source))
 
     assert sidecar.command("unban", source) == f"{source} is let in again in wordpress-access\n"
     assert bed.attacker.get(site, source=source) == 200
@@ -196,8 +197,8 @@ def test_a_ban_ends_by_itself(bed, site, sidecar):
     sidecar.command("ban", source, "--for", "3", "--reason", "a short lesson")
 
     assert is_out(bed.attacker, site, source)
-    until(lambda: not is_out(bed.attacker, site, source), patience=10)
-    until(lambda: sidecar.bans() == [])
+    wait_until(lambda: not is_out(bed.attacker, site, source), timeout=10)
+    wait_until(lambda: sidecar.bans() == [])
 
 
 def test_a_restart_keeps_bans_and_loses_no_line(bed, site, sidecar):
@@ -213,7 +214,7 @@ def test_a_restart_keeps_bans_and_loses_no_line(bed, site, sidecar):
     assert is_out(bed.attacker, site, out)
     assert not is_out(bed.attacker, site, close)
     fail(bed.attacker, site, 1, close)
-    until(lambda: close in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: close in banned(sidecar, "wordpress-access"))
 
 
 def test_kill_9_in_the_middle_of_an_attack(bed, site, sidecar):
@@ -225,17 +226,17 @@ def test_kill_9_in_the_middle_of_an_attack(bed, site, sidecar):
 
     assert sidecar.bans() == []  # no line was counted twice
     fail(bed.attacker, site, 1, source)
-    until(lambda: source in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: source in banned(sidecar, "wordpress-access"))
 
 
 def test_docker_restart_of_wordpress(bed, site, sidecar):
     source = bed.attacker.v4[1]
     fail(bed.attacker, site, 3, source)
     bed.engine.cli("restart", "site")
-    until(lambda: is_up(bed.visitor, site), patience=30)
+    wait_until(lambda: is_up(bed.visitor, site), timeout=30)
     fail(bed.attacker, site, 2, source)
 
-    until(lambda: source in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: source in banned(sidecar, "wordpress-access"))
 
 
 def test_docker_is_away_for_ten_seconds(bed, site, sidecar):
@@ -251,10 +252,10 @@ def test_docker_is_away_for_ten_seconds(bed, site, sidecar):
     assert bed.visitor.get(site) == 200
     time.sleep(10)
     bed.engine.start()
-    until(lambda: sidecar.get("/readyz")[0] == 200, patience=30)
+    wait_until(lambda: sidecar.get("/readyz")[0] == 200, timeout=30)
     fail(bed.attacker, site, 2, source)
 
-    until(lambda: source in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: source in banned(sidecar, "wordpress-access"))
     assert is_out(bed.attacker, site, source)
 
 
@@ -262,7 +263,7 @@ def test_the_gateway_is_never_banned(bed, old, sidecar):
     """An IPv6 client of a network without IPv6 comes as Docker's gateway, and so does everyone else who does."""
     fail(bed.attacker, old, ACCESS + 2, bed.attacker.v6[0])
     spared = 'wp_sidecar_spared_failures_total{container="old",reason="a container network"}'
-    until(lambda: has(sidecar, spared, ACCESS + 2))
+    wait_until(lambda: has(sidecar, spared, ACCESS + 2))
 
     assert sidecar.bans() == []
     assert bed.visitor.get(old, source=bed.visitor.v6[0]) == 200
@@ -277,7 +278,7 @@ def test_a_forged_header_bans_no_stranger(bed, old, sidecar):
         'wp_sidecar_ignored_total{reason="not known to this host\'s network"}',
         'wp_sidecar_ignored_total{reason="never seen by this host\'s network"}',
     )
-    until(lambda: any(has(sidecar, series, len(strangers)) for series in doubted), patience=60)
+    wait_until(lambda: any(has(sidecar, series, len(strangers)) for series in doubted), timeout=60)
 
     log = old.logs()[0].splitlines()
     assert all(sum(line.startswith(f"{stranger} ") for line in log) == ACCESS for stranger in strangers)
@@ -289,7 +290,7 @@ def test_where_headers_can_be_forged_a_real_attack_still_bans(bed, old, sidecar)
     source = bed.attacker2.v4[0]
     fail(bed.attacker2, old, ACCESS, source)
 
-    until(lambda: source in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: source in banned(sidecar, "wordpress-access"))
     assert is_out(bed.attacker2, old, source)
 
 
@@ -300,11 +301,11 @@ def test_that_headers_can_be_forged_is_told(bed, old, sidecar):
     ]
     assert "Enable IPv6 on one of its networks, or publish its ports for IPv4 only" in sentence
     assert sidecar.get("/readyz")[0] == 200
-    until(
+    wait_until(
         lambda: any(
             "Trouble with the client address at old" in post.body["text"] for post in bed.webhook.posts
         ),
-        patience=60,
+        timeout=60,
     )
 
 
@@ -312,7 +313,7 @@ def test_a_port_that_a_watched_container_publishes_is_closed_too(bed, spoken, si
     source = bed.attacker2.v4[1]
     fail(bed.attacker2, spoken, PLUGIN, source)
 
-    until(lambda: is_out(bed.attacker2, spoken, source))
+    wait_until(lambda: is_out(bed.attacker2, spoken, source))
 
 
 def test_a_line_that_docker_cuts_forges_nobody(bed, site, sidecar):
@@ -348,10 +349,10 @@ def test_a_containers_labels_go_over_the_jails(bed, sidecar):
     tried = bed.wordpress(
         name="tried", port=8082, labels={f"wp-sidecar.{key}": text for key, text in labels.items()}
     )
-    until(lambda: "tried" in {stream["container"] for stream in sidecar.status()["streams"]})
+    wait_until(lambda: "tried" in {stream["container"] for stream in sidecar.status()["streams"]})
     source = bed.attacker.v4[3]
     fail(bed.attacker, tried, 2, source)
-    until(lambda: source in banned(sidecar, "wordpress-access"))
+    wait_until(lambda: source in banned(sidecar, "wordpress-access"))
 
     (ban,) = [ban for ban in sidecar.bans() if ban["ip"] == source]
     assert (ban["observed"], ban["failures"], ban["site"]) == (True, 2, "tried")
@@ -364,7 +365,7 @@ def test_the_alert_as_it_arrives(bed, site, sidecar):
     """The first bans are told one by one; in a storm the others come together, in one message each 30 s."""
     source = bed.attacker2.v4[3]
     fail(bed.attacker2, site, ACCESS, source)
-    until(lambda: any(source in json.dumps(post.body) for post in bed.webhook.posts), patience=60)
+    wait_until(lambda: any(source in json.dumps(post.body) for post in bed.webhook.posts), timeout=60)
     post = next(post.body for post in bed.webhook.posts if "Banned" in post.body["text"])
     fields = {field["title"]: field["value"] for field in post["attachments"][0]["fields"]}
 
@@ -379,7 +380,7 @@ def test_a_slow_slack_delays_no_ban(bed, site, sidecar):
     source = bed.attacker2.v4[4]
     try:
         fail(bed.attacker2, site, ACCESS, source)
-        assert until(lambda: source in banned(sidecar, "wordpress-access")) < 2
+        assert wait_until(lambda: source in banned(sidecar, "wordpress-access")) < 2
     finally:
         bed.webhook.delay = 0
 
@@ -403,9 +404,9 @@ def test_flush_ruleset_is_undone(bed, site, sidecar):
     sidecar.command("ban", source)
     bed.host.run(["nft", "flush", "ruleset"])
 
-    until(lambda: source in bed.host.run(["nft", "list", "ruleset"]).stdout, patience=5)
-    until(lambda: sidecar.metric('wp_sidecar_table_repairs_total{reason="table"}') == 1)
+    wait_until(lambda: source in bed.host.run(["nft", "list", "ruleset"]).stdout, timeout=5)
+    wait_until(lambda: sidecar.metric('wp_sidecar_table_repairs_total{reason="table"}') == 1)
     bed.engine.stop()
     bed.engine.start()
-    until(lambda: is_up(bed.visitor, site), patience=30)
+    wait_until(lambda: is_up(bed.visitor, site), timeout=30)
     assert is_out(bed.attacker, site, source)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.support.hosts import fleet
-from tests.support.redis_server import until
+from tests.support.waiting import wait_until
 
 ANN, BOB, EVE, JOE = "203.0.113.7", "203.0.113.8", "203.0.113.9", "203.0.113.10"
 
@@ -27,27 +27,27 @@ def drop(hosts, *whom):
 def test_one_attacker_and_every_door_closed(hosts):
     a, b, c = hosts
     a.fail(ANN, 3)
-    took = until(lambda: drop(hosts, ANN))
+    took = wait_until(lambda: drop(hosts, ANN))
     for host in hosts:
         host.fail(BOB, 1)
-    until(lambda: drop(hosts, ANN, BOB))
+    wait_until(lambda: drop(hosts, ANN, BOB))
     assert sorted(ban["cause"] for ban in b.ask("bans")["bans"] if ban["ip"] == ANN) == ["fleet"]
     print(f"three kernels have it {took:.3f} s after it was asked for")  # noqa: T201
 
     c.cut()
     c.fail(EVE, 3)
     a.fail(JOE, 3)
-    until(lambda: drop([c], ANN, BOB, EVE) and drop([a, b], ANN, BOB, JOE))  # without each other
-    until(lambda: c.metric("wp_sidecar_fleet_connected") == 0)
+    wait_until(lambda: drop([c], ANN, BOB, EVE) and drop([a, b], ANN, BOB, JOE))  # without each other
+    wait_until(lambda: c.metric("wp_sidecar_fleet_connected") == 0)
     assert c.ask("health")["ready"]
     time.sleep(3)  # longer than anybody waits for an answer
     c.mend()
-    took = until(lambda: drop(hosts, ANN, BOB, EVE, JOE), patience=5)
+    took = wait_until(lambda: drop(hosts, ANN, BOB, EVE, JOE), timeout=5)
     print(f"all agree {took:.2f} s after the cable is mended")  # noqa: T201
 
     assert {ban["ip"] for ban in c.ask("bans", fleet=True)["bans"]} == {ANN, BOB, EVE, JOE}
     assert "the fleet knew of 1 such bans" in b.cli("unban", "--fleet", ANN)
-    until(lambda: drop(hosts, BOB, EVE, JOE))
+    wait_until(lambda: drop(hosts, BOB, EVE, JOE))
     assert JOE in a.cli("bans", "--fleet")
     assert all(host.metric("wp_sidecar_fleet_peers") >= 2 for host in hosts)
     assert not any("a-secret" in host.said or "Traceback" in host.said for host in hosts)

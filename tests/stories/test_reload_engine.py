@@ -5,8 +5,9 @@ import sqlite3
 
 import pytest
 
-from tests.app.test_daemon import Running, wait
+from tests.app.test_daemon import Running
 from tests.bed import Bed
+from tests.support.waiting import wait_until
 
 IMAGE = "debian:trixie-slim"
 # 100 lines, about 20 times a second, until it is stopped
@@ -58,11 +59,11 @@ def test_ten_reloads_while_a_container_writes_lose_and_double_no_line(engine, da
         configure(daemon, turn)
         assert daemon.ask("reload")["jails"] == ["numbered", f"more-{turn}"]
         watched = ["other", "writer"] if turn % 2 else ["writer"]
-        wait(lambda watched=watched: streams(daemon) == watched)
+        wait_until(lambda watched=watched: streams(daemon) == watched)
         counted.append(daemon.failures()["numbered"])
     engine.cli("kill", "writer")
     written = engine.cli("logs", "writer").stdout.splitlines()
-    wait(lambda: daemon.failures()["numbered"] >= len(written), patience=120)
+    wait_until(lambda: daemon.failures()["numbered"] >= len(written), timeout=120)
     daemon.end()
 
     assert len(set(counted)) == 10  # it was written, and read, all the while

@@ -13,7 +13,8 @@ from pathlib import Path
 from sidecar.control.server import NoDaemon, ask
 from tests.firewall.conftest import inside, ip
 from tests.support.paths import COMMAND
-from tests.support.redis_server import Server, serving, until
+from tests.support.redis_server import Server, serving
+from tests.support.waiting import wait_until
 
 JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\n"
 
@@ -37,7 +38,7 @@ def fleet(folder: Path, size: int = 3) -> Iterator[tuple[list[Host], Server]]:
             )
         for host in hosts:
             host.start(redis.port)
-        until(lambda: all(host.ready() for host in hosts), patience=60)
+        wait_until(lambda: all(host.ready() for host in hosts), timeout=60)
         yield hosts, redis
 
 

@@ -16,7 +16,7 @@ from sidecar.fleet import Fleet, Node
 from sidecar.fleet.protocol import Budget
 from sidecar.fleet.redis import Board
 from sidecar.runtime.loop import Closed, Inbox, Loop
-from tests.support.redis_server import until
+from tests.support.waiting import wait_until
 
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
 SITE = Origin("docker", "blog", "stdout", ("login",))
@@ -160,10 +160,10 @@ class Peer:
 
 
 def joined(*peers, patience=15.0):
-    return until(lambda: all(peer.joined for peer in peers), patience)
+    return wait_until(lambda: all(peer.joined for peer in peers), patience)
 
 
 def agree(peers, whom, patience=10.0):
     """Wait until all of them ban these and no others; how many seconds it took."""
     wanted = set(whom)
-    return until(lambda: all(peer.banned == wanted for peer in peers), patience)
+    return wait_until(lambda: all(peer.banned == wanted for peer in peers), patience)

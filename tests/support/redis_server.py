@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import redis
+
+from tests.support.waiting import wait_until
 
 PROGRAM = os.environ.get("FLEET_SERVER", "redis-server")
 
@@ -49,7 +50,7 @@ class Server:
                 stdout=said,
                 stderr=said,
             )
-        until(self._answers)
+        wait_until(self._answers)
 
     def client(self, **options: object) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, **options)
@@ -87,13 +88,3 @@ def serving(folder: Path, port: int = 0, *options: str, sentinel: bool = False) 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return listening.getsockname()[1]
-
-
-def until(true, patience: float = 10.0) -> float:
-    """Wait for another process or thread; how many seconds it took."""
-    began = time.monotonic()
-    while not true():
-        if time.monotonic() - began > patience:
-            raise TimeoutError("it did not happen")
-        time.sleep(0.005)
-    return time.monotonic() - began

@@ -12,6 +12,7 @@ from sidecar.core.jail import Jail
 from sidecar.sources.docker.source import Docker
 from tests.bed import Bed
 from tests.sources.docker.standin import Counted
+from tests.support.waiting import wait_until
 
 IMAGE = "debian:trixie-slim"
 JAILS = (Jail("wordpress"), Jail("named", containers=("new-*",)))
@@ -245,10 +246,7 @@ def say(engine, name, count):
     """So many lines into its standard output, and into Docker's log."""
     engine.cli("exec", name, "sh", "-c", f"seq {count} > /proc/1/fd/1")
     last = str(count)
-    deadline = time.monotonic() + 20
-    while (said := engine.cli("logs", "--tail", "1", name).stdout.strip()) != last:
-        assert time.monotonic() < deadline, said
-        time.sleep(0.02)
+    wait_until(lambda: engine.cli("logs", "--tail", "1", name).stdout.strip() == last, timeout=20)
 
 
 def gaps(counted):
@@ -308,10 +306,9 @@ def test_a_long_log_is_read_fast(engine, capsys):
         if total == lines:
             done.set()
 
-    while not engine.cli("logs", "--tail", "1", "site").stdout:
-        time.sleep(0.05)
-    while len(engine.cli("logs", "site").stdout) < lines * (len(line) + 1):
-        time.sleep(0.2)
+    wait_until(lambda: engine.cli("logs", "--tail", "1", "site").stdout, timeout=60, interval=0.05)
+    size = lines * (len(line) + 1)
+    wait_until(lambda: len(engine.cli("logs", "site").stdout) >= size, timeout=120, interval=0.2)
     source = Docker(engine.base_url, JAILS, emit, lambda _: None, cursors={}, since=0)
     thread = threading.Thread(target=source.run)
     began, cpu = time.perf_counter(), time.process_time()

@@ -17,6 +17,7 @@ from sidecar.sources.docker.source import NAP, Docker, Pulse, described, going_p
 from sidecar.sources.docker.wire import Bookmark
 from sidecar.telemetry.metrics import Metrics
 from tests.sources.docker.standin import NETWORK, Container, Counted, StandIn, stamp
+from tests.support.waiting import wait_until
 
 JAILS = (Jail("wordpress"), Jail("shop", containers=("shop*",)))
 AT = 1_795_000_000 * 10**9
@@ -70,13 +71,6 @@ class Status(Streams):
     def series(self, name=""):
         lines = generate_latest(self._registry).decode().splitlines()
         return [line for line in lines if f'container="{name}' in line]
-
-
-def until(true):
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def opened(engine, count):
@@ -218,7 +212,7 @@ def test_renamed_it_is_known_by_its_new_name_alone(engine, counted):
         engine.write(site, b"1")
         counted.wait_lines(1)
         engine.rename(site, "shop")
-        until(lambda: status.states == {"shop": "open"})
+        wait_until(lambda: status.states == {"shop": "open"})
         engine.write(site, b"2")
         counted.wait_lines(2)
 
@@ -236,7 +230,7 @@ def test_removed_while_it_is_read_it_leaves_nothing(engine, counted):
             engine.write(site, b"hello")
             counted.wait_lines(number + 1)
             engine.remove(site)
-        until(lambda: not source._streams)
+        wait_until(lambda: not source._streams)
 
     assert (status.states, status.series()) == ({}, [])
 
@@ -250,14 +244,14 @@ def test_a_name_goes_from_one_container_to_the_next(engine, counted, code, state
         engine.write(old, b"1")
         counted.wait_lines(1)
         engine.stop_container(old)
-        until(lambda: status.states == {"blog": "closed"})
+        wait_until(lambda: status.states == {"blog": "closed"})
         engine.rename(old, "a_blog")
-        until(lambda: status.states == {"a_blog": "closed"})
+        wait_until(lambda: status.states == {"a_blog": "closed"})
         new = engine.run(Container("b", "blog", status=code))
         engine.write(new, b"2")
-        until(lambda: status.states == {"a_blog": "closed", "blog": state})
+        wait_until(lambda: status.states == {"a_blog": "closed", "blog": state})
         engine.remove(old)
-        until(lambda: old.id not in source._streams)
+        wait_until(lambda: old.id not in source._streams)
 
         assert status.states == {"blog": state}
         assert status.series("a_blog") == []
@@ -270,7 +264,7 @@ def test_a_name_that_another_has_at_the_next_look_is_the_others(engine, counted)
     status = Status()
     with following(engine, counted, listener=status):
         old = engine.run(Container("a", "blog", status=501))
-        until(lambda: status.states == {"blog": "unreadable"})
+        wait_until(lambda: status.states == {"blog": "unreadable"})
         with engine.changed:
             del engine.containers[old.id]
             new = engine.run(Container("b", "blog"))
@@ -285,18 +279,18 @@ def test_two_that_swap_their_names(engine, counted):
     with following(engine, counted, listener=status):
         one, two = engine.run(Container("a", "one")), engine.run(Container("b", "two", status=501))
         engine.write(one, b"1")
-        until(lambda: status.states == {"one": "open", "two": "unreadable"})
+        wait_until(lambda: status.states == {"one": "open", "two": "unreadable"})
         with engine.changed:
             one.name = "two"
             engine.rename(two, "one")
-        until(lambda: status.states == {"one": "unreadable", "two": "open"})
+        wait_until(lambda: status.states == {"one": "unreadable", "two": "open"})
 
 
 def test_an_unreadable_log_is_told_under_its_new_name(engine, counted):
     status = Status()
     with following(engine, counted, listener=status):
         site = engine.run(Container("a", "blog", status=501))
-        until(lambda: status.states == {"blog": "unreadable"})
+        wait_until(lambda: status.states == {"blog": "unreadable"})
         engine.rename(site, "shop")
         counted.wait(lambda: counted.problems[-1][0] == "container shop")
 
@@ -313,10 +307,10 @@ def test_what_is_watched_no_longer_is_forgotten(engine, counted):
     status = Status()
     with following(engine, counted, listener=status):
         engine.run(Container("a", "blog", status=501))
-        until(lambda: status.states == {"blog": "unreadable"})
+        wait_until(lambda: status.states == {"blog": "unreadable"})
         shop = engine.run(Container("b", "shop", labels={"wp-sidecar.enable": "true"}))
         engine.write(shop, b"1")
-        until(lambda: status.states == {"shop": "open"})
+        wait_until(lambda: status.states == {"shop": "open"})
 
     assert counted.problems[-1] == ("container blog", None)
 
