@@ -142,7 +142,7 @@ import gc, sys, time
 from pathlib import Path
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.allowlist import Trust
+from sidecar.core.allowlist import Allowlist
 from sidecar.firewall import Firewall
 from sidecar.firewall.nft import Nft
 from sidecar.stores.sqlite import Sqlite
@@ -150,7 +150,7 @@ Nft().run(["flush ruleset"])
 now, began = time.time(), time.perf_counter()
 gc.disable()  # as the daemon does
 bans = Sqlite(Path(sys.argv[1])).load(now).bans
-guard = Guard([Jail(sys.argv[2])], Trust(), bans)
+guard = Guard([Jail(sys.argv[2])], Allowlist(), bans)
 Firewall(guard.jails).start(guard.bans, now)
 print(time.perf_counter() - began)
 assert len(bans) == 100_000

@@ -1,5 +1,5 @@
-"""The kernel's firewall in a network namespace, as tests/firewall has it."""
+"""The kernel's firewall in network namespaces: `tests/support/cable.py`."""
 
-from tests.firewall.conftest import cable, host
+from tests.support.cable import cable, host
 
 __all__ = ["cable", "host"]

@@ -12,7 +12,7 @@ import pytest
 from sidecar.core.events import Address, Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError
-from tests.firewall.conftest import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, watched
+from tests.support.cable import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, watched
 from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")

@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.events import Address, Ban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall
-from tests.firewall.conftest import stream, watched
+from tests.support.cable import stream, watched
 from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from sidecar.firewall import FirewallError, NoPermission, elements
+from sidecar.firewall import FirewallError, NoPermission, edits
 from sidecar.firewall.netlink import HEADER, Netlink, attributes, messages
 from sidecar.firewall.nft import Nft
 from sidecar.firewall.ruleset import Put
@@ -91,7 +91,7 @@ def test_messages_and_attributes_are_cut_where_their_lengths_say():
 def test_a_transaction_for_another_generation_is_not_made(host):
     Nft().run(["add table inet wp_sidecar", "add set inet wp_sidecar ban4 { typeof ip saddr; }"])
     generation = host.kernel.generation()
-    changes = elements.messages([Put("ban4", "203.0.113.7", math.inf)])
+    changes = edits.messages([Put("ban4", "203.0.113.7", math.inf)])
 
     assert host.kernel.commit(changes, generation - 1) is False
     assert host.kernel.elements("ban4") == {}

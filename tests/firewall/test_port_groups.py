@@ -9,7 +9,7 @@ from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall
 from sidecar.firewall.ruleset import Gate
-from tests.firewall.conftest import stream
+from tests.support.cable import stream
 
 ANN, BOB, NET = Address("203.0.113.11"), Address("203.0.113.12"), Address("203.0.113.96/29")
 EVE = "203.0.113.99"  # is in NET

@@ -7,8 +7,8 @@ import pytest
 
 from sidecar.core.events import Address, Ban, Turn
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall, presence
-from tests.firewall.conftest import stream
+from sidecar.firewall import Firewall, sighting_sets
+from tests.support.cable import stream
 from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.11"), Address("203.0.113.12"), Address("203.0.113.99")
@@ -34,7 +34,7 @@ def ban(address):
 
 
 def test_the_rules():
-    assert list(presence.rules()) == [
+    assert list(sighting_sets.rules()) == [
         "update @latest { meta nfproto }",
         "update @seen4 { ip saddr } return",
         "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: } return",
@@ -45,7 +45,7 @@ def test_the_rules():
 def test_the_rules_for_the_banned_who_pass():
     first = "tcp flags & (syn | ack) == syn"
 
-    assert [presence.passing(4, "ip saddr @ban4"), presence.passing(6, "ip6 saddr @net6")] == [
+    assert [sighting_sets.passing(4, "ip saddr @ban4"), sighting_sets.passing(6, "ip6 saddr @net6")] == [
         f"{first} ip saddr @ban4 update @passed4 {{ ip saddr . th dport }}",
         f"{first} ip6 saddr @net6 update @passed6 {{ ip6 saddr & ffff:ffff:ffff:ffff:: . th dport }}",
     ]
@@ -56,7 +56,7 @@ def test_the_rules_for_the_banned_who_pass():
     [("203.0.113.7", 4), ("203.0.113.0/24", None), ("2001:db8:1:2::/64", 6), ("2001:db8::/48", None)],
 )
 def test_there_are_notes_of_hosts_and_customers(address, version):
-    assert presence.version(Address(address)) == version
+    assert sighting_sets.version(Address(address)) == version
 
 
 def test_who_sent_a_packet_was_seen_and_who_did_not_was_surely_not(host, start):
@@ -101,14 +101,14 @@ def test_a_young_table_does_not_know_and_a_start_that_adopts_an_old_one_does(hos
 
 
 def test_what_was_not_known_is_known_in_time(host, start, monkeypatch):
-    monkeypatch.setattr(presence, "LOOKBACK", 1)
+    monkeypatch.setattr(sighting_sets, "LOOKBACK", 1)
     firewall = start(aged=False)
     assert firewall.seen(ANN) is None
     wait_until(lambda: firewall.seen(ANN) is False)
 
 
 def test_a_visitor_who_stays_is_not_forgotten(host, start, monkeypatch):
-    monkeypatch.setattr(presence, "KEPT", 2)
+    monkeypatch.setattr(sighting_sets, "KEPT", 2)
     firewall = start()
     began = time.monotonic()
     with stream(host, ANN):
@@ -119,7 +119,7 @@ def test_a_visitor_who_stays_is_not_forgotten(host, start, monkeypatch):
 
 
 def test_more_senders_than_can_be_noted_make_it_unsure_and_drop_nobody(host, start, monkeypatch):
-    monkeypatch.setattr(presence, "MOST", 1)
+    monkeypatch.setattr(sighting_sets, "MOST", 1)
     firewall = start([ban(EVE)])
     assert host.lets_in(ANN) == {ANN}
     assert (firewall.seen(ANN), firewall.seen(BOB), firewall.seen(BOBS64)) == (True, False, False)
@@ -172,7 +172,7 @@ def test_of_the_banned_the_ports_that_stay_open_to_them_are_noted(host, start, a
     port = (8080).to_bytes(2, "big") + bytes(2)
     passed = {4: "cb00710b", 6: "20010db80bad00010000000000000000"}
     for each in (4, 6):
-        found = set(host.kernel.elements(presence.PASSED[each]))
+        found = set(host.kernel.elements(sighting_sets.PASSED[each]))
         assert found == ({bytes.fromhex(passed[each]) + port} if each == version else set())
 
 

@@ -15,7 +15,7 @@ from sidecar.core.events import Address, Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError, NoPermission, Repair
 from sidecar.firewall.nft import Nft
-from tests.firewall.conftest import HOST4, inside, stream
+from tests.support.cable import HOST4, inside, stream
 from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.11"), Address("203.0.113.12"), Address("203.0.113.99")
@@ -466,12 +466,12 @@ def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
 
 IN_A_USER_NAMESPACE = f"""
 import math, time
-from sidecar.core.events import Ban, Who
+from sidecar.core.events import Address, Ban
 from sidecar.firewall import Firewall
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.nft import Nft
 Nft().run(['''{OTHERS}'''])
-bans = [Ban("login", Who(f"203.{{n >> 8}}.113.{{n & 255}}"), 0, math.inf, "failures") for n in range(30_000)]
+bans = [Ban("login", Address(f"203.{{n >> 8}}.113.{{n & 255}}"), 0, math.inf, "failures") for n in range(30_000)]
 Firewall([]).start(bans, time.time())
 print(Kernel().shape().schema, len(Kernel().elements("ban4")))
 """

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sidecar.control.server import NoDaemon, ask
-from tests.firewall.conftest import inside, ip
+from tests.support.cable import inside, ip
 from tests.support.paths import COMMAND
 from tests.support.redis_server import Server, serving
 from tests.support.waiting import wait_until
