@@ -98,7 +98,7 @@ def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., Non
 
 def _told(three: list[Any], address: str, number: int) -> None:
     """A person bans on one."""
-    three[number % 3].ask("ban", address=address, jail="wordpress")
+    three[number % 3].ask("ban", who=address, jail="wordpress")
 
 
 def _tried(three: list[Any], address: str, number: int) -> None:
@@ -115,7 +115,7 @@ def _partitioned(three: list[Any]) -> Figure:
     for number in range(60):
         for host, at in ((alone, 0), (other, 1)):
             began = time.perf_counter()
-            host.ask("ban", address=str(IPv4Address(FIRST + 200_000 + 2 * number + at)), jail="wordpress")
+            host.ask("ban", who=str(IPv4Address(FIRST + 200_000 + 2 * number + at)), jail="wordpress")
             slowest = max(slowest, time.perf_counter() - began)
         time.sleep(max(0.0, end - time.monotonic()) / (60 - number))
     before = [len(_banned(host)) for host in three]

@@ -199,20 +199,20 @@ def test_whoever_is_forgiven_before_a_ban_stays_forgiven(daemon):
     daemon.fail(ANN, 2)
     daemon.fail(BOB, 2)
     wait_until(lambda: daemon.failures()["wordpress"] == 4)
-    assert daemon.ask("unban", address=ANN)["unbanned"] == []
+    assert daemon.ask("unban", who=ANN)["unbanned"] == []
     daemon.end(signal.SIGKILL)
     daemon.start()
     daemon.fail(ANN, 1)
     daemon.fail(BOB, 1)
 
     wait_until(lambda: daemon.banned() == [BOB])
-    assert daemon.ask("explain", address=ANN)["jails"][0]["failures"] == 1
+    assert daemon.ask("explain", who=ANN)["jails"][0]["failures"] == 1
 
 
 def test_a_restart_that_spares_the_banned_lets_them_in(daemon):
     daemon.start()
-    daemon.ask("ban", address=ANN, jail="wordpress")
-    daemon.ask("ban", address=BOB, jail="wordpress")
+    daemon.ask("ban", who=ANN, jail="wordpress")
+    daemon.ask("ban", who=BOB, jail="wordpress")
     daemon.end()
     daemon.configure(f"ignoreip = {ANN}")
     daemon.start()
@@ -269,7 +269,7 @@ def test_it_is_unwell_for_as_long_as_the_firewall_is(daemon):
 
 def test_at_its_end_bans_stay_unless_they_are_to_go(daemon):
     daemon.start()
-    daemon.ask("ban", address=ANN)
+    daemon.ask("ban", who=ANN)
     assert daemon.end() == 0
     assert ANN in daemon.table()
 
@@ -281,16 +281,16 @@ def test_at_its_end_bans_stay_unless_they_are_to_go(daemon):
 
 def test_bans_by_hand(daemon):
     daemon.start()
-    daemon.ask("ban", address="198.51.100.77/24", **{"for": -1, "reason": "spam"})
-    daemon.ask("ban", address="2001:db8:1:2::3", jail="wordpress-access")
-    daemon.ask("ban", address=ANN, **{"for": 60})
+    daemon.ask("ban", who="198.51.100.77/24", **{"for": -1, "reason": "spam"})
+    daemon.ask("ban", who="2001:db8:1:2::3", jail="wordpress-access")
+    daemon.ask("ban", who=ANN, **{"for": 60})
 
     assert {(ban["ip"], ban["jail"], ban["until"] is None) for ban in daemon.ask("bans")["bans"]} == {
         ("198.51.100.0/24", "manual", True),
         ("2001:db8:1:2::/64", "wordpress-access", False),
         (ANN, "manual", False),
     }
-    assert daemon.ask("unban", address="198.51.100.0/24")["unbanned"] == [
+    assert daemon.ask("unban", who="198.51.100.0/24")["unbanned"] == [
         {"ip": "198.51.100.0/24", "jail": "manual"}
     ]
     assert len(daemon.ask("unban")["unbanned"]) == 2
@@ -321,10 +321,10 @@ def test_refusals(daemon, request_, sentence):
 
 def test_who_lies_in_a_banned_network_is_not_let_in_alone(daemon):
     daemon.start()
-    daemon.ask("ban", address="203.0.113.0/24")
+    daemon.ask("ban", who="203.0.113.0/24")
 
     with pytest.raises(AssertionError, match=f"^{ANN} is not banned by itself: it lies in 203.0.113.0/24"):
-        daemon.ask("unban", address=ANN)
+        daemon.ask("unban", who=ANN)
     assert daemon.banned() == ["203.0.113.0/24"]
 
 
@@ -332,12 +332,12 @@ def test_a_host_name_is_not_looked_up(daemon):
     daemon.start()
 
     with pytest.raises(AssertionError, match="is no address and no network"):
-        daemon.ask("ban", address="localhost")
+        daemon.ask("ban", who="localhost")
 
 
 def test_what_others_remove_comes_back(daemon):
     daemon.start()
-    daemon.ask("ban", address=ANN)
+    daemon.ask("ban", who=ANN)
     daemon.inside("nft", "flush", "ruleset")
     wait_until(lambda: ANN in daemon.table(), timeout=5)
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
@@ -399,7 +399,7 @@ def test_lines_that_stall_a_filter_hold_up_nobody_else(daemon):
 def test_a_reload_takes_over_what_the_jails_file_says_and_lifts_no_ban(daemon):
     daemon.start()
     daemon.fail(ANN, 2)
-    daemon.ask("ban", address=BOB, jail="wordpress-access")
+    daemon.ask("ban", who=BOB, jail="wordpress-access")
     wait_until(lambda: daemon.ask("status")["jails"][0]["failures"] == 2)
     before = daemon.ask("bans")
     daemon.configure(f"findtime = 1h\n[third]\nfilter = wordpress\nlogpath = {daemon.log}\nport = 8443")
@@ -481,11 +481,11 @@ def test_a_jail_that_is_gone_counts_no_more_and_its_bans_stay(daemon):
     daemon.configure("enabled = false")
     assert daemon.ask("reload")["jails"] == ["wordpress-access"]
     daemon.fail(BOB, 3)
-    daemon.ask("ban", address="203.0.113.9", jail="wordpress-access")
+    daemon.ask("ban", who="203.0.113.9", jail="wordpress-access")
 
     assert daemon.banned() == [ANN, "203.0.113.9"]
     assert ANN in daemon.table()
-    assert daemon.ask("unban", address=ANN)["unbanned"] == [{"ip": ANN, "jail": "wordpress"}]
+    assert daemon.ask("unban", who=ANN)["unbanned"] == [{"ip": ANN, "jail": "wordpress"}]
     daemon.configure()
     assert daemon.ask("reload")["jails"] == ["wordpress", "wordpress-access"]
     daemon.fail(BOB, 3)
@@ -495,7 +495,7 @@ def test_a_jail_that_is_gone_counts_no_more_and_its_bans_stay(daemon):
 def test_whoever_a_reload_spares_is_let_in_and_nobody_else(daemon):
     daemon.start()
     for address in (ANN, BOB):
-        daemon.ask("ban", address=address, jail="wordpress")
+        daemon.ask("ban", who=address, jail="wordpress")
     daemon.configure(f"ignoreip = {ANN}")
     daemon.ask("reload")
 
@@ -580,7 +580,7 @@ def test_a_secret_is_read_anew(daemon, monkeypatch):
         assert error["key"] == "SLACK_WEBHOOK_URL_FILE" and "no address" not in str(error)
         (daemon.folder / "url").write_text("http://127.0.0.1:9999/new")
         daemon.ask("reload")
-        daemon.ask("ban", address=ANN)
+        daemon.ask("ban", who=ANN)
         wait_until(lambda: "POST /new " in posts.read_text())
 
 
@@ -634,7 +634,7 @@ def test_while_it_is_reloaded_every_line_counts_exactly_once(daemon, monkeypatch
 
 def test_a_jail_closes_its_own_ports(daemon):
     daemon.start()
-    daemon.ask("ban", address=ANN, jail="wordpress-access")
+    daemon.ask("ban", who=ANN, jail="wordpress-access")
 
     assert ANN in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4_8080")
     assert ANN not in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4")
@@ -735,7 +735,7 @@ def test_no_net_admin_is_said(tmp_path):
 def test_a_store_that_cannot_be_opened_keeps_nobody_from_being_banned_and_is_opened_once_it_can(daemon):
     state = daemon.folder / "state"
     daemon.start()
-    daemon.ask("ban", address=ANN, jail="wordpress")
+    daemon.ask("ban", who=ANN, jail="wordpress")
     daemon.end()
     state.rename(daemon.folder / "elsewhere")
     state.touch()  # no folder
@@ -831,7 +831,7 @@ def test_an_address_or_a_container_network_that_the_host_gets_later_is_let_in(da
     """Without a container engine that would tell: the kernel is asked every 30 s."""
     daemon.start()
     for address in (ANN, "198.51.100.7"):
-        daemon.ask("ban", address=address)
+        daemon.ask("ban", who=address)
     daemon.inside("ip", "address", "add", f"{ANN}/32", "dev", "lo")
     daemon.inside("ip", "link", "add", "docker9", "type", "veth", "peer", "name", "inside")
     daemon.inside("ip", "link", "set", "docker9", "up")
@@ -841,7 +841,7 @@ def test_an_address_or_a_container_network_that_the_host_gets_later_is_let_in(da
     allowed = daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "allow4")
     assert ANN in allowed and "198.51.100.0/24" in allowed
     with pytest.raises(AssertionError, match=r"198\.51\.100\.7 is never banned: it is a container network"):
-        daemon.ask("ban", address="198.51.100.7")
+        daemon.ask("ban", who="198.51.100.7")
 
 
 def test_a_cdn_is_not_banned_unless_one_says_so(daemon, monkeypatch):
@@ -850,7 +850,7 @@ def test_a_cdn_is_not_banned_unless_one_says_so(daemon, monkeypatch):
     monkeypatch.setenv("WP_SIDECAR_CDN_FILE", str(daemon.folder / "cdn.conf"))
     daemon.start()
     with pytest.raises(AssertionError, match=f"{node} is never banned: it is an address of the CDN example"):
-        daemon.ask("ban", address=node)
+        daemon.ask("ban", who=node)
     daemon.fail(node, 3)
     daemon.fail(ANN, 3)
     wait_until(lambda: daemon.banned() == [ANN])
