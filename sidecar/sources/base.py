@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Batch, Cursor, Origin
+from sidecar.runtime.problems import Problems
 
 # Four of the parts in which Docker stores a long line. Web servers refuse request lines over 8 KiB, so what a
 # filter looks at stands before.
@@ -62,3 +64,12 @@ class Silent:
     def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None: ...
     def overlong(self, name: str, count: int = 1) -> None: ...
     def forget(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where a source's lines go, and where it reports how reading goes and what is wrong."""
+
+    emit: Emit
+    listener: StreamListener
+    problems: Problems
