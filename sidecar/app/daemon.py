@@ -134,7 +134,7 @@ class Daemon:
         allowlist = self._trusting.allowlist()
         self._guard = Guard(
             settings.jails, allowlist, remembered.bans, remembered.history, age=settings.dbpurgeage,
-            budget=self._allows, again=self._trusting.budget.again,
+            budget=self._trusting.budget.allows, again=self._trusting.budget.again,
             doubts=lambda hit: self._trusting.doubt(hit, self._firewall.seen),
         )  # fmt: skip
         self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
@@ -231,10 +231,6 @@ class Daemon:
     def reload(self) -> None:
         """Read the configuration anew, soon. Safe in a signal handler."""
         self._reload.soon()
-
-    def _allows(self, now: float) -> bool:
-        """May one more be kept out? What others told has its own budget: else a hostile node could use up ours."""
-        return bool(self._fleet and self._fleet.obeying) or self._trusting.budget.allows(now)
 
     def _make_fleet(self, registry: CollectorRegistry) -> Fleet | None:
         """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 8 MB."""

@@ -169,7 +169,10 @@ class Guard:
         return [self._keep(Ban(state.jail.name, address, now, until, "manual", reason=reason, decided=now))]
 
     def shared(self, bans: Iterable[Ban], now: float) -> list[Decision]:
-        """What other nodes have banned holds here as well: no longer than here, and for nobody who is never banned."""
+        """Apply bans that other nodes made: for at most this jail's own ban time, and never for the allowlist.
+
+        They do not count against this host's ban budget, or a hostile node could use it up; the fleet limits them.
+        """
         decisions: list[Decision] = []
         for ban in bans:
             state = self._cells.get(ban.jail) or self._cells.setdefault(
@@ -182,7 +185,7 @@ class Guard:
             if reason := self._trust.why(ban.address) or state.rules.spares(ban.address):
                 self._ignore(reason)
                 continue
-            observed = state.jail.observe or not self._budget(now)
+            observed = state.jail.observe
             # by hand: `replace` takes five times as long, and a host that joins is told 100,000
             known = ban.failures, ban.site, ban.evidence, ban.reason, ban.times
             decisions.append(

@@ -46,11 +46,6 @@ class Fleet:
         self.publisher = Publisher(state, guard, ask)
         self.subscriber = Subscriber(state, guard, ask, problem, budget or Budget())
 
-    @property
-    def obeying(self) -> bool:
-        """Is the loop's thread doing what others told, right now? That has a budget of its own."""
-        return self.subscriber.obeying
-
     def bans(self) -> list[Ban]:
         """All bans that the fleet knows of, whether or not they hold here. Raises StoreError."""
         state, now = self._state, self._state.clock()

@@ -519,8 +519,16 @@ def test_a_ban_of_another_node_bans_nobody_who_is_never_banned():
     assert guard.ignored == {"ignoreip": 2}
 
 
-def test_other_nodes_bans_are_within_the_budget():
-    guard = Guard([LOGIN], NOBODY, budget=lambda _: False)
+def test_other_nodes_bans_do_not_use_the_ban_budget():
+    asked = []
+    guard = Guard([LOGIN], NOBODY, budget=asked.append)
+
+    assert [ban.observed for ban in guard.shared([banned()], now=5)] == [False]
+    assert asked == []
+
+
+def test_other_nodes_bans_are_only_observed_where_the_jail_observes():
+    guard = Guard([replace(LOGIN, observe=True)], NOBODY)
 
     assert [ban.observed for ban in guard.shared([banned()], now=5)] == [True]
 
