@@ -44,7 +44,7 @@ from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
 from sidecar.core.containers import Container
 from sidecar.core.events import Ban, Decision, Topology, Turn
 from sidecar.core.guard import MANUAL, Guard
-from sidecar.filters.loader import alike
+from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NoPermission
 from sidecar.runtime.loop import Closed, Inbox, Loop, Sink
@@ -152,7 +152,7 @@ class Daemon:
             reload=self._reload, evidence=self._store.evidence, fleet=self._fleet,
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
-        matcher = Matcher(settings.filters, problem=self._troubles.report)
+        matcher = Matcher(settings.filters, problems=self._troubles)
         self._intake = Intake(matcher, self._inbox, clock, self._resolver.ask)
         self._readers = Readers(
             self._intake, self._surrounded, self._resolver,
@@ -253,8 +253,10 @@ class Daemon:
             more = self._readers.more(settings, self._clock())
         except (NoDocker, OSError) as err:
             raise ConfigErrors([ConfigError("environment", "", "", str(err))]) from err
-        same = alike(self._settings.filters, settings.filters)  # then what they remember of other lines stays
-        matcher = None if same else Matcher(settings.filters, problem=self._troubles.report)
+        same = equivalent(
+            self._settings.filters, settings.filters
+        )  # then what they remember of other lines stays
+        matcher = None if same else Matcher(settings.filters, problems=self._troubles)
 
         def work(now: float) -> Sequence[Decision]:
             """In one turn of the loop, so that no line is half decided by each."""

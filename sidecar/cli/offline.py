@@ -21,7 +21,7 @@ from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
-from sidecar.filters.matcher import CUT_MARK, MAX_LINE, Matcher
+from sidecar.filters.matcher import CUT_MARK, MAX_LINE_BYTES, Matcher
 from sidecar.filters.verdict import time_of
 
 MISSED = 20  # lines that are shown; more than a screen helps nobody
@@ -123,7 +123,7 @@ class _Replay:
 
 def text_of(line: bytes) -> str:
     """A line as the engine sees it: what is over the limit is cut, and the cut is no line's end."""
-    return line[:MAX_LINE].decode(errors="replace") + (CUT_MARK if len(line) > MAX_LINE else "")
+    return line[:MAX_LINE_BYTES].decode(errors="replace") + (CUT_MARK if len(line) > MAX_LINE_BYTES else "")
 
 
 def _decision(decision: Decision) -> dict[str, Any]:

@@ -23,15 +23,15 @@ from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.control import exit_codes
 from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
-from sidecar.filters.framing import opener
-from sidecar.filters.lint import STRANGER, fooled, near
-from sidecar.filters.loader import Filter, FilterMistakes, load
-from sidecar.filters.matcher import Matcher, StalledError
-from sidecar.filters.redos import stalls
-from sidecar.filters.redos_sandbox import PATIENCE
+from sidecar.filters.framing import unwrapper
+from sidecar.filters.lint import STRANGER, closest, forgeries
+from sidecar.filters.loader import Filter, FilterErrors, load
+from sidecar.filters.matcher import Matcher, RegexTimeoutError
+from sidecar.filters.redos import redos_prone
+from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S
 from sidecar.filters.samples import samples
-from sidecar.filters.sessions import Following
-from sidecar.filters.verdict import Failure, Memory, Verdict, dated, decide, explain, parted
+from sidecar.filters.sessions import SessionTracker
+from sidecar.filters.verdict import Failure, Tracker, Verdict, date_in_header, decide, explain, split_date
 
 MISSED: Final = 20  # lines that are shown; more than a screen helps nobody
 SHOWN: Final = 200  # characters of a line that stalls; where it does not end is of no use
@@ -99,11 +99,11 @@ def test_samples(wanted: Trial, *, as_json: bool) -> int:
             exit_codes.NO_INPUT,
             f"there are no samples beside filter {wanted.rules.name}; write a .samples file",
         )
-    memory = Following(wanted.rules) if wanted.rules.remembers else None
+    tracker = SessionTracker(wanted.rules) if wanted.rules.needs_earlier_lines else None
     count = wrong = 0
     try:
         for sample in samples(path):
-            tried = _tried(wanted, sample.line, wanted.transport or Framing.NONE, memory)
+            tried = _tried(wanted, sample.line, wanted.transport or Framing.NONE, tracker)
             address, stalled = tried.verdict.id, tried.stalled
             ok = address == sample.address and not stalled
             count, wrong = count + 1, wrong + (not ok)
@@ -158,7 +158,7 @@ def _verdicts(wanted: Trial, stream: Reader) -> Iterator[Tried]:
     """A verdict for each line; those that the prefilter leaves out are not looked at."""
     rules = wanted.rules
     matcher = Matcher({rules.name: rules}, wanted.zone)
-    memory = Following(rules) if rules.remembers else None
+    tracker = SessionTracker(rules) if rules.needs_earlier_lines else None
     for chunk, framing in framed(chunks(stream), wanted.transport):
         candidates = matcher.candidates(chunk)
         candidate = next(candidates, None)
@@ -167,15 +167,15 @@ def _verdicts(wanted: Trial, stream: Reader) -> Iterator[Tried]:
             if candidate is None or line != candidate[0]:
                 yield Tried(text, framing)
                 continue
-            yield _tried(wanted, text, framing, memory)
+            yield _tried(wanted, text, framing, tracker)
             candidate = next(candidates, None)
 
 
-def _tried(wanted: Trial, text: str, framing: Framing, memory: Memory | None) -> Tried:
+def _tried(wanted: Trial, text: str, framing: Framing, tracker: Tracker | None) -> Tried:
     try:
         with _patiently():
-            verdict = explain(wanted.rules, text, framing, wanted.now, wanted.zone, memory=memory)
-    except StalledError:
+            verdict = explain(wanted.rules, text, framing, wanted.now, wanted.zone, tracker=tracker)
+    except RegexTimeoutError:
         return Tried(text, framing, stalled=True)
     return Tried(text, framing, verdict)
 
@@ -189,10 +189,10 @@ def _patiently() -> Iterator[None]:
     """
 
     def give_up(*_: object) -> None:
-        raise StalledError
+        raise RegexTimeoutError
 
     before = signal.signal(signal.SIGVTALRM, give_up)
-    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE, PATIENCE)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MATCH_TIMEOUT_S, MATCH_TIMEOUT_S)
     try:
         yield
     finally:
@@ -202,7 +202,7 @@ def _patiently() -> Iterator[None]:
 
 def _decided(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
     """As `decide()`; a text that stalls is no failure."""
-    with suppress(StalledError), _patiently():
+    with suppress(RegexTimeoutError), _patiently():
         return decide(rules, text, candidates)
     return None
 
@@ -230,7 +230,7 @@ def _report(wanted: Trial, seen: Sum) -> None:
         for clue in _clues(wanted, tried):
             sys.stdout.write(f"    {clue}\n")
     if seen.begun:
-        sys.stdout.write(f"stalled, given up after {PATIENCE} s each{_first(seen.stalled)}:\n")
+        sys.stdout.write(f"stalled, given up after {MATCH_TIMEOUT_S} s each{_first(seen.stalled)}:\n")
     for text in seen.begun:
         sys.stdout.write(f"  {text}\n")
     for warning in _warnings(rules):
@@ -244,11 +244,13 @@ def _first(number: int) -> str:
 def _clues(wanted: Trial, missed: Tried) -> list[str]:
     """The date of a line that was missed, and how near it came. No failregex decides it again."""
     line, clues = missed.text.rstrip("\r\n"), []
-    with suppress(StalledError), _patiently():
-        _, text = opener(missed.framing)(line, wanted.now, wanted.zone)
-        seen, date = (text, None) if dated(missed.framing, line, text) else parted(wanted.rules, text)
+    with suppress(RegexTimeoutError), _patiently():
+        _, text = unwrapper(missed.framing)(line, wanted.now, wanted.zone)
+        seen, date = (
+            (text, None) if date_in_header(missed.framing, line, text) else split_date(wanted.rules, text)
+        )
         clues += [f"its date: {safe(date[1])}"] if date else []
-        if found := near(wanted.rules, seen):
+        if found := closest(wanted.rules, seen):
             clues.append(f"failregex {found.failregex} agrees as far as: {safe(found.taken)}")
     return clues
 
@@ -256,7 +258,7 @@ def _clues(wanted: Trial, missed: Tried) -> list[str]:
 def _warnings(rules: Filter) -> Iterator[str]:
     for option in rules.unused:
         yield f"{rules.name} knows no `{safe(option)}`, so that changes nothing"
-    for rule, line, banned in fooled(rules, _decided):
+    for rule, line, banned in forgeries(rules, _decided):
         told = f"a visitor can have a stranger ({banned}) banned"
         if banned != STRANGER:
             told = (
@@ -264,8 +266,8 @@ def _warnings(rules: Filter) -> Iterator[str]:
                 " put a blank or a word between them"
             )
         yield f"{_place(rule.file, rule.line)}: {told}: {safe(line)}"
-    for rule, slow in stalls(rules):
-        length = f" of more than {slow.safe} characters" if slow.safe else ""
+    for rule, slow in redos_prone(rules):
+        length = f" of more than {slow.safe_length} characters" if slow.safe_length else ""
         yield f"{_place(rule.file, rule.line)}: a line{length} may take for ever: {safe(slow.example.strip()[:200])}"
 
 
@@ -299,7 +301,7 @@ def _shown(stream: Reader, log: str) -> Reader:
 def _filter(name: str, where: list[Path], options: Mapping[str, str]) -> Filter:
     try:
         return load(name, where, options)
-    except FilterMistakes as err:
+    except FilterErrors as err:
         if options or any(Path(error.file).is_file() for error in err.errors):
             wrong = [
                 ConfigError(m.file, "", "", f"{m.message} ({m.text})", m.line) for m in err.errors if m.file

@@ -33,10 +33,9 @@ from sidecar.core import bantime_formula
 from sidecar.core.ban_history import AGE
 from sidecar.core.escalation import Escalation
 from sidecar.core.jail import WEB, Jail
-from sidecar.filters.ini import ConfigError as FilterMistake
-from sidecar.filters.ini import FilterMistakes, Ini, Value, interpolated
+from sidecar.filters.ini import FilterError, FilterErrors, Ini, Value, interpolated
 from sidecar.filters.loader import Filter, load
-from sidecar.filters.redos import stalling_dates, stalls
+from sidecar.filters.redos import redos_prone, redos_prone_dates
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -239,23 +238,23 @@ class _Reader:
             rules = self._loaded.get(key) or self._loaded.setdefault(
                 key, load(jail.filter, self._where, options)
             )
-        except FilterMistakes as err:
+        except FilterErrors as err:
             for error in err.errors:
                 self._bad_filter(jail, error, written)
             return None
         for option in rules.unused:
             if not option.startswith(NO_MATTER):
                 self._note(jail.name, "filter", f"{rules.name} knows no `{option}`, so that changes nothing")
-        if jail.resets and not rules.resets:
+        if jail.resets and not rules.reports_success:
             self._note(jail.name, "success", f"has no effect: filter {rules.name} has no successregex")
-        for text in stalling_dates(rules):
+        for text in redos_prone_dates(rules):
             self._wrong(
                 jail.name,
                 "datepattern",
                 f"may take for ever on some lines: {text}; say more exactly where a date is",
             )
-        for rule, slow in stalls(rules):
-            when = f"lines over {slow.safe} characters" if slow.safe else "some lines"
+        for rule, slow in redos_prone(rules):
+            when = f"lines over {slow.safe_length} characters" if slow.safe_length else "some lines"
             self._notes.append(
                 f"{rule.file}:{rule.line}: may take for ever on {when}, so those are tried in a process of their own"
                 f" first: {rule.text}"
@@ -271,7 +270,7 @@ class _Reader:
             else {}
         )
 
-    def _bad_filter(self, jail: Jail, error: FilterMistake, written: Mapping[str, str]) -> None:
+    def _bad_filter(self, jail: Jail, error: FilterError, written: Mapping[str, str]) -> None:
         sentence = _quoted(error.message, error.text)
         if isfile(error.file):
             sentence = f"{sentence}, for jail {jail.name}"
@@ -322,7 +321,7 @@ class _Reader:
                 return default
             text = "\n".join(text for _, text in lines)
             return parse(text if key in EXPRESSIONS else REMARK.sub("", text))
-        except FilterMistakes as err:
+        except FilterErrors as err:
             also = NAMELESS if key == "logpath" else ""
             self._wrong(section, key, "; ".join(_quoted(m.message, m.text) for m in err.errors) + also)
         except ValueError as err:

@@ -32,7 +32,7 @@ Opened = tuple[float | None, str]
 Opener = Callable[[str, float, tzinfo | None], Opened]
 
 
-def opener(framing: Framing) -> Opener:
+def unwrapper(framing: Framing) -> Opener:
     """The function `(line, now, zone)` that gives a line's transport time, None where it has none, and its text.
 
     RFC 3164 gives neither year nor zone: the year follows from `now`, the zone is `zone` (None: the system's). A line

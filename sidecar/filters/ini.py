@@ -20,7 +20,7 @@ _PERCENT: Final = re.compile(r"%(?:(%)|\(([^)]+)\)s|)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class ConfigError:
+class FilterError:
     """What is wrong in a filter file, and where. `line` counts from 1; 0 is the file as a whole."""
 
     file: str
@@ -33,10 +33,10 @@ class ConfigError:
         return f"{place}: {self.message}" + (f" ({self.text})" if self.text else "")
 
 
-class FilterMistakes(Exception):  # noqa: N818  # it carries mistakes, it is not one
+class FilterErrors(Exception):  # noqa: N818  # it carries mistakes, it is not one
     """A filter that cannot be used, with everything that is wrong with it."""
 
-    def __init__(self, errors: Iterable[ConfigError]) -> None:
+    def __init__(self, errors: Iterable[FilterError]) -> None:
         self.errors = tuple(sorted(set(errors)))
         super().__init__("\n".join(map(str, self.errors)))
 
@@ -53,8 +53,8 @@ class Value:
     def text(self) -> str:
         return "\n".join(line for _, line in self.lines)
 
-    def error(self, message: str, text: str = "") -> ConfigError:
-        return ConfigError(self.file, self.lines[0][0], text or self.lines[0][1], message)
+    def error(self, message: str, text: str = "") -> FilterError:
+        return FilterError(self.file, self.lines[0][0], text or self.lines[0][1], message)
 
 
 Section = dict[str, Value]
@@ -66,7 +66,7 @@ class Ini:
 
     sections: dict[str, Section] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[FilterError] = field(default_factory=list)
 
     def get(self, section: str, option: str) -> Value | None:
         """The option in its section, else in [DEFAULT]."""
@@ -111,23 +111,23 @@ class Ini:
                 yield found
             elif not name.endswith(".local"):
                 message = "the included file does not exist; correct the name or put the file beside this one"
-                self.errors.append(ConfigError(str(path), number, name, message))
+                self.errors.append(FilterError(str(path), number, name, message))
 
     def _parse(self, path: Path) -> dict[str, Section]:
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except OSError as err:
-            self.errors.append(ConfigError(str(path), 0, "", f"cannot be read: {err.strerror}"))
+            self.errors.append(FilterError(str(path), 0, "", f"cannot be read: {err.strerror}"))
             return {}
         except UnicodeDecodeError as err:
             self.errors.append(
-                ConfigError(str(path), 0, "", f"is not UTF-8 text (byte {err.start}); save it as UTF-8")
+                FilterError(str(path), 0, "", f"is not UTF-8 text (byte {err.start}); save it as UTF-8")
             )
             return {}
         return parse(str(path), text, self.errors)
 
 
-def parse(file: str, text: str, errors: list[ConfigError]) -> dict[str, Section]:
+def parse(file: str, text: str, errors: list[FilterError]) -> dict[str, Section]:
     """One file's sections; what cannot be read is added to `mistakes` and left out."""
     reading = _Reading(file, errors)
     for number, line in enumerate(_NEWLINE.split(text), 1):
@@ -147,7 +147,7 @@ class _Reading:
     """What has been read of a file so far: its sections, and the option whose value may go on."""
 
     file: str
-    errors: list[ConfigError]
+    errors: list[FilterError]
     sections: dict[str, dict[str, Lines]] = field(default_factory=dict)
     section: dict[str, Lines] | None = None
     value: Lines | None = None
@@ -182,7 +182,7 @@ class _Reading:
         self.value = section[name] = [(number, found[2])]
 
     def wrong(self, number: int, content: str, message: str) -> None:
-        self.errors.append(ConfigError(self.file, number, content, message))
+        self.errors.append(FilterError(self.file, number, content, message))
 
 
 def _values(file: str, options: Mapping[str, Sequence[tuple[int, str]]]) -> Section:
@@ -233,7 +233,7 @@ class _Names:
             return text
         if depth > DEEPEST:
             message = f"names stand for names more than {DEEPEST} deep; does `{option}` mean itself?"
-            raise FilterMistakes([ConfigError(value.file, number, text, message)])
+            raise FilterErrors([FilterError(value.file, number, text, message)])
 
         def one(found: re.Match[str]) -> str:
             if found[1]:
@@ -242,7 +242,7 @@ class _Names:
                 message = (
                     "a lone `%` means nothing here; write `%%` for a percent sign, `%(name)s` for a name"
                 )
-                raise FilterMistakes([ConfigError(value.file, number, text, message)])
+                raise FilterErrors([FilterError(value.file, number, text, message)])
             return self._meaning(value, number, found[2].lower(), depth)
 
         return _PERCENT.sub(one, text)
@@ -255,9 +255,7 @@ class _Names:
         meant = self._value(value, name)
         if meant is None:
             message = f"`%({name})s` is defined nowhere; define `{name}` or correct the name"
-            raise FilterMistakes(
-                [ConfigError(value.file, number, dict(value.lines).get(number, ""), message)]
-            )
+            raise FilterErrors([FilterError(value.file, number, dict(value.lines).get(number, ""), message)])
         lines = (self.replace(meant, at, line, name, depth + 1) for at, line in meant.lines)
         return "\n".join(lines)
 

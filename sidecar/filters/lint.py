@@ -16,35 +16,35 @@ from typing import Any, NamedTuple
 from sidecar.core.address import parse_host
 from sidecar.filters.loader import Filter, Rule
 from sidecar.filters.prefilter import CHARACTERS, accepted
-from sidecar.filters.redos import MADE, example, repeats, stall
+from sidecar.filters.redos import MADE, example, find_redos, repeats
 from sidecar.filters.verdict import Decide, decide
 
 CLIENT, STRANGER = "203.0.113.7", "192.0.2.1"  # for documentation (RFC 5737, RFC 3849)
 CLIENT6 = "2001:db8::7"
 
 
-class Near(NamedTuple):
+class NearMiss(NamedTuple):
     """The expression that went furthest (from 1), and what of the line it took."""
 
     failregex: int
     taken: str
 
 
-def near(rules: Filter, text: str) -> Near | None:
+def closest(rules: Filter, text: str) -> NearMiss | None:
     """How far a line, its date cut out, agrees with the failregex that it agrees with most."""
     if rules.prefregex and not rules.prefregex.regex.search(text + "\n"):
         return None
     found = [
         (share, len(taken), number, taken)
         for number, rule in enumerate(rules.failregex, 1)
-        if not stall(rule.regex)
+        if not find_redos(rule.regex)
         for share, taken in [_agreed(rule.regex, text + "\n")]
         if taken.strip()
     ]
     if not found:
         return None
     _, _, number, taken = max(found, key=lambda one: (one[0], one[1], -one[2]))
-    return Near(number, taken.rstrip("\n"))
+    return NearMiss(number, taken.rstrip("\n"))
 
 
 def _agreed(regex: re.Pattern[str], text: str) -> tuple[float, str]:
@@ -66,7 +66,7 @@ def _beginnings(regex: re.Pattern[str]) -> list[re.Pattern[str]]:
     return [compiler.compile(tree[:parts], regex.flags) for parts in range(len(tree) + 1)]
 
 
-class Fooled(NamedTuple):
+class Forgery(NamedTuple):
     """An expression, and a line that a visitor caused, for which another is banned."""
 
     rule: Rule
@@ -74,18 +74,20 @@ class Fooled(NamedTuple):
     banned: str  # STRANGER, if the visitor wrote that; else what is left of his own address
 
 
-def fooled(rules: Filter, decide: Decide = decide) -> Iterator[Fooled]:
+def forgeries(rules: Filter, decide: Decide = decide) -> Iterator[Forgery]:
     """Expressions that a visitor's own words fool, or that leave the first digits of an address out (`.*<HOST>`).
 
     The line is one that CLIENT could cause (or CLIENT6), with STRANGER in what he wrote if that is what it takes.
     """
-    if rules.prefregex or rules.remembers:  # one expression alone does not say what their lines look like
+    if (
+        rules.prefregex or rules.needs_earlier_lines
+    ):  # one expression alone does not say what their lines look like
         return
     for index, rule in enumerate(rules.failregex):
         for line in _forged(rule.regex):
             failure = decide(rules, line, [index])
             if failure and _stranger(failure.address, line):
-                yield Fooled(rule, line, failure.address)
+                yield Forgery(rule, line, failure.address)
                 break
 
 

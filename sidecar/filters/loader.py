@@ -16,9 +16,9 @@ from typing import Final
 
 from sidecar.filters import dates, ini, tags
 from sidecar.filters.dates import Dates
-from sidecar.filters.ini import ConfigError, FilterMistakes, Ini
+from sidecar.filters.ini import FilterError, FilterErrors, Ini
 
-__all__ = ["ConfigError", "Filter", "FilterMistakes", "Rule", "load", "pack"]
+__all__ = ["Filter", "FilterError", "FilterErrors", "Rule", "load", "pack"]
 
 WHO: Final = (
     "fid",
@@ -63,18 +63,18 @@ class Filter:
     ] = ()  # what it was given in vain, as `mode=unknown`, or says so, as `ignoreregexp`
 
     @property
-    def resolves(self) -> bool:
+    def resolves_names(self) -> bool:
         """Are names looked up? With `raw` they only match."""
         return self.usedns in {"yes", "warn"}
 
     @property
-    def remembers(self) -> bool:
+    def needs_earlier_lines(self) -> bool:
         """Does a verdict depend on the lines before?"""
         rules = (*self.failregex, *([self.prefregex] if self.prefregex else []))
         return self.maxlines > 1 or any("mlfid" in rule.regex.groupindex for rule in rules)
 
     @property
-    def resets(self) -> bool:
+    def reports_success(self) -> bool:
         """Does it know a login that worked? Only where `success = reset` asks for it."""
         return any("success" in rule.regex.groupindex for rule in self.failregex)
 
@@ -84,7 +84,7 @@ class Filter:
         return len(self.ignoreregex) < len(self.failregex) - 2
 
 
-def alike(some: Mapping[str, Filter], others: Mapping[str, Filter]) -> bool:
+def equivalent(some: Mapping[str, Filter], others: Mapping[str, Filter]) -> bool:
     """Would these, by jail, find the same in every line as those?"""
     return {name: _key(one) for name, one in some.items()} == {
         name: _key(one) for name, one in others.items()
@@ -112,12 +112,12 @@ def load(name: str, where: Sequence[Path] = (), options: Mapping[str, str] | Non
     try:
         wanted, written = tags.reference(name)
     except ValueError as err:
-        raise FilterMistakes([ConfigError(name, 0, "", str(err))]) from err
+        raise FilterErrors([FilterError(name, 0, "", str(err))]) from err
     read = Ini()
     for path in _files(wanted, [*where, pack()]):
         read.add(path, _beside_or_ours)
     if read.errors:
-        raise FilterMistakes(read.errors)
+        raise FilterErrors(read.errors)
     given = {key.lower(): value for key, value in {**written, **(options or {})}.items()}
     return _Reader(Path(wanted).stem if _is_path(wanted) else wanted, read, given).filter()
 
@@ -141,7 +141,7 @@ def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
         close = get_close_matches(name, known, 1)
         hint = f"did you mean `{close[0]}`?" if close else f"there are: {_some(known)}"
         places = ", ".join(str(folder) for folder in folders)
-        raise FilterMistakes([ConfigError(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")])
+        raise FilterErrors([FilterError(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")])
     yield from [main] if main else []
     for paths in found[1:]:
         yield from paths
@@ -168,7 +168,7 @@ class _Reader:
     name: str
     ini: Ini
     given: Mapping[str, str]
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[FilterError] = field(default_factory=list)
     flags: re.RegexFlag = re.NOFLAG
 
     def filter(self) -> Filter:
@@ -191,13 +191,13 @@ class _Reader:
                 message = (
                     "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
                 )
-                self.errors.append(ConfigError(rule.file, rule.line, rule.text, message))
+                self.errors.append(FilterError(rule.file, rule.line, rule.text, message))
         if not failregex and not self.errors:
             self.errors.append(self.missing())
         ignoreregex = tuple(self.rules("ignoreregex", names=names))
         found = self.dates()
         if self.errors:
-            raise FilterMistakes(self.errors)
+            raise FilterErrors(self.errors)
         return Filter(
             self.name, failregex, ignoreregex, prefregex, found, usedns, int(maxlines), tuple(self.ini.read),
             unused=(
@@ -213,7 +213,7 @@ class _Reader:
             if meant and not self.asked(name):
                 yield f"{name} (did you mean {meant[0]}?)"
 
-    def missing(self) -> ConfigError:
+    def missing(self) -> FilterError:
         """There is no `failregex`: is one misspelt?"""
         written = {
             name: value
@@ -225,7 +225,7 @@ class _Reader:
             return written[name].error(f"unknown option `{name}`; did you mean `failregex`?")
         place = str(self.ini.read[0]) if self.ini.read else self.name
         message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
-        return ConfigError(place, 0, "", message)
+        return FilterError(place, 0, "", message)
 
     def uses(self, option: str) -> bool:
         """Does its value matter: is it read here, or is one that is there made of it (`<mode>`, `<lines-<mode>>`)?"""
@@ -251,10 +251,10 @@ class _Reader:
                 yield Rule(text, re.compile(tags.regex(text, names=names) + mark, self.flags), file, line)
             except re.error as err:
                 message = f"`{option}` is no regular expression: {err.msg}"
-                self.errors.append(ConfigError(file, line, text, message))
+                self.errors.append(FilterError(file, line, text, message))
             except (OverflowError, RecursionError):
                 self.errors.append(
-                    ConfigError(file, line, text, f"`{option}` is too large a regular expression")
+                    FilterError(file, line, text, f"`{option}` is too large a regular expression")
                 )
 
     def dates(self) -> Dates:
@@ -264,20 +264,20 @@ class _Reader:
             try:
                 made += dates.templates([text])
             except ValueError as err:
-                self.errors.append(ConfigError(file, line, text, str(err)))
+                self.errors.append(FilterError(file, line, text, str(err)))
         return Dates(made or dates.templates([]))
 
     def one(self, option: str, default: str) -> str:
         return next((text for _, _, text in self.lines(option)), default)
 
     def wrong(self, option: str, message: str) -> None:
-        self.errors += [ConfigError(file, line, text, message) for file, line, text in self.lines(option)]
+        self.errors += [FilterError(file, line, text, message) for file, line, text in self.lines(option)]
 
     def lines(self, option: str) -> Iterable[tuple[str, int, str]]:
         """An option's lines as they come out in the end: (file, line number, text), empty ones left out."""
         try:
             found = list(self._lines(option))
-        except FilterMistakes as err:
+        except FilterErrors as err:
             self.errors += err.errors
             return []
         return found
@@ -296,7 +296,7 @@ class _Reader:
             try:
                 whole = tags.substituted(text, self.meaning)
             except ValueError as err:
-                raise FilterMistakes([ConfigError(file, number, text, str(err))]) from err
+                raise FilterErrors([FilterError(file, number, text, str(err))]) from err
             yield from ((file, number, line.strip()) for line in whole.split("\n") if line.strip())
 
     def meaning(self, tag: str) -> str | None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import hyperscan
 
@@ -21,19 +21,21 @@ from sidecar.core.events import Address, Batch, Framing, Hit, Origin
 from sidecar.filters import prefilter
 from sidecar.filters.cpu_budget import BUDGET, REST, SLOW, Meter
 from sidecar.filters.date_cutter import Cutter
-from sidecar.filters.framing import opener
-from sidecar.filters.loader import WHO, Filter, Rule, alike
-from sidecar.filters.redos import stalls
-from sidecar.filters.redos_sandbox import PATIENCE, Canary
-from sidecar.filters.sessions import Following
+from sidecar.filters.framing import unwrapper
+from sidecar.filters.loader import WHO, Filter, Rule, equivalent
+from sidecar.filters.redos import redos_prone
+from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexSandbox
+from sidecar.filters.sessions import SessionTracker
 from sidecar.filters.verdict import Decide, Failure, Verdict, decide, explain, failed
 
 __all__ = ["Matcher", "Verdict", "explain"]
 
 log = logging.getLogger(__name__)
 
-MAX_LINE: Final = 64 * 1024  # bytes; Apache and nginx refuse requests with more than 8 KiB a header line
-EVIDENCE: Final = 1_024  # characters of a line that go with a hit
+MAX_LINE_BYTES: Final = (
+    64 * 1024
+)  # bytes; Apache and nginx refuse requests with more than 8 KiB a header line
+MAX_EVIDENCE_CHARS: Final = 1_024  # characters of a line that go with a hit
 CUT_MARK: Final = "…"  # stands where a line was cut, so that no `$` takes the cut for the line's end
 _FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
 SAMPLE: Final = SLOW / 4  # seconds between looks at how much of the processor we had
@@ -63,7 +65,13 @@ class Look(NamedTuple):
     like: int = -1  # the filter that says the same of every line (-1: none does)
 
 
-class StalledError(Exception):
+class FilterProblems(Protocol):
+    """Where a filter that is suspended is reported, and with None that it is tried again."""
+
+    def report(self, name: str, sentence: str | None, /) -> None: ...
+
+
+class RegexTimeoutError(Exception):
     """A line that would have stalled an expression; it is not decided."""
 
 
@@ -79,13 +87,12 @@ class Matcher:
         self,
         rules: Mapping[str, Filter],
         zone: tzinfo | None = None,
-        problem: Callable[[str, str | None], None] = lambda *_: None,
+        problems: FilterProblems | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`trouble(name, sentence)` is told of a filter that is laid aside, and with None that it is tried again."""
         self.invalid = 0
         self.cut = 0
-        self._zone, self._trouble, self._clock = zone, problem, clock
+        self._zone, self._problems, self._clock = zone, problems, clock
         self._filters = list(dict.fromkeys(rules.values()))
         self._filter_of = {jail: self._filters.index(one) for jail, one in rules.items()}
         self._rules = [(i, j) for i, one in enumerate(self._filters) for j in range(len(one.failregex))]
@@ -97,14 +104,16 @@ class Matcher:
         self._cutters = [
             shared.setdefault(one.dates.templates, Cutter(one.dates, zone)) for one in self._filters
         ]
-        self._remembering = {index for index, one in enumerate(self._filters) if one.remembers}
-        self._memories: dict[Remembering, Following] = {}
-        self._memories_before: dict[Remembering, Following] = {}  # of the matcher before, by its numbers
+        self._remembering = {index for index, one in enumerate(self._filters) if one.needs_earlier_lines}
+        self._memories: dict[Remembering, SessionTracker] = {}
+        self._memories_before: dict[Remembering, SessionTracker] = {}  # of the matcher before, by its numbers
         self._numbers_before: dict[int, int] = {}  # a filter's number -> what it was there
         self._meters = [Meter() for _ in self._filters]
-        self._safe = [min((stall.safe for _, stall in stalls(one)), default=None) for one in self._filters]
+        self._safe = [
+            min((redos.safe_length for _, redos in redos_prone(one)), default=None) for one in self._filters
+        ]
         risky = {i: one for i, one in enumerate(self._filters) if self._safe[i] is not None}
-        self._canary = Canary(risky)
+        self._canary = RegexSandbox(risky)
         self._plain = [_plain(one) and self._safe[index] is None for index, one in enumerate(self._filters)]
         self._deciders = [self._decider(index) for index in range(len(self._filters))]
         self._own = threading.local()
@@ -124,7 +133,7 @@ class Matcher:
         self._deciders.clear()  # they hold us, and what was there at the start is nothing that `gc` looks for
         for one, meter in zip(self._filters, self._meters, strict=True):
             if meter.until:
-                self._trouble(f"filter {one.name}", None)
+                self._report(one.name, None)
 
     def inherit(self, before: Matcher) -> None:
         """What lines have told the matcher before is known here too, as far as a filter finds the same."""
@@ -132,7 +141,7 @@ class Matcher:
             number: other
             for number in self._remembering
             for other in before._remembering
-            if alike({"": self._filters[number]}, {"": before._filters[other]})
+            if equivalent({"": self._filters[number]}, {"": before._filters[other]})
         }
         self._memories_before = before._memories if self._numbers_before else {}
 
@@ -146,7 +155,7 @@ class Matcher:
         hits: list[Hit] = []
         if not self._plan(origin.jails):
             return hits
-        opened, clock, zone, syslog = opener(framing), self._clock, self._zone, framing is Framing.SYSLOG
+        opened, clock, zone, syslog = unwrapper(framing), self._clock, self._zone, framing is Framing.SYSLOG
         looks = self._known.setdefault(origin.jails, {})
         sampled, self._own.cpu = clock(), time.thread_time()
         for line, patterns in self.candidates(batch.data):
@@ -169,7 +178,9 @@ class Matcher:
                 if found is None:
                     continue
                 whose, target, name, success = found
-                shown = text.strip()[:EVIDENCE] if line.translate(_SHOWN) == line else evidence(text)
+                shown = (
+                    text.strip()[:MAX_EVIDENCE_CHARS] if line.translate(_SHOWN) == line else evidence(text)
+                )
                 if whose:
                     for jail in look.jails:
                         hits.append(Hit(jail, whose, when, origin, shown, target, success))  # noqa: PERF401  a list costs more
@@ -204,8 +215,8 @@ class Matcher:
             else:
                 found = self._deciders[index](text, look.rules)
             decided[index] = found
-        except StalledError:
-            stalled = PATIENCE
+        except RegexTimeoutError:
+            stalled = MATCH_TIMEOUT_S
         spent = self._clock() - began
         meter.seconds += spent
         if stalled or spent > SLOW:
@@ -219,8 +230,7 @@ class Matcher:
         if at < meter.until:
             return True
         meter.until = 0.0
-        self._trouble(f"filter {self._filters[index].name}", None)
-        log.warning("filter %s is tried again", self._filters[index].name)
+        self._report(self._filters[index].name, None)
         return False
 
     def _slowed(self, index: int, spent: float, stalled: float, at: float) -> None:
@@ -240,8 +250,11 @@ class Matcher:
             f" {REST / 60:.0f} minutes: its jails see nothing until then."
             " Mend its slow expressions; check-config names them"
         )
-        log.error("%s", sentence)
-        self._trouble(f"filter {name}", sentence)
+        self._report(name, sentence)
+
+    def _report(self, name: str, sentence: str | None) -> None:
+        if self._problems:
+            self._problems.report(f"filter {name}", sentence)
 
     def _decider(self, index: int) -> Callable[[str, Sequence[int]], Found | None]:
         """What decides a text by these failregexes, as `decide()` does; for a plain filter without its detours.
@@ -258,7 +271,7 @@ class Matcher:
             found = (
                 _first(one, plans, text, wanted) if plans else _found(one, failed(one, text, wanted, decide))
             )
-            if len(text) <= EVIDENCE:
+            if len(text) <= MAX_EVIDENCE_CHARS:
                 if len(known) >= MOST_DECIDED:
                     known.clear()
                 known[text] = found
@@ -273,13 +286,13 @@ class Matcher:
             return decide
 
         def guarded(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
-            if len(text) > safe and not self._canary.survives(index, text, candidates):
-                raise StalledError
+            if len(text) > safe and not self._canary.finishes_in_time(index, text, candidates):
+                raise RegexTimeoutError
             return decide(rules, text, candidates)
 
         return guarded
 
-    def _memory(self, origin: Origin, index: int) -> Following:
+    def _memory(self, origin: Origin, index: int) -> SessionTracker:
         key = (origin.source, origin.name, origin.stream), index
         memory = self._memories.get(key)
         if memory is None:
@@ -288,7 +301,7 @@ class Matcher:
             rules, guarded = self._filters[index], self._guarded(index)
             # whoever scans an origin's lines now has finished those before, so nobody else writes into its memory
             before = self._memories_before.pop((key[0], self._numbers_before.get(index, -1)), None)
-            memory = before.under(rules, guarded) if before else Following(rules, guarded)
+            memory = before.under(rules, guarded) if before else SessionTracker(rules, guarded)
             self._memories[key] = memory
         return memory
 
@@ -323,7 +336,7 @@ class Matcher:
             self._plain[one.number]
             and self._plain[other.number]
             and one.cutter is other.cutter
-            and filters[0].resolves == filters[1].resolves
+            and filters[0].resolves_names == filters[1].resolves_names
             and regexes[0] == regexes[1]
         )
 
@@ -380,7 +393,7 @@ class Matcher:
 def _plain(rules: Filter) -> bool:
     """Does the first failregex that matches a line decide it, and nothing else?"""
     nofail = any("nofail" in rule.regex.groupindex for rule in rules.failregex)
-    return not (nofail or rules.prefregex or rules.ignoreregex or rules.remembers)
+    return not (nofail or rules.prefregex or rules.ignoreregex or rules.needs_earlier_lines)
 
 
 def _plan(regex: re.Pattern[str]) -> Plan:
@@ -412,22 +425,22 @@ def _found(rules: Filter, failure: Failure | None) -> Found | None:
     whose = parse_address(address)
     if whose:
         return whose, failure.target, "", failure.success
-    return NOBODY, failure.target, address if rules.resolves else "", failure.success
+    return NOBODY, failure.target, address if rules.resolves_names else "", failure.success
 
 
 def _text(line: bytes) -> str:
-    if len(line) > MAX_LINE:
-        return line[:MAX_LINE].decode(errors="replace") + CUT_MARK
+    if len(line) > MAX_LINE_BYTES:
+        return line[:MAX_LINE_BYTES].decode(errors="replace") + CUT_MARK
     return line.decode(errors="replace").rstrip("\r")
 
 
 def evidence(text: str) -> str:
     """A line as it may be shown to people: cut, and free of what a terminal or a log would act on."""
-    text = text.strip()[:EVIDENCE]
+    text = text.strip()[:MAX_EVIDENCE_CHARS]
     return (
         text
         if text.isprintable()
-        else "".join(c if c.isprintable() else _escaped(c) for c in text)[:EVIDENCE]
+        else "".join(c if c.isprintable() else _escaped(c) for c in text)[:MAX_EVIDENCE_CHARS]
     )
 
 
@@ -449,8 +462,8 @@ def _line_ends(data: bytes) -> Iterator[int]:
 def _too_long(data: bytes) -> Iterator[int]:
     """Where lines over MAX_LINE begin, found in strides, not line by line."""
     at = 0
-    while len(data) - at > MAX_LINE:
-        newline = data.rfind(b"\n", at, at + MAX_LINE + 1)
+    while len(data) - at > MAX_LINE_BYTES:
+        newline = data.rfind(b"\n", at, at + MAX_LINE_BYTES + 1)
         if newline >= 0:
             at = newline + 1
             continue

@@ -51,11 +51,11 @@ NOTICED: Final = (
     0.00004  # seconds: what takes less is not looked at closer; a linear one takes 0.02 ms, `\w+ x` 0.12
 )
 TURNS: Final = 5  # of which the quickest counts: others may have had the processor, or its caches
-PATIENCE: Final = (
+JUDGING_TIMEOUT_S: Final = (
     30.0  # seconds for one expression in a process of its own; the worst known takes 1, on an idle machine
 )
 MOST_KNOWN: Final = 4_096  # expressions of which is kept whether they can stall
-SAFE_SQUARE: Final = 2_048  # characters that a quadratic expression walks through in some 20 ms
+SAFE_QUADRATIC_LENGTH: Final = 2_048  # characters that a quadratic expression walks through in some 20 ms
 QUICK: Final = 0.02  # seconds that a line may take which is tried nowhere else first
 MADE: Final = "0.0.0.0"  # the address in a text that `example()` makes
 _TAIL: Final = "\x00\n"  # what nothing expects
@@ -64,22 +64,22 @@ _Nodes = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
+class ReDoS:
     """An expression is slow: texts up to `safe` characters are not (0: none is safe). `example` shows it."""
 
-    safe: int
+    safe_length: int
     example: str
 
 
-_known: dict[re.Pattern[str], tuple[Stall | None]] = {}
+_known: dict[re.Pattern[str], tuple[ReDoS | None]] = {}
 
 
-def stall(regex: re.Pattern[str]) -> Stall | None:
+def find_redos(regex: re.Pattern[str]) -> ReDoS | None:
     """The worst that was found of an expression; None if its effort grows no faster than the line."""
     return _judged([regex])[regex]
 
 
-def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
+def redos_prone(rules: Filter) -> list[tuple[Rule, ReDoS]]:
     """The slow expressions of a filter, and those that could not be judged. Any thread may ask.
 
     It takes PATIENCE for each at most.
@@ -90,17 +90,17 @@ def stalls(rules: Filter) -> list[tuple[Rule, Stall]]:
     return [(rule, found) for rule in tried if (found := judged[rule.regex])]
 
 
-def stalling_dates(rules: Filter) -> list[str]:
+def redos_prone_dates(rules: Filter) -> list[str]:
     """The `datepattern`s of a filter that some short line stalls, as written; those of the default list do not.
 
     A date is looked for before any expression is tried, so nothing can be tried elsewhere first.
     """
     own = [one for one in rules.dates.templates if one.text not in DEFAULT]
     judged = _judged([one.regex for one in own])
-    return [one.text for one in own if (found := judged[one.regex]) and not found.safe]
+    return [one.text for one in own if (found := judged[one.regex]) and not found.safe_length]
 
 
-def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], Stall | None]:
+def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], ReDoS | None]:
     judged = {regex: known[0] for regex in regexes if (known := _known.get(regex))}
     unknown = [regex for regex in dict.fromkeys(regexes) if regex not in judged]
     if unknown:
@@ -109,19 +109,19 @@ def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], Stall |
         if len(_known) + len(found) > MOST_KNOWN:
             _known.clear()
         _known.update((regex, (one,)) for regex, one in found.items())
-        judged |= {regex: found.get(regex, Stall(0, "")) for regex in unknown}
+        judged |= {regex: found.get(regex, ReDoS(0, "")) for regex in unknown}
     return judged
 
 
-def _elsewhere(regexes: Sequence[re.Pattern[str]]) -> list[Stall | None]:
+def _elsewhere(regexes: Sequence[re.Pattern[str]]) -> list[ReDoS | None]:
     """What a process of its own finds. Of those from the first that it does not finish on nothing is known."""
-    found: list[Stall | None] = []
+    found: list[ReDoS | None] = []
     try:
         with closing(Child("sidecar.filters.redos")) as child:
             child.pipe.send([(regex.pattern, regex.flags) for regex in regexes])
-            while len(found) < len(regexes) and child.pipe.poll(PATIENCE):
+            while len(found) < len(regexes) and child.pipe.poll(JUDGING_TIMEOUT_S):
                 told = child.pipe.recv()
-                found.append(None if told is None else Stall(*told))
+                found.append(None if told is None else ReDoS(*told))
     except (OSError, EOFError) as err:
         log.warning("the process that tries regular expressions failed: %s", err)
     return found
@@ -132,12 +132,12 @@ def main() -> None:
     pipe = parent()
     for pattern, flags in pipe.recv():
         found = _worst(re.compile(pattern, flags))
-        pipe.send(None if found is None else (found.safe, found.example))
+        pipe.send(None if found is None else (found.safe_length, found.example))
 
 
-def _worst(regex: re.Pattern[str]) -> Stall | None:
+def _worst(regex: re.Pattern[str]) -> ReDoS | None:
     tree = list(parser.parse(regex.pattern, regex.flags))
-    found: Stall | None = None
+    found: ReDoS | None = None
     whole, loose = example(tree, regex.flags), example(tree, regex.flags, loose=True)
     pumps = (
         (lead, unit)
@@ -147,14 +147,14 @@ def _worst(regex: re.Pattern[str]) -> Stall | None:
     begun = [("", text.partition(MADE)[0].rstrip("\n")) for text in (whole, loose)]  # all before the address
     for before, unit in dict.fromkeys([*pumps, *(each for each in begun if each[1])]):
         worse = _tried(regex, before, unit)
-        if worse and (found is None or worse.safe < found.safe):
+        if worse and (found is None or worse.safe_length < found.safe_length):
             found = worse
-            if not found.safe:
+            if not found.safe_length:
                 return found
     return found
 
 
-def _tried(regex: re.Pattern[str], before: str, unit: str) -> Stall | None:
+def _tried(regex: re.Pattern[str], before: str, unit: str) -> ReDoS | None:
     spent, text = 0.0, ""
     for times in LADDER:
         if len(unit) * times > (LADDER[-1] if len(unit) < LONG_UNIT else LONGEST):
@@ -167,16 +167,16 @@ def _tried(regex: re.Pattern[str], before: str, unit: str) -> Stall | None:
                 if spent > limit:
                     spent = min(spent, _seconds(regex, text))
         except _TooLongError:
-            return Stall(0, text)
+            return ReDoS(0, text)
         if spent > limit:
-            return Stall(0, text)
+            return ReDoS(0, text)
     if spent > NOTICED:
         short = before + unit * max(1, times // 4) + _TAIL
         long, growth = _quickest(regex, text), _quickest(regex, text) / _quickest(regex, short)
         if growth > GROWS:
             # as often as the text is longer, to that power, longer it takes: 2 is quadratic
             power = math.log(growth, len(text) / len(short))
-            return Stall(min(SAFE_SQUARE, int(len(text) * (QUICK / long) ** (1 / power))), text)
+            return ReDoS(min(SAFE_QUADRATIC_LENGTH, int(len(text) * (QUICK / long) ** (1 / power))), text)
     return None
 
 

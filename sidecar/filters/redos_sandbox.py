@@ -22,11 +22,11 @@ from sidecar.filters.worker_process import Child, parent
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.25  # seconds for one text; a sound expression takes some microseconds
-STARTING: Final = 10.0  # seconds for the process to come up; it takes 0.1
+MATCH_TIMEOUT_S: Final = 0.25  # seconds for one text; a sound expression takes some microseconds
+START_TIMEOUT_S: Final = 10.0  # seconds for the process to come up; it takes 0.1
 
 
-class Canary:
+class RegexSandbox:
     """One process for all filters that need it, started when it is first asked. Any thread may ask."""
 
     def __init__(self, filters: Mapping[int, Filter]) -> None:
@@ -36,13 +36,13 @@ class Canary:
         self._lock = threading.Lock()
         self._child: Child | None = None
 
-    def survives(self, number: int, text: str, candidates: Sequence[int] | None = None) -> bool:
+    def finishes_in_time(self, number: int, text: str, candidates: Sequence[int] | None = None) -> bool:
         """Is this text decided in PATIENCE? What cannot be asked does not survive either."""
         with self._lock:
             try:
                 pipe = (self._child or self._start()).pipe
                 pipe.send((number, text, candidates))
-                if pipe.poll(PATIENCE):
+                if pipe.poll(MATCH_TIMEOUT_S):
                     pipe.recv()
                     return True
             except (OSError, EOFError) as err:
@@ -57,7 +57,7 @@ class Canary:
     def _start(self) -> Child:
         child = self._child = Child("sidecar.filters.redos_sandbox")
         child.pipe.send(self._filters)
-        if not child.pipe.poll(STARTING):
+        if not child.pipe.poll(START_TIMEOUT_S):
             raise TimeoutError("it did not start")
         child.pipe.recv()
         return child

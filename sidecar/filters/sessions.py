@@ -26,7 +26,7 @@ class Session:
     owed: Failure | None = None  # a failure of which nobody has said yet whose it was
 
 
-class Following:
+class SessionTracker:
     """One filter on the lines of one origin, in their order."""
 
     def __init__(self, rules: Filter, decide: Decide = decide) -> None:
@@ -34,9 +34,9 @@ class Following:
         self._lines: list[str] = []
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def under(self, rules: Filter, decide: Decide) -> Following:
+    def under(self, rules: Filter, decide: Decide) -> SessionTracker:
         """The same memory for a filter that finds the same, read anew."""
-        other = Following(rules, decide)
+        other = SessionTracker(rules, decide)
         other._lines, other._sessions = self._lines, self._sessions
         return other
 

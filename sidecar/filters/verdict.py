@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from sidecar.core.address import parse_host
 from sidecar.core.events import Framing
-from sidecar.filters.framing import opener
+from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import WHO, Filter
 
 
@@ -122,18 +122,18 @@ def failed(
     )
 
 
-def parted(rules: Filter, text: str) -> tuple[str, re.Match[str] | None]:
+def split_date(rules: Filter, text: str) -> tuple[str, re.Match[str] | None]:
     """The line without its date, and the date."""
     found = rules.dates.find(text)
     return (text[: found.start(1)] + text[found.end(1) :], found) if found else (text, None)
 
 
-def dated(framing: Framing, line: str, text: str) -> bool:
+def date_in_header(framing: Framing, line: str, text: str) -> bool:
     """Was the line's own date its syslog header, already taken off? There is no second one to look for."""
     return framing is Framing.SYSLOG and text is not line
 
 
-class Memory(Protocol):
+class Tracker(Protocol):
     """What a filter that `remembers` has seen so far; `following.Following` is one."""
 
     def decide(self, text: str, at: float) -> Failure | None: ...
@@ -143,10 +143,10 @@ def time_of(
     rules: Filter, line: str, framing: Framing, now: float, zone: tzinfo | None = None
 ) -> float | None:
     """The time that a line tells of itself, by its transport or in its text; no failregex is asked."""
-    at, text = opener(framing)(line, now, zone)
-    if at is not None or dated(framing, line, text):
+    at, text = unwrapper(framing)(line, now, zone)
+    if at is not None or date_in_header(framing, line, text):
         return at
-    _, date = parted(rules, text)
+    _, date = split_date(rules, text)
     return rules.dates.seconds(date, now, zone) if date else None
 
 
@@ -157,19 +157,19 @@ def explain(
     now: float,
     zone: tzinfo | None = None,
     *,
-    memory: Memory | None = None,
+    tracker: Tracker | None = None,
 ) -> Verdict:
     """What the filter says about one line, as `Matcher.scan` would decide it.
 
     `memory` is for a filter that `remembers`: the same one for all the lines of a log, in their order.
     """
     line = line.rstrip("\r\n")
-    at, text = opener(framing)(line, now, zone)
-    seen, date = (text, None) if dated(framing, line, text) else parted(rules, text)
+    at, text = unwrapper(framing)(line, now, zone)
+    seen, date = (text, None) if date_in_header(framing, line, text) else split_date(rules, text)
     if at is None and date:
         at = rules.dates.seconds(date, now, zone)
     told = date[1] if date else None
-    failure = failed(rules, seen) if memory is None else memory.decide(seen, now if at is None else at)
+    failure = failed(rules, seen) if tracker is None else tracker.decide(seen, now if at is None else at)
     address = canonical(failure.id) if failure else None
     if failure is None or address is None:
         return Verdict(matched=False, time=at, date=told, text=seen)

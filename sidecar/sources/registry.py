@@ -64,7 +64,7 @@ class Readers:
         Raises NoDocker, and OSError where a socket cannot be made.
         """
         jails, services = settings.jails, list[Service]()
-        if not self._resolves and any(rules.resolves for rules in settings.filters.values()):
+        if not self._resolves and any(rules.resolves_names for rules in settings.filters.values()):
             services.append(self._resolver)
         if self._containers is None and any(_wants_containers(jail) for jail in jails):
             services += self._of_containers(settings, now)

@@ -9,7 +9,7 @@ from sidecar.filters import date_cutter
 from sidecar.filters.date_cutter import Cutter, place
 from sidecar.filters.dates import WITHIN, Dates, template, templates
 from sidecar.filters.loader import load
-from sidecar.filters.verdict import parted
+from sidecar.filters.verdict import split_date
 from tests.filters import oracle
 from tests.filters.samples import NOW, all_samples, ours
 
@@ -21,7 +21,7 @@ JUNK = [
 
 
 def slowly(rules, line):
-    text, date = parted(rules, line)
+    text, date = split_date(rules, line)
     return text, date and rules.dates.seconds(date, NOW, UTC)
 
 

@@ -3,7 +3,7 @@ from datetime import UTC
 import pytest
 
 from sidecar.core.events import Framing
-from sidecar.filters.framing import opener, recognise
+from sidecar.filters.framing import recognise, unwrapper
 
 NOW = 1_795_338_000.0
 MESSAGE = "wordpress(h)[8]: Empty username from 203.0.113.7"
@@ -31,12 +31,12 @@ CASES = [(framing, *case) for framing, cases in WRAPPED.items() for case in case
 
 @pytest.mark.parametrize(("framing", "line", "time", "text"), CASES)
 def test_the_transports_time_and_the_text(framing, line, time, text):
-    assert opener(framing)(line, NOW, UTC) == (time, text)
+    assert unwrapper(framing)(line, NOW, UTC) == (time, text)
 
 
 @pytest.mark.parametrize("framing", Framing)
 def test_a_line_without_the_wrapping_is_all_text(framing):
-    assert opener(framing)("x y", NOW, UTC) == (None, "x y")
+    assert unwrapper(framing)("x y", NOW, UTC) == (None, "x y")
 
 
 @pytest.mark.parametrize(("framing", "line", "time", "text"), CASES)

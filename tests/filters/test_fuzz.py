@@ -11,8 +11,8 @@ import pytest
 
 from sidecar.core.address import parse_host
 from sidecar.filters.loader import load
-from sidecar.filters.sessions import Following
-from sidecar.filters.verdict import canonical, parted
+from sidecar.filters.sessions import SessionTracker
+from sidecar.filters.verdict import canonical, split_date
 from tests.filters import oracle
 
 CASES, SEED = int(os.environ.get("FUZZ", "3000")), int(os.environ.get("SEED", str(random.randrange(2**32))))
@@ -64,7 +64,7 @@ def same(said, told):
 
 
 def ours(rules, line, memory):
-    text, date = parted(rules, line)
+    text, date = split_date(rules, line)
     at = rules.dates.seconds(date, oracle.NOW) if date else None
     failure = memory.decide(text, oracle.NOW if at is None else at)
     return failure and (failure.rule, canonical(failure.id) or failure.id, at, text)
@@ -80,7 +80,7 @@ def test_a_changed_line_is_what_fail2ban_says_it_is():
         theirs = oracle.Oracle(name, {})
         for _ in range(CASES // len(filters) + 1):
             line = mutated(rnd.choice(lines), rnd)
-            said, told = ours(rules, line, Following(rules)), theirs.tell(line)
+            said, told = ours(rules, line, SessionTracker(rules)), theirs.tell(line)
             if not same(said, told):  # it may go by the lines before: its date templates, its sessions
                 told = oracle.Oracle(name, {}).tell(line)
             tried += 1

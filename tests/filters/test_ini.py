@@ -2,7 +2,7 @@ import configparser
 
 import pytest
 
-from sidecar.filters.ini import ConfigError, FilterMistakes, Ini, interpolated, parse
+from sidecar.filters.ini import FilterError, FilterErrors, Ini, interpolated, parse
 from tests.filters import oracle
 
 
@@ -126,7 +126,7 @@ def test_an_include_that_nobody_has_is_a_mistake(tmp_path):
 )
 def test_what_cannot_be_replaced_is_a_mistake_with_its_line(tmp_path, value, message):
     ini = read(tmp_path, f"[S]\ny = 1\nx = {value}\n")
-    with pytest.raises(FilterMistakes) as caught:
+    with pytest.raises(FilterErrors) as caught:
         interpolated(ini, "S", "x", {})
 
-    assert caught.value.errors == (ConfigError(str(tmp_path / "0.conf"), 3, value, message),)
+    assert caught.value.errors == (FilterError(str(tmp_path / "0.conf"), 3, value, message),)

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.filters.lint import STRANGER, fooled, near
+from sidecar.filters.lint import STRANGER, closest, forgeries
 from sidecar.filters.loader import load
 from tests.filters.samples import ours
 
@@ -24,7 +24,7 @@ def rules(tmp_path):
     ],
 )
 def test_what_a_visitor_can_fool_is_shown_by_a_line_that_does(rules, failregex):
-    found = list(fooled(rules(failregex)))
+    found = list(forgeries(rules(failregex)))
 
     assert all(STRANGER in line and banned == STRANGER for _, line, banned in found)
     assert bool(found) == (failregex != "^login of .* failed from <HOST>")
@@ -41,7 +41,7 @@ def test_what_a_visitor_can_fool_is_shown_by_a_line_that_does(rules, failregex):
     ],
 )
 def test_what_takes_only_the_end_of_an_address_is_shown_whom_it_bans(rules, failregex, line, banned):
-    assert [(line, banned) for _, line, banned in fooled(rules(failregex))] == [(line, banned)]
+    assert [(line, banned) for _, line, banned in forgeries(rules(failregex))] == [(line, banned)]
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_what_takes_only_the_end_of_an_address_is_shown_whom_it_bans(rules, fail
     ],
 )
 def test_what_cannot_be_fooled_is_not_accused(rules, failregex):
-    assert list(fooled(rules(failregex))) == []
+    assert list(forgeries(rules(failregex))) == []
 
 
 @pytest.mark.parametrize("name", ours())
 def test_ours_cannot_be_fooled(name):
-    assert list(fooled(load(name))) == []
+    assert list(forgeries(load(name))) == []
 
 
 def test_how_near_a_line_came(rules):
-    found = near(
+    found = closest(
         rules("^login of \\S+ failed from <HOST>$\n            ^blocked <HOST>$"), "login of ann failed frm x"
     )
 
     assert found == (1, "login of ann failed fr")
-    assert near(rules("^no <HOST>$"), "hello") is None
+    assert closest(rules("^no <HOST>$"), "hello") is None

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from sidecar.core.events import Framing
-from sidecar.filters.loader import FilterMistakes, alike, load, pack
+from sidecar.filters.loader import FilterErrors, equivalent, load, pack
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
 
@@ -17,7 +17,7 @@ def written(tmp_path, text, name="x.conf"):
 
 
 def errors(name, where, options=None):
-    with pytest.raises(FilterMistakes) as caught:
+    with pytest.raises(FilterErrors) as caught:
         load(name, where, options)
     return [(one.line, one.text, one.message) for one in caught.value.errors]
 
@@ -175,7 +175,7 @@ def test_every_stock_filter_loads(name):
 
 
 def test_filters_that_need_the_lines_before_say_so():
-    needy = {name for name in oracle.stock() if load(name, [oracle.CONFIG / "filter.d"]).remembers}
+    needy = {name for name in oracle.stock() if load(name, [oracle.CONFIG / "filter.d"]).needs_earlier_lines}
 
     assert needy == {
         "ejabberd-auth",
@@ -230,5 +230,7 @@ def test_filters_are_alike_that_find_the_same(tmp_path):
     other = load("x", [tmp_path], {"usedns": "yes"})
     dated = load("x", [tmp_path], {"datepattern": "%%Y"})
 
-    assert alike({"a": rules}, {"a": again})
-    assert not any(alike({"a": rules}, others) for others in ({"a": other}, {"a": dated}, {"b": rules}, {}))
+    assert equivalent({"a": rules}, {"a": again})
+    assert not any(
+        equivalent({"a": rules}, others) for others in ({"a": other}, {"a": dated}, {"b": rules}, {})
+    )

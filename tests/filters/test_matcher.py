@@ -10,8 +10,10 @@ import pytest
 from sidecar.core.events import Batch, Framing, Hit, Origin
 from sidecar.filters.cpu_budget import REST
 from sidecar.filters.loader import load
-from sidecar.filters.matcher import EVIDENCE, MAX_LINE, Matcher, evidence
+from sidecar.filters.matcher import MAX_EVIDENCE_CHARS, MAX_LINE_BYTES, Matcher, evidence
+from sidecar.runtime.problems import Problems
 from tests.filters.samples import all_samples
+from tests.support.problems import ProblemChanges
 
 NOW = 1_795_338_000.0
 ANN = "203.0.113.7"
@@ -118,18 +120,18 @@ def test_carriage_returns_blank_and_unfinished_lines(simple):
 
 def test_a_line_that_is_too_long_is_cut_counted_and_does_not_end_at_the_cut(simple):
     begin = "no 203.0.113.7 "
-    padded = "x" * (MAX_LINE - len("no 192.0.2.9")) + "no 192.0.2.9"
+    padded = "x" * (MAX_LINE_BYTES - len("no 192.0.2.9")) + "no 192.0.2.9"
     matcher = Matcher({"a": load("wordpress")})
     forged = FAILED.format("192.0.2.9")
 
     assert simple.scan(batch(padded, padded + "more", begin, "no 203.0.113.7"), NOW)[0].address == ANN
     assert simple.cut == 1
-    assert matcher.scan(batch("y" * (MAX_LINE - len(forged)) + forged + " from 203.0.113.7"), NOW) == []
+    assert matcher.scan(batch("y" * (MAX_LINE_BYTES - len(forged)) + forged + " from 203.0.113.7"), NOW) == []
     assert matcher.cut == 1
 
 
 def test_long_lines_are_counted_wherever_they_are(simple):
-    long, short = "x" * (MAX_LINE + 1), "y" * MAX_LINE
+    long, short = "x" * (MAX_LINE_BYTES + 1), "y" * MAX_LINE_BYTES
     simple.scan(batch(long, "a", short, long, short, "b" * 40_000, "c" * 40_000, long, long), NOW)
 
     assert simple.cut == 4
@@ -180,8 +182,8 @@ def test_threads_may_share_a_matcher():
         ("\x1b[2Jred", r"\x1b[2Jred"),
         ("a\u202eb", r"a\u202eb"),
         ("é", "é"),
-        ("x" * 2000, "x" * EVIDENCE),
-        ("\x00" * 2000, (r"\x00" * EVIDENCE)[:EVIDENCE]),
+        ("x" * 2000, "x" * MAX_EVIDENCE_CHARS),
+        ("\x00" * 2000, (r"\x00" * MAX_EVIDENCE_CHARS)[:MAX_EVIDENCE_CHARS]),
     ],
 )
 def test_evidence_is_short_and_harmless(text, shown):
@@ -207,10 +209,10 @@ def test_a_name_is_handed_on_where_the_filter_says_so_and_else_is_no_address(tmp
 def stalling(tmp_path):
     """A filter that one line can stall beside one that is sound; what was told, and a clock that can be set."""
     slow = rules(tmp_path, "failregex = ^(?:a+)+ <HOST>$", "slow")
-    told, ahead = [], [0.0]
+    told, ahead = ProblemChanges(), [0.0]
     matcher = Matcher(
         {"a": slow, "b": rules(tmp_path, "failregex = ^no <HOST>$")},
-        problem=lambda *what: told.append(what),
+        problems=Problems(told),
         clock=lambda: time.perf_counter() + ahead[0],
     )
     with closing(matcher):
@@ -237,10 +239,10 @@ def test_a_line_that_would_stall_is_skipped_and_then_the_filter_rests_while_the_
 
 def test_a_sound_filter_that_has_to_wait_for_the_processor_is_not_laid_aside(tmp_path):
     """Now and then the clock jumps, as if another process had had the processor; between, there is honest work."""
-    told, looks = [], itertools.count()
+    told, looks = ProblemChanges(), itertools.count()
     matcher = Matcher(
         {"a": rules(tmp_path, "failregex = ^no <HOST>$")},
-        problem=lambda *what: told.append(what),
+        problems=Problems(told),
         clock=lambda: time.perf_counter() + 0.1 * (next(looks) // 20_001),
     )
     with closing(matcher):

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from sidecar.filters.loader import load, pack
-from sidecar.filters.sessions import Following
-from sidecar.filters.verdict import canonical, parted
+from sidecar.filters.sessions import SessionTracker
+from sidecar.filters.verdict import canonical, split_date
 from tests.filters import oracle
 from tests.filters.samples import all_samples
 from tests.filters.samples import ours as pack_of_ours
@@ -26,9 +26,9 @@ def zone():
 
 
 def ours(rules, line, memory=None):
-    text, date = parted(rules, line.rstrip("\r\n"))
+    text, date = split_date(rules, line.rstrip("\r\n"))
     at = rules.dates.seconds(date, oracle.NOW) if date else None
-    failure = (memory or Following(rules)).decide(text, oracle.NOW if at is None else at)
+    failure = (memory or SessionTracker(rules)).decide(text, oracle.NOW if at is None else at)
     return failure and (failure.rule, canonical(failure.id) or failure.id, at)
 
 
@@ -41,7 +41,7 @@ def test_a_stock_filter_says_what_fail2ban_says_of_its_own_samples(name):
             given = {"mode": "normal", **options, "usedns": "raw"}
             engines[key] = (
                 (rules := load(name, [oracle.CONFIG / "filter.d"], given)),
-                Following(rules),
+                SessionTracker(rules),
                 oracle.Oracle(name, options),
             )
         rules, memory, theirs = engines[key]

@@ -12,7 +12,7 @@ from sidecar.filters.dates import Dates, templates
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher, evidence
 from sidecar.filters.prefilter import MOST_BRANCHES, cuts, weakened
-from sidecar.filters.sessions import Following
+from sidecar.filters.sessions import SessionTracker
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
 from tests.filters.samples import all_samples, ours
@@ -36,12 +36,12 @@ def found(matcher, lines):
 
 
 def decided(rules, lines):
-    texts, memory = (
+    texts, tracker = (
         [line.decode(errors="replace") for line in lines],
-        Following(rules) if rules.remembers else None,
+        SessionTracker(rules) if rules.needs_earlier_lines else None,
     )
     return [
-        evidence(text) for text in texts if explain(rules, text, Framing.NONE, NOW, memory=memory).matched
+        evidence(text) for text in texts if explain(rules, text, Framing.NONE, NOW, tracker=tracker).matched
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.events import Framing
 from sidecar.filters.loader import load, pack
-from sidecar.filters.matcher import MAX_LINE
+from sidecar.filters.matcher import MAX_LINE_BYTES
 from sidecar.filters.verdict import explain
 from tests.filters.samples import NOW, all_samples, ours
 
@@ -65,19 +65,19 @@ CADDY = (
     '"remote_port":"1","client_ip":"203.0.113.7","proto":"HTTP/2.0","method":"POST","host":"h","uri":"/"'
 )
 LONG = [
-    *(ACCESS + part * MAX_LINE for part in ("/wp-login.php", "/wp-login.php/..", "/", '\\"', "?action=rp&", "/xmlrpc.php?for=jetpack ")),
-    *(ACCESS + "/wp-login.php?" + part * MAX_LINE for part in ("action=rp&", "x", "%61ction=")),
-    *(part * MAX_LINE for part in ("[", "1", " ", "a.", "1:", "[22/Nov/2026:08:57:49 +0000] ", "<37>1 ", "wordpress(", '\\"')),
-    *(APACHE + part * MAX_LINE for part in (" from 203.0.113.7, referer: ", ", referer: ", " from 203.0.113.8", ", client: ")),
-    "wordpress: " + "Authentication failure for x from " * MAX_LINE,
-    "<37>1 2026-11-22T08:59:51Z h wordpress 8 - " + "[a]" * MAX_LINE,
-    *(GET + part * MAX_LINE for part in ("/../", "/?x=../../", "/.env", "/%2e%2e/", "/wp-content/plugins/a/", "/?author=1&", "/x\\\\")),
-    *(GET + "/?" + part * MAX_LINE for part in ("author=1&", "rest_route=/wp/v2/users", "../", "\\u0026author=1")),
-    *(TRAEFIK + part * MAX_LINE for part in (',"DownstreamStatus":200', ',"RequestPath":"/wp-login.php"', '"', "\\", ',"time":"')),
-    *(TRAEFIK + JSON_REST + part * MAX_LINE for part in ("/wp-login.php/..", "/../", "/.env", '","RequestPath":"', "?author=1")),
-    *(CADDY + part * MAX_LINE for part in (',"uri":"/wp-login.php"', ',"status":200', '"', "/..", ',"uri":"/.env')),
-    *("wp-sidecar: ip=203.0.113.7 event=" + part * MAX_LINE for part in ("login_failed ", "a", "user=%20")),
-    'WARNING: [pool www] child 7 said into stderr: "wp-sidecar: ip=' + "1." * MAX_LINE,
+    *(ACCESS + part * MAX_LINE_BYTES for part in ("/wp-login.php", "/wp-login.php/..", "/", '\\"', "?action=rp&", "/xmlrpc.php?for=jetpack ")),
+    *(ACCESS + "/wp-login.php?" + part * MAX_LINE_BYTES for part in ("action=rp&", "x", "%61ction=")),
+    *(part * MAX_LINE_BYTES for part in ("[", "1", " ", "a.", "1:", "[22/Nov/2026:08:57:49 +0000] ", "<37>1 ", "wordpress(", '\\"')),
+    *(APACHE + part * MAX_LINE_BYTES for part in (" from 203.0.113.7, referer: ", ", referer: ", " from 203.0.113.8", ", client: ")),
+    "wordpress: " + "Authentication failure for x from " * MAX_LINE_BYTES,
+    "<37>1 2026-11-22T08:59:51Z h wordpress 8 - " + "[a]" * MAX_LINE_BYTES,
+    *(GET + part * MAX_LINE_BYTES for part in ("/../", "/?x=../../", "/.env", "/%2e%2e/", "/wp-content/plugins/a/", "/?author=1&", "/x\\\\")),
+    *(GET + "/?" + part * MAX_LINE_BYTES for part in ("author=1&", "rest_route=/wp/v2/users", "../", "\\u0026author=1")),
+    *(TRAEFIK + part * MAX_LINE_BYTES for part in (',"DownstreamStatus":200', ',"RequestPath":"/wp-login.php"', '"', "\\", ',"time":"')),
+    *(TRAEFIK + JSON_REST + part * MAX_LINE_BYTES for part in ("/wp-login.php/..", "/../", "/.env", '","RequestPath":"', "?author=1")),
+    *(CADDY + part * MAX_LINE_BYTES for part in (',"uri":"/wp-login.php"', ',"status":200', '"', "/..", ',"uri":"/.env')),
+    *("wp-sidecar: ip=203.0.113.7 event=" + part * MAX_LINE_BYTES for part in ("login_failed ", "a", "user=%20")),
+    'WARNING: [pool www] child 7 said into stderr: "wp-sidecar: ip=' + "1." * MAX_LINE_BYTES,
 ]  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_no_line_however_odd_takes_long(name):
     took = {}
     for line in LONG:
         start = time.perf_counter()
-        explain(FILTERS[name], line[:MAX_LINE], Framing.NONE, NOW)
+        explain(FILTERS[name], line[:MAX_LINE_BYTES], Framing.NONE, NOW)
         took[line[:80]] = time.perf_counter() - start
 
     assert {line: seconds for line, seconds in took.items() if seconds > 0.5} == {}

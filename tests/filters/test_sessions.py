@@ -3,7 +3,7 @@ import pytest
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.filters.sessions import FORGOTTEN, MOST_SESSIONS, Following
+from sidecar.filters.sessions import FORGOTTEN, MOST_SESSIONS, SessionTracker
 
 SESSION = r"""[Definition]
 prefregex = ^s<F-MLFID>\d+</F-MLFID>: <F-CONTENT>.+</F-CONTENT>$
@@ -22,7 +22,7 @@ def session(tmp_path):
 
 
 def play(rules, *lines, at=0.0):
-    following = Following(rules)
+    following = SessionTracker(rules)
     told = [following.decide(line, at) for line in lines]
     return [failure and (failure.address, failure.user) for failure in told]
 
@@ -60,7 +60,7 @@ def test_a_second_user_in_one_session_is_a_guess_even_if_he_gets_in(session):
 def test_a_session_that_ended_or_is_old_is_forgotten(session):
     assert play(session, "s1: hello 203.0.113.7", "s1: bye", "s1: wrong password") == [None, None, None]
 
-    following = Following(session)
+    following = SessionTracker(session)
     following.decide("s1: hello 203.0.113.7", 0.0)
     assert following.decide("s1: wrong password", FORGOTTEN + 1) is None
 

@@ -9,7 +9,9 @@ from sidecar.core.events import Address, Batch, Cursor, Framing, Hit, Origin, Re
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox
+from sidecar.runtime.problems import Problems
 from sidecar.sources.intake import Intake
+from tests.support.problems import ProblemChanges
 
 SITE = Origin("docker", "blog", "stdout", ("login",))
 STAMP, AT = b"2026-11-22T08:40:04.500000000Z", 1_795_336_804.5
@@ -152,15 +154,16 @@ def test_what_matchers_counted_does_not_fall_when_they_change(tmp_path, inbox):
 
 def test_a_filter_that_was_laid_aside_is_tried_by_the_next_matcher(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(SLOW)
-    told = []
-    slow = Matcher({"login": load("login", [tmp_path])}, problem=lambda *what: told.append(what))
+    changes = ProblemChanges()
+    problems = Problems(changes)
+    slow = Matcher({"login": load("login", [tmp_path])}, problems=problems)
     intake = Intake(slow, inbox, lambda: 9e9)
     intake(batch(*[b"a" * 60 + b"!a 203.0.113.7"] * 8), None)
     inbox.drain(timeout=0)
     intake.use(Matcher({"login": load("login", [tmp_path])}))
     intake(batch(b"fail 203.0.113.7"), None)
 
-    assert [(name, sentence is None) for name, sentence in told] == [
+    assert [(name, sentence is None) for name, sentence in changes] == [
         ("filter login", False),
         ("filter login", True),
     ]

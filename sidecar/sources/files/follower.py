@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
-from sidecar.filters.framing import opener
+from sidecar.filters.framing import unwrapper
 from sidecar.sources.base import MAX_LINE, Emit, Report, StreamListener
 from sidecar.sources.files.cri_lines import STREAMS, Parts, as_cri, lines_in
 from sidecar.sources.files.segments import Opened, Piece, opened, pieces
@@ -478,7 +478,7 @@ def _is(piece: Piece, place: Place) -> bool:
 def _seconds(lines: bytes) -> float | None:
     """The time of the last line (unix seconds)."""
     last = lines[lines.rfind(b"\n", 0, len(lines) - 1) + 1 :]
-    return opener(Framing.CRI)(last[:64].decode(errors="replace"), 0.0, None)[0]
+    return unwrapper(Framing.CRI)(last[:64].decode(errors="replace"), 0.0, None)[0]
 
 
 def _sentence(name: str, err: OSError) -> str:
