@@ -1,0 +1,45 @@
+"""One request of an access log, and the canonical line that filters match."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sidecar.access.target import readable
+
+UNKNOWN = "-"
+
+
+class Request(NamedTuple):
+    """What an access log says of one request. Text is as the log had it, unescaped; unknown text is empty."""
+
+    # The address that the server holds for the client: the peer, or what a proxy that the server trusts named.
+    client: str
+    # As sent: `POST`. Empty where the request line was no HTTP.
+    method: str
+    # The request target as sent: `//wp-login.php?x=1`, `http://host/wp-login.php`.
+    target: str
+    # Decoded and normalised: `/wp-login.php`. See `target.split`.
+    path: str
+    # Without the `?`, each parameter decoded by itself and then made readable (`target.readable`).
+    query: str
+    # HTTP status code; 0 where the log has none (nginx logs 000 for a connection that it closed).
+    status: int
+    # The address that connected, where the log tells it apart from the client.
+    peer: str = ""
+    user_agent: str = ""
+    host: str = ""
+    # X-Forwarded-For as it came: a header that anyone may write.
+    forwarded: str = ""
+    # Unix seconds, UTC, fractions kept; None where the line has no date or one without a year.
+    time: float | None = None
+
+    @property
+    def canonical(self) -> str:
+        """The line that filters with `log = access` match; docs/filters.md describes it.
+
+        CLIENT METHOD PATH STATUS ?QUERY HOST "USER AGENT"
+        """
+        return (
+            f"{self.client} {readable(self.method) or UNKNOWN} {readable(self.path) or UNKNOWN} {self.status:03d} "
+            f'?{self.query} {readable(self.host) or UNKNOWN} "{readable(self.user_agent, blanks=True)}"'
+        )

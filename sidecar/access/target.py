@@ -1,0 +1,89 @@
+"""A request target, in any spelling -> the path and query that the web server sees.
+
+RFC 9112 section 3.2 has the forms of a target, RFC 3986 section 6.2.2 the normalisation. Servers differ in details
+(nginx decodes `%2F`, Apache refuses it; Apache splits no `;parameters`). Where they do, the spelling that reaches more
+is taken: a request that reached nothing is counted at most too often, against the client that sent it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+REMEMBERED_TARGETS = 4096
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_PARAMETERS = re.compile(r";[^/]*")
+_UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]")
+
+
+@lru_cache(maxsize=REMEMBERED_TARGETS)
+def split(target: str) -> tuple[str, str]:
+    """Return the normalised path, always beginning with `/`, and the readable query of a request target.
+
+    Percent-encoding is decoded once, as servers do; `//`, `/./` and `/../` are resolved, `;parameters` and fragments
+    cut off, and of an absolute URI only the path is kept. `*` and `host:port` (OPTIONS, CONNECT) become paths.
+    """
+    if absolute := _ABSOLUTE.match(target):
+        target = target[absolute.end() :]
+    target = target.partition("#")[0]
+    path, _, query = target.partition("?")
+    return normalised(path), _readable_query(query)
+
+
+def normalised(path: str) -> str:
+    """Return a path decoded, without empty, `.` and `..` segments and without parameters."""
+    if "%" in path:
+        path = _decoded(path)
+    if ";" in path:
+        path = _PARAMETERS.sub("", path)
+    # By far the most paths are in normal form already.
+    if "//" not in path and "/." not in path and path.startswith("/"):
+        return path
+    segments: list[str] = []
+    parts = path.split("/")
+    for part in parts:
+        if part == "..":
+            del segments[-1:]
+        elif part not in ("", "."):
+            segments.append(part)
+    folder = "/" if segments and parts[-1] in ("", ".", "..") else ""
+    return f"/{'/'.join(segments)}{folder}"
+
+
+def readable(text: str, *, blanks: bool = False) -> str:
+    r"""Return text without blanks, quotes, `?`, `%`, `\\` or anything unprintable: these become `%XX` of its UTF-8.
+
+    With `blanks`, blanks stay.
+    """
+    if not _UNREADABLE.search(text):
+        return text
+    return _UNREADABLE.sub(_blank_kept if blanks else _percent, text)
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogateescape"))
+
+
+def _blank_kept(found: re.Match[str]) -> str:
+    return " " if found[0] == " " else _percent(found)
+
+
+def _decoded(text: str) -> str:
+    """Percent-decode once. Bytes that are no UTF-8 stay, as surrogates."""
+    if text.isascii():
+        raw = _ENCODED.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1")
+        return raw.decode(errors="surrogateescape")
+    parts = re.split(r"((?:%[0-9A-Fa-f]{2})+)", text)
+    return "".join(_decoded(part) if index % 2 else part for index, part in enumerate(parts))
+
+
+def _readable_query(query: str) -> str:
+    if "%" not in query and "+" not in query:
+        return readable(query)
+    return "&".join("=".join(map(_readable_value, each.split("=", 1))) for each in query.split("&"))
+
+
+def _readable_value(text: str) -> str:
+    """Return a name or a value decoded; an `&` or `=` in it stays encoded, so that it begins no other parameter."""
+    return readable(_decoded(text.replace("+", " "))).replace("&", "%26").replace("=", "%3D")

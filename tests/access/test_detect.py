@@ -1,0 +1,58 @@
+from sidecar.access.detect import CHANGED_AFTER, AccessLog
+from sidecar.access.text import known
+
+COMBINED = (
+    '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5100 "-" "Mozilla/5.0"'
+)
+VHOST = f"blog.example.com {COMBINED}"
+CADDY = '{"ts":1796020400.0,"logger":"http.log.access","request":{"remote_ip":"203.0.113.7","method":"POST","uri":"/wp-login.php"},"status":200}'
+
+
+def read(log, *lines):
+    return [request.client for line in lines for request in log.requests(line)]
+
+
+def test_the_first_line_names_the_format():
+    log = AccessLog()
+
+    assert (log.format, read(log, COMBINED), log.format) == ("", ["203.0.113.7"], "combined")
+
+
+def test_lines_of_others_are_read_and_the_majority_names_the_format():
+    log = AccessLog()
+    read(log, CADDY, COMBINED, COMBINED)
+
+    assert (log.format, log.read, log.understood) == ("combined", 3, 3)
+
+
+def test_a_running_log_may_change_its_format():
+    log = AccessLog()
+    read(log, *[COMBINED] * 300)
+    assert log.format == "combined"
+    read(log, *[CADDY] * CHANGED_AFTER)
+
+    assert log.format == "Caddy JSON"
+
+
+def test_a_host_header_that_is_an_address_names_nobody():
+    """Where the first field is known to be the Host header, an address in it is a host too."""
+    log = AccessLog()
+    read(log, *[VHOST] * 3)
+
+    assert read(log, VHOST.replace("blog.example.com", "192.0.2.1")) == ["203.0.113.7"]
+
+
+def test_what_is_not_understood_is_kept_as_an_example():
+    log = AccessLog()
+    read(log, COMBINED, "PHP Warning: one", "two", "three", "four " + "x" * 1000)
+
+    assert (log.read, log.understood) == (5, 1)
+    assert [example[:5] for example in log.examples] == ["two", "three", "four "]
+    assert max(map(len, log.examples)) == 300
+
+
+def test_a_declared_format_is_the_only_one():
+    log = AccessLog(known("mine", "$status $remote_addr $request_method $request_uri"))
+
+    assert read(log, "200 203.0.113.7 POST /wp-login.php", COMBINED) == ["203.0.113.7"]
+    assert (log.format, log.understood) == ("mine", 1)

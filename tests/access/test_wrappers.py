@@ -1,0 +1,44 @@
+import pytest
+
+from sidecar.access.wrappers import unwrapped
+
+LINE = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5100 "-" "x"'
+AT = 1_796_020_400.0
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "wrappers", "time"),
+    [
+        (LINE, (), None),
+        (f"wordpress-1  | {LINE}", ("compose",), None),
+        (f"wordpress-1  | 2026-11-30T06:33:20.000000000Z {LINE}", ("compose", "time stamp"), AT),
+        (f"\x1b[36mwordpress-1  |\x1b[0m {LINE}", ("compose",), None),
+        (f"\x1b[0;36;1mnginx.1     | \x1b[0m{LINE}", ("compose",), None),
+        (f"<190>Nov 30 06:33:20 web nginx: {LINE}", ("syslog",), None),
+        (f"Nov  3 06:33:20 web nginx[7]: {LINE}", ("syslog",), None),
+        (f"<190>Nov 30 06:33:20 nginx: {LINE}", ("syslog",), None),
+        (f"<190>1 2026-11-30T06:33:20Z web nginx 7 - - {LINE}", ("syslog",), AT),
+        (f'<190>1 2026-11-30T06:33:20Z web nginx 7 - [a b="c\\]"] {LINE}', ("syslog",), AT),
+        (f"2026-11-30T06:33:20Z {LINE}", ("time stamp",), AT),
+        (f"2026-11-30T06:33:20Z stdout F {LINE}", ("time stamp",), AT),
+        (
+            '{"log":"' + LINE.replace('"', '\\"') + '\\n","stream":"stdout","time":"2026-11-30T06:33:20Z"}',
+            ("json-file",),
+            AT,
+        ),
+    ],
+)
+def test_what_a_transport_put_around_a_line_is_taken_off(wrapped, wrappers, time):
+    assert unwrapped(wrapped) == (LINE, time, wrappers)
+
+
+def test_wrappers_of_wrappers():
+    syslog = f"<190>Nov 30 06:33:20 web nginx: {LINE}".replace('"', '\\"')
+    found = unwrapped('{"log":"' + syslog + '\\n","stream":"stdout","time":"2026-11-30T06:33:20Z"}')
+
+    assert (found.text, found.wrappers) == (LINE, ("json-file", "syslog"))
+
+
+@pytest.mark.parametrize("line", ['{"log":"half', '{"log":1,"time":""}', "", "|", "a | " * 10])
+def test_what_is_no_wrapper_stays(line):
+    assert unwrapped(line).text.startswith(line[:1])
