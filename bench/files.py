@@ -28,7 +28,7 @@ from sidecar.core.events import Batch, Cursor, Origin
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources.base import Silent
+from sidecar.sources.base import NullLogListener
 from sidecar.sources.files.container_logs import Cri
 from sidecar.sources.files.layouts import Pods
 from tests.bed.network import HostAddress, Place
@@ -61,7 +61,7 @@ def line(number: int, *, dockers: bool = False) -> str:
     return DOCKERS.format(stamp, text.replace('"', '\\"')) if dockers else f"{stamp} stdout F {text}\n"
 
 
-class Reader(Silent):
+class Reader(NullLogListener):
     """The source on a tree of its own, with the three jails that need no configuration."""
 
     def __init__(self, root: Path) -> None:

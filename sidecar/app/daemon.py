@@ -50,6 +50,7 @@ from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NoP
 from sidecar.runtime.loop import Closed, Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Every, Service, Services
+from sidecar.sources.base import ReopenReason
 from sidecar.sources.dns import Resolver
 from sidecar.sources.docker.source import NoDocker
 from sidecar.sources.intake import Intake
@@ -432,23 +433,27 @@ class Streams:
     def __init__(self, metrics: Metrics) -> None:
         self.states: dict[str, str] = {}
         self._metrics = metrics
-        self.read, self.overlong = metrics.read, metrics.overlong
+        self.batch_read, self.lines_truncated = metrics.read, metrics.overlong
 
-    def following(self, name: str, up: bool) -> None:  # noqa: FBT001 - it is what is told
-        self.states[name] = "open" if up else "closed"
-        self._metrics.following(name, up)
+    def log_opened(self, name: str) -> None:
+        self.states[name] = "open"
+        self._metrics.following(name, up=True)
 
-    def unreadable(self, name: str) -> None:
+    def log_closed(self, name: str) -> None:
+        self.states[name] = "closed"
+        self._metrics.following(name, up=False)
+
+    def log_unreadable(self, name: str) -> None:
         self.states[name] = "unreadable"
         self._metrics.following(name, up=False)
 
-    def reconnected(self, name: str, reason: str) -> None:
-        if reason == "gap":
-            self._metrics.gap(name)
-        else:
-            self._metrics.reconnected(name, reason)
+    def log_reopened(self, name: str, reason: ReopenReason) -> None:
+        self._metrics.reconnected(name, reason)
 
-    def forget(self, name: str) -> None:
+    def log_gap(self, name: str) -> None:
+        self._metrics.gap(name)
+
+    def log_removed(self, name: str) -> None:
         self.states.pop(name, None)
         self._metrics.forget(name)
 

@@ -1,75 +1,113 @@
-"""Where lines come from. Each source is a thread that turns bytes into batches of whole lines."""
+"""What every source shares: where its results go, and who observes how it reads.
+
+A source is a service with a thread of its own. It turns the bytes of logs into batches of whole lines and hands each
+batch on together with a cursor, which says how far the log is read once the batch counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import enum
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from sidecar.core.events import Batch, Cursor, Origin
+from sidecar.core.events import Batch, Cursor, Origin, Topology
 from sidecar.runtime.problems import Problems
 
-# Four of the parts in which Docker stores a long line. Web servers refuse request lines over 8 KiB, so what a
-# filter looks at stands before.
-MAX_LINE = 64 * 1024
-
-Emit: TypeAlias = Callable[[Batch, Cursor | None], None]
-"""Hands a batch on, and how far the log is read once this batch counts. Blocks while the loop is behind."""
+# Docker stores a long line in parts of 16 KiB, so this is four of them. Apache and nginx refuse request lines over
+# 8 KiB by default: all that a filter looks at comes before.
+MAX_LINE_BYTES = 64 * 1024
 
 
-class Report(Protocol):
-    """Told by whom, and in one sentence, that something is wrong; with None, that it is right again."""
+class Emit(Protocol):
+    """Takes the batches. The intake is one."""
 
-    def __call__(self, name: str, sentence: str | None, /, *, critical: bool = True) -> None:
-        """`grave`: while it is so, the sidecar does not do what it is there for."""
-
-
-def untold(name: str, sentence: str | None, /, *, critical: bool = True) -> None:
-    """A Trouble that tells nobody."""
+    def __call__(self, batch: Batch, cursor: Cursor | None, /) -> None:
+        """Take a batch, and the cursor that holds once the batch counts. Blocks while the loop is behind."""
 
 
-class StreamListener(Protocol):
-    """Told how reading goes, from the readers' threads. `name` is a container's name or a file's path."""
+class ReopenReason(enum.StrEnum):
+    """Why a log was opened again. The values are labels of a metric."""
 
-    def following(self, name: str, up: bool) -> None:  # noqa: FBT001  it is what is told
-        """Whether the log is being read right now."""
-
-    def unreadable(self, name: str) -> None:
-        """It cannot be read, and is not, until `following` says so."""
-
-    def reconnected(self, name: str, reason: str) -> None:
-        """It was opened again.
-
-        It "ended", was "idle", "lost" or "stuck" (Docker has more, and does not send it), or we were "frozen"; a
-        file was "rotated" or "truncated". "gap": what was read last is no longer there; lines may have been rotated
-        away unread.
-        """
-
-    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
-        """One batch was read: so many new lines, their bytes, and the time of the last."""
-
-    def overlong(self, name: str, count: int = 1) -> None:
-        """So many lines were longer than MAX_LINE; their ends were dropped."""
-
-    def forget(self, name: str) -> None:
-        """It is gone for good."""
+    ENDED = "ended"
+    """The connection ended before the log did."""
+    STOPPED = "stopped"
+    """The container stopped, and runs again."""
+    IDLE = "idle"
+    """Nothing came for too long."""
+    LOST = "lost"
+    """It could not be opened, or an error ended it."""
+    STUCK = "stuck"
+    """The log has more lines than Docker sends."""
+    FROZEN = "frozen"
+    """This process did not run, or did not read, for a while."""
+    ROTATED = "rotated"
+    """The file was renamed, and a new one begun."""
+    TRUNCATED = "truncated"
+    """The file became shorter than what was read of it."""
 
 
-class Silent:
-    """A listener that tells nobody."""
+class LogListener(Protocol):
+    """Observes how logs are read. Called from the sources' threads; `name` is a container's name or a file's path."""
 
-    def following(self, name: str, up: bool) -> None: ...  # noqa: FBT001
-    def unreadable(self, name: str) -> None: ...
-    def reconnected(self, name: str, reason: str) -> None: ...
-    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None: ...
-    def overlong(self, name: str, count: int = 1) -> None: ...
-    def forget(self, name: str) -> None: ...
+    def log_opened(self, name: str) -> None:
+        """The log is being read."""
+
+    def log_closed(self, name: str) -> None:
+        """The log is not being read for now."""
+
+    def log_unreadable(self, name: str) -> None:
+        """The log cannot be read, until `log_opened` says otherwise."""
+
+    def log_reopened(self, name: str, reason: ReopenReason) -> None:
+        """The log was opened again."""
+
+    def log_gap(self, name: str) -> None:
+        """What was read last is no longer there: lines may be lost that nobody read."""
+
+    def log_removed(self, name: str) -> None:
+        """The log is gone for good, or is not watched any more."""
+
+    def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
+        """One batch was read: its number of lines, its size in bytes, and the unix time of its last line."""
+
+    def lines_truncated(self, name: str, count: int = 1) -> None:
+        """So many lines were longer than MAX_LINE_BYTES, and their ends were dropped."""
+
+
+class NullLogListener:
+    """A LogListener that does nothing."""
+
+    def log_opened(self, name: str) -> None: ...
+    def log_closed(self, name: str) -> None: ...
+    def log_unreadable(self, name: str) -> None: ...
+    def log_reopened(self, name: str, reason: ReopenReason) -> None: ...
+    def log_gap(self, name: str) -> None: ...
+    def log_removed(self, name: str) -> None: ...
+    def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None: ...
+    def lines_truncated(self, name: str, count: int = 1) -> None: ...
+
+
+class TopologyListener(Protocol):
+    """Is given what the container engine says about this host."""
+
+    def on_topology_changed(self, topology: Topology) -> None:
+        """Networks, ports or watched containers are now these. Called before any line is read under them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where a source's lines go, and where it reports how reading goes and what is wrong."""
+    """Where the results of all sources go. Every member may be called from any thread."""
 
     emit: Emit
-    listener: StreamListener
+    listener: LogListener
     problems: Problems
+
+
+class Report(Protocol):
+    """Deprecated: take `Problems` or a `Problem`."""
+
+    def __call__(self, name: str, sentence: str | None, /, *, critical: bool = True) -> None: ...
+
+
+def untold(name: str, sentence: str | None, /, *, critical: bool = True) -> None:
+    """Deprecated: `Problems()` without a listener."""

@@ -15,7 +15,7 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.runtime.supervisor import Service
-from sidecar.sources.base import Emit, Report, StreamListener
+from sidecar.sources.base import Emit, LogListener, Report
 from sidecar.sources.docker.source import Docker, own_id
 from sidecar.sources.files.source import Files
 from sidecar.sources.syslog import Syslog
@@ -42,7 +42,7 @@ class Readers:
         resolver: Service,
         *,
         cursors: Mapping[str, bytes],
-        listener: StreamListener,
+        listener: LogListener,
         problem: Report,
     ) -> None:
         """`surrounded` is told what the container engine says of this host. `cursors`: how far the last run read."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.sources.base import MAX_LINE, Emit, Silent, StreamListener
+from sidecar.sources.base import MAX_LINE_BYTES, Emit, LogListener, NullLogListener
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,14 @@ class Syslog:
         jails: tuple[str, ...],
         emit: Emit,
         *,
-        listener: StreamListener | None = None,
+        listener: LogListener | None = None,
         clock: Callable[[], float] = time.time,
         held: int = HELD,
     ) -> None:
         """Listen at `path` from now on. Raises OSError where that cannot be, or somebody listens there already."""
         self._path, self._emit, self._clock = path, emit, clock
         self._origin = Origin("syslog", str(path), "", jails)
-        self._listener = listener or Silent()
+        self._listener = listener or NullLogListener()
         self._held, self._closed = held, False
         self._failed: Exception | None = None
         self._socket = _bound(path)
@@ -73,14 +73,14 @@ class Syslog:
         self._failed, waiting = None, _Waiting(self._held)
         hands = threading.Thread(target=self._hand_on, args=(waiting,), name="syslog hands on", daemon=True)
         hands.start()
-        self._listener.following(self._origin.name, up=True)
+        self._listener.log_opened(self._origin.name)
         try:
             while not self._closed and not self._failed:
                 self._receive(waiting)
         finally:
             waiting.end()
             hands.join()
-            self._listener.following(self._origin.name, up=False)
+            self._listener.log_closed(self._origin.name)
             _removed(self._path, self._socket)
             self._socket.close()
         if self._failed:
@@ -105,26 +105,26 @@ class Syslog:
         size, flags = 0, 0
         while size < SIZE:
             try:
-                data, _, cut, _ = self._socket.recvmsg(MAX_LINE, 0, flags)
+                data, _, cut, _ = self._socket.recvmsg(MAX_LINE_BYTES, 0, flags)
             except BlockingIOError:
                 break
             flags = socket.MSG_DONTWAIT
             if not data and (self._closed or self._failed):
                 break
             if cut & socket.MSG_TRUNC:  # its end is missing, and with it what it says
-                self._listener.overlong(self._origin.name)
+                self._listener.lines_truncated(self._origin.name)
                 continue
             lines.append(line(data, self._clock()))
             size += len(lines[-1])
         if lost := waiting.put(lines):
             log.warning("%d syslog messages were given up: the loop is behind", lost)
-            self._listener.reconnected(self._origin.name, "gap")
+            self._listener.log_gap(self._origin.name)
 
     def _hand_on(self, waiting: _Waiting) -> None:
         try:
             while lines := waiting.take():
                 data = b"".join(lines)
-                self._listener.read(self._origin, len(lines), len(data), self._clock())
+                self._listener.batch_read(self._origin, len(lines), len(data), self._clock())
                 self._emit(Batch(self._origin, data, Framing.SYSLOG), None)
         except Exception as err:  # noqa: BLE001  run() raises it, and the supervisor is told
             self._failed = err

@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.config import settings as config
 from sidecar.runtime.supervisor import Every
-from sidecar.sources.base import Silent, untold
+from sidecar.sources.base import NullLogListener, untold
 from sidecar.sources.docker.api import NoDocker
 from sidecar.sources.registry import Readers, logpaths, since
 from tests.sources.docker.standin import StandIn
@@ -35,7 +35,9 @@ def read(tmp_path, engine):
 @pytest.fixture
 def readers():
     resolver = Every("resolver", lambda: None, lambda: 60.0)
-    return Readers(lambda *_: None, lambda _: None, resolver, cursors={}, listener=Silent(), problem=untold)
+    return Readers(
+        lambda *_: None, lambda _: None, resolver, cursors={}, listener=NullLogListener(), problem=untold
+    )
 
 
 def names(readers, settings):

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources.base import Silent
+from sidecar.sources.base import NullLogListener
 from sidecar.sources.syslog import Syslog, line
 from tests.support.waiting import wait_until
 
@@ -20,19 +20,22 @@ STAMP = b"1 2026-11-22T09:00:00.250000+00:00 "
 SAID = b"Authentication failure for admin from 203.0.113.12"
 
 
-class Told(Silent):
+class Told(NullLogListener):
     """What the source tells: that it listens, what it lost."""
 
     def __init__(self):
         self.all = []
 
-    def following(self, name, up):
-        self.all.append("up" if up else "down")
+    def log_opened(self, name):
+        self.all.append("up")
 
-    def reconnected(self, name, reason):
-        self.all.append(reason)
+    def log_closed(self, name):
+        self.all.append("down")
 
-    def overlong(self, name, count=1):
+    def log_gap(self, name):
+        self.all.append("gap")
+
+    def lines_truncated(self, name, count=1):
         self.all.append("overlong")
 
 

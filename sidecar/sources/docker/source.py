@@ -19,7 +19,7 @@ from sidecar.core.address import parse_network
 from sidecar.core.containers import Container, choose
 from sidecar.core.events import Batch, Cursor, Framing, Origin, Topology
 from sidecar.core.jail import Jail
-from sidecar.sources.base import Emit, Report, Silent, StreamListener, untold
+from sidecar.sources.base import Emit, LogListener, NullLogListener, ReopenReason, Report, untold
 from sidecar.sources.docker import api as engine
 from sidecar.sources.docker import wire as frames
 from sidecar.sources.docker.api import AWAY, Body, Engine, reason
@@ -54,7 +54,7 @@ class Docker:
         *,
         cursors: Mapping[str, bytes],
         since: float,
-        listener: StreamListener | None = None,
+        listener: LogListener | None = None,
         problem: Report = untold,
         idle: float = 240.0,
         every: float = 30.0,
@@ -65,7 +65,7 @@ class Docker:
         file that was truncated under the daemon stays silent for ever. `every`: seconds between looking for
         what no event told of.
         """
-        self._shared = _Shared(base_url, emit, listener or Silent(), problem, idle)
+        self._shared = _Shared(base_url, emit, listener or NullLogListener(), problem, idle)
         self._jails, self._since, self._every = tuple(jails), int(since), every
         self._surroundings = surroundings
         self._told: Topology | None = None
@@ -234,7 +234,7 @@ class _Shared:
 
     url: str
     emit: Emit
-    listener: StreamListener
+    listener: LogListener
     problem: Report
     idle: float
     version: str = ""  # of the API, once known
@@ -316,7 +316,7 @@ class _Stream:
         with self._shared.naming:
             if self._heard:
                 self._trouble(None)
-                self._shared.listener.forget(self._name)
+                self._shared.listener.log_removed(self._name)
                 del self._shared.named[self._name]
                 self._readable = True  # so that it is told again under another name
 
@@ -330,9 +330,11 @@ class _Stream:
         with self._shared.naming:
             self._state = state
             if state == "unreadable":
-                self._say(self._shared.listener.unreadable)
+                self._say(self._shared.listener.log_unreadable)
+            elif state == "open":
+                self._say(self._shared.listener.log_opened)
             elif state:
-                self._say(self._shared.listener.following, state == "open")
+                self._say(self._shared.listener.log_closed)
 
     def _trouble(self, sentence: str | None, *, critical: bool = True) -> None:
         """What is wrong with it; None: nothing (any more). Call it in `naming`."""
@@ -355,7 +357,7 @@ class _Stream:
                 if not self._wanted or not self._readable or (ended == "stopped" and not self._again):
                     self._thread = None
                     break
-            self._say(self._shared.listener.reconnected, ended)
+            self._say(self._shared.listener.log_reopened, ReopenReason(ended))
             if ended == "lost":
                 self._tell(again=pause != FIRST)
             elif ended in ("frozen", "stuck"):
@@ -530,10 +532,10 @@ class _Stream:
                 with self._shared.naming:
                     origin = self._origins[stream]
                     if self._heard:
-                        listener.read(origin, len(lines), len(text), frames.seconds(lines[-1]))
+                        listener.batch_read(origin, len(lines), len(text), frames.seconds(lines[-1]))
                 emit(Batch(origin, text, Framing.DOCKER), Cursor(f"docker:{self._id}", bookmark.encode()))
             if cut := reader.take_cut():
-                self._say(listener.overlong, cut)
+                self._say(listener.lines_truncated, cut)
         with self._shared.naming:
             self._trouble(None)
 
@@ -544,7 +546,7 @@ class _Stream:
         )
         log.warning(sentence)
         with self._shared.naming:
-            self._say(self._shared.listener.reconnected, "gap")
+            self._say(self._shared.listener.log_gap)
             self._trouble(sentence, critical=False)
             self._trouble(None)
 

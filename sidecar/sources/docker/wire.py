@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
-from sidecar.sources.base import MAX_LINE
+from sidecar.sources.base import MAX_LINE_BYTES
 
 STAMP = len("2026-11-22T08:40:04.123456789Z")  # always nine digits and UTC, so stamps compare as bytes
 TEXT = STAMP + 1  # where a line's text begins
@@ -131,7 +131,12 @@ class Lines:
         held = self._open
         for frame in frames:
             stream, payload = frame
-            if payload[-1:] == b"\n" and len(payload) <= MAX_LINE and stream not in held and 0 < stream < 3:
+            if (
+                payload[-1:] == b"\n"
+                and len(payload) <= MAX_LINE_BYTES
+                and stream not in held
+                and 0 < stream < 3
+            ):
                 whole.append(frame)
             else:
                 whole += self._join(stream, payload)
@@ -150,8 +155,8 @@ class Lines:
         part.last = len(text)
         if text[-1:] != b"\n" and further and len(text) < PART:
             text += b"\n"  # the last part: the local driver of Docker 20.10 leaves the newline out
-        if len(part.text) <= MAX_LINE:  # one byte more tells that it is too long
-            part.text += text[: MAX_LINE + 1]
+        if len(part.text) <= MAX_LINE_BYTES:  # one byte more tells that it is too long
+            part.text += text[: MAX_LINE_BYTES + 1]
         if text[-1:] != b"\n":
             return []
         del self._open[stream]
@@ -161,9 +166,9 @@ class Lines:
         if part.lost:
             return b""
         line = part.stamp + b" " + part.text
-        if len(line) > MAX_LINE:
+        if len(line) > MAX_LINE_BYTES:
             self.cut += 1
-            line = line[: MAX_LINE - 1] + b"\n"
+            line = line[: MAX_LINE_BYTES - 1] + b"\n"
         return line
 
 
@@ -183,8 +188,8 @@ class Terminal:
         """The lines that are now whole."""
         *whole, self._rest = (self._rest + data).split(b"\n")
         lines = [(OUT, self._line(line)) for line in whole]
-        if len(self._rest) > 2 * MAX_LINE:  # twice, so that the parts' stamps in between do not count
-            self._rest = self._rest[: 2 * MAX_LINE]
+        if len(self._rest) > 2 * MAX_LINE_BYTES:  # twice, so that the parts' stamps in between do not count
+            self._rest = self._rest[: 2 * MAX_LINE_BYTES]
         return lines
 
     def _line(self, line: bytes) -> bytes:
@@ -197,9 +202,9 @@ class Terminal:
             ]
             text = b"".join(parts)
         line = line[:TEXT] + text.removesuffix(b"\r") + b"\n"
-        if len(line) > MAX_LINE:
+        if len(line) > MAX_LINE_BYTES:
             self.cut += 1
-            line = line[: MAX_LINE - 1] + b"\n"
+            line = line[: MAX_LINE_BYTES - 1] + b"\n"
         return line
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from sidecar.core.containers import choose
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
-from sidecar.sources.base import Emit, Report, Silent, StreamListener, untold
+from sidecar.sources.base import Emit, LogListener, NullLogListener, Report, untold
 from sidecar.sources.files.follower import SETTLE, Log, Mark, Telling
 from sidecar.sources.files.inotify import CONTENTS, NAMES, OVERFLOW, Inotify, Polling
 from sidecar.sources.files.layouts import Found, Tree
@@ -41,7 +41,7 @@ class Cri:
         *,
         cursors: Mapping[str, bytes],
         since: float,
-        listener: StreamListener | None = None,
+        listener: LogListener | None = None,
         problem: Report = untold,
         inotify: bool = True,
     ) -> None:
@@ -51,7 +51,7 @@ class Cri:
         self._surroundings = surroundings
         self._told: Topology | None = None
         self._cursors = dict(cursors)
-        self._telling = Telling(emit, listener or Silent(), problem, tree.source)
+        self._telling = Telling(emit, listener or NullLogListener(), problem, tree.source)
         self._logs: dict[str, Log] = {}
         self._awake: set[str] = set()  # whose logs may have something to read
         self._due = -math.inf  # when to look at what there is

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import hyperscan
 
-from sidecar.sources.base import MAX_LINE
+from sidecar.sources.base import MAX_LINE_BYTES
 
 OUT, ERR = "stdout", "stderr"
 STREAMS: Final = (OUT, ERR)
@@ -104,7 +104,9 @@ class Parts:
         """A part: of a line that is begun, or its first."""
         if stream not in self.torn:
             head = self._begun.get(stream) or b"%s %s F " % (stamp, stream.encode())
-            self._begun[stream] = (head + text)[: MAX_LINE + 1]  # one byte more tells that it is too long
+            self._begun[stream] = (head + text)[
+                : MAX_LINE_BYTES + 1
+            ]  # one byte more tells that it is too long
 
     def _first_joined(self, stream: str, run: bytes) -> bytes:
         """A run of whole lines, the first of which may be the end of one that was begun."""
@@ -115,9 +117,9 @@ class Parts:
             return run
         last, newline, others = run.partition(b"\n")
         line = begun + _HEAD.sub(b"", last, count=1)
-        if len(line) >= MAX_LINE:
+        if len(line) >= MAX_LINE_BYTES:
             self.cut += 1
-            line = line[: MAX_LINE - 1]
+            line = line[: MAX_LINE_BYTES - 1]
         return line + newline + others
 
     def _rest(self, stream: str, data: bytes) -> tuple[bytes, int]:
@@ -132,16 +134,16 @@ class Parts:
         return data.split(b"\n", leave)[leave], count - leave
 
     def _shortened(self, data: bytes) -> bytes:
-        """With lines over MAX_LINE cut; found in strides, for there are hardly ever any."""
+        """With lines over MAX_LINE_BYTES cut; found in strides, for there are hardly ever any."""
         at = 0
-        while len(data) - at > MAX_LINE:
-            newline = data.rfind(b"\n", at, at + MAX_LINE)
+        while len(data) - at > MAX_LINE_BYTES:
+            newline = data.rfind(b"\n", at, at + MAX_LINE_BYTES)
             if newline >= 0:
                 at = newline + 1
                 continue
             end = data.find(b"\n", at)
-            data = data[: at + MAX_LINE - 1] + data[end:]
-            at += MAX_LINE
+            data = data[: at + MAX_LINE_BYTES - 1] + data[end:]
+            at += MAX_LINE_BYTES
             self.cut += 1
         return data
 

@@ -15,10 +15,10 @@ from typing import Final
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
 from sidecar.filters.framing import unwrapper
-from sidecar.sources.base import MAX_LINE, Emit, Report, StreamListener
+from sidecar.sources.base import MAX_LINE_BYTES, Emit, LogListener, Report
 from sidecar.sources.files.cri_lines import STREAMS, Parts, as_cri, lines_in
 from sidecar.sources.files.segments import Opened, Piece, opened, pieces
-from sidecar.sources.files.source import FIRST_SIGHT, NOWHERE, Place
+from sidecar.sources.files.source import FIRST_SIGHT, NOWHERE, Place, reopened, show
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Telling:
     """Whom the logs tell."""
 
     emit: Emit
-    listener: StreamListener
+    listener: LogListener
     problem: Report
     source: str
 
@@ -127,7 +127,7 @@ class Log:
             self._unreadable, self._up = unreadable, False
             self._tell(unreadable, critical=False)
             if unreadable:
-                self._telling.listener.unreadable(name)
+                self._telling.listener.log_unreadable(name)
 
     @property
     def _failures(self) -> int:
@@ -180,7 +180,7 @@ class Log:
         """It is not known by this name any more."""
         if self.name:
             self._tell("")
-            self._telling.listener.forget(self.name)
+            self._telling.listener.log_removed(self.name)
 
     def _step(self) -> bool:
         file = self._file or self._open()
@@ -261,7 +261,7 @@ class Log:
             self._anchor = Mark(place, handed, frozenset(self._parts.torn), self._life)
         if why:
             log.info("%s: %s", self.name, why)
-            self._telling.listener.reconnected(self.name, why)
+            reopened(self._telling.listener, self.name, why)
         if why == "gap":  # told once: there is nothing to wait for
             for sentence in (_GAP.format(self.name), ""):
                 self._tell(sentence, critical=False)
@@ -275,7 +275,7 @@ class Log:
         if size:
             self._take(file, *self._clean(chunk if size == len(chunk) else chunk[:size]))
         elif len(chunk) == READ:
-            return self._search(file, chunk[: MAX_LINE - 1] + b"\n")
+            return self._search(file, chunk[: MAX_LINE_BYTES - 1] + b"\n")
         return bool(size)
 
     def _clean(self, raw: bytes) -> tuple[bytes, int]:
@@ -329,7 +329,7 @@ class Log:
         """Hand on one batch. The mark goes first: what a batch breaks must not be read for ever."""
         stream, lines, count, self._mark = self._due.popleft()
         origin, listener = self._origins[stream], self._telling.listener
-        listener.read(origin, count, len(lines), _seconds(lines))
+        listener.batch_read(origin, count, len(lines), _seconds(lines))
         began = time.thread_time()
         self._telling.emit(Batch(origin, lines, Framing.CRI), Cursor(self.key, self._mark.encode()))
         self._most = LITTLE if time.thread_time() - began > MANY else READ
@@ -337,7 +337,7 @@ class Log:
     def _complain(self) -> None:
         parts = self._parts
         if parts.cut:
-            self._telling.listener.overlong(self.name, parts.cut)
+            self._telling.listener.lines_truncated(self.name, parts.cut)
             parts.cut = 0
         if parts.alien and not self._alien:
             self._alien = True
@@ -415,12 +415,12 @@ class Log:
         if sentence != self._wrong:
             self._tell(sentence)
             self._up = False
-            self._telling.listener.unreadable(self.name)
+            self._telling.listener.log_unreadable(self.name)
 
     def _show(self, *, up: bool) -> None:
         if up != self._up:
             self._up = up
-            self._telling.listener.following(self.name, up=up)
+            show(self._telling.listener, self.name, up=up)
 
     def _tell(self, sentence: str, *, critical: bool = True) -> None:
         """What is wrong with it; "": nothing (any more)."""

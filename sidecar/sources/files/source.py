@@ -23,11 +23,19 @@ from glob import escape, glob, has_magic
 from pathlib import Path, PurePath
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
-from sidecar.sources.base import MAX_LINE, Emit, Report, Silent, StreamListener, untold
+from sidecar.sources.base import (
+    MAX_LINE_BYTES,
+    Emit,
+    LogListener,
+    NullLogListener,
+    ReopenReason,
+    Report,
+    untold,
+)
 
 log = logging.getLogger(__name__)
 
-READ = MAX_LINE  # so that only a line begun in the read before can be longer
+READ = MAX_LINE_BYTES  # so that only a line begun in the read before can be longer
 EVERY = 0.2  # seconds between looks; each costs four system calls a file
 LOOK = (
     10.0  # seconds between looking for files that a pattern did not match before, and asking a bad disk again
@@ -50,14 +58,14 @@ class Files:
         emit: Emit,
         *,
         cursors: Mapping[str, bytes],
-        listener: StreamListener | None = None,
+        listener: LogListener | None = None,
         problem: Report = untold,
         framing: Framing = Framing.NONE,
         every: float = EVERY,
     ) -> None:
         """`paths`: the names of the jails that look at each path or pattern (`/var/log/*/error.log`)."""
         self._paths, self._cursors, self._every = dict(paths), dict(cursors), every
-        self._telling = Telling(emit, listener or Silent(), problem, framing)
+        self._telling = Telling(emit, listener or NullLogListener(), problem, framing)
         self._tails: dict[str, Tail] = {}
         self._left: tuple[str, ...] = ()  # paths there are no descriptors for
         self._looked = -math.inf
@@ -111,9 +119,9 @@ class Files:
         if left == before:
             return
         for path in set(before) - set(left) - self._tails.keys():
-            self._telling.listener.forget(_shown(path))
+            self._telling.listener.log_removed(_shown(path))
         for path in set(left) - set(before):
-            self._telling.listener.unreadable(_shown(path))
+            self._telling.listener.log_unreadable(_shown(path))
         sentence = _too_many(left) if left else None
         if sentence:
             log.warning(sentence)
@@ -125,7 +133,7 @@ class Telling:
     """Whom a tail tells."""
 
     emit: Emit
-    listener: StreamListener
+    listener: LogListener
     problem: Report
     framing: Framing
 
@@ -217,7 +225,7 @@ class Tail:
         self.close()
         if self._wrong:
             self._telling.problem(f"file {self._origin.name}", None)
-        self._telling.listener.forget(self._origin.name)
+        self._telling.listener.log_removed(self._origin.name)
 
     def _step(self) -> bool:
         if self._fd < 0:
@@ -251,7 +259,7 @@ class Tail:
         self._fd, self._place, self._end, self._lines = fd, place, place.offset, Lines()
         if why:
             log.info("%s: %s", self._origin.name, why)
-            self._telling.listener.reconnected(self._origin.name, why)
+            reopened(self._telling.listener, self._origin.name, why)
 
     def _tell_gap(self) -> None:
         name = self._origin.name
@@ -272,9 +280,9 @@ class Tail:
         if data:
             listener = self._telling.listener
             self._place = self._place.after(self._fd, self._end - self._lines.begun)
-            listener.read(self._origin, data.count(b"\n"), len(data))
+            listener.batch_read(self._origin, data.count(b"\n"), len(data))
             if self._lines.cut:
-                listener.overlong(self._origin.name, self._lines.cut)
+                listener.lines_truncated(self._origin.name, self._lines.cut)
                 self._lines.cut = 0
             cursor = Cursor(_key(self._path), self._place.encode())
             self._telling.emit(Batch(self._origin, data, self._telling.framing), cursor)
@@ -311,7 +319,7 @@ class Tail:
                 log.warning(sentence)
                 self._up = False
                 if there:
-                    self._telling.listener.unreadable(name)
+                    self._telling.listener.log_unreadable(name)
             else:
                 log.info("%s is read now", name)
             self._telling.problem(f"file {name}", sentence or None)
@@ -321,11 +329,24 @@ class Tail:
     def _show(self, *, up: bool) -> None:
         if up != self._up:
             self._up = up
-            self._telling.listener.following(self._origin.name, up=up)
+            show(self._telling.listener, self._origin.name, up=up)
+
+
+def reopened(listener: LogListener, name: str, why: str) -> None:
+    """Notify of a log that is read from another place now."""
+    if why == "gap":
+        listener.log_gap(name)
+    else:
+        listener.log_reopened(name, ReopenReason(why))
+
+
+def show(listener: LogListener, name: str, *, up: bool) -> None:
+    """Notify whether a log is being read."""
+    (listener.log_opened if up else listener.log_closed)(name)
 
 
 class Lines:
-    """Chunks of at most MAX_LINE bytes -> whole lines."""
+    """Chunks of at most MAX_LINE_BYTES -> whole lines."""
 
     def __init__(self) -> None:
         self.cut = 0  # lines that were too long
@@ -337,14 +358,14 @@ class Lines:
         whole, newline, rest = chunk.rpartition(b"\n")
         if not newline:
             self.begun += len(rest)
-            self._rest = (self._rest + rest)[: MAX_LINE + 1]  # one byte more tells that it is too long
+            self._rest = (self._rest + rest)[: MAX_LINE_BYTES + 1]  # one byte more tells that it is too long
             return b""
         data = self._rest + whole + newline
         self.begun, self._rest = len(rest), rest
         end = data.find(b"\n")
-        if end >= MAX_LINE:
+        if end >= MAX_LINE_BYTES:
             self.cut += 1
-            data = data[: MAX_LINE - 1] + data[end:]
+            data = data[: MAX_LINE_BYTES - 1] + data[end:]
         return data
 
 

@@ -364,25 +364,31 @@ class Counted:
         self.critical = critical
         self._say(self.problems, (name, sentence))
 
-    # A StreamListener
+    # A LogListener
 
-    def following(self, name, up):
-        self._say(self.told, ("following", name, up))
+    def log_opened(self, name):
+        self._say(self.told, ("opened", name))
 
-    def unreadable(self, name):
+    def log_closed(self, name):
+        self._say(self.told, ("closed", name))
+
+    def log_unreadable(self, name):
         self._say(self.told, ("unreadable", name))
 
-    def reconnected(self, name, reason):
-        self._say(self.told, ("reconnected", name, reason))
+    def log_reopened(self, name, reason):
+        self._say(self.told, ("reopened", name, reason))
 
-    def read(self, origin, lines, size, last=None):
+    def log_gap(self, name):
+        self._say(self.told, ("gap", name))
+
+    def log_removed(self, name):
+        self._say(self.told, ("removed", name))
+
+    def batch_read(self, origin, lines, size, last=None):
         self._say(self.told, ("read", origin.name, origin.stream, lines, size, last))
 
-    def overlong(self, name, count=1):
-        self._say(self.told, ("overlong", name, count))
-
-    def forget(self, name):
-        self._say(self.told, ("forget", name))
+    def lines_truncated(self, name, count=1):
+        self._say(self.told, ("truncated", name, count))
 
     def _say(self, where, what):
         with self._changed:

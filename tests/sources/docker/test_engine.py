@@ -115,7 +115,7 @@ def test_restarts_and_recreation_lose_and_double_nothing(engine, counted, driver
             before = len(counted.lines)
             assert all_of_it(engine, counted, "site") > before - 1
             engine.cli("rm", "--force", "site")
-            counted.wait(lambda: ("forget", "site") in counted.told)
+            counted.wait(lambda: ("removed", "site") in counted.told)
             counted.told.clear()
             counted.lines.clear()
 
@@ -151,7 +151,7 @@ def test_an_idle_log_is_opened_again(engine, counted):
         counted.wait_lines(3)
 
         all_of_it(engine, counted, "site")
-    assert ("reconnected", "site", "idle") in counted.told
+    assert ("reopened", "site", "idle") in counted.told
 
 
 def test_a_terminal(engine, counted):
@@ -251,7 +251,7 @@ def say(engine, name, count):
 
 def gaps(counted):
     """What was told of gaps, to the metrics and to people."""
-    told = [each for each in counted.told if each[0] == "reconnected" and each[2] == "gap"]
+    told = [each for each in counted.told if each[0] == "gap"]
     return len(told), [sentence for _, sentence in counted.problems if sentence]
 
 
@@ -285,7 +285,7 @@ def test_what_docker_still_has_is_no_gap(engine, counted, driver):
         if count:
             say(engine, "site", count)
         with following(engine, counted):
-            counted.wait(lambda: ("following", "site", True) in counted.told)
+            counted.wait(lambda: ("opened", "site") in counted.told)
             counted.wait_lines(before + count)
             time.sleep(0.2)  # whatever should not come has time to
         counted.told.clear()

@@ -90,8 +90,8 @@ def test_lines_become_batches(engine, counted):
         Batch(Origin("docker", "site", "stderr", ("wordpress",)), stamp(AT + 1) + b" err\n", Framing.DOCKER),
     ]
     assert [each for each in counted.told if each[:2] != ("read", "site")] == [
-        ("following", "site", True),
-        ("following", "site", False),
+        ("opened", "site"),
+        ("closed", "site"),
     ]
     assert ("read", "site", "stdout", 1, 35, AT / 10**9) in counted.told
 
@@ -144,7 +144,7 @@ def test_stopped_and_started_it_goes_on(engine, counted):
             counted.wait_lines(2 * number + 1)
             engine.write(site, b"last words")
             engine.stop_container(site)
-            counted.wait(lambda: counted.told[-1] == ("following", "site", False))
+            counted.wait(lambda: counted.told[-1] == ("closed", "site"))
             site.state = "running"
             engine.run(site)
 
@@ -162,7 +162,7 @@ def test_a_new_container_of_the_same_name_is_another_log(engine, counted):
             engine.stop_container(site)
             engine.remove(site)
             counted.wait(
-                lambda: counted.told[-1:] == [("forget", "site")] or ("forget", "site") in counted.told
+                lambda: counted.told[-1:] == [("removed", "site")] or ("removed", "site") in counted.told
             )
             counted.told.clear()
 
@@ -197,7 +197,7 @@ def test_renamed_so_that_nobody_looks_it_is_left_and_taken_up_again(engine, coun
         counted.wait_lines(1)
         shop.name = "other"
         engine.run(shop)
-        counted.wait(lambda: counted.told[-1] == ("forget", "shop"))
+        counted.wait(lambda: counted.told[-1] == ("removed", "shop"))
         engine.write(shop, b"2")
         shop.name = "shop"
         engine.run(shop)
@@ -322,7 +322,7 @@ def test_a_docker_of_another_version_is_asked_for_its_own(engine, counted):
         engine.write(site, b"one")
         counted.wait_lines(1)
         engine.api = "1.52"
-        counted.wait(lambda: ("reconnected", "site", "lost") in counted.told)
+        counted.wait(lambda: ("reopened", "site", "lost") in counted.told)
         engine.write(site, b"two")
 
         assert counted.wait_lines(2) == [b"one", b"two"]
@@ -399,7 +399,7 @@ def test_an_idle_log_is_opened_again(engine, counted):
         engine.write(site, b"once more")
 
         assert counted.wait_lines(2) == [b"at last", b"once more"]
-    assert ("reconnected", "site", "idle") in counted.told
+    assert ("reopened", "site", "idle") in counted.told
 
 
 def test_a_terminals_lines(engine, counted):
@@ -423,7 +423,7 @@ def test_a_line_that_is_too_long_is_told(engine, counted):
     with following(engine, counted):
         site = engine.run(Container("a", "site"))
         engine.write(site, [b"x" * 16_384] * 9)
-        counted.wait(lambda: ("overlong", "site", 1) in counted.told)
+        counted.wait(lambda: ("truncated", "site", 1) in counted.told)
 
 
 def test_a_log_that_cannot_be_read_is_one_clear_warning(engine, counted, caplog):
@@ -468,7 +468,7 @@ def test_a_log_that_docker_fails_to_read_is_told_until_it_can(engine, counted, m
 def test_a_container_that_is_going_is_let_go(engine, counted, status):
     with following(engine, counted):
         engine.run(Container("a", "site", status=status))
-        counted.wait(lambda: counted.told[-1:] == [("following", "site", False)])
+        counted.wait(lambda: counted.told[-1:] == [("closed", "site")])
         other = engine.run(Container("b", "other"))
         engine.write(other, b"hello")
         counted.wait_lines(1)
@@ -481,7 +481,7 @@ def test_a_batch_that_breaks_what_it_is_given_to_is_not_read_for_ever(engine, co
     with following(engine, counted):
         site = engine.run(Container("a", "site"))
         engine.write(site, b"breaks")
-        counted.wait(lambda: ("reconnected", "site", "lost") in counted.told)
+        counted.wait(lambda: ("reopened", "site", "lost") in counted.told)
         engine.write(site, b"goes on")
 
         assert counted.wait_lines(1) == [b"goes on"]
@@ -512,7 +512,7 @@ def test_whoever_does_not_read_for_long_opens_the_log_anew(engine, counted, monk
     site = engine.run(Container("a", "site"))
     engine.write(site, b"one")
     with following(engine, counted):
-        counted.wait(lambda: ("reconnected", "site", "frozen") in counted.told)
+        counted.wait(lambda: ("reopened", "site", "frozen") in counted.told)
         engine.write(site, b"two")
 
         assert counted.wait_lines(2) == [b"one", b"two"]
@@ -530,11 +530,11 @@ def test_an_old_docker_that_has_more_and_does_not_send_it(tmp_path, counted, mon
         counted.wait_lines(2)
         old.write(site, b"two")
         counted.wait_lines(3)
-        counted.wait(lambda: ("reconnected", "site", "stuck") in counted.told)
+        counted.wait(lambda: ("reopened", "site", "stuck") in counted.told)
         time.sleep(0.5)  # so that it is asked of the other as well
 
     assert sorted(text for _, _, text in counted.lines) == [b"hello", b"one", b"two"]
-    assert [each for each in counted.told if each[0] == "reconnected"] == [("reconnected", "site", "stuck")]
+    assert [each for each in counted.told if each[0] == "reopened"] == [("reopened", "site", "stuck")]
     old.close()
 
 
@@ -566,7 +566,7 @@ def test_an_old_docker_that_leaves_lines_out_of_what_it_follows(tmp_path, counte
         assert counted.wait_lines(4) == [b"one", b"two", b"three", b"four"]
         old.write(site, b"five", at=now + 9 * 10**9)
         assert counted.wait_lines(5)[-1] == b"five"
-    assert [each for each in counted.told if each[0] == "reconnected"] == []
+    assert [each for each in counted.told if each[0] == "reopened"] == []
     old.close()
 
 
@@ -610,7 +610,7 @@ def test_a_clock_that_was_set_back_while_we_were_away(engine, counted):
         engine.write(site, b"three", at=now + 10**9)
 
         assert counted.wait_lines(3) == [b"one", b"two", b"three"]
-    assert ("reconnected", "site", "gap") not in counted.told
+    assert ("gap", "site") not in counted.told
 
 
 def test_a_clock_of_ours_that_is_ahead_makes_nobody_blind(engine, counted):
@@ -629,7 +629,7 @@ def test_a_log_that_was_rotated_meanwhile_is_a_gap(engine, counted):
     engine.write(site, b"2", at=AT + 10**9)
     with following(engine, counted):
         assert counted.wait_lines(2) == [b"1", b"2"]
-        counted.wait(lambda: ("reconnected", "site", "gap") in counted.told)
+        counted.wait(lambda: ("gap", "site") in counted.told)
 
 
 def test_a_cursor_that_is_none_is_a_log_never_seen(engine, counted, caplog):
@@ -827,7 +827,7 @@ def test_other_jails_choose_anew_and_no_line_is_lost_or_doubled(engine, counted)
         engine.write(site, b"1")
         counted.wait_lines(1)
         source.rejail((Jail("shop", containers=("shop",)),), since=0)
-        counted.wait(lambda: ("forget", "site") in counted.told)
+        counted.wait(lambda: ("removed", "site") in counted.told)
         engine.write(site, b"2")
         engine.write(shop, b"3")
         counted.wait_lines(2)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.sources.base import MAX_LINE
+from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.docker.wire import (
     ERR,
     HELD,
@@ -170,7 +170,12 @@ def test_a_line_that_is_too_long_is_cut_and_counted(parts):
 
     [first, second] = read([frame(*each) for each in frames], reader)[OUT]
 
-    assert (len(first), first[:40], first[-1:], second) == (MAX_LINE, line(1, b"x" * 9)[:40], b"\n", line(2))
+    assert (len(first), first[:40], first[-1:], second) == (
+        MAX_LINE_BYTES,
+        line(1, b"x" * 9)[:40],
+        b"\n",
+        line(2),
+    )
     assert (reader.take_cut(), reader.take_cut()) == (1, 0)
 
 
@@ -179,7 +184,7 @@ def test_memory_is_bounded_for_a_line_without_an_end():
     for _ in range(1000):
         lines.feed([(OUT, stamp(1) + b" " + b"x" * PART)])
 
-    assert len(lines._open[OUT].text) <= 2 * MAX_LINE + 1
+    assert len(lines._open[OUT].text) <= 2 * MAX_LINE_BYTES + 1
 
 
 def test_a_driver_may_have_larger_parts():
@@ -188,7 +193,7 @@ def test_a_driver_may_have_larger_parts():
 
     [only] = read([frame(OUT, line(1, b"x" * 200_000))], reader)[OUT]
 
-    assert (len(only), only[-2:], reader.take_cut()) == (MAX_LINE, b"x\n", 1)
+    assert (len(only), only[-2:], reader.take_cut()) == (MAX_LINE_BYTES, b"x\n", 1)
 
 
 def test_a_newline_inside_a_line_makes_no_second_line():
@@ -216,7 +221,7 @@ def test_a_terminals_line_that_is_too_long_is_cut_and_counted():
 
     [first, second] = read(cut(wire, 5000), reader)[OUT]
 
-    assert (len(first), first[-2:], second, reader.take_cut()) == (MAX_LINE, b"x\n", line(2, b""), 1)
+    assert (len(first), first[-2:], second, reader.take_cut()) == (MAX_LINE_BYTES, b"x\n", line(2, b""), 1)
     assert set(first[31:-1]) == {ord("x")}
 
 

@@ -14,7 +14,7 @@ from sidecar.core.jail import Jail
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox, Loop
-from sidecar.sources.base import Silent
+from sidecar.sources.base import NullLogListener
 from sidecar.sources.files.container_logs import Cri
 from sidecar.sources.files.layouts import Pods
 from sidecar.sources.intake import Intake
@@ -35,12 +35,15 @@ END;
 """
 
 
-class Gaps(Silent):
+class Gaps(NullLogListener):
     """Tells on stderr of what the sources tell as lost."""
 
-    def reconnected(self, name, reason):
+    def log_reopened(self, name, reason):
         if reason != "rotated":
             sys.stderr.write(f"{name} {reason}\n")
+
+    def log_gap(self, name):
+        sys.stderr.write(f"{name} gap\n")
 
 
 def main(root, state):

@@ -90,14 +90,14 @@ def test_pods_come_write_rotate_restart_and_go(read, tmp_path, inotify):
         kubelet.write("four")
         read.wait_texts("one", "two", "three", "four")
         kubelet.remove()
-        read.wait(lambda: ("forget", NAME) in read.told)
+        read.wait(lambda: ("removed", NAME) in read.told)
 
     assert [each for each in read.told if each[0] != "read"] == [
-        ("following", NAME, True),
-        ("reconnected", NAME, "rotated"),
-        ("reconnected", NAME, "rotated"),
-        ("following", NAME, False),
-        ("forget", NAME),
+        ("opened", NAME),
+        ("reopened", NAME, "rotated"),
+        ("reopened", NAME, "rotated"),
+        ("closed", NAME),
+        ("removed", NAME),
     ]
     assert list(read.cursors) == [f"cri:{UID}/wordpress"]
 
@@ -197,7 +197,7 @@ def test_other_jails_look_from_the_next_line_on_and_nothing_counts_twice(read, t
         kubelet.write("one")
         read.wait_texts("one")
         source.rejail([Jail("elsewhere", containers=("nowhere",))], 0.0)
-        read.wait(lambda: ("forget", NAME) in read.told)
+        read.wait(lambda: ("removed", NAME) in read.told)
         kubelet.write("two")
         source.rejail([Jail("again")], 0.0)
         read.wait_texts("one", "two")
@@ -214,9 +214,9 @@ def test_a_pods_successor_has_its_name_and_keeps_it(read, tmp_path):
         second.write("two")
         read.wait_texts("one", "two")
         first.remove()
-        read.wait(lambda: ("following", NAME, False) in read.told)
+        read.wait(lambda: ("closed", NAME) in read.told)
 
-    assert ("forget", NAME) not in read.told
+    assert ("removed", NAME) not in read.told
 
 
 def test_the_rest_of_a_pod_that_is_removed_is_read(read, tmp_path):
@@ -330,7 +330,7 @@ def test_a_renamed_container_is_known_by_its_new_name(read, tmp_path):
         config = json.loads((folder / "config.v2.json").read_text())
         (folder / ".tmp").write_text(json.dumps({**config, "Name": "/shop"}))
         (folder / ".tmp").rename(folder / "config.v2.json")
-        read.wait(lambda: ("forget", "blog") in read.told)
+        read.wait(lambda: ("removed", "blog") in read.told)
         with (folder / f"{folder.name}-json.log").open("a") as log:
             log.write('{"log":"two\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}\n')
         read.wait_texts("one", "two")

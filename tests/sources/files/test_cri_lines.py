@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from sidecar.sources.base import MAX_LINE
+from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.files.cri_lines import Parts, as_cri, lines_in
 
 STAMP = "2026-11-22T08:40:04.123456789Z"
@@ -79,7 +79,9 @@ def test_a_line_of_parts_that_is_too_long_is_cut_and_counted():
     part = "x" * 16_384
     found = read(parts, *[cri(f"out P {part}")] * 10, cri("out F " + FORGED, "out F next"))
 
-    assert found == {"stdout": cri("out F " + "x" * 100_000)[: MAX_LINE - 1] + b"\n" + cri("out F next")}
+    assert found == {
+        "stdout": cri("out F " + "x" * 100_000)[: MAX_LINE_BYTES - 1] + b"\n" + cri("out F next")
+    }
     assert parts.cut == 1
 
 
@@ -88,7 +90,7 @@ def test_a_line_of_a_runtime_that_cuts_none_is_cut_here(before):
     parts = Parts()
     short = cri("out F short") * before
     found = read(parts, short + cri("err F " + "y" * 200_000, "err F next"))
-    long = cri("err F " + "y" * 200_000)[: MAX_LINE - 1] + b"\n"
+    long = cri("err F " + "y" * 200_000)[: MAX_LINE_BYTES - 1] + b"\n"
 
     assert found == {**({"stdout": short} if short else {}), "stderr": long + cri("err F next")}
     assert parts.cut == 1

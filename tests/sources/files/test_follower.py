@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.events import Batch, Cursor, Framing, Origin
-from sidecar.sources.base import MAX_LINE
+from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.files import follower as rotation
 from sidecar.sources.files.follower import LITTLE, READ, REST, SETTLE, Log, Mark, Telling
 from sidecar.sources.files.source import FIRST_SIGHT, Place
@@ -39,7 +39,11 @@ class Reading(Counted):
         return [text for of, text in self.lines if of == stream]
 
     def reasons(self):
-        return [each[2] for each in self.told if each[0] == "reconnected"]
+        return [
+            each[-1] if each[0] == "reopened" else "gap"
+            for each in self.told
+            if each[0] in ("reopened", "gap")
+        ]
 
     @contextmanager
     def of(self, folder, since=0.0):
@@ -102,11 +106,11 @@ def test_lines_become_batches_as_they_are_written(read, kubelet):
         Batch(err, f"{stamp(1_795_336_804_000_000_003)} stderr F err\n".encode(), Framing.CRI),
     ]
     assert read.told == [
-        ("following", NAME, True),
+        ("opened", NAME),
         ("read", NAME, "stdout", 2, len(first), 1_795_336_804.0),
         ("read", NAME, "stdout", 1, 36, 1_795_336_804.0),
         ("read", NAME, "stderr", 1, 44, 1_795_336_804.0),
-        ("following", NAME, False),
+        ("closed", NAME),
     ]
 
 
@@ -174,7 +178,7 @@ def test_what_was_begun_two_files_ago_is_given_up_with_its_rest(read, kubelet):
         drain(log)
 
     assert read.texts() == ["one"]
-    assert [each for each in read.told if each[0] == "overlong"] == [("overlong", NAME, 1)]
+    assert [each for each in read.told if each[0] == "truncated"] == [("truncated", NAME, 1)]
 
 
 def test_what_a_dead_container_began_is_not_glued_to_the_next_lifes_lines(read, kubelet):
@@ -357,7 +361,7 @@ def test_of_a_huge_file_only_the_end_is_read_at_first(read, kubelet):
     assert read.texts() == ["whole"]
 
 
-@pytest.mark.parametrize("size", [MAX_LINE, READ - 40, READ, 3 * READ])
+@pytest.mark.parametrize("size", [MAX_LINE_BYTES, READ - 40, READ, 3 * READ])
 def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
     kubelet.write("before")
     with read.of(kubelet.folder) as log:
@@ -369,8 +373,8 @@ def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
         kubelet.write("after")
         drain(log)
 
-    assert read.texts() == ["before", "y" * (MAX_LINE - 31), "after"]
-    assert sum(each[2] for each in read.told if each[0] == "overlong") == 1
+    assert read.texts() == ["before", "y" * (MAX_LINE_BYTES - 31), "after"]
+    assert sum(each[2] for each in read.told if each[0] == "truncated") == 1
 
 
 def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypatch):
@@ -385,7 +389,7 @@ def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypa
     first, *others, last = [len(batch.data) for batch in read.batches]
     assert LITTLE < first <= READ
     assert {LITTLE - 1100 < size <= LITTLE for size in others[:-1]} == {True}
-    assert (len(read.lines), last) == (801, MAX_LINE)
+    assert (len(read.lines), last) == (801, MAX_LINE_BYTES)
 
 
 def test_a_damaged_gzip_ends_where_the_damage_is(read, kubelet, caplog):
@@ -531,7 +535,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
             drain(log)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
         assert read.problems == [(f"log {NAME}", bad(tmp_path / "0.log"))]
-        assert read.told == [("following", NAME, True), ("following", NAME, False), ("unreadable", NAME)]
+        assert read.told == [("opened", NAME), ("closed", NAME), ("unreadable", NAME)]
         (tmp_path / "0.log").unlink()
         (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
         drain(log)
@@ -541,7 +545,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
 
         assert read.texts() == ["one"]
         assert read.problems[-1] == (f"log {NAME}", None)
-        assert read.told[-1] == ("following", NAME, True)
+        assert read.told[-1] == ("opened", NAME)
 
 
 def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being_read(read, tmp_path):
@@ -632,7 +636,7 @@ def test_under_another_name_it_is_forgotten_under_the_old(read, kubelet):
     with read.of(kubelet.folder) as log:
         log.call("blog/web-1/wordpress", ("jail",))
 
-    assert read.told == [("forget", NAME)]
+    assert read.told == [("removed", NAME)]
 
 
 def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, kubelet):

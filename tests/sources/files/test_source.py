@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.sources.base import MAX_LINE
+from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.files import source as files
 from sidecar.sources.files.source import FIRST_SIGHT, HEAD, NOWHERE, READ, Files, Lines, Place, Tail, Telling
 from tests.sources.docker.standin import Counted
@@ -44,7 +44,11 @@ class Log(Counted):
         ]
 
     def reasons(self):
-        return [each[2] for each in self.told if each[0] == "reconnected"]
+        return [
+            each[-1] if each[0] == "reopened" else "gap"
+            for each in self.told
+            if each[0] in ("reopened", "gap")
+        ]
 
 
 @pytest.fixture
@@ -91,9 +95,9 @@ def test_a_line_that_is_too_long_is_cut_and_counted(size):
 
     found = b"".join(lines.feed(wire[at : at + size]) for at in range(0, len(wire), size))
 
-    assert found == b"before\n" + b"x" * (MAX_LINE - 1) + b"\nafter\n"
+    assert found == b"before\n" + b"x" * (MAX_LINE_BYTES - 1) + b"\nafter\n"
     assert lines.cut == 1
-    assert len(lines._rest) <= MAX_LINE + 1
+    assert len(lines._rest) <= MAX_LINE_BYTES + 1
 
 
 def test_a_place_is_kept_as_text():
@@ -120,10 +124,10 @@ def test_lines_become_batches_as_they_are_written(log, path):
         Batch(origin, b"three\n", Framing.SYSLOG),
     ]
     assert log.told == [
-        ("following", str(path), True),
+        ("opened", str(path)),
         ("read", str(path), "", 2, 8, None),
         ("read", str(path), "", 1, 6, None),
-        ("following", str(path), False),
+        ("closed", str(path)),
     ]
 
 
@@ -305,8 +309,8 @@ def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
 
     assert log.problems == [(f"file {path}", unread(path, os.strerror(errno.EIO)))]
     assert log.told == [
-        ("following", str(path), True),
-        ("following", str(path), False),
+        ("opened", str(path)),
+        ("closed", str(path)),
         ("unreadable", str(path)),
     ]
 
@@ -324,9 +328,9 @@ def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
 
         assert log.data == b"one\ntwo\n"
         assert log.problems[-1] == (f"file {path}", None)
-        assert [each for each in log.told if each[0] in ("following", "unreadable")][-2:] == [
+        assert [each for each in log.told if each[0] in ("opened", "closed", "unreadable")][-2:] == [
             ("unreadable", str(path)),
-            ("following", str(path), True),
+            ("opened", str(path)),
         ]
 
 
@@ -360,7 +364,7 @@ def test_a_log_that_became_a_folder(log, path):
 
         assert log.data == b"one\ntwo\n"
         assert log.problems[1:] == [(f"file {path}", None)]
-        assert log.told[-1] == ("following", str(path), True)
+        assert log.told[-1] == ("opened", str(path))
 
 
 def test_a_bad_disk_under_one_log_holds_no_other_up(log, path):
@@ -381,7 +385,7 @@ from tests.sources.docker.standin import Counted
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 log, folder = Counted(), sys.argv[1]
-source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, trouble=log.problem, every=0.01)
+source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, problem=log.problem, every=0.01)
 thread = threading.Thread(target=source.run, daemon=True)
 thread.start()
 log.wait(lambda: len(log.batches) == 48 and log.problems)
@@ -418,7 +422,7 @@ def test_with_few_descriptors_some_are_left_for_others_and_the_limit_is_told(tmp
     )
     assert problems == [["nofile", sentence], ["nofile", None]]
     assert sorted(each[1] for each in told if each[0] == "unreadable") == paths[48:]
-    assert sorted(each[1] for each in told if each[0] == "forget") == paths[:40] + paths[80:]
+    assert sorted(each[1] for each in told if each[0] == "removed") == paths[:40] + paths[80:]
 
 
 FULL = """
@@ -540,7 +544,7 @@ def test_a_path_that_is_no_text_is_read_and_known_again(log, tmp_path):
     assert sorted((name, text) for name, _, text in log.texts()) == [
         (name, text) for name in names for text in (b"0", b"1", b"2", b"3")
     ]
-    assert {each[1] for each in log.told if each[0] == "following"} == set(names)
+    assert {each[1] for each in log.told if each[0] == "opened"} == set(names)
     assert sorted(log.cursors) == [f"file={os.fsencode(path).hex()}" for path in paths]
 
 
@@ -569,7 +573,7 @@ def test_other_jails_look_from_the_next_line_on(log, path):
                 break
 
     assert log.batches[-1].origin.jails == ("second", "third")
-    assert log.told[:1] == [("following", str(path), True)]
+    assert log.told[:1] == [("opened", str(path))]
     assert log.reasons() == []  # it was not opened again
 
 
@@ -580,7 +584,7 @@ def test_a_path_that_nobody_looks_at_is_left_and_taken_up_where_it_was(log, tmp_
     with running(log, {str(one): ("jail",), str(other): ("jail",)}) as source:
         log.wait_lines(2)
         source.rejail({str(one): ("jail",), f"{tmp_path}/gone-*": ("jail",)})
-        log.wait(lambda: ("forget", str(other)) in log.told)
+        log.wait(lambda: ("removed", str(other)) in log.told)
         write(other, LONG % 1)
         write(one, LONG % 1)
         log.wait_lines(3)
@@ -611,4 +615,4 @@ def test_a_file_of_a_pattern_that_is_rotated_away_for_the_moment_is_followed_on(
         write(tmp_path / "a.log.1", LONG % 1)
         log.wait_lines(2)
 
-    assert ("forget", str(path)) not in log.told
+    assert ("removed", str(path)) not in log.told
