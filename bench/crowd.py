@@ -11,8 +11,9 @@ from bench.lines import MAXRETRY, failures, strangers
 from bench.resting import resident
 from bench.rig import WATCHED, Rig
 from bench.storm import Daemon, place
+from sidecar.core.address import Address
 from sidecar.core.allowlist import CONTAINERS, Allowlist
-from sidecar.core.events import Address, Hit, Origin
+from sidecar.core.events import Hit, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from tests.support.waiting import wait_until

@@ -26,7 +26,8 @@ from bench.figures import Figure, Series
 from bench.heard import Heard
 from bench.rig import Rig
 from sidecar.config.redis_url import parse_redis_url
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 from sidecar.fleet.protocol import MOST, Budget, Clock, key, line, member
 from sidecar.fleet.redis import Board, Failures
 from sidecar.fleet.subscriber import together

@@ -23,8 +23,9 @@ from bench.heard import Heard
 from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
 from sidecar.control.server import NoDaemon, ask
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Address, Ban, Turn
+from sidecar.core.events import Ban, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall

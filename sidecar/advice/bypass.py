@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Address
 
 Kind: TypeAlias = Literal["hook", "flushed", "ports", "twin", "elsewhere", "unknown"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

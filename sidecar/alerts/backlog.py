@@ -11,7 +11,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.alerts.notices import Field, Kind, Notice, banned, lasting, some
+from sidecar.alerts.notices import Field, Kind, Notice, banned, some
+from sidecar.core.durations import format_duration
 from sidecar.core.events import Ban
 
 WAITING = 100  # notices other than bans: starts and troubles, of which a host has a few
@@ -124,24 +125,26 @@ class _Tally:
         self.count += len(bans)
         self._first.extend(bans[: SHOWN - len(self._first)])
         self._jails.update([ban.jail for ban in bans])
-        self._sites.update([ban.site for ban in bans])
+        self._sites.update([ban.origin_name for ban in bans])
 
     def first(self) -> Ban:
         """Take the oldest away. Only while it is among those that were kept."""
         ban = self._first.popleft()
         self.count -= 1
         self._jails[ban.jail] -= 1
-        self._sites[ban.site] -= 1
+        self._sites[ban.origin_name] -= 1
         return ban
 
     def digest(self, now: float) -> Notice:
-        shown = [f"{ban.address} ({', '.join(filter(None, (ban.jail, ban.site)))})" for ban in self._first]
+        shown = [
+            f"{ban.address} ({', '.join(filter(None, (ban.jail, ban.origin_name)))})" for ban in self._first
+        ]
         fields = (
             Field("Jails", _counts(self._jails)),
             Field("Containers", _counts(self._sites)),
             Field("Addresses", some(shown, self.count, "; "), short=False),
         )
-        text = f"{self.count:,} bans within {lasting(now - self._since)}"
+        text = f"{self.count:,} bans within {format_duration(now - self._since)}"
         return Notice("bans", "warning", text, tuple(field for field in fields if field.value))
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from sidecar.core.events import YEAR_10000, Ban, Turn
+from sidecar.core.durations import format_duration
+from sidecar.core.events import DECIDED_HERE, YEAR_10000, Ban, BanCause, Turn
 
 Kind: TypeAlias = Literal["start", "stop", "ban", "bans", "trouble", "recovered"]
 Level: TypeAlias = Literal["good", "warning", "danger"]
@@ -20,7 +21,6 @@ Level: TypeAlias = Literal["good", "warning", "danger"]
 LINE = 300  # characters of a log line: what shows without unfolding; the store keeps the whole
 WORDS = 300  # of any sentence that is not ours: nft and Docker explain themselves at length
 NAMES = 600  # of a list of names
-DECIDED_HERE = frozenset({"failures", "manual", "group"})  # what came from elsewhere was told there
 
 
 class Field(NamedTuple):
@@ -125,15 +125,15 @@ def banned(ban: Ban) -> Notice:
     """One ban, with its evidence."""
     fields = (
         Field("Address", ban.address),
-        Field("Failures", str(ban.failures) if ban.cause == "failures" else ""),
-        Field("Times banned", str(ban.times) if ban.times > 1 else ""),
+        Field("Failures", str(ban.failures) if ban.cause == BanCause.FAILURES else ""),
+        Field("Times banned", str(ban.ban_count) if ban.ban_count > 1 else ""),
         Field("Jail", ban.jail),
-        Field("Log" if "/" in ban.site else "Container", ban.site[:NAMES]),
+        Field("Log" if "/" in ban.origin_name else "Container", ban.origin_name[:NAMES]),
         Field("Until", until(ban)),
         Field("Reason", ban.reason[:WORDS], short=False, verbatim=True),
         Field("Last line", ban.evidence[-1][:LINE] if ban.evidence else "", short=False, verbatim=True),
     )
-    word = "Would have banned" if ban.observed else "Banned"
+    word = "Would have banned" if ban.dry_run else "Banned"
     return Notice(
         "ban",
         "warning",
@@ -143,29 +143,18 @@ def banned(ban: Ban) -> Notice:
 
 
 def _after(ban: Ban) -> str:
-    if ban.cause == "manual":
+    if ban.cause == BanCause.MANUAL:
         return "by hand"
-    if ban.cause == "group":
+    if ban.cause == BanCause.GROUP:
         return f"because {ban.failures} of its hosts are banned"
     return f"after {ban.failures} failure{'s' * (ban.failures != 1)}"
 
 
 def until(ban: Ban) -> str:
-    """When the ban ends, for people: `2026-11-23 08:40:04 UTC (1 d)`, or `for good`."""
+    """When the ban ends, for people: `2026-11-23 08:40:04 UTC (1d)`, or `for good`."""
     if ban.until >= YEAR_10000:
         return "for good"
-    return f"{datetime.fromtimestamp(ban.until, UTC):%Y-%m-%d %H:%M:%S} UTC ({lasting(ban.until - ban.at)})"
-
-
-def lasting(seconds: float) -> str:
-    """A duration in its two largest units: `1 d 12 h`, `10 min`, `45 s`. It must be finite."""
-    left = max(0, round(seconds))
-    parts = []
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size)
-        parts.append(f"{count:,} {unit}" if count else "")
-    first = next((i for i, part in enumerate(parts) if part), 3)
-    return " ".join(filter(None, parts[first : first + 2])) or "0 s"
+    return f"{datetime.fromtimestamp(ban.until, UTC):%Y-%m-%d %H:%M:%S} UTC ({format_duration(ban.until - ban.at)})"
 
 
 def some(names: Sequence[str], total: int = 0, joint: str = ", ") -> str:

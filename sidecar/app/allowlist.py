@@ -17,10 +17,11 @@ from sidecar.app.allowlist_names import Names, Report, addresses
 from sidecar.config.labels import PROXIES
 from sidecar.config.settings import Settings
 from sidecar.config.units import proxied
+from sidecar.core.address import Address
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
 from sidecar.core.ban_budget import Budget
 from sidecar.core.containers import Container
-from sidecar.core.events import Address, Hit, Origin, Topology, Turn
+from sidecar.core.events import Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from sidecar.telemetry.metrics import Metrics

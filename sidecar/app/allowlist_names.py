@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
-from sidecar.core.address import parse_address
-from sidecar.core.events import Address
+from sidecar.core.address import Address, parse_address
 
 log = logging.getLogger(__name__)
 

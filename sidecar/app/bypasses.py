@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sidecar.advice.bypass import Facts, diagnose
+from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Address, Bypass, Turn
+from sidecar.core.events import Bypass, Turn
 from sidecar.firewall import FirewallError
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Bypasses:
             self._leaked("unknown")
 
     def _examine(self, bypass: Bypass, now: float) -> None:
-        site = next((each for each in self._containers() if each.name == bypass.site), None)
+        site = next((each for each in self._containers() if each.name == bypass.origin_name), None)
         try:
             facts = self._look_at(bypass.address, bypass.jail, min(bypass.at, now), now)
         except FirewallError:  # who looks after the firewall tells of that
@@ -59,9 +60,13 @@ class Bypasses:
         self._leaked(kind)
         what = f"the ban of {bypass.address}"
         log.warning(
-            "[%s] %s does not keep them out of %s: %s", bypass.jail, what, ascii(bypass.site)[1:-1], sentence
+            "[%s] %s does not keep them out of %s: %s",
+            bypass.jail,
+            what,
+            ascii(bypass.origin_name)[1:-1],
+            sentence,
         )
         self._told = {told: at for told, at in self._told.items() if 0 <= now - at < AGAIN}
-        if (kind, bypass.site) not in self._told:
-            self._told[kind, bypass.site] = now
-            self._tell(what, f"They still reach {bypass.site}: {sentence}.")
+        if (kind, bypass.origin_name) not in self._told:
+            self._told[kind, bypass.origin_name] = now
+            self._tell(what, f"They still reach {bypass.origin_name}: {sentence}.")

@@ -15,9 +15,10 @@ import typer
 
 from sidecar.cli.text import safe, when
 from sidecar.config.errors import ConfigError
-from sidecar.config.units import duration, lasting
+from sidecar.config.units import duration
 from sidecar.control import exit_codes
 from sidecar.control.server import NoDaemon, ask
+from sidecar.core.durations import format_duration
 
 SOON = 3.0  # seconds a health check waits; Docker's own default for one is 30
 PATIENCE = 60.0  # seconds for filters to be read and tried (ours take one), and for 100,000 bans to be told
@@ -128,7 +129,7 @@ def _explained(reply: dict[str, Any]) -> Iterator[str]:
             why = ban["reason"] or ban["cause"]
             yield f"{each['jail']}: {how} {_until(ban['until'])}, {safe(why)}{_before(each['times'] - 1)}"
         else:
-            counts = f"{each['failures']} of {each['maxretry']} failures within {lasting(each['findtime'])}"
+            counts = f"{each['failures']} of {each['maxretry']} failures within {format_duration(each['findtime'])}"
             yield f"{each['jail']}: {counts}{_before(each['times'])}"
 
 
@@ -167,7 +168,7 @@ def seconds(text: str) -> float | None:
 def _until(until: float | None) -> str:
     if until is None:
         return "for good"
-    return f"until {when(until)} ({lasting(until - time.time())})"
+    return f"until {when(until)} ({format_duration(until - time.time())})"
 
 
 def _json(reply: dict[str, Any]) -> None:

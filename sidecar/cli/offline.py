@@ -133,7 +133,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
     return {
         "action": "ban",
         **told,
-        "until": None if decision.for_good else decision.until,
+        "until": None if decision.is_permanent else decision.until,
         "failures": decision.failures,
         "lines": decision.evidence,
     }
@@ -143,7 +143,7 @@ def _told(decision: Decision) -> str:
     start = f"{when(decision.at)}  {type(decision).__name__.lower():5}  {decision.address}  {decision.jail}"
     if not isinstance(decision, Ban):
         return start
-    until = "for good" if decision.for_good else f"until {when(decision.until)}"
+    until = "for good" if decision.is_permanent else f"until {when(decision.until)}"
     return f"{start}  {decision.failures} failures, {until}"
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sidecar.cli.lines import Reader
 from sidecar.cli.text import safe, when
-from sidecar.config.units import lasting
+from sidecar.core.durations import format_duration
 
 PIPED = 200  # columns where there is no terminal to ask
 MANY = 1_000  # rows that rich lays out in half a second
@@ -23,14 +23,14 @@ def status(reply: dict[str, Any], now: float) -> None:
     """Health first, then jails, streams, firewall."""
     console = _console()
     health, firewall = reply["health"], reply["firewall"]
-    uptime = lasting(now - reply["started"])
+    uptime = format_duration(now - reply["started"])
     console.print(_cell(f"wp-sidecar {reply['version']}, up {uptime}, {reply['bans']} banned"))
     console.print(Text("well", "green") if health["ready"] else Text("not well", "bold red"))
     for sentence in health["why"]:
         console.print(_cell(f"  {sentence}"))
     jails = [
         (
-            jail["name"], jail["maxretry"], lasting(jail["findtime"]), _bantime(jail["bantime"]),
+            jail["name"], jail["maxretry"], format_duration(jail["findtime"]), _bantime(jail["bantime"]),
             jail["failures"], jail["bans"], jail["active"], jail["observed"] or "", _policy(jail),
         )
         for jail in reply["jails"]
@@ -69,7 +69,7 @@ def bans(found: list[dict[str, Any]], now: float) -> None:
     rows = [
         (
             ban["ip"], ban["jail"], "for good" if ban["until"] is None else when(ban["until"]),
-            "" if ban["until"] is None else lasting(ban["until"] - now), ban["failures"] or "", ban["site"],
+            "" if ban["until"] is None else format_duration(ban["until"] - now), ban["failures"] or "", ban["site"],
             ban["times"], ban["reason"] or (f"{ban['cause']}, only observed" if ban["observed"] else ban["cause"]),
         )
         for ban in sorted(found, key=lambda ban: (ban["until"] is None, ban["until"] or 0.0))
@@ -116,7 +116,7 @@ def _policy(jail: dict[str, Any]) -> str:
 
 
 def _bantime(seconds: float | None) -> str:
-    return "for good" if seconds is None else lasting(seconds)
+    return "for good" if seconds is None else format_duration(seconds)
 
 
 def _print(console: Console, titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -71,18 +71,6 @@ def duration(text: str, *, for_good: bool = False) -> float:
     return float(seconds)
 
 
-def lasting(seconds: float) -> str:
-    """A duration as a person reads it: `1d 12h`, `10m`, `for good`; the two largest units that matter."""
-    if seconds == math.inf:
-        return "for good"
-    left, parts = max(0, round(seconds)), []
-    for unit in ("d", "h", "m", "s"):
-        number, left = divmod(left, SECONDS[unit])
-        if number:
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:2]) or "0s"
-
-
 def ports(text: str) -> frozenset[int] | None:
     """The ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`.
 

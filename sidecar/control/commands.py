@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeAlias
 from sidecar import __version__
 from sidecar.app.reload import Outcome
 from sidecar.control.server import Refused
-from sidecar.core.allowlist import subject
-from sidecar.core.events import Address, Ban, Decision, Turn
+from sidecar.core.address import Address, parse_ban_target
+from sidecar.core.events import Ban, Decision, Turn
 from sidecar.core.guard import AddressStatus, Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.loop import Closed, Inbox
@@ -180,7 +180,7 @@ class Answers:
         bans, jails = Counter[tuple[str, bool]](), list[Jail]()
 
         def work(_: float) -> Sequence[Decision]:
-            bans.update((ban.jail, ban.observed) for ban in self._guard.bans)
+            bans.update((ban.jail, ban.dry_run) for ban in self._guard.bans)
             jails.extend(self._guard.jails)
             return ()
 
@@ -267,13 +267,13 @@ def shown(ban: Ban, evidence: Sequence[str] = ()) -> dict[str, Any]:
         "ip": ban.address,
         "jail": ban.jail,
         "at": ban.at,
-        "until": None if ban.for_good else ban.until,
+        "until": None if ban.is_permanent else ban.until,
         "cause": ban.cause,
         "failures": ban.failures,
-        "site": ban.site,
+        "site": ban.origin_name,
         "reason": ban.reason,
-        "times": ban.times,
-        "observed": ban.observed,
+        "times": ban.ban_count,
+        "observed": ban.dry_run,
         "evidence": list(evidence),
     }
 
@@ -298,7 +298,7 @@ def told(health: Health) -> dict[str, Any]:
 def _subject(address: object) -> Address:
     """Whom a person means. Raises Refused."""
     try:
-        return subject(str(address))
+        return parse_ban_target(str(address))
     except ValueError as err:
         raise Refused(str(err)) from None
 

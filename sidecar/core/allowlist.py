@@ -5,7 +5,6 @@ A Trust is made anew when the surroundings change; it never changes itself, so i
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import (
@@ -13,16 +12,12 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_network,
     summarize_address_range,
 )
-from typing import Final, TypeAlias
+from typing import Final
 
-from sidecar.core.address import CUSTOMER
-from sidecar.core.events import Address
+from sidecar.core.address import Address, Network, first_and_last, require_network
 from sidecar.core.ranges import flatten
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 OWN = "this host's own address"
 GATEWAY = "a gateway"
@@ -49,7 +44,6 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-WIDEST: Final[Mapping[int, int]] = {4: 16, 6: 32}  # IP version -> the shortest prefix that a ban may have
 _UNKNOWN: Final = ""
 REMEMBERED = 16_384  # answers kept, 2 MB; to find one takes 3 microseconds
 
@@ -68,7 +62,7 @@ class Allowlist:
         given = {why: tuple(texts) for why, texts in (reasons or {}).items()}
         named = [*given.items(), *ALWAYS.items(), *(() if ban_private else PRIVATE.items())]
         self._reasons = tuple(why for why, _ in named)
-        never = [(rank, _network(text)) for rank, (_, texts) in enumerate(named) for text in texts]
+        never = [(rank, require_network(text)) for rank, (_, texts) in enumerate(named) for text in texts]
         never += [(rank, _over_6to4(net)) for rank, net in never if isinstance(net, IPv4Network)]
         self._spans = {version: flatten(_spans(version, never)) for version in (4, 6)}
         self._highs = {version: [high for _, high, _ in spans] for version, spans in self._spans.items()}
@@ -102,7 +96,7 @@ class Allowlist:
         return address[:one] not in self._near and address[: address.find(".", one + 1)] not in self._near
 
     def _find(self, address: Address) -> str | None:
-        version, low, high = _span(address)
+        version, low, high = first_and_last(address)
         spans = self._spans[version]
         found = len(self._reasons)
         at = bisect_left(self._highs[version], low)
@@ -115,36 +109,6 @@ class Allowlist:
 def of_cdn(name: str) -> str:
     """The reason for an address of this CDN: whoever bans one of its nodes cuts off all who come through it."""
     return f"an address of the CDN {name}"
-
-
-def subject(text: str) -> Address:
-    """Whom a person means by an address or a network: host bits off, an IPv6 customer's /64 at the least.
-
-    Raises ValueError with a sentence for that person: host names are refused, and so is what is too wide.
-    """
-    net = _network(text)
-    if net.prefixlen < WIDEST[net.version]:
-        raise ValueError(
-            f"{text}: too wide to ban; the widest is a /{WIDEST[net.version]} for IPv{net.version}"
-        )
-    if net.version == 6 and net.prefixlen > CUSTOMER:
-        net = net.supernet(new_prefix=CUSTOMER)
-    return Address(str(net).removesuffix("/32") if net.version == 4 else str(net))
-
-
-def _network(text: str) -> Network:
-    """The network that a text means: zones dropped, IPv4 in IPv6 unwrapped, host bits masked."""
-    try:
-        net = ip_network(re.sub(r"%[^/]*", "", text.strip()), strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is no address and no network: write it like 203.0.113.7, 198.51.100.0/24 or "
-            "2001:db8:1:2::/64 (host names are not looked up)"
-        ) from None
-    mapped = net.network_address.ipv4_mapped if isinstance(net, IPv6Network) else None
-    if mapped is None or net.prefixlen < 96:
-        return net
-    return IPv4Network((int(mapped), net.prefixlen - 96))
 
 
 def _over_6to4(net: IPv4Network) -> IPv6Network:
@@ -167,14 +131,3 @@ def _near(spans: Iterable[tuple[int, int, int]]) -> Iterator[str]:
             octet = sixteen >> 8
             whole = low <= octet << 24 and (octet + 1 << 24) - 1 <= high
             yield f"{octet}" if whole else f"{octet}.{sixteen & 255}"
-
-
-def _span(address: Address) -> tuple[int, int, int]:
-    """IP version, first and last address. By hand, as a Who is canonical: `ip_network` takes twenty times as long."""
-    text, _, prefix = address.partition("/")
-    if ":" in text:
-        low = int(IPv6Address(text))
-        return 6, low, low + (1 << 128 - int(prefix or 128)) - 1
-    first, second, third, fourth = text.split(".")
-    low = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
-    return 4, low, low + (1 << 32 - int(prefix or 32)) - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from sidecar.core.rate import Rate
 
 MOST, PER = (

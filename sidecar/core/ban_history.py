@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest, drop_while
-from sidecar.core.events import Address
 
 AGE = 30 * 86_400.0  # seconds after its end that a ban is remembered; fail2ban's day forgets who comes weekly
 KEPT = 1_000_000  # addresses of a jail, 150 bytes each; those who were banned longest ago go first
@@ -17,7 +17,7 @@ class Past(NamedTuple):
 
     jail: str
     address: Address
-    times: int
+    ban_count: int
     until: float  # when the last of them ends, or did
 
 
@@ -45,7 +45,7 @@ class History:
     def __len__(self) -> int:
         return sum(map(len, self._jails.values()))
 
-    def times(self, jail: str, address: Address, now: float) -> int:
+    def ban_count(self, jail: str, address: Address, now: float) -> int:
         """How often they were banned in this jail, as far as that still counts."""
         times, until = self._jails.get(jail, {}).get(address, (0, now))
         return times if until + self.age > now else 0

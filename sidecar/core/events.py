@@ -1,6 +1,7 @@
 """The values that pass from stage to stage: Batch -> Hit -> Ban | Unban.
 
-Who knows these four knows the program. All times are unix seconds, UTC.
+Sources put lines into a `Batch`, filters make a `Hit` of each line that counts, the guard decides on a `Ban` or an
+`Unban`, and one `Turn` of the loop takes what was decided together to the sinks. All times are unix seconds, UTC.
 """
 
 from __future__ import annotations
@@ -8,37 +9,83 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType, TypeAlias, TypeVar, dataclass_transform
+from typing import Final, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
+from sidecar.core.address import Address
 from sidecar.core.containers import Container
 
 T = TypeVar("T")
-YEAR_10000 = 253_402_300_800.0  # where calendars end; a ban until then is shown as one for good
-Address = NewType("Address", str)
-"""Whom a ban is for, as canonical network text: `203.0.113.7`, `2001:db8:1:2::/64`, `198.51.100.0/24`.
 
-Text, not `ipaddress` objects: it hashes 30 times faster, weighs a third, and is what nft is given. Only
-`core.who` makes it, so nothing else that an attacker wrote can stand where a Who stands.
-"""
+# `datetime` ends here. A ban that ends later is shown as permanent.
+YEAR_10000: Final = 253_402_300_800.0
 
 
 class Framing(enum.Enum):
     """How a line carries its own time and text."""
 
-    NONE = "none"  # no transport stamp: the time, if any, is inside the line
-    DOCKER = "docker"  # `2026-11-22T08:40:04.123456789Z text`, as `docker logs -t`
-    CRI = "cri"  # `2026-11-22T08:40:04.123456789Z stdout F text`
-    SYSLOG = "syslog"  # RFC 3164 or 5424 header, with or without <PRI>
+    # No stamp of the transport's: the time, if there is one, is part of the text.
+    NONE = "none"
+    # `2026-11-22T08:40:04.123456789Z text`, as `docker logs --timestamps` prints.
+    DOCKER = "docker"
+    # `2026-11-22T08:40:04.123456789Z stdout F text`, Kubernetes' container runtime interface.
+    CRI = "cri"
+    # The header of RFC 3164 or RFC 5424, with or without `<PRI>`.
+    SYSLOG = "syslog"
+
+
+class BanCause(enum.StrEnum):
+    """Why a ban was made. The values are stored, shown as JSON and used as metric labels."""
+
+    # Too many failures in a log.
+    FAILURES = "failures"
+    # A person asked for it.
+    MANUAL = "manual"
+    # Too many hosts of one /24 are banned (`bangroup`).
+    GROUP = "group"
+    # Another node of the fleet made it.
+    FLEET = "fleet"
+    # It was found in the kernel at a start, and no store knew it.
+    ADOPTED = "adopted"
+
+
+# Bans that this host decides in this run. All others were reported where, or when, they were decided.
+DECIDED_HERE: Final = frozenset({BanCause.FAILURES, BanCause.MANUAL, BanCause.GROUP})
+
+
+class UnbanCause(enum.StrEnum):
+    """Why a ban ended. The values are stored, shown as JSON and used as metric labels."""
+
+    # Its time was over.
+    EXPIRED = "expired"
+    # A person asked for it.
+    MANUAL = "manual"
+    # The address is on the allowlist now.
+    ALLOWED = "allowed"
+    # Another node of the fleet lifted it.
+    FLEET = "fleet"
+
+
+class IgnoredReason(enum.StrEnum):
+    """Why the guard does not count a hit, beside the reasons of the allowlist. The values are metric labels."""
+
+    JAIL_REMOVED = "jail is gone"
+    ALREADY_BANNED = "banned already"
+    REPEATED_TARGET = "the same target again"
+    BAN_EXPIRED = "over already"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One stream of one log, and which jails look at it."""
+    """One stream of one log, and the jails that look at it.
 
-    source: str  # "docker", "file", "stdin": which kind of source reads it
-    name: str  # what its owner calls it: a container's name, a path
-    stream: str = ""  # "stdout" or "stderr" where the two are told apart
-    jails: tuple[str, ...] = ()  # names, in the order of the jails file
+    `source` is the kind of source that reads it: "docker", "file", "syslog", "stdin". `name` is a container's name or a
+    path. `stream` is "stdout" or "stderr" where the two are separate. `jails` are names in the order of the jails file.
+    """
+
+    source: str
+    name: str
+    stream: str = ""
+    jails: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +97,12 @@ class Batch:
     framing: Framing
 
 
+# A named tuple, because a flood makes many: one takes 0.25 microseconds, and a frozen dataclass 0.8.
 class Hit(NamedTuple):
-    """A line that counts against someone in a jail; the line is the evidence.
+    """A line that counts against an address in a jail, or (`success`) that clears what counted.
 
-    A named tuple, for a flood makes many: it takes 0.25 microseconds, a frozen dataclass 0.8.
+    `at` is the line's own time. `target` is what the line aimed at, where the filter says so (`<F-TARGET>`): only
+    distinct targets count.
     """
 
     jail: str
@@ -61,49 +110,57 @@ class Hit(NamedTuple):
     at: float
     origin: Origin
     line: str
-    target: str = ""  # what was aimed at, where the filter says (<F-TARGET>): only distinct ones count
-    success: bool = False  # a login that worked (successregex): what counted against them is forgotten
+    target: str = ""
+    success: bool = False
 
 
 @dataclass_transform(frozen_default=True)
 def _value(cls: type[T]) -> type[T]:
-    """A frozen dataclass in the eyes of mypy.
+    """Make a dataclass that mypy takes for frozen.
 
-    To be one at run time takes 0.9 of the 1.2 microseconds in which a ban is made, and a start makes 100,000.
+    To be frozen at run time would take 0.9 of the 1.2 microseconds in which a ban is made, and a start makes 100,000.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 @_value
 class Ban:
-    """Keep them out until then (`math.inf`: for good)."""
+    """The address is banned in this jail until then (`math.inf`: permanently).
+
+    `at` is the log's time of the last failure, or when a person asked; `decided_at` is this host's time of the
+    decision.
+    `origin_name` is the container or file of the last failure, and for another node's ban that node. `evidence` are the
+    lines that counted, the oldest first. `reason` is what the person who asked gave. `ban_count` says how many bans of
+    this address in this jail there were, this one included, as far as they are remembered. A `dry_run` ban is
+    published like any other, but not enforced.
+    """
 
     jail: str
     address: Address
-    at: float  # the log's time of the last failure, or when a person asked
+    at: float
     until: float
-    cause: str  # "failures", "manual", "group" (of banned neighbours), "fleet" (another node's) or "adopted"
+    cause: BanCause
     failures: int = 0
-    site: str = ""  # the origin's name of the last failure
-    evidence: tuple[str, ...] = ()  # the lines that counted, oldest first
-    reason: str = ""  # what the person who asked said
-    times: int = 1  # the how-manieth ban of this one, as far as is remembered
-    observed: bool = False  # decided and told, but nobody is kept out
-    decided: float = field(default=0.0, compare=False)  # our own time; `at` is the log's
+    origin_name: str = ""
+    evidence: tuple[str, ...] = ()
+    reason: str = ""
+    ban_count: int = 1
+    dry_run: bool = False
+    decided_at: float = field(default=0.0, compare=False)
 
     @property
-    def for_good(self) -> bool:
+    def is_permanent(self) -> bool:
         return self.until == math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Unban:
-    """Let them in again."""
+    """The address is not banned in this jail any more."""
 
     jail: str
     address: Address
     at: float
-    cause: str  # "expired", "manual", "allowed" or "fleet"
+    cause: UnbanCause
 
 
 Decision: TypeAlias = Ban | Unban
@@ -111,17 +168,20 @@ Decision: TypeAlias = Ban | Unban
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Someone who is banned, and was logged all the same: their packets come another way."""
+    """A banned address was logged all the same, so its packets arrive another way.
+
+    `at` is the line's time. `origin_name` is the container or file that logged it, which the ban was for.
+    """
 
     jail: str
     address: Address
-    at: float  # of the line
-    site: str  # the origin's name, where the failures were that led to the ban
+    at: float
+    origin_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Forgiven:
-    """What someone had failed up to then counts no more."""
+    """The failures of this address up to then count no more."""
 
     jail: str
     address: Address
@@ -130,15 +190,18 @@ class Forgiven:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a log was read. `state` is the source's own; the store only keeps it."""
+    """How far a log was read.
 
-    key: str  # "docker:<container id>", "file:<path>"
+    `key` is "docker:<container id>" or "file:<path>". `state` is the source's own; the store only keeps it.
+    """
+
+    key: str
     state: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a source's thread puts before the loop: the hits of one batch, and how far it has now read."""
+    """What a source's thread sends to the loop: the hits of one batch, and how far it has read by now."""
 
     origin: Origin
     hits: tuple[Hit, ...] = ()
@@ -147,10 +210,13 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What the container engine says about this host; it changes as containers come and go."""
+    """What the container engine says about this host; it changes as containers come and go.
 
-    networks: tuple[str, ...] = ()  # subnets and gateways of all container networks
-    containers: tuple[Container, ...] = ()  # those that are watched
+    `networks` are subnets and gateways of all container networks, `containers` those that are watched.
+    """
+
+    networks: tuple[str, ...] = ()
+    containers: tuple[Container, ...] = ()
 
     @property
     def published(self) -> frozenset[int]:
@@ -160,12 +226,15 @@ class Topology:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of the loop: what came in together, and what was decided about it."""
+    """One turn of the loop: what came in together, and what was decided about it.
+
+    `hits` are those that count, and have to be remembered. `ignored` are those that do not.
+    """
 
     at: float
     decisions: tuple[Decision, ...] = ()
-    hits: tuple[Hit, ...] = ()  # those that count
+    hits: tuple[Hit, ...] = ()
     cursors: tuple[Cursor, ...] = ()
-    ignored: tuple[Hit, ...] = ()  # those of the spared and of the banned: nobody has to remember them
+    ignored: tuple[Hit, ...] = ()
     bypasses: tuple[Bypass, ...] = ()
     forgiven: tuple[Forgiven, ...] = ()

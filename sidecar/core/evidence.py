@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest
-from sidecar.core.events import Address
 
 KEPT = 16 * 1024 * 1024  # bytes of all lines together: some 80,000 access-log lines
 

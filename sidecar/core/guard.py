@@ -11,13 +11,22 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import NamedTuple
 
-from sidecar.core.address import parse_network
+from sidecar.core.address import Address, is_within, wider_networks
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import AGE, History, Past
-from sidecar.core.events import Address, Ban, Bypass, Decision, Forgiven, Hit, Unban
+from sidecar.core.events import (
+    Ban,
+    BanCause,
+    Bypass,
+    Decision,
+    Forgiven,
+    Hit,
+    IgnoredReason,
+    Unban,
+    UnbanCause,
+)
 from sidecar.core.evidence import Evidence
 from sidecar.core.expiry import Ends
 from sidecar.core.jail import Jail
@@ -131,7 +140,7 @@ class Guard:
         """Count one failure as `hits` does; None: it does not count, and `ignored` has the reason."""
         state = self._cells.get(hit.jail)
         if state is None or state.gone:
-            return self._ignore("jail is gone")
+            return self._ignore(IgnoredReason.JAIL_REMOVED)
         rules = state.rules_at(hit.origin.name, self._policies)
         ban = state.ban_of(hit.address)
         if ban and (
@@ -139,11 +148,11 @@ class Guard:
         ):  # who logs in is never kept out for that
             if bypass := state.bypass(ban, hit):
                 self._leaks.append(bypass)
-            return self._ignore("banned already")
+            return self._ignore(IgnoredReason.ALREADY_BANNED)
         if reason := self._spares(state, rules, hit):
             return self._ignore(reason)
         if ban:  # it was only observed, and they would be kept out now
-            return [self._keep(replace(ban, decided=now, observed=False))]
+            return [self._keep(replace(ban, decided_at=now, dry_run=False))]
         at = min(hit.at, now)
         if hit.success:
             self._forgive(state, hit.address, at)
@@ -162,11 +171,15 @@ class Guard:
             return []
         until = now + (state.jail.bantime if lasting is None else lasting)
         before = state.bans.get(address)
-        if before and before.until >= until and not before.observed:
+        if before and before.until >= until and not before.dry_run:
             return []
-        if before and before.cause != "manual":
-            self._history.add(state.jail.name, address, before.times, before.until)
-        return [self._keep(Ban(state.jail.name, address, now, until, "manual", reason=reason, decided=now))]
+        if before and before.cause != BanCause.MANUAL:
+            self._history.add(state.jail.name, address, before.ban_count, before.until)
+        return [
+            self._keep(
+                Ban(state.jail.name, address, now, until, BanCause.MANUAL, reason=reason, decided_at=now)
+            )
+        ]
 
     def shared(self, bans: Iterable[Ban], now: float) -> list[Decision]:
         """Apply bans that other nodes made: for at most this jail's own ban time, and never for the allowlist.
@@ -187,14 +200,14 @@ class Guard:
                 continue
             observed = state.jail.observe
             # by hand: `replace` takes five times as long, and a host that joins is told 100,000
-            known = ban.failures, ban.site, ban.evidence, ban.reason, ban.times
+            known = ban.failures, ban.origin_name, ban.evidence, ban.reason, ban.ban_count
             decisions.append(
-                self._keep(Ban(ban.jail, ban.address, ban.at, until, "fleet", *known, observed, now))
+                self._keep(Ban(ban.jail, ban.address, ban.at, until, BanCause.FLEET, *known, observed, now))
             )
         return decisions
 
     def unban(
-        self, address: Address | None, now: float, jail: str = "", cause: str = "manual"
+        self, address: Address | None, now: float, jail: str = "", cause: UnbanCause = UnbanCause.MANUAL
     ) -> list[Decision]:
         """Let them in again, in one jail or in all; a network lets in all who are inside it, None everyone.
 
@@ -204,7 +217,7 @@ class Guard:
         states = [state for state in self._cells.values() if jail in ("", state.jail.name)]
         decisions: list[Decision] = []
         for state in states:
-            meant = [banned for banned in state.bans if address is None or _inside(banned, address)]
+            meant = [banned for banned in state.bans if address is None or is_within(banned, address)]
             decisions += [self._lift(state, banned, now, cause) for banned in meant]
         for each in {decision.address for decision in decisions} | ({address} if address else set()):
             for state in states:  # of whom one jail lets in another may be about to ban
@@ -214,15 +227,17 @@ class Guard:
 
     def over(self, address: Address) -> list[Address]:
         """The banned networks, wider than this, in which they lie; the widest first."""
-        net = ip_network(address)
-        wider = (Address(str(net.supernet(new_prefix=length))) for length in range(net.prefixlen))
-        return [each for each in wider if any(each in state.bans for state in self._cells.values())]
+        return [
+            network
+            for network in wider_networks(address)
+            if any(network in state.bans for state in self._cells.values())
+        ]
 
     def allowlisting(self, allowlist: Allowlist, now: float) -> list[Decision]:
         """From now on these may never be banned; whoever of them is, or is spared by the jail, is let in."""
         self._trust = allowlist
         return [
-            self._lift(state, address, now, "allowed")
+            self._lift(state, address, now, UnbanCause.ALLOWED)
             for state in self._cells.values()
             for address in [
                 banned for banned in state.bans if allowlist.why(banned) or state.rules.spares(banned)
@@ -296,7 +311,7 @@ class Guard:
         for ban in self._ends.due(now):
             state = self._cells.get(ban.jail)
             if state and state.bans.get(ban.address) is ban:
-                decisions.append(self._lift(state, ban.address, now, "expired"))
+                decisions.append(self._lift(state, ban.address, now, UnbanCause.EXPIRED))
         return decisions
 
     def next_tick(self) -> float:
@@ -316,16 +331,16 @@ class Guard:
         lines = self._evidence.take(jail.name, address)
         lasting = self._lasting(jail, before)
         if at + lasting <= now:
-            self.ignored["over already"] += 1
+            self.ignored[IgnoredReason.BAN_EXPIRED] += 1
             return []
         if doubt := self._doubts(hit):
             self.ignored[doubt] += 1
             return []
         ban = Ban(
-            jail.name, address, at, at + lasting, "failures",
-            failures=jail.maxretry, site=hit.origin.name, evidence=lines,
-            times=self._history.times(jail.name, address, now) + 1,
-            observed=jail.observe or not self._budget(now), decided=now,
+            jail.name, address, at, at + lasting, BanCause.FAILURES,
+            failures=jail.maxretry, origin_name=hit.origin.name, evidence=lines,
+            ban_count=self._history.ban_count(jail.name, address, now) + 1,
+            dry_run=jail.observe or not self._budget(now), decided_at=now,
         )  # fmt: skip
         return [self._keep(ban), *self._group(state, ban)]
 
@@ -333,7 +348,7 @@ class Guard:
         """How many bans count for the length of the next."""
         if state.jail.escalation and state.jail.escalation.overalljails:
             return sum(self.times(address, now).values())
-        return self._history.times(state.jail.name, address, now)
+        return self._history.ban_count(state.jail.name, address, now)
 
     def _lasting(self, jail: Jail, before: int) -> float:
         return (
@@ -354,24 +369,28 @@ class Guard:
         if not full or self._trust.why(full[0]) or state.rules.spares(full[0]):
             return []
         return [
-            self._keep(replace(ban, address=full[0], cause="group", failures=full[1], evidence=(), times=1))
+            self._keep(
+                replace(
+                    ban, address=full[0], cause=BanCause.GROUP, failures=full[1], evidence=(), ban_count=1
+                )
+            )
         ]
 
     def _enforces(self, ban: Ban, rules: Rules, now: float) -> bool:
         """Was it only observed, and would they be kept out now?"""
-        return ban.observed and not rules.jail.observe and self._again(now)
+        return ban.dry_run and not rules.jail.observe and self._again(now)
 
     def _enforced(self, state: JailState, now: float) -> list[Decision]:
         """Those who were only observed are kept out, where their site does not ask otherwise."""
         return [
-            self._keep(replace(ban, observed=False, decided=now))
+            self._keep(replace(ban, dry_run=False, decided_at=now))
             for ban in list(state.bans.values())
-            if ban.observed and not state.rules_at(ban.site, self._policies).jail.observe
+            if ban.dry_run and not state.rules_at(ban.origin_name, self._policies).jail.observe
         ]
 
     def _spares(self, state: JailState, rules: Rules, hit: Hit) -> str | None:
         if hit.target and state.targets.repeats(hit.address, hit.target):
-            return "the same target again"
+            return IgnoredReason.REPEATED_TARGET
         return self._trust.why(hit.address) or rules.spares(hit.address)
 
     def _forgive(self, state: JailState, address: Address, at: float) -> None:
@@ -384,7 +403,9 @@ class Guard:
     def _times(self, state: JailState, address: Address, now: float) -> int:
         ban = state.bans.get(address)
         return (
-            ban.times if ban and ban.cause != "manual" else self._history.times(state.jail.name, address, now)
+            ban.ban_count
+            if ban and ban.cause != BanCause.MANUAL
+            else self._history.ban_count(state.jail.name, address, now)
         )
 
     def _forget(self, now: float) -> None:
@@ -405,20 +426,10 @@ class Guard:
         self._ends.put(state.keep(ban))
         return ban
 
-    def _lift(self, state: JailState, address: Address, now: float, cause: str) -> Unban:
+    def _lift(self, state: JailState, address: Address, now: float, cause: UnbanCause) -> Unban:
         ban = state.lift(address)
-        if cause == "expired" and ban.cause != "manual":
-            self._history.add(state.jail.name, address, ban.times, ban.until)
-        elif cause != "expired":
+        if cause == UnbanCause.EXPIRED and ban.cause != BanCause.MANUAL:
+            self._history.add(state.jail.name, address, ban.ban_count, ban.until)
+        elif cause != UnbanCause.EXPIRED:
             self._history.clear(state.jail.name, address)
         return Unban(state.jail.name, address, now, cause)
-
-
-def _inside(banned: Address, address: Address) -> bool:
-    """Is the one the other, or a part of it?"""
-    if banned == address:
-        return True
-    if "/" not in address:
-        return False
-    inner, outer = parse_network(banned), parse_network(address)
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[union-attr, arg-type]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
+from sidecar.core.address import Address, ip_version, neighbourhood
 from sidecar.core.allowlist import IGNOREIP, Allowlist
-from sidecar.core.events import Address, Ban, Bypass, Hit
+from sidecar.core.events import Ban, Bypass, Hit
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from sidecar.core.windows import Count, Rate, Targets, Window
@@ -65,7 +66,7 @@ class JailState:
         if self.gone or self.jail.window != jail.window:
             self.window, self.targets = _window(jail), Targets()
         self.rules, self.findtime, self.gone = Rules.of(jail), jail.findtime, False
-        self._neighbours = Counter(filter(None, map(slash24, self.bans)) if jail.bangroup else ())
+        self._neighbours = Counter(filter(None, map(neighbourhood, self.bans)) if jail.bangroup else ())
         self._sites.clear()
 
     def rules_at(self, site: str, policies: Mapping[str, Overrides]) -> Rules:
@@ -84,13 +85,13 @@ class JailState:
         """The ban that holds for them: their own, or that of all their neighbours."""
         if (ban := self.bans.get(address)) or not self.rules.jail.bangroup:
             return ban
-        return self.bans.get(net) if (net := slash24(address)) else None
+        return self.bans.get(net) if (net := neighbourhood(address)) else None
 
     def keep(self, ban: Ban) -> Ban:
         """Put it in force; what is kept of it."""
         before = self.bans.get(ban.address)
-        self._active(ban.address, (not ban.observed) - bool(before and not before.observed))
-        if self.jail.bangroup and not before and (net := slash24(ban.address)):
+        self._active(ban.address, (not ban.dry_run) - bool(before and not before.dry_run))
+        if self.jail.bangroup and not before and (net := neighbourhood(ban.address)):
             self._neighbours[net] += 1
         kept = self.bans[ban.address] = replace(ban, evidence=()) if ban.evidence else ban
         return kept
@@ -98,42 +99,37 @@ class JailState:
     def lift(self, address: Address) -> Ban:
         """The ban that was, and is not any more."""
         ban = self.bans.pop(address)
-        self._active(address, -(not ban.observed))
+        self._active(address, -(not ban.dry_run))
         self.window.clear(address)
         self._leaked.discard(address)
-        if self.jail.bangroup and (net := slash24(address)):
+        if self.jail.bangroup and (net := neighbourhood(address)):
             self._neighbours[net] -= 1
         return ban
 
     def full_group(self, address: Address) -> tuple[Address, int] | None:
         """The /24 around someone, and how many of it are banned: if that is enough to ban it, and it is not yet."""
-        net = slash24(address)
+        net = neighbourhood(address)
         if not net or not 0 < self.jail.bangroup <= self._neighbours[net] or net in self.bans:
             return None
         return net, self._neighbours[net]
 
     def bypass(self, ban: Ban, hit: Hit) -> Bypass | None:
         """Logged by the same site well after the ban: whatever is dropped, it is not their packets. Told once."""
-        since = max(ban.at, ban.decided)  # the store keeps the first alone
-        if hit.at <= since + GRACE or ban.observed or hit.address in self._leaked:
+        since = max(ban.at, ban.decided_at)  # the store keeps the first alone
+        if hit.at <= since + GRACE or ban.dry_run or hit.address in self._leaked:
             return None
-        if ban.site not in ("", hit.origin.name):
+        if ban.origin_name not in ("", hit.origin.name):
             return None
         self._leaked.add(hit.address)
         return Bypass(hit.jail, hit.address, hit.at, hit.origin.name)
 
     def _active(self, address: Address, more: int) -> None:
-        self.active[6 if ":" in address else 4] += more
+        self.active[ip_version(address)] += more
 
     def forget(self, now: float) -> None:
         """Those who went quiet."""
         self.window.forget(now - self.findtime)
         self.targets.forget(self.window)
-
-
-def slash24(address: Address) -> Address | None:
-    """The neighbourhood of an IPv4 host; networks and IPv6 have none."""
-    return None if ":" in address or "/" in address else Address(f"{address.rpartition('.')[0]}.0/24")
 
 
 def _window(jail: Jail) -> Count:

@@ -6,8 +6,8 @@ from bisect import insort
 from collections.abc import Container
 from typing import Protocol
 
+from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest, drop_while
-from sidecar.core.events import Address
 
 TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a botnet is seldom a tenth of it
 

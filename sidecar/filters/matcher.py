@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import hyperscan
 
-from sidecar.core.address import parse_address
-from sidecar.core.events import Address, Batch, Framing, Hit, Origin
+from sidecar.core.address import Address, parse_address
+from sidecar.core.events import Batch, Framing, Hit, Origin
 from sidecar.filters import prefilter
 from sidecar.filters.cpu_budget import BUDGET, REST, SLOW, Meter
 from sidecar.filters.date_cutter import Cutter

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from ipaddress import ip_network
 from typing import NamedTuple, Protocol
 
-from sidecar.core.address import parse_host
+from sidecar.core.address import parse_host, parse_network
 from sidecar.core.events import Framing
 from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import WHO, Filter
@@ -185,12 +184,5 @@ def explain(
 
 
 def canonical(text: str) -> str | None:
-    address, slash, prefix = text.rpartition("/")
-    if not slash:
-        one = parse_host(text)
-        return None if one is None else str(one)
-    inner = parse_host(address)
-    try:
-        return None if inner is None else str(ip_network(f"{inner}/{prefix}", strict=False))
-    except ValueError:
-        return None
+    found = parse_network(text) if "/" in text else parse_host(text)
+    return None if found is None else str(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 
 
 class DesiredBans:

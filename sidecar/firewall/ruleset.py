@@ -17,9 +17,15 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from typing import NamedTuple
 
-from sidecar.core.address import CUSTOMER
-from sidecar.core.allowlist import WIDEST
-from sidecar.core.events import Address
+from sidecar.core.address import (
+    IPV6_CUSTOMER_PREFIX,
+    WIDEST_BAN_PREFIX,
+    Address,
+    first_and_last,
+    from_network,
+    ip_version,
+    parse_canonical,
+)
 from sidecar.core.jail import WEB
 from sidecar.core.ranges import flatten
 from sidecar.firewall import sighting_sets
@@ -38,8 +44,7 @@ LATE = 5.0  # and longer: ours are whole seconds, rounded up, and 100,000 take o
 PORTS_SHOWN = 40  # characters of a set's name; the kernel takes 255 at most
 
 _MASK6 = "ffff:ffff:ffff:ffff::"  # the customer's /64 of a packet's source
-_LOW6 = bytes(16 - CUSTOMER // 8)
-_HOST = {4: 32, 6: CUSTOMER}  # the prefix of those who have a hash set's key
+_LOW6 = bytes(16 - IPV6_CUSTOMER_PREFIX // 8)
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def seat(address: Address, gate: Gate) -> str:
     """The set that a Who belongs in.
 
     The last border before the kernel. nft would look up a name; what passes is what a number is written as.
-    Raises ValueError for what neither `core.who` nor `core.trust.subject` makes.
+    Raises ValueError for what `core.address` does not make.
     """
     text, _, prefix = address.partition("/")
     try:
@@ -105,9 +110,8 @@ def seat(address: Address, gate: Gate) -> str:
                 return gate.hosts(4)
             if prefix == "64" and at.endswith(_LOW6):
                 return gate.hosts(6)
-            net = ip_network(address)
-            if str(net) == address and WIDEST[net.version] <= net.prefixlen < _HOST[net.version]:
-                return gate.nets(net.version)
+            if parse_canonical(address):
+                return gate.nets(ip_version(address))
     except (OSError, ValueError):
         pass
     raise ValueError(
@@ -133,12 +137,6 @@ def packed(text: str) -> bytes:
 def host(at: bytes) -> str:
     """A hash set's key as nft writes it."""
     return socket.inet_ntop(socket.AF_INET if len(at) == 4 else socket.AF_INET6, at)
-
-
-def ends(address: Address) -> tuple[int, int, int]:
-    """IP version, first and last address."""
-    net = ip_network(address)
-    return net.version, int(net.network_address), int(net.broadcast_address)
 
 
 def spread(version: int, low: int, high: int) -> str:
@@ -270,7 +268,7 @@ def pieces(nets: Mapping[Address, float], now: float) -> dict[tuple[int, int], f
     """
     spans = []
     for address, until in nets.items():
-        _, low, high = ends(address)
+        _, low, high = first_and_last(address)
         if until > now:
             spans.append((low, high, now - until))
     return {(low, high): -negative for low, high, negative in flatten(spans)}
@@ -308,7 +306,7 @@ def customers(there: Mapping[bytes, float]) -> Iterator[tuple[Address, float]]:
         if len(at) == 4:
             yield Address(host(at)), left
         elif at.endswith(_LOW6):
-            yield Address(f"{host(at)}/{CUSTOMER:d}"), left
+            yield Address(f"{host(at)}/{IPV6_CUSTOMER_PREFIX:d}"), left
 
 
 def ranges(version: int, there: Mapping[tuple[int, int], float]) -> Iterator[tuple[Address, float]]:
@@ -316,8 +314,8 @@ def ranges(version: int, there: Mapping[tuple[int, int], float]) -> Iterator[tup
     kind = IPv4Address if version == 4 else IPv6Address
     for (low, high), left in there.items():
         for net in summarize_address_range(kind(low), kind(high)):
-            for piece in net.subnets(new_prefix=max(net.prefixlen, WIDEST[version])):
-                yield Address(str(piece).removesuffix("/32") if version == 4 else str(piece)), left
+            for piece in net.subnets(new_prefix=max(net.prefixlen, WIDEST_BAN_PREFIX[version])):
+                yield from_network(piece), left
 
 
 def chunks(edits: Sequence[Put | Take], size: int = CHUNK) -> list[Sequence[Put | Take]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 
 CHAIN = "presence"
 SEEN = {4: "seen4", 6: "seen6"}  # hosts, and IPv6 customers (/64), by their last packet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidecar.advice.bypass import Facts
-from sidecar.core.events import Address
+from sidecar.core.address import Address, first_and_last
 from sidecar.core.jail_state import GRACE
 from sidecar.firewall import ruleset, sighting_sets
 from sidecar.firewall.kernel import Kernel
@@ -90,6 +90,6 @@ class PacketSightings:
             ruleset.seat(address, gate), ruleset.key(address)
         ):
             return True
-        version, low, high = ruleset.ends(address)
+        version, low, high = first_and_last(address)
         nets = self._kernel.intervals(gate.nets(version))
         return any(low >= first and high <= last for first, last in nets)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sidecar.advice.bypass import Facts
-from sidecar.core.events import Address, Ban, Decision, Turn
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, BanCause, Decision, Turn
 from sidecar.core.guard import MANUAL
 from sidecar.core.jail import WEB, Jail
 from sidecar.core.jail_state import GRACE
@@ -68,7 +69,7 @@ class Firewall:
         """Put these bans, and no others, in force. A table of ours that is there stays in force meanwhile."""
         self._wanted = DesiredBans()
         wrong: list[str] = []
-        for name, ban in self._seated((ban for ban in bans if not ban.observed), wrong):
+        for name, ban in self._seated((ban for ban in bans if not ban.dry_run), wrong):
             self._wanted.put(name, ban.jail, ban.address, ban.until)
         with self._catching_up(self._kernel.generation()):
             shape = self._kernel.shape()
@@ -83,7 +84,7 @@ class Firewall:
         touched: dict[tuple[str, Address], bool] = {}  # whether they were in before
         for name, decision in self._seated(turn.decisions, wrong):
             address = decision.address
-            if isinstance(decision, Ban) and not decision.observed:
+            if isinstance(decision, Ban) and not decision.dry_run:
                 was_in = self._wanted.put(name, decision.jail, address, decision.until)
             else:
                 was_in = self._wanted.take(name, decision.jail, address)
@@ -150,7 +151,7 @@ class Firewall:
             return []
         jails = {gate: name for name, gate in reversed(self._gates.items())} | {self._web: MANUAL.name}
         return [
-            Ban(jails[gate], address, now, now + left, "adopted")
+            Ban(jails[gate], address, now, now + left, BanCause.ADOPTED)
             for gate in self._doors
             for version in (4, 6)
             for address, left in (

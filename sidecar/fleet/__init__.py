@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from sidecar.core.events import Address, Ban, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Unban, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.fleet import protocol
 from sidecar.fleet.protocol import Budget, Clock, Lift, Lifts, Told
@@ -62,7 +63,7 @@ class Fleet:
             )
         clock, lifts = self._clock(now), Lifts([replace(lift, at=math.inf)])
         meant = [
-            Unban(ban.jail, ban.address, now, "manual")
+            Unban(ban.jail, ban.address, now, UnbanCause.MANUAL)
             for ban in listed(state, clock, now)
             if lifts.over(ban)
         ]

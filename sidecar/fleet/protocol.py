@@ -15,12 +15,10 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 
-from sidecar.core.address import parse_address
-from sidecar.core.allowlist import subject
-from sidecar.core.events import Address, Ban, Unban
+from sidecar.core.address import Address, first_and_last, ip_version, parse_canonical
+from sidecar.core.events import Ban, BanCause, Unban
 
 ANY = "*"
 LONGEST = 256  # characters of a line; ours have at most 170
@@ -112,7 +110,15 @@ def told(text: str, node: str, clock: Clock, now: float, secret: bytes = b"") ->
         if secret and when < now - STALE:
             raise Unsound("expired")
         return _lift(whom, jail, when, secret)
-    ban = Ban(jail, Address(whom), when, _end(until, clock), "fleet", failures=int(failures), site=node)
+    ban = Ban(
+        jail,
+        Address(whom),
+        when,
+        _end(until, clock),
+        BanCause.FLEET,
+        failures=int(failures),
+        origin_name=node,
+    )
     return _sound(ban, now)
 
 
@@ -125,7 +131,7 @@ def member(name: Key, secret: bytes = b"", kind: str = "B") -> str:
 def listed(text: str, until: float, clock: Clock, now: float, secret: bytes = b"") -> Ban:
     """The ban that a member of the set of bans and its score stand for. Raises Unsound."""
     whom, jail = _named(text, secret, "B")
-    return _sound(Ban(jail, Address(whom), now, _end(until, clock), "fleet"), now)
+    return _sound(Ban(jail, Address(whom), now, _end(until, clock), BanCause.FLEET), now)
 
 
 def listed_lift(text: str, at: float, clock: Clock, now: float, secret: bytes = b"") -> Lift:
@@ -159,7 +165,7 @@ class Lifts:
 
     def over(self, ban: Ban) -> bool:
         """Was it lifted after it was made, as far as two hosts' clocks can say? Where they cannot, it was."""
-        made = max(ban.at, ban.decided) - CLOCKS
+        made = max(ban.at, ban.decided_at) - CLOCKS
         return any(at >= made for at in self._times(ban))
 
     def _times(self, ban: Ban) -> Iterator[float]:
@@ -175,10 +181,9 @@ class Lifts:
 
 def _bits(address: Address) -> tuple[int, int, int]:
     """IP version, prefix length, and that many leading bits."""
-    text, _, prefix = address.partition("/")
-    host = ip_address(text)
-    length = int(prefix or host.max_prefixlen)
-    return host.version, length, int(host) >> host.max_prefixlen - length
+    version, first, last = first_and_last(address)
+    rest = (last - first).bit_length()
+    return version, (32 if version == 4 else 128) - rest, first >> rest
 
 
 def _named(text: str, secret: bytes, kind: str) -> Key:
@@ -199,8 +204,10 @@ def _lift(whom: str, jail: str, at: float, secret: bytes) -> Lift:
 
 def wide(whom: Address | None) -> bool:
     """Is this everyone, or a network so wide that only who knows the secret lets it in?"""
-    address, _, prefix = (whom or "0.0.0.0/0").partition("/")
-    return bool(prefix) and int(prefix) < NARROW[6 if ":" in address else 4]
+    if whom is None:
+        return True
+    _, _, prefix = whom.partition("/")
+    return bool(prefix) and int(prefix) < NARROW[ip_version(whom)]
 
 
 def _sound(ban: Ban, now: float) -> Ban:
@@ -228,14 +235,9 @@ def _check(given: str, secret: bytes, *parts: str) -> None:
 
 def _canonical(text: str) -> Address:
     """Only what we ourselves would have written; anything else may be read in two ways. Raises Unsound."""
-    try:
-        if (found := parse_address(text)) != text:
-            found = subject(text)
-    except ValueError:
-        raise Unsound("malformed") from None
-    if found != text:
+    if (address := parse_canonical(text)) is None:
         raise Unsound("malformed")
-    return found
+    return address
 
 
 class Budget:

@@ -7,7 +7,7 @@ import random
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 
-from sidecar.core.events import Ban, Decision, Hit, Turn
+from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Hit, Turn, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.fleet import protocol
 from sidecar.fleet.protocol import Key
@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 
 COUNTED = 10_000  # failures that wait to be counted together; a node's own windows have them all
 SHOWN = 300  # characters of a line that are kept meanwhile
-OWN = frozenset(
-    {"failures", "group", "manual"}
-)  # why a ban is made here; any other was made elsewhere, or before
 
 
 class Publisher:
@@ -154,8 +151,8 @@ class Publisher:
 def told_to_others(decision: Decision) -> bool:
     """Is this for the other nodes? They know their own, and what time does; who is only observed is nobody's ban."""
     if isinstance(decision, Ban):
-        return decision.cause in OWN and not decision.observed
-    return decision.cause == "manual"  # "allowed": each host has its own list of those
+        return decision.cause in DECIDED_HERE and not decision.dry_run
+    return decision.cause == UnbanCause.MANUAL  # "allowed": each host has its own list of those
 
 
 def _own(decisions: Iterable[Decision]) -> Collection[Decision]:
@@ -164,7 +161,7 @@ def _own(decisions: Iterable[Decision]) -> Collection[Decision]:
     for each in decisions:
         if told_to_others(each):
             own[protocol.key(each)] = each
-        elif each.cause == "fleet":
+        elif each.cause in (BanCause.FLEET, UnbanCause.FLEET):
             own.pop(protocol.key(each), None)
     return own.values()
 

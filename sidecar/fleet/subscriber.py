@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from sidecar.core.events import Ban, Decision, Unban
+from sidecar.core.events import Ban, Decision, Unban, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.fleet import protocol
 from sidecar.fleet.protocol import MOST, Budget, Clock, Key, Lift, Lifts, Outbox, Told, Unsound
@@ -282,7 +282,7 @@ class Subscriber:
                 wrong[str(err)] += 1
         wrong["malformed"] += len(entry.lines[MOST:])
         self._reject(wrong)
-        return [replace(told, site=peer) if isinstance(told, Ban) else told for told in heard]
+        return [replace(told, origin_name=peer) if isinstance(told, Ban) else told for told in heard]
 
     def _lifts_allowed(self, lifts: list[Lift]) -> list[Lift]:
         if self._state.node.secret:
@@ -299,8 +299,10 @@ class Subscriber:
         if not heard:
             return
         made = self._begin(heard).result(PATIENCE)
-        told = Counter(each.site for each in heard if isinstance(each, Ban))
-        for peer, repeated in (told - Counter(each.site for each in made if isinstance(each, Ban))).items():
+        told = Counter(each.origin_name for each in heard if isinstance(each, Ban))
+        for peer, repeated in (
+            told - Counter(each.origin_name for each in made if isinstance(each, Ban))
+        ).items():
             self._budget.give(peer, repeated)
 
     def _begin(self, heard: Sequence[Told | Key]) -> Future[Sequence[Decision]]:
@@ -339,7 +341,9 @@ class Subscriber:
 
     def _lifted(self, lifts: list[Lift], now: float) -> list[Decision]:
         return [
-            each for lift in lifts for each in self._guard.unban(lift.address, now, lift.jail, cause="fleet")
+            each
+            for lift in lifts
+            for each in self._guard.unban(lift.address, now, lift.jail, cause=UnbanCause.FLEET)
         ]
 
     def _here(self) -> tuple[Ban, ...]:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sidecar.core.address import parse_address
-from sidecar.core.events import Address, Hit, Read
+from sidecar.core.address import Address, parse_address
+from sidecar.core.events import Hit, Read
 from sidecar.runtime.loop import Closed, Inbox
 
 WORKERS: Final = 4

@@ -13,8 +13,9 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from sidecar.core.address import Address
 from sidecar.core.ban_history import Past
-from sidecar.core.events import Address, Ban, Cursor, Decision, Hit, Origin, Turn, Unban
+from sidecar.core.events import Ban, BanCause, Cursor, Decision, Hit, Origin, Turn, Unban, UnbanCause
 from sidecar.stores.base import Remembered, StoreError
 
 DAY = 86_400.0
@@ -442,14 +443,14 @@ def _over(decisions: Iterable[Decision]) -> tuple[set[Key], dict[Key, tuple[int,
     here: dict[Key, Ban | None] = {}  # as these decisions left it so far
     for each in decisions:
         key = each.jail, each.address
-        if isinstance(each, Unban) and each.cause != "expired":
+        if isinstance(each, Unban) and each.cause != UnbanCause.EXPIRED:
             stored.discard(key)
             known[key] = None
-        elif each.cause in ("expired", "manual"):
+        elif each.cause in (UnbanCause.EXPIRED, BanCause.MANUAL):
             if key not in here:
                 stored.add(key)
-            elif (ban := here[key]) and ban.cause != "manual":
-                known[key] = ban.times, ban.until
+            elif (ban := here[key]) and ban.cause != BanCause.MANUAL:
+                known[key] = ban.ban_count, ban.until
         here[key] = each if isinstance(each, Ban) else None
     return stored, known
 
@@ -497,9 +498,8 @@ def _text(line: str) -> str:
 
 def _row(ban: Ban) -> tuple[object, ...]:
     return (
-        ban.jail, ban.address, ban.at, ban.until, ban.cause, ban.failures, _text(ban.site), _text(ban.reason),
-        ban.times,
-        ban.observed,
+        ban.jail, ban.address, ban.at, ban.until, str(ban.cause), ban.failures,
+        _text(ban.origin_name), _text(ban.reason), ban.ban_count, ban.dry_run,
     )  # fmt: skip
 
 
@@ -514,10 +514,12 @@ def _bans(rows: Iterable[Any], now: float) -> tuple[Ban, ...]:
     half the time.
     """
     one = dict[str, str]().setdefault
+    # A later version may have stored a cause that this one does not know.
+    cause_of = {str(cause): cause for cause in BanCause}.get
     return tuple([
         Ban(
-            one(jail, jail), address, at, until, one(cause, cause), failures, one(site, site), (), one(reason, reason),
-            times, bool(observed), now,
+            one(jail, jail), address, at, until, cause_of(cause, BanCause.ADOPTED), failures,
+            one(site, site), (), one(reason, reason), times, bool(observed), now,
         )
         for jail, address, at, until, cause, failures, site, reason, times, observed in rows
     ])  # fmt: skip

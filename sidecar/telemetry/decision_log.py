@@ -17,12 +17,13 @@ from copy import copy
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sidecar.core.events import YEAR_10000, Ban, Decision, Turn
+from sidecar.core.events import YEAR_10000, Ban, BanCause, Decision, Turn, UnbanCause
 
 log = logging.getLogger(__name__)
 
 WAITING = 20_000  # lines that nobody has written yet, about 10 MB, and one turn's more
 MANY = 100  # decisions in one turn; of other nodes: who comes to a fleet hears of 100,000, and each has a line there
+FROM_THE_FLEET = (BanCause.FLEET, UnbanCause.FLEET)
 FAREWELL = 2.0  # seconds that an exit waits for those who read our stderr
 
 
@@ -33,9 +34,9 @@ class Journal:
 
     def apply(self, turn: Turn) -> None:
         decisions = turn.decisions
-        if len(told := [each for each in decisions if each.cause == "fleet"]) > MANY:
+        if len(told := [each for each in decisions if each.cause in FROM_THE_FLEET]) > MANY:
             log.info("%d bans and unbans as other nodes told", len(told))
-            decisions = tuple(each for each in decisions if each.cause != "fleet")
+            decisions = tuple(each for each in decisions if each.cause not in FROM_THE_FLEET)
         if len(decisions) > MANY:  # the loop has more to do when there are thousands
             log.info("%s", Lines(decisions))
             return
@@ -52,7 +53,7 @@ class Line(NamedTuple):
         decision = self.decision
         if not isinstance(decision, Ban):
             return f"[{decision.jail}] Unban {decision.address} ({decision.cause})"
-        word = "Would ban" if decision.observed else "Ban"
+        word = "Would ban" if decision.dry_run else "Ban"
         return f"[{decision.jail}] {word} {decision.address} {ending(decision.until)} ({why(decision)})"
 
 
@@ -74,12 +75,12 @@ def ending(at: float) -> str:
 
 def why(ban: Ban) -> str:
     """What led to it: `3 failures, the last in blog`, or `manual`. A file's name may hold what breaks a line."""
-    if ban.cause == "group":
+    if ban.cause == BanCause.GROUP:
         return f"{ban.failures} of its hosts are banned"
-    if ban.cause != "failures":
+    if ban.cause != BanCause.FAILURES:
         return ban.cause
-    again = f", for the {ban.times}. time" if ban.times > 1 else ""
-    return f"{ban.failures} failure{'s' * (ban.failures != 1)}, the last in {ascii(ban.site)[1:-1]}{again}"
+    again = f", for the {ban.ban_count}. time" if ban.ban_count > 1 else ""
+    return f"{ban.failures} failure{'s' * (ban.failures != 1)}, the last in {ascii(ban.origin_name)[1:-1]}{again}"
 
 
 def set_up(level: str, *, as_json: bool) -> None:

@@ -20,12 +20,11 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from sidecar.core.events import Address, Origin, Turn, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import BanCause, Origin, Turn, Unban, UnbanCause
 from sidecar.core.guard import Figures
 
 FAMILIES = ("ipv4", "ipv6")
-BANNED = ("failures", "manual")
-LIFTED = ("expired", "manual", "allowed")
 TOLD = {
     "sent": ("ok", "failed", "dropped"),
     "received": ("ok", "nothing new"),
@@ -158,10 +157,10 @@ class Metrics:
             self._observed.labels(jail)
             for family in FAMILIES:
                 self._active.labels(jail, family)
-            for family, cause in product(FAMILIES, BANNED):
+            for family, cause in product(FAMILIES, BanCause):
                 self._bans.labels(jail, family, cause)
-            for family, cause in product(FAMILIES, LIFTED):
-                self._unbans.labels(jail, family, cause)
+            for family, unban_cause in product(FAMILIES, UnbanCause):
+                self._unbans.labels(jail, family, unban_cause)
         for sender, result in product(senders, ("sent", "rejected", "failed")):
             self._alerts.labels(sender, result)
         for metric, labels in (
@@ -196,10 +195,10 @@ class Metrics:
                 counts[self._unbans, each.jail, kind, each.cause] += 1
                 continue
             counts[self._bans, each.jail, kind, each.cause] += 1
-            if each.observed:
+            if each.dry_run:
                 self._observed.labels(each.jail).inc()
                 continue
-            if each.cause == "failures" and self._enforced:
+            if each.cause == BanCause.FAILURES and self._enforced:
                 self._latency.observe(max(0.0, now - each.at))
         for (counter, *labels), count in counts.items():
             counter.labels(*labels).inc(count)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sidecar.advice.bypass import KINDS, Diagnosis, Facts, diagnose
+from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Address, Ban, Turn, Unban
+from sidecar.core.events import Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall
 

@@ -2,13 +2,14 @@ import math
 
 from sidecar.alerts.backlog import AT_ONCE, Backlog
 from sidecar.alerts.notices import Field, Notice, banned, broken, recovered
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 
 STARTED = Notice("start", "good", "started")
 
 
 def ban(number, site="blog", jail="wordpress"):
-    return Ban(jail, Address(f"203.0.113.{number}"), 0.0, 60.0, "failures", failures=3, site=site)
+    return Ban(jail, Address(f"203.0.113.{number}"), 0.0, 60.0, "failures", failures=3, origin_name=site)
 
 
 def taken(backlog, now):
@@ -45,7 +46,7 @@ def test_a_storm_is_the_first_ban_and_one_digest():
         Notice(
             "bans",
             "warning",
-            "9,999 bans within 0 s",
+            "9,999 bans within 0s",
             (
                 Field("Jails", "wordpress 9,999"),
                 Field("Containers", "blog 9,999"),
@@ -64,8 +65,8 @@ def test_a_storm_that_lasts_is_told_twice_a_minute():
 
     assert told == [
         (0, "Banned 203.0.113.0 after 3 failures"),
-        (0, "19 bans within 0 s"),
-        *((second, "600 bans within 29 s") for second in range(30, 600, 30)),
+        (0, "19 bans within 0s"),
+        *((second, "600 bans within 29s") for second in range(30, 600, 30)),
     ]
 
 
@@ -78,7 +79,7 @@ def test_a_digest_counts_by_jail_and_container_the_most_first():
         Notice(
             "bans",
             "warning",
-            "4 bans within 0 s",
+            "4 bans within 0s",
             (
                 Field("Jails", "wordpress 3, probes 1"),
                 Field("Containers", "blog 2, shop 1"),

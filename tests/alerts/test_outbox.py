@@ -8,7 +8,8 @@ import pytest
 from sidecar.alerts.notices import Delayed, Notice, Rejected, broken
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 from tests.support.waiting import wait_until
 
 GONE = "does the webhook of SLACK_WEBHOOK_URL still exist?"
@@ -94,7 +95,7 @@ def test_ten_thousand_bans_are_two_messages(webhook):
         outbox.bans(BANS)
         texts = webhook.wait(2)
 
-    assert texts == ["Banned 198.51.100.0 after 3 failures", "9,999 bans within 0 s"]
+    assert texts == ["Banned 198.51.100.0 after 3 failures", "9,999 bans within 0s"]
     assert len(webhook.got) == 2
 
 
@@ -201,7 +202,7 @@ def test_the_last_words_are_delivered_whatever_the_pace():
         outbox.bans(BANS)
         outbox.tell(STOPPED)
 
-    assert sender.got == ["started", "stopped", "10,000 bans within 0 s"]
+    assert sender.got == ["started", "stopped", "10,000 bans within 0s"]
 
 
 def test_who_stops_gives_up_soon(caplog):

@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.alerts.notices import Delayed, Field, Notice, Rejected, banned
 from sidecar.alerts.slack import Slack, escape, payload
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 
 STARTED = Notice("start", "good", "started", (Field("Jails", "wordpress"),))
 
@@ -24,7 +25,7 @@ def hostile(evidence):
         60.0,
         "failures",
         failures=3,
-        site="blog",
+        origin_name="blog",
         evidence=(evidence,),
     )
     return payload(banned(ban))["attachments"][0]["fields"][-1]["value"]

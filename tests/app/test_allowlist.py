@@ -9,9 +9,10 @@ from sidecar.app.allowlist import AllowlistKeeper, over
 from sidecar.config.cdn import Cdn
 from sidecar.config.labels import PROXIES
 from sidecar.config.settings import Settings
+from sidecar.core.address import Address
 from sidecar.core.ban_budget import Budget
 from sidecar.core.containers import Container
-from sidecar.core.events import Address, Ban, Hit, Origin, Topology, Turn
+from sidecar.core.events import Ban, Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from sidecar.runtime.problems import Problems
@@ -225,7 +226,7 @@ def test_a_budget_that_is_exceeded_is_told_and_over_by_itself():
     bench = Bench(replace(SETTINGS, banbudget=(10.0, 60.0)))
     for _ in range(11):
         bench.allowlisting.budget.allows(0.0)
-    bench.allowlisting.apply(Turn(0.0, (Ban("web", ANN, 0.0, 1.0, "failures", observed=True),)))
+    bench.allowlisting.apply(Turn(0.0, (Ban("web", ANN, 0.0, 1.0, "failures", dry_run=True),)))
 
     assert bench.value("ban_budget_exceeded") == 1
     ((name, sentence),) = bench.told

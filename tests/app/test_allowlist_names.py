@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from sidecar.app.allowlist_names import MOST, STALE, Names, addresses
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
 

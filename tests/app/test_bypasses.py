@@ -3,8 +3,9 @@ from collections import Counter
 from sidecar.advice.bypass import Facts
 from sidecar.app import bypasses
 from sidecar.app.bypasses import Bypasses
+from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Address, Bypass, Turn
+from sidecar.core.events import Bypass, Turn
 from sidecar.firewall import FirewallError
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")

@@ -307,7 +307,7 @@ def test_bans_by_hand(daemon):
         ),
         ({"do": "ban", "who": ANN, "for": "soon"}, "a ban lasts seconds, -1 for good: not soon"),
         ({"do": "ban", "who": ANN, "for": math.nan}, "a ban lasts seconds, -1 for good: not nan"),
-        ({"do": "unban", "who": 7}, "'7' is no address and no network"),
+        ({"do": "unban", "who": 7}, "'7' is neither an address nor a network"),
         ({"do": "dance"}, "no such thing to do: dance"),
     ],
 )
@@ -331,7 +331,7 @@ def test_who_lies_in_a_banned_network_is_not_let_in_alone(daemon):
 def test_a_host_name_is_not_looked_up(daemon):
     daemon.start()
 
-    with pytest.raises(AssertionError, match="is no address and no network"):
+    with pytest.raises(AssertionError, match="is neither an address nor a network"):
         daemon.ask("ban", who="localhost")
 
 

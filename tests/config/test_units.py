@@ -6,7 +6,6 @@ import pytest
 
 from sidecar.config.units import (
     duration,
-    lasting,
     networks,
     ports,
     proxied,
@@ -56,22 +55,6 @@ def test_for_good_is_minus_one_where_it_makes_sense():
 def test_what_is_no_duration_is_said(text):
     with pytest.raises(ValueError, match="expected a duration such as 600, 10m, 1d12h"):
         duration(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (59.6, "1m"),
-        (600, "10m"),
-        (129_600, "1d 12h"),
-        (90_061, "1d 1h"),
-        (-5, "0s"),
-        (math.inf, "for good"),
-    ],
-)
-def test_a_duration_as_a_person_reads_it(seconds, text):
-    assert lasting(seconds) == text
 
 
 @pytest.mark.parametrize(

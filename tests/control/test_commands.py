@@ -8,9 +8,10 @@ from sidecar.config.errors import ConfigError
 from sidecar.config.settings import Settings
 from sidecar.control.commands import Answers, shown
 from sidecar.control.server import Refused
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import Past
-from sidecar.core.events import Address, Ban, Bypass, Hit, Origin, Turn
+from sidecar.core.events import Ban, Bypass, Hit, Origin, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.loop import Inbox, Loop
@@ -158,7 +159,7 @@ def test_for_good_is_null():
 
 
 @pytest.mark.parametrize(
-    "banned", [[Ban("login", Address("203.0.113.9"), 1.0, 900.0, "failures", observed=True)]]
+    "banned", [[Ban("login", Address("203.0.113.9"), 1.0, 900.0, "failures", dry_run=True)]]
 )
 def test_status(ask):
     ask.tally.apply(Turn(5.0, hits=(HIT, HIT), bypasses=(Bypass("login", ANN, 5.0, "blog"),)))
@@ -195,8 +196,8 @@ def test_status(ask):
         ({"do": "ban", "who": "192.0.2.7"}, "192.0.2.7 is never banned: it is ignoreip"),
         ({"do": "ban", "who": ANN, "jail": "lgoin"}, "no jail is named lgoin; there are login, manual"),
         ({"do": "ban", "who": ANN, "for": "soon"}, "a ban lasts seconds, -1 for good: not soon"),
-        ({"do": "ban", "who": "evil.example"}, "'evil.example' is no address and no network"),
-        ({"do": "unban", "who": 7}, "'7' is no address and no network"),
+        ({"do": "ban", "who": "evil.example"}, "'evil.example' is neither an address nor a network"),
+        ({"do": "unban", "who": 7}, "'7' is neither an address nor a network"),
         ({"do": "dance"}, "no such thing to do: dance"),
         ({}, "no such thing to do: None"),
     ],

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from sidecar.config import cdn
-from sidecar.core.address import parse_address
+from sidecar.core.address import Address, parse_address, parse_ban_target
 from sidecar.core.allowlist import (
     CONTAINERS,
     GATEWAY,
@@ -24,9 +24,8 @@ from sidecar.core.allowlist import (
     RESOLVER,
     Allowlist,
     of_cdn,
-    subject,
 )
-from sidecar.core.events import Address, Ban, Hit, Origin
+from sidecar.core.events import Ban, Hit, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.firewall import ruleset
@@ -178,7 +177,7 @@ def test_nobody_who_may_never_be_banned_is(seed, number):
         if whose := parse_address(text):
             decisions += guard.hits([Hit("web", whose, 1.0, SITE, "")], now=1.0)
         try:
-            meant = subject(text)
+            meant = parse_ban_target(text)
         except ValueError:
             continue
         decisions += guard.ban(meant, now=1.0)

@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 
+from sidecar.core.address import Address
 from sidecar.core.ban_budget import CLIENTS, FEW, RECENT, Budget
-from sidecar.core.events import Address
 
 
 def ask(budget, times, now):

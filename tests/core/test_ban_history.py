@@ -1,5 +1,5 @@
+from sidecar.core.address import Address
 from sidecar.core.ban_history import History, Past
-from sidecar.core.events import Address
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 
@@ -7,8 +7,8 @@ ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 def test_bans_are_remembered_until_they_are_too_old():
     history = History([Past("login", ANN, 2, until=100.0)], age=50)
 
-    assert (history.times("login", ANN, 149), history.times("login", ANN, 150)) == (2, 0)
-    assert (history.times("probe", ANN, 0), history.times("login", BOB, 0)) == (0, 0)
+    assert (history.ban_count("login", ANN, 149), history.ban_count("login", ANN, 150)) == (2, 0)
+    assert (history.ban_count("probe", ANN, 0), history.ban_count("login", BOB, 0)) == (0, 0)
 
 
 def test_what_is_remembered_can_be_told():
@@ -22,10 +22,10 @@ def test_the_last_ban_counts_all_before():
     history.add("login", ANN, 1, 10.0)
     history.add("login", ANN, 2, 20.0)
 
-    assert (history.times("login", ANN, 20), len(history)) == (2, 1)
+    assert (history.ban_count("login", ANN, 20), len(history)) == (2, 1)
     history.clear("login", ANN)
     history.clear("login", ANN)
-    assert history.times("login", ANN, 20) == 0
+    assert history.ban_count("login", ANN, 20) == 0
 
 
 def test_what_no_longer_counts_is_dropped():
@@ -38,4 +38,4 @@ def test_what_no_longer_counts_is_dropped():
 def test_who_was_banned_longest_ago_goes_when_they_are_too_many():
     history = History([Past("login", ANN, 1, 10.0), Past("login", BOB, 1, 20.0)], kept=1)
 
-    assert (len(history), history.dropped, history.times("login", BOB, 20)) == (1, 1, 1)
+    assert (len(history), history.dropped, history.ban_count("login", BOB, 20)) == (1, 1, 1)

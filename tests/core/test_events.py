@@ -1,12 +1,13 @@
 import math
 
+from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Address, Ban, Topology
+from sidecar.core.events import Ban, Topology
 
 
 def test_a_ban_without_an_end_is_for_good():
-    assert Ban("login", Address("203.0.113.7"), 0.0, math.inf, "manual").for_good
-    assert not Ban("login", Address("203.0.113.7"), 0.0, 60.0, "manual").for_good
+    assert Ban("login", Address("203.0.113.7"), 0.0, math.inf, "manual").is_permanent
+    assert not Ban("login", Address("203.0.113.7"), 0.0, 60.0, "manual").is_permanent
 
 
 def test_the_ports_that_lead_to_what_is_watched():

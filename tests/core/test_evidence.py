@@ -1,4 +1,4 @@
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from sidecar.core.evidence import Evidence
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")

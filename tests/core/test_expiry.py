@@ -1,7 +1,8 @@
 import math
 import random
 
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 from sidecar.core.expiry import SPAN, Ends
 
 

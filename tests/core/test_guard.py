@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import Past
 from sidecar.core.escalation import Escalation
-from sidecar.core.events import Address, Ban, Bypass, Forgiven, Hit, Origin, Unban
+from sidecar.core.events import Ban, Bypass, Forgiven, Hit, Origin, Unban
 from sidecar.core.guard import AddressStatus, Figures, Guard
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
@@ -29,7 +30,7 @@ def play(guard, events):
 
 def banned(address=ANN, at=2, until=3602):
     lines = tuple(f"line at {n}" for n in range(at - 2, at + 1))
-    return Ban("login", address, at, until, "failures", failures=3, site="blog", evidence=lines)
+    return Ban("login", address, at, until, "failures", failures=3, origin_name="blog", evidence=lines)
 
 
 def banned_without_lines():
@@ -118,7 +119,7 @@ def test_a_ban_by_hand_lasts_until_it_is_lifted():
         Ban("manual", ANN, 0, math.inf, "manual", reason="spam")
     ]
     assert guard.next_tick() == math.inf
-    assert guard.bans[0].for_good
+    assert guard.bans[0].is_permanent
     assert guard.unban(ANN, now=9) == [Unban("manual", ANN, 9, "manual")]
     assert guard.unban(ANN, now=9) == []
 
@@ -298,14 +299,14 @@ def test_who_stays_away_for_a_month_begins_anew():
     assert guard.times(ANN, now=3000) == {"login": 2}
     assert guard.times(ANN, now=40 * 86_400) == {}
     (ban,) = play(guard, hits(*(40 * 86_400 + n for n in range(3))))
-    assert (ban.times, ban.until - ban.at) == (1, 600)
+    assert (ban.ban_count, ban.until - ban.at) == (1, 600)
 
 
 def test_who_was_banned_before_has_fewer_tries():
     guard = Guard([DOUBLING], NOBODY)
     play(guard, [*hits(0, 1, 2), 602])
 
-    assert [ban.times for ban in play(guard, hits(1000, 1001))] == [2]
+    assert [ban.ban_count for ban in play(guard, hits(1000, 1001))] == [2]
 
 
 def test_bans_of_other_jails_count_where_a_jail_says_so():
@@ -314,7 +315,7 @@ def test_bans_of_other_jails_count_where_a_jail_says_so():
     play(guard, hits(0, 1, 2))
 
     (ban,) = play(guard, hits(3, jail="probe"))
-    assert (ban.times, ban.until - ban.at) == (1, 1200)
+    assert (ban.ban_count, ban.until - ban.at) == (1, 1200)
 
 
 def test_chance_lengthens_later_bans_only():
@@ -327,7 +328,7 @@ def test_former_bans_outlive_a_restart():
     past = [Past("login", ANN, 3, until=900.0)]
 
     (ban,) = play(Guard([DOUBLING], NOBODY, history=past), hits(1000, 1001))
-    assert (ban.times, ban.until - ban.at) == (4, 4800)
+    assert (ban.ban_count, ban.until - ban.at) == (4, 4800)
 
 
 def test_unban_forgives_former_bans():
@@ -384,7 +385,7 @@ def test_failures_count_as_long_as_the_longest_findtime_asks():
 def test_a_jail_that_observes_decides_and_keeps_nobody_out():
     guard = Guard([replace(LOGIN, observe=True)], NOBODY)
 
-    assert play(guard, hits(0, 1, 2, 3, 500)) == [replace(banned(), observed=True)]
+    assert play(guard, hits(0, 1, 2, 3, 500)) == [replace(banned(), dry_run=True)]
     assert guard.ignored == {"banned already": 2}
     assert guard.aside() == ((), ())  # who is only observed is no leak
 
@@ -394,7 +395,7 @@ def test_a_budget_that_is_spent_observes_until_it_recovers():
     guard = Guard([LOGIN], NOBODY, budget=lambda _: next(spent), again=lambda _: next(again))
 
     decided = play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, 3, 4, address=BOB)])
-    assert [(each.address, each.observed) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
+    assert [(each.address, each.dry_run) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
 
 
 def test_who_was_only_observed_is_not_kept_out_for_a_login_that_worked():
@@ -402,7 +403,7 @@ def test_who_was_only_observed_is_not_kept_out_for_a_login_that_worked():
     play(guard, hits(0, 1, 2))
 
     assert play(guard, [hits(3)[0]._replace(success=True)]) == []
-    assert [ban.observed for ban in guard.bans] == [True]
+    assert [ban.dry_run for ban in guard.bans] == [True]
 
 
 def test_a_jail_that_observes_no_longer_keeps_out_whom_it_observed():
@@ -530,7 +531,7 @@ def test_other_nodes_bans_do_not_use_the_ban_budget():
 def test_other_nodes_bans_are_only_observed_where_the_jail_observes():
     guard = Guard([replace(LOGIN, observe=True)], NOBODY)
 
-    assert [ban.observed for ban in guard.shared([banned()], now=5)] == [True]
+    assert [ban.dry_run for ban in guard.shared([banned()], now=5)] == [True]
 
 
 def test_a_ban_in_a_jail_that_is_not_here_ends_as_it_should():

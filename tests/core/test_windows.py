@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from sidecar.core.windows import Rate, Targets, Window
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")

@@ -1,4 +1,4 @@
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from sidecar.firewall.desired import DesiredBans
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")

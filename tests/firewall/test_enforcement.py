@@ -9,7 +9,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Turn, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError
 from tests.support.cable import HOST4, ROUTER4, SO_RCVBUFFORCE, inside, stream, watched

@@ -9,7 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Turn
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, Monitor, NoPermission
 from sidecar.firewall.monitor import own_ports

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall
 from tests.support.cable import stream, watched

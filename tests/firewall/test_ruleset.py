@@ -3,7 +3,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from sidecar.core.jail import WEB
 from sidecar.firewall import ruleset as changes
 from sidecar.firewall import sighting_sets

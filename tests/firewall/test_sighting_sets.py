@@ -5,7 +5,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Turn
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, sighting_sets
 from tests.support.cable import stream

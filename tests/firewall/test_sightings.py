@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.advice.bypass import Facts
-from sidecar.core.events import Address
+from sidecar.core.address import Address
 from sidecar.firewall.ruleset import Gate
 from sidecar.firewall.sightings import PacketSightings
 

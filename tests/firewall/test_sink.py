@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Turn
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Turn
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError, FirewallSink
 from tests.support.waiting import wait_until

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Turn, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Turn, Unban
 from sidecar.core.jail import Jail
 from sidecar.firewall import Firewall, FirewallError, NoPermission, Repair
 from sidecar.firewall.nft import Nft
@@ -342,13 +343,13 @@ def test_nobody_else_is_adopted(host, there):
 
 
 def test_who_is_only_observed_is_not_kept_out_and_one_who_was_is_let_in(host, firewall, start):
-    firewall.apply(turn(ban(ANN), replace(ban(BOB), observed=True)))
+    firewall.apply(turn(ban(ANN), replace(ban(BOB), dry_run=True)))
     assert host.lets_in(ANN, BOB) == {BOB}
 
-    firewall.apply(turn(replace(ban(ANN), observed=True)))
+    firewall.apply(turn(replace(ban(ANN), dry_run=True)))
     assert host.lets_in(ANN, BOB) == {ANN, BOB}
 
-    start([replace(ban(ANN), observed=True), ban(BOB)])
+    start([replace(ban(ANN), dry_run=True), ban(BOB)])
     assert host.lets_in(ANN, BOB) == {ANN}
 
 
@@ -466,7 +467,8 @@ def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
 
 IN_A_USER_NAMESPACE = f"""
 import math, time
-from sidecar.core.events import Address, Ban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban
 from sidecar.firewall import Firewall
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.nft import Nft

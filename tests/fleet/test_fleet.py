@@ -9,8 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Address, Unban
+from sidecar.core.events import Unban
 from tests.support.peers import BANS, LOGIN, agree
 from tests.support.redis_server import free_port, serving
 from tests.support.waiting import wait_until
@@ -34,7 +35,7 @@ def test_a_ban_on_one_holds_on_all(fleet):
     agree([b, c], [ANN])
     (heard,) = b.bans
 
-    assert (heard.cause, heard.site, heard.jail) == ("fleet", "a", "login")
+    assert (heard.cause, heard.origin_name, heard.jail) == ("fleet", "a", "login")
     assert heard.until == pytest.approx(ban.until, abs=0.1)
     assert c.heard.lags["a"] < 1.0
 
@@ -338,7 +339,7 @@ def test_all_that_the_fleet_knows_is_shown(fleet):
     a.ban(BOB)
     agree([b], [ANN, BOB])
 
-    assert sorted((ban.address, ban.for_good, ban.cause) for ban in b.fleet.bans()) == [
+    assert sorted((ban.address, ban.is_permanent, ban.cause) for ban in b.fleet.bans()) == [
         (ANN, True, "fleet"),
         (BOB, False, "fleet"),
     ]

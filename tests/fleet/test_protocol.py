@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Unban
 from sidecar.fleet.protocol import (
     LIFT_BURST,
     LIFT_RATE,
@@ -30,7 +31,7 @@ ANN, BOB, NET = Address("203.0.113.7"), Address("2001:db8:1:2::/64"), Address("1
 NOW = 1_000.0
 AHEAD = Clock(100.0)  # the engine's clock is 100 s ahead of ours
 KEY = b"k" * 32
-BAN = Ban("login", ANN, 990.0, 1990.0, "failures", failures=3, site="blog", evidence=("fail",))
+BAN = Ban("login", ANN, 990.0, 1990.0, "failures", failures=3, origin_name="blog", evidence=("fail",))
 LIFT = Lift(ANN, "login", 990.0)
 
 
@@ -55,12 +56,14 @@ def test_a_ban_is_one_line_in_the_engines_time():
 def test_what_one_node_says_another_understands_in_its_own_time(address, secret):
     ban = Ban("login", address, 990.0, 1990.0, "failures", failures=3)
 
-    assert heard(ban, secret=secret) == Ban("login", address, 1095.0, 2095.0, "fleet", failures=3, site="a/1")
+    assert heard(ban, secret=secret) == Ban(
+        "login", address, 1095.0, 2095.0, "fleet", failures=3, origin_name="a/1"
+    )
     assert heard(Lift(address, "login", 990.0), secret=secret) == Lift(address, "login", 1095.0)
 
 
 def test_a_ban_for_good_stays_one():
-    assert heard(Ban("login", ANN, 990.0, math.inf, "manual")).for_good
+    assert heard(Ban("login", ANN, 990.0, math.inf, "manual")).is_permanent
 
 
 def test_nobody_did_anything_in_the_future():
@@ -138,7 +141,7 @@ def test_a_member_of_the_set_is_a_ban(secret):
     name = member(key(BAN), secret)
 
     assert listed(name, 2_090_000.0, AHEAD, NOW, secret) == Ban("login", ANN, NOW, 1990.0, "fleet")
-    assert listed(name, math.inf, AHEAD, NOW, secret).for_good
+    assert listed(name, math.inf, AHEAD, NOW, secret).is_permanent
     assert listed_lift(member(key(LIFT), secret, "U"), 1_090_000.0, AHEAD, NOW, secret) == LIFT
 
 
@@ -177,7 +180,7 @@ def test_a_lifting_is_for_the_bans_before_it():
     assert over(Lift(ANN, "", 999.0), Lift(ANN, "", 900.0))
     assert over(Lift(None, "", 995.0))
     assert not over(Lift(ANN, "login", 989.0), Lift(ANN, "other", 999.0), Lift(BOB, "", 999.0))
-    assert not over(Lift(None, "", 995.0), ban=replace(BAN, decided=996.0))
+    assert not over(Lift(None, "", 995.0), ban=replace(BAN, decided_at=996.0))
     assert not over()
 
 

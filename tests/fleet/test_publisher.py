@@ -2,8 +2,9 @@
 
 import time
 
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Address, Ban, Hit, Turn, Unban
+from sidecar.core.events import Ban, Hit, Turn, Unban
 from sidecar.core.guard import Guard
 from sidecar.fleet.publisher import completed, told_to_others
 from tests.support.peers import LOGIN, SITE, Peer
@@ -36,7 +37,7 @@ def test_what_was_only_observed_or_came_from_others_is_not_told_on():
 
     assert told_to_others(ban)
     assert told_to_others(Unban("login", ANN, 1.0, "manual"))
-    assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "failures", observed=True))
+    assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "failures", dry_run=True))
     assert told_to_others(Ban("login", NET, 1.0, 2.0, "group"))
     assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "fleet"))
     assert [told_to_others(Unban("login", ANN, 1.0, cause)) for cause in ("expired", "allowed", "fleet")] == [

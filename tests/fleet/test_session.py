@@ -3,7 +3,8 @@
 import pytest
 
 from sidecar.config.redis_url import parse_redis_url
-from sidecar.core.events import Address, Ban, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Unban
 from sidecar.fleet.protocol import Clock, Lift
 from sidecar.fleet.redis import Board
 from sidecar.fleet.session import Node, State, lifts, listed, parts, publish

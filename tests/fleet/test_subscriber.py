@@ -3,8 +3,9 @@
 import math
 from contextlib import contextmanager
 
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Address, Ban
+from sidecar.core.events import Ban
 from sidecar.core.jail import Jail
 from sidecar.fleet.protocol import LIFT_BURST, Budget, Clock, line, told
 from sidecar.stores.base import StoreError

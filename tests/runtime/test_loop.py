@@ -3,8 +3,9 @@ from concurrent.futures import Future
 
 import pytest
 
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Address, Ban, Cursor, Hit, Origin, Read, Turn, Unban
+from sidecar.core.events import Ban, Cursor, Hit, Origin, Read, Turn, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.loop import Closed, Inbox, Loop, _Request
@@ -13,7 +14,7 @@ ANN = Address("203.0.113.7")
 SITE = Origin("docker", "blog", "stdout", ("login",))
 LOGIN = Jail("login", maxretry=2, findtime=10, bantime=60)
 HIT = Hit("login", ANN, 5.0, SITE, "fail")
-BAN = Ban("login", ANN, 5.0, 65.0, "failures", failures=2, site="blog", evidence=("fail", "fail"))
+BAN = Ban("login", ANN, 5.0, 65.0, "failures", failures=2, origin_name="blog", evidence=("fail", "fail"))
 
 
 class Kept:

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from sidecar.core.events import Address, Hit, Origin, Read
+from sidecar.core.address import Address
+from sidecar.core.events import Hit, Origin, Read
 from sidecar.runtime.loop import Inbox
 from sidecar.sources.dns import KEPT, TIMEOUT, WAITING, WORKERS, Resolver, addresses
 

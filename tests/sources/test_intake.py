@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Address, Batch, Cursor, Framing, Hit, Origin, Read
+from sidecar.core.address import Address
+from sidecar.core.events import Batch, Cursor, Framing, Hit, Origin, Read
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox

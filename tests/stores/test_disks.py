@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.address import Address
 from sidecar.core.ban_history import Past
-from sidecar.core.events import Address, Ban, Cursor, Hit, Origin, Turn, Unban
+from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import Sqlite
 from tests.support.disks import elsewhere, fill, mount, small
@@ -20,7 +21,7 @@ ANN, BOB, CID = Address("203.0.113.7"), Address("203.0.113.8"), Address("198.51.
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second"))
 LATER = Ban("wordpress", BOB, 200.0, math.inf, "manual")
-BARE = replace(BAN, evidence=(), decided=0.0)
+BARE = replace(BAN, evidence=(), decided_at=0.0)
 
 
 def hit(at, address=CID, line="a line"):

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.core.address import Address
 from sidecar.core.ban_history import Past
-from sidecar.core.events import Address, Ban, Cursor, Forgiven, Hit, Origin, Turn, Unban
+from sidecar.core.events import Ban, Cursor, Forgiven, Hit, Origin, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import GONE, MIGRATIONS, OWED, Sqlite
 
@@ -105,9 +106,9 @@ def test_an_unban_forgives(store, path):
 
 
 def test_bans_that_are_over_are_remembered_until_they_are_too_old(store, path):
-    store.apply(Turn(1.0, (replace(BAN, times=2), FOR_GOOD)))
+    store.apply(Turn(1.0, (replace(BAN, ban_count=2), FOR_GOOD)))
     store.apply(Turn(86_500.0, (Unban("wordpress", ANN, 86_500.0, "expired"),)))
-    assert again(path, now=86_500.0) == Remembered((FOR_GOOD,), (PAST._replace(times=2),))
+    assert again(path, now=86_500.0) == Remembered((FOR_GOOD,), (PAST._replace(ban_count=2),))
 
     store.forget(0.0, long_ago=86_501.0)
     assert again(path).history == ()
@@ -115,11 +116,11 @@ def test_bans_that_are_over_are_remembered_until_they_are_too_old(store, path):
 
 def test_a_ban_is_history_when_it_is_over_or_one_by_hand_takes_its_place(store, path):
     by_hand = Ban("wordpress", BOB, 1.0, 99_000.0, "manual")
-    store.apply(Turn(1.0, (BAN, replace(BAN, address=BOB, times=4))))
+    store.apply(Turn(1.0, (BAN, replace(BAN, address=BOB, ban_count=4))))
     assert store.load(2.0).history == ()
     store.apply(Turn(2.0, (by_hand,)))
 
-    past = PAST._replace(address=BOB, times=4)
+    past = PAST._replace(address=BOB, ban_count=4)
     assert store.load(2.0) == Remembered((by_hand, KEPT), (past,))
     assert store.load(86_500.0) == Remembered((by_hand,), (past, PAST))  # nobody was there when it ended
     store.forget(86_501.0)
@@ -131,8 +132,8 @@ def test_a_ban_that_is_over_in_the_turn_that_made_it_is_history(store, path):
     over, by_hand = Unban("wordpress", ANN, 9.0, "expired"), Ban("wordpress", ANN, 9.0, 99.0, "manual")
     store.apply(Turn(9.0, (BAN, over)))
     assert again(path) == Remembered(history=(PAST,))
-    store.apply(Turn(9.0, (replace(BAN, times=2, until=9.0), over, by_hand, over)))
-    assert again(path) == Remembered(history=(PAST._replace(times=2, until=9.0),))
+    store.apply(Turn(9.0, (replace(BAN, ban_count=2, until=9.0), over, by_hand, over)))
+    assert again(path) == Remembered(history=(PAST._replace(ban_count=2, until=9.0),))
     store.apply(Turn(9.0, (BAN, Unban("wordpress", ANN, 9.0, "manual"), by_hand)))
     assert again(path) == Remembered((by_hand,))
 
@@ -153,7 +154,7 @@ def test_what_is_forgiven_does_not_come_back(store, path):
 
 
 def test_who_is_kept_out_after_all_keeps_the_lines(store, path):
-    store.apply(Turn(1.0, (replace(BAN, observed=True),)))
+    store.apply(Turn(1.0, (replace(BAN, dry_run=True),)))
     store.apply(Turn(2.0, (KEPT,)))
 
     assert (again(path).bans, store.evidence()) == ((KEPT,), {("wordpress", ANN): BAN.evidence})
@@ -424,9 +425,9 @@ def test_failures_kept_are_bounded(store, path, monkeypatch):
 
 def test_names_that_are_no_text_do_not_keep_the_rest_from_being_kept(store, path):
     odd = Origin("file", "/var/log/\udcff.log")
-    ban = Ban("wordpress", ANN, 1.0, math.inf, "manual", site="\udcff", reason="\udcff")
+    ban = Ban("wordpress", ANN, 1.0, math.inf, "manual", origin_name="\udcff", reason="\udcff")
     store.apply(Turn(1.0, (ban,), (Hit("wordpress", BOB, 1.0, odd, "x"),), (Cursor("file:\udcff", b"1"),)))
     found = again(path)
 
-    assert (found.bans[0].site, found.bans[0].reason) == ("?", "?")
+    assert (found.bans[0].origin_name, found.bans[0].reason) == ("?", "?")
     assert (found.hits[0].origin.name, found.cursors) == ("/var/log/?.log", {"file:?": b"1"})

@@ -8,8 +8,9 @@ from collections import Counter, defaultdict
 from contextlib import suppress
 
 from sidecar.config.redis_url import parse_redis_url
+from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Address, Ban, Hit, Origin, Read
+from sidecar.core.events import Ban, Hit, Origin, Read
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.fleet import Fleet, Node

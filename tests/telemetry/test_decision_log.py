@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.events import Address, Ban, Turn, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Turn, Unban
 from sidecar.telemetry.decision_log import Aside, Journal, Json, ending
 
 ANN = Address("203.0.113.7")
@@ -52,9 +53,9 @@ def test_many_that_other_nodes_made_are_one_line(caplog):
 
 def test_who_came_back_a_group_and_who_is_only_observed(caplog):
     caplog.set_level(logging.INFO)
-    again = Ban("login", ANN, 0.0, math.inf, "failures", 3, "blog", times=2)
+    again = Ban("login", ANN, 0.0, math.inf, "failures", 3, "blog", ban_count=2)
     group = Ban("login", Address("203.0.113.0/24"), 0.0, math.inf, "group", 5, "blog")
-    Journal().apply(Turn(0.0, (again, group, replace(again, observed=True, times=1))))
+    Journal().apply(Turn(0.0, (again, group, replace(again, dry_run=True, ban_count=1))))
 
     assert caplog.messages == [
         "[login] Ban 203.0.113.7 for good (3 failures, the last in blog, for the 2. time)",

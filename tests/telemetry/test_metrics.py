@@ -4,7 +4,8 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sidecar.core.events import Address, Ban, Hit, Origin, Turn, Unban
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
 from sidecar.core.guard import Figures
 from sidecar.telemetry.metrics import LOG_TO_DROP, FleetMetrics, Metrics
 from tests.support.paths import ROOT
@@ -104,7 +105,7 @@ def test_what_can_happen_begins_at_zero(scrape):
     series = scrape.all("bans_total", "nft_transactions_total", "dropped_packets_total", "alerts_total")
 
     assert set(series.values()) == {0}
-    assert len(series) == 2 * 2 + 2 + 2 + 3
+    assert len(series) == 2 * 5 + 2 + 2 + 3
 
 
 def test_no_series_of_creation_times(scrape):
