@@ -524,7 +524,7 @@ def test_other_nodes_bans_do_not_use_the_ban_budget():
     asked = []
     guard = Guard([LOGIN], NOBODY, budget=asked.append)
 
-    assert [ban.observed for ban in guard.shared([banned()], now=5)] == [False]
+    assert [ban.dry_run for ban in guard.shared([banned()], now=5)] == [False]
     assert asked == []
 
 
