@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -39,7 +39,7 @@ from sidecar.config.settings import Settings
 from sidecar.control import exit_codes
 from sidecar.control.commands import Answers
 from sidecar.control.exit_codes import Failed
-from sidecar.control.server import Control, NoSocket, only_one
+from sidecar.control.server import ControlApplication, ControlSocket, NoSocket, control_server, only_one
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
 from sidecar.core.containers import Container
 from sidecar.core.events import Ban, Decision, Topology, Turn
@@ -58,7 +58,7 @@ from sidecar.sources.registry import Readers
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import Sqlite
 from sidecar.telemetry import decision_log
-from sidecar.telemetry.http import Health, Web
+from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics import FleetMetrics, Metrics
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Daemon:
         self._streams = Streams(self._metrics)
 
         self._only = only_one()  # first, so that a second one ends here
-        self._control = Control(settings.socket, self._answer)
+        self._control = ControlSocket(settings.socket)
         self._store = Sqlite(settings.state / "state.db")
         remembered = self._store.load(now)
         self._firewall = Firewall((*settings.jails, MANUAL))
@@ -149,7 +149,7 @@ class Daemon:
         self._fleet = self._make_fleet(registry)
         self._answers = Answers(
             self._guard, self._inbox,
-            began=now, health=self._health, streams=self._streams.states, firewall=self._enforcing.state,
+            began=now, health=self.health, streams=self._streams.states, firewall=self._enforcing.state,
             reload=self._reload, evidence=self._store.evidence, fleet=self._fleet,
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
@@ -169,7 +169,7 @@ class Daemon:
             self._guard, self._inbox, sinks, clock, self._sank, behind=lambda: self._store.behind
         )
         self._services = Services(self._troubles.report)
-        self._web = Web(settings.listen, registry, self._health)
+        self._web = telemetry_server(listen(*settings.listen), TelemetryEndpoints(registry, self))
         self._sources = self._readers.more(settings, now)
         self._readers.take(settings, self._sources, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
@@ -191,8 +191,9 @@ class Daemon:
             self._soon(self._recall)
         look = Every("look", self._look, lambda: LOOK)
         monitor = Monitor(self._enforcing.alarm)
+        control = control_server(self._control, ControlApplication(self._answers))
         services: list[Service] = [
-            *self._outboxes, self._web, self._control, self._reload, look, monitor, self._trusting.names,
+            *self._outboxes, self._web, control, self._reload, look, monitor, self._trusting.names,
         ]  # fmt: skip
         if self._fleet:
             services += [self._fleet.publisher, self._fleet.subscriber]
@@ -411,10 +412,7 @@ class Daemon:
             log.warning("needs a restart to be taken over: %s", ", ".join(outcome.restart))
         log.info("the new configuration is in force: %d jails", len(outcome.settings.jails))
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._answers(request)
-
-    def _health(self) -> Health:
+    def health(self) -> Health:
         silent = self._clock() - self._loop.turned
         why = self._troubles.sentences
         if not -ALIVE < silent < ALIVE:

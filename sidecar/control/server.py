@@ -2,34 +2,32 @@
 
     POST / {"do": "ban", "who": "203.0.113.7"}  ->  200 {"banned": [...]}   or   409 {"error": "a sentence"}
 
-The same file serves the daemon (`Control`) and its command line (`ask`). Who may open the socket may ban.
+The same file serves the daemon (`control_server`) and its command line (`ask`). Who may open the socket may ban.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import logging
 import os
 import socket
 import stat
-import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from sidecar.runtime.http_server import HttpServer, Limits, Request, Response, stop_listening
 
 log = logging.getLogger(__name__)
 
 Answer: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
-AT_ONCE = 8  # requests; a person and a health check are two
-PATIENCE = 5.0  # seconds for a client to say what it wants, and to take the answer
-BEAT = 5.0  # seconds between looks whether the socket is still where it was made
-LARGEST = 64 * 1024  # bytes of a request; the largest true one is a ban's reason
+# A person and a health check are two connections. A client has 5 s to send its request and to take the response; the
+# answer itself may take longer (a reload compiles filters). The largest request is a ban with a long reason.
+LIMITS = Limits(connections=8, silence_s=5.0, body_bytes=64 * 1024, check_s=5.0)
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -59,60 +57,59 @@ def only_one() -> socket.socket:
     return held
 
 
-class Control:
-    """Serves requests until closed; `answer` is called in several threads at a time.
+class ControlSocket:
+    """The listening unix socket, and the lock file beside it that makes it ours. A Listener.
 
     Raises NoSocket where another wp-sidecar has it, or where it cannot be made.
     """
 
-    name = "control"
-
-    def __init__(self, path: Path, answer: Answer, beat: float = BEAT) -> None:
-        self._path, self._answer, self._beat = path, answer, beat
-        self._closed = threading.Event()
-        self._slots = threading.BoundedSemaphore(AT_ONCE)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._closed = False
         self._lock, self._socket = _claim(path)
 
-    def run(self) -> None:
-        while True:
-            self._slots.acquire()  # all taken: the next one waits in the kernel's queue
-            try:
-                self._stay()
-                connection, _ = self._socket.accept()
-            except TimeoutError:
-                self._slots.release()
-                continue
-            except OSError:
-                self._slots.release()
-                if self._closed.is_set():
-                    return
-                raise
-            threading.Thread(target=self._serve, args=(connection,), name=self.name, daemon=True).start()
+    def socket(self) -> socket.socket:
+        """Return the socket; make it again where a tidy-up removed its file, or nobody could connect any more."""
+        if not self._path.exists() and not self._closed:
+            log.warning("%s was removed and is created again", self._path)
+            removed, self._socket = self._socket, _listen(self._path)
+            removed.close()
+        return self._socket
 
     def close(self) -> None:
-        if self._closed.is_set():
+        if self._closed:
             return
-        self._closed.set()
+        self._closed = True
         self._path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes accept(); close() alone does not
-        self._socket.close()
+        stop_listening(self._socket)
         os.close(self._lock)
 
-    def _stay(self) -> None:
-        """Listen anew where someone tidied the socket away: nobody could ask, nor a health check see a daemon."""
-        if not self._path.exists() and not self._closed.is_set():
-            log.warning("%s was taken away, and is made anew", self._path)
-            gone, self._socket = self._socket, _listen(self._path)
-            gone.close()
-        self._socket.settimeout(self._beat)
 
-    def _serve(self, connection: socket.socket) -> None:
+class ControlApplication:
+    """Carries JSON requests to `answer`, and its replies or refusals back."""
+
+    methods = ("POST",)
+
+    def __init__(self, answer: Answer) -> None:
+        """`answer` is called in several threads at a time."""
+        self._answer = answer
+
+    def respond(self, request: Request) -> Response:
         try:
-            with connection, contextlib.suppress(OSError):  # it went away, or was too slow
-                _Request(connection, self._answer)
-        finally:
-            self._slots.release()
+            return _json(HTTPStatus.OK, _encoded(self._answer(_decoded(request.body))))
+        except Refused as err:
+            return _error(HTTPStatus.CONFLICT, str(err))
+        except Exception as err:
+            # The loop and other requests go on; the person who asked is told where to look.
+            log.exception("control: a request failed")
+            sentence = f"the daemon failed at this ({type(err).__name__}); its log says why"
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+
+
+def control_server(
+    listener: ControlSocket, application: ControlApplication, limits: Limits = LIMITS
+) -> HttpServer:
+    return HttpServer("control", listener, application, limits)
 
 
 def ask(path: Path, request: dict[str, Any], timeout: float = 5.0) -> dict[str, Any]:
@@ -141,43 +138,24 @@ def ask(path: Path, request: dict[str, Any], timeout: float = 5.0) -> dict[str, 
     return reply
 
 
-class _Request(BaseHTTPRequestHandler):
-    timeout = PATIENCE
-    server_version, sys_version = "wp-sidecar", ""
+def _decoded(body: bytes | None) -> dict[str, Any]:
+    if body is None:
+        raise Refused(f"the request has to state its Content-Length, at most {LIMITS.body_bytes}")
+    try:
+        request = json.loads(body)
+    except ValueError as err:
+        raise Refused(f"the request is not JSON: {err}") from err
+    if not isinstance(request, dict):
+        raise Refused('the request has to be a JSON object, as {"do": "status"}')
+    return request
 
-    def __init__(self, connection: socket.socket, answer: Answer) -> None:
-        self._answer = answer
-        super().__init__(connection, "control", None)  # type: ignore[arg-type] # no server: nothing asks for it
 
-    def do_POST(self) -> None:
-        try:
-            status, text = HTTPStatus.OK, _encoded(self._answer(self._read()))
-        except Refused as err:
-            status, text = HTTPStatus.CONFLICT, json.dumps({"error": str(err)}).encode()
-        except Exception as err:  # one request's failure is no other's; whoever asked is told where to look
-            log.exception("control: a request failed")
-            sentence = f"the daemon failed at this ({type(err).__name__}); its log says why"
-            status, text = HTTPStatus.INTERNAL_SERVER_ERROR, json.dumps({"error": sentence}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+def _error(status: HTTPStatus, sentence: str) -> Response:
+    return _json(status, json.dumps({"error": sentence}).encode())
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        log.debug("control: %s", format % args)
 
-    def _read(self) -> dict[str, Any]:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > LARGEST:
-            raise Refused(f"the request has to say its Content-Length, at most {LARGEST}")
-        try:
-            request = json.loads(self.rfile.read(int(length)))
-        except ValueError as err:
-            raise Refused(f"the request is no JSON: {err}") from err
-        if not isinstance(request, dict):
-            raise Refused('the request has to be a JSON object, as {"do": "status"}')
-        return request
+def _json(status: HTTPStatus, text: bytes) -> Response:
+    return Response(status, text, "application/json")
 
 
 def _encoded(reply: dict[str, Any]) -> bytes:

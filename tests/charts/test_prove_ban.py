@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.control.server import Control, NoDaemon, ask
+from sidecar.control.server import ControlApplication, ControlSocket, NoDaemon, ask, control_server
 from tests.charts import runtime
 from tests.charts.helm import CHART, manifests, render
 from tests.charts.podspec import environ, pod
@@ -177,7 +177,7 @@ def test_a_sidecar_that_says_more_than_there_is_fails_the_test(node, health, sen
             return health.pop(0) if len(health) > 1 else health[0]
         return {"bans": banned}
 
-    control = Control(node.socket, answer)
+    control = control_server(ControlSocket(node.socket), ControlApplication(answer))
     thread = threading.Thread(target=control.run)
     thread.start()
     try:

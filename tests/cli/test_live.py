@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sidecar.cli import main
-from sidecar.control.server import Control, Refused
+from sidecar.control.server import ControlApplication, ControlSocket, Refused, control_server
 
 AT = 1_795_336_803.0
 BAN = {
@@ -82,7 +82,7 @@ class Daemon:
 @pytest.fixture
 def daemon(tmp_path, monkeypatch):
     answering = Daemon()
-    control = Control(tmp_path / "s", answering)
+    control = control_server(ControlSocket(tmp_path / "s"), ControlApplication(answering))
     thread = threading.Thread(target=control.run)
     thread.start()
     monkeypatch.setenv("WP_SIDECAR_SOCKET", str(tmp_path / "s"))

@@ -8,10 +8,20 @@ import socket
 import stat
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from sidecar.control.server import AT_ONCE, BEAT, Control, NoDaemon, NoSocket, Refused, ask
+from sidecar.control.server import (
+    LIMITS,
+    ControlApplication,
+    ControlSocket,
+    NoDaemon,
+    NoSocket,
+    Refused,
+    ask,
+    control_server,
+)
 
 
 def answer(request):
@@ -28,8 +38,8 @@ def served():
     """Starts controls in threads; ends them all."""
     started = []
 
-    def serve(path, answer=answer, beat=BEAT):
-        control = Control(path, answer, beat)
+    def serve(path, answer=answer, limits=LIMITS):
+        control = control_server(ControlSocket(path), ControlApplication(answer), limits)
         thread = threading.Thread(target=control.run)
         thread.start()
         started.append((control, thread))
@@ -88,7 +98,7 @@ def test_no_daemon_is_a_sentence(tmp_path):
 
 
 def test_a_socket_that_was_tidied_away_is_made_anew(tmp_path, served, caplog):
-    served(tmp_path / "s", beat=0.01)
+    served(tmp_path / "s", limits=replace(LIMITS, check_s=0.01))
     (tmp_path / "s").unlink()
     end = time.monotonic() + 5
     while True:
@@ -98,7 +108,7 @@ def test_a_socket_that_was_tidied_away_is_made_anew(tmp_path, served, caplog):
         assert time.monotonic() < end
 
     assert found == {"bans": 3}
-    assert caplog.messages == [f"{tmp_path}/s was taken away, and is made anew"]
+    assert caplog.messages == [f"{tmp_path}/s was removed and is created again"]
 
 
 def test_what_a_dead_daemon_left_is_replaced(tmp_path, served):
@@ -118,7 +128,7 @@ def test_a_second_daemon_is_refused_and_the_first_goes_on(tmp_path, served):
     served(tmp_path / "s")
 
     with pytest.raises(NoSocket, match="another wp-sidecar is running"):
-        Control(tmp_path / "s", answer)
+        ControlSocket(tmp_path / "s")
     assert ask(tmp_path / "s", {"do": "status"}) == {"bans": 3}
 
 
@@ -133,7 +143,7 @@ def test_after_a_close_the_next_may_start(tmp_path, served):
 
 
 def test_a_close_without_a_run_returns(tmp_path):
-    control = Control(tmp_path / "s", answer)
+    control = control_server(ControlSocket(tmp_path / "s"), ControlApplication(answer))
     control.close()
     control.close()
     control.run()
@@ -145,7 +155,7 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("keep me")
 
     with pytest.raises(NoSocket, match="no socket"):
-        Control(tmp_path / "precious", answer)
+        ControlSocket(tmp_path / "precious")
     assert (tmp_path / "precious").read_text() == "keep me"
 
 
@@ -153,9 +163,9 @@ def test_a_path_that_cannot_be_is_a_sentence(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(NoSocket, match="choose another place with WP_SIDECAR_SOCKET"):
-        Control(tmp_path / "file" / "s", answer)
+        ControlSocket(tmp_path / "file" / "s")
     with pytest.raises(NoSocket, match="choose another place with WP_SIDECAR_SOCKET"):
-        Control(tmp_path / ("long" * 30), answer)
+        ControlSocket(tmp_path / ("long" * 30))
 
 
 @pytest.mark.parametrize(
@@ -163,9 +173,9 @@ def test_a_path_that_cannot_be_is_a_sentence(tmp_path):
     [
         (b"POST / HTTP/1.0\r\n\r\n", b"409", b"Content-Length"),
         (b"POST / HTTP/1.0\r\nContent-Length: 99999999\r\n\r\n", b"409", b"Content-Length"),
-        (b"POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\n{{{", b"409", b"no JSON"),
+        (b"POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\n{{{", b"409", b"not JSON"),
         (b"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n[]", b"409", b"JSON object"),
-        (b"GET / HTTP/1.0\r\n\r\n", b"501", b"GET"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"405", b"Allow: POST"),
         (b"\xff\xfe\x00\r\n\r\n", b"400", b""),
     ],
 )
@@ -224,4 +234,4 @@ def test_many_at_once_are_all_answered_by_few_threads(tmp_path, served):
         client.join(30)
 
     assert replies == [{"ok": True}] * 50
-    assert max(at_once) <= AT_ONCE
+    assert max(at_once) <= LIMITS.connections
