@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -62,7 +61,7 @@ from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry
 from sidecar.telemetry.metrics import FleetMetrics, Metrics
 
 if TYPE_CHECKING:
-    from sidecar.fleet import Fleet
+    from sidecar.fleet import FleetMember
 
 log = logging.getLogger(__name__)
 
@@ -234,19 +233,18 @@ class Daemon:
         """Read the configuration anew, soon. Safe in a signal handler."""
         self._reload.soon()
 
-    def _make_fleet(self, registry: CollectorRegistry) -> Fleet | None:
+    def _make_fleet(self, registry: CollectorRegistry) -> FleetMember | None:
         """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 8 MB."""
         settings = self._settings
         if settings.redis is None:
             return None
-        from sidecar.fleet import Fleet, Node  # noqa: PLC0415
-        from sidecar.fleet.redis import Board  # noqa: PLC0415
+        from sidecar.fleet import FleetMember, FleetStore, Node, RedisConnection  # noqa: PLC0415
 
         node = Node(settings.node or named(socket.gethostname()), settings.fleet_key, secrets.token_hex(4))
-        return Fleet(
-            Board(settings.redis, settings.redis_prefix), node,
-            guard=self._guard, ask=self._inbox.ask, listener=FleetMetrics(registry),
-            problem=partial(self._troubles.report, critical=False), clock=self._clock,
+        return FleetMember(
+            FleetStore(RedisConnection(settings.redis), settings.redis_prefix), node,
+            inbox=self._inbox, jails=settings.jails, listener=FleetMetrics(registry),
+            problems=self._troubles, clock=self._clock,
         )  # fmt: skip
 
     def _take_over(self, settings: Settings) -> None:
@@ -269,6 +267,8 @@ class Daemon:
             decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
             self._enforcing.regate(self._guard.jails, now)
             self._metrics.expect(jail.name for jail in settings.jails)
+            if self._fleet:
+                self._fleet.publisher.reconfigure(settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those
                 self._intake.use(matcher)
             self._readers.take(settings, more, now)

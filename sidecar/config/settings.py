@@ -17,6 +17,7 @@ from sidecar.config import cdn
 from sidecar.config import jails as jails_file
 from sidecar.config.cdn import Cdn
 from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
+from sidecar.config.node_name import NODE_NAME
 from sidecar.config.redis_url import RedisUrl, parse_redis_url
 from sidecar.config.units import proxied, rate, share, spared, truth, wide, words
 from sidecar.core import ban_budget
@@ -24,7 +25,6 @@ from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn
 from sidecar.core.ban_history import AGE
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
-from sidecar.fleet.protocol import NODE
 
 T = TypeVar("T")
 
@@ -345,7 +345,7 @@ def _fleet_key(text: str) -> bytes:
 
 
 def _node(text: str) -> str:
-    if not NODE.fullmatch(text):
+    if not NODE_NAME.fullmatch(text):
         raise ValueError(f'expected a name of letters, digits, `.`, `-` and `_`, 253 at most, got "{text}"')
     return text
 

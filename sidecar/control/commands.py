@@ -30,12 +30,12 @@ PATIENCE = 10.0  # seconds that a person waits for the loop
 
 
 class Fleet(Protocol):
-    """What is asked of the fleet that this host is in. Both raise StoreError where it is away."""
+    """The fleet that this host is a member of. Both methods raise StoreError while it cannot be reached."""
 
     def bans(self) -> Sequence[Ban]: ...
 
-    def lift(self, address: Address | None, jail: str) -> int:
-        """Let them in on every node; how many bans that were. Raises ValueError where that is not possible."""
+    def unban(self, address: Address | None, jail: str) -> int:
+        """Unban on every node. Return how many bans that were. Raises ValueError where that is not possible."""
 
 
 class Answers:
@@ -119,7 +119,7 @@ class Answers:
 
     def _lifted(self, address: Address | None, jail: str) -> int:
         try:
-            return self._the_fleet().lift(address, jail)
+            return self._the_fleet().unban(address, jail)
         except (StoreError, ValueError) as err:
             raise Refused(str(err)) from None
 

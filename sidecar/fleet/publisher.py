@@ -1,184 +1,217 @@
-"""Own bans, liftings and failures, told to the others."""
+"""Publishes what this node decides: its bans, its unbans, and the failures that all nodes count together.
+
+    loop ──apply──▶ outbox, failures ──run──▶ one entry of the stream, or one count in the shared windows
+
+The loop never waits: `apply` puts values into bounded queues, and a thread of its own sends them.
+Failures are counted at most once: those that the server did not answer to are not sent again. Bans
+are published until the server has them.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Hit, Turn, UnbanCause
+from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Forgiven, Hit, Turn, UnbanCause
 from sidecar.core.guard import Guard
-from sidecar.fleet import protocol
-from sidecar.fleet.protocol import Key
-from sidecar.fleet.redis import Failures
-from sidecar.fleet.session import BEAT, FIRST, LONGEST, PATIENCE, SLICE, Ask, State, publish
-from sidecar.runtime.loop import Closed
+from sidecar.core.jail import Jail
+from sidecar.fleet.protocol import LineKey, Outgoing, key_of, seal
+from sidecar.fleet.redis import WindowFailures
+from sidecar.fleet.session import (
+    FIRST_RETRY_S,
+    HEARTBEAT_S,
+    LONGEST_RETRY_S,
+    LOOP_TIMEOUT_S,
+    SLICE_SIZE,
+    Session,
+)
+from sidecar.runtime.backoff import Backoff
+from sidecar.runtime.loop import Closed, Inbox
 from sidecar.stores.base import StoreError
 
 log = logging.getLogger(__name__)
 
-COUNTED = 10_000  # failures that wait to be counted together; a node's own windows have them all
-SHOWN = 300  # characters of a line that are kept meanwhile
+T = TypeVar("T")
+
+# Failures that wait to be counted together. The node's own windows have them all, so losing some
+# does little harm.
+MAX_FAILURES = 10_000
+
+# Of the line of a failure that waits.
+MAX_FAILURE_CHARS = 300
+
+# The evidence that stands for failures which other nodes saw.
+COUNTED_ELSEWHERE = "(counted with the other nodes of the fleet)"
 
 
 class Publisher:
-    """Tells the others what was decided here. A Sink, which never waits, and a Service."""
+    """A Sink that never waits, and a Service that sends."""
 
-    name = "fleet"
+    name = "fleet publisher"
 
-    def __init__(self, state: State, guard: Guard, ask: Ask) -> None:
-        self._state, self._guard, self._ask = state, guard, ask
-        self._hits: deque[Hit] = deque(maxlen=COUNTED)
-        self._forgiven: deque[str] = deque(maxlen=COUNTED)
-        self._rules: dict[str, tuple[int, int]] = {}  # jail -> so many failures, in so many milliseconds
-        self._numbers = random.randrange(1 << 40)  # names of failures go up from here  # noqa: S311
+    def __init__(self, session: Session, inbox: Inbox, jails: Iterable[Jail]) -> None:
+        self._session, self._inbox = session, inbox
+        self._failures: deque[Hit] = deque(maxlen=MAX_FAILURES)
+        # Names of windows whose failures are to be forgotten.
+        self._cleared: deque[str] = deque(maxlen=MAX_FAILURES)
+        self._wake = threading.Event()
+        # Names of failures count up from here.
+        self._next_id = random.randrange(1 << 40)  # noqa: S311
+        self.reconfigure(jails)
+
+    def reconfigure(self, jails: Iterable[Jail]) -> None:
+        """Count failures by the rules of these jails from now on."""
+        self._jails = {jail.name: jail for jail in jails}
 
     def apply(self, turn: Turn) -> None:
-        """The loop's: what was decided here is told; what others decided, or time did, they know."""
-        own = _own(turn.decisions)
+        """Queue what was decided here; what other nodes decided, or what expired, they know."""
+        own = _to_publish(turn.decisions)
         hits = [hit for hit in turn.hits if not hit.success]
         if not (own or hits or turn.forgiven):
             return
         banned = {(each.jail, each.address) for each in turn.decisions if isinstance(each, Ban)}
-        if hits:
-            self._rules = {
-                jail.name: (jail.maxretry, round(jail.findtime * 1000)) for jail in self._guard.jails
-            }
-        state, dropped = self._state, 0
-        with state.changed:
-            for decision in own:
-                dropped += state.outbox.put(decision)
-                self._forgiven.append(f"{decision.jail}|{decision.address}")
-            self._forgiven.extend(f"{each.jail}|{each.address}" for each in turn.forgiven)
-            self._hits.extend(
-                hit._replace(line=hit.line[:SHOWN]) for hit in hits if (hit.jail, hit.address) not in banned
-            )
-            state.changed.notify_all()
+        dropped = self._session.outbox.put(own)
+        self._cleared.extend(_window(each) for each in (*own, *turn.forgiven))
+        self._failures.extend(
+            hit._replace(line=hit.line[:MAX_FAILURE_CHARS])
+            for hit in hits
+            if (hit.jail, hit.address) not in banned
+        )
+        self._wake.set()
         if dropped:
-            state.listener.bans("sent", "dropped", dropped)
+            self._session.listener.bans("sent", "dropped", dropped)
+
+    def publish_again(self, bans: Sequence[Ban]) -> None:
+        """Publish bans that the server has lost, except those about which something newer is under way."""
+        self._session.outbox.put_unless_newer(bans)
+        self._wake.set()
 
     def run(self) -> None:
-        pause = FIRST
-        while self._waiting():
+        retry = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        while self._wait_for_work():
             try:
                 self._send()
-                pause = FIRST
+                retry.reset()
             except StoreError as err:
-                log.debug("%s; again in %.1f s", err, pause)  # the subscriber tells people
-                self._state.closed.wait(pause * random.uniform(0.5, 1))  # noqa: S311 - all nodes are away at once
-                pause = min(pause * 2, LONGEST)
+                # The subscriber reports that the server is away.
+                log.debug("not published: %s", err)
+                self._session.wait_to_retry(retry)
             except Closed:
                 return
 
     def close(self) -> None:
-        self._state.closed.set()
-        with self._state.changed:
-            self._state.changed.notify_all()
+        self._session.closed.set()
+        self._wake.set()
 
-    def _waiting(self) -> bool:
-        """Wait for something to send, and for the way to be free. False: we are to stop; the rest is told next time."""
-        state = self._state
+    def _wait_for_work(self) -> bool:
+        """Wait until there is something to send and the node has joined. Return False when closed."""
+        session = self._session
         while True:
-            with state.changed:
-                state.listener.outbox(len(state.outbox))
-                something = bool(state.outbox or self._hits or self._forgiven)
-                if state.closed.is_set():
-                    return False
-                if not something:
-                    state.changed.wait(BEAT)
-                    continue
-            if state.joined.wait(BEAT):
+            self._wake.clear()
+            if session.closed.is_set():
+                return False
+            session.listener.outbox(len(session.outbox))
+            if not (session.outbox or self._failures or self._cleared):
+                self._wake.wait(HEARTBEAT_S)
+            elif session.joined.wait(HEARTBEAT_S):
                 return True
 
     def _send(self) -> None:
-        """Failures first: whoever is banned by now has their count cleared after it."""
-        state = self._state
-        with state.changed:
-            hits = [self._hits.popleft() for _ in range(min(len(self._hits), SLICE))]
-        if hits:
-            self._count(hits)
-        with state.changed:
-            told = state.outbox.take()
-            forgiven = [self._forgiven.popleft() for _ in range(min(len(self._forgiven), SLICE))]
+        """Send failures first: the windows of those that were banned meanwhile are cleared after them."""
+        session = self._session
+        self._count(_taken(self._failures))
+        decisions, cleared = session.outbox.take(), _taken(self._cleared)
         try:
-            if told:
-                publish(state, told, state.ahead)
-            if forgiven:
-                state.board.forget(forgiven)
+            if decisions:
+                session.publish(decisions, session.offset)
+            if cleared:
+                session.store.clear(cleared)
         except StoreError:
-            with state.changed:
-                state.outbox.back(told)
-                self._forgiven.extend(forgiven)
-            state.listener.bans("sent", "failed", len(told))
+            session.outbox.put_back(decisions)
+            self._cleared.extend(cleared)
+            session.listener.bans("sent", "failed", len(decisions))
             raise
-        state.listener.bans("sent", "ok", len(told))
+        session.listener.bans("sent", "ok", len(decisions))
 
-    def _count(self, hits: list[Hit]) -> None:
-        """Count these with what the other nodes saw; who failed too often by that is banned here, and so everywhere.
-
-        They are counted at most once: what the engine did not answer to is not sent again.
-        """
-        now = self._state.clock()
+    def _count(self, hits: Iterable[Hit]) -> None:
+        """Count failures together with those of the other nodes, and ban the addresses whose window is full."""
         groups: dict[str, list[Hit]] = {}
+        jails, now = self._jails, self._session.clock()
         for hit in hits:
-            if self._rules.get(hit.jail, (0, 0))[0] > 1:  # of one failure the own window knows
-                groups.setdefault(f"{hit.jail}|{hit.address}", []).append(hit)
-        found = [self._failures(name, each, now) for name, each in groups.items()]
-        full = self._state.board.count(found) if found else []
-        lasts = [groups[found[place].name][-1] for place in full]
+            # With a maxretry of 1 the node's own window is enough.
+            if hit.jail in jails and jails[hit.jail].maxretry > 1:
+                groups.setdefault(_window(hit), []).append(hit)
+        if not groups:
+            return
+        windows = [self._failures_of(name, jails[each[0].jail], each, now) for name, each in groups.items()]
+        full = self._session.store.count(windows)
+        if full:
+            last = [groups[windows[index].name][-1] for index in full]
+            self._inbox.decide(partial(complete, last)).result(LOOP_TIMEOUT_S)
 
-        def work(now: float) -> Sequence[Decision]:
-            return [ban for hit in lasts for ban in completed(self._guard, hit, now)]
+    def _failures_of(self, name: str, jail: Jail, hits: Sequence[Hit], now: float) -> WindowFailures:
+        failures = tuple((self._failure_id(hit), max(0, round((now - hit.at) * 1000))) for hit in hits)
+        return WindowFailures(name, jail.maxretry, round(jail.findtime * 1000), failures)
 
-        if lasts:
-            self._ask(work).result(PATIENCE)
-
-    def _failures(self, name: str, hits: list[Hit], now: float) -> Failures:
-        most, span = self._rules[hits[0].jail]
-        return Failures(
-            name, most, span, tuple((self._number(hit), max(0, round((now - hit.at) * 1000))) for hit in hits)
-        )
-
-    def _number(self, hit: Hit) -> str:
-        """A name for this failure: of two at the same target only one counts, wherever they were seen."""
+    def _failure_id(self, hit: Hit) -> str:
+        """Name a failure. Two at the same target have one name, so that they count once, on whichever nodes."""
         if hit.target:
-            return protocol.seal(b"target", hit.target)
-        self._numbers += 1
-        return f"{self._state.node.run}{self._numbers:x}"
+            return seal(b"target", hit.target)
+        self._next_id += 1
+        return f"{self._session.node.run}{self._next_id:x}"
 
 
-def told_to_others(decision: Decision) -> bool:
-    """Is this for the other nodes? They know their own, and what time does; who is only observed is nobody's ban."""
+def is_shared(decision: Decision) -> bool:
+    """Return whether this decision is published.
+
+    The other nodes know their own decisions, and when bans expire. Bans that are only observed drop
+    nothing anywhere, and unbans by the allowlist concern this host alone.
+    """
     if isinstance(decision, Ban):
         return decision.cause in DECIDED_HERE and not decision.dry_run
-    return decision.cause == UnbanCause.MANUAL  # "allowed": each host has its own list of those
+    return decision.cause == UnbanCause.MANUAL
 
 
-def _own(decisions: Iterable[Decision]) -> Collection[Decision]:
-    """What of these is for the others; not what another node then decided otherwise: theirs came first to all."""
-    own: dict[Key, Decision] = {}
+def complete(hits: Iterable[Hit], guard: Guard, now: float) -> list[Decision]:
+    """Ban the addresses that failed too often on all nodes together. `hits`: the last failure of each, seen here.
+
+    The guard decides, with its allowlist, ban times and budget: as many failures count here now as
+    are missing.
+    """
+    maxretry = {jail.name: jail.maxretry for jail in guard.jails}
+    decisions: list[Decision] = []
+    for hit in hits:
+        elsewhere = hit._replace(line=COUNTED_ELSEWHERE, target="")
+        for _ in range(maxretry.get(hit.jail, 0)):
+            decided = guard.hit(elsewhere, now)
+            # None: it does not count; a ban: it was the last one that was missing.
+            if decided is None or decided:
+                decisions += decided or ()
+                break
+    return decisions
+
+
+def _to_publish(decisions: Iterable[Decision]) -> Collection[Outgoing]:
+    """Return the last of these about each key, unless another node's came after it: that one holds everywhere."""
+    own: dict[LineKey, Outgoing] = {}
     for each in decisions:
-        if told_to_others(each):
-            own[protocol.key(each)] = each
+        if is_shared(each):
+            own[key_of(each)] = each
         elif each.cause in (BanCause.FLEET, UnbanCause.FLEET):
-            own.pop(protocol.key(each), None)
+            own.pop(key_of(each), None)
     return own.values()
 
 
-def completed(guard: Guard, hit: Hit, now: float) -> list[Decision]:
-    """The ban of one who failed too often on all nodes together; this is their last failure here.
-
-    It is the guard's own ban, with its never-ban list, its lengths and its budget: the failures that others saw
-    count here now.
-    """
-    there = hit._replace(line="(counted with the other nodes of the fleet)", target="")
-    for _ in range(_maxretry(guard, hit.jail)):
-        decided = guard.hit(there, now)
-        if decided is None or decided:
-            return decided or []
-    return []
+def _window(value: Hit | Outgoing | Forgiven) -> str:
+    """Return the name of the shared window of failures in this jail from this address."""
+    return f"{value.jail}|{value.address}"
 
 
-def _maxretry(guard: Guard, name: str) -> int:
-    return next((jail.maxretry for jail in guard.jails if jail.name == name), 0)
+def _taken(queue: deque[T]) -> list[T]:
+    """Remove and return the oldest values, as many as are sent at once. Another thread may add some meanwhile."""
+    return [queue.popleft() for _ in range(min(len(queue), SLICE_SIZE))]

@@ -1,32 +1,49 @@
-"""What publisher and subscriber share, and what is said to the engine."""
+"""What the publisher and the subscriber of one node share: a server, its clock, and one outbox.
+
+The node publishes only once it has joined (`joined` is set), so that what it publishes is not older
+than what it missed.
+"""
 
 from __future__ import annotations
 
-import secrets
+import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
-from sidecar.core.events import Ban, Decision, Unban
-from sidecar.fleet import protocol
-from sidecar.fleet.protocol import MOST, Clock, Lift, Outbox, Told, Unsound
-from sidecar.fleet.redis import Board
-from sidecar.runtime.loop import Work
+from sidecar.core.events import Ban
+from sidecar.fleet.outbox import FleetOutbox
+from sidecar.fleet.protocol import (
+    MAX_ENTRY_LINES,
+    ClockOffset,
+    Codec,
+    Lift,
+    LineError,
+    Outgoing,
+    end_ms,
+    key_of,
+)
+from sidecar.fleet.redis import FleetStore
+from sidecar.runtime.backoff import Backoff
 
-BEAT = 1.0  # seconds between looks whether the fleet is still the same one; a reader waits as long for news
-FIRST, LONGEST = 0.1, 2.0  # seconds before the engine is tried again: all agree within 5 once it is back
-SLICE = 1_000  # bans that the loop takes at once: some 10 ms of its time
-PATIENCE = 30.0  # seconds for the loop to take a slice
+# Between heartbeats; a reader waits as long for news.
+HEARTBEAT_S = 1.0
 
-Ask: TypeAlias = Callable[[Work], Future[Sequence[Decision]]]
-Report: TypeAlias = Callable[[str, str | None], None]
+# Before the server is tried again. All nodes agree again within 5 seconds after it is back.
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 2.0
+
+# Bans handed to the loop at once: some 10 ms of its time.
+SLICE_SIZE = 1_000
+
+# For the loop to decide about one slice.
+LOOP_TIMEOUT_S = 30.0
+
 T = TypeVar("T")
 
 
-class Listener(Protocol):
-    """Who counts what goes on between the nodes."""
+class FleetListener(Protocol):
+    """Counts what goes on between the nodes. Called in any thread."""
 
     def connected(self, *, up: bool) -> None: ...
 
@@ -43,67 +60,67 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Who we are to the others."""
+    """A host as the other nodes know it."""
 
     name: str
-    secret: bytes = b""  # with which the fleet seals what it says; b"": it does not
-    run: str = ""  # another one each time: two hosts may be given one name
+    # Seals what the fleet publishes; empty: nothing is sealed.
+    secret: bytes = b""
+    # Different for each start: two hosts may be given one name.
+    run: str = ""
 
     @property
     def full(self) -> str:
         return f"{self.name}/{self.run}"
 
 
-class State:
-    """What publisher and subscriber share."""
+class Session:
+    """One node's part in the fleet. Only the subscriber changes `offset` and `joined`; any thread may read them."""
 
-    def __init__(self, board: Board, node: Node, clock: Callable[[], float], listener: Listener) -> None:
-        self.board, self.node, self.clock, self.listener = board, node, clock, listener
-        self.outbox, self.changed = Outbox(), threading.Condition()  # the one guards the other
-        self.ahead = Clock()
-        self.epoch = ""
-        self.joined = threading.Event()  # what was missed is read: only now do we tell
-        self.closed = threading.Event()
+    def __init__(
+        self, store: FleetStore, node: Node, clock: Callable[[], float], listener: FleetListener
+    ) -> None:
+        self.store, self.node, self.clock, self.listener = store, node, clock, listener
+        self.codec, self.outbox = Codec(node.secret), FleetOutbox()
+        self.offset = ClockOffset()
+        self.joined, self.closed = threading.Event(), threading.Event()
+
+    def publish(self, decisions: Sequence[Outgoing], offset: ClockOffset) -> None:
+        """Add one entry to the stream, and change the sets to match. Raises StoreError."""
+        bans: list[tuple[int | str, str]] = []
+        lifts: list[tuple[str, str, int]] = []
+        for each in decisions:
+            key = key_of(each)
+            member = self.codec.ban_member(key)
+            if isinstance(each, Ban):
+                bans.append((end_ms(each, offset), member))
+            else:
+                lifts.append((member, self.codec.lift_member(key), offset.to_server_ms(each.at)))
+        lines = [self.codec.line(each, self.node.full, offset) for each in decisions]
+        self.store.publish(self.node.full, lines, bans, lifts)
+
+    def stored_bans(self, offset: ClockOffset, now: float) -> Iterator[Ban]:
+        """Yield all bans that the server has, except members that no node would have written. Raises StoreError."""
+        for page in self.store.bans():
+            for member, until in page:
+                try:
+                    yield self.codec.parse_ban(member, until, offset, now)
+                except LineError:
+                    continue
+
+    def stored_lifts(self, now: float) -> Iterator[Lift]:
+        """Yield all lifts that the server remembers, likewise. Raises StoreError."""
+        for page in self.store.lifts():
+            for member, at in page:
+                try:
+                    yield self.codec.parse_lift(member, at, self.offset, now)
+                except LineError:
+                    continue
+
+    def wait_to_retry(self, backoff: Backoff) -> None:
+        """Wait before the server is tried again, not quite as long as other nodes: it went away for all at once."""
+        self.closed.wait(backoff.next() * random.uniform(0.5, 1))  # noqa: S311
 
 
-def publish(state: State, told: Sequence[Told | Unban], clock: Clock) -> None:
-    """One entry of the stream, and the sets as it says. Raises StoreError."""
-    secret = state.node.secret
-    bans: list[tuple[int | str, str]] = []
-    lifts: list[tuple[str, str, int]] = []
-    for each in told:
-        name = protocol.key(each)
-        if isinstance(each, Ban):
-            bans.append((protocol.end(each, clock), protocol.member(name, secret)))
-        else:
-            lifts.append(
-                (protocol.member(name, secret), protocol.member(name, secret, "U"), clock.theirs(each.at))
-            )
-    lines = [protocol.line(each, state.node.full, clock, secret) for each in told]
-    state.board.tell(state.node.full, lines, bans, lifts)
-
-
-def listed(state: State, clock: Clock, now: float) -> Iterator[Ban]:
-    for page in state.board.bans():
-        for member, until in page:
-            try:
-                yield protocol.listed(member, until, clock, now, state.node.secret)
-            except Unsound:
-                continue
-
-
-def lifts(state: State, now: float) -> Iterator[Lift]:
-    for page in state.board.lifts():
-        for member, at in page:
-            try:
-                yield protocol.listed_lift(member, at, state.ahead, now, state.node.secret)
-            except Unsound:
-                continue
-
-
-def parts(values: Sequence[T], size: int = MOST) -> Iterator[list[T]]:
+def slices(values: Sequence[T], size: int = MAX_ENTRY_LINES) -> Iterator[list[T]]:
+    """Yield all values in their order, so many at a time."""
     return ([*values[at : at + size]] for at in range(0, len(values), size))
-
-
-def fresh() -> str:
-    return secrets.token_hex(8)

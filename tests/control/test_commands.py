@@ -60,7 +60,7 @@ class Others:
             raise StoreError(self.away)
         return [Ban("login", BOB, 5.0, math.inf, "fleet")]
 
-    def lift(self, address, jail):
+    def unban(self, address, jail):
         if address is None:
             raise ValueError("not everyone")
         self.lifted.append((address, jail))

@@ -1,0 +1,65 @@
+"""Puts the decisions of other nodes in force here, through the loop.
+
+They are applied in the stream's order, which is the same for all nodes. A decision about an address
+and a jail about which one of our own is still under way is left out: ours comes later in the stream
+(see `outbox`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from itertools import groupby
+from typing import TypeAlias
+
+from sidecar.core.events import Ban, Decision, UnbanCause
+from sidecar.core.guard import Guard
+from sidecar.fleet.protocol import Echo, Lift
+from sidecar.fleet.session import LOOP_TIMEOUT_S, Session
+from sidecar.runtime.loop import Inbox
+
+Step: TypeAlias = Ban | Lift | Echo
+
+
+class Applier:
+    """The subscriber's way into the loop. Its methods raise Closed once the loop has stopped."""
+
+    def __init__(self, inbox: Inbox, session: Session) -> None:
+        self._inbox, self._session = inbox, session
+
+    def apply(self, steps: Sequence[Step]) -> Sequence[Decision]:
+        """Apply these, and return what came of them."""
+        return self.begin(steps).result(LOOP_TIMEOUT_S) if steps else ()
+
+    def begin(self, steps: Sequence[Step]) -> Future[Sequence[Decision]]:
+        """Begin to apply these; the future has what came of them."""
+        return self._inbox.decide(partial(self._apply, steps))
+
+    def bans(self) -> tuple[Ban, ...]:
+        """Return the bans in force here, after everything that was decided before."""
+        return self._inbox.query(_bans_in_force).result(LOOP_TIMEOUT_S)
+
+    def _apply(self, steps: Sequence[Step], guard: Guard, now: float) -> list[Decision]:
+        """Decide about these, a run of one kind after the other. Only the loop calls this."""
+        outbox, decisions = self._session.outbox, list[Decision]()
+        for _, group in groupby(steps, type):
+            run = [*group]
+            for echo in run:
+                if isinstance(echo, Echo):
+                    outbox.landed(echo.key)
+            for lift in outbox.not_overruled([each for each in run if isinstance(each, Lift)]):
+                decisions += guard.unban(lift.address, now, lift.jail, cause=UnbanCause.FLEET)
+            if bans := [each for each in run if isinstance(each, Ban)]:
+                decisions += self._apply_bans(outbox.not_overruled(bans), guard, now)
+        return decisions
+
+    def _apply_bans(self, bans: Sequence[Ban], guard: Guard, now: float) -> list[Decision]:
+        made = guard.shared(bans, now)
+        self._session.listener.bans("received", "ok", len(made))
+        self._session.listener.bans("received", "nothing new", len(bans) - len(made))
+        return made
+
+
+def _bans_in_force(guard: Guard, _: float) -> tuple[Ban, ...]:
+    return guard.bans

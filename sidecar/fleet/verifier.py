@@ -1,0 +1,133 @@
+"""Which decisions of other nodes are believed: those that are well-formed, sealed, in force and within the limits.
+
+Whatever is not believed is counted by its reason. More than the limits allow is also a problem that
+people are shown, for the likeliest cause is a host that an attacker has taken over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sidecar.config.node_name import NODE_NAME
+from sidecar.core.events import Ban
+from sidecar.fleet.limits import PeerBudget
+from sidecar.fleet.protocol import MAX_ENTRY_LINES, Incoming, Lift, LineError, Rejection
+from sidecar.fleet.redis import Entry
+from sidecar.fleet.session import Session
+from sidecar.runtime.problems import Problems
+
+# Without a refusal for so long, the limits are no problem any more.
+PROBLEM_OVER_S = 60.0
+
+# Peers with a time series of their own in the metrics; whoever writes to the server can make up
+# names.
+MAX_PEER_LABELS = 100
+
+
+class Verifier:
+    """Turns what was read from the server into decisions that are believed. Owned by the subscriber's thread."""
+
+    def __init__(self, session: Session, budget: PeerBudget, problems: Problems) -> None:
+        self._session, self._budget = session, budget
+        self._problem = problems.problem("the fleet's bans", critical=False)
+        self._refused_at = -math.inf
+        self._peer_labels: set[str] = set()
+
+    def entry(self, entry: Entry, sent_at: float) -> list[Incoming]:
+        """Return what is believed of an entry of another node, in its order. `sent_at`: by this host's clock."""
+        peer = entry.node.partition("/")[0]
+        if not NODE_NAME.fullmatch(peer):
+            self._reject(Counter({Rejection.MALFORMED: len(entry.lines)}))
+            return []
+        now = self._session.clock()
+        self._session.listener.lag(self._peer_label(peer), max(0.0, now - sent_at))
+        lines = entry.lines
+        if not self._budget.room(now, peer):
+            lines = self._without_bans(lines, peer)
+        parsed = self._parse(lines, entry.node, peer, now)
+        bans = [each for each in parsed if isinstance(each, Ban)]
+        lifts = [each for each in parsed if isinstance(each, Lift)]
+        allowed = self._budget.take(len(bans), now, peer)
+        if allowed < len(bans):
+            self._refuse(Rejection.BUDGET, len(bans) - allowed, peer)
+        believed = {*map(id, bans[:allowed]), *map(id, self.lifts(lifts))}
+        return [each for each in parsed if id(each) in believed]
+
+    def stored_bans(self, page: Iterable[tuple[str, float]], now: float) -> list[Ban]:
+        """Return the bans that a page of the set stands for, before any limit."""
+        session, bans, wrong = self._session, [], Counter[Rejection]()
+        for member, until in page:
+            try:
+                bans.append(session.codec.parse_ban(member, until, session.offset, now))
+            except LineError as err:
+                wrong[err.reason] += 1
+        self._reject(wrong)
+        return bans
+
+    def room_at_join(self, wanted: int, now: float) -> int:
+        """Return how many of so many bans of the set are believed."""
+        return self._budget.take(wanted, now)
+
+    def refuse_at_join(self, count: int) -> None:
+        """Report that so many bans of the set are not believed."""
+        self._refuse(Rejection.BUDGET, count)
+
+    def lifts(self, lifts: Sequence[Lift]) -> Sequence[Lift]:
+        """Return the lifts that are believed: all of them where they are sealed."""
+        if self._session.codec.sealed:
+            return lifts
+        allowed = self._budget.take_lifts(len(lifts), self._session.clock())
+        if allowed < len(lifts):
+            self._refuse(Rejection.TOO_MANY_LIFTED, len(lifts) - allowed)
+        return lifts[:allowed]
+
+    def refund(self, repeated: Counter[str]) -> None:
+        """Give back most of what bans cost that were known already: their number by peer."""
+        for peer, count in repeated.items():
+            self._budget.refund(peer, count)
+
+    def check_problem(self) -> None:
+        """Clear the problem when nothing was refused for a while."""
+        if self._session.clock() - self._refused_at > PROBLEM_OVER_S:
+            self._problem.clear()
+
+    def _parse(self, lines: Sequence[str], node: str, peer: str, now: float) -> list[Incoming]:
+        session, parsed, wrong = self._session, list[Incoming](), Counter[Rejection]()
+        for line in lines[:MAX_ENTRY_LINES]:
+            try:
+                decision = session.codec.parse_line(line, node, session.offset, now)
+            except LineError as err:
+                wrong[err.reason] += 1
+            else:
+                parsed.append(replace(decision, origin_name=peer) if isinstance(decision, Ban) else decision)
+        wrong[Rejection.MALFORMED] += len(lines[MAX_ENTRY_LINES:])
+        self._reject(wrong)
+        return parsed
+
+    def _without_bans(self, lines: Sequence[str], peer: str) -> tuple[str, ...]:
+        """Drop the bans before they are parsed: none would be believed, and a flood should cost little."""
+        kept = tuple(line for line in lines if not line.startswith("B "))
+        if dropped := len(lines) - len(kept):
+            self._refuse(Rejection.BUDGET, dropped, peer)
+        return kept
+
+    def _refuse(self, reason: Rejection, count: int, peer: str = "") -> None:
+        self._reject(Counter({reason: count}))
+        self._refused_at = self._session.clock()
+        self._problem.set(
+            f"{peer or 'the fleet'} publishes more than is believed at once: {count:,} decisions were refused. "
+            "Check whether one of the hosts was taken over (docs/fleet.md)"
+        )
+
+    def _reject(self, reasons: Counter[Rejection]) -> None:
+        for reason, count in reasons.items():
+            if count:
+                self._session.listener.rejected(reason.value, count)
+
+    def _peer_label(self, peer: str) -> str:
+        if len(self._peer_labels) < MAX_PEER_LABELS:
+            self._peer_labels.add(peer)
+        return peer if peer in self._peer_labels else "other"
