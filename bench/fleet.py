@@ -28,9 +28,11 @@ from bench.rig import Rig
 from sidecar.config.redis_url import parse_redis_url
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
-from sidecar.fleet.protocol import MOST, Budget, Clock, key, line, member
-from sidecar.fleet.redis import Board, Failures
-from sidecar.fleet.subscriber import together
+from sidecar.fleet import FleetStore, RedisConnection
+from sidecar.fleet.limits import PeerBudget
+from sidecar.fleet.protocol import MAX_ENTRY_LINES, ClockOffset, Codec, end_ms, key_of
+from sidecar.fleet.redis import WindowFailures
+from sidecar.fleet.subscriber import read_pause_s
 from tests.support import hosts
 from tests.support.peers import PREFIX, Peer, joined
 from tests.support.redis_server import Server, free_port, serving
@@ -49,7 +51,7 @@ FIRST = int(
     IPv4Address("198.18.0.0")
 )  # for benchmarks (RFC 2544); a million go on into other space, and touch no firewall
 EVENTS = f"{{{PREFIX}}}:events"
-ANY_BUDGET = 10**9, 10**9
+UNLIMITED = 10**9, 10**9
 
 
 def measure(_: Rig | None = None) -> Iterator[Figure]:
@@ -76,7 +78,7 @@ def _three_hosts(folder: Path) -> Iterator[Figure]:
     with hosts.fleet(folder) as (three, redis):
         with contextlib.ExitStack() as stack:
             kernels = [stack.enter_context(Heard(host)) for host in three]
-            for way, begin in (("told", _told), ("tried", _tried)):
+            for way, begin in (("told", _banned_by_hand), ("tried", _failed)):
                 seconds = [_everywhere(three, kernels, begin, number) for number in range(ROUNDS + WARM_UP)]
                 series = Series(
                     f"{way} to one, in three kernels", "ms", tuple(1000 * s for s in seconds[WARM_UP:])
@@ -89,7 +91,7 @@ def _three_hosts(folder: Path) -> Iterator[Figure]:
 
 def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., None], number: int) -> float:
     """Seconds until the last kernel has one more ban."""
-    address = str(IPv4Address(FIRST + number + (100_000 if begin is _tried else 0)))
+    address = str(IPv4Address(FIRST + number + (100_000 if begin is _failed else 0)))
     began = time.perf_counter()
     begin(three, address, number)
     took = max(kernel.wait(address) for kernel in kernels) - began
@@ -97,13 +99,13 @@ def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., Non
     return took
 
 
-def _told(three: list[Any], address: str, number: int) -> None:
-    """A person bans on one."""
+def _banned_by_hand(three: list[Any], address: str, number: int) -> None:
+    """Ban on one host, by hand."""
     three[number % 3].ask("ban", who=address, jail="wordpress")
 
 
-def _tried(three: list[Any], address: str, number: int) -> None:
-    """One failed login on each; together they are too many."""
+def _failed(three: list[Any], address: str, number: int) -> None:
+    """Fail to log in once on each host; together these are too many failures."""
     for at in range(3):
         three[(number + at) % 3].fail_at_once(address)
 
@@ -165,11 +167,12 @@ def _come(one: Any, redis: Server) -> tuple[float, float]:
 
 def _through(redis: Server) -> Iterator[Figure]:
     """Ten nodes tell as fast as they can, another has it hold: bans a second, end to end."""
-    peer = Peer("hears", redis.url, budget=Budget(ANY_BUDGET, ANY_BUDGET))
+    peer = Peer("reads", redis.url, budget=PeerBudget(UNLIMITED, UNLIMITED))
     joined(peer)
     before, began = _used(redis), time.perf_counter()
     writers = [
-        multiprocessing.Process(target=_tell, args=(redis.url, number, THROUGH // 10)) for number in range(10)
+        multiprocessing.Process(target=_publish_bans, args=(redis.url, number, THROUGH // 10))
+        for number in range(10)
     ]
     for writer in writers:
         writer.start()
@@ -184,33 +187,37 @@ def _through(redis: Server) -> Iterator[Figure]:
     yield Figure("fleet_bytes_in_per_ban", "bytes", (after["in"] - before["in"]) / THROUGH)
 
 
-def _tell(url: str, node: int, count: int) -> None:
-    """As a Publisher does: as many lines to an entry as there are."""
-    board, now = Board(parse_redis_url(url), PREFIX), time.time()
-    for at in range(0, count, MOST):
-        each = range(FIRST + node * count + at, FIRST + node * count + min(at + MOST, count))
+def _store(url: str) -> FleetStore:
+    return FleetStore(RedisConnection(parse_redis_url(url)), PREFIX)
+
+
+def _publish_bans(url: str, node: int, count: int) -> None:
+    """Publish as a Publisher does: as many lines to an entry as there are."""
+    store, now = _store(url), time.time()
+    for at in range(0, count, MAX_ENTRY_LINES):
+        each = range(FIRST + node * count + at, FIRST + node * count + min(at + MAX_ENTRY_LINES, count))
         bans = [
             Ban("login", Address(str(IPv4Address(n))), now, now + 3600, "failures", failures=3) for n in each
         ]
-        _publish(board, f"node-{node}/{node}", bans)
+        _publish(store, f"node-{node}/{node}", bans)
 
 
-def _publish(board: Board, node: str, bans: list[Ban]) -> None:
-    clock = Clock()
-    board.tell(
+def _publish(store: FleetStore, node: str, bans: list[Ban]) -> None:
+    codec, offset = Codec(), ClockOffset()
+    store.publish(
         node,
-        [line(ban, node, clock) for ban in bans],
-        [(clock.theirs(ban.until), member(key(ban))) for ban in bans],
+        [codec.line(ban, node, offset) for ban in bans],
+        [(end_ms(ban, offset), codec.ban_member(key_of(ban))) for ban in bans],
         [],
     )
 
 
 def _hostile(redis: Server) -> Iterator[Figure]:
-    """A node that was taken over tells a million bans: how many another believes, and what its own bans wait for."""
-    peer = Peer("hears", redis.url)
+    """Publish a million bans of a node that was taken over: how many does another believe, and do its own bans wait?"""
+    peer = Peer("reads", redis.url)
     joined(peer)
     alone = [_own_ban(peer, number) for number in range(200)]
-    writer = multiprocessing.Process(target=_tell, args=(redis.url, 0, HOSTILE))
+    writer = multiprocessing.Process(target=_publish_bans, args=(redis.url, 0, HOSTILE))
     cpu, began = time.process_time(), time.perf_counter()
     writer.start()
     flooded = []
@@ -218,13 +225,15 @@ def _hostile(redis: Server) -> Iterator[Figure]:
         flooded.append(_own_ban(peer, 1_000 + len(flooded)))
         time.sleep(0.02)
     writer.join()
-    wait_until(lambda: peer.fleet.subscriber._last == peer.fleet._state.board.position()[1], timeout=60)  # noqa: SLF001
+    wait_until(
+        lambda: peer.heard.counts["received", "ok"] + peer.heard.rejections.total() >= HOSTILE, timeout=60
+    )
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     believed = sum(ban.cause == "fleet" for ban in peer.bans)
     peer.stop()
     series = tuple(
         Series(f"an own ban, {when}", "ms", tuple(1000 * s for s in each))
-        for when, each in (("alone", alone), ("while a million are told", flooded))
+        for when, each in (("alone", alone), ("while a million are published", flooded))
     )
     yield Figure(
         "fleet_hostile_million_believed", "bans", believed, at_most=20_000 + 100 * seconds, series=series
@@ -240,33 +249,33 @@ def _own_ban(peer: Peer, number: int) -> float:
 
 def _attackers(redis: Server) -> Iterator[Figure]:
     """Each fails twice on one node and once on another, and is banned for it: all of it real."""
-    board, jail = Board(parse_redis_url(redis.url), PREFIX), "login"
+    store, jail = _store(redis.url), "login"
     start, empty = _used(redis), _used(redis)["memory"]
-    _fail(board, jail, "a", (2, 1))
+    _fail(store, jail, "a", (2, 1))
     windows = _used(redis)
     yield Figure("fleet_window_bytes", "bytes", (windows["memory"] - empty) / ATTACKERS)
     yield Figure("fleet_redis_cpu_per_failure", "us", 1e6 * (windows["cpu"] - start["cpu"]) / (2 * ATTACKERS))
-    full = _fail(board, jail, "b", (0,))
+    full = _fail(store, jail, "b", (0,))
     assert full == ATTACKERS, full
     cleared = _used(redis)["memory"]
-    _tell(redis.url, 0, ATTACKERS)
-    told = _used(redis)
-    yield Figure("fleet_ban_bytes", "bytes", (told["memory"] - cleared) / ATTACKERS)
-    assert sum(map(len, board.bans())) >= ATTACKERS
+    _publish_bans(redis.url, 0, ATTACKERS)
+    published = _used(redis)
+    yield Figure("fleet_ban_bytes", "bytes", (published["memory"] - cleared) / ATTACKERS)
+    assert sum(map(len, store.bans())) >= ATTACKERS
     joined = _used(redis)
-    yield Figure("fleet_redis_cpu_per_join_of_100000", "ms", 1e3 * (joined["cpu"] - told["cpu"]) / 10)
-    yield Figure("fleet_bytes_out_per_join_of_100000", "bytes", (joined["out"] - told["out"]) / 10)
+    yield Figure("fleet_redis_cpu_per_join_of_100000", "ms", 1e3 * (joined["cpu"] - published["cpu"]) / 10)
+    yield Figure("fleet_bytes_out_per_join_of_100000", "bytes", (joined["out"] - published["out"]) / 10)
 
 
-def _fail(board: Board, jail: str, node: str, ages: tuple[int, ...]) -> int:
-    """So many milliseconds ago each, of every attacker; who failed too often by that."""
+def _fail(store: FleetStore, jail: str, node: str, ages: tuple[int, ...]) -> int:
+    """Count failures of every attacker, so many milliseconds ago each. Return how many windows are full."""
     full = 0
     for at in range(0, ATTACKERS, 500):
         each = range(FIRST + at, FIRST + at + 500)
         full += len(
-            board.count(
+            store.count(
                 [
-                    Failures(
+                    WindowFailures(
                         f"{jail}|{IPv4Address(n)}",
                         3,
                         3_600_000,
@@ -290,10 +299,10 @@ def _crowd(redis: Server, nodes: int) -> Iterator[Figure]:
         yield Figure(f"fleet_{nodes}_nodes_idle_redis_cpu", "%", 100 * idle["cpu"] / SECONDS)
         for rate in RATES:
             crowd.began, crowd.lags = time.time(), []
-            used = _over(redis, SECONDS, Teller(redis.url, rate, SECONDS).run)
+            used = _over(redis, SECONDS, BanWriter(redis.url, rate, SECONDS).run)
             bans = rate * SECONDS
             lags = Series(
-                f"{nodes} nodes, {rate} bans/s: told to heard",
+                f"{nodes} nodes, {rate} bans/s: published to read",
                 "ms",
                 tuple(1000 * s for s in crowd.lags) or (math.nan,),
             )
@@ -325,11 +334,11 @@ def _used(redis: Server) -> dict[str, float]:
     }
 
 
-class Teller:
+class BanWriter:
     """Single bans of the whole fleet, one an entry, at a steady rate."""
 
     def __init__(self, url: str, rate: float, seconds: float) -> None:
-        self._board, self._rate, self._seconds = Board(parse_redis_url(url), PREFIX), rate, seconds
+        self._store, self._rate, self._seconds = _store(url), rate, seconds
 
     def run(self) -> None:
         began = time.monotonic()
@@ -339,7 +348,7 @@ class Teller:
             ban = Ban(
                 "login", Address(str(IPv4Address(FIRST + number))), now, now + 3600, "failures", failures=3
             )
-            _publish(self._board, f"node-{number % 1000}/{number % 1000}", [ban])
+            _publish(self._store, f"node-{number % 1000}/{number % 1000}", [ban])
 
 
 class Crowd:
@@ -378,15 +387,15 @@ class Crowd:
                 self.lags.append(self._ours.recv())
 
 
-def _listen(path: str, nodes: int, tell: Any) -> None:
+def _listen(path: str, nodes: int, report: Any) -> None:
     """Each node: XREAD BLOCK from where it is, again after a Subscriber's pause; one in 100 tells how late it was."""
-    poll, members, pause = select.epoll(), {}, together(nodes)
+    poll, members, pause = select.epoll(), {}, read_pause_s(nodes)
     for number in range(nodes):
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(path)
         members[sock.fileno()] = Member(sock, number)
         poll.register(sock.fileno(), select.EPOLLIN)
-    board = Board(parse_redis_url(f"unix://{path}"), PREFIX)
+    store = _store(f"unix://{path}")
     due: list[tuple[float, Member]] = []
     beats, began = 0, time.monotonic()
     for one in members.values():
@@ -396,7 +405,7 @@ def _listen(path: str, nodes: int, tell: Any) -> None:
             one = members[fd]
             if (entries := one.heard()) is not None:
                 if entries and one.number % 100 == 0:
-                    tell.send(time.time() - int(one.position.partition(b"-")[0]) / 1000)
+                    report.send(time.time() - int(one.position.partition(b"-")[0]) / 1000)
                 due.append((time.monotonic() + pause * bool(entries), one))
         now = time.monotonic()
         waiting = []
@@ -407,7 +416,7 @@ def _listen(path: str, nodes: int, tell: Any) -> None:
                 waiting.append((at, one))
         due = waiting
         while beats < (now - began) * nodes:  # each node once a second
-            board.hello(f"node-{beats % nodes}/x", "epoch")
+            store.hello(f"node-{beats % nodes}/x", "epoch")
             beats += 1
 
 

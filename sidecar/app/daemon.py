@@ -268,7 +268,7 @@ class Daemon:
             self._enforcing.regate(self._guard.jails, now)
             self._metrics.expect(jail.name for jail in settings.jails)
             if self._fleet:
-                self._fleet.publisher.reconfigure(settings.jails)
+                self._fleet.reconfigure(settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those
                 self._intake.use(matcher)
             self._readers.take(settings, more, now)

@@ -44,6 +44,10 @@ class FleetMember:
         joining = Joining(session, verifier, applier, self.publisher)
         self.subscriber = Subscriber(session, verifier, applier, joining, problems)
 
+    def reconfigure(self, jails: Iterable[Jail]) -> None:
+        """Use these jails from now on."""
+        self.publisher.reconfigure(jails)
+
     def bans(self) -> list[Ban]:
         """Return all bans that the server has, whether or not they are in force here. Raises StoreError."""
         now = self._session.clock()

@@ -1,4 +1,4 @@
-"""Stories of a fleet: real loops, guards and a real Redis; what goes wrong with it goes wrong for real."""
+"""Stories of a fleet: real loops, guards and a real Redis, which is really killed, paused, flushed, filled and cut off."""
 
 import math
 import random
@@ -10,7 +10,6 @@ from contextlib import ExitStack
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Unban
 from tests.support.peers import BANS, LOGIN, agree
 from tests.support.redis_server import free_port, serving
@@ -22,8 +21,9 @@ ANN, BOB, EVE, NET = (
     Address("2001:db8:bad:1::/64"),
     Address("198.51.100.0/24"),
 )
-BACK = 5.0  # seconds after the engine is back, in which all agree
-KEY = b"k" * 32
+
+# All nodes agree again so many seconds after the server is back.
+BACK = 5.0
 
 
 # What it is for
@@ -33,10 +33,10 @@ def test_a_ban_on_one_holds_on_all(fleet):
     a, b, c = fleet("a", "b", "c")
     (ban,) = a.ban(ANN)
     agree([b, c], [ANN])
-    (heard,) = b.bans
+    (received,) = b.bans
 
-    assert (heard.cause, heard.origin_name, heard.jail) == ("fleet", "a", "login")
-    assert heard.until == pytest.approx(ban.until, abs=0.1)
+    assert (received.cause, received.origin_name, received.jail) == ("fleet", "a", "login")
+    assert received.until == pytest.approx(ban.until, abs=0.1)
     assert c.heard.lags["a"] < 1.0
 
 
@@ -59,11 +59,12 @@ def test_one_target_tried_on_three_nodes_counts_once(fleet):
     agree(peers, [BOB])
 
 
-def test_what_is_too_long_ago_does_not_count_together(fleet):
+def test_failures_longer_ago_than_findtime_do_not_count_together(fleet):
     peers = fleet("a", "b", "c")
     for peer, ago in zip(peers, (1300, 650, 0), strict=True):
         peer.fail(ANN, ago=ago)
-    for peer, ago in zip(peers, (900, 500, 400), strict=True):  # an old burst, read late, was one
+    # An old burst that is read late was one.
+    for peer, ago in zip(peers, (900, 500, 400), strict=True):
         peer.fail(BOB, ago=ago)
     agree(peers, [BOB])
 
@@ -81,7 +82,7 @@ def test_clocks_that_differ_change_nothing(redis, fleet):
         assert {round(ban.until - peer.clock(), -1) for ban in peer.bans} == {3600}
 
 
-def test_who_is_let_in_on_one_is_let_in_on_all(fleet):
+def test_an_unban_on_one_node_is_an_unban_on_all(fleet):
     a, b, c = fleet("a", "b", "c")
     a.ban(ANN, BOB)
     agree([b, c], [ANN, BOB])
@@ -93,7 +94,7 @@ def test_who_is_let_in_on_one_is_let_in_on_all(fleet):
     ]
 
 
-def test_after_being_let_in_the_count_starts_afresh(redis, fleet):
+def test_after_an_unban_the_count_begins_again(redis, fleet):
     a, b = fleet("a", "b")
     a.fail(ANN)
     b.fail(ANN)
@@ -104,12 +105,12 @@ def test_after_being_let_in_the_count_starts_afresh(redis, fleet):
     wait_until(lambda: not redis.client().keys("*:w:*"))
     a.fail(ANN)
     b.fail(ANN)
-    time.sleep(0.2)
+    wait_until(lambda: [redis.client().zcard(key) for key in redis.client().keys("*:w:*")] == [2])
 
     assert [a.banned, b.banned] == [set(), set()]
 
 
-def test_a_newcomer_learns_all_and_a_ban_for_good_only_for_as_long_as_its_own_jail_would(redis, fleet):
+def test_a_newcomer_reads_all_bans_and_cuts_them_to_its_own_ban_time(redis, fleet):
     (a,) = fleet("a")
     a.ban(ANN, EVE, NET)
     a.ban(BOB, lasting=math.inf)
@@ -121,8 +122,8 @@ def test_a_newcomer_learns_all_and_a_ban_for_good_only_for_as_long_as_its_own_ja
 
 
 @pytest.mark.parametrize("faults", [0, 5])
-def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
-    """Bans and liftings of the same few addresses on all nodes at once: the engine's order holds everywhere.
+def test_decisions_that_cross_end_the_same_everywhere(redis, fleet, faults):
+    """Bans and unbans of the same few addresses on all nodes at once: the stream's order holds everywhere.
 
     A fault cuts all connections, whatever was on its way.
     """
@@ -130,10 +131,10 @@ def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
-    whom = [Address(f"203.0.113.{number}") for number in range(5)]
+    addresses = [Address(f"203.0.113.{number}") for number in range(5)]
     cuts = {chance.randrange(300) for _ in range(faults)}
     for number in range(300):
-        peer, address = chance.choice(peers), chance.choice(whom)
+        peer, address = chance.choice(peers), chance.choice(addresses)
         peer.ban(address) if chance.random() < 0.5 else peer.unban(address)
         if number in cuts:
             redis.client().client_kill_filter(_type="normal", skipme=True)
@@ -142,46 +143,48 @@ def test_orders_that_cross_end_alike_everywhere(redis, fleet, faults):
     assert {ban.address for ban in peers[0].fleet.bans()} == peers[0].banned
 
 
-# When the engine is not well: local bans never wait, nothing is lifted, all agree again within five seconds
+# When the server is not well: local bans never wait, no ban is lifted, and all agree again within five seconds
 
 
 def outage(peers, end, *, before=ANN, meanwhile=(BOB, EVE)):
-    """What each story of an outage is to show; `end` makes it end."""
+    """Check what holds during every outage, end it with `end()`, and check that all nodes agree again."""
     slow = 0.0
     for peer, address in zip(peers, meanwhile, strict=False):
         began = time.perf_counter()
         peer.ban(address)
         slow = max(slow, time.perf_counter() - began)
-    assert slow < 0.5  # some 0.0002: it never waited
+    # It never waited for the server.
+    assert slow < 0.5
     assert all(before in peer.banned for peer in peers)
     end()
-    took = agree(peers, {before, *meanwhile}, patience=BACK)
+    took = agree(peers, {before, *meanwhile}, timeout=BACK)
     print(f"all agree {took:.2f} s after it is back")  # noqa: T201
 
 
-def test_the_engine_is_killed(redis, fleet):
+def test_the_server_is_killed(redis, fleet):
     peers = fleet("a", "b", "c")
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.kill()
     wait_until(lambda: not any(peer.joined for peer in peers))
     outage(peers, redis.start)
-    (newcomer,) = fleet("d")  # and it came back empty
+    # It came back empty.
+    (newcomer,) = fleet("d")
     agree([newcomer], [ANN, BOB, EVE], BACK)
 
 
-def test_the_engine_is_paused(redis, fleet):
+def test_the_server_is_paused(redis, fleet):
     peers = fleet("a", "b", "c")
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.pause()
     wait_until(lambda: not any(peer.joined for peer in peers))
-    wait_until(lambda: all(peer.problems["fleet news"] for peer in peers))
+    wait_until(lambda: all(peer.problems["the fleet's Redis"] for peer in peers))
     outage(peers, redis.resume)
-    wait_until(lambda: all(peer.problems["fleet news"][-1] is None for peer in peers))
+    wait_until(lambda: all(peer.problems["the fleet's Redis"][-1] is None for peer in peers))
 
 
-def test_the_engine_is_flushed(redis, fleet):
+def test_the_server_is_flushed(redis, fleet):
     peers = fleet("a", "b", "c")
     peers[0].ban(ANN)
     agree(peers, [ANN])
@@ -192,13 +195,13 @@ def test_the_engine_is_flushed(redis, fleet):
     agree([*peers, newcomer], [ANN, BOB], BACK)
 
 
-def test_the_engine_is_full(redis, fleet):
+def test_the_server_is_full(redis, fleet):
     peers = fleet("a", "b", "c")
     peers[0].ban(ANN)
     agree(peers, [ANN])
     redis.client().config_set("maxmemory", 1)
-    wait_until(lambda: all(peer.problems["fleet news"] for peer in peers))
-    assert "is full: raise its maxmemory" in peers[0].problems["fleet news"][0]
+    wait_until(lambda: all(peer.problems["the fleet's Redis"] for peer in peers))
+    assert "is full: raise its maxmemory" in peers[0].problems["the fleet's Redis"][0]
     outage(peers, lambda: redis.client().config_set("maxmemory", 0))
 
 
@@ -238,7 +241,8 @@ def test_the_master_fails_over(tmp_path, fleet):
             first.kill()
             wait_until(lambda: not any(peer.joined for peer in peers))
             outage(peers, lambda: wait_until(lambda: _master(watcher) == replica, timeout=30))
-            first.start()  # or there would be nothing to stop
+            # Otherwise there is nothing to stop.
+            first.start()
 
 
 def _master(watcher):
@@ -281,7 +285,7 @@ def test_a_cluster(tmp_path, fleet):
 
 
 class Cable:
-    """A TCP connection to a port that can be cut without either end being told, as a switch that dies."""
+    """A TCP connection to a port that can be cut without a word to either end, as by a switch that dies."""
 
     def __init__(self, target):
         self._target, self._up = target, threading.Event()
@@ -312,7 +316,8 @@ class Cable:
             except OSError:
                 return
             if not self._up.is_set():
-                self._open.append(near)  # it is never answered
+                # It is never answered.
+                self._open.append(near)
                 continue
             far = socket.create_connection(("127.0.0.1", self._target))
             self._open += [near, far]
@@ -323,46 +328,9 @@ class Cable:
         try:
             while data := one.recv(65_536):
                 if not self._up.is_set():
-                    return  # what was on its way is lost, and so is the connection, silently
+                    # What was on its way is lost, and so, silently, is the connection.
+                    return
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)
         except OSError:
             pass
-
-
-# What people ask
-
-
-def test_all_that_the_fleet_knows_is_shown(fleet):
-    a, b = fleet("a", "b")
-    a.ban(ANN, lasting=math.inf)
-    a.ban(BOB)
-    agree([b], [ANN, BOB])
-
-    assert sorted((ban.address, ban.is_permanent, ban.cause) for ban in b.fleet.bans()) == [
-        (ANN, True, "fleet"),
-        (BOB, False, "fleet"),
-    ]
-
-
-def test_a_network_is_let_in_on_every_node_wherever_it_is_banned(redis, fleet):
-    a, b = fleet("a", "b")
-    (deaf,) = fleet("c", allowlist=Allowlist({"ignoreip": ["203.0.113.0/24"]}))
-    a.ban(ANN, BOB, EVE)
-    agree([a, b], [ANN, BOB, EVE])
-
-    assert deaf.fleet.lift(Address("203.0.113.0/24"), "") == 2
-    agree([a, b, deaf], [EVE])
-    assert [ban.address for ban in deaf.fleet.bans()] == [EVE]
-
-
-def test_everyone_is_let_in_only_where_the_fleet_has_a_secret(redis, fleet):
-    (a,) = fleet("a")
-    with pytest.raises(ValueError, match="WP_SIDECAR_FLEET_KEY_FILE"):
-        a.fleet.lift(None, "")
-    b, c = fleet("b", "c", secret=KEY, prefix="sealed")
-    b.ban(ANN, BOB)
-    agree([c], [ANN, BOB])
-
-    assert c.fleet.lift(None, "") == 2
-    agree([b], [])

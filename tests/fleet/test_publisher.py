@@ -1,19 +1,21 @@
-"""What is told to the others, and when."""
+"""What a node publishes, and when."""
 
 import time
+from dataclasses import replace
 
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Hit, Turn, Unban
 from sidecar.core.guard import Guard
-from sidecar.fleet.publisher import completed, told_to_others
-from tests.support.peers import LOGIN, SITE, Peer
+from sidecar.fleet.publisher import COUNTED_ELSEWHERE, complete, is_shared
+from tests.support.peers import LOGIN, SITE, Peer, agree
+from tests.support.waiting import wait_until
 
 ANN, BOB, NET = Address("203.0.113.7"), Address("203.0.113.8"), Address("198.51.100.0/24")
 
 
-def test_a_sink_never_waits_and_holds_only_so_much(redis):
-    """As many as come while the engine is away; the oldest go, and are told again when it is back."""
+def test_the_loop_never_waits_and_the_outbox_is_bounded(redis):
+    """As many decisions as come while the server is away. The oldest are dropped, and published again later."""
     redis.kill()
     peer = Peer("a", redis.url)
     publisher = peer.fleet.publisher
@@ -24,35 +26,41 @@ def test_a_sink_never_waits_and_holds_only_so_much(redis):
         )
         publisher.apply(Turn(1.0, bans))
     took = time.perf_counter() - began
+    wait_until(lambda: peer.heard.waiting == 100_000)
     peer.stop()
     redis.start()
 
     assert took < 5
-    assert len(peer.fleet._state.outbox) == 100_000
     assert peer.heard.counts["sent", "dropped"] == 50_000
 
 
-def test_what_was_only_observed_or_came_from_others_is_not_told_on():
+def test_dry_runs_and_other_nodes_decisions_are_not_published():
     ban = Ban("login", ANN, 1.0, 2.0, "failures")
 
-    assert told_to_others(ban)
-    assert told_to_others(Unban("login", ANN, 1.0, "manual"))
-    assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "failures", dry_run=True))
-    assert told_to_others(Ban("login", NET, 1.0, 2.0, "group"))
-    assert not told_to_others(Ban("login", ANN, 1.0, 2.0, "fleet"))
-    assert [told_to_others(Unban("login", ANN, 1.0, cause)) for cause in ("expired", "allowed", "fleet")] == [
-        False
-    ] * 3
+    assert is_shared(ban)
+    assert is_shared(Unban("login", ANN, 1.0, "manual"))
+    assert is_shared(Ban("login", NET, 1.0, 2.0, "group"))
+    assert not is_shared(Ban("login", ANN, 1.0, 2.0, "failures", dry_run=True))
+    assert not is_shared(Ban("login", ANN, 1.0, 2.0, "fleet"))
+    for cause in ("expired", "allowed", "fleet"):
+        assert not is_shared(Unban("login", ANN, 1.0, cause))
 
 
-def test_whom_all_nodes_together_saw_too_often_is_banned_as_the_guard_bans():
+def test_after_a_reload_failures_are_counted_by_the_new_rules(fleet):
+    peers = fleet("a", "b")
+    for peer in peers:
+        peer.reconfigure([replace(LOGIN, maxretry=2)])
+        peer.fail(ANN)
+    agree(peers, [ANN])
+
+
+def test_addresses_that_all_nodes_together_saw_too_often_are_banned_by_the_guard():
     guard = Guard([LOGIN], Allowlist({"ignoreip": ["203.0.113.8"]}))
     hit = Hit("login", ANN, 5.0, SITE, "fail", "admin")
     guard.hit(hit, 5.0)
 
-    (ban,) = completed(guard, hit, 6.0)
+    (ban,) = complete([hit], guard, 6.0)
     assert (ban.address, ban.until, ban.failures) == (ANN, 5.0 + LOGIN.bantime, 3)
-    assert ban.evidence == ("fail", *["(counted with the other nodes of the fleet)"] * 2)
-    assert completed(guard, hit, 6.0) == []
-    assert completed(guard, hit._replace(address=BOB), 6.0) == []
-    assert completed(guard, hit._replace(jail="gone"), 6.0) == []
+    assert ban.evidence == ("fail", COUNTED_ELSEWHERE, COUNTED_ELSEWHERE)
+    banned_already, allowlisted, jail_removed = hit, hit._replace(address=BOB), hit._replace(jail="gone")
+    assert complete([banned_already, allowlisted, jail_removed], guard, 6.0) == []

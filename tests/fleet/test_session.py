@@ -1,43 +1,51 @@
-"""What is said to the engine, and what then stands there."""
+"""What a node writes to the server, and what then stands there."""
 
 import pytest
 
 from sidecar.config.redis_url import parse_redis_url
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Unban
-from sidecar.fleet.protocol import Clock, Lift
-from sidecar.fleet.redis import Board
-from sidecar.fleet.session import Node, State, lifts, listed, parts, publish
-from tests.support.peers import BANS, PREFIX, Heard
+from sidecar.fleet import FleetStore, Node, RedisConnection
+from sidecar.fleet.protocol import ClockOffset, Lift
+from sidecar.fleet.session import Session, slices
+from sidecar.runtime.backoff import Backoff
+from tests.support.peers import BANS, PREFIX, FleetCounts
 
 ANN, BOB, EVE = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 NOW = 1_800_000_000.0
+SAME = ClockOffset()
 
 
 @pytest.fixture(params=[b"", b"k" * 32], ids=["open", "sealed"])
-def state(request, redis):
-    state = State(
-        Board(parse_redis_url(redis.url), PREFIX), Node("a", request.param, "1"), lambda: NOW, Heard()
-    )
-    state.board.hello("a/1", "epoch")
-    yield state
-    state.board.close()
+def session(request, redis):
+    store = FleetStore(RedisConnection(parse_redis_url(redis.url)), PREFIX)
+    store.hello("a/1", "epoch")
+    yield Session(store, Node("a", request.param, "1"), lambda: NOW, FleetCounts())
+    store.close()
 
 
 def ban(address, until=NOW + 3600):
     return Ban("login", address, NOW, until, "failures", failures=3)
 
 
-def test_what_is_told_is_listed_and_what_is_lifted_is_not(redis, state):
-    publish(state, [ban(ANN), ban(BOB), ban(EVE, NOW + 1)], Clock())
-    publish(state, [Unban("login", BOB, NOW, "manual")], Clock())
+def test_a_published_ban_is_stored_until_it_is_unbanned(redis, session):
+    session.publish([ban(ANN), ban(BOB), ban(EVE, NOW + 1)], SAME)
+    session.publish([Unban("login", BOB, NOW, "manual")], SAME)
     redis.client().zadd(BANS, {"nonsense": 9e15})
 
-    found = list(listed(state, Clock(), NOW + 1))
+    found = list(session.stored_bans(SAME, NOW + 1))
     assert [(each.address, each.until, each.cause) for each in found] == [(ANN, NOW + 3600, "fleet")]
-    assert list(lifts(state, NOW + 1)) == [Lift(BOB, "login", NOW)]
+    assert list(session.stored_lifts(NOW + 1)) == [Lift(BOB, "login", NOW)]
 
 
-def test_parts_are_all_of_it_in_its_order():
-    assert [*parts([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
-    assert [*parts([])] == []
+def test_a_closed_session_does_not_wait_to_retry(session):
+    session.closed.set()
+    backoff = Backoff(100.0, 200.0)
+    session.wait_to_retry(backoff)
+
+    assert backoff.next() == 200.0
+
+
+def test_slices_are_all_values_in_their_order():
+    assert [*slices([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
+    assert [*slices([])] == []

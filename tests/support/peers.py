@@ -1,36 +1,52 @@
-"""Nodes of a fleet: each a real loop, guard and fleet, in threads of this process."""
+"""Nodes of a fleet: each a real loop, guard and fleet member, in threads of this process."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter, defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from sidecar.config.redis_url import parse_redis_url
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Ban, Hit, Origin, Read
+from sidecar.core.events import Hit, Origin, Read
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.fleet import Fleet, Node
-from sidecar.fleet.protocol import Budget
-from sidecar.fleet.redis import Board
+from sidecar.fleet import FleetMember, FleetStore, Node, RedisConnection
 from sidecar.runtime.loop import Closed, Inbox, Loop
+from sidecar.runtime.problems import Problems
+from sidecar.stores.base import StoreError
 from tests.support.waiting import wait_until
 
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
 SITE = Origin("docker", "blog", "stdout", ("login",))
 PREFIX = "wp-sidecar"
-EVENTS, BANS = f"{{{PREFIX}}}:events", f"{{{PREFIX}}}:bans"  # where all is told, and what holds
+
+# The stream of everything that is published, and the set of all bans in force.
+EVENTS, BANS = f"{{{PREFIX}}}:events", f"{{{PREFIX}}}:bans"
 
 
-class Heard:
-    """What the metrics are told."""
+class Unpluggable(RedisConnection):
+    """A connection that a test can interrupt."""
+
+    unplugged = False
+
+    @contextmanager
+    def client(self):
+        if self.unplugged:
+            raise StoreError("the cable is out")
+        with super().client() as client:
+            yield client
+
+
+class FleetCounts:
+    """A FleetListener that keeps what it hears."""
 
     def __init__(self):
         self.up, self.others, self.waiting = None, 0, 0
-        self.lags, self.counts, self.reasons = {}, Counter(), Counter()
+        self.lags, self.counts, self.rejections = {}, Counter(), Counter()
 
     def connected(self, *, up):
         self.up = up
@@ -48,11 +64,11 @@ class Heard:
         self.waiting = length
 
     def rejected(self, reason, count):
-        self.reasons[reason] += count
+        self.rejections[reason] += count
 
 
 class Peer:
-    """One host. `turns` are what its sinks were given; `when` is when each address was first banned in force."""
+    """One host. `turns` are what its sinks were given, `problems` the sentences of each problem in turn."""
 
     def __init__(
         self,
@@ -71,21 +87,21 @@ class Peer:
             return time.time() + ahead
 
         self.name, self.clock = name, clock
-        self.heard, self.turns, self.when = Heard(), [], {}
+        self.heard, self.turns = FleetCounts(), []
         self.problems = defaultdict(list)
-        self.asked = 0  # how often the own budget was
+        self.budget_asked = 0
         self.inbox, self.guard = Inbox(), Guard(jails, allowlist or Allowlist(), budget=self._allows)
-        self.fleet = Fleet(
-            Board(parse_redis_url(url), prefix),
+        self.connection = Unpluggable(parse_redis_url(url))
+        self.fleet = FleetMember(
+            FleetStore(self.connection, prefix),
             Node(name, secret, run=f"run-{name}"),
-            guard=self.guard,
-            ask=self.inbox.ask,
+            inbox=self.inbox,
+            jails=jails,
             listener=self.heard,
-            problem=self._troubled,
+            problems=Problems(self),
             clock=clock,
-            budget=budget or Budget(),
+            budget=budget,
         )
-        self._last = {}
         self.loop = Loop(self.guard, self.inbox, [*sinks, self, self.fleet.publisher], clock, lambda *_: None)
         runs = (self.loop, self.fleet.publisher, self.fleet.subscriber)
         self._threads = [threading.Thread(target=each.run, daemon=True) for each in runs]
@@ -93,22 +109,14 @@ class Peer:
             thread.start()
 
     def apply(self, turn):
-        now = time.perf_counter()
         self.turns.append(turn)
-        for each in turn.decisions:
-            if isinstance(each, Ban):
-                self.when.setdefault(each.address, now)
 
     def _allows(self, _):
-        """As `Daemon._allows`."""
-        self.asked += not self.fleet.obeying
+        self.budget_asked += 1
         return True
 
-    def _troubled(self, name, sentence):
-        """As `health.Troubles`: changes are told, and only these."""
-        if self._last.get(name) != sentence and (sentence or name in self._last):
-            self._last[name] = sentence
-            self.problems[name].append(sentence)
+    def problem_changed(self, name, sentence):
+        self.problems[name].append(sentence)
 
     @property
     def joined(self):
@@ -121,28 +129,36 @@ class Peer:
     @property
     def bans(self):
         """As they are after all that was asked before."""
-        found = []
+        return [*self.inbox.query(lambda guard, _: guard.bans).result(10)]
 
-        def work(_):
-            found.extend(self.guard.bans)
-            return ()
-
-        self.inbox.ask(work).result(10)
-        return found
-
-    def ban(self, *whom, jail="login", lasting=None):
-        def work(now):
-            return [ban for address in whom for ban in self.guard.ban(Address(address), now, jail, lasting)]
-
-        return self.inbox.ask(work).result(10)
+    def ban(self, *addresses, jail="login", lasting=None):
+        return self.inbox.decide(partial(_ban, addresses, jail, lasting)).result(10)
 
     def unban(self, address):
-        return self.inbox.ask(lambda now: self.guard.unban(address, now)).result(10)
+        return self.inbox.decide(lambda guard, now: guard.unban(address, now)).result(10)
+
+    def reconfigure(self, jails):
+        def command(guard, now):
+            self.fleet.reconfigure(jails)
+            return guard.reconfigure(jails, now)
+
+        self.inbox.decide(command).result(10)
 
     def fail(self, address, ago=0.0, target="", line="fail"):
         self.inbox.read(Read(SITE, (Hit("login", Address(address), self.clock() - ago, SITE, line, target),)))
+        # Afterwards it is counted.
         with suppress(Closed):
-            self.bans  # noqa: B018 - it was counted by now
+            self.inbox.query(lambda *_: None).result(10)
+
+    @contextmanager
+    def unplugged(self):
+        """Run the block while this node can neither read nor write."""
+        self.connection.unplugged = True
+        wait_until(lambda: not self.joined)
+        try:
+            yield
+        finally:
+            self.connection.unplugged = False
 
     def close(self):
         """Begin to stop."""
@@ -150,7 +166,7 @@ class Peer:
         self.fleet.subscriber.close()
         self.loop.stop()
         with suppress(Closed):
-            self.inbox.ask(lambda _: ())
+            self.inbox.query(lambda *_: None)
 
     def stop(self):
         self.close()
@@ -160,11 +176,20 @@ class Peer:
         self.fleet.close()
 
 
-def joined(*peers, patience=15.0):
-    return wait_until(lambda: all(peer.joined for peer in peers), patience)
+def _ban(addresses, jail, lasting, guard, now):
+    return [ban for address in addresses for ban in guard.ban(Address(address), now, jail, lasting)]
 
 
-def agree(peers, whom, patience=10.0):
-    """Wait until all of them ban these and no others; how many seconds it took."""
-    wanted = set(whom)
-    return wait_until(lambda: all(peer.banned == wanted for peer in peers), patience)
+def joined(*peers, timeout=15.0):
+    return wait_until(lambda: all(peer.joined for peer in peers), timeout)
+
+
+def agree(peers, addresses, timeout=10.0):
+    """Wait until all of them ban these addresses and no others. Return how many seconds it took."""
+    wanted = set(addresses)
+    return wait_until(lambda: all(peer.banned == wanted for peer in peers), timeout)
+
+
+def publish_lines(redis, lines, node="evil/1"):
+    """Write to the stream, as anybody can who has access to the server."""
+    redis.client().xadd(EVENTS, {"n": node, "t": "\n".join(lines)})
