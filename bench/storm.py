@@ -32,7 +32,7 @@ from sidecar.firewall import Firewall
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.nft import Nft
 from sidecar.firewall.ruleset import key
-from sidecar.stores.sqlite import Sqlite
+from sidecar.stores.sqlite import SqliteStore
 from tests.bed import Place
 from tests.bed.network import HOST
 from tests.support.waiting import wait_until
@@ -146,11 +146,11 @@ from sidecar.core.jail import Jail
 from sidecar.core.allowlist import Allowlist
 from sidecar.firewall import Firewall
 from sidecar.firewall.nft import Nft
-from sidecar.stores.sqlite import Sqlite
+from sidecar.stores.sqlite import SqliteStore
 Nft().run(["flush ruleset"])
 now, began = time.time(), time.perf_counter()
 gc.disable()  # as the daemon does
-bans = Sqlite(Path(sys.argv[1])).load(now).bans
+bans = SqliteStore(Path(sys.argv[1])).load(now).bans
 guard = Guard([Jail(sys.argv[2])], Allowlist(), bans)
 Firewall(guard.jails).start(guard.bans, now)
 print(time.perf_counter() - began)
@@ -315,7 +315,7 @@ def _bans(count: int, now: float) -> tuple[Ban, ...]:
 def _remember(folder: Path, count: int) -> None:
     """A store with so many bans, each with its evidence."""
     now = time.time()
-    with closing(Sqlite(folder / "state.db")) as store:
+    with closing(SqliteStore(folder / "state.db")) as store:
         store.apply(Turn(now, tuple(
             Ban(JAIL, each.address, now, each.until, "failures", MAXRETRY, "blog",
                 tuple(failures(each.address, 1).decode().rstrip() for _ in range(MAXRETRY)))

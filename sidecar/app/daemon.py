@@ -54,8 +54,8 @@ from sidecar.sources.dns import Resolver
 from sidecar.sources.docker.source import NoDocker
 from sidecar.sources.intake import Intake
 from sidecar.sources.registry import Readers
-from sidecar.stores.base import Remembered, StoreError
-from sidecar.stores.sqlite import Sqlite
+from sidecar.stores.base import StoreError
+from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry import decision_log
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics import FleetMetrics, Metrics
@@ -121,13 +121,13 @@ class Daemon:
 
         self._only = only_one()  # first, so that a second one ends here
         self._control = ControlSocket(settings.socket)
-        self._store = Sqlite(settings.state / "state.db")
+        self._store = SqliteStore(settings.state / "state.db")
         remembered = self._store.load(now)
         self._firewall = Firewall((*settings.jails, MANUAL))
         self._enforcing = FirewallSink(
             self._firewall, self._metrics, problem=self._troubles.report, tell=self._tell, soon=self._soon
         )
-        if self._store.anew:
+        if self._store.is_new:
             remembered = replace(remembered, bans=self._adopted(now))
         self._trusting = AllowlistKeeper(settings, own(), self._metrics, self._troubles.report, self._renamed)
         self._mislabelled: frozenset[str] = frozenset()  # containers with labels that are wrong
@@ -138,7 +138,7 @@ class Daemon:
             doubts=lambda hit: self._trusting.doubt(hit, self._firewall.seen),
         )  # fmt: skip
         self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
-        self._store.backed_by(lambda: Remembered(self._guard.bans, self._guard.history))
+        self._store.recover_from(self._guard)
         self._metrics.follow(lambda: self._guard.active)
         self._metrics.reloaded(ok=True, at=now)
 
@@ -217,9 +217,9 @@ class Daemon:
 
     def _tell_of_store(self) -> None:
         """That nothing is remembered for now, or that what was is lost."""
-        if self._store.shut:
-            log.error("bans are not remembered: %s", self._store.shut)
-            self._troubles.report(self._store.name, self._store.shut)
+        if self._store.unavailable:
+            log.error("bans are not remembered: %s", self._store.unavailable)
+            self._troubles.report(self._store.name, self._store.unavailable)
         if self._store.repaired:
             log.warning("%s", self._store.repaired)
             self._troubles.report("the store", self._store.repaired)

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sidecar.core.ban_history import Past
 from sidecar.core.events import Ban, Hit
 
 
 class StoreError(OSError):
-    """The store cannot be read or written; the message says what to change. The loop goes on without it."""
+    """The store cannot be read or written. The message says what to change; the loop goes on without the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a store held: bans in force, bans that are over, failures oldest first, and cursors by key."""
+    """What a store held: bans in force, without their evidence; bans that are over; failures, oldest first; cursors."""
 
-    bans: tuple[Ban, ...] = ()  # without their evidence
+    bans: tuple[Ban, ...] = ()
     history: tuple[Past, ...] = ()
     hits: tuple[Hit, ...] = ()
     cursors: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class InForce(Protocol):
+    """The bans and the history that the process has in memory. Read in the loop's thread only."""
+
+    @property
+    def bans(self) -> tuple[Ban, ...]: ...
+
+    @property
+    def history(self) -> tuple[Past, ...]: ...

@@ -19,7 +19,7 @@ import pytest
 
 from sidecar.app.daemon import named
 from sidecar.control.server import NoDaemon, ask
-from tests.support.disks import elsewhere, fill, small
+from tests.support.disks import fill, in_own_mounts, mount_small_disk
 from tests.support.paths import COMMAND
 from tests.support.waiting import wait_until
 
@@ -925,7 +925,7 @@ def test_a_store_that_is_damaged_at_the_start_is_told_in_the_log(daemon):
     (daemon.folder / "state" / "state.db").write_bytes(b"damaged" * 1000)
     daemon.start()
 
-    assert "state.db was damaged (file is not a database): bans and log positions begin anew" in daemon.said()
+    assert "state.db was damaged (file is not a database): bans and log positions are lost" in daemon.said()
 
 
 def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_is_room(daemon):
@@ -933,7 +933,7 @@ def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_
 
     def story():
         state.mkdir()
-        small(state)
+        mount_small_disk(state)
         daemon.start()
         fill(state / "rest")
         for address in (ANN, BOB):
@@ -954,7 +954,7 @@ def test_a_full_disk_keeps_nobody_from_being_banned_and_is_forgotten_once_there_
         )
         daemon.end()
 
-    elsewhere(story)
+    in_own_mounts(story)
 
 
 def test_the_ratio_dips_when_someone_breaks_the_table(daemon):

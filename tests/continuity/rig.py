@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from sidecar.stores.sqlite import Sqlite
+from sidecar.stores.sqlite import SqliteStore
 from tests.bed import Bed
 from tests.continuity.proxy import Proxy
 from tests.support.waiting import wait_until
@@ -99,7 +99,7 @@ class Rig:
         (folder / "numbered.conf").write_text(FILTER)
         (folder / "jails.conf").write_text(JAILS)
         (folder / "clock").write_text("0")
-        Sqlite(self._state).close()
+        SqliteStore(self._state).close()
         with closing(sqlite3.connect(self._state)) as db:
             db.executescript(LEDGER)
         listening, self._docker = over_tcp(bed) if tcp else over_unix(folder / "proxy")

@@ -1,4 +1,4 @@
-"""Small disks that a test fills, in a thread whose mounts nobody else sees."""
+"""Small disks that a test fills. They are mounted where no other process sees them."""
 
 import ctypes
 import subprocess
@@ -8,8 +8,8 @@ from contextlib import suppress
 CLONE_NEWNS = 0x00020000
 
 
-def elsewhere(story):
-    """Runs it in a thread, and what it starts, with mounts of their own, which go with them."""
+def in_own_mounts(story):
+    """Run this in a thread whose mounts, like those of what it starts, end with it."""
 
     def alone():
         libc = ctypes.CDLL(None, use_errno=True)
@@ -21,8 +21,8 @@ def elsewhere(story):
         thread.submit(alone).result()
 
 
-def small(folder):
-    """A disk of 2 MB."""
+def mount_small_disk(folder):
+    """Mount a disk of 2 MB."""
     mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", folder)
 
 
@@ -31,7 +31,7 @@ def mount(*arguments):
 
 
 def fill(path):
-    """Takes all the room that is left."""
+    """Take all the room that is left."""
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)):
             pass

@@ -18,7 +18,7 @@ from sidecar.sources.base import NullLogListener
 from sidecar.sources.files.container_logs import Cri
 from sidecar.sources.files.layouts import Pods
 from sidecar.sources.intake import Intake
-from sidecar.stores.sqlite import Sqlite
+from sidecar.stores.sqlite import SqliteStore
 
 FILTER = r"""
 [Definition]
@@ -50,7 +50,7 @@ def main(root, state):
     rules = Path(state, "numbered.conf")
     rules.write_text(FILTER)
     jail = Jail("numbered", maxretry=10**6, findtime=10**9)
-    store = Sqlite(Path(state, "state.db"))
+    store = SqliteStore(Path(state, "state.db"))
     with closing(sqlite3.connect(store.path)) as db:
         db.executescript(LEDGER)
     inbox = Inbox()

@@ -1,4 +1,4 @@
-"""Disks that are full, go read-only or damage the file while it is in use: bans go on, and the store heals itself."""
+"""Disks that are full, go read-only or damage the file while it is in use: bans go on, and the store recovers."""
 
 import math
 import os
@@ -14,24 +14,19 @@ from sidecar.core.address import Address
 from sidecar.core.ban_history import Past
 from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
-from sidecar.stores.sqlite import Sqlite
-from tests.support.disks import elsewhere, fill, mount, small
+from sidecar.stores.sqlite import SqliteStore
+from tests.support.disks import fill, in_own_mounts, mount, mount_small_disk
+from tests.support.stored import reopened
 
 ANN, BOB, CID = Address("203.0.113.7"), Address("203.0.113.8"), Address("198.51.100.1")
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second"))
-LATER = Ban("wordpress", BOB, 200.0, math.inf, "manual")
-BARE = replace(BAN, evidence=(), decided_at=0.0)
+LATER_BAN = Ban("wordpress", BOB, 200.0, math.inf, "manual")
+LOADED = replace(BAN, evidence=(), decided_at=0.0)
 
 
 def hit(at, address=CID, line="a line"):
     return Hit("wordpress", address, at, SITE, line)
-
-
-def again(path):
-    """What another process finds."""
-    with closing(Sqlite(path)) as store:
-        return store.load(0.0)
 
 
 def fail(store, turn, why):
@@ -39,29 +34,30 @@ def fail(store, turn, why):
         store.apply(turn)
 
 
-def test_a_full_disk_is_owed_until_there_is_room_again(tmp_path):
+def test_on_a_full_disk_everything_is_owed_until_there_is_room_again(tmp_path):
     def story():
-        small(tmp_path)
+        mount_small_disk(tmp_path)
         path, rest = tmp_path / "state.db", tmp_path / "rest"
-        with closing(Sqlite(path)) as store:
+        with closing(SqliteStore(path)) as store:
             store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
             fill(rest)
             big = [hit(2.0, line="x" * 2000) for _ in range(100)]
-            fail(store, Turn(2.0, (LATER,), tuple(big), (Cursor("docker:1", b"2"),)), "full")
+            fail(store, Turn(2.0, (LATER_BAN,), tuple(big), (Cursor("docker:1", b"2"),)), "full")
             fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "full")
-            assert again_in(path) == {"docker:1": b"1"}  # nor is the cursor ahead of what it stands for
+            # The cursor is not ahead of what it stands for.
+            assert stored_cursors(path) == {"docker:1": b"1"}
 
             rest.unlink()
             store.forget(before=0.0)
-        found = again(path)
-        assert (found.bans, found.cursors) == ((BARE, LATER), {"docker:1": b"3"})
+        found = reopened(path)
+        assert (found.bans, found.cursors) == ((LOADED, LATER_BAN), {"docker:1": b"3"})
         assert len(found.hits) == 100
 
-    elsewhere(story)
+    in_own_mounts(story)
 
 
-def again_in(path):
-    """The cursors, by someone who only reads."""
+def stored_cursors(path):
+    """What somebody reads who does not write."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         return dict(db.execute("SELECT key, state FROM cursors"))
 
@@ -76,7 +72,7 @@ def test_a_disk_that_goes_read_only_is_an_error_and_not_the_end(tmp_path):
             file.truncate(8 * 1024 * 1024)
         subprocess.run(["mkfs.ext4", "-q", image], check=True, timeout=20)
         mount("-o", "loop,errors=remount-ro", image, folder)
-        with closing(Sqlite(folder / "state.db")) as store:
+        with closing(SqliteStore(folder / "state.db")) as store:
             store.apply(Turn(1.0, (BAN,)))
             [device] = [
                 line.split()[0]
@@ -85,11 +81,11 @@ def test_a_disk_that_goes_read_only_is_an_error_and_not_the_end(tmp_path):
             ]
             Path(f"/sys/fs/ext4/{Path(device).name}/trigger_fs_error").write_text("1")
 
-            fail(store, Turn(2.0, (LATER,)), "cannot be written")
+            fail(store, Turn(2.0, (LATER_BAN,)), "cannot be written")
             fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "cannot be written")
             assert store.evidence() == {("wordpress", ANN): ("first", "second")}
 
-    elsewhere(story)
+    in_own_mounts(story)
 
 
 @pytest.fixture
@@ -108,23 +104,23 @@ def damage(path):
         file.write(os.urandom(size - 4096))
 
 
-def test_a_file_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_force(path):
-    with closing(Sqlite(path)) as store:
-        store.backed_by(lambda: Remembered((BARE, LATER), (Past("probes", BOB, 3, 99.0),)))
+def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_force(path):
+    with closing(SqliteStore(path)) as store:
+        store.recover_from(Remembered((LOADED, LATER_BAN), (Past("probes", BOB, 3, 99.0),)))
         store.apply(Turn(1.0, (BAN,), (hit(1.0),), (Cursor("docker:1", b"1"), Cursor("file:/log", b"1"))))
         damage(path)
         with pytest.raises(StoreError) as told:
-            store.apply(Turn(2.0, (LATER,), (hit(2.0),), (Cursor("docker:1", b"2"),)))
+            store.apply(Turn(2.0, (LATER_BAN,), (hit(2.0),), (Cursor("docker:1", b"2"),)))
         store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
         store.forget(before=0.0)
 
     [aside] = path.parent.glob("*.broken-*")
     assert str(told.value) == (
-        f"{path} was damaged (database disk image is malformed): bans, history and log positions are in a new file, "
-        f"what counted towards bans begins anew at the next start. Kept: {aside}"
+        f"{path} was damaged (database disk image is malformed): bans, history and log positions are in a new file; "
+        f"failures counted so far are lost at the next start. Kept: {aside}"
     )
-    assert again(path) == Remembered(
-        (BARE, LATER),
+    assert reopened(path) == Remembered(
+        (LOADED, LATER_BAN),
         (Past("probes", BOB, 3, 99.0),),
         (hit(2.0),),
         {"docker:1": b"3", "file:/log": b"1"},
@@ -132,7 +128,7 @@ def test_a_file_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_forc
 
 
 def test_damage_where_a_start_does_not_look_costs_no_ban(path):
-    with closing(Sqlite(path)) as store:
+    with closing(SqliteStore(path)) as store:
         store.apply(Turn(1.0, (BAN,)))
     with closing(sqlite3.connect(path)) as db:
         ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'evidence'")
@@ -141,20 +137,20 @@ def test_damage_where_a_start_does_not_look_costs_no_ban(path):
         file.seek((root - 1) * size)
         file.write(os.urandom(size))
 
-    with closing(Sqlite(path)) as store:
+    with closing(SqliteStore(path)) as store:
         found = store.load(0.0)
-        store.backed_by(lambda: found)
-        assert (found.bans, store.repaired) == ((BARE,), "")
+        store.recover_from(found)
+        assert (found.bans, store.repaired) == ((LOADED,), "")
         with pytest.raises(StoreError, match="cannot be read"):
             store.evidence()
         with pytest.raises(StoreError, match="was damaged"):
             store.apply(Turn(2.0, (replace(BAN, address=BOB),)))
-    assert again(path).bans == (BARE, replace(BARE, address=BOB))
+    assert reopened(path).bans == (LOADED, replace(LOADED, address=BOB))
 
 
-def test_a_file_that_is_taken_away_is_made_anew(path):
-    with closing(Sqlite(path)) as store:
-        store.backed_by(lambda: Remembered((BARE,)))
+def test_a_file_that_is_taken_away_is_made_again(path):
+    with closing(SqliteStore(path)) as store:
+        store.recover_from(Remembered((LOADED,)))
         store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
         store.forget(before=0.0)
         for file in path.parent.iterdir():
@@ -163,72 +159,72 @@ def test_a_file_that_is_taken_away_is_made_anew(path):
         with pytest.raises(StoreError, match=r"was damaged .it was taken away.: .* at the next start\.$"):
             store.forget(before=0.0)
         store.forget(before=0.0)
-    assert again(path) == Remembered((BARE,), cursors={"docker:1": b"1"})
+    assert reopened(path) == Remembered((LOADED,), cursors={"docker:1": b"1"})
 
 
-def test_another_file_in_its_place_is_put_aside(path):
-    with closing(Sqlite(path)) as store:
-        store.backed_by(lambda: Remembered((BARE,)))
+def test_another_file_in_its_place_is_moved_aside(path):
+    with closing(SqliteStore(path)) as store:
+        store.recover_from(Remembered((LOADED,)))
         store.apply(Turn(1.0, (BAN,)))
         (path.parent / "backup").write_bytes(b"of last year")
         (path.parent / "backup").rename(path)
         with pytest.raises(StoreError, match="it was taken away"):
             store.forget(before=0.0)
-    assert again(path).bans == (BARE,)
+    assert reopened(path).bans == (LOADED,)
     (aside,) = path.parent.glob("*.broken-*")
     assert aside.read_bytes() == b"of last year"
 
 
 @pytest.mark.parametrize("what", ["no folder", "a folder"])
-def test_what_cannot_be_opened_is_opened_once_it_can_and_all_is_owed_meanwhile(path, what):
-    with closing(Sqlite(path)) as store:
-        store.apply(Turn(0.0, (LATER,)))
+def test_a_file_that_cannot_be_opened_is_opened_later_and_everything_is_owed_meanwhile(path, what):
+    with closing(SqliteStore(path)) as store:
+        store.apply(Turn(0.0, (LATER_BAN,)))
     there, elsewhere = (path, "db") if what == "a folder" else (path.parent, "state")
     (kept,) = [there.rename(path.parent.parent / f"kept-{elsewhere}")]
     path.mkdir() if what == "a folder" else path.parent.touch()
 
-    with closing(Sqlite(path)) as store:
-        assert (store.anew, store.load(1.0)) == (True, Remembered())
-        store.backed_by(lambda: Remembered((BARE,)))
-        assert "cannot be opened" in store.shut
+    with closing(SqliteStore(path)) as store:
+        assert (store.is_new, store.load(1.0)) == (True, Remembered())
+        store.recover_from(Remembered((LOADED,)))
+        assert "cannot be opened" in store.unavailable
         for write in (lambda: store.apply(Turn(1.0, (BAN,), (hit(1.0),))), lambda: store.forget(0.0)):
             with pytest.raises(StoreError, match="cannot be opened"):
                 write()
         path.rmdir() if what == "a folder" else path.parent.unlink()
         kept.rename(there)
         store.forget(before=0.0)
-        assert store.shut == ""
-    assert again(path) == Remembered((BARE, LATER), hits=(hit(1.0),))
+        assert store.unavailable == ""
+    assert reopened(path) == Remembered((LOADED, LATER_BAN), hits=(hit(1.0),))
 
 
-def test_damage_that_is_noticed_while_it_forgets(path):
-    with closing(Sqlite(path)) as store:
-        store.backed_by(lambda: Remembered((BARE,)))
+def test_damage_is_noticed_when_old_rows_are_forgotten_too(path):
+    with closing(SqliteStore(path)) as store:
+        store.recover_from(Remembered((LOADED,)))
         store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
         damage(path)
         with pytest.raises(StoreError, match="was damaged"):
             store.forget(before=0.0)
         store.forget(before=0.0)
 
-    assert (again(path).bans, again(path).cursors) == ((BARE,), {"docker:1": b"1"})
+    assert (reopened(path).bans, reopened(path).cursors) == ((LOADED,), {"docker:1": b"1"})
 
 
 def test_a_damaged_file_and_no_room_for_another(tmp_path):
     def story():
-        small(tmp_path)
+        mount_small_disk(tmp_path)
         path, rest = tmp_path / "state.db", tmp_path / "rest"
-        with closing(Sqlite(path)) as store:
-            store.backed_by(lambda: Remembered((BARE,)))
+        with closing(SqliteStore(path)) as store:
+            store.recover_from(Remembered((LOADED,)))
             store.apply(Turn(1.0, (BAN,)))
             damage(path)
             fill(rest)
-            fail(store, Turn(2.0, (LATER,)), "begun anew")
-            fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "begun anew")
+            fail(store, Turn(2.0, (LATER_BAN,)), "cannot be replaced")
+            fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "cannot be replaced")
             rest.unlink()
             fail(store, Turn(4.0), "was damaged")
             store.apply(Turn(5.0, (Unban("wordpress", BOB, 5.0, "manual"),)))
 
-        assert (again(path).bans, again(path).cursors) == ((BARE,), {"docker:1": b"3"})
+        assert (reopened(path).bans, reopened(path).cursors) == ((LOADED,), {"docker:1": b"3"})
         assert len([*tmp_path.glob("*.broken-*")]) == 1
 
-    elsewhere(story)
+    in_own_mounts(story)
