@@ -22,7 +22,7 @@ from bench.figures import Figure, Series
 from bench.heard import Heard
 from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
-from sidecar.config.jails import UNWRITTEN
+from sidecar.config.jail_keys import BUILTIN_JAILS
 from sidecar.control.server import NoDaemon, ask
 from sidecar.core.events import Batch, Cursor, Origin
 from sidecar.core.jail import Jail
@@ -69,8 +69,8 @@ class Reader(NullLogListener):
         self.folder.mkdir(parents=True)
         self.lines = self.hits = 0
         self.seen = threading.Condition()
-        self._matcher = Matcher({name: load(name) for name in UNWRITTEN})
-        jails = [Jail(name) for name in UNWRITTEN]
+        self._matcher = Matcher({name: load(name) for name in BUILTIN_JAILS})
+        jails = [Jail(name) for name in BUILTIN_JAILS]
         self._source = Cri(
             Pods(root), jails, self._emit, lambda _: None, cursors={}, since=0.0, listener=self
         )

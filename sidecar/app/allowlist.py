@@ -14,9 +14,7 @@ from dataclasses import replace
 from sidecar.advice.exposure import doubt, exposure
 from sidecar.advice.unbannable import FORGED, Spared, forged, sentence
 from sidecar.app.allowlist_names import Names, Report, addresses
-from sidecar.config.labels import PROXIES
 from sidecar.config.settings import Settings
-from sidecar.config.units import proxied
 from sidecar.core.address import Address
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
 from sidecar.core.ban_budget import Budget
@@ -50,7 +48,7 @@ class AllowlistKeeper:
         """
         self.own = own
         self.around: Topology | None = None  # the container engine has not said yet
-        self.budget = Budget(*settings.banbudget, settings.banshare)
+        self.budget = Budget(*settings.budget.rate, settings.budget.share)
         self._settings, self._metrics, self._report = settings, metrics, report
         self._labels: Mapping[str, Overrides] = {}
         self.names = Names(self._names(), renamed, report, lookup)
@@ -62,19 +60,23 @@ class AllowlistKeeper:
     def take(self, settings: Settings) -> None:
         """From now on these settings."""
         before, self._settings = self._settings, settings
-        if (before.banbudget, before.banshare) != (settings.banbudget, settings.banshare):
-            self.budget.become(*settings.banbudget, settings.banshare)
+        if before.budget != settings.budget:
+            self.budget.become(*settings.budget.rate, settings.budget.share)
         self.names.use(self._names())
 
     def allowlist(self) -> Allowlist:
         """Who may never be banned, as of now."""
         settings = self._settings
         networks = self.around.networks if self.around else ()
-        more = {CONTAINERS: networks, PROXY: self._labelled(), IGNOREIP: self._called(settings.ignore_names)}
-        reasons = {**self.own, **settings.spared()}
+        more = {
+            CONTAINERS: networks,
+            PROXY: self._labelled(),
+            IGNOREIP: self._called(settings.allowlist.ignoreip.host_names),
+        }
+        reasons = {**self.own, **settings.allowlist.networks_by_reason()}
         for why, texts in more.items():
             reasons[why] = (*reasons.get(why, ()), *texts)
-        self._trust = Allowlist(reasons, ban_private=settings.ban_private)
+        self._trust = Allowlist(reasons, ban_private=settings.allowlist.ban_private)
         return self._trust
 
     def jails(self) -> tuple[Jail, ...]:
@@ -86,7 +88,7 @@ class AllowlistKeeper:
         self._labels = policies
         self.names.use(self._names())
         return {
-            site: replace(overrides, allow=(*overrides.allow, *self._called(overrides.allow_names)))
+            site: replace(overrides, ignoreip=(*overrides.ignoreip, *self._called(overrides.ignore_names)))
             for site, overrides in policies.items()
         }
 
@@ -161,22 +163,14 @@ class AllowlistKeeper:
     def _names(self) -> list[str]:
         """All that are to be looked up."""
         return [
-            *self._settings.ignore_names,
+            *self._settings.allowlist.ignoreip.host_names,
             *(name for jail in self._settings.jails for name in jail.ignore_names),
-            *(name for overrides in self._labels.values() for name in overrides.allow_names),
+            *(name for overrides in self._labels.values() for name in overrides.ignore_names),
         ]
 
     def _labelled(self) -> list[str]:
-        """The proxies that labels name. A label with a mistake is told, and trusts nobody."""
-        found: list[str] = []
-        wrong: dict[str, str | None] = {}
-        for each in self.around.containers if self.around else ():
-            try:
-                found += proxied(each.labels.get(PROXIES, ""))
-            except ValueError as err:
-                wrong[f"the label {PROXIES} of {each.name}"] = f"{each.name}: {PROXIES}: {err}"
-        self._settle(wrong, f"the label {PROXIES} of ")
-        return found
+        """The proxies that labels name."""
+        return [net for overrides in self._labels.values() for net in overrides.trusted_proxies]
 
     def _exposed_at(self, origin: Origin) -> Container | None:
         """The exposed container that a log is of. A file, or what came to /dev/log, may be of any."""

@@ -80,7 +80,7 @@ def run(
 
     `read()` reads the settings anew when a reload is asked for, and raises Mistakes.
     """
-    decision_log.set_up(settings.log_level, as_json=settings.log_json)
+    decision_log.set_up(settings.log.level, as_json=settings.log.as_json)
     _many_files()
     gc.disable()  # what is made now stays; with 100,000 bans looking through it again and again takes a second
     try:
@@ -108,7 +108,8 @@ class Daemon:
         self._settings, self._clock = settings, clock
         now = clock()
         registry = CollectorRegistry()
-        self._slack = Slack(settings.slack, socket.gethostname()) if settings.slack else None
+        slack = settings.alerts.get("slack", "")
+        self._slack = Slack(slack, socket.gethostname()) if slack else None
         senders = [self._slack] if self._slack else []
         names = [*(jail.name for jail in settings.jails), MANUAL.name]
         self._metrics = Metrics(
@@ -120,8 +121,8 @@ class Daemon:
         self._streams = Streams(self._metrics)
 
         self._only = only_one()  # first, so that a second one ends here
-        self._control = ControlSocket(settings.socket)
-        self._store = SqliteStore(settings.state / "state.db")
+        self._control = ControlSocket(settings.paths.socket)
+        self._store = SqliteStore(settings.paths.state / "state.db")
         remembered = self._store.load(now)
         self._firewall = Firewall((*settings.jails, MANUAL))
         self._enforcing = FirewallSink(
@@ -236,13 +237,13 @@ class Daemon:
     def _make_fleet(self, registry: CollectorRegistry) -> FleetMember | None:
         """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 8 MB."""
         settings = self._settings
-        if settings.redis is None:
+        if settings.fleet.redis is None:
             return None
         from sidecar.fleet import FleetMember, FleetStore, Node, RedisConnection  # noqa: PLC0415
 
-        node = Node(settings.node or named(socket.gethostname()), settings.fleet_key, secrets.token_hex(4))
+        node = Node(settings.node or named(socket.gethostname()), settings.fleet.key, secrets.token_hex(4))
         return FleetMember(
-            FleetStore(RedisConnection(settings.redis), settings.redis_prefix), node,
+            FleetStore(RedisConnection(settings.fleet.redis), settings.fleet.prefix), node,
             inbox=self._inbox, jails=settings.jails, listener=FleetMetrics(registry),
             problems=self._troubles, clock=self._clock,
         )  # fmt: skip
@@ -275,7 +276,7 @@ class Daemon:
             for service in more:
                 self._services.start(service)
             if self._slack:
-                self._slack.url = settings.slack
+                self._slack.url = settings.alerts.get("slack", "")
             for error in before.errors:
                 self._troubles.report(place(error), None)
             return decisions
@@ -313,7 +314,7 @@ class Daemon:
     def _label(self) -> None:
         """What the containers' labels say over the jails, for the guard; what is wrong with them, for people."""
         names, around = [jail.name for jail in self._settings.jails], self._trusting.around
-        policies, wrong = labels.policies(around.containers if around else (), names)
+        policies, wrong = labels.read(around.containers if around else (), names)
         self._guard.surround(self._trusting.policies(policies))
         for name in self._mislabelled - wrong.keys():
             self._troubles.report(f"labels of {name}", None)

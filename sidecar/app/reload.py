@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Final
 
+from sidecar.config.changes import keep_fixed
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
 from sidecar.runtime.loop import Closed
-
-# What is made once, at the start: the Settings' field -> what a person calls it.
-FIXED: Final = {
-    "state": "WP_SIDECAR_STATE",
-    "socket": "WP_SIDECAR_SOCKET",
-    "listen": "WP_SIDECAR_LISTEN",
-    "docker": "DOCKER_HOST",
-    "source": "WP_SIDECAR_SOURCE",
-    "pods": "WP_SIDECAR_PODS",
-    "logs": "WP_SIDECAR_LOGS",
-    "kubernetes_api": "WP_SIDECAR_KUBERNETES_API",
-    "syslog": "WP_SIDECAR_SYSLOG",
-    "redis": "WP_SIDECAR_REDIS_URL",
-    "redis_prefix": "WP_SIDECAR_REDIS_PREFIX",
-    "node": "WP_SIDECAR_NODE",
-    "fleet_key": "WP_SIDECAR_FLEET_KEY_FILE",
-    "log_level": "WP_SIDECAR_LOG_LEVEL",
-    "log_json": "WP_SIDECAR_LOG_FORMAT",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +74,7 @@ class Reload:
 
     def _outcome(self) -> Outcome:
         try:
-            settings, restart = kept(self._settings, self._whole())
+            settings, restart = keep_fixed(self._settings, self._whole())
             self._take(settings)
         except ConfigErrors as err:
             return Outcome(self._settings, errors=err.errors)
@@ -105,10 +86,3 @@ class Reload:
         if settings.errors:
             raise ConfigErrors(settings.errors)
         return settings
-
-
-def kept(before: Settings, after: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """The new settings, with what cannot change while we run as it was; and what that is, as people call it."""
-    names = [name for name in FIXED if getattr(before, name) != getattr(after, name)]
-    settings = replace(after, **{name: getattr(before, name) for name in names})
-    return settings, tuple(FIXED[name] for name in names)

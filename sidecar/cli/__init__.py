@@ -100,10 +100,11 @@ def run(
     ] = False,
 ) -> None:
     """Watch, decide, ban: the daemon, in the foreground."""
-    from sidecar.config import settings as config
+    from sidecar.config import reader
+    from sidecar.config.settings import Settings
 
-    def read() -> config.Settings:
-        return config.read(
+    def read() -> Settings:
+        return reader.read(
             os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
         )
 
@@ -288,6 +289,6 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
 
 
 def _at(socket: Path | None) -> Path:
-    from sidecar.config.settings import control_socket
+    from sidecar.config.reader import control_socket
 
     return socket or control_socket(os.environ)

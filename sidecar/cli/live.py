@@ -15,7 +15,7 @@ import typer
 
 from sidecar.cli.text import safe, when
 from sidecar.config.errors import ConfigError
-from sidecar.config.units import duration
+from sidecar.config.units import ban_duration
 from sidecar.control import exit_codes
 from sidecar.control.server import NoDaemon, ask
 from sidecar.core.durations import format_duration
@@ -159,7 +159,7 @@ def seconds(text: str) -> float | None:
     if not text:
         return None
     try:
-        lasts = duration(text, for_good=True)
+        lasts = ban_duration(text)
     except ValueError as err:
         raise typer.BadParameter(str(err), param_hint="--for") from None
     return -1 if lasts == math.inf else lasts

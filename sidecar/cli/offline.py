@@ -12,8 +12,9 @@ from typing import Any
 
 from sidecar.cli.lines import chunks, framed, opened
 from sidecar.cli.text import safe, when
-from sidecar.config import settings as config
+from sidecar.config import reader
 from sidecar.config.errors import ConfigErrors
+from sidecar.config.jail_keys import Shown, shown
 from sidecar.config.settings import Settings
 from sidecar.control import exit_codes
 from sidecar.core.allowlist import Allowlist
@@ -30,16 +31,16 @@ MISSED = 20  # lines that are shown; more than a screen helps nobody
 def check(environ: Mapping[str, str], jails: Path | None, filters: Path | None, *, as_json: bool) -> int:
     """The exit code; mistakes and notes are told, and what each jail came out as."""
     try:
-        settings = config.read(environ, jails=jails, filters=filters)
+        settings = reader.read(environ, jails=jails, filters=filters)
     except ConfigErrors as err:
         if not as_json:
             raise
         line_of_json(
-            {"ok": False, "jails": [], "notes": [], "mistakes": [wrong.told() for wrong in err.errors]}
+            {"ok": False, "jails": [], "notes": [], "mistakes": [wrong.as_dict() for wrong in err.errors]}
         )
         return exit_codes.CONFIG
     found = [_jail(jail, settings.filters[jail.name]) for jail in settings.jails]
-    wrong = [error.told() for error in settings.errors]
+    wrong = [error.as_dict() for error in settings.errors]
     if as_json:
         line_of_json({"ok": not wrong, "jails": found, "notes": settings.notes, "mistakes": wrong})
         return exit_codes.CONFIG if wrong else exit_codes.OK
@@ -63,9 +64,9 @@ def replay(
     as_json: bool,
 ) -> None:
     """Who would be banned, on the log's own time; as JSON one object for each decision, as it is made."""
-    settings = config.read(environ, jails=jails, filters=filters, look=False)
+    settings = reader.read(environ, jails=jails, filters=filters, look=False)
     _left_out(settings)
-    allowlist = Allowlist(settings.spared(), ban_private=settings.ban_private)
+    allowlist = Allowlist(settings.allowlist.networks_by_reason(), ban_private=settings.allowlist.ban_private)
     run = _Replay(
         Guard(settings.jails, allowlist),
         settings.filters,
@@ -148,18 +149,8 @@ def _told(decision: Decision) -> str:
 
 
 def _jail(jail: Jail, rules: Filter) -> dict[str, Any]:
-    return {
-        "name": jail.name,
-        "filter": jail.filter,
-        "failregex": len(rules.failregex),
-        "maxretry": jail.maxretry,
-        "findtime": jail.findtime,
-        "bantime": None if jail.bantime == math.inf else jail.bantime,
-        "ports": None if jail.ports is None else sorted(jail.ports),
-        "logpath": jail.logpath,
-        "containers": jail.containers,
-        "ignoreip": [*jail.ignoreip, *jail.ignore_names],
-    }
+    """A jail as `check-config` shows it."""
+    return {"name": jail.name, "failregex": len(rules.failregex), **shown(jail, Shown.CHECK_CONFIG)}
 
 
 def line_of_json(answer: dict[str, Any]) -> None:

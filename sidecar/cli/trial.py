@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sidecar.cli.lines import Reader, chunks, framed, opened
 from sidecar.cli.offline import line_of_json, text_of
 from sidecar.cli.text import safe
-from sidecar.config import settings as config
+from sidecar.config import reader
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.control import exit_codes
 from sidecar.control.exit_codes import Failed
@@ -73,7 +73,7 @@ def trial(
     given = dict(_option(option) for option in options)
     if usedns:
         given["usedns"] = usedns
-    rules = _filter(name, config.filter_folders(environ, filters), given)
+    rules = _filter(name, reader.filter_folders(environ, filters), given)
     where = _zone(zone) if zone else None
     return Trial(rules, _time(now, where) if now else time.time(), where, transport)
 

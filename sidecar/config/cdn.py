@@ -1,4 +1,7 @@
-"""The CDNs' address ranges: a dated list that travels with the package, and the user's own beside it."""
+"""The networks from which CDNs fetch pages: a dated list in the package, and an optional file of the operator.
+
+A ban of such an address would block everyone who comes through the CDN, so all of them are on the allowlist by default.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,43 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
-from sidecar.config.units import WIDEST, words
+from sidecar.config.units import MIN_PREFIX_LENGTH, is_too_wide, words
 from sidecar.core.address import parse_network
 
-OURS = Path(__file__).with_name("cdn.conf")
+BUNDLED_FILE: Final = Path(__file__).with_name("cdn.conf")
 ALL, NONE = "all", "none"
+SECTION: Final = re.compile(r"\[([a-z0-9][a-z0-9.-]{0,31})\]")
+KEYS: Final = ("as-of", "source")
 
 
 @dataclass(frozen=True, slots=True)
 class Cdn:
-    """From where one CDN fetches pages."""
+    """The networks from which one CDN fetches pages."""
 
     name: str
-    as_of: date  # of the list
+    # The day of the list.
+    as_of: date
     source: str = ""
-    networks: tuple[str, ...] = ()  # canonical
+    # In canonical form.
+    networks: tuple[str, ...] = ()
 
 
 def load(file: Path | None = None) -> dict[str, Cdn]:
-    """Name -> CDN: ours, and those of the user's file, which replace ours of the same name. Raises Mistakes."""
-    return read(OURS) | (read(file) if file else {})
+    """Return name -> CDN: the bundled list, and over it what the operator's file has. Raises ConfigErrors."""
+    return read(BUNDLED_FILE) | (read(file) if file else {})
 
 
 @lru_cache(maxsize=1)
-def everyone() -> tuple[Cdn, ...]:
-    """All of ours."""
+def bundled() -> tuple[Cdn, ...]:
+    """Return all CDNs of the bundled list."""
     return tuple(load().values())
 
 
-def chosen(text: str) -> tuple[str, ...]:
-    """The names of a list; `all` alone, and nobody for `none`. Which there are, `select` knows."""
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a list: `("all",)` for `all`, empty for `none`. `select` checks that they exist."""
     names = tuple(dict.fromkeys(word.lower() for word in words(text)))
     if not names or (len(names) > 1 and {ALL, NONE} & set(names)):
         raise ValueError(f'expected all, none or names such as cloudflare, fastly; got "{text}"')
@@ -47,20 +55,18 @@ def chosen(text: str) -> tuple[str, ...]:
 
 
 def select(names: Iterable[str], known: Mapping[str, Cdn]) -> tuple[Cdn, ...]:
-    """Those that are meant. Raises ValueError for a name that nobody has."""
+    """Return the CDNs with these names. Raises ValueError for an unknown name."""
     names = tuple(names)
     if names == (ALL,):
         return tuple(known.values())
-    if strangers := [name for name in names if name not in known]:
-        there = ", ".join(known)
-        raise ValueError(
-            "; ".join(f'"{name}": {unknown(name, known)}' for name in strangers) + f"; there are {there}"
-        )
+    if missing := [name for name in names if name not in known]:
+        sentences = "; ".join(f'"{name}": {unknown(name, known)}' for name in missing)
+        raise ValueError(f"{sentences}; there are {', '.join(known)}")
     return tuple(known[name] for name in names)
 
 
 def read(file: Path) -> dict[str, Cdn]:
-    """What this file says. Raises Mistakes, all of them."""
+    """Return name -> CDN as this file has them. Raises ConfigErrors with everything that is wrong in it."""
     try:
         text = file.read_text("utf-8")
     except IsADirectoryError:
@@ -71,63 +77,77 @@ def read(file: Path) -> dict[str, Cdn]:
     except OSError as err:
         why = CAPLESS if isinstance(err, PermissionError) else err.strerror
         raise ConfigErrors([ConfigError(str(file), "", "", f"cannot be read; {why}")]) from None
-    return _Reader(str(file)).read(text)
+    return _CdnFile(str(file)).read(text)
 
 
-class _Reader:
-    """One reading of one file; it goes on after a mistake to find the next."""
+@dataclass(slots=True)
+class _Section:
+    """A section as it stands in the file."""
+
+    line: int
+    keys: dict[str, str]
+    networks: list[str]
+
+
+class _CdnFile:
+    """One reading of one file; after an error it goes on, to find the next."""
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._mistakes: list[ConfigError] = []
-        self._found: dict[str, tuple[int, dict[str, str], list[str]]] = {}  # name -> line, keys, networks
+        self._errors: list[ConfigError] = []
+        self._sections: dict[str, _Section] = {}
 
     def read(self, text: str) -> dict[str, Cdn]:
         name = ""
         for number, line in enumerate(map(str.strip, text.splitlines()), 1):
             if not line or line.startswith("#"):
                 continue
-            if found := re.fullmatch(r"\[([a-z0-9][a-z0-9.-]{0,31})\]", line):
+            if found := SECTION.fullmatch(line):
                 name = found[1]
-                if name in self._found or name in (ALL, NONE):
-                    self._wrong(number, name, "", "this name is taken")
-                self._found.setdefault(name, (number, {}, []))
+                self._open(number, name)
             elif not name:
-                self._wrong(number, "", "", "expected [name] first, in small letters")
+                self._error(number, "", "", "expected [name] first, in small letters")
             else:
-                self._within(number, name, line)
-        cdns = [self._cdn(name, *found) for name, found in self._found.items()]
-        if self._mistakes:
-            raise ConfigErrors(self._mistakes)
+                self._add(number, name, line)
+        cdns = [self._cdn(name, section) for name, section in self._sections.items()]
+        if self._errors:
+            raise ConfigErrors(self._errors)
         return {cdn.name: cdn for cdn in cdns if cdn}
 
-    def _within(self, number: int, name: str, line: str) -> None:
-        _, keys, networks = self._found[name]
+    def _open(self, number: int, name: str) -> None:
+        if name in self._sections or name in (ALL, NONE):
+            self._error(number, name, "", "this name is taken")
+        self._sections.setdefault(name, _Section(number, {}, []))
+
+    def _add(self, number: int, name: str, line: str) -> None:
+        """Add a line, `key = value` or a network, to the section."""
         key, equals, value = (part.strip() for part in line.partition("="))
-        if equals:
-            if key not in ("as-of", "source"):
-                self._wrong(number, name, key, unknown(key, ("as-of", "source")))
-            keys[key] = value
+        if not equals:
+            self._add_network(number, name, line)
             return
+        if key not in KEYS:
+            self._error(number, name, key, unknown(key, KEYS))
+        self._sections[name].keys[key] = value
+
+    def _add_network(self, number: int, name: str, line: str) -> None:
         net = parse_network(line)
         if net is None or str(net) not in (line, f"{line}/{net.prefixlen}"):
-            self._wrong(number, name, "", f'expected a network such as 192.0.2.0/24, got "{line}"')
-        elif net.prefixlen < WIDEST[net.version]:
-            widest = f"/{WIDEST[net.version]}"
-            self._wrong(
-                number, name, "", f"{line} is too wide: nobody in it could be banned; the widest is {widest}"
-            )
+            self._error(number, name, "", f'expected a network such as 192.0.2.0/24, got "{line}"')
+        elif is_too_wide(net.version, net.prefixlen):
+            widest = f"the widest is /{MIN_PREFIX_LENGTH[net.version]}"
+            self._error(number, name, "", f"{line} is too wide: nobody in it could be banned; {widest}")
         else:
-            networks.append(str(net))
+            self._sections[name].networks.append(str(net))
 
-    def _cdn(self, name: str, number: int, keys: Mapping[str, str], networks: list[str]) -> Cdn | None:
+    def _cdn(self, name: str, section: _Section) -> Cdn | None:
+        day = section.keys.get("as-of", "")
         try:
-            as_of = date.fromisoformat(keys.get("as-of", ""))
+            as_of = date.fromisoformat(day)
         except ValueError:
-            wanted = f'expected the day of the list such as 2026-11-22, got "{keys.get("as-of", "")}"'
-            self._wrong(number, name, "as-of", wanted)
+            sentence = f'expected the day of the list such as 2026-11-22, got "{day}"'
+            self._error(section.line, name, "as-of", sentence)
             return None
-        return Cdn(name, as_of, keys.get("source", ""), tuple(networks))
+        return Cdn(name, as_of, section.keys.get("source", ""), tuple(section.networks))
 
-    def _wrong(self, number: int, section: str, key: str, sentence: str) -> None:
-        self._mistakes.append(ConfigError(self._file, section, key, sentence, number))
+    def _error(self, number: int, section: str, key: str, sentence: str) -> None:
+        self._errors.append(ConfigError(self._file, section, key, sentence, number))

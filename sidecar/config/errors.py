@@ -1,38 +1,48 @@
-"""What is wrong with a configuration, all of it at once, each with its place."""
+"""Errors in a configuration. A reader collects every error with its place and raises them together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from typing import Final
 
-# The image runs as root without capabilities, and what follows from that surprises people who know root.
-CAPLESS = "root without capabilities reads only what root owns or everyone may read (chown it, or chmod a+r)"
-DIRECTORY = "is a directory; Docker makes one where a file to mount is missing"
+# The image runs as root without capabilities. What follows from that surprises people who know root.
+CAPLESS: Final = (
+    "root without capabilities reads only what root owns or everyone may read (chown it, or chmod a+r)"
+)
+DIRECTORY: Final = "is a directory; Docker makes one where a file to mount is missing"
+
+# How similar (difflib's ratio) a known word must be to be suggested.
+MIN_SIMILARITY: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigError:
     """One thing to change: where it is, and a sentence about it."""
 
-    file: str  # a path, or `environment`
-    section: str  # "" where a file has none
-    key: str  # "" where it is about the whole section
+    # A path, or `environment`.
+    file: str
+    # "" where the file has no sections.
+    section: str
+    # "" where the whole section is meant.
+    key: str
     message: str
-    line: int = 0  # from 1; 0: not known
+    # Counted from 1; 0 where it is not known.
+    line: int = 0
 
     def __str__(self) -> str:
         file = f"{self.file}:{self.line}" if self.line else self.file
         place = ".".join(part for part in (self.section, self.key) if part)
         return ": ".join(part for part in (file, place, self.message) if part)
 
-    def told(self) -> dict[str, str | int | None]:
-        """As programs are told: its fields, the line null where it is not known."""
+    def as_dict(self) -> dict[str, str | int | None]:
+        """Return the fields for JSON; an unknown line is null."""
         return asdict(self) | {"line": self.line or None}
 
 
-class ConfigErrors(Exception):  # noqa: N818 - they are the user's, and there may be many
-    """A configuration that cannot be used."""
+class ConfigErrors(Exception):  # noqa: N818 - it holds several
+    """A configuration that cannot be used, with everything that is wrong in it."""
 
     def __init__(self, errors: Iterable[ConfigError]) -> None:
         self.errors = tuple(errors)
@@ -40,6 +50,6 @@ class ConfigErrors(Exception):  # noqa: N818 - they are the user's, and there ma
 
 
 def unknown(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """A sentence about a word that is not known, with the one that was perhaps meant; `prefix` stands before all."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.7)
+    """Return a sentence about an unknown word; it suggests a similar known one, with `prefix` before it."""
+    near = get_close_matches(word, list(known), n=1, cutoff=MIN_SIMILARITY)
     return f"unknown. Did you mean {prefix}{near[0]}?" if near else "unknown"

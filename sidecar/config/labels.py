@@ -1,52 +1,83 @@
-"""A container's labels -> what they say over its jails, or a sentence about what is wrong with them."""
+"""The labels of a container: one table that says how each is read and what it sets over the jails.
+
+A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LABELS` has the others. A label that is
+wrong is ignored and reported: the jail's own value holds, and the container stays watched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from sidecar.config import jail_keys
 from sidecar.config.errors import unknown
-from sidecar.config.units import duration, retries, spared
-from sidecar.core.containers import JAILS, LABEL, Container, enabled, named
+from sidecar.config.jail_keys import ENFORCE, OBSERVE
+from sidecar.config.units import allowlist_entries_without_files, boolean, proxy_networks, words
+from sidecar.core.containers import JAILS, LABEL, Container, named
 from sidecar.core.overrides import Overrides
 
 PREFIX: Final = "wp-sidecar."
-PROXIES: Final = f"{PREFIX}trusted-proxies"  # of all containers alike: it is read where the others are
 
 
-def _mode(text: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label of a container."""
+
+    name: str
+    # Raises ValueError with a sentence.
+    parse: Callable[[str], Any]
+    # The field of the jail that it sets.
+    jail_field: str = ""
+    # The fields of the overrides that it sets; where there are two, `parse` returns a pair.
+    own_fields: tuple[str, ...] = ()
+
+
+def enable(text: str) -> bool | None:
+    """Return whether the container is watched; None for an empty label. `core.containers` acts on it."""
+    return boolean(text) if text else None
+
+
+def mode(text: str) -> bool:
+    """Return whether the jails only observe this container."""
     word = text.strip().lower()
-    if word not in ("observe", "enforce"):
-        raise ValueError(f'expected observe or enforce, got "{text}"')
-    return word == "observe"
+    if word not in (OBSERVE, ENFORCE):
+        raise ValueError(f'expected {OBSERVE} or {ENFORCE}, got "{text}"')
+    return word == OBSERVE
 
 
-OURS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
-    f"{PREFIX}maxretry": ("maxretry", retries),
-    f"{PREFIX}findtime": ("findtime", duration),
-    f"{PREFIX}bantime": ("bantime", lambda text: duration(text, for_good=True)),
-    f"{PREFIX}mode": ("observe", _mode),
-    f"{PREFIX}allow": ("allow", lambda text: spared(text, files=False)),
-}
-KNOWN: Final = (*OURS, LABEL, JAILS, PROXIES)
+# The first two choose what is watched, which `core.containers` does. They are here to be known and checked.
+LABELS: tuple[Label, ...] = (
+    Label(LABEL, enable),
+    Label(JAILS, words),
+    Label(f"{PREFIX}mode", mode, "observe"),
+    Label(f"{PREFIX}allow", allowlist_entries_without_files, own_fields=("ignoreip", "ignore_names")),
+    Label(f"{PREFIX}trusted-proxies", proxy_networks, own_fields=("trusted_proxies",)),
+)
 
 
-def policies(
+def known_labels() -> dict[str, Label]:
+    """Return every label by its name."""
+    of_jail_keys = (
+        Label(f"{PREFIX}{key.name}", key.parse, key.target) for key in jail_keys.JAIL_KEYS if key.label
+    )
+    return {label.name: label for label in (*of_jail_keys, *LABELS)}
+
+
+def read(
     containers: Iterable[Container], jails: Collection[str]
 ) -> tuple[dict[str, Overrides], dict[str, str]]:
-    """Container's name -> its policy, and container's name -> what is wrong with its labels, in one sentence.
+    """Return what the labels of containers set, and what is wrong with them; both by the container's name.
 
-    A label that is wrong is as if it were not there: the jail's own value holds, and the container stays watched.
+    A container whose labels set nothing is not in the first. What is wrong is one sentence.
     """
+    known = known_labels()
     found: dict[str, Overrides] = {}
     wrong: dict[str, str] = {}
     for container in containers:
-        errors: list[str] = []
-        overrides = _policy(container, errors)
-        if (word := container.labels.get(LABEL)) and enabled(container) is None:
-            errors.append(f'{LABEL}: expected true or false, got "{word}"')
-        if unheard := sorted((named(container) or frozenset()) - frozenset(jails)):
-            errors.append(f"{JAILS}: no jail is named {', '.join(unheard)}; there are {', '.join(jails)}")
+        overrides, errors = _overrides(container, known)
+        if missing := sorted((named(container) or frozenset()) - frozenset(jails)):
+            errors.append(f"{JAILS}: no jail is named {', '.join(missing)}; there are {', '.join(jails)}")
         if overrides != Overrides():
             found[container.name] = overrides
         if errors:
@@ -54,18 +85,24 @@ def policies(
     return found, wrong
 
 
-def _policy(container: Container, errors: list[str]) -> Overrides:
-    given: dict[str, Any] = {}
-    for label, text in container.labels.items():
-        if not label.startswith(PREFIX):
+def _overrides(container: Container, known: Mapping[str, Label]) -> tuple[Overrides, list[str]]:
+    errors: list[str] = []
+    values: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for name, text in container.labels.items():
+        if not name.startswith(PREFIX):
             continue
-        if label not in KNOWN:
-            errors.append(f"{label}: {unknown(label, KNOWN)}")
-        elif label in OURS:
-            field, parse = OURS[label]
-            try:
-                given[field] = parse(text)
-            except ValueError as err:
-                errors.append(f"{label}: {err}")
-    allow, names = given.pop("allow", ((), ()))
-    return Overrides(**given, allow=allow, allow_names=names)
+        if name not in known:
+            errors.append(f"{name}: {unknown(name, known)}")
+            continue
+        label = known[name]
+        try:
+            value = label.parse(text)
+        except ValueError as err:
+            errors.append(f"{name}: {err}")
+            continue
+        if label.jail_field:
+            values[label.jail_field] = value
+        elif label.own_fields:
+            own |= zip(label.own_fields, value if len(label.own_fields) > 1 else (value,), strict=True)
+    return Overrides(values, **own), errors

@@ -1,16 +1,20 @@
-"""Where the fleet's engine is: one URL, taken apart. It may hold a password, so no message here repeats it."""
+"""The URL of the Redis or Valkey that a fleet shares, taken apart.
+
+It may contain a password, so no message repeats it.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
-Kind: TypeAlias = Literal["one", "sentinel", "cluster"]
+RedisKind: TypeAlias = Literal["one", "sentinel", "cluster"]
 Host: TypeAlias = tuple[str, int]
 
-SCHEMES: Final[dict[str, tuple[Kind, bool]]] = {  # scheme -> how many servers, and whether by TLS
+# Scheme -> how the servers are arranged, and whether they are spoken to by TLS.
+SCHEMES: Final[dict[str, tuple[RedisKind, bool]]] = {
     "redis": ("one", False),
     "rediss": ("one", True),
     "unix": ("one", False),
@@ -19,11 +23,11 @@ SCHEMES: Final[dict[str, tuple[Kind, bool]]] = {  # scheme -> how many servers, 
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
-# not urllib's: it refuses `a,[::1]`, and its errors repeat what they refuse
-URL = re.compile(r"(?P<scheme>[a-z+]+)://(?P<hosts>[^/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?")
-OPTIONS = ("ca", "sentinel_user", "sentinel_password")
-PORT, SENTINEL_PORT = 6379, 26_379
-EXAMPLES = (
+# urllib refuses `a,[::1]`, and its errors repeat what they refuse.
+URL: Final = re.compile(r"(?P<scheme>[a-z+]+)://(?P<hosts>[^/?#]*)(?P<path>/[^?#]*)?(?:\?(?P<query>[^#]*))?")
+OPTIONS: Final = ("ca", "sentinel_user", "sentinel_password")
+DEFAULT_PORT, DEFAULT_SENTINEL_PORT = 6379, 26_379
+EXAMPLES: Final = (
     "redis://host:6379, rediss://user:password@host, unix:///run/redis.sock, "
     "redis+sentinel://host1,host2/master or redis+cluster://host1,host2"
 )
@@ -33,66 +37,77 @@ EXAMPLES = (
 class RedisUrl:
     """Redis or Valkey: one server, a master that sentinels know, or a cluster."""
 
-    kind: Kind
+    kind: RedisKind
     hosts: tuple[Host, ...] = ()
-    path: str = ""  # of a unix socket, instead of hosts
+    # Of a unix socket, instead of hosts.
+    path: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
     database: int = 0
-    master: str = ""  # what the sentinels call it
+    # The name that the sentinels know the master by.
+    master: str = ""
     tls: bool = False
-    ca: str = ""  # a file; "": the system's authorities
+    # A file with certificates; "": the authorities of the system.
+    ca: str = ""
     sentinel_user: str = ""
     sentinel_password: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        """As it may be shown."""
+        """Return the servers without any password."""
         where = self.path or ",".join(f"{_bracketed(host)}:{port}" for host, port in self.hosts)
         return f"{where} (master {self.master})" if self.master else where
 
 
 def parse_redis_url(url: str, ca: str = "") -> RedisUrl:
-    """What this URL means. Raises ValueError with a sentence that does not repeat it."""
+    """Return what this URL means; `ca` is the file with certificates, unless the URL names one.
+
+    Raises ValueError with a sentence that does not repeat the URL.
+    """
     parts = URL.fullmatch(url)
     if parts is None or parts["scheme"] not in SCHEMES:
         raise ValueError(f"expected {EXAMPLES} (in a password `#` is written %23, `/` %2F and `?` %3F)")
     scheme, path = parts["scheme"], parts["path"] or ""
     kind, tls = SCHEMES[scheme]
-    options = dict(parse_qsl(parts["query"] or "", keep_blank_values=True))
-    if wrong := sorted(set(options) - {*OPTIONS, *(("db",) if scheme == "unix" else ())}):
-        raise ValueError(f"{', '.join(wrong)}: unknown after the `?`; there are {', '.join(OPTIONS)}")
-    credentials, _, where = parts["hosts"].rpartition("@")
+    options = _options(parts["query"] or "", scheme)
+    credentials, _, servers = parts["hosts"].rpartition("@")
     user, _, password = credentials.partition(":")
-    common = {
-        "kind": kind,
-        "user": unquote(user),
-        "password": unquote(password),
-        "tls": tls,
-        "ca": options.get("ca", ca),
-        "sentinel_user": options.get("sentinel_user", ""),
-        "sentinel_password": options.get("sentinel_password", ""),
-    }
+    common: dict[str, Any] = {"kind": kind, "user": unquote(user), "password": unquote(password), "tls": tls}
+    common |= {"ca": ca, **{name: options[name] for name in OPTIONS if name in options}}
     if scheme == "unix":
-        return RedisUrl(path=_path(path, where), database=_database(options.get("db", "")), **common)
-    hosts = tuple(_host(text, SENTINEL_PORT if kind == "sentinel" else PORT) for text in where.split(","))
+        return RedisUrl(path=_path(path, servers), database=_database(options.get("db", "")), **common)
+    port = DEFAULT_SENTINEL_PORT if kind == "sentinel" else DEFAULT_PORT
+    hosts = tuple(_host(text, port) for text in servers.split(","))
     if kind == "one" and len(hosts) > 1:
         raise ValueError("names several hosts; write redis+cluster:// or redis+sentinel:// for these")
+    master, database = _names(kind, path)
+    return RedisUrl(hosts=hosts, master=master, database=_database(database), **common)
+
+
+def _options(query: str, scheme: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if wrong := sorted(set(options) - {*OPTIONS, *(("db",) if scheme == "unix" else ())}):
+        raise ValueError(f"{', '.join(wrong)}: unknown after the `?`; there are {', '.join(OPTIONS)}")
+    return options
+
+
+def _names(kind: RedisKind, path: str) -> tuple[str, str]:
+    """Return the names of the master and of the database that follow the hosts; "" where there is none."""
     names = [unquote(name) for name in path.split("/") if name]
     master = names.pop(0) if kind == "sentinel" and names else ""
     if kind == "sentinel" and not re.fullmatch(r"[\w.-]+", master, re.ASCII):
         raise ValueError(
-            "says no master; sentinels are asked for one by its name: redis+sentinel://host1,host2/mymaster"
+            "has no master; sentinels are asked for one by its name: redis+sentinel://host1,host2/mymaster"
         )
     if kind == "cluster" and names:
         raise ValueError("names a database, and a cluster has only one; leave out what follows the hosts")
     if len(names) > 1:
         raise ValueError(f"has too much after the hosts; expected {EXAMPLES}")
-    return RedisUrl(hosts=hosts, master=master, database=_database("".join(names)), **common)
+    return master, "".join(names)
 
 
-def _path(path: str, where: str) -> str:
+def _path(path: str, servers: str) -> str:
     path = unquote(path)
-    if where or not path.startswith("/"):
+    if servers or not path.startswith("/"):
         raise ValueError("expected the path of a socket, with three slashes: unix:///run/redis.sock")
     return path
 
@@ -106,7 +121,7 @@ def _host(text: str, default: int) -> Host:
 
 def _database(text: str) -> int:
     if text and not re.fullmatch(r"\d{1,4}", text, re.ASCII):
-        raise ValueError("names a database that is no number; expected one such as redis://host:6379/3")
+        raise ValueError("names a database that is not a number; expected one such as redis://host:6379/3")
     return int(text or 0)
 
 

@@ -1,6 +1,7 @@
-"""What people write -> numbers: durations, ports, networks, yes and no. Grammars, never an `eval`.
+"""Parsers for single values that people write: durations, ports, networks, numbers, yes and no.
 
-Each raises ValueError with a sentence that says what was expected and what was found.
+Each parser is a small grammar; nothing is ever evaluated. Each raises ValueError with a sentence that says what was
+expected and what was found. The tables in `environment.py`, `jail_keys.py` and `labels.py` name these parsers.
 """
 
 from __future__ import annotations
@@ -11,164 +12,180 @@ import socket
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sidecar.core.address import parse_network
 from sidecar.core.containers import NO, YES
 
 T = TypeVar("T")
 
-DAY = 86_400
-SECONDS = {
+DAY_S: Final = 86_400
+# The units of fail2ban: a month is 30.4375 days, a year 365.25.
+UNIT_SECONDS: Final = {
     "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
     "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
     "h": 3_600, "hr": 3_600, "hrs": 3_600, "hour": 3_600, "hours": 3_600,
-    "d": DAY, "day": DAY, "days": DAY,
-    "w": 7 * DAY, "week": 7 * DAY, "weeks": 7 * DAY,
-    "mo": 2_629_800, "mon": 2_629_800, "month": 2_629_800, "months": 2_629_800,  # 30.4375 days, as fail2ban
-    "y": 31_557_600, "year": 31_557_600, "years": 31_557_600,  # 365.25 days
+    "d": DAY_S, "day": DAY_S, "days": DAY_S,
+    "w": 7 * DAY_S, "week": 7 * DAY_S, "weeks": 7 * DAY_S,
+    "mo": 2_629_800, "mon": 2_629_800, "month": 2_629_800, "months": 2_629_800,
+    "y": 31_557_600, "year": 31_557_600, "years": 31_557_600,
 }  # fmt: skip
-NUMBER = r"\d{1,15}(?:\.\d{1,6})?"
-PART = re.compile(rf"({NUMBER})\s*([a-z]+)\s*", re.ASCII)
+NUMBER: Final = r"\d{1,15}(?:\.\d{1,6})?"
+DURATION_PART: Final = re.compile(rf"({NUMBER})\s*([a-z]+)\s*", re.ASCII)
 
-# What a slim image may lack an /etc/services for.
-PORTS = {
+# A slim image may have no /etc/services.
+PORT_NUMBERS: Final = {
     "ftp": 21, "ssh": 22, "smtp": 25, "http": 80, "pop3": 110, "imap": 143, "imap2": 143, "https": 443,
     "smtps": 465, "submissions": 465, "submission": 587, "ftps": 990, "imaps": 993, "pop3s": 995,
     "http-alt": 8080,
 }  # fmt: skip
-PROTOCOL = re.compile(r"/(?:tcp|udp)$", re.IGNORECASE)
-QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
-ALL = range(1, 65_536)  # a range: as a set it would weigh 4 MB
+PROTOCOL_SUFFIX: Final = re.compile(r"/(?:tcp|udp)$", re.IGNORECASE)
+QUOTED: Final = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
+# A range and not a set: as a set it would weigh 4 MB.
+ALL_PORTS: Final = range(1, 65_536)
 
-WIDEST = {
-    4: 8,
-    6: 16,
-}  # IP version -> the shortest prefix of a network that is never banned on someone's word
-LISTED = 10_000  # in a file of those who are never banned: whenever networks change, 0.3 s of the loop's time
-RETRIES = 10_000  # failures: each more that somebody makes walks over those before, and 20,000 take 0.1 ms
-LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# The last part is letters: so it is never an address that was mistyped.
-HOST = re.compile(rf"(?:{LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{1,59}})", re.ASCII)
+# IP version -> the shortest prefix that a trusted proxy or a CDN may have. A wider one is taken for a slip, because
+# nobody in it could ever be banned.
+MIN_PREFIX_LENGTH: Final = {4: 8, 6: 16}
+# The allowlist is built again whenever networks change; with so many entries that takes 0.3 s of the loop's time.
+MAX_FILE_ENTRIES: Final = 10_000
+# Each failure is compared with those before it.
+MAX_RETRIES: Final = 10_000
+DNS_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# The last label consists of letters, so that a mistyped IPv4 address is never taken for a name.
+HOST_NAME: Final = re.compile(rf"(?:{DNS_LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{1,59}})", re.ASCII)
+MAX_HOST_NAME_LENGTH: Final = 253
 
 
-def duration(text: str, *, for_good: bool = False) -> float:
-    """Seconds, more than none: `600`, `10m`, `1d12h`, `1.5 hours`; with `for_good`, `-1` is `math.inf`."""
-    text = text.strip().lower()
-    if for_good and text == "-1":
+class AllowlistEntries(NamedTuple):
+    """What an `ignoreip` names."""
+
+    # In canonical form.
+    networks: tuple[str, ...] = ()
+    # In small letters; what they stand for is looked up while the daemon runs.
+    host_names: tuple[str, ...] = ()
+
+
+class BanRate(NamedTuple):
+    """A number of bans within a number of seconds; `math.inf` bans: no limit."""
+
+    bans: float
+    seconds: float
+
+
+def duration(text: str) -> float:
+    """Return seconds, more than 0: `600`, `10m`, `1d12h`, `1.5 hours`."""
+    return _duration(text, "expected a duration such as 600, 10m, 1d12h")
+
+
+def ban_duration(text: str) -> float:
+    """Return seconds as `duration` does; `-1` means for good, which is `math.inf`."""
+    if text.strip() == "-1":
         return math.inf
-    wanted = "expected a duration such as 600, 10m, 1d12h" + (" or -1 (for good)" if for_good else "")
+    return _duration(text, "expected a duration such as 600, 10m, 1d12h or -1 (for good)")
+
+
+def _duration(text: str, expected: str) -> float:
+    text = text.strip().lower()
     written = f"{text}s" if re.fullmatch(NUMBER, text, re.ASCII) else text
-    if not re.fullmatch(f"(?:{PART.pattern})+", written, re.ASCII):
-        raise ValueError(f'{wanted}, got "{text}"')
+    if not re.fullmatch(f"(?:{DURATION_PART.pattern})+", written, re.ASCII):
+        raise ValueError(f'{expected}, got "{text}"')
     seconds = Decimal(0)
-    for number, unit in PART.findall(written):
-        if unit not in SECONDS:
-            raise ValueError(f'{wanted}; "{unit}" is no unit (s, m, h, d, w, mo, y are)')
-        seconds += Decimal(number) * SECONDS[unit]
+    for count, unit in DURATION_PART.findall(written):
+        if unit not in UNIT_SECONDS:
+            raise ValueError(f'{expected}; "{unit}" is not a unit (use s, m, h, d, w, mo, y)')
+        seconds += Decimal(count) * UNIT_SECONDS[unit]
     if not seconds:
-        raise ValueError(f'{wanted}; "{text}" is no time at all')
+        raise ValueError(f'{expected}; "{text}" is no time at all')
     return float(seconds)
 
 
 def ports(text: str) -> frozenset[int] | None:
-    """The ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`.
+    """Return the ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`.
 
-    A protocol (`443/udp`) changes nothing, as a ban closes a port for both TCP and UDP; nor do quotes (`"80,443"`).
+    A protocol (`443/udp`) is accepted and ignored, because a ban covers TCP and UDP. Quotes (`"80,443"`) are too.
     """
     found = frozenset(port for some in _each(QUOTED.sub(r"\2", text), _ports) for port in some)
     if not found:
-        raise ValueError("expected ports such as http,https or 8000:8010, got nothing; all ports are: all")
-    return None if len(found) == len(ALL) else found
+        raise ValueError(
+            "expected ports such as http,https or 8000:8010, got nothing; for all ports write: all"
+        )
+    return None if len(found) == len(ALL_PORTS) else found
 
 
 def networks(text: str) -> tuple[str, ...]:
-    """The networks of a list, canonical: host bits masked, a lone address as it is."""
+    """Return the networks of a list in canonical form: host bits masked, a single address as it is."""
     return tuple(_each(text, _network))
 
 
-def spared(text: str, *, files: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Whom an `ignoreip` means: networks, canonical, and host names, in small letters.
+def allowlist_entries(text: str) -> AllowlistEntries:
+    """Return the networks and host names of an `ignoreip`; `file:PATH` stands for the content of that file.
 
-    With `files`, `file:PATH` is what that file holds. Not for what others than the owner wrote: mistakes quote it.
+    Error messages quote such a file, so the text must come from the operator of this host.
     """
-    found = _each(text, _spared if files else _named)
-    names = {name for _, some in found for name in some}
-    return tuple(net for nets, _ in found for net in nets), tuple(sorted(names))
+    return _joined(_each(text, _entry_or_file))
 
 
-def proxied(text: str) -> tuple[str, ...]:
-    """Networks of proxies, canonical; none so wide that it must be a slip, for nobody in it is ever banned."""
+def allowlist_entries_without_files(text: str) -> AllowlistEntries:
+    """Return what `allowlist_entries` does, and take `file:PATH` for an error."""
+    return _joined(_each(text, _entry))
+
+
+def proxy_networks(text: str) -> tuple[str, ...]:
+    """Return the networks of proxies in canonical form. A very wide network is an error."""
     found = networks(text)
-    for net in wide(found):
+    for net in too_wide(found):
         raise ValueError(
-            f"{net} is too wide for proxies: nobody in it could be banned; name them more closely"
+            f"{net} is too wide for proxies: nobody in it could be banned; use narrower networks"
         )
     return found
 
 
-def rate(text: str) -> tuple[float, float]:
-    """So many in so many seconds: `30000/1m`; `off` is `math.inf` of them."""
+def ban_rate(text: str) -> BanRate:
+    """Return a number of bans and a duration: `30000/1m`; `off` means no limit."""
     if text.strip().lower() == "off":
-        return math.inf, 60.0
-    most, slash, per = text.partition("/")
+        return BanRate(math.inf, 60.0)
+    count, slash, period = text.partition("/")
     if not slash:
         raise ValueError(f'expected a number and a duration such as 30000/1m, or off, got "{text}"')
-    return float(whole(most)), duration(per)
+    return BanRate(float(whole_number(count)), duration(period))
 
 
 def share(text: str) -> float:
-    """A part of one: `0.5`, or `50%`; `off` is `math.inf`."""
+    """Return a part of 1: `0.5`, or `50%`; `off` is `math.inf`."""
     text = text.strip()
     if text.lower() == "off":
         return math.inf
-    number, percent = text.removesuffix("%").rstrip(), text.endswith("%")
-    part = float(number) / (100 if percent else 1) if re.fullmatch(NUMBER, number, re.ASCII) else 0
+    figure, percent = text.removesuffix("%").rstrip(), text.endswith("%")
+    part = float(figure) / (100 if percent else 1) if re.fullmatch(NUMBER, figure, re.ASCII) else 0
     if not 0 < part <= 1:
         raise ValueError(f'expected a share such as 0.5 or 50%, or off, got "{text}"')
     return part
 
 
-def _each(text: str, read: Callable[[str], T]) -> list[T]:
-    """What each word of a list means. Raises ValueError with all that is wrong in it."""
-    found, wrong = [], []
-    for word in words(text):
-        try:
-            found.append(read(word))
-        except ValueError as err:
-            wrong.append(str(err))
-    if wrong:
-        raise ValueError("; ".join(wrong))
-    return found
-
-
-def whole(text: str, least: int = 1) -> int:
-    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < least:
-        raise ValueError(f'expected a whole number from {least} up, got "{text}"')
+def whole_number(text: str, at_least: int = 1) -> int:
+    """Return a whole number of at most nine digits."""
+    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < at_least:
+        raise ValueError(f'expected a whole number from {at_least} up, got "{text}"')
     return int(text)
 
 
-def retries(text: str) -> int:
-    """After how many failures a ban is due."""
-    count = whole(text)
-    if count > RETRIES:
-        raise ValueError(f"{count} is too many; the most is {RETRIES}, and mode = observe bans nobody")
+def max_retries(text: str) -> int:
+    """Return the number of failures that is a ban."""
+    count = whole_number(text)
+    if count > MAX_RETRIES:
+        raise ValueError(f"{count} is too many; the most is {MAX_RETRIES}, and mode = observe bans nobody")
     return count
 
 
-def wide(nets: Iterable[str]) -> list[str]:
-    """Those networks in which it would be odd that nobody is ever banned."""
-    return [net for net in nets if (found := parse_network(net)) and found.prefixlen < WIDEST[found.version]]
-
-
 def number(text: str) -> float:
-    """A number above none, as `2` or `1.33`."""
+    """Return a number above 0, such as `2` or `1.33`."""
     if not re.fullmatch(NUMBER, text.strip(), re.ASCII) or not float(text):
         raise ValueError(f'expected a number such as 2 or 1.5, got "{text}"')
     return float(text)
 
 
-def truth(text: str) -> bool:
+def boolean(text: str) -> bool:
     word = text.strip().lower()
     if word not in YES | NO:
         raise ValueError(f'expected true or false, got "{text}"')
@@ -176,15 +193,40 @@ def truth(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """What stands between commas, spaces and line ends."""
+    """Return what stands between commas, spaces and line ends."""
     return re.split(r"[\s,]+", text.strip(", \t\r\n")) if text.strip(", \t\r\n") else []
 
 
+def too_wide(nets: Iterable[str]) -> list[str]:
+    """Return the networks that are so wide that allowlisting them is probably a slip."""
+    return [
+        net for net in nets if (found := parse_network(net)) and is_too_wide(found.version, found.prefixlen)
+    ]
+
+
+def is_too_wide(version: int, prefix_length: int) -> bool:
+    """Return whether a network is so wide that allowlisting it is probably a slip."""
+    return prefix_length < MIN_PREFIX_LENGTH[version]
+
+
+def _each(text: str, read: Callable[[str], T]) -> list[T]:
+    """Return what each word of a list means. Raises ValueError with every error in it."""
+    found, errors = [], []
+    for word in words(text):
+        try:
+            found.append(read(word))
+        except ValueError as err:
+            errors.append(str(err))
+    if errors:
+        raise ValueError("; ".join(errors))
+    return found
+
+
 def _ports(word: str) -> frozenset[int] | range:
-    word = PROTOCOL.sub("", word)
+    word = PROTOCOL_SUFFIX.sub("", word)
     if word.lower() in ("all", "any", "0:65535", "0-65535"):
-        return ALL
-    # A name may hold a dash (http-alt), so only what starts with a digit is a range.
+        return ALL_PORTS
+    # A name may contain a dash (http-alt), so only what starts with a digit is a range.
     first, *last = re.split("[:-]", word, maxsplit=1) if word[:1].isdecimal() else [word]
     low, high = _port(first), _port(*last or [first])
     if low > high:
@@ -198,16 +240,14 @@ def _port(word: str) -> int:
             raise ValueError(f'port "{word}" is not in 1..65535')
         return int(word)
     try:
-        return PORTS.get(word.lower()) or socket.getservbyname(word)
+        return PORT_NUMBERS.get(word.lower()) or socket.getservbyname(word)
     except (OSError, ValueError):
-        raise ValueError(f'"{word}" is no port: write its number, a name such as http, or all') from None
+        raise ValueError(f'"{word}" is not a port: write its number, a name such as http, or all') from None
 
 
 def _network(word: str) -> str:
     if (found := _canonical(word)) is None:
-        raise ValueError(
-            f'"{word}" is no address or network; names are not looked up, write what they stand for'
-        )
+        raise ValueError(f'"{word}" is not an address or network; host names are not allowed here')
     return found
 
 
@@ -218,31 +258,39 @@ def _canonical(word: str) -> str | None:
     return str(net.network_address) if net.num_addresses == 1 else str(net)
 
 
-def _spared(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return spared(_listed(word.removeprefix("file:"))) if word.startswith("file:") else _named(word)
+def _joined(entries: Iterable[AllowlistEntries]) -> AllowlistEntries:
+    entries = list(entries)
+    names = {name for each in entries for name in each.host_names}
+    return AllowlistEntries(tuple(net for each in entries for net in each.networks), tuple(sorted(names)))
 
 
-def _named(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _entry_or_file(word: str) -> AllowlistEntries:
+    if word.startswith("file:"):
+        return allowlist_entries(_listed(word.removeprefix("file:")))
+    return _entry(word)
+
+
+def _entry(word: str) -> AllowlistEntries:
     if found := _canonical(word):
-        return (found,), ()
+        return AllowlistEntries((found,))
     name = word.lower().removesuffix(".")
     if name == "localhost":
-        return ("127.0.0.0/8", "::1"), ()
-    if len(name) > 253 or not HOST.fullmatch(name):
-        raise ValueError(f'"{word}" is no address, no network and no host name such as office.example.org')
-    return (), (name,)
+        return AllowlistEntries(("127.0.0.0/8", "::1"))
+    if len(name) > MAX_HOST_NAME_LENGTH or not HOST_NAME.fullmatch(name):
+        raise ValueError(f'"{word}" is not an address, a network or a host name such as office.example.org')
+    return AllowlistEntries(host_names=(name,))
 
 
 def _listed(path: str) -> str:
-    """The words of a file, without what stands behind a `#`; no other files."""
+    """Return the content of a file without the comments, which begin with `#`. It may not name further files."""
     try:
         text = re.sub(r"#.*", "", Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as err:
-        raise ValueError(
-            f'"file:{path}" cannot be read: {getattr(err, "strerror", None) or "it is no text"}'
-        ) from None
-    if len(words(text)) > LISTED:
-        raise ValueError(f'"file:{path}" names {len(words(text)):,}; at most {LISTED:,} can be kept at hand')
-    if nested := [word for word in words(text) if word.startswith("file:")]:
-        raise ValueError(f'"file:{path}" names another file, {nested[0]}; write what it holds')
+        reason = getattr(err, "strerror", None) or "it is not text"
+        raise ValueError(f'"file:{path}" cannot be read: {reason}') from None
+    entries = words(text)
+    if len(entries) > MAX_FILE_ENTRIES:
+        raise ValueError(f'"file:{path}" has {len(entries):,} entries; the most is {MAX_FILE_ENTRIES:,}')
+    if nested := [word for word in entries if word.startswith("file:")]:
+        raise ValueError(f'"file:{path}" names another file, {nested[0]}; write its entries instead')
     return text

@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeAlias
 
 from sidecar import __version__
 from sidecar.app.reload import Outcome
+from sidecar.config import jail_keys
+from sidecar.config.jail_keys import Shown
 from sidecar.control.server import Refused
 from sidecar.core.address import Address, parse_ban_target
 from sidecar.core.events import Ban, Decision, Turn
@@ -199,13 +201,7 @@ class Answers:
         """A jail as `status` tells it: how many are kept out now, and how many would be."""
         return {
             "name": jail.name,
-            "maxretry": jail.maxretry,
-            "findtime": jail.findtime,
-            "bantime": None if jail.bantime == math.inf else jail.bantime,
-            "increment": jail.escalation is not None,
-            "window": jail.window,
-            "mode": "observe" if jail.observe else "enforce",
-            "bangroup": jail.bangroup,
+            **jail_keys.shown(jail, Shown.STATUS),
             "failures": self.tally.failures[jail.name],
             "bans": self.tally.bans[jail.name],
             "active": active,
@@ -222,7 +218,7 @@ class Answers:
             "ok": outcome.ok,
             "jails": [jail.name for jail in outcome.settings.jails],
             "notes": list(outcome.settings.notes) if outcome.ok else [],
-            "mistakes": [error.told() for error in outcome.errors],
+            "mistakes": [error.as_dict() for error in outcome.errors],
             "restart": list(outcome.restart),
         }
 

@@ -1,32 +1,27 @@
-"""What a container's labels say over the jails that look at it."""
+"""What a container's labels set: values over its jails, and entries for the allowlist."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sidecar.core.jail import Jail
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """None and empty: as the jail says."""
+    """Empty where the labels set nothing. `sidecar.config.labels` reads them."""
 
-    maxretry: int | None = None
-    findtime: float | None = None  # seconds
-    bantime: float | None = None  # seconds; `math.inf`: for good
-    observe: bool | None = None
-    allow: tuple[str, ...] = ()  # networks, canonical, beside the jail's ignoreip
-    allow_names: tuple[
-        str, ...
-    ] = ()  # host names; whoever looks them up puts whom they stand for into `allow`
+    # A field of the jail -> the value that it has for this container.
+    values: Mapping[str, Any] = field(default_factory=dict)
+    # Networks in canonical form that its jails never ban for it, beside their own.
+    ignoreip: tuple[str, ...] = ()
+    # Host names for which the same holds; what they stand for is added to `ignoreip`.
+    ignore_names: tuple[str, ...] = ()
+    # Networks in canonical form that no jail ever bans.
+    trusted_proxies: tuple[str, ...] = ()
 
     def over(self, jail: Jail) -> Jail:
-        """The jail as it is for this container."""
-        return replace(
-            jail,
-            maxretry=jail.maxretry if self.maxretry is None else self.maxretry,
-            findtime=jail.findtime if self.findtime is None else self.findtime,
-            bantime=jail.bantime if self.bantime is None else self.bantime,
-            observe=jail.observe if self.observe is None else self.observe,
-            ignoreip=(*jail.ignoreip, *self.allow),
-        )
+        """Return the jail as it is for this container."""
+        return replace(jail, **self.values, ignoreip=(*jail.ignoreip, *self.ignoreip))

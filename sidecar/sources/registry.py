@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from sidecar.config.settings import Settings
+from sidecar.config.settings import Settings, SourceKind
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.runtime.supervisor import Service
@@ -74,8 +74,10 @@ class Readers:
                     paths, self._emit, cursors=self._cursors, listener=self._listener, problem=self._trouble
                 )
             )
-        if self._syslog is None and settings.syslog:
-            services.append(Syslog(settings.syslog, _everywhere(jails), self._emit, listener=self._listener))
+        if self._syslog is None and settings.sources.syslog:
+            services.append(
+                Syslog(settings.sources.syslog, _everywhere(jails), self._emit, listener=self._listener)
+            )
         return services
 
     def take(self, settings: Settings, more: Sequence[Service], now: float) -> None:
@@ -100,9 +102,9 @@ class Readers:
     def _of_containers(self, settings: Settings, now: float) -> list[Service]:
         """What reads containers' logs, as the settings say. Raises NoDocker."""
         jails, begin, problem = settings.jails, since(settings, now), self._trouble
-        if settings.source == "docker":
+        if settings.sources.kind is SourceKind.DOCKER:
             docker = Docker(
-                settings.docker, jails, self._emit, self._surrounded,
+                settings.sources.docker_host, jails, self._emit, self._surrounded,
                 cursors=self._cursors, since=begin, listener=self._listener, problem=problem,
             )  # fmt: skip
             docker.check()
@@ -114,9 +116,11 @@ class Readers:
         mounts = Path("/proc/self/mountinfo").read_text()
         api = _api(settings, problem)
         tree = (
-            Pods(settings.logs or PODS, settings.pods, api.cluster if api else Cluster, mounts)
-            if settings.source == "cri"
-            else DockerFolders(settings.logs or DOCKER, own_id(mounts))
+            Pods(
+                settings.sources.logs or PODS, settings.sources.pods, api.cluster if api else Cluster, mounts
+            )
+            if settings.sources.kind is SourceKind.CRI
+            else DockerFolders(settings.sources.logs or DOCKER, own_id(mounts))
         )
         cri = Cri(
             tree, jails, self._emit, self._surrounded,
@@ -132,7 +136,8 @@ def _api(settings: Settings, problem: Report) -> Kubernetes | None:
     """None, where it is not to be asked, or we are in no cluster."""
     from sidecar.sources.files.kubernetes import Kubernetes, address  # noqa: PLC0415
 
-    if settings.source != "cri" or not settings.kubernetes_api or not (url := address(os.environ)):
+    wanted = settings.sources.kind is SourceKind.CRI and settings.sources.kubernetes_api
+    if not wanted or not (url := address(os.environ)):
         return None
     return Kubernetes(url, settings.node or socket.gethostname(), problem=problem)
 

@@ -1,14 +1,13 @@
 import math
 from dataclasses import replace
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.advice.unbannable import FORGED, MOST
 from sidecar.app.allowlist import AllowlistKeeper, over
 from sidecar.config.cdn import Cdn
-from sidecar.config.labels import PROXIES
-from sidecar.config.settings import Settings
+from sidecar.config.settings import AllowlistSettings, BudgetSettings, Settings
+from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core.address import Address
 from sidecar.core.ban_budget import Budget
 from sidecar.core.containers import Container
@@ -23,10 +22,11 @@ BLOG = Container("1", "blog", "wordpress", gateways=("172.18.0.1",), proxied=Tru
 SETTINGS = Settings(
     (Jail("mail"), Jail("web", ignoreip=("198.51.100.1",), ignore_names=("ann.example",))),
     {},
-    ignoreip=("192.0.2.1",),
-    ignore_names=("office.example",),
-    trusted_proxies=("192.0.2.16/28",),
-    cdns=(Cdn("fastly", None, "", ("151.101.0.0/16",)),),
+    allowlist=AllowlistSettings(
+        AllowlistEntries(("192.0.2.1",), ("office.example",)),
+        trusted_proxies=("192.0.2.16/28",),
+        cdns=(Cdn("fastly", None, "", ("151.101.0.0/16",)),),
+    ),
 )
 
 
@@ -87,14 +87,14 @@ def test_a_jails_names_spare_in_that_jail():
 def test_the_names_in_labels_are_looked_up_too():
     bench = Bench(ann_example=(ANN,), home_example=(BOB,))
     policies = {
-        "blog": Overrides(maxretry=2, allow=("192.0.2.9",), allow_names=("home.example",)),
+        "blog": Overrides({"maxretry": 2}, ("192.0.2.9",), ("home.example",)),
         "shop": Overrides(),
     }
     assert bench.allowlisting.policies(policies) == policies
     bench.allowlisting.names.look()
 
     assert bench.allowlisting.policies(policies) == {
-        "blog": replace(policies["blog"], allow=("192.0.2.9", BOB)),
+        "blog": replace(policies["blog"], ignoreip=("192.0.2.9", BOB)),
         "shop": Overrides(),
     }
     assert sorted(bench.allowlisting.names.known) == ["ann.example", "home.example"]
@@ -105,36 +105,9 @@ def test_the_names_in_labels_are_looked_up_too():
 
 def test_a_container_names_its_proxies_in_a_label():
     bench = Bench()
-    good = replace(BLOG, proxied=False, labels={PROXIES: "192.0.2.64/28, 2001:db8:9::1"})
-    bench.allowlisting.surrounded(Topology((), (good,)))
+    bench.allowlisting.policies({"blog": Overrides(trusted_proxies=("192.0.2.64/28", "2001:db8:9::/64"))})
 
     assert bench.why("192.0.2.65", "2001:db8:9::/64") == ["a trusted proxy"] * 2
-    assert bench.told == []
-
-
-@pytest.mark.parametrize(
-    ("label", "sentence"),
-    [
-        (
-            "proxy.example.org",
-            'blog: wp-sidecar.trusted-proxies: "proxy.example.org" is no address or network',
-        ),
-        ("0.0.0.0/0", "blog: wp-sidecar.trusted-proxies: 0.0.0.0/0 is too wide for proxies"),
-    ],
-)
-def test_a_label_with_a_mistake_trusts_nobody_and_is_told(label, sentence):
-    bench = Bench()
-    bench.allowlisting.surrounded(Topology((), (replace(BLOG, proxied=False, labels={PROXIES: label}),)))
-
-    assert bench.why(ANN) == [None]
-    (told,) = bench.told
-    assert told[0] == "the label wp-sidecar.trusted-proxies of blog"
-    assert told[1].startswith(sentence)
-    assert not bench.problems.critical
-
-    bench.allowlisting.surrounded(Topology())
-    bench.allowlisting.allowlist()
-    assert bench.told[1:] == [(told[0], None)]
 
 
 def test_an_exposed_container_is_told_at_the_start_and_when_it_is_mended():
@@ -223,7 +196,7 @@ def test_hits_of_the_banned_are_not_those_of_the_spared():
 
 
 def test_a_budget_that_is_exceeded_is_told_and_over_by_itself():
-    bench = Bench(replace(SETTINGS, banbudget=(10.0, 60.0)))
+    bench = Bench(SETTINGS.replaced({"budget.rate": BanRate(10.0, 60.0)}))
     for _ in range(11):
         bench.allowlisting.budget.allows(0.0)
     bench.allowlisting.apply(Turn(0.0, (Ban("web", ANN, 0.0, 1.0, "failures", dry_run=True),)))
@@ -240,7 +213,7 @@ def test_a_budget_that_is_exceeded_is_told_and_over_by_itself():
 
 
 def test_the_share_is_of_those_who_failed():
-    bench = Bench(replace(SETTINGS, banshare=0.5))
+    bench = Bench(SETTINGS.replaced({"budget.share": 0.5}))
     met = tuple(hits(1, f"203.0.113.{n}")[0] for n in range(100))
     bench.allowlisting.apply(Turn(0.0, hits=met))
 
@@ -261,7 +234,9 @@ def test_new_settings_hold_from_then_on():
     bench = Bench(office_example=(BOB,))
     budget = bench.allowlisting.budget
     bench.allowlisting.take(
-        replace(SETTINGS, ignoreip=(), ignore_names=(), cdns=(), banbudget=(math.inf, 60.0))
+        replace(
+            SETTINGS, allowlist=AllowlistSettings(cdns=()), budget=BudgetSettings(BanRate(math.inf, 60.0))
+        )
     )
     bench.allowlisting.names.look()
 

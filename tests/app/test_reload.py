@@ -3,14 +3,14 @@
 import signal
 import threading
 from concurrent.futures import Future
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from sidecar.app.reload import FIXED, Outcome, Reload, kept
-from sidecar.config import settings as config
+from sidecar.app.reload import Outcome, Reload
+from sidecar.config import reader
 from sidecar.config.errors import ConfigError, ConfigErrors
+from sidecar.config.settings import Settings
 
 
 class Files:
@@ -26,8 +26,8 @@ class Files:
     def write(self, text: str) -> None:
         self.path.write_text(text)
 
-    def read(self) -> config.Settings:
-        return config.read({"WP_SIDECAR_JAILS": str(self.path)})
+    def read(self) -> Settings:
+        return reader.read({"WP_SIDECAR_JAILS": str(self.path)})
 
 
 @pytest.fixture
@@ -79,31 +79,12 @@ def test_once_it_is_mended_it_is_taken_over(files):
 def test_what_cannot_be_taken_over_is_a_mistake_and_the_old_stays(files):
     wrong = ConfigError("environment", "", "", "no Docker socket at unix:///nowhere")
 
-    def take(_: config.Settings) -> None:
+    def take(_: Settings) -> None:
         raise ConfigErrors([wrong])
 
     reload = Reload(files.settings, files.read, take, files.told.append)
 
     assert reload() == Outcome(files.settings, errors=(wrong,))
-
-
-def test_what_is_made_once_stays_and_is_named(files):
-    before = replace(files.settings, state=Path("/before"), listen=("127.0.0.1", 1))
-    settings, names = kept(
-        before, replace(before, state=Path("/after"), listen=("::1", 2), ignoreip=("192.0.2.1",))
-    )
-
-    assert settings == replace(before, ignoreip=("192.0.2.1",))
-    assert names == ("WP_SIDECAR_STATE", "WP_SIDECAR_LISTEN")
-
-
-def test_of_every_setting_it_is_known_whether_it_can_change():
-    taken = {
-        "jails", "filters", "ignoreip", "ignore_names", "trusted_proxies", "cdns", "ban_private", "banbudget",
-        "banshare", "dbpurgeage", "slack", "flush_on_exit", "notes", "errors",
-    }  # fmt: skip
-
-    assert {each.name for each in fields(config.Settings)} == taken | FIXED.keys()
 
 
 def test_a_signal_asks_for_it_in_the_services_thread(files):
@@ -131,7 +112,7 @@ def test_a_signal_asks_for_it_in_the_services_thread(files):
 def test_two_at_once_go_one_after_the_other(files):
     alone = []
 
-    def take(_: config.Settings) -> None:
+    def take(_: Settings) -> None:
         first = lock.acquire(blocking=False)
         alone.append(first)
         threading.Event().wait(0.05)  # the other threads' chance

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import offline
-from sidecar.config import settings as config
+from sidecar.config import reader
 from tests.charts.__main__ import SETS, name
 from tests.charts.helm import CHART, manifests, render
 from tests.charts.podspec import Node, docker_run, environ, pod
@@ -142,7 +142,7 @@ def test_the_sidecar_understands_what_the_chart_tells_it(values, node, monkeypat
     jails = Path(here(mounts, "/etc/wp-sidecar/jails.conf"))
     filters = Path(here(mounts, "/etc/wp-sidecar/filters"))
 
-    settings = config.read(
+    settings = reader.read(
         env, jails=jails if jails.exists() else None, filters=filters if filters.exists() else None
     )
 
@@ -154,11 +154,13 @@ def test_the_sidecar_understands_what_the_chart_tells_it(values, node, monkeypat
         "extras": ("::1", 9734),
     }
     assert settings.listen == expected.get(name(values), ("127.0.0.1", 9734))
-    assert settings.source == {"docker": "docker", "docker-files": "docker-files"}.get(name(values), "cri")
-    assert settings.kubernetes_api is (name(values) in ("pods", "accounts"))
-    assert bool(settings.redis) is name(values).startswith("redis")
+    assert settings.sources.kind == {"docker": "docker", "docker-files": "docker-files"}.get(
+        name(values), "cri"
+    )
+    assert settings.sources.kubernetes_api is (name(values) in ("pods", "accounts"))
+    assert bool(settings.fleet.redis) is name(values).startswith("redis")
     assert settings.node == "node-7"
-    assert bool(settings.slack) is name(values).startswith("slack")
+    assert bool(settings.alerts.get("slack")) is name(values).startswith("slack")
 
 
 def test_the_jails_of_the_values_pass_check_config(node, capsys):

@@ -104,7 +104,9 @@ def test_a_right_configuration(wp, here):
 
     code, out, err = wp("check-config")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0].startswith(f"note: {here}/jails.conf: wordpress.logpath: /nowhere is not here")
+    assert out.splitlines()[0].startswith(
+        f"note: {here}/jails.conf: wordpress.logpath: /nowhere does not exist yet"
+    )
     assert out.splitlines()[1:] == ["jail wordpress: filter wordpress, 2 expressions", "ok"]
 
     told = json.loads(wp("check-config", "--json")[1])
@@ -149,5 +151,5 @@ def test_the_jails_file_that_was_asked_for_has_to_be_there(wp, monkeypatch):
     code, _, err = wp("check-config")
     assert code == 78
     assert err.startswith(
-        "wp-sidecar: environment: WP_SIDECAR_JAILS: /gone.conf is not there; correct the path"
+        "wp-sidecar: environment: WP_SIDECAR_JAILS: /gone.conf does not exist; correct the path"
     )

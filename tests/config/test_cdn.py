@@ -34,7 +34,7 @@ def wrong(tmp_path):
     return errors
 
 
-def test_ours_is_dated_and_says_where_it_is_from():
+def test_the_bundled_list_is_dated_and_names_its_sources():
     ours = cdn.load()
 
     assert sorted(ours) == ["cloudflare", "cloudfront", "fastly", "google", "imperva", "sucuri"]
@@ -44,7 +44,7 @@ def test_ours_is_dated_and_says_where_it_is_from():
         assert len(one.networks) == len(set(one.networks)) > 3
 
 
-def test_ours_are_public_and_lie_in_no_other():
+def test_the_bundled_networks_are_public_and_do_not_overlap():
     nets = [parse_network(text) for one in cdn.load().values() for text in one.networks]
     nobody = Allowlist()
 
@@ -67,14 +67,14 @@ def test_ours_are_public_and_lie_in_no_other():
         ("192.88.134.1", "sucuri"),
     ],
 )
-def test_whose_an_address_is(address, name):
+def test_an_address_belongs_to_its_cdn(address, name):
     ours = cdn.load()
     allowlist = Allowlist({one.name: one.networks for one in ours.values()})
 
     assert allowlist.why(parse_address(address)) == name
 
 
-def test_a_file_of_the_users_adds_and_replaces(tmp_path):
+def test_a_file_of_the_operator_adds_and_replaces(tmp_path):
     (tmp_path / "cdn.conf").write_text(FILE)
     known = cdn.load(tmp_path / "cdn.conf")
 
@@ -85,7 +85,7 @@ def test_a_file_of_the_users_adds_and_replaces(tmp_path):
     assert known["cloudflare"] == cdn.load()["cloudflare"]
 
 
-def test_every_mistake_with_its_place(wrong):
+def test_every_error_has_its_place(wrong):
     text = """192.0.2.0/24
 [Bunny]
 [bunny]
@@ -125,16 +125,16 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
         cdn.load(tmp_path / "binary")
 
 
-def test_which_are_meant():
+def test_cdns_are_chosen_by_name():
     known = cdn.load()
 
-    assert cdn.select(cdn.chosen("all"), known) == tuple(known.values()) == cdn.everyone()
-    assert cdn.select(cdn.chosen("Fastly, sucuri fastly"), known) == (known["fastly"], known["sucuri"])
-    assert cdn.select(cdn.chosen("none"), known) == ()
+    assert cdn.select(cdn.parse_names("all"), known) == tuple(known.values()) == cdn.bundled()
+    assert cdn.select(cdn.parse_names("Fastly, sucuri fastly"), known) == (known["fastly"], known["sucuri"])
+    assert cdn.select(cdn.parse_names("none"), known) == ()
     with pytest.raises(
         ValueError, match=r'"fastley": unknown. Did you mean fastly\?; there are cloudflare, '
     ):
-        cdn.select(cdn.chosen("fastley"), known)
+        cdn.select(cdn.parse_names("fastley"), known)
     for text in ("", "all, fastly", "none fastly"):
         with pytest.raises(ValueError, match="expected all, none or names such as cloudflare, fastly; got"):
-            cdn.chosen(text)
+            cdn.parse_names(text)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.errors import ConfigErrors
-from sidecar.config.jails import Jails, read
+from sidecar.config.jails import JailsFile, read
 from sidecar.core import bantime_formula
 from sidecar.core.escalation import Escalation
 from sidecar.core.jail import Jail
@@ -31,7 +31,7 @@ def filters(tmp_path):
 def of(tmp_path, filters):
     """Reads a jails file of this text."""
 
-    def of(text: str, *, look: bool = False) -> Jails:
+    def of(text: str, *, look: bool = False) -> JailsFile:
         (tmp_path / "jails.conf").write_text(text)
         return read(tmp_path / "jails.conf", [filters], look=look)
 
@@ -40,7 +40,7 @@ def of(tmp_path, filters):
 
 @pytest.fixture
 def wrong(of, tmp_path):
-    """The mistakes in a jails file of this text, without the path."""
+    """The errors in a jails file of this text, without the path."""
 
     def wrong(text: str, *, look: bool = False) -> list[str]:
         with pytest.raises(ConfigErrors) as caught:
@@ -50,7 +50,7 @@ def wrong(of, tmp_path):
     return wrong
 
 
-def test_the_stanza_that_people_bring_works_unedited(of):
+def test_a_stanza_of_fail2ban_works_unedited(of):
     found = of(
         """
 [wordpress]
@@ -68,10 +68,10 @@ bantime = 86400
         Jail("wordpress", "wordpress", 3, 10_800.0, 86_400.0, frozenset({80, 443}), ("/var/log/auth.log",)),
     )
     assert {name: rules.name for name, rules in found.filters.items()} == {"wordpress": "wordpress"}
-    assert (found.ban_private, found.notes) == (False, ())
+    assert (found.values, found.notes) == ({}, ())
 
 
-def test_without_a_file_three_jails_protect(filters):
+def test_without_a_file_the_builtin_jails_run(filters):
     found = read(None, [filters])
 
     assert found.jails == (
@@ -82,7 +82,7 @@ def test_without_a_file_three_jails_protect(filters):
     assert sorted(found.filters) == ["wordpress", "wordpress-access", "wordpress-auth"]
 
 
-def test_a_file_without_stanzas_is_about_those(of):
+def test_a_file_without_sections_configures_the_builtin_jails(of):
     found = of("[DEFAULT]\nmaxretry = 9\nban_private = true\nignoreip = 203.0.113.0/24")
 
     assert [(jail.name, jail.maxretry, jail.ignoreip) for jail in found.jails] == [
@@ -90,10 +90,10 @@ def test_a_file_without_stanzas_is_about_those(of):
         ("wordpress-access", 9, ("203.0.113.0/24",)),
         ("wordpress-auth", 9, ("203.0.113.0/24",)),
     ]
-    assert found.ban_private
+    assert found.values == {"allowlist.ban_private": True}
 
 
-def test_who_is_never_banned(of):
+def test_allowlist_and_budget(of):
     found = of(
         """[DEFAULT]
 ignoreip = 203.0.113.7 office.example.org
@@ -112,11 +112,15 @@ ignoreip = home.example.org
         (("203.0.113.7",), ("office.example.org",)),
         ((), ("home.example.org",)),
     ]
-    assert found.trusted_proxies == ("192.0.2.16/28", "192.0.2.32")
-    assert (found.allow_cdn, found.banbudget, found.banshare) == (("fastly", "cloudflare"), (500, 600), 0.5)
+    assert found.values == {
+        "allowlist.trusted_proxies": ("192.0.2.16/28", "192.0.2.32"),
+        "allowlist.cdns": ("fastly", "cloudflare"),
+        "budget.rate": (500, 600),
+        "budget.share": 0.5,
+    }
 
 
-def test_a_stanza_takes_what_it_lacks_from_default_and_then_from_us(of):
+def test_a_key_that_a_jail_does_not_set_comes_from_default_and_then_from_the_builtin_defaults(of):
     found = of(
         """
 [DEFAULT]
@@ -144,7 +148,7 @@ bantime = 1d12h
     )
 
 
-def test_what_is_not_enabled_is_not_read(of):
+def test_a_jail_that_is_not_enabled_is_not_read(of):
     found = of("[DEFAULT]\nenabled = false\n[mail]\nfilter = none-such\nfive = 5\n[sshd]\nenabled = yes\n")
 
     assert [jail.name for jail in found.jails] == ["sshd"]
@@ -207,7 +211,7 @@ def test_a_jail_may_add_to_its_filters_failregex(of):
     ] == [(["^fail <HOST>$", "^worse <HOST>$"], []), (["^fail <HOST>$", "^worse <HOST>$"], ["^fine"])]
 
 
-def test_a_remark_behind_a_value_is_none_of_it(of):
+def test_a_remark_after_a_value_is_not_part_of_it(of):
     found = of(
         """[DEFAULT]
 bantime = 86400   # a day
@@ -236,14 +240,14 @@ failregex = ^bad <HOST> # 7$
     assert [rule.text for rule in found.filters["mail"].failregex] == ["^bad <HOST> # 7$"]
 
 
-def test_what_an_included_file_defines_need_not_be_used(of, tmp_path):
+def test_a_name_that_an_included_file_defines_need_not_be_used(of, tmp_path):
     (tmp_path / "paths.conf").write_text("[DEFAULT]\nmail_log = /srv/mail.log\nftp_log = /srv/ftp.log\n")
     found = of("[INCLUDES]\nbefore = paths.conf\n[mail]\nlogpath = %(mail_log)s\n")
 
     assert found.jails == (Jail("mail", "mail", logpath=("/srv/mail.log",)),)
 
 
-def test_every_mistake_at_once_each_with_its_place(wrong):
+def test_every_error_is_reported_with_its_place(wrong):
     text = """[DEFAULT]
 findtime = soon
 [mail]
@@ -260,26 +264,26 @@ filter = broken
 
     assert [error.partition(" (")[0][:61] for error in wrong(text)] == [
         "jails.conf:5: mail.bantme: unknown. Did you mean bantime?",
-        'jails.conf:7: mail.ignoreip: "example" is no address, no netw',
+        'jails.conf:7: mail.ignoreip: "example" is not an address, a n',
         "jails.conf:4: mail.maxretry: expected a whole number from 1 u",
         "jails.conf:2: DEFAULT.findtime: expected a duration such as 6",
-        'jails.conf:6: mail.port: "httpp" is no port: write its number',
+        'jails.conf:6: mail.port: "httpp" is not a port: write its num',
         "jails.conf:10: sshd.ban_private: holds for all jails; move it",
         "jails.conf:9: sshd.filter: there is no filter `none-such` in ",
-        "jails.conf:12: bro/ken: no name for a jail; use letters, digi",
+        "jails.conf:12: bro/ken: is not allowed as a jail's name; use ",
         "filters/broken.conf:2: `failregex` is no regular expression: ",
         "filters/broken.conf:3: this says nobody to ban: put <HOST>",
     ]
 
 
-def test_a_jail_with_a_mistake_is_left_out_and_the_others_stay(of):
+def test_a_jail_with_an_error_is_left_out_and_the_others_stay(of):
     found = of("[mail]\n[sshd]\nfilter = broken\n[web]\nfilter = mail\nmaxretry = five\n")
 
     assert [jail.name for jail in found.jails] == ["mail"] == list(found.filters)
     assert [(error.line, error.section) for error in found.errors] == [(2, ""), (3, ""), (6, "web")]
 
 
-def test_a_mistake_that_concerns_all_stops_all(wrong):
+def test_an_error_that_concerns_all_jails_stops_all(wrong):
     assert wrong("[DEFAULT]\nbantme = 1h\n[mail]\n") == [
         "jails.conf:2: DEFAULT.bantme: unknown. Did you mean bantime?"
     ]
@@ -290,19 +294,19 @@ def test_an_expression_that_may_take_for_ever_is_noted(of, filters):
 
     (note,) = of("[slow]").notes
     assert note.startswith(
-        f"{filters}/slow.conf:2: may take for ever on some lines, so those are tried in a process"
+        f"{filters}/slow.conf:2: may take for ever on some lines, so those are tried in a separate"
     )
     assert note.endswith(": ^(?:a+)+ <HOST>$")
 
 
-def test_a_filter_that_is_not_there_is_the_jails_mistake(wrong):
+def test_a_missing_filter_is_an_error_of_the_jail(wrong):
     (error,) = wrong("[blog]\nfilter = wordpres\n")
 
     assert error.startswith("jails.conf:2: blog.filter: there is no filter `wordpres` in ")
     assert error.endswith("did you mean `wordpress`?")
 
 
-def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
+def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
     first, second = wrong("[mail]\nfilter = broken\n")
 
     assert first.startswith("filters/broken.conf:2: `failregex` is no regular expression")
@@ -329,7 +333,7 @@ def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
         ("[mail]\n[mail]\n", "jails.conf:2: this section is there twice"),
         ("maxretry = 1\n", "jails.conf:1: this stands before the first [section]"),
         ("[mail]\nenabled = false\n", "jails.conf: no jail is enabled; enable one, or remove the file"),
-        ("[manual]\n", "jails.conf: manual: no name for a jail"),
+        ("[manual]\n", "jails.conf: manual: is not allowed as a jail's name"),
         ("[default]\nbantime = 1h\n", "jails.conf:2: default: what holds for all jails stands in [DEFAULT]"),
         ("[mail]\nmaxretry = 10001\n", "jails.conf:2: mail.maxretry: 10001 is too many; the most is 10000"),
         ("[mail]\nlogpath = logs/a\n", "jails.conf:2: mail.logpath: expected a path that starts with /, got"),
@@ -338,15 +342,18 @@ def test_a_broken_filter_is_told_with_its_own_file_and_line(wrong):
         ("[mail]\nport = 80\nusedns = maybe\n", "jails.conf:3: mail.usedns: `usedns` is one of no, warn"),
         ("[mail]\nport = 80\nfailregex = ^x\n", "jails.conf:3: mail.failregex: this says nobody to ban"),
         ("[mail]\nport = 80\nmaxlines = 0\n", "jails.conf:3: mail.maxlines: `maxlines` is how many lines"),
-        ("[Definition]\nfailregex = ^x <HOST>$\n", "jails.conf:2: Definition: no name for a jail"),
+        (
+            "[Definition]\nfailregex = ^x <HOST>$\n",
+            "jails.conf:2: Definition: is not allowed as a jail's name",
+        ),
         ("[INCLUDES]\nbefore = gone.conf\n[mail]\n", "jails.conf:2: the included file does not exist"),
     ],
 )
-def test_one_mistake(wrong, text, error):
+def test_one_error(wrong, text, error):
     assert error in wrong(text)[0]
 
 
-def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path):
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
     for path, sentence in [
         (tmp_path / "none", "cannot be read: No such file"),
         (tmp_path, "is a directory; Docker"),
@@ -355,7 +362,7 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path):
             read(path, [])
 
 
-def test_what_fail2ban_means_and_we_do_not_is_a_note(of, tmp_path):
+def test_a_key_that_only_fail2ban_uses_is_a_note(of, tmp_path):
     found = of(
         """[DEFAULT]
 banaction = nftables
@@ -407,11 +414,11 @@ bantime.increment = false
         "wordpress-access": None,
     }
     assert [note.partition("sshd.")[2] for note in found.notes] == [
-        "bantime.formula: is not used: bantime.multipliers go before it, as in fail2ban"
+        "bantime.formula: is not used: bantime.multipliers take precedence, as in fail2ban"
     ]
 
 
-def test_how_a_jail_counts_and_what_it_does(of):
+def test_mode_window_group_and_success(of):
     found = of(
         """[DEFAULT]
 dbpurgeage = 7d
@@ -432,7 +439,7 @@ mode = Enforce
     assert [(jail.observe, jail.window, jail.bangroup, jail.resets) for jail in found.jails] == [
         (True, "fail2ban", 8, True), (False, "sliding", 0, False), (False, "sliding", 0, False),
     ]  # fmt: skip
-    assert found.dbpurgeage == 7 * 86_400
+    assert found.values == {"dbpurgeage": 7 * 86_400}
 
 
 @pytest.mark.parametrize(
@@ -446,34 +453,34 @@ mode = Enforce
         ("bantime.formula = exit()", "mail.bantime.formula: exit() is not known in a formula"),
         ("window = tumbling", "mail.window: expected sliding (a true window) or fail2ban (its estimate)"),
         ("mode = observed", 'mail.mode: "observed": unknown. Did you mean observe?'),
-        ("success = yes", "mail.success: expected reset (a login that works forgives failures) or ignore"),
+        ("success = yes", "mail.success: expected reset (a successful login forgives failures) or ignore"),
         ("bangroup = -1", "mail.bangroup: expected a whole number from 0 up"),
         ("datepattern = ^(?:a+)+ %%Y", "mail.datepattern: may take for ever on some lines: ^(?:a+)+ %Y; say"),
     ],
 )
-def test_a_mistake_of_policy(wrong, written, error):
+def test_one_error_in_a_rule(wrong, written, error):
     assert error in wrong(f"[mail]\n{written}\n")[0]
 
 
-def test_a_logpath_that_is_not_here_leaves_the_discovered_containers_to_look_at(of, tmp_path):
+def test_a_jail_without_its_log_file_looks_at_the_discovered_containers(of, tmp_path):
     found = of(f"[mail]\nlogpath = {tmp_path}/none.log\n", look=True)
 
     assert [(jail.logpath, jail.absent) for jail in found.jails] == [((f"{tmp_path}/none.log",), True)]
     (note,) = found.notes
-    assert f"mail.logpath: {tmp_path}/none.log is not here (yet), and is followed once it is" in note
+    assert f"mail.logpath: {tmp_path}/none.log does not exist yet; it is followed once it does" in note
     assert note.endswith("; this jail looks at the discovered containers too")
 
 
-def test_a_logpath_that_is_here_is_enough(of, tmp_path):
+def test_one_existing_log_file_is_enough(of, tmp_path):
     (tmp_path / "1.log").touch()
     found = of(f"[mail]\nlogpath = {tmp_path}/*.log\n          {tmp_path}/none.txt\n", look=True)
 
     assert [jail.absent for jail in found.jails] == [False]
     (note,) = found.notes
-    assert note.endswith(f"mail.logpath: {tmp_path}/none.txt is not here (yet), and is followed once it is")
+    assert note.endswith(f"mail.logpath: {tmp_path}/none.txt does not exist yet; it is followed once it does")
 
 
-def test_a_logpath_that_is_a_directory_is_a_mistake(wrong, tmp_path):
+def test_a_logpath_that_is_a_directory_is_an_error(wrong, tmp_path):
     assert wrong(f"[mail]\nlogpath = {tmp_path}/filters\n", look=True) == [
         "jails.conf:2: mail.logpath: filters is a directory; name the file"
     ]
@@ -490,7 +497,7 @@ def test_every_key_of_fail2bans_own_jails_is_known(wrong):
     ]
 
 
-def test_that_nobody_is_ever_banned_is_noted(of):
+def test_a_very_wide_ignoreip_is_noted(of):
     found = of("[mail]\nignoreip = 10.0.0.0/8 0.0.0.0/0 ::/0\n")
 
     assert [note.partition("jails.conf: ")[2] for note in found.notes] == [
@@ -499,10 +506,10 @@ def test_that_nobody_is_ever_banned_is_noted(of):
     ]
 
 
-def test_an_option_that_the_filter_does_not_know_is_noted(of):
+def test_an_option_without_effect_in_the_filter_is_noted(of):
     found = of("[DEFAULT]\nmode = normal\n[wordpress]\n[mail]\nfilter = mail[mode=hard, colour=red]\n")
 
     assert [note.partition("jails.conf: ")[2] for note in found.notes] == [
-        "mail.filter: mail knows no `mode=hard`, so that changes nothing",
-        "mail.filter: mail knows no `colour=red`, so that changes nothing",
+        "mail.filter: mail has no option `mode=hard`, so it has no effect",
+        "mail.filter: mail has no option `colour=red`, so it has no effect",
     ]

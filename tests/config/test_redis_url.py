@@ -2,7 +2,7 @@ import pytest
 
 from sidecar.config.redis_url import RedisUrl, parse_redis_url
 
-SOUND = {
+VALID = {
     "redis://cache": RedisUrl("one", (("cache", 6379),)),
     "redis://cache:6380/3": RedisUrl("one", (("cache", 6380),), database=3),
     "redis://:s%23cret@cache": RedisUrl("one", (("cache", 6379),), password="s#cret"),
@@ -28,35 +28,35 @@ WRONG = {
     "redis://cache:0": "expected host:port",
     "redis://cache:99999": "expected host:port",
     "redis://a,b": "names several hosts",
-    "redis://cache/one": "names a database that is no number",
+    "redis://cache/one": "names a database that is not a number",
     "redis://cache/1/2": "has too much after the hosts",
     "redis://cache?timeout=5": "timeout: unknown after the `?`",
-    "redis+sentinel://a,b": "says no master",
+    "redis+sentinel://a,b": "has no master",
     "redis+cluster://a/1": "names a database, and a cluster has only one",
     "unix://run/redis.sock": "three slashes",
     "redis://[::1": "expected host:port",
 }
 
 
-@pytest.mark.parametrize("url", SOUND)
+@pytest.mark.parametrize("url", VALID)
 def test_a_url_is_taken_apart(url):
-    assert parse_redis_url(url) == SOUND[url]
+    assert parse_redis_url(url) == VALID[url]
 
 
 @pytest.mark.parametrize("url", WRONG)
-def test_what_is_wrong_with_a_url_is_said_without_it(url):
-    with pytest.raises(ValueError) as told:
+def test_an_error_does_not_repeat_the_url(url):
+    with pytest.raises(ValueError) as caught:
         parse_redis_url(url)
 
-    assert WRONG[url] in str(told.value)
-    assert "s#cret" not in str(told.value) and "cret@" not in str(told.value)
+    assert WRONG[url] in str(caught.value)
+    assert "s#cret" not in str(caught.value) and "cret@" not in str(caught.value)
 
 
-def test_an_authority_may_be_given_beside_the_url():
+def test_certificates_may_be_given_beside_the_url():
     assert parse_redis_url("rediss://cache", "/ca.pem").ca == "/ca.pem"
 
 
-def test_an_address_may_be_shown():
+def test_a_url_is_shown_without_passwords():
     assert str(parse_redis_url("redis+sentinel://wp:secret@a,[::1]/m")) == "a:26379,[::1]:26379 (master m)"
     assert str(parse_redis_url("unix://:secret@/run/redis.sock")) == "/run/redis.sock"
     assert "secret" not in repr(parse_redis_url("redis://:secret@a"))

@@ -1,369 +1,59 @@
 from __future__ import annotations
 
-import math
-import os
-import subprocess
-import sys
+from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import pytest
+from sidecar.config.cdn import Cdn
+from sidecar.config.environment import REDIS_CA, VARIABLES
+from sidecar.config.jail_keys import GLOBAL_KEYS
+from sidecar.config.settings import AllowlistSettings, PathSettings, Settings
+from sidecar.config.units import AllowlistEntries
 
-from sidecar.config import settings as config
-from sidecar.config.errors import ConfigErrors
-from sidecar.config.redis_url import parse_redis_url
-
-FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
-IDLE = [f"{name}: counts only with WP_SIDECAR_SOURCE=cri" for name in ("PODS", "KUBERNETES_API")]
-HOOK = "https://hooks.slack.example/services/T0/B0/secret"
+SETTINGS = Settings((), {})
 
 
-@pytest.fixture
-def environ(tmp_path):
-    """The least that can be read: a folder with the filters of the two jails."""
-    (tmp_path / "wordpress.conf").write_text(FAIL)
-    (tmp_path / "wordpress-access.conf").write_text(FAIL)
-    return {"WP_SIDECAR_FILTERS": str(tmp_path), "PATH": "/usr/bin"}
+def test_settings_are_made_of_values_by_their_paths():
+    values = {"paths.state": Path("/srv"), "alerts.slack": "https://a.example", "listen": ("::1", 1)}
 
-
-def errors(environ, **given):
-    with pytest.raises(ConfigErrors) as caught:
-        config.read(environ, **given)
-    return list(map(str, caught.value.errors))
-
-
-def test_without_any_configuration_it_protects(environ):
-    settings = config.read(environ)
-
-    assert [jail.name for jail in settings.jails] == ["wordpress", "wordpress-access", "wordpress-auth"]
-    assert settings == config.Settings(settings.jails, settings.filters)
-    assert (settings.listen, settings.docker) == (("127.0.0.1", 9734), "unix:///var/run/docker.sock")
-
-
-def test_every_variable(environ):
-    settings = config.read(
-        environ
-        | {
-            "WP_SIDECAR_STATE": "/srv/state",
-            "WP_SIDECAR_SOCKET": "/srv/s",
-            "WP_SIDECAR_LISTEN": "[::1]:80",
-            "WP_SIDECAR_IGNOREIP": "203.0.113.7, 198.51.100.0/24, Office.example.org",
-            "WP_SIDECAR_TRUSTED_PROXIES": "192.0.2.0/28",
-            "WP_SIDECAR_ALLOW_CDN": "none",
-            "WP_SIDECAR_BANBUDGET": "500/10m",
-            "WP_SIDECAR_BANSHARE": "50%",
-            "WP_SIDECAR_BAN_PRIVATE": "yes",
-            "WP_SIDECAR_FLUSH_ON_EXIT": "1",
-            "WP_SIDECAR_LOG_LEVEL": "debug",
-            "WP_SIDECAR_LOG_FORMAT": "json",
-            "WP_SIDECAR_SOURCE": "CRI",
-            "WP_SIDECAR_PODS": "blog/*/wordpress, !*/*/db",
-            "WP_SIDECAR_LOGS": "/srv/pods",
-            "WP_SIDECAR_KUBERNETES_API": "true",
-            "DOCKER_HOST": "tcp://proxy:2375",
-            "SLACK_WEBHOOK_URL": HOOK,
-        }
-    )
-
-    assert settings == config.Settings(
-        settings.jails,
-        settings.filters,
-        state=Path("/srv/state"),
-        socket=Path("/srv/s"),
-        listen=("::1", 80),
-        ignoreip=("203.0.113.7", "198.51.100.0/24"),
-        ignore_names=("office.example.org",),
-        trusted_proxies=("192.0.2.0/28",),
-        cdns=(),
-        banbudget=(500.0, 600.0),
-        banshare=0.5,
-        ban_private=True,
-        flush_on_exit=True,
-        log_level="DEBUG",
-        log_json=True,
-        source="cri",
-        pods=("blog/*/wordpress", "!*/*/db"),
-        logs=Path("/srv/pods"),
-        kubernetes_api=True,
-        docker="tcp://proxy:2375",
-        slack=HOOK,
+    assert Settings.of((), {}, values) == Settings(
+        (),
+        {},
+        paths=PathSettings(state=Path("/srv")),
+        alerts={"slack": "https://a.example"},
+        listen=("::1", 1),
     )
 
 
-def test_what_the_environment_and_the_jails_file_both_say(environ, tmp_path):
-    (tmp_path / "jails.conf").write_text(
-        "[DEFAULT]\nallow_cdn = sucuri\nbanbudget = 5/1m\nbanshare = 0.1\ntrusted_proxies = 192.0.2.1\n[wordpress]\n"
-    )
-    environ |= {"WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf"}
-    written = config.read(environ)
-    over = config.read(
-        environ
-        | {
-            "WP_SIDECAR_ALLOW_CDN": "fastly",
-            "WP_SIDECAR_BANBUDGET": "off",
-            "WP_SIDECAR_BANSHARE": "off",
-            "WP_SIDECAR_TRUSTED_PROXIES": "192.0.2.2",
-        }
-    )
+def test_one_setting_is_read_and_replaced_by_its_path():
+    changed = SETTINGS.replaced({"paths.state": Path("/srv"), "node": "a"})
 
-    assert [cdn.name for cdn in written.cdns] == ["sucuri"]
-    assert (written.banbudget, written.banshare, written.trusted_proxies) == ((5, 60), 0.1, ("192.0.2.1",))
-    assert [cdn.name for cdn in over.cdns] == ["fastly"]
-    assert (over.banbudget, over.banshare) == ((math.inf, 60), math.inf)
-    assert over.trusted_proxies == ("192.0.2.2", "192.0.2.1")
+    assert (changed.value("paths.state"), changed.value("node")) == (Path("/srv"), "a")
+    assert (changed.paths.socket, changed.allowlist) == (SETTINGS.paths.socket, SETTINGS.allowlist)
 
 
-def test_a_list_of_cdns_may_be_ones_own(environ, tmp_path):
-    (tmp_path / "cdn.conf").write_text("[bunny]\nas-of = 2026-11-01\n192.0.2.7\n")
-    environ |= {"WP_SIDECAR_CDN_FILE": f"{tmp_path}/cdn.conf", "WP_SIDECAR_ALLOW_CDN": "bunny"}
-    (bunny,) = config.read(environ).cdns
-    assert (bunny.name, bunny.networks) == ("bunny", ("192.0.2.7/32",))
+def test_every_row_of_the_tables_names_a_setting():
+    rows = [*(each.path for each in VARIABLES), *(each.path for each in GLOBAL_KEYS)]
+    for path in set(rows) - {REDIS_CA, "alerts.slack"}:
+        SETTINGS.value(path)
 
-    (tmp_path / "cdn.conf").write_text("[bunny]\n192.0.2.7\n")
-    assert errors(environ) == [
-        f'{tmp_path}/cdn.conf:1: bunny.as-of: expected the day of the list such as 2026-11-22, got ""'
-    ]
-    del environ["WP_SIDECAR_CDN_FILE"]
-    (tmp_path / "jails.conf").write_text("[DEFAULT]\nallow_cdn = bunny\n")
-    (error,) = errors({"WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf"})
-    assert error.startswith(
-        f'{tmp_path}/jails.conf: DEFAULT.allow_cdn: "bunny": unknown; there are cloudflare, '
-    )
-    assert errors(environ)[0].startswith(
-        'environment: WP_SIDECAR_ALLOW_CDN: "bunny": unknown; there are cloudflare, '
+
+def test_every_setting_but_the_jails_has_a_row():
+    """A group is reached by its fields, and `notes` and `errors` are not set by anyone."""
+    paths = {each.path for each in VARIABLES} | {each.path for each in GLOBAL_KEYS}
+    groups = {path.partition(".")[0] for path in paths}
+
+    assert {each.name for each in fields(Settings)} - groups == {"jails", "filters", "notes", "errors"}
+
+
+def test_networks_are_grouped_by_the_reason_not_to_ban_them():
+    allowlist = AllowlistSettings(
+        AllowlistEntries(("192.0.2.1",), ("office.example",)),
+        trusted_proxies=("192.0.2.16/28",),
+        cdns=(Cdn("fastly", None, "", ("151.101.0.0/16",)),),
     )
 
-
-@pytest.mark.parametrize(
-    ("source", "idle"),
-    [
-        ("", ["LOGS: counts only with WP_SIDECAR_SOURCE=cri or docker-files", *IDLE]),
-        ("docker-files", IDLE),
-        ("cri", []),
-    ],
-)
-def test_what_does_nothing_with_this_source_is_noted(environ, source, idle):
-    about = {"LOGS": "/srv/logs", "PODS": "blog/*/*", "KUBERNETES_API": "true", "SOURCE": source}
-    settings = config.read(environ | {f"WP_SIDECAR_{name}": text for name, text in about.items()})
-
-    assert list(settings.notes) == [f"environment: WP_SIDECAR_{sentence}" for sentence in idle]
-
-
-def test_an_empty_variable_is_not_set(environ):
-    empty = dict.fromkeys(
-        ("WP_SIDECAR_JAILS", "WP_SIDECAR_LISTEN", "SLACK_WEBHOOK_URL", "WP_SIDECAR_TYPO"), " "
-    )
-
-    assert config.read(environ | empty).slack == ""
-
-
-def test_what_is_given_goes_before_the_environment(environ, tmp_path):
-    (tmp_path / "jails.conf").write_text("[wordpress]\n[DEFAULT]\nban_private = true\n")
-    environ |= {"WP_SIDECAR_JAILS": "/nowhere", "WP_SIDECAR_SOCKET": "/srv/s"}
-
-    settings = config.read(
-        environ, jails=tmp_path / "jails.conf", filters=tmp_path, socket=Path("/srv/t"), flush_on_exit=True
-    )
-
-    assert [jail.name for jail in settings.jails] == ["wordpress"]
-    assert (settings.socket, settings.flush_on_exit, settings.ban_private) == (Path("/srv/t"), True, True)
-
-
-def test_the_environments_and_the_files_mistakes_are_told_together(environ, tmp_path):
-    (tmp_path / "jails.conf").write_text("[wordpress]\nmaxretry = five\n")
-    environ |= {
-        "WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf",
-        "WP_SIDECAR_LISTEM": "x",
-        "WP_SIDECAR_STATE": "state",
+    assert allowlist.networks_by_reason() == {
+        "a trusted proxy": ("192.0.2.16/28",),
+        "ignoreip": ("192.0.2.1",),
+        "an address of the CDN fastly": ("151.101.0.0/16",),
     }
-
-    assert errors(environ) == [
-        "environment: WP_SIDECAR_LISTEM: unknown. Did you mean WP_SIDECAR_LISTEN?",
-        'environment: WP_SIDECAR_STATE: expected a path that starts with /, got "state"',
-        f'{tmp_path}/jails.conf:2: wordpress.maxretry: expected a whole number from 1 up, got "five"',
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "sentence"),
-    [
-        ("WP_SIDECAR_JAILS", "/nowhere", "/nowhere is not there; correct the path, or mount it"),
-        ("WP_SIDECAR_FILTERS", "/nowhere", "/nowhere is not there"),
-        ("WP_SIDECAR_LISTEN", "9734", "expected an address and a port such as 127.0.0.1:9734"),
-        ("WP_SIDECAR_LISTEN", "127.0.0.1:http", "expected an address and a port"),
-        ("WP_SIDECAR_LISTEN", "127.0.0.1:65536", "expected an address and a port"),
-        ("WP_SIDECAR_LISTEN", "example.org:80", '"example.org" is no address'),
-        ("WP_SIDECAR_IGNOREIP", "203.0.113.7;x", "is no address, no network and no host name"),
-        (
-            "WP_SIDECAR_TRUSTED_PROXIES",
-            "proxy.example.org",
-            "is no address or network; names are not looked up",
-        ),
-        ("WP_SIDECAR_TRUSTED_PROXIES", "0.0.0.0/0", "0.0.0.0/0 is too wide for proxies"),
-        ("WP_SIDECAR_ALLOW_CDN", "all, fastly", "expected all, none or names such as cloudflare, fastly"),
-        ("WP_SIDECAR_BANBUDGET", "30000", "expected a number and a duration such as 30000/1m, or off"),
-        ("WP_SIDECAR_BANSHARE", "50", "expected a share such as 0.5 or 50%, or off"),
-        ("WP_SIDECAR_BAN_PRIVATE", "maybe", "expected true or false"),
-        ("WP_SIDECAR_LOG_LEVEL", "loud", "expected one of DEBUG"),
-        ("WP_SIDECAR_LOG_FORMAT", "xml", "expected text or json"),
-        ("WP_SIDECAR_SOURCE", "k8s", 'expected one of docker, cri, docker-files, got "k8s"'),
-        (
-            "WP_SIDECAR_PODS",
-            "blog/*/* blog",
-            'expected namespace/pod/container, as in blog/*/wordpress, got "blog"',
-        ),
-        ("WP_SIDECAR_KUBERNETES_API", "maybe", "expected true or false"),
-        ("WP_SIDECAR_LOGS", "pods", "expected a path that starts with /"),
-        ("DOCKER_HOST", "/var/run/docker.sock", "expected unix:///var/run/docker.sock or tcp://host:port"),
-        (
-            "DOCKER_HOST",
-            "unix://var/run/docker.sock",
-            "expected unix:///var/run/docker.sock or tcp://host:port",
-        ),
-        ("DOCKER_HOST", "tcp://proxy:port", "expected unix:///var/run/docker.sock or tcp://host:port"),
-        ("DOCKER_HOST", "tcp://", "expected unix:///var/run/docker.sock or tcp://host:port"),
-        ("WP_SIDECAR_FILTERS", "/etc/hostname", "/etc/hostname is no directory; name the one in which"),
-        ("WP_SIDECAR_MAXRETRY", "3", "is said in the jails file: maxretry = …, in a jail or in [DEFAULT]"),
-        ("WP_SIDECAR_jails", "x", "unknown. Did you mean WP_SIDECAR_JAILS?"),
-        ("SLACK_WEBHOOK_URL", "hooks.slack.example", "expected one http(s) URL"),
-        ("SLACK_WEBHOOK_URL", "https://", "expected one http(s) URL"),
-        ("SLACK_WEBHOOK_URL", "https://[", "expected one http(s) URL"),
-        ("SLACK_WEBHOOK_URL", "https://a.example:x/", "expected one http(s) URL"),
-        ("SLACK_WEBHOOK_URL", "https://a.example/\nb", "expected one http(s) URL"),
-        ("SLACK_WEBHOOK_URL_FILE", "/nowhere", "/nowhere cannot be read: No such file"),
-        ("SLACK_WEBHOOK_URL_FILE", "/", "/ is a directory; Docker makes one"),
-    ],
-)
-def test_one_mistake(environ, name, text, sentence):
-    error = errors(environ | {name: text})[0]
-
-    assert error.startswith(f"environment: {name}: ")
-    assert sentence in error
-
-
-def test_that_nobody_is_ever_banned_is_noted(environ):
-    assert config.read(environ | {"WP_SIDECAR_IGNOREIP": "0.0.0.0/0 192.0.2.0/24"}).notes == (
-        "environment: WP_SIDECAR_IGNOREIP: nobody in 0.0.0.0/0 is ever banned",
-    )
-
-
-def test_the_webhook_may_be_in_a_file(environ, tmp_path):
-    (tmp_path / "hook").write_text(HOOK + "\n")
-
-    assert config.read(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/hook"}).slack == HOOK
-
-
-def test_two_webhooks_are_one_too_many(environ, tmp_path):
-    (tmp_path / "hook").write_text(HOOK)
-
-    assert errors(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/hook", "SLACK_WEBHOOK_URL": HOOK}) == [
-        "environment: SLACK_WEBHOOK_URL: is set, and so is SLACK_WEBHOOK_URL_FILE; keep one of the two"
-    ]
-
-
-READ = """
-import sys
-from sidecar.config import settings as config
-try:
-    config.read(dict(word.split("=", 1) for word in sys.argv[1:]))
-except config.ConfigErrors as err:
-    print(err)
-"""
-SOMEONE = 1000  # another user
-CAPLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]  # as `cap_drop: ALL` leaves root
-
-
-def test_what_may_not_be_read_is_said_with_what_root_without_capabilities_may():
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "jails.conf").write_text(f"[wordpress]\nlogpath = {folder}/log\nfailregex = ^x <HOST>$\n")
-        for secret in ("log", "hook", "shut.conf"):
-            (folder / secret).touch(0o600)
-            os.chown(folder / secret, SOMEONE, SOMEONE)
-        (folder / "shut").mkdir(0o700)
-        os.chown(folder / "shut", SOMEONE, SOMEONE)
-
-        def told(**environ):
-            words = [f"{name}={text}" for name, text in environ.items()]
-            done = subprocess.run(
-                [*CAPLESS, sys.executable, "-c", READ, *words], capture_output=True, timeout=30, check=True
-            )
-            return done.stdout.decode().replace(name, "").splitlines()
-
-        why = "cannot be read; root without capabilities reads only what root owns or everyone may read"
-        assert told(WP_SIDECAR_JAILS=f"{folder}/jails.conf", SLACK_WEBHOOK_URL_FILE=f"{folder}/hook") == [
-            f"environment: SLACK_WEBHOOK_URL_FILE: /hook {why} (chown it, or chmod a+r)",
-            f"/jails.conf:2: wordpress.logpath: /log {why} (chown it, or chmod a+r)",
-        ]
-        assert told(WP_SIDECAR_JAILS=f"{folder}/shut.conf") == [
-            "/shut.conf: cannot be read: Permission denied"
-        ]
-        assert told(SLACK_WEBHOOK_URL_FILE=f"{folder}/shut/hook") == [
-            f"environment: SLACK_WEBHOOK_URL_FILE: /shut/hook {why} (chown it, or chmod a+r)"
-        ]
-
-
-def test_a_secret_is_in_no_mistake_and_in_no_representation(environ, tmp_path):
-    (tmp_path / "hook").write_bytes(b"ftp://" + HOOK.encode())
-    (tmp_path / "binary").write_bytes(b"\xff\xfe" + HOOK.encode())
-
-    for file in ("hook", "binary"):
-        assert "B0/secret" not in str(errors(environ | {"SLACK_WEBHOOK_URL_FILE": f"{tmp_path}/{file}"}))
-    assert "B0/secret" not in str(errors(environ | {"SLACK_WEBHOOK_URL": "x" + HOOK}))
-    assert "B0/secret" not in repr(config.read(environ | {"SLACK_WEBHOOK_URL": HOOK}))
-
-
-def test_a_fleet(environ, tmp_path):
-    (tmp_path / "url").write_text("rediss://wp:secret@cache.example:6380/2\n")
-    (tmp_path / "key").write_text("k" * 40 + "\n")
-    (tmp_path / "ca.pem").write_text("certificates")
-    given = {
-        "WP_SIDECAR_REDIS_URL_FILE": f"{tmp_path}/url",
-        "WP_SIDECAR_REDIS_CA": f"{tmp_path}/ca.pem",
-        "WP_SIDECAR_REDIS_PREFIX": "shops",
-        "WP_SIDECAR_NODE": "host-1.example." + "x" * 200,
-        "WP_SIDECAR_FLEET_KEY_FILE": f"{tmp_path}/key",
-    }
-    settings = config.read(environ | given)
-
-    assert settings.redis == parse_redis_url("rediss://wp:secret@cache.example:6380/2", f"{tmp_path}/ca.pem")
-    assert (settings.redis_prefix, settings.node) == ("shops", "host-1.example." + "x" * 200)
-    assert settings.fleet_key == b"k" * 40
-    assert "secret" not in repr(settings) and "kkk" not in repr(settings)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "sentence"),
-    [
-        ("WP_SIDECAR_REDIS_URL", "http://:secret@cache", "expected redis://host:6379"),
-        ("WP_SIDECAR_REDIS_URL", "redis+sentinel://:secret@cache", "says no master"),
-        ("WP_SIDECAR_REDIS_URL_FILE", "/nowhere", "/nowhere cannot be read: No such file"),
-        ("WP_SIDECAR_REDIS_CA", "/nowhere.pem", "/nowhere.pem cannot be read"),
-        ("WP_SIDECAR_REDIS_PREFIX", "{shops}", "expected letters, digits"),
-        ("WP_SIDECAR_NODE", "host 1", "expected a name of letters"),
-        ("WP_SIDECAR_NODE", "n" * 254, "253 at most"),
-        ("WP_SIDECAR_FLEET_KEY_FILE", "/dev/null", "holds 0 characters; a key has 32 or more: openssl rand"),
-    ],
-)
-def test_a_mistake_about_the_fleet(environ, name, text, sentence):
-    (error,) = errors(environ | {name: text})
-
-    assert error.startswith(f"environment: {name}: ")
-    assert sentence in error
-    assert "secret" not in error
-
-
-def test_what_kubernetes_sets_for_a_service_is_not_ours(environ):
-    ours = {
-        "WP_SIDECAR_SERVICE_HOST": "10.0.0.1",
-        "WP_SIDECAR_PORT": "tcp://x",
-        "WP_SIDECAR_PORT_9734_TCP": "x",
-    }
-
-    assert config.read(environ | ours).notes == ()
-
-
-def test_the_control_socket_is_known_without_reading_anything_else():
-    assert config.control_socket({}) == Path("/run/wp-sidecar/control.sock")
-    assert config.control_socket({"WP_SIDECAR_SOCKET": "/srv/s"}) == Path("/srv/s")

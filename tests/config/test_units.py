@@ -5,16 +5,18 @@ import math
 import pytest
 
 from sidecar.config.units import (
+    allowlist_entries,
+    allowlist_entries_without_files,
+    ban_duration,
+    ban_rate,
+    boolean,
     duration,
+    max_retries,
     networks,
     ports,
-    proxied,
-    rate,
-    retries,
+    proxy_networks,
     share,
-    spared,
-    truth,
-    whole,
+    whole_number,
     words,
 )
 
@@ -40,7 +42,7 @@ def test_a_duration_is_seconds(text, seconds):
 
 
 def test_for_good_is_minus_one_where_it_makes_sense():
-    assert duration("-1", for_good=True) == math.inf
+    assert ban_duration("-1") == math.inf
     with pytest.raises(ValueError, match='expected a duration such as 600, 10m, 1d12h, got "-1"'):
         duration("-1")
 
@@ -52,7 +54,7 @@ def test_for_good_is_minus_one_where_it_makes_sense():
         "inf", "nan", "9" * 40, "1" * 5_000 + "!",
     ],
 )  # fmt: skip
-def test_what_is_no_duration_is_said(text):
+def test_an_error_says_what_a_duration_looks_like(text):
     with pytest.raises(ValueError, match="expected a duration such as 600, 10m, 1d12h"):
         duration(text)
 
@@ -89,15 +91,15 @@ def test_all_ports(text):
         ("0", 'port "0" is not in 1..65535'),
         ("65536", "not in 1..65535"),
         ("9" * 5_000, "not in 1..65535"),
-        ("httpp", '"httpp" is no port'),
-        ("80:", '"" is no port'),
+        ("httpp", '"httpp" is not a port'),
+        ("80:", '"" is not a port'),
         ("9000:8000", "the range .* runs backwards; write 8000:9000"),
-        ("80; reboot", '"80;" is no port'),
-        ("²", "is no port"),
+        ("80; reboot", '"80;" is not a port'),
+        ("²", "is not a port"),
         ('""', "got nothing"),
-        ('"80', '""80" is no port'),
-        ("/tcp", '"" is no port'),
-        ("80/sctp", '"80/sctp" is no port'),
+        ('"80', '""80" is not a port'),
+        ("/tcp", '"" is not a port'),
+        ("80/sctp", '"80/sctp" is not a port'),
     ],
 )
 def test_what_is_no_port_is_said(text, sentence):
@@ -113,27 +115,29 @@ def test_networks_are_canonical():
         "::1",
     )
     assert networks("") == ()
-    with pytest.raises(ValueError, match=r'"example\.org" is no address or network; names are not looked up'):
+    with pytest.raises(
+        ValueError, match=r'"example\.org" is not an address or network; host names are not allowed here'
+    ):
         networks("203.0.113.7 example.org")
 
 
-def test_whom_an_ignoreip_means(tmp_path):
+def test_an_ignoreip_names_networks_and_hosts(tmp_path):
     (tmp_path / "list").write_text(
         "# the office\n203.0.113.9, 198.51.100.0/24 # and its lab\nlab.example.org\n"
     )
 
-    assert spared(
+    assert allowlist_entries(
         "127.0.0.1/8 Office.Example.org., 203.0.113.7 xn--bcher-kva.example office.example.org"
     ) == (
         ("127.0.0.0/8", "203.0.113.7"),
         ("office.example.org", "xn--bcher-kva.example"),
     )
-    assert spared("localhost") == (("127.0.0.0/8", "::1"), ())
-    assert spared(f"203.0.113.7 file:{tmp_path}/list") == (
+    assert allowlist_entries("localhost") == (("127.0.0.0/8", "::1"), ())
+    assert allowlist_entries(f"203.0.113.7 file:{tmp_path}/list") == (
         ("203.0.113.7", "203.0.113.9", "198.51.100.0/24"),
         ("lab.example.org",),
     )
-    assert spared("") == ((), ())
+    assert allowlist_entries("") == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -146,9 +150,9 @@ def test_whom_an_ignoreip_means(tmp_path):
 )  # fmt: skip
 def test_what_is_no_address_and_no_host_name_is_said(word):
     with pytest.raises(
-        ValueError, match=r"is no address, no network and no host name such as office\.example"
+        ValueError, match=r"is not an address, a network or a host name such as office\.example"
     ):
-        spared(word)
+        allowlist_entries(word)
 
 
 def test_a_list_that_cannot_be_read_is_said(tmp_path):
@@ -157,26 +161,30 @@ def test_a_list_that_cannot_be_read_is_said(tmp_path):
     (tmp_path / "long").write_text("203.0.113.7\n" * 10_001)
     for path, sentence in (
         ("nothing", 'nothing" cannot be read: No such file'),
-        ("binary", 'binary" cannot be read: it is no text'),
-        ("long", 'long" names 10,001; at most 10,000 can be kept'),
-        ("nested", "names another file, file:/etc/passwd; write what it holds"),
+        ("binary", 'binary" cannot be read: it is not text'),
+        ("long", 'long" has 10,001 entries; the most is 10,000'),
+        ("nested", "names another file, file:/etc/passwd; write its entries instead"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            spared(f"file:{tmp_path}/{path}")
+            allowlist_entries(f"file:{tmp_path}/{path}")
 
 
 def test_proxies():
-    assert proxied("10.0.0.0/8 2001:db8::/32") == ("10.0.0.0/8", "2001:db8::/32")
+    assert proxy_networks("10.0.0.0/8 2001:db8::/32") == ("10.0.0.0/8", "2001:db8::/32")
     for text in ("0.0.0.0/0", "::/0", "0.0.0.0/7", "2000::/3"):
         with pytest.raises(ValueError, match="is too wide for proxies: nobody in it could be banned"):
-            proxied(text)
+            proxy_networks(text)
 
 
 def test_a_budget():
-    assert (rate("30000/1m"), rate("5 / 600"), rate("off")) == ((30_000, 60), (5, 600), (math.inf, 60))
+    assert (ban_rate("30000/1m"), ban_rate("5 / 600"), ban_rate("off")) == (
+        (30_000, 60),
+        (5, 600),
+        (math.inf, 60),
+    )
     for text in ("30000", "x/1m", "0/1m", "5/0", "5/-1", "", "5/1m/2"):
         with pytest.raises(ValueError, match="expected a"):
-            rate(text)
+            ban_rate(text)
     assert [share(text) for text in ("50%", "100 %", "0.5", "1", "Off")] == [0.5, 1, 0.5, 1, math.inf]
     for text in ("50", "0%", "0", "101%", "5%5", "-0.5", "1e-1", "", "half"):
         with pytest.raises(ValueError, match="expected a share such as"):
@@ -184,27 +192,33 @@ def test_a_budget():
 
 
 def test_whole_numbers():
-    assert whole("3") == 3
+    assert whole_number("3") == 3
     for text in ("0", "-1", "five", "1.5", "", "٣", "9" * 20):
         with pytest.raises(ValueError, match="expected a whole number from 1 up"):
-            whole(text)
+            whole_number(text)
 
 
 def test_so_many_failures_as_can_be_counted_quickly():
-    assert [retries("3"), retries("10000")] == [3, 10_000]
+    assert [max_retries("3"), max_retries("10000")] == [3, 10_000]
     with pytest.raises(
         ValueError, match="10001 is too many; the most is 10000, and mode = observe bans nobody"
     ):
-        retries("10001")
+        max_retries("10001")
 
 
 def test_yes_and_no():
-    assert [truth(text) for text in ("true", "Yes", "on", "1")] == [True] * 4
-    assert [truth(text) for text in ("false", "No", "off", "0")] == [False] * 4
+    assert [boolean(text) for text in ("true", "Yes", "on", "1")] == [True] * 4
+    assert [boolean(text) for text in ("false", "No", "off", "0")] == [False] * 4
     with pytest.raises(ValueError, match='expected true or false, got "maybe"'):
-        truth("maybe")
+        boolean("maybe")
 
 
 def test_words():
     assert words(" a, b\n c,,d ") == ["a", "b", "c", "d"]
     assert words(" ,\n") == []
+
+
+def test_a_label_may_not_name_a_file():
+    assert allowlist_entries_without_files("203.0.113.7 a.example") == (("203.0.113.7",), ("a.example",))
+    with pytest.raises(ValueError, match='"file:/etc/passwd" is not an address'):
+        allowlist_entries_without_files("file:/etc/passwd")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from sidecar.app import daemon
-from sidecar.config import settings as config
+from sidecar.config import reader
 
 
 def main(file: Path) -> int:
@@ -19,7 +19,7 @@ def main(file: Path) -> int:
 
     set_clock()
     signal.signal(signal.SIGUSR2, set_clock)
-    return daemon.run(config.read(os.environ), clock=lambda: time.time() + ahead)
+    return daemon.run(reader.read(os.environ), clock=lambda: time.time() + ahead)
 
 
 if __name__ == "__main__":

@@ -355,7 +355,7 @@ def test_a_jail_may_count_as_fail2ban_does():
 
 def test_a_containers_labels_go_over_the_jail():
     guard = Guard([LOGIN], NOBODY)
-    guard.surround({"blog": Overrides(maxretry=2, bantime=60.0, allow=("203.0.113.8",))})
+    guard.surround({"blog": Overrides({"maxretry": 2, "bantime": 60.0}, ignoreip=("203.0.113.8",))})
 
     (ban,) = play(guard, [*hits(0, 1), *hits(0, 1, 2, address=BOB)])
     assert (ban.address, ban.failures, ban.until) == (ANN, 2, 61)
@@ -364,15 +364,15 @@ def test_a_containers_labels_go_over_the_jail():
 
 def test_labels_hold_until_they_change():
     guard = Guard([LOGIN], NOBODY)
-    guard.surround({"blog": Overrides(maxretry=1, findtime=9e9)})
-    guard.surround({"shop": Overrides(maxretry=1)})
+    guard.surround({"blog": Overrides({"maxretry": 1, "findtime": 9e9})})
+    guard.surround({"shop": Overrides({"maxretry": 1})})
 
     assert [ban.at for ban in play(guard, hits(0, 1, 2))] == [2]
 
 
 def test_failures_count_as_long_as_the_longest_findtime_asks():
     guard = Guard([LOGIN], NOBODY)
-    guard.surround({"blog": Overrides(findtime=86_400.0)})
+    guard.surround({"blog": Overrides({"findtime": 86_400.0})})
 
     assert guard.findtime == 600
     assert [ban.at for ban in play(guard, [*hits(0, 1), 5000, *hits(80_000)])] == [80_000]

@@ -39,7 +39,7 @@ def test_who_is_kept_out_is_counted_by_ip_version_and_who_is_observed_is_not():
 
 def test_a_sites_rules_are_made_once():
     state = JailState.of(LOGIN)
-    policies = {"blog": Overrides(findtime=9e9)}
+    policies = {"blog": Overrides({"findtime": 9e9})}
 
     assert state.rules_at("blog", policies) is state.rules_at("blog", policies)
     assert (state.rules_at("shop", policies), state.findtime) == (state.rules, 9e9)

@@ -8,8 +8,10 @@ def test_no_labels_leave_the_jail_as_it_is():
     assert Overrides().over(LOGIN) == LOGIN
 
 
-def test_labels_go_over_the_jail():
-    overrides = Overrides(maxretry=9, findtime=60.0, bantime=120.0, observe=True, allow=("192.0.2.2",))
+def test_labels_override_the_jail():
+    overrides = Overrides(
+        {"maxretry": 9, "findtime": 60.0, "bantime": 120.0, "observe": True}, ignoreip=("192.0.2.2",)
+    )
 
     assert overrides.over(LOGIN) == Jail(
         "login", maxretry=9, findtime=60.0, bantime=120.0, observe=True, ignoreip=("192.0.2.1", "192.0.2.2")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sidecar.config import settings as config
+from sidecar.config import reader
+from sidecar.config.settings import Settings
 from sidecar.runtime.supervisor import Every
 from sidecar.sources.base import NullLogListener, untold
 from sidecar.sources.docker.api import NoDocker
@@ -23,11 +24,11 @@ def engine(tmp_path):
 def read(tmp_path, engine):
     """The settings of a jails file like this."""
 
-    def read(text: str, **environ: str) -> config.Settings:
+    def read(text: str, **environ: str) -> Settings:
         (tmp_path / "jails.conf").write_text(text)
         (tmp_path / "a.log").touch()
         given = {"WP_SIDECAR_JAILS": str(tmp_path / "jails.conf"), "DOCKER_HOST": engine.url}
-        return config.read(given | environ)
+        return reader.read(given | environ)
 
     return read
 
