@@ -94,7 +94,7 @@ class Reader(NullLogListener):
         self.lines += lines
 
     def _emit(self, batch: Batch, _: Cursor | None) -> None:
-        found = self._matcher.scan(batch, time.time())
+        found = self._matcher.scan(batch, time.time()).hits
         with self.seen:
             self.hits += len(found)
             self.seen.notify_all()

@@ -154,7 +154,7 @@ class Daemon:
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
         matcher = Matcher(settings.filters, problems=self._troubles)
-        self._intake = Intake(matcher, self._inbox, clock, self._resolver.ask)
+        self._intake = Intake(matcher, self._inbox, self._resolver, clock)
         self._readers = Readers(
             self._intake, self._surrounded, self._resolver,
             cursors=remembered.cursors, listener=self._streams, problem=self._troubles.report,
@@ -271,7 +271,7 @@ class Daemon:
             if self._fleet:
                 self._fleet.reconfigure(settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those
-                self._intake.use(matcher)
+                self._intake.reconfigure(matcher)
             self._readers.take(settings, more, now)
             for service in more:
                 self._services.start(service)
@@ -364,7 +364,7 @@ class Daemon:
 
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
-        self._metrics.filters(self._intake.spent)
+        self._metrics.filters(self._intake.usage)
         self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
         self._metrics.caps(self._guard.figures, self._resolver.dropped)
         self._metrics.unwritten(decision_log.dropped())

@@ -156,7 +156,9 @@ WIRES: dict[str, tuple[Source, bytes, list[str]]] = {
 
 def hits(source: Source, pieces: Pieces) -> list[tuple[str, str, float, str]]:
     """Sorted: in which order two streams' lines come is no matter."""
-    found = [hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW)]
+    found = [
+        hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW).hits
+    ]
     return sorted((hit.jail, hit.address, hit.at, hit.line) for hit in found)
 
 

@@ -15,6 +15,7 @@ from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.sources.base import NullLogListener
+from sidecar.sources.dns import Resolver
 from sidecar.sources.files.container_logs import Cri
 from sidecar.sources.files.layouts import Pods
 from sidecar.sources.intake import Intake
@@ -54,7 +55,7 @@ def main(root, state):
     with closing(sqlite3.connect(store.path)) as db:
         db.executescript(LEDGER)
     inbox = Inbox()
-    intake = Intake(Matcher({jail.name: load(str(rules))}), inbox, time.time)
+    intake = Intake(Matcher({jail.name: load(str(rules))}), inbox, Resolver(inbox), time.time)
     loop = Loop(
         Guard([jail], Allowlist()),
         inbox,
