@@ -169,8 +169,8 @@ class Publisher:
 def is_shared(decision: Decision) -> bool:
     """Return whether this decision is published.
 
-    The other nodes know their own decisions, and when bans expire. Bans that are only observed drop
-    nothing anywhere, and unbans by the allowlist concern this host alone.
+    The other nodes know their own decisions, and when bans expire. Dry-run bans
+    are not enforced anywhere, and unbans by the allowlist concern this host alone.
     """
     if isinstance(decision, Ban):
         return decision.cause in DECIDED_HERE and not decision.dry_run
