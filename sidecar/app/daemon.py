@@ -157,7 +157,7 @@ class Daemon:
         self._intake = Intake(matcher, self._inbox, self._resolver, clock)
         self._readers = Readers(
             self._intake, self._surrounded, self._resolver,
-            cursors=remembered.cursors, listener=self._streams, problem=self._troubles.report,
+            cursors=remembered.cursors, listener=self._streams, problems=self._troubles,
         )  # fmt: skip
         sinks: list[Sink] = [
             self._enforcing, self._store, self._metrics, self._answers.tally,

@@ -9,26 +9,24 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from sidecar.config.settings import Settings, SourceKind
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
+from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Service
-from sidecar.sources.base import Emit, LogListener, Report
+from sidecar.sources.base import Emit, LogListener, Outputs
 from sidecar.sources.docker.source import Docker, own_id
 from sidecar.sources.files.source import Files
 from sidecar.sources.syslog import Syslog
-
-if TYPE_CHECKING:
-    from sidecar.sources.files.kubernetes import Kubernetes
 
 
 @runtime_checkable
 class Containers(Service, Protocol):
     """A source that reads containers' logs, whoever keeps them."""
 
-    def rejail(self, jails: Sequence[Jail], since: float) -> None:
+    def reconfigure(self, jails: Sequence[Jail], since: float) -> None:
         """From now on these jails look at them; a log that was never read begins there (unix time)."""
 
 
@@ -43,11 +41,12 @@ class Readers:
         *,
         cursors: Mapping[str, bytes],
         listener: LogListener,
-        problem: Report,
+        problems: Problems,
     ) -> None:
         """`surrounded` is told what the container engine says of this host. `cursors`: how far the last run read."""
-        self._emit, self._surrounded, self._resolver = emit, surrounded, resolver
-        self._cursors, self._listener, self._trouble = cursors, listener, problem
+        self._outputs = Outputs(emit, listener, problems)
+        self._surrounded, self._resolver = surrounded, resolver
+        self._cursors = cursors
         self._containers: Containers | None = None
         self._files: Files | None = None
         self._syslog: Syslog | None = None
@@ -63,31 +62,27 @@ class Readers:
 
         Raises NoDocker, and OSError where a socket cannot be made.
         """
-        jails, services = settings.jails, list[Service]()
+        jails, outputs, services = settings.jails, self._outputs, list[Service]()
         if not self._resolves and any(rules.resolves_names for rules in settings.filters.values()):
             services.append(self._resolver)
         if self._containers is None and any(_wants_containers(jail) for jail in jails):
             services += self._of_containers(settings, now)
         if self._files is None and (paths := logpaths(jails)):
-            services.append(
-                Files(
-                    paths, self._emit, cursors=self._cursors, listener=self._listener, problem=self._trouble
-                )
-            )
+            services.append(Files(paths, self._outputs, cursors=self._cursors))
         if self._syslog is None and settings.sources.syslog:
             services.append(
-                Syslog(settings.sources.syslog, _everywhere(jails), self._emit, listener=self._listener)
+                Syslog(settings.sources.syslog, _everywhere(jails), outputs.emit, listener=outputs.listener)
             )
         return services
 
     def take(self, settings: Settings, more: Sequence[Service], now: float) -> None:
         """From now on these jails look at the logs; `more` are the sources that are new."""
         if self._containers:
-            self._containers.rejail(settings.jails, since(settings, now))
+            self._containers.reconfigure(settings.jails, since(settings, now))
         if self._files:
-            self._files.rejail(logpaths(settings.jails))
+            self._files.reconfigure(logpaths(settings.jails))
         if self._syslog:
-            self._syslog.rejail(_everywhere(settings.jails))
+            self._syslog.reconfigure(_everywhere(settings.jails))
         for service in more:
             match service:
                 case Files():
@@ -101,45 +96,58 @@ class Readers:
 
     def _of_containers(self, settings: Settings, now: float) -> list[Service]:
         """What reads containers' logs, as the settings say. Raises NoDocker."""
-        jails, begin, problem = settings.jails, since(settings, now), self._trouble
+        jails, begin, outputs = settings.jails, since(settings, now), self._outputs
         if settings.sources.kind is SourceKind.DOCKER:
             docker = Docker(
-                settings.sources.docker_host, jails, self._emit, self._surrounded,
-                cursors=self._cursors, since=begin, listener=self._listener, problem=problem,
+                settings.sources.docker_host, jails, outputs.emit, self._surrounded,
+                cursors=self._cursors, since=begin, listener=outputs.listener, problem=outputs.problems.report,
             )  # fmt: skip
             docker.check()
             return [docker]
         # Loaded only where they are asked for: they weigh 1 MB.
-        from sidecar.sources.files.container_logs import Cri  # noqa: PLC0415
-        from sidecar.sources.files.layouts import DOCKER, PODS, Cluster, DockerFolders, Pods  # noqa: PLC0415
+        from sidecar.sources.files.cluster import ClusterView  # noqa: PLC0415
+        from sidecar.sources.files.container_logs import ContainerLogs  # noqa: PLC0415
+        from sidecar.sources.files.kubernetes import (  # noqa: PLC0415
+            FIRST_ANSWER_TIMEOUT_S,
+            Api,
+            KubernetesPods,
+            api_url,
+        )
+        from sidecar.sources.files.layouts import (  # noqa: PLC0415
+            DOCKER_ROOT,
+            KUBELET_ROOT,
+            DockerLayout,
+            KubeletLayout,
+            LogLayout,
+        )
 
         mounts = Path("/proc/self/mountinfo").read_text()
-        api = _api(settings, problem)
-        tree = (
-            Pods(
-                settings.sources.logs or PODS, settings.sources.pods, api.cluster if api else Cluster, mounts
-            )
-            if settings.sources.kind is SourceKind.CRI
-            else DockerFolders(settings.sources.logs or DOCKER, own_id(mounts))
+        # Not asked outside of a cluster.
+        kubelet = settings.sources.kind is SourceKind.CRI
+        url = api_url(os.environ) if kubelet and settings.sources.kubernetes_api else ""
+        view = ClusterView(FIRST_ANSWER_TIMEOUT_S if url else 0.0)
+        layout: LogLayout = (
+            KubeletLayout(settings.sources.logs or KUBELET_ROOT, settings.sources.pods, view, mounts)
+            if kubelet
+            else DockerLayout(settings.sources.logs or DOCKER_ROOT, own_id(mounts))
         )
-        cri = Cri(
-            tree, jails, self._emit, self._surrounded,
-            cursors=self._cursors, since=begin, listener=self._listener, problem=problem,
-        )  # fmt: skip
-        if not api:
-            return [cri]
-        api.changed = cri.look_soon
-        return [api, cri]
+        logs = ContainerLogs(
+            layout, jails, outputs, _TopologyAdapter(self._surrounded), cursors=self._cursors, since=begin
+        )
+        if not url:
+            return [logs]
+        node = settings.node or socket.gethostname()
+        return [KubernetesPods(Api(url), node, view, logs, outputs.problems), logs]
 
 
-def _api(settings: Settings, problem: Report) -> Kubernetes | None:
-    """None, where it is not to be asked, or we are in no cluster."""
-    from sidecar.sources.files.kubernetes import Kubernetes, address  # noqa: PLC0415
+class _TopologyAdapter:
+    """Gives a function the methods of a TopologyListener."""
 
-    wanted = settings.sources.kind is SourceKind.CRI and settings.sources.kubernetes_api
-    if not wanted or not (url := address(os.environ)):
-        return None
-    return Kubernetes(url, settings.node or socket.gethostname(), problem=problem)
+    def __init__(self, function: Callable[[Topology], None]) -> None:
+        self._function = function
+
+    def on_topology_changed(self, topology: Topology) -> None:
+        self._function(topology)
 
 
 def since(settings: Settings, now: float) -> float:

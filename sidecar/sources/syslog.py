@@ -86,7 +86,7 @@ class Syslog:
         if self._failed:
             raise self._failed
 
-    def rejail(self, jails: tuple[str, ...]) -> None:
+    def reconfigure(self, jails: tuple[str, ...]) -> None:
         """These look at what comes from now on. Any thread may call this."""
         self._origin = replace(self._origin, jails=jails)
 

@@ -4,8 +4,9 @@ import pytest
 
 from sidecar.config import reader
 from sidecar.config.settings import Settings
+from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Every
-from sidecar.sources.base import NullLogListener, untold
+from sidecar.sources.base import NullLogListener
 from sidecar.sources.docker.api import NoDocker
 from sidecar.sources.registry import Readers, logpaths, since
 from tests.sources.docker.standin import StandIn
@@ -37,7 +38,7 @@ def read(tmp_path, engine):
 def readers():
     resolver = Every("resolver", lambda: None, lambda: 60.0)
     return Readers(
-        lambda *_: None, lambda _: None, resolver, cursors={}, listener=NullLogListener(), problem=untold
+        lambda *_: None, lambda _: None, resolver, cursors={}, listener=NullLogListener(), problems=Problems()
     )
 
 
@@ -85,7 +86,8 @@ def test_the_clusters_word_has_the_logs_looked_at(readers, read, monkeypatch):
     environ = {"WP_SIDECAR_SOURCE": "cri", "WP_SIDECAR_KUBERNETES_API": "true", "WP_SIDECAR_NODE": "node-7"}
     api, cri = readers.more(read("[wordpress]\n", **environ), NOW)
 
-    assert (api.changed, api._node) == (cri.look_soon, "node-7")
+    assert api._listener is cri
+    assert api._node_pods == {"fieldSelector": "spec.nodeName=node-7"}
 
 
 def test_a_reload_adds_what_is_needed_and_ends_nothing(readers, read, tmp_path):

@@ -251,7 +251,7 @@ def test_after_a_failure_it_listens_again(tmp_path):
 def test_other_jails_look_at_what_comes_from_then_on(running):
     running.send(b"x")
     first, _ = running.batches.get(timeout=10)
-    running.source.rejail(("b", "c"))
+    running.source.reconfigure(("b", "c"))
     running.send(b"y")
     second, _ = running.batches.get(timeout=10)
 

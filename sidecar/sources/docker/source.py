@@ -102,7 +102,7 @@ class Docker:
         while not self._closed.wait(NAP / 4):
             self._shared.pulse.beat(time.monotonic())
 
-    def rejail(self, jails: Sequence[Jail], since: float) -> None:
+    def reconfigure(self, jails: Sequence[Jail], since: float) -> None:
         """These choose the containers from now on, by a new look. Any thread may call this.
 
         Whoever is watched still is read on; a log that has no cursor is read from `since` on (unix time).

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler
 from socket import SHUT_RDWR
 from urllib.parse import parse_qs, urlsplit
 
+from sidecar.runtime.problems import Problems
+from sidecar.sources.base import Outputs
 from sidecar.sources.docker.wire import seconds
 
 PATIENCE = 10  # seconds until what a test waits for has gone wrong
@@ -345,6 +347,7 @@ class Counted:
         self.critical = True  # was the last trouble?
         self._changed = threading.Condition()
         self.broken = 0  # so many batches will raise
+        self.outputs = Outputs(self.emit, self, Problems(self))
 
     def emit(self, batch, cursor):
         with self._changed:
@@ -359,6 +362,18 @@ class Counted:
 
     def surroundings(self, around):
         self._say(self.around, around)
+
+    # A TopologyListener
+
+    def on_topology_changed(self, topology):
+        self._say(self.around, topology)
+
+    # A ProblemListener
+
+    def problem_changed(self, name, sentence):
+        if sentence:
+            self.critical = self.outputs.problems.critical
+        self._say(self.problems, (name, sentence))
 
     def problem(self, name, sentence, *, critical=True):
         self.critical = critical

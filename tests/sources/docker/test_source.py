@@ -826,12 +826,12 @@ def test_other_jails_choose_anew_and_no_line_is_lost_or_doubled(engine, counted)
     with following(engine, counted, every=60) as source:
         engine.write(site, b"1")
         counted.wait_lines(1)
-        source.rejail((Jail("shop", containers=("shop",)),), since=0)
+        source.reconfigure((Jail("shop", containers=("shop",)),), since=0)
         counted.wait(lambda: ("removed", "site") in counted.told)
         engine.write(site, b"2")
         engine.write(shop, b"3")
         counted.wait_lines(2)
-        source.rejail(JAILS, since=0)
+        source.reconfigure(JAILS, since=0)
         counted.wait_lines(3)
         engine.write(site, b"4")
 
@@ -850,7 +850,7 @@ def test_who_is_still_watched_is_read_on_by_the_new_jails(engine, counted):
     with following(engine, counted, every=60) as source:
         engine.write(site, b"0")
         counted.wait_lines(1)
-        source.rejail((Jail("one"), Jail("two")), since=0)
+        source.reconfigure((Jail("one"), Jail("two")), since=0)
         for number in range(1, 200):
             engine.write(site, b"%d" % number)
             counted.wait_lines(number + 1)
@@ -868,6 +868,6 @@ def test_a_container_that_is_chosen_late_is_read_from_where_its_lines_may_count(
     engine.write(shop, b"new", at=AT + 100 * 10**9)
     with following(engine, counted, (Jail("wordpress"),), every=60) as source:
         counted.wait(lambda: counted.around)
-        source.rejail((Jail("shop", containers=("shop",)),), since=AT / 10**9 + 50)
+        source.reconfigure((Jail("shop", containers=("shop",)),), since=AT / 10**9 + 50)
 
         assert counted.wait_lines(1) == [b"new"]
