@@ -107,8 +107,8 @@ class SqliteStore:
         """Write what one turn changed, in one transaction. Raises StoreError, and then none of it is written.
 
         Of many decisions only some are written now, and the rest with the next turns. Where the
-        disk is full or the file locked, everything is owed. A damaged file is replaced; that it
-        was, is said by a StoreError as well.
+        disk is full or the file locked, everything is owed. A damaged file is replaced, which a
+        StoreError reports as well.
         """
         due = self._pending.add(turn)
         self._backup.note(turn.cursors)
