@@ -25,14 +25,13 @@ from prometheus_client import CollectorRegistry
 
 from sidecar import __version__
 from sidecar.advice import kubernetes
-from sidecar.alerts.notices import Alerts, started, stopped
+from sidecar.alerts.notices import Alerts, broken, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.app import host
 from sidecar.app.allowlist import AllowlistKeeper
 from sidecar.app.bypasses import Bypasses
 from sidecar.app.reload import Outcome, Reload
-from sidecar.app.repairs import RepairAlerts
 from sidecar.config import labels
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
@@ -41,19 +40,20 @@ from sidecar.control.commands import Answers
 from sidecar.control.exit_codes import Failed
 from sidecar.control.server import ControlApplication, ControlSocket, NoSocket, control_server, only_one
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
+from sidecar.core.containers import Container
 from sidecar.core.events import Ban, Decision, Topology, Turn
 from sidecar.core.guard import MANUAL, Guard
 from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
-from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NftTable, NoPermission
+from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NoPermission
 from sidecar.runtime.loop import Closed, Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Every, Service, Services
-from sidecar.sources.base import ReopenReason
+from sidecar.sources.base import Outputs, ReopenReason, SourceUnavailable
 from sidecar.sources.dns import Resolver
-from sidecar.sources.docker.source import NoDocker
+from sidecar.sources.factories import SourceInputs
 from sidecar.sources.intake import Intake
-from sidecar.sources.registry import Readers
+from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.base import StoreError
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry import decision_log
@@ -85,7 +85,7 @@ def run(
     gc.disable()  # what is made now stays; with 100,000 bans looking through it again and again takes a second
     try:
         daemon = Daemon(settings, clock, read or (lambda: settings))
-    except (NoSocket, NoDocker) as err:
+    except (NoSocket, SourceUnavailable) as err:
         raise Failed(exit_codes.UNAVAILABLE, str(err)) from err
     except NoPermission as err:
         raise Failed(exit_codes.NO_PERMISSION, str(err)) from err
@@ -124,12 +124,10 @@ class Daemon:
         self._control = ControlSocket(settings.paths.socket)
         self._store = SqliteStore(settings.paths.state / "state.db")
         remembered = self._store.load(now)
-        self._inbox, self._looked = Inbox(), -math.inf
-        self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL))
+        self._firewall = Firewall((*settings.jails, MANUAL))
         self._enforcing = FirewallSink(
-            self._firewall, self._inbox, self._troubles.problem(FirewallSink.name),
-            self._metrics, RepairAlerts(self._alerts),
-        )  # fmt: skip
+            self._firewall, self._metrics, problem=self._troubles.report, tell=self._tell, soon=self._soon
+        )
         if self._store.is_new:
             remembered = replace(remembered, bans=self._adopted(now))
         self._trusting = AllowlistKeeper(settings, own(), self._metrics, self._troubles.report, self._renamed)
@@ -145,6 +143,7 @@ class Daemon:
         self._metrics.follow(lambda: self._guard.active)
         self._metrics.reloaded(ok=True, at=now)
 
+        self._inbox, self._looked = Inbox(), -math.inf
         self._metrics.queue(self._inbox.__len__)
         self._reload = Reload(settings, read, self._take_over, self._reloaded)
         self._fleet = self._make_fleet(registry)
@@ -155,15 +154,12 @@ class Daemon:
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
         matcher = Matcher(settings.filters, problems=self._troubles)
-        self._intake = Intake(matcher, self._inbox, self._resolver, clock)
-        self._readers = Readers(
-            self._intake, self._surrounded, self._resolver,
-            cursors=remembered.cursors, listener=self._streams, problems=self._troubles,
-        )  # fmt: skip
+        self._intake = Intake(matcher, self._inbox, clock, self._resolver.ask)
+        outputs = Outputs(self._intake, self._streams, self._troubles)
+        self._registry = SourceRegistry(SourceInputs(outputs, self, remembered.cursors, self._resolver))
         sinks: list[Sink] = [
             self._enforcing, self._store, self._metrics, self._answers.tally,
-            self._trusting, decision_log.Journal(), self._alerts,
-            Bypasses(self._firewall, self._trusting, self._metrics, self._alerts),
+            self._trusting, decision_log.Journal(), self._alerts, self._leaks(),
         ]  # fmt: skip
         if self._fleet:
             sinks.append(self._fleet.publisher)
@@ -172,8 +168,8 @@ class Daemon:
         )
         self._services = Services(self._troubles.report)
         self._web = telemetry_server(listen(*settings.listen), TelemetryEndpoints(registry, self))
-        self._sources = self._readers.more(settings, now)
-        self._readers.take(settings, self._sources, now)
+        self._sources = self._registry.prepare(settings, now)
+        self._registry.reconfigure(settings, self._sources, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
         self._enforcing.start(self._guard.bans, never, clock())  # not `now`: filters take seconds to compile
 
@@ -189,10 +185,10 @@ class Daemon:
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
         self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
         self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
-        if not self._readers.surround:
+        if not self._registry.reports_topology:
             self._soon(self._recall)
         look = Every("look", self._look, lambda: LOOK)
-        monitor = Monitor(self._enforcing)
+        monitor = Monitor(self._enforcing.alarm)
         control = control_server(self._control, ControlApplication(self._answers))
         services: list[Service] = [
             *self._outboxes, self._web, control, self._reload, look, monitor, self._trusting.names,
@@ -202,7 +198,7 @@ class Daemon:
         for service in services:
             self._services.start(service)
         self._trusting.names.first()  # before anyone is banned, if they are quick
-        for source in self._sources:
+        for source in self._sources.services:
             self._services.start(source)
         self._loop.run()
         left = len(self._guard.bans)
@@ -253,8 +249,8 @@ class Daemon:
     def _take_over(self, settings: Settings) -> None:
         """Make these the settings in force; returns when they are. Raises Mistakes, and then nothing has changed."""
         try:
-            more = self._readers.more(settings, self._clock())
-        except (NoDocker, OSError) as err:
+            new = self._registry.prepare(settings, self._clock())
+        except (SourceUnavailable, OSError) as err:
             raise ConfigErrors([ConfigError("environment", "", "", str(err))]) from err
         same = equivalent(
             self._settings.filters, settings.filters
@@ -268,14 +264,14 @@ class Daemon:
             self._label()
             jails, age = self._trusting.jails(), settings.dbpurgeage
             decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
-            self._enforcing.reconfigure(self._guard.jails, now)
+            self._enforcing.regate(self._guard.jails, now)
             self._metrics.expect(jail.name for jail in settings.jails)
             if self._fleet:
                 self._fleet.reconfigure(settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those
-                self._intake.reconfigure(matcher)
-            self._readers.take(settings, more, now)
-            for service in more:
+                self._intake.use(matcher)
+            self._registry.reconfigure(settings, new, now)
+            for service in new.services:
                 self._services.start(service)
             if self._slack:
                 self._slack.url = settings.alerts.get("slack", "")
@@ -294,7 +290,7 @@ class Daemon:
         except Closed:
             log.debug("the loop has stopped")
 
-    def _surrounded(self, around: Topology) -> None:
+    def on_topology_changed(self, around: Topology) -> None:
         """The container engine says that networks or ports have changed."""
 
         def work(now: float) -> Sequence[Decision]:
@@ -331,7 +327,7 @@ class Daemon:
 
     def _look(self) -> None:
         """Each second: is there something to be looked at?"""
-        self._enforcing.check()
+        self._enforcing.look()
         if time.monotonic() - self._looked >= TIDY:
             self._looked = time.monotonic()
             self._soon(self._tidy)
@@ -340,6 +336,11 @@ class Daemon:
         """A sink failed, or did not. That the firewall is right again, only a look at the kernel says."""
         if sentence or name != FirewallSink.name:
             self._troubles.report(name, sentence)
+
+    def _tell(self, what: str, sentence: str) -> None:
+        """Tell people of something that is over already."""
+        self._alerts.problem_changed(what, sentence)
+        self._alerts.problem_changed(what, None)
 
     def _adopted(self, now: float) -> tuple[Ban, ...]:
         """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""
@@ -350,15 +351,24 @@ class Daemon:
                 self._store.apply(Turn(now, bans))
         return bans
 
+    def _leaks(self) -> Bypasses:
+        def containers() -> Sequence[Container]:
+            return self._trusting.around.containers if self._trusting.around else ()
+
+        def tell(what: str, sentence: str) -> None:
+            self._alerts.tell(replace(broken(what, sentence), key=""))  # nobody will say that it works again
+
+        return Bypasses(self._firewall.look_at, containers, self._metrics.bypassed, tell)
+
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
-        self._metrics.filters(self._intake.usage)
+        self._metrics.filters(self._intake.spent)
         self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
         self._metrics.caps(self._guard.figures, self._resolver.dropped)
         self._metrics.unwritten(decision_log.dropped())
         if not self._hits:  # else it is not known yet for how long they count: containers' labels say
             self._forget(now)
-        if (dropped := self._enforcing.count_drops()) is not None:
+        if (dropped := self._enforcing.count()) is not None:
             self._troubles.report("Cilium", kubernetes.cilium(host.interfaces(), dropped), critical=False)
         self._trusting.look(now)
         known, self._trusting.own = self._trusting.own, own()
@@ -379,7 +389,7 @@ class Daemon:
         allowlist, around = self._trusting.allowlist(), self._trusting.around
         decisions = self._guard.allowlisting(allowlist, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
-        self._enforcing.set_topology(never, now, around.published if around else None)
+        self._enforcing.surround(never, around.published if around else None)
         return decisions
 
     def _reloaded(self, outcome: Outcome) -> None:

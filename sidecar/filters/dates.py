@@ -23,10 +23,8 @@ _GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
 _NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
 _SAME: Final = re.compile(r"\(\?P=_sep\)")
 DAY: Final = 86_400
-MAX_SEARCHED_CHARS: Final = (
-    4_096  # characters that are searched; in 50 KB of someone's text a search takes 10 ms
-)
-MAX_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
+WITHIN: Final = 4_096  # characters that are searched; in 50 KB of someone's text a search takes 10 ms
+MOST_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -225,6 +223,7 @@ class Dates:
 
     def __init__(self, made: Sequence[Template]) -> None:
         self.templates = tuple(made)
+        self.undated = any(one.text == "{NONE}" for one in self.templates)
         at_start = [one for one in self.templates if one.at_start]
         # May one of those that are bound to the line's beginning match? Most lines without a date there stop here.
         self.may_begin = _gate(at_start) if at_start else _never
@@ -240,7 +239,7 @@ class Dates:
                     return found
         best: re.Match[str] | None = None
         for search in self._anywhere:
-            found = search(line, 0, MAX_SEARCHED_CHARS)
+            found = search(line, 0, WITHIN)
             if found and (best is None or found.start() < best.start()):
                 best = found
         return best
@@ -252,7 +251,7 @@ class Dates:
         if known is None:
             known = seconds(found, now, zone)
             if known is not None and says_year(found):
-                if len(self._known) >= MAX_KNOWN:
+                if len(self._known) >= MOST_KNOWN:
                     self._known.clear()
                 self._known[key] = known
         return known

@@ -1,28 +1,21 @@
-"""A process of our own code at the other end of a pipe.
-
-Work that `re` may never finish is done there, because a process can be ended.
-"""
+"""A process of our own code at the other end of a pipe: what `re` may never finish is tried there, and can be ended."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-# The worker yields the processor to the threads that decide lines.
-_NICENESS: Final = 5
 
-
-class WorkerProcess:
-    """Runs `python -m MODULE FD`; FD is its end of `pipe`. Both sides pickle, and only our code writes to it."""
+class Child:
+    """Runs `python -m MODULE FD`, FD being its end of `pipe`. What crosses is pickled by us on both sides."""
 
     def __init__(self, module: str) -> None:
-        # multiprocessing weighs 1 MB, and only the few filters that are prone to ReDoS need it.
-        from multiprocessing.connection import Pipe  # noqa: PLC0415
+        from multiprocessing.connection import Pipe  # noqa: PLC0415  1 MB, for the few who have such a filter
 
         self.pipe, theirs = Pipe()
         with theirs:
@@ -32,15 +25,14 @@ class WorkerProcess:
             )
 
     def close(self) -> None:
-        """End the process, whatever it does."""
         self.pipe.close()
         self.process.kill()
         self.process.wait()
 
 
-def parent_pipe() -> Connection:
-    """Return the worker's end of the pipe, and lower the worker's priority."""
+def parent() -> Connection:
+    """The child's end of the pipe; it takes turns after whoever decides at once."""
     from multiprocessing.connection import Connection  # noqa: PLC0415
 
-    os.nice(_NICENESS)
+    os.nice(5)
     return Connection(int(sys.argv[1]))

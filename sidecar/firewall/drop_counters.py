@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import threading
 
-from sidecar.firewall.backend import Dropped
 from sidecar.firewall.kernel import Kernel
-from sidecar.firewall.schema import DROP_COUNTERS
+from sidecar.firewall.ruleset import COUNTERS
 
 
-class DropCounters:
-    """Packets and bytes by IP version. They never fall, whatever becomes of the table. Any thread may read them."""
+class Drops:
+    """Packets and bytes by IP version. They never fall, whatever becomes of the table. Any thread may ask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kernel = Kernel()
         self._table = 0
-        # By counter: what it had counted in tables that are gone, and what it said at the last look.
-        self._before = dict.fromkeys(DROP_COUNTERS.values(), (0, 0))
-        self._last = dict.fromkeys(DROP_COUNTERS.values(), (0, 0))
+        self._before = dict.fromkeys(COUNTERS.values(), (0, 0))  # what counters that are gone had counted
+        self._last = dict.fromkeys(COUNTERS.values(), (0, 0))
 
-    def read(self) -> dict[int, Dropped]:
-        """Return what was dropped so far, by IP version. Raises FirewallError."""
+    def read(self) -> dict[str, tuple[int, int]]:
+        """Returns `{"4": (packets, bytes), "6": (packets, bytes)}`."""
         with self._lock:
             table, counts = self._kernel.counters()
             for name, last in self._last.items():
                 count = counts.get(name, (0, 0))
-                # The table is another one, or someone has reset its counters.
-                if table != self._table or count < last:
+                if table != self._table or count < last:  # made anew, or reset
                     self._before[name] = _sum(self._before[name], last)
                 self._last[name] = count
             self._table = table
-            return {
-                version: Dropped(*_sum(self._before[name], self._last[name]))
-                for version, name in DROP_COUNTERS.items()
-            }
+            return {str(v): _sum(self._before[name], self._last[name]) for v, name in COUNTERS.items()}
 
     def close(self) -> None:
-        """Release the connection to the kernel."""
         with self._lock:
             self._kernel.close()
 

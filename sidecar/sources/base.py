@@ -18,6 +18,10 @@ from sidecar.runtime.problems import Problems
 MAX_LINE_BYTES = 64 * 1024
 
 
+class SourceUnavailable(Exception):  # noqa: N818
+    """A source cannot start. The message says why, and what to change."""
+
+
 class Emit(Protocol):
     """Takes the batches. The intake is one."""
 

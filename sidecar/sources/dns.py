@@ -12,11 +12,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from sidecar.config.settings import Settings
 from sidecar.core.address import Address, parse_address
 from sidecar.core.events import Hit, Read
 from sidecar.runtime.loop import Closed, Inbox
+from sidecar.runtime.supervisor import Service
+from sidecar.sources.factories import SourceConfig, SourceInputs
 
 WORKERS: Final = 4
 WAITING: Final = 256  # names that wait to be looked up; more are let go
@@ -96,3 +100,25 @@ class Resolver:
         self._answers.pop(name, None)
         self._answers[name] = self._clock(), whose
         return whose
+
+
+class ResolverFactory:
+    """Look-ups of names in logs, for filters with `usedns`."""
+
+    name = "resolver"
+    reports_topology = False
+
+    def is_needed(self, settings: Settings) -> bool:
+        return any(rules.resolves_names for rules in settings.filters.values())
+
+    def make(self, _config: SourceConfig, inputs: SourceInputs) -> ConfiguredResolver:
+        return ConfiguredResolver((inputs.resolver,))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredResolver:
+    """It looks up whatever the filters of the moment ask for."""
+
+    services: tuple[Service, ...]
+
+    def reconfigure(self, config: SourceConfig) -> None: ...

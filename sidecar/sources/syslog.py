@@ -1,5 +1,8 @@
 """Listens where syslog() writes: a datagram socket, shared into containers as /dev/log.
 
+    containers ──▶ socket ──receives──▶ MessageQueue ──hands on──▶ batches
+                            a thread, always              a thread, as fast as the loop takes them
+
 A message counts at the moment it comes. It comes at once, and what its header says is no better: the container's
 local time, in whatever zone, without a year. There is no cursor: what is sent while nobody listens is lost, as with
 every syslog daemon.
@@ -17,33 +20,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from sidecar.config.settings import Settings
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.sources.base import MAX_LINE_BYTES, Emit, LogListener, NullLogListener
+from sidecar.core.jail import Jail
+from sidecar.runtime.supervisor import Service
+from sidecar.sources.base import MAX_LINE_BYTES, Outputs
+from sidecar.sources.factories import SourceConfig, SourceInputs
 
 log = logging.getLogger(__name__)
 
-SIZE: Final = 64 * 1024  # bytes of a batch, more or less
-HELD: Final = 4 * 1024 * 1024  # bytes that wait while the loop is behind: some 40,000 messages
+BATCH_BYTES: Final = 64 * 1024
+# What waits while the loop is behind: some 40,000 messages.
+MAX_QUEUED_BYTES: Final = 4 * 1024 * 1024
 
 # What may come before the message: `<37>`, and RFC 3164's date or RFC 5424's version and date.
 HEADER: Final = re.compile(
     rb"(?:<\d{1,3}>)?(?:1 (?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|-)"
     rb"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|\d\d) \d\d:\d\d:\d\d)?(?= |$)|(?:<\d{1,3}>)?"
 )
-# A message is one line, whatever is in it: what would end it becomes a blank.
+# A message is one line, whatever is in it: what would end the line becomes a blank.
 _ONE_LINE: Final = bytes.maketrans(bytes([*range(9), *range(10, 32), 127]), b" " * 32)
 
 
-class Syslog:
+class SyslogSource:
     """One socket, for all containers that share it. A Service.
 
-    Whoever calls syslog() waits while the socket is full, so it is always emptied: by one thread that does nothing
-    else, while another hands on. When that is too far behind, messages are given up rather than a site held up.
+    A process that calls syslog() waits while the socket is full. So one thread only empties it, while another hands
+    on; if that one is too far behind, messages are dropped and no site waits.
     """
 
     name = "syslog"
@@ -52,115 +60,153 @@ class Syslog:
         self,
         path: Path,
         jails: tuple[str, ...],
-        emit: Emit,
+        outputs: Outputs,
         *,
-        listener: LogListener | None = None,
         clock: Callable[[], float] = time.time,
-        held: int = HELD,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
-        """Listen at `path` from now on. Raises OSError where that cannot be, or somebody listens there already."""
-        self._path, self._emit, self._clock = path, emit, clock
+        """Listen at `path` from now on. Raises OSError where that cannot be, or another process listens there."""
+        self._outputs, self._clock, self._max_queued_bytes = outputs, clock, max_queued_bytes
         self._origin = Origin("syslog", str(path), "", jails)
-        self._listener = listener or NullLogListener()
-        self._held, self._closed = held, False
-        self._failed: Exception | None = None
-        self._socket = _bound(path)
+        self._closed = False
+        self._error: Exception | None = None
+        self._socket = SyslogSocket(path)
 
     def run(self) -> None:
         """Block until closed."""
-        if self._socket.fileno() < 0:  # it failed before, and is tried again
-            self._socket = _bound(self._path)
-        self._failed, waiting = None, _Waiting(self._held)
-        hands = threading.Thread(target=self._hand_on, args=(waiting,), name="syslog hands on", daemon=True)
-        hands.start()
-        self._listener.log_opened(self._origin.name)
+        # It failed before, and is tried again.
+        if not self._socket.is_bound:
+            self._socket = SyslogSocket(self._socket.path)
+        self._error, messages = None, MessageQueue(self._max_queued_bytes)
+        handing_on = threading.Thread(
+            target=self._hand_on, args=(messages,), name="syslog batches", daemon=True
+        )
+        handing_on.start()
+        self._outputs.listener.log_opened(self._origin.name)
         try:
-            while not self._closed and not self._failed:
-                self._receive(waiting)
+            while not self._closed and not self._error:
+                self._receive(messages)
         finally:
-            waiting.end()
-            hands.join()
-            self._listener.log_closed(self._origin.name)
-            _removed(self._path, self._socket)
+            messages.end()
+            handing_on.join()
+            self._outputs.listener.log_closed(self._origin.name)
             self._socket.close()
-        if self._failed:
-            raise self._failed
+        if self._error:
+            raise self._error
 
     def reconfigure(self, jails: tuple[str, ...]) -> None:
-        """These look at what comes from now on. Any thread may call this."""
+        """Have these jails look at what comes from now on. Any thread may call this."""
         self._origin = replace(self._origin, jails=jails)
 
     def close(self) -> None:
         self._closed = True
-        self._wake()
+        self._socket.wake()
 
-    def _wake(self) -> None:
-        """From now on nobody waits in the socket."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
-
-    def _receive(self, waiting: _Waiting) -> None:
-        """Wait for a message, then take all that is there, up to a batch."""
+    def _receive(self, messages: MessageQueue) -> None:
+        """Wait for a message, then take all that are there, up to a batch."""
         lines: list[bytes] = []
-        size, flags = 0, 0
-        while size < SIZE:
+        size, wait = 0, True
+        while size < BATCH_BYTES:
             try:
-                data, _, cut, _ = self._socket.recvmsg(MAX_LINE_BYTES, 0, flags)
+                data, truncated = self._socket.receive(wait=wait)
             except BlockingIOError:
                 break
-            flags = socket.MSG_DONTWAIT
-            if not data and (self._closed or self._failed):
+            wait = False
+            if not data and (self._closed or self._error):
                 break
-            if cut & socket.MSG_TRUNC:  # its end is missing, and with it what it says
-                self._listener.lines_truncated(self._origin.name)
+            if truncated:
+                # Its end is missing, and with it what it says.
+                self._outputs.listener.lines_truncated(self._origin.name)
                 continue
             lines.append(line(data, self._clock()))
             size += len(lines[-1])
-        if lost := waiting.put(lines):
-            log.warning("%d syslog messages were given up: the loop is behind", lost)
-            self._listener.log_gap(self._origin.name)
+        if dropped := messages.put(lines):
+            log.warning("dropped %d syslog messages: the loop is behind", dropped)
+            self._outputs.listener.log_gap(self._origin.name)
 
-    def _hand_on(self, waiting: _Waiting) -> None:
+    def _hand_on(self, messages: MessageQueue) -> None:
         try:
-            while lines := waiting.take():
+            while lines := messages.take():
                 data = b"".join(lines)
-                self._listener.batch_read(self._origin, len(lines), len(data), self._clock())
-                self._emit(Batch(self._origin, data, Framing.SYSLOG), None)
-        except Exception as err:  # noqa: BLE001  run() raises it, and the supervisor is told
-            self._failed = err
-            self._wake()
+                self._outputs.listener.batch_read(self._origin, len(lines), len(data), self._clock())
+                self._outputs.emit(Batch(self._origin, data, Framing.SYSLOG), None)
+        except Exception as err:  # noqa: BLE001  run() raises it, for the supervisor
+            self._error = err
+            self._socket.wake()
 
 
-class _Waiting:
-    """Messages between the thread that takes them and the one that hands them on; bounded in bytes."""
+class SyslogSocket:
+    """A datagram socket that anyone may write to. A socket that a former run left at its path is replaced."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._size, self._ended = most, 0, False
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where another process listens there, or something else is there."""
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            _remove_abandoned(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._socket.bind(str(path))
+            # Containers have many users, and what they send is text for filters.
+            path.chmod(0o666)
+        except OSError as err:
+            self._socket.close()
+            raise OSError(
+                err.errno, f"{path}: no syslog socket can be there ({err.strerror or err})"
+            ) from err
+
+    @property
+    def is_bound(self) -> bool:
+        return self._socket.fileno() >= 0
+
+    def receive(self, *, wait: bool) -> tuple[bytes, bool]:
+        """Return a message, and whether its end is missing. Raises BlockingIOError where there is none."""
+        data, _, flags, _ = self._socket.recvmsg(MAX_LINE_BYTES, 0, 0 if wait else socket.MSG_DONTWAIT)
+        return data, bool(flags & socket.MSG_TRUNC)
+
+    def wake(self) -> None:
+        """Have nobody wait in `receive` from now on: without a message it returns no bytes."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close and remove the socket, so that writers learn at once that nobody listens."""
+        with contextlib.suppress(OSError):
+            if self._socket.getsockname() == str(self.path):
+                os.unlink(self.path)  # noqa: PTH108
+        self._socket.close()
+
+
+class MessageQueue:
+    """Messages between the thread that receives them and the one that hands them on; bounded in bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes, self._ended = max_bytes, 0, False
         self._lines: deque[bytes] = deque()
         self._changed = threading.Condition()
 
     def put(self, lines: list[bytes]) -> int:
-        """Never waits. How many of the oldest were given up for these."""
-        lost = 0
+        """Add messages, without waiting; return how many of the oldest were dropped for them."""
+        dropped = 0
         with self._changed:
             self._lines.extend(lines)
-            self._size += sum(map(len, lines))
-            while self._size > self._most:
-                self._size -= len(self._lines.popleft())
-                lost += 1
+            self._bytes += sum(map(len, lines))
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._lines.popleft())
+                dropped += 1
             self._changed.notify()
-        return lost
+        return dropped
 
     def take(self) -> list[bytes]:
-        """Wait for messages, and take a batch of them; none: there will be no more."""
+        """Wait for messages, and return a batch of them; none: there will be no more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._ended)
+            while not self._lines and not self._ended:
+                self._changed.wait()
             taken: list[bytes] = []
             size = 0
-            while self._lines and size < SIZE:
+            while self._lines and size < BATCH_BYTES:
                 taken.append(self._lines.popleft())
                 size += len(taken[-1])
-            self._size -= size
+            self._bytes -= size
             return taken
 
     def end(self) -> None:
@@ -170,44 +216,56 @@ class _Waiting:
 
 
 def line(data: bytes, at: float) -> bytes:
-    """A message as one line with the time it came at (unix seconds) in its header's place."""
+    """Return a message as one line, with the time it came at (unix seconds) instead of its header."""
     text = data.rstrip(b"\0\r\n").translate(_ONE_LINE)
     header = HEADER.match(text)
     stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").encode()
     return b"1 %s %s\n" % (stamp, text[header.end() :].removeprefix(b" ") if header else text)
 
 
-def _bound(path: Path) -> socket.socket:
-    """A socket that anyone may write to. What a former run left there is replaced."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        _cleared(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.bind(str(path))
-        path.chmod(0o666)  # containers' users are many, and what they send is text for filters
-    except OSError as err:
-        made.close()
-        raise OSError(err.errno, f"{path}: no syslog socket can be there ({err.strerror or err})") from err
-    return made
-
-
-def _cleared(path: Path) -> None:
-    """Away with a socket that nobody listens at. Raises OSError where somebody does, or it is something else."""
+def _remove_abandoned(path: Path) -> None:
+    """Remove a socket at which nobody listens. Raises OSError where somebody does, or it is something else."""
     if not path.exists():
         return
     if not path.is_socket():
         raise FileExistsError(errno.EEXIST, "there is something else; name another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as knocks:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
-            knocks.connect(str(path))
+            probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
-    raise FileExistsError(errno.EADDRINUSE, "somebody listens there already, another wp-sidecar perhaps")
+    raise FileExistsError(errno.EADDRINUSE, "another process listens there, another wp-sidecar perhaps")
 
 
-def _removed(path: Path, ours: socket.socket) -> None:
-    """So that whoever writes is told at once that nobody listens."""
-    with contextlib.suppress(OSError):
-        if ours.getsockname() == str(path):
-            os.unlink(path)  # noqa: PTH108
+class SyslogSourceFactory:
+    """What containers send to their /dev/log (WP_SIDECAR_SYSLOG)."""
+
+    name = "syslog"
+    reports_topology = False
+
+    def is_needed(self, settings: Settings) -> bool:
+        return settings.sources.syslog is not None
+
+    def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredSyslog:
+        path = config.settings.sources.syslog or Path()
+        return ConfiguredSyslog(SyslogSource(path, jails_for_all(config.settings.jails), inputs.outputs))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredSyslog:
+    """The one syslog source."""
+
+    source: SyslogSource
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return (self.source,)
+
+    def reconfigure(self, config: SourceConfig) -> None:
+        self.source.reconfigure(jails_for_all(config.settings.jails))
+
+
+def jails_for_all(jails: tuple[Jail, ...]) -> tuple[str, ...]:
+    """Return the names of the jails that do not choose containers: these look at what any container sends."""
+    return tuple(jail.name for jail in jails if not jail.containers)

@@ -1,4 +1,4 @@
-"""A file that is damaged, or that somebody took away: how it is noticed, quarantined and replaced.
+"""A file that is damaged, or that somebody took away: how it is noticed, moved aside and replaced.
 
 Failures that count towards a ban are only in the file and in the guard's windows, so a new file has
 none of them: they are lost at the next start.
@@ -26,20 +26,20 @@ class Damage:
 
     reason: str
     # Where the damaged file is now.
-    quarantined: Path | None = None
+    aside: Path | None = None
 
-    def quarantine(self, path: Path) -> None:
+    def move_aside(self, path: Path) -> None:
         """Make room for a new file. If an earlier try left an unfinished one, remove that."""
-        if self.quarantined:
+        if self.aside:
             remove(path)
         elif os.path.lexists(path):
-            self.quarantined = quarantine(path)
+            self.aside = put_aside(path)
         path.parent.mkdir(parents=True, exist_ok=True)
 
     @property
     def kept(self) -> str:
-        """Return the end of a sentence: where the damaged file is."""
-        return f" Kept: {self.quarantined}" if self.quarantined else ""
+        """The end of a sentence that says where the damaged file is."""
+        return f" Kept: {self.aside}" if self.aside else ""
 
 
 class Backup:
@@ -73,12 +73,12 @@ def is_taken_away(path: Path) -> bool:
     return not path.exists() or any(_target(fd) == deleted for fd in os.listdir(_DESCRIPTORS))  # noqa: PTH208
 
 
-def quarantine(path: Path) -> Path:
+def put_aside(path: Path) -> Path:
     """Rename a damaged file, and return its new name."""
-    quarantined = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-    path.rename(quarantined)
+    aside = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    path.rename(aside)
     remove(path)
-    return quarantined
+    return aside
 
 
 def remove(path: Path) -> None:

@@ -3,22 +3,19 @@ from contextlib import closing
 
 import pytest
 
-from sidecar.filters.worker_process import WorkerProcess
+from sidecar.filters.worker_process import Child
 
 
-def test_a_worker_ends_when_its_work_is_done():
-    with closing(WorkerProcess("sidecar.filters.redos")) as worker:
-        worker.pipe.send([])
+def test_what_is_sent_is_answered_and_closing_ends_it():
+    with closing(Child("sidecar.filters.redos")) as child:
+        child.pipe.send([])
+        assert child.process.wait(30) == 0
 
-        assert worker.process.wait(30) == 0
-
-
-def test_closing_ends_a_worker_that_waits_for_more():
-    with closing(WorkerProcess("sidecar.filters.redos_sandbox")) as worker:
-        worker.pipe.send({})
-        assert worker.pipe.poll(30)
-        assert worker.pipe.recv() is None
+    with closing(Child("sidecar.filters.redos_sandbox")) as child:
+        child.pipe.send({})
+        assert child.pipe.poll(30)
+        assert child.pipe.recv() is None
         with pytest.raises(subprocess.TimeoutExpired):
-            worker.process.wait(0)
+            child.process.wait(0)
 
-    assert worker.process.returncode < 0
+    assert child.process.returncode < 0

@@ -7,7 +7,7 @@ from sidecar.firewall.nft import Nft
 
 
 @pytest.fixture
-def nft(host):
+def nft(host):  # it is entered
     return Nft()
 
 

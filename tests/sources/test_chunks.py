@@ -16,12 +16,10 @@ from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.sources import syslog
-from sidecar.sources.docker import wire as frames
-from sidecar.sources.docker.wire import ERR, OUT, PART, Bookmark
-from sidecar.sources.files.cri_lines import ContainerLines
-from sidecar.sources.files.cursor import FilePosition
-from sidecar.sources.files.decoder import PlainLines
-from sidecar.sources.files.segments import READ_SIZE_BYTES, SegmentReader
+from sidecar.sources.docker.cursor import DockerCursor, UnreadLines
+from sidecar.sources.docker.wire import PART_BYTES, STDERR, STDOUT, ChunkDecoder, joined
+from sidecar.sources.files import source as files
+from sidecar.sources.files.cri_lines import Parts, as_cri
 from tests.filters.samples import NOW, all_samples
 
 MATCHER = Matcher({"access": load("wordpress-access"), "plugin": load("wordpress")})
@@ -34,7 +32,7 @@ LINES = [
 LOG = "".join(f"{line}\nhello\n\n" for line in LINES).encode()
 FAILED = b'203.0.113.%d - - [22/Nov/2026:08:57:49 +0000] "POST /wp-login.php HTTP/1.1" 200 5234 "-" "%s"'
 # What follows the cut at 16 KiB would be a failure of a stranger, if it were a line of its own.
-FORGED = FAILED % (7, b"x" * (PART - len(FAILED % (7, b"")) + 1) + FAILED % (99, b"x"))
+FORGED = FAILED % (7, b"x" * (PART_BYTES - len(FAILED % (7, b"")) + 1) + FAILED % (99, b"x"))
 STAMP = b"2026-11-22T08:57:%02d.123456789Z"
 Pieces = Iterable[bytes]
 Source = Callable[[Pieces], Iterator[tuple[bytes, Framing]]]
@@ -54,53 +52,32 @@ def cli(pieces):
     return framed(chunks(Cut(pieces)), None)
 
 
-class Growing:
-    """A file to which the pieces are written one after another."""
-
-    gzipped = False
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def read(self, offset, size):
-        return self.data[offset : offset + size]
-
-    def position(self, offset, known):
-        return FilePosition(known.inode, offset)
-
-
-def read_from_file(pieces, decoder):
-    file = Growing()
-    reader = SegmentReader(file, FilePosition(1))
-    for piece in pieces:
-        file.data += piece
-        while raw := reader.read(READ_SIZE_BYTES):
-            data, size = decoder.prepare(raw.data)
-            for lines in decoder.feed(data, reader.advance(size)):
-                yield lines.data, decoder.framing
-
-
 def file(pieces):
-    return read_from_file(pieces, PlainLines())
+    lines = files.Lines()
+    return ((lines.feed(piece), Framing.NONE) for piece in pieces)
 
 
 def docker(pieces):
-    body, reader = frames.Chunks(), frames.Reader(Bookmark(NOW - 3_600))
+    body, reader = ChunkDecoder(), UnreadLines(DockerCursor(NOW - 3_600))
     for piece in pieces:
         for _, lines, _ in reader.feed(body.feed(piece)):
-            yield frames.joined(lines), Framing.DOCKER
+            yield joined(lines), Framing.DOCKER
 
 
 def terminal(pieces):
     """A container with a terminal: no frames, and `\\r\\n` at the lines' ends."""
-    body, reader = frames.Chunks(), frames.Reader(Bookmark(NOW - 3_600), terminal=True)
+    body, reader = ChunkDecoder(), UnreadLines(DockerCursor(NOW - 3_600), terminal=True)
     for piece in pieces:
         for _, lines, _ in reader.feed(body.feed(piece)):
-            yield frames.joined(lines), Framing.DOCKER
+            yield joined(lines), Framing.DOCKER
 
 
 def cri(pieces):
-    return read_from_file(pieces, ContainerLines())
+    lines, parts = files.Lines(), Parts()
+    for piece in pieces:
+        data = lines.feed(piece)
+        for _, whole, _ in parts.feed(as_cri(data) if data.startswith(b"{") else data):
+            yield whole, Framing.CRI
 
 
 def datagrams(pieces):
@@ -115,8 +92,8 @@ def framed_by_docker(*lines):
     wire = b""
     for second, (stream, text) in enumerate(lines):
         stamp = STAMP % second
-        for at in range(0, len(text) + 1, PART):
-            part = text[at : at + PART] + b"\n" * (at + PART > len(text))
+        for at in range(0, len(text) + 1, PART_BYTES):
+            part = text[at : at + PART_BYTES] + b"\n" * (at + PART_BYTES > len(text))
             frame = struct.pack(">BxxxL", stream, len(stamp) + 1 + len(part)) + stamp + b" " + part
             wire += b"%x\r\n%s\r\n" % (len(frame), frame)
     return wire + b"0\r\n\r\n"
@@ -149,10 +126,10 @@ WIRES: dict[str, tuple[Source, bytes, list[str]]] = {
     "file, no newline yet": (file, ONE + b"\n\n" + b"\r\n" + TWO + b"\r\n" + THREE, ["1", "2"]),
     "docker": (
         docker,
-        framed_by_docker((OUT, ONE), (ERR, PLUGIN), (OUT, b""), (OUT, TWO), (ERR, b"hello"), (OUT, THREE)),
+        framed_by_docker((STDOUT, ONE), (STDERR, PLUGIN), (STDOUT, b""), (STDOUT, TWO), (STDERR, b"hello"), (STDOUT, THREE)),
         ["1", "4", "2", "3"],
     ),
-    "docker, cut at 16 KiB": (docker, framed_by_docker((OUT, FORGED), (ERR, PLUGIN), (OUT, ONE)), ["7", "4", "1"]),
+    "docker, cut at 16 KiB": (docker, framed_by_docker((STDOUT, FORGED), (STDERR, PLUGIN), (STDOUT, ONE)), ["7", "4", "1"]),
     "docker, a terminal": (terminal, chunked(ONE, b"hello", TWO), ["1", "2"]),
     "cri": (
         cri,
@@ -179,9 +156,7 @@ WIRES: dict[str, tuple[Source, bytes, list[str]]] = {
 
 def hits(source: Source, pieces: Pieces) -> list[tuple[str, str, float, str]]:
     """Sorted: in which order two streams' lines come is no matter."""
-    found = [
-        hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW).hits
-    ]
+    found = [hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW)]
     return sorted((hit.jail, hit.address, hit.at, hit.line) for hit in found)
 
 

@@ -1,15 +1,18 @@
 """Which sources there are, at the start and after a reload."""
 
+import threading
+from dataclasses import dataclass, field
+
 import pytest
 
 from sidecar.config import reader
 from sidecar.config.settings import Settings
-from sidecar.runtime.problems import Problems
+from sidecar.core.events import Batch, Framing, Origin
 from sidecar.runtime.supervisor import Every
-from sidecar.sources.base import NullLogListener
-from sidecar.sources.docker.api import NoDocker
-from sidecar.sources.registry import Readers, logpaths, since
-from tests.sources.docker.standin import StandIn
+from sidecar.sources.base import SourceUnavailable
+from sidecar.sources.factories import SourceInputs
+from sidecar.sources.registry import FACTORIES, SourceRegistry
+from tests.sources.docker.standin import Counted, StandIn
 
 NOW = 1_795_338_000.0
 
@@ -35,27 +38,31 @@ def read(tmp_path, engine):
 
 
 @pytest.fixture
-def readers():
-    resolver = Every("resolver", lambda: None, lambda: 60.0)
-    return Readers(
-        lambda *_: None, lambda _: None, resolver, cursors={}, listener=NullLogListener(), problems=Problems()
-    )
+def inputs():
+    counted = Counted()
+    return SourceInputs(counted.outputs, counted, {}, Every("resolver", lambda: None, lambda: 60.0))
 
 
-def names(readers, settings):
-    more = readers.more(settings, NOW)
-    readers.take(settings, more, NOW)
-    return [service.name for service in more]
+@pytest.fixture
+def registry(inputs):
+    return SourceRegistry(inputs)
 
 
-def test_a_source_of_each_kind_that_some_jail_needs(readers, read, tmp_path):
+def names(registry, settings):
+    """The services that these settings add."""
+    new = registry.prepare(settings, NOW)
+    registry.reconfigure(settings, new, NOW)
+    return [service.name for service in new.services]
+
+
+def test_there_is_a_source_of_each_kind_that_some_jail_needs(registry, read, tmp_path):
     text = f"[wordpress]\n[wordpress-access]\nlogpath = {tmp_path}/a.log\nusedns = yes\n"
     settings = read(text, WP_SIDECAR_SYSLOG=f"{tmp_path}/log")
-    more = readers.more(settings, NOW)
+    new = registry.prepare(settings, NOW)
 
-    assert [service.name for service in more] == ["resolver", "docker", "files", "syslog"]
-    more[-1].close()
-    more[-1].run()  # closed, it lets go of its socket
+    assert [service.name for service in new.services] == ["resolver", "docker", "files", "syslog"]
+    new.services[-1].close()
+    new.services[-1].run()  # closed, it lets go of its socket
 
 
 @pytest.mark.parametrize(
@@ -67,59 +74,80 @@ def test_a_source_of_each_kind_that_some_jail_needs(readers, read, tmp_path):
         ({"WP_SIDECAR_SOURCE": "cri", "WP_SIDECAR_KUBERNETES_API": "true"}, ["kubernetes", "cri"]),
     ],
 )
-def test_containers_are_read_as_the_settings_say(readers, read, monkeypatch, environ, sources):
+def test_containers_are_read_as_the_settings_say(registry, read, monkeypatch, environ, sources):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
 
-    assert names(readers, read("[wordpress]\n", **environ)) == sources
-    assert readers.surround
+    assert names(registry, read("[wordpress]\n", **environ)) == sources
+    assert registry.reports_topology
 
 
-def test_outside_of_a_cluster_no_api_is_asked(readers, read, monkeypatch):
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    environ = {"WP_SIDECAR_SOURCE": "cri", "WP_SIDECAR_KUBERNETES_API": "true"}
-
-    assert names(readers, read("[wordpress]\n", **environ)) == ["cri"]
-
-
-def test_the_clusters_word_has_the_logs_looked_at(readers, read, monkeypatch):
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
-    environ = {"WP_SIDECAR_SOURCE": "cri", "WP_SIDECAR_KUBERNETES_API": "true", "WP_SIDECAR_NODE": "node-7"}
-    api, cri = readers.more(read("[wordpress]\n", **environ), NOW)
-
-    assert api._listener is cri
-    assert api._node_pods == {"fieldSelector": "spec.nodeName=node-7"}
-
-
-def test_a_reload_adds_what_is_needed_and_ends_nothing(readers, read, tmp_path):
+def test_a_reload_adds_what_is_needed_and_ends_nothing(registry, read, tmp_path):
     files = f"[wordpress]\nlogpath = {tmp_path}/a.log\n"
 
-    assert (names(readers, read(files)), readers.surround) == (["files"], False)
-    assert (names(readers, read(files)), readers.surround) == ([], False)
-    assert (names(readers, read("[wordpress]\n")), readers.surround) == (["docker"], True)
-    assert names(readers, read(f"{files}usedns = yes\n")) == ["resolver"]
-    assert names(readers, read(f"{files}usedns = yes\n[wordpress-access]\n")) == []
+    assert (names(registry, read(files)), registry.reports_topology) == (["files"], False)
+    assert (names(registry, read(files)), registry.reports_topology) == ([], False)
+    assert (names(registry, read("[wordpress]\n")), registry.reports_topology) == (["docker"], True)
+    assert names(registry, read(f"{files}usedns = yes\n")) == ["resolver"]
+    assert names(registry, read(f"{files}usedns = yes\n[wordpress-access]\n")) == []
 
 
-def test_without_an_engine_that_answers_nothing_has_changed(readers, read, tmp_path):
+def test_without_an_engine_that_answers_nothing_has_changed(registry, read, tmp_path):
     settings = read("[wordpress]\n", DOCKER_HOST=f"unix://{tmp_path}/none")
 
-    with pytest.raises(NoDocker, match="no Docker socket"):
-        readers.more(settings, NOW)
-    assert not readers.surround
-    assert names(readers, read("[wordpress]\n")) == ["docker"]
+    with pytest.raises(SourceUnavailable, match="no Docker socket"):
+        registry.prepare(settings, NOW)
+    assert not registry.reports_topology
+    assert names(registry, read("[wordpress]\n")) == ["docker"]
 
 
-def test_reading_begins_where_a_line_may_count(read):
-    settings = read("[wordpress]\nfindtime = 10m\n[wordpress-access]\nfindtime = 1h\n")
-
-    assert since(settings, NOW) == NOW - 3_600
+# A new source: its file, and a line in FACTORIES
 
 
-def test_who_looks_at_which_file(read, tmp_path):
-    paths = f"logpath = {tmp_path}/a.log"
-    settings = read(f"[wordpress]\n{paths}\n  {tmp_path}/b.log\n[wordpress-access]\n{paths}\n")
+@dataclass
+class Pigeons:
+    """A source of our own: each jail's name is a line."""
 
-    assert logpaths(settings.jails) == {
-        f"{tmp_path}/a.log": ("wordpress", "wordpress-access"),
-        f"{tmp_path}/b.log": ("wordpress",),
-    }
+    emit: object
+    jails: list[str]
+    name: str = "pigeons"
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def run(self):
+        origin = Origin(self.name, "loft", jails=tuple(self.jails))
+        self.emit(Batch(origin, b"".join(b"%s\n" % jail.encode() for jail in self.jails), Framing.NONE), None)
+
+    def close(self):
+        self.closed.set()
+
+    @property
+    def services(self):
+        return (self,)
+
+    def reconfigure(self, source_config):
+        self.jails = [jail.name for jail in source_config.settings.jails]
+
+
+class PigeonFactory:
+    name = "pigeons"
+    reports_topology = False
+
+    def is_needed(self, settings):
+        return bool(settings.jails)
+
+    def make(self, source_config, inputs):
+        return Pigeons(inputs.outputs.emit, [jail.name for jail in source_config.settings.jails])
+
+
+def test_a_source_of_a_new_kind_is_one_class_and_one_entry(inputs, read):
+    registry = SourceRegistry(inputs, (*FACTORIES, PigeonFactory()))
+    first, second = read("[wordpress]\n"), read("[wordpress-access]\n")
+    new = registry.prepare(first, NOW)
+    registry.reconfigure(first, new, NOW)
+    pigeons = new.services[-1]
+    pigeons.run()
+    registry.reconfigure(second, registry.prepare(second, NOW), NOW)
+    pigeons.run()
+
+    assert [service.name for service in new.services] == ["docker", "pigeons"]
+    read_by = inputs.outputs.listener.batches
+    assert [batch.data for batch in read_by] == [b"wordpress\n", b"wordpress-access\n"]

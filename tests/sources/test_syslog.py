@@ -11,13 +11,17 @@ import pytest
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources.base import NullLogListener
-from sidecar.sources.syslog import Syslog, line
+from sidecar.runtime.problems import Problems
+from sidecar.sources.base import NullLogListener, Outputs
+from sidecar.sources.syslog import SyslogSource, line
 from tests.support.waiting import wait_until
 
 NOW = 1_795_338_000.25
 STAMP = b"1 2026-11-22T09:00:00.250000+00:00 "
 SAID = b"Authentication failure for admin from 203.0.113.12"
+
+
+NOWHERE = Outputs(lambda batch, cursor: None, NullLogListener(), Problems())
 
 
 class Told(NullLogListener):
@@ -45,7 +49,8 @@ class Running:
     def __init__(self, path, emit=None, **more):
         self.path, self.told, self.batches = path, Told(), Queue()
         emit = emit or (lambda batch, cursor: self.batches.put((batch, cursor)))
-        self.source = Syslog(path, ("a",), emit, listener=self.told, clock=lambda: NOW, **more)
+        outputs = Outputs(emit, self.told, Problems())
+        self.source = SyslogSource(path, ("a",), outputs, clock=lambda: NOW, **more)
         self.thread = threading.Thread(target=self.source.run)
         self.thread.start()
 
@@ -112,10 +117,8 @@ def test_what_containers_send_is_handed_on(running):
     [b"<37>Nov 22 03:59:51 wordpress(h)[8]: ", b"<37>1 2026-11-22T03:59:51+01:00 web1 wordpress(h) 8 - - "],
 )
 def test_a_hit_counts_at_the_moment_it_came_whatever_its_header_says(name, header):
-    (hit,) = (
-        Matcher({"a": load(name)})
-        .scan(Batch(Origin("syslog", "x", "", ("a",)), line(header + SAID, NOW), Framing.SYSLOG), NOW + 5)
-        .hits
+    (hit,) = Matcher({"a": load(name)}).scan(
+        Batch(Origin("syslog", "x", "", ("a",)), line(header + SAID, NOW), Framing.SYSLOG), NOW + 5
     )
 
     assert (hit.address, hit.at) == ("203.0.113.12", NOW)
@@ -125,7 +128,7 @@ def test_a_stranger_named_behind_a_newline_is_no_hit():
     forged = b"<37>Nov 22 08:59:51 php: hello\n<37>Nov 22 08:59:51 wordpress(h)[8]: " + SAID
     batch = Batch(Origin("syslog", "x", "", ("a",)), line(forged, NOW), Framing.SYSLOG)
 
-    assert Matcher({"a": load("wordpress")}).scan(batch, NOW).hits == []
+    assert Matcher({"a": load("wordpress")}).scan(batch, NOW) == []
 
 
 def test_anyone_may_write_and_the_order_stays(running):
@@ -154,9 +157,7 @@ def test_logger_is_understood(running):
         subprocess.run(argv, check=True, timeout=10)
     batch = Batch(Origin("syslog", "x", "", ("a",)), b"\n".join([*running.lines(2), b""]), Framing.SYSLOG)
 
-    assert [hit.address for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW).hits] == [
-        "203.0.113.12"
-    ] * 2
+    assert [hit.address for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW)] == ["203.0.113.12"] * 2
 
 
 def test_a_message_too_long_is_told_and_left_out(running):
@@ -174,7 +175,7 @@ def test_nobody_who_writes_waits_while_the_loop_is_behind(tmp_path):
         seen.append(batch.data)
         go.wait(10)
 
-    running = Running(tmp_path / "log", emit, held=1_000)
+    running = Running(tmp_path / "log", emit, max_queued_bytes=1_000)
     began = time.monotonic()
     running.send(*(b"<13>Nov 22 08:59:51 x: %d" % n for n in range(20_000)))
     took = time.monotonic() - began
@@ -208,11 +209,11 @@ def test_a_socket_that_a_killed_run_left_is_replaced(tmp_path):
 def test_where_another_listens_or_something_else_is_nothing_is_taken_away(tmp_path, running):
     (tmp_path / "file").write_text("mine")
     for path, why in (
-        (running.path, "somebody listens there already"),
+        (running.path, "another process listens there"),
         (tmp_path / "file", "something else"),
     ):
         with pytest.raises(OSError, match=why):
-            Syslog(path, (), lambda batch, cursor: None)
+            SyslogSource(path, (), NOWHERE)
 
     assert (tmp_path / "file").read_text() == "mine"
     running.send(b"x")
@@ -228,7 +229,7 @@ def test_after_a_failure_it_listens_again(tmp_path):
         if b"bad" in batch.data:
             raise ValueError("the filter broke")
 
-    source = Syslog(tmp_path / "log", (), emit, listener=told, clock=lambda: NOW)
+    source = SyslogSource(tmp_path / "log", (), Outputs(emit, told, Problems()), clock=lambda: NOW)
 
     def run():
         with pytest.raises(ValueError, match="broke"):

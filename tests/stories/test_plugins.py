@@ -16,7 +16,9 @@ import pytest
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources.syslog import Syslog
+from sidecar.runtime.problems import Problems
+from sidecar.sources.base import NullLogListener, Outputs
+from sidecar.sources.syslog import SyslogSource
 from tests.bed import ADMIN, Bed, Client, Site
 from tests.bed.images import CHECKOUT
 from tests.filters.samples import ours
@@ -98,9 +100,7 @@ def heard(bed, request, tmp_path_factory):
 def hits(lines):
     """Filter -> whom it counts a failure against, once for each."""
     data = "".join(f"{line}\n" for line in lines).encode()
-    found = MATCHER.scan(
-        Batch(Origin("docker", "site", "", tuple(ours())), data, Framing.NONE), time.time()
-    ).hits
+    found = MATCHER.scan(Batch(Origin("docker", "site", "", tuple(ours())), data, Framing.NONE), time.time())
     return {
         name: [hit.address for hit in found if hit.jail == name]
         for name in ours()
@@ -359,7 +359,8 @@ def test_what_the_plugin_sends_to_dev_log_is_heard(heard):
     me, batches = heard.client.v4[0], []
     heard.site.engine.cli("exec", heard.site.php, "ln", "-sf", "/run/wp-sidecar-log/log", "/dev/log")
     for _ in range(2):  # and once more with another socket at the same place
-        source = Syslog(heard.shared / "log", ("wordpress",), lambda batch, cursor: batches.append(batch))
+        outputs = Outputs(lambda batch, cursor: batches.append(batch), NullLogListener(), Problems())
+        source = SyslogSource(heard.shared / "log", ("wordpress",), outputs)
         running = threading.Thread(target=source.run)
         running.start()
         heard.after(lambda: heard.client.login(heard.site, "admin", "wrong"), 2)
@@ -367,5 +368,5 @@ def test_what_the_plugin_sends_to_dev_log_is_heard(heard):
         running.join(10)
 
     assert [batch.data.count(b"\n") for batch in batches] == [1, 1]
-    found = [hit for batch in batches for hit in MATCHER.scan(batch, 0).hits]
+    found = [hit for batch in batches for hit in MATCHER.scan(batch, 0)]
     assert [(hit.address, abs(hit.at - time.time()) < 60) for hit in found] == [(me, True)] * 2

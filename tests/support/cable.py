@@ -104,15 +104,14 @@ def _received(server):
 
 @contextmanager
 def watched(firewall):
-    """A monitor, whose listener does the loop's part. Yields what its checks found: (repair, enforced before it)."""
+    """A monitor, and the loop's part played by a thread. Yields what the looks found: (repair, enforced before it)."""
     found = []
 
-    class Loop:
-        def table_changed(self):
-            repair = firewall.repair(time.time())
-            found.append((repair, firewall.enforced()))
+    def look():
+        repair = firewall.reconcile(time.time())
+        found.append((repair, firewall.enforced()))
 
-    monitor = Monitor(Loop())
+    monitor = Monitor(look)
     thread = threading.Thread(target=monitor.run)
     thread.start()
     try:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sidecar.runtime.problems import Problems
 from sidecar.sources.base import Outputs
-from sidecar.sources.docker.wire import seconds
+from sidecar.sources.docker.wire import unix_seconds
 
 PATIENCE = 10  # seconds until what a test waits for has gone wrong
 NETWORK = {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}}
@@ -69,6 +69,7 @@ class StandIn:
         self.url = f"unix://{path}"
         self.containers, self.networks = {}, [NETWORK]
         self.opened = []  # the requests for logs
+        self.paths = []  # of all requests
         self.refused = {}  # path -> status
         self.changed = threading.Condition()
         self._server = None
@@ -186,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urlsplit(self.path)
         path, query = re.sub(r"^/v[\d.]+", "", url.path), {k: v[0] for k, v in parse_qs(url.query).items()}
+        self.engine.paths.append(path)
         engine, asked = self.engine, re.match(r"/v([\d.]+)", url.path)
         if asked and asked[1] != engine.api:
             self._answer({"message": f"client version {asked[1]} is too old"}, 400)
@@ -273,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
             if at > len(frames):
                 frames = self._without_faults(container, frames, over, stuck)
             for stream, payload in frames:
-                begun = (engine.modern and begun) or seconds(payload) >= since
+                begun = (engine.modern and begun) or unix_seconds(payload) >= since
                 if begun:
                     if not engine.modern and not self._headers_sent():
                         self._head(container)
@@ -344,10 +346,14 @@ class Counted:
     def __init__(self):
         self.lines, self.cursors, self.batches = [], {}, []
         self.around, self.told, self.problems = [], [], []
-        self.critical = True  # was the last trouble?
+        self.reported = Problems(self)
+        self.critical = True  # was the last problem?
         self._changed = threading.Condition()
         self.broken = 0  # so many batches will raise
-        self.outputs = Outputs(self.emit, self, Problems(self))
+
+    @property
+    def outputs(self):
+        return Outputs(self.emit, self, self.reported)
 
     def emit(self, batch, cursor):
         with self._changed:
@@ -357,7 +363,8 @@ class Counted:
             self.batches.append(batch)
             for line in batch.data.split(b"\n")[:-1]:
                 self.lines.append((batch.origin.name, batch.origin.stream, line[31:]))
-            self.cursors[cursor.key] = cursor.state
+            if cursor:
+                self.cursors[cursor.key] = cursor.state
             self._changed.notify_all()
 
     def surroundings(self, around):
@@ -371,8 +378,6 @@ class Counted:
     # A ProblemListener
 
     def problem_changed(self, name, sentence):
-        if sentence:
-            self.critical = self.outputs.problems.critical
         self._say(self.problems, (name, sentence))
 
     def problem(self, name, sentence, *, critical=True):

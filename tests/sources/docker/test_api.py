@@ -1,13 +1,15 @@
-"""A log is read as it comes, and reading ends when it is told to."""
+"""What is asked of the Engine, and what it answers."""
 
 import threading
+import time
 from contextlib import closing
 
 import pytest
-from docker.errors import DockerException
 
-from sidecar.sources.docker.api import Engine, reason
-from sidecar.sources.docker.wire import Frames
+from sidecar.sources.base import SourceUnavailable
+from sidecar.sources.docker.api import DockerHost, EngineReplacedError, RequestRefusedError, check, reason
+from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.wire import EngineError, FrameDecoder
 from tests.sources.docker.standin import Container, StandIn, stamp
 
 
@@ -25,77 +27,176 @@ def site(engine):
     return engine.run(Container("a", "site"))
 
 
-def test_what_is_there_comes_at_once(engine, site):
+@pytest.fixture
+def api(engine):
+    with closing(DockerHost(engine.url, 5.0).open(Interrupt())) as api:
+        yield api
+
+
+def test_what_is_in_a_log_comes_at_once(engine, site, api):
     engine.write(site, b"hello", at=0)
-    with closing(Engine(engine.url)) as api:
-        body, terminal = api.logs(site.id, 0, idle=5)
-        with closing(body):
-            assert Frames().feed(body.read(5)) == [(1, stamp(0) + b" hello\n")]
-            assert not terminal
+    with closing(api.logs(site.id, 0)) as stream:
+        assert FrameDecoder().feed(stream.read()) == [(1, stamp(0) + b" hello\n")]
+        assert not stream.terminal
 
 
-def test_after_a_silence_one_may_read_on(engine, site):
+def test_after_a_silence_one_may_read_on(engine, site, api):
     engine.write(site, b"one", at=0)
-    with closing(Engine(engine.url)) as api:
-        body, _ = api.logs(site.id, 0, idle=5)
-        with closing(body):
-            body.read(5)
-            with pytest.raises(TimeoutError):
-                body.read(0.01)
-            engine.write(site, b"two", at=1)
-            assert Frames().feed(body.read(5)) == [(1, stamp(1) + b" two\n")]
+    with closing(api.logs(site.id, 0)) as stream:
+        stream.read()
+        with pytest.raises(TimeoutError):
+            stream.read(0.01)
+        engine.write(site, b"two", at=1)
+        assert FrameDecoder().feed(stream.read()) == [(1, stamp(1) + b" two\n")]
 
 
-def test_the_end_is_no_bytes(engine, site):
-    with closing(Engine(engine.url)) as api:
-        engine.stop_container(site)
-        empty, _ = api.logs(site.id, 0, idle=5)
-        assert empty.read(5) == b""
-        empty.close()
-        engine.write(site, b"hello")
-        body, _ = api.logs(site.id, 0, idle=5)
-        assert body.read(5) != b""
-        assert body.read(5) == b""
-        body.close()
+def test_the_end_is_no_bytes(engine, site, api):
+    engine.stop_container(site)
+    with closing(api.logs(site.id, 0)) as empty:
+        assert (empty.read(), empty.complete) == (b"", True)
+    engine.write(site, b"hello")
+    with closing(api.logs(site.id, 0)) as stream:
+        assert stream.read() != b""
+        assert (stream.read(), stream.complete) == (b"", True)
 
 
-def test_another_thread_ends_it(engine, site):
-    """Also while an old engine has not sent its headers yet."""
-    with closing(Engine(engine.url)) as api:
+def test_a_log_that_is_cut_off_is_not_complete(engine, site, api):
+    engine.write(site, b"hello")
+    with closing(api.logs(site.id, 0)) as stream:
+        stream.read()
+        engine.cut()
+        assert (stream.read(), stream.complete) == (b"", False)
 
-        def read():
+
+def test_a_terminals_log_is_known(engine, api):
+    terminal = engine.run(Container("b", "terminal", tty=True))
+    engine.write(terminal, b"hello", at=0)
+    with closing(api.logs(terminal.id, 0)) as stream:
+        assert (stream.terminal, stream.read()) == (True, stamp(0) + b" hello\r\n")
+
+
+def test_another_thread_ends_a_log(engine, site):
+    """Also while an old Engine has not sent the head of its answer yet."""
+    interrupt, ended = Interrupt(), []
+
+    def read():
+        with closing(DockerHost(engine.url, 60.0).open(interrupt)) as api:
             try:
-                body, _ = api.logs(site.id, 0, idle=60)
-            except (OSError, DockerException):
-                return
-            assert body.read(60) == b""
-            body.close()
+                with closing(api.logs(site.id, 0)) as stream:
+                    ended.append(stream.read())
+            except OSError:
+                ended.append(b"")
 
-        thread = threading.Thread(target=read)
-        thread.start()
-        engine.wait(lambda: engine.opened)
-        api.stop()
-        thread.join(5)
+    thread = threading.Thread(target=read)
+    thread.start()
+    engine.wait(lambda: engine.opened)
+    interrupt.set()
+    thread.join(5)
 
-        assert not thread.is_alive()
+    assert ended == [b""]
 
 
 def test_what_is_asked_after_the_end_ends_as_well(engine, site):
-    with closing(Engine(engine.url)) as api:
-        api.stop()
-        with pytest.raises((OSError, DockerException)):
-            api.logs(site.id, 0, idle=60)
+    interrupt = Interrupt()
+    with closing(DockerHost(engine.url).open(interrupt)) as api:
+        interrupt.set()
+        for ask in (lambda: api.logs(site.id, 0), api.containers, api.now):
+            with pytest.raises((OSError, EngineError)):
+                ask()
+
+        interrupt.clear()
+        assert [entry["Id"] for entry in api.containers()] == [site.id]
 
 
-def test_versions(engine):
-    with closing(Engine(engine.url)) as api:
-        assert (api.version, api.repeats) == (("1.47", False) if engine.modern else ("1.41", True))
+def test_what_runs_and_what_networks_there_are(engine, site, api):
+    assert [entry["Id"] for entry in api.containers()] == [site.id]
+    assert (api.is_running(site.id), api.inspect(site.id)["Config"]["Tty"]) == (True, False)
+    assert api.networks() == engine.networks
+    engine.stop_container(site)
+    assert not api.is_running(site.id)
 
 
-def test_what_was_behind_it(tmp_path):
-    with pytest.raises((OSError, DockerException)) as said:
-        Engine(f"unix://{tmp_path}/none.sock")
+def test_the_last_line_of_a_log(engine, site, api):
+    for number in range(3):
+        engine.write(site, b"%d" % number, at=number)
+
+    assert FrameDecoder().feed(api.last_bytes(site.id)) == [(1, stamp(2) + b" 2\n")]
+
+
+def test_the_engines_time(api):
+    assert abs(api.now() - time.time()) < 10
+
+
+def test_the_version_is_asked_for_once(engine):
+    host = DockerHost(engine.url)
+    versions = [host.open(Interrupt()).version for _ in range(3)]
+
+    assert versions == [engine.api] * 3
+    assert engine.paths.count("/version") == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 501])
+def test_a_refusal_says_why(engine, site, api, status):
+    engine.refused |= {"/networks": status, f"/containers/{site.id}/logs": status}
+    for ask in (api.networks, lambda: api.logs(site.id, 0)):
+        with pytest.raises(RequestRefusedError, match=r"^refused$") as said:
+            ask()
+        assert said.value.status == status
+
+
+def test_an_engine_that_was_replaced_is_asked_for_its_version_again(engine, site):
+    host = DockerHost(engine.url)
+    host.open(Interrupt()).close()
+    before = host.open(Interrupt())
+    engine.api = "1.52"
+    for ask in (before.networks, lambda: before.logs(site.id, 0)):
+        with pytest.raises(EngineReplacedError, match="too old"):
+            ask()
+    before.close()
+    with closing(host.open(Interrupt())) as after:
+        assert (after.version, after.networks()) == ("1.52", engine.networks)
+
+
+def test_an_error_without_words_is_named_by_its_kind(tmp_path):
+    with pytest.raises(FileNotFoundError) as said:
+        DockerHost(f"unix://{tmp_path}/none.sock").open(Interrupt())
 
     assert reason(said.value) == "[Errno 2] No such file or directory"
     assert reason(ValueError("oops")) == "oops"
     assert reason(ValueError()) == "ValueError"
+
+
+# The start
+
+
+def test_an_engine_that_answers_is_fine(engine):
+    check(DockerHost(engine.url))
+
+
+def test_no_socket(tmp_path):
+    with pytest.raises(SourceUnavailable) as said:
+        check(DockerHost(f"unix://{tmp_path}/none.sock"))
+
+    assert str(said.value) == (
+        f"no Docker socket at unix://{tmp_path}/none.sock: mount it into this container, or set DOCKER_HOST"
+    )
+
+
+def test_nobody_at_the_socket(engine):
+    engine._server.shutdown()
+    engine._server.server_close()
+    engine._server = None
+
+    with pytest.raises(
+        SourceUnavailable, match=r"does not answer \(.*Connection refused\): start it, or set DOCKER_HOST"
+    ):
+        check(DockerHost(engine.url))
+
+
+def test_a_proxy_that_does_not_allow_it(engine):
+    engine.refused["/networks"] = 403
+
+    with pytest.raises(
+        SourceUnavailable, match=r"refuses to be asked \(refused\): a socket proxy has to allow"
+    ):
+        check(DockerHost(engine.url))

@@ -4,13 +4,15 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
-from sidecar.sources.docker.source import Docker
+from sidecar.sources.base import NullLogListener
 from tests.bed import Bed
+from tests.sources.docker import running
 from tests.sources.docker.standin import Counted
 from tests.support.waiting import wait_until
 
@@ -41,27 +43,11 @@ def counted():
 
 @contextmanager
 def following(engine, counted, **options):
-    source = Docker(
-        engine.base_url,
-        JAILS,
-        counted.emit,
-        counted.surroundings,
-        cursors=counted.cursors,
-        since=0,
-        listener=counted,
-        problem=counted.problem,
-        **{"idle": 2.0, **options},
-    )
-    thread = threading.Thread(target=source.run)
-    thread.start()
-    try:
+    stand_in = SimpleNamespace(url=engine.base_url)
+    with running.following(
+        stand_in, counted, JAILS, **{"idle_timeout_s": 2.0, "list_period_s": 30.0, **options}
+    ):
         yield
-    finally:
-        source.close()
-        thread.join(20)
-        for stream in source._streams.values():
-            stream.join(20)
-        assert not thread.is_alive()
 
 
 def run(engine, name, script, *options, command="sh"):
@@ -146,7 +132,7 @@ def test_the_daemon_goes_and_comes_back(engine, counted):
 
 
 def test_an_idle_log_is_opened_again(engine, counted):
-    with following(engine, counted, idle=0.3):
+    with following(engine, counted, idle_timeout_s=0.3):
         run(engine, "site", "echo one; sleep 2; echo two; sleep 2; echo three; sleep 60")
         counted.wait_lines(3)
 
@@ -177,7 +163,7 @@ def test_what_follows_dockers_cut_is_no_line(engine, counted, options):
 
 def test_nor_when_reading_begins_anew_between(engine, counted):
     script = f"head -c 16384 /dev/zero | tr '\\0' x; sleep 2; echo '{FORGED}'; echo next; {UNTIL_STOPPED}"
-    with following(engine, counted, idle=0.2):
+    with following(engine, counted, idle_timeout_s=0.2):
         run(engine, "site", f"echo first; {script}")
 
         assert counted.wait_lines(3) == [b"first", b"x" * 16_384 + FORGED.encode(), b"next"]
@@ -270,8 +256,8 @@ def test_what_docker_threw_away_while_we_were_away_is_one_gap(engine, counted, d
     left = truth(engine, "site")["stdout"]
     assert seen(counted, "site")["stdout"][50:] == left
     sentence = (
-        "the log of container site no longer has what was read last: lines were rotated away unread, and do not count. "
-        "Give its log more files (max-file) or larger ones (max-size)"
+        "the log of container site no longer has the line that was read last: lines were rotated away unread and do "
+        "not count. Give its log more files (max-file) or larger ones (max-size)"
     )
     assert gaps(counted) == (1, [sentence])
 
@@ -309,7 +295,9 @@ def test_a_long_log_is_read_fast(engine, capsys):
     wait_until(lambda: engine.cli("logs", "--tail", "1", "site").stdout, timeout=60, interval=0.05)
     size = lines * (len(line) + 1)
     wait_until(lambda: len(engine.cli("logs", "site").stdout) >= size, timeout=120, interval=0.2)
-    source = Docker(engine.base_url, JAILS, emit, lambda _: None, cursors={}, since=0)
+    counted = Counted()
+    counted.emit = emit
+    source = running.docker_source(engine.base_url, counted, JAILS, listener=NullLogListener())
     thread = threading.Thread(target=source.run)
     began, cpu = time.perf_counter(), time.process_time()
     thread.start()

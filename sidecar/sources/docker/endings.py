@@ -1,0 +1,53 @@
+"""Why a connection to a log ends, and what happens next."""
+
+from __future__ import annotations
+
+import enum
+
+from sidecar.sources.base import ReopenReason
+
+
+class Next(enum.Enum):
+    """What a log reader does when a connection to its log has ended."""
+
+    REST = enum.auto()
+    """Wait until the container runs again."""
+    REST_UNTIL_RENAMED = enum.auto()
+    """Wait until the container has another name, under which the reason is published again."""
+    REOPEN = enum.auto()
+    """Open the log again: this is part of the work."""
+    LOG = enum.auto()
+    """Open the log again, and say so in our own log."""
+    REPORT = enum.auto()
+    """Open the log again and log a warning; if it fails again, report a problem."""
+
+
+class Ending(enum.Enum):
+    """Why a connection to a log ended. A member has the reason that is published if the log is reopened, and `next`."""
+
+    STOPPED = ReopenReason.STOPPED, Next.REST
+    """The container stopped, and its log is read to the end."""
+    UNREADABLE = ReopenReason.LOST, Next.REST_UNTIL_RENAMED
+    """The container's log driver cannot be read."""
+    ENDED = ReopenReason.ENDED, Next.REOPEN
+    """The Engine ended the stream, or it was cut."""
+    IDLE = ReopenReason.IDLE, Next.REOPEN
+    """Nothing came for so long that the stream may be dead."""
+    FROZEN = ReopenReason.FROZEN, Next.LOG
+    """This process did not read for so long that Docker may have skipped a rotated file."""
+    STUCK = ReopenReason.STUCK, Next.LOG
+    """The log has more lines than the stream (Docker before 23)."""
+    LOST = ReopenReason.LOST, Next.REPORT
+    """The log could not be opened, or an error ended the stream."""
+
+    def __init__(self, reason: ReopenReason, then: Next) -> None:
+        self.reason = reason
+        self.next = then
+
+
+class ReadingEnded(Exception):  # noqa: N818
+    """Raised where reading cannot go on over this connection."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.name)
+        self.ending = ending

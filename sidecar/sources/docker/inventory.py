@@ -1,0 +1,107 @@
+"""What the Engine's lists say about containers and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sidecar.core.address import parse_network
+from sidecar.core.containers import Container
+from sidecar.sources.docker.api import Engine
+
+RUNNING_STATES = ("running", "paused", "restarting")
+# Networks whose packets pass no hook of the host's firewall.
+BYPASSING_DRIVERS = ("macvlan", "ipvlan")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What there is on the host at one moment."""
+
+    running: tuple[Container, ...]
+    stopped: tuple[Mapping[str, Any], ...]
+    """Entries of `GET /containers/json`: few of them are ever described."""
+    networks: tuple[str, ...]
+    """Subnets and gateways of all networks, canonical."""
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset([each.id for each in self.running] + [entry["Id"] for entry in self.stopped])
+
+
+class Inventory:
+    """Lists what there is, without our own container, and remembers by which image each container was started."""
+
+    def __init__(self, own_id: str) -> None:
+        self._own_id = own_id
+        self._images: dict[str, str] = {}
+
+    def listing(self, engine: Engine) -> Listing:
+        """Ask what there is now. Raises OSError and EngineError."""
+        entries = [entry for entry in engine.containers() if entry["Id"] != self._own_id]
+        running = [entry for entry in entries if entry["State"] in RUNNING_STATES]
+        described = [self.describe(engine, entry) for entry in running]
+        networks = engine.networks()
+        bypassing = bypassing_ids(networks, running)
+        for gone in self._images.keys() - {entry["Id"] for entry in entries}:
+            del self._images[gone]
+        return Listing(
+            tuple(replace(each, past=each.id in bypassing) for each in described),
+            tuple(entry for entry in entries if entry["State"] not in RUNNING_STATES),
+            network_addresses(networks),
+        )
+
+    def describe(self, engine: Engine, entry: Mapping[str, Any]) -> Container:
+        """Return the container of an entry of `GET /containers/json`. Raises OSError and EngineError."""
+        key, image = entry["Id"], entry["Image"]
+        if image.startswith("sha256:"):
+            # The name that it was started by now means a newer image.
+            image = self._images.get(key) or engine.inspect(key)["Config"]["Image"]
+        self._images[key] = image
+        return container_of(entry, image)
+
+
+def name_of(entry: Mapping[str, Any]) -> str:
+    """Return the name in an entry of `GET /containers/json`. A legacy link adds names such as `/other/alias`."""
+    names: list[str] = entry["Names"] or []
+    name = next((name for name in names if name.count("/") == 1), str(entry["Id"])[:12])
+    return name.removeprefix("/")
+
+
+def container_of(entry: Mapping[str, Any], image: str) -> Container:
+    """Return what an entry of `GET /containers/json` says about a container."""
+    ports = [port for port in entry.get("Ports") or () if port.get("PublicPort")]
+    attached = list(_attached(entry))
+    gateways = (net.get(key) for net in attached for key in ("Gateway", "IPv6Gateway"))
+    return Container(
+        entry["Id"], name_of(entry), image, entry["Labels"] or {},
+        published=frozenset(int(port["PublicPort"]) for port in ports),
+        gateways=tuple(dict.fromkeys(text for text in gateways if text)),
+        proxied=any(":" in (port.get("IP") or "") for port in ports)
+        and not any(net.get("GlobalIPv6Address") for net in attached),
+    )  # fmt: skip
+
+
+def network_addresses(networks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the subnets and gateways of `GET /networks`, as canonical networks, in order."""
+    pools = [pool for entry in networks for pool in (entry.get("IPAM") or {}).get("Config") or ()]
+    gateways = (pool.get("Gateway") or "" for pool in pools)
+    # Old Engines give an IPv6 gateway the prefix of its network.
+    texts = [*(pool.get("Subnet") or "" for pool in pools), *(text.partition("/")[0] for text in gateways)]
+    return tuple(sorted({str(found) for text in texts if (found := parse_network(text))}))
+
+
+def bypassing_ids(
+    networks: Iterable[Mapping[str, Any]], containers: Iterable[Mapping[str, Any]]
+) -> frozenset[str]:
+    """Return the ids of containers on a network that goes past the host's firewall."""
+    bypassing = {entry["Id"] for entry in networks if entry.get("Driver") in BYPASSING_DRIVERS}
+    return frozenset(
+        entry["Id"] for entry in containers for net in _attached(entry) if net.get("NetworkID") in bypassing
+    )
+
+
+def _attached(entry: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    networks: Mapping[str, Mapping[str, Any]] = (entry.get("NetworkSettings") or {}).get("Networks") or {}
+    return networks.values()

@@ -1,0 +1,146 @@
+"""How a log is read over one connection: as it comes, or with workarounds for Docker before 23 (API 1.42).
+
+These Engines have faults that `docker logs --follow` shows as well; Debian 12 has 20.10. They may
+
+- send lines twice when they rotate a log under its reader;
+- go silent where a log is rotated just when it is opened, until it is rotated again, and leave the whole file in
+  between out;
+- leave out a whole file between what was in the log when it was opened and what is followed.
+
+What they leave out of a log that ends together with its container, the log reader finds without knowing the version:
+it reads the log of a stopped container again until nothing new is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from array import array
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sidecar.sources.docker.api import Engine, LogStream
+from sidecar.sources.docker.container_log import ContainerLog
+from sidecar.sources.docker.cursor import UnreadBatch, UnreadLines
+from sidecar.sources.docker.endings import Ending, ReadingEnded
+from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, EngineError, FrameDecoder, Line
+
+FIRST_SOUND_VERSION = (1, 42)
+# Seconds without a byte after which the Engine is asked whether there is more.
+SILENCE_S = 1.0
+# Lines among which one is looked for that came twice: what 16,000 lines a second write in 2 s.
+MAX_REMEMBERED_LINES = 32 * 1024
+
+
+class Reading(Protocol):
+    """Reads a log over one connection."""
+
+    def read(self) -> bytes:
+        """Return what comes next; no bytes at the end. Raises TimeoutError when the log is idle, and ReadingEnded."""
+
+    def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
+        """Return what is unread of these bytes. Raises ReadingEnded and ProtocolError."""
+
+
+def reading(engine: Engine, log: ContainerLog, stream: LogStream) -> Reading:
+    """Return how this Engine's logs are read, by its version."""
+    version = tuple(map(int, engine.version.split(".")))
+    return PlainReading(stream) if version >= FIRST_SOUND_VERSION else ReadingBefore23(engine, log, stream)
+
+
+class PlainReading:
+    """The stream is the log."""
+
+    def __init__(self, stream: LogStream) -> None:
+        self._stream = stream
+
+    def read(self) -> bytes:
+        return self._stream.read()
+
+    def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
+        return lines.feed(data)
+
+
+class ReadingBefore23:
+    """The stream may have lines twice, and may lack some."""
+
+    def __init__(self, engine: Engine, log: ContainerLog, stream: LogStream) -> None:
+        self._engine, self._log, self._stream = engine, log, stream
+        self._repeats = RepeatFilter()
+        # The beginning of a stamp; a line with a later one was written after the stream was opened. Empty: the
+        # log is read up to there.
+        self._opened_at = datetime.fromtimestamp(engine.now() + 1, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        self._began = False
+        self._silence_checked = True
+
+    def read(self) -> bytes:
+        """At the first silence after the first lines, check that the last line of the log was sent."""
+        if not self._silence_checked:
+            with contextlib.suppress(TimeoutError):
+                return self._stream.read(SILENCE_S)
+            # Even if more comes now: it may be from behind the hole.
+            if self._last_stamp() > self._log.cursor.stamp:
+                raise ReadingEnded(Ending.STUCK)
+            self._silence_checked = True
+        data = self._stream.read()
+        if not self._began:
+            self._began, self._silence_checked = True, False
+        return data
+
+    def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
+        """When the first line comes that was written after opening, read all up to there once without following."""
+        whole = self._repeats.without_repeats(lines.whole(data))
+        opened_at = self._opened_at
+        if opened_at and any(text[: len(opened_at)] > opened_at for _, text in whole):
+            self._catch_up()
+            lines.resume(self._log.cursor)
+            self._opened_at = b""
+        unread = lines.unread(whole)
+        if lines.gap and not self._opened_at:
+            raise ReadingEnded(Ending.STUCK)
+        return unread
+
+    def _catch_up(self) -> None:
+        """Read all that is in the log by now over another connection."""
+        with contextlib.closing(self._log.open(self._engine, follow=False)) as stream:
+            lines = UnreadLines(self._log.cursor, terminal=stream.terminal)
+            while data := stream.read():
+                self._log.hand_on(lines, lines.feed(data))
+            if not stream.complete:
+                raise ReadingEnded(Ending.ENDED)
+
+    def _last_stamp(self) -> bytes:
+        """Return the stamp of the last line in the log; nothing where that cannot be learned."""
+        with contextlib.suppress(OSError, EngineError):
+            data = self._engine.last_bytes(self._log.container)
+            if self._stream.terminal:
+                return data[:STAMP_BYTES]
+            return b"".join(text[:STAMP_BYTES] for _, text in FrameDecoder().feed(data)[-1:])
+        return b""
+
+
+class RepeatFilter:
+    """Takes out the lines that come again when the Engine opens a rotated log's new file twice."""
+
+    def __init__(self) -> None:
+        # The last stamps. On these Engines each line of a stream has a later one.
+        self._last = {STDOUT: b"", STDERR: b""}
+        self._recent = array("q")
+
+    def without_repeats(self, lines: list[Line]) -> list[Line]:
+        """Return the lines that did not come before. Of a clock that was set back, all are kept."""
+        last, known = self._last, set[int]()
+        kept: list[Line] = []
+        for line in lines:
+            stream, text = line
+            stamp = text[:STAMP_BYTES]
+            if stamp <= last[stream] and text:
+                known = known or {*self._recent, *map(hash, kept)}
+                if hash(line) in known:
+                    continue
+                known.add(hash(line))
+            last[stream] = stamp or last[stream]
+            kept.append(line)
+        self._recent.extend(map(hash, kept))
+        if len(self._recent) > 2 * MAX_REMEMBERED_LINES:
+            del self._recent[:-MAX_REMEMBERED_LINES]
+        return kept

@@ -1,0 +1,86 @@
+"""The logs of all containers that are or were watched: a reader for each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from sidecar.sources.base import Outputs
+from sidecar.sources.docker.api import DockerHost
+from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.container_log import ContainerLog, cursor_key
+from sidecar.sources.docker.cursor import DockerCursor
+from sidecar.sources.docker.freezes import FreezeDetector
+from sidecar.sources.docker.log_reader import LogReader
+from sidecar.sources.docker.reports import LogReport, NameHolders
+
+log = logging.getLogger(__name__)
+
+MAX_CLOSE_S = 2.0
+
+
+class WatchedLogs:
+    """Starts and stops log readers, by container id. Called by one thread."""
+
+    def __init__(self, host: DockerHost, outputs: Outputs, cursors: Mapping[str, bytes]) -> None:
+        """`cursors`: how far the last run has read."""
+        self._host, self._outputs = host, outputs
+        self._cursors = dict(cursors)
+        self._freezes = FreezeDetector(time.monotonic())
+        self._holders = NameHolders(outputs)
+        self._readers: dict[str, LogReader] = {}
+
+    def watch_freezes(self, closed: Interrupt) -> None:
+        """Detect freezes in a thread of its own, until `closed` is set."""
+        thread = threading.Thread(
+            target=self._freezes.watch, args=(closed,), name="docker freezes", daemon=True
+        )
+        thread.start()
+
+    def has_cursor(self, container: str) -> bool:
+        """Return whether the last run read this log, and this one did not yet."""
+        return cursor_key(container) in self._cursors
+
+    def read(self, container: str, name: str, jails: tuple[str, ...], since: int) -> None:
+        """Read the container's log for these jails; one without a cursor from `since` on (unix time)."""
+        if container not in self._readers:
+            cursor = _decoded(self._cursors.pop(cursor_key(container), b""), since)
+            report = LogReport(self._holders, container)
+            found = ContainerLog(container, cursor, self._outputs.emit, report)
+            self._readers[container] = LogReader(self._host, self._freezes, found)
+        self._readers[container].start(name, jails)
+
+    def rename(self, container: str, name: str) -> None:
+        """A container that does not run has this name."""
+        if reader := self._readers.get(container):
+            reader.log.report.rename(name)
+
+    def leave(self, container: str) -> None:
+        """The container is not watched, or not any more. Its cursor is kept."""
+        if reader := self._readers.get(container):
+            reader.remove()
+
+    def keep(self, containers: AbstractSet[str]) -> None:
+        """There are only these containers any more."""
+        for gone in self._readers.keys() - containers:
+            self._readers.pop(gone).remove()
+
+    def close(self) -> None:
+        """Stop all readers, and wait for them a little."""
+        for reader in self._readers.values():
+            reader.stop()
+        deadline = time.monotonic() + MAX_CLOSE_S
+        for reader in self._readers.values():
+            reader.join(max(0.0, deadline - time.monotonic()))
+
+
+def _decoded(stored: bytes, since: int) -> DockerCursor:
+    """Return the stored cursor, or a new one where there is none that can be read."""
+    try:
+        return DockerCursor.decode(stored) if stored else DockerCursor(since)
+    except ValueError as err:
+        log.warning("a cursor is not understood (%s); reading from %s on", err, since)
+        return DockerCursor(since)

@@ -1,0 +1,34 @@
+"""When Docker is asked, and what by."""
+
+import pytest
+
+from sidecar.config.settings import Settings, SourceKind, SourceSettings
+from sidecar.core.jail import Jail
+from sidecar.sources.base import SourceUnavailable
+from sidecar.sources.docker.factory import DockerSourceFactory
+from sidecar.sources.factories import SourceConfig, SourceInputs
+
+
+@pytest.mark.parametrize(
+    ("source", "jail", "needed"),
+    [
+        (SourceKind.DOCKER, Jail("a"), True),
+        (SourceKind.DOCKER, Jail("a", logpath=("/a.log",)), False),
+        (SourceKind.CRI, Jail("a"), False),
+    ],
+)
+def test_docker_is_asked_where_a_jail_looks_at_its_containers(source, jail, needed):
+    assert (
+        DockerSourceFactory().is_needed(Settings((jail,), {}, sources=SourceSettings(kind=source))) == needed
+    )
+
+
+def test_its_source_begins_when_the_engine_answers(engine, counted):
+    settings = Settings((Jail("a"),), {}, sources=SourceSettings(docker_host=engine.url))
+    inputs = SourceInputs(counted.outputs, counted, {}, None)
+    made = DockerSourceFactory().make(SourceConfig(settings, 0.0), inputs)
+
+    assert [service.name for service in made.services] == ["docker"]
+    engine.stop()
+    with pytest.raises(SourceUnavailable, match="no Docker socket"):
+        DockerSourceFactory().make(SourceConfig(settings, 0.0), inputs)

@@ -1,0 +1,44 @@
+"""When files are read, and what by."""
+
+import pytest
+
+from sidecar.config.settings import Settings, SourceKind, SourceSettings
+from sidecar.core.jail import Jail
+from sidecar.sources.factories import SourceConfig, SourceInputs
+from sidecar.sources.files.factories import CriSourceFactory, FileSourceFactory, logpaths
+from tests.sources.docker.standin import Counted
+
+CONTAINERS = (Jail("a"),)
+CLUSTER = SourceSettings(kind=SourceKind.CRI, kubernetes_api=True)
+FILES = (Jail("a", logpath=("/a.log",)), Jail("b", logpath=("/a.log", "/b.log")))
+
+
+def made(kind, settings):
+    counted = Counted()
+    return kind.make(SourceConfig(settings, 0.0), SourceInputs(counted.outputs, counted, {}, None)).services
+
+
+def test_which_jails_look_at_which_file():
+    assert logpaths(FILES) == {"/a.log": ("a", "b"), "/b.log": ("b",)}
+
+
+def test_files_are_read_where_a_jail_names_some():
+    assert FileSourceFactory().is_needed(Settings(FILES, {}))
+    assert not FileSourceFactory().is_needed(Settings(CONTAINERS, {}))
+    assert [service.name for service in made(FileSourceFactory(), Settings(FILES, {}))] == ["files"]
+
+
+def test_outside_of_a_cluster_no_api_is_asked(monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    settings = Settings(CONTAINERS, {}, sources=CLUSTER)
+
+    assert [service.name for service in made(CriSourceFactory(), settings)] == ["cri"]
+
+
+@pytest.mark.parametrize("node", ["node-7"])
+def test_the_clusters_word_has_the_logs_looked_at(monkeypatch, node):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
+    settings = Settings(CONTAINERS, {}, sources=CLUSTER, node=node)
+    api, cri = made(CriSourceFactory(), settings)
+
+    assert (api.changed, api._node) == (cri.look_soon, node)
