@@ -43,8 +43,8 @@ class LogReport:
 
     def __init__(self, holders: NameHolders, container: str) -> None:
         self.name = container[:12]
+        # Whether the log may be tried. False: its driver cannot be read, and that was published.
         self.readable = True
-        """Whether the log may be tried. False: its driver cannot be read, and that was published."""
         self._holders = holders
         self._state = LogState.NEW
         self._origins: dict[int, Origin] = {}
