@@ -24,13 +24,14 @@ from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
 from sidecar.config.jail_keys import BUILTIN_JAILS
 from sidecar.control.server import NoDaemon, ask
-from sidecar.core.events import Batch, Cursor, Origin
+from sidecar.core.events import Batch, Cursor, Origin, Topology
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.sources.base import NullLogListener
-from sidecar.sources.files.container_logs import Cri
-from sidecar.sources.files.layouts import Pods
+from sidecar.runtime.problems import Problems
+from sidecar.sources.base import NullLogListener, Outputs
+from sidecar.sources.files.container_logs import ContainerLogs
+from sidecar.sources.files.layouts import KubeletLayout
 from tests.bed.network import HostAddress, Place
 
 POD, CONTAINER = "blog_web-0_6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11", "wordpress"
@@ -71,9 +72,8 @@ class Reader(NullLogListener):
         self.seen = threading.Condition()
         self._matcher = Matcher({name: load(name) for name in BUILTIN_JAILS})
         jails = [Jail(name) for name in BUILTIN_JAILS]
-        self._source = Cri(
-            Pods(root), jails, self._emit, lambda _: None, cursors={}, since=0.0, listener=self
-        )
+        outputs = Outputs(self._emit, self, Problems())
+        self._source = ContainerLogs(KubeletLayout(root), jails, outputs, self, cursors={}, since=0.0)
         self._thread = threading.Thread(target=self._source.run)
 
     def __enter__(self) -> Self:
@@ -90,11 +90,13 @@ class Reader(NullLogListener):
             assert self.seen.wait_for(lambda: self.lines >= lines and self.hits >= hits, 60)
         return time.perf_counter()
 
-    def read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:  # noqa: ARG002
+    def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:  # noqa: ARG002
         self.lines += lines
 
+    def on_topology_changed(self, topology: Topology) -> None: ...
+
     def _emit(self, batch: Batch, _: Cursor | None) -> None:
-        found = self._matcher.scan(batch, time.time())
+        found = self._matcher.scan(batch, time.time()).hits
         with self.seen:
             self.hits += len(found)
             self.seen.notify_all()

@@ -1,6 +1,6 @@
-"""A fleet: three real hosts and one Redis; then a thousand simulated ones and a million attackers.
+"""A fleet: three real hosts and one Redis; then a thousand simulated nodes and a million attackers.
 
-What is simulated, and what is not: docs/scale.md.
+docs/scale.md says what is simulated and what is real.
 """
 
 from __future__ import annotations
@@ -38,24 +38,28 @@ from tests.support.peers import PREFIX, Peer, joined
 from tests.support.redis_server import Server, free_port, serving
 from tests.support.waiting import wait_until
 
-ROUNDS, WARM_UP = 300, 5  # bans, one after another
-PARTITION = 60.0  # seconds
-JOINED, JOINS = 100_000, 3  # bans that a node finds when it comes, and how often it does
-THROUGH = 100_000  # bans of ten nodes, one after another as fast as they go
+# Bans that are measured one after another, and those before them that are not.
+ROUNDS, WARM_UP = 300, 5
+PARTITION_S = 60.0
+# Bans that a node finds when it joins, and how often it joins.
+JOINED, JOINS = 100_000, 3
+# Bans of ten nodes, published as fast as possible.
+THROUGH = 100_000
 ATTACKERS = 1_000_000
-NODES = (10, 100, 1_000)
-SECONDS = 10.0  # of each simulation
-RATES = (10, 100)  # bans a second in the whole fleet, each of another node
 HOSTILE = 1_000_000
-FIRST = int(
-    IPv4Address("198.18.0.0")
-)  # for benchmarks (RFC 2544); a million go on into other space, and touch no firewall
+NODES = (10, 100, 1_000)
+SIMULATION_S = 10.0
+# Bans a second in the whole fleet, each of another node.
+RATES = (10, 100)
+# A network for benchmarks (RFC 2544). A million addresses go beyond it, but touch no firewall.
+FIRST = int(IPv4Address("198.18.0.0"))
 EVENTS = f"{{{PREFIX}}}:events"
 UNLIMITED = 10**9, 10**9
 
 
 def measure(_: Rig | None = None) -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # the disk is not what is measured
+    # The disk is not what is measured.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield from _three_hosts(Path(folder))
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), free_port()) as redis:
         yield from _through(redis)
@@ -90,7 +94,7 @@ def _three_hosts(folder: Path) -> Iterator[Figure]:
 
 
 def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., None], number: int) -> float:
-    """Seconds until the last kernel has one more ban."""
+    """Return the seconds until the last kernel has one more ban."""
     address = str(IPv4Address(FIRST + number + (100_000 if begin is _failed else 0)))
     began = time.perf_counter()
     begin(three, address, number)
@@ -111,10 +115,10 @@ def _failed(three: list[Any], address: str, number: int) -> None:
 
 
 def _partitioned(three: list[Any]) -> Figure:
-    """A host without the others for a minute, and what it and they ban meanwhile."""
+    """Cut one host off for a minute, while it and the others ban: how long do they take to agree again?"""
     alone, other, _ = three
     alone.cut()
-    end, slowest = time.monotonic() + PARTITION, 0.0
+    end, slowest = time.monotonic() + PARTITION_S, 0.0
     for number in range(60):
         for host, at in ((alone, 0), (other, 1)):
             began = time.perf_counter()
@@ -124,7 +128,8 @@ def _partitioned(three: list[Any]) -> Figure:
     before = [len(_banned(host)) for host in three]
     alone.mend()
     seconds = wait_until(lambda: len({frozenset(_banned(host)) for host in three}) == 1, timeout=30)
-    assert len(_banned(alone)) == before[0] + 60  # nothing was lifted
+    # No ban was lifted.
+    assert len(_banned(alone)) == before[0] + 60
     series = Series("a ban by hand while the host is cut off", "ms", (1000 * slowest,))
     return Figure("fleet_agrees_after_a_minute_apart", "s", seconds, at_most=5, series=(series,))
 
@@ -134,7 +139,7 @@ def _banned(host: Any) -> set[str]:
 
 
 def _join(three: list[Any], redis: Server) -> Iterator[Figure]:
-    """A host that comes to find many bans: from the connection until they are in force and stored, by its own log."""
+    """A host joins a fleet with many bans: from the connection until they are in force and stored, by its own log."""
     one, client = three[2], redis.client(password="a-secret")  # noqa: S106
     client.flushall()
     for host in three:
@@ -152,7 +157,7 @@ def _join(three: list[Any], redis: Server) -> Iterator[Figure]:
 
 
 def _come(one: Any, redis: Server) -> tuple[float, float]:
-    """Start from nothing: seconds to join, and of processor time until then."""
+    """Start a host without state. Return the seconds, and the seconds of processor time, until it has joined."""
     one.end()
     shutil.rmtree(one.folder / "state", ignore_errors=True)
     one.within(lambda: subprocess.run(["nft", "flush", "ruleset"], check=True))
@@ -162,11 +167,11 @@ def _come(one: Any, redis: Server) -> tuple[float, float]:
     return float(re.findall(r"joined in (\d+\.\d+) s", one.said)[-1]), (int(stat[11]) + int(stat[12])) / 100
 
 
-# One engine: what goes through it
+# One Redis: what goes through it
 
 
 def _through(redis: Server) -> Iterator[Figure]:
-    """Ten nodes tell as fast as they can, another has it hold: bans a second, end to end."""
+    """Ten nodes publish as fast as they can, and another applies their bans: bans a second, end to end."""
     peer = Peer("reads", redis.url, budget=PeerBudget(UNLIMITED, UNLIMITED))
     joined(peer)
     before, began = _used(redis), time.perf_counter()
@@ -248,7 +253,7 @@ def _own_ban(peer: Peer, number: int) -> float:
 
 
 def _attackers(redis: Server) -> Iterator[Figure]:
-    """Each fails twice on one node and once on another, and is banned for it: all of it real."""
+    """Each attacker fails twice on one node and once on another, and is banned for it. All of it is real."""
     store, jail = _store(redis.url), "login"
     start, empty = _used(redis), _used(redis)["memory"]
     _fail(store, jail, "a", (2, 1))
@@ -292,15 +297,15 @@ def _fail(store: FleetStore, jail: str, node: str, ages: tuple[int, ...]) -> int
 
 
 def _crowd(redis: Server, nodes: int) -> Iterator[Figure]:
-    """So many connections that wait for news as a node does, and beat once a second; then bans at growing rates."""
+    """Connections that read and say hello as nodes do, first without bans, then with bans at growing rates."""
     crowd = Crowd(redis, nodes)
     with crowd:
-        idle = _over(redis, SECONDS, lambda: None)
-        yield Figure(f"fleet_{nodes}_nodes_idle_redis_cpu", "%", 100 * idle["cpu"] / SECONDS)
+        idle = _over(redis, SIMULATION_S, lambda: None)
+        yield Figure(f"fleet_{nodes}_nodes_idle_redis_cpu", "%", 100 * idle["cpu"] / SIMULATION_S)
         for rate in RATES:
             crowd.began, crowd.lags = time.time(), []
-            used = _over(redis, SECONDS, BanWriter(redis.url, rate, SECONDS).run)
-            bans = rate * SECONDS
+            used = _over(redis, SIMULATION_S, BanWriter(redis.url, rate, SIMULATION_S).run)
+            bans = rate * SIMULATION_S
             lags = Series(
                 f"{nodes} nodes, {rate} bans/s: published to read",
                 "ms",
@@ -314,7 +319,7 @@ def _crowd(redis: Server, nodes: int) -> Iterator[Figure]:
 
 
 def _over(redis: Server, seconds: float, do: Callable[[], None]) -> dict[str, float]:
-    """What Redis used meanwhile."""
+    """Return what Redis used while this ran."""
     before, worker = _used(redis), threading.Thread(target=do)
     worker.start()
     time.sleep(seconds)
@@ -335,7 +340,7 @@ def _used(redis: Server) -> dict[str, float]:
 
 
 class BanWriter:
-    """Single bans of the whole fleet, one an entry, at a steady rate."""
+    """Bans of the whole fleet, one in each entry, at a steady rate."""
 
     def __init__(self, url: str, rate: float, seconds: float) -> None:
         self._store, self._rate, self._seconds = _store(url), rate, seconds
@@ -352,9 +357,9 @@ class BanWriter:
 
 
 class Crowd:
-    """Many nodes in a process of their own, so that Redis's figures are not those of its readers.
+    """Many nodes in one process of their own, so that its processor time is not mixed with ours.
 
-    What each sends and waits for is a node's, byte for byte; what it hears is looked at only for its position.
+    Each sends and waits for what a node does, byte for byte; of what it reads, only the positions are looked at.
     """
 
     def __init__(self, redis: Server, nodes: int) -> None:
@@ -388,7 +393,7 @@ class Crowd:
 
 
 def _listen(path: str, nodes: int, report: Any) -> None:
-    """Each node: XREAD BLOCK from where it is, again after a Subscriber's pause; one in 100 tells how late it was."""
+    """Read as nodes do: XREAD BLOCK, and again after a Subscriber's pause. One in 100 reports how late a ban was."""
     poll, members, pause = select.epoll(), {}, read_pause_s(nodes)
     for number in range(nodes):
         sock = socket.socket(socket.AF_UNIX)
@@ -403,7 +408,7 @@ def _listen(path: str, nodes: int, report: Any) -> None:
     while True:
         for fd, _ in poll.poll(0.002):
             one = members[fd]
-            if (entries := one.heard()) is not None:
+            if (entries := one.receive()) is not None:
                 if entries and one.number % 100 == 0:
                     report.send(time.time() - int(one.position.partition(b"-")[0]) / 1000)
                 due.append((time.monotonic() + pause * bool(entries), one))
@@ -415,13 +420,14 @@ def _listen(path: str, nodes: int, report: Any) -> None:
             else:
                 waiting.append((at, one))
         due = waiting
-        while beats < (now - began) * nodes:  # each node once a second
+        # Each node says hello once a second.
+        while beats < (now - began) * nodes:
             store.hello(f"node-{beats % nodes}/x", "epoch")
             beats += 1
 
 
 class Member:
-    """One node's connection for news."""
+    """One node's connection to the stream."""
 
     def __init__(self, sock: socket.socket, number: int) -> None:
         self._sock, self.number, self._data, self.position = sock, number, b"", b"0-0"
@@ -430,8 +436,8 @@ class Member:
         words = [b"XREAD", b"COUNT", b"64", b"BLOCK", b"1000", b"STREAMS", EVENTS.encode(), self.position]
         self._sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
 
-    def heard(self) -> list[bytes] | None:
-        """The positions of an answer's entries; None: it is not whole yet."""
+    def receive(self) -> list[bytes] | None:
+        """Return the positions of an answer's entries; None while it is incomplete."""
         self._data += self._sock.recv(1 << 20)
         if self._data == b"*-1\r\n":
             self._data = b""

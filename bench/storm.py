@@ -28,10 +28,10 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall
+from sidecar.firewall import Firewall, NftTable
+from sidecar.firewall.elements import key
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.nft import Nft
-from sidecar.firewall.ruleset import key
 from sidecar.stores.sqlite import SqliteStore
 from tests.bed import Place
 from tests.bed.network import HOST
@@ -111,7 +111,7 @@ def _one_more() -> Figure:
 
     def bans() -> tuple[float, ...]:
         now = time.time()
-        with closing(Firewall([Jail(JAIL)])) as firewall:
+        with closing(Firewall(NftTable(), [Jail(JAIL)])) as firewall:
             firewall.start(_bans(MANY, now), now)
             return tuple(
                 1000 * _took(lambda address=address: firewall.apply(Turn(now, (_ban(address, now),))))
@@ -144,7 +144,7 @@ from pathlib import Path
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.core.allowlist import Allowlist
-from sidecar.firewall import Firewall
+from sidecar.firewall import Firewall, NftTable
 from sidecar.firewall.nft import Nft
 from sidecar.stores.sqlite import SqliteStore
 Nft().run(["flush ruleset"])
@@ -152,7 +152,7 @@ now, began = time.time(), time.perf_counter()
 gc.disable()  # as the daemon does
 bans = SqliteStore(Path(sys.argv[1])).load(now).bans
 guard = Guard([Jail(sys.argv[2])], Allowlist(), bans)
-Firewall(guard.jails).start(guard.bans, now)
+Firewall(NftTable(), guard.jails).start(guard.bans, now)
 print(time.perf_counter() - began)
 assert len(bans) == 100_000
 """
@@ -175,7 +175,7 @@ def _unban() -> Figure:
     def unban() -> float:
         now = time.time()
         guard = Guard([Jail(JAIL)], Allowlist(), _bans(MANY, now))
-        with closing(Firewall(guard.jails)) as firewall:
+        with closing(Firewall(NftTable(), guard.jails)) as firewall:
             firewall.start(guard.bans, now)
             return _took(lambda: firewall.apply(Turn(now, tuple(guard.unban(None, now)))))
 
@@ -207,7 +207,7 @@ def _repaired(harm: Sequence[str]) -> list[float]:
             shape = kernel.shape()
             return (
                 shape is not None
-                and shape.awake
+                and shape.is_active
                 and (len(shape.rules), shape.names) == sizes[:2]
                 and kernel.has("ban4", key(Address("198.18.0.1")))
                 and len(kernel.elements("ban4")) == sizes[2]

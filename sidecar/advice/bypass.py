@@ -1,109 +1,127 @@
-"""Why someone who is banned was logged all the same: what the kernel has -> one sentence that says what to change."""
+"""Why a banned address still reaches a site: what the firewall knows becomes a sentence that says what to change."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+import enum
+from typing import Final, NamedTuple
 
-from sidecar.core.address import Address
 from sidecar.core.containers import Container
+from sidecar.firewall import AddressFacts, RepairKind
 
-Kind: TypeAlias = Literal["hook", "flushed", "ports", "twin", "elsewhere", "unknown"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-SHOWN = 10  # ports
+# Ports that a sentence lists.
+MAX_PORTS_SHOWN: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the kernel says about someone who got through, and what was put right there about when he did."""
+class BypassKind(enum.StrEnum):
+    """What lets a banned address through. The values are labels of a metric; docs/firewall.md explains each."""
 
-    address: Address
-    set: str  # where they have to be
-    hooked: bool  # is the table as we left it, awake and with all its rules?
-    held: bool  # are they in their set, or in a network that is?
-    came: bool | None  # did a packet of theirs come by then? None: nobody knows
-    anyone: frozenset[int]  # IP versions of which a packet of anyone came by then
-    passed: frozenset[int] = frozenset()  # ports that the ban does not close, and that they connected to then
-    mended: str = ""  # as `Repair.what`
+    # Our rules were missing, or the packets take a way on which there are none.
+    HOOK = "hook"
+    # The address was not in its set.
+    FLUSHED = "flushed"
+    # It connects to a port that the ban does not close.
+    PORTS = "ports"
+    # It comes over IPv6 through Docker's proxy, which hides the address.
+    DOCKER_PROXY = "docker_proxy"
+    # A CDN or load balancer connects on its behalf.
+    UPSTREAM_PROXY = "upstream_proxy"
+    UNKNOWN = "unknown"
 
 
 class Diagnosis(NamedTuple):
-    """What is the matter, for the metrics; and for people, with what to change."""
+    """What lets the address through, and a sentence that says what to change."""
 
-    kind: Kind
+    kind: BypassKind
     sentence: str
 
 
-def diagnose(facts: Facts, site: Container | None = None) -> Diagnosis:
-    """The first that explains it: our own table, then the ports, then the way that the packets took.
+def diagnose(facts: AddressFacts, container: Container | None = None) -> Diagnosis:
+    """Return the first explanation that holds: changes to our table, then ports, then the way that the packets take.
 
-    `site`: the container that logged them, where it is one that we watch.
+    `container`: the one whose log named the address, if it is one that is watched.
     """
-    return _changed(facts) or _around(facts, site) or _behind(facts, site)
+    return (
+        _changed_table(facts)
+        or _other_network(container)
+        or _open_ports(facts)
+        or _no_packets(facts)
+        or _proxies(facts, container)
+    )
 
 
-def _changed(facts: Facts) -> Diagnosis | None:
-    """Others change our table."""
-    if not facts.hooked or facts.mended in ("table", "structure"):
+def _changed_table(facts: AddressFacts) -> Diagnosis | None:
+    if not facts.intact or facts.repaired in (RepairKind.TABLE, RepairKind.STRUCTURE):
         return Diagnosis(
-            "hook",
-            "our rules are, or were, gone, asleep or not as we made them: another program changes the table "
-            "inet wp_sidecar. They are put right at once; find what changes them (`nft monitor`)",
+            BypassKind.HOOK,
+            "another program changed the nftables table inet wp_sidecar, so its rules were missing, inactive or "
+            "altered. wp-sidecar restores them at once. Find the program with `nft monitor`, and configure it to "
+            "leave this table alone",
         )
-    if not facts.held or facts.mended:
+    if not facts.in_set or facts.repaired:
         return Diagnosis(
-            "flushed",
-            f"another program changes our sets, and with that opens {facts.set} for a moment: they are put right at "
-            "once; find what changes them (`nft monitor`)",
-        )
-    return None
-
-
-def _around(facts: Facts, site: Container | None) -> Diagnosis | None:
-    """Their packets take a way on which we drop none."""
-    if site and site.past:
-        return Diagnosis(
-            "hook",
-            "the container has a network that goes past the host (macvlan, ipvlan), where no packet can be dropped: "
-            "publish its ports instead",
-        )
-    if facts.passed:
-        ports = ", ".join(f"{port:d}" for port in sorted(facts.passed)[:SHOWN])
-        return Diagnosis(
-            "ports",
-            f"they come by port {ports}, which the ban does not close: add it to `port` of the jail, or say "
-            "`port = all`",
-        )
-    if not facts.anyone and facts.came is False:
-        return Diagnosis(
-            "hook",
-            "no packet at all has come by here: run wp-sidecar on the host's own network (`network_mode: host`)",
+            BypassKind.FLUSHED,
+            f"another program changed the sets of the nftables table inet wp_sidecar, so {facts.set_name} was "
+            "incomplete or not applied. wp-sidecar restores them at once. Find the program with `nft monitor`, and "
+            "configure it to leave this table alone",
         )
     return None
 
 
-def _behind(facts: Facts, site: Container | None) -> Diagnosis:
-    """Others send in their place."""
-    if site and site.proxied and 6 in facts.anyone:
-        return Diagnosis(
-            "twin",
-            "IPv6 clients reach the site through Docker's proxy, which hides who they are, and the site believes whom "
-            "they name: enable IPv6 on one of the container's networks, or publish its ports for IPv4 only "
-            "(0.0.0.0:80:80)",
-        )
-    if facts.came is False:
-        return Diagnosis(
-            "elsewhere",
-            f"no packet came from {facts.address}: a CDN, load balancer or other proxy in front of this host sends in "
-            "their place, and only there they can be kept out. Name it in trusted_proxies (or allow_cdn), and ban "
-            "there",
-        )
-    return Diagnosis("unknown", _UNKNOWN[facts.came])
+def _other_network(container: Container | None) -> Diagnosis | None:
+    if container is None or not container.past:
+        return None
+    return Diagnosis(
+        BypassKind.HOOK,
+        "the container has a macvlan or ipvlan network, whose packets do not pass through the host's firewall. "
+        "Disconnect the container from that network, and publish its ports instead",
+    )
 
 
-_UNKNOWN = {
-    True: "their packets are dropped here, so the lines come by a proxy, theirs or that of someone who gives their "
-    "address for his own: check which proxies the site believes (X-Forwarded-For)",
-    None: "whether their packets come by here cannot be told: the line is older than our table, or too many senders "
-    "came by",
-}
+def _open_ports(facts: AddressFacts) -> Diagnosis | None:
+    if not facts.passed_ports:
+        return None
+    ports = ", ".join(f"{port:d}" for port in sorted(facts.passed_ports)[:MAX_PORTS_SHOWN])
+    several = len(facts.passed_ports) > 1
+    return Diagnosis(
+        BypassKind.PORTS,
+        f"it connects to port{'s' * several} {ports}, which the ban does not close. Add {'them' if several else 'it'} "
+        "to `port` of the jail, or set `port = all`",
+    )
+
+
+def _no_packets(facts: AddressFacts) -> Diagnosis | None:
+    if facts.versions_seen or facts.sent_packets is not False:
+        return None
+    return Diagnosis(
+        BypassKind.HOOK,
+        "no packet of any client passes through this firewall. Run wp-sidecar on the host's network "
+        "(`network_mode: host`)",
+    )
+
+
+def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:
+    """Someone else sends packets on behalf of the address."""
+    if container and container.proxied and 6 in facts.versions_seen:
+        return Diagnosis(
+            BypassKind.DOCKER_PROXY,
+            "IPv6 clients reach the site through Docker's userland proxy, which hides their addresses, and the site "
+            "believes the address that they claim. Enable IPv6 on one of the container's networks, or publish its "
+            "ports for IPv4 only (0.0.0.0:80:80)",
+        )
+    if facts.sent_packets is False:
+        return Diagnosis(
+            BypassKind.UPSTREAM_PROXY,
+            f"no packet came from {facts.address}, so a CDN, load balancer or other proxy in front of this host "
+            "connects on its behalf. Name that proxy in trusted_proxies (or allow_cdn), and ban the address there",
+        )
+    if facts.sent_packets:
+        return Diagnosis(
+            BypassKind.UNKNOWN,
+            "the packets that it sends itself are dropped, so the log lines come through a proxy, or from a client "
+            "that claims this address. Check which proxies the site trusts for X-Forwarded-For",
+        )
+    return Diagnosis(
+        BypassKind.UNKNOWN,
+        "it is unknown whether its packets reach this host: the log line is older than the firewall's table, or too "
+        "many addresses send packets. Check which proxies the site trusts for X-Forwarded-For",
+    )

@@ -1,37 +1,40 @@
-"""Containers whose log can be made to name a stranger, and whom to believe there.
+"""Containers whose log can name an address that sent nothing.
 
-Docker's proxy carries IPv6 clients to a network without IPv6, and they arrive as its gateway. The official images'
-Apache takes private addresses for proxies and believes their `X-Forwarded-For`, so these clients write into the log
-whatever address they like: to be rid of their own, or to have another's banned.
+Docker's userland proxy carries IPv6 clients to a network without IPv6, where they appear as its gateway. Apache in the
+official images takes private addresses for proxies and believes their `X-Forwarded-For`, so such clients choose the
+address that is logged: to hide their own, or to have another one banned.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from sidecar.core.containers import Container
 
-STRANGER = "never seen by this host's network"
-UNKNOWN = "not known to this host's network"
+# Why a hit is not believed. They are values of a metric's label.
+NEVER_SEEN: Final = "never seen by this host's network"
+UNKNOWN: Final = "not known to this host's network"
 
 
 def exposure(container: Container) -> str | None:
-    """How its log can be made to name a stranger, and what to change; None: no way is known."""
+    """Return how the log of this container can name any address, and what to change; None: no way is known."""
     if not container.proxied:
         return None
     gateways = ", ".join(gateway for gateway in container.gateways if ":" not in gateway) or "its gateway"
     return (
-        f"IPv6 clients reach {container.name} through Docker's proxy, as {gateways}: they cannot be banned, and a "
-        "forged X-Forwarded-For of theirs names whomever they like. Enable IPv6 on one of its networks, or publish "
+        f"IPv6 clients reach {container.name} through Docker's userland proxy and appear as {gateways}, so they cannot "
+        "be banned and can forge the address in the log. Enable IPv6 on one of the container's networks, or publish "
         "its ports for IPv4 only (0.0.0.0:80:80)"
     )
 
 
-def doubt(container: Container | None, seen: bool | None) -> str | None:  # noqa: FBT001 - what the kernel says
-    """Why the one whom this container's log names may not be who came; None: no reason to doubt it.
+def unverified(container: Container | None, seen: bool | None) -> str | None:  # noqa: FBT001
+    """Return why an address in the log of this container may not be the client's; None: there is no reason to think so.
 
-    `seen`: did packets from there come lately. Where nobody knows (None) it is doubted too: else a flood of forged
-    senders, more than the kernel notes, would have strangers banned. Nothing is lost that was not lost before, as
-    whoever wants to stay unbanned here only has to come over IPv6.
+    `seen`: whether packets of the address came lately. If that is unknown (None), the address is not believed either:
+    else a flood of spoofed packets, more senders than the kernel records, would get other addresses banned. Nothing is
+    lost that way: a client that wants to stay unbanned here only has to come over IPv6.
     """
     if container is None or exposure(container) is None:
         return None
-    return {True: None, False: STRANGER, None: UNKNOWN}[seen]
+    return {True: None, False: NEVER_SEEN, None: UNKNOWN}[seen]

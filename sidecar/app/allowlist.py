@@ -11,8 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from sidecar.advice.exposure import doubt, exposure
-from sidecar.advice.unbannable import FORGED, Spared, forged, sentence
+from sidecar.advice.exposure import exposure, unverified
+from sidecar.advice.unbannable import (
+    FAILURES,
+    PERIOD_S,
+    UNVERIFIED_HITS,
+    forged_addresses,
+    unbannable_failures,
+)
 from sidecar.app.allowlist_names import Names, Report, addresses
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
@@ -22,6 +28,7 @@ from sidecar.core.containers import Container
 from sidecar.core.events import Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
+from sidecar.core.rate_alarms import RateAlarms
 from sidecar.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -52,7 +59,9 @@ class AllowlistKeeper:
         self._settings, self._metrics, self._report = settings, metrics, report
         self._labels: Mapping[str, Overrides] = {}
         self.names = Names(self._names(), renamed, report, lookup)
-        self._spared, self._forged = Spared(), Spared(FORGED)
+        # Both by log and reason.
+        self._unbannable: RateAlarms[tuple[str, str]] = RateAlarms(FAILURES, PERIOD_S)
+        self._unverified: RateAlarms[tuple[str, str]] = RateAlarms(UNVERIFIED_HITS, PERIOD_S)
         self._exposed: dict[str, Container] = {}  # by name
         self._wrong: set[str] = set()  # what we have in trouble
         self._trust = self.allowlist()
@@ -92,6 +101,11 @@ class AllowlistKeeper:
             for site, overrides in policies.items()
         }
 
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """The containers that are watched; none before the container engine has answered."""
+        return self.around.containers if self.around else ()
+
     def surrounded(self, around: Topology) -> None:
         """The container engine says that networks or containers have changed."""
         self.around = around
@@ -105,9 +119,9 @@ class AllowlistKeeper:
     def doubt(self, hit: Hit, seen: Callable[[Address], bool | None]) -> str | None:
         """Why the one whom this line names may not be who came; `seen` is asked where that is a question at all."""
         container = self._exposed_at(hit.origin)
-        why = doubt(container, seen(hit.address)) if container else None
+        why = unverified(container, seen(hit.address)) if container else None
         if why:
-            self._forged.failed(hit.origin.name, why, hit.at)
+            self._unverified.add((hit.origin.name, why), hit.at)
         return why
 
     def apply(self, turn: Turn) -> None:
@@ -119,26 +133,28 @@ class AllowlistKeeper:
         reasons = Counter((hit.origin.name, self._trust.why(hit.address)) for hit in turn.ignored)
         for (site, reason), count in reasons.items():
             if reason:
-                self._spared.failed(site, reason, turn.at, count)
+                # Addresses in `ignoreip` are never banned because somebody asked for that.
+                if reason != IGNOREIP:
+                    self._unbannable.add((site, reason), turn.at, count)
                 self._metrics.spared(site, reason, count)
 
     def look(self, now: float) -> None:
         """Tell what goes on unbanned, and what is over."""
-        told = sorted((count, site, reason) for (site, reason), count in self._spared.loud(now).items())
+        told = sorted((count, site, reason) for (site, reason), count in self._unbannable.raised(now).items())
         loudest = {site: (reason, count) for count, site, reason in told}  # one a log is enough
         self._settle(
             {
-                f"banning at {site}": sentence(site, reason, count, self._shown(site))
+                f"banning at {site}": unbannable_failures(site, reason, count, self._shown(site))
                 for site, (reason, count) in loudest.items()
             },
             "banning at ",
         )
         doubted = Counter[str]()
-        for (site, _), count in self._forged.loud(now).items():
+        for (site, _), count in self._unverified.raised(now).items():
             doubted[site] += count
         self._settle(
             {
-                f"addresses in {site}": forged(site, count, self._shown(site))
+                f"addresses in {site}": forged_addresses(site, count, self._shown(site))
                 for site, count in doubted.items()
             },
             "addresses in ",

@@ -1,72 +1,104 @@
-"""Who is banned and gets through all the same: a sink that finds out why, and tells."""
+"""Banned addresses that still reach a site: a sink that finds out why, counts it and alerts people."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Protocol
 
-from sidecar.advice.bypass import Facts, diagnose
+from sidecar.advice.bypass import BypassKind, diagnose
+from sidecar.alerts.notices import Notice, broken
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Bypass, Turn
-from sidecar.firewall import FirewallError
+from sidecar.core.text import printable
+from sidecar.firewall import AddressFacts, FirewallError
 
 log = logging.getLogger(__name__)
 
-AGAIN = 3600.0  # seconds within which people are told of one reason at one site once
-EXAMINED = (
-    100  # leaks of one turn that the kernel is asked about, 1 ms each; a thousand at once have one reason
-)
+# One reason at one site is alerted once within this time.
+ALERT_INTERVAL_S: Final = 3600.0
+
+# How many bypasses of one turn are looked into, 1 ms each. A thousand at once have the same reason.
+MAX_EXAMINED = 100
 
 
-class LookAt(Protocol):
-    """Asks the kernel, as `Firewall.look_at` does. Raises FirewallError."""
+class FactsSource(Protocol):
+    """Knows why a ban may have no effect: the firewall."""
 
-    def __call__(self, address: Address, jail: str, at: float, now: float) -> Facts: ...
+    def facts(self, address: Address, jail: str, at: float, now: float) -> AddressFacts:
+        """Return what is known about a banned address that a log line of the time `at` names.
+
+        Raises FirewallError if the kernel does not answer.
+        """
+
+
+class WatchedContainers(Protocol):
+    """Knows the containers that are watched."""
+
+    @property
+    def containers(self) -> Sequence[Container]: ...
+
+
+class BypassMetrics(Protocol):
+    """Counts bypassed bans."""
+
+    def bypassed(self, kind: str) -> None: ...
+
+
+class AlertChannel(Protocol):
+    """Delivers a notice to people."""
+
+    def tell(self, notice: Notice) -> None: ...
 
 
 class Bypasses:
-    """Each ban's leak is counted by its reason; people are told of each reason at each site, not too often."""
+    """A Sink. Each bypassed ban is counted by its reason; people are alerted to each reason and log once an hour."""
 
-    name = "leaks"
+    name = "bypasses"
 
     def __init__(
-        self,
-        look_at: LookAt,
-        containers: Callable[[], Iterable[Container]],
-        bypassed: Callable[[str], None],
-        tell: Callable[[str, str], None],
+        self, firewall: FactsSource, watched: WatchedContainers, metrics: BypassMetrics, alerts: AlertChannel
     ) -> None:
-        """`containers()`: those that are watched. `leaked(kind)` counts one. `tell(name, sentence)`: what, and why."""
-        self._look_at, self._containers = look_at, containers
-        self._leaked, self._tell = bypassed, tell
-        self._told: dict[tuple[str, str], float] = {}  # (reason, site) -> when
+        self._firewall = firewall
+        self._watched = watched
+        self._metrics = metrics
+        self._alerts = alerts
+        # (reason, log) -> when people were alerted.
+        self._alerted: dict[tuple[BypassKind, str], float] = {}
 
     def apply(self, turn: Turn) -> None:
-        for bypass in turn.bypasses[:EXAMINED]:
+        for bypass in turn.bypasses[:MAX_EXAMINED]:
             self._examine(bypass, turn.at)
-        for _ in turn.bypasses[EXAMINED:]:
-            self._leaked("unknown")
+        for _ in turn.bypasses[MAX_EXAMINED:]:
+            self._metrics.bypassed(BypassKind.UNKNOWN)
 
     def _examine(self, bypass: Bypass, now: float) -> None:
-        site = next((each for each in self._containers() if each.name == bypass.origin_name), None)
+        origin = bypass.origin_name
+        container = next((each for each in self._watched.containers if each.name == origin), None)
         try:
-            facts = self._look_at(bypass.address, bypass.jail, min(bypass.at, now), now)
-        except FirewallError:  # who looks after the firewall tells of that
-            self._leaked("unknown")
+            # A log whose clock is ahead would ask about the future.
+            facts = self._firewall.facts(bypass.address, bypass.jail, min(bypass.at, now), now)
+        except FirewallError:
+            # The firewall sink reports that.
+            self._metrics.bypassed(BypassKind.UNKNOWN)
             return
-        kind, sentence = diagnose(facts, site)
-        self._leaked(kind)
-        what = f"the ban of {bypass.address}"
+        kind, sentence = diagnose(facts, container)
+        self._metrics.bypassed(kind)
         log.warning(
-            "[%s] %s does not keep them out of %s: %s",
-            bypass.jail,
-            what,
-            ascii(bypass.origin_name)[1:-1],
-            sentence,
-        )
-        self._told = {told: at for told, at in self._told.items() if 0 <= now - at < AGAIN}
-        if (kind, bypass.origin_name) not in self._told:
-            self._told[kind, bypass.origin_name] = now
-            self._tell(what, f"They still reach {bypass.origin_name}: {sentence}.")
+            "[%s] the ban of %s has no effect at %s: %s",
+            bypass.jail, bypass.address, printable(origin), sentence,
+        )  # fmt: skip
+        if self._is_due(kind, origin, now):
+            notice = broken(f"the ban of {bypass.address}", f"It still reaches {origin}: {sentence}.")
+            # Without a key, as nobody will notice that it is over.
+            self._alerts.tell(replace(notice, key=""))
+
+    def _is_due(self, kind: BypassKind, origin: str, now: float) -> bool:
+        """Return whether people are to be alerted to this reason at this log now."""
+        self._alerted = {key: at for key, at in self._alerted.items() if 0 <= now - at < ALERT_INTERVAL_S}
+        if (kind, origin) in self._alerted:
+            return False
+        self._alerted[kind, origin] = now
+        return True

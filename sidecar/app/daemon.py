@@ -25,13 +25,14 @@ from prometheus_client import CollectorRegistry
 
 from sidecar import __version__
 from sidecar.advice import kubernetes
-from sidecar.alerts.notices import Alerts, broken, started, stopped
+from sidecar.alerts.notices import Alerts, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.app import host
 from sidecar.app.allowlist import AllowlistKeeper
 from sidecar.app.bypasses import Bypasses
 from sidecar.app.reload import Outcome, Reload
+from sidecar.app.repairs import RepairAlerts
 from sidecar.config import labels
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
@@ -40,12 +41,11 @@ from sidecar.control.commands import Answers
 from sidecar.control.exit_codes import Failed
 from sidecar.control.server import ControlApplication, ControlSocket, NoSocket, control_server, only_one
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
-from sidecar.core.containers import Container
 from sidecar.core.events import Ban, Decision, Topology, Turn
 from sidecar.core.guard import MANUAL, Guard
 from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
-from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NoPermission
+from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NftTable, NoPermission
 from sidecar.runtime.loop import Closed, Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Every, Service, Services
@@ -124,10 +124,12 @@ class Daemon:
         self._control = ControlSocket(settings.paths.socket)
         self._store = SqliteStore(settings.paths.state / "state.db")
         remembered = self._store.load(now)
-        self._firewall = Firewall((*settings.jails, MANUAL))
+        self._inbox, self._looked = Inbox(), -math.inf
+        self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL))
         self._enforcing = FirewallSink(
-            self._firewall, self._metrics, problem=self._troubles.report, tell=self._tell, soon=self._soon
-        )
+            self._firewall, self._inbox, self._troubles.problem(FirewallSink.name),
+            self._metrics, RepairAlerts(self._alerts),
+        )  # fmt: skip
         if self._store.is_new:
             remembered = replace(remembered, bans=self._adopted(now))
         self._trusting = AllowlistKeeper(settings, own(), self._metrics, self._troubles.report, self._renamed)
@@ -143,7 +145,6 @@ class Daemon:
         self._metrics.follow(lambda: self._guard.active)
         self._metrics.reloaded(ok=True, at=now)
 
-        self._inbox, self._looked = Inbox(), -math.inf
         self._metrics.queue(self._inbox.__len__)
         self._reload = Reload(settings, read, self._take_over, self._reloaded)
         self._fleet = self._make_fleet(registry)
@@ -154,12 +155,13 @@ class Daemon:
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
         matcher = Matcher(settings.filters, problems=self._troubles)
-        self._intake = Intake(matcher, self._inbox, clock, self._resolver.ask)
+        self._intake = Intake(matcher, self._inbox, self._resolver, clock)
         outputs = Outputs(self._intake, self._streams, self._troubles)
         self._registry = SourceRegistry(SourceInputs(outputs, self, remembered.cursors, self._resolver))
         sinks: list[Sink] = [
             self._enforcing, self._store, self._metrics, self._answers.tally,
-            self._trusting, decision_log.Journal(), self._alerts, self._leaks(),
+            self._trusting, decision_log.Journal(), self._alerts,
+            Bypasses(self._firewall, self._trusting, self._metrics, self._alerts),
         ]  # fmt: skip
         if self._fleet:
             sinks.append(self._fleet.publisher)
@@ -188,7 +190,7 @@ class Daemon:
         if not self._registry.reports_topology:
             self._soon(self._recall)
         look = Every("look", self._look, lambda: LOOK)
-        monitor = Monitor(self._enforcing.alarm)
+        monitor = Monitor(self._enforcing)
         control = control_server(self._control, ControlApplication(self._answers))
         services: list[Service] = [
             *self._outboxes, self._web, control, self._reload, look, monitor, self._trusting.names,
@@ -264,12 +266,12 @@ class Daemon:
             self._label()
             jails, age = self._trusting.jails(), settings.dbpurgeage
             decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
-            self._enforcing.regate(self._guard.jails, now)
+            self._enforcing.reconfigure(self._guard.jails, now)
             self._metrics.expect(jail.name for jail in settings.jails)
             if self._fleet:
                 self._fleet.reconfigure(settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those
-                self._intake.use(matcher)
+                self._intake.reconfigure(matcher)
             self._registry.reconfigure(settings, new, now)
             for service in new.services:
                 self._services.start(service)
@@ -327,7 +329,7 @@ class Daemon:
 
     def _look(self) -> None:
         """Each second: is there something to be looked at?"""
-        self._enforcing.look()
+        self._enforcing.check()
         if time.monotonic() - self._looked >= TIDY:
             self._looked = time.monotonic()
             self._soon(self._tidy)
@@ -336,11 +338,6 @@ class Daemon:
         """A sink failed, or did not. That the firewall is right again, only a look at the kernel says."""
         if sentence or name != FirewallSink.name:
             self._troubles.report(name, sentence)
-
-    def _tell(self, what: str, sentence: str) -> None:
-        """Tell people of something that is over already."""
-        self._alerts.problem_changed(what, sentence)
-        self._alerts.problem_changed(what, None)
 
     def _adopted(self, now: float) -> tuple[Ban, ...]:
         """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""
@@ -351,24 +348,15 @@ class Daemon:
                 self._store.apply(Turn(now, bans))
         return bans
 
-    def _leaks(self) -> Bypasses:
-        def containers() -> Sequence[Container]:
-            return self._trusting.around.containers if self._trusting.around else ()
-
-        def tell(what: str, sentence: str) -> None:
-            self._alerts.tell(replace(broken(what, sentence), key=""))  # nobody will say that it works again
-
-        return Bypasses(self._firewall.look_at, containers, self._metrics.bypassed, tell)
-
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
-        self._metrics.filters(self._intake.spent)
+        self._metrics.filters(self._intake.usage)
         self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
         self._metrics.caps(self._guard.figures, self._resolver.dropped)
         self._metrics.unwritten(decision_log.dropped())
         if not self._hits:  # else it is not known yet for how long they count: containers' labels say
             self._forget(now)
-        if (dropped := self._enforcing.count()) is not None:
+        if (dropped := self._enforcing.count_drops()) is not None:
             self._troubles.report("Cilium", kubernetes.cilium(host.interfaces(), dropped), critical=False)
         self._trusting.look(now)
         known, self._trusting.own = self._trusting.own, own()
@@ -389,7 +377,7 @@ class Daemon:
         allowlist, around = self._trusting.allowlist(), self._trusting.around
         decisions = self._guard.allowlisting(allowlist, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
-        self._enforcing.surround(never, around.published if around else None)
+        self._enforcing.set_topology(never, now, around.published if around else None)
         return decisions
 
     def _reloaded(self, outcome: Outcome) -> None:

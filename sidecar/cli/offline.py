@@ -99,7 +99,7 @@ class _Replay:
         now = time.time()  # for lines that tell no time, and for dates without a year
         last, line, framing = -math.inf, b"", Framing.NONE
         for chunk, framing in read:
-            for hit in self._matcher.scan(Batch(self._origin, chunk, framing), now):
+            for hit in self._matcher.scan(Batch(self._origin, chunk, framing), now).hits:
                 yield from self._until(hit.at)
                 made = self._guard.hits([hit], hit.at)
                 self._failures += 1

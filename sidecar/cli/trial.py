@@ -23,12 +23,12 @@ from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.control import exit_codes
 from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
+from sidecar.filters.database import PatternDatabase
 from sidecar.filters.framing import unwrapper
 from sidecar.filters.lint import STRANGER, closest, forgeries
 from sidecar.filters.loader import Filter, FilterErrors, load
-from sidecar.filters.matcher import Matcher, RegexTimeoutError
 from sidecar.filters.redos import redos_prone
-from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S
+from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexTimeoutError
 from sidecar.filters.samples import samples
 from sidecar.filters.sessions import SessionTracker
 from sidecar.filters.verdict import Failure, Tracker, Verdict, date_in_header, decide, explain, split_date
@@ -157,10 +157,10 @@ class Sum:
 def _verdicts(wanted: Trial, stream: Reader) -> Iterator[Tried]:
     """A verdict for each line; those that the prefilter leaves out are not looked at."""
     rules = wanted.rules
-    matcher = Matcher({rules.name: rules}, wanted.zone)
+    database = PatternDatabase([rules])
     tracker = SessionTracker(rules) if rules.needs_earlier_lines else None
     for chunk, framing in framed(chunks(stream), wanted.transport):
-        candidates = matcher.candidates(chunk)
+        candidates = database.candidates(chunk)
         candidate = next(candidates, None)
         for line in chunk[:-1].split(b"\n"):  # splitlines() would see line ends where a log has none
             text = text_of(line)

@@ -1,86 +1,96 @@
-"""Cuts the date out of line after line: what stands where one may begin is looked up before it is searched for.
+"""Cuts the date out of line after line, and remembers what a text at a date's place meant.
 
-A busy second has many lines, and their dates are the same text. Where a filter has one place only at which a date can
-begin, and how far it can reach is known, that text alone decides whether there is one, where it ends and what it means.
+A busy second has many lines, and all their dates are the same text. If a filter's dates can begin at one place only,
+and how far one can reach is known, then the text there alone decides whether there is a date, where it ends and what
+it means. So that text is looked up before it is searched.
 """
 
 from __future__ import annotations
 
-import re._constants as op  # type: ignore[import-not-found]  # the parser is stable, but has no public name
-import re._parser as parser  # type: ignore[import-not-found]
-from collections.abc import Iterable, Iterator
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from sidecar.filters.dates import WITHIN, Dates, Template, says_year
+from sidecar.filters import regex_tree
+from sidecar.filters.dates import MAX_SEARCHED_CHARS, Dates, Template, says_year
+from sidecar.filters.regex_tree import Anchor, Assertion, Chars, Node
 
-LONGEST: Final = 64  # characters; Apache's date with its brackets has 28, the longest of the default list 40
-MOST_KNOWN: Final = (
-    4_096  # texts kept in mind, each with what a visitor asked for behind its date: at most 1 MB
-)
-_ENDS: Final = {op.AT_BOUNDARY, op.AT_NON_BOUNDARY, op.AT_END, op.AT_END_STRING}
+# Apache's date with its brackets has 28 characters, the longest of the default list 40.
+MAX_DATE_CHARS: Final = 64
+# Texts that are remembered. Each may end with the beginning of a request, so they differ; together at most 1 MB.
+MAX_KNOWN: Final = 4_096
 
 
-class Cutter:
+class DatePlace(NamedTuple):
+    """The character that a date begins with, and how many characters from there on decide; ("", 0): not known."""
+
+    begins: str
+    reach: int
+
+
+class DateCutter:
     """Finds dates as `Dates.find` does and reads them as `Dates.seconds` does, in one zone. Any thread may cut."""
 
     def __init__(self, dates: Dates, zone: tzinfo | None) -> None:
         self._dates, self._zone = dates, zone
         anywhere = [one for one in dates.templates if not one.at_start]
-        self._begins, self._reach = place(anywhere[0]) if len(anywhere) == 1 else ("", 0)
+        self._place = date_place(anywhere[0]) if len(anywhere) == 1 else DatePlace("", 0)
+        # The text at the place -> where the date starts and ends in it, and its unix time.
         self._known: dict[str, tuple[int, int, float]] = {}
 
     def cut(self, line: str, now: float) -> tuple[str, float | None]:
-        """The line without its date, and the unix time that the date means; None where it means none."""
+        """Return the line without its date, and the date's unix time; None if it has none, or means none."""
         at, window = -1, ""
-        if self._begins and not self._dates.may_begin(line):
-            at = line.find(self._begins, 0, WITHIN)
+        begins, reach = self._place
+        if begins and not self._dates.may_begin(line):
+            at = line.find(begins, 0, MAX_SEARCHED_CHARS)
             if at < 0:
                 return line, None
-            if at + self._reach <= WITHIN:
-                window = line[at - 1 if at else 0 : at + self._reach]
+            if at + reach <= MAX_SEARCHED_CHARS:
+                # One character before it may decide too.
+                window = line[at - 1 if at else 0 : at + reach]
                 if known := self._known.get(window):
-                    start, end, told = known
-                    return line[: at + start] + line[at + end :], told
+                    start, end, seconds = known
+                    return line[: at + start] + line[at + end :], seconds
+        return self._search(line, now, window, at)
+
+    def _search(self, line: str, now: float, window: str, at: int) -> tuple[str, float | None]:
         found = self._dates.find(line)
         if not found:
             return line, None
         start, end = found.span(1)
         seconds = self._dates.seconds(found, now, self._zone)
         if window and seconds is not None and found.start() == at and says_year(found):
-            if len(self._known) >= MOST_KNOWN:
+            if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[window] = start - at, end - at, seconds
         return line[:start] + line[end:], seconds
 
 
-def place(one: Template) -> tuple[str, int]:
-    """The character that a date of this template begins with, and how many from there on decide; ("", 0): not known.
+def date_place(template: Template) -> DatePlace:
+    """Return where a date of this template can begin, and how far it reaches.
 
-    That holds only where nothing is looked at farther than one character before or behind what is matched; `$` looks
-    at two, for the last may be a newline.
+    That is known only if the template looks no farther than one character before or behind what it matches. `$` looks
+    at two, as the last may be a newline.
     """
-    parsed = parser.parse(one.regex.pattern, one.regex.flags)
-    width = int(parsed.getwidth()[1])
-    first = next((node for node in parsed if node[0] not in {op.ASSERT, op.ASSERT_NOT}), None)
-    if first is None or first[0] is not op.LITERAL or width > LONGEST or not all(map(_near, _all(parsed))):
-        return "", 0
-    begins = chr(first[1])
-    return ("", 0) if begins.isalpha() else (begins, width + 2)
+    nodes = regex_tree.parse(template.regex)
+    width = regex_tree.width(nodes).most
+    first = next((node for node in nodes if not isinstance(node, Assertion)), None)
+    begins = first.literal if isinstance(first, Chars) else ""
+    if (
+        not begins
+        or begins.isalpha()
+        or width > MAX_DATE_CHARS
+        or not all(map(_is_near, regex_tree.walk(nodes)))
+    ):
+        return DatePlace("", 0)
+    return DatePlace(begins, int(width) + 2)
 
 
-def _near(node: Any) -> bool:  # noqa: ANN401  # the parser's
-    kind, value = node
-    if kind in {op.ASSERT, op.ASSERT_NOT}:
-        return int(value[1].getwidth()[1]) <= 1
-    return kind is not op.AT or value in _ENDS
-
-
-def _all(nodes: Iterable[Any]) -> Iterator[Any]:
-    """The parser's nodes, with those inside of them."""
-    for kind, value in nodes:
-        yield kind, value
-        held = value if isinstance(value, tuple) else (value,)
-        for part in (*held, *(each for one in held if isinstance(one, list) for each in one)):
-            if isinstance(part, parser.SubPattern):
-                yield from _all(part)
+def _is_near(node: Node) -> bool:
+    """Return whether a node looks at no more than one character outside of the match."""
+    match node:
+        case Assertion(body):
+            return regex_tree.width(body).most <= 1
+        case Anchor.LINE_START | Anchor.TEXT_START:
+            return False
+    return True

@@ -23,8 +23,10 @@ _GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
 _NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
 _SAME: Final = re.compile(r"\(\?P=_sep\)")
 DAY: Final = 86_400
-WITHIN: Final = 4_096  # characters that are searched; in 50 KB of someone's text a search takes 10 ms
-MOST_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
+MAX_SEARCHED_CHARS: Final = (
+    4_096  # characters that are searched; in 50 KB of someone's text a search takes 10 ms
+)
+MAX_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -223,7 +225,6 @@ class Dates:
 
     def __init__(self, made: Sequence[Template]) -> None:
         self.templates = tuple(made)
-        self.undated = any(one.text == "{NONE}" for one in self.templates)
         at_start = [one for one in self.templates if one.at_start]
         # May one of those that are bound to the line's beginning match? Most lines without a date there stop here.
         self.may_begin = _gate(at_start) if at_start else _never
@@ -239,7 +240,7 @@ class Dates:
                     return found
         best: re.Match[str] | None = None
         for search in self._anywhere:
-            found = search(line, 0, WITHIN)
+            found = search(line, 0, MAX_SEARCHED_CHARS)
             if found and (best is None or found.start() < best.start()):
                 best = found
         return best
@@ -251,7 +252,7 @@ class Dates:
         if known is None:
             known = seconds(found, now, zone)
             if known is not None and says_year(found):
-                if len(self._known) >= MOST_KNOWN:
+                if len(self._known) >= MAX_KNOWN:
                     self._known.clear()
                 self._known[key] = known
         return known

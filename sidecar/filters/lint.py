@@ -1,44 +1,49 @@
-"""For the author of a filter: how near a line came, and which lines would have a stranger banned.
+"""For the author of a filter: how near a line came to a match, and which lines would have a stranger banned.
 
-An expression that can be fooled is shown by a line that fools it, not by a rule of thumb: lines are made from the
-expression itself, as an attacker would who has read it, and the filter decides.
+A failregex that can be fooled is shown by a line that fools it, not by a rule of thumb: lines are written from the
+expression itself, as an attacker would write them, and the filter decides.
 """
 
 from __future__ import annotations
 
 import re
-import re._compiler as compiler  # type: ignore[import-not-found]  # as in `stalls`
-import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 from sidecar.core.address import parse_host
+from sidecar.filters import charsets, regex_tree
 from sidecar.filters.loader import Filter, Rule
-from sidecar.filters.prefilter import CHARACTERS, accepted
-from sidecar.filters.redos import MADE, example, find_redos, repeats
+from sidecar.filters.redos import find_redos
+from sidecar.filters.regex_examples import EXAMPLE_ADDRESS, example, unlimited_repeats
+from sidecar.filters.regex_tree import Chars, Nodes
 from sidecar.filters.verdict import Decide, decide
 
-CLIENT, STRANGER = "203.0.113.7", "192.0.2.1"  # for documentation (RFC 5737, RFC 3849)
-CLIENT6 = "2001:db8::7"
+# Addresses for documentation: RFC 5737 and RFC 3849.
+CLIENT: Final = "203.0.113.7"
+CLIENT6: Final = "2001:db8::7"
+STRANGER: Final = "192.0.2.1"
 
 
 class NearMiss(NamedTuple):
-    """The expression that went furthest (from 1), and what of the line it took."""
+    """The failregex that agreed with most of a line (counted from 1), and the text that it took."""
 
     failregex: int
     taken: str
 
 
-def closest(rules: Filter, text: str) -> NearMiss | None:
-    """How far a line, its date cut out, agrees with the failregex that it agrees with most."""
-    if rules.prefregex and not rules.prefregex.regex.search(text + "\n"):
+def closest(log_filter: Filter, text: str) -> NearMiss | None:
+    """Return the failregex that a line, its date cut out, agrees with most; None if it agrees with none.
+
+    Failregexes that are prone to ReDoS are left out.
+    """
+    if log_filter.prefregex and not log_filter.prefregex.regex.search(text + "\n"):
         return None
     found = [
         (share, len(taken), number, taken)
-        for number, rule in enumerate(rules.failregex, 1)
+        for number, rule in enumerate(log_filter.failregex, 1)
         if not find_redos(rule.regex)
-        for share, taken in [_agreed(rule.regex, text + "\n")]
+        for share, taken in [_agreement(rule.regex, text + "\n")]
         if taken.strip()
     ]
     if not found:
@@ -47,77 +52,79 @@ def closest(rules: Filter, text: str) -> NearMiss | None:
     return NearMiss(number, taken.rstrip("\n"))
 
 
-def _agreed(regex: re.Pattern[str], text: str) -> tuple[float, str]:
-    """The share of an expression's parts that agree, from its beginning, and the text that they take."""
-    parts, taken = _beginnings(regex), ""
-    low, high = 0, len(parts) - 1
-    while low < high:  # if so many parts agree, so do fewer
+def _agreement(regex: re.Pattern[str], text: str) -> tuple[float, str]:
+    """Return the share of an expression's parts that match, from its beginning, and the text that they take."""
+    prefixes, taken = _prefixes(regex), ""
+    low, high = 0, len(prefixes) - 1
+    # If so many parts match, so do fewer.
+    while low < high:
         middle = (low + high + 1) // 2
-        found = parts[middle].search(text)
+        found = prefixes[middle].search(text)
         low, high = (middle, high) if found else (low, middle - 1)
         taken = found[0] if found else taken
-    return low / len(parts), taken
+    return low / len(prefixes), taken
 
 
-@lru_cache(maxsize=256)
-def _beginnings(regex: re.Pattern[str]) -> list[re.Pattern[str]]:
-    """The expression's first 0, 1, 2 ... parts."""
-    tree = parser.parse(regex.pattern, regex.flags)
-    return [compiler.compile(tree[:parts], regex.flags) for parts in range(len(tree) + 1)]
+_prefixes = lru_cache(maxsize=256)(regex_tree.prefixes)
 
 
 class Forgery(NamedTuple):
-    """An expression, and a line that a visitor caused, for which another is banned."""
+    """A failregex, and a line that a client caused and for which another address is banned.
+
+    `banned` is STRANGER if the client wrote that, else what is left of the client's own address.
+    """
 
     rule: Rule
     line: str
-    banned: str  # STRANGER, if the visitor wrote that; else what is left of his own address
+    banned: str
 
 
-def forgeries(rules: Filter, decide: Decide = decide) -> Iterator[Forgery]:
-    """Expressions that a visitor's own words fool, or that leave the first digits of an address out (`.*<HOST>`).
+def forgeries(log_filter: Filter, decide: Decide = decide) -> Iterator[Forgery]:
+    """Yield the failregexes that a client's own words fool, or that leave an address's beginning out (`.*<HOST>`).
 
-    The line is one that CLIENT could cause (or CLIENT6), with STRANGER in what he wrote if that is what it takes.
+    The line is one that CLIENT or CLIENT6 could cause, with STRANGER in the text that the client sent if that is what
+    it takes. Filters with a `prefregex`, or that need earlier lines, are not judged: one expression alone does not
+    say what their lines look like.
     """
-    if (
-        rules.prefregex or rules.needs_earlier_lines
-    ):  # one expression alone does not say what their lines look like
+    if log_filter.prefregex or log_filter.needs_earlier_lines:
         return
-    for index, rule in enumerate(rules.failregex):
-        for line in _forged(rule.regex):
-            failure = decide(rules, line, [index])
-            if failure and _stranger(failure.address, line):
+    for index, rule in enumerate(log_filter.failregex):
+        for line in _forged_lines(rule.regex):
+            failure = decide(log_filter, line, [index])
+            if failure and _bans_another(failure.address, line):
                 yield Forgery(rule, line, failure.address)
                 break
 
 
-def _stranger(address: str, line: str) -> bool:
-    """Is it an address, and not the visitor's? Where STRANGER stands, what else was made of it says nothing."""
+def _bans_another(address: str, line: str) -> bool:
+    """Return whether this is another's address. Beside STRANGER, what else was made of the line says nothing."""
     if STRANGER in line:
         return address == STRANGER
     return parse_host(address) not in {None, parse_host(CLIENT), parse_host(CLIENT6)}
 
 
-def _forged(regex: re.Pattern[str]) -> Iterator[str]:
-    tree: list[Any] = list(parser.parse(regex.pattern, regex.flags))
-    made = example(tree, regex.flags).rstrip("\n")
-    own, strange = made.replace(MADE, CLIENT), made.replace(MADE, STRANGER)
-    if MADE in made:
-        yield from (own, made.replace(MADE, CLIENT6))
+def _forged_lines(regex: re.Pattern[str]) -> Iterator[str]:
+    """Yield lines that a client could cause, and that the expression might take for another's failure."""
+    tree = regex_tree.parse(regex)
+    sample = example(tree).rstrip("\n")
+    own, strange = sample.replace(EXAMPLE_ADDRESS, CLIENT), sample.replace(EXAMPLE_ADDRESS, STRANGER)
+    if EXAMPLE_ADDRESS in sample:
+        yield from (own, sample.replace(EXAMPLE_ADDRESS, CLIENT6))
     yield f"{CLIENT} wrote: {strange}"
     yield f'{CLIENT} wrote: "{strange}"'
-    for before, body, most, flags in repeats(tree, regex.flags, asserted=False):
-        lead, rest = before.replace(MADE, CLIENT), own[len(before.replace(MADE, CLIENT)) :]
+    for repeat in unlimited_repeats(tree, assertions=False):
+        lead = repeat.lead.replace(EXAMPLE_ADDRESS, CLIENT)
+        rest = own[len(lead) :]
         if not own.startswith(lead) or CLIENT not in own:
             continue
         for words in (f"x{strange[len(lead) :]}", f"x{strange[len(lead) :]} ", f" {strange} ", strange):
-            if len(words) <= most and _takes(body, flags, words):
+            if len(words) <= repeat.most and _may_repeat(repeat.body, words):
                 yield f"{lead}{words}{rest}"
 
 
-def _takes(body: Any, flags: int, words: str) -> bool:  # noqa: ANN401  # the parser's
-    """May these words stand where this is repeated? Of what is not a single class, nobody knows."""
-    if len(body) > 1 or body[0][0] not in CHARACTERS:
-        return True
-    bits = accepted(body[0], flags)
-    return all(bits >> ord(c) & 1 for c in words if c.isascii())
+def _may_repeat(body: Nodes, words: str) -> bool:
+    """Return whether a repeat of this body may take these words; of what is not a single class that is not known."""
+    match body:
+        case (Chars(accepts),):
+            return all(charsets.contains(accepts, char) for char in words)
+    return True

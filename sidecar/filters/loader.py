@@ -20,7 +20,7 @@ from sidecar.filters.ini import FilterError, FilterErrors, Ini
 
 __all__ = ["Filter", "FilterError", "FilterErrors", "Rule", "load", "pack"]
 
-WHO: Final = (
+ADDRESS_GROUPS: Final = (
     "fid",
     "ip4",
     "ip6",
@@ -187,7 +187,7 @@ class _Reader:
         if self.given.get("success") == "reset":  # last, as the first that matches wins
             failregex += tuple(self.rules("successregex", names=names, mark=SUCCESS))
         for rule in failregex:
-            if not {*rule.regex.groupindex, *inherited}.intersection({*WHO, "mlfid"}):
+            if not {*rule.regex.groupindex, *inherited}.intersection({*ADDRESS_GROUPS, "mlfid"}):
                 message = (
                     "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
                 )

@@ -1,424 +1,377 @@
-"""A Python regular expression -> a weaker one that Hyperscan can search whole batches of bytes for.
+r"""A Python regular expression -> Hyperscan expressions that find at least every line it matches.
 
-Wherever the expression matches a line, the weaker one matches some of that line's bytes; so lines that it does not find
-need not be looked at. It is made from the parsed expression:
+Hyperscan searches whole batches of bytes for all failregexes at once, but is not Python's `re`. So it is given a
+weaker expression: wherever the failregex matches a line, the weaker one matches some of that line's bytes. Lines that
+it does not find need no closer look; lines that it finds are decided by `re`. The weaker expression is written from
+the failregex's parse tree:
 
-- it may begin anywhere: `^`, word bounds and whatever may be empty at the beginning or the end are left out;
-- what Hyperscan has not is left out (assertions) or becomes "anything" (back-references);
-- a class that accepts a character beyond ASCII accepts its one to four bytes, valid UTF-8 or not;
-- nothing reaches over a newline;
-- `re` sees the line with its date cut out, Hyperscan sees it whole: wherever the cut may be, anything may stand.
+- It may begin anywhere: `^`, word edges and whatever may be empty at the beginning or the end are left out.
+- What Hyperscan does not support is left out (assertions), or becomes "anything" (back-references).
+- A class that accepts a character beyond ASCII accepts one to four bytes beyond ASCII, valid UTF-8 or not.
+- Nothing reaches over a newline.
+- `re` sees the line with its date cut out, Hyperscan sees it whole. So wherever a date may be cut out, anything may
+  stand.
+
+That no line is ever lost is a property that tests check on all of fail2ban's filters.
 """
 
 from __future__ import annotations
 
 import re
-import re._constants as op  # type: ignore[import-not-found]  # the parser is stable, but has no public name
-import re._parser as parser  # type: ignore[import-not-found]
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from math import inf
-from operator import or_
-from typing import Any, Final
+from typing import Final, NamedTuple, TypeAlias
 
+from sidecar.filters import charsets, regex_tree
+from sidecar.filters.charsets import ALL, NEWLINE, NON_ASCII, NON_WORD, WORD
 from sidecar.filters.dates import Dates, Template
+from sidecar.filters.regex_tree import (
+    Anchor,
+    Assertion,
+    BackReference,
+    Branch,
+    Chars,
+    Conditional,
+    Group,
+    Node,
+    Nodes,
+    Repeat,
+)
 
 ANYTHING: Final = rb"[^\n]*"
-MANY: Final = 64  # a repeat allowed this often is as good as unlimited here, and cheaper
-
-# Sets of characters are bits of an int: 0-127 for ASCII, 128 for all the others together.
-HIGH: Final = 1 << 128
-ALL: Final = (1 << 129) - 1
-_NEWLINE: Final = 1 << 10
-
-
-def _bits(characters: Iterable[str]) -> int:
-    return reduce(or_, (1 << ord(c) for c in characters), 0)
-
-
-_ASCII: Final = [chr(i) for i in range(128)]
-WORD: Final = _bits(c for c in _ASCII if c.isalnum() or c == "_") | HIGH
-OTHER: Final = _bits(c for c in _ASCII if not (c.isalnum() or c == "_")) | HIGH
-IN_DATES: Final = _bits(c for c in _ASCII if c.isalnum() or c in " :/.,+-@<>_")
-_DIGIT: Final = _bits("0123456789")
-_SPACE: Final = _bits(c for c in _ASCII if c.isspace())  # \x1c-\x1f among them, as `\s` has it
-_SWAPPED: Final = {
-    "k": b"\xe2\x84\xaa",
-    "s": b"\xc5\xbf",
-    "i": b"\xc4[\xb0\xb1]",
-}  # what else is k, s, i in any case
-SOLID: Final = 3  # literal characters in a row that are worth searching for
-MOST_BRANCHES: Final = (
-    32  # alternatives that become expressions of their own; with more, compiling takes long
-)
-Node = tuple[Any, Any]  # of the parser: what it is, and what it holds
+# A repeat that is allowed this often is written without a limit, which Hyperscan finds more cheaply.
+UNLIMITED: Final = 64
+# This many literal characters in a row are worth searching for.
+SOLID_CHARS: Final = 3
+# Alternatives that become expressions of their own. With more, compiling the database takes too long.
+MAX_BRANCHES: Final = 32
+# Characters that a date may consist of.
+_IN_DATES: Final = WORD & ~NON_ASCII | charsets.charset(" :/.,+-@<>")
+# The UTF-8 bytes of what equals k, s and i beyond ASCII, if case is ignored.
+_FOLDED: Final = {"k": b"\xe2\x84\xaa", "s": b"\xc5\xbf", "i": b"\xc4[\xb0\xb1]"}
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """Where one kind of date may be cut out: between which characters."""
+class DateCut:
+    """Where one kind of date may be cut out of a line.
 
-    before: int  # the characters that may stand left of it
+    `before` and `after` are the characters that may stand left and right of it; `within` is the highest number of
+    characters left of it.
+    """
+
+    before: int
     after: int
-    within: float = inf  # at most so many characters are left of it
+    within: float = inf
 
 
-Cuts = tuple[Cut, ...]
-ANYWHERE: Final = Cut(ALL, ALL)
+DateCuts: TypeAlias = tuple[DateCut, ...]
+ANYWHERE: Final = DateCut(ALL, ALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of the weaker expression: its text, what it may begin and end with, how many characters it must have."""
+class Fragment:
+    """A part of the weaker expression.
+
+    `first` and `last` are the characters that its matches may begin and end with, `least` is how many they have at
+    least. `leads`: how many literal characters they all begin with; `literal`: that is all there is; `solid`: they
+    all contain SOLID_CHARS literal characters in a row.
+    """
 
     text: bytes
     first: int
     last: int
     least: int
-    leads: int = 0  # literal characters that whatever it matches begins with
-    literal: bool = False  # and that is all of it
-    solid: bool = False  # whatever it matches has a few literal characters in a row
+    leads: int = 0
+    literal: bool = False
+    solid: bool = False
 
 
-_NOTHING: Final = Piece(b"", 0, 0, 0)
-_GAP: Final = Piece(ANYTHING, ALL, ALL, 0)
-_STARTS: Final = {op.AT_BEGINNING, op.AT_BEGINNING_STRING}
-_ENDS: Final = {op.AT_END, op.AT_END_STRING}
-CHARACTERS: Final = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
-REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
+class PlacedFragment(NamedTuple):
+    """A fragment and which node it was made from; a gap for a date has none (-1)."""
+
+    node: int
+    fragment: Fragment
 
 
-def weakened(pattern: re.Pattern[str], cuts: Cuts, *, whole: bool = True) -> tuple[bytes, ...]:
-    """What Hyperscan is to search for (bytes, MULTILINE), any of these; none if it would find nearly every line anyway.
+_NOTHING: Final = Fragment(b"", 0, 0, 0)
+_GAP: Final = Fragment(ANYTHING, ALL, ALL, 0)
 
-    `whole`: the expression sees the whole line, so that its `$` is the line's end; with `prefregex` it does not.
-    Alternatives at the beginning become expressions of their own, in each of which Hyperscan finds its literal text.
+
+def weakened(pattern: re.Pattern[str], cuts: DateCuts, *, whole_line: bool = True) -> tuple[bytes, ...]:
+    """Return what Hyperscan is to search for, as MULTILINE expressions of bytes, any of which may match.
+
+    None if nearly every line would be found anyway. `whole_line`: the pattern sees the whole line, so that its `$` is
+    the line's end; behind a `prefregex` it does not. Alternatives at the beginning become expressions of their own,
+    so that Hyperscan finds literal text in each.
     """
     if ANYWHERE in cuts:
         return ()
-    parsed = _flat(parser.parse(pattern.pattern, pattern.flags))
-    nodes = [node for node in parsed if node != (op.AT, op.AT_BEGINNING)]
-    ends = whole and bool(nodes) and nodes[-1][0] is op.AT and nodes[-1][1] in _ENDS
-    weak = _Weak(cuts)
-    found = [weak.text(one, pattern.flags, ends=ends) for one in weak.alternatives(nodes, pattern.flags)]
+    nodes = tuple(regex_tree.flattened(regex_tree.parse(pattern)))
+    ends = whole_line and bool(nodes) and nodes[-1] in {Anchor.LINE_END, Anchor.TEXT_END}
+    weakener = _Weakener(cuts)
+    found = [weakener.expression(one, ends=ends) for one in weakener.alternatives(nodes)]
     return tuple(dict.fromkeys(found)) if all(found) else ()
 
 
-def _flat(nodes: Iterable[Any]) -> Iterator[Any]:
-    """The same without groups around what stands there once, so that more of a beginning can be left out."""
-    for kind, value in nodes:
-        if kind is op.ATOMIC_GROUP:
-            yield from _flat(value)
-        elif kind is op.SUBPATTERN and not value[1] and not value[2]:
-            yield from _flat(value[3])
-        else:
-            yield kind, value
+def date_cuts(dates: Dates) -> DateCuts:
+    """Return between which characters these dates may be cut out; nothing for a filter that cuts no date."""
+    return tuple({_date_cut(one) for one in dates.templates if one.text != "{NONE}"})
 
 
-def _useless(pieces: Sequence[Piece]) -> int:
-    """How many pieces at the beginning to leave out: those that may be empty, and those that only make it slower.
-
-    What stands before the first few literal characters is decided by `re` just as well, and Hyperscan is quickest at
-    literals.
-    """
-    if (solid := _solid(pieces)) is not None:
-        return solid
-    long = next((i for i, piece in enumerate(pieces) if piece.least >= SOLID), None)
-    return long if long is not None else next((i for i, p in enumerate(pieces) if p.least), len(pieces))
-
-
-def _solid(pieces: Sequence[Piece]) -> int | None:
-    """Where the first few literal characters in a row are."""
-    run, start = 0, 0
-    for i, piece in enumerate(pieces):
-        if run + piece.leads >= SOLID:
-            return start
-        if piece.solid:
-            return i
-        run, start = (run + piece.leads, start) if piece.literal else (0, i + 1)
-    return None
-
-
-@dataclass(slots=True)
-class _Weak:
-    cuts: Cuts
-
-    def cut(self, left: int, right: int, before: int) -> bool:
-        """May a date be cut out between such characters, at least `before` characters into the line?"""
-        return any(left & cut.before and right & cut.after and before <= cut.within for cut in self.cuts)
-
-    def alternatives(self, nodes: list[Node], flags: int, most: int = MOST_BRANCHES) -> list[list[Node]]:
-        """The same nodes, but once for each alternative where those stand at what is searched for first."""
-        pieces = self.placed(nodes, flags, last=True, before=0)
-        useless = _useless([piece for _, piece in pieces])
-        at = pieces[useless][0] if useless < len(pieces) else -1
-        if at < 0 or nodes[at][0] is not op.BRANCH or not 1 < len(nodes[at][1][1]) <= most:
-            return [nodes]
-        branches = nodes[at][1][1]
-        return [
-            one
-            for branch in branches
-            for one in self.alternatives(
-                [*nodes[:at], *_flat(branch), *nodes[at + 1 :]], flags, most // len(branches)
-            )
-        ]
-
-    def text(self, nodes: Sequence[Node], flags: int, *, ends: bool) -> bytes:
-        """What Hyperscan is given for these, nothing if it would find any line; `ends`: `$` is the last of them."""
-        pieces = self.pieces(nodes, flags, last=True, before=0)
-        del pieces[: _useless(pieces)]
-        while pieces and not ends and not pieces[-1].least:
-            del pieces[-1]
-        if not ends or not pieces:
-            return _joined(pieces).text
-        found = _joined(pieces)
-        gap = [_GAP] * self.cut(found.last, ALL, found.least)
-        return _joined([*pieces, *gap]).text + rb"\r*$"
-
-    def pieces(self, nodes: Sequence[Any], flags: int, *, last: bool, before: int) -> list[Piece]:
-        return [piece for _, piece in self.placed(nodes, flags, last=last, before=before)]
-
-    def placed(self, nodes: Sequence[Any], flags: int, *, last: bool, before: int) -> list[tuple[int, Piece]]:
-        """Each node's piece with its place, and room for a date where one may have been cut out.
-
-        `before`: characters so far; `last`: nothing that takes a character follows.
-        """
-        made: list[tuple[int, Piece]] = []
-        ends = 0
-        for i, node in enumerate(nodes):
-            piece = self.node(node, flags, last=last and not _consumes(nodes[i + 1 :]), before=before)
-            if not piece.text:
-                continue
-            if made and self.cut(ends, piece.first, before):
-                made.append((-1, _GAP))
-            made.append((i, piece))
-            ends = piece.last | (0 if piece.least else ends)
-            before += piece.least
-        return made
-
-    def sequence(self, nodes: Iterable[Any], flags: int, *, last: bool, before: int = 0) -> Piece:
-        return _joined(self.pieces(list(nodes), flags, last=last, before=before))
-
-    def node(self, node: Node, flags: int, *, last: bool, before: int) -> Piece:
-        kind, value = node
-        if kind in CHARACTERS:
-            return self.repeated(node, (1, 1), flags, last=last, before=before)
-        if kind in REPEATS:
-            least, most, body = value
-            if len(body) == 1 and body[0][0] in CHARACTERS:
-                return self.repeated(body[0], (least, most), flags, last=last, before=before)
-            return self.group_repeated(
-                self.sequence(body, flags, last=last, before=before), least, most, before
-            )
-        if kind in {op.SUBPATTERN, op.ATOMIC_GROUP}:
-            _, added, removed, body = value if kind is op.SUBPATTERN else (None, 0, 0, value)
-            return self.sequence(body, (flags | added) & ~removed, last=last, before=before)
-        if kind in {op.BRANCH, op.GROUPREF_EXISTS}:
-            branches = [body or () for body in value[1:]] if kind is op.GROUPREF_EXISTS else value[1]
-            return _either([self.sequence(branch, flags, last=last, before=before) for branch in branches])
-        return (
-            _GAP if kind is op.GROUPREF else _NOTHING
-        )  # assertions take no characters; without them more is found
-
-    def group_repeated(self, body: Piece, least: int, most: int, before: int) -> Piece:
-        if not body.text or not most:
-            return _NOTHING
-        if most == 1:
-            return body if least else _optional(body)
-        if self.cut(
-            body.last, body.first, before
-        ):  # a date between two of them: anything may follow the first
-            body = _joined([body, _GAP])
-            return body if least else _optional(body)
-        times = _times(least, MANY + 1 if most > MANY else most)
-        return Piece(b"(?:%b)%b" % (body.text, times), body.first, body.last, body.least * least)
-
-    def repeated(self, node: Node, times: tuple[int, int], flags: int, *, last: bool, before: int) -> Piece:
-        """One character class, this often."""
-        (kind, value), (least, most) = node, times
-        if not most:
-            return _NOTHING
-        if kind is op.LITERAL and least == most == 1 and value < 128 and flags & re.IGNORECASE:
-            return _any_case(chr(value))
-        taken = accepted(node, flags)
-        if taken & _NEWLINE:
-            least -= 1 if last and least else 0  # it may be the newline that `re` sees behind the line
-            taken &= ~_NEWLINE
-        literal = kind is op.LITERAL and value < 128
-        one = Piece(_class(taken), taken, taken, 1, int(literal), literal)
-        if (least, most) == (1, 1) and not taken & HIGH:
-            return one
-        if most > 1 and IN_DATES & ~taken and self.cut(taken, taken, before):
-            return (
-                _joined([Piece(one.text, taken, taken, least), _GAP])
-                if least
-                else _optional(_joined([one, _GAP]))
-            )
-        most = MANY + 1 if most > MANY else most * 4 if taken & HIGH else most
-        return Piece(one.text + _times(least, most), taken, taken, least)
-
-
-def _joined(pieces: Sequence[Piece]) -> Piece:
-    """Pieces one after the other."""
-    if len(pieces) == 1:
-        return pieces[0]
-    text, first, last, least = b"", 0, 0, 0
-    for piece in pieces:
-        text += b"" if piece is _GAP and text.endswith(ANYTHING) else piece.text
-        first |= piece.first if not least else 0
-        last = piece.last | (0 if piece.least else last)
-        least += piece.least
-    run = next((i for i, piece in enumerate(pieces) if not piece.literal), len(pieces))
-    leads = run + (pieces[run].leads if run < len(pieces) else 0)
-    return Piece(text, first, last, least, leads, run == len(pieces), _solid(pieces) is not None)
-
-
-def _either(pieces: Sequence[Piece]) -> Piece:
-    text = b"|".join(piece.text for piece in pieces)
-    first, last = (reduce(or_, (getattr(p, name) for p in pieces), 0) for name in ("first", "last"))
-    return Piece(
-        b"(?:%b)" % text,
-        first,
-        last,
-        min(piece.least for piece in pieces),
-        min(piece.leads for piece in pieces),
-        solid=all(p.solid for p in pieces),
-    )
-
-
-def _optional(piece: Piece) -> Piece:
-    return Piece(b"(?:%b)?" % piece.text, piece.first, piece.last, 0)
-
-
-def _consumes(nodes: Sequence[Any]) -> bool:
-    """Must at least one of these take a character?"""
-    return any(_width(node) for node in nodes)
-
-
-def _width(node: Node, which: int = 0) -> float:
-    """How many characters a node takes: at least (0) or at most (1)."""
-    try:
-        width = int(parser.SubPattern(parser.State(), [node]).getwidth()[which])
-    except (IndexError, TypeError):  # it refers to a group that stands elsewhere
-        return inf if which else 0
-    return inf if width > 4_096 else width
-
-
-def _any_case(letter: str) -> Piece:
-    lower = letter.lower()
-    bits = _bits({lower, letter.upper()})
-    if other := _SWAPPED.get(lower):
-        return Piece(b"(?:%b|%b)" % (_class(bits), other), bits | HIGH, bits | HIGH, 1)
-    return Piece(_class(bits), bits, bits, 1)
-
-
-def accepted(node: Node, flags: int) -> int:
-    """The characters that a literal, a class or `.` accepts."""
-    kind, value = node
-    if kind is op.ANY:
-        return ALL if flags & re.DOTALL else ALL & ~_NEWLINE
-    if kind is op.IN:
-        negated = value[0][0] is op.NEGATE
-        bits = reduce(or_, (_item(item, flags) for item in value if item[0] is not op.NEGATE), 0)
-        bits = _cased(bits, flags)
-        return (ALL & ~bits) | HIGH if negated else bits
-    bits = _cased(_character(value), flags)
-    return bits if kind is op.LITERAL else (ALL & ~bits) | HIGH
-
-
-def _item(item: Node, flags: int) -> int:
-    kind, value = item
-    if kind is op.LITERAL:
-        return _character(value)
-    if kind is op.RANGE:
-        low, high = value
-        return _bits(map(chr, range(low, min(high, 127) + 1))) | (HIGH if high > 127 else 0)
-    bits = {
-        op.CATEGORY_DIGIT: _DIGIT | HIGH,
-        op.CATEGORY_SPACE: _SPACE | HIGH,
-        op.CATEGORY_WORD: WORD,
-        op.CATEGORY_NOT_DIGIT: ALL & ~_DIGIT,
-        op.CATEGORY_NOT_SPACE: ALL & ~_SPACE,
-        op.CATEGORY_NOT_WORD: OTHER,
-    }[value]
-    return bits & ~HIGH if flags & re.ASCII and str(value).find("_NOT_") < 0 else bits
-
-
-def _character(code: int) -> int:
-    return 1 << code if code < 128 else HIGH
-
-
-def _cased(bits: int, flags: int) -> int:
-    if not flags & re.IGNORECASE:
-        return bits
-    if bits & HIGH:  # some letters beyond ASCII are k, s or i in another case
-        bits |= _bits("kKsSiI")
-    for letter in "abcdefghijklmnopqrstuvwxyz":
-        pair = _bits({letter, letter.upper()})
-        if bits & pair:
-            bits |= pair | (HIGH if letter in _SWAPPED else 0)
-    return bits
-
-
-@lru_cache(maxsize=1_024)
-def _class(bits: int) -> bytes:
-    r"""As Hyperscan writes it, newline left out: `[\x30-\x39\x80-\xff]`."""
-    wanted = [i for i in range(128) if bits >> i & 1 and i != 10] + (
-        list(range(128, 256)) if bits & HIGH else []
-    )
-    if not wanted:
-        return rb"\n"  # only a newline: never within a line
-    if len(wanted) == 1:
-        return re.escape(bytes(wanted))
-    runs: list[list[int]] = []
-    for code in wanted:
-        if runs and runs[-1][1] == code - 1:
-            runs[-1][1] = code
-        else:
-            runs.append([code, code])
-    return b"[%b]" % b"".join(
-        b"\\x%02x" % low if low == high else b"\\x%02x-\\x%02x" % (low, high) for low, high in runs
-    )
-
-
-def _times(least: int, most: int) -> bytes:
-    if (least, most) == (1, 1):
-        return b""
-    if most > MANY:
-        return {0: b"*", 1: b"+"}.get(least, b"{%d,}" % least)
-    return b"?" if (least, most) == (0, 1) else b"{%d,%d}" % (least, most)
-
-
-def cuts(dates: Dates) -> Cuts:
-    """Between which characters these dates may be cut out; none for a filter that cuts no date."""
-    return tuple({_cut(one) for one in dates.templates if one.text != "{NONE}"})
-
-
-def _cut(one: Template) -> Cut:
-    nodes = list(parser.parse(one.regex.pattern, one.regex.flags))
-    at = next((i for i, node in enumerate(nodes) if node[0] is op.SUBPATTERN and node[1][0] == 1), None)
+def _date_cut(template: Template) -> DateCut:
+    """Return where the date of this template (its group 1) may be."""
+    nodes = regex_tree.parse(template.regex)
+    at = next((i for i, node in enumerate(nodes) if isinstance(node, Group) and node.number == 1), None)
     if at is None:
         return ANYWHERE
-    weak, flags = _Weak(()), one.regex.flags
+    weakener = _Weakener(())
     left, date, right = (
-        weak.sequence(part, flags, last=False) for part in (nodes[:at], nodes[at : at + 1], nodes[at + 1 :])
+        weakener.sequence(part, last=False, before=0)
+        for part in (nodes[:at], nodes[at : at + 1], nodes[at + 1 :])
     )
     if right.text:
         after = right.first if right.least else ALL
     else:
-        ended = any(kind in {op.ASSERT, op.AT} for kind, _ in nodes[at + 1 :])
-        after = OTHER if ended and not date.last & ~WORD else ALL
-    within = sum(_width(node, 1) for node in nodes[:at]) if _starts(nodes) else inf
+        bounded = any(isinstance(node, Assertion | Anchor) for node in nodes[at + 1 :])
+        after = NON_WORD if bounded and not date.last & ~WORD else ALL
+    within = regex_tree.width(nodes[:at]).most if _begins_line(nodes) else inf
     if left.text:
-        return Cut(left.last if left.least or within <= 2 else ALL, after, within)
-    bound = within == 0 or any(node[0] is op.ASSERT_NOT and node[1][0] < 0 for node in nodes[:at])
-    return Cut(OTHER if bound else ALL, after, within)
-
-
-def _starts(nodes: Sequence[Any]) -> bool:
-    """Does the expression begin with `^`, in a group or not?"""
-    kind, value = nodes[0]
-    return bool(kind is op.AT and value in _STARTS) or bool(
-        kind is op.SUBPATTERN and value[3] and _starts(value[3])
+        return DateCut(left.last if left.least or within <= 2 else ALL, after, within)
+    bounded = within == 0 or any(
+        isinstance(node, Assertion) and node.negative and not node.ahead for node in nodes[:at]
     )
+    return DateCut(NON_WORD if bounded else ALL, after, within)
+
+
+def _begins_line(nodes: Nodes) -> bool:
+    """Return whether an expression begins with `^`, in a group or not."""
+    match nodes:
+        case (Anchor.LINE_START | Anchor.TEXT_START, *_):
+            return True
+        case (Group(body), *_):
+            return _begins_line(body)
+    return False
+
+
+@dataclass(slots=True)
+class _Weakener:
+    """Writes weaker expressions for lines out of which such dates may be cut.
+
+    Two arguments come with every node. `before`: how many characters of the line the expression has taken so far, at
+    least. `last`: nothing that takes a character follows.
+    """
+
+    cuts: DateCuts
+
+    def alternatives(self, nodes: Nodes, most: int = MAX_BRANCHES) -> list[Nodes]:
+        """Return the nodes once for each alternative, if alternatives stand where the search begins."""
+        placed = self.placed(nodes, last=True, before=0)
+        useless = _useless([one.fragment for one in placed])
+        at = placed[useless].node if useless < len(placed) else -1
+        branch = nodes[at] if at >= 0 else None
+        if not isinstance(branch, Branch) or not 1 < len(branch.branches) <= most:
+            return [nodes]
+        return [
+            one
+            for body in branch.branches
+            for one in self.alternatives(
+                (*nodes[:at], *regex_tree.flattened(body), *nodes[at + 1 :]), most // len(branch.branches)
+            )
+        ]
+
+    def expression(self, nodes: Nodes, *, ends: bool) -> bytes:
+        """Return the expression for these nodes, empty if it would find any line. `ends`: the last of them is `$`."""
+        fragments = self.fragments(nodes, last=True, before=0)
+        del fragments[: _useless(fragments)]
+        while fragments and not ends and not fragments[-1].least:
+            del fragments[-1]
+        if not ends or not fragments:
+            return _joined(fragments).text
+        found = _joined(fragments)
+        gap = [_GAP] * self.may_cut(found.last, ALL, found.least)
+        return _joined([*fragments, *gap]).text + rb"\r*$"
+
+    def sequence(self, nodes: Nodes, *, last: bool, before: int) -> Fragment:
+        return _joined(self.fragments(nodes, last=last, before=before))
+
+    def fragments(self, nodes: Nodes, *, last: bool, before: int) -> list[Fragment]:
+        return [one.fragment for one in self.placed(nodes, last=last, before=before)]
+
+    def placed(self, nodes: Nodes, *, last: bool, before: int) -> list[PlacedFragment]:
+        """Return each node's fragment, with a gap wherever a date may have been cut out between two of them."""
+        placed: list[PlacedFragment] = []
+        ends = 0
+        for i, node in enumerate(nodes):
+            follows = regex_tree.width(nodes[i + 1 :]).least > 0
+            fragment = self.node(node, last=last and not follows, before=before)
+            if not fragment.text:
+                continue
+            if placed and self.may_cut(ends, fragment.first, before):
+                placed.append(PlacedFragment(-1, _GAP))
+            placed.append(PlacedFragment(i, fragment))
+            ends = fragment.last | (0 if fragment.least else ends)
+            before += fragment.least
+        return placed
+
+    def node(self, node: Node, *, last: bool, before: int) -> Fragment:
+        match node:
+            case Chars():
+                return self.chars(node, 1, 1, last=last, before=before)
+            case Repeat(least, most, (Chars() as chars,)):
+                return self.chars(chars, least, most, last=last, before=before)
+            case Repeat(least, most, body):
+                return self.repeat(self.sequence(body, last=last, before=before), least, most, before)
+            case Group(body):
+                return self.sequence(body, last=last, before=before)
+            case Branch(branches) | Conditional(branches):
+                return _either([self.sequence(branch, last=last, before=before) for branch in branches])
+        # Assertions and anchors take no characters; without them more is found.
+        return _GAP if isinstance(node, BackReference) else _NOTHING
+
+    def repeat(self, body: Fragment, least: int, most: float, before: int) -> Fragment:
+        """Return the fragment of a repeated group."""
+        if not body.text or not most:
+            return _NOTHING
+        if most == 1:
+            return body if least else _optional(body)
+        # With a date cut out between two of them, anything may follow the first.
+        if self.may_cut(body.last, body.first, before):
+            body = _joined([body, _GAP])
+            return body if least else _optional(body)
+        text = b"(?:%b)%b" % (body.text, _times(least, most))
+        return Fragment(text, body.first, body.last, body.least * least)
+
+    def chars(self, chars: Chars, least: int, most: float, *, last: bool, before: int) -> Fragment:
+        """Return the fragment of a set of characters that is repeated."""
+        if not most:
+            return _NOTHING
+        literal = chars.literal.isascii() and bool(chars.literal)
+        if literal and chars.ignore_case and least == most == 1:
+            return _any_case(chars.literal)
+        accepts = chars.accepts
+        if accepts & NEWLINE:
+            # It may be the newline that `re` sees behind the line.
+            least -= 1 if last and least else 0
+            accepts &= ~NEWLINE
+        one = Fragment(_class(accepts), accepts, accepts, 1, int(literal), literal)
+        if (least, most) == (1, 1) and not accepts & NON_ASCII:
+            return one
+        if most > 1 and _IN_DATES & ~accepts and self.may_cut(accepts, accepts, before):
+            return (
+                _joined([Fragment(one.text, accepts, accepts, least), _GAP])
+                if least
+                else _optional(_joined([one, _GAP]))
+            )
+        # A character beyond ASCII has up to four bytes.
+        bytes_most = most * 4 if accepts & NON_ASCII else most
+        return Fragment(one.text + _times(least, bytes_most), accepts, accepts, least)
+
+    def may_cut(self, left: int, right: int, before: int) -> bool:
+        """Return whether a date may be cut out between such characters, this far into the line."""
+        return any(left & cut.before and right & cut.after and before <= cut.within for cut in self.cuts)
+
+
+def _useless(fragments: Sequence[Fragment]) -> int:
+    """Return how many fragments at the beginning to leave out: those that may be empty, or only cost time.
+
+    What stands before the first few literal characters is decided by `re` just as well, and Hyperscan is quickest at
+    literals.
+    """
+    if (solid := _solid(fragments)) is not None:
+        return solid
+    long = next((i for i, one in enumerate(fragments) if one.least >= SOLID_CHARS), None)
+    if long is not None:
+        return long
+    return next((i for i, one in enumerate(fragments) if one.least), len(fragments))
+
+
+def _solid(fragments: Sequence[Fragment]) -> int | None:
+    """Return where the first few literal characters in a row are."""
+    run, start = 0, 0
+    for i, one in enumerate(fragments):
+        if run + one.leads >= SOLID_CHARS:
+            return start
+        if one.solid:
+            return i
+        run, start = (run + one.leads, start) if one.literal else (0, i + 1)
+    return None
+
+
+def _joined(fragments: Sequence[Fragment]) -> Fragment:
+    """Return one fragment of several that follow each other."""
+    if len(fragments) == 1:
+        return fragments[0]
+    text, first, last, least = b"", 0, 0, 0
+    for one in fragments:
+        text += b"" if one is _GAP and text.endswith(ANYTHING) else one.text
+        first |= one.first if not least else 0
+        last = one.last | (0 if one.least else last)
+        least += one.least
+    run = next((i for i, one in enumerate(fragments) if not one.literal), len(fragments))
+    leads = run + (fragments[run].leads if run < len(fragments) else 0)
+    return Fragment(text, first, last, least, leads, run == len(fragments), _solid(fragments) is not None)
+
+
+def _either(fragments: Sequence[Fragment]) -> Fragment:
+    """Return one fragment of several alternatives."""
+    first, last = 0, 0
+    for one in fragments:
+        first, last = first | one.first, last | one.last
+    return Fragment(
+        b"(?:%b)" % b"|".join(one.text for one in fragments),
+        first,
+        last,
+        min(one.least for one in fragments),
+        min(one.leads for one in fragments),
+        solid=all(one.solid for one in fragments),
+    )
+
+
+def _optional(fragment: Fragment) -> Fragment:
+    return Fragment(b"(?:%b)?" % fragment.text, fragment.first, fragment.last, 0)
+
+
+def _any_case(letter: str) -> Fragment:
+    """Return the fragment of one ASCII character, case ignored."""
+    lower = letter.lower()
+    accepts = charsets.charset({lower, letter.upper()})
+    if folded := _FOLDED.get(lower):
+        text = b"(?:%b|%b)" % (_class(accepts), folded)
+        return Fragment(text, accepts | NON_ASCII, accepts | NON_ASCII, 1)
+    return Fragment(_class(accepts), accepts, accepts, 1)
+
+
+@lru_cache(maxsize=1_024)
+def _class(accepts: int) -> bytes:
+    r"""Return a set of characters as Hyperscan writes it, newline left out: `[\x30-\x39\x80-\xff]`."""
+    codes = charsets.ascii_codes(accepts & ~NEWLINE) + [*range(128, 256)] * bool(accepts & NON_ASCII)
+    if not codes:
+        # Only a newline: never within a line.
+        return rb"\n"
+    if len(codes) == 1:
+        return re.escape(bytes(codes))
+    return b"[%b]" % b"".join(
+        b"\\x%02x" % low if low == high else b"\\x%02x-\\x%02x" % (low, high) for low, high in _runs(codes)
+    )
+
+
+def _runs(codes: Iterable[int]) -> list[list[int]]:
+    """Return numbers in order as runs: the first and the last of each."""
+    runs: list[list[int]] = []
+    for code in codes:
+        if runs and runs[-1][1] == code - 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return runs
+
+
+def _times(least: int, most: float) -> bytes:
+    """Return how often something is repeated, as Hyperscan writes it."""
+    if (least, most) == (1, 1):
+        return b""
+    if most > UNLIMITED:
+        return {0: b"*", 1: b"+"}.get(least, b"{%d,}" % least)
+    return b"?" if (least, most) == (0, 1) else b"{%d,%d}" % (least, most)

@@ -1,21 +1,28 @@
-"""A process of our own code at the other end of a pipe: what `re` may never finish is tried there, and can be ended."""
+"""A process of our own code at the other end of a pipe.
+
+Work that `re` may never finish is done there, because a process can be ended.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+# The worker yields the processor to the threads that decide lines.
+_NICENESS: Final = 5
 
-class Child:
-    """Runs `python -m MODULE FD`, FD being its end of `pipe`. What crosses is pickled by us on both sides."""
+
+class WorkerProcess:
+    """Runs `python -m MODULE FD`; FD is its end of `pipe`. Both sides pickle, and only our code writes to it."""
 
     def __init__(self, module: str) -> None:
-        from multiprocessing.connection import Pipe  # noqa: PLC0415  1 MB, for the few who have such a filter
+        # multiprocessing weighs 1 MB, and only the few filters that are prone to ReDoS need it.
+        from multiprocessing.connection import Pipe  # noqa: PLC0415
 
         self.pipe, theirs = Pipe()
         with theirs:
@@ -25,14 +32,15 @@ class Child:
             )
 
     def close(self) -> None:
+        """End the process, whatever it does."""
         self.pipe.close()
         self.process.kill()
         self.process.wait()
 
 
-def parent() -> Connection:
-    """The child's end of the pipe; it takes turns after whoever decides at once."""
+def parent_pipe() -> Connection:
+    """Return the worker's end of the pipe, and lower the worker's priority."""
     from multiprocessing.connection import Connection  # noqa: PLC0415
 
-    os.nice(5)
+    os.nice(_NICENESS)
     return Connection(int(sys.argv[1]))

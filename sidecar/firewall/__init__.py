@@ -1,8 +1,32 @@
-"""Decisions -> one transaction -> the kernel; and back again when someone else changed it."""
+"""Bans and unbans become packets that are dropped, and what other programs change is put right again.
 
+    loop ─Turn─▶ FirewallSink ─▶ Firewall (desired state) ─change─▶ Backend: NftTable ─▶ kernel
+                     ▲                                                              │
+                     └──────────────── Monitor ◀── transactions of other programs ──┘
+
+`FirewallSink` times, checks and reports. `Firewall` keeps the desired state, which is the truth. A `Backend` brings the
+real firewall to it: `NftTable` with a table of its own, `DryRun` by writing log lines. Begin with `backend.py`, then
+`table.py`. docs/firewall.md describes the table, and what an operator sees of all this.
+"""
+
+from sidecar.firewall.backend import AddressFacts, Backend, Repair, RepairKind
+from sidecar.firewall.dry_run import DryRun
+from sidecar.firewall.errors import FirewallError, NoPermission
+from sidecar.firewall.firewall import Firewall
 from sidecar.firewall.monitor import Monitor
-from sidecar.firewall.netlink import FirewallError, NoPermission
 from sidecar.firewall.sink import FirewallSink
-from sidecar.firewall.table import Firewall, Repair
+from sidecar.firewall.table import NftTable
 
-__all__ = ["Firewall", "FirewallError", "FirewallSink", "Monitor", "NoPermission", "Repair"]
+__all__ = [
+    "AddressFacts",
+    "Backend",
+    "DryRun",
+    "Firewall",
+    "FirewallError",
+    "FirewallSink",
+    "Monitor",
+    "NftTable",
+    "NoPermission",
+    "Repair",
+    "RepairKind",
+]

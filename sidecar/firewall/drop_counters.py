@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import threading
 
+from sidecar.firewall.backend import Dropped
 from sidecar.firewall.kernel import Kernel
-from sidecar.firewall.ruleset import COUNTERS
+from sidecar.firewall.schema import DROP_COUNTERS
 
 
-class Drops:
-    """Packets and bytes by IP version. They never fall, whatever becomes of the table. Any thread may ask."""
+class DropCounters:
+    """Packets and bytes by IP version. They never fall, whatever becomes of the table. Any thread may read them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kernel = Kernel()
         self._table = 0
-        self._before = dict.fromkeys(COUNTERS.values(), (0, 0))  # what counters that are gone had counted
-        self._last = dict.fromkeys(COUNTERS.values(), (0, 0))
+        # By counter: what it had counted in tables that are gone, and what it said at the last look.
+        self._before = dict.fromkeys(DROP_COUNTERS.values(), (0, 0))
+        self._last = dict.fromkeys(DROP_COUNTERS.values(), (0, 0))
 
-    def read(self) -> dict[str, tuple[int, int]]:
-        """Returns `{"4": (packets, bytes), "6": (packets, bytes)}`."""
+    def read(self) -> dict[int, Dropped]:
+        """Return what was dropped so far, by IP version. Raises FirewallError."""
         with self._lock:
             table, counts = self._kernel.counters()
             for name, last in self._last.items():
                 count = counts.get(name, (0, 0))
-                if table != self._table or count < last:  # made anew, or reset
+                # The table is another one, or someone has reset its counters.
+                if table != self._table or count < last:
                     self._before[name] = _sum(self._before[name], last)
                 self._last[name] = count
             self._table = table
-            return {str(v): _sum(self._before[name], self._last[name]) for v, name in COUNTERS.items()}
+            return {
+                version: Dropped(*_sum(self._before[name], self._last[name]))
+                for version, name in DROP_COUNTERS.items()
+            }
 
     def close(self) -> None:
+        """Release the connection to the kernel."""
         with self._lock:
             self._kernel.close()
 

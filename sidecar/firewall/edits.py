@@ -1,68 +1,130 @@
-"""Bans in and out -> messages to the kernel. Pure: `Netlink.commit` sends them.
+"""Edits: elements of hash sets to be put in or removed, and what they are to the kernel. Pure.
 
-What nft's language would say in `changes.bans`, without the language: for 1,000 bans a tenth of the time. Only elements
-of hash sets go this way; structure, and the intervals that need nft's arithmetic, do not.
+All bans but those of one transaction with the table's structure go to the kernel as netlink messages of our own. In
+nft's language the same takes ten times as long (`ruleset.element_lines`). Structure, and the intervals that need nft's
+arithmetic, do not go this way. The numbers are from linux/netfilter/nf_tables.h, the kernel's promise to programs.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
+from sidecar.core.address import Address
+from sidecar.firewall.elements import (
+    TIMEOUT_SHORTER_S,
+    element,
+    is_equivalent,
+    key,
+    pack,
+    timeout_s,
+    unpack,
+)
 from sidecar.firewall.netlink import ATTRIBUTE, NESTED, attribute, message
-from sidecar.firewall.ruleset import TABLE, Put, Take, packed, seconds
+from sidecar.firewall.schema import TABLE
 
-_NEW, _DELETE = 12, 14  # NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM
-_CREATE = 0x400  # NLM_F_CREATE
-_KEY, _TIMEOUT, _VALUE, _ELEMENTS, _ELEMENT = 1, 4, 1, 3, 1
+# One netlink message holds the elements of at most 64 KiB, as that is the most that an attribute can hold. A
+# transaction of this size takes 3 ms, so others wait no longer for the kernel's lock.
+MAX_EDITS: Final = 1_000
+
+# NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM, NLM_F_CREATE
+_NEW, _DELETE = 12, 14
+_CREATE = 0x400
+# NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS
+_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
+# NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE, NFTA_SET_ELEM_TIMEOUT
+_ELEMENT, _KEY, _VALUE, _TIMEOUT = 1, 1, 1, 4
 _MILLISECONDS = struct.Struct(">Q")
 _TIMEOUT_HEAD = ATTRIBUTE.pack(ATTRIBUTE.size + _MILLISECONDS.size, _TIMEOUT)
 
 
-def messages(edits: Iterable[Put | Take]) -> list[bytes]:
-    """One transaction's: at most 1,000 edits, as an attribute holds 64 KiB."""
-    clear: dict[str, list[bytes]] = {}
+class Put(NamedTuple):
+    """An element that is to be in a set, with this timeout."""
+
+    set_name: str
+    element: str
+    # Seconds; `math.inf`: it never ends.
+    left_s: float
+    # False: it may be in the set already, with another timeout.
+    is_new: bool = True
+
+
+class Remove(NamedTuple):
+    """An element that is not to be in a set. It may be absent already."""
+
+    set_name: str
+    element: str
+
+
+Edit: TypeAlias = Put | Remove
+
+
+def difference(
+    name: str, desired: Mapping[Address, float], found: Mapping[bytes, float], now: float
+) -> list[Edit]:
+    """Return the edits that turn a hash set as the kernel has it (key -> seconds left) into the desired one."""
+    strangers = dict(found)
+    edits: list[Edit] = []
+    for address, until in desired.items():
+        there, left_s = key(address), until - now
+        found_s = strangers.pop(there, None)
+        if left_s > TIMEOUT_SHORTER_S and not is_equivalent(found_s, left_s):
+            edits.append(Put(name, element(address), left_s, is_new=found_s is None))
+    return edits + [Remove(name, unpack(there)) for there in strangers]
+
+
+def chunks(edits: Sequence[Edit], size: int = MAX_EDITS) -> list[Sequence[Edit]]:
+    """Return the edits in slices, one for each transaction."""
+    return [edits[start : start + size] for start in range(0, len(edits), size)]
+
+
+def messages(edits: Iterable[Edit]) -> list[bytes]:
+    """Return the messages of one transaction with at most `MAX_EDITS` edits. Raises OSError for what is no address."""
+    removed: dict[str, list[bytes]] = {}
     put: dict[str, list[bytes]] = {}
     for edit in edits:
-        key = packed(edit.element)
+        packed = pack(edit.element)
         if isinstance(edit, Put):
-            name, _, left, fresh = edit
-            put.setdefault(name, []).append(_element(key, seconds(left)))
-            if fresh:
+            name, _, left_s, is_new = edit
+            put.setdefault(name, []).append(_element(packed, timeout_s(left_s)))
+            if is_new:
                 continue
-        clear.setdefault(edit.set, []).append(_element(key, None))
-    return [*_cleared(clear), *(_message(_NEW, name, elements) for name, elements in put.items())]
+        removed.setdefault(edit.set_name, []).append(_element(packed, None))
+    return [*_removals(removed), *(_message(_NEW, name, elements) for name, elements in put.items())]
 
 
-def _cleared(clear: dict[str, list[bytes]]) -> Iterator[bytes]:
-    """Out, whether they are in or not: a removal alone is refused where there is nothing to remove."""
-    for name, elements in clear.items():
+def _removals(removed: dict[str, list[bytes]]) -> Iterator[bytes]:
+    """Yield messages that remove elements. The kernel refuses to delete an absent one, so each is added first."""
+    for name, elements in removed.items():
         yield _message(_NEW, name, elements)
         yield _message(_DELETE, name, elements)
 
 
 def _message(kind: int, name: str, elements: Iterable[bytes]) -> bytes:
-    body = attribute(1, TABLE) + attribute(2, name) + attribute(NESTED | _ELEMENTS, b"".join(elements))
+    listed = attribute(NESTED | _LIST_ELEMENTS, b"".join(elements))
+    body = attribute(_LIST_TABLE, TABLE) + attribute(_LIST_SET, name) + listed
     return message(kind, body, _CREATE if kind == _NEW else 0)
 
 
-def _element(key: bytes, lasting: int | None) -> bytes:
-    """`lasting`: seconds; None: for good."""
-    if lasting is None:
-        return _BARE[len(key)] + key
-    return _TIMED[len(key)] + key + _TIMEOUT_HEAD + _MILLISECONDS.pack(1000 * lasting)
+def _element(packed: bytes, timeout: int | None) -> bytes:
+    """Return one element with this key and timeout in seconds; None: it never ends."""
+    if timeout is None:
+        return _HEAD[len(packed)] + packed
+    return _HEAD_WITH_TIMEOUT[len(packed)] + packed + _TIMEOUT_HEAD + _MILLISECONDS.pack(1000 * timeout)
 
 
-def _head(length: int, timeout: int) -> bytes:
-    """What stands before a key: an attribute in an attribute in an attribute. `timeout`: bytes of one after the key."""
-    value = ATTRIBUTE.size + length
+def _head(key_size: int, timeout_size: int) -> bytes:
+    """Return what precedes a key: the heads of the element, the key and its value, each within the one before."""
+    value = ATTRIBUTE.size + key_size
     key = ATTRIBUTE.size + value
     return (
-        ATTRIBUTE.pack(ATTRIBUTE.size + key + timeout, NESTED | _ELEMENT)
+        ATTRIBUTE.pack(ATTRIBUTE.size + key + timeout_size, NESTED | _ELEMENT)
         + ATTRIBUTE.pack(key, NESTED | _KEY)
         + ATTRIBUTE.pack(value, _VALUE)
     )
 
 
-_BARE = {length: _head(length, 0) for length in (4, 16)}  # IPv4, IPv6
-_TIMED = {length: _head(length, len(_TIMEOUT_HEAD) + _MILLISECONDS.size) for length in (4, 16)}
+# By the size of the key: IPv4 and IPv6.
+_HEAD = {size: _head(size, 0) for size in (4, 16)}
+_HEAD_WITH_TIMEOUT = {size: _head(size, len(_TIMEOUT_HEAD) + _MILLISECONDS.size) for size in (4, 16)}

@@ -1,6 +1,7 @@
-"""Netlink, as far as the firewall goes: a question and its answers, a transaction, attributes.
+"""Netlink, as far as the firewall needs it: a question and its answers, a transaction, attributes.
 
-The numbers are from linux/netlink.h and linux/netfilter/nfnetlink.h: the kernel's promise to programs.
+By hand, because a storm of bans is made of thousands of small attributes: docs/firewall.md compares it with a library.
+The numbers are from linux/netlink.h and linux/netfilter/nfnetlink.h, the kernel's promise to programs.
 """
 
 from __future__ import annotations
@@ -10,121 +11,129 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
-NETFILTER = 12  # NETLINK_NETFILTER
-NFTABLES = 10  # NFNL_SUBSYS_NFTABLES, the high byte of a message's type
-INET = 1  # NFPROTO_INET
-HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port id
-FAMILY = struct.Struct("=BBH")  # struct nfgenmsg: family, version, resource
-ATTRIBUTE = struct.Struct("=HH")  # length, kind
-NESTED = 0x8000  # the bit of an attribute that holds attributes
+from sidecar.firewall.errors import FirewallError, NoPermission
 
-_T = TypeVar("_T")
-_CAP_ACK = (270, 10)  # SOL_NETLINK, NETLINK_CAP_ACK: an error does not bring back what it is about
-_BATCH = struct.Struct(">BBH").pack(0, 0, NFTABLES)  # struct nfgenmsg, whose resource is in network order
-_BEGIN, _END = 0x10, 0x11  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
-_GENERATION = 1  # NFNL_BATCH_GENID
-_KIND = 0x3FFF  # without the "nested" and "byte order" bits
-_ERROR, _DONE = 2, 3  # types of message
-_REQUEST, _ACK, _DUMP = 1, 4, 0x300  # flags of a question
-_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: someone changed the rules while we read
+# NETLINK_NETFILTER; NFNL_SUBSYS_NFTABLES, the high byte of a message's type; NFPROTO_INET.
+NETFILTER = 12
+NFTABLES = 10
+INET = 1
 
-_PATIENCE = 5.0  # seconds; the kernel answers at once, so this is for one that never does
-_TRIES = 20
-_DATAGRAM = 64 * 1024  # the kernel sends 32 KiB at most
+# struct nlmsghdr: length, type, flags, sequence, port id.
+HEADER = struct.Struct("=IHHII")
+# struct nfgenmsg: family, version, resource.
+FAMILY = struct.Struct("=BBH")
+# struct nlattr: length, kind. This bit of the kind says that the attribute holds attributes.
+ATTRIBUTE = struct.Struct("=HH")
+NESTED = 0x8000
+
+# SOL_NETLINK, NETLINK_CAP_ACK: an error does not repeat the message that it is about.
+_CAP_ACK = (270, 10)
+# A struct nfgenmsg whose resource is in network order, as the begin and the end of a transaction have it.
+_BATCH = struct.Struct(">BBH").pack(0, 0, NFTABLES)
+# NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_BATCH_GENID
+_BEGIN, _END = 0x10, 0x11
+_GENERATION = 1
+# An attribute's kind without the bits for "nested" and "byte order".
+_KIND_MASK = 0x3FFF
+# Types of message: NLMSG_ERROR, NLMSG_DONE.
+_ERROR, _DONE = 2, 3
+# Flags: NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, and NLM_F_DUMP_INTR: the rules changed during the answer.
+_REQUEST, _ACK, _DUMP = 1, 4, 0x300
+_INTERRUPTED = 0x10
+
+# The kernel answers at once, so this is for one that never does.
+ANSWER_TIMEOUT_S = 5.0
+# How often a question is asked again because other programs changed the rules during the answer.
+MAX_READ_ATTEMPTS = 20
+# The kernel sends 32 KiB at most.
+RECEIVE_SIZE_BYTES = 64 * 1024
 
 Attributes: TypeAlias = dict[int, bytes]
 
 
-class FirewallError(Exception):
-    """The kernel did not follow; the message is nft's or the kernel's own. What is wanted is kept."""
-
-
-class NoPermission(FirewallError):  # noqa: N818
-    """We may not change this host's firewall."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no permission to change the firewall: give the container `cap_add: [NET_ADMIN]` and leave its "
-            "user root (uid 0), or outside a container run as root"
-        )
-
-
 class Netlink:
-    """Asks the firewall. For one thread.
+    """A connection to the kernel's firewall, for one thread.
 
-    The socket is kept: closing one makes the kernel finish all removals first, which takes 16 ms, and our next
-    transaction waits for that.
+    The socket is kept open. To close one makes the kernel finish all removals first, which takes 16 ms, and the next
+    transaction would wait for that.
     """
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
 
     def close(self) -> None:
+        """Close the socket; the next call opens another."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def ask(self, kind: int, *only: tuple[int, str | bytes], one: bool = False) -> list[Attributes]:
-        """All that the kernel has of a kind (or the one), narrowed by attributes.
+        """Return all objects of a kind, or the one, that have these attributes; nothing if there is none.
 
-        Nothing where what was named is not there. Raises NoPermission and FirewallError.
+        Raises NoPermission and FirewallError.
         """
-        for _ in range(_TRIES):
+        for _ in range(MAX_READ_ATTEMPTS):
             try:
-                found, whole = self._exchange(_question(kind, only, one=one))
+                found, undisturbed = self._exchange(_question(kind, only, one=one))
             except FileNotFoundError:
                 return []
             except PermissionError:
                 raise NoPermission from None
             except OSError as err:
                 raise FirewallError(f"reading the firewall failed: {err}") from err
-            if whole:
+            if undisturbed:
                 return found
-        raise FirewallError("reading the firewall failed: someone changes its rules all the time")
+        raise FirewallError(
+            "reading the firewall failed: another program changes its rules all the time (`nft monitor` shows it)"
+        )
 
     def commit(self, changes: Sequence[bytes], generation: int | None = None) -> bool:
-        """All of these messages, or none of them, as one transaction. Raises NoPermission and FirewallError.
+        """Carry out all of these messages, or none of them, as one transaction.
 
-        With a generation only if that is still the kernel's; if not, nothing is done, and False is the answer.
+        With a generation only if that is still the kernel's; otherwise nothing is done, and the result is False.
+        Raises NoPermission and FirewallError.
         """
         try:
-            return self._with_socket(lambda sock: _transact(sock, changes, generation))
+            return _transact(self._connected(), changes, generation)
         except PermissionError:
+            self.close()
             raise NoPermission from None
         except OSError as err:
+            self.close()
             raise FirewallError(f"the kernel refused a change: {err.strerror or err}") from err
 
     def _exchange(self, question: bytes) -> tuple[list[Attributes], bool]:
-        """The answers, and whether nobody changed anything while they came."""
-        return self._with_socket(lambda sock: _converse(sock, question))
+        """Return the answers, and whether nobody changed the rules while they came."""
+        try:
+            return _converse(self._connected(), question)
+        except OSError:
+            # So that a late answer is not taken for the answer to the next question.
+            self.close()
+            raise
 
-    def _with_socket(self, speak: Callable[[socket.socket], _T]) -> _T:
+    def _connected(self) -> socket.socket:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
             self._socket.settimeout(0)
             self._socket.setsockopt(*_CAP_ACK, 1)
-        try:
-            return speak(self._socket)
-        except OSError:
-            self.close()  # so that no late answer is taken for the next one's
-            raise
+        return self._socket
 
 
 def attributes(data: bytes, at: int = 0) -> Attributes:
-    """Kind -> value."""
+    """Return the attributes that begin at this offset: kind -> value."""
     found = {}
     while at + ATTRIBUTE.size <= len(data):
         length, kind = ATTRIBUTE.unpack_from(data, at)
-        found[kind & _KIND] = data[at + ATTRIBUTE.size : at + length]
+        found[kind & _KIND_MASK] = data[at + ATTRIBUTE.size : at + length]
         at += length + 3 & ~3
     return found
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """One datagram -> its messages: type, flags, payload."""
+    """Yield the messages of one datagram: type, flags, payload."""
     at = 0
     while at + HEADER.size <= len(data):
         length, kind, flags, _, _ = HEADER.unpack_from(data, at)
@@ -133,8 +142,15 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def message(kind: int, body: bytes, flags: int = 0) -> bytes:
-    """One of a transaction's: what is to change, as attributes. `commit` hears whether it could."""
+    """Return one message of a transaction, whose body are attributes. The kernel acknowledges it to `commit`."""
     return _message(NFTABLES << 8 | kind, FAMILY.pack(INET, 0, 0) + body, flags | _ACK)
+
+
+def attribute(kind: int, value: str | bytes) -> bytes:
+    """Return one attribute. Text ends with a zero byte, as the kernel has it."""
+    if isinstance(value, str):
+        value = value.encode() + b"\0"
+    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def _message(kind: int, payload: bytes, flags: int = 0) -> bytes:
@@ -146,37 +162,34 @@ def _question(kind: int, only: tuple[tuple[int, str | bytes], ...], *, one: bool
     return _message(NFTABLES << 8 | kind, body, _ACK if one else _DUMP)
 
 
-def attribute(number: int, value: str | bytes) -> bytes:
-    """One attribute; text ends with a zero byte, as the kernel has it."""
-    if isinstance(value, str):
-        value = value.encode() + b"\0"
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), number) + value + bytes(-len(value) % 4)
-
-
 def _converse(sock: socket.socket, question: bytes) -> tuple[list[Attributes], bool]:
     sock.send(question)
     found: list[Attributes] = []
-    whole = True
+    undisturbed = True
     while True:
         for kind, flags, payload in messages(_receive(sock)):
-            whole = whole and not flags & _INTERRUPTED
+            undisturbed = undisturbed and not flags & _INTERRUPTED
             if kind in (_ERROR, _DONE):
                 if code := -struct.unpack_from("=i", payload)[0]:
                     raise OSError(code, os.strerror(code))
-                return found, whole
+                return found, undisturbed
             found.append(attributes(payload, FAMILY.size))
 
 
 def _receive(sock: socket.socket) -> bytes:
-    """The kernel answers within `send`, so this waits for nothing; a wait would let other threads go first."""
+    """Return one datagram.
+
+    The kernel answers within `send`, so usually there is nothing to wait for; a blocking call would let other threads
+    run first.
+    """
     try:
-        return sock.recv(_DATAGRAM)
+        return sock.recv(RECEIVE_SIZE_BYTES)
     except BlockingIOError:
         poll = select.poll()
         poll.register(sock, select.POLLIN)
-        if not poll.poll(1000 * _PATIENCE):
+        if not poll.poll(1000 * ANSWER_TIMEOUT_S):
             raise TimeoutError(errno.ETIMEDOUT, "no answer") from None
-        return sock.recv(_DATAGRAM)
+        return sock.recv(RECEIVE_SIZE_BYTES)
 
 
 def _transact(sock: socket.socket, changes: Sequence[bytes], generation: int | None) -> bool:

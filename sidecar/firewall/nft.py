@@ -1,4 +1,4 @@
-"""Runs what `changes` wrote: libnftables, by the distribution's own Python module."""
+"""Runs the text that `ruleset` writes: libnftables, through the distribution's own Python module."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ from collections.abc import Sequence
 
 import nftables
 
-from sidecar.firewall.netlink import FirewallError, NoPermission
+from sidecar.firewall.errors import FirewallError, NoPermission
+
+# nft explains at length, and repeats the lines that it did not like.
+MAX_ERROR_CHARS = 500
 
 
 class Nft:
-    """One libnftables context, for one thread: two in it at once crash the process, and so does a fork."""
+    """One libnftables context, for one thread: two threads at once in it crash the process, and so does a fork."""
 
     def __init__(self) -> None:
-        self._nft = nftables.Nftables()  # its __del__ closes the socket
+        # Its `__del__` closes its socket.
+        self._nft = nftables.Nftables()
 
     def run(self, lines: Sequence[str]) -> None:
-        """All the lines, or none of them, as one transaction. Raises FirewallError with nft's words."""
+        """Carry out all of the lines, or none of them, as one transaction. Raises NoPermission and FirewallError."""
         code, _, error = self._nft.cmd("\n".join(lines))
         if not code:
             return
         if "Operation not permitted" in error:
             raise NoPermission
-        raise FirewallError(f"nft refused a change: {error.strip()[:500]}")
+        raise FirewallError(f"nft refused a change: {error.strip()[:MAX_ERROR_CHARS]}")

@@ -1,95 +1,163 @@
-"""What the kernel can say about one address: whether it sent packets here, and why its ban keeps nobody out."""
+"""Sightings: which addresses sent packets to this host, recorded by the kernel.
+
+A log line can name any address, by a forged `X-Forwarded-For` or through a proxy in front. A packet comes from where it
+comes from. So the table has a chain that records the sender of each packet to a closed port, before anything is
+dropped, and sets that hold the senders of the last hour. A spoofed packet can put an address in, never out: when a set
+is full, that is recorded too, and the answer becomes "unknown".
+
+The kernel also records to which other ports banned addresses connect, so that advice can name a port that is missing
+from `port` of a jail.
+
+The first half of this module is the text that nft reads; the second half asks the kernel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Final, Protocol
 
-from sidecar.advice.bypass import Facts
 from sidecar.core.address import Address, first_and_last
 from sidecar.core.jail_state import GRACE
-from sidecar.firewall import ruleset, sighting_sets
+from sidecar.firewall.backend import AddressFacts
+from sidecar.firewall.elements import CUSTOMER_MASK, classify, host_version, key
+from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.kernel import Kernel
-from sidecar.firewall.netlink import FirewallError
-from sidecar.firewall.ruleset import Gate
+from sidecar.firewall.port_groups import PortGroup
+from sidecar.firewall.schema import LATEST_SET, MISSED_SET, PASSED_SETS, SEEN_SETS
+
+# Senders that are recorded for each IP version: 6 MB of kernel memory, and only under a flood.
+MAX_SENDERS = 65_535
+
+# How long a sender is remembered after its last packet.
+SEEN_S = 3600
+
+# How long a missed packet makes answers unknown, so for how long "not seen" is certain. It is more than a slow request
+# and a late log line take together.
+MISSED_S = 600
+
+# (address, port) pairs of banned addresses, which are read in 1 ms. One address that scans all ports fills the set, and
+# others are not recorded then.
+MAX_PASSED_PORTS = 512
+PASSED_S = 120
+
+# NFPROTO_IPV4 and NFPROTO_IPV6, as sets of IP versions hold them.
+VERSION_KEYS: Final = {4: b"\x02", 6: b"\x0a"}
+
+
+def sets() -> Iterator[tuple[str, str]]:
+    """Yield the name of each set, and its declaration for nft."""
+    for version, field in ((4, "ip saddr"), (6, "ip6 saddr")):
+        yield (
+            SEEN_SETS[version],
+            f"typeof {field}; size {MAX_SENDERS:d}; flags dynamic, timeout; timeout {SEEN_S:d}s;",
+        )
+        yield (
+            PASSED_SETS[version],
+            f"typeof {field} . th dport; size {MAX_PASSED_PORTS:d}; flags dynamic, timeout; timeout {PASSED_S:d}s;",
+        )
+    # There are only two elements, but what is replaced in a transaction counts twice until the transaction is done.
+    for name, timeout in ((LATEST_SET, SEEN_S), (MISSED_SET, MISSED_S)):
+        yield name, f"typeof meta nfproto; size 8; flags dynamic, timeout; timeout {timeout:d}s;"
+
+
+def rules() -> Iterator[str]:
+    """Yield the rules of the chain that records senders. It neither accepts nor drops.
+
+    A full set refuses an element, which ends the rule before its `return`, so only then the last rule is reached. The
+    verb is `update`: it costs no more than `add`, with which a regular visitor would be forgotten once an hour.
+    """
+    yield f"update @{LATEST_SET} {{ meta nfproto }}"
+    yield f"update @{SEEN_SETS[4]} {{ ip saddr }} return"
+    yield f"update @{SEEN_SETS[6]} {{ ip6 saddr & {CUSTOMER_MASK} }} return"
+    yield f"update @{MISSED_SET} {{ meta nfproto }}"
+
+
+def passed_rule(version: int, banned: str) -> str:
+    """Return the rule that records to which port packets that match `banned` connect. It follows those that drop.
+
+    Only the first packet of a connection counts: answers to connections of this host have one of its own ports.
+    """
+    source = {4: "ip saddr", 6: f"ip6 saddr & {CUSTOMER_MASK}"}[version]
+    return f"tcp flags & (syn | ack) == syn {banned} update @{PASSED_SETS[version]} {{ {source} . th dport }}"
+
+
+class TableWatch(Protocol):
+    """Knows whether another program changed the rules, so that senders may not have been recorded."""
+
+    def is_intact(self) -> bool: ...
 
 
 class PacketSightings:
-    """Asks, and changes nothing. For the kernel's thread."""
+    """Reads what the kernel recorded. It is called in the thread that owns the kernel, and changes nothing."""
 
-    def __init__(self, kernel: Kernel, is_sound: Callable[[], bool]) -> None:
-        """`is_sound()`: are the rules those that we left? Else nobody notes senders as they should."""
-        self._kernel, self._is_sound = kernel, is_sound
+    def __init__(self, kernel: Kernel, table: TableWatch) -> None:
+        self._kernel = kernel
+        self._table = table
 
     def seen(self, address: Address) -> bool | None:
-        """`Firewall.seen`."""
-        version = sighting_sets.version(address)
+        """Return whether the address sent a packet lately; None: unknown. See `Firewall.seen`."""
+        version = host_version(address)
         try:
             if version is None:
                 return None
-            if self._kernel.has(sighting_sets.SEEN[version], ruleset.key(address)):
+            if self._kernel.has(SEEN_SETS[version], key(address)):
                 return True
-            missed = self._kernel.has(sighting_sets.MISSED, sighting_sets.KEYS[version])
-            return None if missed or not self._is_sound() else False
+            missed = self._kernel.has(MISSED_SET, VERSION_KEYS[version])
+            return None if missed or not self._table.is_intact() else False
         except (FirewallError, OSError):
             return None
 
-    def look_at(self, address: Address, gate: Gate, ago: float) -> Facts:
-        """`Firewall.look_at`, for whom this gate closes its ports, and a line that is so many seconds old."""
-        lately = ago + GRACE
-        return Facts(
+    def facts(self, address: Address, group: PortGroup, age_s: float) -> AddressFacts:
+        """Return what is known about an address that this group is closed to. See `Sightings.facts`."""
+        within_s = age_s + GRACE
+        return AddressFacts(
             address,
-            ruleset.seat(address, gate),
-            hooked=self._is_sound(),
-            held=self._holds(address, gate),
-            came=self._came(address, lately),
-            anyone=frozenset(
+            group.set_of(address),
+            intact=self._table.is_intact(),
+            in_set=self._is_in_set(address, group),
+            sent_packets=self._sent_packets(address, within_s),
+            versions_seen=frozenset(
                 version
-                for version, key in sighting_sets.KEYS.items()
-                if self._within(lately, sighting_sets.LATEST, key, sighting_sets.KEPT)
+                for version, version_key in VERSION_KEYS.items()
+                if self._is_recorded(LATEST_SET, version_key, SEEN_S, within_s)
             ),
-            passed=self._passed(address, lately),
+            passed_ports=self._passed_ports(address, within_s),
         )
 
-    def closed(self, gate: Gate) -> frozenset[int]:
-        """The ports that a gate closes, as the kernel has them."""
-        return frozenset(int.from_bytes(key, "big") for key in self._kernel.elements(gate.open_to))
+    def _sent_packets(self, address: Address, within_s: float) -> bool | None:
+        """Return whether a packet of the address came within so many seconds; None: unknown.
 
-    def _came(self, address: Address, lately: float) -> bool | None:
-        """Whether a packet of theirs came within so many seconds; None: nobody knows.
-
-        Unlike `seen`, it need not know all of ten minutes: they were banned for longer than an answer is under way.
+        Unlike for `seen`, a packet that was missed earlier than that does not matter: the address is banned for longer
+        than a response is under way.
         """
-        if (version := sighting_sets.version(address)) is None:
+        if (version := host_version(address)) is None:
             return None
-        if self._within(lately, sighting_sets.SEEN[version], ruleset.key(address), sighting_sets.KEPT):
+        if self._is_recorded(SEEN_SETS[version], key(address), SEEN_S, within_s):
             return True
-        missed = self._within(
-            lately, sighting_sets.MISSED, sighting_sets.KEYS[version], sighting_sets.LOOKBACK
-        )
+        missed = self._is_recorded(MISSED_SET, VERSION_KEYS[version], MISSED_S, within_s)
         return None if missed else False
 
-    def _within(self, lately: float, name: str, key: bytes, lasting: float) -> bool:
-        """Whether this key was put into a set within so many seconds; there it is for `lasting` ones."""
-        left = self._kernel.left(name, key)
-        return left is not None and lasting - left <= lately
+    def _is_recorded(self, name: str, element_key: bytes, timeout_s: float, within_s: float) -> bool:
+        """Return whether this key was put into a set with this timeout within so many seconds."""
+        left_s = self._kernel.left(name, element_key)
+        return left_s is not None and timeout_s - left_s <= within_s
 
-    def _passed(self, address: Address, lately: float) -> frozenset[int]:
-        """The ports that no ban of theirs closes, and that they connected to within so many seconds."""
-        if (version := sighting_sets.version(address)) is None:
+    def _passed_ports(self, address: Address, within_s: float) -> frozenset[int]:
+        """Return the ports that no ban closes and that the address connected to within so many seconds."""
+        if (version := host_version(address)) is None:
             return frozenset()
-        at = ruleset.key(address)
+        prefix = key(address)
         return frozenset(
-            int.from_bytes(key[len(at) : len(at) + 2], "big")
-            for key, left in self._kernel.elements(sighting_sets.PASSED[version]).items()
-            if key.startswith(at) and sighting_sets.FRESH - left <= lately
+            int.from_bytes(pair[len(prefix) : len(prefix) + 2], "big")
+            for pair, left_s in self._kernel.elements(PASSED_SETS[version]).items()
+            if pair.startswith(prefix) and PASSED_S - left_s <= within_s
         )
 
-    def _holds(self, address: Address, gate: Gate) -> bool:
-        """Whether the kernel has them in their set, or in a network of that gate."""
-        if sighting_sets.version(address) and self._kernel.has(
-            ruleset.seat(address, gate), ruleset.key(address)
-        ):
+    def _is_in_set(self, address: Address, group: PortGroup) -> bool:
+        """Return whether the kernel has the address in its set, or in a network of the same group."""
+        version, is_host = classify(address)
+        if is_host and self._kernel.has(group.host_sets[version], key(address)):
             return True
-        version, low, high = first_and_last(address)
-        nets = self._kernel.intervals(gate.nets(version))
-        return any(low >= first and high <= last for first, last in nets)
+        _, low, high = first_and_last(address)
+        networks = self._kernel.intervals(group.network_sets[version])
+        return any(low >= first and high <= last for first, last in networks)

@@ -1,4 +1,11 @@
-"""The firewall in the daemon: a sink whose work is timed, that is looked at, put right, and told of."""
+"""The firewall in the daemon: a sink whose transactions are timed, and whose table is checked and repaired.
+
+    turn ─▶ apply                                   (loop)
+    monitor, timer ─▶ table_changed ─▶ inbox ─▶ repair    (any thread, then the loop)
+
+Only a comparison with the kernel shows that the firewall is right again after a failure, so only `repair` clears the
+problem.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +13,33 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from sidecar.core.events import Ban, Decision, Turn
+from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall.netlink import FirewallError
-from sidecar.firewall.table import Firewall
+from sidecar.firewall.backend import Repair
+from sidecar.firewall.errors import FirewallError
+from sidecar.firewall.firewall import Firewall
+from sidecar.runtime.loop import Closed, Inbox
+from sidecar.runtime.problems import Problem
 
 log = logging.getLogger(__name__)
 
-LOOK = 30.0  # seconds between looks at a table that nobody seems to have changed
-STEP = 2.0  # seconds by which the clock and the kernel's timeouts may go apart: theirs are rounded to one
+# Between checks of a table that nobody seems to have changed.
+CHECK_INTERVAL_S = 30.0
 
-Work: TypeAlias = Callable[[float], Sequence[Decision]]  # given the time, in the loop's thread
+# By how much the clock and the kernel's timeouts may drift apart: timeouts are rounded to one second.
+MAX_CLOCK_STEP_S = 2.0
 
 
-class Figures(Protocol):
-    """Who counts what the firewall does."""
+class FirewallMetrics(Protocol):
+    """Counts what the firewall does."""
 
-    def transaction(self, seconds: float, error: bool) -> None:  # noqa: FBT001 - it is what is told
-        """One took so long, and did or did not fail."""
+    def transaction(self, seconds: float, error: bool) -> None:  # noqa: FBT001
+        """One transaction took so long, and did or did not fail."""
 
     def enforced(self, present: int, wanted: int) -> None: ...
 
@@ -36,135 +48,173 @@ class Figures(Protocol):
     def dropped(self, family: str, packets: int, size: int) -> None: ...
 
 
+class RepairListener(Protocol):
+    """Is notified when another program had changed the table and it is right again."""
+
+    def table_repaired(self, repair: Repair) -> None: ...
+
+
 class FirewallSink:
-    """A Sink. The loop's thread owns it; any thread may call `alarm`, `look` and `state`."""
+    """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check` and `state`."""
 
     name = "firewall"
 
     def __init__(
         self,
         firewall: Firewall,
-        figures: Figures,
-        *,
-        problem: Callable[[str, str | None], None],
-        tell: Callable[[str, str], None],
-        soon: Callable[[Work], None],
+        inbox: Inbox,
+        problem: Problem,
+        metrics: FirewallMetrics,
+        listener: RepairListener,
     ) -> None:
-        """`trouble(name, sentence)`: the kernel does not follow; None: it does again. `tell(what, sentence)`: people.
+        """`problem`: set while the firewall does not do what it is asked to."""
+        self._firewall = firewall
+        self._inbox = inbox
+        self._problem = problem
+        self._metrics = metrics
+        self._listener = listener
+        self._is_failing = False
+        self._checks = _Checks()
 
-        `soon(work)` has something done in the loop's thread.
-        """
-        self._firewall, self._figures = firewall, figures
-        self._trouble, self._tell, self._soon = problem, tell, soon
-        self._wrong = False  # and only a look at the kernel says that it is right again
-        self._alarmed = threading.Event()
-        self._looked = -math.inf
-        self._ahead = 0.0  # how far the wall's clock is of one that nobody sets
-
-    def start(self, bans: Sequence[Ban], never: Iterable[str], now: float) -> None:
-        """Keep these out, and never those networks. Raises FirewallError where the kernel does not follow."""
-        self._ahead = now - time.monotonic()
-        self._firewall.surround(never)
+    def start(self, bans: Sequence[Ban], allowlist: Iterable[str], now: float) -> None:
+        """Enforce these bans, and never drop packets of these networks. Raises FirewallError."""
+        self._checks.clock_offset_s = now - time.monotonic()
+        self._firewall.set_topology(allowlist, now)
         self._firewall.start(bans, now)
 
     def apply(self, turn: Turn) -> None:
+        """Carry out the decisions of one turn."""
         if not turn.decisions:
             return
         began, error = time.perf_counter(), True
         try:
-            self._firewall.apply(turn)
-            error = False
+            with self._failures_reported():
+                self._firewall.apply(turn)
+                error = False
         finally:
-            self._wrong = self._wrong or error
-            self._figures.transaction(time.perf_counter() - began, error)
+            self._metrics.transaction(time.perf_counter() - began, error)
 
-    def regate(self, jails: Iterable[Jail], now: float) -> None:
-        """The jails have changed, and with them perhaps which ports a ban closes."""
-        with self._followed():
-            self._firewall.regate(jails, now)
+    def reconfigure(self, jails: Iterable[Jail], now: float) -> None:
+        """Make these all the jails; a ban closes their ports as they are now."""
+        with self._failures_reported():
+            self._firewall.reconfigure(jails, now)
 
-    def surround(self, never: Iterable[str], published: frozenset[int] | None) -> None:
-        """Who may never be banned has changed, or the ports that containers publish (None: nobody has said)."""
-        with self._followed():
-            self._firewall.surround(never, published)
+    def set_topology(self, allowlist: Iterable[str], now: float, published: frozenset[int] | None) -> None:
+        """Never drop packets of these networks, and close these published ports (None: the same as before)."""
+        with self._failures_reported():
+            self._firewall.set_topology(allowlist, now, published)
 
-    def alarm(self) -> None:
-        """Someone else has changed our table. Many alarms before the loop gets there are one."""
-        if not self._alarmed.is_set():
-            self._alarmed.set()
-            self._soon(self.reconcile)
+    def table_changed(self) -> None:
+        """Have the table compared with the desired state. Calls that come before the loop gets to it are one."""
+        if self._checks.request():
+            try:
+                self._inbox.decide(self.repair)
+            except Closed:
+                log.debug("the loop has stopped: the firewall is not checked any more")
 
-    def look(self) -> None:
-        """Call it each second: is there something to be looked at?"""
-        now = time.monotonic()
-        if self._wrong or now - self._looked >= LOOK:
-            self._looked = now
-            self.alarm()
+    def check(self) -> None:
+        """Have the table compared if it is time for that. Called each second."""
+        if self._checks.is_due(time.monotonic(), at_once=self._is_failing):
+            self.table_changed()
 
-    def reconcile(self, now: float) -> Sequence[Decision]:
-        """Make the kernel's table what is wanted, whoever changed it, and tell. Work of the loop's."""
-        self._alarmed.clear()
-        ahead = now - time.monotonic()
-        stepped = abs(ahead - self._ahead) > STEP
+    def repair(self, guard: Guard, now: float) -> Sequence[Decision]:
+        """Bring the table to the desired state, and report what another program had changed. A Command."""
+        del guard
+        clock_offset_s = self._checks.begin(now)
+        clock_was_set = abs(clock_offset_s - self._checks.clock_offset_s) > MAX_CLOCK_STEP_S
         try:
-            repair = self._firewall.reconcile(now, whole=stepped)
+            repair = self._firewall.repair(now, whole=clock_was_set)
         except FirewallError as err:
-            self._fails(err)
+            self._fail(err)
             return ()
-        self._ahead = ahead if stepped else self._ahead
-        self._figures.enforced(*self._firewall.enforced())
-        self._wrong = False
-        self._trouble(self.name, None)
-        if repair and stepped:
-            log.info("the clock was set: the kernel's timeouts follow")
+        self._is_failing = False
+        self._problem.clear()
+        self._metrics.enforced(*self._firewall.enforced())
+        if clock_was_set:
+            self._checks.clock_offset_s = clock_offset_s
+        if repair and clock_was_set:
+            log.info("the clock was set: the timeouts in the kernel were adjusted")
         elif repair:
-            self._figures.repaired(repair.what)
-            log.warning(
-                "someone changed our firewall table (%s): %d bans restored, %d removed",
-                repair.what, repair.restored, repair.removed,
-            )  # fmt: skip
-            self._tell("the firewall table", f"It was changed by someone else ({repair.what}).")
+            self._report(repair)
         return ()
 
-    def count(self) -> int | None:
-        """Tell how much was dropped so far; how many packets that is. None: the kernel does not say."""
+    def count_drops(self) -> int | None:
+        """Report how much was dropped so far, and return how many packets that is. None: the kernel does not say."""
         try:
-            counters = self._firewall.counters()
+            dropped = self._firewall.dropped()
         except FirewallError as err:
-            self._fails(err)
+            self._fail(err)
             return None
-        for version, (packets, size) in counters.items():
-            self._figures.dropped(f"ipv{version}", packets, size)
-        return sum(packets for packets, _ in counters.values())
+        for version, count in dropped.items():
+            self._metrics.dropped(f"ipv{version}", count.packets, count.bytes)
+        return sum(count.packets for count in dropped.values())
 
     def state(self) -> dict[str, Any]:
-        """What `status` tells of it."""
+        """Return what `wp-sidecar status` shows: ok, enforced [in force, desired], dropped by IP version."""
         return {
-            "ok": not self._wrong,
+            "ok": not self._is_failing,
             "enforced": list(self._firewall.enforced()),
-            "dropped": self._firewall.counters(),
+            "dropped": {str(version): tuple(count) for version, count in self._firewall.dropped().items()},
         }
 
     def flush(self) -> bool:
-        """Let everyone in. False: they stay out, as the log says."""
+        """Unban all addresses. Return False if the kernel refuses; the log says why."""
         try:
             self._firewall.flush()
-        except FirewallError as err:  # that they stay is no reason not to end well
-            log.error("the bans stay in force: %s", err)  # noqa: TRY400 - it is the kernel's, and one sentence
+        except FirewallError as err:
+            # That bans stay in force is no reason to end with an error.
+            log.error("the bans stay in force: %s", err)  # noqa: TRY400
             return False
         return True
 
     def close(self) -> None:
         self._firewall.close()
 
+    def _report(self, repair: Repair) -> None:
+        self._metrics.repaired(repair.kind.value)
+        log.warning(
+            "another program changed our firewall table (%s): %d bans restored, %d removed",
+            repair.kind.value, repair.restored, repair.removed,
+        )  # fmt: skip
+        self._listener.table_repaired(repair)
+
     @contextmanager
-    def _followed(self) -> Iterator[None]:
-        """What the kernel does not follow in is told, and repaired by the next look."""
+    def _failures_reported(self) -> Iterator[None]:
+        """Report a failure within; the next repair makes up for what was not done."""
         try:
             yield
         except FirewallError as err:
-            self._fails(err)
+            self._fail(err)
 
-    def _fails(self, err: FirewallError) -> None:
-        self._wrong = True
-        self._trouble(self.name, str(err))
+    def _fail(self, err: FirewallError) -> None:
+        self._is_failing = True
+        self._problem.set(str(err))
+
+
+class _Checks:
+    """When the table is to be checked."""
+
+    def __init__(self) -> None:
+        # How far the wall clock is ahead of one that nobody sets.
+        self.clock_offset_s = 0.0
+        self._requested = threading.Event()
+        self._last = -math.inf
+
+    def request(self) -> bool:
+        """Ask for a check. Return False if one is asked for already."""
+        if self._requested.is_set():
+            return False
+        self._requested.set()
+        return True
+
+    def begin(self, now: float) -> float:
+        """Begin the check that was asked for. Return how far the wall clock is ahead now."""
+        self._requested.clear()
+        return now - time.monotonic()
+
+    def is_due(self, monotonic: float, *, at_once: bool) -> bool:
+        """Return whether it is time for another check."""
+        if not at_once and monotonic - self._last < CHECK_INTERVAL_S:
+            return False
+        self._last = monotonic
+        return True

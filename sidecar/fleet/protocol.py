@@ -9,7 +9,7 @@ All bans in force are also members of one sorted set, `203.0.113.7 wordpress`, w
 their ends; a second set holds the unbans of the last days. Times are milliseconds of the server's
 clock, so that hosts whose clocks differ agree.
 
-Whoever can write to the server can write anything. `Codec` therefore accepts only what it would
+Anybody with access to the server can write anything. `Codec` therefore accepts only what it would
 have written itself, character for character; with a secret, only what was sealed with that secret.
 """
 

@@ -42,9 +42,6 @@ T = TypeVar("T")
 # does little harm.
 MAX_FAILURES = 10_000
 
-# Of the line of a failure that waits.
-MAX_FAILURE_CHARS = 300
-
 # The evidence that stands for failures which other nodes saw.
 COUNTED_ELSEWHERE = "(counted with the other nodes of the fleet)"
 
@@ -69,7 +66,7 @@ class Publisher:
         self._jails = {jail.name: jail for jail in jails}
 
     def apply(self, turn: Turn) -> None:
-        """Queue what was decided here; what other nodes decided, or what expired, they know."""
+        """Queue what was decided here. The other nodes know their own decisions, and which bans expired."""
         own = _to_publish(turn.decisions)
         hits = [hit for hit in turn.hits if not hit.success]
         if not (own or hits or turn.forgiven):
@@ -77,11 +74,8 @@ class Publisher:
         banned = {(each.jail, each.address) for each in turn.decisions if isinstance(each, Ban)}
         dropped = self._session.outbox.put(own)
         self._cleared.extend(_window(each) for each in (*own, *turn.forgiven))
-        self._failures.extend(
-            hit._replace(line=hit.line[:MAX_FAILURE_CHARS])
-            for hit in hits
-            if (hit.jail, hit.address) not in banned
-        )
+        # The other nodes never see the lines, so they need not wait in memory.
+        self._failures.extend(hit._replace(line="") for hit in hits if (hit.jail, hit.address) not in banned)
         self._wake.set()
         if dropped:
             self._session.listener.bans("sent", "dropped", dropped)
@@ -169,8 +163,8 @@ class Publisher:
 def is_shared(decision: Decision) -> bool:
     """Return whether this decision is published.
 
-    The other nodes know their own decisions, and when bans expire. Bans that are only observed drop
-    nothing anywhere, and unbans by the allowlist concern this host alone.
+    The other nodes know their own decisions, and when bans expire. Dry-run bans are not enforced
+    anywhere, and unbans by the allowlist concern this host alone.
     """
     if isinstance(decision, Ban):
         return decision.cause in DECIDED_HERE and not decision.dry_run

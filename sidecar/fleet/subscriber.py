@@ -1,4 +1,4 @@
-"""Reads what the other nodes publish, and has it put in force here.
+"""Reads what the other nodes publish, and puts it in force here.
 
     join:    hello ─▶ read what was missed ─▶ publish own bans that the server lacks ─▶ joined
     follow:  read the stream; hello each second; own bans compared with the server's every few minutes
@@ -56,7 +56,7 @@ SERVER = "the fleet's Redis"
 
 
 class Subscriber:
-    """A Service: it follows the other nodes until it is closed."""
+    """A Service that follows the other nodes until it is closed."""
 
     name = "fleet subscriber"
 
@@ -102,8 +102,7 @@ class Subscriber:
         same = self._beat()
         oldest, newest = session.store.positions()
         if not same or not _place(oldest) <= _place(self._position) <= _place(newest):
-            # Only afterwards the position is known: if this fails half-way, the next try begins
-            # again.
+            # If this fails half-way, no position may be known: the next try must begin again.
             self._position = ""
             self._joining.read_all()
             self._position = newest

@@ -22,8 +22,8 @@ from sidecar.runtime.problems import Problems
 # Without a refusal for so long, the limits are no problem any more.
 PROBLEM_OVER_S = 60.0
 
-# Peers with a time series of their own in the metrics; whoever writes to the server can make up
-# names.
+# Peers with a time series of their own in the metrics; anybody with access to the server can
+# make up names.
 MAX_PEER_LABELS = 100
 
 

@@ -32,22 +32,22 @@ class Emit(Protocol):
 class ReopenReason(enum.StrEnum):
     """Why a log was opened again. The values are labels of a metric."""
 
-    # The connection ended before the log did.
     ENDED = "ended"
-    # The container stopped, and runs again.
+    """The connection ended before the log did."""
     STOPPED = "stopped"
-    # Nothing came for too long.
+    """The container stopped, and runs again."""
     IDLE = "idle"
-    # It could not be opened, or an error ended it.
+    """Nothing came for too long."""
     LOST = "lost"
-    # The log has more lines than Docker sends.
+    """It could not be opened, or an error ended it."""
     STUCK = "stuck"
-    # This process did not run, or did not read, for a while.
+    """The log has more lines than Docker sends."""
     FROZEN = "frozen"
-    # The file was renamed, and a new one begun.
+    """This process did not run, or did not read, for a while."""
     ROTATED = "rotated"
-    # The file became shorter than what was read of it.
+    """The file was renamed, and a new one begun."""
     TRUNCATED = "truncated"
+    """The file became shorter than what was read of it."""
 
 
 class LogListener(Protocol):

@@ -1,4 +1,8 @@
-"""Batches in, hits on to the loop. Runs in the sources' threads, so that only what matters crosses."""
+"""Batches in, hits on to the loop. Runs in the sources' threads, so that only hits and cursors cross to the loop.
+
+A source is given the intake as its `emit`. A reload gives it another matcher: a batch that is being scanned is
+finished by the matcher it began with, which is closed after that.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +10,73 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Batch, Cursor, Hit, Read
-from sidecar.filters.matcher import Matcher, Named
+from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Closed, Inbox
 
-Spent: TypeAlias = dict[str, tuple[float, int]]  # filter -> seconds, and lines that were failures
+FilterUsage: TypeAlias = dict[str, tuple[float, int]]
+"""Filter -> seconds that lines were decided for, and how many lines were failures."""
+
+
+class NameResolver(Protocol):
+    """Looks up the addresses of names, and puts the hits before the loop later."""
+
+    def ask(self, name: str, hits: Sequence[Hit]) -> None: ...
 
 
 class Intake:
-    """What sources are given as `emit`. Any thread may call all of it."""
+    """Scans batches and puts the result before the loop. Any thread may call all of it."""
 
     def __init__(
-        self,
-        matcher: Matcher,
-        inbox: Inbox,
-        clock: Callable[[], float],
-        resolve: Callable[[str, Sequence[Hit]], None] | None = None,
+        self, matcher: Matcher, inbox: Inbox, resolver: NameResolver, clock: Callable[[], float]
     ) -> None:
-        """`resolve(name, hits)` is given what failed by name, where a filter says `usedns`; None: nobody does."""
-        self._matcher, self._inbox, self._clock, self._resolve = matcher, inbox, clock, resolve
+        """`resolver` is asked about failures of names, where a filter says `usedns`."""
+        self._matcher, self._inbox, self._resolver, self._clock = matcher, inbox, resolver, clock
         self._lock = threading.Lock()
-        self._scans: Counter[Matcher] = Counter({matcher: 0})  # how many are under way with each
-        self._spent: Spent = {}  # by the filters of matchers that are closed
-        self._invalid = 0  # what those found that named no valid address
+        # How many scans are under way with each matcher.
+        self._scans: Counter[Matcher] = Counter({matcher: 0})
+        # The figures of the matchers that are closed.
+        self._closed_usage: FilterUsage = {}
+        self._closed_invalid = 0
 
     def __call__(self, batch: Batch, cursor: Cursor | None) -> None:
-        """Scan, and put what was found before the loop; waits while the loop is behind.
+        """Scan a batch and put its hits before the loop; waits while the loop is behind.
 
-        Once the loop has stopped, what is read is not taken and its cursor not stored: the next run reads it again.
+        Once the loop has stopped nothing is put there, and the cursor is not stored: the next run reads the batch
+        again.
         """
-        named: list[Named] | None = [] if self._resolve else None
         with self._scanning() as matcher:
-            hits = matcher.scan(batch, self._clock(), named)
+            scan = matcher.scan(batch, self._clock())
         with contextlib.suppress(Closed):
-            self._inbox.read(Read(batch.origin, tuple(hits), cursor))
-            for name, whose in named or ():
-                if self._resolve:
-                    self._resolve(name, whose)
+            self._inbox.read(Read(batch.origin, tuple(scan.hits), cursor))
+            for name, hits in scan.named:
+                self._resolver.ask(name, hits)
 
-    def use(self, matcher: Matcher) -> None:
-        """Scan with this one from now on. What is being scanned is finished by the one before, which then ends."""
-        matcher.inherit(self._matcher)
+    def reconfigure(self, matcher: Matcher) -> None:
+        """Scan with this matcher from now on. The one before is closed when its last scan ends."""
+        matcher.continue_from(self._matcher)
         with self._lock:
             before, self._matcher = self._matcher, matcher
             self._scans[matcher] = 0
-        self._end_if_idle(before)
+        self._close_if_idle(before)
 
     def close(self) -> None:
+        """Close the matcher; no source reads any more."""
         self._matcher.close()
 
     @property
-    def spent(self) -> Spent:
-        """By filter: seconds that lines were decided for, and how many lines were failures. They never fall."""
+    def usage(self) -> FilterUsage:
+        """What each filter has taken and found. It never falls, also when the matcher changes."""
         with self._lock:
-            return _sum([self._spent, *(matcher.spent for matcher in self._scans)])
+            return _sum([self._closed_usage, *(matcher.usage for matcher in self._scans)])
 
     @property
     def invalid(self) -> int:
-        """Failures that named no valid address. It never falls."""
+        """How many failures named no valid address. It never falls."""
         with self._lock:
-            return self._invalid + sum(matcher.invalid for matcher in self._scans)
+            return self._closed_invalid + sum(matcher.invalid for matcher in self._scans)
 
     @contextlib.contextmanager
     def _scanning(self) -> Iterator[Matcher]:
@@ -80,20 +89,22 @@ class Intake:
             with self._lock:
                 self._scans[matcher] -= 1
             if matcher is not self._matcher:
-                self._end_if_idle(matcher)
+                self._close_if_idle(matcher)
 
-    def _end_if_idle(self, matcher: Matcher) -> None:
+    def _close_if_idle(self, matcher: Matcher) -> None:
         with self._lock:
             if matcher is self._matcher or self._scans.get(matcher) != 0:
                 return
             del self._scans[matcher]
-            self._spent, self._invalid = _sum([self._spent, matcher.spent]), self._invalid + matcher.invalid
+            self._closed_usage = _sum([self._closed_usage, matcher.usage])
+            self._closed_invalid += matcher.invalid
         matcher.close()
 
 
-def _sum(figures: Iterable[Spent]) -> Spent:
-    total: Spent = {}
-    for name, (seconds, matches) in (each for some in figures for each in some.items()):
-        before = total.get(name, (0.0, 0))
-        total[name] = before[0] + seconds, before[1] + matches
+def _sum(usages: Iterable[FilterUsage]) -> FilterUsage:
+    total: FilterUsage = {}
+    for usage in usages:
+        for name, (seconds, matches) in usage.items():
+            before = total.get(name, (0.0, 0))
+            total[name] = before[0] + seconds, before[1] + matches
     return total

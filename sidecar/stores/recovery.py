@@ -1,4 +1,4 @@
-"""A file that is damaged, or that somebody took away: how it is noticed, moved aside and replaced.
+"""A file that is damaged, or that somebody took away: how it is noticed, quarantined and replaced.
 
 Failures that count towards a ban are only in the file and in the guard's windows, so a new file has
 none of them: they are lost at the next start.
@@ -26,20 +26,20 @@ class Damage:
 
     reason: str
     # Where the damaged file is now.
-    aside: Path | None = None
+    quarantined: Path | None = None
 
-    def move_aside(self, path: Path) -> None:
+    def quarantine(self, path: Path) -> None:
         """Make room for a new file. If an earlier try left an unfinished one, remove that."""
-        if self.aside:
+        if self.quarantined:
             remove(path)
         elif os.path.lexists(path):
-            self.aside = put_aside(path)
+            self.quarantined = quarantine(path)
         path.parent.mkdir(parents=True, exist_ok=True)
 
     @property
     def kept(self) -> str:
-        """The end of a sentence that says where the damaged file is."""
-        return f" Kept: {self.aside}" if self.aside else ""
+        """Return the end of a sentence: where the damaged file is."""
+        return f" Kept: {self.quarantined}" if self.quarantined else ""
 
 
 class Backup:
@@ -73,12 +73,12 @@ def is_taken_away(path: Path) -> bool:
     return not path.exists() or any(_target(fd) == deleted for fd in os.listdir(_DESCRIPTORS))  # noqa: PTH208
 
 
-def put_aside(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Rename a damaged file, and return its new name."""
-    aside = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-    path.rename(aside)
+    quarantined = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    path.rename(quarantined)
     remove(path)
-    return aside
+    return quarantined
 
 
 def remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Hits and cursors are in the same transaction, so that a line counts exactly once. When a turn cannot
 be written, it is owed, and goes with the next one (see `pending`). When the file turns out to be
-damaged or taken away, it is moved aside, and a new one is written from what the process has in
+damaged or taken away, it is quarantined, and a new one is written from what the process has in
 memory (see `recovery`).
 """
 
@@ -21,7 +21,7 @@ from sidecar.stores import rows, turns
 from sidecar.stores.base import InForce, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.pending import Pending, divided
-from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, put_aside
+from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
 from sidecar.stores.turns import BanKey
 
 # A log that nobody wrote to for so long has no lines left that a window would count.
@@ -51,7 +51,7 @@ class SqliteStore:
     """A Sink. It is used by one thread at a time, but for `evidence`.
 
     `is_new`: it began with nothing. `repaired`: a sentence, if the file was damaged at the start
-    and is moved aside. `unavailable`: why the file cannot be opened; everything is owed until
+    and is quarantined. `unavailable`: why the file cannot be opened; everything is owed until
     `forget` can open it. `behind`: there is more to write than fitted into the last turn.
     """
 
@@ -107,8 +107,8 @@ class SqliteStore:
         """Write what one turn changed, in one transaction. Raises StoreError, and then none of it is written.
 
         Of many decisions only some are written now, and the rest with the next turns. Where the
-        disk is full or the file locked, everything is owed. A damaged file is replaced; that it
-        was, is said by a StoreError as well.
+        disk is full or the file locked, everything is owed. A damaged file is replaced, which a
+        StoreError reports as well.
         """
         due = self._pending.add(turn)
         self._backup.note(turn.cursors)
@@ -172,7 +172,7 @@ class SqliteStore:
             self._db.close()
 
     def _open(self) -> Database | None:
-        """Open the file at the start. A damaged one is moved aside; where none can be opened, say so."""
+        """Open the file at the start. Quarantine a damaged one; if none can be opened, say so."""
         try:
             with explained(self.path, "opened"):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,10 +182,10 @@ class SqliteStore:
                 except sqlite3.OperationalError:
                     raise
                 except sqlite3.DatabaseError as err:
-                    aside, self.is_new = put_aside(self.path), True
+                    quarantined, self.is_new = quarantine(self.path), True
                     self.repaired = (
                         f"{self.path} was damaged ({str(err).splitlines()[0]}): "
-                        f"bans and log positions are lost. Kept: {aside}"
+                        f"bans and log positions are lost. Kept: {quarantined}"
                     )
                     return Database(self.path)
         except StoreError as err:
@@ -217,7 +217,7 @@ class SqliteStore:
         Raises StoreError: that it was done, or why not; then it is tried again with the next turn.
         """
         with explained(self.path, "replaced"):
-            damage.move_aside(self.path)
+            damage.quarantine(self.path)
             self._db = self._opened_with_all_in_force(self._pending.turn or Turn(0.0))
         self._damage = None
         self._pending.written(None)

@@ -23,6 +23,7 @@ from prometheus_client import (
 from sidecar.core.address import Address
 from sidecar.core.events import BanCause, Origin, Turn, Unban, UnbanCause
 from sidecar.core.guard import Figures
+from sidecar.firewall import RepairKind
 
 FAMILIES = ("ipv4", "ipv6")
 TOLD = {
@@ -30,8 +31,9 @@ TOLD = {
     "received": ("ok", "nothing new"),
 }  # what becomes of a fleet's bans
 IGNORED = ("banned already",)  # the reasons that every run has; trust's own come as they happen
-REPAIRED = ("table", "structure", "surroundings", "bans")
-LEAKED = ("hook", "flushed", "ports", "twin", "elsewhere", "unknown")
+REPAIRED = tuple(RepairKind)
+# Of `sidecar.advice.bypass.BypassKind`, which is in the same layer.
+LEAKED = ("hook", "flushed", "ports", "docker_proxy", "upstream_proxy", "unknown")
 # Seconds. The goal for a line to become a drop is 5 ms; a transaction takes some 0.3 ms.
 LOG_TO_DROP = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 COMMIT = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)

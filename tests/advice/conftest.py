@@ -1,4 +1,4 @@
-"""The kernel's firewall in network namespaces: `tests/support/cable.py`."""
+"""The kernel's firewall in network namespaces, as tests/firewall has it."""
 
 from tests.support.cable import cable, host
 

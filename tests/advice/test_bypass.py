@@ -1,4 +1,4 @@
-"""Each reason why a ban keeps nobody out, in a kernel that is in that state."""
+"""Each reason why a ban has no effect, in a kernel that is in that state."""
 
 import time
 from contextlib import closing
@@ -6,222 +6,253 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.advice.bypass import KINDS, Diagnosis, Facts, diagnose
+from sidecar.advice.bypass import MAX_PORTS_SHOWN, BypassKind, diagnose
+from sidecar.alerts.notices import WORDS
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Ban, Turn, Unban
+from sidecar.core.events import Ban, BanCause
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall
+from sidecar.firewall import AddressFacts, Firewall, NftTable, RepairKind
+from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB6, EVE, turn, unban
 
-ANN, BOB, ANNS64 = Address("203.0.113.11"), "203.0.113.99", Address("2001:db8:bad:1::/64")
-ANN6, BOB6 = "2001:db8:bad:1::11", "2001:db8:bad:2::12"
 NET = Address("203.0.113.0/28")
-OLD = "delete element inet wp_sidecar missed { ipv4, ipv6 }"
 BLOG = Container("1", "blog", "wordpress")
-PAST, PROXIED = replace(BLOG, past=True), replace(BLOG, proxied=True)
+MACVLAN, PROXIED = replace(BLOG, past=True), replace(BLOG, proxied=True)
+FACTS = AddressFacts(
+    ANN,
+    "ban4",
+    intact=True,
+    in_set=True,
+    sent_packets=False,
+    versions_seen=frozenset({4, 6}),
+)
 
 
 @pytest.fixture
-def firewall(host):  # it is entered
-    with closing(Firewall([Jail("login"), Jail("all", ports=None)])) as firewall:
+def firewall(host):
+    """A firewall whose table is old enough to know who sent no packet."""
+    with closing(Firewall(NftTable(), [Jail("login"), Jail("all", ports=None)])) as firewall:
         until = time.time() + 900
-        firewall.start(
-            [Ban("login", address, 0.0, until, "failures") for address in (ANN, ANNS64, NET)], time.time()
-        )
-        host.nft(OLD)
+        bans = [Ban("login", address, 0.0, until, BanCause.FAILURES) for address in (ANN, ANNS64, NET)]
+        firewall.start(bans, time.time())
+        host.nft("delete element inet wp_sidecar missed { ipv4, ipv6 }")
         yield firewall
 
 
-def told(firewall, address=ANN, site=BLOG, ago=0.0):
-    """For a line that is so many seconds old."""
+def found(firewall, address=ANN, container=BLOG, age_s=0.0):
+    """What is found for a log line that is so many seconds old."""
     now = time.time()
-    return diagnose(firewall.look_at(address, "login", now - ago, now), site)
+    return diagnose(firewall.facts(address, "login", now - age_s, now), container)
 
 
-def test_what_is_looked_at(host, firewall):
+def test_what_the_firewall_knows(host, firewall):
     host.lets_in(ANN, BOB6)
     host.lets_in(ANN, ANN6, port=8080)
-    facts, of_six = (
-        firewall.look_at(address, "login", time.time(), time.time()) for address in (ANN, ANNS64)
-    )
+    facts, of_six = (firewall.facts(address, "login", time.time(), time.time()) for address in (ANN, ANNS64))
 
-    assert facts == Facts(
-        ANN, "ban4", hooked=True, held=True, came=True, anyone=frozenset({4, 6}), passed=frozenset({8080})
-    )
-    assert (of_six.set, of_six.came, of_six.passed) == ("ban6", True, frozenset({8080}))
+    assert facts == replace(FACTS, sent_packets=True, passed_ports=frozenset({8080}))
+    assert (of_six.set_name, of_six.sent_packets, of_six.passed_ports) == ("ban6", True, frozenset({8080}))
 
 
-HARMS = [
-    "flush ruleset",
-    "flush chain inet wp_sidecar prerouting",
-    "add table inet wp_sidecar { flags dormant; }",
-    "add chain inet wp_sidecar prerouting { policy drop; }",
-]
-
-
-@pytest.mark.parametrize("harm", HARMS)
-def test_the_hook_is_gone_and_was_when_the_line_was_written(host, firewall, harm):
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "flush ruleset",
+        "flush chain inet wp_sidecar prerouting",
+        "add table inet wp_sidecar { flags dormant; }",
+        "add chain inet wp_sidecar prerouting { policy drop; }",
+    ],
+)
+def test_the_rules_are_gone_or_were_when_the_line_was_written(host, firewall, harm):
     host.nft(harm)
-    assert told(firewall).kind == "hook"
+    assert found(firewall).kind is BypassKind.HOOK
 
-    firewall.reconcile(time.time())
-    assert "another program" in told(firewall).sentence
-    host.lets_in(BOB)
-    assert "another program" not in told(firewall, ago=-11).sentence  # a line of later than that
-
-
-def test_the_hook_is_not_on_the_packets_way(host, firewall):
-    found = told(firewall)
-    assert (found.kind, "network_mode: host" in found.sentence) == ("hook", True)
-
-    host.lets_in(BOB)
-    assert [told(firewall, ago=ago).kind for ago in (0, -9, -11)] == ["elsewhere", "elsewhere", "hook"]
+    firewall.repair(time.time())
+    assert "`nft monitor`" in found(firewall).sentence
+    host.lets_in(EVE)
+    # A line that was written later.
+    assert "`nft monitor`" not in found(firewall, age_s=-11).sentence
 
 
-def test_the_container_is_not_on_the_hooks_way(host, firewall):
-    host.lets_in(BOB)
-    found = told(firewall, site=PAST)
+def test_no_packet_passes_through_the_firewall(host, firewall):
+    diagnosis = found(firewall)
+    assert diagnosis.kind is BypassKind.HOOK
+    assert "network_mode: host" in diagnosis.sentence
 
-    assert (found.kind, "macvlan" in found.sentence) == ("hook", True)
+    host.lets_in(EVE)
+    assert [found(firewall, age_s=age_s).kind for age_s in (0, -9, -11)] == [
+        BypassKind.UPSTREAM_PROXY,
+        BypassKind.UPSTREAM_PROXY,
+        BypassKind.HOOK,
+    ]
 
 
-def test_the_set_was_emptied(host, firewall):
+def test_the_container_has_a_network_beside_the_firewall(host, firewall):
+    host.lets_in(EVE)
+    diagnosis = found(firewall, container=MACVLAN)
+
+    assert diagnosis.kind is BypassKind.HOOK
+    assert "macvlan" in diagnosis.sentence
+
+
+def test_a_set_was_emptied(host, firewall):
     host.nft("delete element inet wp_sidecar ban4 { 203.0.113.11 }\nflush set inet wp_sidecar net4")
-    assert [told(firewall, address).kind for address in (ANN, NET)] == ["flushed", "flushed"]
+    assert [found(firewall, address).kind for address in (ANN, NET)] == 2 * [BypassKind.FLUSHED]
 
-    firewall.reconcile(time.time())
-    assert [told(firewall, address).kind for address in (ANN, NET)] == ["flushed", "flushed"]
-    assert told(firewall, ago=-11).kind != "flushed"
+    firewall.repair(time.time())
+    assert [found(firewall, address).kind for address in (ANN, NET)] == 2 * [BypassKind.FLUSHED]
+    assert found(firewall, age_s=-11).kind is not BypassKind.FLUSHED
 
 
 @pytest.mark.parametrize(
     "harm",
     ["flush set inet wp_sidecar ports", "add element inet wp_sidecar allow4 { 203.0.113.0/24 }"],
 )
-def test_the_gate_was_opened(host, firewall, harm):
-    host.lets_in(BOB)
+def test_ports_or_the_allowlist_were_changed(host, firewall, harm):
+    host.lets_in(EVE)
     host.nft(harm)
-    firewall.reconcile(time.time())
+    firewall.repair(time.time())
 
-    assert told(firewall).kind == "flushed"
+    assert found(firewall).kind is BypassKind.FLUSHED
 
 
-def test_what_nobody_had_banned_and_a_clock_that_was_set_open_nothing(host, firewall):
-    host.lets_in(BOB)
+def test_a_stranger_in_a_set_and_a_clock_that_was_set_let_nothing_pass(host, firewall):
+    host.lets_in(EVE)
     host.nft("add element inet wp_sidecar ban4 { 203.0.113.77 }")
-    assert firewall.reconcile(time.time()).removed == 1
-    assert firewall.reconcile(time.time() - 300, whole=True).restored
+    assert firewall.repair(time.time()).removed == 1
+    assert firewall.repair(time.time() - 300, whole=True).restored
 
-    assert told(firewall).kind == "elsewhere"
-
-
-def test_one_in_a_banned_network_is_held_by_it(host, firewall):
-    firewall.apply(Turn(time.time(), (Unban("login", ANN, 0.0, "manual"),)))
-
-    assert firewall.look_at(ANN, "login", 0.0, 0.0).held
+    assert found(firewall).kind is BypassKind.UPSTREAM_PROXY
 
 
-def test_they_come_by_a_port_that_the_ban_does_not_close(host, firewall):
-    assert host.lets_in(ANN, BOB, ANN6, port=8080) == {ANN, BOB, ANN6}
+def test_an_address_in_a_banned_network_is_in_its_set(firewall):
+    firewall.apply(turn(unban(ANN)))
+
+    assert firewall.facts(ANN, "login", 0.0, 0.0).in_set
+
+
+def test_the_address_connects_to_ports_that_the_ban_does_not_close(host, firewall):
+    assert host.lets_in(ANN, EVE, ANN6, port=8080) == {ANN, EVE, ANN6}
     host.lets_in(ANN, port=22)
-    found = told(firewall)
+    diagnosis = found(firewall)
 
-    assert (found.kind, "by port 22, 8080, which" in found.sentence) == ("ports", True)
-    assert "by port 8080," in told(firewall, ANNS64).sentence
-    assert told(firewall, ago=-11).kind != "ports"
+    assert diagnosis.kind is BypassKind.PORTS
+    assert "to ports 22, 8080, which" in diagnosis.sentence
+    assert "to port 8080, which" in found(firewall, ANNS64).sentence
+    assert found(firewall, age_s=-11).kind is not BypassKind.PORTS
 
 
-def test_what_others_do_and_what_is_closed_are_no_ports_of_theirs(host, firewall):
-    host.lets_in(BOB, port=8080)
+def test_ports_of_others_and_closed_ports_do_not_count(host, firewall):
+    host.lets_in(EVE, port=8080)
     host.lets_in(ANN)
 
-    assert firewall.look_at(ANN, "login", time.time(), time.time()).passed == frozenset()
+    assert firewall.facts(ANN, "login", time.time(), time.time()).passed_ports == frozenset()
 
 
-def test_in_a_banned_network_too_the_ports_are_those_of_each(host, firewall):
-    firewall.apply(Turn(time.time(), (Unban("login", ANN, 0.0, "manual"),)))
+def test_in_a_banned_network_the_ports_of_each_address_count(host, firewall):
+    firewall.apply(turn(unban(ANN)))
     host.lets_in(ANN, port=8080)
 
-    assert told(firewall).kind == "ports"
+    assert found(firewall).kind is BypassKind.PORTS
 
 
-def test_somebody_else_sends_for_them(host, firewall):
-    host.lets_in(BOB)  # the CDN
-    found = told(firewall)
+def test_a_proxy_in_front_connects_on_behalf_of_the_address(host, firewall):
+    host.lets_in(EVE)
+    diagnosis = found(firewall)
 
-    assert (found.kind, "trusted_proxies" in found.sentence) == ("elsewhere", True)
-
-
-def test_where_all_come_by_a_trusted_proxy_the_hook_is_on_the_way(host, firewall):
-    firewall.surround([f"{BOB}/32"])
-    host.lets_in(BOB)
-
-    assert told(firewall).kind == "elsewhere"
+    assert diagnosis.kind is BypassKind.UPSTREAM_PROXY
+    assert "trusted_proxies" in diagnosis.sentence
 
 
-def test_who_came_himself_before_the_line_was_written_need_not_have_come_with_it(host, firewall):
+def test_packets_of_a_trusted_proxy_pass_through_the_firewall_too(host, firewall):
+    firewall.set_topology([f"{EVE}/32"], time.time())
+    host.lets_in(EVE)
+
+    assert found(firewall).kind is BypassKind.UPSTREAM_PROXY
+
+
+def test_packets_long_before_the_line_do_not_count(host, firewall):
     host.lets_in(ANN)
 
-    assert [firewall.look_at(ANN, "login", at, 0.0).came for at in (0.0, 9.0, 11.0)] == [True, True, False]
+    assert [firewall.facts(ANN, "login", at, 0.0).sent_packets for at in (0.0, 9.0, 11.0)] == [
+        True,
+        True,
+        False,
+    ]
 
 
-@pytest.mark.parametrize("came", ["ANN", "nobody"])
-def test_they_come_by_ipv6_through_dockers_proxy(host, firewall, came):
-    host.lets_in(*{"ANN": [ANN, BOB], "nobody": [BOB]}[came])
-    assert told(firewall, site=PROXIED).kind != "twin"  # nobody came by IPv6
+@pytest.mark.parametrize("sender", [[ANN, EVE], [EVE]], ids=["it sends too", "only others send"])
+def test_the_client_comes_over_ipv6_through_dockers_proxy(host, firewall, sender):
+    host.lets_in(*sender)
+    # No client came over IPv6.
+    assert found(firewall, container=PROXIED).kind is not BypassKind.DOCKER_PROXY
 
     host.lets_in(ANN6)
-    assert (told(firewall, site=PROXIED).kind, told(firewall).kind != "twin") == ("twin", True)
+    assert found(firewall, container=PROXIED).kind is BypassKind.DOCKER_PROXY
+    assert found(firewall).kind is not BypassKind.DOCKER_PROXY
 
 
-def test_their_packets_are_dropped_and_somebody_gives_their_address_for_his_own(host, firewall):
-    assert host.lets_in(ANN, BOB) == {BOB}
-    found = told(firewall)
+def test_packets_of_the_address_are_dropped_and_another_client_claims_it(host, firewall):
+    assert host.lets_in(ANN, EVE) == {EVE}
+    diagnosis = found(firewall)
 
-    assert (found.kind, "X-Forwarded-For" in found.sentence) == ("unknown", True)
+    assert diagnosis.kind is BypassKind.UNKNOWN
+    assert "X-Forwarded-For" in diagnosis.sentence
 
 
-@pytest.mark.parametrize("others", [[], [BOB]], ids=["nobody came", "others came"])
-def test_a_table_that_is_younger_than_the_line_does_not_know(host, firewall, others):
+@pytest.mark.parametrize("others", [[], [EVE]], ids=["no packets", "packets of others"])
+def test_for_a_line_that_is_older_than_the_table_it_is_unknown(host, firewall, others):
     host.lets_in(*others)
     host.nft("add element inet wp_sidecar missed { ipv4, ipv6 }")
-    found = told(firewall)
+    diagnosis = found(firewall)
 
-    assert (found.kind, "cannot be told" in found.sentence) == ("unknown", True)
-    assert firewall.look_at(ANN, "login", 11.0, 0.0).came is False
+    assert diagnosis.kind is BypassKind.UNKNOWN
+    assert "it is unknown whether" in diagnosis.sentence
+    assert firewall.facts(ANN, "login", 11.0, 0.0).sent_packets is False
 
 
-def test_our_own_table_comes_before_the_way_of_the_packets():
-    facts = Facts(
-        ANN, "ban4", hooked=True, held=True, came=False, anyone=frozenset({4, 6}), passed=frozenset({8080})
-    )
-    rest = replace(facts, passed=frozenset())
+CASES = [
+    (replace(FACTS, intact=False, in_set=False), MACVLAN, BypassKind.HOOK),
+    (replace(FACTS, repaired=RepairKind.TABLE, in_set=False), MACVLAN, BypassKind.HOOK),
+    (replace(FACTS, repaired=RepairKind.STRUCTURE), MACVLAN, BypassKind.HOOK),
+    (replace(FACTS, in_set=False), MACVLAN, BypassKind.FLUSHED),
+    (replace(FACTS, repaired=RepairKind.BANS), MACVLAN, BypassKind.FLUSHED),
+    (replace(FACTS, repaired=RepairKind.PORTS), None, BypassKind.FLUSHED),
+    (replace(FACTS, passed_ports=frozenset({8080})), MACVLAN, BypassKind.HOOK),
+    (replace(FACTS, passed_ports=frozenset({8080})), PROXIED, BypassKind.PORTS),
+    (replace(FACTS, versions_seen=frozenset()), PROXIED, BypassKind.HOOK),
+    (FACTS, PROXIED, BypassKind.DOCKER_PROXY),
+    (FACTS, None, BypassKind.UPSTREAM_PROXY),
+    (replace(FACTS, sent_packets=None), None, BypassKind.UNKNOWN),
+    (replace(FACTS, sent_packets=True), None, BypassKind.UNKNOWN),
+]
 
-    assert [
-        diagnose(each, site).kind
-        for each, site in (
-            (replace(facts, hooked=False, held=False), PAST),
-            (replace(facts, mended="table", held=False), PAST),
-            (replace(facts, held=False), PAST),
-            (replace(facts, mended="bans"), PAST),
-            (facts, PAST),
-            (facts, PROXIED),
-            (replace(rest, anyone=frozenset()), PROXIED),
-            (rest, PROXIED),
-            (rest, None),
-            (replace(rest, came=None), None),
-        )
-    ] == ["hook", "hook", "flushed", "flushed", "hook", "ports", "hook", "twin", "elsewhere", "unknown"]
-    assert set(KINDS) == {"hook", "flushed", "ports", "twin", "elsewhere", "unknown"}
+
+@pytest.mark.parametrize(("facts", "container", "kind"), CASES)
+def test_the_first_explanation_that_holds_is_given(facts, container, kind):
+    assert diagnose(facts, container).kind is kind
+
+
+def test_every_kind_is_diagnosed():
+    assert {kind for _, _, kind in CASES} == set(BypassKind)
+
+
+@pytest.mark.parametrize(("facts", "container", "kind"), CASES)
+def test_a_sentence_fits_into_an_alert_and_says_what_to_change(facts, container, kind):
+    sentence = diagnose(
+        replace(facts, passed_ports=facts.passed_ports and frozenset(range(65_000, 65_536))), container
+    ).sentence
+
+    assert len(f"It still reach {'b' * 30}: {sentence}.") <= WORDS
+    assert ". " in sentence
+    assert not sentence.endswith(".")
 
 
 def test_of_many_ports_some_are_named():
-    facts = Facts(
-        ANN, "ban4", hooked=True, held=True, came=True, anyone=frozenset({4}), passed=frozenset(range(1, 100))
-    )
+    facts = replace(FACTS, passed_ports=frozenset(range(1, 100)))
 
-    assert diagnose(facts) == Diagnosis(
-        "ports",
-        "they come by port 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, which the ban does not close: add it to `port` of the "
-        "jail, or say `port = all`",
+    sentence = diagnose(facts).sentence
+    assert sentence.startswith(
+        "it connects to ports 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, which the ban does not close."
     )
+    assert MAX_PORTS_SHOWN == 10

@@ -1,31 +1,36 @@
 import pytest
 
-from sidecar.advice.exposure import doubt, exposure
+from sidecar.advice.exposure import NEVER_SEEN, UNKNOWN, exposure, unverified
 from sidecar.core.containers import Container
 
 PROXIED = Container("1", "blog", "wordpress", gateways=("172.18.0.1", "fd00::1"), proxied=True)
 DUAL = Container("2", "shop", "wordpress", gateways=("172.19.0.1", "fd00:6::1"))
 
 
-def test_a_container_whose_ipv6_clients_come_as_its_gateway():
+def test_a_container_whose_ipv6_clients_appear_as_its_gateway_is_exposed():
     assert exposure(PROXIED) == (
-        "IPv6 clients reach blog through Docker's proxy, as 172.18.0.1: they cannot be banned, and a forged "
-        "X-Forwarded-For of theirs names whomever they like. Enable IPv6 on one of its networks, or publish its "
-        "ports for IPv4 only (0.0.0.0:80:80)"
+        "IPv6 clients reach blog through Docker's userland proxy and appear as 172.18.0.1, so they cannot be banned and "
+        "can forge the address in the log. Enable IPv6 on one of the container's networks, or publish its ports for IPv4 "
+        "only (0.0.0.0:80:80)"
     )
-    assert "as its gateway: " in exposure(Container("1", "blog", "wordpress", proxied=True))
+    assert "appear as its gateway, " in exposure(Container("1", "blog", "wordpress", proxied=True))
+
+
+def test_a_container_with_an_ipv6_network_is_not_exposed():
     assert exposure(DUAL) is None
 
 
 @pytest.mark.parametrize(
-    ("container", "seen", "why"),
+    ("container", "seen", "reason"),
     [
-        (PROXIED, False, "never seen by this host's network"),
-        (PROXIED, True, None),  # the one it names has been here: he may be an attacker, or be slandered
-        (PROXIED, None, "not known to this host's network"),
-        (DUAL, False, None),  # its log shows who connected, whatever the kernel noted
+        (PROXIED, False, NEVER_SEEN),
+        # It was here: as the attacker, or as somebody's victim.
+        (PROXIED, True, None),
+        (PROXIED, None, UNKNOWN),
+        # Its log shows the address that connected, whatever the kernel recorded.
+        (DUAL, False, None),
         (None, False, None),
     ],
 )
-def test_who_never_came_is_a_forged_stranger(container, seen, why):
-    assert doubt(container, seen) == why
+def test_an_address_that_sent_no_packet_is_not_believed_where_a_log_can_name_any(container, seen, reason):
+    assert unverified(container, seen) == reason

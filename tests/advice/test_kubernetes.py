@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.advice.kubernetes import cilium, in_pod, source_nat
-from sidecar.advice.unbannable import sentence
+from sidecar.advice.unbannable import unbannable_failures
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PRIVATE
 
 POD = "blog/web-0/wordpress"
@@ -20,7 +20,7 @@ def test_failures_from_inside_the_cluster_are_the_services_doing(reason):
     told = source_nat(POD, reason)
 
     assert "externalTrafficPolicy: Local" in told
-    assert sentence(POD, reason, 101).endswith(f"never banned. {told}.")
+    assert unbannable_failures(POD, reason, 101).endswith(f"never banned. {told}.")
 
 
 @pytest.mark.parametrize(("site", "reason"), [("blog", CONTAINERS), (POD, GATEWAY), (POD, IGNOREIP)])

@@ -1,65 +1,52 @@
 import pytest
 
 from sidecar.advice.exposure import exposure
-from sidecar.advice.unbannable import MOST, PER, Spared, forged, sentence
-from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PRIVATE, PROXY, RESOLVER, of_cdn
+from sidecar.advice.unbannable import forged_addresses, unbannable_failures
+from sidecar.alerts.notices import WORDS
+from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY, RESOLVER, of_cdn
 from sidecar.core.containers import Container
 
-
-def test_many_failures_of_the_spared_are_told_until_they_are_few():
-    spared = Spared()
-    spared.failed("blog", CONTAINERS, 0, MOST)
-    spared.failed("shop", OWN, 0, 3)
-    assert spared.loud(0) == {}
-
-    spared.failed("blog", CONTAINERS, 1)
-    assert spared.loud(1) == {("blog", CONTAINERS): MOST + 1}
-    spared.failed("blog", CONTAINERS, PER, MOST // 2 + 1)
-    assert spared.loud(PER + 60) == {("blog", CONTAINERS): MOST // 2 + 1}  # few enough, yet not half as many
-
-    assert spared.loud(3 * PER) == {}
-    assert spared._rates == {}
-
-
-def test_what_was_asked_for_is_no_news():
-    spared = Spared()
-    spared.failed("blog", IGNOREIP, 0, 10 * MOST)
-
-    assert spared.loud(0) == {}
+REMEDIES = [
+    (
+        CONTAINERS,
+        "or another container has a wrong password. Let the site see the client, or correct the password",
+    ),
+    (GATEWAY, "Let the site see the client: see docs/allowlist.md."),
+    (OWN, "Correct the password of the program on this host"),
+    (PROXY, "Let mod_remoteip or real_ip take the client's from X-Forwarded-For."),
+    (
+        of_cdn("fastly"),
+        "Let mod_remoteip or real_ip take the client's from the CDN's header, and let the CDN ban it.",
+    ),
+    (next(iter(PRIVATE)), "or a client in your network has a wrong password"),
+    (RESOLVER, "Let the site see the client: see docs/allowlist.md."),
+]
 
 
-@pytest.mark.parametrize(
-    ("reason", "remedy"),
-    [
-        (CONTAINERS, "The log shows them instead of the client, or another container has a wrong password"),
-        (GATEWAY, "The log shows them instead of the client: see docs/allowlist.md."),
-        (OWN, "A program here has a wrong password, or a proxy on this host hides the clients."),
-        (PROXY, "let mod_remoteip or real_ip take the client from X-Forwarded-For."),
-        (
-            of_cdn("fastly"),
-            "let mod_remoteip or real_ip take the client from the CDN's header, and have the CDN ban it.",
-        ),
-        (next(iter(PRIVATE)), "or it is one of your own"),
-        (RESOLVER, "The log shows them instead of the client."),
-    ],
-)
-def test_a_sentence_says_what_why_and_what_to_do(reason, remedy):
-    told = sentence("blog", reason, 1_234)
+@pytest.mark.parametrize(("reason", "remedy"), REMEDIES)
+def test_a_sentence_says_what_happens_why_and_what_to_change(reason, remedy):
+    sentence = unbannable_failures("blog", reason, 1_234)
 
-    assert told.startswith(
-        f"1,234 failures in blog within 10 minutes came from {reason}, and those are never banned. "
+    assert sentence.startswith(
+        f"1,234 failures in blog within 10 minutes came from {reason}, which is never banned. "
     )
-    assert remedy in told
+    assert remedy in sentence
 
 
-def test_that_strangers_are_written_into_a_log():
-    assert forged("/srv/log", 1_234) == (
-        "1,234 times within 10 minutes /srv/log logged the failures of someone who sent no packet here: somebody forges "
-        "addresses, and nobody was banned for it. See docs/allowlist.md."
+@pytest.mark.parametrize("reason", [reason for reason, _ in REMEDIES])
+def test_a_sentence_fits_into_an_alert(reason):
+    assert len(unbannable_failures(30 * "b", reason, 100_000)) <= WORDS
+
+
+def test_forged_addresses_are_reported_with_where_to_read_on():
+    assert forged_addresses("/srv/log", 1_234) == (
+        "/srv/log logged 1,234 failures within 10 minutes of addresses that sent no packet to this host. They are "
+        "forged, so no address was banned for them. See docs/allowlist.md."
     )
 
 
-def test_where_the_container_is_exposed_that_is_said():
+def test_where_the_container_is_exposed_that_is_the_remedy():
     exposed = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",), proxied=True))
 
-    assert sentence("blog", CONTAINERS, 101, exposed).endswith(f"never banned. {exposed}.")
+    assert unbannable_failures("blog", CONTAINERS, 101, exposed).endswith(f"never banned. {exposed}.")
+    assert forged_addresses("blog", 101, exposed).endswith(f"banned for them. {exposed}.")

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.advice.unbannable import FORGED, MOST
+from sidecar.advice.unbannable import FAILURES, UNVERIFIED_HITS
 from sidecar.app.allowlist import AllowlistKeeper, over
 from sidecar.config.cdn import Cdn
 from sidecar.config.settings import AllowlistSettings, BudgetSettings, Settings
@@ -117,7 +117,7 @@ def test_an_exposed_container_is_told_at_the_start_and_when_it_is_mended():
     ((name, sentence),) = bench.told
     assert name == "the client address at blog"
     assert sentence.startswith(
-        "IPv6 clients reach blog through Docker's proxy, as 172.18.0.1: they cannot be banned"
+        "IPv6 clients reach blog through Docker's userland proxy and appear as 172.18.0.1, so they cannot be banned"
     )
     assert not bench.problems.critical
 
@@ -150,7 +150,7 @@ def test_that_somebody_forges_addresses_is_told():
     bench = Bench()
     bench.allowlisting.surrounded(Topology((), (BLOG,)))
     bench.told.clear()
-    for n in range(FORGED + 1):
+    for n in range(UNVERIFIED_HITS + 1):
         (hit,) = hits(1, f"192.0.2.{n}")
         bench.allowlisting.doubt(hit, lambda _: False)
     bench.allowlisting.look(2.0)
@@ -158,8 +158,8 @@ def test_that_somebody_forges_addresses_is_told():
     ((name, sentence),) = bench.told
     assert name == "addresses in blog"
     assert sentence.startswith(
-        "11 times within 10 minutes blog logged the failures of someone who sent no packet here: somebody forges "
-        "addresses, and nobody was banned for it. IPv6 clients reach blog through Docker's proxy"
+        "blog logged 11 failures within 10 minutes of addresses that sent no packet to this host. They are forged, so no "
+        "address was banned for them. IPv6 clients reach blog through Docker's userland proxy"
     )
     bench.allowlisting.look(1_000.0)
     assert bench.told[1:] == [("addresses in blog", None)]
@@ -171,16 +171,18 @@ def test_a_brute_force_that_nobody_can_be_banned_for_is_told_once():
     bench.allowlisting.allowlist()
     bench.told.clear()
     for at in range(3):
-        bench.allowlisting.apply(Turn(float(at), ignored=hits(MOST, "172.18.0.1") + hits(5, "10.0.0.9")))
+        bench.allowlisting.apply(Turn(float(at), ignored=hits(FAILURES, "172.18.0.1") + hits(5, "10.0.0.9")))
         bench.allowlisting.look(float(at))
 
     ((name, sentence),) = bench.told
     assert name == "banning at blog"
     assert sentence.startswith(
-        "200 failures in blog within 10 minutes came from a container network, and those are"
+        "200 failures in blog within 10 minutes came from a container network, which is never"
     )
     assert sentence.endswith("(0.0.0.0:80:80).")
-    assert bench.value("spared_failures_total", container="blog", reason="a container network") == 3 * MOST
+    assert (
+        bench.value("spared_failures_total", container="blog", reason="a container network") == 3 * FAILURES
+    )
     assert bench.value("spared_failures_total", container="blog", reason="a private address") == 15
 
     bench.allowlisting.look(10_000)
@@ -189,7 +191,7 @@ def test_a_brute_force_that_nobody_can_be_banned_for_is_told_once():
 
 def test_hits_of_the_banned_are_not_those_of_the_spared():
     bench = Bench()
-    bench.allowlisting.apply(Turn(0.0, ignored=hits(10 * MOST, ANN)))
+    bench.allowlisting.apply(Turn(0.0, ignored=hits(10 * FAILURES, ANN)))
     bench.allowlisting.look(0.0)
 
     assert bench.told == []

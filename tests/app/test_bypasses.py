@@ -1,98 +1,126 @@
 from collections import Counter
+from dataclasses import replace
 
-from sidecar.advice.bypass import Facts
+from prometheus_client import CollectorRegistry, generate_latest
+
+from sidecar.advice.bypass import BypassKind
 from sidecar.app import bypasses
-from sidecar.app.bypasses import Bypasses
+from sidecar.app.bypasses import ALERT_INTERVAL_S, Bypasses
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Bypass, Turn
-from sidecar.firewall import FirewallError
+from sidecar.firewall import AddressFacts, FirewallError
+from sidecar.telemetry.metrics import Metrics
+from tests.firewall.decisions import ANN, BOB
 
-ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 BLOG = Container("1", "blog", "wordpress", proxied=True)
+FACTS = AddressFacts(ANN, "ban4", intact=True, in_set=True, sent_packets=False, versions_seen=frozenset({4}))
 
 
-class Told:
-    """What a `Leaks` asked, counted and told; the kernel here has never seen anyone whom it is asked about."""
+class World:
+    """A firewall, containers, metrics and alerts, as far as `Bypasses` uses them."""
 
     def __init__(self):
-        self.asked, self.counted, self.said = [], Counter(), []
-        self.anyone = frozenset({4})
-        self.bypasses = Bypasses(
-            self.look_at,
-            lambda: [BLOG],
-            lambda kind: self.counted.update([kind]),
-            lambda *words: self.said.append(words),
-        )
+        self.containers = [BLOG]
+        self.asked, self.counted, self.notices = [], Counter(), []
+        self.answer = FACTS
+        self.sink = Bypasses(self, self, self, self)
 
-    def look_at(self, address, jail, at, now):
+    def facts(self, address, jail, at, now):
         self.asked.append((address, jail, at, now))
-        return Facts(address, "ban4", hooked=True, held=True, came=False, anyone=self.anyone)
+        if isinstance(self.answer, FirewallError):
+            raise self.answer
+        return replace(self.answer, address=address)
+
+    def bypassed(self, kind):
+        self.counted.update([kind])
+
+    def tell(self, notice):
+        self.notices.append(notice)
 
     def apply(self, at, *bypasses):
-        self.bypasses.apply(Turn(at, bypasses=bypasses))
+        self.sink.apply(Turn(at, bypasses=bypasses))
+
+    @property
+    def alerts(self):
+        return [(notice.text, notice.fields[0].value) for notice in self.notices]
 
 
-def bypass(address, at=0.0, site="blog", jail="login"):
-    return Bypass(jail, address, at, site)
+def bypass(address, at=0.0, origin="blog", jail="login"):
+    return Bypass(jail, address, at, origin)
 
 
-def test_a_leak_is_examined_counted_and_told():
-    told = Told()
-    told.apply(10.0, bypass(ANN, 9.0))
+def test_a_bypass_is_examined_counted_and_alerted():
+    world = World()
+    world.apply(10.0, bypass(ANN, 9.0))
 
-    assert told.asked == [(ANN, "login", 9.0, 10.0)]
-    assert told.counted == {"elsewhere": 1}
-    ((what, sentence),) = told.said
-    assert what == "the ban of 203.0.113.7"
-    assert sentence.startswith("They still reach blog: no packet came from 203.0.113.7: a CDN")
+    assert world.asked == [(ANN, "login", 9.0, 10.0)]
+    assert world.counted == {BypassKind.UPSTREAM_PROXY: 1}
+    ((title, sentence),) = world.alerts
+    assert "the ban of 203.0.113.11" in title
+    assert sentence.startswith("It still reaches blog: no packet came from 203.0.113.11, so a CDN")
 
 
-def test_of_one_reason_at_one_site_people_are_told_once_an_hour_and_every_leak_is_counted():
-    told = Told()
-    told.apply(0.0, bypass(ANN), bypass(BOB), bypass(BOB, site="shop", jail="probes"))
-    told.apply(3599.0, bypass(Address("203.0.113.9")))
-    told.apply(3600.0, bypass(Address("203.0.113.10")))
+def test_nobody_waits_for_the_end_of_it():
+    world = World()
+    world.apply(10.0, bypass(ANN))
 
-    assert [what for what, _ in told.said] == [
-        "the ban of 203.0.113.7",
-        "the ban of 203.0.113.8",  # at the shop
-        "the ban of 203.0.113.10",
+    assert [notice.key for notice in world.notices] == [""]
+
+
+def test_one_reason_at_one_log_is_alerted_once_an_hour_and_every_bypass_is_counted():
+    world = World()
+    world.apply(0.0, bypass(ANN), bypass(BOB), bypass(BOB, origin="shop", jail="probes"))
+    world.apply(ALERT_INTERVAL_S - 1, bypass(Address("203.0.113.9")))
+    world.apply(ALERT_INTERVAL_S, bypass(Address("203.0.113.10")))
+
+    assert [title.rpartition(" ")[2] for title, _ in world.alerts] == [ANN, BOB, "203.0.113.10"]
+    assert [sentence.partition(":")[0] for _, sentence in world.alerts] == [
+        "It still reaches blog",
+        "It still reaches shop",
+        "It still reaches blog",
     ]
-    assert told.counted == {"elsewhere": 5}
+    assert world.counted == {BypassKind.UPSTREAM_PROXY: 5}
 
 
-def test_a_log_whose_clock_runs_ahead_is_of_now():
-    told = Told()
-    told.apply(10.0, bypass(ANN, 3610.0))
+def test_a_line_from_the_future_counts_as_one_of_now():
+    world = World()
+    world.apply(10.0, bypass(ANN, 3610.0))
 
-    assert told.asked == [(ANN, "login", 10.0, 10.0)]
-
-
-def test_what_is_known_of_the_site_counts_and_the_site_may_be_a_file():
-    told = Told()
-    told.anyone = frozenset({4, 6})
-    told.apply(0.0, bypass(ANN), bypass(BOB, site="/var/log/a\nb"))
-
-    assert told.counted == {"twin": 1, "elsewhere": 1}
+    assert world.asked == [(ANN, "login", 10.0, 10.0)]
 
 
-def test_a_kernel_that_does_not_answer_is_no_reason():
-    told = Told()
-    told.bypasses._look_at = no_answer
-    told.apply(0.0, bypass(ANN))
+def test_what_is_known_of_the_container_counts_and_the_log_may_be_a_file(caplog):
+    world = World()
+    world.answer = replace(FACTS, versions_seen=frozenset({4, 6}))
+    world.apply(0.0, bypass(ANN), bypass(BOB, origin="/var/log/a\nb"))
 
-    assert (told.counted, told.said) == ({"unknown": 1}, [])
+    assert world.counted == {BypassKind.DOCKER_PROXY: 1, BypassKind.UPSTREAM_PROXY: 1}
+    assert caplog.messages[1].startswith(
+        r"[login] the ban of 203.0.113.12 has no effect at /var/log/a\nb: no packet came from 203.0.113.12"
+    )
 
 
-def no_answer(*_):
-    raise FirewallError("reading the firewall failed: no answer")
+def test_a_kernel_that_does_not_answer_is_an_unknown_reason_and_no_alert():
+    world = World()
+    world.answer = FirewallError("reading the firewall failed: no answer")
+    world.apply(0.0, bypass(ANN))
+
+    assert (world.counted, world.alerts) == ({BypassKind.UNKNOWN: 1}, [])
 
 
-def test_a_flood_of_leaks_does_not_hold_up_the_loop(monkeypatch):
-    monkeypatch.setattr(bypasses, "EXAMINED", 2)
-    told = Told()
-    told.apply(0.0, *(bypass(Address(f"203.0.113.{n}")) for n in range(5)))
+def test_a_flood_of_bypasses_does_not_hold_up_the_loop(monkeypatch):
+    monkeypatch.setattr(bypasses, "MAX_EXAMINED", 2)
+    world = World()
+    world.apply(0.0, *(bypass(Address(f"203.0.113.{n}")) for n in range(5)))
 
-    assert len(told.asked) == 2
-    assert told.counted == {"elsewhere": 2, "unknown": 3}
+    assert len(world.asked) == 2
+    assert world.counted == {BypassKind.UPSTREAM_PROXY: 2, BypassKind.UNKNOWN: 3}
+
+
+def test_each_kind_has_a_metric_that_begins_at_zero():
+    registry = CollectorRegistry()
+    Metrics(registry, "1.0")
+    page = generate_latest(registry).decode()
+
+    assert [kind for kind in BypassKind if f'{{kind="{kind.value}"}} 0.0' not in page] == []

@@ -987,6 +987,6 @@ def test_who_is_banned_and_logged_all_the_same_is_told_of_with_the_reason(daemon
     wait_until(lambda: daemon.metric('wp_sidecar_leaks_total{kind="hook"}') == 1)
 
     assert (
-        f"the ban of {ANN} does not keep them out of {daemon.log}: no packet at all has come by"
+        f"the ban of {ANN} has no effect at {daemon.log}: no packet of any client passes through this firewall"
         in daemon.said()
     )

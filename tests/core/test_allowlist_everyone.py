@@ -28,8 +28,10 @@ from sidecar.core.allowlist import (
 from sidecar.core.events import Ban, Hit, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall import ruleset
-from sidecar.firewall.ruleset import Gate, Put
+from sidecar.firewall import elements, ruleset
+from sidecar.firewall.desired import DesiredState
+from sidecar.firewall.edits import Put
+from sidecar.firewall.port_groups import PortGroup
 
 TOPOLOGIES = 20
 EACH = int(os.environ.get("TRUST", "100000")) // TOPOLOGIES // 4 * 4
@@ -219,7 +221,9 @@ def test_the_kernel_is_told_the_same(seed, number):
     """Its first rules accept all who may never be banned and nobody else, and no element of a ban is one of them."""
     topology = Topology(random.Random(f"{seed} {number}"))
     allow = (*topology.allowlist.networks(4), *topology.allowlist.networks(6))
-    text = "\n".join(ruleset.structure([Gate(frozenset({80}))], allow, frozenset()))
+    desired = DesiredState([Jail("web", ports=frozenset({80}))])
+    desired.set_topology(allow, frozenset())
+    text = "\n".join(ruleset.structure(desired))
     told = {
         version: sorted(
             tuple(int(ip_address(part)) for part in (low, high or low))
@@ -230,17 +234,15 @@ def test_the_kernel_is_told_the_same(seed, number):
     }
     assert {version: Numbers._joined(spans) for version, spans in told.items()} == topology.never.spans
 
-    guard, gate = Guard([Jail("web", maxretry=1)], topology.allowlist), Gate(frozenset({80}))
+    guard, group = Guard([Jail("web", maxretry=1)], topology.allowlist), PortGroup(frozenset({80}))
     hits = [Hit("web", parse_address(text), 1.0, SITE, "") for text in topology.addresses(2_000)]
     edits = [
-        Put(ruleset.seat(ban.address, gate), ruleset.element(Address(ban.address)), 3600.0)
+        Put(group.set_of(ban.address), elements.element(Address(ban.address)), 3600.0)
         for ban in guard.hits(hits, now=1.0)
     ]
-    elements = re.findall(r"[{,] ([0-9a-f.:]+) timeout", "\n".join(ruleset.bans(edits)))
-    assert len(elements) == len(edits) > 400
-    assert [
-        one for one in elements if topology.never.touch(*bounds(f"{one}/64" if ":" in one else one))
-    ] == []
+    written = re.findall(r"[{,] ([0-9a-f.:]+) timeout", "\n".join(ruleset.element_lines(edits)))
+    assert len(written) == len(edits) > 400
+    assert [one for one in written if topology.never.touch(*bounds(f"{one}/64" if ":" in one else one))] == []
 
 
 def test_there_are_two_hundred_chosen_ones():

@@ -1,15 +1,60 @@
-from sidecar.filters.cpu_budget import BUDGET, MINUTE, REST, Meter
+import time
+
+from sidecar.filters.cpu_budget import BUDGET_PERIOD_S, BUDGET_S, SUSPENSION_S, CpuBudget, Stopwatch
+from sidecar.runtime.problems import Problems
+from tests.support.problems import ProblemChanges
 
 
-def test_a_filter_rests_after_a_second_of_slow_lines_in_a_minute():
-    meter = Meter()
+def test_a_filter_is_suspended_after_a_second_of_slow_lines_in_a_minute():
+    changes = ProblemChanges()
+    budget = CpuBudget("slow", Problems(changes))
+    suspended = []
+    for at in (0.0, 10.0, 20.0):
+        budget.charge_slow_line(0.4, at)
+        suspended.append(budget.is_suspended(at))
 
-    assert [meter.slowed(0.4, at) for at in (0.0, 10.0, 20.0)] == [False, False, True]
-    assert meter.until == 20.0 + REST
+    assert suspended == [False, False, True]
+    assert budget.suspended_until == 20.0 + SUSPENSION_S
+    assert [name for name, _ in changes] == ["filter slow"]
 
 
-def test_slow_lines_that_are_far_apart_are_let_be():
-    meter = Meter()
+def test_slow_lines_that_are_far_apart_suspend_nothing():
+    budget = CpuBudget("slow", Problems())
+    for n in range(100):
+        budget.charge_slow_line(BUDGET_S / 2, n * BUDGET_PERIOD_S)
 
-    assert not any(meter.slowed(BUDGET / 2, n * MINUTE) for n in range(100))
-    assert meter.until == 0.0
+    assert budget.suspended_until == 0.0
+
+
+def test_the_first_question_after_a_suspension_lifts_it():
+    changes = ProblemChanges()
+    budget = CpuBudget("slow", Problems(changes))
+    budget.charge_slow_line(2 * BUDGET_S, 5.0)
+
+    assert budget.is_suspended(5.0 + SUSPENSION_S - 0.1)
+    assert not budget.is_suspended(5.0 + SUSPENSION_S)
+    assert changes[1:] == [("filter slow", None)]
+
+
+def test_a_suspension_can_be_lifted_early_and_only_once():
+    changes = ProblemChanges()
+    budget = CpuBudget("slow", Problems(changes))
+    budget.charge_slow_line(2 * BUDGET_S, 5.0)
+    budget.lift()
+    budget.lift()
+
+    assert not budget.is_suspended(6.0)
+    assert changes[1:] == [("filter slow", None)]
+
+
+def test_a_stopwatch_counts_the_processor_time_of_its_thread_and_not_the_wait():
+    stopwatch = Stopwatch(time.monotonic)
+    stopwatch.restart()
+    time.sleep(0.05)
+    waited = stopwatch.cpu_seconds()
+    began = time.thread_time()
+    while time.thread_time() - began < 0.05:
+        pass
+
+    assert waited < 0.04
+    assert 0.05 <= stopwatch.cpu_seconds() < 1.0

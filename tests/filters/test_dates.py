@@ -2,7 +2,8 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from sidecar.filters.dates import WITHIN, Dates, seconds, template, templates
+from sidecar.filters import dates as module
+from sidecar.filters.dates import MAX_SEARCHED_CHARS, Dates, seconds, template, templates
 
 NOW = 1_795_338_000.0  # 2026-11-22 09:00:00 UTC
 DEFAULT = Dates(templates([]))
@@ -44,22 +45,22 @@ def test_a_date_is_cut_out_and_read(line, left, time):
 
 
 @pytest.mark.parametrize("line", ["no date", "", "at 1795336804 x", "x1795336804", "26-1 x"])
-def test_what_is_no_date_stays(line):
+def test_text_that_is_no_date_stays(line):
     assert DEFAULT.find(line) is None
 
 
-def test_only_the_lines_beginning_is_looked_at_where_the_pattern_says_so():
+def test_a_pattern_may_be_bound_to_the_beginning_of_the_line():
     assert START.find("user 2026-11-22 08:40:04 x") is None
     assert read(START, " [2026-11-22 08:40:04] x") == (" [] x", 1795336804)
 
 
-def test_of_two_dates_the_left_one_counts_for_the_right_one_may_be_anybodys_text():
+def test_of_two_dates_the_left_one_counts_as_the_right_one_may_be_a_clients_text():
     assert (
         read(DEFAULT, "x [22/Nov/2026:08:40:04 +0000] 2001-01-01 00:00:00")[0] == "x [] 2001-01-01 00:00:00"
     )
 
 
-def test_a_pattern_of_ones_own_cuts_its_first_group():
+def test_an_own_pattern_cuts_its_first_group():
     dates = Dates(templates([r"^[^\[]*\[({DATE})"]))
 
     assert read(dates, "1.2.3.4 2001-01-01 00:00:00 [22/Nov/2026:08:40:04 +0000] x") == (
@@ -90,7 +91,7 @@ def test_the_pattern_language(pattern, line, expected):
 
 
 @pytest.mark.parametrize("pattern", ["%Q", "(%Y", "%Y[a"])
-def test_what_is_no_pattern_is_refused(pattern):
+def test_an_invalid_pattern_is_refused(pattern):
     with pytest.raises(ValueError, match="date"):
         template(pattern)
 
@@ -103,7 +104,7 @@ def test_what_is_no_pattern_is_refused(pattern):
         (1767227400, "Jan  3 12:00:00", 1735905600),  # more: it must be last year's
     ],
 )
-def test_a_date_without_a_year_is_of_the_year_before_where_it_were_far_ahead(now, line, expected):
+def test_a_date_without_a_year_is_last_years_if_it_would_be_far_ahead(now, line, expected):
     assert read(DEFAULT, line, now) == ("", expected)
 
 
@@ -114,21 +115,25 @@ def test_a_date_without_a_zone_is_in_the_zone_given():
     assert read(DEFAULT, "2026-11-22 08:40:04Z", zone=east) == ("", 1795336804)
 
 
-def test_a_date_far_into_a_line_is_somebodys_text():
+def test_a_date_far_into_a_line_is_not_searched_for():
     date = "2026-11-22 08:57:49"
 
-    assert DEFAULT.find("x" * (WITHIN - 100) + f" {date} ")
-    assert DEFAULT.find("x" * WITHIN + f" {date} ") is None
+    assert DEFAULT.find("x" * (MAX_SEARCHED_CHARS - 100) + f" {date} ")
+    assert DEFAULT.find("x" * MAX_SEARCHED_CHARS + f" {date} ") is None
 
 
-def test_a_date_that_no_calendar_has_is_cut_and_means_nothing():
+def test_a_date_that_no_calendar_has_is_cut_and_has_no_time():
     assert read(DEFAULT, "2026-02-30 08:40:04 x") == (" x", None)
 
 
-def test_what_a_text_means_is_remembered_only_where_it_says_its_year():
+def test_the_meaning_of_a_date_is_remembered_only_if_it_says_its_year(monkeypatch):
+    read = []
+    monkeypatch.setattr(module, "seconds", lambda *args: read.append(args[0][0]) or seconds(*args))
     dates = Dates(templates([]))
     for line in ("2026-11-22 08:40:04 x", "Nov 22 08:40:04 x"):
         found = dates.find(line)
         assert [dates.seconds(found, NOW, UTC) for _ in range(2)] == [1795336804] * 2
-    assert len(dates._known) == 1
-    assert dates.seconds(dates.find("Nov 22 08:40:04"), NOW + 365 * 86400, UTC) == 1795336804 + 365 * 86400
+
+    assert read == ["2026-11-22 08:40:04", "Nov 22 08:40:04", "Nov 22 08:40:04"]
+    later = NOW + 365 * 86400
+    assert dates.seconds(dates.find("Nov 22 08:40:04"), later, UTC) == 1795336804 + 365 * 86400

@@ -20,7 +20,7 @@ ME, UNKNOWN = "/?rest_route=/wp/v2/users/me", "Authentication attempt for unknow
 
 def hits(name, *lines):
     data = "".join(f"{line}\n" for line in lines).encode()
-    return Matcher({"a": load(name)}).scan(Batch(ORIGIN, data, Framing.NONE), NOW)
+    return Matcher({"a": load(name)}).scan(Batch(ORIGIN, data, Framing.NONE), NOW).hits
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ ACCEPTED = "Accepted password for {} from 203.0.113.11"
 )
 def test_a_login_that_worked_where_the_jail_asks(name, line, success):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
-    (hit,) = Matcher({"a": load(name, options={"success": "reset"})}).scan(batch, NOW)
+    (hit,) = Matcher({"a": load(name, options={"success": "reset"})}).scan(batch, NOW).hits
 
     assert (hit.address, hit.success) == ("203.0.113.11", success)
-    assert bool(Matcher({"a": load(name)}).scan(batch, NOW)) is not success
+    assert bool(Matcher({"a": load(name)}).scan(batch, NOW).hits) is not success
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_a_login_that_worked_where_the_jail_asks(name, line, success):
 def test_what_is_no_login_forgives_nothing(line):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
 
-    assert Matcher({"a": load("wordpress-access", options={"success": "reset"})}).scan(batch, NOW) == []
+    assert Matcher({"a": load("wordpress-access", options={"success": "reset"})}).scan(batch, NOW).hits == []

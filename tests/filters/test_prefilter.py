@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.events import Batch, Framing, Origin
+from sidecar.core.text import printable
 from sidecar.filters.dates import Dates, templates
 from sidecar.filters.loader import load
-from sidecar.filters.matcher import Matcher, evidence
-from sidecar.filters.prefilter import MOST_BRANCHES, cuts, weakened
+from sidecar.filters.matcher import MAX_EVIDENCE_CHARS, Matcher
+from sidecar.filters.prefilter import MAX_BRANCHES, date_cuts, weakened
 from sidecar.filters.sessions import SessionTracker
 from sidecar.filters.verdict import explain
 from tests.filters import oracle
 from tests.filters.samples import all_samples, ours
 
 NOW = 1_795_338_000.0
-NONE, START, ANYWHERE = (cuts(Dates(templates(lines))) for lines in (["{NONE}"], ["{^LN-BEG}"], []))
+NONE, START, ANYWHERE = (date_cuts(Dates(templates(lines))) for lines in (["{NONE}"], ["{^LN-BEG}"], []))
 DATES = [
     *(b"2026-11-22 08:40:04", b"22/Nov/2026:08:57:49 +0000", b"Nov 22 08:59:51", b"1795336804"),
     *(b"@400000005069e36400000000", b"<11/22/26@08:00:00>", b"+0100 Nov 22 08:59:51"),
@@ -32,16 +33,16 @@ MATCHERS = {name: Matcher({"x": rules}) for name, rules in OURS.items()}
 
 def found(matcher, lines):
     batch = Batch(ORIGIN, b"".join(line + b"\n" for line in lines), Framing.NONE)
-    return [hit.line for hit in matcher.scan(batch, NOW)]
+    return [hit.line for hit in matcher.scan(batch, NOW).hits]
 
 
-def decided(rules, lines):
-    texts, tracker = (
-        [line.decode(errors="replace") for line in lines],
-        SessionTracker(rules) if rules.needs_earlier_lines else None,
-    )
+def decided(log_filter, lines):
+    texts = [line.decode(errors="replace") for line in lines]
+    tracker = SessionTracker(log_filter) if log_filter.needs_earlier_lines else None
     return [
-        evidence(text) for text in texts if explain(rules, text, Framing.NONE, NOW, tracker=tracker).matched
+        printable(text.strip(), MAX_EVIDENCE_CHARS)
+        for text in texts
+        if explain(log_filter, text, Framing.NONE, NOW, tracker=tracker).matched
     ]
 
 
@@ -98,12 +99,12 @@ def test_stock_filters_lose_nothing(name):
         (r"x+\.ph(?:p|tml)", NONE, rb"\.ph(?:p|tml)"),
     ],
 )
-def test_what_hyperscan_is_given(pattern, where, expected):
+def test_the_expression_that_hyperscan_is_given(pattern, where, expected):
     assert weakened(re.compile(pattern), where) == (expected,)
 
 
 @pytest.mark.parametrize("pattern", [r"^.*$", r"(?:)", r"fail|.*"])
-def test_what_any_line_might_match_is_not_searched_for(pattern):
+def test_an_expression_that_any_line_might_match_is_not_searched_for(pattern):
     assert weakened(re.compile(pattern), NONE) == ()
 
 
@@ -122,17 +123,17 @@ def test_alternatives_at_the_beginning_are_searched_for_one_by_one(pattern, expe
 
 
 def test_too_many_alternatives_stay_together():
-    words = "|".join(f"{chr(97 + n % 26)}{n}{n}{n}" for n in range(MOST_BRANCHES + 1))
+    words = "|".join(f"{chr(97 + n % 26)}{n}{n}{n}" for n in range(MAX_BRANCHES + 1))
 
     assert len(weakened(re.compile(f"(?:{words}) fail"), NONE)) == 1
 
 
-def test_a_filter_whose_date_may_be_cut_out_anywhere_is_not_weakened_but_tried_on_every_line():
-    assert weakened(re.compile("fail"), cuts(Dates(templates(["{UNB}%Y"])))) == ()
+def test_a_filter_whose_date_may_be_cut_out_anywhere_is_tried_on_every_line():
+    assert weakened(re.compile("fail"), date_cuts(Dates(templates(["{UNB}%Y"])))) == ()
 
 
 @pytest.mark.parametrize("word", ["kiss", "K\u0131\u017f\u017f", "\u212a\u0130SS"])
-def test_letters_that_are_the_same_in_any_case_only_beyond_ascii(tmp_path, word):
+def test_letters_that_equal_ascii_letters_in_another_case_are_found(tmp_path, word):
     (tmp_path / "x.conf").write_text("[Definition]\nfailregex = (?i)^kiss <HOST>$\n")
     rules, lines = load("x", [tmp_path]), [f"{word} 203.0.113.7".encode()]
 

@@ -3,19 +3,22 @@ from contextlib import closing
 
 import pytest
 
-from sidecar.filters.worker_process import Child
+from sidecar.filters.worker_process import WorkerProcess
 
 
-def test_what_is_sent_is_answered_and_closing_ends_it():
-    with closing(Child("sidecar.filters.redos")) as child:
-        child.pipe.send([])
-        assert child.process.wait(30) == 0
+def test_a_worker_ends_when_its_work_is_done():
+    with closing(WorkerProcess("sidecar.filters.redos")) as worker:
+        worker.pipe.send([])
 
-    with closing(Child("sidecar.filters.redos_sandbox")) as child:
-        child.pipe.send({})
-        assert child.pipe.poll(30)
-        assert child.pipe.recv() is None
+        assert worker.process.wait(30) == 0
+
+
+def test_closing_ends_a_worker_that_waits_for_more():
+    with closing(WorkerProcess("sidecar.filters.redos_sandbox")) as worker:
+        worker.pipe.send({})
+        assert worker.pipe.poll(30)
+        assert worker.pipe.recv() is None
         with pytest.raises(subprocess.TimeoutExpired):
-            child.process.wait(0)
+            worker.process.wait(0)
 
-    assert child.process.returncode < 0
+    assert worker.process.returncode < 0

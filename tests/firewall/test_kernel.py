@@ -5,7 +5,7 @@ import pytest
 from sidecar.firewall.kernel import _comment
 
 
-def test_nothing_is_there_before_we_are(host):
+def test_without_a_table_there_is_nothing(host):
     host.nft("table inet another { chain wp_sidecar {\n}\n}")
 
     assert host.kernel.shape() is None
@@ -34,11 +34,11 @@ table inet wp_sidecar {
 """
 
 
-def test_what_is_there_is_read(host):
+def test_the_table_is_read(host):
     host.nft("table ip wp_sidecar { set ban4 { typeof ip saddr; }\n}\n" + TABLE)
     shape = host.kernel.shape()
 
-    assert (shape.schema, shape.awake, len(shape.rules)) == ("mine", True, 1)
+    assert (shape.schema, shape.is_active, len(shape.rules)) == ("mine", True, 1)
     assert shape.names == ({"prerouting"}, {"ban4", "ban6", "ports", "net4", "net6"}, {"dropped4"})
     assert host.kernel.counters() == (shape.table, {"dropped4": (3, 180)})
     assert host.kernel.elements("ban4") == {
@@ -59,7 +59,7 @@ def test_what_is_there_is_read(host):
     [
         (b"", ""),
         (b"\x00\x05mine\x00", "mine"),
-        # as nft 1.1.7 writes it: with its version and the time of its build
+        # nft 1.1.7 adds its version and the time of its build.
         (b"\x00\x05mine\x00\x01\x04\x01\x01\x07\x00\x02\x08\x00\x00\x00\x00j\xc7=\xd6", "mine"),
         (b"\x01\x04\x01\x01\x07\x00\x00\x05mine\x00", "mine"),
         (b"\x01\x04\x01\x01\x07\x00", ""),
@@ -69,7 +69,7 @@ def test_a_comment_is_read_whatever_nft_puts_beside_it(pieces, comment):
     assert _comment(pieces) == comment
 
 
-def test_intervals_are_read_whether_neighbours_touch_or_reach_the_last_address(host):
+def test_intervals_are_read_even_if_they_touch_or_reach_the_last_address(host):
     host.nft(TABLE)
 
     assert host.kernel.intervals("net4") == {
@@ -80,7 +80,7 @@ def test_intervals_are_read_whether_neighbours_touch_or_reach_the_last_address(h
     assert host.kernel.intervals("net6") == {(0x20010DB8 << 96, (0x20010DB8 << 96) + (1 << 95) - 1): math.inf}
 
 
-def test_a_shape_differs_once_anything_was_touched_and_not_by_bans(host):
+def test_a_shape_differs_after_any_change_but_those_of_bans(host):
     host.nft(TABLE)
     before = host.kernel.shape()
     host.nft("add element inet wp_sidecar ban4 { 203.0.113.9 }")
@@ -90,7 +90,7 @@ def test_a_shape_differs_once_anything_was_touched_and_not_by_bans(host):
     assert host.kernel.shape() != before
 
 
-def test_the_generation_is_another_after_any_transaction_and_the_same_without(host):
+def test_each_transaction_of_any_program_raises_the_generation(host):
     before = host.kernel.generation()
     assert host.kernel.generation() == before
 

@@ -1,4 +1,4 @@
-"""Beside other firewalls, the real ones: their owners do with them what owners do, and who is banned sends all the while."""
+"""Beside other firewalls, the real programs: they are used as usual, and banned addresses send all the while."""
 
 import os
 import shutil
@@ -13,40 +13,41 @@ import pytest
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall
+from sidecar.firewall import Firewall, NftTable, RepairKind
 from tests.support.cable import stream, watched
 from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
 ANN6, ANNS64, BOB6 = "2001:db8:bad:1::11", Address("2001:db8:bad:1::/64"), "2001:db8:bad:2::12"
-PORT = 8080  # what a container publishes
+# Published by a container.
+PORT = 8080
 
 
 @pytest.fixture
-def firewall(host):  # it is entered
-    with closing(Firewall([Jail("login")])) as firewall:
+def firewall(host):
+    with closing(Firewall(NftTable(), [Jail("login")])) as firewall:
         now = time.time()
-        firewall.surround([], frozenset({PORT}))
+        firewall.set_topology([], time.time(), frozenset({PORT}))
         firewall.start([Ban("login", address, now, now + 900, "failures") for address in (ANN, ANNS64)], now)
         yield firewall
 
 
 @contextmanager
 def undisturbed(host, firewall):
-    """Within, nobody who is banned gets a packet through, and there is nothing that we would have to put right."""
+    """Within, no packet of a banned address passes, and there is nothing to repair."""
     with watched(firewall) as found, ExitStack() as stack:
         passed = [stack.enter_context(stream(host, address, port=PORT)) for address in (ANN, ANN6)]
-        dropped = firewall.counters()
-        wait_until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
+        dropped = firewall.dropped()
+        wait_until(lambda: all(firewall.dropped()[v].packets > dropped[v].packets + 100 for v in (4, 6)))
         yield
-        dropped = firewall.counters()
-        wait_until(lambda: all(firewall.counters()[v][0] > dropped[v][0] + 100 for v in "46"))
+        dropped = firewall.dropped()
+        wait_until(lambda: all(firewall.dropped()[v].packets > dropped[v].packets + 100 for v in (4, 6)))
         assert [came() for came in passed] == [[], []]
     assert {repair for repair, _ in found} == {None}
-    assert firewall.reconcile(time.time(), whole=True) is None
+    assert firewall.repair(time.time(), whole=True) is None
 
 
-def others_come_in(host):
+def others_pass(host):
     return host.lets_in(ANN, BOB, ANN6, BOB6, port=PORT) == {BOB, BOB6}
 
 
@@ -71,7 +72,7 @@ BUS = """
 
 
 @pytest.fixture
-def firewalld(host):  # it is entered
+def firewalld(host):
     """Starts firewalld, with a bus and a configuration of its own. Yields it, and what speaks to it."""
     assert shutil.which("firewalld"), "the firewall's tests need `firewalld`: run tests/bed/setup.sh as root"
     with ExitStack() as stack:
@@ -101,19 +102,20 @@ def firewalld(host):  # it is entered
 def test_firewalld_is_reloaded_and_stopped(host, firewall, firewalld):
     process, command = firewalld
     with undisturbed(host, firewall):
-        assert host.lets_in(ANN, BOB, ANN6, BOB6, port=PORT) == set()  # its zone lets only ssh in
+        # Its default zone allows only ssh.
+        assert host.lets_in(ANN, BOB, ANN6, BOB6, port=PORT) == set()
         command("--permanent", f"--add-port={PORT}/tcp", f"--add-port={PORT}/udp")
         command("--reload")
-        assert others_come_in(host)
+        assert others_pass(host)
         command("--complete-reload")
-        assert others_come_in(host)
+        assert others_pass(host)
         process.terminate()
         process.wait(20)
-        assert others_come_in(host)
+        assert others_pass(host)
 
 
 @pytest.fixture
-def ufw(host, tmp_path):  # it is entered
+def ufw(host, tmp_path):
     """Runs ufw, on a configuration of its own."""
     assert shutil.which("ufw"), "the firewall's tests need `ufw`: run tests/bed/setup.sh as root"
     etc = shutil.copytree("/etc/ufw", tmp_path / "ufw")
@@ -126,14 +128,14 @@ def test_ufw_is_enabled_reloaded_and_reset(host, firewall, ufw):
         ufw("--force", "enable")
         assert host.lets_in(ANN, BOB, ANN6, BOB6, port=PORT) == set()
         ufw("allow", str(PORT))
-        assert others_come_in(host)
+        assert others_pass(host)
         ufw("reload")
-        assert others_come_in(host)
+        assert others_pass(host)
         ufw("disable")
         ufw("--force", "enable")
-        assert others_come_in(host)
+        assert others_pass(host)
         ufw("--force", "reset")
-        assert others_come_in(host)
+        assert others_pass(host)
 
 
 IPTABLES = """
@@ -152,7 +154,7 @@ COMMIT
 
 
 @pytest.fixture(params=["nft", "legacy"])
-def iptables(host, request):  # it is entered
+def iptables(host, request):
     """The names of its programs, for IPv4 and IPv6."""
     both = [f"ip{version}tables-{request.param}" for version in ("", "6")]
     yield both
@@ -164,29 +166,31 @@ def test_iptables_is_restored_and_flushed(host, firewall, iptables):
     with undisturbed(host, firewall):
         for program in iptables:
             run(f"{program}-restore", input=IPTABLES)
-        assert others_come_in(host)
+        assert others_pass(host)
         for program in iptables:
             run(f"{program}-restore", input=run(f"{program}-save"))
-        assert others_come_in(host)
+        assert others_pass(host)
         for program in iptables:
             run(program, "--flush")
-        assert host.lets_in(ANN, BOB, port=PORT) == set()  # what is left is to drop all
+        # What is left is the policy, which drops everything.
+        assert host.lets_in(ANN, BOB, port=PORT) == set()
 
 
 def test_the_nftables_service_is_reloaded_again_and_again(host, firewall):
-    """Debian's own file begins with `flush ruleset`: that takes us along, for some milliseconds."""
+    """Debian's own file begins with `flush ruleset`, which deletes our table for some milliseconds."""
     with watched(firewall) as found, stream(host, ANN, port=PORT) as passed:
         open_for = []
         for _ in range(3):
-            before, dropped = len(found), firewall.counters()["4"][0]
+            before, dropped = len(found), firewall.dropped()[4].packets
             run("nft", "-f", "/etc/nftables.conf")
             wait_until(lambda seen=before: [repair for repair, _ in found[seen:] if repair])
-            wait_until(lambda so_far=dropped: firewall.counters()["4"][0] > so_far + 100)
+            wait_until(lambda so_far=dropped: firewall.dropped()[4].packets > so_far + 100)
             came = passed()
             open_for.append(1000 * (max(came) - min(came)) if came else 0.0)
         assert "chain input" in run("nft", "list", "table", "inet", "filter")
 
-    assert [repair.what for repair, _ in found if repair] == ["table"] * 3
-    assert others_come_in(host)
-    assert max(open_for) < 1000, open_for  # the benchmark `repair` holds it to 100 ms
+    assert [repair.kind for repair, _ in found if repair] == [RepairKind.TABLE] * 3
+    assert others_pass(host)
+    # The benchmark `repair` limits it to 100 ms.
+    assert max(open_for) < 1000, open_for
     print(f"open for {', '.join(f'{each:.1f}' for each in open_for)} ms")  # noqa: T201

@@ -5,9 +5,9 @@ import struct
 import pytest
 
 from sidecar.firewall import FirewallError, NoPermission, edits
+from sidecar.firewall.edits import Put
 from sidecar.firewall.netlink import HEADER, Netlink, attributes, messages
 from sidecar.firewall.nft import Nft
-from sidecar.firewall.ruleset import Put
 
 GETTABLE = 1
 DONE = HEADER.pack(HEADER.size + 4, 3, 0, 1, 0) + bytes(4)
@@ -48,30 +48,30 @@ def test_answers_may_come_in_several_datagrams(speak):
     ]
 
 
-def test_answers_that_others_disturbed_are_asked_for_again(speak):
+def test_answers_during_which_the_rules_changed_are_asked_for_again(speak):
     assert speak(answer(b"half", flags=0x10) + DONE, answer(b"both") + DONE).ask(GETTABLE) == [{1: b"both"}]
 
 
-def test_asking_ends_where_others_never_stop(speak):
-    with pytest.raises(FirewallError, match="someone changes its rules all the time"):
+def test_asking_ends_if_the_rules_never_stop_changing(speak):
+    with pytest.raises(FirewallError, match="another program changes its rules all the time"):
         speak(*(answer(b"half", flags=0x10) + DONE for _ in range(20))).ask(GETTABLE)
 
 
-def test_what_is_not_there_is_nothing(speak):
+def test_an_absent_object_is_nothing(speak):
     assert speak(error(2)).ask(GETTABLE) == []
 
 
-def test_what_the_kernel_refuses_is_told(speak):
+def test_a_refusal_is_an_error(speak):
     with pytest.raises(NoPermission, match="NET_ADMIN"):
         speak(error(1)).ask(GETTABLE)
 
 
-def test_a_kernel_that_does_not_answer_is_told(speak):
+def test_a_kernel_that_does_not_answer_is_an_error(speak):
     with pytest.raises(FirewallError, match="reading the firewall failed: timed out"):
         speak().ask(GETTABLE)
 
 
-def test_after_a_failure_the_next_question_has_a_socket_of_its_own(host, speak):
+def test_after_a_failure_the_next_question_opens_another_socket(host, speak):
     netlink = speak()
     with pytest.raises(FirewallError):
         netlink.ask(GETTABLE)

@@ -7,7 +7,7 @@ from sidecar.firewall.nft import Nft
 
 
 @pytest.fixture
-def nft(host):  # it is entered
+def nft(host):
     return Nft()
 
 

@@ -1,44 +1,74 @@
-"""Jails come, go and change their ports while bans are in force, and nobody slips through."""
+"""Port groups, and how bans move between them while they are in force."""
 
 import time
-from contextlib import ExitStack, closing
 
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.events import Ban, Turn
-from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall
-from sidecar.firewall.ruleset import Gate
+from sidecar.core.jail import WEB, Jail
+from sidecar.firewall.port_groups import PortGroup, PortGroups
+from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB, EVE, LOGIN, SSH, ban, turn
 from tests.support.cable import stream
 
-ANN, BOB, NET = Address("203.0.113.11"), Address("203.0.113.12"), Address("203.0.113.96/29")
-EVE = "203.0.113.99"  # is in NET
-ANNS64, ANN6 = Address("2001:db8:bad:1::/64"), "2001:db8:bad:1::11"
-LOGIN, SSH = Jail("login"), Jail("ssh", ports=frozenset({22}))
-ALT = Gate(frozenset({8080}))
+# EVE is in it.
+NET = Address("203.0.113.96/29")
+ALT = PortGroup(frozenset({8080}))
 AT_8080 = Jail("login", ports=ALT.ports)
+JAILS = [LOGIN, SSH]
 
 
-def ban(address, jail="login", lasts=3600.0):
-    return Ban(jail, address, time.time(), time.time() + lasts, "failures")
+@pytest.mark.parametrize(
+    ("ports", "hosts", "networks", "port_set"),
+    [
+        (WEB, "ban4", "net6", "ports"),
+        (None, "ban4_all", "net6_all", None),
+        (frozenset({22}), "ban4_22", "net6_22", "ports_22"),
+        (frozenset({8443, 25}), "ban4_25_8443", "net6_25_8443", "ports_25_8443"),
+        (frozenset(range(9000, 9100)), "ban4_xefac4169", "net6_xefac4169", "ports_xefac4169"),
+    ],
+)
+def test_a_group_names_its_sets_after_its_ports(ports, hosts, networks, port_set):
+    group = PortGroup(ports)
+
+    assert (group.host_sets[4], group.network_sets[6], group.port_set) == (hosts, networks, port_set)
 
 
-@pytest.fixture
-def start(host):
-    with ExitStack() as stack:
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.7", "ban4_22"),
+        ("2001:db8:1:2::/64", "ban6_22"),
+        ("203.0.113.0/24", "net4_22"),
+        ("2001:db8:1::/63", "net6_22"),
+    ],
+)
+def test_an_address_has_one_set_in_a_group(address, expected):
+    assert PortGroup(SSH.ports).set_of(Address(address)) == expected
 
-        def start(*bans, jails=(LOGIN, SSH)):
-            firewall = stack.enter_context(closing(Firewall(jails)))
-            firewall.start(bans, time.time())
-            return firewall
 
-        yield start
+def test_jails_with_the_same_ports_share_a_group_and_unknown_jails_have_the_default():
+    groups = PortGroups([LOGIN, Jail("probes"), SSH])
+
+    assert list(groups) == [PortGroup(WEB), PortGroup(SSH.ports)]
+    assert groups.of("probes") == groups.of("login") == groups.of("forgotten") == groups.default
+    assert groups.host_sets == ("ban4", "ban6", "ban4_22", "ban6_22")
+    assert groups.network_sets == {"net4": 4, "net6": 6, "net4_22": 4, "net6_22": 6}
 
 
-def test_the_banned_of_a_jail_are_out_of_its_new_ports_and_let_in_at_its_old(host, start):
-    firewall = start(ban(ANN), ban(ANNS64), ban(NET), ban(BOB, "ssh"))
-    firewall.regate([AT_8080, SSH], time.time())
+def test_jails_that_move_are_those_with_other_ports():
+    before = PortGroups([LOGIN, SSH, Jail("probes")])
+    after = PortGroups([AT_8080, SSH, Jail("new"), Jail("mail", ports=frozenset({25}))])
+
+    assert after.jails_moved_from(before) == ["login", "mail"]
+
+
+def test_published_ports_are_closed_with_the_groups_own():
+    assert PortGroup(frozenset({22})).closed_ports(frozenset({8080})) == {22, 8080}
+
+
+def test_bans_of_a_jail_move_from_its_old_ports_to_its_new_ones(host, start):
+    firewall = start(ban(ANN), ban(ANNS64), ban(NET), ban(BOB, "ssh"), jails=JAILS)
+    firewall.reconfigure([AT_8080, SSH], time.time())
 
     everyone = (ANN, ANN6, EVE, BOB)
     assert {port: host.lets_in(*everyone, port=port) for port in (22, 80, 8080)} == {
@@ -46,80 +76,82 @@ def test_the_banned_of_a_jail_are_out_of_its_new_ports_and_let_in_at_its_old(hos
         80: {ANN, ANN6, EVE, BOB},
         8080: {BOB},
     }
-    assert firewall.reconcile(time.time(), whole=True) is None  # nothing is left to be put right
+    assert firewall.repair(time.time(), whole=True) is None
     assert firewall.enforced() == (4, 4)
 
 
-def test_who_is_banned_in_two_jails_stays_out_of_the_ports_of_the_other(host, start):
+def test_an_address_that_two_jails_ban_stays_banned_from_the_ports_of_the_other(host, start):
     firewall = start(ban(ANN), ban(ANN, "probes"), jails=[LOGIN, Jail("probes")])
-    firewall.regate([AT_8080, Jail("probes")], time.time())
+    firewall.reconfigure([AT_8080, Jail("probes")], time.time())
 
     assert [port for port in (22, 80, 8080) if not host.answers(ANN, port)] == [80, 8080]
-    assert firewall.reconcile(time.time(), whole=True) is None
+    assert firewall.repair(time.time(), whole=True) is None
 
 
-def test_what_was_left_of_a_ban_is_left_of_it_still(host, start):
-    firewall = start(ban(ANN, lasts=100))
-    firewall.regate([AT_8080], time.time())
+def test_a_ban_that_moves_keeps_the_time_that_was_left(host, start):
+    firewall = start(ban(ANN, lasts=100), jails=JAILS)
+    firewall.reconfigure([AT_8080], time.time())
 
-    (left,) = host.kernel.elements(ALT.hosts(4)).values()
+    (left,) = host.kernel.elements(ALT.host_sets[4]).values()
     assert 90 < left <= 101
 
 
-def test_a_gate_that_no_jail_has_any_more_is_gone_and_comes_back(host, start):
-    firewall = start()
+def test_a_group_without_a_jail_is_deleted_and_may_come_back(host, start):
+    firewall = start(jails=JAILS)
     first, (table, _) = host.kernel.shape(), host.kernel.counters()
     for _ in range(3):
-        firewall.regate([LOGIN, SSH, Jail("alt", ports=ALT.ports)], time.time())
-        assert ALT.hosts(4) in host.kernel.shape().names[1]
-        firewall.regate([LOGIN, SSH], time.time())
+        firewall.reconfigure([LOGIN, SSH, Jail("alt", ports=ALT.ports)], time.time())
+        assert ALT.host_sets[4] in host.kernel.shape().names[1]
+        firewall.reconfigure([LOGIN, SSH], time.time())
 
     assert host.kernel.shape().names == first.names
-    assert host.kernel.counters()[0] == table  # changed, not made anew
-    assert firewall.reconcile(time.time()) is None
+    # The table was changed and not made again.
+    assert host.kernel.counters()[0] == table
+    assert firewall.repair(time.time()) is None
 
 
-def test_the_bans_of_a_jail_that_is_gone_stay_in_force(host, start):
-    firewall = start(ban(ANN), ban(BOB, "ssh"))
-    firewall.regate([LOGIN], time.time())  # nobody knows its ports any more: those of the web are closed
+def test_bans_of_a_removed_jail_stay_in_force(host, start):
+    firewall = start(ban(ANN), ban(BOB, "ssh"), jails=JAILS)
+    # The ports of the jail are unknown now, so the ban closes the ports of the web.
+    firewall.reconfigure([LOGIN], time.time())
 
     assert host.lets_in(ANN, BOB) == set()
     assert host.lets_in(ANN, BOB, port=22) == {ANN, BOB}
 
 
-def test_nobody_slips_through_while_gates_move(host, start):
-    """The jail goes from 443 alone to 443 and 8080 and back, while someone it has banned sends all the time."""
+def test_no_packet_passes_while_bans_move_between_groups(host, start):
+    """A jail has port 443, then 443 and 8080, then 443 again, while an address that it bans sends all the time."""
     narrow, wide = Jail("login", ports=frozenset({443})), Jail("login", ports=frozenset({443, 8080}))
     others = [Address(f"10.{i >> 8 & 255}.{i & 255}.7") for i in range(5_000)]
     firewall = start(ban(ANN), *(ban(address) for address in others), jails=[narrow])
     with stream(host, ANN) as came:
         for jail in [wide, narrow] * 5:
-            firewall.regate([jail], time.time())
+            firewall.reconfigure([jail], time.time())
         assert came() == []
     assert firewall.enforced() == (5_001, 5_001)
 
 
 def test_the_same_jails_again_write_nothing(host, start):
-    firewall = start(ban(ANN))
+    firewall = start(ban(ANN), jails=JAILS)
     before = host.kernel.generation()
-    firewall.regate([LOGIN, SSH], time.time())
+    firewall.reconfigure([LOGIN, SSH], time.time())
 
     assert host.kernel.generation() == before
 
 
-def test_where_the_table_is_gone_it_is_made_anew(host, start):
-    firewall = start(ban(ANN))
+def test_a_table_that_is_gone_is_written_again(host, start):
+    firewall = start(ban(ANN), jails=JAILS)
     host.nft("delete table inet wp_sidecar")
-    firewall.regate([AT_8080], time.time())
-    firewall.reconcile(time.time())
+    firewall.reconfigure([AT_8080], time.time())
+    firewall.repair(time.time())
 
     assert not host.answers(ANN, 8080)
-    assert firewall.reconcile(time.time(), whole=True) is None
+    assert firewall.repair(time.time(), whole=True) is None
 
 
-def test_bans_go_on_being_made_and_lifted_by_the_new_gates(host, start):
-    firewall = start()
-    firewall.regate([AT_8080], time.time())
-    firewall.apply(Turn(time.time(), (ban(ANN), ban(NET))))
+def test_later_bans_are_in_the_new_groups(host, start):
+    firewall = start(jails=JAILS)
+    firewall.reconfigure([AT_8080], time.time())
+    firewall.apply(turn(ban(ANN), ban(NET)))
 
     assert host.lets_in(ANN, EVE, BOB, port=8080) == {BOB}

@@ -1,66 +1,110 @@
-"""What the daemon makes of the firewall: timed, looked at, put right, told of."""
+"""The firewall in the daemon: timed, checked, repaired, reported. With nftables, and with the dry-run backend."""
 
 import subprocess
 import time
-from contextlib import contextmanager
+from collections import deque
+from contextlib import closing, contextmanager
 
 import pytest
 
-from sidecar.core.address import Address
-from sidecar.core.events import Ban, Turn
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall import Firewall, FirewallError, FirewallSink
+from sidecar.firewall import DryRun, Firewall, FirewallSink, NftTable, Repair, RepairKind
+from sidecar.runtime.loop import Inbox
+from sidecar.runtime.problems import Problems
+from tests.firewall.decisions import ANN, BOB, LOGIN, ban, turn
 from tests.support.waiting import wait_until
 
-ANN, BOB = Address("203.0.113.11"), Address("203.0.113.12")
-JAIL = Jail("login")
 
-
-def ban(address):
-    return Ban("login", address, time.time(), time.time() + 3_600, "failures")
-
-
-class Told:
-    """Figures, troubles and people's news, in order; and what is to be done in the loop."""
+class Recorder:
+    """What the sink reported to metrics and to people, in order."""
 
     def __init__(self):
-        self.figures, self.problems, self.news, self.work = [], [], [], []
+        self.metrics, self.repairs, self.problems = [], [], []
 
     def transaction(self, seconds, error):
         assert 0 < seconds < 5
-        self.figures.append(("transaction", "error" if error else "ok"))
+        self.metrics.append(("transaction", "error" if error else "ok"))
 
     def enforced(self, present, wanted):
-        self.figures.append(("enforced", present, wanted))
+        self.metrics.append(("enforced", present, wanted))
 
     def repaired(self, reason):
-        self.figures.append(("repaired", reason))
+        self.metrics.append(("repaired", reason))
 
     def dropped(self, family, packets, size):
-        self.figures.append((family, packets > 0))
+        self.metrics.append((family, packets > 0, size > 0))
 
-    def problem(self, name, sentence):
-        self.problems.append((name, sentence is None))
+    def table_repaired(self, repair):
+        self.repairs.append(repair)
 
-    def tell(self, what, sentence):
-        self.news.append(sentence)
+    def problem_changed(self, name, sentence):
+        self.problems.append((name, sentence is not None))
+
+
+class LoopStandIn:
+    """Runs the commands that a sink puts into the inbox, when a test says so."""
+
+    def __init__(self):
+        self.inbox = Inbox()
+        self._guard = Guard([LOGIN], Allowlist())
+        self._waiting = deque()
+
+    def __len__(self):
+        self._waiting.extend(self.inbox.drain(0))
+        return len(self._waiting)
+
+    def run_one(self, now=None):
+        assert len(self)
+        assert self._waiting.popleft().work(self._guard, time.time() if now is None else now) == ()
 
 
 @pytest.fixture
-def told():
-    return Told()
+def recorder():
+    return Recorder()
 
 
 @pytest.fixture
-def enforcing(host, told):
-    made = FirewallSink(Firewall([JAIL]), told, problem=told.problem, tell=told.tell, soon=told.work.append)
-    made.start([ban(ANN)], ["192.0.2.0/24"], time.time())
-    yield made
-    made.close()
+def loop():
+    return LoopStandIn()
+
+
+@pytest.fixture(params=["nftables", "dry run"])
+def backend(request):
+    """For promises that hold for every backend; those about packets are tested with nftables only."""
+    return {"nftables": NftTable, "dry run": DryRun}[request.param]()
+
+
+@pytest.fixture
+def make(host, recorder, loop):
+    """Make a sink with this backend, started with one ban."""
+
+    @contextmanager
+    def make(backend):
+        problem = Problems(recorder).problem("firewall")
+        firewall = Firewall(backend, [LOGIN])
+        with closing(FirewallSink(firewall, loop.inbox, problem, recorder, recorder)) as sink:
+            sink.start([ban(ANN)], ["192.0.2.0/24"], time.time())
+            yield sink
+
+    return make
+
+
+@pytest.fixture
+def sink(make):
+    with make(NftTable()) as sink:
+        yield sink
+
+
+@pytest.fixture
+def any_sink(make, backend):
+    with make(backend) as sink:
+        yield sink
 
 
 @contextmanager
-def table_of_someone_else(host):
+def table_of_another_program(host):
     """Our table belongs to another program, and the kernel lets nobody else change it."""
     with subprocess.Popen(["nft", "-i"], stdin=subprocess.PIPE, text=True) as nft:
         nft.stdin.write("delete table inet wp_sidecar; add table inet wp_sidecar { flags owner; }\n")
@@ -69,82 +113,177 @@ def table_of_someone_else(host):
         yield
 
 
-def test_it_keeps_out_from_the_start_and_what_is_decided(host, enforcing, told):
-    enforcing.apply(Turn(time.time(), (ban(BOB),)))
-    enforcing.apply(Turn(time.time()))  # nothing to do
+def test_a_turn_is_one_transaction_and_one_without_decisions_is_none(any_sink, recorder):
+    any_sink.apply(turn(ban(BOB)))
+    any_sink.apply(turn())
+
+    assert recorder.metrics == [("transaction", "ok")]
+    assert any_sink.state()["ok"]
+    assert any_sink.state()["enforced"] == [2, 2]
+    assert any_sink.state()["dropped"].keys() == {"4", "6"}
+
+
+def test_bans_are_enforced_from_the_start_and_from_each_turn(host, sink):
+    sink.apply(turn(ban(BOB)))
 
     assert host.lets_in(ANN, BOB) == set()
-    assert told.figures == [("transaction", "ok")]
-    assert enforcing.state()["ok"] and enforcing.state()["enforced"] == [2, 2]
 
 
-def test_what_others_change_is_put_right_and_told(host, enforcing, told):
+def test_a_decision_that_cannot_be_carried_out_is_a_problem(any_sink, recorder):
+    any_sink.apply(turn(ban("localhost"), ban(BOB)))
+
+    assert recorder.metrics == [("transaction", "error")]
+    assert recorder.problems == [("firewall", True)]
+    assert any_sink.state() == {**any_sink.state(), "ok": False, "enforced": [2, 2]}
+
+
+def test_what_another_program_changes_is_repaired_and_reported(host, sink, recorder, loop):
     host.nft("flush ruleset")
     assert host.answers(ANN)
-    enforcing.reconcile(time.time())
+    sink.table_changed()
+    loop.run_one()
 
     assert not host.answers(ANN)
-    assert told.figures == [("enforced", 0, 1), ("repaired", "table")]
-    assert told.news == ["It was changed by someone else (table)."]
-    enforcing.reconcile(time.time())
-    assert told.figures[2:] == [("enforced", 1, 1)]
+    assert recorder.metrics == [("enforced", 0, 1), ("repaired", "table")]
+    assert recorder.repairs == [Repair(RepairKind.TABLE, restored=1)]
+    sink.table_changed()
+    loop.run_one()
+    assert recorder.metrics[2:] == [("enforced", 1, 1)]
 
 
-def test_a_clock_that_was_set_is_no_news(host, enforcing, told):
-    enforcing.reconcile(time.time() + 100)
+def test_a_clock_that_was_set_adjusts_the_timeouts_and_is_not_reported(host, sink, recorder, loop):
+    sink.table_changed()
+    loop.run_one(time.time() + 100)
 
-    assert told.news == []
+    assert recorder.repairs == []
     (left,) = host.kernel.elements("ban4").values()
     assert 3_490 < left < 3_502
 
 
-def test_many_alarms_are_one_look(enforcing, told):
+def test_changes_that_come_before_the_loop_gets_to_them_are_one_check(any_sink, loop):
     for _ in range(5):
-        enforcing.alarm()
-    assert len(told.work) == 1
-    told.work.pop()(time.time())
-    enforcing.alarm()
-    assert len(told.work) == 1
+        any_sink.table_changed()
+    assert len(loop) == 1
+    loop.run_one()
+    any_sink.table_changed()
+    assert len(loop) == 1
 
 
-def test_it_is_looked_at_now_and_then(enforcing, told):
-    enforcing.look()
-    assert len(told.work) == 1
-    told.work.pop()(time.time())
-    enforcing.look()
-    assert told.work == []
+def test_a_loop_that_has_stopped_is_not_asked_for_a_check(any_sink, loop):
+    loop.inbox.close()
+    any_sink.table_changed()
+
+    assert len(loop) == 0
 
 
-def test_while_the_kernel_does_not_follow_it_is_looked_at_each_second(host, enforcing, told):
-    enforcing.look()
-    told.work.pop()(time.time())
-
-    with table_of_someone_else(host):
-        with pytest.raises(FirewallError):
-            enforcing.apply(Turn(time.time(), (ban(BOB),)))
-        assert not enforcing.state()["ok"]
-        enforcing.surround(["198.51.100.0/24"], frozenset({8080}))
-        enforcing.regate([Jail("login", ports=frozenset({22}))], time.time())
-        enforcing.look()
-        told.work.pop()(time.time())
-        enforcing.look()
-        assert len(told.work) == 1
-    told.work.pop()(time.time())
-
-    assert told.figures[-2:] == [("enforced", 0, 2), ("repaired", "table")]
-    assert told.problems[-2:] == [("firewall", False), ("firewall", True)]
-    assert enforcing.state()["ok"]
-    enforcing.look()
-    assert told.work == []
+def test_the_table_is_checked_now_and_then(any_sink, loop):
+    any_sink.check()
+    assert len(loop) == 1
+    loop.run_one()
+    any_sink.check()
+    assert len(loop) == 0
 
 
-def test_what_was_dropped_is_counted(host, enforcing, told):
+def test_while_the_kernel_refuses_the_table_is_checked_each_second(host, sink, recorder, loop):
+    sink.check()
+    loop.run_one()
+
+    with table_of_another_program(host):
+        sink.apply(turn(ban(BOB)))
+        assert not sink.state()["ok"]
+        sink.set_topology(["198.51.100.0/24"], time.time(), frozenset({8080}))
+        sink.reconfigure([Jail("login", ports=frozenset({22}))], time.time())
+        sink.check()
+        loop.run_one()
+        sink.check()
+        assert len(loop) == 1
+    loop.run_one()
+
+    assert recorder.metrics[-2:] == [("enforced", 0, 2), ("repaired", "table")]
+    assert recorder.problems == [("firewall", True), ("firewall", False)]
+    assert sink.state()["ok"]
+    sink.check()
+    assert len(loop) == 0
+
+
+def test_drops_are_counted(host, sink, recorder):
     assert not host.answers(ANN)
 
-    assert enforcing.count() > 0
-    assert told.figures == [("ipv4", True), ("ipv6", False)]
+    assert sink.count_drops() > 0
+    assert recorder.metrics == [("ipv4", True, True), ("ipv6", False, False)]
 
 
-def test_at_the_end_everyone_may_be_let_in(host, enforcing):
-    assert enforcing.flush()
+def test_at_the_end_all_bans_may_be_ended(host, sink):
+    assert sink.flush()
     assert host.answers(ANN)
+
+
+def test_any_backend_counts_drops_changes_ports_and_flushes(any_sink, recorder):
+    assert any_sink.count_drops() == 0
+    any_sink.set_topology(["198.51.100.0/24"], time.time(), frozenset({8080}))
+    any_sink.reconfigure([Jail("login", ports=frozenset({22}))], time.time())
+    assert any_sink.state()["enforced"] == [1, 1]
+
+    assert any_sink.flush()
+    assert any_sink.state()["enforced"] == [0, 0]
+    assert recorder.problems == []
+
+
+class Listing:
+    """A backend of another kind, as somebody might add one: it keeps what is to be blocked in a set."""
+
+    sightings = DryRun.sightings
+    missing = 0
+
+    def __init__(self):
+        self.blocked = set()
+        self.groups = []
+
+    def recover_ports(self, groups):
+        return None
+
+    def recover_bans(self, groups):
+        return []
+
+    def start(self, desired, now):
+        self.commit(desired, None, now)
+
+    def commit(self, desired, change, now):
+        self.groups = list(desired.groups)
+        self.blocked = {
+            (name, address)
+            for name in (*desired.groups.host_sets, *desired.groups.network_sets)
+            for address in desired.bans.members(name)
+        }
+
+    def repair(self, desired, now, *, whole):
+        before = set(self.blocked)
+        self.commit(desired, None, now)
+        missing = self.blocked - before
+        return Repair(RepairKind.BANS, restored=len(missing)) if missing else None
+
+    def dropped(self):
+        return {}
+
+    def flush(self):
+        self.blocked.clear()
+
+    def close(self): ...
+
+
+def test_a_backend_is_added_in_one_class(make, recorder, loop):
+    backend = Listing()
+    with make(backend) as sink:
+        sink.apply(turn(ban(BOB), ban("198.18.0.0/16")))
+        assert backend.blocked == {("ban4", ANN), ("ban4", BOB), ("net4", "198.18.0.0/16")}
+
+        sink.reconfigure([Jail("login", ports=frozenset({22}))], time.time())
+        assert backend.blocked == {("ban4_22", ANN), ("ban4_22", BOB), ("net4_22", "198.18.0.0/16")}
+
+        backend.blocked.clear()
+        sink.check()
+        loop.run_one()
+        assert recorder.repairs == [Repair(RepairKind.BANS, restored=3)]
+        assert sink.count_drops() == 0
+        assert sink.flush()
+        assert backend.blocked == set()

@@ -14,7 +14,7 @@ def redis(tmp_path):
 
 @pytest.fixture
 def fleet(redis):
-    """Makes nodes; they end with the test."""
+    """Make nodes that have joined; they end with the test."""
     peers = []
 
     def make(*names, url=redis.url, **options):

@@ -18,8 +18,10 @@ from sidecar.filters.matcher import Matcher
 from sidecar.sources import syslog
 from sidecar.sources.docker.cursor import DockerCursor, UnreadLines
 from sidecar.sources.docker.wire import PART_BYTES, STDERR, STDOUT, ChunkDecoder, joined
-from sidecar.sources.files import source as files
-from sidecar.sources.files.cri_lines import Parts, as_cri
+from sidecar.sources.files.cri_lines import ContainerLines
+from sidecar.sources.files.cursor import FilePosition
+from sidecar.sources.files.decoder import PlainLines
+from sidecar.sources.files.segments import READ_SIZE_BYTES, SegmentReader
 from tests.filters.samples import NOW, all_samples
 
 MATCHER = Matcher({"access": load("wordpress-access"), "plugin": load("wordpress")})
@@ -52,9 +54,34 @@ def cli(pieces):
     return framed(chunks(Cut(pieces)), None)
 
 
+class Growing:
+    """A file to which the pieces are written one after another."""
+
+    gzipped = False
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def read(self, offset, size):
+        return self.data[offset : offset + size]
+
+    def position(self, offset, known):
+        return FilePosition(known.inode, offset)
+
+
+def read_from_file(pieces, decoder):
+    file = Growing()
+    reader = SegmentReader(file, FilePosition(1))
+    for piece in pieces:
+        file.data += piece
+        while raw := reader.read(READ_SIZE_BYTES):
+            data, size = decoder.prepare(raw.data)
+            for lines in decoder.feed(data, reader.advance(size)):
+                yield lines.data, decoder.framing
+
+
 def file(pieces):
-    lines = files.Lines()
-    return ((lines.feed(piece), Framing.NONE) for piece in pieces)
+    return read_from_file(pieces, PlainLines())
 
 
 def docker(pieces):
@@ -73,11 +100,7 @@ def terminal(pieces):
 
 
 def cri(pieces):
-    lines, parts = files.Lines(), Parts()
-    for piece in pieces:
-        data = lines.feed(piece)
-        for _, whole, _ in parts.feed(as_cri(data) if data.startswith(b"{") else data):
-            yield whole, Framing.CRI
+    return read_from_file(pieces, ContainerLines())
 
 
 def datagrams(pieces):
@@ -156,7 +179,9 @@ WIRES: dict[str, tuple[Source, bytes, list[str]]] = {
 
 def hits(source: Source, pieces: Pieces) -> list[tuple[str, str, float, str]]:
     """Sorted: in which order two streams' lines come is no matter."""
-    found = [hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW)]
+    found = [
+        hit for data, framing in source(pieces) for hit in MATCHER.scan(Batch(SITE, data, framing), NOW).hits
+    ]
     return sorted((hit.jail, hit.address, hit.at, hit.line) for hit in found)
 
 

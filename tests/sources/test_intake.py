@@ -11,6 +11,7 @@ from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
+from sidecar.sources.dns import Resolver
 from sidecar.sources.intake import Intake
 from tests.support.problems import ProblemChanges
 
@@ -31,17 +32,17 @@ def inbox():
 @pytest.fixture
 def intake(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL)
-    return Intake(Matcher({"login": load("login", [tmp_path])}), inbox, lambda: 9e9)
+    return Intake(Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9)
 
 
-def test_a_batch_becomes_its_hits_and_how_far_was_read(intake, inbox):
+def test_a_batch_becomes_its_hits_and_its_cursor(intake, inbox):
     intake(batch(b"fail 203.0.113.7", b"hello", b"fail not-an-address"), Cursor("docker:1", b"7"))
 
     hit = Hit("login", Address("203.0.113.7"), AT, SITE, "fail 203.0.113.7")
     assert inbox.drain(timeout=0) == [Read(SITE, (hit,), Cursor("docker:1", b"7"))]
 
 
-def test_a_batch_without_hits_still_says_how_far_was_read(intake, inbox):
+def test_a_batch_without_hits_still_hands_on_its_cursor(intake, inbox):
     intake(batch(b"hello"), Cursor("docker:1", b"7"))
 
     assert inbox.drain(timeout=0) == [Read(SITE, (), Cursor("docker:1", b"7"))]
@@ -63,7 +64,7 @@ def test_the_reader_waits_while_the_loop_is_behind(intake, inbox):
     assert [read.cursor.state for read in [*taken, *inbox.drain(timeout=0)]] == [b"1", b"2"]
 
 
-def test_once_the_loop_has_stopped_nothing_is_taken_and_nobody_waits(intake, inbox):
+def test_after_the_loop_has_stopped_nothing_is_taken_and_nothing_waits(intake, inbox):
     intake(batch(b"first"), Cursor("docker:1", b"1"))
     inbox.close()
     intake(batch(b"fail 203.0.113.7"), Cursor("docker:1", b"2"))
@@ -71,23 +72,31 @@ def test_once_the_loop_has_stopped_nothing_is_taken_and_nobody_waits(intake, inb
     assert [read.cursor.state for read in inbox.drain(timeout=0)] == [b"1"]
 
 
-def test_names_are_handed_on_after_the_batch_and_come_back_through_the_inbox(tmp_path, inbox):
+class Asked(list):
+    """A resolver that only keeps what it is asked."""
+
+    def ask(self, name, hits):
+        self.append((name, hits))
+
+
+def test_names_are_handed_on_after_the_batch(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL + "usedns = yes\n")
-    asked = []
+    asked = Asked()
     matcher = Matcher({"login": load("login", [tmp_path])})
-    Intake(matcher, inbox, lambda: 9e9, lambda *what: asked.append(what))(batch(b"fail ann.example"), None)
+    Intake(matcher, inbox, asked, lambda: 9e9)(batch(b"fail ann.example"), None)
 
     assert inbox.drain(timeout=0) == [Read(SITE)]
     assert asked == [("ann.example", [Hit("login", Address(""), AT, SITE, "fail ann.example")])]
 
 
-SLOW = FAIL + "            ^(?:a+)+ <HOST>$\n"  # long lines of it are tried in a process first
+# Long lines of it are tried in the sandbox first.
+SLOW = FAIL + "            ^(?:a+)+ <HOST>$\n"
 
 
 def test_another_matcher_is_used_from_the_next_batch_on(tmp_path, intake, inbox):
     (tmp_path / "login.conf").write_text(FAIL.replace("^fail", "^wrong"))
     intake(batch(b"fail 203.0.113.7", b"wrong 203.0.113.8"), None)
-    intake.use(Matcher({"login": load("login", [tmp_path])}))
+    intake.reconfigure(Matcher({"login": load("login", [tmp_path])}))
     taken = inbox.drain(timeout=0)
     intake(batch(b"fail 203.0.113.7", b"wrong 203.0.113.8"), None)
 
@@ -98,70 +107,71 @@ def test_another_matcher_is_used_from_the_next_batch_on(tmp_path, intake, inbox)
 
 
 def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_path):
-    """Then that one ends, and with it the process that tries slow filters for it."""
+    """Then that one is closed, and with it its sandbox."""
     (tmp_path / "login.conf").write_text(SLOW)
     began, go_on, inbox = threading.Event(), threading.Event(), Inbox()
 
-    def clock() -> float:  # is asked when a scan begins
+    # It is asked when a scan begins.
+    def clock() -> float:
         began.set()
         assert go_on.wait(10)
         return 9e9
 
     before, after = (Matcher({"login": load("login", [tmp_path])}) for _ in range(2))
-    intake = Intake(before, inbox, clock)
+    intake = Intake(before, inbox, Resolver(inbox), clock)
     line = b"a" * 60 + b" 203.0.113.7"
     reader = threading.Thread(target=intake, args=(batch(b"fail 203.0.113.7", line), None))
     reader.start()
     assert began.wait(10)
-    intake.use(after)
-    assert before.spent == {"login": (0.0, 0)}
+    intake.reconfigure(after)
+    assert before.usage == {"login": (0.0, 0)}
     go_on.set()
     reader.join(10)
 
     (read,) = inbox.drain(timeout=5)
     assert len(read.hits) == 2
-    assert before.spent["login"][1] == 2
-    assert before._canary._child is None
+    assert before.usage["login"][1] == 2
+    assert before.sandbox_pid is None
     intake.close()
 
 
-def test_a_matcher_that_is_not_used_any_more_is_gone(tmp_path, inbox):
+def test_a_matcher_that_is_not_used_any_more_is_freed(tmp_path, inbox):
     """Its patterns are megabytes."""
     (tmp_path / "login.conf").write_text(SLOW)
     first = Matcher({"login": load("login", [tmp_path])})
-    gone, intake = weakref.ref(first), Intake(first, inbox, lambda: 9e9)
+    gone, intake = weakref.ref(first), Intake(first, inbox, Resolver(inbox), lambda: 9e9)
     del first
     gc.disable()
     try:
         intake(batch(b"fail 203.0.113.7", b"a" * 60 + b" 203.0.113.7"), None)
         inbox.drain(timeout=0)
-        intake.use(Matcher({"login": load("login", [tmp_path])}))
+        intake.reconfigure(Matcher({"login": load("login", [tmp_path])}))
         assert gone() is None
     finally:
         gc.enable()
 
 
-def test_what_matchers_counted_does_not_fall_when_they_change(tmp_path, inbox):
+def test_figures_do_not_fall_when_the_matcher_changes(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL)
-    intake = Intake(Matcher({"login": load("login", [tmp_path])}), inbox, lambda: 9e9)
+    intake = Intake(Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9)
     for _ in range(3):
         intake(batch(b"fail 203.0.113.7", b"fail 999.1.1.1"), None)
         inbox.drain(timeout=0)
-        intake.use(Matcher({"login": load("login", [tmp_path])}))
+        intake.reconfigure(Matcher({"login": load("login", [tmp_path])}))
 
-    assert (intake.spent["login"][1], intake.invalid) == (6, 3)
-    assert intake.spent["login"][0] > 0
+    assert (intake.usage["login"][1], intake.invalid) == (6, 3)
+    assert intake.usage["login"][0] > 0
 
 
-def test_a_filter_that_was_laid_aside_is_tried_by_the_next_matcher(tmp_path, inbox):
+def test_a_suspended_filter_is_tried_by_the_next_matcher(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(SLOW)
     changes = ProblemChanges()
     problems = Problems(changes)
     slow = Matcher({"login": load("login", [tmp_path])}, problems=problems)
-    intake = Intake(slow, inbox, lambda: 9e9)
+    intake = Intake(slow, inbox, Resolver(inbox), lambda: 9e9)
     intake(batch(*[b"a" * 60 + b"!a 203.0.113.7"] * 8), None)
     inbox.drain(timeout=0)
-    intake.use(Matcher({"login": load("login", [tmp_path])}))
+    intake.reconfigure(Matcher({"login": load("login", [tmp_path])}))
     intake(batch(b"fail 203.0.113.7"), None)
 
     assert [(name, sentence is None) for name, sentence in changes] == [
@@ -178,15 +188,15 @@ failregex = ^s<F-MLFID>\\d+</F-MLFID> <F-NOFAIL>from</F-NOFAIL> <HOST>$
 """
 
 
-def test_what_a_session_has_told_is_known_to_the_next_matcher(tmp_path, inbox):
-    """Who failed stands in another line than that they did; and in between, other filters and jails come and go."""
+def test_sessions_are_known_to_the_next_matcher(tmp_path, inbox):
+    """The address stands in another line than the failure; in between, other filters and jails come and go."""
     (tmp_path / "login.conf").write_text(FAIL)
     (tmp_path / "ssh.conf").write_text(SESSIONS)
     first = Matcher({"ssh": load("ssh", [tmp_path])})
-    intake = Intake(first, inbox, lambda: 9e9)
+    intake = Intake(first, inbox, Resolver(inbox), lambda: 9e9)
     intake(batch(b"s1 from 203.0.113.7", origin=replace(SITE, jails=("ssh",))), None)
     taken = inbox.drain(timeout=0)
-    intake.use(Matcher({"login": load("login", [tmp_path]), "ssh": load("ssh", [tmp_path])}))
+    intake.reconfigure(Matcher({"login": load("login", [tmp_path]), "ssh": load("ssh", [tmp_path])}))
     intake(batch(b"s1 failed", origin=replace(SITE, jails=("login", "ssh"))), None)
 
     assert [[hit.address for hit in read.hits] for read in [*taken, *inbox.drain(timeout=0)]] == [
@@ -195,14 +205,14 @@ def test_what_a_session_has_told_is_known_to_the_next_matcher(tmp_path, inbox):
     ]
 
 
-def test_a_filter_that_has_changed_begins_anew(tmp_path, inbox):
+def test_a_filter_that_has_changed_knows_no_earlier_session(tmp_path, inbox):
     (tmp_path / "ssh.conf").write_text(SESSIONS)
-    intake = Intake(Matcher({"ssh": load("ssh", [tmp_path])}), inbox, lambda: 9e9)
+    intake = Intake(Matcher({"ssh": load("ssh", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9)
     origin = replace(SITE, jails=("ssh",))
     intake(batch(b"s1 from 203.0.113.7", origin=origin), None)
     inbox.drain(timeout=0)
     (tmp_path / "ssh.conf").write_text(SESSIONS.replace("failed$", "failed[.]?$"))
-    intake.use(Matcher({"ssh": load("ssh", [tmp_path])}))
+    intake.reconfigure(Matcher({"ssh": load("ssh", [tmp_path])}))
     intake(batch(b"s1 failed", origin=origin), None)
 
     assert [read.hits for read in inbox.drain(timeout=0)] == [()]

@@ -117,8 +117,10 @@ def test_what_containers_send_is_handed_on(running):
     [b"<37>Nov 22 03:59:51 wordpress(h)[8]: ", b"<37>1 2026-11-22T03:59:51+01:00 web1 wordpress(h) 8 - - "],
 )
 def test_a_hit_counts_at_the_moment_it_came_whatever_its_header_says(name, header):
-    (hit,) = Matcher({"a": load(name)}).scan(
-        Batch(Origin("syslog", "x", "", ("a",)), line(header + SAID, NOW), Framing.SYSLOG), NOW + 5
+    (hit,) = (
+        Matcher({"a": load(name)})
+        .scan(Batch(Origin("syslog", "x", "", ("a",)), line(header + SAID, NOW), Framing.SYSLOG), NOW + 5)
+        .hits
     )
 
     assert (hit.address, hit.at) == ("203.0.113.12", NOW)
@@ -128,7 +130,7 @@ def test_a_stranger_named_behind_a_newline_is_no_hit():
     forged = b"<37>Nov 22 08:59:51 php: hello\n<37>Nov 22 08:59:51 wordpress(h)[8]: " + SAID
     batch = Batch(Origin("syslog", "x", "", ("a",)), line(forged, NOW), Framing.SYSLOG)
 
-    assert Matcher({"a": load("wordpress")}).scan(batch, NOW) == []
+    assert Matcher({"a": load("wordpress")}).scan(batch, NOW).hits == []
 
 
 def test_anyone_may_write_and_the_order_stays(running):
@@ -157,7 +159,9 @@ def test_logger_is_understood(running):
         subprocess.run(argv, check=True, timeout=10)
     batch = Batch(Origin("syslog", "x", "", ("a",)), b"\n".join([*running.lines(2), b""]), Framing.SYSLOG)
 
-    assert [hit.address for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW)] == ["203.0.113.12"] * 2
+    assert [hit.address for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW).hits] == [
+        "203.0.113.12"
+    ] * 2
 
 
 def test_a_message_too_long_is_told_and_left_out(running):

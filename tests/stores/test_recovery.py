@@ -114,10 +114,10 @@ def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is
         store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
         store.forget(before=0.0)
 
-    [aside] = path.parent.glob("*.broken-*")
+    [quarantined] = path.parent.glob("*.broken-*")
     assert str(told.value) == (
         f"{path} was damaged (database disk image is malformed): bans, history and log positions are in a new file; "
-        f"failures counted so far are lost at the next start. Kept: {aside}"
+        f"failures counted so far are lost at the next start. Kept: {quarantined}"
     )
     assert reopened(path) == Remembered(
         (LOADED, LATER_BAN),
@@ -162,7 +162,7 @@ def test_a_file_that_is_taken_away_is_made_again(path):
     assert reopened(path) == Remembered((LOADED,), cursors={"docker:1": b"1"})
 
 
-def test_another_file_in_its_place_is_moved_aside(path):
+def test_another_file_in_its_place_is_quarantined(path):
     with closing(SqliteStore(path)) as store:
         store.recover_from(Remembered((LOADED,)))
         store.apply(Turn(1.0, (BAN,)))
@@ -171,8 +171,8 @@ def test_another_file_in_its_place_is_moved_aside(path):
         with pytest.raises(StoreError, match="it was taken away"):
             store.forget(before=0.0)
     assert reopened(path).bans == (LOADED,)
-    (aside,) = path.parent.glob("*.broken-*")
-    assert aside.read_bytes() == b"of last year"
+    (quarantined,) = path.parent.glob("*.broken-*")
+    assert quarantined.read_bytes() == b"of last year"
 
 
 @pytest.mark.parametrize("what", ["no folder", "a folder"])

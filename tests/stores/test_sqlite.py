@@ -54,7 +54,7 @@ def test_what_no_window_counts_is_forgotten(store, path):
 
 
 @pytest.mark.parametrize("damage", ["not a database", "torn pages"])
-def test_a_file_that_is_damaged_at_the_start_is_moved_aside(path, damage):
+def test_a_file_that_is_damaged_at_the_start_is_quarantined(path, damage):
     store = SqliteStore(path)
     store.apply(Turn(1.0, hits=[hit(float(n), Address(f"198.51.100.{n % 250}")) for n in range(10_000)]))
     store.close()
@@ -69,10 +69,10 @@ def test_a_file_that_is_damaged_at_the_start_is_moved_aside(path, damage):
     store.close()
 
     assert anew
-    [aside] = path.parent.glob("*.broken-*")
+    [quarantined] = path.parent.glob("*.broken-*")
     assert found == Remembered((LOADED,))
     assert repaired.startswith(f"{path} was damaged (")
-    assert repaired.endswith(f"): bans and log positions are lost. Kept: {aside}")
+    assert repaired.endswith(f"): bans and log positions are lost. Kept: {quarantined}")
 
 
 def test_a_sound_file_is_not_repaired(store, path):

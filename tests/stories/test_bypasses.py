@@ -1,6 +1,6 @@
-"""Banned, and in the log all the same: each way around a ban, on real parts, and what people are told of it.
+"""Each way around a ban, with real programs, and the alert that follows.
 
-Everyone is banned for what he really did, then ten seconds pass once for all: answers that were under way are no leak.
+Each attacker is banned for real failures. Then ten seconds pass once for all, as responses that were under way do not count as a bypass.
 """
 
 import http.client
@@ -14,16 +14,20 @@ from threading import Thread
 
 import pytest
 
+from sidecar.advice.bypass import BypassKind
 from sidecar.core.jail_state import GRACE
 from tests.bed import Bed
 from tests.bed.images import SIDECAR
 from tests.bed.sidecar import Sidecar
 from tests.support.waiting import wait_until
 
-ENOUGH = 2  # failures
+# Failures that lead to a ban.
+ENOUGH = 2
 FEW = {"wp-sidecar.maxretry": str(ENOUGH)}
-MACVLAN = "198.51.100.20"  # the host's network goes on to the container, past the host
-FRONT = 8088  # where a proxy's container is published that nobody told us of
+# An address of the container in the host's network, beside the host's firewall.
+MACVLAN = "198.51.100.20"
+# The published port of a proxy's container that is not watched.
+FRONT = 8088
 NGINX = """
 events {}
 http {
@@ -42,8 +46,7 @@ http {
 
 
 class Balancer:
-    """A load balancer on the Internet: fetches from the site, and says for whom; as careless as many, it believes
-    who says it himself."""
+    """A load balancer on the Internet, which forwards X-Forwarded-For or adds it; like many, it believes what clients claim."""
 
     def __init__(self, place, address, site):
         class Handler(BaseHTTPRequestHandler):
@@ -63,7 +66,8 @@ class Balancer:
                 pass
 
         self._server = place.within(lambda: ThreadingHTTPServer((address, 80), Handler))
-        self.site = replace(site, v4=address, port=80)  # how the site looks from outside
+        # The site as clients see it.
+        self.site = replace(site, v4=address, port=80)
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self):
@@ -79,7 +83,7 @@ def bed():
 
 @pytest.fixture(scope="module")
 def addresses(bed):
-    """The load balancers': the first is named in trusted_proxies, the second nobody named."""
+    """Those of the load balancers: the first is in trusted_proxies, the second is not."""
     return bed.visitor.v4[1:3]
 
 
@@ -104,7 +108,7 @@ def balancers(bed, site, addresses):
 
 @pytest.fixture(scope="module")
 def front(bed, site, tmp_path_factory):
-    """The site, as a proxy in a container of this host shows it."""
+    """The site through a proxy in another container of this host."""
     conf = tmp_path_factory.mktemp("nginx") / "nginx.conf"
     conf.write_text(NGINX)
     published, mounted = f"--publish={FRONT}:80", f"--volume={conf}:/etc/nginx/nginx.conf:ro"
@@ -139,7 +143,7 @@ def sidecar(bed, site, old, past, front):
 
 @pytest.fixture(scope="module")
 def misplaced(bed, sidecar):
-    """Another sidecar, whose owner forgot `--network=host`: it writes its rules where nobody comes by."""
+    """Another sidecar without `--network=host`: it writes its rules where no packets pass."""
     socket = f"--volume={bed.engine.lasting}:/var/run/docker.sock"
     rights = ["--cap-drop=ALL", "--cap-add=NET_ADMIN", "--tmpfs=/run"]
     bed.engine.cli("run", "--detach", "--name=misplaced", *rights, socket, SIDECAR)
@@ -148,14 +152,14 @@ def misplaced(bed, sidecar):
 
 @pytest.fixture(scope="module")
 def ways(site, front, old, past, balancers):
-    """How the site looks to whom, by what he will do."""
+    """The site as each attacker sees it, by story."""
     return {
         "balancer": balancers[0].site,
         "another balancer": balancers[1].site,
         "port": front,
-        "twin": old,
-        "past": past,
-        "slandered": site,
+        "docker proxy": old,
+        "macvlan": past,
+        "claimed": site,
         "set": site,
         "rival": old,
         "table": old,
@@ -164,7 +168,7 @@ def ways(site, front, old, past, balancers):
 
 @pytest.fixture(scope="module")
 def attackers(bed, sidecar, misplaced, ways):
-    """By what they will do: the client, what he sees, his address. All were banned ten seconds ago."""
+    """By story: the client, the site as it sees it, its address. All were banned ten seconds ago."""
     sources = [(client, address) for client in (bed.attacker, bed.attacker2) for address in client.v4]
     attackers = {
         story: (client, ways[story], address) for story, (client, address) in zip(ways, sources, strict=False)
@@ -179,13 +183,13 @@ def attackers(bed, sidecar, misplaced, ways):
 
 
 def fails(attacker):
-    """He fails once more, and gets an answer."""
+    """Fail once more, with an answer. Return the address."""
     client, way, address = attacker
     assert client.login(way, "admin", "again", address) == 200
     return address
 
 
-def is_out(attacker):
+def is_dropped(attacker):
     client, way, address = attacker
     try:
         client.get(way, source=address, timeout=1)
@@ -195,7 +199,7 @@ def is_out(attacker):
 
 
 def forge(client, site, source, address):
-    """A failure with a header that says it was somebody else's."""
+    """Fail with a header that claims another address."""
     form = "log=admin&pwd=wrong&wp-submit=Log+In&testcookie=1"
     headers = {"X-Forwarded-For": address, "Content-Type": "application/x-www-form-urlencoded"}
     target = site.v6 if ":" in source else site.v4
@@ -207,120 +211,103 @@ def forge(client, site, source, address):
 
 
 def bypasses(page):
-    """How many of each kind a page of metrics counts."""
+    """Return how many bypasses of each kind a page of metrics counts."""
     found = re.findall(r'^wp_sidecar_leaks_total{kind="(.*)"} (.*)$', page, re.MULTILINE)
     return {kind: int(float(count)) for kind, count in found}
 
 
 @pytest.fixture
-def told(bed, sidecar, attackers):
-    """Waits for the leak, which is counted once, as this kind. What is told of it: in the log, and to people."""
+def reported(bed, sidecar, attackers):
+    """Wait for a bypass, which is counted once, as this kind. Return the sentence that was logged and alerted."""
     before = bypasses(sidecar.get("/metrics")[1])
 
-    def told(kind, address, site, *, aloud=True):
+    def reported(kind, address, site, *, alerted=True):
         wait_until(lambda: bypasses(sidecar.get("/metrics")[1]) != before, 20, sidecar.logs)
         assert bypasses(sidecar.get("/metrics")[1]) == before | {kind: before[kind] + 1}
-        line = (
-            rf"WARNING .*: \[wordpress-access\] the ban of {address} does not keep them out of {site}: (.*)"
-        )
+        line = rf"WARNING .*: \[wordpress-access\] the ban of {address} has no effect at {site}: (.*)"
         (sentence,) = re.findall(line, sidecar.logs())
-        if aloud:
+        if alerted:
             wait_until(lambda: posts(bed, address), 30)
             ((title, value),) = posts(bed, address)
             assert title.endswith(f": Trouble with the ban of {address}")
-            assert value == "`They still reach {}: {}.`".format(site, sentence.replace("`", "'"))
+            assert value == "`It still reaches {}: {}.`".format(site, sentence.replace("`", "'"))
         return sentence
 
-    return told
+    return reported
 
 
 def posts(bed, address):
-    """What was said in Slack about how someone's ban works."""
+    """Return what Slack was sent about the ban of an address."""
     found = [post.body for post in bed.webhook.posts if f"the ban of {address}" in post.body["text"]]
     return [(body["text"], body["attachments"][0]["fields"][0]["value"]) for body in found]
 
 
-def test_a_load_balancer_sends_in_their_place(attackers, told):
-    """It is in trusted_proxies, as it should be, and never banned."""
+def test_a_load_balancer_connects_on_behalf_of_the_address(attackers, reported):
+    """It is in trusted_proxies, as it should be, so it is never banned."""
     address = fails(attackers["balancer"])
 
-    assert told("elsewhere", address, "site") == (
-        f"no packet came from {address}: a CDN, load balancer or other proxy in front of this host sends in their place, "
-        "and only there they can be kept out. Name it in trusted_proxies (or allow_cdn), and ban there"
+    assert reported(BypassKind.UPSTREAM_PROXY, address, "site").startswith(
+        f"no packet came from {address}, so a CDN"
     )
 
 
-def test_of_one_reason_at_one_site_people_are_told_once(bed, attackers, told):
-    """And this balancer nobody named."""
+def test_one_reason_at_one_site_is_alerted_once(attackers, reported):
+    """This balancer is not in trusted_proxies."""
     address = fails(attackers["another balancer"])
 
-    assert told("elsewhere", address, "site", aloud=False).startswith(
-        f"no packet came from {address}: a CDN, load balancer"
-    )
+    sentence = reported(BypassKind.UPSTREAM_PROXY, address, "site", alerted=False)
+    assert sentence.startswith(f"no packet came from {address}, so a CDN")
 
 
-def test_a_port_that_nobody_told_us_of(bed, attackers, told):
-    """A proxy in a container of its own, which is not watched."""
+def test_a_port_that_the_ban_does_not_close(bed, attackers, reported):
+    """A proxy's container publishes it, and is not watched."""
     address = fails(attackers["port"])
-    table = bed.host.run(["nft", "list", "table", "inet", "wp_sidecar"]).stdout  # the host's nft may be older
+    # With the host's own nft, which may be older.
+    table = bed.host.run(["nft", "list", "table", "inet", "wp_sidecar"]).stdout
     assert f"{address} . {FRONT} expires" in table
 
-    assert told("ports", address, "site") == (
-        "they come by port 8088, which the ban does not close: add it to `port` of the jail, or say `port = all`"
-    )
+    assert "port 8088, which the ban does not close" in reported(BypassKind.PORTS, address, "site")
 
 
-def test_the_same_person_over_ipv6_through_dockers_proxy(bed, attackers, old, told):
-    """He, or a proxy of his, adds the address that is banned; the site believes it, as it came from a gateway."""
-    address = attackers["twin"][2]
-    assert is_out(attackers["twin"])
+def test_a_client_over_ipv6_through_dockers_proxy(bed, attackers, old, reported):
+    """It claims the banned address; the site believes that, as the connection came from a gateway."""
+    address = attackers["docker proxy"][2]
+    assert is_dropped(attackers["docker proxy"])
     forge(bed.attacker, old, bed.attacker.v6[0], address)
 
-    assert told("twin", address, "old") == (
-        "IPv6 clients reach the site through Docker's proxy, which hides who they are, and the site believes whom they "
-        "name: enable IPv6 on one of the container's networks, or publish its ports for IPv4 only (0.0.0.0:80:80)"
-    )
+    assert "Docker's userland proxy" in reported(BypassKind.DOCKER_PROXY, address, "old")
 
 
-def test_a_container_with_a_network_past_the_host(attackers, told):
-    address = fails(attackers["past"])
+def test_a_container_with_a_macvlan_network(attackers, reported):
+    address = fails(attackers["macvlan"])
 
-    assert told("hook", address, "past") == (
-        "the container has a network that goes past the host (macvlan, ipvlan), where no packet can be dropped: "
-        "publish its ports instead"
-    )
+    assert "a macvlan or ipvlan network" in reported(BypassKind.HOOK, address, "past")
 
 
-def test_somebody_else_gives_the_address_for_his_own(bed, attackers, balancers, told):
-    """The balancer believes whoever comes by it."""
-    address = attackers["slandered"][2]
-    assert is_out(attackers["slandered"])
+def test_another_client_claims_the_banned_address(bed, attackers, balancers, reported):
+    """The balancer believes what clients claim."""
+    address = attackers["claimed"][2]
+    assert is_dropped(attackers["claimed"])
     forge(bed.visitor, balancers[0].site, bed.visitor.v4[0], address)
 
-    assert told("unknown", address, "site") == (
-        "their packets are dropped here, so the lines come by a proxy, theirs or that of someone who gives their "
-        "address for his own: check which proxies the site believes (X-Forwarded-For)"
-    )
+    assert "from a client that claims this address" in reported(BypassKind.UNKNOWN, address, "site")
 
 
-def test_a_set_is_flushed_while_the_sidecar_is_held_up(bed, attackers, told):
-    assert is_out(attackers["set"])
+def test_a_set_is_flushed_while_the_sidecar_is_paused(bed, attackers, reported):
+    assert is_dropped(attackers["set"])
     bed.engine.cli("pause", "wp-sidecar")
     bed.host.run(["nft", "flush", "set", "inet", "wp_sidecar", "ban4"])
     address = fails(attackers["set"])
     bed.engine.cli("unpause", "wp-sidecar")
 
-    assert told("flushed", address, "site") == (
-        "another program changes our sets, and with that opens ban4 for a moment: they are put right at once; find "
-        "what changes them (`nft monitor`)"
-    )
-    assert is_out(attackers["set"])
+    assert "another program changed the sets" in reported(BypassKind.FLUSHED, address, "site")
+    assert is_dropped(attackers["set"])
 
 
-def test_another_program_takes_him_out_of_the_set_again_and_again(bed, attackers, told):
-    """We put him in as often, so that he is through after some tries."""
+def test_another_program_deletes_the_address_again_and_again(bed, attackers, reported):
+    """It is restored as often, so only some of the packets pass."""
     address = attackers["rival"][2]
-    assert is_out(attackers["rival"])
+    assert is_dropped(attackers["rival"])
     lift = f"while :; do nft delete element inet wp_sidecar ban4 '{{ {address} }}'; done"
     rival = bed.host.popen(["bash", "-c", lift], stderr=subprocess.DEVNULL)
     try:
@@ -328,28 +315,23 @@ def test_another_program_takes_him_out_of_the_set_again_and_again(bed, attackers
     finally:
         rival.kill()
 
-    assert told("flushed", address, "old").startswith(
-        "another program changes our sets, and with that opens ban4"
-    )
-    assert is_out(attackers["rival"])
+    assert "so ban4 was incomplete" in reported(BypassKind.FLUSHED, address, "old")
+    assert is_dropped(attackers["rival"])
 
 
-def test_the_table_is_deleted_while_the_sidecar_is_held_up(bed, attackers, told):
-    assert is_out(attackers["table"])
+def test_the_table_is_deleted_while_the_sidecar_is_paused(bed, attackers, reported):
+    assert is_dropped(attackers["table"])
     bed.engine.cli("pause", "wp-sidecar")
     bed.host.run(["nft", "delete", "table", "inet", "wp_sidecar"])
     address = fails(attackers["table"])
     bed.engine.cli("unpause", "wp-sidecar")
 
-    assert told("hook", address, "old") == (
-        "our rules are, or were, gone, asleep or not as we made them: another program changes the table inet "
-        "wp_sidecar. They are put right at once; find what changes them (`nft monitor`)"
-    )
-    assert is_out(attackers["table"])
+    assert "another program changed the nftables table" in reported(BypassKind.HOOK, address, "old")
+    assert is_dropped(attackers["table"])
 
 
 def test_a_sidecar_that_is_not_on_the_hosts_network(bed, attackers, misplaced):
-    """To it all of these are one."""
+    """It sees no packets, so each bypass has the same reason."""
     ask = (
         "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9734/metrics').read().decode())"
     )
@@ -358,13 +340,12 @@ def test_a_sidecar_that_is_not_on_the_hosts_network(bed, attackers, misplaced):
 
     assert {kind for kind, count in bypasses(misplaced("python3", "-c", ask)).items() if count} == {"hook"}
     assert (
-        "does not keep them out of site: no packet at all has come by here: run wp-sidecar on the host's own network "
-        "(`network_mode: host`)"
+        "has no effect at site: no packet of any client passes through this firewall. Run wp-sidecar on the host's network"
     ) in bed.engine.cli("logs", "misplaced").stderr
 
 
-def test_people_are_told_once_and_never_that_it_is_over(bed, attackers):
-    """When nobody gets through any more cannot be known."""
+def test_each_reason_is_alerted_once_and_its_end_never(bed, attackers):
+    """That no client gets through any more cannot be known."""
     said = [post.body["text"] for post in bed.webhook.posts if "the ban of" in post.body["text"]]
 
     assert all("Trouble with" in text for text in said)

@@ -100,7 +100,9 @@ def heard(bed, request, tmp_path_factory):
 def hits(lines):
     """Filter -> whom it counts a failure against, once for each."""
     data = "".join(f"{line}\n" for line in lines).encode()
-    found = MATCHER.scan(Batch(Origin("docker", "site", "", tuple(ours())), data, Framing.NONE), time.time())
+    found = MATCHER.scan(
+        Batch(Origin("docker", "site", "", tuple(ours())), data, Framing.NONE), time.time()
+    ).hits
     return {
         name: [hit.address for hit in found if hit.jail == name]
         for name in ours()
@@ -368,5 +370,5 @@ def test_what_the_plugin_sends_to_dev_log_is_heard(heard):
         running.join(10)
 
     assert [batch.data.count(b"\n") for batch in batches] == [1, 1]
-    found = [hit for batch in batches for hit in MATCHER.scan(batch, 0)]
+    found = [hit for batch in batches for hit in MATCHER.scan(batch, 0).hits]
     assert [(hit.address, abs(hit.at - time.time()) < 60) for hit in found] == [(me, True)] * 2

@@ -104,14 +104,15 @@ def _received(server):
 
 @contextmanager
 def watched(firewall):
-    """A monitor, and the loop's part played by a thread. Yields what the looks found: (repair, enforced before it)."""
+    """A monitor, whose listener does the loop's part. Yields what its checks found: (repair, enforced before it)."""
     found = []
 
-    def look():
-        repair = firewall.reconcile(time.time())
-        found.append((repair, firewall.enforced()))
+    class Loop:
+        def table_changed(self):
+            repair = firewall.repair(time.time())
+            found.append((repair, firewall.enforced()))
 
-    monitor = Monitor(look)
+    monitor = Monitor(Loop())
     thread = threading.Thread(target=monitor.run)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Hosts with a daemon and a firewall each, and one Redis between them: network namespaces on cables that can be cut."""
+"""Hosts with a daemon and a firewall each, and one Redis: network namespaces on cables that can be cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\n"
 
 @contextmanager
 def fleet(folder: Path, size: int = 3) -> Iterator[tuple[list[Host], Server]]:
-    """So many hosts with running daemons, all of whom have joined, and their Redis."""
+    """Yield so many hosts, whose daemons have joined the fleet, and their Redis."""
     assert os.geteuid() == 0, "the fleet's tests make network namespaces: run them as root"
     hub = f"wpsi-{os.getpid()}-hub"
     with ExitStack() as stack:
@@ -43,7 +43,7 @@ def fleet(folder: Path, size: int = 3) -> Iterator[tuple[list[Host], Server]]:
 
 
 class Host:
-    """A namespace, a cable to Redis's, a log and a daemon."""
+    """A network namespace, a cable to the namespace of Redis, a log and a daemon."""
 
     def __init__(self, folder, number, hub):
         self.name, self.namespace = f"host-{number}", f"wpsi-{os.getpid()}-{number}"
@@ -105,7 +105,7 @@ class Host:
             )
 
     def fail_at_once(self, address):
-        """A failed login by syslog, which waits for nobody's next look at a file."""
+        """Log one failed login by syslog, which arrives at once; a file is looked at now and then."""
         line = f"<13>{datetime.now(UTC):%b %e %H:%M:%S} web wordpress(blog)[7]: Authentication failure for admin from {address}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(line.encode(), str(self.folder / "log.sock"))
@@ -127,7 +127,7 @@ class Host:
         ip(f"-n {self._hub} link set {self._wire} up")
 
     def metric(self, name):
-        """The sum of its series, as it is scraped."""
+        """Return the sum of its series, as Prometheus would scrape them."""
         found = self.within(
             lambda: subprocess.run(
                 ["curl", "-s", "http://127.0.0.1:9734/metrics"], capture_output=True, text=True, check=True
@@ -137,7 +137,8 @@ class Host:
 
     @property
     def pid(self):
-        return self._process.pid  # `ip netns exec` becomes the program
+        # `ip netns exec` becomes the program.
+        return self._process.pid
 
     def end(self):
         if self._process:

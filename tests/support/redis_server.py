@@ -1,4 +1,4 @@
-"""A real Redis in a folder of its own, that dies with the test. FLEET_SERVER names another binary, such as Valkey's."""
+"""A real Redis in a folder of its own, which ends with the test. FLEET_SERVER names another binary, such as Valkey's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAM = os.environ.get("FLEET_SERVER", "redis-server")
 
 
 class Server:
-    """One server; `kill` and `start` it as you like. Nothing is saved, as in most caches."""
+    """One server, which a test can kill and start again. It saves nothing to the disk."""
 
     def __init__(self, folder: Path, port: int = 0, *options: str, sentinel: bool = False) -> None:
         assert shutil.which(PROGRAM), "the fleet's tests need a Redis: install redis-server"

@@ -1,191 +1,223 @@
-"""Follows containers' logs as kubelet or Docker keep them in files, every line exactly once."""
+"""Follows containers' logs as kubelet or Docker keep them in files, every line exactly once.
+
+A scan of the layout says which logs there are; jails choose among them; each chosen log has a follower. Between scans,
+the thread waits for the kernel to report that a log was written to, and has its follower read.
+"""
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sidecar.core.containers import choose
-from sidecar.core.events import Topology
+from sidecar.core.events import Origin, Topology
 from sidecar.core.jail import Jail
-from sidecar.sources.base import Emit, LogListener, NullLogListener, Report, untold
-from sidecar.sources.files.follower import SETTLE, Log, Mark, Telling
-from sidecar.sources.files.inotify import CONTENTS, NAMES, OVERFLOW, Inotify, Polling
-from sidecar.sources.files.layouts import Found, Tree
+from sidecar.sources.base import Outputs, TopologyListener
+from sidecar.sources.files.container_folder import SETTLE_S, ContainerFolder
+from sidecar.sources.files.cri_lines import ContainerLines
+from sidecar.sources.files.follower import Follower
+from sidecar.sources.files.layouts import ContainerLog, LogLayout
+from sidecar.sources.files.log_watcher import Changes, LogWatcher
 
-log = logging.getLogger(__name__)
-
-LOOK: Final = (
-    10.0  # seconds between looks at what containers there are, beside those that the kernel asks for
-)
-UNTOLD: Final = 1.0  # the same, where it tells of nothing
-SOONEST: Final = 0.2  # seconds between looks, however often it asks; one costs about 5 ms with 110 pods
-SWEEP: Final = 1.0  # seconds between looks at every log: the kernel does not tell of all file systems
-EVERY: Final = 0.2  # the same, where it tells of none
+# Between scans for which no change was reported: where inotify works, and where it does not.
+SCAN_INTERVAL_S: Final = 10.0
+UNRELIABLE_SCAN_INTERVAL_S: Final = 1.0
+# Between scans, however often a change is reported. A scan of 110 pods takes about 5 ms.
+MIN_SCAN_INTERVAL_S: Final = 0.2
 
 
-class Cri:
-    """All watched containers of one tree of log files, in one thread. A Service."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The jails that choose containers. `since`: a log that was never read begins there (unix seconds)."""
+
+    jails: tuple[Jail, ...]
+    since: float
+
+
+class ContainerLogs:
+    """All watched containers of one layout, in one thread. A Service."""
 
     def __init__(
         self,
-        tree: Tree,
+        layout: LogLayout,
         jails: Sequence[Jail],
-        emit: Emit,
-        surroundings: Callable[[Topology], None],
+        outputs: Outputs,
+        topology: TopologyListener,
         *,
         cursors: Mapping[str, bytes],
         since: float,
-        listener: LogListener | None = None,
-        problem: Report = untold,
         inotify: bool = True,
     ) -> None:
-        """`since`: files last written to before that are not read at first sight (unix time)."""
-        self.name = tree.name
-        self._tree, self._jails, self._since = tree, tuple(jails), since
-        self._surroundings = surroundings
-        self._told: Topology | None = None
-        self._cursors = dict(cursors)
-        self._telling = Telling(emit, listener or NullLogListener(), problem, tree.source)
-        self._logs: dict[str, Log] = {}
-        self._awake: set[str] = set()  # whose logs may have something to read
-        self._due = -math.inf  # when to look at what there is
-        self._looked = self._swept = -math.inf
-        self._notices = _notices() if inotify else Polling()
-        self._watches: dict[int, str] = {}  # watch -> whose log; "" where it is of the tree
-        self._pace = SWEEP if isinstance(self._notices, Inotify) else EVERY
+        """`cursors`: the stored cursors of the last run, by key.
+
+        `since`: files that were last written to before that are not read at first sight (unix seconds).
+        """
+        self.name = layout.name
+        self._layout = layout
+        self._selection = Selection(tuple(jails), since)
+        self._problem = outputs.problems.problem(layout.name)
+        self._topology = TopologyNotifier(topology)
+        self._followers = Followers(layout, outputs, cursors)
+        self._watcher = LogWatcher(inotify=inotify)
+        self._scan_due = -math.inf
         self._closed = threading.Event()
 
     def run(self) -> None:
         """Block until closed."""
+        last_scan = -math.inf
         try:
             while not self._closed.is_set():
                 now = time.monotonic()
-                if now >= max(self._due, self._looked + SOONEST):
-                    self._looked, self._due = now, now + (UNTOLD if self._pace == EVERY else LOOK)
-                    self._look()
-                self._awake = {key for key in self._awake if key in self._logs and self._logs[key].step()}
+                if now >= max(self._scan_due, last_scan + MIN_SCAN_INTERVAL_S):
+                    last_scan = now
+                    reliable = self._watcher.reliable
+                    self._scan_due = now + (SCAN_INTERVAL_S if reliable else UNRELIABLE_SCAN_INTERVAL_S)
+                    self._scan()
+                self._followers.step(time.time())
                 self._wait(time.monotonic())
         finally:
-            for each in self._logs.values():
-                each.close()
+            self._followers.close()
 
     def reconfigure(self, jails: Sequence[Jail], since: float) -> None:
-        """These choose the containers from now on. Any thread may call this."""
-        self._jails, self._since = tuple(jails), since
-        self.look_soon()
+        """Have these jails choose the containers from now on. Any thread may call this."""
+        self._selection = Selection(tuple(jails), since)
+        self._rescan()
 
-    def look_soon(self) -> None:
-        """What containers there are, or what is known of them, has changed. Any thread may call this."""
-        self._due = -math.inf
-        self._notices.wake()
+    def cluster_changed(self) -> None:
+        """Choose again, because more is known about the containers. Any thread may call this."""
+        self._rescan()
 
     def close(self) -> None:
         self._closed.set()
-        self._notices.wake()
+        self._watcher.wake()
+
+    def _rescan(self) -> None:
+        self._scan_due = -math.inf
+        self._watcher.wake()
 
     def _wait(self, now: float) -> None:
-        """Until something is written, or it is time to look without being told."""
-        if now - self._swept >= self._pace:
-            self._swept = now
-            self._wake(self._logs)
-        settling = any(each.settling for each in self._logs.values())
-        until = min(self._due, self._swept + self._pace, now + SETTLE / 4 if settling else math.inf)
-        events = self._notices.wait(0 if self._awake else max(0.0, until - now))
-        for watch, bits in events.items():
-            key = self._watches.get(watch, "")
-            if bits & OVERFLOW:
-                self._wake(self._logs)
-            if bits & ~CONTENTS or bits & NAMES:
-                self._due = -math.inf
-            if key in self._logs:
-                self._awake.add(key)
-                self._logs[key].renamed |= bool(bits & NAMES)
-        if settling:
-            self._wake(key for key, each in self._logs.items() if each.settling)
+        """Wait until something is written, or until it is time to look unasked."""
+        settling = self._followers.settling
+        until = min(self._scan_due, now + SETTLE_S / 4 if settling else math.inf)
+        changes = self._watcher.wait(now, now if self._followers.awake else until)
+        if changes.rescan:
+            self._scan_due = -math.inf
+        self._followers.wake(changes, settling)
 
-    def _wake(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._awake.add(key)
-            self._logs[key].renamed = True
-
-    def _look(self) -> None:
-        """Follow the containers that are to be watched now, leave the others, tell of the surroundings."""
+    def _scan(self) -> None:
+        """Follow the containers that are chosen now, leave the others, and report the topology."""
+        selection = self._selection
         try:
-            found = self._tree.look()
+            scan = self._layout.scan()
         except OSError as err:
-            self._telling.problem(self.name, self._tree.wrong(err))
+            self._problem.set(self._layout.explain(err))
             return
-        self._telling.problem(self.name, None)
-        there = [each.container for each in found]
-        chosen = choose(there, self._jails, self._tree.discovered(there))
-        watched = tuple(container for container in there if container.id in chosen)
-        around = Topology(self._tree.networks(), watched)
-        if around != self._told:  # before any line is read that could have a gateway banned
-            self._surroundings(around)
-            self._told = around
-        known = {container.id for container in there}
-        for key in self._logs.keys() - chosen.keys():
-            self._leave(key, gone=key not in known)
-        for each in found:
-            if each.container.id in chosen:
-                self._follow(each, chosen[each.container.id])
-        self._watch(each for each in found if each.container.id in chosen)
+        self._problem.clear()
+        containers = [each.container for each in scan.logs]
+        chosen = choose(containers, selection.jails, self._layout.discovered(containers))
+        watched = tuple(container for container in containers if container.id in chosen)
+        self._topology.notify(Topology(scan.networks, watched))
+        known = {container.id for container in containers}
+        for key in self._followers.keys() - chosen.keys():
+            self._followers.leave(key, until_read=key not in known, closed=self._closed)
+        for each in scan.logs:
+            if jails := chosen.get(each.container.id):
+                self._followers.follow(each, jails, selection.since)
+        if self._watcher.watch(scan.folders, self._followers.folders()):
+            self._scan_due = -math.inf
 
-    def _follow(self, found: Found, jails: tuple[str, ...]) -> None:
-        key = found.container.id
-        if key not in self._logs:
-            mark = Mark.decode(self._cursors.pop(self._key(key), b""))
-            self._logs[key] = Log(self._key(key), found.folder, self._telling, mark, since=self._since)
+
+class TopologyNotifier:
+    """Notifies a listener of topologies that are not as the last. It has to be before any line is read under them."""
+
+    def __init__(self, listener: TopologyListener) -> None:
+        self._listener = listener
+        self._last: Topology | None = None
+
+    def notify(self, topology: Topology) -> None:
+        if topology != self._last:
+            self._listener.on_topology_changed(topology)
+            self._last = topology
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    follower: Follower
+    finder: ContainerFolder
+
+
+class Followers:
+    """The followers of one layout's logs, by container id, and which of them may have something to read."""
+
+    def __init__(self, layout: LogLayout, outputs: Outputs, cursors: Mapping[str, bytes]) -> None:
+        self._layout = layout
+        self._outputs = outputs
+        self._cursors = dict(cursors)
+        self._followed: dict[str, _Followed] = {}
+        self._awake: set[str] = set()
+
+    @property
+    def awake(self) -> bool:
+        """Whether any may have something to read."""
+        return bool(self._awake)
+
+    @property
+    def settling(self) -> frozenset[str]:
+        """Those that go on to another file once nothing is written to the one before."""
+        return frozenset(key for key, each in self._followed.items() if each.follower.settling)
+
+    def keys(self) -> frozenset[str]:
+        return frozenset(self._followed)
+
+    def folders(self) -> Iterator[tuple[str, str]]:
+        """Yield the id of each log, and each folder in which it is written to."""
+        for key, each in self._followed.items():
+            for folder in {each.finder.folder, *each.finder.linked_folders()}:
+                yield key, folder
+
+    def follow(self, log: ContainerLog, jails: tuple[str, ...], since: float) -> None:
+        """Follow a log from now on, or have these jails check it, under this name."""
+        key = log.container.id
+        if key not in self._followed:
+            cursor_key = f"{self._layout.name}:{key}"
+            finder = ContainerFolder(log.folder, since)
+            state = self._cursors.pop(cursor_key, b"")
+            follower = Follower(cursor_key, finder, ContainerLines(), self._outputs, state)
+            self._followed[key] = _Followed(follower, finder)
             self._awake.add(key)
-        self._logs[key].call(found.container.name, jails, found.unreadable)
+        origin = Origin(self._layout.origin, log.container.name, "", jails)
+        self._followed[key].follower.describe(origin, log.unsupported)
 
-    def _leave(self, key: str, *, gone: bool) -> None:
-        """Its folder was removed, or nobody looks at it any more. What is open of it can be read to the end."""
-        each = self._logs.pop(key)
-        while gone and not self._closed.is_set() and each.step():
+    def leave(self, key: str, *, until_read: bool, closed: threading.Event) -> None:
+        """Follow a log no further. `until_read`: its folder was removed, but what is open of it can still be read."""
+        each = self._followed.pop(key)
+        while until_read and not closed.is_set() and each.follower.step(time.time()):
             pass
-        each.close()
-        if os.path.exists(each.folder):  # noqa: PTH110  so that nothing counts twice when it is looked at again
-            self._cursors[each.key] = each.cursor
-        if each.name not in {other.name for other in self._logs.values()}:  # a StatefulSet's next pod has it
-            each.forget()
+        each.follower.close()
+        # So that no line counts twice if the log is chosen again.
+        if (cursor := each.follower.cursor) and os.path.exists(each.finder.folder):  # noqa: PTH110
+            self._cursors[cursor.key] = cursor.state
+        # The next pod of a StatefulSet has the same name.
+        if each.follower.name not in {other.follower.name for other in self._followed.values()}:
+            each.follower.forget()
 
-    def _key(self, container: str) -> str:
-        return f"{self.name}:{container}"
+    def wake(self, changes: Changes, settling: Iterable[str]) -> None:
+        """Have those read at the next step for which something changed, and those that are settling."""
+        renamed = self._followed.keys() if changes.all_logs else {*changes.renamed, *settling}
+        for key in self._followed.keys() & {*changes.written, *renamed}:
+            self._awake.add(key)
+            self._followed[key].follower.files_changed |= key in renamed
 
-    def _watch(self, found: Iterable[Found]) -> None:
-        """Have the kernel tell of the tree's folders and of those where the logs are written."""
-        wanted = [(folder, NAMES, "") for folder in self._tree.folders]
-        for each in found:
-            folders = {each.folder, *self._logs[each.container.id].elsewhere()}
-            wanted += [(folder, CONTENTS, each.container.id) for folder in folders]
-        before, self._watches = self._watches, {}
-        for folder, what, key in wanted:
-            try:
-                self._watches[self._notices.watch(folder, what)] = key
-            except FileNotFoundError:
-                self._due = -math.inf
-            except OSError as err:
-                if self._pace != EVERY:
-                    log.warning("%s is not watched (%s); logs are looked at every %.1f s", folder, err, EVERY)
-                self._pace = EVERY
-        if self._watches.keys() - before.keys():  # what came before we watched, nobody told of
-            self._due = -math.inf
-        for watch in before.keys() - self._watches.keys():
-            self._notices.forget(watch)
+    def step(self, now: float) -> None:
+        """Have each that may have something to read do a little. `now`: unix seconds."""
+        awake = self._awake & self._followed.keys()
+        self._awake = {key for key in awake if self._followed[key].follower.step(now)}
 
-
-def _notices() -> Inotify | Polling:
-    try:
-        return Inotify()
-    except OSError as err:
-        log.warning(
-            "the kernel does not tell of changed logs (%s); they are looked at every %.1f s", err, EVERY
-        )
-        return Polling()
+    def close(self) -> None:
+        for each in self._followed.values():
+            each.follower.close()

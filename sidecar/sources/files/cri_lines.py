@@ -1,218 +1,268 @@
-"""CRI's lines -> whole lines of each stream, and Docker's json-file as CRI's lines.
+"""Lines of a container runtime -> whole lines of each stream.
 
-`2026-11-22T08:40:04.123456789Z stdout F text`: with a P in place of the F, the line goes on in the stream's next. What
-follows such a cut is text that an attacker chose, so a part is never a line.
+`2026-11-22T08:40:04.123456789Z stdout F text`: the tag F says that a line is full. With P it is partial: the runtime
+cut it at 16 KiB, and it goes on in the stream's next. An attacker chooses where the cut falls and what follows it, so
+partial lines are joined before anything looks at them.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
 import hyperscan
 
+from sidecar.core.events import Framing
+from sidecar.filters.framing import unwrapper
 from sidecar.sources.base import MAX_LINE_BYTES
+from sidecar.sources.files.cursor import FilePosition, LogCursor
+from sidecar.sources.files.decoder import DecodedLines, count_lines, shorten_lines
+from sidecar.sources.files.json_file import to_cri_lines
 
-OUT, ERR = "stdout", "stderr"
-STREAMS: Final = (OUT, ERR)
+STREAMS: Final = ("stdout", "stderr")
 
 
-class Parts:
-    """Chunks of whole CRI lines -> whole lines of each stream, parts joined, each with its first part's stamp."""
+@dataclass(frozen=True, slots=True)
+class StreamLines:
+    """Whole lines of one stream, and how many they are."""
 
-    def __init__(self, torn: Iterable[str] = (), handed: Mapping[str, int] | None = None) -> None:
-        """`torn`: streams whose next line may be the rest of one whose beginning is out of reach; it is left out.
+    stream: str
+    data: bytes
+    count: int
 
-        `handed`: so many whole lines of each stream were handed on before, and are left out.
+
+class ContainerLines:
+    """The decoder of a container's log, in CRI's format or in Docker's json-file format.
+
+    A cursor is an anchor, which is the last position at which no line was unfinished, and how many whole lines of each
+    stream were handed on after it. So the beginning of a line that is unfinished is read again after a restart.
+    """
+
+    framing = Framing.CRI
+    streams: tuple[str, ...] = STREAMS
+
+    def __init__(self) -> None:
+        self.overlong = self.unrecognised = 0
+        self._joiner = LineJoiner()
+        self._anchor = LogCursor()
+        # Whether the anchor is in the segment before the one that is read.
+        self._anchored_before = False
+        self._restart_count = 0
+
+    def resume(self, cursor: LogCursor) -> None:
+        self._anchor, self._anchored_before = cursor, False
+        self._joiner = LineJoiner(cursor.partial, cursor.handed_on)
+
+    def begin(self, position: FilePosition, restart_count: int) -> None:
+        self._restart_count = restart_count
+        if not self._joiner.unfinished:
+            handed_on = self._anchor.handed_on if position == self._anchor.position else {}
+            self._anchor = LogCursor(position, handed_on, frozenset(self._joiner.partial), restart_count)
+            self._anchored_before = False
+
+    def begin_elsewhere(self, position: FilePosition, restart_count: int, *, mid_line: bool) -> LogCursor:
+        self._joiner = LineJoiner(STREAMS if mid_line else ())
+        self.begin(position, restart_count)
+        return self._anchor
+
+    def begin_again(self, position: FilePosition) -> None:
+        self._joiner = LineJoiner(self._joiner.unfinished)
+        self.begin(position, self._restart_count)
+
+    def next_segment(self, position: FilePosition, restart_count: int) -> None:
+        """An unfinished line goes on in the next segment, unless the container was restarted.
+
+        In the segment after that it is given up: after a restart its beginning has to be read again, and by then the
+        file may be gone.
         """
-        self.cut = 0  # lines that were too long
-        self.alien = 0  # lines that are not CRI's
-        self.torn = set(torn)
-        self.handed: Counter[str] = (
-            Counter()
-        )  # whole lines since nothing was begun, those left out among them
-        self._left_out = Counter(handed or {})
-        self._begun: dict[str, bytes] = {}  # what there is of lines whose end has not come yet
+        if restart_count != self._restart_count:
+            self._joiner.discard()
+        elif self._anchored_before:
+            self._joiner.give_up()
+        self._anchored_before = bool(self._joiner.unfinished)
+        self.begin(position, restart_count)
+
+    def prepare(self, raw: bytes) -> tuple[bytes, int]:
+        """Return CRI lines up to the last at which no line is unfinished; so a cursor is seldom far behind."""
+        data = to_cri_lines(raw) if raw.startswith(b"{") else raw
+        size = self._joiner.finished_size(data)
+        if size in (0, len(data)):
+            return data, len(raw)
+        count = count_lines(data[:size])
+        return data[:size], len(raw) - len(raw.split(b"\n", count)[count])
+
+    def feed(self, data: bytes, position: FilePosition) -> list[DecodedLines]:
+        joiner, anchor = self._joiner, self._anchor
+        handed_on = Counter(joiner.passed) if joiner.unfinished else Counter()
+        # Those that a former run handed on.
+        handed_on |= Counter(anchor.handed_on)
+        found = joiner.feed(data)
+        overlong, unrecognised = joiner.take_counts()
+        self.overlong += overlong
+        self.unrecognised += unrecognised
+        if not self._anchored_before:
+            # More of the file's first bytes may be known by now.
+            known = replace(position, offset=anchor.position.offset)
+            anchor = self._anchor = replace(anchor, position=known)
+        if not joiner.unfinished:
+            self._anchor = LogCursor(position, joiner.to_skip, frozenset(joiner.partial), self._restart_count)
+            self._anchored_before = False
+        decoded = []
+        for at, lines in enumerate(found, 1):
+            handed_on |= Counter({lines.stream: joiner.passed[lines.stream]})
+            finished = at == len(found) and not joiner.unfinished
+            cursor = self._anchor if finished else replace(anchor, handed_on=dict(handed_on))
+            decoded.append(DecodedLines(lines.stream, lines.data, lines.count, cursor))
+        return decoded
+
+    def last_time(self, lines: bytes) -> float | None:
+        last = lines[lines.rfind(b"\n", 0, len(lines) - 1) + 1 :]
+        return unwrapper(Framing.CRI)(last[:64].decode(errors="replace"), 0.0, None)[0]
+
+    def encode(self, cursor: LogCursor) -> bytes:
+        return cursor.encode(STREAMS)
+
+    def decode(self, state: bytes) -> LogCursor:
+        return LogCursor.decode(state, STREAMS)
+
+
+class LineJoiner:
+    """Chunks of whole CRI lines -> whole lines of each stream, each with the time of its first part.
+
+    `partial`: streams whose next line may be the rest of one whose beginning is out of reach. It is left out.
+    `passed`: by stream, whole lines since no line was unfinished, those that were skipped among them.
+    """
+
+    def __init__(self, partial: Iterable[str] = (), skip: Mapping[str, int] | None = None) -> None:
+        """`skip`: by stream, so many whole lines were handed on before and are left out."""
+        self.partial = set(partial)
+        self.passed: Counter[str] = Counter()
+        self._overlong = self._unrecognised = 0
+        self._skip = Counter(skip or {})
+        self._unfinished: dict[str, bytes] = {}
 
     @property
-    def begun(self) -> frozenset[str]:
+    def unfinished(self) -> frozenset[str]:
         """The streams with a line whose end has not come yet."""
-        return frozenset(self._begun)
+        return frozenset(self._unfinished)
 
     @property
-    def left_out(self) -> dict[str, int]:
-        """So many lines of each stream are still to be left out."""
-        return dict(self._left_out)
+    def to_skip(self) -> dict[str, int]:
+        """By stream, how many lines are still to be left out."""
+        return dict(self._skip)
 
-    def feed(self, data: bytes) -> list[tuple[str, bytes, int]]:
-        """The whole lines of each stream in so many CRI lines, and their number; a stream without any is left out."""
-        if not self._begun:
-            self.handed.clear()
-        data = self._shortened(data)
-        usual = not (self._begun or self.torn or self._left_out) and _only_stream(data)
-        found = [(usual, data)] if usual else self._sorted(data)
-        made = [(stream, *self._rest(stream, lines)) for stream, lines in found]
-        return [each for each in made if each[1]]
+    def take_counts(self) -> tuple[int, int]:
+        """Return how many lines were cut or given up, and how many no runtime writes, since this was asked last."""
+        counts = self._overlong, self._unrecognised
+        self._overlong = self._unrecognised = 0
+        return counts
 
-    def clean(self, data: bytes) -> int:
-        """How many bytes of these lines end where no line is begun; all, if nothing is left of them to begin one.
+    def feed(self, data: bytes) -> list[StreamLines]:
+        """Return the lines of each stream that are whole now. A stream without any is left out."""
+        if not self._unfinished:
+            self.passed.clear()
+        data, cut = shorten_lines(data)
+        self._overlong += cut
+        changed = self._unfinished or self.partial or self._skip
+        only = "" if changed else _only_stream(data)
+        found = [(only, data)] if only else self._by_stream(data)
+        made = [self._without_skipped(stream, lines) for stream, lines in found]
+        return [lines for lines in made if lines.data]
 
-        0: some line is begun all along.
-        """
-        if not self._begun and b" P " not in data:
+    def finished_size(self, data: bytes) -> int:
+        """Return how many bytes of these lines end where no line is unfinished; 0 if one is all along."""
+        if not self._unfinished and b" P " not in data:
             return len(data)
-        begun, torn, clean = set(self._begun), set(self.torn), 0
+        unfinished, partial, size = set(self._unfinished), set(self.partial), 0
         for run in _RUNS.finditer(data):
-            stream = run.lastgroup
-            if stream == "part":
-                begun |= {run["of"].decode()} - torn
-            elif stream:
-                begun.discard(stream)
-                torn.discard(stream)
-            clean = clean if begun else run.end()
-        return clean
+            kind = run.lastgroup
+            if kind == "part":
+                unfinished |= {run["of"].decode()} - partial
+            elif kind:
+                unfinished.discard(kind)
+                partial.discard(kind)
+            size = size if unfinished else run.end()
+        return size
 
-    def tear(self) -> None:
-        """Give up the lines that are begun; their rests are left out when they come."""
-        self.torn |= self._begun.keys()
-        self.cut += len(self._begun)
-        self._begun.clear()
+    def give_up(self) -> None:
+        """Give up unfinished lines. Their rests are left out when they come."""
+        self.partial |= self._unfinished.keys()
+        self._overlong += len(self._unfinished)
+        self._unfinished.clear()
 
-    def end(self) -> None:
-        """The writer is dead: what it began is no line, and what comes next begins anew."""
-        self.torn.clear()
-        self._begun.clear()
+    def discard(self) -> None:
+        """Drop unfinished lines: their writer is dead, and what comes next is no rest of them."""
+        self.partial.clear()
+        self._unfinished.clear()
 
-    def _sorted(self, data: bytes) -> list[tuple[str, bytes]]:
+    def _by_stream(self, data: bytes) -> list[tuple[str, bytes]]:
         whole: dict[str, list[bytes]] = {stream: [] for stream in STREAMS}
         for run in _RUNS.finditer(data):
-            stream = run.lastgroup
-            if stream in whole:
-                whole[stream].append(self._first_joined(stream, run[0]))
-            elif stream == "part":
-                self._begin(run["of"].decode(), run["stamp"], run["text"])
+            kind = run.lastgroup
+            if kind in whole:
+                whole[kind].append(self._first_joined(kind, run[0]))
+            elif kind == "part":
+                self._add_part(run["of"].decode(), run["stamp"], run["text"])
             else:
-                self.alien += 1
+                self._unrecognised += 1
         return [(stream, b"".join(runs)) for stream, runs in whole.items()]
 
-    def _begin(self, stream: str, stamp: bytes, text: bytes) -> None:
-        """A part: of a line that is begun, or its first."""
-        if stream not in self.torn:
-            head = self._begun.get(stream) or b"%s %s F " % (stamp, stream.encode())
-            self._begun[stream] = (head + text)[
-                : MAX_LINE_BYTES + 1
-            ]  # one byte more tells that it is too long
+    def _add_part(self, stream: str, stamp: bytes, text: bytes) -> None:
+        if stream not in self.partial:
+            begun = self._unfinished.get(stream) or b"%s %s F " % (stamp, stream.encode())
+            # One byte over the limit shows that the line is too long.
+            self._unfinished[stream] = (begun + text)[: MAX_LINE_BYTES + 1]
 
     def _first_joined(self, stream: str, run: bytes) -> bytes:
-        """A run of whole lines, the first of which may be the end of one that was begun."""
-        if stream in self.torn:
-            self.torn.discard(stream)
+        """Return a run of full lines, the first of which may be the end of an unfinished one."""
+        if stream in self.partial:
+            self.partial.discard(stream)
             return run.partition(b"\n")[2]
-        if (begun := self._begun.pop(stream, None)) is None:
+        begun = self._unfinished.pop(stream, None)
+        if begun is None:
             return run
         last, newline, others = run.partition(b"\n")
         line = begun + _HEAD.sub(b"", last, count=1)
         if len(line) >= MAX_LINE_BYTES:
-            self.cut += 1
+            self._overlong += 1
             line = line[: MAX_LINE_BYTES - 1]
         return line + newline + others
 
-    def _rest(self, stream: str, data: bytes) -> tuple[bytes, int]:
-        """Without the lines that were handed on before; and how many there are."""
-        count = lines_in(data)
-        self.handed[stream] += count
-        leave = min(self._left_out[stream], count) if self._left_out else 0
-        if not leave:
-            return data, count
-        self._left_out[stream] -= leave
-        self._left_out += Counter()  # those that are 0 go
-        return data.split(b"\n", leave)[leave], count - leave
-
-    def _shortened(self, data: bytes) -> bytes:
-        """With lines over MAX_LINE_BYTES cut; found in strides, for there are hardly ever any."""
-        at = 0
-        while len(data) - at > MAX_LINE_BYTES:
-            newline = data.rfind(b"\n", at, at + MAX_LINE_BYTES)
-            if newline >= 0:
-                at = newline + 1
-                continue
-            end = data.find(b"\n", at)
-            data = data[: at + MAX_LINE_BYTES - 1] + data[end:]
-            at += MAX_LINE_BYTES
-            self.cut += 1
-        return data
-
-
-def lines_in(data: bytes) -> int:
-    """How many lines end in it. `bytes.count` looks at one byte at a time: three times as long."""
-    return len(data.split(b"\n")) - 1
-
-
-def as_cri(data: bytes) -> bytes:
-    r"""Lines of Docker's json-file as CRI's: `{"log":"text\n","stream":"stdout","time":"..."}`.
-
-    Those without the newline are parts. What is no such line stays as it is.
-    """
-    found = _JSON.findall(data)
-    if len(found) == lines_in(data):  # by far the usual; `sub` takes three times as long
-        data = b"".join([b"%s %s F %s\n" % (time, stream, text) for text, stream, time in found])
-    else:
-        data = _JSON.sub(rb"\3 \2 F \1\n", data)
-    if b"\\" in data:
-        data = _unescaped(data)
-    return _UNUSUAL.sub(_loaded, data) if data.startswith(b"{") or b"\n{" in data else data
-
-
-def _unescaped(data: bytes) -> bytes:
-    """Without JSON's escapes, in the lines that are CRI's by now."""
-    if b"\\\\" in data or b"\n{" in data or data.startswith(b"{"):
-        return _LINE.sub(lambda line: line[0] if line[0][:1] == b"{" else _ESCAPE.sub(_meant, line[0]), data)
-    for escape, meant in _USUAL:
-        if b"\\" in data:
-            data = data.replace(escape, meant)
-    return _ESCAPE.sub(_meant, data) if b"\\" in data else data
-
-
-def _meant(escape: re.Match[bytes]) -> bytes:
-    """What stands for a newline becomes a blank: a line is one line."""
-    known = len(escape[0]) > 2 or escape[0][1:] in b'"\\/bfnrt'
-    text: str = json.loads(b'"%s"' % escape[0]) if known else escape[0].decode(errors="replace")
-    return text.replace("\n", " ").encode(errors="replace")
-
-
-def _loaded(line: re.Match[bytes]) -> bytes:
-    """A part, or whatever else JSON can say a line in."""
-    try:
-        entry = json.loads(line[0])
-        text, stream, time = entry["log"], entry["stream"], entry["time"]
-        kind = "F" if text.endswith("\n") else "P"
-        made = f"{time} {stream} {kind} " + text.removesuffix("\n").replace("\n", " ")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return line[0]
-    return bytes(made.encode(errors="replace").replace(b"\n", b" ") + b"\n")
+    def _without_skipped(self, stream: str, data: bytes) -> StreamLines:
+        count = count_lines(data)
+        self.passed[stream] += count
+        skipped = min(self._skip[stream], count) if self._skip else 0
+        if not skipped:
+            return StreamLines(stream, data, count)
+        self._skip[stream] -= skipped
+        # Drops the streams of which nothing is left to skip.
+        self._skip += Counter()
+        return StreamLines(stream, data.split(b"\n", skipped)[skipped], count - skipped)
 
 
 def _only_stream(data: bytes) -> str:
-    """The stream that all lines are whole lines of, as far as a runtime wrote them; "" if there is none."""
+    """Return the stream that all lines are full lines of, as far as a runtime wrote them; "" if there is none."""
     first = _FIRST.match(data)
     if not first:
         return ""
     stream = first[1].decode()
-    found: list[int] = []
-    _others(stream).scan(
-        data, match_event_handler=lambda number, *_: found.append(number), scratch=_scratch(stream)
-    )
-    return "" if found else stream
+    others: list[int] = []
+
+    def matched(number: int, *_: object) -> None:
+        others.append(number)
+
+    _others(stream).scan(data, match_event_handler=matched, scratch=_SCRATCHES.of(stream))
+    return "" if others else stream
 
 
 @cache
 def _others(stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
-    """Finds a part, a line of the other stream, or what does not begin with a stamp; eight times as fast as `re`."""
+    """Return what finds a partial line, a line of the other stream, or one without a stamp; 8 times as fast as `re`."""
     (other,) = {*STREAMS} - {stream}
     expressions = [rf"^[^ \n]* (?:{other}|{stream} P)", r"^[^0-9]"]
     database = hyperscan.Database()
@@ -225,15 +275,19 @@ def _others(stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
     return database
 
 
-def _scratch(stream: str) -> Any:  # noqa: ANN401
-    """Room to scan in, of which each thread needs its own."""
-    name = f"of_{stream}"
-    if not hasattr(_OWN, name):
-        setattr(_OWN, name, hyperscan.Scratch(_others(stream)))
-    return getattr(_OWN, name)
+class _Scratches(threading.local):
+    """What hyperscan scans in. Each thread needs its own for each database."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Any] = {}
+
+    def of(self, stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
+        if stream not in self._of:
+            self._of[stream] = hyperscan.Scratch(_others(stream))
+        return self._of[stream]
 
 
-_OWN: Final = threading.local()
+_SCRATCHES: Final = _Scratches()
 _WHOLE: Final = r"[^ \n]++ %s F(?:[ :][^\n]*+)?+\n"
 _RUNS: Final = re.compile(
     "|".join(
@@ -246,12 +300,3 @@ _RUNS: Final = re.compile(
 )
 _HEAD: Final = re.compile(rb"[^ ]++ (?:stdout|stderr) F(?::[^ ]*+)?+ ?")
 _FIRST: Final = re.compile(rb"[^ \n]++ (stdout|stderr) F[ :\n]")
-# A quote in the text has a backslash before it, so `n","stream":"` ends the text. A backslash before the last `\n`
-# may make it two characters of the text instead: such lines are read one by one, as are parts.
-_JSON: Final = re.compile(
-    rb'\{"log":"([^\n]*)\\n(?<!\\\\n)","stream":"(stdout|stderr)"(?:,"attrs":\{[^\n]*\})?,"time":"([^" \n]+)"\}\n'
-)
-_UNUSUAL: Final = re.compile(rb"^\{[^\n]*\n", re.MULTILINE)
-_LINE: Final = re.compile(rb"[^\n]*\n")
-_ESCAPE: Final = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|u[0-9a-fA-F]{4}|.)")
-_USUAL: Final = ((rb"\"", b'"'), (rb"\u0026", b"&"), (rb"\u003c", b"<"), (rb"\u003e", b">"))

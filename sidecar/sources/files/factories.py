@@ -28,11 +28,7 @@ class FileSourceFactory:
         return bool(logpaths(settings.jails))
 
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredFiles:
-        outputs = inputs.outputs
-        files = Files(
-            logpaths(config.settings.jails), outputs.emit,
-            cursors=inputs.cursors, listener=outputs.listener, problem=outputs.problems.report,
-        )  # fmt: skip
+        files = Files(logpaths(config.settings.jails), inputs.outputs, cursors=inputs.cursors)
         return ConfiguredFiles(files)
 
 
@@ -60,29 +56,35 @@ class CriSourceFactory:
         return settings.sources.kind is SourceKind.CRI and needs_containers(settings)
 
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredContainers:
-        from sidecar.sources.files.container_logs import Cri  # noqa: PLC0415
-        from sidecar.sources.files.kubernetes import Kubernetes, address  # noqa: PLC0415
-        from sidecar.sources.files.layouts import PODS, Cluster, Pods  # noqa: PLC0415
-
-        api, outputs = None, inputs.outputs
-        if config.settings.sources.kubernetes_api and (url := address(os.environ)):
-            node = config.settings.node or socket.gethostname()
-            api = Kubernetes(url, node, problem=outputs.problems.report)
-        pods = Pods(
-            config.settings.sources.logs or PODS,
-            config.settings.sources.pods,
-            api.cluster if api else Cluster,
-            _mounts(),
+        from sidecar.sources.files.cluster import ClusterView  # noqa: PLC0415
+        from sidecar.sources.files.container_logs import ContainerLogs  # noqa: PLC0415
+        from sidecar.sources.files.kubernetes import (  # noqa: PLC0415
+            FIRST_ANSWER_TIMEOUT_S,
+            Api,
+            KubernetesPods,
+            api_url,
         )
-        cri = Cri(
-            pods, config.settings.jails, outputs.emit, inputs.topology.on_topology_changed,
-            cursors=inputs.cursors, since=config.reading_start,
-            listener=outputs.listener, problem=outputs.problems.report,
-        )  # fmt: skip
-        if api is None:
-            return ConfiguredContainers(cri, (cri,))
-        api.changed = cri.look_soon
-        return ConfiguredContainers(cri, (api, cri))
+        from sidecar.sources.files.layouts import KUBELET_ROOT, KubeletLayout  # noqa: PLC0415
+
+        settings, outputs = config.settings, inputs.outputs
+        # The API is not asked outside of a cluster.
+        url = api_url(os.environ) if settings.sources.kubernetes_api else ""
+        view = ClusterView(FIRST_ANSWER_TIMEOUT_S if url else 0.0)
+        layout = KubeletLayout(settings.sources.logs or KUBELET_ROOT, settings.sources.pods, view, _mounts())
+        logs = ContainerLogs(
+            layout,
+            settings.jails,
+            outputs,
+            inputs.topology,
+            cursors=inputs.cursors,
+            since=config.reading_start,
+        )
+        if not url:
+            return ConfiguredContainers(logs, (logs,))
+        node = settings.node or socket.gethostname()
+        return ConfiguredContainers(
+            logs, (KubernetesPods(Api(url), node, view, logs, outputs.problems), logs)
+        )
 
 
 class DockerFilesSourceFactory:
@@ -95,17 +97,15 @@ class DockerFilesSourceFactory:
         return settings.sources.kind is SourceKind.DOCKER_FILES and needs_containers(settings)
 
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredContainers:
-        from sidecar.sources.files.container_logs import Cri  # noqa: PLC0415
-        from sidecar.sources.files.layouts import DOCKER, DockerFolders  # noqa: PLC0415
+        from sidecar.sources.files.container_logs import ContainerLogs  # noqa: PLC0415
+        from sidecar.sources.files.layouts import DOCKER_ROOT, DockerLayout  # noqa: PLC0415
 
-        outputs = inputs.outputs
-        cri = Cri(
-            DockerFolders(config.settings.sources.logs or DOCKER, own_container_id()),
-            config.settings.jails, outputs.emit, inputs.topology.on_topology_changed,
+        layout = DockerLayout(config.settings.sources.logs or DOCKER_ROOT, own_container_id())
+        logs = ContainerLogs(
+            layout, config.settings.jails, inputs.outputs, inputs.topology,
             cursors=inputs.cursors, since=config.reading_start,
-            listener=outputs.listener, problem=outputs.problems.report,
         )  # fmt: skip
-        return ConfiguredContainers(cri, (cri,))
+        return ConfiguredContainers(logs, (logs,))
 
 
 def logpaths(jails: Sequence[Jail]) -> Mapping[str, tuple[str, ...]]:

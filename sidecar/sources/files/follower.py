@@ -1,498 +1,284 @@
-"""One container's log, endless, though the files behind it are renamed, gzipped and removed, and others begun."""
+"""One log, without an end, though the files behind it are renamed, compressed, truncated, removed and begun again.
+
+    finder -> SegmentReader -> decoder -> waiting batches -> emit
+
+A step does one small thing: open the log, read the next lines, hand one batch on, or go on to the next file. How the
+log's files are found is the `SegmentFinder`'s matter, what stands in them is the `Decoder`'s. Each batch carries the
+cursor that is stored together with what was found in it; so a line counts once, whenever reading stops.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import logging
 import math
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from sidecar.core.events import Batch, Cursor, Framing, Origin
-from sidecar.filters.framing import unwrapper
-from sidecar.sources.base import MAX_LINE_BYTES, Emit, LogListener, Report
-from sidecar.sources.files.cri_lines import STREAMS, Parts, as_cri, lines_in
-from sidecar.sources.files.segments import Opened, Piece, opened, pieces
-from sidecar.sources.files.source import FIRST_SIGHT, NOWHERE, Place, reopened, show
-
-log = logging.getLogger(__name__)
-
-READ: Final = 256 * 1024  # bytes at once: some 1,200 lines, so that what a batch costs is little for each
-LITTLE: Final = (
-    64 * 1024
-)  # the same where most lines are failures: 256 batches may wait for the loop, each with its hits
-MANY: Final = (
-    0.002  # seconds of the processor for one batch that tell so; of 1,200 lines without any it takes 0.3 ms
+from sidecar.core.events import Batch, Cursor, Origin
+from sidecar.sources.base import Outputs, ReopenReason
+from sidecar.sources.files.cursor import NOWHERE, FilePosition
+from sidecar.sources.files.decoder import DecodedLines, Decoder
+from sidecar.sources.files.reporter import LogReporter
+from sidecar.sources.files.segments import (
+    READ_SIZE_BYTES,
+    NoSuccessor,
+    RawLines,
+    SegmentFinder,
+    SegmentReader,
+    Start,
+    closed_on_error,
 )
-SETTLE: Final = (
-    0.5  # seconds without a line until a file counts as left: containerd swaps one stream, then the other
-)
-REST: Final = 10.0  # seconds until a bad disk is asked again: it takes long to say no, and all others wait
-TRIES: Final = 2  # at a file that its writer has left, on a bad disk; what came after it matters more then
-BAD: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)  # what file systems say of a bad disk
-LOOKS: Final = 20  # at a folder in which files are being renamed
-PACKED: Final = 10  # times its size is about what a gzipped log holds
+
+# Where most lines are failures, less is read at once: 256 batches may wait for the loop, each with its hits.
+FLOOD_READ_SIZE_BYTES: Final = 64 * 1024
+# A batch that takes the processor so long shows it. Of 1,200 lines without a failure it takes 0.3 ms.
+FLOOD_BATCH_CPU_S: Final = 0.002
+# A bad disk takes long to answer, and all other logs wait meanwhile.
+RETRY_DELAY_S: Final = 10.0
+# After so many failures on a bad disk, a file that its writer has left is given up for those after it.
+TRIES_ON_BAD_DISK: Final = 2
+# What file systems say of a bad disk.
+BAD_DISK_ERRNOS: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
+# Rotation and network file systems: a moment later it may be right.
+PASSING_ERRNOS: Final = (errno.ENOENT, errno.ESTALE)
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """Whom the logs tell."""
+class Follower:
+    """Follows one log. Owned by one thread.
 
-    emit: Emit
-    listener: LogListener
-    problem: Report
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a log was handed on: a place at which no line was begun, and what came after it all the same."""
-
-    place: Place = NOWHERE
-    handed: Mapping[str, int] = field(default_factory=dict)  # by stream: whole lines since
-    torn: frozenset[str] = frozenset()  # streams whose next line, from there on, may be the rest of one
-    life: int = 0  # of the container, that the place is of
-
-    def encode(self) -> bytes:
-        place, torn = self.place, sum(1 << at for at, stream in enumerate(STREAMS) if stream in self.torn)
-        out, err = (self.handed.get(stream, 0) for stream in STREAMS)
-        return b"1 %d %d %d %d %d %d %d %d" % (
-            place.inode, place.offset, place.size, place.crc, out, err, torn, self.life,
-        )  # fmt: skip
-
-    @classmethod
-    def decode(cls, text: bytes) -> Mark:
-        """Nowhere, if it is none of ours."""
-        try:
-            version, inode, offset, size, crc, out, err, torn, life = map(int, text.split(b" "))
-        except (ValueError, TypeError):
-            return cls()
-        if version != 1:
-            return cls()
-        handed = {stream: count for stream, count in zip(STREAMS, (out, err), strict=True) if count}
-        streams = (stream for at, stream in enumerate(STREAMS) if torn & 1 << at)
-        return cls(Place(inode, offset, size, crc), handed, frozenset(streams), life)
-
-
-class Log:
-    """One container's log."""
+    `files_changed`: files may have been renamed or begun since the last step. Without it, none is looked for.
+    `settling`: another file was begun, and is read once nothing is written to the one before.
+    """
 
     def __init__(
-        self,
-        key: str,
-        folder: str,
-        telling: Telling,
-        mark: Mark,
-        *,
-        since: float,
-        clock: Callable[[], float] = time.time,
+        self, key: str, finder: SegmentFinder, decoder: Decoder, outputs: Outputs, state: bytes = b""
     ) -> None:
-        self.key, self.name = key, ""
-        self.renamed = True  # may files have been renamed or begun since we looked?
-        self.settling = False  # does the next file wait for this one to be left?
-        self.folder, self._telling, self._since, self._clock = folder, telling, since, clock
-        self._mark = mark  # what was handed on
-        self._file: Opened | None = None
-        self._life = 0  # of the container, that the file is of
-        self._place, self._end = mark.place, 0  # what was read
-        self._anchor = mark  # where no line was begun
-        self._parts = Parts(mark.torn, mark.handed)  # of what came since
-        self._most = READ  # bytes to be read at once
-        self._searched = 0  # up to where the end of a line that is too long was looked for
-        self._carried = False  # is the anchor in the file before?
-        self._due: deque[tuple[str, bytes, int, Mark]] = deque()  # what was read and is to be handed on
-        self._origins: dict[str, Origin] = {}
-        self._wrong = self._unreadable = ""
-        self._up = False  # it was told that it is read
-        self._rests = -math.inf  # since when it could not be read
-        self._failed = NOWHERE, 0  # so often, on from this place, the disk was bad
-        self._alien = False
+        """`key`, `state`: the log's cursor as it is stored; no state: the log was never read."""
+        self.files_changed = True
+        self.settling = False
+        self._finder = finder
+        self._decoder = decoder
+        self._reporter = LogReporter(finder.kind, outputs)
+        self._batches = WaitingBatches(key, decoder, outputs, state)
+        self._errors = ReadErrors()
+        self._reader: SegmentReader | None = None
+        self._unsupported = ""
+        decoder.resume(self._batches.cursor)
 
     @property
-    def cursor(self) -> bytes:
-        return self._mark.encode() if self._mark.place != NOWHERE else b""
-
-    def call(self, name: str, jails: tuple[str, ...], unreadable: str = "") -> None:
-        """From now on it has this name, and these look at it; `unreadable`: a sentence why nobody can."""
-        if name != self.name:
-            self.forget()
-            self.name, self._up = name, False
-        self._origins = {stream: Origin(self._telling.source, name, stream, jails) for stream in STREAMS}
-        if unreadable != self._unreadable:
-            self._unreadable, self._up = unreadable, False
-            self._tell(unreadable, critical=False)
-            if unreadable:
-                self._telling.listener.log_unreadable(name)
+    def name(self) -> str:
+        return self._reporter.name
 
     @property
-    def _failures(self) -> int:
-        place, times = self._failed
-        return times if place == self._mark.place else 0
+    def cursor(self) -> Cursor | None:
+        """How far the log was handed on; None if it was never found."""
+        return self._batches.stored if self._batches.cursor.position != NOWHERE else None
 
-    def elsewhere(self) -> set[str]:
-        """The folders that links in ours point to."""
-        try:
-            links = [entry.path for entry in os.scandir(self.folder) if entry.is_symlink()]
-        except OSError:
-            return set()
-        return {os.path.dirname(os.path.realpath(link)) for link in links}  # noqa: PTH120
+    def describe(self, origin: Origin, unsupported: str = "") -> None:
+        """Set the log's name and the jails that check it. `unsupported`: a sentence about why it has no files."""
+        self._reporter.rename(origin.name)
+        self._batches.describe(origin)
+        self._unsupported = unsupported
+        if unsupported:
+            self._reporter.unreadable(unsupported, critical=False)
 
-    def step(self) -> bool:
-        """Read a little. False: there is nothing for now."""
-        if self._due:
-            self._emit()
+    def step(self, now: float) -> bool:
+        """Do a little; return False if there is nothing to do for now. `now`: unix seconds."""
+        if self._batches:
+            self._batches.emit_next()
             return True
-        if self._unreadable or 0 <= self._clock() - self._rests < REST:
+        if self._unsupported:
             return False
         try:
-            more = self._step()
+            more = self._read_open(now)
         except OSError as err:
-            if err.errno != errno.ENOENT or (self._file and self._file.packed):
-                self.close()
-            if err.errno != errno.ENOENT or os.path.islink(err.filename or ""):  # noqa: PTH114
-                self._fail(_sentence(self.name, err))
-            if err.errno not in (errno.ENOENT, errno.ESTALE):
-                self._rests, self.renamed = self._clock(), True  # all is looked at anew
-            if err.errno in BAD and err.filename != self.folder:
-                self._failed = self._mark.place, self._failures + 1
-            return False  # renamed, packed or removed since we looked, or not packed to its end
-        if self._file and not more:  # only at the end of what there is to read, it is known to be right again
-            self._failed = NOWHERE, 0
-            self._tell("", critical=False)
-            self._show(up=True)
+            self._read_failed(err, now)
+            return False
+        if self._reader and not more and self.files_changed and not self._errors.waiting(now):
+            try:
+                more = self._go_on(self._reader, now)
+            except OSError as err:
+                # The file that is open stays open: it may still be written to.
+                self._report(err, now)
+                return False
+        # A problem is over when all there is was read.
+        if self._reader and not more and not self._errors.waiting(now):
+            self._errors.clear()
+            self._reporter.readable()
         return more
 
     def close(self) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
-            self._show(up=False)
-        self._due.clear()
-        self._anchor, self._carried = self._mark, False
-        self._parts = Parts(self._mark.torn, self._mark.handed)
+        """Close the file. What was read and not handed on is read again by the next step."""
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+            self._reporter.reading(up=False)
+        self._batches.clear()
+        self._decoder.resume(self._batches.cursor)
 
     def forget(self) -> None:
-        """It is not known by this name any more."""
-        if self.name:
-            self._tell("")
-            self._telling.listener.log_removed(self.name)
+        """Withdraw what was reported of the log: no jail checks it any more."""
+        self._reporter.forget()
 
-    def _step(self) -> bool:
-        file = self._file or self._open()
-        if not file:
+    def _read_open(self, now: float) -> bool:
+        """Read the next lines of the file that is open, and open one if none is."""
+        if not self._reader and not self._errors.waiting(now):
+            self._reader = self._open()
+        reader = self._reader
+        if not reader:
             return False
-        if not file.packed and not file.has(self._place, self._end):
-            self._parts = Parts(self._parts.begun)
-            self._begin(file, Place(file.status.st_ino), "truncated")
-        return self._more(file) or (self.renamed and self._moved_on(file))
+        if reader.truncated:
+            reader.rewind()
+            self._decoder.begin_again(reader.position)
+            self._reporter.reopened(ReopenReason.TRUNCATED)
+        return self._read(reader)
 
-    def _open(self) -> Opened | None:
-        """The file that was read last, or the one to begin with."""
-        found = pieces(self.folder)
-        if not found:
+    def _open(self) -> SegmentReader | None:
+        cursor = self._batches.cursor
+        skip = self._errors.count(cursor.position) // TRIES_ON_BAD_DISK
+        opening = self._finder.open(cursor, skip)
+        if not opening:
             return None
-        new = self._mark.place == NOWHERE
-        seen = _identities(found)
-        file = self._first_sight(found) if new else self._known(found)
-        if not file and seen != _identities(pieces(self.folder)):
-            return None  # somebody renames and packs while we look
-        file = file or self._gap(found)
-        if not self._wrong:
-            self._show(up=True)
-        return file
-
-    def _first_sight(self, found: Sequence[Piece]) -> Opened:
-        """The oldest file that matters, and in it the first line within reach."""
-        at = found.index(_first(found, self._since)) + self._failures // TRIES
-        first = found[min(at, len(found) - 1)]
-        file = opened(first)
-        with _closed_if_wrong(file):
-            offset = 0 if first.packed else max(0, file.status.st_size - FIRST_SIGHT)
-            while offset and (chunk := file.read(offset - 1, READ)):
-                newline = chunk.find(b"\n")
-                offset += newline if newline >= 0 else len(chunk)
-                if newline >= 0:
-                    break
-            place = file.after(Place(file.status.st_ino), offset)
-        self._life, self._parts = first.life, Parts(STREAMS if offset else ())
-        self._begin(file, place)
-        return file
-
-    def _known(self, found: Sequence[Piece]) -> Opened | None:
-        """The file of our mark, under whatever name, packed or not; the next, where the disk has lost its rest."""
-        wrong = None
-        for at, piece in enumerate(found, 1):
-            try:
-                file = opened(piece)
-                with _closed_if_wrong(file):
-                    ours = file.has(self._mark.place)
-            except OSError as err:
-                wrong = wrong or err  # it may be that one
-                continue
-            if ours and self._failures >= TRIES and found[at:]:
-                file.close()
-                return self._gap(found[at:])
-            if ours:
-                self._life = piece.life
-                self._begin(file, self._mark.place)
-                return file
-            file.close()
-        if wrong:
-            raise wrong
-        return None
-
-    def _gap(self, found: Sequence[Piece]) -> Opened:
-        """What was read last is no longer there: the oldest go first, but for those of the life before."""
-        oldest = next((piece for piece in found if piece.life >= self._mark.life), found[-1])
-        file = opened(oldest)
-        self._life, self._parts = oldest.life, Parts(() if oldest.age == math.inf else STREAMS)
-        self._begin(file, Place(file.status.st_ino), "gap")
-        return file
-
-    def _begin(self, file: Opened, place: Place, why: str = "") -> None:
-        self._file, self._place, self._end, self._searched = file, place, place.offset, 0
-        if not self._parts.begun:
-            handed = self._anchor.handed if place == self._anchor.place else {}
-            self._anchor = Mark(place, handed, frozenset(self._parts.torn), self._life)
-        if why:
-            log.info("%s: %s", self.name, why)
-            reopened(self._telling.listener, self.name, why)
-        if why == "gap":  # told once: there is nothing to wait for
-            for sentence in (_GAP.format(self.name), ""):
-                self._tell(sentence, critical=False)
-
-    def _more(self, file: Opened) -> bool:
-        """Hand on the next lines of the file that is open."""
-        chunk = file.read(self._end, self._most)
-        if len(chunk) == self._most < READ and b"\n" not in chunk:
-            chunk = file.read(self._end, READ)
-        size = chunk.rfind(b"\n") + 1
-        if size:
-            self._take(file, *self._clean(chunk if size == len(chunk) else chunk[:size]))
-        elif len(chunk) == READ:
-            return self._search(file, chunk[: MAX_LINE_BYTES - 1] + b"\n")
-        return bool(size)
-
-    def _clean(self, raw: bytes) -> tuple[bytes, int]:
-        """CRI's lines, up to the last at which no line is begun; and how many bytes of the file they are.
-
-        What is left begins the next reading, so that a mark is seldom far behind.
-        """
-        data = as_cri(raw) if raw.startswith(b"{") else raw
-        clean = self._parts.clean(data)
-        if clean in (0, len(data)):
-            return data, len(raw)
-        lines = lines_in(data[:clean])
-        return data[:clean], len(raw) - len(raw.split(b"\n", lines)[lines])
-
-    def _search(self, file: Opened, line: bytes) -> bool:
-        """Look for the end of a line that is too long, of which this is what is looked at."""
-        self._searched = max(self._searched, self._end + READ)
-        chunk = file.read(self._searched, READ)
-        newline = chunk.find(b"\n")
-        if newline < 0:
-            self._searched += len(chunk)
-            return bool(chunk)
-        self._parts.cut += 1
-        self._take(file, line, self._searched + newline + 1 - self._end)
-        return True
-
-    def _take(self, file: Opened, data: bytes, size: int) -> None:
-        """CRI's lines, so many bytes of the file -> batches to hand on, each with its mark."""
-        parts, anchor = self._parts, self._anchor
-        sofar = Counter(parts.handed) if parts.begun else Counter()
-        sofar |= Counter(anchor.handed)  # those that a former run handed on
-        made = parts.feed(data)
-        self._end += size
-        self._place = file.after(self._place, self._end)
-        if not self._carried:  # more of the file's beginning may be known by now
-            known = self._place
-            anchor = self._anchor = replace(
-                anchor, place=Place(known.inode, anchor.place.offset, known.size, known.crc)
-            )
-        if not parts.begun:
-            self._anchor = Mark(self._place, parts.left_out, frozenset(parts.torn), self._life)
-            self._carried = False
-        for at, (stream, lines, count) in enumerate(made, 1):
-            sofar |= Counter({stream: parts.handed[stream]})
-            clean = at == len(made) and not parts.begun
-            mark = self._anchor if clean else replace(anchor, handed=dict(sofar))
-            self._due.append((stream, lines, count, mark))
-        self._complain()
-
-    def _emit(self) -> None:
-        """Hand on one batch. The mark goes first: what a batch breaks must not be read for ever."""
-        stream, lines, count, self._mark = self._due.popleft()
-        origin, listener = self._origins[stream], self._telling.listener
-        listener.batch_read(origin, count, len(lines), _seconds(lines))
-        began = time.thread_time()
-        self._telling.emit(Batch(origin, lines, Framing.CRI), Cursor(self.key, self._mark.encode()))
-        self._most = LITTLE if time.thread_time() - began > MANY else READ
-
-    def _complain(self) -> None:
-        parts = self._parts
-        if parts.cut:
-            self._telling.listener.lines_truncated(self.name, parts.cut)
-            parts.cut = 0
-        if parts.alien and not self._alien:
-            self._alien = True
-            log.warning(
-                "the log of %s has lines that no container runtime writes; they are left out", self.name
-            )
-
-    def _moved_on(self, file: Opened) -> bool:
-        """Go on to the next file, once the writer did and this one is read to its end."""
-        self.renamed = False
-        later, lost = self._later(file)
-        self.settling = bool(later) and not self._is_left(file, later)
-        if not later or self.settling:
-            return False
-        if self._more(file):  # written between the last look and the renaming
-            self.renamed = True
-            return True
-        following = opened(later[0])
-        file.close()
-        self._carry(dead=later[0].life != self._life)
-        self._life, self.renamed = later[0].life, True
-        self._begin(following, Place(following.status.st_ino), "gap" if lost else "rotated")
-        return True
-
-    def _carry(self, *, dead: bool) -> None:
-        """A line that is begun goes on in the next file, unless its writer is dead.
-
-        In the one after it is given up: its beginning has to be read again after a restart, and may be gone by then.
-        """
-        if dead:
-            self._parts.end()
-        elif self._carried:
-            self._parts.tear()
-        self._carried = bool(self._parts.begun)
-
-    def _later(self, file: Opened) -> tuple[Sequence[Piece], bool]:
-        """The pieces after the one that is open; and whether others may have been removed before them."""
-        for _ in range(LOOKS):
-            found = pieces(self.folder)
-            seen = _identities(found)
-            if (later := self._after(file, found)) is not None:
-                return later, False
-            if seen == _identities(pieces(self.folder)):
-                break
+        reader = opening.reader
+        if opening.start is Start.CURSOR:
+            self._decoder.begin(reader.position, reader.restart_count)
         else:
-            self.renamed = True  # somebody renames and packs while we look
-            return (), False
-        # It was removed, and as the oldest go first, those that are left came later. With max-file=1 Docker removes
-        # each at its rotation, so that there nobody knows whether another came between.
-        later = [piece for piece in found if piece.life >= self._life]
-        return later, bool(later) and later[0].age != 0
+            cursor = self._decoder.begin_elsewhere(
+                reader.position, reader.restart_count, mid_line=opening.mid_line
+            )
+        if opening.bind:
+            self._batches.cursor = cursor
+        if opening.start is Start.GAP:
+            self._reporter.gap(self._finder.gap_advice(self.name))
+        if not self._reporter.has_problem:
+            self._reporter.reading(up=True)
+        return reader
 
-    def _after(self, file: Opened, found: Sequence[Piece]) -> Sequence[Piece] | None:
-        """The pieces after the one that is open; None: it is not among them."""
-        ours = file.status
-        for at, piece in enumerate(found):
-            status = _status(piece)
-            if status and (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
-                self._life = piece.life
-                return found[at + 1 :]
-        for at, piece in enumerate(found):
-            if piece.packed and _is(piece, self._place):
-                return found[at + 1 :]
-        return None
+    def _read(self, reader: SegmentReader) -> bool:
+        raw = reader.read(self._batches.read_size)
+        if raw and raw.size:
+            self._decode(reader, raw)
+        return raw is not None
 
-    def _is_left(self, file: Opened, later: Sequence[Piece]) -> bool:
-        """Does nobody write to the open file any more?"""
-        if len(later) > 1 or file.packed:
+    def _decode(self, reader: SegmentReader, raw: RawLines) -> None:
+        decoder = self._decoder
+        data, size = (raw.data, raw.size) if raw.overlong else decoder.prepare(raw.data)
+        self._batches.add(decoder.feed(data, reader.advance(size)))
+        self._reporter.overlong(decoder.overlong + raw.overlong)
+        self._reporter.unrecognised(decoder.unrecognised)
+        decoder.overlong = decoder.unrecognised = 0
+
+    def _go_on(self, reader: SegmentReader, now: float) -> bool:
+        """Go on to the next file, once the writer did and this one is read to its end."""
+        self.files_changed = False
+        found = self._finder.successor(reader, now)
+        self.settling = found is NoSuccessor.UNSETTLED
+        if isinstance(found, NoSuccessor):
+            self.files_changed = found is NoSuccessor.CHANGING
+            return False
+        self.files_changed = True
+        with closed_on_error(found.reader):
+            # Something may have been written after the last read and before the file was renamed.
+            more = self._read(reader)
+        if more:
+            found.reader.close()
             return True
-        status = _status(later[0])
-        return bool(status and status.st_size) and abs(self._clock() - file.status.st_mtime) > SETTLE
+        reader.close()
+        self._reader = reader = found.reader
+        self._decoder.next_segment(reader.position, reader.restart_count)
+        if found.gap:
+            self._reporter.gap(self._finder.gap_advice(self.name))
+        else:
+            self._reporter.reopened(ReopenReason.ROTATED)
+        return True
 
-    def _fail(self, sentence: str) -> None:
-        """Tell that it cannot be read."""
-        if sentence != self._wrong:
-            self._tell(sentence)
-            self._up = False
-            self._telling.listener.log_unreadable(self.name)
+    def _read_failed(self, err: OSError, now: float) -> None:
+        # A compressed file whose end may still come has to be opened again.
+        if err.errno != errno.ENOENT or (self._reader and self._reader.file.gzipped):
+            self.close()
+        self._report(err, now)
+        if err.errno in BAD_DISK_ERRNOS and err.filename != self._finder.folder:
+            self._errors.add(self._batches.cursor.position)
 
-    def _show(self, *, up: bool) -> None:
-        if up != self._up:
-            self._up = up
-            show(self._telling.listener, self.name, up=up)
-
-    def _tell(self, sentence: str, *, critical: bool = True) -> None:
-        """What is wrong with it; "": nothing (any more)."""
-        if sentence != self._wrong:
-            self._wrong = sentence
-            if sentence:
-                log.warning("%s", sentence)
-            self._telling.problem(f"log {self.name}", sentence or None, critical=critical)
-
-
-_GAP: Final = (
-    "the log of {} no longer has what was read last: lines may have been rotated away unread, and do not count. "
-    "Give logs larger files, or more (kubelet: containerLogMaxSize, containerLogMaxFiles; Docker: max-size, max-file)"
-)
+    def _report(self, err: OSError, now: float) -> None:
+        """Report why the log cannot be read, and wait a while unless that may pass at once."""
+        if sentence := self._finder.explain(self.name, err):
+            exists = err.errno != errno.ENOENT or os.path.lexists(err.filename or "")
+            self._reporter.unreadable(sentence, exists=exists)
+        if err.errno not in PASSING_ERRNOS:
+            self._errors.wait(now)
+            self.files_changed = True
 
 
-def _first(found: Sequence[Piece], since: float) -> Piece:
-    """The oldest that was written to since then, and within FIRST_SIGHT of the end."""
-    first, size = found[-1], 0
-    for piece in reversed(found):
-        status = _status(piece)
-        if not status or status.st_mtime < since or size > FIRST_SIGHT:
-            break
-        first, size = piece, size + status.st_size * (PACKED if piece.packed else 1)
-    return first
+class WaitingBatches:
+    """Lines that were read and wait to be handed on, and the cursor of those that were handed on.
+
+    `read_size`: how many bytes to read at once.
+    """
+
+    def __init__(self, key: str, decoder: Decoder, outputs: Outputs, state: bytes) -> None:
+        self.cursor = decoder.decode(state)
+        self.read_size = READ_SIZE_BYTES
+        self._key = key
+        self._decoder = decoder
+        self._outputs = outputs
+        self._waiting: deque[DecodedLines] = deque()
+        self._origins: dict[str, Origin] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def stored(self) -> Cursor:
+        """The cursor as it is stored."""
+        return Cursor(self._key, self._decoder.encode(self.cursor))
+
+    def describe(self, origin: Origin) -> None:
+        self._origins = {stream: replace(origin, stream=stream) for stream in self._decoder.streams}
+
+    def add(self, lines: Iterable[DecodedLines]) -> None:
+        self._waiting.extend(lines)
+
+    def clear(self) -> None:
+        self._waiting.clear()
+
+    def emit_next(self) -> None:
+        """Hand one batch on. Its cursor counts even if that fails, so that it is not tried for ever."""
+        lines = self._waiting.popleft()
+        self.cursor = lines.cursor
+        origin, last = self._origins[lines.stream], self._decoder.last_time(lines.data)
+        self._outputs.listener.batch_read(origin, lines.count, len(lines.data), last)
+        began = time.thread_time()
+        self._outputs.emit(Batch(origin, lines.data, self._decoder.framing), self.stored)
+        flood = time.thread_time() - began > FLOOD_BATCH_CPU_S
+        self.read_size = FLOOD_READ_SIZE_BYTES if flood else READ_SIZE_BYTES
 
 
-def _identities(found: Iterable[Piece]) -> dict[str, object]:
-    """Which files stand under which names. It equals another look's only if nothing was renamed or removed between."""
-    looked = ((piece.path, _status(piece)) for piece in found)
-    return {path: (status.st_dev, status.st_ino) if status else object() for path, status in looked}
+class ReadErrors:
+    """When a log that cannot be read is tried again, and how often a bad disk kept it from being read."""
 
+    def __init__(self) -> None:
+        self._since = -math.inf
+        self._position = NOWHERE
+        self._count = 0
 
-def _status(piece: Piece) -> os.stat_result | None:
-    try:
-        return os.stat(piece.path)  # noqa: PTH116
-    except FileNotFoundError:
-        return None
+    def waiting(self, now: float) -> bool:
+        """Return whether to wait still. A clock that was set back ends it."""
+        return 0 <= now - self._since < RETRY_DELAY_S
 
+    def wait(self, now: float) -> None:
+        self._since = now
 
-@contextlib.contextmanager
-def _closed_if_wrong(file: Opened) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        file.close()
-        raise
+    def count(self, position: FilePosition) -> int:
+        """Return how often reading on from this position failed on a bad disk."""
+        return self._count if position == self._position else 0
 
+    def add(self, position: FilePosition) -> None:
+        self._position, self._count = position, self.count(position) + 1
 
-def _is(piece: Piece, place: Place) -> bool:
-    with contextlib.closing(opened(piece)) as file:
-        return file.has(place)
-
-
-def _seconds(lines: bytes) -> float | None:
-    """The time of the last line (unix seconds)."""
-    last = lines[lines.rfind(b"\n", 0, len(lines) - 1) + 1 :]
-    return unwrapper(Framing.CRI)(last[:64].decode(errors="replace"), 0.0, None)[0]
-
-
-def _sentence(name: str, err: OSError) -> str:
-    path = err.filename or "its file"
-    if err.errno == errno.ENOENT:
-        target = os.path.realpath(path)
-        return (
-            f"the log of {name} cannot be read: {path} points to {target}, which is not here. "
-            "Mount that folder, too, read-only"
-        )
-    if err.errno in (errno.EACCES, errno.EPERM):
-        return (
-            f"the log of {name} cannot be read ({path}: {err.strerror}). Run as uid 0; where SELinux is on, as a "
-            "type that may read containers' logs (seLinuxOptions: type container_logreader_t, or spc_t)"
-        )
-    why = "; raise the limit nofile" if err.errno == errno.EMFILE else ""
-    return f"the log of {name} cannot be read ({path}: {err.strerror or err}{why}): until it can, no line of it counts"
+    def clear(self) -> None:
+        self._position, self._count = NOWHERE, 0

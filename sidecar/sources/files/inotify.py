@@ -1,4 +1,8 @@
-"""The kernel's word that something happened in a folder, and waiting without it."""
+"""Waiting for changes in folders: with the kernel's inotify, and without it.
+
+See inotify(7). `Inotify` and `Polling` have the same methods. With `Polling` nothing is ever reported, so its caller
+has to look at the files itself each time a wait is over.
+"""
 
 from __future__ import annotations
 
@@ -14,63 +18,82 @@ from typing import Final
 MODIFY, MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x2, 0x40, 0x80, 0x100, 0x200
 OVERFLOW, IGNORED = 0x4000, 0x8000
 ONLYDIR: Final = 0x0100_0000
-NAMES: Final = MOVED_FROM | MOVED_TO | CREATE | DELETE  # what changes a folder's list
+# What changes the list of a folder's names, and in addition what is written to its files.
+NAMES: Final = MOVED_FROM | MOVED_TO | CREATE | DELETE
 CONTENTS: Final = NAMES | MODIFY
-NOWHERE: Final = -1  # the watch that an overflow is told under: anything may have happened, anywhere
+# The watch number that an overflow is reported under: anything may have happened, anywhere.
+NO_WATCH: Final = -1
 _EVENT: Final = struct.Struct("iIII")
-_ROOM: Final = 64 * 1024  # bytes taken at once: some 1,500 events
+# Some 1,500 events.
+READ_EVENTS_BYTES: Final = 64 * 1024
 
 
 class Inotify:
-    """Folders that are watched. One thread waits; any may wake it."""
+    """Watches folders. One thread waits; any thread may wake it."""
 
-    _fd = _wakes = -1  # not opened
+    # Not opened yet: `__del__` runs also if the constructor fails.
+    _fd = _wake_fd = -1
 
     def __init__(self) -> None:
-        """Raises OSError: the kernel allows each user so many (fs.inotify.max_user_instances)."""
+        """Raises OSError: each user may have so many only (fs.inotify.max_user_instances)."""
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._called(self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
-        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._fd = _checked(self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
-        for fd in (self._fd, self._wakes):
+        for fd in (self._fd, self._wake_fd):
             self._poll.register(fd, select.POLLIN)
 
-    def watch(self, folder: str, what: int) -> int:
-        """The watch's number; a folder has one, however often it is asked for. Raises OSError."""
-        return self._called(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), what | ONLYDIR))
+    def watch(self, folder: str, events: int) -> int:
+        """Watch a folder for these events; return the watch's number. A folder has only one. Raises OSError."""
+        return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), events | ONLYDIR))
 
     def forget(self, watch: int) -> None:
-        """That it is gone already is fine."""
+        """End a watch. It may have ended by itself."""
         self._libc.inotify_rm_watch(self._fd, watch)
 
     def wait(self, seconds: float) -> dict[int, int]:
-        """What happened, by watch: its bits. Nothing, after so many seconds or when woken."""
+        """Return what happened, as bits by watch; nothing after so many seconds, or when woken."""
         self._poll.poll(seconds * 1000)
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wakes)
+            os.eventfd_read(self._wake_fd)
         try:
-            events = os.read(self._fd, _ROOM)
+            events = os.read(self._fd, READ_EVENTS_BYTES)
         except BlockingIOError:
             return {}
-        return parsed(events)
+        return parse_events(events)
 
     def wake(self) -> None:
-        os.eventfd_write(self._wakes, 1)
+        """End a wait, or the next one at once. Any thread may call this."""
+        os.eventfd_write(self._wake_fd, 1)
 
     def __del__(self) -> None:
-        """Not before: a thread that wakes us must not meet the number of another file."""
-        for fd in {self._fd, self._wakes} - {-1}:
+        """Close the descriptors, and not before: a thread that wakes us must not meet another file's number."""
+        for fd in {self._fd, self._wake_fd} - {-1}:
             os.close(fd)
 
-    def _called(self, result: int) -> int:
-        if result < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return result
+
+class Polling:
+    """Waits without the kernel's help."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+
+    def watch(self, folder: str, events: int) -> int:  # noqa: ARG002
+        return NO_WATCH
+
+    def forget(self, watch: int) -> None: ...
+
+    def wait(self, seconds: float) -> dict[int, int]:
+        if self._woken.wait(seconds):
+            self._woken.clear()
+        return {}
+
+    def wake(self) -> None:
+        self._woken.set()
 
 
-def parsed(events: bytes) -> dict[int, int]:
-    """The kernel's `struct inotify_event`s, each followed by a name that nobody needs: bits by watch."""
+def parse_events(events: bytes) -> dict[int, int]:
+    """Return the bits of the kernel's `struct inotify_event`s by watch. The names that follow each are dropped."""
     found: defaultdict[int, int] = defaultdict(int)
     at = 0
     while at < len(events):
@@ -80,21 +103,9 @@ def parsed(events: bytes) -> dict[int, int]:
     return dict(found)
 
 
-class Polling:
-    """The same without the kernel's help: whoever waits, waits, and looks for himself."""
-
-    def __init__(self) -> None:
-        self._wakes = threading.Event()
-
-    def watch(self, folder: str, what: int) -> int:  # noqa: ARG002
-        return NOWHERE
-
-    def forget(self, watch: int) -> None: ...
-
-    def wait(self, seconds: float) -> dict[int, int]:
-        if self._wakes.wait(seconds):
-            self._wakes.clear()
-        return {}
-
-    def wake(self) -> None:
-        self._wakes.set()
+def _checked(result: int) -> int:
+    """Return the result of a system call. Raises OSError if it failed."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

@@ -1,6 +1,7 @@
-"""What the cluster's API says of this node's pods, where it may be asked: labels, annotations, images, host ports.
+"""Asks the cluster's API about this node's pods: labels, annotations, images and host ports.
 
-Nothing waits for it: where it does not answer, what is known stays, and logs are chosen by their names.
+A list first, then a watch from the list's version on, as client-go's reflector does it; when the watch ends, the same
+again. Nothing waits for the API: without an answer, what is known stays, and logs are chosen by their names.
 """
 
 from __future__ import annotations
@@ -13,227 +14,262 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from typing import Any, Final
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import create_urllib3_context
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode, urlsplit
 
 from sidecar.core.address import parse_network
-from sidecar.sources.base import Report, untold
-from sidecar.sources.files.layouts import Cluster, Pod
+from sidecar.runtime.backoff import Backoff
+from sidecar.runtime.problems import Problems
+from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
 
 log = logging.getLogger(__name__)
 
-ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-WAIT: Final = (5.0, 100.0)  # seconds for a connection, and between two words: bookmarks come each minute
-WATCH: Final = 300  # seconds until a watch is ended, and all is listed anew
-NODES: Final = (
-    3600.0  # seconds between lists of all nodes: 10 KB each, which is much where there are thousands
-)
-FIRST, LONGEST = 1.0, 60.0  # seconds between tries
-PATIENCE: Final = 5.0  # seconds that the first look at the logs waits for the first answer
-CACHED: Final = {"resourceVersion": "0"}  # from the API's memory, not from its store
-STATIC: Final = "kubernetes.io/config.hash"  # of a static pod: what its log's folder has in place of the uid
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CONNECT_TIMEOUT_S: Final = 5.0
+# A watch sends a bookmark each minute.
+READ_TIMEOUT_S: Final = 100.0
+# After this the API ends a watch, and all is listed again.
+WATCH_S: Final = 300
+# A node's entry has 10 KB, and there may be thousands of nodes.
+NODES_INTERVAL_S: Final = 3600.0
+FIRST_RETRY_DELAY_S: Final = 1.0
+MAX_RETRY_DELAY_S: Final = 60.0
+# How long the first scan of the logs waits for the first answer.
+FIRST_ANSWER_TIMEOUT_S: Final = 5.0
+# The API answers from its memory, not from its store.
+FROM_CACHE: Final = {"resourceVersion": "0"}
+# A static pod's log folder has the value of this annotation in place of the uid.
+STATIC_POD_HASH: Final = "kubernetes.io/config.hash"
 
 
-class Refused(Exception):  # noqa: N818
-    """The API answered, and not with what was asked for."""
+class ClusterListener(Protocol):
+    """Is notified when more, or something else, is known about the cluster."""
+
+    def cluster_changed(self) -> None: ...
 
 
-class Lenient(HTTPAdapter):
-    """Looks at chain, name and time as ever, and does not ask for extensions that clusters' own authorities lack.
+class ApiRefused(Exception):  # noqa: N818  an answer, though not the one that was asked for
+    """The API answered with an error."""
 
-    From Python 3.13 on that is asked by default (VERIFY_X509_STRICT), and EKS' and MicroK8s' authorities fail.
-    """
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  requests' own
-        context = create_urllib3_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        super().init_poolmanager(*args, **kwargs, ssl_context=context)
+    def __init__(self, status: int, reason: str, resource: str) -> None:
+        super().__init__(f"{status} {reason} for {resource}")
+        self.status = status
 
 
-class Kubernetes:
-    """The pods of one node, watched. A Service."""
+class KubernetesPods:
+    """Keeps a view of one node's pods up to date. A Service."""
 
     name = "kubernetes"
 
     def __init__(
-        self,
-        url: str,
-        node: str,
-        *,
-        changed: Callable[[], None] = lambda: None,
-        account: Path = ACCOUNT,
-        problem: Report = untold,
+        self, api: Api, node: str, view: ClusterView, listener: ClusterListener, problems: Problems
     ) -> None:
-        """`changed` is called when what `cluster()` says is not what it said."""
-        self.changed = changed
-        self._url, self._node, self._account, self._trouble = url, node, account, problem
-        self._cluster, self._answered = Cluster(), threading.Event()
-        self._until = time.monotonic() + PATIENCE
-        self._listed = -NODES  # when all nodes were
-        self._wrong = ""  # what was told last, in a sentence
+        self._api = api
+        self._node_pods = {"fieldSelector": f"spec.nodeName={node}"}
+        self._view = view
+        self._listener = listener
+        self._problem = problems.problem(self.name, critical=False)
+        self._nodes_listed = -NODES_INTERVAL_S
         self._closed = threading.Event()
-        self._answer: requests.Response | None = None
-
-    def cluster(self) -> Cluster:
-        """What is known; before the first answer, it is waited for a little. Any thread may call this."""
-        self._answered.wait(max(0.0, self._until - time.monotonic()))
-        return self._cluster
 
     def run(self) -> None:
-        """Block until closed. That the API goes away and comes back is part of the work."""
-        pause = FIRST
+        """Block until closed. The API may go away and come back."""
+        backoff = Backoff(FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S)
         while not self._closed.is_set():
+            began = time.monotonic()
             try:
-                began = time.monotonic()
-                with requests.Session() as session:
-                    session.mount("https://", Lenient())
-                    self._sync(session)
-                pause = FIRST
-                self._closed.wait(
-                    FIRST - (time.monotonic() - began)
-                )  # what ends watches at once is not asked at once
-            except (requests.RequestException, Refused, OSError, ValueError) as err:  # the last: no JSON
-                if not self._closed.is_set():
-                    self._tell(err)
-                    self._closed.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311  so that nodes do not ask in step
-                    pause = min(pause * 2, LONGEST)
+                self._list_and_watch()
+            # ValueError: the answer is no JSON.
+            except (ApiRefused, HTTPException, OSError, ValueError) as err:
+                if self._closed.is_set():
+                    return
+                self._problem.set(_explain(self._api.url, err))
+                # At random, so that nodes do not ask all at once.
+                self._closed.wait(backoff.next() * random.uniform(0.5, 1.5))  # noqa: S311
+            else:
+                backoff.reset()
+                # Something may end each watch as soon as it begins.
+                self._closed.wait(FIRST_RETRY_DELAY_S - (time.monotonic() - began))
 
     def close(self) -> None:
         self._closed.set()
-        if answer := self._answer:  # whoever waits for its next word waits in the socket
-            with contextlib.suppress(OSError, AttributeError):  # it may just be ending by itself
-                connection: Any = answer.raw.connection
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        self._api.interrupt()
 
-    def _sync(self, session: requests.Session) -> None:
+    def _list_and_watch(self) -> None:
         """List, then watch until the API ends it."""
-        mine = {"fieldSelector": f"spec.nodeName={self._node}"}
-        listed = self._get(session, "pods", mine | CACHED).json()
-        networks = self._cluster.networks
-        if time.monotonic() - self._listed >= NODES:
-            networks = nodes_networks(self._get(session, "nodes", CACHED).json()["items"])
-            self._listed = time.monotonic()
-        self._take(Cluster(dict(map(pod, listed["items"])), networks))
-        if self._wrong:
-            log.info("the Kubernetes API at %s tells of this node's pods again", self._url)
-        self._wrong = ""
-        self._trouble(self.name, None)
-        version = listed["metadata"]["resourceVersion"]
-        watch = {
-            **mine, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH),
+        with contextlib.closing(self._api.connect()) as connection:
+            # `close` interrupts only a connection that it finds.
+            if self._closed.is_set():
+                return
+            listed = connection.get("pods", self._node_pods | FROM_CACHE)
+            networks = self._view.latest.networks
+            if time.monotonic() - self._nodes_listed >= NODES_INTERVAL_S:
+                networks = nodes_networks(connection.get("nodes", FROM_CACHE)["items"])
+                self._nodes_listed = time.monotonic()
+            self._update(Cluster(dict(map(parse_pod, listed["items"])), networks))
+            self._problem.clear()
+            for event in connection.watch("pods", self._node_pods, listed["metadata"]["resourceVersion"]):
+                self._update(apply_event(self._view.latest, event))
+
+    def _update(self, cluster: Cluster) -> None:
+        if self._view.update(cluster):
+            self._listener.cluster_changed()
+
+
+class Api:
+    """Where the API is, and who we are there."""
+
+    def __init__(self, url: str, account: Path = SERVICE_ACCOUNT) -> None:
+        """`account`: the folder with the service account's token and the authority's certificate."""
+        self.url = url
+        self._account = account
+        self._lock = threading.Lock()
+        self._connection: ApiConnection | None = None
+
+    def connect(self) -> ApiConnection:
+        """Raises OSError, also if there is no account."""
+        # kubelet renews the token, so it is read each time.
+        token = (self._account / "token").read_text().strip()
+        # The chain, the dates and the name are verified as ever. What is not asked for are extensions that the
+        # authorities of some clusters lack, and that Python wants by default since 3.13: EKS
+        # (kubernetes-client/python#2394), MicroK8s (canonical/microk8s#5537).
+        context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        connection = ApiConnection(self.url, token, context)
+        with self._lock:
+            self._connection = connection
+        return connection
+
+    def interrupt(self) -> None:
+        """End the connection, if there is one. Any thread may call this."""
+        with self._lock:
+            if self._connection:
+                self._connection.interrupt()
+
+
+class ApiConnection:
+    """One connection to the API. One thread uses it; any thread may interrupt it."""
+
+    def __init__(self, url: str, token: str, context: ssl.SSLContext) -> None:
+        """Raises OSError."""
+        address = urlsplit(url)
+        self._token = token
+        self._http = HTTPSConnection(
+            address.hostname or "", address.port, timeout=CONNECT_TIMEOUT_S, context=context
+        )
+        self._socket = self._connect()
+
+    def get(self, resource: str, params: Mapping[str, str]) -> Any:  # noqa: ANN401  it is JSON
+        """Return the parsed answer. Raises ApiRefused, HTTPException, OSError, and ValueError if it is no JSON."""
+        with self._request(resource, params) as response:
+            return json.loads(response.read())
+
+    def watch(self, resource: str, params: Mapping[str, str], version: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the events after this version until the watch ends or breaks off. Raises like `get`."""
+        asked = {
+            **params, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S),
             "allowWatchBookmarks": "true",
         }  # fmt: skip
-        for event in self._events(session, watch):
-            self._take(after(self._cluster, event))
+        with self._request(resource, asked) as response:
+            for line in _lines(response):
+                event = json.loads(line)
+                # 410: the version is too old to say what came after it.
+                if event["type"] == "ERROR":
+                    return
+                yield event
 
-    def _events(self, session: requests.Session, params: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        with contextlib.closing(self._get(session, "pods", params, stream=True)) as self._answer:
-            if self._closed.is_set():  # before we had the answer that `close` would have ended
+    def interrupt(self) -> None:
+        """End what is waited for. Any thread may call this."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _connect(self) -> socket.socket:
+        try:
+            self._http.connect()
+        except OSError:
+            self._http.close()
+            raise
+        self._http.sock.settimeout(READ_TIMEOUT_S)
+        return self._http.sock
+
+    def _request(self, resource: str, params: Mapping[str, str]) -> HTTPResponse:
+        # The last answer said that it was the last of its connection.
+        if not self._http.sock:
+            self._socket = self._connect()
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        self._http.request("GET", f"/api/v1/{resource}?{urlencode(params)}", headers=headers)
+        response = self._http.getresponse()
+        if response.status != 200:
+            response.close()
+            raise ApiRefused(response.status, response.reason, resource)
+        return response
+
+
+def _lines(response: HTTPResponse) -> Iterator[bytes]:
+    """Yield whole lines. A connection that breaks off, or is silent for too long, ends them."""
+    with contextlib.suppress(OSError, HTTPException):
+        for line in response:
+            if not line.endswith(b"\n"):
                 return
-            # silent or cut off: the next list tells what is wrong
-            with contextlib.suppress(requests.RequestException):
-                for line in self._answer.iter_lines():
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":  # 410: what we know is too old to be told what came after it
-                        return
-                    yield event
+            yield line
 
-    def _get(
-        self, session: requests.Session, what: str, params: Mapping[str, str], *, stream: bool = False
-    ) -> requests.Response:
-        """Raises Refused, RequestException, and OSError where there is no account."""
-        token = (self._account / "token").read_text().strip()  # kubelet renews it
-        answer = session.get(
-            f"{self._url}/api/v1/{what}",
-            params=params,
-            headers={"Authorization": f"Bearer {token}"},
-            verify=str(self._account / "ca.crt"),
-            timeout=WAIT,
-            stream=stream,
-            allow_redirects=False,  # the token is the API's alone
+
+def _explain(url: str, err: Exception) -> str:
+    why = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
+    advice = "pods are chosen by what is known about them, or by their names"
+    if isinstance(err, ApiRefused) and err.status in (401, 403):
+        advice += (
+            ". Give the service account get, list and watch on pods and nodes (rbac.create in the chart)"
         )
-        if answer.status_code != 200:
-            answer.close()
-            raise Refused(f"{answer.status_code} {answer.reason} for {what}")
-        return answer
-
-    def _take(self, cluster: Cluster) -> None:
-        before, self._cluster = self._cluster, cluster
-        self._answered.set()
-        if cluster != before:
-            self.changed()
-
-    def _tell(self, err: Exception) -> None:
-        remedy = "pods are chosen by what is known of them, or by their names"
-        if isinstance(err, Refused) and str(err)[:3] in ("401", "403"):
-            remedy += (
-                ". Give the service account get, list and watch on pods and nodes (rbac.create in the chart)"
-            )
-        elif isinstance(err, FileNotFoundError):
-            remedy += ". Mount the service account's token (automountServiceAccountToken), or ask no API"
-        sentence = (
-            f"the Kubernetes API at {self._url} does not tell of this node's pods ({_why(err)}): {remedy}"
+    elif isinstance(err, FileNotFoundError):
+        advice += (
+            ". Mount the service account's token (automountServiceAccountToken), or do not ask the API "
+            "(WP_SIDECAR_KUBERNETES_API=false)"
         )
-        if sentence != self._wrong:  # once, and not at every try
-            log.warning("%s", sentence)
-        self._wrong = sentence
-        self._trouble(self.name, sentence, critical=False)
+    return f"the Kubernetes API at {url} does not list this node's pods ({why}): {advice}"
 
 
-def _why(err: Exception) -> str:
-    """What went wrong, without what requests and urllib3 put around it."""
-    found = str(err)
-    inner: BaseException | None = err if isinstance(err, requests.RequestException) else None
-    while inner:
-        if isinstance(inner, OSError) and inner.strerror:
-            found = inner.strerror
-        inner = inner.__cause__ or inner.__context__
-    return found
-
-
-def address(environ: Mapping[str, str]) -> str:
-    """Where a pod finds the API; "" outside of a cluster."""
+def api_url(environ: Mapping[str, str]) -> str:
+    """Return where a pod finds the API; "" outside of a cluster."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     return f"https://{f'[{host}]' if ':' in host else host}:{port}" if host else ""
 
 
-def after(cluster: Cluster, event: Mapping[str, Any]) -> Cluster:
-    """What is known once this was told."""
+def apply_event(cluster: Cluster, event: Mapping[str, Any]) -> Cluster:
+    """Return what is known after this event of a watch."""
     if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
         return cluster
-    key, told = pod(event["object"])
-    pods = {other: known for other, known in cluster.pods.items() if other != key}
-    return replace(cluster, pods=pods if event["type"] == "DELETED" else {**pods, key: told})
+    uid, pod = parse_pod(event["object"])
+    pods = {other: known for other, known in cluster.pods.items() if other != uid}
+    return replace(cluster, pods=pods if event["type"] == "DELETED" else {**pods, uid: pod})
 
 
-def pod(item: Mapping[str, Any]) -> tuple[str, Pod]:
-    """The name of its log's folder (the last part), and what we want to know."""
+def parse_pod(item: Mapping[str, Any]) -> tuple[str, Pod]:
+    """Return the last part of the name of the pod's log folder, and what is needed of the pod."""
     about, spec = item["metadata"], item.get("spec") or {}
-    containers = [
-        *(spec.get("initContainers") or ()),
-        *(spec.get("containers") or ()),
-    ]  # the former may stay as well
+    # An init container may stay as well (restartPolicy: Always).
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     annotations = about.get("annotations") or {}
     labels = {**(about.get("labels") or {}), **annotations}
-    ours = {key: value for key, value in labels.items() if not key.startswith(("kubectl.", "kubernetes.io/"))}
+    kept = {key: value for key, value in labels.items() if not key.startswith(("kubectl.", "kubernetes.io/"))}
     images = {each["name"]: str(each.get("image") or "") for each in containers}
-    ports = {
-        each["name"]: frozenset(
-            int(port["hostPort"]) for port in each.get("ports") or () if port.get("hostPort")
-        )
-        for each in containers
-    }
-    return annotations.get(STATIC) or about["uid"], Pod(ours, images, ports)
+    published = {each["name"]: _host_ports(each) for each in containers}
+    return annotations.get(STATIC_POD_HASH) or about["uid"], Pod(kept, images, published)
+
+
+def _host_ports(container: Mapping[str, Any]) -> frozenset[int]:
+    return frozenset(int(port["hostPort"]) for port in container.get("ports") or () if port.get("hostPort"))
 
 
 def nodes_networks(items: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The addresses of nodes and the networks of their pods, canonical, in order."""
+    """Return the addresses of nodes and the networks of their pods, canonical and sorted."""
     texts: list[str] = []
     for item in items:
         spec = item.get("spec") or {}

@@ -1,4 +1,4 @@
-"""Where containers' logs lie: kubelet's tree of pods, and Docker's folders."""
+"""Where the logs of many containers are: kubelet's tree of pods, and Docker's folders."""
 
 from __future__ import annotations
 
@@ -7,123 +7,125 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sidecar.core.address import parse_network
 from sidecar.core.containers import LABEL, Container, discovered, enabled, in_pods
+from sidecar.core.text import printable
+from sidecar.sources.files.cluster import ClusterView, Pod
 
 log = logging.getLogger(__name__)
 
-PODS: Final = Path("/var/log/pods")
-DOCKER: Final = Path("/var/lib/docker/containers")
-_POD: Final = re.compile(r"([a-z0-9.-]+)_([a-z0-9.-]+)_([0-9a-f-]+)")  # DNS labels have no underscore
-_OWN: Final = re.compile(r"/pods/([0-9a-f-]{32,36})/")
-_DOCKERS: Final = re.compile(r"[0-9a-f]{64}")
+KUBELET_ROOT: Final = Path("/var/log/pods")
+DOCKER_ROOT: Final = Path("/var/lib/docker/containers")
+# `<namespace>_<pod>_<uid>`. DNS labels have no underscore.
+_POD_FOLDER: Final = re.compile(r"([a-z0-9.-]+)_([a-z0-9.-]+)_([0-9a-f-]+)")
+_OWN_POD: Final = re.compile(r"/pods/([0-9a-f-]{32,36})/")
+_DOCKER_FOLDER: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A container, and where its log is."""
+class ContainerLog:
+    """A container and the folder of its log. `unsupported`: a sentence about why the log has no files."""
 
     container: Container
     folder: str
-    unreadable: str = ""  # why nobody can read it, in a sentence
+    unsupported: str = ""
 
 
-class Tree(Protocol):
-    """Where the logs of many containers lie."""
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a layout had at one moment.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def source(self) -> str:
-        """What is said of where a line came from."""
+    `folders`: those whose lists of names say which containers there are.
+    `networks`: of the containers, and of whatever else here must never be banned.
+    """
 
-    @property
-    def folders(self) -> Sequence[str]:
-        """Those whose lists say which containers there are, as of the last look."""
+    logs: tuple[ContainerLog, ...]
+    folders: tuple[str, ...]
+    networks: tuple[str, ...]
 
-    def look(self) -> list[Found]:
-        """The containers that have a log. Raises OSError."""
+
+class LogLayout(Protocol):
+    """One way of keeping the logs of many containers in files.
+
+    `name`: of the source that reads them. `origin`: what their lines' origin is called.
+    """
+
+    name: str
+    origin: str
+
+    def scan(self) -> Scan:
+        """Return which logs there are. Raises OSError."""
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        """The ids of those that no jail has to name."""
+        """Return the ids of those that no jail has to name."""
 
-    def networks(self) -> tuple[str, ...]:
-        """Those of the containers, and whatever else here may never be banned; as of the last look."""
-
-    def wrong(self, err: OSError) -> str:
-        """A sentence about why there is no looking."""
+    def explain(self, err: OSError) -> str:
+        """Return a sentence about why there is no scan, and what to change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """What the API says of a pod on this node."""
-
-    labels: Mapping[str, str] = field(default_factory=dict)  # and annotations
-    images: Mapping[str, str] = field(default_factory=dict)  # by container
-    published: Mapping[str, frozenset[int]] = field(default_factory=dict)  # by container: the node's ports
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """What the API says; nothing, where nobody asks it."""
-
-    pods: Mapping[str, Pod] = field(default_factory=dict)  # by the name of the folder's last part
-    networks: tuple[str, ...] = ()  # addresses and pod networks of all nodes
-
-
-class Pods:
+class KubeletLayout:
     """Kubelet's tree: `<namespace>_<pod>_<uid>/<container>/`."""
 
-    name, source = "cri", "cri"
+    name = origin = "cri"
 
     def __init__(
         self,
-        root: Path = PODS,
+        root: Path = KUBELET_ROOT,
         globs: Sequence[str] = (),
-        cluster: Callable[[], Cluster] = Cluster,
+        cluster: ClusterView | None = None,
         mountinfo: str = "",
     ) -> None:
-        """`globs`: `namespace/pod/container`; none: whatever looks like a WordPress. We ourselves are never found."""
-        self._root, self._globs, self._cluster = root, tuple(globs), cluster
-        found = _OWN.search(mountinfo)
-        self._own = found[1] if found else ""
-        self._folders: dict[str, list[str]] = {}  # what each pod's folder had last
-        self.folders: Sequence[str] = ()
+        """`globs`: `namespace/pod/container`; none: what looks like a WordPress. Our own pod is never found.
 
-    def look(self) -> list[Found]:
-        known, found, folders = self._cluster().pods, list[Found](), [str(self._root)]
-        for pod in sorted(os.scandir(self._root), key=lambda entry: entry.name):
-            named = _POD.fullmatch(pod.name)
-            if not named or named[3] == self._own:
+        `mountinfo`: of this process, which shows our own pod.
+        """
+        self._root, self._globs = root, tuple(globs)
+        self._cluster = cluster or ClusterView()
+        found = _OWN_POD.search(mountinfo)
+        self._own_uid = found[1] if found else ""
+        # By a pod's folder: the containers that it had last.
+        self._containers: dict[str, list[str]] = {}
+
+    def scan(self) -> Scan:
+        cluster = self._cluster.read()
+        logs, folders = list[ContainerLog](), [str(self._root)]
+        for folder in sorted(os.scandir(self._root), key=_name):
+            named = _POD_FOLDER.fullmatch(folder.name)
+            if not named or named[3] == self._own_uid:
                 continue
-            folders.append(pod.path)
+            folders.append(folder.path)
             namespace, name, uid = named.groups()
-            for container in self._in(pod.path):
-                one = _container(f"{namespace}/{name}/{container}", uid, known.get(uid, Pod()))
-                found.append(Found(self._heard(one), f"{pod.path}/{container}"))
-        self.folders = folders
-        self._folders = {path: self._folders[path] for path in folders if path in self._folders}
-        return found
-
-    def _in(self, path: str) -> list[str]:
-        """The containers in a pod's folder; those it had last, where it cannot be looked into: their logs tell so."""
-        try:
-            self._folders[path] = _folders(path)
-        except OSError as err:
-            if path not in self._folders:
-                log.warning("%s cannot be looked into (%s)", path, err.strerror or err)
-        return self._folders.setdefault(path, [])
+            for container in self._containers_in(folder.path):
+                one = _pod_container(f"{namespace}/{name}/{container}", uid, cluster.pods.get(uid, Pod()))
+                logs.append(ContainerLog(self._believed(one), f"{folder.path}/{container}"))
+        self._containers = {path: self._containers[path] for path in folders if path in self._containers}
+        return Scan(tuple(logs), tuple(folders), cluster.networks)
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
         return in_pods(containers, self._globs)
 
-    def _heard(self, container: Container) -> Container:
-        """Where pods are named, those that are not can only have themselves left out."""
+    def explain(self, err: OSError) -> str:
+        return (
+            f"{self._root} cannot be listed ({err.strerror or err}): no log is read. "
+            f"Mount the node's {KUBELET_ROOT} there, read-only"
+        )
+
+    def _containers_in(self, folder: str) -> list[str]:
+        """Return the containers in a pod's folder; if it cannot be listed, those it had last: their logs report it."""
+        try:
+            self._containers[folder] = _subfolders(folder)
+        except OSError as err:
+            if folder not in self._containers:
+                log.warning("%s cannot be listed (%s)", folder, err.strerror or err)
+        return self._containers.setdefault(folder, [])
+
+    def _believed(self, container: Container) -> Container:
+        """Return the container with the labels that count: where pods are named, others can only exclude themselves."""
         if not self._globs or in_pods([container], self._globs):
             return container
         kept = {
@@ -133,27 +135,22 @@ class Pods:
         }
         return replace(container, labels=kept)
 
-    def networks(self) -> tuple[str, ...]:
-        return self._cluster().networks
 
-    def wrong(self, err: OSError) -> str:
-        return (
-            f"{self._root} cannot be looked into ({err.strerror or err}): no log is read. "
-            f"Mount the node's {PODS} there, read-only"
-        )
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
-def _folders(path: str) -> list[str]:
-    """None, where the pod was removed meanwhile."""
+def _subfolders(path: str) -> list[str]:
+    """Return the names of the folders in there; none where the pod was removed meanwhile."""
     try:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def _container(name: str, uid: str, pod: Pod) -> Container:
+def _pod_container(name: str, uid: str, pod: Pod) -> Container:
     container = name.rpartition("/")[2]
-    # In Kubernetes a prefix ends with a slash; a jail's selectors and Docker's labels have a dot there.
+    # In Kubernetes a label's prefix ends with a slash; a jail's selectors and Docker's labels have a dot there.
     labels = {key.replace("wp-sidecar/", "wp-sidecar.", 1): value for key, value in pod.labels.items()}
     return Container(
         f"{uid}/{container}",
@@ -164,78 +161,84 @@ def _container(name: str, uid: str, pod: Pod) -> Container:
     )
 
 
-class DockerFolders:
-    """Docker's own: `<id>/<id>-json.log`, and beside it what the container is."""
+class DockerLayout:
+    """Docker's folders: `<id>/<id>-json.log`, and beside it files that describe the container."""
 
-    name, source = "docker-files", "docker"
+    name, origin = "docker-files", "docker"
 
-    def __init__(self, root: Path = DOCKER, own: str = "") -> None:
-        """`own`: the id of the container that we are in."""
-        self._root, self._own = root, own
-        self._read: dict[
-            str, tuple[int, Mapping[str, Any]]
-        ] = {}  # path -> when it was written, and what it says
-        self._networks: tuple[str, ...] = ()
-        self.folders: Sequence[str] = ()
+    def __init__(self, root: Path = DOCKER_ROOT, own_id: str = "") -> None:
+        """`own_id`: of the container that this process runs in, which is never found."""
+        self._root, self._own_id = root, own_id
+        self._files = JsonFiles()
 
-    def look(self) -> list[Found]:
-        found, networks, seen = list[Found](), set[str](), set[str]()
-        for entry in sorted(os.scandir(self._root), key=lambda entry: entry.name):
-            if not _DOCKERS.fullmatch(entry.name) or entry.name == self._own:
+    def scan(self) -> Scan:
+        logs, networks = list[ContainerLog](), set[str]()
+        for folder in sorted(os.scandir(self._root), key=_name):
+            if not _DOCKER_FOLDER.fullmatch(folder.name) or folder.name == self._own_id:
                 continue
-            config = self._json(f"{entry.path}/config.v2.json", seen)
+            config = self._files.load(f"{folder.path}/config.v2.json")
             networks |= set(_networks(config))
-            if config:  # stopped ones too: what they said last counts, and their logs go on when they start
-                driver = self._driver(entry.path, seen)
-                found.append(Found(_of_docker(entry.name, config), entry.path, _unreadable(config, driver)))
-        self._read = {path: self._read[path] for path in self._read if path in seen}
-        self._networks, self.folders = tuple(sorted(networks)), [str(self._root)]
-        return found
+            # Stopped containers, too: their last lines count, and their logs go on when they start.
+            if config:
+                host_config = self._files.load(f"{folder.path}/hostconfig.json")
+                unsupported = _unsupported(config, host_config)
+                logs.append(ContainerLog(_docker_container(folder.name, config), folder.path, unsupported))
+        self._files.drop_unused()
+        return Scan(tuple(logs), (str(self._root),), tuple(sorted(networks)))
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
         return discovered(containers)
 
-    def networks(self) -> tuple[str, ...]:
-        return self._networks
-
-    def wrong(self, err: OSError) -> str:
-        mount = (
-            f"Mount the host's {DOCKER} (or where `docker info` says its root is) at {self._root}, read-only"
-        )
+    def explain(self, err: OSError) -> str:
+        advice = f"Mount the host's {DOCKER_ROOT} (or where `docker info` says its root is) at {self._root}, read-only"
         if err.errno in (errno.EACCES, errno.EPERM):
-            mount = "Run as uid 0: only root may look into it"
-        return f"{self._root} cannot be looked into ({err.strerror or err}): no log is read. {mount}"
+            advice = "Run as uid 0: only root may list it"
+        return f"{self._root} cannot be listed ({err.strerror or err}): no log is read. {advice}"
 
-    def _driver(self, folder: str, seen: set[str]) -> str:
-        host = self._json(f"{folder}/hostconfig.json", seen)
-        return str((host.get("LogConfig") or {}).get("Type") or "json-file")
 
-    def _json(self, path: str, seen: set[str]) -> Mapping[str, Any]:
-        """What a file says; Docker replaces it whole. Nothing, where it is not there (any more)."""
+class JsonFiles:
+    """The contents of JSON files, each parsed again only when it was written."""
+
+    def __init__(self) -> None:
+        # By path: when the file was written (unix nanoseconds; -1: it cannot be read), and what it has.
+        self._parsed: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._used: set[str] = set()
+
+    def load(self, path: str) -> Mapping[str, Any]:
+        """Return what the file has; nothing if it does not exist or is being written."""
         try:
             written = os.stat(path).st_mtime_ns  # noqa: PTH116
-            if self._read.get(path, (0,))[0] != written:
-                self._read[path] = written, json.loads(Path(path).read_bytes())
+            if self._parsed.get(path, (0,))[0] != written:
+                self._parsed[path] = written, json.loads(Path(path).read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
-        except OSError as err:  # a bad disk under one container is none under the others
-            if path not in self._read:
+        except OSError as err:
+            # A bad disk under one container's folder is none under the others.
+            if path not in self._parsed:
                 log.warning("%s cannot be read (%s)", path, err.strerror or err)
-                self._read[path] = -1, {}
-        seen.add(path)
-        return self._read[path][1]
+                self._parsed[path] = -1, {}
+        self._used.add(path)
+        return self._parsed[path][1]
+
+    def drop_unused(self) -> None:
+        """Forget the files that were not loaded since this was called last."""
+        self._parsed = {path: parsed for path, parsed in self._parsed.items() if path in self._used}
+        self._used.clear()
 
 
-def _of_docker(key: str, config: Mapping[str, Any]) -> Container:
+def _docker_container(key: str, config: Mapping[str, Any]) -> Container:
     about = config.get("Config") or {}
     ports = ((config.get("NetworkSettings") or {}).get("Ports") or {}).values()
     published = (int(each["HostPort"]) for bound in ports for each in bound or () if each.get("HostPort"))
-    name = str(config.get("Name") or key[:12]).removeprefix("/")
     gateways = (pool.get(which) for pool in _pools(config) for which in ("Gateway", "IPv6Gateway"))
     return Container(
-        key, name, str(about.get("Image") or ""), about.get("Labels") or {}, frozenset(published),
-        tuple(sorted({gateway for gateway in gateways if gateway})),
+        key, _docker_name(config) or key[:12], str(about.get("Image") or ""), about.get("Labels") or {},
+        frozenset(published), tuple(sorted({gateway for gateway in gateways if gateway})),
     )  # fmt: skip
+
+
+def _docker_name(config: Mapping[str, Any]) -> str:
+    return str(config.get("Name") or "").removeprefix("/")
 
 
 def _pools(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -243,23 +246,23 @@ def _pools(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _networks(config: Mapping[str, Any]) -> Iterable[str]:
-    """The networks that a container is in, and their gateways."""
+    """Yield the networks that a container is in, and their gateways."""
     for pool in _pools(config):
         for address, prefix in (("IPAddress", "IPPrefixLen"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen")):
-            if pool.get(address) and (
-                found := parse_network(f"{pool[address]}/{pool.get(prefix) or ''}".rstrip("/"))
-            ):
-                yield str(found)
+            text = f"{pool.get(address) or ''}/{pool.get(prefix) or ''}".rstrip("/")
+            if text and (network := parse_network(text)):
+                yield str(network)
         for gateway in ("Gateway", "IPv6Gateway"):
-            if pool.get(gateway) and (found := parse_network(pool[gateway])):
-                yield str(found)
+            if pool.get(gateway) and (network := parse_network(pool[gateway])):
+                yield str(network)
 
 
-def _unreadable(config: Mapping[str, Any], driver: str) -> str:
+def _unsupported(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> str:
+    """Return why a container's log has no files, as a sentence; "" if it has."""
+    driver = str((host_config.get("LogConfig") or {}).get("Type") or "json-file")
     if driver == "json-file":
         return ""
-    name = str(config.get("Name") or "").removeprefix("/")
     return (
-        f"container {name} is not watched: its log driver {driver} writes no files that can be read here. "
-        "Use json-file, or WP_SIDECAR_SOURCE=docker"
+        f"container {printable(_docker_name(config))} is not watched: its log driver {printable(driver)} writes no "
+        "files that can be read here. Use json-file, or WP_SIDECAR_SOURCE=docker"
     )

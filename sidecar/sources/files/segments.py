@@ -1,189 +1,334 @@
-"""The files that together are one container's log, oldest first: kubelet's and Docker's names, plain and gzipped.
+"""The files that together are one log: its segments, oldest first, plain or gzipped.
 
-`0.log.20261122-084004.gz  0.log.20261122-085004  0.log  1.log`: the number is that of the container's life, and the
-runtime writes to the last. Docker's: `ID-json.log.2.gz  ID-json.log.1  ID-json.log`.
+Whatever rotates a log renames the file that is written to and begins another. logrotate, kubelet and Docker differ only
+in the names, and in what they compress and remove. A `SegmentFinder` knows one way of naming and opens the segments; a
+`SegmentReader` reads one of them; the follower goes from one to the next.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import errno
 import gzip
 import logging
-import math
 import os
-import re
 import stat
 import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
-from sidecar.sources.files.source import HEAD, Place
+from sidecar.sources.base import MAX_LINE_BYTES
+from sidecar.sources.files.cursor import HEAD_BYTES, FilePosition, LogCursor
 
 log = logging.getLogger(__name__)
 
-YOUNG: Final = (
-    10.0  # seconds; kubelets until 2024 gave a packed file its name before they had written its end
-)
-_KUBELETS: Final = re.compile(r"(\d+)\.log(?:\.(\d{8}-\d{6}))?(\.gz)?")
-_DOCKERS: Final = re.compile(r"[0-9a-f]+-json\.log(?:\.(\d+))?(\.gz)?")
+# Where nothing was read before, reading begins this far before the end: half a million lines.
+FIRST_SIGHT_BYTES: Final = 64 * 1024 * 1024
+# Some 1,200 lines, so that what a batch costs hardly counts for each of them.
+READ_SIZE_BYTES: Final = 256 * 1024
+# Older kubelets give a compressed file its name before they close it (kubernetes#111548), so the end of a file that
+# was written to this recently may still come.
+GZIP_COMPLETE_AFTER_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Piece:
-    """One file of a container's log; they sort as they were written."""
+class Segment:
+    """One file of a log. Segments sort in the order in which they were written.
 
-    life: int  # how often the container had been restarted
-    age: float  # when it was renamed, or minus how often; the one that is written to has the highest
-    packed: bool  # gzipped
+    `restart_count`: how often the container had been restarted before.
+    `age`: when the file was renamed, or minus how often; the one that is written to has the highest.
+    """
+
+    restart_count: int
+    age: float
+    gzipped: bool
     path: str
 
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """An OSError names the path: one of an open file does not of itself."""
-    try:
-        yield
-    except OSError as err:
-        err.filename = err.filename or path
-        raise
+    def open(self) -> OpenSegment:
+        """Open the file. Raises OSError."""
+        return GzipSegment(self.path) if self.gzipped else PlainSegment(self.path)
 
 
-class Plain:
+class OpenSegment(Protocol):
+    """An open file of a log. Every OSError it raises names its path."""
+
+    @property
+    def gzipped(self) -> bool: ...
+    @property
+    def status(self) -> os.stat_result: ...
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return at most this many bytes from this offset on, none at the end."""
+
+    def contains(self, position: FilePosition) -> bool:
+        """Return whether the position is one in this file."""
+
+    def position(self, offset: int, known: FilePosition) -> FilePosition:
+        """Return the position at this offset. `known`: an earlier one in this file."""
+
+    def close(self) -> None: ...
+
+
+class PlainSegment:
     """A file as its writer left it, or still writes it."""
 
-    packed = False
+    gzipped = False
 
     def __init__(self, path: str) -> None:
-        """Raises OSError, also for a pipe or a directory; whatever is raised later names the path, too."""
+        """Raises OSError, also for a pipe or a directory."""
         self._path = path
-        self._fd = os.open(
-            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-        )  # a pipe without a writer would block
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+        # Without O_NONBLOCK, opening a pipe waits for a writer.
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(self.status.st_mode):
             os.close(self._fd)
-            raise OSError(errno.EINVAL, "it is no regular file", path)
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
 
     @property
     def status(self) -> os.stat_result:
         with _naming(self._path):
             return os.fstat(self._fd)
 
-    def read(self, at: int, size: int) -> bytes:
+    def read(self, offset: int, size: int) -> bytes:
         with _naming(self._path):
-            return os.pread(self._fd, size, at)
+            return os.pread(self._fd, size, offset)
 
-    def has(self, place: Place, least: int = 0) -> bool:
-        """Is this the file of that place, and still as long as that?"""
-        with _naming(self._path):
-            return place.is_in(self._fd, least)
+    def contains(self, position: FilePosition) -> bool:
+        status = self.status
+        if position.inode != status.st_ino or position.offset > status.st_size:
+            return False
+        return zlib.crc32(self.read(0, position.head_size)) == position.head_crc
 
-    def after(self, place: Place, offset: int) -> Place:
-        with _naming(self._path):
-            return place.after(self._fd, offset)
+    def position(self, offset: int, known: FilePosition) -> FilePosition:
+        if known.head_size == HEAD_BYTES:
+            return replace(known, offset=offset)
+        return known.moved(offset, self.read(0, min(HEAD_BYTES, offset)))
 
     def close(self) -> None:
         os.close(self._fd)
 
 
-class Packed:
-    """A gzipped file, read forwards; offsets are those of what is in it."""
+class GzipSegment:
+    """A gzipped file, read forwards. Its offsets are those of the uncompressed bytes."""
 
-    packed = True
+    gzipped = True
 
     def __init__(self, path: str) -> None:
-        """Raises OSError, also where it is not yet packed to its end."""
+        """Raises OSError, also where the file is not compressed to its end yet."""
         self._path = path
-        self._raw = Path(path).open("rb")  # noqa: SIM115  close() does
+        self._raw = Path(path).open("rb")  # noqa: SIM115  close() closes it
         self._file = gzip.GzipFile(fileobj=self._raw)
-        self._at, self._chunk = 0, b""
-        try:
-            self._head = self.read(0, HEAD)
-        except OSError:
-            self.close()
-            raise
+        self._offset, self._chunk = 0, b""
+        with closed_on_error(self):
+            self._head = self.read(0, HEAD_BYTES)
 
     @property
     def status(self) -> os.stat_result:
         return os.fstat(self._raw.fileno())
 
-    def read(self, at: int, size: int) -> bytes:
-        """As `pread`; what cannot be unpacked is as if it were not there.
+    def read(self, offset: int, size: int) -> bytes:
+        """Return what can be uncompressed, as from a plain file; damaged bytes are as if they were not there.
 
-        Raises FileNotFoundError where its end may still come; then it has to be opened anew.
+        Raises FileNotFoundError where the end of the file may still come. The file has to be opened again then.
         """
+        # A reader asks again for the end of the last chunk, where a line was not whole.
         kept = b""
-        if self._at <= at <= self._at + len(self._chunk):  # the end of the last chunk is wanted again
-            kept = self._chunk[at - self._at :]
+        if self._offset <= offset <= self._offset + len(self._chunk):
+            kept = self._chunk[offset - self._offset :]
         if len(kept) >= size:
             return kept[:size]
-        self._at = at
+        self._offset = offset
         try:
             with _naming(self._path):
                 if not kept:
-                    self._file.seek(at)
+                    self._file.seek(offset)
                 self._chunk = kept + self._file.read(size - len(kept))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
-            if isinstance(err, EOFError) and abs(time.time() - self.status.st_mtime) < YOUNG:
-                raise FileNotFoundError(errno.ENOENT, "it is not packed to its end yet", self._path) from err
-            log.warning("%s is damaged (%s): its rest is not read", self._path, err)
+            if isinstance(err, EOFError) and abs(time.time() - self.status.st_mtime) < GZIP_COMPLETE_AFTER_S:
+                raise FileNotFoundError(
+                    errno.ENOENT, "it is not compressed to its end yet", self._path
+                ) from err
+            log.warning("%s is damaged (%s): the rest of it is not read", self._path, err)
             self._chunk = kept
         return self._chunk
 
-    def has(self, place: Place, least: int = 0) -> bool:  # noqa: ARG002  it does not change
-        """Is this, packed, the file of that place? Its number is another, so its beginning decides."""
-        return 0 < place.size <= len(self._head) and zlib.crc32(self._head[: place.size]) == place.crc
+    def contains(self, position: FilePosition) -> bool:
+        """Compare the first bytes only: compressing a file gives it another inode number."""
+        head = self._head[: position.head_size]
+        return 0 < position.head_size == len(head) and zlib.crc32(head) == position.head_crc
 
-    def after(self, place: Place, offset: int) -> Place:
-        head = self._head[:offset]
-        return Place(place.inode, offset, len(head), zlib.crc32(head))
+    def position(self, offset: int, known: FilePosition) -> FilePosition:
+        return known.moved(offset, self._head[:offset])
 
     def close(self) -> None:
         self._file.close()
         self._raw.close()
 
 
-Opened: TypeAlias = Plain | Packed
+@dataclass(frozen=True, slots=True)
+class RawLines:
+    """Whole lines of a file and how many of its bytes they are.
 
-
-def opened(piece: Piece) -> Opened:
-    """Raises OSError."""
-    return Packed(piece.path) if piece.packed else Plain(piece.path)
-
-
-def pieces(folder: str) -> list[Piece]:
-    """All pieces in a container's folder, in order; each once, plain rather than packed. Raises OSError.
-
-    A link into Docker's folder, as cri-dockerd makes it, stands for all that Docker has there.
+    `overlong`: it is the beginning of one line that is too long to be read whole.
     """
-    found: dict[tuple[int, float], Piece] = {}
-    for entry in os.scandir(folder):
-        for piece in _of(entry):
-            known = found.setdefault((piece.life, piece.age), piece)
-            if known.packed:
-                found[piece.life, piece.age] = piece
-    return sorted(found.values())
+
+    data: bytes
+    size: int
+    overlong: bool = False
 
 
-def _of(entry: os.DirEntry[str]) -> list[Piece]:
-    name = entry.name
-    if kubelets := _KUBELETS.fullmatch(name):
-        life = int(kubelets[1])
-        target = os.path.realpath(entry.path) if entry.is_symlink() else ""
-        if _DOCKERS.fullmatch(Path(target).name):
-            return [replace(piece, life=life) for piece in _dockers(target, entry.path)]
-        when = float(kubelets[2].replace("-", "")) if kubelets[2] else math.inf
-        return [Piece(life, when, bool(kubelets[3]), entry.path)]
-    if dockers := _DOCKERS.fullmatch(name):
-        return [Piece(0, -float(dockers[1] or 0), bool(dockers[2]), entry.path)]
-    return []
+class SegmentReader:
+    """Reads one open segment forwards, whole lines at a time."""
+
+    def __init__(self, file: OpenSegment, position: FilePosition, restart_count: int = 0) -> None:
+        self.file = file
+        self.position = position
+        self.restart_count = restart_count
+        # Up to here the end of a line was looked for that is too long to be read whole.
+        self._searched = 0
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file no longer has what was read."""
+        return not self.file.gzipped and not self.file.contains(self.position)
+
+    def rewind(self) -> None:
+        """Begin again at the start of the file."""
+        self.position, self._searched = FilePosition(self.position.inode), 0
+
+    def read(self, size: int) -> RawLines | None:
+        """Return the next whole lines of at most this many bytes, without moving on; None if there are none yet.
+
+        There are no bytes in them while the end of a very long line is looked for.
+        """
+        chunk = self.file.read(self.position.offset, size)
+        if len(chunk) == size < READ_SIZE_BYTES and b"\n" not in chunk:
+            chunk = self.file.read(self.position.offset, READ_SIZE_BYTES)
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            return RawLines(chunk if end == len(chunk) else chunk[:end], end)
+        return self._long_line(chunk) if len(chunk) == READ_SIZE_BYTES else None
+
+    def advance(self, size: int) -> FilePosition:
+        """Move on by this many bytes and return the position."""
+        self.position = self.file.position(self.position.offset + size, self.position)
+        return self.position
+
+    def close(self) -> None:
+        self.file.close()
+
+    def _long_line(self, beginning: bytes) -> RawLines | None:
+        self._searched = max(self._searched, self.position.offset + READ_SIZE_BYTES)
+        chunk = self.file.read(self._searched, READ_SIZE_BYTES)
+        newline = chunk.find(b"\n")
+        if newline < 0:
+            self._searched += len(chunk)
+            return RawLines(b"", 0) if chunk else None
+        size = self._searched + newline + 1 - self.position.offset
+        return RawLines(beginning[: MAX_LINE_BYTES - 1] + b"\n", size, overlong=True)
 
 
-def _dockers(target: str, link: str) -> list[Piece]:
-    """Those beside Docker's current file; the link alone where that folder is not here to be looked into."""
-    with contextlib.suppress(OSError):
-        return pieces(str(Path(target).parent))
-    return [Piece(0, 0.0, False, link)]  # noqa: FBT003
+class Start(enum.Enum):
+    """Where reading begins in a log that was opened."""
+
+    CURSOR = "at the cursor"
+    FIRST_SIGHT = "at the oldest line that matters, as the log has no cursor"
+    GAP = "after lines that may never have been read, as what the cursor points to is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A log that was opened.
+
+    `mid_line`: the first line of each stream may be the rest of one whose beginning is not read.
+    `bind`: the log's cursor is here from now on, even before the first line is handed on.
+    """
+
+    reader: SegmentReader
+    start: Start
+    mid_line: bool = False
+    bind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """The segment after the one that is read. `gap`: others may have been removed between the two."""
+
+    reader: SegmentReader
+    gap: bool = False
+
+
+class NoSuccessor(enum.Enum):
+    """Why there is no next segment to go on with."""
+
+    NONE = "no other was begun"
+    UNSETTLED = "one was begun, but the writer may not be done with this one"
+    CHANGING = "files were renamed or compressed meanwhile, so it has to be looked for again"
+
+
+class SegmentFinder(Protocol):
+    """Finds the segments of one log. All methods raise OSError.
+
+    `kind`: how problems of such logs are named. `folder`: where the log's files are.
+    """
+
+    kind: str
+    folder: str
+
+    def open(self, cursor: LogCursor, skip: int) -> Opening | None:
+        """Open the segment of the cursor, under whatever name; None if there are no files yet.
+
+        `skip`: leave out so many segments that cannot be read, if there are others after them.
+        """
+
+    def successor(self, reader: SegmentReader, now: float) -> Successor | NoSuccessor:
+        """Open the segment after this one, once its writer has moved there. `now`: unix seconds."""
+
+    def explain(self, name: str, err: OSError) -> str:
+        """Return a sentence about why the log cannot be read and what to change; "" if it is only being rotated."""
+
+    def gap_advice(self, name: str) -> str:
+        """Return a sentence about lines that were rotated away before they were read."""
+
+
+def first_line_offset(file: OpenSegment) -> int:
+    """Return where the first line begins that is within FIRST_SIGHT_BYTES of the end.
+
+    If none begins there, this is the start of the file. The rest of a line must not be taken for a line, because an
+    attacker may have chosen it.
+    """
+    # The byte before shows whether a line begins just there.
+    offset = file.status.st_size - FIRST_SIGHT_BYTES - 1
+    while offset >= 0 and (chunk := file.read(offset, READ_SIZE_BYTES)):
+        newline = chunk.find(b"\n")
+        if newline >= 0:
+            return offset + newline + 1
+        offset += len(chunk)
+    return 0
+
+
+class _Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def closed_on_error(file: _Closeable) -> Iterator[None]:
+    """Close the file if anything is raised."""
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Have every OSError name this path. The error of an open file names none of itself."""
+    try:
+        yield
+    except OSError as err:
+        err.filename = err.filename or path
+        raise

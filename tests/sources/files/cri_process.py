@@ -14,9 +14,11 @@ from sidecar.core.jail import Jail
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox, Loop
-from sidecar.sources.base import NullLogListener
-from sidecar.sources.files.container_logs import Cri
-from sidecar.sources.files.layouts import Pods
+from sidecar.runtime.problems import Problems
+from sidecar.sources.base import NullLogListener, Outputs
+from sidecar.sources.dns import Resolver
+from sidecar.sources.files.container_logs import ContainerLogs
+from sidecar.sources.files.layouts import KubeletLayout
 from sidecar.sources.intake import Intake
 from sidecar.stores.sqlite import SqliteStore
 
@@ -46,6 +48,12 @@ class Gaps(NullLogListener):
         sys.stderr.write(f"{name} gap\n")
 
 
+class NoTopology:
+    """A TopologyListener that does nothing."""
+
+    def on_topology_changed(self, topology): ...
+
+
 def main(root, state):
     rules = Path(state, "numbered.conf")
     rules.write_text(FILTER)
@@ -54,7 +62,7 @@ def main(root, state):
     with closing(sqlite3.connect(store.path)) as db:
         db.executescript(LEDGER)
     inbox = Inbox()
-    intake = Intake(Matcher({jail.name: load(str(rules))}), inbox, time.time)
+    intake = Intake(Matcher({jail.name: load(str(rules))}), inbox, Resolver(inbox), time.time)
     loop = Loop(
         Guard([jail], Allowlist()),
         inbox,
@@ -62,10 +70,9 @@ def main(root, state):
         time.time,
         lambda _, sentence: sentence and sys.exit(sentence),
     )
-    source = Cri(
-        Pods(Path(root), ["blog/*/*"]), [jail], intake, lambda _: None,
-        cursors=store.load(time.time()).cursors, since=0.0, listener=Gaps(),
-    )  # fmt: skip
+    layout, outputs = KubeletLayout(Path(root), ["blog/*/*"]), Outputs(intake, Gaps(), Problems())
+    cursors = store.load(time.time()).cursors
+    source = ContainerLogs(layout, [jail], outputs, NoTopology(), cursors=cursors, since=0.0)
     threading.Thread(target=source.run, daemon=True).start()
     os.write(1, b"reading\n")
     loop.run()

@@ -20,9 +20,9 @@ import pytest
 from sidecar.core.containers import Container
 from sidecar.core.events import Framing, Topology
 from sidecar.core.jail import Jail
-from sidecar.sources.files.container_logs import Cri
-from sidecar.sources.files.inotify import Polling
-from sidecar.sources.files.layouts import Cluster, DockerFolders, Pod, Pods
+from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
+from sidecar.sources.files.container_logs import ContainerLogs
+from sidecar.sources.files.layouts import DockerLayout, KubeletLayout
 from tests.sources.docker.standin import Counted
 from tests.sources.files.kubelet import Kubelet
 from tests.support.paths import ROOT
@@ -59,12 +59,16 @@ def read():
     return Reading()
 
 
+def seen(pods, *networks):
+    """The view of a cluster of which this is known."""
+    view = ClusterView()
+    view.update(Cluster(pods, networks))
+    return view
+
+
 @contextmanager
-def running(read, tree, jails=JAILS, **options):
-    source = Cri(
-        tree, jails, read.emit, read.surroundings,
-        cursors=read.cursors, since=0.0, listener=read, problem=read.problem, **options,
-    )  # fmt: skip
+def running(read, layout, jails=JAILS, **options):
+    source = ContainerLogs(layout, jails, read.outputs, read, cursors=read.cursors, since=0.0, **options)
     thread = threading.Thread(target=source.run)
     thread.start()
     try:
@@ -77,7 +81,7 @@ def running(read, tree, jails=JAILS, **options):
 
 @pytest.mark.parametrize("inotify", [True, False])
 def test_pods_come_write_rotate_restart_and_go(read, tmp_path, inotify):
-    with running(read, Pods(tmp_path, ["blog/*/*"]), inotify=inotify):
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"]), inotify=inotify):
         kubelet = Kubelet(tmp_path)
         kubelet.write("one")
         read.wait_texts("one")
@@ -107,7 +111,7 @@ def test_a_bad_disk_under_one_log_holds_no_other_up(read, tmp_path):
     shop.mkdir(parents=True)
     (shop / "0.log").symlink_to("/proc/self/mem")
     kubelet = Kubelet(tmp_path)
-    with running(read, Pods(tmp_path, ["*/*/*"])):
+    with running(read, KubeletLayout(tmp_path, ["*/*/*"])):
         for number in range(10):
             kubelet.write(f"{number}")
             read.wait_texts(*map(str, range(number + 1)))
@@ -115,14 +119,14 @@ def test_a_bad_disk_under_one_log_holds_no_other_up(read, tmp_path):
 
     sentence = (
         f"the log of shop/web-0/wordpress cannot be read ({shop}/0.log: Input/output error): "
-        "until it can, no line of it counts"
+        "its lines are not checked until it can"
     )
     assert [each for each in read.problems if each[1]] == [("log shop/web-0/wordpress", sentence)]
 
 
 def test_a_line_is_read_when_it_is_written_and_not_at_the_next_look(read, tmp_path):
     kubelet = Kubelet(tmp_path)
-    with running(read, Pods(tmp_path, ["blog/*/*"])):
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
         kubelet.write("0")
         read.wait_texts("0")
         took = []
@@ -143,7 +147,7 @@ def test_which_pods_are_read(read, tmp_path):
         Kubelet(tmp_path, pod, container).write(f"{pod}/{container}")
     (tmp_path / "a-file").touch()
     mounts = "1 2 0:3 /var/lib/kubelet/pods/aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa/etc-hosts /etc/hosts rw"
-    with running(read, Pods(tmp_path, mountinfo=mounts)):
+    with running(read, KubeletLayout(tmp_path, mountinfo=mounts)):
         read.wait_texts("blog_wordpress-0_1/web", "blog_web-0_2/wordpress")
 
 
@@ -155,8 +159,8 @@ def test_what_the_api_says_chooses_and_excludes(read, tmp_path):
         "1": Pod({"wp-sidecar/enable": "false"}),
         "3": Pod({}, {"web": "wordpress:6"}),
     }
-    tree = Pods(tmp_path, cluster=lambda: Cluster(pods, ("192.0.2.1",)))
-    with running(read, tree, [Jail("one"), Jail("two"), Jail("three", containers=("blog/other-*/*",))]):
+    layout = KubeletLayout(tmp_path, cluster=seen(pods, "192.0.2.1"))
+    with running(read, layout, [Jail("one"), Jail("two"), Jail("three", containers=("blog/other-*/*",))]):
         read.wait_texts("shop", "image", "other")
 
     assert {batch.origin.name: batch.origin.jails for batch in read.batches} == {
@@ -187,13 +191,13 @@ def test_where_pods_are_named_nobody_else_can_choose(read, tmp_path):
         str(number): Pod({"wp-sidecar/enable": "true", "wp-sidecar/jails": "wordpress"})
         for number in range(2)
     }
-    with running(read, Pods(tmp_path, ["blog/*/*", "!*/*/db"], lambda: Cluster(pods))):
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*", "!*/*/db"], seen(pods))):
         read.wait_texts("good")
 
 
 def test_other_jails_look_from_the_next_line_on_and_nothing_counts_twice(read, tmp_path):
     kubelet = Kubelet(tmp_path)
-    with running(read, Pods(tmp_path, ["blog/*/*"])) as source:
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"])) as source:
         kubelet.write("one")
         read.wait_texts("one")
         source.reconfigure([Jail("elsewhere", containers=("nowhere",))], 0.0)
@@ -208,7 +212,7 @@ def test_other_jails_look_from_the_next_line_on_and_nothing_counts_twice(read, t
 def test_a_pods_successor_has_its_name_and_keeps_it(read, tmp_path):
     first = Kubelet(tmp_path)
     first.write("one")
-    with running(read, Pods(tmp_path, ["blog/*/*"])):
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
         read.wait_texts("one")
         second = Kubelet(tmp_path, "blog_web-0_7")
         second.write("two")
@@ -221,7 +225,7 @@ def test_a_pods_successor_has_its_name_and_keeps_it(read, tmp_path):
 
 def test_the_rest_of_a_pod_that_is_removed_is_read(read, tmp_path):
     kubelet = Kubelet(tmp_path)
-    with running(read, Pods(tmp_path, ["blog/*/*"]), inotify=False):
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"]), inotify=False):
         kubelet.write("one")
         read.wait_texts("one")
         kubelet.write("two")
@@ -231,14 +235,14 @@ def test_the_rest_of_a_pod_that_is_removed_is_read(read, tmp_path):
 
 def test_a_tree_that_is_not_mounted_is_told_until_it_is(read, tmp_path):
     root = tmp_path / "pods"
-    with running(read, Pods(root, ["blog/*/*"])) as source:
+    with running(read, KubeletLayout(root, ["blog/*/*"])) as source:
         read.wait(lambda: read.problems)
         assert read.critical
         Kubelet(root).write("one")
-        source.look_soon()
+        source.cluster_changed()
         read.wait_texts("one")
 
-    sentence = f"{root} cannot be looked into (No such file or directory): no log is read. Mount the node's /var/log/pods there, read-only"
+    sentence = f"{root} cannot be listed (No such file or directory): no log is read. Mount the node's /var/log/pods there, read-only"
     assert [each for each in read.problems if each[1]] == [("cri", sentence)]
     assert read.problems[-1] == ("cri", None)
 
@@ -247,25 +251,30 @@ def test_the_kernel_allows_no_more_watches(read, tmp_path, monkeypatch, caplog):
     """fs.inotify.max_user_watches is the whole machine's for root."""
     kubelet = Kubelet(tmp_path)
     monkeypatch.setattr("sidecar.sources.files.inotify.Inotify.watch", lambda *_: os.close(-1))
-    with running(read, Pods(tmp_path, ["blog/*/*"])):
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
         kubelet.write("one")
         read.wait_texts("one")
         kubelet.write("two")
         read.wait_texts("one", "two")
 
     assert [message for message in caplog.messages if "not watched" in message] == [
-        f"{tmp_path} is not watched ([Errno 9] Bad file descriptor); logs are looked at every 0.2 s"
+        f"{tmp_path} is not watched ([Errno 9] Bad file descriptor); logs are polled every 0.2 s"
     ]
 
 
-def test_the_kernel_has_no_inotify_left(tmp_path, monkeypatch):
+def test_the_kernel_has_no_inotify_left(read, tmp_path, monkeypatch, caplog):
     def refuse(_):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("sidecar.sources.files.inotify.Inotify.__init__", refuse)
-    source = Cri(Pods(tmp_path), [], print, print, cursors={}, since=0.0)
+    kubelet = Kubelet(tmp_path)
+    with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
+        kubelet.write("one")
+        read.wait_texts("one")
 
-    assert isinstance(source._notices, Polling)
+    assert [message for message in caplog.messages if "inotify" in message] == [
+        "inotify cannot be used ([Errno 24] Too many open files); logs are polled every 0.2 s"
+    ]
 
 
 def docker(root, key, name, *texts, labels=None, image="wordpress:6", driver="json-file"):
@@ -307,7 +316,7 @@ def test_dockers_files_are_read_as_its_socket_would_have_it(read, tmp_path):
     docker(tmp_path, "d", "journal", driver="journald")
     (tmp_path / "unfinished").mkdir()
     (tmp_path / ("e" * 64)).mkdir()
-    with running(read, DockerFolders(tmp_path, "c" * 64)):
+    with running(read, DockerLayout(tmp_path, "c" * 64)):
         read.wait_texts("one", "two")
         read.wait(lambda: read.problems)
 
@@ -325,7 +334,7 @@ def test_dockers_files_are_read_as_its_socket_would_have_it(read, tmp_path):
 
 def test_a_renamed_container_is_known_by_its_new_name(read, tmp_path):
     folder = docker(tmp_path, "a", "blog", "one\n")
-    with running(read, DockerFolders(tmp_path)):
+    with running(read, DockerLayout(tmp_path)):
         read.wait_texts("one")
         config = json.loads((folder / "config.v2.json").read_text())
         (folder / ".tmp").write_text(json.dumps({**config, "Name": "/shop"}))
@@ -339,11 +348,11 @@ def test_a_renamed_container_is_known_by_its_new_name(read, tmp_path):
 
 
 def test_dockers_folder_that_may_not_be_read(tmp_path):
-    sentence = DockerFolders(tmp_path).wrong(PermissionError(13, "Permission denied"))
+    sentence = DockerLayout(tmp_path).explain(PermissionError(13, "Permission denied"))
 
     assert (
         sentence
-        == f"{tmp_path} cannot be looked into (Permission denied): no log is read. Run as uid 0: only root may look into it"
+        == f"{tmp_path} cannot be listed (Permission denied): no log is read. Run as uid 0: only root may list it"
     )
 
 

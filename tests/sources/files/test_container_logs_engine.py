@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.jail import Jail
-from sidecar.sources.files.container_logs import Cri
-from sidecar.sources.files.layouts import DockerFolders
+from sidecar.sources.files.container_logs import ContainerLogs
+from sidecar.sources.files.layouts import DockerLayout
 from tests.bed import Bed
 from tests.sources.files.test_container_logs import Reading
 
@@ -37,10 +37,8 @@ def engine():
 @contextmanager
 def following(engine, read):
     root = Path(f"/proc/{engine.process.pid}/root{engine._data}/containers")
-    source = Cri(
-        DockerFolders(root), [Jail("wordpress")], read.emit, read.surroundings,
-        cursors=read.cursors, since=0.0, listener=read, problem=read.problem,
-    )  # fmt: skip
+    jails = [Jail("wordpress")]
+    source = ContainerLogs(DockerLayout(root), jails, read.outputs, read, cursors=read.cursors, since=0.0)
     thread = threading.Thread(target=source.run)
     thread.start()
     try:

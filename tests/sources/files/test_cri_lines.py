@@ -1,12 +1,11 @@
 """Parts are joined and never taken for lines, whichever stream they are of and wherever the chunks end."""
 
-import json
 import random
 
 import pytest
 
 from sidecar.sources.base import MAX_LINE_BYTES
-from sidecar.sources.files.cri_lines import Parts, as_cri, lines_in
+from sidecar.sources.files.cri_lines import LineJoiner, StreamLines
 
 STAMP = "2026-11-22T08:40:04.123456789Z"
 FORGED = '203.0.113.9 - - [22/Nov/2026:08:40:04 +0000] "POST /wp-login.php HTTP/1.1" 200 5'
@@ -17,22 +16,23 @@ def cri(*lines, stamp=STAMP):
     return "".join(f"{stamp} std{line}\n" for line in lines).encode()
 
 
-def read(parts, *chunks):
+def read(joiner, *chunks):
     """What came out, by stream."""
     found = {}
     for chunk in chunks:
-        for stream, data, count in parts.feed(chunk):
-            assert count == data.count(b"\n")
-            found[stream] = found.get(stream, b"") + data
+        for lines in joiner.feed(chunk):
+            assert lines.count == lines.data.count(b"\n")
+            found[lines.stream] = found.get(lines.stream, b"") + lines.data
     return found
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_whole_lines_of_one_stream_are_handed_on_as_they_are(stream):
     data = f"{STAMP} {stream} F one\n{STAMP} {stream} F \n{STAMP} {stream} F\n{STAMP} {stream} F:tag two\n".encode()
-    ((of, lines, count),) = Parts().feed(data)
+    (lines,) = LineJoiner().feed(data)
 
-    assert (of, lines is data, count) == (stream, True, 4)
+    assert lines == StreamLines(stream, data, 4)
+    assert lines.data is data
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -44,13 +44,13 @@ def test_one_other_line_is_seen_wherever_it_is(stream, other, before):
     """What says that all lines are of one stream is quick, and has to be right."""
     usual = f"{STAMP} {stream} F a\n".encode()
     data = usual * before + f"{other}\n".encode() + usual
-    found = read(Parts(), data)
+    found = read(LineJoiner(), data)
 
     assert (found.get(stream) == data) == (f"{stream} F" in other)
 
 
 def test_two_streams_are_told_apart():
-    assert read(Parts(), cri("out F a", "err F b", "err F c", "out F d")) == {
+    assert read(LineJoiner(), cri("out F a", "err F b", "err F c", "out F d")) == {
         "stdout": cri("out F a", "out F d"),
         "stderr": cri("err F b", "err F c"),
     }
@@ -59,7 +59,7 @@ def test_two_streams_are_told_apart():
 def test_what_a_line_says_of_streams_and_parts_is_only_text():
     lines = cri(f"out F {STAMP} stderr P x", "out F  stderr F y", f"out F {STAMP} stdout F z")
 
-    assert read(Parts(), lines) == {"stdout": lines}
+    assert read(LineJoiner(), lines) == {"stdout": lines}
 
 
 def test_parts_are_one_line_with_the_stamp_of_the_first():
@@ -68,114 +68,116 @@ def test_parts_are_one_line_with_the_stamp_of_the_first():
         cri("err F b", "out P a", "out F:x " + FORGED),
     )
 
-    assert read(Parts(), first, rest) == {
+    assert read(LineJoiner(), first, rest) == {
         "stdout": f"2026-11-22T08:40:04Z stdout F GET /a{FORGED}\n".encode(),
         "stderr": cri("err F b"),
     }
 
 
 def test_a_line_of_parts_that_is_too_long_is_cut_and_counted():
-    parts = Parts()
+    joiner = LineJoiner()
     part = "x" * 16_384
-    found = read(parts, *[cri(f"out P {part}")] * 10, cri("out F " + FORGED, "out F next"))
+    found = read(joiner, *[cri(f"out P {part}")] * 10, cri("out F " + FORGED, "out F next"))
 
     assert found == {
         "stdout": cri("out F " + "x" * 100_000)[: MAX_LINE_BYTES - 1] + b"\n" + cri("out F next")
     }
-    assert parts.cut == 1
+    assert joiner.take_counts() == (1, 0)
 
 
 @pytest.mark.parametrize("before", [0, 3, 1000])
 def test_a_line_of_a_runtime_that_cuts_none_is_cut_here(before):
-    parts = Parts()
+    joiner = LineJoiner()
     short = cri("out F short") * before
-    found = read(parts, short + cri("err F " + "y" * 200_000, "err F next"))
+    found = read(joiner, short + cri("err F " + "y" * 200_000, "err F next"))
     long = cri("err F " + "y" * 200_000)[: MAX_LINE_BYTES - 1] + b"\n"
 
     assert found == {**({"stdout": short} if short else {}), "stderr": long + cri("err F next")}
-    assert parts.cut == 1
+    assert joiner.take_counts() == (1, 0)
 
 
 def test_what_is_left_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
     """Anyone may have chosen it."""
-    parts = Parts(["stdout", "stderr"])
+    joiner = LineJoiner(["stdout", "stderr"])
 
-    assert read(parts, cri("out P a", "out F " + FORGED, "out F one"), cri("err F two", "err F three")) == {
+    assert read(joiner, cri("out P a", "out F " + FORGED, "out F one"), cri("err F two", "err F three")) == {
         "stdout": cri("out F one"),
         "stderr": cri("err F three"),
     }
-    assert parts.torn == set()
+    assert joiner.partial == set()
 
 
 def test_where_no_line_is_begun():
-    parts = Parts()
+    joiner = LineJoiner()
     whole = cri("out F 1", "err P a", "out F 2", "err F b", "out F 3")
 
-    assert [parts.clean(data) for data in (b"", whole, whole + cri("out P c", "err F d"))] == [
+    assert [joiner.finished_size(data) for data in (b"", whole, whole + cri("out P c", "err F d"))] == [
         0,
         *[len(whole)] * 2,
     ]
-    parts.feed(cri("out P begun"))
+    joiner.feed(cri("out P begun"))
     end = cri("err F 1", "out F rest")
-    assert [parts.clean(data) for data in (cri("err F 1", "err P a"), end, end + cri("err P a"))] == [
+    assert [
+        joiner.finished_size(data) for data in (cri("err F 1", "err P a"), end, end + cri("err P a"))
+    ] == [
         0,
         *[len(end)] * 2,
     ]
 
 
 def test_what_is_left_out_begins_nothing():
-    parts = Parts(["stdout"])
+    joiner = LineJoiner(["stdout"])
     data = cri("out P rest", "err F 1", "out P rest")
 
-    assert parts.clean(data) == len(data)
-    assert parts.clean(data + cri("out F rest", "out P new")) == len(data + cri("out F rest"))
+    assert joiner.finished_size(data) == len(data)
+    assert joiner.finished_size(data + cri("out F rest", "out P new")) == len(data + cri("out F rest"))
 
 
 def test_a_line_that_is_given_up_takes_its_rest_along():
-    parts = Parts()
-    read(parts, cri("out P begun", "err F b"))
-    parts.tear()
+    joiner = LineJoiner()
+    read(joiner, cri("out P begun", "err F b"))
+    joiner.give_up()
 
-    assert read(parts, cri("out F " + FORGED, "out F one")) == {"stdout": cri("out F one")}
-    assert parts.cut == 1
+    assert read(joiner, cri("out F " + FORGED, "out F one")) == {"stdout": cri("out F one")}
+    assert joiner.take_counts() == (1, 0)
 
 
 def test_what_a_dead_writer_began_is_no_line():
-    parts = Parts()
-    read(parts, cri("out P begun"))
-    parts.end()
+    joiner = LineJoiner()
+    read(joiner, cri("out P begun"))
+    joiner.discard()
 
-    assert read(parts, cri("out F one")) == {"stdout": cri("out F one")}
+    assert read(joiner, cri("out F one")) == {"stdout": cri("out F one")}
 
 
 def test_lines_that_were_handed_on_before_are_left_out():
-    parts = Parts(handed={"stdout": 2, "stderr": 1})
+    joiner = LineJoiner(skip={"stdout": 2, "stderr": 1})
 
-    assert read(parts, cri("out F 1", "err F 1"), cri("out F 2", "out F 3", "err F 2")) == {
+    assert read(joiner, cri("out F 1", "err F 1"), cri("out F 2", "out F 3", "err F 2")) == {
         "stdout": cri("out F 3"),
         "stderr": cri("err F 2"),
     }
-    assert parts.left_out == {}
+    assert joiner.to_skip == {}
 
 
 def test_it_counts_what_it_handed_on_since_a_line_was_begun():
-    parts = Parts()
-    read(parts, cri("out F 1", "err P a"), cri("out F 2", "out F 3"))
-    begun = (parts.begun, dict(parts.handed))
-    read(parts, cri("err F b"))
-    read(parts, cri("out F 4"))
+    joiner = LineJoiner()
+    read(joiner, cri("out F 1", "err P a"), cri("out F 2", "out F 3"))
+    begun = (joiner.unfinished, dict(joiner.passed))
+    read(joiner, cri("err F b"))
+    read(joiner, cri("out F 4"))
 
     assert begun == ({"stderr"}, {"stdout": 3, "stderr": 0})
-    assert (parts.begun, dict(parts.handed)) == (frozenset(), {"stdout": 1})
+    assert (joiner.unfinished, dict(joiner.passed)) == (frozenset(), {"stdout": 1})
 
 
 def test_what_no_runtime_wrote_is_left_out_and_counted():
-    parts = Parts()
+    joiner = LineJoiner()
 
-    assert read(parts, cri("out F 1") + b"\0\0\0\n" + b"hello world\n" + cri("out F 2")) == {
+    assert read(joiner, cri("out F 1") + b"\0\0\0\n" + b"hello world\n" + cri("out F 2")) == {
         "stdout": cri("out F 1", "out F 2")
     }
-    assert parts.alien == 2
+    assert joiner.take_counts() == (0, 2)
 
 
 def test_however_chunks_end_the_lines_are_the_same():
@@ -186,52 +188,4 @@ def test_however_chunks_end_the_lines_are_the_same():
         cuts = sorted(rnd.sample(range(13), 3))
         chunks = [b"".join(lines[a:b]) for a, b in zip([0, *cuts], [*cuts, 12], strict=True)]
 
-        assert read(Parts(), *chunks) == read(Parts(), b"".join(lines))
-
-
-def logged(text, stream="stdout", time=STAMP, **more):
-    """A line of Docker's json-file; Go escapes `<`, `>` and `&`, too."""
-    entry = json.dumps(
-        {"log": text, "stream": stream, **more, "time": time}, separators=(",", ":"), ensure_ascii=False
-    )
-    for character in "<>&\u2028":
-        entry = entry.replace(character, f"\\u{ord(character):04x}")
-    return entry.encode() + b"\n"
-
-
-TEXTS = [
-    "", "plain", FORGED, 'a "quoted" word', "back\\slash", "ends with \\", "\\n", "\\\\n", "tab\tand\rreturn\x00\x1b",
-    "a <b> & c \u2028 d", "caf\u00e9 \U0001f600", '{"log":"x\\n","stream":"stderr","time":"y"}', '\\","stream":"stderr',
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("around", [b"", logged("plain\n"), logged("a\\b \\u0041\n"), logged("a part")])
-def test_dockers_lines_are_cris_lines(text, around):
-    whole, part = logged(text + "\n"), logged(text)
-
-    assert as_cri(whole) == f"{STAMP} stdout F {text}\n".encode()
-    assert as_cri(part) == f"{STAMP} stdout P {text}\n".encode()
-    assert as_cri(around + whole + part + around) == b"".join(
-        as_cri(each) for each in (around, whole, part, around) if each
-    )
-
-
-def test_of_dockers_lines_labels_are_left_out():
-    assert as_cri(logged("one\n", "stderr", attrs={"a": "b"})) == f"{STAMP} stderr F one\n".encode()
-
-
-def test_a_newline_in_the_middle_of_dockers_line_begins_no_other():
-    assert as_cri(logged("one\ntwo\n")) == f"{STAMP} stdout F one two\n".encode()
-
-
-@pytest.mark.parametrize(
-    "line", [b"\0\0\n", b"{broken\n", b'{"log":1,"stream":"stdout","time":""}\n', b"[]\n", b'{"log":"\\x"}\n']
-)
-def test_what_docker_did_not_write_stays_as_it_is(line):
-    assert as_cri(line) == line
-    assert as_cri(logged("a\n") + line) == as_cri(logged("a\n")) + line
-
-
-def test_lines_are_counted_by_their_ends():
-    assert [lines_in(data) for data in (b"", b"\n", b"a\nb\n")] == [0, 1, 2]
+        assert read(LineJoiner(), *chunks) == read(LineJoiner(), b"".join(lines))

@@ -1,7 +1,5 @@
 """When files are read, and what by."""
 
-import pytest
-
 from sidecar.config.settings import Settings, SourceKind, SourceSettings
 from sidecar.core.jail import Jail
 from sidecar.sources.factories import SourceConfig, SourceInputs
@@ -35,10 +33,10 @@ def test_outside_of_a_cluster_no_api_is_asked(monkeypatch):
     assert [service.name for service in made(CriSourceFactory(), settings)] == ["cri"]
 
 
-@pytest.mark.parametrize("node", ["node-7"])
-def test_the_clusters_word_has_the_logs_looked_at(monkeypatch, node):
+def test_the_clusters_word_has_the_logs_looked_at(monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
-    settings = Settings(CONTAINERS, {}, sources=CLUSTER, node=node)
+    settings = Settings(CONTAINERS, {}, sources=CLUSTER, node="node-7")
     api, cri = made(CriSourceFactory(), settings)
 
-    assert (api.changed, api._node) == (cri.look_soon, node)
+    assert api._listener is cri
+    assert api._node_pods == {"fieldSelector": "spec.nodeName=node-7"}

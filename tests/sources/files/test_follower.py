@@ -10,16 +10,40 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Batch, Cursor, Framing, Origin
+from sidecar.core.events import Batch, Framing, Origin
 from sidecar.sources.base import MAX_LINE_BYTES
-from sidecar.sources.files import follower as rotation
-from sidecar.sources.files.follower import LITTLE, READ, REST, SETTLE, Log, Mark, Telling
-from sidecar.sources.files.source import FIRST_SIGHT, Place
+from sidecar.sources.files.container_folder import SETTLE_S, ContainerFolder
+from sidecar.sources.files.cri_lines import STREAMS, ContainerLines
+from sidecar.sources.files.cursor import FilePosition, LogCursor
+from sidecar.sources.files.follower import FLOOD_READ_SIZE_BYTES, RETRY_DELAY_S, Follower
+from sidecar.sources.files.segments import FIRST_SIGHT_BYTES, READ_SIZE_BYTES
 from tests.sources.docker.standin import Counted
 from tests.sources.files.kubelet import Kubelet, pack, stamp
 
 NAME = "blog/web-0/wordpress"
 BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
+
+
+class Log:
+    """A follower of a container's folder. `later`: how many seconds after the last write it is."""
+
+    def __init__(self, reading, folder, since):
+        self._reading = reading
+        self.finder = ContainerFolder(str(folder), since)
+        state = reading.cursors.get("cri:1", b"")
+        self.follower = Follower("cri:1", self.finder, ContainerLines(), reading.outputs, state)
+        self.describe(NAME)
+
+    def describe(self, name, unsupported=""):
+        self.follower.describe(Origin("cri", name, "", ("jail",)), unsupported)
+
+    def step(self):
+        return self.follower.step(time.time() + self._reading.later)
+
+    def look(self):
+        """A step after which files may have been renamed."""
+        self.follower.files_changed = True
+        return self.step()
 
 
 class Reading(Counted):
@@ -48,18 +72,15 @@ class Reading(Counted):
     @contextmanager
     def of(self, folder, since=0.0):
         """A reader that goes on where the last one was."""
-        telling = Telling(self.emit, self, self.problem, "cri")
-        mark = Mark.decode(self.cursors.get("cri:1", b""))
-        log = Log("cri:1", str(folder), telling, mark, since=since, clock=lambda: time.time() + self.later)
-        log.call(NAME, ("jail",))
+        log = Log(self, folder, since)
         try:
             yield log
         finally:
-            log.close()
+            log.follower.close()
 
 
 def drain(log):
-    log.renamed = True
+    log.follower.files_changed = True
     while log.step():
         pass
 
@@ -74,17 +95,6 @@ def kubelet(tmp_path):
     made = Kubelet(tmp_path)
     yield made
     made.close()
-
-
-def test_a_mark_is_kept_as_text():
-    mark = Mark(Place(12, 34, 56, 78), {"stdout": 3, "stderr": 4}, frozenset({"stderr"}), 5)
-
-    assert Mark.decode(mark.encode()) == mark
-
-
-@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4 0 0 0 0", b"1 2 3 4 5", b"1 a", b"\xff"])
-def test_what_is_no_mark_is_nowhere(text):
-    assert Mark.decode(text) == Mark()
 
 
 def test_lines_become_batches_as_they_are_written(read, kubelet):
@@ -203,15 +213,15 @@ def test_the_old_file_is_read_on_until_nobody_writes_to_it(read, kubelet):
         old = kubelet.reopen()
         kubelet.write("o2")
         drain(log)
-        settling = (log.settling, read.texts())
+        settling = (log.follower.settling, read.texts())
         os.write(old, b"2026-11-22T08:40:04Z stderr F late\n")
         drain(log)
-        read.later = SETTLE + 0.1
+        read.later = SETTLE_S + 0.1
         drain(log)
     os.close(old)
 
     assert settling == (True, ["o1"])
-    assert (log.settling, read.texts(), read.texts("stderr")) == (False, ["o1", "o2"], ["late"])
+    assert (log.follower.settling, read.texts(), read.texts("stderr")) == (False, ["o1", "o2"], ["late"])
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -352,7 +362,7 @@ def test_at_first_sight_files_that_matter_no_more_are_left_unread(read, kubelet)
 
 def test_of_a_huge_file_only_the_end_is_read_at_first(read, kubelet):
     with kubelet.path.open("r+b") as file:
-        file.truncate(FIRST_SIGHT)
+        file.truncate(FIRST_SIGHT_BYTES)
     kubelet.put("begun\n")
     kubelet.write("rest", "whole")
     with read.of(kubelet.folder) as log:
@@ -361,7 +371,7 @@ def test_of_a_huge_file_only_the_end_is_read_at_first(read, kubelet):
     assert read.texts() == ["whole"]
 
 
-@pytest.mark.parametrize("size", [MAX_LINE_BYTES, READ - 40, READ, 3 * READ])
+@pytest.mark.parametrize("size", [MAX_LINE_BYTES, READ_SIZE_BYTES - 40, READ_SIZE_BYTES, 3 * READ_SIZE_BYTES])
 def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
     kubelet.write("before")
     with read.of(kubelet.folder) as log:
@@ -380,15 +390,15 @@ def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
 def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypatch):
     """So many batches may wait for the loop, each with its hits."""
     clock = itertools.count()
-    monkeypatch.setattr(rotation.time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
     kubelet.write(*("x" * 1000 for _ in range(800)))
     kubelet.write("y" * 100_000, part=200_000)
     with read.of(kubelet.folder) as log:
         drain(log)
 
     first, *others, last = [len(batch.data) for batch in read.batches]
-    assert LITTLE < first <= READ
-    assert {LITTLE - 1100 < size <= LITTLE for size in others[:-1]} == {True}
+    assert FLOOD_READ_SIZE_BYTES < first <= READ_SIZE_BYTES
+    assert {FLOOD_READ_SIZE_BYTES - 1100 < size <= FLOOD_READ_SIZE_BYTES for size in others[:-1]} == {True}
     assert (len(read.lines), last) == (801, MAX_LINE_BYTES)
 
 
@@ -456,7 +466,7 @@ def test_a_link_to_dockers_file_is_followed_through_dockers_rotation(read, tmp_p
         with current.open("ab") as file:
             file.write(b'{"log":"parts\\n","stream":"stderr","time":"2026-11-22T08:40:04.6Z"}\n')
         drain(log)
-        elsewhere = log.elsewhere()
+        elsewhere = log.finder.linked_folders()
 
     assert read.lines == [("stdout", "one"), ("stderr", "two parts")]
     assert (read.reasons(), elsewhere) == (["rotated"], {str(docker)})
@@ -517,13 +527,13 @@ def test_what_is_no_file_is_told(read, tmp_path):
     ((_, sentence),) = read.problems
     assert (
         sentence
-        == f"the log of {NAME} cannot be read ({tmp_path}/0.log: it is no regular file): until it can, no line of it counts"
+        == f"the log of {NAME} cannot be read ({tmp_path}/0.log: it is not a regular file): its lines are not checked until it can"
     )
 
 
 def bad(path):
     why = "Input/output error"
-    return f"the log of {NAME} cannot be read ({path}: {why}): until it can, no line of it counts"
+    return f"the log of {NAME} cannot be read ({path}: {why}): its lines are not checked until it can"
 
 
 def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
@@ -531,7 +541,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
     before = len(list(Path("/proc/self/fd").iterdir()))
     with read.of(tmp_path) as log:
         for _ in range(3):
-            read.later += REST
+            read.later += RETRY_DELAY_S
             drain(log)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
         assert read.problems == [(f"log {NAME}", bad(tmp_path / "0.log"))]
@@ -540,7 +550,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
         (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
         drain(log)
         assert read.texts() == []
-        read.later += REST
+        read.later += RETRY_DELAY_S
         drain(log)
 
         assert read.texts() == ["one"]
@@ -554,7 +564,7 @@ def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being
     with read.of(tmp_path) as log:
         for _ in range(4):
             drain(log)
-            read.later += REST
+            read.later += RETRY_DELAY_S
 
     assert read.texts() == ["one"]
     assert read.problems == [
@@ -566,16 +576,17 @@ def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being
 def test_what_a_bad_disk_has_of_a_file_that_was_begun_is_a_gap_once_its_writer_left_it(read, tmp_path):
     (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
     (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
-    read.cursors["cri:1"] = Mark(Place(Path(BAD_DISK).stat().st_ino)).encode()
+    read.cursors["cri:1"] = LogCursor(FilePosition(Path(BAD_DISK).stat().st_ino)).encode(STREAMS)
     with read.of(tmp_path) as log:
         for _ in range(4):
             drain(log)
-            read.later += REST
+            read.later += RETRY_DELAY_S
 
     assert (read.texts(), read.reasons()) == (["one"], ["gap"])
     assert [sentence for _, sentence in read.problems] == [
         bad(tmp_path / "0.log.20261122-084004"),
-        rotation._GAP.format(NAME),
+        None,
+        ContainerFolder(str(tmp_path), 0.0).gap_advice(NAME),
         None,
     ]
 
@@ -599,11 +610,11 @@ def test_a_log_that_became_a_folder_is_told(read, kubelet):
         kubelet.path.rename(kubelet.folder / "0.log.20261122-084004")
         kubelet.path.mkdir()
         drain(log)
-        sentence = f"the log of {NAME} cannot be read ({kubelet.path}: it is no regular file): until it can, no line of it counts"
+        sentence = f"the log of {NAME} cannot be read ({kubelet.path}: it is not a regular file): its lines are not checked until it can"
         assert read.problems == [(f"log {NAME}", sentence)]
         kubelet.path.rmdir()
         kubelet.path.write_bytes(b"2026-11-22T08:40:04Z stdout F two\n")
-        read.later += REST
+        read.later += RETRY_DELAY_S
         drain(log)
 
     assert read.texts() == ["one", "two"]
@@ -611,7 +622,8 @@ def test_a_log_that_became_a_folder_is_told(read, kubelet):
 
 
 def test_who_may_not_read_is_told_what_to_change(tmp_path):
-    sentence = rotation._sentence(NAME, PermissionError(13, "Permission denied", f"{tmp_path}/0.log"))
+    error = PermissionError(13, "Permission denied", f"{tmp_path}/0.log")
+    sentence = ContainerFolder(str(tmp_path), 0.0).explain(NAME, error)
 
     assert sentence == (
         f"the log of {NAME} cannot be read ({tmp_path}/0.log: Permission denied). Run as uid 0; where SELinux is on, as a "
@@ -626,7 +638,7 @@ def test_what_a_batch_breaks_is_not_read_again(read, kubelet):
     with read.of(kubelet.folder) as log:
         with pytest.raises(RuntimeError):
             drain(log)
-        log.close()
+        log.follower.close()
         drain(log)
 
     assert read.lines == [("stderr", "e")]
@@ -634,7 +646,7 @@ def test_what_a_batch_breaks_is_not_read_again(read, kubelet):
 
 def test_under_another_name_it_is_forgotten_under_the_old(read, kubelet):
     with read.of(kubelet.folder) as log:
-        log.call("blog/web-1/wordpress", ("jail",))
+        log.describe("blog/web-1/wordpress")
 
     assert read.told == [("removed", NAME)]
 
@@ -642,7 +654,7 @@ def test_under_another_name_it_is_forgotten_under_the_old(read, kubelet):
 def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, kubelet):
     with read.of(kubelet.folder) as log:
         for _ in range(2):
-            log.call(NAME, ("jail",), "cannot be read")
+            log.describe(NAME, "cannot be read")
 
     assert (read.problems, read.critical, read.told) == (
         [(f"log {NAME}", "cannot be read")],
@@ -655,7 +667,7 @@ def test_a_cursor_is_the_containers(read, kubelet):
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
         drain(log)
-        cursor = Cursor(log.key, log.cursor)
+        cursor = log.follower.cursor
 
     assert {cursor.key: cursor.state} == read.cursors
 
@@ -688,8 +700,7 @@ def test_whatever_happens_to_files_and_reader_each_line_counts_once(tmp_path, se
                 drain(log)
                 behind = 0
             for _ in range(rnd.randrange(4)):
-                log.renamed = True
-                log.step()
+                log.look()
     with read.of(kubelet.folder) as log:
         drain(log)
     kubelet.close()

@@ -18,7 +18,7 @@ from sidecar.sources.files.inotify import (
     OVERFLOW,
     Inotify,
     Polling,
-    parsed,
+    parse_events,
 )
 
 LONG = 10.0  # seconds; nobody waits so long
@@ -78,7 +78,7 @@ def test_only_folders_are_watched(inotify, tmp_path, what):
 
 
 def test_too_many_events_are_told_as_that():
-    assert parsed(struct.pack("iIII", -1, OVERFLOW, 0, 0)) == {-1: OVERFLOW}
+    assert parse_events(struct.pack("iIII", -1, OVERFLOW, 0, 0)) == {-1: OVERFLOW}
 
 
 def test_events_of_one_folder_are_one_word():
@@ -88,7 +88,7 @@ def test_events_of_one_folder_are_one_word():
         + struct.pack("iIII", 2, CREATE, 0, 0)
     )
 
-    assert parsed(events + struct.pack("iIII", 1, CREATE, 0, 0)) == {1: MODIFY | CREATE, 2: CREATE}
+    assert parse_events(events + struct.pack("iIII", 1, CREATE, 0, 0)) == {1: MODIFY | CREATE, 2: CREATE}
 
 
 @pytest.mark.parametrize("kind", [Inotify, Polling])

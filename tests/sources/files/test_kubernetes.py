@@ -6,14 +6,22 @@ import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from sidecar.runtime.problems import Problems
 from sidecar.sources.files import kubernetes
-from sidecar.sources.files.kubernetes import Kubernetes, address, after, nodes_networks, pod
-from sidecar.sources.files.layouts import Cluster, Pod
+from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
+from sidecar.sources.files.kubernetes import (
+    Api,
+    KubernetesPods,
+    api_url,
+    apply_event,
+    nodes_networks,
+    parse_pod,
+)
+from tests.support.waiting import wait_until
 
 UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
 NODES = [
@@ -40,7 +48,7 @@ def test_a_pod_is_known_by_its_folder_and_what_we_want_of_it():
         ports=ports,
     )
 
-    assert pod(told) == (
+    assert parse_pod(told) == (
         UID,
         Pod({"app": "blog", "wp-sidecar/jails": "one"}, {"web": "wordpress:6"}, {"web": frozenset({8080})}),
     )
@@ -52,27 +60,27 @@ def test_a_container_that_begins_first_and_stays_is_known_as_well():
         {"name": "front", "image": "nginx:1", "restartPolicy": "Always", "ports": [{"hostPort": 80}]}
     ]
 
-    assert pod(told)[1] == Pod(
+    assert parse_pod(told)[1] == Pod(
         {}, {"front": "nginx:1", "web": "php:8"}, {"front": frozenset({80}), "web": frozenset()}
     )
 
 
 def test_a_static_pods_folder_has_its_hash():
-    assert pod(item(annotations={"kubernetes.io/config.hash": "abc"}))[0] == "abc"
+    assert parse_pod(item(annotations={"kubernetes.io/config.hash": "abc"}))[0] == "abc"
 
 
 def test_pods_come_change_and_go():
     one, two = Pod({}, {"web": ""}, {"web": frozenset()}), Pod({"a": "b"}, {"web": ""}, {"web": frozenset()})
-    cluster = after(Cluster({}, NETWORKS), {"type": "ADDED", "object": item()})
-    changed = after(cluster, {"type": "MODIFIED", "object": item(labels={"a": "b"})})
-    gone = after(changed, {"type": "DELETED", "object": item()})
+    cluster = apply_event(Cluster({}, NETWORKS), {"type": "ADDED", "object": item()})
+    changed = apply_event(cluster, {"type": "MODIFIED", "object": item(labels={"a": "b"})})
+    gone = apply_event(changed, {"type": "DELETED", "object": item()})
 
     assert [cluster, changed, gone] == [
         Cluster({UID: one}, NETWORKS),
         Cluster({UID: two}, NETWORKS),
         Cluster({}, NETWORKS),
     ]
-    assert after(changed, {"type": "BOOKMARK", "object": {"metadata": {}}}) is changed
+    assert apply_event(changed, {"type": "BOOKMARK", "object": {"metadata": {}}}) is changed
 
 
 def test_networks_are_the_nodes_and_their_pods():
@@ -88,7 +96,7 @@ def test_networks_are_the_nodes_and_their_pods():
     ],
 )
 def test_where_the_api_is(environ, url):
-    assert address(environ) == url
+    assert api_url(environ) == url
 
 
 def certify(folder):
@@ -102,11 +110,11 @@ def certify(folder):
         subprocess.run(["openssl", *argv], cwd=folder, check=True, capture_output=True)
 
 
-class Api:
+class StandIn:
     """The API, over TLS."""
 
     def __init__(self, folder):
-        self.folder, self.pods, self.status = folder, {}, 200
+        self.folder, self.pods, self.status, self.keep_alive = folder, {}, 200, True
         self.asked = []
         self.changed = threading.Condition()
         self._events = []
@@ -169,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if not self.server.api.keep_alive:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -194,17 +204,27 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api(tmp_path):
-    made = Api(tmp_path)
+    made = StandIn(tmp_path)
     yield made
     made.close()
 
 
-class Heard:
-    def __init__(self):
-        self.clusters, self.problems, self.happened = [], [], threading.Condition()
+class Observed:
+    """A ClusterListener and ProblemListener that remembers the view's clusters, and what was wrong."""
 
-    def problem(self, name, sentence, *, critical=True):
-        assert name == "kubernetes" and (sentence is None or not critical)
+    def __init__(self):
+        self.view = ClusterView()
+        self.clusters, self.problems = [], []
+        self.registry = Problems(self)
+        self.happened = threading.Condition()
+
+    def cluster_changed(self):
+        with self.happened:
+            self.clusters.append(self.view.latest)
+            self.happened.notify_all()
+
+    def problem_changed(self, name, sentence):
+        assert (name, self.registry.critical) == ("kubernetes", False)
         with self.happened:
             self.problems.append(sentence)
             self.happened.notify_all()
@@ -214,44 +234,48 @@ class Heard:
             assert self.happened.wait_for(ready, 10), (self.clusters, self.problems)
 
 
+class CountingApi(Api):
+    connections = 0
+
+    def connect(self):
+        self.connections += 1
+        return super().connect()
+
+
 @contextmanager
-def asking(api, monkeypatch):
-    monkeypatch.setattr(kubernetes, "FIRST", 0.05)
-    heard = Heard()
-    service = Kubernetes(api.url, "node-1", account=api.folder, problem=heard.problem)
-
-    def changed():
-        with heard.happened:
-            heard.clusters.append(service.cluster())
-            heard.happened.notify_all()
-
-    service.changed = changed
+def watching(api, monkeypatch):
+    """The service with this stand-in, or with the API at another address."""
+    monkeypatch.setattr(kubernetes, "FIRST_RETRY_DELAY_S", 0.05)
+    observed = Observed()
+    asked = api if isinstance(api, Api) else Api(api.url, api.folder)
+    service = KubernetesPods(asked, "node-1", observed.view, observed, observed.registry)
     thread = threading.Thread(target=service.run)
     thread.start()
     try:
-        yield service, heard
+        yield observed
     finally:
         service.close()
-        thread.join(3)  # it waits in a socket, for a minute
+        # It waits in a socket, for more than a minute.
+        thread.join(3)
         assert not thread.is_alive()
 
 
-def names(heard):
-    return [sorted(cluster.pods) for cluster in heard.clusters]
+def names(observed):
+    return [sorted(cluster.pods) for cluster in observed.clusters]
 
 
 def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypatch):
     api.pods = {"1": item("1")}
-    with asking(api, monkeypatch) as (service, heard):
-        heard.wait(lambda: names(heard) == [["1"]])
+    with watching(api, monkeypatch) as observed:
+        observed.wait(lambda: names(observed) == [["1"]])
         api.tell("ADDED", item("2"))
         api.tell("MODIFIED", item("2"))
         api.tell("DELETED", item("1"))
-        heard.wait(lambda: names(heard) == [["1"], ["1", "2"], ["2"]])
+        observed.wait(lambda: names(observed) == [["1"], ["1", "2"], ["2"]])
         api.pods = {"3": item("3")}
         api.cut()
-        heard.wait(lambda: names(heard)[-1] == ["3"])
-        assert service.cluster().networks == NETWORKS
+        observed.wait(lambda: names(observed)[-1] == ["3"])
+        assert observed.view.latest.networks == NETWORKS
 
     mine = {"fieldSelector": "spec.nodeName=node-1"}
     watch = {
@@ -263,35 +287,35 @@ def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypa
         ("/api/v1/pods", watch, "Bearer secret"),
         ("/api/v1/pods", {**mine, "resourceVersion": "0"}, "Bearer secret"),
     ]
-    assert set(heard.problems) == {None}
+    assert observed.problems == []
 
 
-def test_what_it_knows_is_too_old_for_a_watch(api, monkeypatch):
-    with asking(api, monkeypatch) as (_, heard):
-        heard.wait(lambda: heard.problems)
+def test_what_is_known_is_too_old_for_a_watch(api, monkeypatch):
+    with watching(api, monkeypatch) as observed:
+        observed.wait(lambda: observed.clusters)
         api.pods = {"1": item("1")}
         api.tell("ERROR", {"kind": "Status", "code": 410})
-        heard.wait(lambda: names(heard) == [[], ["1"]])
+        observed.wait(lambda: names(observed) == [[], ["1"]])
 
 
-def test_a_watch_on_which_nothing_is_said_is_no_trouble(api, monkeypatch):
-    """Nor is one that breaks off: a list tells whether the API is there."""
-    monkeypatch.setattr(kubernetes, "WAIT", (5, 0.2))
-    with asking(api, monkeypatch) as (_, heard):
-        heard.wait(lambda: len(heard.problems) >= 3)
+def test_a_silent_watch_is_no_problem(api, monkeypatch):
+    """Nor is one that breaks off: the next list shows whether the API is there."""
+    monkeypatch.setattr(kubernetes, "READ_TIMEOUT_S", 0.2)
+    with watching(api, monkeypatch) as observed:
+        wait_until(lambda: sum("watch" in query for _, query, _ in api.asked) >= 3)
 
-    assert set(heard.problems) == {None}
+    assert observed.problems == []
 
 
-def test_who_speaks_no_json_is_told_of_and_asked_again(api, monkeypatch):
+def test_an_answer_that_is_no_json_is_a_problem_until_the_next(api, monkeypatch):
     """A proxy in between, or a login page."""
     api.pods = {"1": item("1")}
-    with asking(api, monkeypatch) as (service, heard):
-        heard.wait(lambda: heard.clusters)
+    with watching(api, monkeypatch) as observed:
+        observed.wait(lambda: observed.clusters)
         api.tell_raw(b"<html>\n")
-        heard.wait(lambda: heard.problems[-1])
-        heard.wait(lambda: heard.problems[-1] is None)
-        assert sorted(service.cluster().pods) == ["1"]
+        observed.wait(lambda: len(observed.problems) == 2)
+        assert [sentence is None for sentence in observed.problems] == [False, True]
+        assert sorted(observed.view.latest.pods) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -301,69 +325,77 @@ def test_who_speaks_no_json_is_told_of_and_asked_again(api, monkeypatch):
         (500, "pods are chosen by what is known"),
     ],
 )
-def test_refused_it_says_so_keeps_what_it_knows_and_asks_again(api, monkeypatch, status, remedy):
+def test_a_refusal_is_a_problem_and_what_is_known_stays(api, monkeypatch, status, remedy):
     api.pods = {"1": item("1")}
-    with asking(api, monkeypatch) as (service, heard):
+    with watching(api, monkeypatch) as observed:
         api.watched()
         api.status = status
         api.cut()
-        heard.wait(lambda: remedy in (heard.problems[-1] or ""))
-        assert sorted(service.cluster().pods) == ["1"]
+        observed.wait(lambda: observed.problems)
+        assert remedy in observed.problems[0]
+        assert sorted(observed.view.latest.pods) == ["1"]
         api.status = 200
-        heard.wait(lambda: heard.problems[-1] is None)
+        observed.wait(lambda: observed.problems[-1] is None)
 
 
-def test_where_nobody_answers_it_says_so_once_in_a_sentence_and_asks_on(monkeypatch, tmp_path, caplog):
+def test_an_api_that_is_down_is_reported_once_and_asked_again(monkeypatch, tmp_path, caplog):
     (tmp_path / "token").write_text("secret")
     certify(tmp_path)
-    monkeypatch.setattr(kubernetes, "FIRST", 0.01)
-    heard = Heard()
-    service = Kubernetes("https://127.0.0.1:1", "node-1", account=tmp_path, problem=heard.problem)
-    thread = threading.Thread(target=service.run)
-    thread.start()
-    heard.wait(lambda: len(heard.problems) >= 3)
-    service.close()
-    thread.join(3)
+    api = CountingApi("https://127.0.0.1:1", tmp_path)
+    with watching(api, monkeypatch) as observed:
+        wait_until(lambda: api.connections >= 3)
 
     sentence = (
-        "the Kubernetes API at https://127.0.0.1:1 does not tell of this node's pods (Connection refused): pods are "
-        "chosen by what is known of them, or by their names"
+        "the Kubernetes API at https://127.0.0.1:1 does not list this node's pods (Connection refused): pods are "
+        "chosen by what is known about them, or by their names"
     )
-    assert set(heard.problems) == {sentence}
+    assert observed.problems == [sentence]
     assert caplog.messages == [sentence]
 
 
-def test_without_a_token_it_says_what_to_mount(api, monkeypatch):
+def test_without_a_token_the_problem_says_what_to_mount(api, monkeypatch):
     (api.folder / "token").unlink()
-    with asking(api, monkeypatch) as (_, heard):
-        heard.wait(lambda: heard.problems)
+    with watching(api, monkeypatch) as observed:
+        observed.wait(lambda: observed.problems)
 
-    assert "automountServiceAccountToken" in heard.problems[0]
+    assert "automountServiceAccountToken" in observed.problems[0]
 
 
 def test_nobody_else_can_be_the_api(api, monkeypatch, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    stranger = Api(other)
+    stranger = StandIn(other)
     stranger.close()
     (api.folder / "ca.crt").write_text((other / "ca.crt").read_text())
-    with asking(api, monkeypatch) as (_, heard):
-        heard.wait(lambda: heard.problems)
+    with watching(api, monkeypatch) as observed:
+        observed.wait(lambda: observed.problems)
 
-    assert "certificate verify failed" in heard.problems[0]
+    assert "certificate verify failed" in observed.problems[0]
     assert api.asked == []
 
 
-def test_an_authority_without_extensions_is_taken_whatever_python_asks_of_it(api, monkeypatch):
-    """EKS' and MicroK8s' have no key usage, and Python 3.13 asks for it."""
-    monkeypatch.setattr("urllib3.util.ssl_.sys", SimpleNamespace(version_info=(3, 13)))
+def test_an_authority_without_extensions_is_accepted_by_every_python(api, monkeypatch):
+    """EKS' and MicroK8s' have no key usage. Python requires it by default since 3.13."""
+
+    def strict(**options):
+        context = create_default_context(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    create_default_context = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", strict)
     api.pods = {"1": item("1")}
-    with asking(api, monkeypatch) as (service, heard):
-        heard.wait(lambda: heard.problems)
-        assert (heard.problems[0], sorted(service.cluster().pods)) == (None, ["1"])
+    with watching(api, monkeypatch) as observed:
+        observed.wait(lambda: observed.clusters)
+
+    assert (observed.problems, names(observed)) == ([], [["1"]])
 
 
-def test_the_first_look_waits_for_the_first_answer_and_not_for_ever(monkeypatch):
-    monkeypatch.setattr(kubernetes, "PATIENCE", 0.01)
+def test_an_answer_that_ends_its_connection_is_no_problem(api, monkeypatch):
+    api.pods = {"1": item("1")}
+    api.keep_alive = False
+    with watching(api, monkeypatch) as observed:
+        api.watched()
 
-    assert Kubernetes("https://127.0.0.1:1", "node-1").cluster() == Cluster()
+    assert (observed.problems, names(observed)) == ([], [["1"]])
+    assert observed.view.latest.networks == NETWORKS

@@ -1,4 +1,4 @@
-"""Which containers a tree of log files has; how they are chosen and read is told in test_cri.py."""
+"""Which containers a tree of log files has; how they are chosen and read is in test_container_logs.py."""
 
 import json
 import shutil
@@ -6,35 +6,43 @@ import shutil
 import pytest
 
 from sidecar.core.containers import Container, enabled
-from sidecar.sources.files.layouts import Cluster, DockerFolders, Found, Pod, Pods, _folders
+from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
+from sidecar.sources.files.layouts import ContainerLog, DockerLayout, KubeletLayout, _subfolders
+
+
+def seen(pods, *networks):
+    """The view of a cluster of which this is known."""
+    view = ClusterView()
+    view.update(Cluster(pods, networks))
+    return view
 
 
 def test_a_pods_containers_by_their_folders(tmp_path):
     for folder in ("blog_web-0_1/web", "blog_web-0_1/sidecar", "blog_web-1_2", "Other_x_3/web", "a_b/web"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "blog_web-0_1" / "a-file").touch()
-    pods = Pods(tmp_path)
+    pods = KubeletLayout(tmp_path)
 
-    assert pods.look() == [
-        Found(Container(f"1/{name}", f"blog/web-0/{name}", ""), f"{tmp_path}/blog_web-0_1/{name}")
+    assert list(pods.scan().logs) == [
+        ContainerLog(Container(f"1/{name}", f"blog/web-0/{name}", ""), f"{tmp_path}/blog_web-0_1/{name}")
         for name in ("sidecar", "web")
     ]
-    assert pods.folders == [str(tmp_path), f"{tmp_path}/blog_web-0_1", f"{tmp_path}/blog_web-1_2"]
+    assert pods.scan().folders == (str(tmp_path), f"{tmp_path}/blog_web-0_1", f"{tmp_path}/blog_web-1_2")
 
 
 def test_what_the_api_says_of_them(tmp_path):
     (tmp_path / "blog_web-0_1" / "web").mkdir(parents=True)
     told = Pod({"wp-sidecar/jails": "one", "app": "blog"}, {"web": "wordpress:6"}, {"web": frozenset({80})})
-    pods = Pods(tmp_path, cluster=lambda: Cluster({"1": told}, ("192.0.2.1/32",)))
-    (found,) = pods.look()
+    pods = KubeletLayout(tmp_path, cluster=seen({"1": told}, "192.0.2.1/32"))
+    (found,) = pods.scan().logs
 
     labels = {"wp-sidecar.jails": "one", "app": "blog"}
     assert found.container == Container("1/web", "blog/web-0/web", "wordpress:6", labels, frozenset({80}))
-    assert pods.networks() == ("192.0.2.1/32",)
+    assert pods.scan().networks == ("192.0.2.1/32",)
 
 
 def test_a_pod_that_goes_while_we_look_has_no_containers(tmp_path):
-    assert _folders(str(tmp_path / "blog_web-0_1")) == []
+    assert _subfolders(str(tmp_path / "blog_web-0_1")) == []
 
 
 def test_dockers_word_is_read_again_when_it_changes(tmp_path):
@@ -42,16 +50,16 @@ def test_dockers_word_is_read_again_when_it_changes(tmp_path):
     folder.mkdir()
     path = folder / "config.v2.json"
     path.write_text('{"Name":"/blog","Config":{"Image":"wordpress"}}')
-    docker = DockerFolders(tmp_path)
-    first = docker.look()
+    docker = DockerLayout(tmp_path)
+    first = docker.scan().logs
     path.write_text("{")  # being written
-    broken = docker.look()
+    broken = docker.scan().logs
     path.write_text(json.dumps({"Name": "/shop", "Config": {"Image": "wordpress", "Labels": {"a": "b"}}}))
-    second = docker.look()
+    second = docker.scan().logs
 
     assert [each.container.name for each in first] == ["blog"]
-    assert broken == []
-    assert second == [Found(Container("a" * 64, "shop", "wordpress", {"a": "b"}), str(folder))]
+    assert broken == ()
+    assert second == (ContainerLog(Container("a" * 64, "shop", "wordpress", {"a": "b"}), str(folder)),)
 
 
 def test_dockers_networks_of_both_families(tmp_path):
@@ -62,10 +70,15 @@ def test_dockers_networks_of_both_families(tmp_path):
         "IPv6Gateway": "2001:db8:1::1", "GlobalIPv6Address": "2001:db8:1::2", "GlobalIPv6PrefixLen": 64,
     }  # fmt: skip
     (folder / "config.v2.json").write_text(json.dumps({"NetworkSettings": {"Networks": {"blog": pool}}}))
-    docker = DockerFolders(tmp_path)
-    (found,) = docker.look()
+    docker = DockerLayout(tmp_path)
+    (found,) = docker.scan().logs
 
-    assert docker.networks() == ("172.18.0.0/16", "172.18.0.1/32", "2001:db8:1::/64", "2001:db8:1::1/128")
+    assert docker.scan().networks == (
+        "172.18.0.0/16",
+        "172.18.0.1/32",
+        "2001:db8:1::/64",
+        "2001:db8:1::1/128",
+    )
     assert found.container.gateways == ("172.18.0.1", "2001:db8:1::1")
 
 
@@ -74,22 +87,22 @@ def test_we_ourselves_are_not_there(tmp_path):
     folder.mkdir()
     (folder / "config.v2.json").write_text('{"Name":"/wp-sidecar"}')
 
-    assert DockerFolders(tmp_path, "a" * 64).look() == []
+    assert DockerLayout(tmp_path, "a" * 64).scan().logs == ()
 
 
 def test_what_cannot_be_looked_into_says_what_to_mount(tmp_path):
     gone = FileNotFoundError(2, "No such file or directory")
 
-    assert "Mount the node's /var/log/pods there" in Pods(tmp_path).wrong(gone)
-    assert "Mount the host's /var/lib/docker/containers" in DockerFolders(tmp_path).wrong(gone)
+    assert "Mount the node's /var/log/pods there" in KubeletLayout(tmp_path).explain(gone)
+    assert "Mount the host's /var/lib/docker/containers" in DockerLayout(tmp_path).explain(gone)
 
 
 @pytest.mark.parametrize("word", ["false", "False", " no", "off", "0"])
 def test_a_pod_that_nobody_named_can_have_itself_left_out_in_all_words(tmp_path, word):
     (tmp_path / "shop_web-0_1" / "web").mkdir(parents=True)
     told = Pod({"wp-sidecar/enable": word, "wp-sidecar/jails": "one"})
-    pods = Pods(tmp_path, ["blog/*/*"], cluster=lambda: Cluster({"1": told}))
-    (found,) = pods.look()
+    pods = KubeletLayout(tmp_path, ["blog/*/*"], cluster=seen({"1": told}))
+    (found,) = pods.scan().logs
 
     assert found.container.labels == {"wp-sidecar.enable": word}
     assert enabled(found.container) is False
@@ -99,28 +112,28 @@ def test_a_pod_that_nobody_named_can_have_itself_left_out_in_all_words(tmp_path,
 def test_it_cannot_have_itself_looked_at(tmp_path, word):
     (tmp_path / "shop_web-0_1" / "web").mkdir(parents=True)
     told = Pod({"wp-sidecar/enable": word, "wp-sidecar/jails": "one"})
-    pods = Pods(tmp_path, ["blog/*/*"], cluster=lambda: Cluster({"1": told}))
+    pods = KubeletLayout(tmp_path, ["blog/*/*"], cluster=seen({"1": told}))
 
-    assert [each.container.labels for each in pods.look()] == [{}]
+    assert [each.container.labels for each in pods.scan().logs] == [{}]
 
 
 def test_a_file_that_is_named_as_a_pod_keeps_no_other_from_being_found(tmp_path):
     (tmp_path / "blog_web-0_1").touch()
     (tmp_path / "blog_web-1_2" / "web").mkdir(parents=True)
 
-    assert [each.container.name for each in Pods(tmp_path).look()] == ["blog/web-1/web"]
+    assert [each.container.name for each in KubeletLayout(tmp_path).scan().logs] == ["blog/web-1/web"]
 
 
 def test_a_pods_folder_that_cannot_be_read_has_what_it_had_last(tmp_path):
     """A link that leads to itself stands for a bad disk: it is neither there nor gone."""
     (tmp_path / "blog_web-0_1" / "web").mkdir(parents=True)
     (tmp_path / "blog_web-1_2" / "web").mkdir(parents=True)
-    pods = Pods(tmp_path)
-    before = pods.look()
+    pods = KubeletLayout(tmp_path)
+    before = pods.scan().logs
     shutil.rmtree(tmp_path / "blog_web-0_1")
     (tmp_path / "blog_web-0_1").symlink_to(tmp_path / "blog_web-0_1")
 
-    assert pods.look() == before
+    assert pods.scan().logs == before
 
 
 def test_a_description_that_cannot_be_read_keeps_no_other_container_from_being_found(tmp_path, caplog):
@@ -129,7 +142,7 @@ def test_a_description_that_cannot_be_read_keeps_no_other_container_from_being_f
         folder.mkdir()
     (good / "config.v2.json").write_text('{"Name":"/blog"}')
     (bad / "config.v2.json").symlink_to("/proc/self/mem")
-    docker = DockerFolders(tmp_path)
+    docker = DockerLayout(tmp_path)
 
-    assert [[each.container.name for each in docker.look()] for _ in range(2)] == [["blog"], ["blog"]]
+    assert [[each.container.name for each in docker.scan().logs] for _ in range(2)] == [["blog"], ["blog"]]
     assert caplog.messages == [f"{bad}/config.v2.json cannot be read (Input/output error)"]

@@ -1,86 +1,32 @@
-"""Which files are one log, in which order, and that packed ones read as they did before."""
+"""Files are read in whole lines, and a gzipped one reads as the plain one did before."""
 
 import errno
-import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sidecar.sources.files.segments import Packed, Piece, Plain, opened, pieces
-from sidecar.sources.files.source import HEAD, Place
+from sidecar.sources.base import MAX_LINE_BYTES
+from sidecar.sources.files.cursor import HEAD_BYTES, FilePosition
+from sidecar.sources.files.segments import (
+    FIRST_SIGHT_BYTES,
+    READ_SIZE_BYTES,
+    GzipSegment,
+    PlainSegment,
+    RawLines,
+    Segment,
+    SegmentReader,
+    first_line_offset,
+)
 from tests.sources.files.kubelet import pack
 
 
-def names(folder):
-    return [os.path.relpath(piece.path, folder) for piece in pieces(str(folder))]
-
-
-def test_kubelets_pieces_in_the_order_they_were_written(tmp_path):
-    for name in (
-        "1.log", "0.log", "0.log.20261122-084004", "0.log.20261122-083004.gz", "10.log", "1.log.20261122-090000",
-        "0.log.20261122-082004.tmp", "0.log.bak", "notes.txt", "x.log",
-    ):  # fmt: skip
-        (tmp_path / name).touch()
-
-    assert names(tmp_path) == [
-        "0.log.20261122-083004.gz", "0.log.20261122-084004", "0.log", "1.log.20261122-090000", "1.log", "10.log",
-    ]  # fmt: skip
-
-
-def test_what_is_just_being_packed_is_one_piece(tmp_path):
-    for name in ("0.log", "0.log.20261122-084004.gz", "0.log.20261122-084004"):
-        (tmp_path / name).touch()
-
-    assert names(tmp_path) == ["0.log.20261122-084004", "0.log"]
-
-
-def test_dockers_pieces_in_the_order_they_were_written(tmp_path):
-    key = "a" * 64
-    for name in (
-        f"{key}-json.log",
-        f"{key}-json.log.1",
-        f"{key}-json.log.10.gz",
-        f"{key}-json.log.2.gz",
-        "config.v2.json",
-    ):
-        (tmp_path / name).touch()
-
-    assert names(tmp_path) == [f"{key}-json.log{end}" for end in (".10.gz", ".2.gz", ".1", "")]
-
-
-def test_a_link_to_dockers_file_is_all_of_dockers_files(tmp_path):
-    docker, pod = tmp_path / "docker", tmp_path / "pod"
-    docker.mkdir()
-    pod.mkdir()
-    for end in ("", ".1"):
-        (docker / f"abc-json.log{end}").touch()
-    (pod / "3.log").symlink_to(docker / "abc-json.log")
-
-    assert pieces(str(pod)) == [
-        Piece(3, -1.0, packed=False, path=f"{docker}/abc-json.log.1"),
-        Piece(3, 0.0, packed=False, path=f"{docker}/abc-json.log"),
-    ]
-
-
-def test_a_link_to_what_is_not_here_is_itself(tmp_path):
-    (tmp_path / "3.log").symlink_to("/nowhere/abc-json.log")
-
-    assert pieces(str(tmp_path)) == [Piece(3, 0.0, packed=False, path=f"{tmp_path}/3.log")]
-
-
-def test_a_link_to_another_file_is_that_file(tmp_path):
-    (tmp_path / "else.txt").write_text("x")
-    (tmp_path / "3.log").symlink_to(tmp_path / "else.txt")
-
-    assert pieces(str(tmp_path)) == [Piece(3, math.inf, packed=False, path=f"{tmp_path}/3.log")]
-
-
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_only_a_file_is_opened(tmp_path, make):
+def test_only_a_regular_file_is_opened(tmp_path, make):
     make(tmp_path / "0.log")
     with pytest.raises(OSError):
-        Plain(str(tmp_path / "0.log"))
+        PlainSegment(str(tmp_path / "0.log"))
 
 
 @pytest.fixture
@@ -90,14 +36,15 @@ def both(tmp_path):
     for name in ("0.log", "0.log.20261122-084004"):
         (tmp_path / name).write_bytes(data)
     pack(tmp_path / "0.log.20261122-084004")
-    packed, plain = (opened(piece) for piece in pieces(str(tmp_path)))
+    packed = Segment(0, 1.0, gzipped=True, path=f"{tmp_path}/0.log.20261122-084004.gz").open()
+    plain = Segment(0, 2.0, gzipped=False, path=f"{tmp_path}/0.log").open()
     yield plain, packed, data
     plain.close()
     packed.close()
 
 
 @pytest.mark.parametrize("size", [1, 100, 8192, 65_536, 2_000_000])
-def test_packed_it_reads_as_the_file_did(both, size):
+def test_a_gzipped_file_reads_as_the_plain_one_did(both, size):
     plain, packed, data = both
     at = 0
     for _ in range(20):
@@ -108,28 +55,38 @@ def test_packed_it_reads_as_the_file_did(both, size):
     assert packed.read(len(data), size) == packed.read(len(data) + 5, size) == b""
 
 
-@pytest.mark.parametrize("offset", [0, 7, HEAD, 5000])
-def test_it_is_known_by_its_beginning_packed_or_not(both, offset):
+@pytest.mark.parametrize("offset", [0, 7, HEAD_BYTES, 5000])
+def test_a_file_is_known_by_its_first_bytes_gzipped_or_not(both, offset):
     plain, packed, _ = both
-    place = plain.after(Place(plain.status.st_ino), offset)
+    start = FilePosition(plain.status.st_ino)
+    position = plain.position(offset, start)
 
-    assert plain.has(place)
-    assert packed.has(place) is (offset > 0)  # of nothing read, nothing is known
-    assert packed.after(Place(plain.status.st_ino), offset) == place
-    assert not packed.has(Place(place.inode, offset, 3, 0))
-    assert not plain.has(Place(place.inode + 1, *(place.offset, place.size, place.crc)))
+    assert plain.contains(position)
+    # Where nothing was read, nothing is known of a gzipped file.
+    assert packed.contains(position) is (offset > 0)
+    assert packed.position(offset, start) == position
+    assert not packed.contains(replace(position, head_size=3, head_crc=0))
+    assert not plain.contains(replace(position, inode=position.inode + 1))
 
 
 def test_a_file_that_is_shorter_than_what_was_read_is_another(both):
     plain, _, data = both
 
-    assert plain.has(Place(plain.status.st_ino), len(data))
-    assert not plain.has(Place(plain.status.st_ino), len(data) + 1)
+    assert plain.contains(FilePosition(plain.status.st_ino, len(data)))
+    assert not plain.contains(FilePosition(plain.status.st_ino, len(data) + 1))
+
+
+def test_a_file_is_known_by_its_first_bytes_and_no_more_are_kept(both):
+    plain, _, _ = both
+    position = plain.position(1000, plain.position(10, FilePosition(plain.status.st_ino)))
+
+    assert (position.head_size, position.offset, plain.contains(position)) == (HEAD_BYTES, 1000, True)
+    assert plain.position(999, position) == replace(position, offset=999)
 
 
 def test_what_is_no_gzip_has_nothing(tmp_path, caplog):
     (tmp_path / "0.log.20261122-084004.gz").write_bytes(b"hello")
-    packed = Packed(str(tmp_path / "0.log.20261122-084004.gz"))
+    packed = GzipSegment(str(tmp_path / "0.log.20261122-084004.gz"))
 
     assert packed.read(0, 10) == b"" and "is damaged" in caplog.text
     packed.close()
@@ -145,7 +102,7 @@ def test_what_a_damaged_gzip_still_has_is_read_and_nothing_is_raised(both, tmp_p
     path = tmp_path / "0.log.20261122-084004.gz"
     path.write_bytes(spoil(path.read_bytes()))
     os.utime(path, (1, 1))  # nobody packs it any more
-    packed, found = Packed(str(path)), b""
+    packed, found = GzipSegment(str(path)), b""
     while chunk := packed.read(len(found), 8192):
         found += chunk
     packed.close()
@@ -156,9 +113,105 @@ def test_what_a_damaged_gzip_still_has_is_read_and_nothing_is_raised(both, tmp_p
 
 def test_what_is_wrong_with_an_open_file_names_it(tmp_path):
     (tmp_path / "0.log").symlink_to("/proc/self/mem")
-    plain = Plain(str(tmp_path / "0.log"))
+    plain = PlainSegment(str(tmp_path / "0.log"))
     with pytest.raises(OSError) as caught:
         plain.read(0, 1)
     plain.close()
 
     assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(tmp_path / "0.log"))
+
+
+def reader(path):
+    file = PlainSegment(str(path))
+    return SegmentReader(file, FilePosition(file.status.st_ino))
+
+
+def read_all(of, size):
+    """Return all whole lines that there are, and how many lines were too long."""
+    found, overlong = b"", 0
+    while lines := of.read(size):
+        found += lines.data
+        overlong += lines.overlong
+        of.advance(lines.size)
+    return found, overlong
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_lines_are_read_whole_however_they_are_written(tmp_path, size):
+    wire = b"one\ntwo and more\n\nthr\xc3\xa9e\r\nfour\n"
+    path = tmp_path / "0.log"
+    path.touch()
+    of, found = reader(path), []
+    for at in range(0, len(wire), size):
+        with path.open("ab") as file:
+            file.write(wire[at : at + size])
+        found.append(read_all(of, READ_SIZE_BYTES)[0])
+    of.close()
+
+    assert b"".join(found) == wire
+    assert all(lines[-1:] in (b"", b"\n") for lines in found)
+
+
+def test_what_has_no_newline_yet_is_not_read(tmp_path):
+    (tmp_path / "0.log").write_bytes(b"one\ntw")
+    of = reader(tmp_path / "0.log")
+
+    assert of.read(READ_SIZE_BYTES) == RawLines(b"one\n", 4)
+    of.advance(4)
+    assert of.read(READ_SIZE_BYTES) is None
+    of.close()
+
+
+@pytest.mark.parametrize("size", [1000, READ_SIZE_BYTES])
+@pytest.mark.parametrize("length", [READ_SIZE_BYTES, 3 * READ_SIZE_BYTES + 1])
+def test_of_a_line_that_is_too_long_the_beginning_is_read(tmp_path, size, length):
+    (tmp_path / "0.log").write_bytes(b"before\n" + b"x" * length + b"\nafter\n")
+    of = reader(tmp_path / "0.log")
+
+    assert read_all(of, size) == (b"before\n" + b"x" * (MAX_LINE_BYTES - 1) + b"\nafter\n", 1)
+    of.close()
+
+
+def test_a_file_that_lost_what_was_read_is_truncated_and_read_from_its_start(tmp_path):
+    path = tmp_path / "0.log"
+    path.write_bytes(b"one\ntwo\n")
+    of = reader(path)
+    read_all(of, READ_SIZE_BYTES)
+    before = of.truncated
+    path.write_bytes(b"3\n")
+
+    assert (before, of.truncated) == (False, True)
+    of.rewind()
+    assert read_all(of, READ_SIZE_BYTES) == (b"3\n", 0)
+    of.close()
+
+
+def offset_of_first_line(path, *parts):
+    """Write these bytes and return where reading begins. A number stands for so many zeros."""
+    with path.open("wb") as file:
+        for part in parts:
+            if isinstance(part, int):
+                file.seek(part, os.SEEK_CUR)
+            else:
+                file.write(part)
+    of = reader(path)
+    try:
+        return first_line_offset(of.file)
+    finally:
+        of.close()
+
+
+def test_of_a_file_that_is_not_huge_all_lines_are_within_reach(tmp_path):
+    assert offset_of_first_line(tmp_path / "0.log", FIRST_SIGHT_BYTES - 5, b"last\n") == 0
+
+
+def test_of_a_huge_file_the_first_line_within_reach_is_the_first_that_begins_there(tmp_path):
+    path = tmp_path / "0.log"
+
+    assert offset_of_first_line(path, b"gone\n", FIRST_SIGHT_BYTES - 5, b"last\n") == 5
+    assert offset_of_first_line(path, b"begun", FIRST_SIGHT_BYTES - 4, b"\nlast\n") == FIRST_SIGHT_BYTES + 2
+
+
+def test_without_a_line_within_reach_reading_begins_at_the_start(tmp_path):
+    """At the end, the rest of the line that is written there would be taken for a line."""
+    assert offset_of_first_line(tmp_path / "0.log", b"gone\n", FIRST_SIGHT_BYTES, b"begun") == 0

@@ -7,33 +7,53 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.sources.base import MAX_LINE_BYTES
-from sidecar.sources.files import source as files
-from sidecar.sources.files.source import FIRST_SIGHT, HEAD, NOWHERE, READ, Files, Lines, Place, Tail, Telling
+from sidecar.sources.files import rotated_path
+from sidecar.sources.files.decoder import PlainLines
+from sidecar.sources.files.follower import RETRY_DELAY_S, Follower
+from sidecar.sources.files.rotated_path import RotatedPath
+from sidecar.sources.files.segments import FIRST_SIGHT_BYTES
+from sidecar.sources.files.source import Files
 from tests.sources.docker.standin import Counted
 from tests.support.paths import ROOT
 
-WIRE = b"one\ntwo and more\n\nthr\xc3\xa9e\r\nfour\n"
 BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
 LONG = b"a line that is long enough for its file to be known again %d\n"
 
 
+class Tail:
+    """A follower of a path that looks at the path at each step."""
+
+    def __init__(self, log, path):
+        key = f"file:{path}"
+        state = log.cursors.get(key, b"")
+        self._log = log
+        self._follower = Follower(key, RotatedPath(str(path)), PlainLines(Framing.SYSLOG), log.outputs, state)
+        self._follower.describe(Origin("file", str(path), "", ("jail",)))
+        self.close = self._follower.close
+
+    def step(self):
+        self._follower.files_changed = True
+        return self._follower.step(time.time() + self._log.later)
+
+
 class Log(Counted):
-    """What one path gave, in order."""
+    """What one path gave, in order; `later`: so many seconds after now."""
+
+    later = 0.0
 
     @property
     def data(self):
         return b"".join(batch.data for batch in self.batches)
 
     def tail(self, path):
-        cursor = self.cursors.get(f"file:{path}", b"")
-        return Tail(str(path), ("jail",), Telling(self.emit, self, self.problem, Framing.SYSLOG), cursor)
+        return Tail(self, path)
 
     def texts(self):
         """Each line whole: it has no time before it that `lines` would leave out."""
@@ -78,37 +98,6 @@ def drain(tail):
 def write(path, data):
     with path.open("ab") as file:
         file.write(data)
-
-
-@pytest.mark.parametrize("size", range(1, len(WIRE) + 1))
-def test_lines_come_out_whole_however_they_are_cut(size):
-    lines = Lines()
-    chunks = [WIRE[at : at + size] for at in range(0, len(WIRE), size)]
-
-    assert b"".join(lines.feed(chunk) for chunk in chunks) == WIRE
-
-
-@pytest.mark.parametrize("size", [1000, 20_000, READ])
-def test_a_line_that_is_too_long_is_cut_and_counted(size):
-    wire = b"before\n" + b"x" * 200_000 + b"\nafter\n"
-    lines = Lines()
-
-    found = b"".join(lines.feed(wire[at : at + size]) for at in range(0, len(wire), size))
-
-    assert found == b"before\n" + b"x" * (MAX_LINE_BYTES - 1) + b"\nafter\n"
-    assert lines.cut == 1
-    assert len(lines._rest) <= MAX_LINE_BYTES + 1
-
-
-def test_a_place_is_kept_as_text():
-    place = Place(12, 34, 56, 78)
-
-    assert Place.decode(place.encode()) == place
-
-
-@pytest.mark.parametrize("text", [b"", b"2 1 2 3 4", b"1 2 3 4 5 6", b"1 a", b"\xff"])
-def test_what_is_no_place_is_nowhere(text):
-    assert Place.decode(text) == NOWHERE
 
 
 def test_lines_become_batches_as_they_are_written(log, path):
@@ -191,8 +180,8 @@ def test_renamed_again_just_while_the_next_is_looked_for(log, path, monkeypatch)
             write(path, b"three\n")
         return found
 
-    rotated = files._rotated
-    monkeypatch.setattr(files, "_rotated", found_and_then_renamed)
+    rotated = rotated_path.rotated_files
+    monkeypatch.setattr(rotated_path, "rotated_files", found_and_then_renamed)
     write(path, b"one\n")
     with reading(log, path) as tail:
         drain(tail)
@@ -276,7 +265,7 @@ def test_a_file_that_comes_later(log, path):
         write(path, b"one\n")
         drain(tail)
 
-    sentence = f"{path} cannot be read (No such file or directory): until it can, no line of it counts"
+    sentence = f"{path} cannot be read (No such file or directory): its lines are not checked until it can"
     assert log.data == b"one\n"
     assert log.problems == [(f"file {path}", sentence), (f"file {path}", None)]
 
@@ -287,12 +276,12 @@ def test_a_pipe_is_no_log(log, path):
         assert not tail.step()
 
     assert [sentence for _, sentence in log.problems] == [
-        f"{path} cannot be read (it is no regular file): until it can, no line of it counts"
+        f"{path} cannot be read (it is not a regular file): its lines are not checked until it can"
     ]
 
 
 def unread(name, why):
-    return f"{name} cannot be read ({why}): until it can, no line of it counts"
+    return f"{name} cannot be read ({why}): its lines are not checked until it can"
 
 
 def descriptors():
@@ -304,7 +293,6 @@ def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
     before = descriptors()
     with reading(log, path) as tail:
         assert [tail.step() for _ in range(3)] == [False] * 3
-        assert tail.resting
         assert descriptors() == before
 
     assert log.problems == [(f"file {path}", unread(path, os.strerror(errno.EIO)))]
@@ -322,7 +310,9 @@ def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
         path.unlink()
         write(path, b"one\n")
         drain(tail)
-        assert not tail.resting
+        assert log.data == b""
+        log.later += RETRY_DELAY_S
+        drain(tail)
         write(path, b"two\n")
         drain(tail)
 
@@ -341,6 +331,7 @@ def test_what_a_bad_disk_has_of_a_renamed_file_does_not_keep_the_next_from_being
         path.rename(f"{path}.1")
         write(path, b"one\n")
         for _ in range(3):
+            log.later += RETRY_DELAY_S
             drain(tail)
 
     assert log.data == b"one\n"
@@ -356,10 +347,11 @@ def test_a_log_that_became_a_folder(log, path):
         path.mkdir()
         drain(tail)
         drain(tail)
-        assert log.problems == [(f"file {path}", unread(path, "it is no regular file"))]
+        assert log.problems == [(f"file {path}", unread(path, "it is not a regular file"))]
         assert log.told[-1] == ("unreadable", str(path))
         path.rmdir()
         write(path, b"two\n")
+        log.later += RETRY_DELAY_S
         drain(tail)
 
         assert log.data == b"one\ntwo\n"
@@ -385,7 +377,7 @@ from tests.sources.docker.standin import Counted
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 log, folder = Counted(), sys.argv[1]
-source = Files({f"{folder}/*.log": ("jail",)}, log.emit, cursors={}, listener=log, problem=log.problem, every=0.01)
+source = Files({f"{folder}/*.log": ("jail",)}, log.outputs, cursors={}, interval_s=0.01)
 thread = threading.Thread(target=source.run, daemon=True)
 thread.start()
 log.wait(lambda: len(log.batches) == 48 and log.problems)
@@ -444,6 +436,7 @@ with suppress(OSError):
         spare.append(open("/dev/null"))
 for _ in range(4):
     drain(tail)
+    log.later += 10
     spare.pop().close()
 print(json.dumps([log.data.decode(), log.reasons(), log.problems]))
 """
@@ -468,7 +461,7 @@ def test_without_descriptors_the_renamed_file_is_waited_for(path):
 
 def test_of_a_huge_file_only_the_end_is_read_at_first(log, path):
     with path.open("wb") as file:
-        file.truncate(FIRST_SIGHT)
+        file.truncate(FIRST_SIGHT_BYTES)
         file.seek(0, os.SEEK_END)
         file.write(b"x\nwhole\nlines\n")
     with reading(log, path) as tail:
@@ -482,26 +475,16 @@ def test_what_a_line_begun_there_has_said_is_no_line(log, path):
     with path.open("wb") as file:
         file.truncate(100)
         file.seek(0, os.SEEK_END)
-        file.write(b"y" * FIRST_SIGHT + b"from 192.0.2.1\nwhole\n")
+        file.write(b"y" * FIRST_SIGHT_BYTES + b"from 192.0.2.1\nwhole\n")
     with reading(log, path) as tail:
         drain(tail)
 
     assert log.data == b"whole\n"
 
 
-def test_few_bytes_are_enough_to_know_a_file_again(path):
-    write(path, b"x" * 1000)
-    fd = os.open(path, os.O_RDONLY)
-    place = Place(path.stat().st_ino).after(fd, 10).after(fd, 1000)
-
-    assert (place.size, place.offset, place.is_in(fd), place.is_in(fd, 1001)) == (HEAD, 1000, True, False)
-    assert place.after(fd, 999).size == HEAD
-    os.close(fd)
-
-
 @contextmanager
 def running(log, paths):
-    source = Files(paths, log.emit, cursors=log.cursors, listener=log, problem=log.problem, every=0.01)
+    source = Files(paths, log.outputs, cursors=log.cursors, interval_s=0.01)
     thread = threading.Thread(target=source.run)
     thread.start()
     try:

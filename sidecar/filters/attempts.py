@@ -1,0 +1,70 @@
+"""Which filters to try on a line: those that its log's jails use, and of which an expression may match."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sidecar.filters.database import PatternDatabase
+from sidecar.filters.filter_runner import FilterRunner
+
+# Sets of patterns that are remembered, for each set of jails.
+MAX_KNOWN: Final = 4_096
+
+
+class Attempt(NamedTuple):
+    """One filter to try on a line.
+
+    `failregexes` are those that may match, in order; `jails` are those that its outcome is for. `same_as` is the
+    runner of an earlier attempt that has the same outcome for every line: options of a filter often leave most of its
+    failregexes as they are.
+    """
+
+    runner: FilterRunner
+    failregexes: list[int]
+    jails: list[str]
+    same_as: FilterRunner | None = None
+
+
+class Attempts(dict[int, list[Attempt]]):
+    """The patterns found in a line -> what to try on it, filter by filter, in logs that certain jails look at.
+
+    It fills itself when it is asked.
+    """
+
+    def __init__(
+        self, database: PatternDatabase, runners: Sequence[FilterRunner], jails: Mapping[int, list[str]]
+    ) -> None:
+        """`jails`: the number of each filter that is used in these logs, and the jails that use it there."""
+        super().__init__()
+        self._database, self._runners, self._jails = database, runners, jails
+
+    def __missing__(self, patterns: int) -> list[Attempt]:
+        failregexes: dict[int, list[int]] = {number: [] for number in self._jails}
+        for number, index in self._database.failregexes(patterns):
+            if number in failregexes:
+                failregexes[number].append(index)
+        attempts: list[Attempt] = []
+        for number, indexes in failregexes.items():
+            if indexes:
+                attempt = Attempt(self._runners[number], indexes, self._jails[number])
+                same = next((one.runner for one in attempts if _same_outcome(one, attempt)), None)
+                attempts.append(attempt._replace(same_as=same))
+        if len(self) < MAX_KNOWN:
+            self[patterns] = attempts
+        return attempts
+
+
+def _same_outcome(one: Attempt, other: Attempt) -> bool:
+    """Return whether both have the same outcome for every line."""
+    expressions = [
+        [attempt.runner.filter.failregex[index].regex for index in attempt.failregexes]
+        for attempt in (one, other)
+    ]
+    return (
+        one.runner.plain
+        and other.runner.plain
+        and one.runner.cutter is other.runner.cutter
+        and one.runner.filter.resolves_names == other.runner.filter.resolves_names
+        and expressions[0] == expressions[1]
+    )

@@ -1,0 +1,126 @@
+"""Decisions in, a firewall that enforces them.
+
+    decisions ─▶ desired state ─change─▶ backend ─▶ kernel
+
+The desired state and how it becomes a change are the same for all firewalls; the backend does what differs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, BanCause, Turn
+from sidecar.core.guard import MANUAL
+from sidecar.core.jail import Jail
+from sidecar.core.jail_state import GRACE
+from sidecar.firewall.backend import AddressFacts, Backend, Dropped, Repair, RepairKind
+from sidecar.firewall.desired import Change, DesiredState, report_rejected
+
+
+class Firewall:
+    """Keeps banned addresses out of this host. Owned by one thread, the only one that calls it (but for `dropped`).
+
+    What writes raises FirewallError if the backend refuses, and NoPermission if it always will. The desired state is
+    kept all the same, so that `repair` makes up for it.
+    """
+
+    def __init__(self, backend: Backend, jails: Iterable[Jail]) -> None:
+        self._backend = backend
+        self._desired = DesiredState(jails)
+        # The last repair that had let packets of banned addresses through, and when.
+        self._last_breach: tuple[RepairKind | None, float] = (None, -math.inf)
+
+    def adoptable(self, now: float) -> list[Ban]:
+        """Return the bans that an earlier run left in the firewall, as bans to go on with.
+
+        Each gets a jail with the ports that are closed to it, or the jail `manual`.
+        """
+        groups = self._desired.groups
+        jails = {group: name for name, group in reversed(groups.by_jail.items())}
+        jails[groups.default] = MANUAL.name
+        return [
+            Ban(jails[found.group], found.address, now, now + found.left_s, BanCause.ADOPTED)
+            for found in self._backend.recover_bans(groups)
+        ]
+
+    def start(self, bans: Sequence[Ban], now: float) -> None:
+        """Enforce these bans and no others. What an earlier run left stays in force meanwhile.
+
+        If the published ports are not known yet, those that an earlier run closed stay closed, so that no port opens
+        before the container engine has answered.
+        """
+        rejected = self._desired.replace_bans(bans)
+        if self._desired.published is None:
+            self._desired.published = self._backend.recover_ports(self._desired.groups)
+        self._backend.start(self._desired, now)
+        report_rejected(rejected)
+
+    def apply(self, turn: Turn) -> None:
+        """Carry out the decisions of one turn."""
+        change, rejected = self._desired.apply(turn.decisions)
+        self._backend.commit(self._desired, change, turn.at)
+        report_rejected(rejected)
+
+    def reconfigure(self, jails: Iterable[Jail], now: float) -> None:
+        """Make these all the jails. Their bans stay in force, now for the ports of the jails as they are."""
+        self._commit(self._desired.reconfigure(jails), now)
+
+    def set_topology(
+        self, allowlist: Iterable[str], now: float, published: frozenset[int] | None = None
+    ) -> None:
+        """Never drop packets of these networks, and close these published ports (None: the same as before)."""
+        self._commit(self._desired.set_topology(allowlist, published), now)
+
+    def repair(self, now: float, *, whole: bool = False) -> Repair | None:
+        """Undo what other programs changed. None: they changed nothing.
+
+        This costs next to nothing while no other program has changed the host's firewall. Otherwise, and always with
+        `whole`, everything is read and compared.
+        """
+        repair = self._backend.repair(self._desired, now, whole=whole)
+        # After a whole comparison it is the clock that was changed. Bans that were added keep nobody out who is not.
+        if repair and not whole and (repair.restored or repair.kind is not RepairKind.BANS):
+            self._last_breach = repair.kind, now
+        return repair
+
+    def enforced(self) -> tuple[int, int]:
+        """Return how many of the desired bans were in force at the last comparison, and how many are desired."""
+        desired = self._desired.bans.count
+        return max(0, desired - self._backend.missing), desired
+
+    def seen(self, address: Address) -> bool | None:
+        """Return whether the address sent a packet to a port that some jail closes, within the last hour.
+
+        False means that it surely sent none for ten minutes. None means that it is unknown: more senders than can be
+        recorded, a table that is younger, a wider network, or a kernel that does not answer.
+        """
+        return self._backend.sightings.seen(address)
+
+    def facts(self, address: Address, jail: str, at: float, now: float) -> AddressFacts:
+        """Return what is known about an address that this jail bans and that a log line of the time `at` names.
+
+        Raises FirewallError, and ValueError if the address cannot be banned.
+        """
+        facts = self._backend.sightings.facts(address, self._desired.groups.of(jail), now - at)
+        kind, repaired_at = self._last_breach
+        return replace(facts, repaired=kind) if repaired_at >= at - GRACE else facts
+
+    def dropped(self) -> dict[int, Dropped]:
+        """Return what was dropped so far, by IP version. Any thread may call this."""
+        return self._backend.dropped()
+
+    def flush(self) -> None:
+        """Unban all addresses, and remove everything from the host's firewall."""
+        self._backend.flush()
+        self._desired.replace_bans(())
+
+    def close(self) -> None:
+        """Release resources. Bans stay in force, and end by themselves."""
+        self._backend.close()
+
+    def _commit(self, change: Change | None, now: float) -> None:
+        if change:
+            self._backend.commit(self._desired, change, now)

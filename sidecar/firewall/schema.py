@@ -1,0 +1,36 @@
+"""The names in our nftables table.
+
+The kernel keeps the table while this program is stopped, an older or newer version adopts it, and people look at it
+with `nft list table inet wp_sidecar`. So these names change only together with the number of the schema, and
+docs/firewall.md describes each of them. The sets of a port group are named in `port_groups.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TABLE: Final = "wp_sidecar"
+
+# The table's comment. A table with another schema is replaced.
+SCHEMA: Final = "wp-sidecar schema 3"
+
+# Schemas whose bans and ports can be read, because they are in the same sets as in this one.
+READABLE_SCHEMAS: Final = frozenset(f"wp-sidecar schema {number:d}" for number in (1, 2, 3))
+
+# The chain that drops, and the one that records who sent packets.
+CHAIN: Final = "prerouting"
+SIGHTINGS_CHAIN: Final = "presence"
+
+# By IP version: the counters of what was dropped, and the sets of networks that are never banned.
+DROP_COUNTERS: Final = {4: "dropped4", 6: "dropped6"}
+ALLOWLIST_SETS: Final = {4: "allow4", 6: "allow6"}
+
+# By IP version: hosts, and IPv6 customers (/64), that sent a packet.
+SEEN_SETS: Final = {4: "seen4", 6: "seen6"}
+
+# By IP version: (address, port) of banned addresses that connected to a port which their ban does not close.
+PASSED_SETS: Final = {4: "passed4", 6: "passed6"}
+
+# IP versions: of which any packet came, and of which a packet came that could not be recorded.
+LATEST_SET: Final = "latest"
+MISSED_SET: Final = "missed"

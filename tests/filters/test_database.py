@@ -1,0 +1,91 @@
+import logging
+import threading
+
+import pytest
+
+from sidecar.filters.database import PatternDatabase
+from sidecar.filters.loader import load
+
+
+@pytest.fixture
+def filters(tmp_path):
+    """A function that loads a filter with these failregexes and other options."""
+
+    def filters(name, *failregexes, options=""):
+        lines = "\n  ".join(failregexes)
+        (tmp_path / f"{name}.conf").write_text(f"[Definition]\nfailregex = {lines}\n{options}\n")
+        return load(name, [tmp_path])
+
+    return filters
+
+
+def found(database, data):
+    """The candidate lines, each with the failregexes that may match it."""
+    return [
+        (line, [tuple(one) for one in database.failregexes(patterns)])
+        for line, patterns in database.candidates(data)
+    ]
+
+
+def test_each_candidate_line_comes_with_the_failregexes_that_may_match_it(filters):
+    database = PatternDatabase(
+        [
+            filters("x", "^fail <HOST>$", "^error .* <HOST>$"),
+            filters("y", "fail(?: <HOST>)?", "^<HOST> gone$"),
+        ]
+    )
+    data = b"hello\nfail 203.0.113.7\n\nan error x 203.0.113.7\r\nlast fail"
+
+    assert found(database, data) == [
+        (b"fail 203.0.113.7", [(0, 0), (1, 0)]),
+        (b"an error x 203.0.113.7\r", [(0, 1)]),
+        (b"last fail", [(1, 0)]),
+    ]
+
+
+def test_one_expression_may_stand_for_several_failregexes(filters):
+    database = PatternDatabase([filters("x", "^fail <HOST>$"), filters("y", "^fail <HOST>$")])
+
+    assert found(database, b"fail 203.0.113.7\n") == [(b"fail 203.0.113.7", [(0, 0), (1, 0)])]
+
+
+def test_a_failregex_that_cannot_be_searched_for_is_tried_on_every_line_with_a_warning(filters, caplog):
+    with caplog.at_level(logging.WARNING):
+        database = PatternDatabase([filters("x", "^fail(?: <HOST>)?$", "(?:<HOST>)?")])
+
+    assert found(database, b"one\n\nfail\ntwo") == [
+        (b"one", [(0, 1)]),
+        (b"fail", [(0, 0), (0, 1)]),
+        (b"two", [(0, 1)]),
+    ]
+    (record,) = caplog.records
+    assert "slow, as every line has to be tried: (?:<HOST>)?" in record.getMessage()
+
+
+def test_a_window_of_lines_needs_every_line(filters):
+    database = PatternDatabase([filters("x", "^from <HOST>$<SKIPLINES>^failed$", options="maxlines = 3")])
+
+    assert [line for line, _ in database.candidates(b"from 203.0.113.7\nx\nfailed\n")] == [
+        *(b"from 203.0.113.7", b"x", b"failed"),
+    ]
+
+
+def test_a_database_of_nothing_finds_nothing():
+    assert list(PatternDatabase([]).candidates(b"x\n")) == []
+
+
+def test_threads_may_search_at_once(filters):
+    database = PatternDatabase([filters("x", "^fail <HOST>$")])
+    data = b"hello\nfail 203.0.113.7\n" * 500
+    numbers = []
+
+    def search():
+        numbers.extend(sum(1 for _ in database.candidates(data)) for _ in range(20))
+
+    threads = [threading.Thread(target=search) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert numbers == [500] * 80
