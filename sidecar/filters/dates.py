@@ -1,9 +1,10 @@
 """Where a line's date is, so that it can be cut out, and which unix time it means.
 
-Filters are written for lines without their date, so finding it decides what they see. A `Dates` is a list of patterns
-in fail2ban's `datepattern` language. One that is bound to the line's beginning wins; of the others the leftmost does,
-for a date further right is likely to be text that a visitor wrote. Nothing is remembered from line to line but the
-meaning of texts already read, so the same line is always read in the same way.
+Filters are written for lines without their date, so the place of the date decides what a failregex sees. `Dates` is a
+list of patterns in fail2ban's `datepattern` language. A pattern that is bound to the beginning of the line wins; of
+the others the leftmost match does, because a date further right is likely to be text that a client sent.
+
+Nothing is remembered from line to line except what a date's text means, so a line is always read in the same way.
 """
 
 from __future__ import annotations
@@ -17,16 +18,15 @@ from functools import cache
 from typing import Final
 
 AT_START: Final = r"^(?:\W{0,2})?"
-EDGE: Final = r"(?<!\w(?=\w))"  # not in the middle of a word
-WORD: Final = r"(?<!\w)"  # the same for what begins with a word, in half the time
-_GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
-_NUMBERED: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
-_SAME: Final = re.compile(r"\(\?P=_sep\)")
-DAY: Final = 86_400
-MAX_SEARCHED_CHARS: Final = (
-    4_096  # characters that are searched; in 50 KB of someone's text a search takes 10 ms
-)
-MAX_KNOWN: Final = 4_096  # dates kept in mind: an hour of seconds
+# Not in the middle of a word. The second is for what begins with a word character, and takes half the time.
+NOT_IN_WORD: Final = r"(?<!\w(?=\w))"
+NOT_BEHIND_WORD: Final = r"(?<!\w)"
+DAY_S: Final = 86_400
+# How much of a line is searched. To search 50 KB of a client's text takes 10 ms.
+MAX_SEARCHED_CHARS: Final = 4_096
+# Dates whose meaning is remembered: an hour of seconds.
+MAX_KNOWN: Final = 4_096
+
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -35,8 +35,8 @@ _LONG_MONTHS: Final = (
 _LONG_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ZONE: Final = r"Z|UTC|GMT|[+-][01][0-9](?::?[0-9]{2})?"
 
-# The abbreviations that mean one thing only to those who write logs; of the others (IST, AST) none is a good guess.
-_HOURS: Final = {
+# Hours east of Greenwich, of the abbreviations that mean one zone only in logs. IST and AST mean several.
+_ZONE_HOURS: Final = {
     "Z": 0,
     "UTC": 0,
     "GMT": 0,
@@ -67,7 +67,7 @@ _HOURS: Final = {
     "NZDT": 13,
 }
 
-# What each `%x` accepts. A name that begins with `_` is matched and not read.
+# Each `%x`: the name of its group, and what it accepts. A name that begins with `_` is matched, but not read.
 _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "Y": ("Y", r"[0-9]{4}"),
     "ExY": ("Y", r"20[0-9]{2}"),
@@ -100,16 +100,22 @@ _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
     "ExZ": ("z", r"Z|[A-Z]{2,5}"),
 }
 _READ: Final = frozenset("YymbdjHIMS")
-_NAMED: Final = re.compile(r"%(?:a|A|b|B|p|c)")  # these make fail2ban match in any case
-_PERCENT: Final = re.compile(r"%(Ex[A-Za-z]|[A-Za-z%])")
+# Fields with names of days and months; fail2ban ignores case in a pattern that has one.
+_NAME_FIELD: Final = re.compile(r"%(?:a|A|b|B|p|c)")
+_FIELD: Final = re.compile(r"%(Ex[A-Za-z]|[A-Za-z%])")
 _OWN_GROUP: Final = re.compile(r"(?<!\\)\((?!\?)")
-_NO_BOUND: Final = re.compile(r"\(*(?:\(\?[a-z]+\))?(?:\^|\(*\*\*|\((?:\?:)?\^)")
-_NO_END: Final = re.compile(r"\$\)*$|\*\*\)*$|\\Z\)*$")
+# Patterns that say themselves where a date begins or ends: `^`, `$`, or fail2ban's `**`.
+_BOUND_START: Final = re.compile(r"\(*(?:\(\?[a-z]+\))?(?:\^|\(*\*\*|\((?:\?:)?\^)")
+_BOUND_END: Final = re.compile(r"\$\)*$|\*\*\)*$|\\Z\)*$")
+
+_GROUP_NAME: Final = re.compile(r"\(\?P<\w+>")
+_NUMBERED_GROUP: Final = re.compile(r"\\[1-9]|\(\?\(|\(\?P=(?!_sep)")
+_SAME_SEPARATOR: Final = re.compile(r"\(\?P=_sep\)")
 
 _EPOCH: Final = r"(?P<E>[0-9]{10,11}\b(?:\.[0-9]{3,6})?)"
 _LONG_EPOCH: Final = r"(?P<E>[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?)"
 _NUMBERS: Final = {
-    # alone, a number is a date only where it can be nothing else: at the start, in brackets there, in `audit(...:7)`
+    # A number alone is a date only where it can be nothing else: at the start, in brackets there, in `audit(...:7)`.
     "EPOCH": rf"(?:(?<=^\[)|(?<=\baudit\()|^){_EPOCH}",
     "LEPOCH": rf"(?:(?<=^\[)|(?<=\baudit\()|^){_LONG_EPOCH}",
     "TAI64N": r"@(?P<T>[0-9a-f]{16})[0-9a-f]{8}",
@@ -139,7 +145,10 @@ DEFAULT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One date pattern. Group 1 of `regex` is what is cut."""
+    """One date pattern as written, and its regex; group 1 is what is cut out.
+
+    `at_start`: it is bound to the beginning of the line.
+    """
 
     text: str
     regex: re.Pattern[str]
@@ -147,33 +156,32 @@ class Template:
 
 
 def template(text: str, *, at_start: bool = False) -> Template:
-    """One pattern of the `datepattern` language. Raises ValueError for what is none."""
+    """Return one pattern of the `datepattern` language. Raises ValueError, with a sentence, if it is none."""
     if text == "{NONE}":
         return Template(text, re.compile("()"), at_start=True)
-    flags = re.IGNORECASE if _NAMED.search(text) else re.NOFLAG
+    flags = re.IGNORECASE if _NAME_FIELD.search(text) else re.NOFLAG
     unbound, body = text.startswith("{UNB}"), text.removeprefix("{UNB}")
     if body.startswith("{^LN-BEG}"):
         at_start, body = True, body.removeprefix("{^LN-BEG}")
-        body = {"EPOCH": "{EPOCH}", "LEPOCH": "{LEPOCH}"}.get(
-            body.upper(), body
-        )  # it can be nothing else there
+        # Bound to the beginning, a number can be nothing but a date.
+        body = {"EPOCH": "{EPOCH}", "LEPOCH": "{LEPOCH}"}.get(body.upper(), body)
     body = _NUMBERS.get(body.upper(), body).replace("{EPOCH}", _EPOCH).replace("{LEPOCH}", _LONG_EPOCH)
     body = _translated(body)
     if not _OWN_GROUP.search(body):
         body = f"({body})"
-    bound = bool(_NO_BOUND.match(body))
+    bound = bool(_BOUND_START.match(body))
     if not unbound and not bound:
-        body = (AT_START if at_start else WORD if text in DEFAULT else EDGE) + body
-    if not unbound and not _NO_END.search(body):
+        body = (AT_START if at_start else NOT_BEHIND_WORD if text in DEFAULT else NOT_IN_WORD) + body
+    if not unbound and not _BOUND_END.search(body):
         body += r"(?=\b|\W|$)"
     try:
         return Template(text, re.compile(body.replace("**", ""), flags), at_start or bound)
     except re.error as err:
-        raise ValueError(f"`{text}` is no date pattern: {err}") from err
+        raise ValueError(f"`{text}` is not a valid date pattern: {err}") from err
 
 
 def _translated(text: str) -> str:
-    """`%x` fields as regular expressions; the first of a name is read, later ones only matched."""
+    """Return the pattern with its `%x` fields as groups. The first field of a name is read, later ones only match."""
     named: set[str] = set()
 
     def one(found: re.Match[str]) -> str:
@@ -181,7 +189,7 @@ def _translated(text: str) -> str:
             return "%"
         if found[1] not in _FIELDS:
             raise ValueError(
-                f"`%{found[1]}` is no date field; fields are "
+                f"`%{found[1]}` is not a date field; fields are "
                 + " ".join(f"%{x}" for x in _FIELDS)
                 + ", and {EPOCH}"
             )
@@ -191,11 +199,14 @@ def _translated(text: str) -> str:
         named.add(name)
         return f"(?P<{name}>{body})"
 
-    return _PERCENT.sub(one, text)
+    return _FIELD.sub(one, text)
 
 
 def templates(patterns: Iterable[str]) -> tuple[Template, ...]:
-    """A whole `datepattern` value, a pattern a line; none at all means fail2ban's default list. Raises ValueError."""
+    """Return the templates of a `datepattern` value, one pattern a line. Raises ValueError.
+
+    Without any pattern it is fail2ban's default list.
+    """
     made = [made for text in patterns for made in _expanded(text)]
     return tuple(made) or (*_defaults(at_start=True), *_defaults())
 
@@ -218,22 +229,22 @@ def _defaults(*, at_start: bool = False) -> tuple[Template, ...]:
 
 
 class Dates:
-    """Finds the date of a line, by the first of these templates that says where it is.
+    """Finds and reads the date of a line. Any thread may use it.
 
-    Safe to share between threads: what is kept is only what a text means, and meaning does not change.
+    `may_begin(line)` says whether a template that is bound to the beginning may match; for most lines that have no
+    date there, one match answers for all of those templates.
     """
 
     def __init__(self, made: Sequence[Template]) -> None:
         self.templates = tuple(made)
         at_start = [one for one in self.templates if one.at_start]
-        # May one of those that are bound to the line's beginning match? Most lines without a date there stop here.
-        self.may_begin = _gate(at_start) if at_start else _never
+        self.may_begin = _any_of(at_start) if at_start else _never
         self._at_start = tuple(one.regex.match for one in at_start)
         self._anywhere = tuple(one.regex.search for one in self.templates if not one.at_start)
         self._known: dict[tuple[str, tuple[str | None, ...], tzinfo | None], float] = {}
 
     def find(self, line: str) -> re.Match[str] | None:
-        """The match whose group 1 is the date. None: the line has none, or none in its first WITHIN characters."""
+        """Return the match whose group 1 is the date; None if the first MAX_SEARCHED_CHARS characters have none."""
         if self.may_begin(line):
             for match in self._at_start:
                 if found := match(line):
@@ -246,7 +257,7 @@ class Dates:
         return best
 
     def seconds(self, found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:
-        """As `seconds()`, remembering what a date that says its year means: a busy second has many lines."""
+        """Return what `seconds()` does, and remember it if the date says its year: a busy second has many lines."""
         key = (found.re.pattern, found.groups(), zone)
         known = self._known.get(key)
         if known is None:
@@ -262,39 +273,42 @@ def _never(_: str) -> None:
     return None
 
 
-def _gate(made: Sequence[Template]) -> Callable[[str], re.Match[str] | None]:
-    """Whether any of these may match, asked once for all."""
+def _any_of(made: Sequence[Template]) -> Callable[[str], re.Match[str] | None]:
+    """Return a function that matches wherever any of these may match."""
     bodies = {_GROUP_NAME.sub("(?:", one.regex.pattern.removeprefix(AT_START)) for one in made}
-    bare = "|".join(sorted(_SAME.sub(r"[-/.]", body) for body in bodies if not body.startswith(("^", "(^"))))
-    rest = [_SAME.sub(r"[-/.]", body) for body in bodies if body.startswith(("^", "(^"))]
-    if any(_NUMBERED.search(body) for body in bodies):  # groups count differently when they stand together
+    bare = "|".join(
+        sorted(_SAME_SEPARATOR.sub(r"[-/.]", body) for body in bodies if not body.startswith(("^", "(^")))
+    )
+    rest = [_SAME_SEPARATOR.sub(r"[-/.]", body) for body in bodies if body.startswith(("^", "(^"))]
+    # Numbered groups would be counted differently in one expression for all.
+    if any(_NUMBERED_GROUP.search(body) for body in bodies):
         return re.compile("").match
     return re.compile("|".join([f"{AT_START}(?:{bare})"] * bool(bare) + rest), re.IGNORECASE).match
 
 
 def says_year(found: re.Match[str]) -> bool:
-    """Does this date mean the same whenever it is read?"""
+    """Return whether a date has a year, and so means the same whenever it is read."""
     fields = found.groupdict()
     return bool(fields.get("Y") or fields.get("y"))
 
 
 def seconds(found: re.Match[str], now: float, zone: tzinfo | None = None) -> float | None:
-    """The unix time that a found date means; None where it means none (`{NONE}`, the 30th of February).
+    """Return the unix time that a date means; None if it means none (`{NONE}`, the 30th of February).
 
-    A date without a zone is in `zone` (None: the system's). One without a year is in the year of `now`, or the year
-    before if that were more than a day ahead; one without a day is today, or yesterday if that were ahead. Fractions
-    of a second are dropped, except in numbers.
+    A date without a zone is in `zone` (None: the system's). A date without a year is in the year of `now`, or the year
+    before if that would be more than a day ahead. A date without a day is today, or yesterday if that would be ahead.
+    Fractions of a second are dropped, except in numbers.
     """
     fields = {name: text for name, text in found.groupdict().items() if text}
     if text := fields.get("E"):
         return _number(text)
     if text := fields.get("T"):
-        return float(
-            int(text, 16) - (1 << 62)
-        )  # TAI64 counts from 2^62; as fail2ban does, leap seconds are let be
+        # TAI64 counts seconds from 2^62 (cr.yp.to/libtai/tai64.html). Leap seconds are ignored, as by fail2ban.
+        return float(int(text, 16) - (1 << 62))
     try:
         return _dated(fields, now, zone) if fields.keys() & _READ else None
-    except ValueError:  # a date that no calendar has
+    except ValueError:
+        # A date that no calendar has.
         return None
 
 
@@ -309,20 +323,21 @@ def _dated(fields: Mapping[str, str], now: float, zone: tzinfo | None) -> float:
     if fields.keys() & {"m", "b", "d", "j"}:
         day = _day(fields, today)
         at = _unix(datetime(today.year, *day, *clock, tzinfo=zone))
-        return at if at <= now + DAY else _unix(datetime(today.year - 1, *day, *clock, tzinfo=zone))
+        return at if at <= now + DAY_S else _unix(datetime(today.year - 1, *day, *clock, tzinfo=zone))
     at = _unix(datetime(today.year, today.month, today.day, *clock, tzinfo=zone))
-    return at if at <= now else at - DAY
+    return at if at <= now else at - DAY_S
 
 
 def _number(text: str) -> float:
-    """Digits since 1970, in seconds, or in milli- or microseconds if there are that many of them."""
+    """Return a unix time from its digits: seconds, or milli- or microseconds if there are that many digits."""
     whole = len(text.partition(".")[0])
     return float(text) / (1 if whole < 13 else 1e3 if whole < 16 else 1e6)
 
 
 def _day(fields: Mapping[str, str], today: datetime) -> tuple[int, int]:
     if "j" in fields:
-        date = datetime(today.year, 1, 1) + timedelta(days=int(fields["j"]) - 1)  # noqa: DTZ001  # only its month and day
+        # Only its month and day count.
+        date = datetime(today.year, 1, 1) + timedelta(days=int(fields["j"]) - 1)  # noqa: DTZ001
         return date.month, date.day
     month = today.month
     if "m" in fields:
@@ -336,17 +351,14 @@ def _clock(fields: Mapping[str, str]) -> tuple[int, int, int]:
     hour = int(fields.get("H") or fields.get("I") or 0)
     if "p" in fields:
         hour = hour % 12 + (12 if fields["p"].lower() == "pm" else 0)
-    return (
-        hour,
-        int(fields.get("M", 0)),
-        min(int(fields.get("S", 0)), 59),
-    )  # a leap second is its minute's last
+    # `datetime` has no leap seconds; one becomes its minute's last second.
+    return hour, int(fields.get("M", 0)), min(int(fields.get("S", 0)), 59)
 
 
 def _offset(text: str) -> int | None:
-    """Seconds east of Greenwich; None where the text does not say."""
+    """Return the seconds east of Greenwich; None if the text does not say."""
     if text[:1] not in {"+", "-"}:
-        hours = _HOURS.get(text.upper())
+        hours = _ZONE_HOURS.get(text.upper())
         return None if hours is None else hours * 3600
     digits = text[1:].replace(":", "").ljust(4, "0")
     return (int(digits[:2]) * 3600 + int(digits[2:4]) * 60) * (-1 if text[0] == "-" else 1)

@@ -1,7 +1,7 @@
 """How a transport wraps a line: where the line's own time is, and where its text begins.
 
-A transport's stamp is written by the engine or the daemon that took the line, never by who is in it: it is the event's
-time wherever there is one.
+A transport's timestamp is written by the engine or the daemon that took the line, never by a client. So it is the
+event's time wherever there is one.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.core.events import Framing
 from sidecar.filters import dates
 
-DOCKER_STAMP: Final = len(
-    "2026-11-22T08:40:04.123456789Z"
-)  # the engine writes all nine digits, always in UTC
+# The engine writes all nine digits, always in UTC: `RFC3339NanoFixed` (moby, api/server/httputils/write_log_stream.go).
+DOCKER_STAMP_CHARS: Final = len("2026-11-22T08:40:04.123456789Z")
 _STAMP: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _RFC3164: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|\d\d) \d\d:\d\d:\d\d"
 _DOCKER: Final = re.compile(rf"{_STAMP}\.\d{{9}}Z(?: |$)", re.ASCII)
@@ -25,33 +24,36 @@ _CRI: Final = re.compile(rf"({_STAMP})(\.\d+)?(Z|[+-]\d\d:\d\d) (?:stdout|stderr
 _SYSLOG: Final = re.compile(
     rf"(?:<\d{{1,3}}>)?(?:1 ({_STAMP}(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|-)|({_RFC3164}))(?= |$)", re.ASCII
 )
+# So many lines of a sample are looked at.
+_SAMPLE_LINES: Final = 50
 _SYSLOG_DATE: Final = dates.template(r"^%b %d %H:%M:%S")
 
 
-Opened = tuple[float | None, str]
-Opener = Callable[[str, float, tzinfo | None], Opened]
+Unwrapped: TypeAlias = tuple[float | None, str]
+"""A line's unix time by its transport, if it has one, and its text."""
+Unwrap: TypeAlias = Callable[[str, float, tzinfo | None], Unwrapped]
 
 
-def unwrapper(framing: Framing) -> Opener:
-    """The function `(line, now, zone)` that gives a line's transport time, None where it has none, and its text.
+def unwrapper(framing: Framing) -> Unwrap:
+    """Return the function `(line, now, zone)` that takes a line's transport time and its text apart.
 
-    RFC 3164 gives neither year nor zone: the year follows from `now`, the zone is `zone` (None: the system's). A line
-    without the framing's wrapping is all text.
+    RFC 3164 has neither year nor zone: the year follows from `now`, and `zone` is the zone (None: the system's). A
+    line without the framing's wrapping is all text and has no transport time.
     """
-    return _OPENERS[framing]
+    return _UNWRAPPERS[framing]
 
 
-def _bare(line: str, _now: float, _zone: tzinfo | None) -> Opened:
+def _bare(line: str, _now: float, _zone: tzinfo | None) -> Unwrapped:
     return None, line
 
 
-def _docker(line: str, _now: float, _zone: tzinfo | None) -> Opened:
+def _docker(line: str, _now: float, _zone: tzinfo | None) -> Unwrapped:
     if not _DOCKER.match(line) or (second := _stamp(line[:19])) is None:
         return None, line
-    return second + float(line[19 : DOCKER_STAMP - 1]), line[DOCKER_STAMP + 1 :]
+    return second + float(line[19 : DOCKER_STAMP_CHARS - 1]), line[DOCKER_STAMP_CHARS + 1 :]
 
 
-def _cri(line: str, _now: float, _zone: tzinfo | None) -> Opened:
+def _cri(line: str, _now: float, _zone: tzinfo | None) -> Unwrapped:
     found = _CRI.match(line)
     if not found:
         return None, line
@@ -59,7 +61,7 @@ def _cri(line: str, _now: float, _zone: tzinfo | None) -> Opened:
     return None if second is None else second + float(found[2] or 0), line[found.end() :]
 
 
-def _syslog(line: str, now: float, zone: tzinfo | None) -> Opened:
+def _syslog(line: str, now: float, zone: tzinfo | None) -> Unwrapped:
     found = _SYSLOG.match(line)
     if not found:
         return None, line
@@ -68,7 +70,7 @@ def _syslog(line: str, now: float, zone: tzinfo | None) -> Opened:
     return None if found[1] == "-" else _precise(found[1]), line[found.end() :]
 
 
-_OPENERS: Final[Mapping[Framing, Opener]] = {
+_UNWRAPPERS: Final[Mapping[Framing, Unwrap]] = {
     Framing.NONE: _bare,
     Framing.DOCKER: _docker,
     Framing.CRI: _cri,
@@ -77,8 +79,8 @@ _OPENERS: Final[Mapping[Framing, Opener]] = {
 
 
 def recognise(sample: bytes) -> Framing:
-    """Which framing most of a sample's lines have. Lines that any program could have begun so decide nothing."""
-    lines = [line for line in sample.decode(errors="replace").split("\n")[:50] if line.strip()]
+    """Return the framing that most of a sample's lines have. A few lines that look like another decide nothing."""
+    lines = [line for line in sample.decode(errors="replace").split("\n")[:_SAMPLE_LINES] if line.strip()]
     for framing, shape in ((Framing.CRI, _CRI), (Framing.DOCKER, _DOCKER), (Framing.SYSLOG, _SYSLOG)):
         if lines and sum(bool(shape.match(line)) for line in lines) * 2 > len(lines):
             return framing
@@ -92,7 +94,7 @@ def _stamp(text: str) -> float | None:
 
 @lru_cache(maxsize=4_096)
 def _precise(text: str) -> float | None:
-    """Unix time; finer than microseconds is cut. None where no calendar has it: any program may write `2026-13-45`."""
+    """Return the unix time in microseconds' precision; None if no calendar has it, as any text may look like one."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:

@@ -1,7 +1,8 @@
 """fail2ban's configuration dialect: files, includes and `%(names)s`, each value with its place.
 
-The text is ConfigParser's (`;` opens a comment anywhere after a blank, `#` only at a line's start, a value goes on in
-deeper lines), read by hand because a mistake is worth little without its line, and one file may have several.
+Filters and jails files are written in it. The syntax is ConfigParser's: `;` opens a comment anywhere behind a blank,
+`#` only at the beginning of a line, and a value continues in lines that are indented deeper. It is parsed by hand,
+because an error is worth little without its line, and a file may have several.
 """
 
 from __future__ import annotations
@@ -12,29 +13,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-DEEPEST: Final = 10  # ConfigParser's own limit for names within names
+# How deep names may stand for names; ConfigParser's own limit (`configparser.MAX_INTERPOLATION_DEPTH`).
+MAX_DEPTH: Final = 10
 _SECTION: Final = re.compile(r"\[(.+)\]")
 _OPTION: Final = re.compile(r"(.*?)\s*[=:]\s*(.*)$")
-_NEWLINE: Final = re.compile(r"\r\n|\r|\n")  # not str.splitlines(): a form feed may stand in a regex
+# Not `str.splitlines()`, as a form feed may stand in a regular expression.
+_NEWLINE: Final = re.compile(r"\r\n|\r|\n")
 _PERCENT: Final = re.compile(r"%(?:(%)|\(([^)]+)\)s|)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FilterError:
-    """What is wrong in a filter file, and where. `line` counts from 1; 0 is the file as a whole."""
+    """What is wrong in a filter or jails file, and where.
+
+    `line` counts from 1; 0 is the file as a whole. `text` is the wrong text as written, `message` says what to change.
+    """
 
     file: str
     line: int
-    text: str  # the offending text as it stands there
-    message: str  # a sentence that says what to change
+    text: str
+    message: str
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         return f"{place}: {self.message}" + (f" ({self.text})" if self.text else "")
 
 
-class FilterErrors(Exception):  # noqa: N818  # it carries mistakes, it is not one
-    """A filter that cannot be used, with everything that is wrong with it."""
+class FilterErrors(Exception):  # noqa: N818  it carries errors
+    """A filter that cannot be used, and all that is wrong with it."""
 
     def __init__(self, errors: Iterable[FilterError]) -> None:
         self.errors = tuple(sorted(set(errors)))
@@ -43,7 +49,7 @@ class FilterErrors(Exception):  # noqa: N818  # it carries mistakes, it is not o
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An option as written: its lines with their numbers, and what the same option was before this file."""
+    """An option as written: its lines with their numbers. `before`: the same option before this file."""
 
     file: str
     lines: tuple[tuple[int, str], ...]
@@ -62,25 +68,25 @@ Section = dict[str, Value]
 
 @dataclass(slots=True)
 class Ini:
-    """Several files read one over the other: later ones win option by option."""
+    """Several files, read one over the other: later files win option by option."""
 
     sections: dict[str, Section] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
     errors: list[FilterError] = field(default_factory=list)
 
     def get(self, section: str, option: str) -> Value | None:
-        """The option in its section, else in [DEFAULT]."""
+        """Return the option of this section, else of [DEFAULT]; None if neither has it."""
         return self.own(section, option) or self.own("DEFAULT", option)
 
     def own(self, section: str, option: str) -> Value | None:
-        """The option if the section itself has it."""
+        """Return the option if the section itself has it."""
         return self.sections.get(section, {}).get(option)
 
     def add(self, path: Path, find: Callable[[Path, str], Path | None]) -> None:
-        """Read a file over what is there, with what it includes; `find(including, name)` says where an include is.
+        """Read a file over what is there, with what it includes.
 
-        Files that include each other are read once. An include that nobody has is a mistake, except a `.local`,
-        which is the user's to write or not.
+        `find(including, name)` returns where an included file is. Files that include each other are read once. A
+        missing include is an error, except a `.local`, which is optional.
         """
         if path in self.read:
             return
@@ -128,23 +134,23 @@ class Ini:
 
 
 def parse(file: str, text: str, errors: list[FilterError]) -> dict[str, Section]:
-    """One file's sections; what cannot be read is added to `mistakes` and left out."""
-    reading = _Reading(file, errors)
+    """Return the sections of one file; what is wrong is added to `errors` and left out."""
+    parser = _Parser(file, errors)
     for number, line in enumerate(_NEWLINE.split(text), 1):
         content, commented = _uncommented(line)
         if content:
-            reading.line(number, content, len(line) - len(line.lstrip()))
+            parser.line(number, content, len(line) - len(line.lstrip()))
         elif not commented:
-            reading.blank(number)
-    return {name: _values(file, options) for name, options in reading.sections.items()}
+            parser.blank(number)
+    return {name: _values(file, options) for name, options in parser.sections.items()}
 
 
 Lines = list[tuple[int, str]]
 
 
 @dataclass(slots=True)
-class _Reading:
-    """What has been read of a file so far: its sections, and the option whose value may go on."""
+class _Parser:
+    """What has been parsed of a file so far: its sections, and the option whose value may continue."""
 
     file: str
     errors: list[FilterError]
@@ -197,7 +203,7 @@ def _trimmed(lines: Sequence[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
 
 
 def _uncommented(line: str) -> tuple[str, bool]:
-    """The line without its comment and outer blanks, and whether there was a comment."""
+    """Return the line without its comment and outer blanks, and whether there was a comment."""
     bare = line.strip()
     if bare.startswith(("#", ";")):
         return "", True
@@ -210,16 +216,16 @@ def _uncommented(line: str) -> tuple[str, bool]:
 def interpolated(
     ini: Ini, section: str, option: str, given: Mapping[str, str]
 ) -> list[tuple[int, str]] | None:
-    """The option's lines with every `%(name)s` replaced, each with its line number; None if it is not there.
+    """Return the option's lines with every `%(name)s` replaced, each with its line number; None if it is not there.
 
-    A name is looked for among `given`, then in the section, then in [DEFAULT]; `%(other/name)s` is another section's,
-    `%(known/name)s` what the name stood for before the file that redefined it. Raises FilterMistakes.
+    A name is looked for in `given`, then in the section, then in [DEFAULT]. `%(other/name)s` is another section's
+    option, `%(known/name)s` is what the name stood for before the file that redefined it. Raises FilterErrors.
     """
     value = ini.get(section, option)
     if value is None:
         return None
-    looked = _Names(ini, section, given)
-    return [(number, looked.replace(value, number, line, option)) for number, line in value.lines]
+    names = _Names(ini, section, given)
+    return [(number, names.replace(value, number, line, option)) for number, line in value.lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +237,8 @@ class _Names:
     def replace(self, value: Value, number: int, text: str, option: str, depth: int = 1) -> str:
         if "%" not in text:
             return text
-        if depth > DEEPEST:
-            message = f"names stand for names more than {DEEPEST} deep; does `{option}` mean itself?"
+        if depth > MAX_DEPTH:
+            message = f"names stand for names more than {MAX_DEPTH} deep; does `{option}` mean itself?"
             raise FilterErrors([FilterError(value.file, number, text, message)])
 
         def one(found: re.Match[str]) -> str:
@@ -275,7 +281,7 @@ class _Names:
 
 
 def _within(value: Value, newest: Value) -> bool:
-    """Is this the same option as `newest`, or what that was before?"""
+    """Return whether this is `newest`, or what that was before."""
     step: Value | None = newest
     while step is not None:
         if step is value:

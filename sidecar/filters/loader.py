@@ -1,44 +1,41 @@
-"""fail2ban's filter files -> a frozen Filter, or every mistake with its place.
+"""fail2ban's filter files -> a frozen Filter, or every error with its place.
 
-A filter is looked for where the user keeps filters, then in our own pack. What it includes is looked for beside it,
-then in the pack, so a filter that brings no `common.conf` of its own is read with ours.
+A filter is looked for in the user's folders, then in our own pack. What it includes is looked for beside it, then in
+the pack, so a filter that brings no `common.conf` of its own is read with ours.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from sidecar.filters import dates, ini, tags
+from sidecar.filters import dates, tags
 from sidecar.filters.dates import Dates
 from sidecar.filters.ini import FilterError, FilterErrors, Ini
+from sidecar.filters.options import OptionLine, Options
 
 __all__ = ["Filter", "FilterError", "FilterErrors", "Rule", "load", "pack"]
 
-ADDRESS_GROUPS: Final = (
-    "fid",
-    "ip4",
-    "ip6",
-    "dns",
-)  # a failregex has to say who it was in one of these; the first says it best
-READ: Final = ("failregex", "ignoreregex", "prefregex", "datepattern", "maxlines", "usedns")
-KNOWN: Final = (*READ, "successregex")
-ALMOST: Final = 0.9  # how much of a name two words share: `ignoreregexp` is 0.96, `failregex-old` 0.82
-MOST_NAMED: Final = 10  # filters of which a message gives the names; fail2ban alone brings 90
+# A failregex has to capture the address in one of these groups; the first that it has counts.
+ADDRESS_GROUPS: Final = ("fid", "ip4", "ip6", "dns")
 USEDNS: Final = ("no", "warn", "yes", "raw")
-SUCCESS: Final = "(?P<success>)"  # the empty group that marks a successregex
-# People write `[[]client` for a bracket, and it is one. Python's remark on it would name our lines, not theirs.
+# An empty group marks a successregex.
+_SUCCESS_GROUP: Final = "(?P<success>)"
+# Filters that an error message names; fail2ban alone brings 90.
+MAX_NAMED_FILTERS: Final = 10
+
+# People write `[[]client` for a bracket, and it is one. Python's warning about it would name our lines, not theirs.
 warnings.filterwarnings("ignore", "Possible (?:nested )?set", FutureWarning)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One regular expression of a filter: as written, with its place, and compiled."""
+    """One regular expression of a filter: as written, compiled, and with its place."""
 
     text: str
     regex: re.Pattern[str]
@@ -48,78 +45,81 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filter:
-    """Which lines are failures, and whose."""
+    """Which lines are failures, and which address they count against.
+
+    `usedns` is one of USEDNS, `maxlines` is how many lines are looked at together, `files` are all that were read.
+    `unused` are options that had no effect, for people.
+    """
 
     name: str
     failregex: tuple[Rule, ...]
     ignoreregex: tuple[Rule, ...] = ()
     prefregex: Rule | None = None
     dates: Dates = field(default_factory=lambda: Dates(dates.templates([])))
-    usedns: str = "no"  # one of USEDNS
-    maxlines: int = 1  # how many lines are looked at together
-    files: tuple[Path, ...] = ()  # all that was read for it
-    unused: tuple[
-        str, ...
-    ] = ()  # what it was given in vain, as `mode=unknown`, or says so, as `ignoreregexp`
+    usedns: str = "no"
+    maxlines: int = 1
+    files: tuple[Path, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def resolves_names(self) -> bool:
-        """Are names looked up? With `raw` they only match."""
+        """Whether names are looked up. With `raw` they only match."""
         return self.usedns in {"yes", "warn"}
 
     @property
     def needs_earlier_lines(self) -> bool:
-        """Does a verdict depend on the lines before?"""
+        """Whether a verdict depends on the lines before."""
         rules = (*self.failregex, *([self.prefregex] if self.prefregex else []))
         return self.maxlines > 1 or any("mlfid" in rule.regex.groupindex for rule in rules)
 
     @property
     def reports_success(self) -> bool:
-        """Does it know a login that worked? Only where `success = reset` asks for it."""
+        """Whether logins that worked are found, too. They are only if `success = reset` asks for it."""
         return any("success" in rule.regex.groupindex for rule in self.failregex)
 
     @property
     def ignores_first(self) -> bool:
-        """Is `ignoreregex` asked before `failregex`? fail2ban does so where it has clearly fewer of them."""
+        """Whether `ignoreregex` is asked before `failregex`; as in fail2ban, if there are clearly fewer of them."""
         return len(self.ignoreregex) < len(self.failregex) - 2
+
+    def same_as(self, other: Filter) -> bool:
+        """Return whether both have the same verdict on every line."""
+        return self._key() == other._key()
+
+    def _key(self) -> tuple[object, ...]:
+        templates = tuple(template.text for template in self.dates.templates)
+        expressions = (self.failregex, self.ignoreregex, self.prefregex, templates)
+        return self.name, *expressions, self.usedns, self.maxlines
 
 
 def equivalent(some: Mapping[str, Filter], others: Mapping[str, Filter]) -> bool:
-    """Would these, by jail, find the same in every line as those?"""
-    return {name: _key(one) for name, one in some.items()} == {
-        name: _key(one) for name, one in others.items()
-    }
-
-
-def _key(one: Filter) -> tuple[object, ...]:
-    templates = tuple(each.text for each in one.dates.templates)
-    return one.name, one.failregex, one.ignoreregex, one.prefregex, templates, one.usedns, one.maxlines
+    """Return whether both, by jail, have the same verdicts on every line."""
+    return some.keys() == others.keys() and all(one.same_as(others[name]) for name, one in some.items())
 
 
 def pack() -> Path:
-    """The folder of our own filters: inside the installed package, or the checkout's `filters/`."""
+    """Return the folder of our own filters: inside the installed package, or the checkout's `filters/`."""
     package = Path(__file__).parent.parent
-    return next(
-        (path for path in (package / "pack", package.parent / "filters") if path.is_dir()), package / "pack"
-    )
+    installed, checkout = package / "pack", package.parent / "filters"
+    return next((path for path in (installed, checkout) if path.is_dir()), installed)
 
 
 def load(name: str, where: Sequence[Path] = (), options: Mapping[str, str] | None = None) -> Filter:
-    """The filter of this name, `name[option=value]` or path to a `.conf`; `options` go over those in brackets.
+    """Return the filter of this name, of `name[option=value]`, or at the path of a `.conf`.
 
-    Raises FilterMistakes with all that is wrong.
+    `options` go over those in brackets. Raises FilterErrors with all that is wrong.
     """
     try:
         wanted, written = tags.reference(name)
     except ValueError as err:
         raise FilterErrors([FilterError(name, 0, "", str(err))]) from err
-    read = Ini()
+    ini = Ini()
     for path in _files(wanted, [*where, pack()]):
-        read.add(path, _beside_or_ours)
-    if read.errors:
-        raise FilterErrors(read.errors)
+        ini.add(path, _beside_or_ours)
+    if ini.errors:
+        raise FilterErrors(ini.errors)
     given = {key.lower(): value for key, value in {**written, **(options or {})}.items()}
-    return _Reader(Path(wanted).stem if _is_path(wanted) else wanted, read, given).filter()
+    return _Builder(Path(wanted).stem if _is_path(wanted) else wanted, Options(ini, given)).filter()
 
 
 def _is_path(name: str) -> bool:
@@ -127,34 +127,38 @@ def _is_path(name: str) -> bool:
 
 
 def _files(name: str, folders: Sequence[Path]) -> Iterator[Path]:
-    """The files that make up a filter, in the order in which later ones win."""
+    """Yield the files that make up a filter; later ones win."""
     wanted = name
     if _is_path(name):
         beside = "/" in name or Path(name).is_file()
         folders, name = [Path(name).parent] if beside else folders, Path(name).stem
-    kinds = (_main(wanted, name), f"{name}.d/*.conf", f"{name}.local", f"{name}.d/*.local")
-    found = [sorted(path for folder in reversed(folders) for path in folder.glob(kind)) for kind in kinds]
-    main = next((folder / kinds[0] for folder in folders if (folder / kinds[0]).is_file()), None)
-    if main is None and not found[2]:
-        stems = {path.stem for folder in folders for path in folder.glob("*.conf")}
-        known = sorted(stem for stem in stems if not stem.endswith("common"))  # those are only included
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean `{close[0]}`?" if close else f"there are: {_some(known)}"
-        places = ", ".join(str(folder) for folder in folders)
-        raise FilterErrors([FilterError(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")])
-    yield from [main] if main else []
-    for paths in found[1:]:
+    # A path may call a filter's own file anything.
+    main = Path(wanted).name if _is_path(wanted) and Path(wanted).is_file() else f"{name}.conf"
+    own = next((folder / main for folder in folders if (folder / main).is_file()), None)
+    others = [
+        sorted(path for folder in reversed(folders) for path in folder.glob(kind))
+        for kind in (f"{name}.d/*.conf", f"{name}.local", f"{name}.d/*.local")
+    ]
+    local = others[1]
+    if own is None and not local:
+        raise FilterErrors([_unknown(name, folders)])
+    if own:
+        yield own
+    for paths in others:
         yield from paths
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return (", ".join(names[:MOST_NAMED]) or "none") + more
-
-
-def _main(wanted: str, stem: str) -> str:
-    """The name of a filter's own file: a path may call it anything."""
-    return Path(wanted).name if _is_path(wanted) and Path(wanted).is_file() else f"{stem}.conf"
+def _unknown(name: str, folders: Sequence[Path]) -> FilterError:
+    """Return the error for a filter that is in none of the folders."""
+    stems = {path.stem for folder in folders for path in folder.glob("*.conf")}
+    # Files of such a name are only included.
+    known = sorted(stem for stem in stems if not stem.endswith("common"))
+    close = get_close_matches(name, known, 1)
+    more = f" and {len(known) - MAX_NAMED_FILTERS} more" if len(known) > MAX_NAMED_FILTERS else ""
+    there_are = (", ".join(known[:MAX_NAMED_FILTERS]) or "none") + more
+    hint = f"did you mean `{close[0]}`?" if close else f"there are: {there_are}"
+    places = ", ".join(str(folder) for folder in folders)
+    return FilterError(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")
 
 
 def _beside_or_ours(including: Path, name: str) -> Path | None:
@@ -162,167 +166,83 @@ def _beside_or_ours(including: Path, name: str) -> Path | None:
 
 
 @dataclass(slots=True)
-class _Reader:
-    """Resolves one filter's options; mistakes are gathered, not thrown one by one."""
+class _Builder:
+    """Builds a filter from its options. Errors are collected, so that all are reported at once."""
 
     name: str
-    ini: Ini
-    given: Mapping[str, str]
+    options: Options
     errors: list[FilterError] = field(default_factory=list)
     flags: re.RegexFlag = re.NOFLAG
 
     def filter(self) -> Filter:
-        usedns = self.one("usedns", "no").lower()
+        usedns = self._single("usedns", "no").lower()
         if usedns not in USEDNS:
-            self.wrong("usedns", f"`usedns` is one of {', '.join(USEDNS)}")
-        maxlines = self.one("maxlines", "1")
-        if not maxlines.isdecimal() or int(maxlines) < 1:
-            self.wrong("maxlines", "`maxlines` is how many lines to look at together, a whole number from 1")
-            maxlines = "1"
-        self.flags = re.MULTILINE if int(maxlines) > 1 else re.NOFLAG
+            self._wrong("usedns", f"`usedns` is one of {', '.join(USEDNS)}")
         names = usedns != "no"
-        prefregex = next(iter(self.rules("prefregex", names=names)), None)
-        inherited = prefregex.regex.groupindex.keys() if prefregex else set()
-        failregex = tuple(self.rules("failregex", names=names))
-        if self.given.get("success") == "reset":  # last, as the first that matches wins
-            failregex += tuple(self.rules("successregex", names=names, mark=SUCCESS))
-        for rule in failregex:
-            if not {*rule.regex.groupindex, *inherited}.intersection({*ADDRESS_GROUPS, "mlfid"}):
-                message = (
-                    "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
-                )
-                self.errors.append(FilterError(rule.file, rule.line, rule.text, message))
-        if not failregex and not self.errors:
-            self.errors.append(self.missing())
-        ignoreregex = tuple(self.rules("ignoreregex", names=names))
-        found = self.dates()
+        maxlines = self._maxlines()
+        self.flags = re.MULTILINE if maxlines > 1 else re.NOFLAG
+        prefregex = next(iter(self._rules("prefregex", names=names)), None)
+        failregex = self._failregex(prefregex, names=names)
+        ignoreregex = tuple(self._rules("ignoreregex", names=names))
+        found = self._dates()
         if self.errors:
             raise FilterErrors(self.errors)
         return Filter(
-            self.name, failregex, ignoreregex, prefregex, found, usedns, int(maxlines), tuple(self.ini.read),
-            unused=(
-                *(f"{key}={value}" for key, value in self.given.items() if not self.uses(key)),
-                *self.misspelt(),
-            ),
+            self.name, failregex, ignoreregex, prefregex, found, usedns, maxlines, self.options.files,
+            tuple(self.options.unused()),
         )  # fmt: skip
 
-    def misspelt(self) -> Iterator[str]:
-        """Options that nothing asks for, and that only a slip tells from one that is read."""
-        for name in self.ini.sections.get("Definition", {}):
-            meant = () if name in KNOWN else get_close_matches(name, KNOWN, 1, ALMOST)
-            if meant and not self.asked(name):
-                yield f"{name} (did you mean {meant[0]}?)"
+    def _maxlines(self) -> int:
+        text = self._single("maxlines", "1")
+        if text.isdecimal() and int(text) >= 1:
+            return int(text)
+        self._wrong("maxlines", "`maxlines` is how many lines to look at together, a whole number from 1")
+        return 1
 
-    def missing(self) -> FilterError:
-        """There is no `failregex`: is one misspelt?"""
-        written = {
-            name: value
-            for section in ("Init", "Definition")
-            for name, value in self.ini.sections.get(section, {}).items()
-            if name not in KNOWN
-        }
-        for name in get_close_matches("failregex", written, 1):
-            return written[name].error(f"unknown option `{name}`; did you mean `failregex`?")
-        place = str(self.ini.read[0]) if self.ini.read else self.name
-        message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
-        return FilterError(place, 0, "", message)
+    def _failregex(self, prefregex: Rule | None, *, names: bool) -> tuple[Rule, ...]:
+        inherited = prefregex.regex.groupindex.keys() if prefregex else set()
+        failregex = tuple(self._rules("failregex", names=names))
+        # Behind the failregexes, as the first that matches wins.
+        if self.options.given.get("success") == "reset":
+            failregex += tuple(self._rules("successregex", names=names, suffix=_SUCCESS_GROUP))
+        for rule in failregex:
+            if not {*rule.regex.groupindex, *inherited}.intersection({*ADDRESS_GROUPS, "mlfid"}):
+                message = "this names no address to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address"
+                self.errors.append(FilterError(rule.file, rule.line, rule.text, message))
+        if not failregex and not self.errors:
+            self.errors.append(self.options.missing_failregex(self.name))
+        return failregex
 
-    def uses(self, option: str) -> bool:
-        """Does its value matter: is it read here, or is one that is there made of it (`<mode>`, `<lines-<mode>>`)?"""
-        value, nested = self.given[option], _nested(option)
-        tags_made = {
-            f"{found[1]}{value}{found[2]}" for text in self.texts() for found in nested.finditer(text)
-        }
-        return option in READ or any(self.meaning(tag) is not None for tag in tags_made) or self.asked(option)
-
-    def asked(self, option: str) -> bool:
-        """Does a text put it in by its name, as `<mode>` or `%(mode)s`, not only to make another name of it?"""
-        name, nested = re.escape(option), _nested(option)
-        plain = re.compile(rf"<(?:[^<>]*/)?{name}(?:\?[^<>]*)?>|%\((?:[^()]*/)?{name}\)s", re.IGNORECASE)
-        return any(plain.search(nested.sub("", text)) for text in (*self.texts(), *self.given.values()))
-
-    def texts(self) -> list[str]:
-        return [each.text for section in self.ini.sections.values() for each in section.values()]
-
-    def rules(self, option: str, *, names: bool, mark: str = "") -> Iterator[Rule]:
-        """The option's regular expressions; `mark` is put behind each."""
-        for file, line, text in self.lines(option):
+    def _rules(self, option: str, *, names: bool, suffix: str = "") -> Iterator[Rule]:
+        """Yield the option's regular expressions, the suffix put behind each."""
+        for each in self._lines(option):
             try:
-                yield Rule(text, re.compile(tags.regex(text, names=names) + mark, self.flags), file, line)
+                regex = re.compile(tags.regex(each.text, names=names) + suffix, self.flags)
             except re.error as err:
-                message = f"`{option}` is no regular expression: {err.msg}"
-                self.errors.append(FilterError(file, line, text, message))
+                self.errors.append(each.error(f"`{option}` is not a valid regular expression: {err.msg}"))
             except (OverflowError, RecursionError):
-                self.errors.append(
-                    FilterError(file, line, text, f"`{option}` is too large a regular expression")
-                )
+                self.errors.append(each.error(f"`{option}` is too large a regular expression"))
+            else:
+                yield Rule(each.text, regex, each.file, each.line)
 
-    def dates(self) -> Dates:
-        made: list[dates.Template] = []
-        written = list(self.lines("datepattern"))
-        for file, line, text in written:
+    def _dates(self) -> Dates:
+        found: list[dates.Template] = []
+        for each in self._lines("datepattern"):
             try:
-                made += dates.templates([text])
+                found += dates.templates([each.text])
             except ValueError as err:
-                self.errors.append(FilterError(file, line, text, str(err)))
-        return Dates(made or dates.templates([]))
+                self.errors.append(each.error(str(err)))
+        return Dates(found or dates.templates([]))
 
-    def one(self, option: str, default: str) -> str:
-        return next((text for _, _, text in self.lines(option)), default)
+    def _single(self, option: str, default: str) -> str:
+        return next((each.text for each in self._lines(option)), default)
 
-    def wrong(self, option: str, message: str) -> None:
-        self.errors += [FilterError(file, line, text, message) for file, line, text in self.lines(option)]
+    def _wrong(self, option: str, message: str) -> None:
+        self.errors += [each.error(message) for each in self._lines(option)]
 
-    def lines(self, option: str) -> Iterable[tuple[str, int, str]]:
-        """An option's lines as they come out in the end: (file, line number, text), empty ones left out."""
+    def _lines(self, option: str) -> list[OptionLine]:
         try:
-            found = list(self._lines(option))
+            return self.options.lines(option)
         except FilterErrors as err:
             self.errors += err.errors
             return []
-        return found
-
-    def _lines(self, option: str) -> Iterator[tuple[str, int, str]]:
-        if option in self.given:
-            written = [("", 0, self.given[option])]
-        else:
-            section = "Init" if self.ini.own("Init", option) else "Definition"
-            value = self.ini.get(section, option)
-            raw = ini.interpolated(self.ini, section, option, self.given)
-            if value is None or raw is None:
-                return
-            written = [(value.file, number, text) for number, text in raw]
-        for file, number, text in written:
-            try:
-                whole = tags.substituted(text, self.meaning)
-            except ValueError as err:
-                raise FilterErrors([FilterError(file, number, text, str(err))]) from err
-            yield from ((file, number, line.strip()) for line in whole.split("\n") if line.strip())
-
-    def meaning(self, tag: str) -> str | None:
-        """What `<tag>` stands for: the jail's option, [Init]'s, [Definition]'s, [DEFAULT]'s, `section/option`."""
-        tag = tag.lower() if tag.lower() in self.given else tag
-        if tag in self.given:
-            return self.given[tag]
-        section, slash, option = tag.rpartition("/")
-        option = option.lower()
-        if slash and section == "known":
-            section = "Init" if self.ini.own("Init", option) else "Definition"
-        elif slash:
-            section = next(
-                (title for title in self.ini.sections if title.lower() == section.lower()), section
-            )
-        else:
-            section = "Init" if self.ini.own("Init", option) else "Definition"
-        if (
-            option == "logtype"
-            and not self.ini.own("Definition", option)
-            and not self.ini.own("Init", option)
-        ):
-            return "file"  # a container's messages are written as to a file, whatever a common.conf prefers
-        lines = ini.interpolated(self.ini, section, option, self.given)
-        return None if lines is None else "\n".join(text for _, text in lines)
-
-
-def _nested(option: str) -> re.Pattern[str]:
-    return re.compile(rf"<([^<>]*)<{re.escape(option)}>([^<>]*)>", re.IGNORECASE)

@@ -25,7 +25,7 @@ from sidecar.filters.date_cutter import DateCutter
 from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import unwrapper
-from sidecar.filters.loader import Filter, equivalent
+from sidecar.filters.loader import Filter
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.runtime.problems import Problems
@@ -122,8 +122,7 @@ class Matcher:
         """Know of sessions what the matcher before knows, for each filter that is the same."""
         for runner in self._runners:
             for other in before._runners:
-                same = equivalent({"": runner.filter}, {"": other.filter})
-                if runner.trackers and other.trackers and same:
+                if runner.trackers and other.trackers and runner.filter.same_as(other.filter):
                     runner.trackers.continue_from(other.trackers)
 
     def scan(self, batch: Batch, now: float) -> Scan:

@@ -1,4 +1,8 @@
-"""The `.samples` beside a filter: a line of a log, then `=> address` or `=> -`, and perhaps a reason in parentheses."""
+"""The `.samples` file beside a filter: a line of a log, then `=> address` or `=> -`, and perhaps a reason.
+
+203.0.113.7 - - [01/Oct/2026:10:00:00 +0000] "POST /wp-login.php HTTP/1.1" 302 0 "-" "Mozilla/5.0"
+=> - (the login worked)
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ EXPECTED: Final = re.compile(r"=> (\S+)(?: \(.*\))?")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line, where it stands, and whom it is to count against (None: nobody)."""
+    """One line, its number in the file, and the address that it has to count against (None: it is no failure)."""
 
     number: int
     line: str
@@ -21,7 +25,7 @@ class Sample:
 
 
 def samples(path: Path) -> Iterator[Sample]:
-    """Empty lines and those that begin with `#` are for people. Raises ValueError, OSError."""
+    """Yield a file's samples; empty lines and those that begin with `#` are skipped. Raises ValueError, OSError."""
     line, at = "", 0
     for number, text in enumerate(path.read_text("utf-8").split("\n"), 1):
         if not text or text.startswith("#"):
@@ -35,4 +39,4 @@ def samples(path: Path) -> Iterator[Sample]:
         yield Sample(at, line, None if found[1] == "-" else found[1])
         at = 0
     if at:
-        raise ValueError(f"{path}:{at}: nothing is said about this line; add `=> address` or `=> -` below it")
+        raise ValueError(f"{path}:{at}: this line has no verdict; add `=> address` or `=> -` below it")

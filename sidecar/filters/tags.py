@@ -1,6 +1,7 @@
 """`name[option=value]`, `<tags>` for other options, and the tags that stand for regular expressions.
 
-What `<HOST>` and its family accept is what fail2ban's documentation promises its filter authors; digits are ASCII here.
+`<HOST>` and its family accept what fail2ban's documentation promises to authors of filters (jail.conf(5), FILTER
+FILES); digits are ASCII here.
 """
 
 from __future__ import annotations
@@ -32,17 +33,22 @@ _FIXED: Final = {
     "F-ID/": r"(?P<fid>\S+)",
     "F-PORT/": r"(?P<fport>\w+)",
 }
-_GROUP: Final = {"id": "fid", "port": "fport"}  # the names that fail2ban keeps for itself
+# `<F-ID>` and `<F-PORT>` have other names than their groups, as fail2ban keeps `id` and `port` for itself.
+_GROUP: Final = {"id": "fid", "port": "fport"}
 _REGEX_TAG: Final = re.compile(r"<(/?[A-Z][A-Z0-9_\-]*/?)>")
 _TAG: Final = re.compile(r"<([^ <>]+)>")
-_MOST: Final = 25  # fail2ban's limit on how often one tag may be put in, beyond which it must mean itself
+# How often one tag may be put in; beyond that it must stand for itself. fail2ban's limit.
+MAX_SUBSTITUTIONS: Final = 25
 _NAME: Final = re.compile(r"\s*([^\[\]]*[^\[\]\s])\s*")
 _ARGUMENT: Final = re.compile(r"""\s*([\w\-.?/]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^,\]]*?))\s*(,|\])\s*""")
 _INLINE: Final = re.compile(r"\((?:\?:)?\(\?([aiLmsux]+)\)")
 
 
 def reference(text: str) -> tuple[str, dict[str, str]]:
-    """`sshd[mode=aggressive, x="a,b"]` -> `("sshd", {"mode": "aggressive", "x": "a,b"})`. Raises ValueError."""
+    """Return a filter's name and options: `sshd[mode=hard, x="a,b"]` is `("sshd", {"mode": "hard", "x": "a,b"})`.
+
+    Raises ValueError with a sentence.
+    """
     name = _NAME.match(text)
     if not name:
         raise ValueError(f"expected a filter as `name` or `name[option=value]`, got {text!r}")
@@ -62,9 +68,9 @@ def reference(text: str) -> tuple[str, dict[str, str]]:
 
 
 def substituted(text: str, meaning: Callable[[str], str | None]) -> str:
-    """The text with every `<tag>` that has a meaning replaced, tags inside tags first, until none is left.
+    """Return the text with every `<tag>` that has a meaning replaced, tags inside tags first, until none is left.
 
-    Tags without a meaning stay (`<HOST>`). Raises ValueError where a tag means itself.
+    Tags without a meaning stay (`<HOST>`). Raises ValueError if a tag stands for itself.
     """
     put_in: dict[str, int] = {}
     at = 0
@@ -75,15 +81,16 @@ def substituted(text: str, meaning: Callable[[str], str | None]) -> str:
             at = found.end()
             continue
         put_in[tag] = put_in.get(tag, 0) + 1
-        if put_in[tag] > _MOST or f"<{tag}>" in value:
+        if put_in[tag] > MAX_SUBSTITUTIONS or f"<{tag}>" in value:
             raise ValueError(f"<{tag}> stands for itself; break the circle")
         text = text.replace(f"<{tag}>", value)
-        at = max(text.rfind("<", 0, found.start()), 0)  # it may have been a part of another tag's name
+        # It may have been a part of another tag's name.
+        at = max(text.rfind("<", 0, found.start()), 0)
     return text
 
 
 def regex(text: str, *, names: bool) -> str:
-    """A failregex's text as a Python regular expression. `names`: does `<HOST>` accept DNS names too?"""
+    """Return a failregex as a Python regular expression. `names`: whether `<HOST>` matches host names too."""
     open_tags: set[str] = set()
     skips = itertools.count()
 

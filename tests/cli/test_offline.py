@@ -14,7 +14,7 @@ def test_one_jail_with_a_mistake_is_told_and_the_others_are_replayed(wp, here):
     code, out, err = wp("replay", "--json", stdin=BURST)
 
     assert (code, json.loads(out)["jail"]) == (0, "wordpress")
-    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is no regular expression")
+    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is not a valid regular expression")
     code, out, err = wp("check-config")
     assert (code, out) == (78, "jail wordpress: filter wordpress, 2 expressions\n")
     assert err.startswith(f"wp-sidecar: {here}/broken.conf:2")

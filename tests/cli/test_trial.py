@@ -282,4 +282,4 @@ def test_a_filter_with_a_mistake(wp, here):
     code, _, err = wp("test-filter", "broken")
 
     assert code == 78
-    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is no regular expression")
+    assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is not a valid regular expression")

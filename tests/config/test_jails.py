@@ -271,8 +271,8 @@ filter = broken
         "jails.conf:10: sshd.ban_private: holds for all jails; move it",
         "jails.conf:9: sshd.filter: there is no filter `none-such` in ",
         "jails.conf:12: bro/ken: is not allowed as a jail's name; use ",
-        "filters/broken.conf:2: `failregex` is no regular expression: ",
-        "filters/broken.conf:3: this says nobody to ban: put <HOST>",
+        "filters/broken.conf:2: `failregex` is not a valid regular exp",
+        "filters/broken.conf:3: this names no address to ban: put <HOS",
     ]
 
 
@@ -309,8 +309,8 @@ def test_a_missing_filter_is_an_error_of_the_jail(wrong):
 def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
     first, second = wrong("[mail]\nfilter = broken\n")
 
-    assert first.startswith("filters/broken.conf:2: `failregex` is no regular expression")
-    assert second.startswith("filters/broken.conf:3: this says nobody to ban")
+    assert first.startswith("filters/broken.conf:2: `failregex` is not a valid regular expression")
+    assert second.startswith("filters/broken.conf:3: this names no address to ban")
     assert first.endswith(", for jail mail") and second.endswith(", for jail mail")
 
 
@@ -340,7 +340,7 @@ def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
         ("[mail]\nlogpath = /a /b\n", "jails.conf:2: mail.logpath: expected one path a line, got /a /b"),
         ("[mail]\nlogpath = /a,/b\n", "jails.conf:2: mail.logpath: expected one path a line, got /a,/b"),
         ("[mail]\nport = 80\nusedns = maybe\n", "jails.conf:3: mail.usedns: `usedns` is one of no, warn"),
-        ("[mail]\nport = 80\nfailregex = ^x\n", "jails.conf:3: mail.failregex: this says nobody to ban"),
+        ("[mail]\nport = 80\nfailregex = ^x\n", "jails.conf:3: mail.failregex: this names no address to ban"),
         ("[mail]\nport = 80\nmaxlines = 0\n", "jails.conf:3: mail.maxlines: `maxlines` is how many lines"),
         (
             "[Definition]\nfailregex = ^x <HOST>$\n",

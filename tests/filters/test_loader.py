@@ -111,7 +111,7 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
     assert errors("x", [tmp_path])[0] == (
         3,
         "^nobody",
-        "this says nobody to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address",
+        "this names no address to ban: put <HOST> (or <ADDR>, <F-ID>) where the line has the address",
     )
 
 
