@@ -1,4 +1,4 @@
-"""Many at once: a storm of attackers, a start with many bans, and how soon a table that someone broke is whole.
+"""Many bans at once: a storm of attackers, a start, an unban of all, and how soon a changed table is repaired.
 
 No Docker here: the daemon is a process that reads a file, in a network namespace of its own.
 """
@@ -37,19 +37,23 @@ from tests.bed import Place
 from tests.bed.network import HOST
 from tests.support.waiting import wait_until
 
-STORM, PEERS_STORM = 10_000, 1_000  # addresses at once; the peer needs some 10 ms for each
-MANY = 100_000  # bans in place
+# Addresses at once. fail2ban needs some 10 ms for each.
+STORM, PEERS_STORM = 10_000, 1_000
+# Bans in place.
+MANY = 100_000
 SINGLES = 300
 STORMS = 5
 STARTS = 3
 PATIENCE = 120.0
 JAIL = "wordpress-access"
-LOOKS = 20  # repairs of each kind
+# Repairs of each kind.
+REPAIRS = 20
 HARMS = {
     "flush ruleset": ["flush ruleset"],
     "table deleted": ["delete table inet wp_sidecar"],
     "element deleted": ["delete element inet wp_sidecar ban4 { 198.18.0.1 }"],
-    "set renamed": [  # as far as nft can: another in its place
+    # nft cannot rename a set, so another one takes its place.
+    "set renamed": [
         "flush chain inet wp_sidecar prerouting",
         "delete set inet wp_sidecar ban4",
         "add set inet wp_sidecar ban4_renamed { typeof ip saddr; flags timeout; }",
@@ -69,11 +73,12 @@ def measure(_: Rig) -> Iterator[Figure]:
 
 
 def _storm() -> Figure:
-    """From the write of each address's last failure until the kernel has all of them."""
+    """From the write of the last failure of each address until the kernel has all of the bans."""
     ours = Series(f"storm, ours, {STORM:,} addresses", "s", tuple(_ours() for _ in range(STORMS)))
     with place() as host, Fail2ban(host) as peer:
         first = next(_addresses(1))
-        peer.write(failures(first))  # its table is made with its first ban
+        # fail2ban makes its table with its first ban.
+        peer.write(failures(first))
         with Heard(host) as heard:
             heard.wait(first)
         found = _burst(host, peer.write, PEERS_STORM, lambda: _found(peer) >= PEERS_STORM * (MAXRETRY - 1))
@@ -89,13 +94,16 @@ def _ours() -> float:
 
 
 def _burst(host: Place, write: Callable[[bytes], object], count: int, counted: Callable[[], bool]) -> float:
-    """Everyone fails until one is missing; then, at once, everyone once more. Seconds until all are banned."""
-    whos = list(itertools.islice(_addresses(1000), count))
-    one = b"".join(failures(address, 1) for address in whos)
+    """All addresses fail up to one failure short of a ban, then all of them once more at once.
+
+    Return how many seconds pass until all are banned.
+    """
+    addresses = list(itertools.islice(_addresses(1000), count))
+    one = b"".join(failures(address, 1) for address in addresses)
     for _ in range(MAXRETRY - 1):
         write(one)
     wait_until(counted, PATIENCE)
-    wanted = {key(Address(address)) for address in whos}
+    wanted = {key(Address(address)) for address in addresses}
     with Heard(host) as heard:
         began = time.perf_counter()
         write(one)
@@ -107,7 +115,7 @@ def _found(peer: Fail2ban) -> int:
 
 
 def _one_more() -> Figure:
-    """One ban with 100,000 in place: from the decision until the kernel has taken it."""
+    """One ban with 100,000 in place: from the decision until the kernel enforces it."""
 
     def bans() -> tuple[float, ...]:
         now = time.time()
@@ -124,7 +132,7 @@ def _one_more() -> Figure:
 
 
 def _starts() -> Iterator[Figure]:
-    """From the opening of the store until all of its bans are in the kernel; and that from the program's start on."""
+    """From the opening of the store until all of its bans are in the kernel, and from the start of the program."""
     with place() as host, Daemon(host) as ours:
         _remember(ours.folder / "state", MANY)
         script = [sys.executable, "-c", START, str(ours.folder / "state" / "state.db"), JAIL]
@@ -149,7 +157,8 @@ from sidecar.firewall.nft import Nft
 from sidecar.stores.sqlite import SqliteStore
 Nft().run(["flush ruleset"])
 now, began = time.time(), time.perf_counter()
-gc.disable()  # as the daemon does
+# As the daemon does.
+gc.disable()
 bans = SqliteStore(Path(sys.argv[1])).load(now).bans
 guard = Guard([Jail(sys.argv[2])], Allowlist(), bans)
 Firewall(NftTable(), guard.jails).start(guard.bans, now)
@@ -170,7 +179,7 @@ def _whole_start(host: Place, ours: Daemon, *, flush: bool = True) -> float:
 
 
 def _unban() -> Figure:
-    """Everyone out: the decision and the kernel, as the loop does it."""
+    """Unban all: the decision and the kernel, as the loop does it."""
 
     def unban() -> float:
         now = time.time()
@@ -185,13 +194,13 @@ def _unban() -> Figure:
 
 
 def _repairs() -> Figure:
-    """From just before somebody breaks the table until all is as it was: the daemon's own work, by itself."""
+    """From just before the table is changed until the daemon has repaired it."""
     with place() as host, Daemon(host) as ours:
         _remember(ours.folder / "state", 1_000)
         ours.start()
         ours.ready()
         found = host.within(lambda: {harm: _repaired(lines) for harm, lines in HARMS.items()})
-    series = [Series(f"whole again, {harm}", "ms", tuple(took)) for harm, took in found.items()]
+    series = [Series(f"repaired after: {harm}", "ms", tuple(took)) for harm, took in found.items()]
     worst = max(series, key=lambda each: each.median)
     return Figure("repair", "ms", worst.median, at_most=100, series=tuple(series))
 
@@ -213,7 +222,7 @@ def _repaired(harm: Sequence[str]) -> list[float]:
                 and len(kernel.elements("ban4")) == sizes[2]
             )
 
-        for _ in range(LOOKS):
+        for _ in range(REPAIRS):
             began = time.perf_counter()
             nft.run(harm)
             wait_until(whole, PATIENCE, interval=0.001)
@@ -223,7 +232,7 @@ def _repaired(harm: Sequence[str]) -> list[float]:
 
 
 class Daemon:
-    """`wp-sidecar run` in a place, following one file."""
+    """`wp-sidecar run` in a network namespace, following one file."""
 
     def __init__(self, host: Place) -> None:
         self._host = host
@@ -259,7 +268,7 @@ class Daemon:
             self._process = None
 
     def ready(self) -> None:
-        """Wait until it is; it is started if it does not run."""
+        """Wait until it is ready. It is started if it does not run."""
         if not self._process:
             self.start()
         wait_until(lambda: self._answers({"do": "health"}, "ready"), PATIENCE)
@@ -271,7 +280,7 @@ class Daemon:
         return Path(f"/proc/{self._process.pid}")
 
     def heard(self) -> int:
-        """Failures that it has counted so far."""
+        """Return how many failures it has counted so far."""
         text = self._host.run(["curl", "--silent", "http://127.0.0.1:9734/metrics"]).stdout
         lines = [line for line in text.splitlines() if line.startswith("wp_sidecar_failures_total")]
         return sum(int(float(line.rpartition(" ")[2])) for line in lines)

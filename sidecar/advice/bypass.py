@@ -38,7 +38,7 @@ class Diagnosis(NamedTuple):
 def diagnose(facts: AddressFacts, container: Container | None = None) -> Diagnosis:
     """Return the first explanation that holds: changes to our table, then ports, then the way that the packets take.
 
-    `container`: the one whose log named the address, if it is one that is watched.
+    `container`: the watched container that logged the address; None: a file, or a container that is not watched.
     """
     return (
         _changed_table(facts)
@@ -72,7 +72,7 @@ def _other_network(container: Container | None) -> Diagnosis | None:
         return None
     return Diagnosis(
         BypassKind.HOOK,
-        "the container has a macvlan or ipvlan network, whose packets do not pass through the host's firewall. "
+        "the container has a macvlan or ipvlan network, and packets on it do not pass through the host's firewall. "
         "Disconnect the container from that network, and publish its ports instead",
     )
 
@@ -100,7 +100,7 @@ def _no_packets(facts: AddressFacts) -> Diagnosis | None:
 
 
 def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:
-    """Someone else sends packets on behalf of the address."""
+    """Another machine or program sends packets on behalf of the address."""
     if container and container.proxied and 6 in facts.versions_seen:
         return Diagnosis(
             BypassKind.DOCKER_PROXY,

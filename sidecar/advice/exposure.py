@@ -1,4 +1,4 @@
-"""Containers whose log can name an address that sent nothing.
+"""Containers with a log that may name an address that sent nothing.
 
 Docker's userland proxy carries IPv6 clients to a network without IPv6, where they appear as its gateway. Apache in the
 official images takes private addresses for proxies and believes their `X-Forwarded-For`, so such clients choose the

@@ -15,7 +15,7 @@ from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY
 PERIOD_S: Final = 600.0
 FAILURES: Final = 100
 
-# So many hits with an unverified address are reported. One or two may be an attacker's who came before the last reboot.
+# So many hits with an unverified address are reported. A few may be of an attacker that was seen before a reboot.
 UNVERIFIED_HITS: Final = 10
 
 _HIDDEN = "The log shows this address instead of the client's"

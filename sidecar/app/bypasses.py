@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # One reason at one site is alerted once within this time.
 ALERT_INTERVAL_S: Final = 3600.0
 
-# How many bypasses of one turn are looked into, 1 ms each. A thousand at once have the same reason.
+# How many bypasses of one turn are looked into, so that the loop is not held up. A thousand at once have one reason.
 MAX_EXAMINED = 100
 
 
@@ -78,7 +78,7 @@ class Bypasses:
         origin = bypass.origin_name
         container = next((each for each in self._watched.containers if each.name == origin), None)
         try:
-            # A log whose clock is ahead would ask about the future.
+            # If the clock of the log is ahead, its time is in the future.
             facts = self._firewall.facts(bypass.address, bypass.jail, min(bypass.at, now), now)
         except FirewallError:
             # The firewall sink reports that.
@@ -92,7 +92,7 @@ class Bypasses:
         )  # fmt: skip
         if self._is_due(kind, origin, now):
             notice = broken(f"the ban of {bypass.address}", f"It still reaches {origin}: {sentence}.")
-            # Without a key, as nobody will notice that it is over.
+            # Without a key, as its end cannot be noticed.
             self._alerts.tell(replace(notice, key=""))
 
     def _is_due(self, kind: BypassKind, origin: str, now: float) -> bool:

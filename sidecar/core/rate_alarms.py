@@ -31,7 +31,7 @@ class RateAlarms(Generic[Key]):
         self._rates.setdefault(key, Rate(self._period_s)).add(now, count)
 
     def raised(self, now: float) -> dict[Key, int]:
-        """Return the keys with an alarm, and their counts. Keys whose count is zero are forgotten."""
+        """Return the keys with an alarm, and their counts. Keys with a count of zero are forgotten."""
         counts = {key: int(rate.count(now)) for key, rate in self._rates.items()}
         self._rates = {key: self._rates[key] for key, count in counts.items() if count}
         self._raised = {

@@ -1,11 +1,11 @@
-"""Bans and unbans become packets that are dropped, and what other programs change is put right again.
+"""Enforces bans: packets of banned addresses are dropped, and what other programs change is repaired.
 
     loop ─Turn─▶ FirewallSink ─▶ Firewall (desired state) ─change─▶ Backend: NftTable ─▶ kernel
                      ▲                                                              │
                      └──────────────── Monitor ◀── transactions of other programs ──┘
 
 `FirewallSink` times, checks and reports. `Firewall` keeps the desired state, which is the truth. A `Backend` brings the
-real firewall to it: `NftTable` with a table of its own, `DryRun` by writing log lines. Begin with `backend.py`, then
+real firewall to that state: `NftTable` with a table of its own, while `DryRun` only logs. Begin with `backend.py`, then
 `table.py`. docs/firewall.md describes the table, and what an operator sees of all this.
 """
 

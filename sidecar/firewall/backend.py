@@ -33,7 +33,7 @@ class RepairKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What another program had changed, and is right again."""
+    """A change by another program that was found and undone."""
 
     kind: RepairKind
     # Addresses that were missing, or that had another timeout.

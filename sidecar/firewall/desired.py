@@ -113,7 +113,7 @@ class DesiredState:
     def __init__(self, jails: Iterable[Jail]) -> None:
         self.groups = PortGroups(jails)
         self.bans = DesiredBans()
-        # Networks whose packets are never dropped.
+        # Packets of these networks are never dropped.
         self.allowlist: tuple[str, ...] = ()
         # The ports that containers publish on this host; None: the container engine has not answered yet.
         self.published: frozenset[int] | None = None

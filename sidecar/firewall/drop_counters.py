@@ -1,4 +1,4 @@
-"""How much was dropped."""
+"""How much was dropped: counts that go on when the table is replaced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DropCounters:
             table, counts = self._kernel.counters()
             for name, last in self._last.items():
                 count = counts.get(name, (0, 0))
-                # The table is another one, or someone has reset its counters.
+                # The table is another one, or its counters were reset.
                 if table != self._table or count < last:
                     self._before[name] = _sum(self._before[name], last)
                 self._last[name] = count

@@ -1,4 +1,4 @@
-"""The dry-run backend: it logs what a firewall would be told, and touches nothing."""
+"""The dry-run backend: it logs what a firewall would do, and touches nothing."""
 
 from __future__ import annotations
 

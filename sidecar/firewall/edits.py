@@ -1,8 +1,9 @@
 """Edits: elements of hash sets to be put in or removed, and what they are to the kernel. Pure.
 
 All bans but those of one transaction with the table's structure go to the kernel as netlink messages of our own. In
-nft's language the same takes ten times as long (`ruleset.element_lines`). Structure, and the intervals that need nft's
-arithmetic, do not go this way. The numbers are from linux/netfilter/nf_tables.h, the kernel's promise to programs.
+nft's language (`ruleset.element_lines`) the same takes much longer: see docs/benchmarks.md. Structure, and the
+intervals that need nft's arithmetic, do not go this way. The numbers are from linux/netfilter/nf_tables.h, the kernel's
+promise to programs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from sidecar.firewall.elements import (
 from sidecar.firewall.netlink import ATTRIBUTE, NESTED, attribute, message
 from sidecar.firewall.schema import TABLE
 
-# One netlink message holds the elements of at most 64 KiB, as that is the most that an attribute can hold. A
-# transaction of this size takes 3 ms, so others wait no longer for the kernel's lock.
+# A netlink attribute holds at most 64 KiB, and so a message at most so many elements. Transactions of this size are
+# short, so other programs do not wait long for the kernel's lock.
 MAX_EDITS: Final = 1_000
 
 # NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM, NLM_F_CREATE

@@ -81,7 +81,7 @@ class Firewall:
         `whole`, everything is read and compared.
         """
         repair = self._backend.repair(self._desired, now, whole=whole)
-        # After a whole comparison it is the clock that was changed. Bans that were added keep nobody out who is not.
+        # A whole comparison follows a change of the clock, not of the table. An added ban lets no packet through.
         if repair and not whole and (repair.restored or repair.kind is not RepairKind.BANS):
             self._last_breach = repair.kind, now
         return repair

@@ -21,7 +21,7 @@ from sidecar.firewall.schema import TABLE
 _NFTABLES_GROUP = 1 << 7 - 1
 _SO_RCVBUFFORCE = 33
 
-# A transaction of 1,000 bans is 0.1 MB, so 80 of our own fit while nobody reads.
+# Some 80 transactions of 1,000 bans fit until they are read.
 BUFFER_BYTES = 8 << 20
 READ_SIZE_BYTES = 1 << 20
 _FIREWALL_SOCKET = (socket.AF_NETLINK, NETFILTER)

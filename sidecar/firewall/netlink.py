@@ -31,7 +31,7 @@ NESTED = 0x8000
 
 # SOL_NETLINK, NETLINK_CAP_ACK: an error does not repeat the message that it is about.
 _CAP_ACK = (270, 10)
-# A struct nfgenmsg whose resource is in network order, as the begin and the end of a transaction have it.
+# struct nfgenmsg with its resource in network order, as the begin and the end of a transaction have it.
 _BATCH = struct.Struct(">BBH").pack(0, 0, NFTABLES)
 # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_BATCH_GENID
 _BEGIN, _END = 0x10, 0x11
@@ -57,7 +57,7 @@ Attributes: TypeAlias = dict[int, bytes]
 class Netlink:
     """A connection to the kernel's firewall, for one thread.
 
-    The socket is kept open. To close one makes the kernel finish all removals first, which takes 16 ms, and the next
+    The socket is kept open. To close one makes the kernel finish all removals of elements first, and the next
     transaction would wait for that.
     """
 
@@ -106,7 +106,7 @@ class Netlink:
             raise FirewallError(f"the kernel refused a change: {err.strerror or err}") from err
 
     def _exchange(self, question: bytes) -> tuple[list[Attributes], bool]:
-        """Return the answers, and whether nobody changed the rules while they came."""
+        """Return the answers, and whether they came without a change of the rules in between."""
         try:
             return _converse(self._connected(), question)
         except OSError:
@@ -142,7 +142,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def message(kind: int, body: bytes, flags: int = 0) -> bytes:
-    """Return one message of a transaction, whose body are attributes. The kernel acknowledges it to `commit`."""
+    """Return one message of a transaction, with attributes as its body. The kernel acknowledges it to `commit`."""
     return _message(NFTABLES << 8 | kind, FAMILY.pack(INET, 0, 0) + body, flags | _ACK)
 
 

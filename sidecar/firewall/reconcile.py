@@ -26,7 +26,7 @@ from sidecar.firewall.transactions import Transactions
 # NF_ACCEPT, as the kernel reports a chain's policy.
 _ACCEPT = b"\0\0\0\1"
 
-# How often one set is read while the kernel resizes it: 0.5 s in all for one of 100,000.
+# How often one set is read while the kernel resizes it.
 MAX_SET_READS = 5
 
 
@@ -66,8 +66,7 @@ class Reconciler:
     def replace(self, desired: DesiredState, now: float) -> int:
         """Delete the table and write another. Return how many addresses were put in.
 
-        This is one transaction, however long it takes (1 s or more for 100,000 bans), so that no packet of a banned
-        address passes meanwhile.
+        This is one transaction, however long it takes, so that no packet of a banned address passes meanwhile.
         """
         # The counters of the old table have to be read before it goes.
         self._drops.read()
@@ -123,7 +122,7 @@ class Reconciler:
     def _restructure(self, desired: DesiredState, shape: Shape) -> bool:
         """Write the structure over the table. Return False if it is refused: a set is of another type."""
         lines = ruleset.structure(desired)
-        # What an earlier run recorded of senders is worth keeping if nobody interfered.
+        # Senders that an earlier run recorded are worth keeping if no other program changed the rules.
         is_adopted = not self.has_started and _is_whole(shape, desired)
         try:
             self._transactions.run(lines if is_adopted else [*lines, *ruleset.forget_sightings()])

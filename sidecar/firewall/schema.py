@@ -14,10 +14,10 @@ TABLE: Final = "wp_sidecar"
 # The table's comment. A table with another schema is replaced.
 SCHEMA: Final = "wp-sidecar schema 3"
 
-# Schemas whose bans and ports can be read, because they are in the same sets as in this one.
+# Schemas with bans and ports in the same sets as this one, so that they can be read.
 READABLE_SCHEMAS: Final = frozenset(f"wp-sidecar schema {number:d}" for number in (1, 2, 3))
 
-# The chain that drops, and the one that records who sent packets.
+# The chain that drops packets, and the one that records their senders.
 CHAIN: Final = "prerouting"
 SIGHTINGS_CHAIN: Final = "presence"
 

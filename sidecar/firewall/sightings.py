@@ -25,7 +25,7 @@ from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.port_groups import PortGroup
 from sidecar.firewall.schema import LATEST_SET, MISSED_SET, PASSED_SETS, SEEN_SETS
 
-# Senders that are recorded for each IP version: 6 MB of kernel memory, and only under a flood.
+# Senders that are recorded for each IP version. Their memory in the kernel is used only under a flood.
 MAX_SENDERS = 65_535
 
 # How long a sender is remembered after its last packet.
@@ -35,8 +35,8 @@ SEEN_S = 3600
 # and a late log line take together.
 MISSED_S = 600
 
-# (address, port) pairs of banned addresses, which are read in 1 ms. One address that scans all ports fills the set, and
-# others are not recorded then.
+# (address, port) pairs of banned addresses: few, so that they are read quickly. One address that scans all ports fills
+# the set, and others are not recorded then.
 MAX_PASSED_PORTS = 512
 PASSED_S = 120
 

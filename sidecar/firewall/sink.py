@@ -1,9 +1,9 @@
-"""The firewall in the daemon: a sink whose transactions are timed, and whose table is checked and repaired.
+"""The firewall in the daemon: a sink that times transactions, and has the table checked and repaired.
 
     turn ─▶ apply                                   (loop)
     monitor, timer ─▶ table_changed ─▶ inbox ─▶ repair    (any thread, then the loop)
 
-Only a comparison with the kernel shows that the firewall is right again after a failure, so only `repair` clears the
+After a failure, only a comparison with the kernel shows that all bans are in force again, so only `repair` clears the
 problem.
 """
 
@@ -28,7 +28,7 @@ from sidecar.runtime.problems import Problem
 
 log = logging.getLogger(__name__)
 
-# Between checks of a table that nobody seems to have changed.
+# Between checks while there is no sign of a change.
 CHECK_INTERVAL_S = 30.0
 
 # By how much the clock and the kernel's timeouts may drift apart: timeouts are rounded to one second.
@@ -41,15 +41,18 @@ class FirewallMetrics(Protocol):
     def transaction(self, seconds: float, error: bool) -> None:  # noqa: FBT001
         """One transaction took so long, and did or did not fail."""
 
-    def enforced(self, present: int, wanted: int) -> None: ...
+    def enforced(self, present: int, desired: int, /) -> None:
+        """So many of the desired bans were in force at the last comparison."""
 
-    def repaired(self, reason: str) -> None: ...
+    def repaired(self, reason: str) -> None:
+        """A change of this kind (`RepairKind`) was undone."""
 
-    def dropped(self, family: str, packets: int, size: int) -> None: ...
+    def dropped(self, family: str, packets: int, size: int) -> None:
+        """So many packets and bytes of this IP version were dropped so far."""
 
 
 class RepairListener(Protocol):
-    """Is notified when another program had changed the table and it is right again."""
+    """Is notified when a change by another program was undone."""
 
     def table_repaired(self, repair: Repair) -> None: ...
 
@@ -195,7 +198,7 @@ class _Checks:
     """When the table is to be checked."""
 
     def __init__(self) -> None:
-        # How far the wall clock is ahead of one that nobody sets.
+        # How far the wall clock is ahead of the monotonic clock.
         self.clock_offset_s = 0.0
         self._requested = threading.Event()
         self._last = -math.inf

@@ -88,7 +88,7 @@ class NftTable:
             case GroupsChanged(before, was_in) if self._reconciler.has_started:
                 self._change_groups(desired, before, was_in, now)
             case TopologyChanged(more_ports) if self._reconciler.has_started:
-                # Of ports that are closed from now on, it is unknown who sent packets there.
+                # Packets to ports that were not closed before were not recorded.
                 forgotten = ruleset.forget_sightings() if more_ports else []
                 self._transactions.run([*ruleset.topology(desired), *forgotten])
 
@@ -143,7 +143,7 @@ class NftTable:
         self._reconciler.remember(desired)
 
     def _is_readable(self) -> bool:
-        """Return whether there is a table whose bans and ports are where ours are."""
+        """Return whether there is a table with bans and ports in the same sets as ours."""
         shape = self._kernel.shape()
         return shape is not None and shape.schema in READABLE_SCHEMAS
 

@@ -1,8 +1,8 @@
 """Transactions of our own, and whether other programs had any in between.
 
-The kernel counts the transactions of all programs in one number, its generation. While the number is the one that our
-last transaction led to, nobody else changed anything, so the table is as we left it and there is nothing to read. A
-transaction can also be made for one generation only, which the kernel refuses in any other.
+The kernel counts the transactions of all programs in one number, its generation. While it is the number that our last
+transaction led to, no other program changed anything, so the table is as we left it and need not be read. A transaction
+can also name a generation, and the kernel then refuses it in any other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Transactions:
         return self._kernel.generation() == self._current
 
     def is_intact(self) -> bool:
-        """Return whether the table's structure, at least, is as we left it. Cheap if nobody changed any rules."""
+        """Return whether the table's structure, at least, is as we left it. Cheap while no rules change."""
         if self.shape is None:
             return False
         generation = self._kernel.generation()
@@ -82,7 +82,7 @@ class Transactions:
             self._commit(elements.messages(chunk))
 
     def _commit(self, messages: Sequence[bytes]) -> None:
-        """Carry out one transaction. The kernel itself checks that nobody had another, which saves a question."""
+        """Carry out one transaction. The kernel checks that no other program had one, which saves a question."""
         before, self._current = self._current, None
         if before is not None and self._kernel.commit(messages, before):
             self._current = before + 1 & _U32_MASK

@@ -30,7 +30,7 @@ FACTS = AddressFacts(
 
 @pytest.fixture
 def firewall(host):
-    """A firewall whose table is old enough to know who sent no packet."""
+    """A firewall with a table that is old enough to know which addresses sent no packet."""
     with closing(Firewall(NftTable(), [Jail("login"), Jail("all", ports=None)])) as firewall:
         until = time.time() + 900
         bans = [Ban("login", address, 0.0, until, BanCause.FAILURES) for address in (ANN, ANNS64, NET)]

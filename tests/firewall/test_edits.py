@@ -64,7 +64,8 @@ def test_all_or_nothing(table):
         table.commit(edits.messages([Put("ban4", "203.0.113.7", HOUR), Put("nowhere", "203.0.113.8", HOUR)]))
 
     assert there(table) == {}
-    table.commit(edits.messages([Put("ban4", "203.0.113.7", HOUR)]))  # the answers to the other are not its
+    # The answers to the failed transaction are not taken for its own.
+    table.commit(edits.messages([Put("ban4", "203.0.113.7", HOUR)]))
     assert there(table).keys() == {"ban4"}
 
 

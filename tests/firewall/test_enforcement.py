@@ -32,7 +32,7 @@ class DisturbedKernel(Kernel):
 
     def __init__(self, host):
         super().__init__()
-        # What nft is told before each reading, as long as there is something.
+        # What nft runs before each reading, as long as there is something.
         self.before_shape = []
         self._host = host
 
@@ -272,11 +272,11 @@ IP_TRANSPARENT = 19
 def test_of_networks_and_hosts_within_each_other_exactly_the_union_is_dropped(host, seed):
     """Random bans and unbans in one /24, and after each turn a datagram from all of its addresses."""
     chance = random.Random(seed)
-    everyone = [str(address) for address in ip_network("203.0.113.0/24")]
+    addresses = [str(address) for address in ip_network("203.0.113.0/24")]
     banned = set()
     with (
         closing(Firewall(NftTable(), [Jail("login"), Jail("probes")])) as firewall,
-        Everyone(host) as senders,
+        Senders(host) as senders,
     ):
         firewall.start([], time.time())
         for _ in range(15):
@@ -284,7 +284,7 @@ def test_of_networks_and_hosts_within_each_other_exactly_the_union_is_dropped(ho
             firewall.apply(Turn(time.time(), tuple(turn)))
             inside_of = {str(host) for _, address in banned for host in ip_network(address)}
 
-            assert senders.through(everyone) == set(everyone) - inside_of, f"seed {seed}: {sorted(banned)}"
+            assert senders.through(addresses) == set(addresses) - inside_of, f"seed {seed}: {sorted(banned)}"
         assert firewall.repair(time.time(), whole=True) is None
 
 
@@ -301,7 +301,7 @@ def decided(chance, banned):
     return each
 
 
-class Everyone:
+class Senders:
     """Senders with any address, and the server that they send to."""
 
     def __init__(self, host):
@@ -318,7 +318,7 @@ class Everyone:
         self._server.close()
 
     def through(self, addresses):
-        """The addresses whose datagram arrives. The router's is the last one, and never banned."""
+        """Send from each address, and return those that arrive. The router is last, and never banned."""
         with inside(self._host.outside):
             for address in (*addresses, ROUTER4):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

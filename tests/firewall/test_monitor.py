@@ -45,7 +45,7 @@ def firewall(start):
 
 @pytest.fixture
 def listener(firewall):
-    """A listener of a monitor that runs, whose first notification is taken."""
+    """A listener of a monitor that runs; the first notification is taken."""
     listener = Listener()
     monitor = Monitor(listener)
     thread = threading.Thread(target=monitor.run)
@@ -98,7 +98,7 @@ def test_our_own_changes_and_those_of_other_tables_are_not_notified(host, firewa
 
 
 def test_messages_that_the_kernel_dropped_are_notified_as_a_change(firewall, monkeypatch):
-    """A burst of our own changes while nobody reads: the kernel throws messages away and says so."""
+    """A burst of our own changes that is not read: the kernel drops messages, and reports that."""
     monkeypatch.setattr("sidecar.firewall.monitor.BUFFER_BYTES", 4096)
     go_on = threading.Event()
     listener = Listener(lambda: go_on.wait(5))

@@ -25,7 +25,7 @@ def error(code):
 
 @pytest.fixture
 def speak():
-    """A netlink whose kernel says these datagrams, one question after the other."""
+    """A netlink with a kernel that answers with these datagrams."""
     ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     netlink = Netlink()
 

@@ -70,8 +70,8 @@ def test_bans_of_a_jail_move_from_its_old_ports_to_its_new_ones(host, start):
     firewall = start(ban(ANN), ban(ANNS64), ban(NET), ban(BOB, "ssh"), jails=JAILS)
     firewall.reconfigure([AT_8080, SSH], time.time())
 
-    everyone = (ANN, ANN6, EVE, BOB)
-    assert {port: host.lets_in(*everyone, port=port) for port in (22, 80, 8080)} == {
+    addresses = (ANN, ANN6, EVE, BOB)
+    assert {port: host.lets_in(*addresses, port=port) for port in (22, 80, 8080)} == {
         22: {ANN, ANN6, EVE},
         80: {ANN, ANN6, EVE, BOB},
         8080: {BOB},

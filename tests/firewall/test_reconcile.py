@@ -10,7 +10,7 @@ from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB, BOB6, EVE, ban, lef
 
 
 class StubbornKernel(Kernel):
-    """A kernel whose answers a test can change, and that keeps which were asked for."""
+    """A kernel with answers that a test can change. It remembers the questions."""
 
     def __init__(self):
         super().__init__()

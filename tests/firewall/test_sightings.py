@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def start(host):
-    """Start a firewall. With `aged` its table is old enough to know who sent no packet."""
+    """Start a firewall. With `aged` its table is old enough to know which addresses sent no packet."""
     with ExitStack() as stack:
 
         def start(*bans, aged=True):

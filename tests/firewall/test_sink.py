@@ -105,7 +105,7 @@ def any_sink(make, backend):
 
 @contextmanager
 def table_of_another_program(host):
-    """Our table belongs to another program, and the kernel lets nobody else change it."""
+    """Our table belongs to another program, and the kernel lets no other change it."""
     with subprocess.Popen(["nft", "-i"], stdin=subprocess.PIPE, text=True) as nft:
         nft.stdin.write("delete table inet wp_sidecar; add table inet wp_sidecar { flags owner; }\n")
         nft.stdin.flush()

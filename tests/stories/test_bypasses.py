@@ -33,7 +33,8 @@ events {}
 http {
   server {
     listen 80;
-    resolver 127.0.0.11 ipv6=off;  # Apache's image believes private proxies of IPv4 only
+    # Apache's image believes private proxies of IPv4 only.
+    resolver 127.0.0.11 ipv6=off;
     set $site site;
     location / {
       proxy_pass http://$site:80;
@@ -176,8 +177,8 @@ def attackers(bed, sidecar, misplaced, ways):
     wait_until(lambda: '"ready": true' in misplaced("wp-sidecar", "healthcheck", "--json"), 20)
     for client, way, address in attackers.values():
         assert [client.login(way, "admin", f"wrong{n}", address) for n in range(ENOUGH)] == [200] * ENOUGH
-    everyone = {address for _, _, address in attackers.values()}
-    wait_until(lambda: {ban["ip"] for ban in sidecar.bans()} == everyone)
+    addresses = {address for _, _, address in attackers.values()}
+    wait_until(lambda: {ban["ip"] for ban in sidecar.bans()} == addresses)
     time.sleep(GRACE + 0.5)
     return attackers
 

@@ -1,4 +1,4 @@
-"""Two hosts on one cable: ours, which has the firewall, and the internet's, which has everyone else."""
+"""Two hosts on one cable: ours, which has the firewall, and another one, which has all addresses of the internet."""
 
 import ctypes
 import itertools
@@ -31,12 +31,15 @@ THEIRS = (
     "2001:db8:bad:1:ffff::99",
     "2001:db8:bad:2::12",
 )
-PATIENCE = 0.25  # seconds that a dropped packet is waited for; an answer on this cable takes 0.0001
+# How long an answer is waited for, if the packet may be dropped. An answer on this cable takes 0.1 ms.
+ANSWER_TIMEOUT_S = 0.25
 
-HOME = Path("/proc/thread-self/ns/net").readlink()  # where the tests were started
+# The network namespace in which the tests were started.
+HOME = Path("/proc/thread-self/ns/net").readlink()
 SO_RCVBUFFORCE = 33
 SO_ERROR = (socket.SOL_SOCKET, socket.SO_ERROR)
-_NEWNET = 0x40000000  # CLONE_NEWNET; `os.setns` is Python 3.12's
+# CLONE_NEWNET. `os.setns` came with Python 3.12.
+_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,8 +47,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Host:
     """Our host: what runs there, and how it looks from outside."""
 
-    outside: str  # the other namespace
-    dial: Callable[[str, int], socket.socket]  # begin to connect from an address out there
+    # The other namespace.
+    outside: str
+    # Begins to connect from an address out there.
+    dial: Callable[[str, int], socket.socket]
     kernel: Kernel
 
     def nft(self, text):
@@ -64,7 +69,7 @@ class Host:
 
     def _dialled(self, sources, port):
         waiting = {self.dial(source, port): source for source in sources}
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while waiting and (left := deadline - time.monotonic()) > 0:
             _, ready, _ = select.select([], waiting, [], left)
             yield from ((waiting.pop(client), client) for client in ready)
@@ -72,7 +77,7 @@ class Host:
 
 @contextmanager
 def stream(host, source, port=443, pause=0.0002):
-    """Someone sends datagrams all the while. Yields a function: when those that came through were sent."""
+    """Send datagrams all the while. Yields a function that returns when those that arrived were sent."""
     family, target = (socket.AF_INET6, HOST6) if ":" in source else (socket.AF_INET, HOST4)
     stop = threading.Event()
 
@@ -104,7 +109,7 @@ def _received(server):
 
 @contextmanager
 def watched(firewall):
-    """A monitor, whose listener does the loop's part. Yields what its checks found: (repair, enforced before it)."""
+    """A monitor with a listener that does the loop's part. Yields what its checks found: (repair, enforced before it)."""
     found = []
 
     class Loop:
@@ -174,7 +179,7 @@ def cable():
 
 @pytest.fixture
 def host(cable):
-    """Our host, entered, with no firewall yet, and with someone who listens on 22, 80 and 8080."""
+    """Our host, in which the test runs, with no firewall yet and with servers on the ports 22, 80 and 8080."""
     ours, theirs = cable
     with ExitStack() as stack:
 
@@ -197,7 +202,8 @@ def host(cable):
         stack.callback(kernel.close)
         host = Host(theirs, dial, kernel)
         host.nft("flush ruleset")
-        wait_until(lambda: len(host.lets_in(*THEIRS)) == len(THEIRS))  # a new cable's IPv6 takes a moment
+        # IPv6 on a new cable takes a moment.
+        wait_until(lambda: len(host.lets_in(*THEIRS)) == len(THEIRS))
         yield host
         host.nft("flush ruleset")
 
