@@ -17,7 +17,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,9 +30,10 @@ from sidecar.alerts.slack import Slack
 from sidecar.app import host
 from sidecar.app.allowlist import AllowlistKeeper
 from sidecar.app.bypasses import Bypasses
-from sidecar.app.reload import Outcome, Reload
+from sidecar.app.reload import Reload
 from sidecar.app.repairs import RepairAlerts
 from sidecar.config import labels
+from sidecar.config.changes import ReloadOutcome
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
 from sidecar.control import exit_codes
@@ -46,9 +46,9 @@ from sidecar.core.guard import MANUAL, Guard
 from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NftTable, NoPermission
-from sidecar.runtime.loop import Closed, Inbox, Loop, Sink
+from sidecar.runtime.loop import Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
-from sidecar.runtime.supervisor import Every, Service, Services
+from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
 from sidecar.sources.base import Outputs, ReopenReason, SourceUnavailable
 from sidecar.sources.dns import Resolver
 from sidecar.sources.factories import SourceInputs
@@ -165,10 +165,8 @@ class Daemon:
         ]  # fmt: skip
         if self._fleet:
             sinks.append(self._fleet.publisher)
-        self._loop = Loop(
-            self._guard, self._inbox, sinks, clock, self._sank, behind=lambda: self._store.behind
-        )
-        self._services = Services(self._troubles.report)
+        self._loop = Loop(self._guard, self._inbox, sinks, clock, self._troubles, backlog=self._store)
+        self._services = Supervisor(self._troubles)
         self._web = telemetry_server(listen(*settings.listen), TelemetryEndpoints(registry, self))
         self._sources = self._registry.prepare(settings, now)
         self._registry.reconfigure(settings, self._sources, now)
@@ -189,7 +187,7 @@ class Daemon:
         self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
         if not self._registry.reports_topology:
             self._soon(self._recall)
-        look = Every("look", self._look, lambda: LOOK)
+        look = PeriodicTask("look", self._look, LOOK)
         monitor = Monitor(self._enforcing)
         control = control_server(self._control, ControlApplication(self._answers))
         services: list[Service] = [
@@ -287,10 +285,7 @@ class Daemon:
 
     def _soon(self, work: Callable[[float], Sequence[Decision]]) -> None:
         """Have this done in the loop's thread, when it gets there."""
-        try:
-            self._inbox.ask(work).add_done_callback(_logged)
-        except Closed:
-            log.debug("the loop has stopped")
+        self._inbox.submit(lambda _, now: work(now))
 
     def on_topology_changed(self, around: Topology) -> None:
         """The container engine says that networks or ports have changed."""
@@ -334,10 +329,10 @@ class Daemon:
             self._looked = time.monotonic()
             self._soon(self._tidy)
 
-    def _sank(self, name: str, sentence: str | None) -> None:
-        """A sink failed, or did not. That the firewall is right again, only a look at the kernel says."""
-        if sentence or name != FirewallSink.name:
-            self._troubles.report(name, sentence)
+    def _tell(self, what: str, sentence: str) -> None:
+        """Tell people of something that is over already."""
+        self._alerts.problem_changed(what, sentence)
+        self._alerts.problem_changed(what, None)
 
     def _adopted(self, now: float) -> tuple[Ban, ...]:
         """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""
@@ -380,7 +375,7 @@ class Daemon:
         self._enforcing.set_topology(never, now, around.published if around else None)
         return decisions
 
-    def _reloaded(self, outcome: Outcome) -> None:
+    def _reloaded(self, outcome: ReloadOutcome) -> None:
         """Tell what became of a wish for a new configuration. Not in the loop's thread."""
         self._metrics.reloaded(outcome.ok, self._clock())
         for error in outcome.errors:
@@ -400,7 +395,7 @@ class Daemon:
         log.info("the new configuration is in force: %d jails", len(outcome.settings.jails))
 
     def health(self) -> Health:
-        silent = self._clock() - self._loop.turned
+        silent = self._clock() - self._loop.last_turn_at
         why = self._troubles.sentences
         if not -ALIVE < silent < ALIVE:
             return Health(live=False, ready=False, why=(*why, f"the loop has not turned for {silent:.0f} s"))
@@ -464,9 +459,3 @@ def _many_files() -> None:
     most = min(FILES, hard) if hard != resource.RLIM_INFINITY else FILES
     if soft != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-
-
-def _logged(done: Future[Sequence[Decision]]) -> None:
-    """What nobody waits for, and failed."""
-    if (err := done.exception()) and not isinstance(err, Closed):
-        log.error("something that was to be done in the loop failed", exc_info=err)

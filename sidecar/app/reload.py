@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
 
-from sidecar.config.changes import keep_fixed
-from sidecar.config.errors import ConfigError, ConfigErrors
+from sidecar.config.changes import ReloadOutcome, keep_fixed
+from sidecar.config.errors import ConfigErrors
 from sidecar.config.settings import Settings
 from sidecar.runtime.loop import Closed
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a wish for a new configuration."""
-
-    settings: Settings  # in force now
-    errors: tuple[ConfigError, ...] = ()  # why nothing has changed
-    restart: tuple[str, ...] = ()  # what is another now, and needs a restart to be taken over
-
-    @property
-    def ok(self) -> bool:
-        return not self.errors
 
 
 class Reload:
@@ -36,7 +22,7 @@ class Reload:
         settings: Settings,
         read: Callable[[], Settings],
         take: Callable[[Settings], None],
-        told: Callable[[Outcome], None],
+        told: Callable[[ReloadOutcome], None],
     ) -> None:
         """`read()` reads anew, and raises Mistakes. `told(outcome)` hears what became of each wish.
 
@@ -47,7 +33,7 @@ class Reload:
         # its put() may interrupt itself, as a signal's handler does; an Event's set() would lock itself out
         self._asked: SimpleQueue[bool] = SimpleQueue()
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> ReloadOutcome:
         """Take over what the files say now; where anything in it is wrong, nothing changes. Raises Closed."""
         with self._one:
             outcome = self._outcome()
@@ -72,13 +58,13 @@ class Reload:
     def close(self) -> None:
         self._asked.put(False)  # noqa: FBT003
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> ReloadOutcome:
         try:
             settings, restart = keep_fixed(self._settings, self._whole())
             self._take(settings)
         except ConfigErrors as err:
-            return Outcome(self._settings, errors=err.errors)
-        return Outcome(settings, restart=restart)
+            return ReloadOutcome(self._settings, errors=err.errors)
+        return ReloadOutcome(settings, restart=restart)
 
     def _whole(self) -> Settings:
         """A start leaves out the jails that have mistakes, as others are better than none. Here the old ones are."""

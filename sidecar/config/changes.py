@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sidecar.config.environment import VARIABLES, variable_for
+from sidecar.config.errors import ConfigError
 from sidecar.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadOutcome:
+    """What came of one reload."""
+
+    # In force now.
+    settings: Settings
+    # Why nothing has changed; none: the new settings are in force.
+    errors: tuple[ConfigError, ...] = ()
+    # The variables whose new values hold only after a restart.
+    restart: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
 
 
 def fixed_paths() -> list[str]:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from sidecar import __version__
-from sidecar.app.reload import Outcome
 from sidecar.config import jail_keys
+from sidecar.config.changes import ReloadOutcome
 from sidecar.config.jail_keys import Shown
 from sidecar.control.server import Refused
 from sidecar.core.address import Address, parse_ban_target
@@ -52,7 +52,7 @@ class Answers:
         health: Callable[[], Health],
         streams: Mapping[str, str],
         firewall: Callable[[], dict[str, Any]],
-        reload: Callable[[], Outcome],
+        reload: Callable[[], ReloadOutcome],
         evidence: Callable[[], Evidence],
         fleet: Fleet | None = None,
     ) -> None:

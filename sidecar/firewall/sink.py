@@ -23,7 +23,7 @@ from sidecar.core.jail import Jail
 from sidecar.firewall.backend import Repair
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.firewall import Firewall
-from sidecar.runtime.loop import Closed, Inbox
+from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ class RepairListener(Protocol):
 class FirewallSink:
     """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check` and `state`."""
 
-    name = "firewall"
+    # Not the name of its problem: the loop clears this one after each transaction that works.
+    name = "firewall transactions"
 
     def __init__(
         self,
@@ -110,10 +111,7 @@ class FirewallSink:
     def table_changed(self) -> None:
         """Have the table compared with the desired state. Calls that come before the loop gets to it are one."""
         if self._checks.request():
-            try:
-                self._inbox.decide(self.repair)
-            except Closed:
-                log.debug("the loop has stopped: the firewall is not checked any more")
+            self._inbox.submit(self.repair)
 
     def check(self) -> None:
         """Have the table compared if it is time for that. Called each second."""

@@ -2,12 +2,15 @@
 
     sources ──Read──▶ inbox ──drain──▶ guard ──Turn──▶ sinks, in order
 
-Other threads put values into the inbox or ask for something to be done in the loop; nothing else crosses.
+The loop owns the guard; nobody else keeps it. Other threads reach it through the inbox: `decide` has a command run
+in the loop's thread, `query` a question, and both are given the guard for that moment only. So there is no lock, and
+an answer takes into account everything that was put into the inbox before the question.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -17,12 +20,22 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sidecar.core.events import Cursor, Decision, Hit, Read, Turn
 from sidecar.core.guard import Guard
+from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
 
-WAITING = 256  # batches between sources and loop
-HITS = 50_000  # in these batches, about 25 MB; one batch more may come in
-LULL = 1.0  # seconds: the longest that a cursor without hits waits to be stored, and that a quiet loop sleeps
+# Messages that wait between the other threads and the loop.
+MAX_WAITING_MESSAGES = 256
+
+# Hits in the messages that wait, about 25 MB. One more batch may come in.
+MAX_WAITING_HITS = 50_000
+
+# A cursor without hits waits at most this long to be stored: without it each batch of harmless lines would be a
+# transaction.
+MAX_CURSOR_DELAY_S = 1.0
+
+# A quiet loop wakes up this often, as does a thread that waits for room in the inbox: to notice that it is to stop.
+MAX_SLEEP_S = 1.0
 
 T = TypeVar("T")
 Command: TypeAlias = Callable[[Guard, float], Sequence[Decision]]
@@ -43,35 +56,46 @@ Message: TypeAlias = Read | _Request
 
 
 class Sink(Protocol):
-    """Anything that acts on what was decided: firewall, store, metrics, alerts, the log."""
+    """Anything that acts on decisions: the firewall, the store, metrics, alerts, the decision log."""
 
     @property
     def name(self) -> str: ...
 
-    def apply(self, turn: Turn) -> None: ...
+    def apply(self, turn: Turn) -> None:
+        """Act on this turn. An exception is logged and reported, and the other sinks go on."""
+
+
+class Backlog(Protocol):
+    """A sink that may have more to write than fits into one turn."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether the next turn has to come at once."""
 
 
 class Closed(Exception):  # noqa: N818
-    """The loop has stopped; what was to be put before it was not taken."""
+    """The loop has stopped. What was to be put into the inbox was not taken."""
 
 
 class Inbox:
-    """The one way into the loop. Bounded: a flood slows the readers, not the host."""
+    """The only way into the loop. Bounded: a flood of lines slows down the sources, not the host."""
 
-    def __init__(self, size: int = WAITING, hits: int = HITS) -> None:
-        self._most, self._hits = hits, 0
+    def __init__(self, max_messages: int = MAX_WAITING_MESSAGES, max_hits: int = MAX_WAITING_HITS) -> None:
+        self._max_hits = max_hits
+        self._hits = 0
         self._room = threading.Condition()
-        self._queue: queue.Queue[Message] = queue.Queue(size)
+        self._queue: queue.Queue[Message] = queue.Queue(max_messages)
         self._closed = threading.Event()
 
     def __len__(self) -> int:
+        """Return how many messages wait."""
         return self._queue.qsize()
 
     def read(self, read: Read) -> None:
-        """Called by sources. Waits while the loop is behind; raises Closed once it has stopped."""
+        """Put in what a source has read. Waits while the loop is behind. Raises Closed once the loop has stopped."""
         with self._room:
-            while self._hits >= self._most and not self._closed.is_set():
-                self._room.wait(LULL)
+            while self._hits >= self._max_hits and not self._closed.is_set():
+                self._room.wait(MAX_SLEEP_S)
             self._hits += len(read.hits)
         self._put(read)
 
@@ -83,25 +107,28 @@ class Inbox:
         return self._request(command, decides=True)
 
     def query(self, question: Query[T]) -> Future[T]:
-        """Have the loop answer `question(guard, now)`, after all that was asked before. Raises Closed."""
+        """Have the loop answer `question(guard, now)`, after all that was put in before. Raises Closed."""
         return self._request(question, decides=False)
+
+    def submit(self, command: Command) -> None:
+        """Like `decide`, for callers that do not wait: a failure is logged, and after the stop nothing happens."""
+        try:
+            self.decide(command).add_done_callback(_log_failure)
+        except Closed:
+            log.debug("the loop has stopped")
 
     def ask(self, work: Work) -> Future[Sequence[Decision]]:
         """Deprecated; goes with the last caller that holds the guard."""
         return self.decide(lambda _, now: work(now))
 
-    def _request(self, work: Callable[[Guard, float], Any], *, decides: bool) -> Future[Any]:
-        done: Future[Any] = Future()
-        self._put(_Request(work, done, decides))
-        return done
-
     def drain(self, timeout: float) -> list[Message]:
-        """Wait for something, then take all that is there."""
+        """Wait up to `timeout` seconds for a message, then take all that are there."""
         try:
             taken = [self._queue.get(timeout=max(0.0, timeout))]
         except queue.Empty:
             return []
-        while len(taken) <= self._queue.maxsize:  # and no more: fast readers could go on for ever
+        # Not more than the queue holds: fast sources could keep the loop here for ever.
+        while len(taken) <= self._queue.maxsize:
             try:
                 taken.append(self._queue.get_nowait())
             except queue.Empty:
@@ -114,10 +141,15 @@ class Inbox:
     def close(self) -> None:
         self._closed.set()
 
+    def _request(self, work: Callable[[Guard, float], Any], *, decides: bool) -> Future[Any]:
+        done: Future[Any] = Future()
+        self._put(_Request(work, done, decides))
+        return done
+
     def _put(self, message: Message) -> None:
         while not self._closed.is_set():
             try:
-                self._queue.put(message, timeout=LULL)
+                self._queue.put(message, timeout=MAX_SLEEP_S)
             except queue.Full:
                 continue
             return
@@ -133,39 +165,38 @@ class Loop:
         inbox: Inbox,
         sinks: Sequence[Sink],
         clock: Callable[[], float],
-        problem: Callable[[str, str | None], None],
+        problems: Problems,
         *,
-        behind: Callable[[], bool] = lambda: False,
+        backlog: Backlog | None = None,
     ) -> None:
-        """`trouble(name, sentence)` is told that a sink failed, and with None that it works again.
-
-        `behind()`: has a sink more to do than fits into a turn? Then the next one comes at once.
-        """
-        self.turned = clock()  # when the last turn ended: how one sees that the loop lives
-        self._guard, self._inbox, self._sinks = guard, inbox, sinks
-        self._clock, self._trouble, self._behind = clock, problem, behind
-        self._cursors: dict[str, Cursor] = {}  # read, but not yet stored
-        self._failing: set[str] = set()  # sinks whose failure was logged
-        self._stored = self.turned
+        self._guard = guard
+        self._inbox = inbox
+        self._sinks = [_ReportedSink(sink, problems) for sink in sinks]
+        self._backlog = backlog
+        self._cursors = _PendingCursors(clock())
+        self._clock = clock
         self._stopping = False
+        # When the last turn ended (unix time): how other threads see that the loop lives.
+        self.last_turn_at = clock()
 
     def run(self) -> None:
         """Turn until `stop()`; then once more for what is still waiting."""
         while not self._stopping:
-            self.step(0 if self._behind() else min(LULL, self._guard.next_tick() - self._clock()))
+            self.step(0 if self._is_behind() else min(MAX_SLEEP_S, self._guard.next_tick() - self._clock()))
         self._inbox.close()
-        self._stored = 0.0
+        self._cursors.flush()
         self.step(0)
-        for message in self._inbox.drain(0):  # put there by who was waiting for room; a Read is read again
+        # Put in by threads that had waited for room. A Read is not lost: the next run reads the lines again.
+        for message in self._inbox.drain(0):
             if not isinstance(message, Read):
                 message.done.set_exception(Closed())
 
     def stop(self) -> None:
-        """Make `run()` return soon. Safe in a signal handler: it takes no lock."""
+        """Make `run()` return shortly. Safe in a signal handler: it takes no lock."""
         self._stopping = True
 
     def step(self, timeout: float) -> None:
-        """One turn. Tests call this instead of `run()`."""
+        """Run one turn, after waiting up to `timeout` seconds for a message. Tests call this instead of `run()`."""
         messages = self._inbox.drain(timeout)
         now = self._clock()
         decisions: list[Decision] = self._guard.tick(now)
@@ -180,7 +211,7 @@ class Loop:
                         (ignored if decided is None else hits).append(hit)
                     decisions += decided or ()
                 if message.cursor:
-                    self._cursors[message.cursor.key] = message.cursor
+                    self._cursors.add(message.cursor)
             else:
                 try:
                     outcome = message.work(self._guard, now)
@@ -193,29 +224,78 @@ class Loop:
         self._act(decisions, hits, ignored, now)
         for done, outcome in answered:
             done.set_result(outcome)
-        self.turned = self._clock()
+        self.last_turn_at = self._clock()
 
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
-        """A cursor is stored with the hits that were read before it, so that each line counts exactly once."""
-        lull = bool(self._cursors) and not -LULL < now - self._stored < LULL
+        """Give the sinks what this turn brought. Cursors go along with the hits that were read before them."""
         bypasses, forgiven = self._guard.aside()
-        if not (decisions or hits or ignored or bypasses or forgiven or lull or self._behind()):
+        if not (
+            decisions
+            or hits
+            or ignored
+            or bypasses
+            or forgiven
+            or self._cursors.due(now)
+            or self._is_behind()
+        ):
             return
-        cursors = tuple(self._cursors.values())
+        cursors = self._cursors.take(now)
         turn = Turn(now, tuple(decisions), tuple(hits), cursors, tuple(ignored), bypasses, forgiven)
-        self._cursors.clear()
-        self._stored = now
         for sink in self._sinks:
-            self._apply(sink, turn)
-
-    def _apply(self, sink: Sink, turn: Turn) -> None:
-        try:
             sink.apply(turn)
+
+    def _is_behind(self) -> bool:
+        return self._backlog is not None and self._backlog.behind
+
+
+class _PendingCursors:
+    """How far each log was read, where that is not stored yet. Each line counts exactly once that way."""
+
+    def __init__(self, now: float) -> None:
+        self._newest: dict[str, Cursor] = {}
+        self._taken_at = now
+
+    def add(self, cursor: Cursor) -> None:
+        self._newest[cursor.key] = cursor
+
+    def due(self, now: float) -> bool:
+        """Return whether they have waited long enough, or the clock was set back."""
+        return bool(self._newest) and not -MAX_CURSOR_DELAY_S < now - self._taken_at < MAX_CURSOR_DELAY_S
+
+    def flush(self) -> None:
+        """Make all of them due."""
+        self._taken_at = -math.inf
+
+    def take(self, now: float) -> tuple[Cursor, ...]:
+        self._taken_at = now
+        cursors = tuple(self._newest.values())
+        self._newest.clear()
+        return cursors
+
+
+class _ReportedSink:
+    """A sink, and the problem of its name: set when it fails, cleared when it works."""
+
+    def __init__(self, sink: Sink, problems: Problems) -> None:
+        self._sink = sink
+        self._problem = problems.problem(sink.name)
+        self._failing = False
+
+    def apply(self, turn: Turn) -> None:
+        try:
+            self._sink.apply(turn)
         except Exception as err:
-            if sink.name not in self._failing:  # once: a full disk is not helped by a traceback each turn
-                self._failing.add(sink.name)
-                log.exception("%s missed %d decisions", sink.name, len(turn.decisions))
-            self._trouble(sink.name, f"{sink.name}: {err}")
+            # A traceback once: a full disk is not helped by one each turn.
+            if not self._failing:
+                log.exception("%s missed %d decisions", self._sink.name, len(turn.decisions))
+            self._failing = True
+            self._problem.set(f"{self._sink.name}: {err}")
         else:
-            self._failing.discard(sink.name)
-            self._trouble(sink.name, None)
+            self._failing = False
+            self._problem.clear()
+
+
+def _log_failure(done: Future[Sequence[Decision]]) -> None:
+    """Log what nobody waits for."""
+    if (err := done.exception()) and not isinstance(err, Closed):
+        log.error("a command failed in the loop", exc_info=err)

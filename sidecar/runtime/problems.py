@@ -1,7 +1,7 @@
 """What is wrong right now. Each problem is logged and reported once when it begins, and once when it is over.
 
-Whoever can notice a problem is given `Problems` and names it; nobody else keeps a flag of its own. A critical problem
-makes the daemon unready; any other is only reported.
+An object that can notice a problem takes `Problems` and names it, or takes one `Problem`. It reports as often as it
+likes and keeps no flag of its own. A critical problem makes the daemon unready; any other is only reported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class ProblemListener(Protocol):
-    """Is told of each change, in the thread that noticed it."""
+    """Notified of each change, in the thread that reported it."""
 
     def problem_changed(self, name: str, sentence: str | None) -> None:
         """The problem began, with a sentence that says what to change; None: it is over."""
@@ -30,11 +30,11 @@ class Problem:
         self._problems = problems
 
     def set(self, sentence: str) -> None:
-        """It is wrong, for this reason."""
+        """Report it, with a sentence that says what to change."""
         self._problems.report(self.name, sentence, critical=self.critical)
 
     def clear(self) -> None:
-        """It is right again, or was all the time."""
+        """Report that it is over. Does nothing where it was not set."""
         self._problems.report(self.name, None)
 
 
@@ -78,7 +78,7 @@ class Problems:
             self.report(name, sentence, critical=critical)
 
     def about(self, name: str) -> str | None:
-        """Return what is wrong there, if anything."""
+        """Return the sentence of this problem; None where it is not set."""
         return self._sentences.get(name)
 
     @property

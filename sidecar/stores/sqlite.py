@@ -221,6 +221,8 @@ class SqliteStore:
             self._db = self._opened_with_all_in_force(self._pending.turn or Turn(0.0))
         self._damage = None
         self._pending.written(None)
+        # The next turn comes at once and succeeds, which ends the problem that this error reports.
+        self._pending.behind = True
         raise StoreError(
             f"{self.path} was damaged ({damage.reason}): bans, history and log positions are in a new file; "
             f"failures counted so far are lost at the next start.{damage.kept}"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.reload import Outcome, Reload
+from sidecar.app.reload import Reload
 from sidecar.config import reader
+from sidecar.config.changes import ReloadOutcome
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
 
@@ -84,7 +85,7 @@ def test_what_cannot_be_taken_over_is_a_mistake_and_the_old_stays(files):
 
     reload = Reload(files.settings, files.read, take, files.told.append)
 
-    assert reload() == Outcome(files.settings, errors=(wrong,))
+    assert reload() == ReloadOutcome(files.settings, errors=(wrong,))
 
 
 def test_a_signal_asks_for_it_in_the_services_thread(files):

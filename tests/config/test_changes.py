@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from sidecar.config.changes import fixed_paths, keep_fixed
+from sidecar.config.changes import ReloadOutcome, fixed_paths, keep_fixed
+from sidecar.config.errors import ConfigError
 from sidecar.config.settings import Settings
 from sidecar.config.units import AllowlistEntries
 
@@ -27,3 +28,8 @@ def test_fixed_settings_are_those_that_are_used_at_the_start():
         "sources.pods", "sources.kubernetes_api", "sources.syslog", "fleet.redis", "fleet.prefix", "node",
         "fleet.key", "log.level", "log.as_json",
     ]  # fmt: skip
+
+
+def test_a_reload_with_an_error_changed_nothing():
+    assert ReloadOutcome(RUNNING).ok
+    assert not ReloadOutcome(RUNNING, errors=(ConfigError("jails.conf", "login", "maxretry", "?"),)).ok

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from sidecar.app.reload import Outcome
+from sidecar.config.changes import ReloadOutcome
 from sidecar.config.errors import ConfigError
 from sidecar.config.settings import Settings
 from sidecar.control.commands import Answers, shown
@@ -15,6 +15,7 @@ from sidecar.core.events import Ban, Bypass, Hit, Origin, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.loop import Inbox, Loop
+from sidecar.runtime.problems import Problems
 from sidecar.stores.base import StoreError
 from sidecar.telemetry.http import Health
 
@@ -40,7 +41,7 @@ WRONG = ConfigError("/jails.conf", "login", "maxretry", "expected a whole number
 @pytest.fixture
 def outcomes():
     """What becomes of reloads, one after the other."""
-    return [Outcome(SETTINGS, restart=("WP_SIDECAR_STATE",)), Outcome(SETTINGS, errors=(WRONG,))]
+    return [ReloadOutcome(SETTINGS, restart=("WP_SIDECAR_STATE",)), ReloadOutcome(SETTINGS, errors=(WRONG,))]
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def ask(outcomes, banned, others):
         evidence=lambda: {("login", ANN): ("fail 1", "fail 2")},
         fleet=others,
     )
-    loop = Loop(guard, inbox, [answers.tally], lambda: 5.0, lambda *_: None)
+    loop = Loop(guard, inbox, [answers.tally], lambda: 5.0, Problems())
     thread = threading.Thread(target=loop.run)
     thread.start()
     yield answers

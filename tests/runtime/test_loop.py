@@ -1,5 +1,4 @@
 import threading
-from concurrent.futures import Future
 
 import pytest
 
@@ -8,7 +7,8 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Cursor, Hit, Origin, Read, Turn, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.runtime.loop import Closed, Inbox, Loop, _Request
+from sidecar.runtime.loop import Closed, Inbox, Loop
+from sidecar.runtime.problems import Problems
 
 ANN = Address("203.0.113.7")
 SITE = Origin("docker", "blog", "stdout", ("login",))
@@ -48,13 +48,21 @@ class Clock:
 class Bench:
     """A loop with a list-keeping sink, turned by hand."""
 
-    def __init__(self, *sinks):
-        self.kept, self.inbox, self.clock, self.problems = Kept(), Inbox(), Clock(), []
-        guard = Guard([LOGIN], Allowlist())
-        self.guard = guard
+    def __init__(self, *sinks, backlog=None):
+        self.kept, self.inbox, self.clock = Kept(), Inbox(), Clock()
+        self.changes = []
+        self.problems = Problems(self)
         self.loop = Loop(
-            guard, self.inbox, [*sinks, self.kept], self.clock, lambda *said: self.problems.append(said)
+            Guard([LOGIN], Allowlist()),
+            self.inbox,
+            [*sinks, self.kept],
+            self.clock,
+            self.problems,
+            backlog=backlog,
         )
+
+    def problem_changed(self, name, sentence):
+        self.changes.append((name, sentence))
 
 
 def test_hits_in_one_turn_out():
@@ -66,7 +74,7 @@ def test_hits_in_one_turn_out():
     assert bench.kept.turns == [Turn(5.0, (BAN,), (HIT, HIT), (Cursor("a", b"2"),))]
 
 
-def test_a_sink_that_fails_stops_no_other_and_is_told():
+def test_a_sink_that_fails_stops_no_other_and_is_reported():
     broken = Broken()
     bench = Bench(broken)
     for _ in range(2):
@@ -75,28 +83,36 @@ def test_a_sink_that_fails_stops_no_other_and_is_told():
         broken.error = None
 
     assert [turn.decisions for turn in bench.kept.turns] == [(BAN,), ()]
-    assert [said for said in bench.problems if said[0] == "firewall"] == [
-        ("firewall", "firewall: nft is gone"),
-        ("firewall", None),
-    ]
+    assert bench.changes == [("firewall", "firewall: nft is gone"), ("firewall", None)]
+
+
+def test_a_sink_that_works_clears_the_problem_of_its_name():
+    broken = Broken()
+    broken.error = None
+    bench = Bench(broken)
+    bench.problems.problem("firewall").set("reported by somebody else")
+    bench.inbox.read(Read(SITE, (HIT, HIT)))
+    bench.loop.step(timeout=0)
+
+    assert bench.problems.sentences == ()
 
 
 def test_a_sink_that_is_behind_has_the_next_turn_at_once():
-    left = [True, True]
-    bench = Bench()
-    bench.loop = Loop(
-        bench.guard, bench.inbox, [bench.kept], bench.clock, lambda *_: None, behind=lambda: bool(left)
-    )
-
     class Behind:
-        name = "behind"
+        name = "store"
+        left = 2
 
-        def apply(self, turn):
-            left.pop()
-            if not left:
+        @property
+        def behind(self):
+            return self.left > 0
+
+        def apply(self, _):
+            self.left -= 1
+            if not self.left:
                 bench.loop.stop()
 
-    bench.loop._sinks = [Behind(), bench.kept]
+    behind = Behind()
+    bench = Bench(behind, backlog=behind)
     bench.loop.run()
 
     assert bench.kept.turns == [Turn(5.0), Turn(5.0)]
@@ -108,10 +124,13 @@ def test_a_sink_that_goes_on_failing_is_logged_once(caplog):
         bench.inbox.read(Read(SITE, (HIT, HIT)))
         bench.loop.step(timeout=0)
 
-    assert [record.getMessage() for record in caplog.records] == ["firewall missed 1 decisions"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "firewall missed 1 decisions",
+        "firewall: nft is gone",
+    ]
 
 
-def test_hits_that_do_not_count_are_told_apart():
+def test_hits_that_do_not_count_are_kept_apart():
     bench = Bench()
     bench.inbox.read(Read(SITE, (HIT, HIT, HIT)))
     bench.loop.step(timeout=0)
@@ -120,7 +139,7 @@ def test_hits_that_do_not_count_are_told_apart():
 
 
 def test_a_flood_of_hits_waits_with_its_reader():
-    inbox = Inbox(hits=3)
+    inbox = Inbox(max_hits=3)
     inbox.read(Read(SITE, (HIT, HIT, HIT)))
     reader = threading.Thread(target=inbox.read, args=(Read(SITE, (HIT,)),))
     reader.start()
@@ -132,8 +151,8 @@ def test_a_flood_of_hits_waits_with_its_reader():
     assert inbox.drain(0) == [Read(SITE, (HIT,))]
 
 
-def test_who_waits_with_a_flood_is_told_when_the_loop_has_stopped():
-    inbox = Inbox(hits=1)
+def test_a_reader_that_waits_with_a_flood_is_refused_when_the_loop_has_stopped():
+    inbox = Inbox(max_hits=1)
     inbox.read(Read(SITE, (HIT,)))
     inbox.close()
 
@@ -142,7 +161,7 @@ def test_who_waits_with_a_flood_is_told_when_the_loop_has_stopped():
 
 
 def test_readers_that_never_pause_do_not_keep_the_loop_from_deciding():
-    inbox = Inbox(size=4)
+    inbox = Inbox(max_messages=4)
     stop = threading.Event()
 
     def read():
@@ -160,22 +179,37 @@ def test_readers_that_never_pause_do_not_keep_the_loop_from_deciding():
     assert max(taken) <= 5
 
 
-def test_who_asks_too_late_is_told():
-    late = Future()
+def test_a_command_that_came_too_late_is_not_left_waiting():
+    """It had waited for room in the inbox, and was put in during the last turn."""
 
-    class Asking(Kept):
+    class FillsInbox(Kept):
         def apply(self, turn):
-            bench.inbox._queue.put(
-                _Request(lambda *_: (), late, decides=True)
-            )  # by one who had waited for room
+            super().apply(turn)
+            late.append(bench.inbox.decide(lambda *_: ()))
 
-    bench = Bench(Asking())
+    late = []
+    bench = Bench(FillsInbox())
+    bench.inbox.close, close = lambda: None, bench.inbox.close
     bench.inbox.read(Read(SITE, (HIT,)))
     bench.loop.stop()
     bench.loop.run()
+    close()
 
     with pytest.raises(Closed):
-        late.result(timeout=0)
+        late[0].result(timeout=0)
+
+
+def test_nobody_waits_for_a_submitted_command_and_its_failure_is_logged(caplog):
+    bench = Bench()
+    bench.inbox.submit(lambda guard, now: guard.ban(ANN, now, "login"))
+    bench.inbox.submit(lambda guard, now: guard.ban(ANN, now, "lgoin"))
+    bench.loop.step(timeout=0)
+    bench.loop.stop()
+    bench.loop.run()
+    bench.inbox.submit(lambda guard, now: guard.ban(ANN, now, "login"))
+
+    assert len(bench.kept.turns) == 1
+    assert caplog.messages == ["a command failed in the loop"]
 
 
 def test_a_cursor_without_hits_waits_for_a_lull():
@@ -207,7 +241,7 @@ def test_bans_end_by_themselves():
     assert bench.kept.turns[1].decisions == (Unban("login", ANN, 65.0, "expired"),)
 
 
-def test_who_asks_is_answered_when_the_sinks_have_acted():
+def test_a_command_is_done_when_the_sinks_have_acted():
     bench = Bench()
     future = bench.inbox.decide(lambda guard, now: guard.ban(ANN, now, "login"))
     bench.loop.step(timeout=0)
@@ -216,7 +250,7 @@ def test_who_asks_is_answered_when_the_sinks_have_acted():
     assert bench.kept.turns == [Turn(5.0, (Ban("login", ANN, 5.0, 65.0, "manual"),))]
 
 
-def test_work_that_fails_tells_who_asked_and_the_loop_goes_on():
+def test_a_command_that_fails_fails_for_its_caller_and_the_loop_goes_on():
     bench = Bench()
     future = bench.inbox.decide(lambda guard, now: guard.ban(ANN, now, "lgoin"))
     bench.inbox.read(Read(SITE, (HIT, HIT)))
@@ -249,7 +283,7 @@ def test_a_stopped_loop_finishes_what_waits_and_takes_no_more():
 
 
 def test_a_full_inbox_makes_the_reader_wait():
-    inbox = Inbox(size=1)
+    inbox = Inbox(max_messages=1)
     inbox.read(Read(SITE))
     reader = threading.Thread(target=inbox.read, args=(Read(SITE, (HIT,)),))
     reader.start()

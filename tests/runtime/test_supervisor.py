@@ -1,6 +1,7 @@
 import threading
 
-from sidecar.runtime.supervisor import Every, Services
+from sidecar.runtime.problems import Problems
+from sidecar.runtime.supervisor import PeriodicTask, Supervisor
 
 
 class Flaky:
@@ -20,14 +21,19 @@ class Flaky:
         self.closed.set()
 
 
+class Changes(list):
+    def problem_changed(self, name, sentence):
+        self.append((name, sentence))
+
+
 def test_a_service_that_fails_is_started_again():
-    said = []
-    services, flaky = Services(lambda *words: said.append(words), pause=0), Flaky()
-    services.start(flaky)
+    changes, flaky = Changes(), Flaky()
+    supervisor = Supervisor(Problems(changes), first_delay_s=0)
+    supervisor.start(flaky)
 
     assert flaky.third.wait(5)
-    services.close()
-    assert said == [("flaky", "flaky failed: engine is restarting"), ("flaky", None)] * 2
+    supervisor.close()
+    assert changes == [("flaky", "flaky failed: engine is restarting"), ("flaky", None)] * 2
     assert flaky.runs == 3
 
 
@@ -45,24 +51,24 @@ class Order:
 
 def test_the_last_started_is_closed_first():
     log: list[str] = []
-    services = Services(lambda *_: None)
+    supervisor = Supervisor(Problems())
     for name in ("web", "docker"):
-        services.start(Order(name, log))
-    services.close()
+        supervisor.start(Order(name, log))
+    supervisor.close()
 
     assert log == ["docker", "web"]
 
 
-def test_every_so_often():
+def test_a_periodic_task_runs_at_once_and_again():
     third, count = threading.Event(), []
 
-    def do():
+    def work():
         count.append(1)
         if len(count) == 3:
             third.set()
 
-    services, every = Services(lambda *_: None), Every("look", do, lambda: 0.001)
-    services.start(every)
+    supervisor = Supervisor(Problems())
+    supervisor.start(PeriodicTask("look", work, interval_s=0.001))
 
     assert third.wait(5)
-    services.close()
+    supervisor.close()

@@ -26,7 +26,7 @@ def batch(*lines, origin=SITE):
 
 @pytest.fixture
 def inbox():
-    return Inbox(size=1)
+    return Inbox(max_messages=1)
 
 
 @pytest.fixture

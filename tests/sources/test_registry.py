@@ -8,7 +8,7 @@ import pytest
 from sidecar.config import reader
 from sidecar.config.settings import Settings
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.runtime.supervisor import Every
+from sidecar.runtime.supervisor import PeriodicTask
 from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.factories import SourceInputs
 from sidecar.sources.registry import FACTORIES, SourceRegistry
@@ -40,7 +40,7 @@ def read(tmp_path, engine):
 @pytest.fixture
 def inputs():
     counted = Counted()
-    return SourceInputs(counted.outputs, counted, {}, Every("resolver", lambda: None, lambda: 60.0))
+    return SourceInputs(counted.outputs, counted, {}, PeriodicTask("resolver", lambda: None, 60.0))
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Peer:
             clock=clock,
             budget=budget,
         )
-        self.loop = Loop(self.guard, self.inbox, [*sinks, self, self.fleet.publisher], clock, lambda *_: None)
+        self.loop = Loop(self.guard, self.inbox, [*sinks, self, self.fleet.publisher], clock, Problems())
         runs = (self.loop, self.fleet.publisher, self.fleet.subscriber)
         self._threads = [threading.Thread(target=each.run, daemon=True) for each in runs]
         for thread in self._threads:

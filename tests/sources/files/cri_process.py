@@ -54,6 +54,14 @@ class NoTopology:
     def on_topology_changed(self, topology): ...
 
 
+class Exit:
+    """Ends the process when anything is wrong."""
+
+    def problem_changed(self, _, sentence):
+        if sentence:
+            sys.exit(sentence)
+
+
 def main(root, state):
     rules = Path(state, "numbered.conf")
     rules.write_text(FILTER)
@@ -68,7 +76,7 @@ def main(root, state):
         inbox,
         [store],
         time.time,
-        lambda _, sentence: sentence and sys.exit(sentence),
+        Problems(Exit()),
     )
     layout, outputs = KubeletLayout(Path(root), ["blog/*/*"]), Outputs(intake, Gaps(), Problems())
     cursors = store.load(time.time()).cursors
