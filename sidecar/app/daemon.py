@@ -329,11 +329,6 @@ class Daemon:
             self._looked = time.monotonic()
             self._soon(self._tidy)
 
-    def _tell(self, what: str, sentence: str) -> None:
-        """Tell people of something that is over already."""
-        self._alerts.problem_changed(what, sentence)
-        self._alerts.problem_changed(what, None)
-
     def _adopted(self, now: float) -> tuple[Ban, ...]:
         """Whom the kernel keeps out where the store begins with nothing: they go on, and are stored."""
         bans = tuple(self._firewall.adoptable(now))
