@@ -161,7 +161,7 @@ now, began = time.time(), time.perf_counter()
 gc.disable()
 bans = SqliteStore(Path(sys.argv[1])).load(now).bans
 guard = Guard([Jail(sys.argv[2])], Allowlist(), bans)
-Firewall(NftTable(), guard.jails).start(guard.bans, now)
+Firewall(NftTable(), guard.view.jails).start(guard.view.bans, now)
 print(time.perf_counter() - began)
 assert len(bans) == 100_000
 """
@@ -184,8 +184,8 @@ def _unban() -> Figure:
     def unban() -> float:
         now = time.time()
         guard = Guard([Jail(JAIL)], Allowlist(), _bans(MANY, now))
-        with closing(Firewall(NftTable(), guard.jails)) as firewall:
-            firewall.start(guard.bans, now)
+        with closing(Firewall(NftTable(), guard.view.jails)) as firewall:
+            firewall.start(guard.view.bans, now)
             return _took(lambda: firewall.apply(Turn(now, tuple(guard.unban(None, now)))))
 
     with place() as host:

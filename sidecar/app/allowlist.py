@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from sidecar.advice.exposure import exposure, unverified
 from sidecar.advice.unbannable import (
@@ -23,7 +24,7 @@ from sidecar.app.allowlist_names import Names, Report, addresses
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
-from sidecar.core.ban_budget import Budget
+from sidecar.core.ban_budget import BanBudget
 from sidecar.core.containers import Container
 from sidecar.core.events import Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
@@ -55,7 +56,7 @@ class AllowlistKeeper:
         """
         self.own = own
         self.around: Topology | None = None  # the container engine has not said yet
-        self.budget = Budget(*settings.budget.rate, settings.budget.share)
+        self.budget = BanBudget(*settings.budget.rate, settings.budget.share)
         self._settings, self._metrics, self._report = settings, metrics, report
         self._labels: Mapping[str, Overrides] = {}
         self.names = Names(self._names(), renamed, report, lookup)
@@ -70,7 +71,7 @@ class AllowlistKeeper:
         """From now on these settings."""
         before, self._settings = self._settings, settings
         if before.budget != settings.budget:
-            self.budget.become(*settings.budget.rate, settings.budget.share)
+            self.budget.reconfigure(*settings.budget.rate, settings.budget.share)
         self.names.use(self._names())
 
     def allowlist(self) -> Allowlist:
@@ -125,12 +126,12 @@ class AllowlistKeeper:
         return why
 
     def apply(self, turn: Turn) -> None:
-        if self.budget.share < math.inf:
+        if self.budget.max_share < math.inf:
             for hit in turn.hits:
-                self.budget.met(hit.address, turn.at)
+                self.budget.client_failed(hit.address, turn.at)
         if turn.decisions:
             self._tell_budget()
-        reasons = Counter((hit.origin.name, self._trust.why(hit.address)) for hit in turn.ignored)
+        reasons = Counter((hit.origin.name, self._trust.reason(hit.address)) for hit in turn.ignored)
         for (site, reason), count in reasons.items():
             if reason:
                 # Addresses in `ignoreip` are never banned because somebody asked for that.
@@ -159,7 +160,7 @@ class AllowlistKeeper:
             },
             "addresses in ",
         )
-        self.budget.look(now)
+        self.budget.is_exceeded(now)
         self._tell_budget()
 
     def _tell_budget(self) -> None:
@@ -210,11 +211,29 @@ class AllowlistKeeper:
             self._report(name, what, critical=False)
 
 
-def over(budget: Budget) -> str:
+class Sightings(Protocol):
+    """Knows which addresses sent packets to this host."""
+
+    def seen(self, address: Address) -> bool | None:
+        """Return whether packets of this address came lately; None: nobody knows."""
+
+
+class SightingVerifier:
+    """Verifies the address in a log by the packets that came from it, where the log can be made to name a stranger."""
+
+    def __init__(self, keeper: AllowlistKeeper, sightings: Sightings) -> None:
+        self._keeper, self._sightings = keeper, sightings
+
+    def unverified_reason(self, hit: Hit) -> str | None:
+        """Return why no ban may be made of this hit; None: its address is taken for true."""
+        return self._keeper.doubt(hit, self._sightings.seen)
+
+
+def over(budget: BanBudget) -> str:
     """That the budget is exceeded, what that means, and what to do."""
-    limit = f"more than {budget.most:,.0f} bans within {budget.per:.0f} s"
-    if budget.share < 1:
-        limit += f", or of {budget.share:.0%} of the clients seen,"
+    limit = f"more than {budget.max_bans:,.0f} bans within {budget.period_s:.0f} s"
+    if budget.max_share < 1:
+        limit += f", or of {budget.max_share:.0%} of the clients seen,"
     return (
         f"{limit} were about to be made: new bans are only told, not enforced, until half as many are asked for. "
         "Those in force stay. Is a filter wrong, or an address forged? If the attack is that large, raise banbudget"

@@ -28,7 +28,7 @@ from sidecar.alerts.notices import Alerts, started, stopped
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.slack import Slack
 from sidecar.app import host
-from sidecar.app.allowlist import AllowlistKeeper
+from sidecar.app.allowlist import AllowlistKeeper, SightingVerifier
 from sidecar.app.bypasses import Bypasses
 from sidecar.app.reload import Reload
 from sidecar.app.repairs import RepairAlerts
@@ -42,7 +42,8 @@ from sidecar.control.exit_codes import Failed
 from sidecar.control.server import ControlApplication, ControlSocket, NoSocket, control_server, only_one
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
 from sidecar.core.events import Ban, Decision, Topology, Turn
-from sidecar.core.guard import MANUAL, Guard
+from sidecar.core.guard import Guard
+from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NftTable, NoPermission
@@ -111,7 +112,7 @@ class Daemon:
         slack = settings.alerts.get("slack", "")
         self._slack = Slack(slack, socket.gethostname()) if slack else None
         senders = [self._slack] if self._slack else []
-        names = [*(jail.name for jail in settings.jails), MANUAL.name]
+        names = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
         self._metrics = Metrics(
             registry, __version__, jails=names, senders=[sender.name for sender in senders]
         )
@@ -125,7 +126,7 @@ class Daemon:
         self._store = SqliteStore(settings.paths.state / "state.db")
         remembered = self._store.load(now)
         self._inbox, self._looked = Inbox(), -math.inf
-        self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL))
+        self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
         self._enforcing = FirewallSink(
             self._firewall, self._inbox, self._troubles.problem(FirewallSink.name),
             self._metrics, RepairAlerts(self._alerts),
@@ -136,13 +137,12 @@ class Daemon:
         self._mislabelled: frozenset[str] = frozenset()  # containers with labels that are wrong
         allowlist = self._trusting.allowlist()
         self._guard = Guard(
-            settings.jails, allowlist, remembered.bans, remembered.history, age=settings.dbpurgeage,
-            budget=self._trusting.budget.allows, again=self._trusting.budget.again,
-            doubts=lambda hit: self._trusting.doubt(hit, self._firewall.seen),
+            settings.jails, allowlist, remembered.bans, remembered.history, history_age_s=settings.dbpurgeage,
+            budget=self._trusting.budget, verifier=SightingVerifier(self._trusting, self._firewall),
         )  # fmt: skip
         self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
-        self._store.recover_from(self._guard)
-        self._metrics.follow(lambda: self._guard.active)
+        self._store.recover_from(self._guard.view)
+        self._metrics.follow(lambda: self._guard.view.enforced_bans)
         self._metrics.reloaded(ok=True, at=now)
 
         self._metrics.queue(self._inbox.__len__)
@@ -171,11 +171,13 @@ class Daemon:
         self._sources = self._registry.prepare(settings, now)
         self._registry.reconfigure(settings, self._sources, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
-        self._enforcing.start(self._guard.bans, never, clock())  # not `now`: filters take seconds to compile
+        self._enforcing.start(
+            self._guard.view.bans, never, clock()
+        )  # not `now`: filters take seconds to compile
 
     def run(self) -> None:
         """Start all, turn until `stop()`, then end in the order that loses nothing."""
-        bans = len(self._guard.bans)
+        bans = len(self._guard.view.bans)
         for note in self._settings.notes:
             log.warning("%s", note)
         for error in self._settings.errors:
@@ -201,7 +203,7 @@ class Daemon:
         for source in self._sources.services:
             self._services.start(source)
         self._loop.run()
-        left = len(self._guard.bans)
+        left = len(self._guard.view.bans)
         if self._settings.flush_on_exit and self._enforcing.flush():
             left = 0
         self._enforcing.close()
@@ -264,7 +266,7 @@ class Daemon:
             self._label()
             jails, age = self._trusting.jails(), settings.dbpurgeage
             decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
-            self._enforcing.reconfigure(self._guard.jails, now)
+            self._enforcing.reconfigure(self._guard.view.jails, now)
             self._metrics.expect(jail.name for jail in settings.jails)
             if self._fleet:
                 self._fleet.reconfigure(settings.jails)
@@ -310,7 +312,7 @@ class Daemon:
         """What the containers' labels say over the jails, for the guard; what is wrong with them, for people."""
         names, around = [jail.name for jail in self._settings.jails], self._trusting.around
         policies, wrong = labels.read(around.containers if around else (), names)
-        self._guard.surround(self._trusting.policies(policies))
+        self._guard.set_overrides(self._trusting.policies(policies))
         for name in self._mislabelled - wrong.keys():
             self._troubles.report(f"labels of {name}", None)
         for name, sentence in wrong.items():
@@ -341,8 +343,8 @@ class Daemon:
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
         self._metrics.filters(self._intake.usage)
-        self._metrics.ignored(self._guard.ignored | {"invalid address": self._intake.invalid})
-        self._metrics.caps(self._guard.figures, self._resolver.dropped)
+        self._metrics.ignored(self._guard.view.ignored | {"invalid address": self._intake.invalid})
+        self._metrics.caps(self._guard.view.usage, self._resolver.dropped)
         self._metrics.unwritten(decision_log.dropped())
         if not self._hits:  # else it is not known yet for how long they count: containers' labels say
             self._forget(now)
@@ -354,7 +356,7 @@ class Daemon:
 
     def _forget(self, now: float) -> None:
         try:
-            self._store.forget(now - self._guard.findtime, now - self._settings.dbpurgeage)
+            self._store.forget(now - self._guard.view.longest_findtime, now - self._settings.dbpurgeage)
         except StoreError as err:
             if not self._troubles.about(self._store.name):
                 log.error("%s", err)  # noqa: TRY400 - it is one sentence
@@ -365,7 +367,7 @@ class Daemon:
     def _retrust(self, now: float) -> Sequence[Decision]:
         """Who may never be banned has changed: for the guard, and for the kernel's accept rules."""
         allowlist, around = self._trusting.allowlist(), self._trusting.around
-        decisions = self._guard.allowlisting(allowlist, now)
+        decisions = self._guard.set_allowlist(allowlist, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
         self._enforcing.set_topology(never, now, around.published if around else None)
         return decisions

@@ -111,7 +111,7 @@ class _Replay:
         yield from self._until(max([last, *(end for end in ends if end is not None)]))
 
     def sum(self) -> str:
-        ignored = self._guard.ignored.most_common()
+        ignored = self._guard.view.ignored.most_common()
         left_out = "".join(f", {number} of them not counted ({reason})" for reason, number in ignored)
         return f"{self._bans} bans, {self._failures} failures{left_out}\n"
 

@@ -21,12 +21,12 @@ from sidecar.config.redis_url import RedisUrl
 from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core import ban_budget
 from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn
-from sidecar.core.ban_history import AGE
+from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
 
 NO_ENTRIES: Final = AllowlistEntries()
-DEFAULT_RATE: Final = BanRate(ban_budget.MOST, ban_budget.PER)
+DEFAULT_RATE: Final = BanRate(ban_budget.MAX_BANS, ban_budget.PERIOD_S)
 
 
 class SourceKind(StrEnum):
@@ -126,7 +126,7 @@ class Settings:
     node: str = ""
     flush_on_exit: bool = False
     # Seconds after its end for which a ban is remembered.
-    dbpurgeage: float = AGE
+    dbpurgeage: float = HISTORY_AGE_S
     # Remarks about a configuration that is valid, but perhaps not what was meant.
     notes: tuple[str, ...] = ()
     # Why some jails are left out.

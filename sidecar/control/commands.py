@@ -18,8 +18,9 @@ from sidecar.config.jail_keys import Shown
 from sidecar.control.server import Refused
 from sidecar.core.address import Address, parse_ban_target
 from sidecar.core.events import Ban, Decision, Turn
-from sidecar.core.guard import AddressStatus, Guard
+from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.core.queries import AddressStatus
 from sidecar.runtime.loop import Closed, Inbox
 from sidecar.stores.base import StoreError
 from sidecar.telemetry.http import Health
@@ -87,7 +88,7 @@ class Answers:
 
         def work(now: float) -> Sequence[Decision]:
             self._know(jail)
-            if reason := self._guard.why(address, jail):
+            if reason := self._guard.view.allowlist_reason(address, jail):
                 raise Refused(f"{address} is never banned: it is {reason}")
             return self._guard.ban(address, now, jail, seconds, str(request.get("reason") or ""))
 
@@ -101,7 +102,7 @@ class Answers:
         found = self._lifted(address, jail) if everywhere else 0
 
         def work(now: float) -> Sequence[Decision]:
-            wider = self._guard.over(address) if address else ()
+            wider = self._guard.view.banned_networks_around(address) if address else ()
             lifted = self._guard.unban(address, now, jail)
             if wider and not lifted and not found:
                 raise Refused(
@@ -148,7 +149,7 @@ class Answers:
         address, times = _subject(request.get("who")), dict[str, int]()
 
         def work(now: float) -> Sequence[Decision]:
-            times.update(self._guard.times(address, now))
+            times.update(self._guard.view.ban_counts(address, now))
             return ()
 
         self._ask(work)
@@ -160,8 +161,8 @@ class Answers:
         found, wider = list[AddressStatus](), list[Address]()
 
         def work(now: float) -> Sequence[Decision]:
-            found.extend(self._guard.statuses(address, now))
-            wider.extend(self._guard.over(address))
+            found.extend(self._guard.view.statuses(address, now))
+            wider.extend(self._guard.view.banned_networks_around(address))
             return ()
 
         self._ask(work)
@@ -172,7 +173,7 @@ class Answers:
         found: list[Ban] = []
 
         def work(_: float) -> Sequence[Decision]:
-            found.extend(self._guard.bans)
+            found.extend(self._guard.view.bans)
             return ()
 
         self._ask(work)
@@ -182,8 +183,8 @@ class Answers:
         bans, jails = Counter[tuple[str, bool]](), list[Jail]()
 
         def work(_: float) -> Sequence[Decision]:
-            bans.update((ban.jail, ban.dry_run) for ban in self._guard.bans)
-            jails.extend(self._guard.jails)
+            bans.update((ban.jail, ban.dry_run) for ban in self._guard.view.bans)
+            jails.extend(self._guard.view.jails)
             return ()
 
         self._ask(work)
@@ -224,7 +225,7 @@ class Answers:
 
     def _know(self, jail: str) -> tuple[()]:
         """Raises Refused where there is no jail of that name. In the loop's thread: a reload may change them."""
-        names = [jail.name for jail in self._guard.jails]
+        names = [jail.name for jail in self._guard.view.jails]
         if jail and jail not in names:
             raise Refused(f"no jail is named {jail}; there are {', '.join(names)}")
         return ()

@@ -69,7 +69,7 @@ class Allowlist:
         self._near = frozenset(_near(self._spans[4]))
         self._known: dict[Address, str | None] = {}
 
-    def why(self, address: Address) -> str | None:
+    def reason(self, address: Address) -> str | None:
         """Why they may never be banned: the first reason whose networks overlap them. None: they may be."""
         if ":" not in address and self._is_far(address):
             return None

@@ -1,104 +1,135 @@
-"""How many may be banned before it looks like our own mistake: then we watch and tell instead of dropping.
+"""How many bans are enforced before they look like our own mistake.
 
-A forged header, or a filter that takes visitors for attackers, could ban everyone. A ban beyond the budget is only
-observed; once fewer are asked for, they are enforced again, and those in force stay so all the while.
+A forged header, or a filter that takes visitors for attackers, could ban everyone. Bans beyond the budget are dry runs:
+they are published but not enforced. Once fewer are asked for, new bans are enforced again. Bans in force stay.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Final, Protocol
 
 from sidecar.core.address import Address
 from sidecar.core.rate import Rate
 
-MOST, PER = (
-    30_000,
-    60.0,
-)  # bans, seconds: a storm of 10,000 passes at once, a botnet of 100,000 in four minutes
-RECENT = 600.0  # seconds for which a client counts as recently seen: at least that, at most twice
-FEW = 50  # clients below which a share means nothing: with three visitors, one is a third
-CLIENTS = 1_000_000  # addresses remembered for the share, as many as a window tracks
-AGAIN = (
-    0.5  # the part of the budget within which bans are enforced again: at its edge it would change with each
-)
+# A storm of 10,000 addresses passes at once, and a botnet of 100,000 within four minutes.
+MAX_BANS: Final = 30_000
+PERIOD_S: Final = 60.0
+# A client counts as recently seen for this long at least, and for twice as long at most.
+CLIENTS_PERIOD_S: Final = 600.0
+# Among fewer clients a share means nothing: of three visitors one is a third.
+MIN_CLIENTS: Final = 50
+# Clients remembered for the share, as many as a window tracks.
+MAX_CLIENTS: Final = 1_000_000
+# An exceeded budget recovers below this part of it. Without a margin it would change with each ban at its edge.
+RECOVERY: Final = 0.5
 
 
-class Budget:
-    """Bans per time, and as a share of the clients seen. Owned by one thread."""
-
-    def __init__(self, most: float = MOST, per: float = PER, share: float = math.inf) -> None:
-        """At most `most` bans in `per` seconds (`math.inf`: any number), and at most this share (0 to 1) of clients."""
-        self.exceeded = False  # as of the last call
-        self.observed = 0  # bans that were not to be enforced, since the start
-        self._seen = _Seen()
-        self.become(most, per, share)
-
-    def become(self, most: float, per: float, share: float) -> None:
-        """From now on this budget. Bans made before count for the share alone."""
-        self.most, self.share = most, share
-        self._bans = Rate(per)
-
-    @property
-    def per(self) -> float:
-        return self._bans.per
-
-    def met(self, address: Address, now: float) -> None:
-        """A client failed. For the share alone."""
-        self._seen.met(address, now)
+class EnforcementBudget(Protocol):
+    """Decides whether one more ban is enforced or a dry run."""
 
     def allows(self, now: float) -> bool:
-        """May this ban, which is about to be made, be enforced? False: observe only."""
-        self._seen.ban(now)
-        self._judge(self._bans.add(now))
-        self.observed += self.exceeded
+        """Return whether a ban that is about to be made may be enforced. It counts as made either way."""
+
+    def allows_again(self, now: float) -> bool:
+        """Return whether an existing dry-run ban may be enforced now. A no counts for nothing."""
+
+
+class NoBudget:
+    """The budget of a guard that enforces any number of bans."""
+
+    def allows(self, _: float) -> bool:
+        return True
+
+    allows_again = allows
+
+
+NO_BUDGET: Final[EnforcementBudget] = NoBudget()
+
+
+class BanBudget:
+    """Limits bans per time, and bans as a share of the clients seen. Owned by one thread.
+
+    `exceeded` is as of the last call. `dry_runs` counts the bans that were not to be enforced, since the start.
+    """
+
+    def __init__(
+        self, max_bans: float = MAX_BANS, period_s: float = PERIOD_S, max_share: float = math.inf
+    ) -> None:
+        """At most `max_bans` in `period_s` (`math.inf`: any number), and at most this share (0 to 1) of the clients."""
+        self.exceeded = False
+        self.dry_runs = 0
+        self._clients = _RecentClients()
+        self.reconfigure(max_bans, period_s, max_share)
+
+    def reconfigure(self, max_bans: float, period_s: float, max_share: float) -> None:
+        """Apply these limits from now on. Bans made before count for the share alone."""
+        self.max_bans, self.max_share = max_bans, max_share
+        self._bans = Rate(period_s)
+
+    @property
+    def period_s(self) -> float:
+        return self._bans.period_s
+
+    def client_failed(self, address: Address, now: float) -> None:
+        """Count a client, for the share."""
+        self._clients.add(address, now)
+
+    def allows(self, now: float) -> bool:
+        """Return whether a ban that is about to be made may be enforced; False: only as a dry run."""
+        self._clients.count_ban(now)
+        self._update(self._bans.add(now))
+        self.dry_runs += self.exceeded
         return not self.exceeded
 
-    def again(self, now: float) -> bool:
-        """May one who was only observed be kept out now? Asked at each of their lines, so a no counts for nothing."""
-        return not self.look(now) and self.allows(now)
+    def allows_again(self, now: float) -> bool:
+        """Return whether an existing dry-run ban may be enforced now. Asked at each hit, so a no does not count."""
+        return not self.is_exceeded(now) and self.allows(now)
 
-    def look(self, now: float) -> bool:
-        """Is it exceeded now? While nobody is banned, only a look finds that it is over."""
-        self._seen.age(now)
-        self._judge(self._bans.count(now))
+    def is_exceeded(self, now: float) -> bool:
+        """Return whether it is exceeded now. While no ban is made, only this call finds that it has recovered."""
+        self._clients.forget(now)
+        self._update(self._bans.count(now))
         return self.exceeded
 
-    def _judge(self, bans: float) -> None:
-        part = AGAIN if self.exceeded else 1.0
-        self.exceeded = bans > self.most * part or self._seen.share > self.share * part
+    def _update(self, bans: float) -> None:
+        part = RECOVERY if self.exceeded else 1.0
+        self.exceeded = bans > self.max_bans * part or self._clients.banned_share > self.max_share * part
 
 
-class _Seen:
+class _RecentClients:
     """Distinct clients, and bans, of this period and the one before."""
 
     def __init__(self) -> None:
         self._before: set[Address] = set()
         self._now: set[Address] = set()
-        self._fresh = 0  # of `_now`, those who are not in `_before`
-        self._bans = (0, 0)  # in this period, in the one before
-        self._until = -math.inf  # when the period ends
+        # Clients of `_now` that are not in `_before`.
+        self._new = 0
+        # Bans in this period, and in the one before.
+        self._bans = (0, 0)
+        self._period_ends = -math.inf
 
     @property
-    def share(self) -> float:
-        """Banned of those seen; 0 while they are too few to say."""
-        clients = len(self._before) + self._fresh
-        return sum(self._bans) / clients if clients >= FEW else 0.0
+    def banned_share(self) -> float:
+        """The share of the clients that were banned; 0 while they are too few to say."""
+        clients = len(self._before) + self._new
+        return sum(self._bans) / clients if clients >= MIN_CLIENTS else 0.0
 
-    def met(self, address: Address, now: float) -> None:
-        self.age(now)
-        if address not in self._now and len(self._now) < CLIENTS:
+    def add(self, address: Address, now: float) -> None:
+        self.forget(now)
+        if address not in self._now and len(self._now) < MAX_CLIENTS:
             self._now.add(address)
-            self._fresh += address not in self._before
+            self._new += address not in self._before
 
-    def ban(self, now: float) -> None:
-        self.age(now)
+    def count_ban(self, now: float) -> None:
+        self.forget(now)
         self._bans = self._bans[0] + 1, self._bans[1]
 
-    def age(self, now: float) -> None:
-        """Begin another period where it is time, or the clock was set back."""
-        if now < self._until <= now + 2 * RECENT:
+    def forget(self, now: float) -> None:
+        """Begin another period where it is time to, or where the clock was set back."""
+        if now < self._period_ends <= now + 2 * CLIENTS_PERIOD_S:
             return
-        recent = 0 <= now - self._until < RECENT
+        recent = 0 <= now - self._period_ends < CLIENTS_PERIOD_S
         self._before, self._now = (self._now if recent else set()), set()
         self._bans = 0, (self._bans[0] if recent else 0)
-        self._fresh, self._until = 0, now + RECENT
+        self._new, self._period_ends = 0, now + CLIENTS_PERIOD_S

@@ -1,43 +1,52 @@
-"""How often someone was banned, remembered after the ban: who comes back is kept out for longer."""
+"""How often an address was banned, remembered after the ban: each further ban may last longer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest, drop_while
 
-AGE = 30 * 86_400.0  # seconds after its end that a ban is remembered; fail2ban's day forgets who comes weekly
-KEPT = 1_000_000  # addresses of a jail, 150 bytes each; those who were banned longest ago go first
+# Seconds after its end that a ban is remembered. fail2ban's day (`dbpurgeage`) forgets an attacker who comes weekly.
+HISTORY_AGE_S: Final = 30 * 86_400.0
+# Of one jail; one weighs 150 bytes.
+MAX_HISTORY_ADDRESSES: Final = 1_000_000
 
 
-class Past(NamedTuple):
-    """The bans of one address in one jail."""
+class PastBans(NamedTuple):
+    """The bans of one address in one jail. `until` is when the last of them ends, or ended."""
 
     jail: str
     address: Address
     ban_count: int
-    until: float  # when the last of them ends, or did
+    until: float
 
 
-class History:
-    """Of those whose bans are over. Bounded in number."""
+class BanHistory:
+    """The bans that are over. Bounded in number: the addresses that were banned longest ago go first.
 
-    def __init__(self, past: Iterable[Past] = (), age: float = AGE, kept: int = KEPT) -> None:
-        """`age`: seconds after its end that a ban still counts (`dbpurgeage`)."""
-        self.dropped = 0  # addresses given up because `kept` was reached
-        self.age = age
-        self._kept = kept
-        self._jails: dict[
-            str, dict[Address, tuple[int, float]]
-        ] = {}  # who was not banned for longest comes first
+    `dropped` is how many addresses were given up because there were too many.
+    """
+
+    def __init__(
+        self,
+        past: Iterable[PastBans] = (),
+        age_s: float = HISTORY_AGE_S,
+        max_addresses: int = MAX_HISTORY_ADDRESSES,
+    ) -> None:
+        """`age_s` is how long after its end a ban still counts (`dbpurgeage`)."""
+        self.dropped = 0
+        self.age_s = age_s
+        self._max_addresses = max_addresses
+        # Jail -> address -> ban count and end. The address that was not banned for longest comes first.
+        self._jails: dict[str, dict[Address, tuple[int, float]]] = {}
         for each in past:
             self.add(*each)
 
-    def __iter__(self) -> Iterator[Past]:
+    def __iter__(self) -> Iterator[PastBans]:
         return (
-            Past(jail, address, *past)
+            PastBans(jail, address, *past)
             for jail, pasts in self._jails.items()
             for address, past in pasts.items()
         )
@@ -46,22 +55,22 @@ class History:
         return sum(map(len, self._jails.values()))
 
     def ban_count(self, jail: str, address: Address, now: float) -> int:
-        """How often they were banned in this jail, as far as that still counts."""
-        times, until = self._jails.get(jail, {}).get(address, (0, now))
-        return times if until + self.age > now else 0
+        """Return how often this address was banned in this jail, as far as that still counts."""
+        count, until = self._jails.get(jail, {}).get(address, (0, now))
+        return count if until + self.age_s > now else 0
 
-    def add(self, jail: str, address: Address, times: int, until: float) -> None:
-        """A ban of theirs is over: the how-manieth, and when it ended or would have."""
+    def add(self, jail: str, address: Address, ban_count: int, until: float) -> None:
+        """Remember a ban that is over: which one of this address it was, and when it ended or would have."""
         pasts = self._jails.setdefault(jail, {})
         pasts.pop(address, None)
-        pasts[address] = times, until
-        if len(pasts) > self._kept:
+        pasts[address] = ban_count, until
+        if len(pasts) > self._max_addresses:
             self.dropped += len(drop_oldest(pasts))
 
     def clear(self, jail: str, address: Address) -> None:
         self._jails.get(jail, {}).pop(address, None)
 
     def forget(self, now: float) -> None:
-        """Drop what no longer counts. It stops at the first that does: those who were banned for longer go later."""
+        """Forget what counts no more. It stops at the first that does, so longer bans are forgotten by a later call."""
         for pasts in self._jails.values():
-            drop_while(pasts, lambda past: past[1] + self.age <= now)
+            drop_while(pasts, lambda past: past[1] + self.age_s <= now)

@@ -1,34 +1,38 @@
-"""The lines that counted against someone, so that a ban can say why. Bounded in bytes: the oldest go first."""
+"""The lines that counted against an address, so that a ban can say why. Bounded in bytes: the oldest go first."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest
 
-KEPT = 16 * 1024 * 1024  # bytes of all lines together: some 80,000 access-log lines
+# Of all lines together: some 80,000 lines of an access log.
+MAX_EVIDENCE_BYTES: Final = 16 * 1024 * 1024
 
 
 class Evidence:
-    """The last lines of each address in each jail."""
+    """The last lines of each address in each jail. `dropped` is how many were given up for want of room."""
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self.dropped = 0  # lines given up because `kept` was reached
-        self._kept = kept
-        self._size = 0
-        self._lines: dict[tuple[str, Address], tuple[str, ...]] = {}  # the longest silent first
+    def __init__(self, max_bytes: int = MAX_EVIDENCE_BYTES) -> None:
+        self.dropped = 0
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        # The address that was silent for longest comes first.
+        self._lines: dict[tuple[str, Address], tuple[str, ...]] = {}
 
     def add(self, jail: str, address: Address, line: str, most: int) -> None:
         """Remember a line, and at most this many of the same address."""
         lines = self._lines.pop((jail, address), ())
-        self._size += len(line) - (len(lines[0]) if len(lines) >= most else 0)
+        self._bytes += len(line) - (len(lines[0]) if len(lines) >= most else 0)
         self._lines[jail, address] = (*lines[max(0, len(lines) + 1 - most) :], line)
-        while self._size > self._kept:
+        while self._bytes > self._max_bytes:
             for _, dropped in drop_oldest(self._lines):
-                self._size -= sum(map(len, dropped))
+                self._bytes -= sum(map(len, dropped))
                 self.dropped += len(dropped)
 
     def take(self, jail: str, address: Address) -> tuple[str, ...]:
-        """The lines that were kept, oldest first; they are not kept any longer."""
+        """Return the lines that were kept, the oldest first, and forget them."""
         lines = self._lines.pop((jail, address), ())
-        self._size -= sum(map(len, lines))
+        self._bytes -= sum(map(len, lines))
         return lines

@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import heapq
 import math
+from operator import attrgetter
+from typing import Final
 
 from sidecar.core.events import Ban
 
-SPAN = 64.0  # seconds that are looked through together; a heap of single bans would weigh ten times as much
+# Bans that end within one slot are looked through together. A heap of single bans would weigh ten times as much.
+SLOT_S: Final = 64.0
 
 
-class Ends:
-    """Bans by their end. Those that were lifted, or replaced, linger until their time."""
+class BanExpiry:
+    """Bans by their end. A ban that was lifted or replaced stays here until its time, and the caller ignores it.
+
+    `next_at` is when the next one ends; `math.inf`: none does.
+    """
 
     def __init__(self) -> None:
-        self.next = math.inf  # when the next one ends
-        self._spans: dict[int, list[Ban]] = {}
-        self._order: list[int] = []  # a heap of the spans there are
+        self.next_at = math.inf
+        self._slots: dict[int, list[Ban]] = {}
+        # A heap of the slots that there are.
+        self._order: list[int] = []
 
-    def put(self, ban: Ban) -> None:
+    def schedule(self, ban: Ban) -> None:
         if ban.until == math.inf:
             return
-        span = int(ban.until // SPAN)
-        if (bans := self._spans.get(span)) is None:
-            bans = self._spans[span] = []
-            heapq.heappush(self._order, span)
+        slot = int(ban.until // SLOT_S)
+        if (bans := self._slots.get(slot)) is None:
+            bans = self._slots[slot] = []
+            heapq.heappush(self._order, slot)
         bans.append(ban)
-        self.next = min(self.next, ban.until)
+        self.next_at = min(self.next_at, ban.until)
 
-    def due(self, now: float) -> list[Ban]:
-        """Those that are over by now, the first first; they are forgotten here."""
-        found: list[Ban] = []
-        while self.next <= now:
-            first = self._spans[self._order[0]]
-            found += [ban for ban in first if ban.until <= now]
+    def take_expired(self, now: float) -> list[Ban]:
+        """Return the bans that have ended by now in the order of their ends, and forget them."""
+        expired: list[Ban] = []
+        while self.next_at <= now:
+            first = self._slots[self._order[0]]
+            expired += [ban for ban in first if ban.until <= now]
             first[:] = [ban for ban in first if ban.until > now]
             if not first:
-                del self._spans[heapq.heappop(self._order)]
-            left = self._spans[self._order[0]] if self._order else ()
-            self.next = min((ban.until for ban in left), default=math.inf)
-        return sorted(found, key=lambda ban: ban.until)
+                del self._slots[heapq.heappop(self._order)]
+            left = self._slots[self._order[0]] if self._order else ()
+            self.next_at = min((ban.until for ban in left), default=math.inf)
+        return sorted(expired, key=attrgetter("until"))

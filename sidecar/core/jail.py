@@ -1,32 +1,62 @@
-"""What a jail is: which lines count, how many are too many, and for how long."""
+"""What a jail is: which lines count, how many are too many, and for how long an address is banned."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sidecar.core.escalation import Escalation
 
-WEB = frozenset({80, 443})
+WEB_PORTS: Final = frozenset({80, 443})
 
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """One jail, as read from the jails file; every number is already a number."""
+    """One jail, as read from the jails file.
+
+    `filter` is a name, a path, or `name[option=value]`; "" is the jail's own name. `findtime` and `bantime` are
+    seconds, and `math.inf` is a permanent ban. `ports` is None for all ports. `absent` says that no file of `logpath`
+    was there at the start, so that the jail looks at the discovered containers too. `containers` are label selectors or
+    name globs. `ignoreip` are canonical networks, and `ignore_names` host names that are resolved while we run.
+    `observe` makes every ban a dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
+    IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a login that works clears its failures.
+    """
 
     name: str
-    filter: str = ""  # as written: a name, a path, `name[option=value]`; "" is the jail's own name
+    filter: str = ""
     maxretry: int = 5
-    findtime: float = 10_800.0  # seconds
-    bantime: float = 86_400.0  # seconds; `math.inf`: for good
-    ports: frozenset[int] | None = WEB  # None: all ports
+    findtime: float = 10_800.0
+    bantime: float = 86_400.0
+    ports: frozenset[int] | None = WEB_PORTS
     logpath: tuple[str, ...] = ()
-    absent: bool = False  # no logpath was there at the start: it looks at the discovered too
-    containers: tuple[str, ...] = ()  # label selectors or name globs
-    ignoreip: tuple[str, ...] = ()  # networks, canonical
-    ignore_names: tuple[str, ...] = ()  # host names; what they stand for is looked up while we run
+    absent: bool = False
+    containers: tuple[str, ...] = ()
+    ignoreip: tuple[str, ...] = ()
+    ignore_names: tuple[str, ...] = ()
     window: Literal["sliding", "fail2ban"] = "sliding"
-    observe: bool = False  # decides and tells, and keeps nobody out
-    escalation: Escalation | None = None  # bantime.increment
-    bangroup: int = 0  # this many banned hosts of an IPv4 /24 are a ban of all of it; 0: never
-    resets: bool = False  # a login that works makes its failures forgotten
+    observe: bool = False
+    escalation: Escalation | None = None
+    bangroup: int = 0
+    resets: bool = False
+
+    @property
+    def longest_bantime(self) -> float:
+        """Seconds that no ban of this jail exceeds."""
+        if self.escalation is None:
+            return self.bantime
+        return max(self.bantime, self.escalation.maxtime + self.escalation.rndtime)
+
+    @property
+    def counts_bans_of_all_jails(self) -> bool:
+        """Whether bans in other jails make the next ban of this jail longer (`bantime.overalljails`)."""
+        return self.escalation is not None and self.escalation.overalljails
+
+    def bantime_after(self, previous_bans: int, chance: float) -> float:
+        """Return the seconds that the next ban lasts after so many. `chance` is from 0 to 1."""
+        return (
+            self.escalation.bantime(self.bantime, previous_bans, chance) if self.escalation else self.bantime
+        )
+
+
+# Where a ban by hand goes that names no jail.
+MANUAL_JAIL: Final = Jail("manual")

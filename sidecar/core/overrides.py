@@ -22,6 +22,6 @@ class Overrides:
     # Networks in canonical form that no jail ever bans.
     trusted_proxies: tuple[str, ...] = ()
 
-    def over(self, jail: Jail) -> Jail:
+    def apply_to(self, jail: Jail) -> Jail:
         """Return the jail as it is for this container."""
         return replace(jail, **self.values, ignoreip=(*jail.ignoreip, *self.ignoreip))

@@ -1,50 +1,59 @@
-"""Too many failures in too short a time: `maxretry` within `findtime`, on the log's own time."""
+"""How failures are counted until they are too many: `maxretry` within `findtime`, on the log's own time.
+
+Each way to count is a class with the methods of `FailureWindow` and a row in `WINDOWS`, by the word that the jails file
+uses for it (`window =`).
+"""
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Container
-from typing import Protocol
+from collections.abc import Callable, Container, Mapping
+from typing import Final, Protocol
 
 from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest, drop_while
 
-TRACKED = 1_000_000  # addresses a window remembers, about 240 bytes each; a botnet is seldom a tenth of it
+# One weighs about 240 bytes. A botnet seldom has a tenth as many.
+MAX_TRACKED_ADDRESSES: Final = 1_000_000
 
 
-class Count(Protocol):
-    """How failures of an address are counted; `Window` and `Rate` are two ways."""
+class FailureWindow(Protocol):
+    """Counts the failures of each address of one jail.
 
-    forgotten: int  # addresses given up because there were too many
+    `dropped` is how many addresses were given up because there were too many.
+    """
+
+    dropped: int
 
     def __len__(self) -> int: ...
 
     def __contains__(self, address: object) -> bool: ...
 
     def failures(self, address: Address, since: float) -> int:
-        """How many count against this one now, of those since."""
+        """Return how many failures count now, of those since then."""
 
     def add(self, address: Address, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
-        """Count a failure, or so many. True: it was one too many; the count starts afresh."""
+        """Count a failure, or as many as `weight` says. True: they are too many, and counting begins again."""
 
     def clear(self, address: Address) -> bool:
-        """Forget what counted against this one. Was there anything?"""
+        """Forget the failures of this address. Return whether there were any."""
 
     def forget(self, before: float) -> None:
-        """Drop those whose last failure was before; stragglers go the next time."""
+        """Forget addresses whose last failure was earlier. Some that came late are forgotten by a later call."""
 
 
-class Window:
+class SlidingWindow:
     """A true sliding window for each address: `window = sliding`.
 
-    It keeps the newest failures of an address, twice as many as fill the window: in order half would do, the rest is
-    for late lines. So memory is bounded by how many addresses fail, not by how often.
+    It keeps the newest failures of an address, twice as many as fill the window: half of them would do if every line
+    arrived in order, and the rest is for late ones. So memory is bounded by how many addresses fail, not by how often.
     """
 
-    def __init__(self, tracked: int = TRACKED) -> None:
-        self.forgotten = 0
-        self._tracked = tracked
-        self._times: dict[Address, tuple[float, ...]] = {}  # the longest silent first
+    def __init__(self, max_addresses: int = MAX_TRACKED_ADDRESSES) -> None:
+        self.dropped = 0
+        self._max_addresses = max_addresses
+        # The address that was silent for longest comes first.
+        self._times: dict[Address, tuple[float, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._times)
@@ -56,8 +65,8 @@ class Window:
         return sum(at >= since for at in self._times.get(address, ()))
 
     def add(self, address: Address, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
-        # Logs do not arrive in order (two streams, several containers, a backlog): a late line is sorted in, and may
-        # complete a burst of its own time.
+        # Lines do not arrive in order: there are two streams, several containers, and backlogs. A late one is
+        # sorted in, and may complete a burst of its own time.
         times = self._times.pop(address, ())
         if not times or at >= times[-1]:
             times = (*times, at) if weight == 1 else (*times, *(at,) * weight)
@@ -67,12 +76,12 @@ class Window:
             for _ in range(weight):
                 insort(late, at)
             times = tuple(late)
-            full = _full(times, at, maxretry, findtime)
+            full = _is_full(times, at, maxretry, findtime)
         if full:
             return True
         self._times[address] = times[-2 * maxretry :]
-        if len(self._times) > self._tracked:
-            self.forgotten += len(drop_oldest(self._times))
+        if len(self._times) > self._max_addresses:
+            self.dropped += len(drop_oldest(self._times))
         return False
 
     def clear(self, address: Address) -> bool:
@@ -82,17 +91,18 @@ class Window:
         drop_while(self._times, lambda times: times[-1] < before)
 
 
-class Rate:
+class Fail2banWindow:
     """fail2ban's count, exactly: `window = fail2ban`.
 
-    A count that began over `findtime` ago is scaled down to it, as if its failures had come evenly. So who guesses
-    slowly is banned a little earlier than by a true window, and after some bursts a little later or never.
+    A count that began more than `findtime` ago is scaled down to it, as if its failures had come evenly. So whoever
+    guesses slowly is banned a little earlier than by a true window, and after some bursts a little later or never.
     """
 
-    def __init__(self, tracked: int = TRACKED) -> None:
-        self.forgotten = 0
-        self._tracked = tracked
-        self._counts: dict[Address, tuple[int, float, float]] = {}  # failures, the first and the last time
+    def __init__(self, max_addresses: int = MAX_TRACKED_ADDRESSES) -> None:
+        self.dropped = 0
+        self._max_addresses = max_addresses
+        # Address -> failures, and the times of the first and the last one.
+        self._counts: dict[Address, tuple[int, float, float]] = {}
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -114,8 +124,8 @@ class Rate:
         if count >= maxretry:
             return True
         self._counts[address] = count, first, last
-        if len(self._counts) > self._tracked:
-            self.forgotten += len(drop_oldest(self._counts))
+        if len(self._counts) > self._max_addresses:
+            self.dropped += len(drop_oldest(self._counts))
         return False
 
     def clear(self, address: Address) -> bool:
@@ -125,30 +135,37 @@ class Rate:
         drop_while(self._counts, lambda count: count[2] <= before)
 
 
-class Targets:
-    """What each address aimed at, where a filter says: the same target again does not count again."""
+WINDOWS: Final[Mapping[str, Callable[[], FailureWindow]]] = {
+    "sliding": SlidingWindow,
+    "fail2ban": Fail2banWindow,
+}
+
+
+class DistinctTargets:
+    """The targets of each address, where a filter names them (`<F-TARGET>`): the same target again does not count."""
 
     def __init__(self) -> None:
-        self._seen: dict[Address, tuple[int, ...]] = {}  # hashes: an attacker's text is not worth keeping
+        # Hashes, because an attacker's text is not worth its memory.
+        self._hashes: dict[Address, tuple[int, ...]] = {}
 
-    def repeats(self, address: Address, target: str) -> bool:
-        """Did this target of theirs count already? It does not again, for as long as they are remembered."""
-        return hash(target) in self._seen.get(address, ())
+    def is_repeated(self, address: Address, target: str) -> bool:
+        """Return whether this target of this address has counted, as far as it is remembered."""
+        return hash(target) in self._hashes.get(address, ())
 
     def add(self, address: Address, target: str, most: int) -> None:
-        """They aimed at it; at most so many are remembered."""
-        self._seen[address] = (*self._seen.get(address, ()), hash(target))[-most:]
+        """Remember a target; of each address the last `most`."""
+        self._hashes[address] = (*self._hashes.get(address, ()), hash(target))[-most:]
 
     def clear(self, address: Address) -> None:
-        self._seen.pop(address, None)
+        self._hashes.pop(address, None)
 
     def forget(self, counted: Container[Address]) -> None:
-        """Drop those who are not counted any more."""
-        for address in [address for address in self._seen if address not in counted]:
-            del self._seen[address]
+        """Forget the addresses that are not counted any more."""
+        for address in [address for address in self._hashes if address not in counted]:
+            del self._hashes[address]
 
 
-def _full(times: tuple[float, ...], at: float, maxretry: int, findtime: float) -> bool:
-    """Do `maxretry` failures, the one at this time among them, lie within `findtime`?"""
+def _is_full(times: tuple[float, ...], at: float, maxretry: int, findtime: float) -> bool:
+    """Return whether `maxretry` failures, the one at this time among them, lie within `findtime`."""
     spans = zip(times, times[maxretry - 1 :], strict=False)
     return any(last - first <= findtime for first, last in spans if first <= at <= last)

@@ -11,11 +11,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from sidecar.core.active_bans import BYPASS_GRACE_S
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, BanCause, Turn
-from sidecar.core.guard import MANUAL
-from sidecar.core.jail import Jail
-from sidecar.core.jail_state import GRACE
+from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.firewall.backend import AddressFacts, Backend, Dropped, Repair, RepairKind
 from sidecar.firewall.desired import Change, DesiredState, report_rejected
 
@@ -40,7 +39,7 @@ class Firewall:
         """
         groups = self._desired.groups
         jails = {group: name for name, group in reversed(groups.by_jail.items())}
-        jails[groups.default] = MANUAL.name
+        jails[groups.default] = MANUAL_JAIL.name
         return [
             Ban(jails[found.group], found.address, now, now + found.left_s, BanCause.ADOPTED)
             for found in self._backend.recover_bans(groups)
@@ -106,7 +105,7 @@ class Firewall:
         """
         facts = self._backend.sightings.facts(address, self._desired.groups.of(jail), now - at)
         kind, repaired_at = self._last_breach
-        return replace(facts, repaired=kind) if repaired_at >= at - GRACE else facts
+        return replace(facts, repaired=kind) if repaired_at >= at - BYPASS_GRACE_S else facts
 
     def dropped(self) -> dict[int, Dropped]:
         """Return what was dropped so far, by IP version. Any thread may call this."""

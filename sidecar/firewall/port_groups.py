@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Final
 
 from sidecar.core.address import Address
-from sidecar.core.jail import WEB, Jail
+from sidecar.core.jail import WEB_PORTS, Jail
 from sidecar.firewall.elements import classify
 
 # Characters of a set's name that list ports; the kernel takes names of 255 characters at most.
@@ -36,7 +36,7 @@ class PortGroup:
         """What the names of the group's sets end with."""
         if self.ports is None:
             return "_all"
-        if self.ports == WEB:
+        if self.ports == WEB_PORTS:
             return ""
         listed = "_" + "_".join(f"{port:d}" for port in sorted(self.ports))
         return listed if len(listed) <= MAX_PORTS_IN_NAME else f"_x{zlib.crc32(listed.encode()):08x}"
@@ -70,7 +70,7 @@ class PortGroups:
     """The port group of each jail. Immutable."""
 
     # Bans of a jail that is no longer configured close the web's ports.
-    default: Final = PortGroup(WEB)
+    default: Final = PortGroup(WEB_PORTS)
 
     def __init__(self, jails: Iterable[Jail]) -> None:
         self.by_jail = {jail.name: PortGroup(jail.ports) for jail in jails}

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from sidecar.core.active_bans import BYPASS_GRACE_S
 from sidecar.core.address import Address, first_and_last
-from sidecar.core.jail_state import GRACE
 from sidecar.firewall.backend import AddressFacts
 from sidecar.firewall.elements import CUSTOMER_MASK, classify, host_version, key
 from sidecar.firewall.errors import FirewallError
@@ -109,7 +109,7 @@ class PacketSightings:
 
     def facts(self, address: Address, group: PortGroup, age_s: float) -> AddressFacts:
         """Return what is known about an address that this group is closed to. See `Sightings.facts`."""
-        within_s = age_s + GRACE
+        within_s = age_s + BYPASS_GRACE_S
         return AddressFacts(
             address,
             group.set_of(address),

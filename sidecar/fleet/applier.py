@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from sidecar.core.events import Ban, Decision, UnbanCause
 from sidecar.core.guard import Guard
+from sidecar.core.queries import GuardView
 from sidecar.fleet.protocol import Echo, Lift
 from sidecar.fleet.session import LOOP_TIMEOUT_S, Session
 from sidecar.runtime.loop import Inbox
@@ -55,11 +56,11 @@ class Applier:
         return decisions
 
     def _apply_bans(self, bans: Sequence[Ban], guard: Guard, now: float) -> list[Decision]:
-        made = guard.shared(bans, now)
+        made = guard.ban_from_fleet(bans, now)
         self._session.listener.bans("received", "ok", len(made))
         self._session.listener.bans("received", "nothing new", len(bans) - len(made))
         return made
 
 
-def _bans_in_force(guard: Guard, _: float) -> tuple[Ban, ...]:
-    return guard.bans
+def _bans_in_force(view: GuardView, _: float) -> tuple[Ban, ...]:
+    return view.bans

@@ -177,7 +177,7 @@ def complete(hits: Iterable[Hit], guard: Guard, now: float) -> list[Decision]:
     The guard decides, with its allowlist, ban times and budget: as many failures count here now as
     are missing.
     """
-    maxretry = {jail.name: jail.maxretry for jail in guard.jails}
+    maxretry = {jail.name: jail.maxretry for jail in guard.view.jails}
     decisions: list[Decision] = []
     for hit in hits:
         elsewhere = hit._replace(line=COUNTED_ELSEWHERE, target="")

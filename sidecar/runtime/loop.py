@@ -3,8 +3,8 @@
     sources ──Read──▶ inbox ──drain──▶ guard ──Turn──▶ sinks, in order
 
 The loop owns the guard; nobody else keeps it. Other threads reach it through the inbox: `decide` has a command run
-in the loop's thread, `query` a question, and both are given the guard for that moment only. So there is no lock, and
-an answer takes into account everything that was put into the inbox before the question.
+in the loop's thread and gives it the guard, `query` a question and gives it a view of the guard, for that moment only.
+So there is no lock, and an answer takes into account everything that was put into the inbox before the question.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sidecar.core.events import Cursor, Decision, Hit, Read, Turn
 from sidecar.core.guard import Guard
+from sidecar.core.queries import GuardView
 from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ MAX_SLEEP_S = 1.0
 
 T = TypeVar("T")
 Command: TypeAlias = Callable[[Guard, float], Sequence[Decision]]
-Query: TypeAlias = Callable[[Guard, float], T]
+Query: TypeAlias = Callable[[GuardView, float], T]
 Work: TypeAlias = Callable[[float], Sequence[Decision]]
 
 
@@ -107,8 +108,8 @@ class Inbox:
         return self._request(command, decides=True)
 
     def query(self, question: Query[T]) -> Future[T]:
-        """Have the loop answer `question(guard, now)`, after all that was put in before. Raises Closed."""
-        return self._request(question, decides=False)
+        """Have the loop answer `question(view, now)`, after all that was put in before. Raises Closed."""
+        return self._request(lambda guard, now: question(guard.view, now), decides=False)
 
     def submit(self, command: Command) -> None:
         """Like `decide`, for callers that do not wait: a failure is logged, and after the stop nothing happens."""
@@ -228,7 +229,7 @@ class Loop:
 
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """Give the sinks what this turn brought. Cursors go along with the hits that were read before them."""
-        bypasses, forgiven = self._guard.aside()
+        bypasses, forgiven = self._guard.take_noticed()
         if not (
             decisions
             or hits

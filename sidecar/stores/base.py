@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sidecar.core.ban_history import Past
+from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Hit
 
 
@@ -19,7 +19,7 @@ class Remembered:
     """What a store held: bans in force, without their evidence; bans that are over; failures, oldest first; cursors."""
 
     bans: tuple[Ban, ...] = ()
-    history: tuple[Past, ...] = ()
+    history: tuple[PastBans, ...] = ()
     hits: tuple[Hit, ...] = ()
     cursors: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -31,4 +31,4 @@ class InForce(Protocol):
     def bans(self) -> tuple[Ban, ...]: ...
 
     @property
-    def history(self) -> tuple[Past, ...]: ...
+    def history(self) -> tuple[PastBans, ...]: ...

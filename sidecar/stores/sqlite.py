@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sidecar.core.address import Address
-from sidecar.core.ban_history import Past
+from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Cursor, Turn
 from sidecar.stores import rows, turns
 from sidecar.stores.base import InForce, Remembered, StoreError
@@ -81,7 +81,7 @@ class SqliteStore:
         with explained(self.path, "read"):
             db = self._db.read()
             bans = rows.bans(db.execute(READ_BANS, (now,)), now)
-            history = tuple(map(Past._make, db.execute(READ_HISTORY, (now,)).fetchall()))
+            history = tuple(map(PastBans._make, db.execute(READ_HISTORY, (now,)).fetchall()))
             hits = tuple(rows.hits(db.execute(READ_HITS).fetchall()))
             cursors = dict(db.execute(READ_CURSORS).fetchall())
         self._backup.note(Cursor(key, state) for key, state in cursors.items())

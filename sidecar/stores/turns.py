@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from sidecar.core.address import Address
-from sidecar.core.ban_history import Past
+from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, BanCause, Decision, Turn, Unban, UnbanCause
 from sidecar.stores import rows
 
@@ -63,7 +63,7 @@ def write(db: sqlite3.Connection, turn: Turn) -> None:
     _write_decisions(db, turn.decisions)
 
 
-def write_history(db: sqlite3.Connection, history: Iterable[Past]) -> None:
+def write_history(db: sqlite3.Connection, history: Iterable[PastBans]) -> None:
     """Write bans that are over."""
     db.executemany(PUT_HISTORY, history)
 

@@ -22,7 +22,7 @@ from prometheus_client import (
 
 from sidecar.core.address import Address
 from sidecar.core.events import BanCause, Origin, Turn, Unban, UnbanCause
-from sidecar.core.guard import Figures
+from sidecar.core.queries import GuardUsage
 from sidecar.firewall import RepairKind
 
 FAMILIES = ("ipv4", "ipv6")
@@ -231,16 +231,17 @@ class Metrics:
             self._follow(self._filter_seconds, name, seconds)
             self._follow(self._filter_matches, name, matches)
 
-    def caps(self, figures: Figures, names: int) -> None:
+    def caps(self, usage: GuardUsage, names: int) -> None:
         """How full what is bounded is, and what was given up so far; `names`: failures of names that were."""
-        for jail in self._tracking - figures.tracked.keys():
+        for jail in self._tracking - usage.tracked_addresses.keys():
             self._tracked.remove(jail)
-        self._tracking = set(figures.tracked)
-        for jail, count in figures.tracked.items():
+        self._tracking = set(usage.tracked_addresses)
+        for jail, count in usage.tracked_addresses.items():
             self._tracked.labels(jail).set(count)
-        self._remembered.set(figures.remembered)
+        self._remembered.set(usage.history_addresses)
         totals = {
-            "tracked": figures.untracked, "evidence": figures.unproven, "history": figures.forgotten, "names": names,
+            "tracked": usage.dropped_addresses, "evidence": usage.dropped_evidence_lines,
+            "history": usage.dropped_history_addresses, "names": names,
         }  # fmt: skip
         for what, total in totals.items():
             before = self._totals.get((self._given_up[what], ""), 0)

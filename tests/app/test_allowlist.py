@@ -9,7 +9,7 @@ from sidecar.config.cdn import Cdn
 from sidecar.config.settings import AllowlistSettings, BudgetSettings, Settings
 from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core.address import Address
-from sidecar.core.ban_budget import Budget
+from sidecar.core.ban_budget import BanBudget
 from sidecar.core.containers import Container
 from sidecar.core.events import Ban, Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
@@ -54,7 +54,7 @@ class Bench:
 
     def why(self, *addresses):
         allowlist = self.allowlisting.allowlist()
-        return [allowlist.why(Address(address)) for address in addresses]
+        return [allowlist.reason(Address(address)) for address in addresses]
 
 
 def hits(number, address="172.18.0.1", site="blog"):
@@ -220,7 +220,7 @@ def test_the_share_is_of_those_who_failed():
     bench.allowlisting.apply(Turn(0.0, hits=met))
 
     assert [bench.allowlisting.budget.allows(0.0) for _ in range(51)] == [True] * 50 + [False]
-    assert over(Budget(10, 60, 0.5)).startswith(
+    assert over(BanBudget(10, 60, 0.5)).startswith(
         "more than 10 bans within 60 s, or of 50% of the clients seen, were"
     )
 
@@ -229,7 +229,7 @@ def test_without_a_share_nobody_is_remembered_for_it():
     bench = Bench()
     bench.allowlisting.apply(Turn(0.0, hits=hits(3, ANN)))
 
-    assert bench.allowlisting.budget._seen._now == set()
+    assert bench.allowlisting.budget._clients._now == set()
 
 
 def test_new_settings_hold_from_then_on():
@@ -244,4 +244,4 @@ def test_new_settings_hold_from_then_on():
 
     assert bench.why("192.0.2.1", BOB, "151.101.1.1") == [None] * 3
     assert bench.allowlisting.budget is budget  # the guard has it
-    assert budget.most == math.inf
+    assert budget.max_bans == math.inf

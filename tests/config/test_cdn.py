@@ -48,7 +48,7 @@ def test_the_bundled_networks_are_public_and_do_not_overlap():
     nets = [parse_network(text) for one in cdn.load().values() for text in one.networks]
     nobody = Allowlist()
 
-    assert all(nobody.why(str(net)) is None for net in nets)
+    assert all(nobody.reason(str(net)) is None for net in nets)
     assert not any(a.version == b.version and a.overlaps(b) for a, b in combinations(nets, 2))
 
 
@@ -71,7 +71,7 @@ def test_an_address_belongs_to_its_cdn(address, name):
     ours = cdn.load()
     allowlist = Allowlist({one.name: one.networks for one in ours.values()})
 
-    assert allowlist.why(parse_address(address)) == name
+    assert allowlist.reason(parse_address(address)) == name
 
 
 def test_a_file_of_the_operator_adds_and_replaces(tmp_path):

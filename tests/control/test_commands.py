@@ -10,7 +10,7 @@ from sidecar.control.commands import Answers, shown
 from sidecar.control.server import Refused
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.ban_history import Past
+from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Bypass, Hit, Origin, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -78,7 +78,7 @@ def ask(outcomes, banned, others):
     """The answers of a loop that turns in a thread, at five o'clock for ever."""
     inbox, allowlist = Inbox(), Allowlist({"ignoreip": ["192.0.2.0/24"]})
     guard = Guard(
-        [Jail("login", bantime=60)], allowlist, banned, [Past("login", Address("203.0.113.8"), 3, 4.0)]
+        [Jail("login", bantime=60)], allowlist, banned, [PastBans("login", Address("203.0.113.8"), 3, 4.0)]
     )
     answers = Answers(
         guard,

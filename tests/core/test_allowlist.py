@@ -81,7 +81,7 @@ HERE = Allowlist(
     ],
 )
 def test_why_someone_may_never_be_banned(address, reason):
-    assert HERE.why(parse_address(address)) == reason
+    assert HERE.reason(parse_address(address)) == reason
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_why_someone_may_never_be_banned(address, reason):
     ],
 )
 def test_a_network_that_overlaps_is_not_banned(network, reason):
-    assert HERE.why(parse_ban_target(network)) == reason
+    assert HERE.reason(parse_ban_target(network)) == reason
 
 
 def test_private_addresses_are_banned_where_asked_but_never_our_own():
@@ -105,7 +105,7 @@ def test_private_addresses_are_banned_where_asked_but_never_our_own():
     )
 
     addresses = ("10.0.0.3", "10.0.0.2", "10.0.0.1", "172.18.0.9", "172.19.0.9", "127.0.0.1")
-    assert [allowlist.why(Address(address)) for address in addresses] == [
+    assert [allowlist.reason(Address(address)) for address in addresses] == [
         None,
         "this host's own address",
         "a gateway",
@@ -119,9 +119,9 @@ def test_answers_are_remembered_up_to_a_bound(monkeypatch):
     monkeypatch.setattr("sidecar.core.allowlist.REMEMBERED", 3)
     fresh = Allowlist()
 
-    assert [fresh.why(Address(f"172.15.113.{n}")) for n in range(10)] == [None] * 10
-    assert [fresh.why(Address(f"172.16.113.{n}")) for n in range(10)] == ["a private address"] * 10
-    assert fresh.why(Address("172.16.113.9")) == "a private address"
+    assert [fresh.reason(Address(f"172.15.113.{n}")) for n in range(10)] == [None] * 10
+    assert [fresh.reason(Address(f"172.16.113.{n}")) for n in range(10)] == ["a private address"] * 10
+    assert fresh.reason(Address("172.16.113.9")) == "a private address"
     assert 0 < len(fresh._known) <= 3
 
 
@@ -172,7 +172,7 @@ def test_the_kernel_is_given_networks_that_do_not_overlap():
 def test_a_cdn_is_a_reason_by_its_name():
     allowlist = Allowlist({PROXY: ["192.0.2.1"], of_cdn("fastly"): ["151.101.0.0/16"]})
 
-    assert [allowlist.why(Address(text)) for text in ("192.0.2.1", "151.101.1.1", "151.102.0.1")] == [
+    assert [allowlist.reason(Address(text)) for text in ("192.0.2.1", "151.101.1.1", "151.102.0.1")] == [
         "a trusted proxy",
         "an address of the CDN fastly",
         None,
@@ -196,7 +196,7 @@ def test_whoever_is_let_through_overlaps_nothing_that_may_never_be_banned(own, a
     net = ip_network(banned)
     never = [ip_network(text) for text in allowlist.networks(net.version)]
 
-    assert (allowlist.why(banned) is None) == (not any(net.overlaps(other) for other in never))
+    assert (allowlist.reason(banned) is None) == (not any(net.overlaps(other) for other in never))
 
 
 @given(st.lists(ADDRESSES, min_size=1, max_size=8), st.data())
@@ -207,45 +207,4 @@ def test_nobody_beside_an_own_address_in_its_64_is_banned(own, data):
         home = IPv6Network(f"{chosen}/64", strict=False)
         chosen = str(home[data.draw(st.integers(0, 2**64 - 1))])
 
-    assert allowlist.why(parse_address(chosen)) is not None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("203.0.113.7", "203.0.113.7"),
-        (" 203.0.113.7 ", "203.0.113.7"),
-        ("203.0.113.7/32", "203.0.113.7"),
-        ("203.0.113.7/24", "203.0.113.0/24"),
-        ("203.0.0.0/16", "203.0.0.0/16"),
-        ("2001:db8::1", "2001:db8::/64"),
-        ("2001:DB8:0:0:1::1/128", "2001:db8::/64"),
-        ("2001:db8:1:2::/64", "2001:db8:1:2::/64"),
-        ("2001:db8::/32", "2001:db8::/32"),
-        ("::ffff:203.0.113.7", "203.0.113.7"),
-        ("::ffff:203.0.113.0/120", "203.0.113.0/24"),
-        ("fe80::1%eth0", "fe80::/64"),
-    ],
-)
-def test_whom_a_person_means(text, expected):
-    assert parse_ban_target(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("example.com", "is neither an address nor a network: write it like 203.0.113.7"),
-        ("", "is neither an address nor a network"),
-        ("203.0.113", "is neither an address nor a network"),
-        ("203.0.113.7/33", "is neither an address nor a network"),
-        ("203.0.113.7; flush ruleset", "is neither an address nor a network"),
-        ("0.0.0.0/0", "too wide to ban; the widest is a /16 for IPv4"),
-        ("203.0.0.0/15", "203.0.0.0/15: too wide to ban; the widest is a /16 for IPv4"),
-        ("2000::/3", "too wide to ban; the widest is a /32 for IPv6"),
-        ("::ffff:0.0.0.0/96", "too wide to ban; the widest is a /16 for IPv4"),
-        ("::/0", "too wide to ban; the widest is a /32 for IPv6"),
-    ],
-)
-def test_what_a_person_may_not_ban(text, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        parse_ban_target(text)
+    assert allowlist.reason(parse_address(chosen)) is not None

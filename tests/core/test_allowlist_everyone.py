@@ -183,7 +183,7 @@ def test_nobody_who_may_never_be_banned_is(seed, number):
         except ValueError:
             continue
         decisions += guard.ban(meant, now=1.0)
-        decisions += guard.shared([Ban("web", meant, 1.0, 3600.0, "fleet")], now=1.0)
+        decisions += guard.ban_from_fleet([Ban("web", meant, 1.0, 3600.0, "fleet")], now=1.0)
 
     assert len(hits) == EACH
     assert [ban.address for ban in decisions if never.touch(*bounds(ban.address))] == []
@@ -207,13 +207,13 @@ def test_who_is_banned_and_then_may_not_be_is_let_in(seed, number):
     bans = [
         Ban("web", whose, 1.0, 3600.0, "failures")
         for text in before.addresses(2_000)
-        if (whose := parse_address(text)) and before.allowlist.why(whose) is None
+        if (whose := parse_address(text)) and before.allowlist.reason(whose) is None
     ]
     guard = Guard([Jail("web")], before.allowlist, bans)
-    guard.allowlisting(now.allowlist, now=2.0)
+    guard.set_allowlist(now.allowlist, now=2.0)
 
-    assert [ban.address for ban in guard.bans if now.never.touch(*bounds(ban.address))] == []
-    assert len(guard.bans) > 100
+    assert [ban.address for ban in guard.view.bans if now.never.touch(*bounds(ban.address))] == []
+    assert len(guard.view.bans) > 100
 
 
 @pytest.mark.parametrize("number", range(TOPOLOGIES))

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.ban_budget import CLIENTS, FEW, RECENT, Budget
+from sidecar.core.ban_budget import CLIENTS_PERIOD_S, MAX_CLIENTS, MIN_CLIENTS, BanBudget
 
 
 def ask(budget, times, now):
@@ -18,27 +18,27 @@ def clients(number, first=0):
 
 def test_a_storm_passes_and_a_botnet_within_some_minutes():
     """10,000 at once, and 100,000 over five minutes; 100,000 at once are more than a site has attackers."""
-    assert ask(Budget(), 10_000, now=0) == 10_000
-    assert sum(ask(Budget(), 20_000, now=minute * 60) for minute in range(5)) == 100_000
+    assert ask(BanBudget(), 10_000, now=0) == 10_000
+    assert sum(ask(BanBudget(), 20_000, now=minute * 60) for minute in range(5)) == 100_000
 
-    budget = Budget()
+    budget = BanBudget()
     assert ask(budget, 100_000, now=0) == 30_000
-    assert (budget.exceeded, budget.observed) == (True, 70_000)
+    assert (budget.exceeded, budget.dry_runs) == (True, 70_000)
 
 
 def test_it_recovers_by_itself_but_not_while_as_many_are_asked_for():
-    budget = Budget(most=20, per=60)
+    budget = BanBudget(max_bans=20, period_s=60)
     assert ask(budget, 30, now=0) == 20
     assert [ask(budget, 12, now) for now in (30, 60, 90, 120)] == [0] * 4  # over half of it, all the while
 
-    assert budget.look(150)
-    assert not budget.look(182)
+    assert budget.is_exceeded(150)
+    assert not budget.is_exceeded(182)
     assert ask(budget, 20, now=183) == 20
     assert not budget.exceeded
 
 
 def test_at_the_edge_it_does_not_flap():
-    budget = Budget(most=20, per=60)
+    budget = BanBudget(max_bans=20, period_s=60)
     enforced = [budget.allows(now=3 * n) for n in range(200)]  # 20 a minute, and at times 21
 
     assert sum(a != b for a, b in pairwise(enforced)) <= 1
@@ -46,83 +46,83 @@ def test_at_the_edge_it_does_not_flap():
 
 def test_who_was_only_observed_is_kept_out_later_however_often_that_is_asked():
     """A botnet of 100,000 that goes on and on: all are out within four minutes."""
-    budget, out = Budget(), 0
+    budget, out = BanBudget(), 0
     out += ask(budget, 100_000, now=0)
     for second in range(1, 240):
         left = min(10_000, 100_000 - out)
-        out += sum(budget.again(second) for _ in range(left))
+        out += sum(budget.allows_again(second) for _ in range(left))
 
     assert out == 100_000
-    assert not budget.look(400)
+    assert not budget.is_exceeded(400)
 
 
 def test_off_is_any_number():
-    assert ask(Budget(most=math.inf), 1_000_000, now=0) == 1_000_000
+    assert ask(BanBudget(max_bans=math.inf), 1_000_000, now=0) == 1_000_000
 
 
 def test_a_clock_that_is_set_back_ends_no_enforcement():
-    budget = Budget(most=20, per=60)
+    budget = BanBudget(max_bans=20, period_s=60)
     ask(budget, 21, now=1_000_000)
 
     assert ask(budget, 5, now=0) == 5
 
 
 def test_a_share_of_the_clients_seen():
-    budget = Budget(share=0.5)
+    budget = BanBudget(max_share=0.5)
     for address in clients(100):
-        budget.met(address, now=0)
+        budget.client_failed(address, now=0)
 
     assert ask(budget, 60, now=1) == 50
     assert budget.exceeded
-    assert budget.look(2)
+    assert budget.is_exceeded(2)
     for address in clients(200, first=100):
-        budget.met(address, now=3)
-    assert not budget.look(3)  # 60 of 300
+        budget.client_failed(address, now=3)
+    assert not budget.is_exceeded(3)  # 60 of 300
 
 
 def test_a_client_is_one_however_often_it_fails():
-    budget = Budget(share=0.5)
-    for now in (0, RECENT - 1, RECENT + 1):  # in this period and the one before
+    budget = BanBudget(max_share=0.5)
+    for now in (0, CLIENTS_PERIOD_S - 1, CLIENTS_PERIOD_S + 1):  # in this period and the one before
         for address in clients(100):
-            budget.met(address, now)
+            budget.client_failed(address, now)
 
-    assert ask(budget, 60, now=RECENT + 2) == 50
+    assert ask(budget, 60, now=CLIENTS_PERIOD_S + 2) == 50
 
 
 def test_a_share_of_a_few_says_nothing():
-    budget = Budget(share=0.5)
-    for address in clients(FEW - 1):
-        budget.met(address, now=0)
+    budget = BanBudget(max_share=0.5)
+    for address in clients(MIN_CLIENTS - 1):
+        budget.client_failed(address, now=0)
 
     assert ask(budget, 40, now=0) == 40
 
 
 def test_who_was_seen_long_ago_counts_no_more():
-    budget = Budget(share=0.5)
+    budget = BanBudget(max_share=0.5)
     for address in clients(1_000):
-        budget.met(address, now=0)
+        budget.client_failed(address, now=0)
     for address in clients(100):
-        budget.met(address, now=3 * RECENT)
+        budget.client_failed(address, now=3 * CLIENTS_PERIOD_S)
 
-    assert ask(budget, 60, now=3 * RECENT) == 50
+    assert ask(budget, 60, now=3 * CLIENTS_PERIOD_S) == 50
 
 
 def test_so_many_clients_are_remembered_and_no_more(monkeypatch):
-    monkeypatch.setattr("sidecar.core.ban_budget.CLIENTS", 100)
-    budget = Budget(share=0.5)
+    monkeypatch.setattr("sidecar.core.ban_budget.MAX_CLIENTS", 100)
+    budget = BanBudget(max_share=0.5)
     for address in clients(1_000):
-        budget.met(address, now=0)
+        budget.client_failed(address, now=0)
 
-    assert len(budget._seen._now) == 100
-    assert CLIENTS == 1_000_000
+    assert len(budget._clients._now) == 100
+    assert MAX_CLIENTS == 1_000_000
 
 
 @pytest.mark.parametrize("share", [math.inf, 0.01])
 def test_another_budget_holds_from_then_on(share):
-    budget = Budget(most=20, per=60)
+    budget = BanBudget(max_bans=20, period_s=60)
     ask(budget, 30, now=0)
-    budget.become(1_000, 600, share)
-    assert (budget.most, budget.per, budget.share) == (1_000, 600, share)
+    budget.reconfigure(1_000, 600, share)
+    assert (budget.max_bans, budget.period_s, budget.max_share) == (1_000, 600, share)
 
-    assert not budget.look(0)
+    assert not budget.is_exceeded(0)
     assert ask(budget, 1_000, now=0) == 1_000

@@ -1,24 +1,24 @@
 from sidecar.core.address import Address
-from sidecar.core.ban_history import History, Past
+from sidecar.core.ban_history import BanHistory, PastBans
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 
 
 def test_bans_are_remembered_until_they_are_too_old():
-    history = History([Past("login", ANN, 2, until=100.0)], age=50)
+    history = BanHistory([PastBans("login", ANN, 2, until=100.0)], age_s=50)
 
     assert (history.ban_count("login", ANN, 149), history.ban_count("login", ANN, 150)) == (2, 0)
     assert (history.ban_count("probe", ANN, 0), history.ban_count("login", BOB, 0)) == (0, 0)
 
 
 def test_what_is_remembered_can_be_told():
-    past = [Past("login", ANN, 2, 100.0), Past("probe", BOB, 1, 50.0)]
+    past = [PastBans("login", ANN, 2, 100.0), PastBans("probe", BOB, 1, 50.0)]
 
-    assert [*History(past)] == past
+    assert [*BanHistory(past)] == past
 
 
 def test_the_last_ban_counts_all_before():
-    history = History()
+    history = BanHistory()
     history.add("login", ANN, 1, 10.0)
     history.add("login", ANN, 2, 20.0)
 
@@ -29,13 +29,13 @@ def test_the_last_ban_counts_all_before():
 
 
 def test_what_no_longer_counts_is_dropped():
-    history = History([Past("login", ANN, 1, 10.0), Past("login", BOB, 1, 20.0)], age=5)
+    history = BanHistory([PastBans("login", ANN, 1, 10.0), PastBans("login", BOB, 1, 20.0)], age_s=5)
     history.forget(15)
 
     assert len(history) == 1
 
 
 def test_who_was_banned_longest_ago_goes_when_they_are_too_many():
-    history = History([Past("login", ANN, 1, 10.0), Past("login", BOB, 1, 20.0)], kept=1)
+    history = BanHistory([PastBans("login", ANN, 1, 10.0), PastBans("login", BOB, 1, 20.0)], max_addresses=1)
 
     assert (len(history), history.dropped, history.ban_count("login", BOB, 20)) == (1, 1, 1)

@@ -23,7 +23,7 @@ def test_jails_and_addresses_are_kept_apart():
 
 
 def test_the_oldest_go_when_there_is_too_much():
-    evidence = Evidence(kept=10)
+    evidence = Evidence(max_bytes=10)
     evidence.add("login", ANN, "x" * 6, most=3)
     evidence.add("login", BOB, "y" * 6, most=3)
 
@@ -31,7 +31,7 @@ def test_the_oldest_go_when_there_is_too_much():
 
 
 def test_what_was_replaced_is_not_counted_any_longer():
-    evidence = Evidence(kept=10)
+    evidence = Evidence(max_bytes=10)
     for _ in range(100):
         evidence.add("login", ANN, "x" * 4, most=2)
 

@@ -1,70 +1,62 @@
-from dataclasses import replace
-
-import pytest
-
 from sidecar.core.address import Address
-from sidecar.core.events import Ban, Bypass, Hit, Origin
+from sidecar.core.effective_jail import EffectiveJail
+from sidecar.core.events import Ban, Hit, Origin
+from sidecar.core.evidence import Evidence
 from sidecar.core.jail import Jail
-from sidecar.core.jail_state import GRACE, JailState, neighbourhood
+from sidecar.core.jail_state import JailState
 from sidecar.core.overrides import Overrides
 
-ANN, BOB, SIX = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
-LOGIN = Jail("login")
-BAN = Ban("login", ANN, 0.0, 60.0, "failures", 3, "blog", ("one line",), decided_at=1.0)
+ANN = Address("203.0.113.7")
+LOGIN = Jail("login", findtime=600)
 
 
-def hit(at, site="blog"):
-    return Hit("login", ANN, at, Origin("docker", site), "a line")
+def failed(state, at):
+    return state.failures.add(state.jail, Hit("login", ANN, at, Origin("docker", "blog"), "a line"), at, 1)
 
 
-def test_a_ban_is_kept_without_its_lines():
-    state = JailState.of(LOGIN)
+def test_the_effective_jail_of_a_container_is_made_once():
+    state = JailState(LOGIN, Evidence(), {"blog": Overrides({"findtime": 9e9})})
 
-    assert state.keep(BAN) == replace(BAN, evidence=())
-    assert state.ban_of(ANN) is state.bans[ANN]
-    assert state.lift(ANN) == replace(BAN, evidence=())
-    assert state.ban_of(ANN) is None
-
-
-def test_who_is_kept_out_is_counted_by_ip_version_and_who_is_observed_is_not():
-    state = JailState.of(LOGIN)
-    for ban in (BAN, BAN, replace(BAN, address=SIX), replace(BAN, address=BOB, dry_run=True)):
-        state.keep(ban)
-    assert state.active == {4: 1, 6: 1}
-
-    state.keep(replace(BAN, dry_run=True))
-    state.lift(BOB)
-    assert state.active == {4: 0, 6: 1}
+    assert state.effective_at("blog") == EffectiveJail.of(LOGIN, Overrides({"findtime": 9e9}))
+    assert state.effective_at("blog") is state.effective_at("blog")
+    assert (state.effective_at("shop"), state.longest_findtime) == (state.effective, 9e9)
 
 
-def test_a_sites_rules_are_made_once():
-    state = JailState.of(LOGIN)
-    policies = {"blog": Overrides({"findtime": 9e9})}
+def test_other_overrides_make_another_effective_jail():
+    state = JailState(LOGIN, Evidence(), {"blog": Overrides({"maxretry": 1})})
+    assert state.effective_at("blog").jail.maxretry == 1
 
-    assert state.rules_at("blog", policies) is state.rules_at("blog", policies)
-    assert (state.rules_at("shop", policies), state.findtime) == (state.rules, 9e9)
-    state.forget_rules()
-    assert state.rules_at("blog", {}) is state.rules
-
-
-@pytest.mark.parametrize(
-    ("address", "net"),
-    [(ANN, "203.0.113.0/24"), (SIX, None), (Address("198.51.100.0/24"), None)],
-)
-def test_the_neighbourhood_of_a_host(address, net):
-    assert neighbourhood(address) == net
+    state.set_overrides({"shop": Overrides({"maxretry": 2})})
+    assert state.effective_at("blog") is state.effective
+    assert state.effective_at("shop").jail.maxretry == 2
 
 
-def test_a_leak_is_told_once_for_each_ban():
-    state = JailState.of(LOGIN)
-    state.keep(BAN)
-    late = hit(BAN.decided_at + GRACE + 1)
+def test_the_end_of_a_ban_clears_what_was_counted_meanwhile():
+    state = JailState(LOGIN, Evidence())
+    ban = state.bans.put(Ban("login", ANN, 0.0, 60.0, "failures"))
+    failed(state, 1.0)
 
-    assert state.bypass(BAN, hit(BAN.decided_at + GRACE)) is None
-    assert state.bypass(BAN, late._replace(origin=Origin("docker", "shop"))) is None
-    assert state.bypass(replace(BAN, dry_run=True), late) is None
-    assert state.bypass(replace(BAN, decided_at=0.0), hit(BAN.at + GRACE)) is None  # after a restart
-    assert state.bypass(BAN, late) == Bypass("login", ANN, late.at, "blog")
-    assert state.bypass(BAN, late) is None
-    state.lift(ANN)
-    assert state.bypass(BAN, late)
+    assert state.remove_ban(ANN) is ban
+    assert (len(state.bans), len(state.failures.window)) == (0, 0)
+
+
+def test_failures_are_forgotten_after_the_longest_findtime():
+    state = JailState(LOGIN, Evidence(), {"blog": Overrides({"findtime": 1_000.0})})
+    state.effective_at("blog")
+    failed(state, 0.0)
+
+    state.forget(now=1_000.0)
+    assert len(state.failures.window) == 1
+    state.forget(now=1_001.0)
+    assert len(state.failures.window) == 0
+
+
+def test_a_removed_jail_that_returns_begins_to_count_again():
+    state = JailState(LOGIN, Evidence())
+    failed(state, 0.0)
+    state.reconfigure(Jail("login", maxretry=9))
+    assert (len(state.failures.window), state.jail.maxretry) == (1, 9)
+
+    state.is_removed = True
+    state.reconfigure(LOGIN)
+    assert (len(state.failures.window), state.is_removed) == (0, False)

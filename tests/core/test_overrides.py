@@ -5,7 +5,7 @@ LOGIN = Jail("login", maxretry=3, ignoreip=("192.0.2.1",))
 
 
 def test_no_labels_leave_the_jail_as_it_is():
-    assert Overrides().over(LOGIN) == LOGIN
+    assert Overrides().apply_to(LOGIN) == LOGIN
 
 
 def test_labels_override_the_jail():
@@ -13,6 +13,6 @@ def test_labels_override_the_jail():
         {"maxretry": 9, "findtime": 60.0, "bantime": 120.0, "observe": True}, ignoreip=("192.0.2.2",)
     )
 
-    assert overrides.over(LOGIN) == Jail(
+    assert overrides.apply_to(LOGIN) == Jail(
         "login", maxretry=9, findtime=60.0, bantime=120.0, observe=True, ignoreip=("192.0.2.1", "192.0.2.2")
     )

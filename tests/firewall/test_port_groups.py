@@ -5,7 +5,7 @@ import time
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.jail import WEB, Jail
+from sidecar.core.jail import WEB_PORTS, Jail
 from sidecar.firewall.port_groups import PortGroup, PortGroups
 from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB, EVE, LOGIN, SSH, ban, turn
 from tests.support.cable import stream
@@ -20,7 +20,7 @@ JAILS = [LOGIN, SSH]
 @pytest.mark.parametrize(
     ("ports", "hosts", "networks", "port_set"),
     [
-        (WEB, "ban4", "net6", "ports"),
+        (WEB_PORTS, "ban4", "net6", "ports"),
         (None, "ban4_all", "net6_all", None),
         (frozenset({22}), "ban4_22", "net6_22", "ports_22"),
         (frozenset({8443, 25}), "ban4_25_8443", "net6_25_8443", "ports_25_8443"),
@@ -49,7 +49,7 @@ def test_an_address_has_one_set_in_a_group(address, expected):
 def test_jails_with_the_same_ports_share_a_group_and_unknown_jails_have_the_default():
     groups = PortGroups([LOGIN, Jail("probes"), SSH])
 
-    assert list(groups) == [PortGroup(WEB), PortGroup(SSH.ports)]
+    assert list(groups) == [PortGroup(WEB_PORTS), PortGroup(SSH.ports)]
     assert groups.of("probes") == groups.of("login") == groups.of("forgotten") == groups.default
     assert groups.host_sets == ("ban4", "ban6", "ban4_22", "ban6_22")
     assert groups.network_sets == {"net4": 4, "net6": 6, "net4_22": 4, "net6_22": 6}

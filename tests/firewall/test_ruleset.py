@@ -1,7 +1,7 @@
 import math
 
 from sidecar.core.address import Address
-from sidecar.core.jail import WEB
+from sidecar.core.jail import WEB_PORTS
 from sidecar.firewall import ruleset, sightings
 from sidecar.firewall.desired import DesiredState
 from sidecar.firewall.edits import Put, Remove
@@ -79,7 +79,7 @@ def test_the_structure():
         "flush chain inet wp_sidecar prerouting",
         *(
             f"add rule inet wp_sidecar prerouting {rule}"
-            for rule in ruleset.rules([PortGroup(WEB), PortGroup(None)])
+            for rule in ruleset.rules([PortGroup(WEB_PORTS), PortGroup(None)])
         ),
         "flush chain inet wp_sidecar presence",
         *(f"add rule inet wp_sidecar presence {rule}" for rule in sightings.rules()),
@@ -95,7 +95,7 @@ def test_the_structure():
 def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
     tcp_udp, mask = "meta l4proto { tcp, udp }", "ffff:ffff:ffff:ffff::"
 
-    assert list(ruleset.rules([PortGroup(WEB), PortGroup(None)])) == [
+    assert list(ruleset.rules([PortGroup(WEB_PORTS), PortGroup(None)])) == [
         "iif lo accept",
         # Once, where the most ports are.
         f"{tcp_udp} jump presence",
@@ -119,7 +119,9 @@ def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
 
 def test_senders_are_recorded_for_each_group_if_none_is_for_all_ports():
     assert [
-        rule for rule in ruleset.rules([PortGroup(WEB), PortGroup(frozenset({22}))]) if "presence" in rule
+        rule
+        for rule in ruleset.rules([PortGroup(WEB_PORTS), PortGroup(frozenset({22}))])
+        if "presence" in rule
     ] == [
         "meta l4proto { tcp, udp } th dport @ports jump presence",
         "meta l4proto { tcp, udp } th dport @ports_22 jump presence",

@@ -44,7 +44,7 @@ def test_decisions_are_applied_in_their_order(host):
         Unban("login", ANN, NOW, "fleet"),
         ban(ANN),
     ]
-    assert host.guard.bans == (ban(ANN),)
+    assert host.guard.view.bans == (ban(ANN),)
 
 
 def test_a_ban_that_is_known_already_is_counted_as_nothing_new(host):

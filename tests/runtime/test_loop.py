@@ -264,7 +264,7 @@ def test_a_command_that_fails_fails_for_its_caller_and_the_loop_goes_on():
 def test_a_query_sees_what_was_asked_before_it_and_decides_nothing():
     bench = Bench()
     bench.inbox.decide(lambda guard, now: guard.ban(ANN, now, "login"))
-    future = bench.inbox.query(lambda guard, _: [ban.address for ban in guard.bans])
+    future = bench.inbox.query(lambda view, _: [ban.address for ban in view.bans])
     bench.loop.step(timeout=0)
 
     assert future.result(timeout=0) == [ANN]

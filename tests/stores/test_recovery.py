@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.ban_history import Past
+from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import SqliteStore
@@ -106,7 +106,7 @@ def damage(path):
 
 def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_force(path):
     with closing(SqliteStore(path)) as store:
-        store.recover_from(Remembered((LOADED, LATER_BAN), (Past("probes", BOB, 3, 99.0),)))
+        store.recover_from(Remembered((LOADED, LATER_BAN), (PastBans("probes", BOB, 3, 99.0),)))
         store.apply(Turn(1.0, (BAN,), (hit(1.0),), (Cursor("docker:1", b"1"), Cursor("file:/log", b"1"))))
         damage(path)
         with pytest.raises(StoreError) as told:
@@ -121,7 +121,7 @@ def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is
     )
     assert reopened(path) == Remembered(
         (LOADED, LATER_BAN),
-        (Past("probes", BOB, 3, 99.0),),
+        (PastBans("probes", BOB, 3, 99.0),),
         (hit(2.0),),
         {"docker:1": b"3", "file:/log": b"1"},
     )

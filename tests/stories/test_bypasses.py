@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 
 from sidecar.advice.bypass import BypassKind
-from sidecar.core.jail_state import GRACE
+from sidecar.core.active_bans import BYPASS_GRACE_S
 from tests.bed import Bed
 from tests.bed.images import SIDECAR
 from tests.bed.sidecar import Sidecar
@@ -179,7 +179,7 @@ def attackers(bed, sidecar, misplaced, ways):
         assert [client.login(way, "admin", f"wrong{n}", address) for n in range(ENOUGH)] == [200] * ENOUGH
     addresses = {address for _, _, address in attackers.values()}
     wait_until(lambda: {ban["ip"] for ban in sidecar.bans()} == addresses)
-    time.sleep(GRACE + 0.5)
+    time.sleep(BYPASS_GRACE_S + 0.5)
     return attackers
 
 

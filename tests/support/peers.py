@@ -129,7 +129,7 @@ class Peer:
     @property
     def bans(self):
         """As they are after all that was asked before."""
-        return [*self.inbox.query(lambda guard, _: guard.bans).result(10)]
+        return [*self.inbox.query(lambda view, _: view.bans).result(10)]
 
     def ban(self, *addresses, jail="login", lasting=None):
         return self.inbox.decide(partial(_ban, addresses, jail, lasting)).result(10)

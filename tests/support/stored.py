@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from sidecar.core.address import Address
-from sidecar.core.ban_history import Past
+from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Hit, Origin
 from sidecar.stores.sqlite import SqliteStore
 
@@ -15,7 +15,7 @@ BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "s
 PERMANENT = Ban("wordpress", BOB, 50.5, math.inf, "manual", reason="he knows why")
 
 # BAN as it is loaded, and as it is remembered once it is over.
-LOADED, PAST = replace(BAN, evidence=()), Past("wordpress", ANN, 1, 86_500.0)
+LOADED, PAST = replace(BAN, evidence=()), PastBans("wordpress", ANN, 1, 86_500.0)
 EVIDENCE = {("wordpress", ANN): BAN.evidence}
 
 

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
-from sidecar.core.guard import Figures
+from sidecar.core.queries import GuardUsage
 from sidecar.telemetry.metrics import LOG_TO_DROP, FleetMetrics, Metrics
 from tests.support.paths import ROOT
 
@@ -210,9 +210,9 @@ def test_how_full_what_is_bounded_is(scrape):
     names = ("tracked", "history_addresses", *(f"{what}_dropped_total" for what in CAPPED))
     assert len(scrape.all(*names)) == 6
     for figures, dropped in (
-        (Figures({"login": 7, "mail": 2}, 5, 30, 9, 1), 3),
-        (Figures({"login": 8}, 2, 30, 9, 1), 3),
-        (Figures({"login": 8}, 4, 31, 10, 1), 3),
+        (GuardUsage({"login": 7, "mail": 2}, 5, 30, 9, 1), 3),
+        (GuardUsage({"login": 8}, 2, 30, 9, 1), 3),
+        (GuardUsage({"login": 8}, 4, 31, 10, 1), 3),
     ):
         scrape.metrics.caps(figures, dropped)
 

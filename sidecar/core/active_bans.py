@@ -1,0 +1,91 @@
+"""The bans of one jail that are in force, and what follows from them: banned neighbourhoods, and bypassed bans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from sidecar.core.address import Address, ip_version, neighbourhood
+from sidecar.core.events import Ban, Bypass, Hit
+
+# Responses to requests that were under way may still be logged for so long after the ban.
+BYPASS_GRACE_S: Final = 10.0
+
+
+class ActiveBans:
+    """Bans by address, without their evidence: that of 100,000 bans would be 200 MB, and the store has it.
+
+    `enforced` counts the bans that are no dry run by IP version. Other threads may read it.
+    """
+
+    def __init__(self, bangroup: int) -> None:
+        """`bangroup` is how many banned hosts of a /24 are a ban of all of it; 0: never."""
+        self.enforced = {4: 0, 6: 0}
+        self._bangroup = bangroup
+        self._bans: dict[Address, Ban] = {}
+        # How many hosts of each /24 are banned; counted only where `bangroup` asks for it.
+        self._neighbours: Counter[Address] = Counter()
+        # Addresses whose bypass was reported.
+        self._bypassed: set[Address] = set()
+
+    def __len__(self) -> int:
+        return len(self._bans)
+
+    def __iter__(self) -> Iterator[Ban]:
+        return iter(self._bans.values())
+
+    def __contains__(self, address: object) -> bool:
+        return address in self._bans
+
+    def get(self, address: Address) -> Ban | None:
+        """Return the ban of exactly this address or network."""
+        return self._bans.get(address)
+
+    def covering(self, address: Address) -> Ban | None:
+        """Return the ban that holds for this address: its own, or that of its neighbourhood."""
+        if (ban := self._bans.get(address)) or not self._bangroup:
+            return ban
+        return self._bans.get(network) if (network := neighbourhood(address)) else None
+
+    def put(self, ban: Ban) -> Ban:
+        """Put a ban in force, or replace the one of its address. Return what is kept of it."""
+        before = self._bans.get(ban.address)
+        self.enforced[ip_version(ban.address)] += (not ban.dry_run) - bool(before and not before.dry_run)
+        if self._bangroup and not before and (network := neighbourhood(ban.address)):
+            self._neighbours[network] += 1
+        kept = self._bans[ban.address] = replace(ban, evidence=()) if ban.evidence else ban
+        return kept
+
+    def remove(self, address: Address) -> Ban:
+        """End the ban of this address, and return it."""
+        ban = self._bans.pop(address)
+        self.enforced[ip_version(address)] -= not ban.dry_run
+        self._bypassed.discard(address)
+        if self._bangroup and (network := neighbourhood(address)):
+            self._neighbours[network] -= 1
+        return ban
+
+    def full_group(self, address: Address) -> tuple[Address, int] | None:
+        """Return the /24 around an address and how many of its hosts are banned, once they are enough to ban it."""
+        network = neighbourhood(address)
+        if not network or not 0 < self._bangroup <= self._neighbours[network] or network in self._bans:
+            return None
+        return network, self._neighbours[network]
+
+    def bypass_of(self, ban: Ban, hit: Hit) -> Bypass | None:
+        """Return that a ban has no effect, where its origin logged the address well after it; once for each ban."""
+        # The store keeps `at` alone, so after a restart `decided_at` is when the ban was loaded.
+        since = max(ban.at, ban.decided_at)
+        if hit.at <= since + BYPASS_GRACE_S or ban.dry_run or hit.address in self._bypassed:
+            return None
+        if ban.origin_name not in ("", hit.origin.name):
+            return None
+        self._bypassed.add(hit.address)
+        return Bypass(hit.jail, hit.address, hit.at, hit.origin.name)
+
+    def reconfigure(self, bangroup: int) -> None:
+        """Apply another `bangroup` to the bans that are in force."""
+        self._bangroup = bangroup
+        self._neighbours = Counter(filter(None, map(neighbourhood, self._bans)) if bangroup else ())

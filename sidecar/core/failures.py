@@ -1,0 +1,49 @@
+"""The failures that count in one jail: how many, at which targets, and the lines that show them."""
+
+from __future__ import annotations
+
+from sidecar.core.address import Address
+from sidecar.core.events import Hit
+from sidecar.core.evidence import Evidence
+from sidecar.core.jail import Jail
+from sidecar.core.windows import WINDOWS, DistinctTargets
+
+
+class Failures:
+    """Counts failures until they are a ban. The evidence is shared by all jails, so that its memory is bounded once."""
+
+    def __init__(self, jail: Jail, evidence: Evidence) -> None:
+        self.window = WINDOWS[jail.window]()
+        self._name = jail.name
+        self._evidence = evidence
+        self._targets = DistinctTargets()
+
+    def is_repeated(self, hit: Hit) -> bool:
+        """Return whether the target of this hit has counted already."""
+        return self._targets.is_repeated(hit.address, hit.target)
+
+    def add(self, jail: Jail, hit: Hit, at: float, weight: int) -> tuple[str, ...] | None:
+        """Count a failure at this time. Return the lines that counted, the oldest first, once they are too many."""
+        if hit.target:
+            self._targets.add(hit.address, hit.target, 2 * jail.maxretry)
+        self._evidence.add(self._name, hit.address, hit.line, jail.maxretry)
+        if not self.window.add(hit.address, at, jail.maxretry, jail.findtime, weight):
+            return None
+        self._targets.clear(hit.address)
+        return self._evidence.take(self._name, hit.address)
+
+    def clear(self, address: Address) -> bool:
+        """Forget the failures of this address. Return whether any counted."""
+        self._targets.clear(address)
+        self._evidence.take(self._name, address)
+        return self.window.clear(address)
+
+    def restart(self, jail: Jail) -> None:
+        """Begin to count again, in the way that this jail counts."""
+        self.window = WINDOWS[jail.window]()
+        self._targets = DistinctTargets()
+
+    def forget(self, before: float) -> None:
+        """Forget addresses whose last failure was earlier."""
+        self.window.forget(before)
+        self._targets.forget(self.window)

@@ -1,0 +1,42 @@
+"""What the guard knows: the state of each jail, the allowlist, and former bans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sidecar.core.address import Address
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.ban_history import BanHistory
+from sidecar.core.events import BanCause
+from sidecar.core.jail_state import JailState
+from sidecar.core.jail_states import JailStates
+
+
+@dataclass(slots=True)
+class GuardState:
+    """What the guard knows. Only the guard changes it.
+
+    `ignored` counts the hits that did not count, by reason.
+    """
+
+    jails: JailStates
+    allowlist: Allowlist
+    history: BanHistory
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def allowlist_reason(self, state: JailState, address: Address) -> str | None:
+        """Return why this jail never bans the address; None: it may."""
+        return self.allowlist.reason(address) or state.effective.allowlist_reason(address)
+
+    def ban_count(self, state: JailState, address: Address, now: float) -> int:
+        """Return how often the jail banned the address, the ban in force included."""
+        ban = state.bans.get(address)
+        if ban and ban.cause != BanCause.MANUAL:
+            return ban.ban_count
+        return self.history.ban_count(state.jail.name, address, now)
+
+    def ban_counts(self, address: Address, now: float) -> dict[str, int]:
+        """Return how often each jail banned the address; jails that never did are absent."""
+        counts = {name: self.ban_count(state, address, now) for name, state in self.jails.by_name.items()}
+        return {name: count for name, count in counts.items() if count}

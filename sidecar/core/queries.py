@@ -1,0 +1,124 @@
+"""Questions about the guard's state. They change nothing, so the loop gives a `GuardView` to whoever asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sidecar.core.address import Address, wider_networks
+from sidecar.core.ban_history import PastBans
+from sidecar.core.events import Ban
+from sidecar.core.guard_state import GuardState
+from sidecar.core.jail import MANUAL_JAIL, Jail
+
+
+class GuardUsage(NamedTuple):
+    """How full the guard's memory is. What was dropped is counted since the start.
+
+    `tracked_addresses` are those whose failures are counted, by jail.
+    """
+
+    tracked_addresses: Mapping[str, int]
+    dropped_addresses: int
+    dropped_evidence_lines: int
+    history_addresses: int
+    dropped_history_addresses: int
+
+
+class AddressStatus(NamedTuple):
+    """How an address stands with one jail.
+
+    `allowlist_reason` says why the jail never bans it; None: it may. `failures` are those that count now. `ban_count`
+    includes the ban in force. `ban` is that ban: the address's own, or that of its neighbourhood.
+    """
+
+    jail: Jail
+    allowlist_reason: str | None
+    failures: int
+    ban_count: int
+    ban: Ban | None
+
+
+class GuardView:
+    """What may be asked of the guard, in the loop's thread."""
+
+    def __init__(self, state: GuardState) -> None:
+        self._state = state
+
+    @property
+    def bans(self) -> tuple[Ban, ...]:
+        """The bans in force, without their evidence, which the store has."""
+        return tuple(ban for state in self._state.jails for ban in state.bans)
+
+    @property
+    def history(self) -> tuple[PastBans, ...]:
+        """The bans that are over, as far as they still count."""
+        return tuple(self._state.history)
+
+    @property
+    def ignored(self) -> Counter[str]:
+        """How many hits did not count so far, by reason."""
+        return self._state.ignored.copy()
+
+    @property
+    def jails(self) -> tuple[Jail, ...]:
+        """The jails of the configuration, `manual`, and others that still have bans."""
+        return tuple(state.jail for state in self._state.jails if state.bans or not state.is_removed)
+
+    @property
+    def enforced_bans(self) -> dict[tuple[str, int], int]:
+        """How many bans are in force and no dry run, by jail and IP version. Any thread may ask."""
+        # The copy is one step of the interpreter's: a reload in the loop's thread may change the jails meanwhile.
+        states = tuple(self._state.jails.by_name.items())
+        return {(name, version): n for name, state in states for version, n in state.bans.enforced.items()}
+
+    @property
+    def longest_findtime(self) -> float:
+        """Seconds that a failure counts at most, in any jail and at any container that was seen so far."""
+        states = (state for state in self._state.jails if state.jail != MANUAL_JAIL)
+        return max((state.longest_findtime for state in states), default=0.0)
+
+    @property
+    def usage(self) -> GuardUsage:
+        """How full the guard's memory is, for the metrics."""
+        jails, history = self._state.jails, self._state.history
+        return GuardUsage(
+            {state.jail.name: len(state.failures.window) for state in jails},
+            sum(state.failures.window.dropped for state in jails),
+            jails.evidence.dropped,
+            len(history),
+            history.dropped,
+        )
+
+    def allowlist_reason(self, address: Address, jail: str = "") -> str | None:
+        """Return why the address is never banned, anywhere or in this jail; None: it may be.
+
+        Raises KeyError for a jail that is not known.
+        """
+        return self._state.allowlist_reason(self._state.jails.by_name[jail or MANUAL_JAIL.name], address)
+
+    def ban_counts(self, address: Address, now: float) -> dict[str, int]:
+        """Return how often each jail banned the address, with the bans in force; jails that never did are absent."""
+        return self._state.ban_counts(address, now)
+
+    def banned_networks_around(self, address: Address) -> list[Address]:
+        """Return the banned networks that hold this address and are wider than it, the widest first."""
+        return [
+            network
+            for network in wider_networks(address)
+            if any(network in state.bans for state in self._state.jails)
+        ]
+
+    def statuses(self, address: Address, now: float) -> list[AddressStatus]:
+        """Return how the address stands with each jail."""
+        return [
+            AddressStatus(
+                state.jail,
+                self._state.allowlist_reason(state, address),
+                state.failures.window.failures(address, now - state.jail.findtime),
+                self._state.ban_count(state, address, now),
+                state.bans.covering(address),
+            )
+            for state in self._state.jails
+        ]
