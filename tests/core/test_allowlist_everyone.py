@@ -109,7 +109,7 @@ class Topology:
         inside = [f"172.{17 + n}.0.0/16" for n in range(chance.randrange(4))]
         inside += [self.v4(chance.randrange(20, 29)) for _ in range(chance.randrange(2))]
         inside += [self.v6(64) for _ in range(chance.randrange(3))]
-        cdns = chance.sample(cdn.everyone(), chance.randrange(7))
+        cdns = chance.sample(cdn.bundled(), chance.randrange(7))
         self.ban_private = chance.random() < 0.3
         self.reasons = {
             OWN: [*public4, *public6, "172.17.0.1", "10.0.0.5"],
