@@ -1,0 +1,257 @@
+"""Requests in many spellings, seeded."""
+
+import random
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+ADMIN_COOKIE = "{cookie}"
+NAMES = ("admin", "editor", "nobody")
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A request as bytes, and its number: the X-Spelling header and the last word of the User-Agent."""
+
+    number: int
+    data: bytes
+
+    @property
+    def line(self) -> str:
+        return self.data.split(b"\r\n", 1)[0].decode("latin-1")
+
+
+def spellings(count: int, seed: int, cookie: str) -> Iterator[Spelling]:
+    """`cookie` is that of a logged-in user; some requests carry it."""
+    chance = random.Random(seed)
+    for number in range(count):
+        yield Spelling(number, _request(chance, number, cookie))
+
+
+def _request(chance: random.Random, number: int, cookie: str) -> bytes:
+    kind = chance.choices(("login", "xmlrpc", "rest", "admin", "page"), (60, 12, 6, 14, 8))[0]
+    folder = chance.choices(
+        ("", "/x/..", "/wp-admin/..", "/.", "/", "/wp-content/../.", "/nowhere"), (60, 6, 6, 6, 6, 4, 4)
+    )[0]
+    headers = {
+        "Host": _host(chance),
+        "User-Agent": f"{_agent(chance)} spelling/{number}",
+        "X-Spelling": str(number),
+        "Connection": "close",
+    }
+    method, path, query, body, kind_of_body = _parts(chance, kind)
+    target = _target(chance, _spelled(chance, folder + path), query, headers["Host"])
+    headers |= _odd_headers(chance)
+    if kind == "admin" and chance.random() < 0.5:
+        headers["Cookie"] = cookie
+    if kind_of_body:
+        headers["Content-Type"] = kind_of_body
+    if kind == "rest" and chance.random() < 0.7:
+        headers["Authorization"] = "Basic bm9ib2R5Ond4eXo="
+    data = body.encode()
+    line = f"{method}{_blank(chance)}{target}{_blank(chance)}{_version(chance)}"
+    if data and chance.random() < 0.15:
+        headers["Transfer-Encoding"] = "chunked"
+        middle = len(data) // 2
+        data = (
+            b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (data[:middle], data[middle:]) if part)
+            + b"0\r\n\r\n"
+        )
+    elif data or method == "POST":
+        headers["Content-Length"] = str(len(data))
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{line}\r\n{head}\r\n".encode("latin-1", "replace") + data
+
+
+def _parts(chance: random.Random, kind: str) -> tuple[str, str, str, str, str]:
+    if kind == "login":
+        path = (
+            "/wp-login.php"
+            + chance.choices(
+                ("", "/", "/x", "/x.php", ";a=b", "/../wp-login.php", "%00"), (70, 6, 6, 6, 5, 5, 2)
+            )[0]
+        )
+        method = chance.choices(
+            ("POST", "post", "Post", "PUT", "GET", "HEAD", "PATCH"), (80, 3, 3, 4, 4, 3, 3)
+        )[0]
+        return method, path, _query(chance), _form(chance), _content_type(chance)
+    if kind == "xmlrpc":
+        body = f"<methodCall><methodName>wp.getUsersBlogs</methodName><params><param><value>{chance.choice(NAMES)}</value></param><param><value>wrong</value></param></params></methodCall>"
+        return (
+            chance.choice(("POST", "POST", "POST", "PUT")),
+            "/xmlrpc.php" + chance.choice(("", "", "/x")),
+            chance.choice(("", "", "for=jetpack", "rsd")),
+            body,
+            chance.choice(("text/xml", "text/plain", "application/xml")),
+        )
+    if kind == "rest":
+        return (
+            chance.choice(("GET", "POST")),
+            chance.choice(("/wp-json/wp/v2/users/me", "/index.php")),
+            chance.choice(("rest_route=/wp/v2/users/me", "")),
+            "",
+            "",
+        )
+    if kind == "admin":
+        page = chance.choice(
+            (
+                "",
+                "index.php",
+                "profile.php",
+                "edit.php",
+                "admin-ajax.php",
+                "admin-post.php",
+                "load-scripts.php",
+                "load-styles.php",
+                "install.php",
+                "upgrade.php",
+                "css/login.css",
+                "index.php/x",
+                "..",
+                "../wp-login.php",
+            )
+        )
+        return (
+            chance.choice(("GET", "GET", "GET", "HEAD", "POST")),
+            f"/wp-admin/{page}",
+            chance.choice(("", "", "x=1", "action=heartbeat")),
+            "",
+            "",
+        )
+    return (
+        "GET",
+        chance.choice(
+            ("/", "/index.php/wp-admin/", "/?p=1", "/readme.html", "/wp-login.php", "/index.php/wp-login.php")
+        ),
+        "",
+        "",
+        "",
+    )
+
+
+def _form(chance: random.Random) -> str:
+    form = [
+        ("log", chance.choice(NAMES)),
+        ("pwd", f"wrong{chance.randrange(1000)}"),
+        ("wp-submit", "Log In"),
+        ("testcookie", "1"),
+    ]
+    form += chance.choice(
+        ([], [("action", "login")], [("action", "postpass")], [("redirect_to", "/wp-admin/")])
+    )
+    if chance.random() < 0.1:
+        chance.shuffle(form)
+    return urllib.parse.urlencode(form)
+
+
+def _query(chance: random.Random) -> str:
+    actions = (
+        "rp",
+        "lostpassword",
+        "postpass",
+        "logout",
+        "register",
+        "login",
+        "resetpass",
+        "confirmaction",
+        "validate_2fa",
+        "x",
+        "",
+    )
+    action = chance.choice(actions)
+    return chance.choices(
+        (
+            "",
+            f"action={action}",
+            f"%61ction={action}",
+            f"action[]={action}",
+            f"a=1&action={action}",
+            f"action={action}&action=login",
+            "?",
+            "interim-login=1",
+            "a" * 300,
+            "x=%22%20HTTP/1.1%22%20302",
+        ),
+        (30, 20, 6, 6, 6, 6, 3, 3, 3, 5),
+    )[0]
+
+
+def _content_type(chance: random.Random) -> str:
+    return chance.choices(
+        (
+            "application/x-www-form-urlencoded",
+            "application/x-www-form-urlencoded; charset=UTF-8",
+            "Application/X-WWW-Form-Urlencoded",
+            "text/plain",
+            "multipart/form-data; boundary=x",
+        ),
+        (80, 8, 4, 4, 4),
+    )[0]
+
+
+def _spelled(chance: random.Random, path: str) -> str:
+    if chance.random() < 0.4:
+        return path
+    rate = chance.choice((0.05, 0.3, 1.0))
+    out = []
+    for char in path:
+        if char.isalnum() or char in "-.":
+            code = f"%{ord(char):02x}"
+            out.append((code.upper() if chance.random() < 0.5 else code) if chance.random() < rate else char)
+        elif char == "/":
+            out.append(chance.choices(("/", "//", "/./", "%2f"), (92, 4, 3, 1))[0])
+        else:
+            out.append(char)
+    return "".join(out)
+
+
+def _target(chance: random.Random, path: str, query: str, host: str) -> str:
+    whole = f"{path}?{query}" if query else path
+    whole += chance.choices(("", "#x", "?"), (95, 3, 2))[0]
+    if chance.random() < 0.08:
+        return f"{chance.choice(('http', 'HTTP', 'https'))}://{host.strip() or 'x'}{whole}"
+    return whole
+
+
+def _blank(chance: random.Random) -> str:
+    return chance.choices((" ", "  ", "\t"), (96, 2, 2))[0]
+
+
+def _version(chance: random.Random) -> str:
+    return chance.choices(
+        ("HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "http/1.1", "HTTP/2.0", ""), (84, 10, 2, 1, 1, 2)
+    )[0]
+
+
+def _host(chance: random.Random) -> str:
+    return chance.choices(
+        ("198.51.100.10", "blog.example.com", "192.0.2.1", "x" * 430, "blog.example.com:8080", 'a"b', ""),
+        (70, 10, 6, 5, 4, 3, 2),
+    )[0]
+
+
+def _agent(chance: random.Random) -> str:
+    return chance.choices(
+        (
+            "Mozilla/5.0 (X11)",
+            "wp-iphone/24.1",
+            "Jetpack by WordPress.com",
+            '" 302 "GET / HTTP/1.1" 302 "',
+            "\\",
+            "192.0.2.1 - - [01/Jan/2020:00:00:00 +0000]",
+            "",
+        ),
+        (60, 8, 8, 8, 6, 6, 4),
+    )[0]
+
+
+def _odd_headers(chance: random.Random) -> dict[str, str]:
+    odd: Sequence[tuple[str, str]] = (
+        ("X-Forwarded-For", "@"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("Referer", 'http://x/" 302 1 "'),
+        ("Authorization", "Basic eCBbMDEvSmFuLzIwMjA6MDA6MDA6MDAgKzAwMDBdICJHRVQgLyBIVFRQLzEuMSIgMzAyOng="),
+        ("X-HTTP-Method-Override", "GET"),
+        ("Expect", "100-continue"),
+    )
+    return dict([chance.choice(odd)]) if chance.random() < 0.3 else {}
