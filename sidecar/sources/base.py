@@ -32,22 +32,22 @@ class Emit(Protocol):
 class ReopenReason(enum.StrEnum):
     """Why a log was opened again. The values are labels of a metric."""
 
+    # The connection ended before the log did.
     ENDED = "ended"
-    """The connection ended before the log did."""
+    # The container stopped, and runs again.
     STOPPED = "stopped"
-    """The container stopped, and runs again."""
+    # Nothing came for too long.
     IDLE = "idle"
-    """Nothing came for too long."""
+    # It could not be opened, or an error ended it.
     LOST = "lost"
-    """It could not be opened, or an error ended it."""
+    # The log has more lines than Docker sends.
     STUCK = "stuck"
-    """The log has more lines than Docker sends."""
+    # This process did not run, or did not read, for a while.
     FROZEN = "frozen"
-    """This process did not run, or did not read, for a while."""
+    # The file was renamed, and a new one begun.
     ROTATED = "rotated"
-    """The file was renamed, and a new one begun."""
+    # The file became shorter than what was read of it.
     TRUNCATED = "truncated"
-    """The file became shorter than what was read of it."""
 
 
 class LogListener(Protocol):

@@ -21,8 +21,8 @@ class SourceConfig:
     """What sources are made by, and what they are changed by."""
 
     settings: Settings
+    # Unix time at which reading begins in a log that was never read: older lines count in no jail.
     reading_start: float
-    """Unix time at which reading begins in a log that was never read: older lines count in no jail."""
 
     @classmethod
     def at(cls, settings: Settings, now: float) -> SourceConfig:
@@ -36,10 +36,10 @@ class SourceInputs:
 
     outputs: Outputs
     topology: TopologyListener
+    # How far the last run has read each log, by cursor key.
     cursors: Mapping[str, bytes]
-    """How far the last run has read each log, by cursor key."""
+    # Looks up names in logs; it runs where a filter needs it.
     resolver: Service
-    """Looks up names in logs; it runs where a filter needs it."""
 
 
 class ConfiguredSource(Protocol):

@@ -181,8 +181,8 @@ class LogStream:
     """A container's log as it comes."""
 
     def __init__(self, answer: Answer, idle_timeout_s: float, *, terminal: bool) -> None:
+        # Whether the container has a TTY: then the log has no frames.
         self.terminal = terminal
-        """Whether the container has a TTY: then the log has no frames."""
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
 
     def read(self, timeout_s: float | None = None) -> bytes:

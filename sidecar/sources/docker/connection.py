@@ -94,8 +94,8 @@ class Endpoint:
         self._unix = "unix" in parts.scheme
         self._path = parts.netloc + parts.path
         self.host, self.port = ("localhost", 80) if self._unix else (parts.hostname or "", parts.port or 0)
+        # What every request's path begins with.
         self.prefix = "" if self._unix else parts.path.rstrip("/")
-        """What every request's path begins with."""
         self._tls = _tls_context() if parts.scheme == "https" else None
 
     def connect(self) -> socket.socket:

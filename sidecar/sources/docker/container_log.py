@@ -21,8 +21,8 @@ class ContainerLog:
         self.container = container
         self.cursor = cursor
         self.report = report
+        # Set while the log is not to be read.
         self.interrupt = Interrupt()
-        """Set while the log is not to be read."""
         self._emit = emit
 
     def open(self, engine: Engine, *, follow: bool = True) -> LogStream:

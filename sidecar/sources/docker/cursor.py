@@ -37,17 +37,17 @@ MAX_UNFINISHED_S = 60
 class DockerCursor:
     """How far a container's log was read, in the order in which the log has its lines."""
 
+    # Unix time to begin at as long as no line was read.
     since: int
-    """Unix time to begin at as long as no line was read."""
+    # The mark's.
     stamp: bytes = b""
-    """The mark's."""
+    # Lines of stdout read after the mark.
     out: int = 0
-    """Lines of stdout read after the mark."""
     err: int = 0
+    # The highest stamp before the clock was set back, until it is passed again.
     top: bytes = b""
-    """The highest stamp before the clock was set back, until it is passed again."""
+    # The stamp of an unfinished line of stdout.
     open_out: bytes = b""
-    """The stamp of an unfinished line of stdout."""
     open_err: bytes = b""
 
     def encode(self) -> bytes:
@@ -88,8 +88,8 @@ class CursorTracker:
     """Separates lines that were not read before from those that are read again, and moves the cursor on."""
 
     def __init__(self, cursor: DockerCursor) -> None:
+        # The mark is no longer in the log.
         self.gap = False
-        """The mark is no longer in the log."""
         self._since = cursor.since
         self._stamp, self._top = cursor.stamp, cursor.top
         # Indexed by stream: lines after the mark that were read, and that came by on this connection.
@@ -180,8 +180,8 @@ class UnreadBatch(NamedTuple):
 
     stream: int
     lines: list[bytes]
+    # Holds once these lines count.
     cursor: DockerCursor
-    """Holds once these lines count."""
 
 
 class UnreadLines:

@@ -10,35 +10,35 @@ from sidecar.sources.base import ReopenReason
 class Next(enum.Enum):
     """What a log reader does when a connection to its log has ended."""
 
+    # Wait until the container runs again.
     REST = enum.auto()
-    """Wait until the container runs again."""
+    # Wait until the container has another name, under which the reason is published again.
     REST_UNTIL_RENAMED = enum.auto()
-    """Wait until the container has another name, under which the reason is published again."""
+    # Open the log again: this is part of the work.
     REOPEN = enum.auto()
-    """Open the log again: this is part of the work."""
+    # Open the log again, and say so in our own log.
     LOG = enum.auto()
-    """Open the log again, and say so in our own log."""
+    # Open the log again and log a warning; if it fails again, report a problem.
     REPORT = enum.auto()
-    """Open the log again and log a warning; if it fails again, report a problem."""
 
 
 class Ending(enum.Enum):
     """Why a connection to a log ended. A member has the reason that is published if the log is reopened, and `next`."""
 
+    # The container stopped, and its log is read to the end.
     STOPPED = ReopenReason.STOPPED, Next.REST
-    """The container stopped, and its log is read to the end."""
+    # The container's log driver cannot be read.
     UNREADABLE = ReopenReason.LOST, Next.REST_UNTIL_RENAMED
-    """The container's log driver cannot be read."""
+    # The Engine ended the stream, or it was cut.
     ENDED = ReopenReason.ENDED, Next.REOPEN
-    """The Engine ended the stream, or it was cut."""
+    # Nothing came for so long that the stream may be dead.
     IDLE = ReopenReason.IDLE, Next.REOPEN
-    """Nothing came for so long that the stream may be dead."""
+    # This process did not read for so long that Docker may have skipped a rotated file.
     FROZEN = ReopenReason.FROZEN, Next.LOG
-    """This process did not read for so long that Docker may have skipped a rotated file."""
+    # The log has more lines than the stream (Docker before 23).
     STUCK = ReopenReason.STUCK, Next.LOG
-    """The log has more lines than the stream (Docker before 23)."""
+    # The log could not be opened, or an error ended the stream.
     LOST = ReopenReason.LOST, Next.REPORT
-    """The log could not be opened, or an error ended the stream."""
 
     def __init__(self, reason: ReopenReason, then: Next) -> None:
         self.reason = reason

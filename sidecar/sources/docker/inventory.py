@@ -20,10 +20,10 @@ class Listing:
     """What there is on the host at one moment."""
 
     running: tuple[Container, ...]
+    # Entries of `GET /containers/json`: few of them are ever described.
     stopped: tuple[Mapping[str, Any], ...]
-    """Entries of `GET /containers/json`: few of them are ever described."""
+    # Subnets and gateways of all networks, canonical.
     networks: tuple[str, ...]
-    """Subnets and gateways of all networks, canonical."""
 
     @property
     def ids(self) -> frozenset[str]:

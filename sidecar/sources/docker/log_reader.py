@@ -35,8 +35,8 @@ class Outcome:
 
     ending: Ending
     why: str = ""
+    # Docker is there, and yet the log cannot be read.
     engine_answers: bool = False
-    """Docker is there, and yet the log cannot be read."""
 
 
 class LogReader:

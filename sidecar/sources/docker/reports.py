@@ -43,8 +43,8 @@ class LogReport:
 
     def __init__(self, holders: NameHolders, container: str) -> None:
         self.name = container[:12]
+        # Whether the log may be tried. False: its driver cannot be read, and that was published.
         self.readable = True
-        """Whether the log may be tried. False: its driver cannot be read, and that was published."""
         self._holders = holders
         self._state = LogState.NEW
         self._origins: dict[int, Origin] = {}
@@ -111,8 +111,8 @@ class LogReport:
                 self._holders.outputs.listener.log_gap(self.name)
             self._report(None)
             self._report(
-                f"the log of container {self.name} no longer has the line that was read last: lines were rotated "
-                "away unread and do not count. Give its log more files (max-file) or larger ones (max-size)",
+                f"the log of container {self.name} no longer has what was read last: lines were rotated away unread, "
+                "and do not count. Give its log more files (max-file) or larger ones (max-size)",
                 critical=False,
             )
             self._report(None)

@@ -35,8 +35,8 @@ MAX_CHUNK_HEADER_BYTES = 1024
 # The first byte of a frame (moby pkg/stdcopy).
 STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
 
+# A frame's stream, and `stamp text` with a newline. No bytes: a line that must not be seen, and that counts as one.
 Line: TypeAlias = tuple[int, bytes]
-"""A frame's stream, and `stamp text` with a newline. No bytes: a line that must not be seen, and that counts as one."""
 
 
 class EngineError(Exception):
@@ -128,8 +128,8 @@ _FRAME_HEADER = struct.Struct(">BxxxL").unpack_from
 class LineDecoder(Protocol):
     """A log's body -> whole lines."""
 
+    # How many lines were longer than MAX_LINE_BYTES.
     truncated: int
-    """How many lines were longer than MAX_LINE_BYTES."""
 
     def feed(self, data: bytes) -> list[Line]:
         """Return the lines that are complete by now. Raises ProtocolError."""
@@ -146,8 +146,8 @@ class _UnfinishedLine:
     stamp: bytes
     text: bytearray = field(default_factory=bytearray)
     last_part_bytes: int = 0
+    # Its beginning was never read, so it is no line.
     headless: bool = False
-    """Its beginning was never read, so it is no line."""
 
     def is_continued_by(self, stamp: bytes) -> bool:
         """Return whether a frame with this stamp is the rest of the line.

@@ -256,8 +256,8 @@ def test_what_docker_threw_away_while_we_were_away_is_one_gap(engine, counted, d
     left = truth(engine, "site")["stdout"]
     assert seen(counted, "site")["stdout"][50:] == left
     sentence = (
-        "the log of container site no longer has the line that was read last: lines were rotated away unread and do "
-        "not count. Give its log more files (max-file) or larger ones (max-size)"
+        "the log of container site no longer has what was read last: lines were rotated away unread, and do not count. "
+        "Give its log more files (max-file) or larger ones (max-size)"
     )
     assert gaps(counted) == (1, [sentence])
 
