@@ -69,33 +69,34 @@ def login_cookie(bed: Bed, site: Site) -> str:
 def play(bed: Bed, site: Site, folder: Path, spellings: Iterable[Spelling]) -> dict[int, Played]:
     """Send all, wait until the log has them, and sort what was written by request."""
     played = {each.number: Played(each) for each in spellings}
-    todo: queue.SimpleQueue[Played] = queue.SimpleQueue()
-    for each in played.values():
-        todo.put(each)
-
-    def work() -> None:
-        with suppress(queue.Empty):
-            while True:
-                _send(site, todo.get_nowait().spelling.data)
-
-    def send_all() -> None:
-        # Threads begin in the namespace of the thread that starts them.
-        threads = [threading.Thread(target=work) for _ in range(SENDERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    bed.attacker.within(send_all)
+    bed.attacker.within(lambda: _send_all(site, played.values()))
     _settle(site, folder)
     for line in "".join(site.logs()).splitlines():
-        for number in NUMBER.findall(line)[-1:]:
-            if int(number) in played:
-                played[int(number)].lines.append(line)
+        for number in map(int, NUMBER.findall(line)[-1:]):
+            if number in played:
+                played[number].lines.append(line)
     for number, what in _probed(folder):
         if number in played:
             played[number].probed.append(what)
     return played
+
+
+def _send_all(site: Site, todo: Iterable[Played]) -> None:
+    """Threads begin in the namespace of the thread that starts them."""
+    waiting: queue.SimpleQueue[Played] = queue.SimpleQueue()
+    for each in todo:
+        waiting.put(each)
+
+    def work() -> None:
+        with suppress(queue.Empty):
+            while True:
+                _send(site, waiting.get_nowait().spelling.data)
+
+    threads = [threading.Thread(target=work) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _send(site: Site, data: bytes) -> None:
