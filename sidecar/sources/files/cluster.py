@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 class Pod:
     """What the API says about a pod on this node.
 
-    `labels`: labels and annotations. `images`, `published`: by container, its image and the node's ports that lead to
-    it.
+    `labels`: labels and annotations. `images`: by container.
+    `published`: by container, the node's ports that lead to it.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -23,10 +23,10 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the API says; nothing where it is not asked.
+    """What the API says about the cluster. It is empty if the API is not used.
 
-    `pods`: by the last part of the name of the pod's log folder, which is its uid. `networks`: the addresses of all
-    nodes and the networks of their pods.
+    `pods`: by the uid in the name of the pod's log folder. `networks`: the addresses of all nodes and the networks of
+    their pods.
     """
 
     pods: Mapping[str, Pod] = field(default_factory=dict)
@@ -34,26 +34,26 @@ class Cluster:
 
 
 class ClusterView:
-    """The cluster as far as it is known. One thread updates it, any thread may read it."""
+    """The latest known state of the cluster. One thread updates it, and any thread may read it."""
 
     def __init__(self, first_answer_s: float = 0.0) -> None:
-        """`first_answer_s`: how many seconds from now on readers wait for the first update."""
+        """`first_answer_s`: for how many seconds from now on `read` waits for the first update."""
         self._cluster = Cluster()
         self._updated = threading.Event()
         self._deadline = time.monotonic() + first_answer_s
 
     @property
     def latest(self) -> Cluster:
-        """The cluster as of the last update, without waiting for the first."""
+        """The state of the last update, without waiting for the first one."""
         return self._cluster
 
     def read(self) -> Cluster:
-        """Return the cluster. Before the first update this waits a little, so that few pods are chosen twice."""
+        """Return the state of the last update. Before the first one, wait for it for a while."""
         self._updated.wait(max(0.0, self._deadline - time.monotonic()))
         return self._cluster
 
     def update(self, cluster: Cluster) -> bool:
-        """Set what is known; return whether anything changed."""
+        """Set the state; return whether it changed."""
         changed, self._cluster = cluster != self._cluster, cluster
         self._updated.set()
         return changed

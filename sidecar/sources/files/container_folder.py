@@ -1,7 +1,8 @@
-"""The segments of one container's log: what kubelet and Docker call the files.
+"""Finds the segments of one container's log, with the names that kubelet and Docker give.
 
 kubelet: `0.log.20261122-084004.gz  0.log.20261122-085004  0.log  1.log`. The first number is the container's restart
-count, and the runtime writes to the last file. Docker: `ID-json.log.2.gz  ID-json.log.1  ID-json.log`.
+count. Docker: `ID-json.log.2.gz  ID-json.log.1  ID-json.log`. Both lists begin with the oldest segment, and the runtime
+writes to the last.
 """
 
 from __future__ import annotations
@@ -30,29 +31,29 @@ from sidecar.sources.files.segments import (
     first_line_offset,
 )
 
-# containerd gives stdout a new file first and stderr a moment later. So a file counts as left once nothing was
-# written to it for so many seconds.
+# containerd redirects stdout and stderr to the new file one after the other. So a renamed file counts as complete
+# only when it was not written to for this long.
 SETTLE_S: Final = 0.5
-# How often a folder is listed again while files are being renamed in it.
+# How often a folder is listed again while files in it are being renamed.
 MAX_LISTINGS: Final = 20
-# A gzipped log holds about this many times its size.
+# A log shrinks to about a tenth when it is gzipped.
 GZIP_RATIO: Final = 10
 _KUBELET_NAME: Final = re.compile(r"(\d+)\.log(?:\.(\d{8}-\d{6}))?(\.gz)?")
 _DOCKER_NAME: Final = re.compile(r"[0-9a-f]+-json\.log(?:\.(\d+))?(\.gz)?")
 
 
 class ContainerFolder:
-    """Finds the segments of the log in one container's folder."""
+    """The SegmentFinder of the log in one container's folder."""
 
     kind = "log"
 
     def __init__(self, folder: str, since: float) -> None:
-        """`since`: files last written to before that are not read at first sight (unix seconds)."""
+        """`since`: of a log without a cursor, files last written to before this are not read (unix seconds)."""
         self.folder = folder
         self._since = since
 
     def open(self, cursor: LogCursor, skip: int) -> Opening | None:
-        """Open the file that was read last, or the one to begin with."""
+        """Open the file of the cursor, or the oldest that matters; None if the folder has no log yet."""
         found = list_segments(self.folder)
         if not found:
             return None
@@ -61,7 +62,7 @@ class ContainerFolder:
         seen = _identities(found)
         opening = _known(found, cursor, skip)
         if not opening and seen != _identities(list_segments(self.folder)):
-            # Files were renamed or compressed meanwhile: the next step looks again.
+            # Files were renamed or compressed meanwhile. The next step searches again.
             return None
         return opening or _gap(found, cursor)
 
@@ -76,19 +77,19 @@ class ContainerFolder:
             return NoSuccessor.CHANGING
         gap = False
         if later is None:
-            # The file was removed. As the oldest go first, those that are left came later. With max-file=1 Docker
-            # removes each file when it rotates, so there nobody knows whether another one came between.
+            # The current file was removed. The oldest files are removed first, so those that are left are later ones.
+            # With max-file=1 Docker keeps no rotated file at all: whether one is missing cannot be known there.
             later = [segment for segment in found if segment.restart_count >= reader.restart_count]
             gap = bool(later) and later[0].age != 0
         if not later:
             return NoSuccessor.NONE
-        if not _is_left(reader.file, later, now):
+        if not _is_complete(reader.file, later, now):
             return NoSuccessor.UNSETTLED
         following = _begin(later[0])
         with closed_on_error(following):
             if seen == _identities(list_segments(self.folder)):
                 return Successor(following, gap)
-        # Something was renamed since the folder was listed: it need not be the next one.
+        # Files were renamed since the folder was listed, so this need not be the next segment.
         following.close()
         return NoSuccessor.CHANGING
 
@@ -115,9 +116,9 @@ class ContainerFolder:
 
     def gap_advice(self, name: str) -> str:
         return (
-            f"the log of {name} no longer has what was read last: lines may have been rotated away unread, and were "
-            "not checked. Allow larger log files, or more of them (kubelet: containerLogMaxSize, "
-            "containerLogMaxFiles; Docker: max-size, max-file)"
+            f"the log of {name} no longer has what was read last: lines may have been rotated away before they were "
+            "read. Allow larger log files, or more of them (kubelet: containerLogMaxSize, containerLogMaxFiles; "
+            "Docker: max-size, max-file)"
         )
 
     def linked_folders(self) -> set[str]:
@@ -129,7 +130,7 @@ class ContainerFolder:
         return {os.path.dirname(os.path.realpath(link)) for link in links}  # noqa: PTH120
 
     def _first_sight(self, found: Sequence[Segment], skip: int) -> Opening:
-        """Open the oldest file that matters, at the first line within reach."""
+        """Open the oldest file that matters, at the first line that is within FIRST_SIGHT_BYTES of its end."""
         at = found.index(_oldest_of_interest(found, self._since)) + skip
         segment = found[min(at, len(found) - 1)]
         file = segment.open()
@@ -141,9 +142,10 @@ class ContainerFolder:
 
 
 def list_segments(folder: str) -> list[Segment]:
-    """Return all segments in a container's folder, oldest first; each once, plain rather than gzipped. Raises OSError.
+    """Return all segments in a container's folder, oldest first. Raises OSError.
 
-    A link into Docker's folder, as cri-dockerd makes it, stands for all that Docker has there.
+    While a segment is being compressed, the plain file stands for it. A link into Docker's folder, as cri-dockerd
+    makes it, stands for all segments there.
     """
     found: dict[tuple[int, float], Segment] = {}
     for entry in os.scandir(folder):
@@ -170,14 +172,14 @@ def _segments_of(entry: os.DirEntry[str]) -> list[Segment]:
 
 
 def _docker_segments(target: str, link: str) -> list[Segment]:
-    """Return those beside Docker's current file; the link alone where that folder cannot be listed from here."""
+    """Return the segments in the folder of the link's target; only the link itself if that cannot be listed."""
     with contextlib.suppress(OSError):
         return list_segments(str(Path(target).parent))
     return [Segment(0, 0.0, gzipped=False, path=link)]
 
 
 def _oldest_of_interest(found: Sequence[Segment], since: float) -> Segment:
-    """Return the oldest that was written to since then, and that is within FIRST_SIGHT_BYTES of the end."""
+    """Return the oldest segment that was written to since then and is within FIRST_SIGHT_BYTES of the log's end."""
     first, size = found[-1], 0
     for segment in reversed(found):
         status = _status(segment)
@@ -188,7 +190,7 @@ def _oldest_of_interest(found: Sequence[Segment], since: float) -> Segment:
 
 
 def _known(found: Sequence[Segment], cursor: LogCursor, skip: int) -> Opening | None:
-    """Open the file of the cursor, renamed and gzipped or not; with `skip`, a later one, as that cannot be read."""
+    """Open the file of the cursor, which may be renamed or gzipped by now; None if it is gone."""
     error = None
     for at, segment in enumerate(found, 1):
         try:
@@ -196,7 +198,7 @@ def _known(found: Sequence[Segment], cursor: LogCursor, skip: int) -> Opening | 
             with closed_on_error(file):
                 ours = file.contains(cursor.position)
         except OSError as err:
-            # It may be that one.
+            # This may be the file.
             error = error or err
             continue
         if ours and not (skip and found[at:]):
@@ -211,7 +213,7 @@ def _known(found: Sequence[Segment], cursor: LogCursor, skip: int) -> Opening | 
 
 
 def _gap(found: Sequence[Segment], cursor: LogCursor) -> Opening:
-    """Open the oldest file that is left. Files of the life before the cursor's were read already."""
+    """Open the oldest file that is left. Files of earlier restart counts than the cursor's were read already."""
     later = (segment for segment in found if segment.restart_count >= cursor.restart_count)
     oldest = next(later, found[-1])
     return Opening(_begin(oldest), Start.GAP, mid_line=oldest.age != math.inf, bind=True)
@@ -224,7 +226,7 @@ def _begin(segment: Segment) -> SegmentReader:
 
 
 def _after(reader: SegmentReader, found: Sequence[Segment]) -> Sequence[Segment] | None:
-    """Return the segments after the one that is open; None if it is not among them."""
+    """Return the segments after the open one; None if the open one is not in the list."""
     ours = _identity(reader.file.status)
     for at, segment in enumerate(found, 1):
         status = _status(segment)
@@ -241,8 +243,8 @@ def _holds(segment: Segment, position: FilePosition) -> bool:
         return file.contains(position)
 
 
-def _is_left(file: OpenSegment, later: Sequence[Segment], now: float) -> bool:
-    """Return whether nothing is written to the open file any more."""
+def _is_complete(file: OpenSegment, later: Sequence[Segment], now: float) -> bool:
+    """Return whether the open file is complete: nothing writes to it any more."""
     if len(later) > 1 or file.gzipped:
         return True
     status = _status(later[0])
@@ -250,7 +252,7 @@ def _is_left(file: OpenSegment, later: Sequence[Segment], now: float) -> bool:
 
 
 def _identities(found: Iterable[Segment]) -> dict[str, object]:
-    """Return which file has which name. Two listings are equal only if nothing was renamed or removed between them."""
+    """Return which file has which name. Equal results mean that nothing was renamed or removed in between."""
     looked = ((segment.path, _status(segment)) for segment in found)
     return {path: _identity(status) if status else object() for path, status in looked}
 

@@ -1,7 +1,7 @@
-"""Follows containers' logs as kubelet or Docker keep them in files, every line exactly once.
+"""The source of containers' logs that kubelet or Docker store in files.
 
-A scan of the layout says which logs there are; jails choose among them; each chosen log has a follower. Between scans,
-the thread waits for the kernel to report that a log was written to, and has its follower read.
+A scan of the layout finds the logs, the jails choose among them, and each chosen log has a follower. Between scans the
+thread waits until inotify reports that a log was written to, and then steps its follower.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from sidecar.sources.files.follower import Follower
 from sidecar.sources.files.layouts import ContainerLog, LogLayout
 from sidecar.sources.files.log_watcher import Changes, LogWatcher
 
-# Between scans for which no change was reported: where inotify works, and where it does not.
+# The interval between scans if no change is reported: with inotify, and without it.
 SCAN_INTERVAL_S: Final = 10.0
 UNRELIABLE_SCAN_INTERVAL_S: Final = 1.0
-# Between scans, however often a change is reported. A scan of 110 pods takes about 5 ms.
+# The interval between scans if changes are reported all the time. A scan of 110 pods takes about 5 ms.
 MIN_SCAN_INTERVAL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The jails that choose containers. `since`: a log that was never read begins there (unix seconds)."""
+    """The jails that choose containers, and `since`: where reading starts in new logs (unix seconds)."""
 
     jails: tuple[Jail, ...]
     since: float
 
 
 class ContainerLogs:
-    """All watched containers of one layout, in one thread. A Service."""
+    """Follows the logs of all watched containers of one layout, every line exactly once. A Service with one thread."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ContainerLogs:
     ) -> None:
         """`cursors`: the stored cursors of the last run, by key.
 
-        `since`: files that were last written to before that are not read at first sight (unix seconds).
+        `since`: of a log without a cursor, files last written to before this are not read (unix seconds).
         """
         self.name = layout.name
         self._layout = layout
@@ -89,7 +89,7 @@ class ContainerLogs:
         self._rescan()
 
     def cluster_changed(self) -> None:
-        """Choose again, because more is known about the containers. Any thread may call this."""
+        """Choose containers again, because their labels may have changed. Any thread may call this."""
         self._rescan()
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class ContainerLogs:
         self._watcher.wake()
 
     def _wait(self, now: float) -> None:
-        """Wait until something is written, or until it is time to look unasked."""
+        """Wait until a log is written to, or until the next scan or sweep."""
         settling = self._followers.settling
         until = min(self._scan_due, now + SETTLE_S / 4 if settling else math.inf)
         changes = self._watcher.wait(now, now if self._followers.awake else until)
@@ -110,7 +110,7 @@ class ContainerLogs:
         self._followers.wake(changes, settling)
 
     def _scan(self) -> None:
-        """Follow the containers that are chosen now, leave the others, and report the topology."""
+        """Start and end followers as the jails choose, and report the topology."""
         selection = self._selection
         try:
             scan = self._layout.scan()
@@ -133,7 +133,7 @@ class ContainerLogs:
 
 
 class TopologyNotifier:
-    """Notifies a listener of topologies that are not as the last. It has to be before any line is read under them."""
+    """Notifies a listener of each topology that differs from the last one."""
 
     def __init__(self, listener: TopologyListener) -> None:
         self._listener = listener
@@ -152,7 +152,7 @@ class _Followed:
 
 
 class Followers:
-    """The followers of one layout's logs, by container id, and which of them may have something to read."""
+    """The followers of one layout's logs, by container id, and which of them may have new lines."""
 
     def __init__(self, layout: LogLayout, outputs: Outputs, cursors: Mapping[str, bytes]) -> None:
         self._layout = layout
@@ -163,25 +163,25 @@ class Followers:
 
     @property
     def awake(self) -> bool:
-        """Whether any may have something to read."""
+        """Whether any may have new lines."""
         return bool(self._awake)
 
     @property
     def settling(self) -> frozenset[str]:
-        """Those that go on to another file once nothing is written to the one before."""
+        """The ids of logs with a next file while the current one may still be written to."""
         return frozenset(key for key, each in self._followed.items() if each.follower.settling)
 
     def keys(self) -> frozenset[str]:
         return frozenset(self._followed)
 
     def folders(self) -> Iterator[tuple[str, str]]:
-        """Yield the id of each log, and each folder in which it is written to."""
+        """Yield the id of each log and each folder with files of it."""
         for key, each in self._followed.items():
             for folder in {each.finder.folder, *each.finder.linked_folders()}:
                 yield key, folder
 
     def follow(self, log: ContainerLog, jails: tuple[str, ...], since: float) -> None:
-        """Follow a log from now on, or have these jails check it, under this name."""
+        """Follow this log, or update its name and jails if it is followed already."""
         key = log.container.id
         if key not in self._followed:
             cursor_key = f"{self._layout.name}:{key}"
@@ -194,27 +194,27 @@ class Followers:
         self._followed[key].follower.describe(origin, log.unsupported)
 
     def leave(self, key: str, *, until_read: bool, closed: threading.Event) -> None:
-        """Follow a log no further. `until_read`: its folder was removed, but what is open of it can still be read."""
+        """End the follower of a log. `until_read`: first read the open file to its end, as its folder was removed."""
         each = self._followed.pop(key)
         while until_read and not closed.is_set() and each.follower.step(time.time()):
             pass
         each.follower.close()
-        # So that no line counts twice if the log is chosen again.
+        # If the log is chosen again, reading continues here.
         if (cursor := each.follower.cursor) and os.path.exists(each.finder.folder):  # noqa: PTH110
             self._cursors[cursor.key] = cursor.state
-        # The next pod of a StatefulSet has the same name.
+        # The next pod of a StatefulSet has the same name and may be followed already.
         if each.follower.name not in {other.follower.name for other in self._followed.values()}:
             each.follower.forget()
 
     def wake(self, changes: Changes, settling: Iterable[str]) -> None:
-        """Have those read at the next step for which something changed, and those that are settling."""
+        """Mark the logs that changed, and those that are settling, for the next step."""
         renamed = self._followed.keys() if changes.all_logs else {*changes.renamed, *settling}
         for key in self._followed.keys() & {*changes.written, *renamed}:
             self._awake.add(key)
             self._followed[key].follower.files_changed |= key in renamed
 
     def step(self, now: float) -> None:
-        """Have each that may have something to read do a little. `now`: unix seconds."""
+        """Do one step of each follower that may have new lines. `now`: unix seconds."""
         awake = self._awake & self._followed.keys()
         self._awake = {key for key in awake if self._followed[key].follower.step(now)}
 

@@ -1,8 +1,10 @@
-"""Lines of a container runtime -> whole lines of each stream.
+"""Decodes CRI lines, the format in which container runtimes write logs for kubelet.
 
-`2026-11-22T08:40:04.123456789Z stdout F text`: the tag F says that a line is full. With P it is partial: the runtime
-cut it at 16 KiB, and it goes on in the stream's next. An attacker chooses where the cut falls and what follows it, so
-partial lines are joined before anything looks at them.
+    2026-11-22T08:40:04.123456789Z stdout F text
+
+The tag F marks a full line. P marks a partial line: the runtime cut it at 16 KiB, and the stream's next line continues
+it. An attacker can choose where the cut falls and which text follows it. So partial lines are joined before filters see
+them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ STREAMS: Final = ("stdout", "stderr")
 
 @dataclass(frozen=True, slots=True)
 class StreamLines:
-    """Whole lines of one stream, and how many they are."""
+    """Whole lines of one stream, and their number."""
 
     stream: str
     data: bytes
@@ -37,10 +39,11 @@ class StreamLines:
 
 
 class ContainerLines:
-    """The decoder of a container's log, in CRI's format or in Docker's json-file format.
+    """Decodes a container's log in CRI's format or in Docker's json-file format.
 
-    A cursor is an anchor, which is the last position at which no line was unfinished, and how many whole lines of each
-    stream were handed on after it. So the beginning of a line that is unfinished is read again after a restart.
+    A cursor is an anchor, the last position at which no stream had an unfinished line, and the number of whole lines
+    of each stream that were handed on after it. So after a restart the beginnings of unfinished lines are read again,
+    and no whole line is handed on twice.
     """
 
     framing = Framing.CRI
@@ -50,7 +53,7 @@ class ContainerLines:
         self.overlong = self.unrecognised = 0
         self._joiner = LineJoiner()
         self._anchor = LogCursor()
-        # Whether the anchor is in the segment before the one that is read.
+        # Whether the anchor is in the segment before the current one.
         self._anchored_before = False
         self._restart_count = 0
 
@@ -75,10 +78,10 @@ class ContainerLines:
         self.begin(position, self._restart_count)
 
     def next_segment(self, position: FilePosition, restart_count: int) -> None:
-        """An unfinished line goes on in the next segment, unless the container was restarted.
+        """Continue unfinished lines in the next segment, unless the container was restarted.
 
-        In the segment after that it is given up: after a restart its beginning has to be read again, and by then the
-        file may be gone.
+        A line that is still unfinished at the end of that segment is given up. Its beginning would have to be read
+        again after a restart, and by then that file may be removed.
         """
         if restart_count != self._restart_count:
             self._joiner.discard()
@@ -88,7 +91,7 @@ class ContainerLines:
         self.begin(position, restart_count)
 
     def prepare(self, raw: bytes) -> tuple[bytes, int]:
-        """Return CRI lines up to the last at which no line is unfinished; so a cursor is seldom far behind."""
+        """Return CRI lines up to the last position without an unfinished line, so that cursors seldom lag behind."""
         data = to_cri_lines(raw) if raw.startswith(b"{") else raw
         size = self._joiner.finished_size(data)
         if size in (0, len(data)):
@@ -99,14 +102,14 @@ class ContainerLines:
     def feed(self, data: bytes, position: FilePosition) -> list[DecodedLines]:
         joiner, anchor = self._joiner, self._anchor
         handed_on = Counter(joiner.passed) if joiner.unfinished else Counter()
-        # Those that a former run handed on.
+        # What a former run handed on.
         handed_on |= Counter(anchor.handed_on)
         found = joiner.feed(data)
         overlong, unrecognised = joiner.take_counts()
         self.overlong += overlong
         self.unrecognised += unrecognised
         if not self._anchored_before:
-            # More of the file's first bytes may be known by now.
+            # By now more of the file's first bytes may be known.
             known = replace(position, offset=anchor.position.offset)
             anchor = self._anchor = replace(anchor, position=known)
         if not joiner.unfinished:
@@ -132,14 +135,14 @@ class ContainerLines:
 
 
 class LineJoiner:
-    """Chunks of whole CRI lines -> whole lines of each stream, each with the time of its first part.
+    """Joins the partial lines of each stream. A joined line has the time of its first part.
 
-    `partial`: streams whose next line may be the rest of one whose beginning is out of reach. It is left out.
-    `passed`: by stream, whole lines since no line was unfinished, those that were skipped among them.
+    `partial`: streams in which the next line may be the end of a line that began before. That line is dropped.
+    `passed`: by stream, the number of whole lines since no line was unfinished, including skipped ones.
     """
 
     def __init__(self, partial: Iterable[str] = (), skip: Mapping[str, int] | None = None) -> None:
-        """`skip`: by stream, so many whole lines were handed on before and are left out."""
+        """`skip`: by stream, the number of whole lines to drop because they were handed on before."""
         self.partial = set(partial)
         self.passed: Counter[str] = Counter()
         self._overlong = self._unrecognised = 0
@@ -148,22 +151,22 @@ class LineJoiner:
 
     @property
     def unfinished(self) -> frozenset[str]:
-        """The streams with a line whose end has not come yet."""
+        """The streams with an unfinished line."""
         return frozenset(self._unfinished)
 
     @property
     def to_skip(self) -> dict[str, int]:
-        """By stream, how many lines are still to be left out."""
+        """By stream, the number of lines that are still to be skipped."""
         return dict(self._skip)
 
     def take_counts(self) -> tuple[int, int]:
-        """Return how many lines were cut or given up, and how many no runtime writes, since this was asked last."""
+        """Return how many lines were cut or given up and how many were not recognised, since the last call."""
         counts = self._overlong, self._unrecognised
         self._overlong = self._unrecognised = 0
         return counts
 
     def feed(self, data: bytes) -> list[StreamLines]:
-        """Return the lines of each stream that are whole now. A stream without any is left out."""
+        """Return the lines of each stream that are whole now, for streams that have any."""
         if not self._unfinished:
             self.passed.clear()
         data, cut = shorten_lines(data)
@@ -175,7 +178,7 @@ class LineJoiner:
         return [lines for lines in made if lines.data]
 
     def finished_size(self, data: bytes) -> int:
-        """Return how many bytes of these lines end where no line is unfinished; 0 if one is all along."""
+        """Return the size of the longest prefix of these lines after which no line is unfinished."""
         if not self._unfinished and b" P " not in data:
             return len(data)
         unfinished, partial, size = set(self._unfinished), set(self.partial), 0
@@ -190,13 +193,13 @@ class LineJoiner:
         return size
 
     def give_up(self) -> None:
-        """Give up unfinished lines. Their rests are left out when they come."""
+        """Give up unfinished lines, and drop their ends when they come."""
         self.partial |= self._unfinished.keys()
         self._overlong += len(self._unfinished)
         self._unfinished.clear()
 
     def discard(self) -> None:
-        """Drop unfinished lines: their writer is dead, and what comes next is no rest of them."""
+        """Drop unfinished lines. Their writer has ended, so their ends will not come."""
         self.partial.clear()
         self._unfinished.clear()
 
@@ -215,11 +218,11 @@ class LineJoiner:
     def _add_part(self, stream: str, stamp: bytes, text: bytes) -> None:
         if stream not in self.partial:
             begun = self._unfinished.get(stream) or b"%s %s F " % (stamp, stream.encode())
-            # One byte over the limit shows that the line is too long.
+            # A byte over the limit shows that the line is too long.
             self._unfinished[stream] = (begun + text)[: MAX_LINE_BYTES + 1]
 
     def _first_joined(self, stream: str, run: bytes) -> bytes:
-        """Return a run of full lines, the first of which may be the end of an unfinished one."""
+        """Return a run of full lines, with the first joined to the unfinished line that it ends."""
         if stream in self.partial:
             self.partial.discard(stream)
             return run.partition(b"\n")[2]
@@ -240,13 +243,13 @@ class LineJoiner:
         if not skipped:
             return StreamLines(stream, data, count)
         self._skip[stream] -= skipped
-        # Drops the streams of which nothing is left to skip.
+        # Removes streams with a count of 0.
         self._skip += Counter()
         return StreamLines(stream, data.split(b"\n", skipped)[skipped], count - skipped)
 
 
 def _only_stream(data: bytes) -> str:
-    """Return the stream that all lines are full lines of, as far as a runtime wrote them; "" if there is none."""
+    """Return the stream if all lines are full lines of one stream; "" otherwise."""
     first = _FIRST.match(data)
     if not first:
         return ""
@@ -262,7 +265,7 @@ def _only_stream(data: bytes) -> str:
 
 @cache
 def _others(stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
-    """Return what finds a partial line, a line of the other stream, or one without a stamp; 8 times as fast as `re`."""
+    """Return a database that finds any line that is not a full line of this stream. It is 8 times as fast as `re`."""
     (other,) = {*STREAMS} - {stream}
     expressions = [rf"^[^ \n]* (?:{other}|{stream} P)", r"^[^0-9]"]
     database = hyperscan.Database()
@@ -276,7 +279,7 @@ def _others(stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
 
 
 class _Scratches(threading.local):
-    """What hyperscan scans in. Each thread needs its own for each database."""
+    """Hyperscan's scratch space. Each thread needs its own for each database."""
 
     def __init__(self) -> None:
         self._of: dict[str, Any] = {}

@@ -1,9 +1,9 @@
-"""How far a log was read, and how that is stored.
+"""How far a log was read, and the format in which that is stored.
 
-A file is not known by its inode number alone, because a new file often gets the number of a removed one. So a position
-also has a checksum of the file's first bytes. They stay the same when the file is renamed, grows or is compressed.
+An inode number does not identify a file, because a new file often gets the number of a removed one. So a position also
+has a checksum of the file's first bytes, which stay the same when the file is renamed, grows or is compressed.
 
-The store keeps cursors across upgrades: the formats below may get a new version, but version 1 must load for ever.
+Cursors outlive upgrades. A format may get a new version, but version 1 has to load for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-# Two lines of an access log, with their times: enough to tell two files of one site apart.
+# About two lines of an access log. As lines have times, no two files of a log begin with the same ones.
 HEAD_BYTES: Final = 256
 
 
@@ -21,7 +21,7 @@ HEAD_BYTES: Final = 256
 class FilePosition:
     """An offset in one file.
 
-    `offset`: where the next line begins, in bytes. In a compressed file it counts uncompressed bytes.
+    `offset`: where the next line begins, in bytes; of a compressed file, in uncompressed bytes.
     `head_size`, `head_crc`: how many of the file's first bytes are known, and their CRC-32.
     """
 
@@ -31,16 +31,16 @@ class FilePosition:
     head_crc: int = 0
 
     def moved(self, offset: int, head: bytes) -> FilePosition:
-        """Return the position at another offset of the same file, of which these are the first bytes."""
+        """Return the position at another offset of the same file. `head`: the first bytes of the file."""
         return FilePosition(self.inode, offset, len(head), zlib.crc32(head))
 
     def encode(self) -> bytes:
-        """Return the stored cursor of a file from a jail's `logpath`."""
+        """Return the position as the stored cursor of a log file that a jail names in `logpath`."""
         return b"1 %d %d %d %d" % (self.inode, self.offset, self.head_size, self.head_crc)
 
     @classmethod
     def decode(cls, state: bytes) -> FilePosition:
-        """Return the position of a stored cursor; NOWHERE if the state is of another version or none of ours."""
+        """Return the position of a stored cursor; NOWHERE if it cannot be parsed or has another version."""
         numbers = _version_1(state, 4)
         return cls(*numbers) if numbers else NOWHERE
 
@@ -50,12 +50,12 @@ NOWHERE: Final = FilePosition(0)
 
 @dataclass(frozen=True, slots=True)
 class LogCursor:
-    """How far a log was handed on.
+    """How far the lines of a log were handed on.
 
-    `position`: the last one at which no line of any stream was unfinished.
-    `handed_on`: by stream, how many whole lines after the position were handed on all the same.
-    `partial`: streams whose first line after the position may be the rest of a line whose beginning is lost.
-    `restart_count`: of the container, when the file at the position was written.
+    `position`: the last position at which no stream had an unfinished line.
+    `handed_on`: by stream, the number of whole lines after the position that were handed on as well.
+    `partial`: streams in which the first line after the position may be the end of a line that began before.
+    `restart_count`: the container's, when it wrote the file at the position.
     """
 
     position: FilePosition = NOWHERE
@@ -64,7 +64,7 @@ class LogCursor:
     restart_count: int = 0
 
     def encode(self, streams: Sequence[str]) -> bytes:
-        """Return the stored cursor of a container's log, which has these two streams."""
+        """Return the cursor as the stored cursor of a container's log, which has these two streams."""
         position, partial = (
             self.position,
             sum(1 << at for at, stream in enumerate(streams) if stream in self.partial),
@@ -77,7 +77,7 @@ class LogCursor:
 
     @classmethod
     def decode(cls, state: bytes, streams: Sequence[str]) -> LogCursor:
-        """Return the stored cursor; one that is NOWHERE if the state is of another version or none of ours."""
+        """Return the stored cursor; an empty one if it cannot be parsed or has another version."""
         numbers = _version_1(state, 8)
         if not numbers:
             return cls()
@@ -91,7 +91,7 @@ class LogCursor:
 
 
 def _version_1(state: bytes, count: int) -> list[int]:
-    """Return this many numbers of a stored cursor of version 1; none if it is anything else."""
+    """Return the numbers of a stored cursor of version 1; no numbers if the state is anything else."""
     try:
         version, *numbers = map(int, state.split(b" "))
     except ValueError:

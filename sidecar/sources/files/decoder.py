@@ -1,7 +1,7 @@
-"""Raw lines of a log's files -> the log's own lines, each batch with the cursor that is stored once it counts.
+"""From the raw lines of a log's files to the lines that were logged, each batch with its cursor.
 
-The follower reads files and knows nothing of what stands in them; a `Decoder` knows nothing of files. `PlainLines` is
-the decoder of files that a program writes itself. `cri_lines.ContainerLines` is the decoder of containers' logs.
+The follower reads files and does not know their format. A `Decoder` knows one format and does not read files.
+`PlainLines` decodes files that a program writes itself, `cri_lines.ContainerLines` those of a container runtime.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sidecar.sources.files.cursor import FilePosition, LogCursor
 
 @dataclass(frozen=True, slots=True)
 class DecodedLines:
-    """Whole lines of one stream, how many they are, and the cursor once they are handed on."""
+    """Whole lines of one stream, their number, and the cursor that holds once they are handed on."""
 
     stream: str
     data: bytes
@@ -25,10 +25,11 @@ class DecodedLines:
 
 
 class Decoder(Protocol):
-    """Decodes one log. It may keep the beginnings of lines whose ends have not come yet.
+    """Decodes one log. It may keep the beginnings of unfinished lines.
 
-    `overlong`: how many lines were cut at MAX_LINE_BYTES. `unrecognised`: how many were left out because they are not
-    in the format of the log. The follower reports both and sets them back to 0.
+    `streams`: the names of the log's streams. `overlong`: how many lines were cut at MAX_LINE_BYTES.
+    `unrecognised`: how many lines were dropped because they are not in the format. The follower reports both counts and
+    resets them.
     """
 
     framing: Framing
@@ -37,41 +38,41 @@ class Decoder(Protocol):
     unrecognised: int
 
     def resume(self, cursor: LogCursor) -> None:
-        """Forget all that was fed: reading begins again at this cursor."""
+        """Drop all state: reading starts again at this cursor."""
 
     def begin(self, position: FilePosition, restart_count: int) -> None:
-        """The lines that follow begin here, which is where the cursor is."""
+        """Prepare for the lines from this position on, which is the one of the cursor."""
 
     def begin_elsewhere(self, position: FilePosition, restart_count: int, *, mid_line: bool) -> LogCursor:
-        """The lines that follow begin here, after others that are not read. `mid_line`: perhaps with a line's rest.
+        """Prepare for the lines from this position on, though others before them were not read.
 
-        Return the cursor of this place.
+        `mid_line`: the first of them may be the end of a line that began before. Return the cursor of this position.
         """
 
     def begin_again(self, position: FilePosition) -> None:
-        """The file was truncated; the lines that follow begin at its start."""
+        """Prepare for the lines from the start of the file, which was truncated."""
 
     def next_segment(self, position: FilePosition, restart_count: int) -> None:
-        """The segment is read to its end; the lines that follow are those of the next, from here on."""
+        """Prepare for the lines of the next segment, from this position on. The one before was read to its end."""
 
     def prepare(self, raw: bytes) -> tuple[bytes, int]:
-        """Return what to feed of these whole raw lines, and how many of the raw bytes that is."""
+        """Return the data to feed of these whole raw lines, and how many of the raw bytes it stands for."""
 
     def feed(self, data: bytes, position: FilePosition) -> list[DecodedLines]:
-        """Return the lines that are whole now. `position`: where the data ends."""
+        """Return the lines that are whole now. `position`: the end of the data in the file."""
 
     def last_time(self, lines: bytes) -> float | None:
-        """Return the time of the last of these lines (unix seconds), if their framing has one."""
+        """Return the time of the last of these lines (unix seconds); None if the format has no times."""
 
     def encode(self, cursor: LogCursor) -> bytes:
         """Return the cursor as it is stored."""
 
     def decode(self, state: bytes) -> LogCursor:
-        """Return the stored cursor; one that is NOWHERE if the state is none of ours."""
+        """Return the stored cursor; an empty one if it cannot be parsed."""
 
 
 class PlainLines:
-    """The decoder of a file whose lines are the log's lines."""
+    """Decodes files of plain lines."""
 
     streams: tuple[str, ...] = ("",)
 
@@ -95,7 +96,7 @@ class PlainLines:
         self.overlong += cut
         return [DecodedLines("", data, count_lines(data), LogCursor(position))]
 
-    def last_time(self, lines: bytes) -> float | None:  # noqa: ARG002  a file's lines have no time that is known here
+    def last_time(self, lines: bytes) -> float | None:  # noqa: ARG002
         return None
 
     def encode(self, cursor: LogCursor) -> bytes:
@@ -106,14 +107,17 @@ class PlainLines:
 
 
 def count_lines(data: bytes) -> int:
-    """Return how many lines end in the data. `bytes.count` compares byte by byte and takes three times as long."""
+    """Return how many lines end in the data.
+
+    `bytes.count` takes three times as long, as it compares byte by byte.
+    """
     return len(data.split(b"\n")) - 1
 
 
 def shorten_lines(data: bytes) -> tuple[bytes, int]:
-    """Return whole lines with those over MAX_LINE_BYTES cut, and how many were cut.
+    """Return these whole lines with those over MAX_LINE_BYTES cut, and how many were cut.
 
-    There are hardly ever any, so they are looked for in strides and not line by line.
+    Long lines are rare, so the data is searched in strides of MAX_LINE_BYTES and not line by line.
     """
     at = cut = 0
     while len(data) - at > MAX_LINE_BYTES:

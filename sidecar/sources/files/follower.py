@@ -1,10 +1,10 @@
-"""One log, without an end, though the files behind it are renamed, compressed, truncated, removed and begun again.
+"""Follows one log, while the files behind it are renamed, compressed, truncated, removed and created.
 
-    finder -> SegmentReader -> decoder -> waiting batches -> emit
+    SegmentFinder -> SegmentReader -> Decoder -> WaitingBatches -> emit
 
-A step does one small thing: open the log, read the next lines, hand one batch on, or go on to the next file. How the
-log's files are found is the `SegmentFinder`'s matter, what stands in them is the `Decoder`'s. Each batch carries the
-cursor that is stored together with what was found in it; so a line counts once, whenever reading stops.
+The follower advances in small steps: it opens the log, reads the next lines, hands on one batch, or goes on to the next
+file. The finder knows how the log's files are named, the decoder knows their format. Each batch has a cursor, which is
+stored together with the hits of the batch. So each line counts exactly once, wherever the process is stopped.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ from sidecar.sources.files.segments import (
     closed_on_error,
 )
 
-# Where most lines are failures, less is read at once: 256 batches may wait for the loop, each with its hits.
+# How much is read at once while most lines are failures. The loop's inbox holds up to 256 batches, each with its hits.
 FLOOD_READ_SIZE_BYTES: Final = 64 * 1024
-# A batch that takes the processor so long shows it. Of 1,200 lines without a failure it takes 0.3 ms.
+# A batch that takes more processor time than this is full of failures. 1,200 lines without any take 0.3 ms.
 FLOOD_BATCH_CPU_S: Final = 0.002
-# A bad disk takes long to answer, and all other logs wait meanwhile.
+# A bad disk takes long to fail, and all other logs of the thread wait meanwhile.
 RETRY_DELAY_S: Final = 10.0
-# After so many failures on a bad disk, a file that its writer has left is given up for those after it.
+# A file on a bad disk is skipped after this many failures, if there are later ones.
 TRIES_ON_BAD_DISK: Final = 2
-# What file systems say of a bad disk.
+# The errors of a bad disk or a damaged file system.
 BAD_DISK_ERRNOS: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
-# Rotation and network file systems: a moment later it may be right.
-PASSING_ERRNOS: Final = (errno.ENOENT, errno.ESTALE)
+# Errors during a rotation and of network file systems, which pass by themselves.
+TRANSIENT_ERRNOS: Final = (errno.ENOENT, errno.ESTALE)
 
 
 class Follower:
     """Follows one log. Owned by one thread.
 
-    `files_changed`: files may have been renamed or begun since the last step. Without it, none is looked for.
-    `settling`: another file was begun, and is read once nothing is written to the one before.
+    `files_changed`: files may have been renamed or created since the last step. Only then is a next file searched for.
+    `settling`: there is a next file, but the current one may still be written to.
     """
 
     def __init__(
         self, key: str, finder: SegmentFinder, decoder: Decoder, outputs: Outputs, state: bytes = b""
     ) -> None:
-        """`key`, `state`: the log's cursor as it is stored; no state: the log was never read."""
+        """`key`, `state`: the log's stored cursor. Without a state, the log was never read."""
         self.files_changed = True
         self.settling = False
         self._finder = finder
@@ -75,11 +75,14 @@ class Follower:
 
     @property
     def cursor(self) -> Cursor | None:
-        """How far the log was handed on; None if it was never found."""
+        """The stored cursor; None if the log was never opened."""
         return self._batches.stored if self._batches.cursor.position != NOWHERE else None
 
     def describe(self, origin: Origin, unsupported: str = "") -> None:
-        """Set the log's name and the jails that check it. `unsupported`: a sentence about why it has no files."""
+        """Set the log's name and the jails that check it.
+
+        `unsupported`: a sentence that says why the log has no files. It is not read then.
+        """
         self._reporter.rename(origin.name)
         self._batches.describe(origin)
         self._unsupported = unsupported
@@ -87,7 +90,7 @@ class Follower:
             self._reporter.unreadable(unsupported, critical=False)
 
     def step(self, now: float) -> bool:
-        """Do a little; return False if there is nothing to do for now. `now`: unix seconds."""
+        """Do the next small step; return whether there may be more to do. `now`: unix seconds."""
         if self._batches:
             self._batches.emit_next()
             return True
@@ -102,17 +105,17 @@ class Follower:
             try:
                 more = self._go_on(self._reader, now)
             except OSError as err:
-                # The file that is open stays open: it may still be written to.
+                # The current file stays open, as it may still be written to.
                 self._report(err, now)
                 return False
-        # A problem is over when all there is was read.
+        # Only a log that can be read to its end is readable again.
         if self._reader and not more and not self._errors.waiting(now):
             self._errors.clear()
             self._reporter.readable()
         return more
 
     def close(self) -> None:
-        """Close the file. What was read and not handed on is read again by the next step."""
+        """Close the file. Lines that were read and not handed on will be read again."""
         if self._reader:
             self._reader.close()
             self._reader = None
@@ -121,11 +124,11 @@ class Follower:
         self._decoder.resume(self._batches.cursor)
 
     def forget(self) -> None:
-        """Withdraw what was reported of the log: no jail checks it any more."""
+        """Withdraw what was reported about the log. No jail checks it any more."""
         self._reporter.forget()
 
     def _read_open(self, now: float) -> bool:
-        """Read the next lines of the file that is open, and open one if none is."""
+        """Read the next lines, after opening the log if it is not open."""
         if not self._reader and not self._errors.waiting(now):
             self._reader = self._open()
         reader = self._reader
@@ -173,7 +176,7 @@ class Follower:
         decoder.overlong = decoder.unrecognised = 0
 
     def _go_on(self, reader: SegmentReader, now: float) -> bool:
-        """Go on to the next file, once the writer did and this one is read to its end."""
+        """Go on to the next file if the current one is complete and read to its end."""
         self.files_changed = False
         found = self._finder.successor(reader, now)
         self.settling = found is NoSuccessor.UNSETTLED
@@ -182,7 +185,7 @@ class Follower:
             return False
         self.files_changed = True
         with closed_on_error(found.reader):
-            # Something may have been written after the last read and before the file was renamed.
+            # Lines may have been written after the last read and before the file was renamed.
             more = self._read(reader)
         if more:
             found.reader.close()
@@ -197,7 +200,7 @@ class Follower:
         return True
 
     def _read_failed(self, err: OSError, now: float) -> None:
-        # A compressed file whose end may still come has to be opened again.
+        # A gzipped file without its end has to be opened again.
         if err.errno != errno.ENOENT or (self._reader and self._reader.file.gzipped):
             self.close()
         self._report(err, now)
@@ -205,19 +208,19 @@ class Follower:
             self._errors.add(self._batches.cursor.position)
 
     def _report(self, err: OSError, now: float) -> None:
-        """Report why the log cannot be read, and wait a while unless that may pass at once."""
+        """Report why the log cannot be read, and wait before the next attempt unless the error is transient."""
         if sentence := self._finder.explain(self.name, err):
             exists = err.errno != errno.ENOENT or os.path.lexists(err.filename or "")
             self._reporter.unreadable(sentence, exists=exists)
-        if err.errno not in PASSING_ERRNOS:
+        if err.errno not in TRANSIENT_ERRNOS:
             self._errors.wait(now)
             self.files_changed = True
 
 
 class WaitingBatches:
-    """Lines that were read and wait to be handed on, and the cursor of those that were handed on.
+    """Lines that were read and not handed on yet, and the cursor of those that were.
 
-    `read_size`: how many bytes to read at once.
+    `read_size`: how many bytes to read at once, which depends on how long the last batch took.
     """
 
     def __init__(self, key: str, decoder: Decoder, outputs: Outputs, state: bytes) -> None:
@@ -234,7 +237,7 @@ class WaitingBatches:
 
     @property
     def stored(self) -> Cursor:
-        """The cursor as it is stored."""
+        """The cursor in its stored form."""
         return Cursor(self._key, self._decoder.encode(self.cursor))
 
     def describe(self, origin: Origin) -> None:
@@ -247,7 +250,7 @@ class WaitingBatches:
         self._waiting.clear()
 
     def emit_next(self) -> None:
-        """Hand one batch on. Its cursor counts even if that fails, so that it is not tried for ever."""
+        """Hand on one batch. If that raises, the batch is not repeated, because it would raise for ever."""
         lines = self._waiting.popleft()
         self.cursor = lines.cursor
         origin, last = self._origins[lines.stream], self._decoder.last_time(lines.data)
@@ -259,7 +262,7 @@ class WaitingBatches:
 
 
 class ReadErrors:
-    """When a log that cannot be read is tried again, and how often a bad disk kept it from being read."""
+    """When to try again after an error, and how often a bad disk has failed at one position."""
 
     def __init__(self) -> None:
         self._since = -math.inf
@@ -267,14 +270,14 @@ class ReadErrors:
         self._count = 0
 
     def waiting(self, now: float) -> bool:
-        """Return whether to wait still. A clock that was set back ends it."""
+        """Return whether to wait before the next attempt. Setting the clock back ends the wait."""
         return 0 <= now - self._since < RETRY_DELAY_S
 
     def wait(self, now: float) -> None:
         self._since = now
 
     def count(self, position: FilePosition) -> int:
-        """Return how often reading on from this position failed on a bad disk."""
+        """Return how often a bad disk has failed while the cursor was at this position."""
         return self._count if position == self._position else 0
 
     def add(self, position: FilePosition) -> None:

@@ -1,7 +1,8 @@
-"""Asks the cluster's API about this node's pods: labels, annotations, images and host ports.
+"""Reads labels, annotations, images and host ports of this node's pods from the Kubernetes API.
 
-A list first, then a watch from the list's version on, as client-go's reflector does it; when the watch ends, the same
-again. Nothing waits for the API: without an answer, what is known stays, and logs are chosen by their names.
+As client-go's reflector does, it lists the pods and then watches for changes from the list's version on. When the watch
+ends, it starts again. Reading logs does not depend on the API: without it, the last known state stays, and new pods are
+chosen by their names.
 """
 
 from __future__ import annotations
@@ -32,27 +33,27 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECT_TIMEOUT_S: Final = 5.0
 # A watch sends a bookmark each minute.
 READ_TIMEOUT_S: Final = 100.0
-# After this the API ends a watch, and all is listed again.
+# After this time the API ends a watch, and the pods are listed again.
 WATCH_S: Final = 300
-# A node's entry has 10 KB, and there may be thousands of nodes.
+# The list of nodes is large: 10 KB for each node, of which there may be thousands.
 NODES_INTERVAL_S: Final = 3600.0
 FIRST_RETRY_DELAY_S: Final = 1.0
 MAX_RETRY_DELAY_S: Final = 60.0
-# How long the first scan of the logs waits for the first answer.
+# How long the first scan of the logs waits for the first list.
 FIRST_ANSWER_TIMEOUT_S: Final = 5.0
-# The API answers from its memory, not from its store.
+# Lets the API answer from its watch cache instead of etcd.
 FROM_CACHE: Final = {"resourceVersion": "0"}
-# A static pod's log folder has the value of this annotation in place of the uid.
+# The log folder of a static pod has the value of this annotation instead of the uid.
 STATIC_POD_HASH: Final = "kubernetes.io/config.hash"
 
 
 class ClusterListener(Protocol):
-    """Is notified when more, or something else, is known about the cluster."""
+    """Is notified when the view of the cluster has changed."""
 
     def cluster_changed(self) -> None: ...
 
 
-class ApiRefused(Exception):  # noqa: N818  an answer, though not the one that was asked for
+class ApiRefused(Exception):  # noqa: N818
     """The API answered with an error."""
 
     def __init__(self, status: int, reason: str, resource: str) -> None:
@@ -61,7 +62,7 @@ class ApiRefused(Exception):  # noqa: N818  an answer, though not the one that w
 
 
 class KubernetesPods:
-    """Keeps a view of one node's pods up to date. A Service."""
+    """Keeps the view of one node's pods up to date. A Service."""
 
     name = "kubernetes"
 
@@ -77,22 +78,22 @@ class KubernetesPods:
         self._closed = threading.Event()
 
     def run(self) -> None:
-        """Block until closed. The API may go away and come back."""
+        """Block until closed. Errors of the API are reported and retried."""
         backoff = Backoff(FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S)
         while not self._closed.is_set():
             began = time.monotonic()
             try:
                 self._list_and_watch()
-            # ValueError: the answer is no JSON.
+            # ValueError: the answer is not JSON.
             except (ApiRefused, HTTPException, OSError, ValueError) as err:
                 if self._closed.is_set():
                     return
                 self._problem.set(_explain(self._api.url, err))
-                # At random, so that nodes do not ask all at once.
+                # The random factor keeps nodes from asking all at the same time.
                 self._closed.wait(backoff.next() * random.uniform(0.5, 1.5))  # noqa: S311
             else:
                 backoff.reset()
-                # Something may end each watch as soon as it begins.
+                # A watch may end at once.
                 self._closed.wait(FIRST_RETRY_DELAY_S - (time.monotonic() - began))
 
     def close(self) -> None:
@@ -100,9 +101,9 @@ class KubernetesPods:
         self._api.interrupt()
 
     def _list_and_watch(self) -> None:
-        """List, then watch until the API ends it."""
+        """List the pods, then watch them until the API ends the watch."""
         with contextlib.closing(self._api.connect()) as connection:
-            # `close` interrupts only a connection that it finds.
+            # `close` may have been called before there was a connection to interrupt.
             if self._closed.is_set():
                 return
             listed = connection.get("pods", self._node_pods | FROM_CACHE)
@@ -121,22 +122,22 @@ class KubernetesPods:
 
 
 class Api:
-    """Where the API is, and who we are there."""
+    """The address of the API and the service account to use."""
 
     def __init__(self, url: str, account: Path = SERVICE_ACCOUNT) -> None:
-        """`account`: the folder with the service account's token and the authority's certificate."""
+        """`account`: the folder with the token and with the certificate of the cluster's authority."""
         self.url = url
         self._account = account
         self._lock = threading.Lock()
         self._connection: ApiConnection | None = None
 
     def connect(self) -> ApiConnection:
-        """Raises OSError, also if there is no account."""
-        # kubelet renews the token, so it is read each time.
+        """Open a connection. Raises OSError, also if there is no account."""
+        # Read each time, because kubelet renews the token.
         token = (self._account / "token").read_text().strip()
-        # The chain, the dates and the name are verified as ever. What is not asked for are extensions that the
-        # authorities of some clusters lack, and that Python wants by default since 3.13: EKS
-        # (kubernetes-client/python#2394), MicroK8s (canonical/microk8s#5537).
+        # Chain, dates and name are verified. VERIFY_X509_STRICT, which is Python's default since 3.13, also requires
+        # extensions that some clusters' authorities lack: EKS (kubernetes-client/python#2394) and MicroK8s
+        # (canonical/microk8s#5537).
         context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         connection = ApiConnection(self.url, token, context)
@@ -145,14 +146,14 @@ class Api:
         return connection
 
     def interrupt(self) -> None:
-        """End the connection, if there is one. Any thread may call this."""
+        """Interrupt the current connection. Any thread may call this."""
         with self._lock:
             if self._connection:
                 self._connection.interrupt()
 
 
 class ApiConnection:
-    """One connection to the API. One thread uses it; any thread may interrupt it."""
+    """A connection to the API. One thread uses it, and any thread may interrupt it."""
 
     def __init__(self, url: str, token: str, context: ssl.SSLContext) -> None:
         """Raises OSError."""
@@ -163,13 +164,13 @@ class ApiConnection:
         )
         self._socket = self._connect()
 
-    def get(self, resource: str, params: Mapping[str, str]) -> Any:  # noqa: ANN401  it is JSON
-        """Return the parsed answer. Raises ApiRefused, HTTPException, OSError, and ValueError if it is no JSON."""
+    def get(self, resource: str, params: Mapping[str, str]) -> Any:  # noqa: ANN401
+        """Return the parsed answer. Raises ApiRefused, HTTPException, OSError, and ValueError if it is not JSON."""
         with self._request(resource, params) as response:
             return json.loads(response.read())
 
     def watch(self, resource: str, params: Mapping[str, str], version: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the events after this version until the watch ends or breaks off. Raises like `get`."""
+        """Yield events after this version until the watch ends or the connection breaks. Raises what `get` does."""
         asked = {
             **params, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S),
             "allowWatchBookmarks": "true",
@@ -177,13 +178,13 @@ class ApiConnection:
         with self._request(resource, asked) as response:
             for line in _lines(response):
                 event = json.loads(line)
-                # 410: the version is too old to say what came after it.
+                # Usually 410 Gone: the API no longer has the changes since this version.
                 if event["type"] == "ERROR":
                     return
                 yield event
 
     def interrupt(self) -> None:
-        """End what is waited for. Any thread may call this."""
+        """End any read that is waiting. Any thread may call this."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -200,7 +201,7 @@ class ApiConnection:
         return self._http.sock
 
     def _request(self, resource: str, params: Mapping[str, str]) -> HTTPResponse:
-        # The last answer said that it was the last of its connection.
+        # The last answer had `Connection: close`.
         if not self._http.sock:
             self._socket = self._connect()
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
@@ -213,7 +214,7 @@ class ApiConnection:
 
 
 def _lines(response: HTTPResponse) -> Iterator[bytes]:
-    """Yield whole lines. A connection that breaks off, or is silent for too long, ends them."""
+    """Yield whole lines until the response ends, breaks off, or is silent for READ_TIMEOUT_S."""
     with contextlib.suppress(OSError, HTTPException):
         for line in response:
             if not line.endswith(b"\n"):
@@ -243,7 +244,7 @@ def api_url(environ: Mapping[str, str]) -> str:
 
 
 def apply_event(cluster: Cluster, event: Mapping[str, Any]) -> Cluster:
-    """Return what is known after this event of a watch."""
+    """Return the state of the cluster after this event of a watch."""
     if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
         return cluster
     uid, pod = parse_pod(event["object"])
@@ -252,9 +253,9 @@ def apply_event(cluster: Cluster, event: Mapping[str, Any]) -> Cluster:
 
 
 def parse_pod(item: Mapping[str, Any]) -> tuple[str, Pod]:
-    """Return the last part of the name of the pod's log folder, and what is needed of the pod."""
+    """Return the uid in the name of the pod's log folder, and the pod."""
     about, spec = item["metadata"], item.get("spec") or {}
-    # An init container may stay as well (restartPolicy: Always).
+    # An init container with `restartPolicy: Always` keeps running.
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     annotations = about.get("annotations") or {}
     labels = {**(about.get("labels") or {}), **annotations}

@@ -1,4 +1,4 @@
-"""Where the logs of many containers are: kubelet's tree of pods, and Docker's folders."""
+"""Where the logs of all containers are: in kubelet's tree of pods, or in Docker's folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOCKER_FOLDER: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ContainerLog:
-    """A container and the folder of its log. `unsupported`: a sentence about why the log has no files."""
+    """A container and the folder of its log. `unsupported`: a sentence that says why the log has no files."""
 
     container: Container
     folder: str
@@ -38,10 +38,10 @@ class ContainerLog:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a layout had at one moment.
+    """The logs of a layout at one moment.
 
-    `folders`: those whose lists of names say which containers there are.
-    `networks`: of the containers, and of whatever else here must never be banned.
+    `folders`: they change when a log is added or removed.
+    `networks`: of the containers and of the cluster's nodes. They must never be banned.
     """
 
     logs: tuple[ContainerLog, ...]
@@ -50,22 +50,22 @@ class Scan:
 
 
 class LogLayout(Protocol):
-    """One way of keeping the logs of many containers in files.
+    """One scheme of storing the logs of many containers.
 
-    `name`: of the source that reads them. `origin`: what their lines' origin is called.
+    `name`: the name of the source. `origin`: the source in the origin of the lines.
     """
 
     name: str
     origin: str
 
     def scan(self) -> Scan:
-        """Return which logs there are. Raises OSError."""
+        """Return the logs that exist now. Raises OSError."""
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        """Return the ids of those that no jail has to name."""
+        """Return the ids of the containers that are watched without a jail naming them."""
 
     def explain(self, err: OSError) -> str:
-        """Return a sentence about why there is no scan, and what to change."""
+        """Return a sentence that says why the scan failed and what to change."""
 
 
 class KubeletLayout:
@@ -80,15 +80,15 @@ class KubeletLayout:
         cluster: ClusterView | None = None,
         mountinfo: str = "",
     ) -> None:
-        """`globs`: `namespace/pod/container`; none: what looks like a WordPress. Our own pod is never found.
+        """`globs`: `namespace/pod/container`; without any, containers that look like a WordPress are discovered.
 
-        `mountinfo`: of this process, which shows our own pod.
+        `mountinfo`: of this process. It shows the uid of our own pod, which is ignored.
         """
         self._root, self._globs = root, tuple(globs)
         self._cluster = cluster or ClusterView()
         found = _OWN_POD.search(mountinfo)
         self._own_uid = found[1] if found else ""
-        # By a pod's folder: the containers that it had last.
+        # The containers in each pod's folder, as of the last scan.
         self._containers: dict[str, list[str]] = {}
 
     def scan(self) -> Scan:
@@ -116,7 +116,7 @@ class KubeletLayout:
         )
 
     def _containers_in(self, folder: str) -> list[str]:
-        """Return the containers in a pod's folder; if it cannot be listed, those it had last: their logs report it."""
+        """Return the containers in a pod's folder; those of the last scan if it cannot be listed."""
         try:
             self._containers[folder] = _subfolders(folder)
         except OSError as err:
@@ -125,7 +125,7 @@ class KubeletLayout:
         return self._containers.setdefault(folder, [])
 
     def _believed(self, container: Container) -> Container:
-        """Return the container with the labels that count: where pods are named, others can only exclude themselves."""
+        """Return the container with the labels that count. A pod that no glob matches can only exclude itself."""
         if not self._globs or in_pods([container], self._globs):
             return container
         kept = {
@@ -141,7 +141,7 @@ def _name(entry: os.DirEntry[str]) -> str:
 
 
 def _subfolders(path: str) -> list[str]:
-    """Return the names of the folders in there; none where the pod was removed meanwhile."""
+    """Return the names of the folders in this one; none if the pod was removed meanwhile."""
     try:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
@@ -162,12 +162,12 @@ def _pod_container(name: str, uid: str, pod: Pod) -> Container:
 
 
 class DockerLayout:
-    """Docker's folders: `<id>/<id>-json.log`, and beside it files that describe the container."""
+    """Docker's folders: `<id>/<id>-json.log`, with files beside it that describe the container."""
 
     name, origin = "docker-files", "docker"
 
     def __init__(self, root: Path = DOCKER_ROOT, own_id: str = "") -> None:
-        """`own_id`: of the container that this process runs in, which is never found."""
+        """`own_id`: the id of our own container, which is ignored."""
         self._root, self._own_id = root, own_id
         self._files = JsonFiles()
 
@@ -178,7 +178,7 @@ class DockerLayout:
                 continue
             config = self._files.load(f"{folder.path}/config.v2.json")
             networks |= set(_networks(config))
-            # Stopped containers, too: their last lines count, and their logs go on when they start.
+            # Stopped containers as well: their last lines count, and their logs continue when they start.
             if config:
                 host_config = self._files.load(f"{folder.path}/hostconfig.json")
                 unsupported = _unsupported(config, host_config)
@@ -197,15 +197,15 @@ class DockerLayout:
 
 
 class JsonFiles:
-    """The contents of JSON files, each parsed again only when it was written."""
+    """Loads JSON files, and parses each of them again only if it was written since."""
 
     def __init__(self) -> None:
-        # By path: when the file was written (unix nanoseconds; -1: it cannot be read), and what it has.
+        # Modification time (unix nanoseconds; -1: it cannot be read) and content, by path.
         self._parsed: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._used: set[str] = set()
 
     def load(self, path: str) -> Mapping[str, Any]:
-        """Return what the file has; nothing if it does not exist or is being written."""
+        """Return the content of the file; empty if it does not exist or is being written."""
         try:
             written = os.stat(path).st_mtime_ns  # noqa: PTH116
             if self._parsed.get(path, (0,))[0] != written:
@@ -213,7 +213,7 @@ class JsonFiles:
         except (FileNotFoundError, ValueError):
             return {}
         except OSError as err:
-            # A bad disk under one container's folder is none under the others.
+            # A bad disk under one container's folder must not hide the other containers.
             if path not in self._parsed:
                 log.warning("%s cannot be read (%s)", path, err.strerror or err)
                 self._parsed[path] = -1, {}
@@ -221,7 +221,7 @@ class JsonFiles:
         return self._parsed[path][1]
 
     def drop_unused(self) -> None:
-        """Forget the files that were not loaded since this was called last."""
+        """Forget the files that were not loaded since the last call."""
         self._parsed = {path: parsed for path, parsed in self._parsed.items() if path in self._used}
         self._used.clear()
 
@@ -258,7 +258,7 @@ def _networks(config: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _unsupported(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> str:
-    """Return why a container's log has no files, as a sentence; "" if it has."""
+    """Return a sentence that says why the container's log has no files; "" if it has."""
     driver = str((host_config.get("LogConfig") or {}).get("Type") or "json-file")
     if driver == "json-file":
         return ""

@@ -1,7 +1,7 @@
-"""Says which logs may have something to read: what inotify reports, and all of them now and then.
+"""Tells which logs may have new lines, from inotify and from regular sweeps.
 
-The kernel does not report changes on every file system, and it reports nothing once a user's watches are used up. So
-every log is looked at once a second in any case, and five times a second where inotify fails.
+inotify does not report changes on every file system, and cannot be used when all watches of the user are taken. So all
+logs are checked once a second in any case, and five times a second if inotify fails.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ POLL_INTERVAL_S: Final = 0.2
 class Changes:
     """What changed during a wait.
 
-    `written`: logs that may have something to read. `renamed`: those of them whose files may have been renamed.
-    `all_logs`: every log may have changed. `rescan`: there may be other logs than before.
+    `written`: the keys of logs that may have new lines. `renamed`: the keys of logs with renamed or new files.
+    `all_logs`: every log may have changed. `rescan`: logs may have been added or removed.
     """
 
     written: frozenset[str] = frozenset()
@@ -34,24 +34,24 @@ class Changes:
 
 
 class LogWatcher:
-    """Watches the folders of many logs, each under its log's key. One thread waits; any thread may wake it."""
+    """Watches the folders of many logs. One thread waits, and any thread may wake it."""
 
     def __init__(self, *, inotify: bool = True) -> None:
         self._notifier = _notifier() if inotify else Polling()
         self._interval_s = SWEEP_INTERVAL_S if isinstance(self._notifier, Inotify) else POLL_INTERVAL_S
-        # By watch, the key of its log; "" for a folder that has many logs' folders.
+        # The log's key by watch; "" for a folder that contains logs' folders.
         self._keys: dict[int, str] = {}
         self._next_sweep = 0.0
 
     @property
     def reliable(self) -> bool:
-        """Whether inotify reports new and removed logs."""
+        """Whether inotify works."""
         return self._interval_s != POLL_INTERVAL_S
 
     def watch(self, folders: Iterable[str], logs: Iterable[tuple[str, str]]) -> bool:
-        """Watch these folders for new logs, and those of each log (key, folder), and no others.
+        """Watch these folders for new logs, the folders of each log (key, folder), and no others.
 
-        Return whether a scan is due: what came before a folder was watched was not reported.
+        Return whether to scan again, because changes before a folder was watched were not reported.
         """
         wanted = [(folder, NAMES, "") for folder in folders]
         wanted += [(folder, CONTENTS, key) for key, folder in logs]
@@ -73,7 +73,7 @@ class LogWatcher:
         return missing or bool(self._keys.keys() - before.keys())
 
     def wait(self, now: float, until: float) -> Changes:
-        """Return what changed by then at the latest. Both are times of the monotonic clock."""
+        """Wait for a change, but not longer than `until`. Both are times of the monotonic clock."""
         sweep = now >= self._next_sweep
         if sweep:
             self._next_sweep = now + self._interval_s

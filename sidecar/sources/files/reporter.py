@@ -1,4 +1,4 @@
-"""Reports how reading one log goes: to the listener, to the problems, to our own log."""
+"""Reports the state of one log to the listener and to the problems."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class LogReporter:
     """Reports each change of one log's state once, under the log's name."""
 
     def __init__(self, kind: str, outputs: Outputs) -> None:
-        """`kind`: the first word of the names of such logs' problems."""
+        """`kind`: the first word of the problem's name."""
         self.name = ""
         self._kind = kind
         self._outputs = outputs
         self._reading = False
-        # What was reported as wrong. Another log may have the same name and report under it, so `Problems` cannot say.
+        # The reported problem. Not asked of `Problems`, because another log may report under the same name.
         self._sentence = ""
         self._unrecognised = False
 
@@ -27,13 +27,13 @@ class LogReporter:
         return bool(self._sentence)
 
     def rename(self, name: str) -> None:
-        """Report under this name from now on, and forget the one before."""
+        """Report under this name from now on, and withdraw what was reported under the old one."""
         if name != self.name:
             self.forget()
             self.name, self._reading = name, False
 
     def forget(self) -> None:
-        """Withdraw all that was reported under the name."""
+        """Withdraw what was reported under the current name."""
         if self.name:
             self._report(None)
             self._outputs.listener.log_removed(self.name)
@@ -46,7 +46,7 @@ class LogReporter:
             (listener.log_opened if up else listener.log_closed)(self.name)
 
     def unreadable(self, sentence: str, *, critical: bool = True, exists: bool = True) -> None:
-        """Report why the log cannot be read. One that does not exist has no state to show."""
+        """Report why the log cannot be read. A log that does not exist has no state."""
         if sentence != self._sentence:
             self._report(sentence, critical=critical)
             self._reading = False
@@ -54,17 +54,17 @@ class LogReporter:
                 self._outputs.listener.log_unreadable(self.name)
 
     def readable(self) -> None:
-        """Report that all there is was read, which is how an end of the problem shows."""
+        """Report that the log was read to its end, so it has no problem."""
         self._report(None)
         self.reading(up=True)
 
     def reopened(self, reason: ReopenReason) -> None:
-        """Report that reading goes on in another file, or at another position."""
+        """Report that reading continues in another file or at another position."""
         log.info("%s: the file was %s", self.name, reason)
         self._outputs.listener.log_reopened(self.name, reason)
 
     def gap(self, sentence: str) -> None:
-        """Report that lines may have been lost. Nothing brings them back, so it is over when it is reported."""
+        """Report that lines may have been lost. The problem ends at once, because nothing can be done about it."""
         self._outputs.listener.log_gap(self.name)
         self._report(None)
         self._report(sentence, critical=False)
@@ -78,7 +78,7 @@ class LogReporter:
         if count and not self._unrecognised:
             self._unrecognised = True
             log.warning(
-                "the log of %s has lines that no container runtime writes; they are left out", self.name
+                "the log of %s has lines that no container runtime writes; they are ignored", self.name
             )
 
     def _report(self, sentence: str | None, *, critical: bool = True) -> None:

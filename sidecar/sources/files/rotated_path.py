@@ -1,7 +1,7 @@
-"""The segments of a log that a jail's `logpath` names, as logrotate leaves them.
+"""Finds the segments of a log that a jail names in `logpath`, with the names that logrotate gives.
 
-`error.log` is written to. `error.log.1` and `error.log-20261122` were; which of them is older, their times say.
-Compressed ones, copies and backups are not read.
+The program writes to `error.log`. `error.log.1` and `error.log-20261122` are older segments, in the order of their
+modification times. Compressed segments, copies and backups are not read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RAISE_NOFILE: Final = (
 
 
 class RotatedPath:
-    """Finds the segments of the log at one path."""
+    """The SegmentFinder of the log at one path."""
 
     kind = "file"
 
@@ -44,13 +44,13 @@ class RotatedPath:
         self.folder = os.path.dirname(path)  # noqa: PTH120  a path may be no text
 
     def open(self, cursor: LogCursor, skip: int) -> Opening:
-        """Open the file at the path, or the one that was renamed while nobody read and is not read to its end."""
+        """Open the file at the path, or the file of the cursor if it was renamed before it was read to its end."""
         file = PlainSegment(self.path)
         with closed_on_error(file):
             start = FilePosition(file.status.st_ino)
             if cursor.position == NOWHERE:
                 position = file.position(first_line_offset(file), start)
-                # Once renamed, the file is no longer at the path: only its position can find it again.
+                # If the file is renamed before the first line is handed on, only its position can find it.
                 return Opening(SegmentReader(file, position), Start.FIRST_SIGHT, bind=True)
             if file.contains(cursor.position):
                 return Opening(SegmentReader(file, cursor.position), Start.CURSOR)
@@ -69,11 +69,11 @@ class RotatedPath:
         if current and current.st_ino == before.st_ino:
             return NoSuccessor.NONE
         try:
-            # Another rotation came in the meantime.
+            # The log was rotated more than once.
             for written, other in rotated_files(self.path):
                 if written > before.st_mtime_ns:
                     return _begin(PlainSegment(other))
-            # An empty file: its writer has not been told to open it yet.
+            # An empty file: the program still writes to the renamed one.
             if not current or (stat.S_ISREG(current.st_mode) and not current.st_size):
                 return NoSuccessor.NONE
             file = PlainSegment(self.path)
@@ -82,7 +82,7 @@ class RotatedPath:
         with closed_on_error(file):
             if file.status.st_ino == current.st_ino:
                 return _begin(file)
-        # Renamed since: that file has to be read before the one that is at the path now.
+        # The file was renamed meanwhile. It has to be read before the one that is at the path now.
         file.close()
         return NoSuccessor.CHANGING
 
@@ -95,12 +95,12 @@ class RotatedPath:
 
     def gap_advice(self, name: str) -> str:
         return (
-            f"the file that was read last as {name} is gone: lines of it may have been rotated away unread. "
-            "Keep the last rotated file as it is (in logrotate: delaycompress)"
+            f"the file that was last read as {name} is gone: lines may have been rotated away before they were read. "
+            "Do not compress or remove the last rotated file (in logrotate: delaycompress)"
         )
 
     def _renamed(self, position: FilePosition) -> PlainSegment | None:
-        """Open the file that had this path; None if it is gone or compressed."""
+        """Open the file of the position under its new name; None if it is gone or compressed."""
         for _, other in rotated_files(self.path):
             try:
                 file = PlainSegment(other)
@@ -109,7 +109,7 @@ class RotatedPath:
                         return file
                 file.close()
             except OSError as err:
-                # It may well be that file. Any other error is one of a file that need not be ours.
+                # This may be the file. Any other error need not be about it.
                 if err.errno in (errno.EMFILE, errno.ENFILE):
                     raise
         return None
@@ -121,7 +121,7 @@ def _begin(file: PlainSegment) -> Successor:
 
 
 def rotated_files(path: str) -> list[tuple[int, str]]:
-    """Return when each rotated file of this log was written to last (unix nanoseconds), and its path; oldest first."""
+    """Return the modification time (unix nanoseconds) and path of each rotated file of this log, the oldest first."""
     found = []
     for other in Path(path).parent.glob(f"{escape(Path(path).name)}[.-][0-9]*"):
         with contextlib.suppress(OSError):

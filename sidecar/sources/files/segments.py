@@ -1,8 +1,8 @@
-"""The files that together are one log: its segments, oldest first, plain or gzipped.
+"""The files that together are one log: its segments, plain or gzipped.
 
-Whatever rotates a log renames the file that is written to and begins another. logrotate, kubelet and Docker differ only
-in the names, and in what they compress and remove. A `SegmentFinder` knows one way of naming and opens the segments; a
-`SegmentReader` reads one of them; the follower goes from one to the next.
+Rotating a log means renaming the file that is written to and starting another one. logrotate, kubelet and Docker
+differ only in the names they give, and in which files they compress and remove. A `SegmentFinder` knows one such scheme
+and opens the segments, a `SegmentReader` reads one of them, and the follower goes from one to the next.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from sidecar.sources.files.cursor import HEAD_BYTES, FilePosition, LogCursor
 
 log = logging.getLogger(__name__)
 
-# Where nothing was read before, reading begins this far before the end: half a million lines.
+# Of a log that was never read, only so much of the end is read: about half a million lines.
 FIRST_SIGHT_BYTES: Final = 64 * 1024 * 1024
-# Some 1,200 lines, so that what a batch costs hardly counts for each of them.
+# About 1,200 lines. The fixed costs of a batch hardly count for each of so many.
 READ_SIZE_BYTES: Final = 256 * 1024
-# Older kubelets give a compressed file its name before they close it (kubernetes#111548), so the end of a file that
-# was written to this recently may still come.
+# Older kubelets rename a compressed file before they close it (kubernetes#111548). So the end of a file that was
+# written to this recently may still be missing.
 GZIP_COMPLETE_AFTER_S: Final = 10.0
 
 
@@ -39,8 +39,8 @@ GZIP_COMPLETE_AFTER_S: Final = 10.0
 class Segment:
     """One file of a log. Segments sort in the order in which they were written.
 
-    `restart_count`: how often the container had been restarted before.
-    `age`: when the file was renamed, or minus how often; the one that is written to has the highest.
+    `restart_count`: how often the container had been restarted before it wrote the file.
+    `age`: when the file was renamed, or minus how often it was. The file that is written to has the highest.
     """
 
     restart_count: int
@@ -54,7 +54,7 @@ class Segment:
 
 
 class OpenSegment(Protocol):
-    """An open file of a log. Every OSError it raises names its path."""
+    """An open file of a log. Each OSError that it raises has the path as its filename."""
 
     @property
     def gzipped(self) -> bool: ...
@@ -62,19 +62,19 @@ class OpenSegment(Protocol):
     def status(self) -> os.stat_result: ...
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return at most this many bytes from this offset on, none at the end."""
+        """Return at most this many bytes from this offset on; no bytes at the end."""
 
     def contains(self, position: FilePosition) -> bool:
-        """Return whether the position is one in this file."""
+        """Return whether the position is in this file."""
 
     def position(self, offset: int, known: FilePosition) -> FilePosition:
-        """Return the position at this offset. `known`: an earlier one in this file."""
+        """Return the position at this offset. `known`: an earlier position in this file."""
 
     def close(self) -> None: ...
 
 
 class PlainSegment:
-    """A file as its writer left it, or still writes it."""
+    """A file that is not compressed, and may still be written to."""
 
     gzipped = False
 
@@ -112,12 +112,12 @@ class PlainSegment:
 
 
 class GzipSegment:
-    """A gzipped file, read forwards. Its offsets are those of the uncompressed bytes."""
+    """A gzipped file. Offsets count uncompressed bytes, and reading backwards is slow."""
 
     gzipped = True
 
     def __init__(self, path: str) -> None:
-        """Raises OSError, also where the file is not compressed to its end yet."""
+        """Raises OSError, also if the end of the file may still be missing."""
         self._path = path
         self._raw = Path(path).open("rb")  # noqa: SIM115  close() closes it
         self._file = gzip.GzipFile(fileobj=self._raw)
@@ -130,11 +130,11 @@ class GzipSegment:
         return os.fstat(self._raw.fileno())
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return what can be uncompressed, as from a plain file; damaged bytes are as if they were not there.
+        """Return uncompressed bytes, as a plain file would. A damaged file ends where the damage begins.
 
-        Raises FileNotFoundError where the end of the file may still come. The file has to be opened again then.
+        Raises FileNotFoundError if the end of the file may still be missing. Then the file has to be opened again.
         """
-        # A reader asks again for the end of the last chunk, where a line was not whole.
+        # A reader asks again for the end of the last chunk if a line there was not whole.
         kept = b""
         if self._offset <= offset <= self._offset + len(self._chunk):
             kept = self._chunk[offset - self._offset :]
@@ -148,15 +148,13 @@ class GzipSegment:
                 self._chunk = kept + self._file.read(size - len(kept))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             if isinstance(err, EOFError) and abs(time.time() - self.status.st_mtime) < GZIP_COMPLETE_AFTER_S:
-                raise FileNotFoundError(
-                    errno.ENOENT, "it is not compressed to its end yet", self._path
-                ) from err
-            log.warning("%s is damaged (%s): the rest of it is not read", self._path, err)
+                raise FileNotFoundError(errno.ENOENT, "its end is not written yet", self._path) from err
+            log.warning("%s is damaged (%s): its rest is not read", self._path, err)
             self._chunk = kept
         return self._chunk
 
     def contains(self, position: FilePosition) -> bool:
-        """Compare the first bytes only: compressing a file gives it another inode number."""
+        """Compare the first bytes only, because a compressed file has another inode number."""
         head = self._head[: position.head_size]
         return 0 < position.head_size == len(head) and zlib.crc32(head) == position.head_crc
 
@@ -170,9 +168,9 @@ class GzipSegment:
 
 @dataclass(frozen=True, slots=True)
 class RawLines:
-    """Whole lines of a file and how many of its bytes they are.
+    """Whole lines of a file, and how many bytes of the file they stand for.
 
-    `overlong`: it is the beginning of one line that is too long to be read whole.
+    `overlong`: the data is the beginning of a single line that is too long to be read whole.
     """
 
     data: bytes
@@ -187,22 +185,22 @@ class SegmentReader:
         self.file = file
         self.position = position
         self.restart_count = restart_count
-        # Up to here the end of a line was looked for that is too long to be read whole.
+        # How far the end of a very long line was searched for.
         self._searched = 0
 
     @property
     def truncated(self) -> bool:
-        """Whether the file no longer has what was read."""
+        """Whether the file no longer contains what was read of it."""
         return not self.file.gzipped and not self.file.contains(self.position)
 
     def rewind(self) -> None:
-        """Begin again at the start of the file."""
+        """Move to the start of the file."""
         self.position, self._searched = FilePosition(self.position.inode), 0
 
     def read(self, size: int) -> RawLines | None:
-        """Return the next whole lines of at most this many bytes, without moving on; None if there are none yet.
+        """Return the next whole lines, at most this many bytes, without moving on; None if there are none yet.
 
-        There are no bytes in them while the end of a very long line is looked for.
+        The result is empty while the end of a very long line is searched for.
         """
         chunk = self.file.read(self.position.offset, size)
         if len(chunk) == size < READ_SIZE_BYTES and b"\n" not in chunk:
@@ -232,19 +230,22 @@ class SegmentReader:
 
 
 class Start(enum.Enum):
-    """Where reading begins in a log that was opened."""
+    """Where reading starts in a log that was opened."""
 
-    CURSOR = "at the cursor"
-    FIRST_SIGHT = "at the oldest line that matters, as the log has no cursor"
-    GAP = "after lines that may never have been read, as what the cursor points to is gone"
+    CURSOR = enum.auto()
+    """At the log's cursor."""
+    FIRST_SIGHT = enum.auto()
+    """At the oldest line that matters, because the log has no cursor."""
+    GAP = enum.auto()
+    """At the oldest line that is left, because the file of the cursor is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
     """A log that was opened.
 
-    `mid_line`: the first line of each stream may be the rest of one whose beginning is not read.
-    `bind`: the log's cursor is here from now on, even before the first line is handed on.
+    `mid_line`: the first line of each stream may be the end of a line that began before.
+    `bind`: this position becomes the log's cursor at once, and not only when the first line was handed on.
     """
 
     reader: SegmentReader
@@ -255,52 +256,54 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The segment after the one that is read. `gap`: others may have been removed between the two."""
+    """The segment after the current one. `gap`: segments between the two may have been removed."""
 
     reader: SegmentReader
     gap: bool = False
 
 
 class NoSuccessor(enum.Enum):
-    """Why there is no next segment to go on with."""
+    """Why there is no segment to go on with."""
 
-    NONE = "no other was begun"
-    UNSETTLED = "one was begun, but the writer may not be done with this one"
-    CHANGING = "files were renamed or compressed meanwhile, so it has to be looked for again"
+    NONE = enum.auto()
+    """The current segment is the last one."""
+    UNSETTLED = enum.auto()
+    """There is another one, but the current one may still be written to."""
+    CHANGING = enum.auto()
+    """Files were renamed or compressed during the search: search again."""
 
 
 class SegmentFinder(Protocol):
-    """Finds the segments of one log. All methods raise OSError.
+    """Finds the segments of one log.
 
-    `kind`: how problems of such logs are named. `folder`: where the log's files are.
+    `kind`: the first word of the names of such logs' problems. `folder`: the folder of the log's files.
     """
 
     kind: str
     folder: str
 
     def open(self, cursor: LogCursor, skip: int) -> Opening | None:
-        """Open the segment of the cursor, under whatever name; None if there are no files yet.
+        """Open the segment in which reading starts; None if there is none yet. Raises OSError.
 
-        `skip`: leave out so many segments that cannot be read, if there are others after them.
+        `skip`: how many segments to skip because they cannot be read, as long as there are later ones.
         """
 
     def successor(self, reader: SegmentReader, now: float) -> Successor | NoSuccessor:
-        """Open the segment after this one, once its writer has moved there. `now`: unix seconds."""
+        """Open the segment after this one, if this one is complete. `now`: unix seconds. Raises OSError."""
 
     def explain(self, name: str, err: OSError) -> str:
-        """Return a sentence about why the log cannot be read and what to change; "" if it is only being rotated."""
+        """Return a sentence that says why the log cannot be read and what to change; "" if the error will pass."""
 
     def gap_advice(self, name: str) -> str:
-        """Return a sentence about lines that were rotated away before they were read."""
+        """Return a sentence that says that lines may have been lost, and how to prevent it."""
 
 
 def first_line_offset(file: OpenSegment) -> int:
-    """Return where the first line begins that is within FIRST_SIGHT_BYTES of the end.
+    """Return the offset of the first line within FIRST_SIGHT_BYTES of the end; 0 if no line begins there.
 
-    If none begins there, this is the start of the file. The rest of a line must not be taken for a line, because an
-    attacker may have chosen it.
+    The end of a line must not be taken for a line, because an attacker may have chosen it.
     """
-    # The byte before shows whether a line begins just there.
+    # The byte before shows whether a line begins exactly there.
     offset = file.status.st_size - FIRST_SIGHT_BYTES - 1
     while offset >= 0 and (chunk := file.read(offset, READ_SIZE_BYTES)):
         newline = chunk.find(b"\n")
@@ -326,7 +329,7 @@ def closed_on_error(file: _Closeable) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Have every OSError name this path. The error of an open file names none of itself."""
+    """Set the filename of an OSError. Errors of an open descriptor have none."""
     try:
         yield
     except OSError as err:

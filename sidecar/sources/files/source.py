@@ -1,6 +1,6 @@
-"""Follows the log files that jails name in `logpath`, every line exactly once.
+"""The source of log files that jails name in `logpath`.
 
-Files are polled: inotify reports nothing about files on overlay and network file systems, where containers' logs are.
+Files are polled. inotify reports no changes on overlay and network file systems, where log files of containers are.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sidecar.sources.files.decoder import PlainLines
 from sidecar.sources.files.follower import Follower
 from sidecar.sources.files.rotated_path import RAISE_NOFILE, RotatedPath, printable_path
 
-# Each poll costs five system calls a file.
+# A poll takes five system calls for each file.
 POLL_INTERVAL_S: Final = 0.2
-# How often patterns are matched again.
+# How often patterns are matched against the file system.
 GLOB_INTERVAL_S: Final = 10.0
-# One of so many descriptors stays free for the CLI, the stores, the firewall and other sources.
-SPARE_DESCRIPTORS: Final = 4
+# A quarter of all descriptors stays free for the CLI, the stores, the firewall and other sources.
+SPARE_FRACTION: Final = 4
 
 
 class Files:
-    """All files of the jails' `logpath`s, in one thread. A Service."""
+    """Follows all files that jails name in `logpath`, every line exactly once. A Service with one thread."""
 
     name = "files"
 
@@ -51,7 +51,7 @@ class Files:
         self._paths, self._cursors = dict(paths), dict(cursors)
         self._outputs, self._framing, self._interval_s = outputs, framing, interval_s
         self._followers: dict[str, Follower] = {}
-        # Paths that there are no descriptors for.
+        # Paths without a follower, because there are too few descriptors.
         self._left_out: tuple[str, ...] = ()
         self._next_glob = -math.inf
         self._closed = threading.Event()
@@ -70,7 +70,7 @@ class Files:
                 follower.close()
 
     def reconfigure(self, paths: Mapping[str, tuple[str, ...]]) -> None:
-        """Follow these paths for these jails, from the next poll on. Any thread may call this."""
+        """Follow these paths for these jails from the next poll on. Any thread may call this."""
         self._paths = dict(paths)
         self._next_glob = -math.inf
 
@@ -78,7 +78,7 @@ class Files:
         self._closed.set()
 
     def _step(self) -> bool:
-        """Have each follower do a little; return whether any has more to do."""
+        """Do one step of each follower; return whether any has more to do."""
         more = False
         for follower in self._followers.values():
             follower.files_changed = True
@@ -86,13 +86,13 @@ class Files:
         return more
 
     def _match_paths(self) -> None:
-        """Follow files that a pattern now matches, and plain paths even before they exist. Leave those of no jail."""
+        """Start and end followers. A path without a pattern has a follower even before the file exists."""
         paths = self._paths
         found: dict[str, dict[str, None]] = {}
         for pattern, jails in paths.items():
             for path in sorted(glob(pattern)) if has_magic(pattern) else [pattern]:  # noqa: PTH207  absolute
                 found.setdefault(path, {}).update(dict.fromkeys(jails))
-        # A file that a pattern matches may be missing because it is being rotated: its last lines are still to come.
+        # A file that a pattern would match may be missing because it is being rotated just now.
         for path in [path for path in self._followers if not _is_wanted(path, paths)]:
             self._leave(path)
         new = [path for path in found if path not in self._followers]
@@ -112,12 +112,12 @@ class Files:
         follower = self._followers.pop(path)
         follower.close()
         follower.forget()
-        # So that no line counts twice if a jail names the path again.
+        # If a jail names the path again, reading continues here.
         if cursor := follower.cursor:
             self._cursors[cursor.key] = cursor.state
 
     def _report_left_out(self, left_out: tuple[str, ...]) -> None:
-        """Report the paths that there are no descriptors for."""
+        """Report the paths without a follower."""
         before, self._left_out = self._left_out, left_out
         for path in set(before) - set(left_out) - self._followers.keys():
             self._outputs.listener.log_removed(printable_path(path))
@@ -138,8 +138,8 @@ def cursor_key(path: str) -> str:
 def _max_followers() -> int:
     """Return how many files may be open here at once."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # -1 means that there is no limit.
-    return limit - limit // SPARE_DESCRIPTORS if limit > 0 else sys.maxsize
+    # -1 means unlimited.
+    return limit - limit // SPARE_FRACTION if limit > 0 else sys.maxsize
 
 
 def _too_many_files(left_out: tuple[str, ...]) -> str:
@@ -151,5 +151,5 @@ def _too_many_files(left_out: tuple[str, ...]) -> str:
 
 
 def _is_wanted(path: str, paths: Iterable[str]) -> bool:
-    """Return whether this is one of the paths, or a file that one of the patterns would match if it existed."""
+    """Return whether this is one of the paths, or would be matched by one of the patterns if it existed."""
     return any(path == each or (has_magic(each) and PurePath(path).match(each)) for each in paths)

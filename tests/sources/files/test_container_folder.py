@@ -209,3 +209,21 @@ def test_a_file_that_is_renamed_just_while_it_is_opened_is_not_taken_for_the_nex
     reader.close()
 
     assert found == [NoSuccessor.CHANGING, (False, b"c\n")]
+
+
+def test_a_sentence_about_a_gap_says_what_to_change_for_the_container(tmp_path):
+    assert ContainerFolder(str(tmp_path), 0.0).gap_advice("blog") == (
+        "the log of blog no longer has what was read last: lines may have been rotated away before they were read. "
+        "Allow larger log files, or more of them (kubelet: containerLogMaxSize, containerLogMaxFiles; Docker: "
+        "max-size, max-file)"
+    )
+
+
+def test_a_missing_file_is_only_being_rotated_unless_a_link_leads_nowhere(tmp_path):
+    (tmp_path / "0.log").symlink_to("/nowhere/1-json.log")
+    finder = ContainerFolder(str(tmp_path), 0.0)
+
+    assert finder.explain("blog", FileNotFoundError(2, "No such file", f"{tmp_path}/1.log")) == ""
+    assert "/nowhere/1-json.log, which is not here" in finder.explain(
+        "blog", FileNotFoundError(2, "No such file", f"{tmp_path}/0.log")
+    )

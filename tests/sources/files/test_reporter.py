@@ -90,6 +90,4 @@ def test_lines_that_are_not_recognised_are_logged_once(seen, reporter, caplog):
     for count in (0, 2, 1):
         reporter.unrecognised(count)
 
-    assert caplog.messages == [
-        "the log of blog has lines that no container runtime writes; they are left out"
-    ]
+    assert caplog.messages == ["the log of blog has lines that no container runtime writes; they are ignored"]

@@ -143,3 +143,27 @@ def test_a_folder_at_the_path_is_an_error_that_names_it(finder, path):
 
 def test_a_byte_of_a_path_that_is_not_utf_8_is_shown_as_its_number():
     assert printable_path(os.fsdecode(b"/log/caf\xe9\n")) == "/log/caf\\xe9\\n"
+
+
+def test_a_sentence_about_a_gap_says_what_to_change(finder):
+    assert finder.gap_advice("error.log") == (
+        "the file that was last read as error.log is gone: lines may have been rotated away before they were read. "
+        "Do not compress or remove the last rotated file (in logrotate: delaycompress)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError(5, "Input/output error", "{path}"), "Input/output error"),
+        (OSError(5, "Input/output error", "{path}.1"), "{path}.1: Input/output error"),
+    ],
+)
+def test_a_sentence_about_an_error_names_the_file_if_it_is_another(finder, path, error, why):
+    if error.filename:
+        error.filename = error.filename.format(path=path)
+
+    assert finder.explain(str(path), error) == (
+        f"{path} cannot be read ({why.format(path=path)}): its lines are not checked until it can"
+    )

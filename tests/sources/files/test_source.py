@@ -221,10 +221,7 @@ def test_gone_while_we_were_away_is_a_gap(log, path):
 
     assert log.data == LONG % 1 + LONG % 2
     assert log.reasons() == ["gap"]
-    sentence = (
-        f"the file that was read last as {path} is gone: lines of it may have been rotated away unread. "
-        "Keep the last rotated file as it is (in logrotate: delaycompress)"
-    )
+    sentence = RotatedPath(str(path)).gap_advice(str(path))
     assert log.problems == [(f"file {path}", sentence), (f"file {path}", None)]
 
 
