@@ -1,4 +1,7 @@
-"""How the sources that read files are made from the settings."""
+"""How the sources that read files are made from the settings.
+
+The modules that read containers' logs take 1 MB of memory, so they are imported only by the sources that need them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sidecar.config.settings import Settings, SourceKind
 from sidecar.core.jail import Jail
@@ -15,11 +19,13 @@ from sidecar.sources.factories import ConfiguredContainers, SourceConfig, Source
 from sidecar.sources.files.source import Files
 from sidecar.sources.own_container import own_container_id
 
-# What reads containers' logs is loaded only where it is needed: it weighs 1 MB.
+if TYPE_CHECKING:
+    from sidecar.sources.files.container_logs import ContainerLogs
+    from sidecar.sources.files.layouts import LogLayout
 
 
 class FileSourceFactory:
-    """The files that jails name by `logpath`."""
+    """The files that jails name in `logpath`."""
 
     name = "files"
     reports_topology = False
@@ -28,8 +34,8 @@ class FileSourceFactory:
         return bool(logpaths(settings.jails))
 
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredFiles:
-        files = Files(logpaths(config.settings.jails), inputs.outputs, cursors=inputs.cursors)
-        return ConfiguredFiles(files)
+        paths = logpaths(config.settings.jails)
+        return ConfiguredFiles(Files(paths, inputs.outputs, cursors=inputs.cursors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class ConfiguredFiles:
 
 
 class CriSourceFactory:
-    """Containers' logs as kubelet keeps them (WP_SIDECAR_SOURCE=cri)."""
+    """Containers' logs as kubelet stores them (WP_SIDECAR_SOURCE=cri)."""
 
     name = "cri"
     reports_topology = True
@@ -57,7 +63,6 @@ class CriSourceFactory:
 
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredContainers:
         from sidecar.sources.files.cluster import ClusterView  # noqa: PLC0415
-        from sidecar.sources.files.container_logs import ContainerLogs  # noqa: PLC0415
         from sidecar.sources.files.kubernetes import (  # noqa: PLC0415
             FIRST_ANSWER_TIMEOUT_S,
             Api,
@@ -66,29 +71,23 @@ class CriSourceFactory:
         )
         from sidecar.sources.files.layouts import KUBELET_ROOT, KubeletLayout  # noqa: PLC0415
 
-        settings, outputs = config.settings, inputs.outputs
-        # The API is not asked outside of a cluster.
-        url = api_url(os.environ) if settings.sources.kubernetes_api else ""
+        sources = config.settings.sources
+        # Outside of a cluster there is no API.
+        url = api_url(os.environ) if sources.kubernetes_api else ""
         view = ClusterView(FIRST_ANSWER_TIMEOUT_S if url else 0.0)
-        layout = KubeletLayout(settings.sources.logs or KUBELET_ROOT, settings.sources.pods, view, _mounts())
-        logs = ContainerLogs(
-            layout,
-            settings.jails,
-            outputs,
-            inputs.topology,
-            cursors=inputs.cursors,
-            since=config.reading_start,
+        layout = KubeletLayout(
+            sources.logs or KUBELET_ROOT, sources.pods, view, Path("/proc/self/mountinfo").read_text()
         )
+        logs = _container_logs(layout, config, inputs)
         if not url:
             return ConfiguredContainers(logs, (logs,))
-        node = settings.node or socket.gethostname()
-        return ConfiguredContainers(
-            logs, (KubernetesPods(Api(url), node, view, logs, outputs.problems), logs)
-        )
+        node = config.settings.node or socket.gethostname()
+        pods = KubernetesPods(Api(url), node, view, logs, inputs.outputs.problems)
+        return ConfiguredContainers(logs, (pods, logs))
 
 
 class DockerFilesSourceFactory:
-    """Containers' logs as Docker keeps them (WP_SIDECAR_SOURCE=docker-files)."""
+    """Containers' logs as Docker stores them (WP_SIDECAR_SOURCE=docker-files)."""
 
     name = "docker-files"
     reports_topology = True
@@ -97,22 +96,23 @@ class DockerFilesSourceFactory:
         return settings.sources.kind is SourceKind.DOCKER_FILES and needs_containers(settings)
 
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredContainers:
-        from sidecar.sources.files.container_logs import ContainerLogs  # noqa: PLC0415
         from sidecar.sources.files.layouts import DOCKER_ROOT, DockerLayout  # noqa: PLC0415
 
         layout = DockerLayout(config.settings.sources.logs or DOCKER_ROOT, own_container_id())
-        logs = ContainerLogs(
-            layout, config.settings.jails, inputs.outputs, inputs.topology,
-            cursors=inputs.cursors, since=config.reading_start,
-        )  # fmt: skip
+        logs = _container_logs(layout, config, inputs)
         return ConfiguredContainers(logs, (logs,))
 
 
 def logpaths(jails: Sequence[Jail]) -> Mapping[str, tuple[str, ...]]:
-    """Return each path or pattern of a log file -> the names of the jails that look at it."""
+    """Return the names of the jails that check each path or pattern of log files."""
     paths = dict.fromkeys(path for jail in jails for path in jail.logpath)
     return {path: tuple(jail.name for jail in jails if path in jail.logpath) for path in paths}
 
 
-def _mounts() -> str:
-    return Path("/proc/self/mountinfo").read_text()
+def _container_logs(layout: LogLayout, config: SourceConfig, inputs: SourceInputs) -> ContainerLogs:
+    from sidecar.sources.files.container_logs import ContainerLogs  # noqa: PLC0415
+
+    return ContainerLogs(
+        layout, config.settings.jails, inputs.outputs, inputs.topology,
+        cursors=inputs.cursors, since=config.reading_start,
+    )  # fmt: skip

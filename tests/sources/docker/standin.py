@@ -378,6 +378,8 @@ class Counted:
     # A ProblemListener
 
     def problem_changed(self, name, sentence):
+        if sentence:
+            self.critical = self.reported.critical
         self._say(self.problems, (name, sentence))
 
     def problem(self, name, sentence, *, critical=True):
