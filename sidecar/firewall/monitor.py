@@ -23,7 +23,7 @@ _SO_RCVBUFFORCE = 33
 
 # Some 80 transactions of 1,000 bans fit until they are read.
 BUFFER_BYTES = 8 << 20
-READ_SIZE_BYTES = 1 << 20
+DATAGRAM_SIZE_BYTES = 1 << 20
 _FIREWALL_SOCKET = (socket.AF_NETLINK, NETFILTER)
 
 
@@ -80,7 +80,7 @@ class Monitor:
         foreign = False
         while True:
             try:
-                datagram = sock.recv(READ_SIZE_BYTES)
+                datagram = sock.recv(DATAGRAM_SIZE_BYTES)
             except BlockingIOError:
                 return foreign
             except OSError as err:

@@ -45,7 +45,7 @@ _REQUEST, _ACK, _DUMP = 1, 4, 0x300
 _INTERRUPTED = 0x10
 
 # The kernel answers at once, so this is for one that never does.
-ANSWER_TIMEOUT_S = 5.0
+KERNEL_TIMEOUT_S = 5.0
 # How often a question is asked again because other programs changed the rules during the answer.
 MAX_READ_ATTEMPTS = 20
 # The kernel sends 32 KiB at most.
@@ -187,7 +187,7 @@ def _receive(sock: socket.socket) -> bytes:
     except BlockingIOError:
         poll = select.poll()
         poll.register(sock, select.POLLIN)
-        if not poll.poll(1000 * ANSWER_TIMEOUT_S):
+        if not poll.poll(1000 * KERNEL_TIMEOUT_S):
             raise TimeoutError(errno.ETIMEDOUT, "no answer") from None
         return sock.recv(RECEIVE_SIZE_BYTES)
 

@@ -70,13 +70,8 @@ class Reconciler:
         """
         # The counters of the old table have to be read before it goes.
         self._drops.read()
-        edits = puts(desired, desired.groups.host_sets, now)
-        lines = [
-            *ruleset.delete_table(),
-            *ruleset.structure(desired),
-            *ruleset.forget_sightings(),
-            *_network_lines(desired, desired.groups.network_sets, now),
-        ]
+        lines, edits = _whole_table(desired, now)
+        lines = [*ruleset.delete_table(), *lines]
         try:
             self._transactions.run([*lines, *ruleset.element_lines(edits)])
         except NoPermission:
@@ -110,12 +105,7 @@ class Reconciler:
 
     def _build(self, desired: DesiredState, now: float) -> int:
         """Write the table where there is none, the latest bans in its first transaction. Return how many bans."""
-        edits = puts(desired, desired.groups.host_sets, now)
-        lines = [
-            *ruleset.structure(desired),
-            *ruleset.forget_sightings(),
-            *_network_lines(desired, desired.groups.network_sets, now),
-        ]
+        lines, edits = _whole_table(desired, now)
         self._transactions.write(lines, edits)
         return len(edits)
 
@@ -146,7 +136,7 @@ class Reconciler:
         # With other ports, or with an allowlist that is not ours, no ban is certain to be in force.
         self.missing = desired.bans.count if breach else new + sum(networks.values())
         topology = [*ruleset.topology(desired), *ruleset.forget_sightings()] if breach else []
-        self._transactions.write([*topology, *_network_lines(desired, networks, now)], edits)
+        self._transactions.write([*topology, *network_lines(desired, networks, now)], edits)
         if self._incomplete:
             self._transactions.forget()
         if not (breach or networks or edits):
@@ -208,13 +198,24 @@ def puts(desired: DesiredState, names: Iterable[str], now: float) -> list[Edit]:
     ]
 
 
-def _network_lines(desired: DesiredState, names: Iterable[str], now: float) -> list[str]:
+def network_lines(desired: DesiredState, names: Iterable[str], now: float) -> list[str]:
+    """Return the lines that write these sets of networks."""
     versions = desired.groups.network_sets
     return [
         line
         for name in names
         for line in ruleset.network_lines(name, versions[name], desired.bans.members(name), now)
     ]
+
+
+def _whole_table(desired: DesiredState, now: float) -> tuple[list[str], list[Edit]]:
+    """Return what writes the table where there is none: lines for all but the hosts, edits for the hosts."""
+    lines = [
+        *ruleset.structure(desired),
+        *ruleset.forget_sightings(),
+        *network_lines(desired, desired.groups.network_sets, now),
+    ]
+    return lines, puts(desired, desired.groups.host_sets, now)
 
 
 def _has_our_names(shape: Shape, desired: DesiredState) -> bool:

@@ -30,7 +30,7 @@ from sidecar.firewall.elements import element, hosts_from_keys, networks_from_in
 from sidecar.firewall.errors import FirewallError, NoPermission
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.port_groups import PortGroups
-from sidecar.firewall.reconcile import Reconciler, puts
+from sidecar.firewall.reconcile import Reconciler, network_lines, puts
 from sidecar.firewall.schema import READABLE_SCHEMAS
 from sidecar.firewall.sightings import PacketSightings
 from sidecar.firewall.transactions import Transactions
@@ -168,18 +168,13 @@ def _edits(desired: DesiredState, was_in: Mapping[Member, bool], now: float) -> 
     """Return what brings these members to the desired state: lines for networks, edits for hosts."""
     edits: list[Edit] = []
     networks = set()
-    versions = desired.groups.network_sets
+    network_sets = desired.groups.network_sets
     for (name, address), was in was_in.items():
         until = desired.bans.until(name, address)
-        if name in versions:
+        if name in network_sets:
             networks.add(name)
         elif until is None or until <= now:
             edits.append(Remove(name, element(address)))
         else:
             edits.append(Put(name, element(address), until - now, is_new=not was))
-    lines = [
-        line
-        for name in sorted(networks)
-        for line in ruleset.network_lines(name, versions[name], desired.bans.members(name), now)
-    ]
-    return lines, edits
+    return network_lines(desired, sorted(networks), now), edits
