@@ -30,7 +30,7 @@ MAX_SEARCH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReadingOutcome:
     """How one connection to a log ended."""
 
     ending: Ending
@@ -98,7 +98,7 @@ class LogReader:
             return not self.log.report.readable
         return ending.next is Next.REST and not self._started_again
 
-    def _publish(self, outcome: Outcome, *, repeated: bool) -> None:
+    def _publish(self, outcome: ReadingOutcome, *, repeated: bool) -> None:
         name = self.log.report.name
         match outcome.ending.next:
             case Next.LOG:
@@ -108,21 +108,21 @@ class LogReader:
             case Next.REPORT if outcome.engine_answers:
                 self.log.report.failing(outcome.why)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> ReadingOutcome:
         """Read over one connection; return how it ended."""
         try:
             with contextlib.closing(self._host.open(self.log.interrupt)) as engine:
-                return Outcome(self._follow(engine))
+                return ReadingOutcome(self._follow(engine))
         except RequestRefusedError as err:
             return self._refused(err)
         except (OSError, EngineError) as err:
-            return Outcome(Ending.LOST, reason(err), isinstance(err, ProtocolError))
+            return ReadingOutcome(Ending.LOST, reason(err), isinstance(err, ProtocolError))
         except Exception as err:
             # Whatever a batch did to those it was handed to, the next one must be read. A loop that has stopped
             # takes no more, and then this reader is stopped as well.
             if not self.log.interrupt.wait(FIRST_RETRY_DELAY_S):
                 log.exception("a batch of %s failed", self.log.report.name)
-            return Outcome(Ending.LOST, repr(err))
+            return ReadingOutcome(Ending.LOST, repr(err))
         finally:
             self.log.report.closed()
 
@@ -160,16 +160,16 @@ class LogReader:
                     raise ReadingEnded(Ending.FROZEN)
             return stream.complete
 
-    def _refused(self, err: RequestRefusedError) -> Outcome:
+    def _refused(self, err: RequestRefusedError) -> ReadingOutcome:
         match err.status:
             case 404 | 409:
                 # The container is gone, or going.
-                return Outcome(Ending.STOPPED)
+                return ReadingOutcome(Ending.STOPPED)
             case 501:
                 self.log.report.unreadable(self._driver())
-                return Outcome(Ending.UNREADABLE)
+                return ReadingOutcome(Ending.UNREADABLE)
             case _:
-                return Outcome(Ending.LOST, str(err), engine_answers=True)
+                return ReadingOutcome(Ending.LOST, str(err), engine_answers=True)
 
     def _driver(self) -> str:
         """Return the name of the container's log driver."""
