@@ -1,4 +1,4 @@
-"""What makes bans useless on a Kubernetes node, and what to change."""
+"""Why bans may have no effect on a Kubernetes node, and what to change."""
 
 from __future__ import annotations
 
@@ -6,34 +6,40 @@ from collections.abc import Iterable
 
 from sidecar.core.allowlist import CONTAINERS, OWN, PRIVATE
 
-INSIDE = frozenset({CONTAINERS, OWN, *PRIVATE})  # why a node's or a pod's address is never banned
+# The reasons for which addresses of nodes and pods are on the allowlist.
+CLUSTER_REASONS = frozenset({CONTAINERS, OWN, *PRIVATE})
+CILIUM_INTERFACES = frozenset({"cilium_host", "cilium_net"})
 
 
-def in_pod(site: str) -> bool:
-    """Is this log a pod's, `namespace/pod/container`? A path begins with a slash; a container's name has none."""
-    return site.count("/") == 2 and not site.startswith("/")
+def is_pod_log(origin_name: str) -> bool:
+    """Return whether this is the name of a pod's log, `namespace/pod/container`, and not a container or a path."""
+    return origin_name.count("/") == 2 and not origin_name.startswith("/")
 
 
-def source_nat(site: str, reason: str) -> str | None:
-    """Why a pod's log shows addresses of the cluster in the clients' place; None: that is no question here."""
-    if not in_pod(site) or reason not in INSIDE:
+def replaced_client_address(origin_name: str, reason: str) -> str | None:
+    """Return why a pod's log has addresses of the cluster in place of clients' addresses.
+
+    `reason`: why these addresses are on the allowlist. None means that this log or reason has another explanation.
+    """
+    if not is_pod_log(origin_name) or reason not in CLUSTER_REASONS:
         return None
     return (
-        "The log shows a node or a pod instead of the client. Set externalTrafficPolicy: Local on the Service that "
-        "lets traffic in (with Cluster, nodes put their own address in the client's place), and where an ingress is "
-        "before it, let the site believe the ingress's X-Forwarded-For: see docs/kubernetes.md"
+        "The log has the address of a node or pod instead of the client's. Set externalTrafficPolicy: Local on the "
+        "Service through which traffic enters the cluster (with Cluster, nodes replace the client's address by their "
+        "own). Behind an ingress, also have the web server trust the ingress's X-Forwarded-For: see docs/kubernetes.md"
     )
 
 
-def cilium(interfaces: Iterable[str], dropped: int) -> str | None:
-    """Why packets may pass by the firewall of this node; None: nothing speaks for it.
+def cilium_bypass(interfaces: Iterable[str], dropped: int) -> str | None:
+    """Return why packets may bypass the firewall of this node; None if nothing indicates it.
 
-    `dropped`: packets that bans have dropped here. One is proof enough that they come by.
+    `interfaces`: the names of the host's network interfaces. `dropped`: how many packets bans have dropped. A single
+    one shows that packets do not bypass the firewall.
     """
-    if dropped or not {"cilium_host", "cilium_net"} & set(interfaces):
+    if dropped or not CILIUM_INTERFACES.intersection(interfaces):
         return None
     return (
-        "Cilium is on this node, and no packet was dropped here yet: with its eBPF host routing packets pass by the "
-        "node's firewall, and bans keep nobody out. If `cilium status --verbose` says Host Routing: BPF, set "
+        "Cilium is on this node, and no packet was dropped yet: with Cilium's eBPF host routing, packets bypass the "
+        "node's firewall, and bans have no effect. If `cilium status --verbose` shows Host Routing: BPF, set "
         "bpf.hostLegacyRouting=true in Cilium's values, and leave NodePorts to kube-proxy: see docs/kubernetes.md"
     )

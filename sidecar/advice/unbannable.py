@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.advice.kubernetes import source_nat
+from sidecar.advice.kubernetes import replaced_client_address
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY
 
 # So many failures within the period are reported: more than people mistype, fewer than any attack makes.
@@ -59,7 +59,9 @@ def unbannable_failures(origin: str, reason: str, count: int, exposed: str | Non
     `exposed`: what is wrong with the log's container, if that explains it.
     """
     remedy = (
-        exposed or source_nat(origin, reason) or _REMEDIES.get(reason, _CDN if "CDN" in reason else _OTHER)
+        exposed
+        or replaced_client_address(origin, reason)
+        or _REMEDIES.get(reason, _CDN if "CDN" in reason else _OTHER)
     )
     return (
         f"{count:,} failures in {origin} within {PERIOD_S / 60:.0f} minutes came from {reason}, which is never banned. "

@@ -349,7 +349,9 @@ class Daemon:
         if not self._hits:  # else it is not known yet for how long they count: containers' labels say
             self._forget(now)
         if (dropped := self._enforcing.count_drops()) is not None:
-            self._troubles.report("Cilium", kubernetes.cilium(host.interfaces(), dropped), critical=False)
+            self._troubles.report(
+                "Cilium", kubernetes.cilium_bypass(host.interfaces(), dropped), critical=False
+            )
         self._trusting.look(now)
         known, self._trusting.own = self._trusting.own, own()
         return self._retrust(now) if known != self._trusting.own else ()
