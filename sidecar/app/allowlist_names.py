@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
-from sidecar.core.address import Address, parse_address
+from sidecar.core.address import Address
+from sidecar.runtime.dns import lookup_addresses
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,8 @@ class Report(Protocol):
 
 
 def addresses(name: str) -> tuple[Address, ...]:
-    """Whom this name stands for now, in order, at most MOST; nobody if that is not known."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    known = {parse_address(str(address[0])) for *_, address in found}
-    return tuple(sorted(one for one in known if one))[:MOST]
+    """Return the addresses of this name now, in order, at most MOST; none if they are not known."""
+    return tuple(sorted(lookup_addresses(name)))[:MOST]
 
 
 class Names:

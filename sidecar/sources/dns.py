@@ -1,77 +1,86 @@
-"""Names in logs -> addresses, outside the threads that read (`usedns = yes`). What was found comes back as hits later.
+"""Names in logs -> addresses, outside the threads that read logs (`usedns = yes`). The hits follow later.
 
-A name is what an attacker wrote, or what his own DNS server answers: whoever switches this on lets him name whom to
-ban. So it is never much work: a few look-ups at once, a bounded queue, and each answer is kept for a while.
+A name in a log is what an attacker wrote, or what the attacker's own name server answers: `usedns` lets them choose
+which address is banned. So lookups are bounded: a few at once, a queue that drops what does not fit, and an answer is
+kept for a while.
 """
 
 from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.config.settings import Settings
-from sidecar.core.address import Address, parse_address
+from sidecar.core.address import Address
 from sidecar.core.events import Hit, Read
+from sidecar.runtime.dns import lookup_addresses
 from sidecar.runtime.loop import Closed, Inbox
 from sidecar.runtime.supervisor import Service
 from sidecar.sources.factories import SourceConfig, SourceInputs
 
+# Lookups at once.
 WORKERS: Final = 4
-WAITING: Final = 256  # names that wait to be looked up; more are let go
-KEPT: Final = 300.0  # seconds that an answer holds, also none at all; fail2ban's
-MOST: Final = 4_096  # answers
-TIMEOUT: Final = 10.0  # seconds after which an answer is of no use any more; it is kept for the next failure
-FEW: Final = 4  # addresses of one name that count: nobody logs in from more
+# Names that wait for a worker; more are dropped.
+MAX_QUEUED_NAMES: Final = 256
+# How long an answer is kept, also an empty one; fail2ban's.
+ANSWER_LIFETIME_S: Final = 300.0
+MAX_KEPT_ANSWERS: Final = 4_096
+# After this an answer is not used for the failure that asked; it is kept for the next.
+ANSWER_TIMEOUT_S: Final = 10.0
+# Addresses of one name that count; more are dropped.
+MAX_ADDRESSES: Final = 4
 
-Answer = tuple[float, tuple[Address, ...]]
 
+class _Question(NamedTuple):
+    """Hits whose address is that of a name, and when that was asked (monotonic clock)."""
 
-def addresses(name: str) -> tuple[Address, ...]:
-    """Whom this name stands for now, at most FEW; nobody if it is not known."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    known = (parse_address(str(address[0])) for *_, address in found)
-    return tuple(dict.fromkeys(one for one in known if one))[:FEW]
+    name: str
+    hits: Sequence[Hit]
+    at: float
 
 
 class Resolver:
-    """A service: what was resolved it puts before the loop. Any thread may `ask`."""
+    """A service that looks names up and puts their hits before the loop. Any thread may `ask`.
+
+    `dropped` counts hits for which there was no room in the queue, or no answer in time.
+    """
 
     name = "resolver"
 
     def __init__(
         self,
         inbox: Inbox,
-        lookup: Callable[[str], tuple[Address, ...]] = addresses,
+        lookup: Callable[[str], tuple[Address, ...]] = lookup_addresses,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.dropped = 0  # failures of names for which there was no room, or no time
+        self.dropped = 0
         self._inbox, self._lookup, self._clock = inbox, lookup, clock
-        self._answers: dict[str, Answer] = {}
-        self._queue: queue.Queue[tuple[str, Sequence[Hit], float] | None] = queue.Queue(WAITING)
+        # Each name's addresses, and when they were looked up.
+        self._answers: dict[str, tuple[float, tuple[Address, ...]]] = {}
+        self._queue: queue.Queue[_Question | None] = queue.Queue(MAX_QUEUED_NAMES)
 
     def ask(self, name: str, hits: Sequence[Hit]) -> None:
-        """These hits are of whoever this name stands for. Never waits."""
+        """Have these hits count for each address of this name. Never waits."""
         try:
-            self._queue.put_nowait((name, hits, self._clock()))
+            self._queue.put_nowait(_Question(name, hits, self._clock()))
         except queue.Full:
             self.dropped += len(hits)
 
     def run(self) -> None:
+        """Answer until closed."""
+        # As daemons: a thread that waits for a server without answer ends with the process.
         others = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS - 1)]
-        for other in others:  # one that waits for a server that does not answer ends with the process
+        for other in others:
             other.start()
         self._work()
 
     def close(self) -> None:
+        """End all workers; what is still queued may be dropped for that."""
         for _ in range(WORKERS):
             try:
                 self._queue.put_nowait(None)
@@ -80,36 +89,37 @@ class Resolver:
                 self._queue.put_nowait(None)
 
     def _work(self) -> None:
-        while asked := self._queue.get():
-            name, hits, at = asked
-            whose = self._answer(name)
-            if self._clock() - at > TIMEOUT:
+        while question := self._queue.get():
+            addresses = self._addresses(question.name)
+            hits = question.hits
+            if self._clock() - question.at > ANSWER_TIMEOUT_S:
                 self.dropped += len(hits)
-            elif whose:
-                found = tuple(hit._replace(address=one) for one in whose for hit in hits)
+            elif addresses:
+                found = tuple(hit._replace(address=address) for address in addresses for hit in hits)
+                # Without a cursor, as the line's own is stored already.
                 with contextlib.suppress(Closed):
-                    self._inbox.read(Read(hits[0].origin, found))  # its line's cursor is stored already
+                    self._inbox.read(Read(hits[0].origin, found))
 
-    def _answer(self, name: str) -> tuple[Address, ...]:
+    def _addresses(self, name: str) -> tuple[Address, ...]:
         known = self._answers.get(name)
-        if known and self._clock() - known[0] < KEPT:
+        if known and self._clock() - known[0] < ANSWER_LIFETIME_S:
             return known[1]
-        whose = self._lookup(name)
-        while len(self._answers) >= MOST:
+        addresses = self._lookup(name)[:MAX_ADDRESSES]
+        while len(self._answers) >= MAX_KEPT_ANSWERS:
             self._answers.pop(next(iter(self._answers)), None)
         self._answers.pop(name, None)
-        self._answers[name] = self._clock(), whose
-        return whose
+        self._answers[name] = self._clock(), addresses
+        return addresses
 
 
 class ResolverFactory:
-    """Look-ups of names in logs, for filters with `usedns`."""
+    """Lookups of names in logs, for filters with `usedns`."""
 
     name = "resolver"
     reports_topology = False
 
     def is_needed(self, settings: Settings) -> bool:
-        return any(rules.resolves_names for rules in settings.filters.values())
+        return any(log_filter.resolves_names for log_filter in settings.filters.values())
 
     def make(self, _config: SourceConfig, inputs: SourceInputs) -> ConfiguredResolver:
         return ConfiguredResolver((inputs.resolver,))
@@ -117,7 +127,7 @@ class ResolverFactory:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredResolver:
-    """It looks up whatever the filters of the moment ask for."""
+    """The resolver; it answers what the matcher asks, so new settings change nothing in it."""
 
     services: tuple[Service, ...]
 

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 
 import pytest
@@ -5,21 +6,29 @@ import pytest
 from sidecar.core.address import Address
 from sidecar.core.events import Hit, Origin, Read
 from sidecar.runtime.loop import Inbox
-from sidecar.sources.dns import KEPT, TIMEOUT, WAITING, WORKERS, Resolver, addresses
+from sidecar.sources.dns import (
+    ANSWER_LIFETIME_S,
+    ANSWER_TIMEOUT_S,
+    MAX_ADDRESSES,
+    MAX_QUEUED_NAMES,
+    WORKERS,
+    Resolver,
+)
+from tests.support.waiting import wait_until
 
 SITE = Origin("file", "mail.log", jails=("mail",))
-ANN = Address("203.0.113.7")
+ANN, BOB = Address("203.0.113.7"), Address("2001:db8::/64")
 
 
-def hit(whose=""):
-    return Hit("mail", Address(whose), 1.0, SITE, "fail ann.example")
+def hit(address=""):
+    return Hit("mail", Address(address), 1.0, SITE, "fail ann.example")
 
 
-class Names:
+class Server:
     """A name server, and what it was asked."""
 
     def __init__(self, **known):
-        self.known, self.asked = {name.replace("_", "."): address for name, address in known.items()}, []
+        self.known, self.asked = {name.replace("_", "."): found for name, found in known.items()}, []
 
     def __call__(self, name):
         self.asked.append(name)
@@ -31,76 +40,91 @@ def inbox():
     return Inbox()
 
 
-def played(resolver, *asked):
-    """All that is asked is answered, and the workers end."""
-    for name in asked:
-        resolver.ask(name, [hit()])
+@contextlib.contextmanager
+def running(resolver):
+    thread = threading.Thread(target=resolver.run)
+    thread.start()
+    yield
     resolver.close()
-    resolver.run()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
-def test_a_name_becomes_the_hits_of_all_whom_it_stands_for(inbox):
-    bob = Address("2001:db8::/64")
-    played(Resolver(inbox, Names(ann_example=(ANN, bob))), "ann.example", "nobody.example")
+def test_a_name_becomes_hits_of_all_its_addresses(inbox):
+    resolver = Resolver(inbox, Server(ann_example=(ANN, BOB)))
+    resolver.ask("ann.example", [hit()])
+    with running(resolver):
+        assert inbox.drain(10) == [Read(SITE, (hit(ANN), hit(BOB)))]
 
-    assert inbox.drain(0) == [Read(SITE, (hit(ANN), hit(bob)))]
+
+def test_a_name_without_address_has_no_hits(inbox):
+    server = Server()
+    resolver = Resolver(inbox, server)
+    resolver.ask("nobody.example", [hit()])
+    with running(resolver):
+        wait_until(lambda: server.asked == ["nobody.example"])
+
+    assert (inbox.drain(0), resolver.dropped) == ([], 0)
+
+
+def test_only_a_few_addresses_of_a_name_count(inbox):
+    many = tuple(Address(f"203.0.113.{n}") for n in range(MAX_ADDRESSES + 5))
+    resolver = Resolver(inbox, Server(ann_example=many))
+    resolver.ask("ann.example", [hit()])
+    with running(resolver):
+        (read,) = inbox.drain(10)
+
+    assert [each.address for each in read.hits] == list(many[:MAX_ADDRESSES])
 
 
 def test_an_answer_is_kept_for_a_while(inbox):
-    names, now = Names(ann_example=(ANN,)), [0.0]
-    resolver = Resolver(inbox, names, lambda: now[0])
-    assert [resolver._answer("ann.example") for _ in range(3)] == [(ANN,)] * 3
-    assert names.asked == ["ann.example"]
+    server, now = Server(ann_example=(ANN,)), [0.0]
+    resolver, asked = Resolver(inbox, server, lambda: now[0]), []
+    with running(resolver):
+        for now[0] in (0.0, ANSWER_LIFETIME_S - 1, ANSWER_LIFETIME_S):
+            resolver.ask("ann.example", [hit()])
+            assert inbox.drain(10) == [Read(SITE, (hit(ANN),))]
+            asked.append(len(server.asked))
 
-    now[0] = KEPT
-    resolver._answer("ann.example")
-    assert names.asked == ["ann.example"] * 2
+    assert asked == [1, 1, 2]
 
 
-def test_an_answer_that_comes_too_late_counts_against_nobody(inbox):
+def test_an_answer_that_comes_too_late_is_not_used(inbox):
     now = [0.0]
 
     def slow(_):
-        now[0] += TIMEOUT + 1
+        now[0] += ANSWER_TIMEOUT_S + 1
         return (ANN,)
 
     resolver = Resolver(inbox, slow, lambda: now[0])
-    played(resolver, "ann.example")
+    resolver.ask("ann.example", [hit()])
+    with running(resolver):
+        wait_until(lambda: resolver.dropped == 1)
 
-    assert (inbox.drain(0), resolver.dropped) == ([], 1)
+    assert inbox.drain(0) == []
 
 
-def test_a_flood_of_names_is_let_go_and_never_waited_for(inbox):
-    resolver = Resolver(inbox, Names())
-    for n in range(WAITING + 10):
+def test_a_flood_of_names_is_dropped_and_never_waited_for(inbox):
+    resolver = Resolver(inbox, Server())
+    for n in range(MAX_QUEUED_NAMES + 10):
         resolver.ask(f"{n}.example", [hit()])
 
     assert resolver.dropped == 10
     resolver.close()
 
 
-def test_a_name_server_that_hangs_holds_up_one_worker_only(inbox):
-    hang = threading.Event()
+def test_a_name_server_without_answer_holds_up_one_worker_only(inbox):
+    go_on = threading.Event()
 
     def lookup(name):
         if name == "slow.example":
-            hang.wait(30)
+            go_on.wait(30)
         return (ANN,)
 
+    assert WORKERS > 1
     resolver = Resolver(inbox, lookup)
-    thread = threading.Thread(target=resolver.run)
-    thread.start()
     for name in ("slow.example", "ann.example"):
         resolver.ask(name, [hit()])
-
-    assert inbox.drain(10) == [Read(SITE, (hit(ANN),))]
-    hang.set()
-    resolver.close()
-    thread.join(10)
-    assert not thread.is_alive()
-
-
-def test_numbers_are_addresses_and_nonsense_is_nobody():
-    assert addresses("203.0.113.7") == (ANN,)
-    assert addresses("no such name") == addresses("a" * 300) == ()
-    assert WORKERS > 1
+    with running(resolver):
+        assert inbox.drain(10) == [Read(SITE, (hit(ANN),))]
+        go_on.set()
