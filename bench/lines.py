@@ -1,4 +1,4 @@
-"""Access-log lines, as both sides are given them."""
+"""Lines of an access log; wp-sidecar and fail2ban are given the same."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from ipaddress import IPv4Address
 from itertools import count
 from typing import Self
 
-MAXRETRY = 5  # of the default jail `wordpress-access`; fail2ban is told the same
+# Of the default jail `wordpress-access`; fail2ban is configured with the same.
+MAXRETRY = 5
 
-FIRST = IPv4Address("198.18.0.1")  # 198.18.0.0/15 is kept for benchmarks (RFC 2544)
+# 198.18.0.0/15 is reserved for benchmarks (RFC 2544).
+FIRST = IPv4Address("198.18.0.1")
 VISITOR = "198.19.255.7"
 PAGES = ("/", "/2026/11/hello-world/", "/wp-includes/css/buttons.css", "/wp-json/wp/v2/posts?per_page=3")
 
 
 def strangers() -> Iterator[str]:
-    """Addresses that nobody has had yet."""
+    """Yield addresses that were not used before."""
     return (str(FIRST + n) for n in count())
 
 
 def failures(address: str, times: int = MAXRETRY) -> bytes:
-    """Failed logins of one address."""
+    """Return failed logins of one address."""
     return _line(address, "POST /wp-login.php", 200) * times
 
 
 def visits(address: str = VISITOR, page: str = PAGES[0]) -> bytes:
-    """A page that was asked for."""
+    """Return a request for a page."""
     return _line(address, f"GET {page}", 200)
 
 
@@ -39,12 +41,13 @@ def _line(address: str, request: str, status: int) -> bytes:
 
 
 class Traffic:
-    """Visitors' lines at a steady rate, for as long as the `with` lasts; with a rate of 0 none."""
+    """Visitors' lines at a steady rate while the `with` lasts; none with a rate of 0."""
 
     def __init__(self, write: Callable[[bytes], object], rate: float) -> None:
         """`rate`: lines per second, written one by one."""
         self._write, self._wanted = write, rate
-        self.rate = 0.0  # as it really was, once it is over
+        # The rate as it really was, known at the end.
+        self.rate = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic")
 
