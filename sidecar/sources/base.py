@@ -105,13 +105,3 @@ class Outputs:
     emit: Emit
     listener: LogListener
     problems: Problems
-
-
-class Report(Protocol):
-    """Deprecated: take `Problems` or a `Problem`."""
-
-    def __call__(self, name: str, sentence: str | None, /, *, critical: bool = True) -> None: ...
-
-
-def untold(name: str, sentence: str | None, /, *, critical: bool = True) -> None:
-    """Deprecated: `Problems()` without a listener."""

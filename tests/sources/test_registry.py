@@ -12,7 +12,8 @@ from sidecar.runtime.supervisor import PeriodicTask
 from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.factories import SourceInputs
 from sidecar.sources.registry import FACTORIES, SourceRegistry
-from tests.sources.docker.standin import Counted, StandIn
+from tests.sources.docker.standin import StandIn
+from tests.sources.recorder import Recorder
 
 NOW = 1_795_338_000.0
 
@@ -39,8 +40,8 @@ def read(tmp_path, engine):
 
 @pytest.fixture
 def inputs():
-    counted = Counted()
-    return SourceInputs(counted.outputs, counted, {}, PeriodicTask("resolver", lambda: None, 60.0))
+    recorder = Recorder()
+    return SourceInputs(recorder.outputs, recorder, {}, PeriodicTask("resolver", lambda: None, 60.0))
 
 
 @pytest.fixture

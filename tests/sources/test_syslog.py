@@ -24,8 +24,8 @@ SAID = b"Authentication failure for admin from 203.0.113.12"
 NOWHERE = Outputs(lambda batch, cursor: None, NullLogListener(), Problems())
 
 
-class Told(NullLogListener):
-    """What the source tells: that it listens, what it lost."""
+class Events(NullLogListener):
+    """The events of the source: it listens, it lost messages."""
 
     def __init__(self):
         self.all = []
@@ -47,9 +47,9 @@ class Running:
     """A source in its thread, and what it hands on."""
 
     def __init__(self, path, emit=None, **more):
-        self.path, self.told, self.batches = path, Told(), Queue()
+        self.path, self.events, self.batches = path, Events(), Queue()
         emit = emit or (lambda batch, cursor: self.batches.put((batch, cursor)))
-        outputs = Outputs(emit, self.told, Problems())
+        outputs = Outputs(emit, self.events, Problems())
         self.source = SyslogSource(path, ("a",), outputs, clock=lambda: NOW, **more)
         self.thread = threading.Thread(target=self.source.run)
         self.thread.start()
@@ -96,7 +96,7 @@ def running(tmp_path):
         (b"<37>Nov x", b"Nov x"),
     ],
 )
-def test_a_message_is_one_line_that_begins_with_when_it_came(message, expected):
+def test_a_message_is_one_line_that_begins_with_its_time_of_arrival(message, expected):
     assert line(message, NOW) == STAMP + expected + b"\n"
 
 
@@ -126,7 +126,7 @@ def test_a_hit_counts_at_the_moment_it_came_whatever_its_header_says(name, heade
     assert (hit.address, hit.at) == ("203.0.113.12", NOW)
 
 
-def test_a_stranger_named_behind_a_newline_is_no_hit():
+def test_an_address_behind_a_newline_is_no_hit():
     forged = b"<37>Nov 22 08:59:51 php: hello\n<37>Nov 22 08:59:51 wordpress(h)[8]: " + SAID
     batch = Batch(Origin("syslog", "x", "", ("a",)), line(forged, NOW), Framing.SYSLOG)
 
@@ -164,15 +164,15 @@ def test_logger_is_understood(running):
     ] * 2
 
 
-def test_a_message_too_long_is_told_and_left_out(running):
+def test_a_truncated_message_is_dropped_and_counted(running):
     running.send(b"x" * 65_536 + b"y", b"<13>Nov 22 08:59:51 x: next")
 
     assert running.lines(1) == [STAMP + b"x: next"]
-    assert "overlong" in running.told.all
+    assert "overlong" in running.events.all
 
 
-def test_nobody_who_writes_waits_while_the_loop_is_behind(tmp_path):
-    """What is too much is given up, the oldest first, and told."""
+def test_no_writer_waits_while_the_loop_is_behind(tmp_path):
+    """The oldest messages are dropped, and that is counted as a gap."""
     go, seen = threading.Event(), []
 
     def emit(batch, cursor):
@@ -188,7 +188,7 @@ def test_nobody_who_writes_waits_while_the_loop_is_behind(tmp_path):
     running.close()
 
     assert took < 5
-    assert "gap" in running.told.all
+    assert "gap" in running.events.all
     assert b"".join(seen).endswith(b" x: last\n")
 
 
@@ -197,7 +197,7 @@ def test_it_ends_and_leaves_nothing_behind(tmp_path):
     running.close()
 
     assert list(tmp_path.iterdir()) == []
-    assert running.told.all == ["up", "down"]
+    assert running.events.all == ["up", "down"]
 
 
 def test_a_socket_that_a_killed_run_left_is_replaced(tmp_path):
@@ -210,7 +210,7 @@ def test_a_socket_that_a_killed_run_left_is_replaced(tmp_path):
     running.close()
 
 
-def test_where_another_listens_or_something_else_is_nothing_is_taken_away(tmp_path, running):
+def test_a_path_that_is_in_use_is_left_alone(tmp_path, running):
     (tmp_path / "file").write_text("mine")
     for path, why in (
         (running.path, "another process listens there"),
@@ -226,14 +226,14 @@ def test_where_another_listens_or_something_else_is_nothing_is_taken_away(tmp_pa
 
 def test_after_a_failure_it_listens_again(tmp_path):
     """The supervisor runs it once more."""
-    batches, told = Queue(), Told()
+    batches, events = Queue(), Events()
 
     def emit(batch, cursor):
         batches.put(batch.data)
         if b"bad" in batch.data:
             raise ValueError("the filter broke")
 
-    source = SyslogSource(tmp_path / "log", (), Outputs(emit, told, Problems()), clock=lambda: NOW)
+    source = SyslogSource(tmp_path / "log", (), Outputs(emit, events, Problems()), clock=lambda: NOW)
 
     def run():
         with pytest.raises(ValueError, match="broke"):
@@ -244,7 +244,7 @@ def test_after_a_failure_it_listens_again(tmp_path):
     supervised.start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"bad", str(tmp_path / "log"))
-        wait_until(lambda: told.all == ["up", "down", "up"])
+        wait_until(lambda: events.all == ["up", "down", "up"])
         sender.sendto(b"good", str(tmp_path / "log"))
     assert [batches.get(timeout=10) for _ in range(2)] == [STAMP + b"bad\n", STAMP + b"good\n"]
     source.close()
@@ -253,7 +253,7 @@ def test_after_a_failure_it_listens_again(tmp_path):
     assert not supervised.is_alive()
 
 
-def test_other_jails_look_at_what_comes_from_then_on(running):
+def test_new_jails_look_at_later_messages(running):
     running.send(b"x")
     first, _ = running.batches.get(timeout=10)
     running.source.reconfigure(("b", "c"))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.sources.docker.standin import Counted, StandIn
+from tests.sources.docker.standin import StandIn
+from tests.sources.recorder import Recorder
 
 
 @pytest.fixture(params=["modern", "old"])
@@ -13,5 +14,5 @@ def engine(tmp_path, request):
 
 
 @pytest.fixture
-def counted():
-    return Counted()
+def recorder():
+    return Recorder()

@@ -18,23 +18,23 @@ AT = 1_795_000_000 * 10**9
 
 
 def docker_source(
-    url, counted, jails=JAILS, *, listener=None, since=0, idle_timeout_s=5.0, list_period_s=5.0
+    url, recorder, jails=JAILS, *, listener=None, since=0, idle_timeout_s=5.0, list_period_s=5.0
 ):
     """A source with the cursors that were stored before."""
     return DockerSource(
         DockerHost(url, idle_timeout_s),
-        replace(counted.outputs, listener=listener or counted),
-        counted,
+        replace(recorder.outputs, listener=listener or recorder),
+        recorder,
         Selection(tuple(jails), int(since)),
-        counted.cursors,
+        recorder.cursors,
         list_period_s=list_period_s,
     )
 
 
 @contextmanager
-def following(engine, counted, jails=JAILS, **options):
+def following(engine, recorder, jails=JAILS, **options):
     """The source in its thread; at the end no thread of it is left."""
-    source = docker_source(engine.url, counted, jails, **options)
+    source = docker_source(engine.url, recorder, jails, **options)
     thread = threading.Thread(target=source.run)
     thread.start()
     try:

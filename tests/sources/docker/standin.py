@@ -12,11 +12,9 @@ from http.server import BaseHTTPRequestHandler
 from socket import SHUT_RDWR
 from urllib.parse import parse_qs, urlsplit
 
-from sidecar.runtime.problems import Problems
-from sidecar.sources.base import Outputs
 from sidecar.sources.docker.wire import unix_seconds
+from tests.sources.recorder import TIMEOUT_S
 
-PATIENCE = 10  # seconds until what a test waits for has gone wrong
 NETWORK = {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}}
 
 
@@ -143,7 +141,7 @@ class StandIn:
 
     def wait(self, ready):
         with self.changed:
-            assert self.changed.wait_for(ready, PATIENCE)
+            assert self.changed.wait_for(ready, TIMEOUT_S)
 
     def _happened(self):
         self._events += 1
@@ -244,11 +242,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _events(self):
         engine = self.engine
         self._stream("application/json")
-        told = engine._events
+        seen = engine._events
         while self._open():
             with engine.changed:
-                engine.changed.wait_for(lambda seen=told: engine._events > seen or not self._open(), 0.05)
-                fresh, told = engine._events > told, engine._events
+                engine.changed.wait_for(lambda last=seen: engine._events > last or not self._open(), 0.05)
+                fresh, seen = engine._events > seen, engine._events
             if fresh:
                 self._chunk(b'{"Type":"container"}\n')
 
@@ -338,93 +336,3 @@ class _Handler(BaseHTTPRequestHandler):
             finally:
                 self.connection.settimeout(None)
         return False
-
-
-class Counted:
-    """Takes batches as the loop does, and remembers the cursors that were stored."""
-
-    def __init__(self):
-        self.lines, self.cursors, self.batches = [], {}, []
-        self.around, self.told, self.problems = [], [], []
-        self.reported = Problems(self)
-        self.critical = True  # was the last problem?
-        self._changed = threading.Condition()
-        self.broken = 0  # so many batches will raise
-
-    @property
-    def outputs(self):
-        return Outputs(self.emit, self, self.reported)
-
-    def emit(self, batch, cursor):
-        with self._changed:
-            if self.broken:
-                self.broken -= 1
-                raise RuntimeError("a mistake in a matcher")
-            self.batches.append(batch)
-            for line in batch.data.split(b"\n")[:-1]:
-                self.lines.append((batch.origin.name, batch.origin.stream, line[31:]))
-            if cursor:
-                self.cursors[cursor.key] = cursor.state
-            self._changed.notify_all()
-
-    def surroundings(self, around):
-        self._say(self.around, around)
-
-    # A TopologyListener
-
-    def on_topology_changed(self, topology):
-        self._say(self.around, topology)
-
-    # A ProblemListener
-
-    def problem_changed(self, name, sentence):
-        if sentence:
-            self.critical = self.reported.critical
-        self._say(self.problems, (name, sentence))
-
-    def problem(self, name, sentence, *, critical=True):
-        self.critical = critical
-        self._say(self.problems, (name, sentence))
-
-    # A LogListener
-
-    def log_opened(self, name):
-        self._say(self.told, ("opened", name))
-
-    def log_closed(self, name):
-        self._say(self.told, ("closed", name))
-
-    def log_unreadable(self, name):
-        self._say(self.told, ("unreadable", name))
-
-    def log_reopened(self, name, reason):
-        self._say(self.told, ("reopened", name, reason))
-
-    def log_gap(self, name):
-        self._say(self.told, ("gap", name))
-
-    def log_removed(self, name):
-        self._say(self.told, ("removed", name))
-
-    def batch_read(self, origin, lines, size, last=None):
-        self._say(self.told, ("read", origin.name, origin.stream, lines, size, last))
-
-    def lines_truncated(self, name, count=1):
-        self._say(self.told, ("truncated", name, count))
-
-    def _say(self, where, what):
-        with self._changed:
-            where.append(what)
-            self._changed.notify_all()
-
-    def wait(self, ready):
-        with self._changed:
-            if not self._changed.wait_for(ready, PATIENCE):
-                raise AssertionError(
-                    f"waited in vain; lines {self.lines[-5:]}, told {self.told[-9:]}, {self.problems}"
-                )
-
-    def wait_lines(self, count):
-        """The texts of so many lines and no more."""
-        self.wait(lambda: len(self.lines) >= count)
-        return [text for _, _, text in self.lines]

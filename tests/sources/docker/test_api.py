@@ -40,7 +40,7 @@ def test_what_is_in_a_log_comes_at_once(engine, site, api):
         assert not stream.terminal
 
 
-def test_after_a_silence_one_may_read_on(engine, site, api):
+def test_a_stream_can_be_read_on_after_a_timeout(engine, site, api):
     engine.write(site, b"one", at=0)
     with closing(api.logs(site.id, 0)) as stream:
         stream.read()
@@ -50,7 +50,7 @@ def test_after_a_silence_one_may_read_on(engine, site, api):
         assert FrameDecoder().feed(stream.read()) == [(1, stamp(1) + b" two\n")]
 
 
-def test_the_end_is_no_bytes(engine, site, api):
+def test_a_stream_ends_with_no_bytes(engine, site, api):
     engine.stop_container(site)
     with closing(api.logs(site.id, 0)) as empty:
         assert (empty.read(), empty.complete) == (b"", True)
@@ -68,7 +68,7 @@ def test_a_log_that_is_cut_off_is_not_complete(engine, site, api):
         assert (stream.read(), stream.complete) == (b"", False)
 
 
-def test_a_terminals_log_is_known(engine, api):
+def test_the_log_of_a_container_with_a_tty_is_recognised(engine, api):
     terminal = engine.run(Container("b", "terminal", tty=True))
     engine.write(terminal, b"hello", at=0)
     with closing(api.logs(terminal.id, 0)) as stream:
@@ -96,7 +96,7 @@ def test_another_thread_ends_a_log(engine, site):
     assert ended == [b""]
 
 
-def test_what_is_asked_after_the_end_ends_as_well(engine, site):
+def test_an_interrupt_also_ends_later_requests_until_it_is_cleared(engine, site):
     interrupt = Interrupt()
     with closing(DockerHost(engine.url).open(interrupt)) as api:
         interrupt.set()
@@ -108,7 +108,7 @@ def test_what_is_asked_after_the_end_ends_as_well(engine, site):
         assert [entry["Id"] for entry in api.containers()] == [site.id]
 
 
-def test_what_runs_and_what_networks_there_are(engine, site, api):
+def test_containers_and_networks_are_listed(engine, site, api):
     assert [entry["Id"] for entry in api.containers()] == [site.id]
     assert (api.is_running(site.id), api.inspect(site.id)["Config"]["Tty"]) == (True, False)
     assert api.networks() == engine.networks
@@ -123,7 +123,7 @@ def test_the_last_line_of_a_log(engine, site, api):
     assert FrameDecoder().feed(api.last_bytes(site.id)) == [(1, stamp(2) + b" 2\n")]
 
 
-def test_the_engines_time(api):
+def test_the_engines_time_is_read_from_an_answer(api):
     assert abs(api.now() - time.time()) < 10
 
 
@@ -157,7 +157,7 @@ def test_an_engine_that_was_replaced_is_asked_for_its_version_again(engine, site
         assert (after.version, after.networks()) == ("1.52", engine.networks)
 
 
-def test_an_error_without_words_is_named_by_its_kind(tmp_path):
+def test_an_error_without_a_message_is_named_by_its_type(tmp_path):
     with pytest.raises(FileNotFoundError) as said:
         DockerHost(f"unix://{tmp_path}/none.sock").open(Interrupt())
 
@@ -169,11 +169,11 @@ def test_an_error_without_words_is_named_by_its_kind(tmp_path):
 # The start
 
 
-def test_an_engine_that_answers_is_fine(engine):
+def test_the_check_passes_when_the_engine_answers(engine):
     check(DockerHost(engine.url))
 
 
-def test_no_socket(tmp_path):
+def test_the_check_names_a_missing_socket(tmp_path):
     with pytest.raises(SourceUnavailable) as said:
         check(DockerHost(f"unix://{tmp_path}/none.sock"))
 
@@ -182,7 +182,7 @@ def test_no_socket(tmp_path):
     )
 
 
-def test_nobody_at_the_socket(engine):
+def test_the_check_names_a_socket_at_which_nobody_listens(engine):
     engine._server.shutdown()
     engine._server.server_close()
     engine._server = None
@@ -193,7 +193,7 @@ def test_nobody_at_the_socket(engine):
         check(DockerHost(engine.url))
 
 
-def test_a_proxy_that_does_not_allow_it(engine):
+def test_the_check_names_what_a_proxy_has_to_allow(engine):
     engine.refused["/networks"] = 403
 
     with pytest.raises(

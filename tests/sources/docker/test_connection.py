@@ -19,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 
 class Peer:
-    """Accepts connections and answers each with the same bytes, as often as it is told to."""
+    """Answers each request with the same bytes, and may then repeat others for ever."""
 
     def __init__(self, path, answer, *, forever=b"", hold=False):
         self.requests = []
@@ -162,12 +162,12 @@ def test_a_chunk_header_without_an_end_or_sense_is_an_error(ask, forever):
         answer.read(5)
 
 
-def test_a_connection_that_ends_before_an_answer_is_not_the_engines_word(ask):
+def test_a_connection_that_ends_before_an_answer_is_a_connection_error(ask):
     with pytest.raises(ConnectionError):
         ask(b"")
 
 
-def test_a_silent_peer_ends_the_waiting_and_not_the_stream(ask):
+def test_a_timeout_does_not_end_a_stream(ask):
     with pytest.raises(TimeoutError):
         ask(b"", hold=True, timeout_s=0.05)
 
@@ -178,7 +178,7 @@ def test_a_silent_peer_ends_the_waiting_and_not_the_stream(ask):
             answer.read(0.02)
 
 
-def test_a_silent_peer_is_away_where_a_whole_answer_is_needed(tmp_path, monkeypatch):
+def test_a_timeout_of_a_whole_answer_is_a_connection_error(tmp_path, monkeypatch):
     monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", 0.05)
     with closing(Peer(tmp_path / "silent", b"", hold=True)):
         connections = Connections(Endpoint(f"unix://{tmp_path}/silent"), Interrupt())
@@ -186,7 +186,7 @@ def test_a_silent_peer_is_away_where_a_whole_answer_is_needed(tmp_path, monkeypa
             connections.fetch("/")
 
 
-def test_no_connection_within_the_time_is_not_a_silent_stream(monkeypatch):
+def test_a_timeout_while_connecting_is_a_connection_error(monkeypatch):
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -198,7 +198,7 @@ def test_no_connection_within_the_time_is_not_a_silent_stream(monkeypatch):
             Endpoint("tcp://{}:{}".format(*full.getsockname())).connect()
 
 
-def test_much_is_read_at_once(ask):
+def test_many_chunks_are_read_at_once(ask):
     """The Engine sends each line as a chunk; a call for each would be the limit."""
     chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
     answer = ask(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 10_000 + b"0\r\n\r\n", hold=True)
@@ -208,7 +208,7 @@ def test_much_is_read_at_once(ask):
     assert len(pieces) < 500
 
 
-def test_another_thread_cuts_what_is_asked_and_nothing_else(ask):
+def test_a_cut_ends_what_is_being_asked_and_no_later_request(ask):
     interrupt = Interrupt()
     answer = ask(OK + b"\r\n", hold=True, interrupt=interrupt)
     thread = threading.Thread(target=lambda: (time.sleep(0.05), interrupt.cut()))
@@ -288,7 +288,7 @@ def tls_peer(certificate, body):
         listening.close()
 
 
-def test_over_tls_with_an_authority_that_is_trusted(certificate, monkeypatch):
+def test_tls_with_a_trusted_authority(certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     with tls_peer(certificate, b"x" * 200_000) as port:
         _, body = Connections(Endpoint(f"https://localhost:{port}"), Interrupt()).fetch("/")
@@ -296,7 +296,7 @@ def test_over_tls_with_an_authority_that_is_trusted(certificate, monkeypatch):
     assert body == b"x" * 200_000
 
 
-def test_a_stranger_is_not_believed(certificate, monkeypatch):
+def test_tls_with_an_unknown_authority_is_refused(certificate, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     with (
         tls_peer(certificate, b"x") as port,

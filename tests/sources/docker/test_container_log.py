@@ -7,62 +7,62 @@ from tests.sources.docker.running import AT, following
 from tests.sources.docker.standin import Container, stamp
 
 
-def test_lines_become_batches(engine, counted):
+def test_lines_become_batches(engine, recorder):
     site = engine.run(Container("a", "site"))
     engine.write(site, b"out", at=AT)
     engine.write(site, b"err", stream=2, at=AT + 1)
 
-    with following(engine, counted):
-        counted.wait_lines(2)
+    with following(engine, recorder):
+        recorder.wait_lines(2)
 
-    assert sorted(counted.batches, key=lambda batch: batch.origin.stream, reverse=True) == [
+    assert sorted(recorder.batches, key=lambda batch: batch.origin.stream, reverse=True) == [
         Batch(Origin("docker", "site", "stdout", ("wordpress",)), stamp(AT) + b" out\n", Framing.DOCKER),
         Batch(Origin("docker", "site", "stderr", ("wordpress",)), stamp(AT + 1) + b" err\n", Framing.DOCKER),
     ]
-    assert [each for each in counted.told if each[:2] != ("read", "site")] == [
+    assert [each for each in recorder.events if each[:2] != ("read", "site")] == [
         ("opened", "site"),
         ("closed", "site"),
     ]
-    assert ("read", "site", "stdout", 1, 35, AT / 10**9) in counted.told
+    assert ("read", "site", "stdout", 1, 35, AT / 10**9) in recorder.events
 
 
-def test_a_line_that_is_too_long_is_told(engine, counted):
-    with following(engine, counted):
+def test_a_truncated_line_is_counted(engine, recorder):
+    with following(engine, recorder):
         site = engine.run(Container("a", "site"))
         engine.write(site, [b"x" * 16_384] * 9)
-        counted.wait(lambda: ("truncated", "site", 1) in counted.told)
+        recorder.wait(lambda: ("truncated", "site", 1) in recorder.events)
 
 
-def test_a_clock_that_was_set_back_while_we_were_away(engine, counted):
+def test_a_clock_that_was_set_back_while_we_were_away(engine, recorder):
     """Docker before 24 leaves out what is older than the time it is asked for."""
     now, ahead = time.time_ns(), time.time_ns() + 7200 * 10**9
     site = engine.run(Container("a", "site"))
     engine.write(site, b"one", at=ahead)
-    with following(engine, counted):
-        counted.wait_lines(1)
+    with following(engine, recorder):
+        recorder.wait_lines(1)
     engine.write(site, b"two", at=now)
-    with following(engine, counted):
-        assert counted.wait_lines(2) == [b"one", b"two"]
+    with following(engine, recorder):
+        assert recorder.wait_lines(2) == [b"one", b"two"]
         engine.write(site, b"three", at=now + 10**9)
 
-        assert counted.wait_lines(3) == [b"one", b"two", b"three"]
-    assert ("gap", "site") not in counted.told
+        assert recorder.wait_lines(3) == [b"one", b"two", b"three"]
+    assert ("gap", "site") not in recorder.events
 
 
-def test_a_clock_of_ours_that_is_ahead_makes_nobody_blind(engine, counted):
+def test_lines_are_read_when_our_clock_is_ahead(engine, recorder):
     site = engine.run(Container("a", "site"))
     engine.write(site, b"one")
-    with following(engine, counted, since=time.time() + 7200):
-        assert counted.wait_lines(1) == [b"one"]
+    with following(engine, recorder, since=time.time() + 7200):
+        assert recorder.wait_lines(1) == [b"one"]
 
 
-def test_a_log_that_was_rotated_meanwhile_is_a_gap(engine, counted):
+def test_a_log_that_was_rotated_meanwhile_is_a_gap(engine, recorder):
     site = engine.run(Container("a", "site"))
     engine.write(site, b"1", at=AT)
-    with following(engine, counted):
-        counted.wait_lines(1)
+    with following(engine, recorder):
+        recorder.wait_lines(1)
     site.frames.clear()
     engine.write(site, b"2", at=AT + 10**9)
-    with following(engine, counted):
-        assert counted.wait_lines(2) == [b"1", b"2"]
-        counted.wait(lambda: ("gap", "site") in counted.told)
+    with following(engine, recorder):
+        assert recorder.wait_lines(2) == [b"1", b"2"]
+        recorder.wait(lambda: ("gap", "site") in recorder.events)

@@ -25,7 +25,7 @@ def test_a_cursor_is_kept_as_text():
 
 
 @pytest.mark.parametrize("text", [b"", b"2 1 x 0 0   ", b"1 2", b"1 a b c d e f g"])
-def test_what_is_no_cursor_is_refused(text):
+def test_a_text_that_is_no_cursor_is_refused(text):
     with pytest.raises(ValueError):
         DockerCursor.decode(text)
 
@@ -58,7 +58,7 @@ def test_the_end_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
     }
 
 
-def test_a_mark_that_was_rotated_away_is_a_gap():
+def test_a_missing_mark_is_a_gap():
     tracker = CursorTracker(DockerCursor(DAY, stamp(5)))
 
     assert tracker.unread([(STDOUT, line(4)), (STDOUT, line(6)), (STDOUT, line(7))]) == [
@@ -91,7 +91,7 @@ def test_when_the_clock_was_set_back_reading_begins_at_the_new_time():
     assert not again.gap
 
 
-def test_once_the_old_time_has_passed_it_is_forgotten():
+def test_the_time_before_a_clock_was_set_back_is_forgotten_once_it_has_passed():
     tracker = CursorTracker(DockerCursor(DAY, stamp(1), top=stamp(5)))
     tracker.unread([(STDOUT, line(1)), (STDOUT, line(6))])
 
@@ -156,7 +156,7 @@ def test_every_line_counts_once_whatever_happens_between(frames, data):
 
 @settings(max_examples=200, deadline=None)
 @given(logs(), st.data())
-def test_and_with_an_engine_that_leaves_out_older_lines_throughout(frames, data):
+def test_every_line_counts_once_with_an_engine_that_leaves_out_older_lines(frames, data):
     """Such an engine itself loses lines when the clock is set back; so here it is not."""
     assert counted(Log(frames, before24=True), data) == whole(frames)
 

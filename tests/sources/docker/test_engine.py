@@ -13,13 +13,13 @@ from sidecar.core.jail import Jail
 from sidecar.sources.base import NullLogListener
 from tests.bed import Bed
 from tests.sources.docker import running
-from tests.sources.docker.standin import Counted
+from tests.sources.recorder import Recorder
 from tests.support.waiting import wait_until
 
 IMAGE = "debian:trixie-slim"
 JAILS = (Jail("wordpress"), Jail("named", containers=("new-*",)))
 WATCHED = ("--label", "wp-sidecar.enable=true")
-# A line on each stream about every two milliseconds, from each of its lives anew.
+# A line on each stream about every two milliseconds, counted from 1 at each start.
 WRITER = "n=0; while :; do n=$((n+1)); echo out $n; echo err $n >&2; sleep 0.002; done"
 UNTIL_STOPPED = "trap exit TERM; while :; do sleep 0.1; done"
 
@@ -37,15 +37,15 @@ def nothing_runs(engine):
 
 
 @pytest.fixture
-def counted():
-    return Counted()
+def recorder():
+    return Recorder()
 
 
 @contextmanager
-def following(engine, counted, **options):
+def following(engine, recorder, **options):
     stand_in = SimpleNamespace(url=engine.base_url)
     with running.following(
-        stand_in, counted, JAILS, **{"idle_timeout_s": 2.0, "list_period_s": 30.0, **options}
+        stand_in, recorder, JAILS, **{"idle_timeout_s": 2.0, "list_period_s": 30.0, **options}
     ):
         yield
 
@@ -61,91 +61,91 @@ def truth(engine, name):
     return {"stdout": said.stdout.splitlines(), "stderr": said.stderr.splitlines()}
 
 
-def seen(counted, name):
+def seen(recorder, name):
     found = {"stdout": [], "stderr": []}
-    for origin, stream, text in list(counted.lines):
+    for origin, stream, text in list(recorder.lines):
         if origin == name:
             found[stream].append(text.decode())
     return found
 
 
-def all_of_it(engine, counted, *names):
+def all_of_it(engine, recorder, *names):
     """Stops the containers, and compares when all lines should be here."""
     engine.cli("stop", "--time", "2", *names)
     wanted = {name: truth(engine, name) for name in names}
     total = sum(len(lines) for streams in wanted.values() for lines in streams.values())
-    counted.wait(lambda: len(counted.lines) >= total)
-    assert {name: seen(counted, name) for name in names} == wanted
+    recorder.wait(lambda: len(recorder.lines) >= total)
+    assert {name: seen(recorder, name) for name in names} == wanted
     return total
 
 
-def test_lines_of_both_streams(engine, counted):
-    with following(engine, counted):
+def test_lines_of_both_streams(engine, recorder):
+    with following(engine, recorder):
         run(engine, "site", f"for n in 1 2 3; do echo out $n; echo err $n >&2; done; {UNTIL_STOPPED}")
-        counted.wait_lines(6)
+        recorder.wait_lines(6)
 
-        assert seen(counted, "site") == {
+        assert seen(recorder, "site") == {
             "stdout": ["out 1", "out 2", "out 3"],
             "stderr": ["err 1", "err 2", "err 3"],
         }
-        all_of_it(engine, counted, "site")
+        all_of_it(engine, recorder, "site")
 
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])
-def test_restarts_and_recreation_lose_and_double_nothing(engine, counted, driver):
-    with following(engine, counted):
+def test_restarts_and_recreation_lose_and_double_nothing(engine, recorder, driver):
+    with following(engine, recorder):
         for _ in range(3):
             run(engine, "site", WRITER, "--log-driver", driver)
             for _ in range(3):
                 engine.cli("restart", "--time", "0", "site")
-            before = len(counted.lines)
-            assert all_of_it(engine, counted, "site") > before - 1
+            before = len(recorder.lines)
+            assert all_of_it(engine, recorder, "site") > before - 1
             engine.cli("rm", "--force", "site")
-            counted.wait(lambda: ("removed", "site") in counted.told)
-            counted.told.clear()
-            counted.lines.clear()
+            recorder.wait(lambda: ("removed", "site") in recorder.events)
+            recorder.events.clear()
+            recorder.lines.clear()
 
 
-def test_a_killed_source_goes_on_where_its_cursor_was_stored(engine, counted):
+def test_a_killed_source_goes_on_where_its_cursor_was_stored(engine, recorder):
     for name in ("one", "two", "three"):
         run(engine, name, WRITER)
     for rounds in range(8):
-        with following(engine, counted):
-            count = len(counted.lines)
-            counted.wait(lambda count=count, rounds=rounds: len(counted.lines) > count + 40 * rounds)
-    with following(engine, counted):
-        all_of_it(engine, counted, "one", "two", "three")
+        with following(engine, recorder):
+            count = len(recorder.lines)
+            recorder.wait(lambda count=count, rounds=rounds: len(recorder.lines) > count + 40 * rounds)
+    with following(engine, recorder):
+        all_of_it(engine, recorder, "one", "two", "three")
 
 
-def test_the_daemon_goes_and_comes_back(engine, counted):
-    with following(engine, counted):
+def test_a_restart_of_the_daemon_loses_and_doubles_nothing(engine, recorder):
+    with following(engine, recorder):
         for name in ("one", "two"):
             run(engine, name, WRITER, "--restart", "always")
         for _ in range(2):
-            count = len(counted.lines)
-            counted.wait(lambda count=count: len(counted.lines) > count + 300)
+            count = len(recorder.lines)
+            recorder.wait(lambda count=count: len(recorder.lines) > count + 300)
             engine.stop()
             engine.start()
-        count = len(counted.lines)
-        counted.wait(lambda: len(counted.lines) > count + 300)
-        all_of_it(engine, counted, "one", "two")
+        count = len(recorder.lines)
+        recorder.wait(lambda: len(recorder.lines) > count + 300)
+        all_of_it(engine, recorder, "one", "two")
 
 
-def test_an_idle_log_is_opened_again(engine, counted):
-    with following(engine, counted, idle_timeout_s=0.3):
+def test_an_idle_log_is_opened_again(engine, recorder):
+    with following(engine, recorder, idle_timeout_s=0.3):
         run(engine, "site", "echo one; sleep 2; echo two; sleep 2; echo three; sleep 60")
-        counted.wait_lines(3)
+        recorder.wait_lines(3)
 
-        all_of_it(engine, counted, "site")
-    assert ("reopened", "site", "idle") in counted.told
+        all_of_it(engine, recorder, "site")
+    assert ("reopened", "site", "idle") in recorder.events
 
 
-def test_a_terminal(engine, counted):
-    with following(engine, counted):
+def test_the_log_of_a_container_with_a_tty_is_read(engine, recorder):
+    with following(engine, recorder):
         run(engine, "site", f"echo one; echo two >&2; {UNTIL_STOPPED}", "--tty")
-        counted.wait_lines(2)
+        recorder.wait_lines(2)
 
-    assert seen(counted, "site") == {"stdout": ["one", "two"], "stderr": []}
+    assert seen(recorder, "site") == {"stdout": ["one", "two"], "stderr": []}
 
 
 FORGED = "192.0.2.99 - - Authentication failure for admin from 192.0.2.99"
@@ -154,75 +154,75 @@ FORGER = f"""head -c 16384 /dev/zero | tr '\\0' x; echo '{FORGED}'; echo next; {
 
 
 @pytest.mark.parametrize("options", [[], ["--tty"], ["--log-driver", "local"]], ids=["plain", "tty", "local"])
-def test_what_follows_dockers_cut_is_no_line(engine, counted, options):
-    with following(engine, counted):
+def test_what_follows_dockers_cut_is_no_line(engine, recorder, options):
+    with following(engine, recorder):
         run(engine, "site", FORGER, *options)
 
-        assert counted.wait_lines(2) == [b"x" * 16_384 + FORGED.encode(), b"next"]
+        assert recorder.wait_lines(2) == [b"x" * 16_384 + FORGED.encode(), b"next"]
 
 
-def test_nor_when_reading_begins_anew_between(engine, counted):
+def test_what_follows_dockers_cut_is_no_line_when_the_log_is_reopened_there(engine, recorder):
     script = f"head -c 16384 /dev/zero | tr '\\0' x; sleep 2; echo '{FORGED}'; echo next; {UNTIL_STOPPED}"
-    with following(engine, counted, idle_timeout_s=0.2):
+    with following(engine, recorder, idle_timeout_s=0.2):
         run(engine, "site", f"echo first; {script}")
 
-        assert counted.wait_lines(3) == [b"first", b"x" * 16_384 + FORGED.encode(), b"next"]
+        assert recorder.wait_lines(3) == [b"first", b"x" * 16_384 + FORGED.encode(), b"next"]
 
 
-def test_a_renamed_container(engine, counted):
-    with following(engine, counted):
+def test_a_renamed_container_is_read_on_under_its_new_name(engine, recorder):
+    with following(engine, recorder):
         run(engine, "site", WRITER)
-        counted.wait(lambda: seen(counted, "site")["stdout"])
+        recorder.wait(lambda: seen(recorder, "site")["stdout"])
         engine.cli("rename", "site", "new-site")
-        counted.wait(lambda: seen(counted, "new-site")["stdout"])
+        recorder.wait(lambda: seen(recorder, "new-site")["stdout"])
 
         engine.cli("stop", "--time", "0", "new-site")
         wanted = truth(engine, "new-site")
-        counted.wait(lambda: len(counted.lines) >= sum(map(len, wanted.values())))
-    old, new = seen(counted, "site"), seen(counted, "new-site")
+        recorder.wait(lambda: len(recorder.lines) >= sum(map(len, wanted.values())))
+    old, new = seen(recorder, "site"), seen(recorder, "new-site")
     assert {stream: old[stream] + new[stream] for stream in wanted} == wanted
-    assert counted.batches[-1].origin.jails == ("wordpress", "named")
+    assert recorder.batches[-1].origin.jails == ("wordpress", "named")
 
 
-def test_a_log_that_cannot_be_read_is_named(engine, counted):
-    with following(engine, counted):
+def test_a_log_that_cannot_be_read_is_named(engine, recorder):
+    with following(engine, recorder):
         run(engine, "site", WRITER, "--log-driver", "none")
-        counted.wait(lambda: any(sentence for _, sentence in counted.problems))
+        recorder.wait(lambda: any(sentence for _, sentence in recorder.problems))
 
     sentence = (
         "container site is not watched: its log driver none cannot be read. "
         "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
     )
-    assert [sentence for _, sentence in counted.problems if sentence] == [sentence]
+    assert [sentence for _, sentence in recorder.problems if sentence] == [sentence]
 
 
-def test_surroundings(engine, counted):
-    with following(engine, counted):
-        counted.wait(lambda: counted.around)
+def test_networks_and_ports_are_published(engine, recorder):
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.topologies)
         engine.cli("network", "create", "--subnet", "198.51.100.0/24", "--gateway", "198.51.100.1", "extra")
-        counted.wait(lambda: "198.51.100.0/24" in counted.around[-1].networks)
+        recorder.wait(lambda: "198.51.100.0/24" in recorder.topologies[-1].networks)
         run(engine, "site", UNTIL_STOPPED, "--network", "extra", "--publish", "8081:80")
-        counted.wait(lambda: counted.around[-1].published == {8081})
+        recorder.wait(lambda: recorder.topologies[-1].published == {8081})
         engine.cli("rm", "--force", "site")
         engine.cli("network", "rm", "extra")
-        counted.wait(lambda: counted.around[-1] == counted.around[0])
+        recorder.wait(lambda: recorder.topologies[-1] == recorder.topologies[0])
 
-    assert counted.around[0].networks[0].startswith("172.")
-    assert counted.around[0] == Topology(counted.around[0].networks)
+    assert recorder.topologies[0].networks[0].startswith("172.")
+    assert recorder.topologies[0] == Topology(recorder.topologies[0].networks)
 
 
-def test_rotation_under_load_loses_and_doubles_nothing(engine, counted):
+def test_rotation_under_load_loses_and_doubles_nothing(engine, recorder):
     """With room for the files: what Docker itself throws away is not there to be read.
 
     20.10's own `docker logs --follow` shows thousands of these lines twice.
     """
     options = ("--log-opt", "max-size=100k", "--log-opt", "max-file=50")
     bursts = "for i in $(seq 1 20); do seq $((i*1000)) $((i*1000+999)); sleep 0.1; done"
-    with following(engine, counted):
+    with following(engine, recorder):
         run(engine, "site", f"{bursts}; {UNTIL_STOPPED}", *options)
-        counted.wait(lambda: counted.lines[-1:] == [("site", "stdout", b"20999")])
+        recorder.wait(lambda: recorder.lines[-1:] == [("site", "stdout", b"20999")])
 
-        assert all_of_it(engine, counted, "site") == 20_000
+        assert all_of_it(engine, recorder, "site") == 20_000
 
 
 SMALL = ("--log-opt", "max-size=10k", "--log-opt", "max-file=2")  # some 200 lines
@@ -235,48 +235,48 @@ def say(engine, name, count):
     wait_until(lambda: engine.cli("logs", "--tail", "1", name).stdout.strip() == last, timeout=20)
 
 
-def gaps(counted):
-    """What was told of gaps, to the metrics and to people."""
-    told = [each for each in counted.told if each[0] == "gap"]
-    return len(told), [sentence for _, sentence in counted.problems if sentence]
+def gaps(recorder):
+    """How many gaps were counted, and the sentences that were reported."""
+    counted = [each for each in recorder.events if each[0] == "gap"]
+    return len(counted), [sentence for _, sentence in recorder.problems if sentence]
 
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])
-def test_what_docker_threw_away_while_we_were_away_is_one_gap(engine, counted, driver):
+def test_lines_that_docker_deleted_while_nobody_read_are_one_gap(engine, recorder, driver):
     run(engine, "site", UNTIL_STOPPED, "--log-driver", driver, *SMALL)
-    with following(engine, counted):
+    with following(engine, recorder):
         say(engine, "site", 50)
-        counted.wait_lines(50)
+        recorder.wait_lines(50)
     say(engine, "site", 3000)
-    with following(engine, counted):
-        counted.wait(lambda: counted.lines[-1] == ("site", "stdout", b"3000"))
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.lines[-1] == ("site", "stdout", b"3000"))
         say(engine, "site", 20)
-        counted.wait(lambda: counted.lines[-1] == ("site", "stdout", b"20"))
+        recorder.wait(lambda: recorder.lines[-1] == ("site", "stdout", b"20"))
 
     left = truth(engine, "site")["stdout"]
-    assert seen(counted, "site")["stdout"][50:] == left
+    assert seen(recorder, "site")["stdout"][50:] == left
     sentence = (
         "the log of container site no longer has what was read last: lines were rotated away unread, and do not count. "
         "Give its log more files (max-file) or larger ones (max-size)"
     )
-    assert gaps(counted) == (1, [sentence])
+    assert gaps(recorder) == (1, [sentence])
 
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])
-def test_what_docker_still_has_is_no_gap(engine, counted, driver):
+def test_lines_that_docker_still_has_are_no_gap(engine, recorder, driver):
     """Nothing, a line, and a rotation that leaves what was read last."""
     run(engine, "site", UNTIL_STOPPED, "--log-driver", driver, *SMALL)
     for count in (0, 1, 0, 0, 90, 60, 1):
-        before = len(counted.lines)
+        before = len(recorder.lines)
         if count:
             say(engine, "site", count)
-        with following(engine, counted):
-            counted.wait(lambda: ("opened", "site") in counted.told)
-            counted.wait_lines(before + count)
+        with following(engine, recorder):
+            recorder.wait(lambda: ("opened", "site") in recorder.events)
+            recorder.wait_lines(before + count)
             time.sleep(0.2)  # whatever should not come has time to
-        counted.told.clear()
-        assert gaps(counted) == (0, [])
-        assert len(counted.lines) == before + count
+        recorder.events.clear()
+        assert gaps(recorder) == (0, [])
+        assert len(recorder.lines) == before + count
 
 
 def test_a_long_log_is_read_fast(engine, capsys):
@@ -295,9 +295,9 @@ def test_a_long_log_is_read_fast(engine, capsys):
     wait_until(lambda: engine.cli("logs", "--tail", "1", "site").stdout, timeout=60, interval=0.05)
     size = lines * (len(line) + 1)
     wait_until(lambda: len(engine.cli("logs", "site").stdout) >= size, timeout=120, interval=0.2)
-    counted = Counted()
-    counted.emit = emit
-    source = running.docker_source(engine.base_url, counted, JAILS, listener=NullLogListener())
+    recorder = Recorder()
+    recorder.emit = emit
+    source = running.docker_source(engine.base_url, recorder, JAILS, listener=NullLogListener())
     thread = threading.Thread(target=source.run)
     began, cpu = time.perf_counter(), time.process_time()
     thread.start()

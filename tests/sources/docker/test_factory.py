@@ -17,15 +17,15 @@ from sidecar.sources.factories import SourceConfig, SourceInputs
         (SourceKind.CRI, Jail("a"), False),
     ],
 )
-def test_docker_is_asked_where_a_jail_looks_at_its_containers(source, jail, needed):
+def test_docker_is_needed_when_a_jail_looks_at_its_containers(source, jail, needed):
     assert (
         DockerSourceFactory().is_needed(Settings((jail,), {}, sources=SourceSettings(kind=source))) == needed
     )
 
 
-def test_its_source_begins_when_the_engine_answers(engine, counted):
+def test_the_source_is_made_only_when_the_engine_answers(engine, recorder):
     settings = Settings((Jail("a"),), {}, sources=SourceSettings(docker_host=engine.url))
-    inputs = SourceInputs(counted.outputs, counted, {}, None)
+    inputs = SourceInputs(recorder.outputs, recorder, {}, None)
     made = DockerSourceFactory().make(SourceConfig(settings, 0.0), inputs)
 
     assert [service.name for service in made.services] == ["docker"]

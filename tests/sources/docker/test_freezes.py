@@ -3,7 +3,7 @@
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
 
 
-def test_who_was_frozen_knows_it_whoever_wakes_first():
+def test_a_freeze_is_counted_once_even_when_a_reader_wakes_first():
     detector = FreezeDetector(now=0)
     detector.beat(now=1)
     assert detector.count(now=1 + MAX_FREEZE_S) == 0

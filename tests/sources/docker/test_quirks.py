@@ -9,7 +9,7 @@ from tests.sources.docker.standin import Container, StandIn
 from tests.sources.docker.wire_bytes import cut, frame, line
 
 
-def test_an_old_docker_that_has_more_and_does_not_send_it(tmp_path, counted, monkeypatch):
+def test_a_log_with_more_lines_than_docker_sends_is_reopened(tmp_path, recorder, monkeypatch):
     """Before 23, where a log is rotated just when it is opened."""
     monkeypatch.setattr("sidecar.sources.docker.quirks.SILENCE_S", 0.1)
     old = StandIn(tmp_path / "docker.sock", modern=False)
@@ -17,37 +17,37 @@ def test_an_old_docker_that_has_more_and_does_not_send_it(tmp_path, counted, mon
     site.stuck = 1
     old.write(site, b"one")
     old.write(quiet, b"hello")
-    with following(old, counted):
-        counted.wait_lines(2)
+    with following(old, recorder):
+        recorder.wait_lines(2)
         old.write(site, b"two")
-        counted.wait_lines(3)
-        counted.wait(lambda: ("reopened", "site", "stuck") in counted.told)
+        recorder.wait_lines(3)
+        recorder.wait(lambda: ("reopened", "site", "stuck") in recorder.events)
         time.sleep(0.5)  # so that it is asked of the other as well
 
-    assert sorted(text for _, _, text in counted.lines) == [b"hello", b"one", b"two"]
-    assert [each for each in counted.told if each[0] == "reopened"] == [("reopened", "site", "stuck")]
+    assert sorted(text for _, _, text in recorder.lines) == [b"hello", b"one", b"two"]
+    assert [each for each in recorder.events if each[0] == "reopened"] == [("reopened", "site", "stuck")]
     old.close()
 
 
-def test_an_old_docker_that_leaves_lines_out_of_what_it_follows(tmp_path, counted):
+def test_lines_that_docker_leaves_out_of_what_it_follows_are_read(tmp_path, recorder):
     """Before 23, where a log is rotated just when it is opened, and once more."""
     old, now = StandIn(tmp_path / "docker.sock", modern=False), time.time_ns()
     site = old.run(Container("a", "site"))
     site.hole = 2
     old.write(site, b"one", at=now)
-    with following(old, counted):
-        counted.wait_lines(1)
+    with following(old, recorder):
+        recorder.wait_lines(1)
         for number, text in enumerate([b"two", b"three", b"four"]):
             old.write(site, text, at=now + (number + 5) * 10**9)
 
-        assert counted.wait_lines(4) == [b"one", b"two", b"three", b"four"]
+        assert recorder.wait_lines(4) == [b"one", b"two", b"three", b"four"]
         old.write(site, b"five", at=now + 9 * 10**9)
-        assert counted.wait_lines(5)[-1] == b"five"
-    assert [each for each in counted.told if each[0] == "reopened"] == []
+        assert recorder.wait_lines(5)[-1] == b"five"
+    assert [each for each in recorder.events if each[0] == "reopened"] == []
     old.close()
 
 
-def test_lines_that_the_engine_sends_again_are_taken_out():
+def test_lines_that_come_again_are_taken_out():
     """Docker before 23, when it rotates a log under its reader."""
     lines = [(STDOUT, line(at)) for at in range(10)] + [(STDERR, line(8))]
     wire = b"".join(
@@ -60,13 +60,13 @@ def test_lines_that_the_engine_sends_again_are_taken_out():
         assert sorted(found) == [*((STDOUT, line(at)) for at in range(12)), (STDERR, line(8))]
 
 
-def test_but_not_those_of_a_clock_that_was_set_back():
+def test_lines_of_a_clock_that_was_set_back_are_kept():
     lines = [(STDOUT, line(at)) for at in (5, 6, 7, 1, 2, 3)]
 
     assert RepeatFilter().without_repeats(lines) == lines
 
 
-def test_only_so_much_is_kept_to_know_them():
+def test_the_memory_of_a_repeat_filter_is_bounded():
     repeats = RepeatFilter()
     for at in range(3 * MAX_REMEMBERED_LINES):
         repeats.without_repeats([(STDOUT, line(at))])

@@ -7,50 +7,50 @@ from tests.sources.docker.standin import Container
 from tests.support.waiting import wait_until
 
 
-def test_renamed_it_has_its_new_name_and_jails(engine, counted):
-    with following(engine, counted):
+def test_a_renamed_container_has_its_new_name_and_jails(engine, recorder):
+    with following(engine, recorder):
         site = engine.run(Container("a", "site"))
         engine.write(site, b"before")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
         site.name = "shop"
         engine.run(site)
         engine.write(site, b"between")
-        counted.wait_lines(2)
-        counted.wait(lambda: counted.lines or True)
+        recorder.wait_lines(2)
+        recorder.wait(lambda: recorder.lines or True)
         for number in range(200):
-            if counted.lines[-1][0] == "shop":
+            if recorder.lines[-1][0] == "shop":
                 break
             engine.write(site, b"%d" % number)
-            counted.wait_lines(number + 3)
+            recorder.wait_lines(number + 3)
 
-    assert counted.batches[-1].origin.name == "shop"
-    assert counted.batches[-1].origin.jails == ("wordpress", "shop")
+    assert recorder.batches[-1].origin.name == "shop"
+    assert recorder.batches[-1].origin.jails == ("wordpress", "shop")
 
 
-def test_renamed_it_is_known_by_its_new_name_alone(engine, counted):
+def test_a_renamed_container_is_published_under_its_new_name_only(engine, recorder):
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         site = engine.run(Container("a", "blog"))
         engine.write(site, b"1")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
         engine.rename(site, "shop")
         wait_until(lambda: status.states == {"shop": "open"})
         engine.write(site, b"2")
-        counted.wait_lines(2)
+        recorder.wait_lines(2)
 
         assert status.series("blog") == []
         assert 'wp_sidecar_log_stream_up{container="shop"} 1.0' in status.series()
         assert 'wp_sidecar_log_lines_total{container="shop",stream="stdout"} 1.0' in status.series()
 
 
-def test_removed_while_it_is_read_it_leaves_nothing(engine, counted):
+def test_a_container_removed_while_it_is_read_leaves_no_series(engine, recorder):
     """As `docker rm --force` does."""
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         for number, key in enumerate("0123456789abcdefghij"):
             site = engine.run(Container(key, f"job-{number}"))
             engine.write(site, b"hello")
-            counted.wait_lines(number + 1)
+            recorder.wait_lines(number + 1)
             engine.remove(site)
         wait_until(lambda: not status.states)
 
@@ -58,13 +58,13 @@ def test_removed_while_it_is_read_it_leaves_nothing(engine, counted):
 
 
 @pytest.mark.parametrize(("code", "state"), [(200, "open"), (501, "unreadable")])
-def test_a_name_goes_from_one_container_to_the_next(engine, counted, code, state):
+def test_a_name_goes_from_one_container_to_the_next(engine, recorder, code, state):
     """As compose recreates: stop the old one, rename it, create the new one, remove the old one."""
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         old = engine.run(Container("a", "blog"))
         engine.write(old, b"1")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
         engine.stop_container(old)
         wait_until(lambda: status.states == {"blog": "closed"})
         engine.rename(old, "a_blog")
@@ -78,27 +78,27 @@ def test_a_name_goes_from_one_container_to_the_next(engine, counted, code, state
         assert status.states == {"blog": state}
         assert status.series("a_blog") == []
         assert f'wp_sidecar_log_stream_up{{container="blog"}} {code == 200:d}.0' in status.series()
-        assert [name for name, sentence in counted.problems if sentence is None] == []
+        assert [name for name, sentence in recorder.problems if sentence is None] == []
 
 
-def test_a_name_that_another_has_at_the_next_look_is_the_others(engine, counted):
+def test_a_name_that_passed_on_between_two_lists_belongs_to_the_new_container(engine, recorder):
     """The old one was unreadable, and is gone without our seeing it go: its trouble goes with it."""
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         old = engine.run(Container("a", "blog", status=501))
         wait_until(lambda: status.states == {"blog": "unreadable"})
         with engine.changed:
             del engine.containers[old.id]
             new = engine.run(Container("b", "blog"))
         engine.write(new, b"1")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
 
-        assert (status.states, counted.problems[-1]) == ({"blog": "open"}, ("container blog", None))
+        assert (status.states, recorder.problems[-1]) == ({"blog": "open"}, ("container blog", None))
 
 
-def test_two_that_swap_their_names(engine, counted):
+def test_two_containers_swap_their_names(engine, recorder):
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         one, two = engine.run(Container("a", "one")), engine.run(Container("b", "two", status=501))
         engine.write(one, b"1")
         wait_until(lambda: status.states == {"one": "open", "two": "unreadable"})
@@ -108,15 +108,15 @@ def test_two_that_swap_their_names(engine, counted):
         wait_until(lambda: status.states == {"one": "unreadable", "two": "open"})
 
 
-def test_an_unreadable_log_is_told_under_its_new_name(engine, counted):
+def test_an_unreadable_log_is_reported_under_its_new_name(engine, recorder):
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         site = engine.run(Container("a", "blog", status=501))
         wait_until(lambda: status.states == {"blog": "unreadable"})
         engine.rename(site, "shop")
-        counted.wait(lambda: counted.problems[-1][0] == "container shop")
+        recorder.wait(lambda: recorder.problems[-1][0] == "container shop")
 
-    assert [(name, bool(sentence)) for name, sentence in counted.problems] == [
+    assert [(name, bool(sentence)) for name, sentence in recorder.problems] == [
         ("container blog", True),
         ("container blog", False),
         ("container shop", True),
@@ -124,14 +124,14 @@ def test_an_unreadable_log_is_told_under_its_new_name(engine, counted):
     assert status.states == {"shop": "unreadable"}
 
 
-def test_what_is_watched_no_longer_is_forgotten(engine, counted):
+def test_a_container_that_is_no_longer_watched_is_not_published(engine, recorder):
     """The first label says that only what has one is watched."""
     status = Status()
-    with following(engine, counted, listener=status):
+    with following(engine, recorder, listener=status):
         engine.run(Container("a", "blog", status=501))
         wait_until(lambda: status.states == {"blog": "unreadable"})
         shop = engine.run(Container("b", "shop", labels={"wp-sidecar.enable": "true"}))
         engine.write(shop, b"1")
         wait_until(lambda: status.states == {"shop": "open"})
 
-    assert counted.problems[-1] == ("container blog", None)
+    assert recorder.problems[-1] == ("container blog", None)

@@ -7,7 +7,7 @@ from tests.sources.docker.running import AT, JAILS, following, opened
 from tests.sources.docker.standin import NETWORK, Container, StandIn
 
 
-def test_only_what_is_watched_is_read(engine, counted):
+def test_only_watched_containers_are_read(engine, recorder):
     for key, name, image, labels in [
         ("a", "site", "wordpress:6", {}),
         ("b", "shop-1", "nginx", {}),
@@ -17,146 +17,146 @@ def test_only_what_is_watched_is_read(engine, counted):
     ]:
         engine.write(engine.run(Container(key, name, image, labels=labels)), name.encode())
 
-    with following(engine, counted):
-        counted.wait_lines(3)
+    with following(engine, recorder):
+        recorder.wait_lines(3)
 
-    assert {batch.origin.name: batch.origin.jails for batch in counted.batches} == {
+    assert {batch.origin.name: batch.origin.jails for batch in recorder.batches} == {
         "site": ("wordpress",),
         "shop-1": ("shop",),
         "retagged": ("wordpress",),
     }
 
 
-def test_a_container_that_starts_later_is_followed(engine, counted):
-    with following(engine, counted, list_period_s=60):
-        counted.wait(lambda: counted.around)
+def test_a_container_that_starts_later_is_followed(engine, recorder):
+    with following(engine, recorder, list_period_s=60):
+        recorder.wait(lambda: recorder.topologies)
         site = engine.run(Container("a", "site"))
         opened(engine, 1)
         engine.write(site, b"hello")
 
-        assert counted.wait_lines(1) == [b"hello"]
+        assert recorder.wait_lines(1) == [b"hello"]
 
 
-def test_one_that_no_event_told_of_is_found(engine, counted):
-    with following(engine, counted, list_period_s=0.05):
-        counted.wait(lambda: counted.around)
+def test_a_container_without_an_event_is_found_by_the_next_list(engine, recorder):
+    with following(engine, recorder, list_period_s=0.05):
+        recorder.wait(lambda: recorder.topologies)
         site = Container("a", "site")
         engine.containers[site.id] = site
         engine.write(site, b"hello")
 
-        assert counted.wait_lines(1) == [b"hello"]
+        assert recorder.wait_lines(1) == [b"hello"]
 
 
-def test_renamed_so_that_nobody_looks_it_is_left_and_taken_up_again(engine, counted):
+def test_a_container_renamed_out_of_the_selection_and_back_is_read_on(engine, recorder):
     jails = (Jail("shop", containers=("shop",)),)
-    with following(engine, counted, jails):
+    with following(engine, recorder, jails):
         shop = engine.run(Container("a", "shop"))
         engine.write(shop, b"1")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
         shop.name = "other"
         engine.run(shop)
-        counted.wait(lambda: counted.told[-1] == ("removed", "shop"))
+        recorder.wait(lambda: recorder.events[-1] == ("removed", "shop"))
         engine.write(shop, b"2")
         shop.name = "shop"
         engine.run(shop)
 
-        assert counted.wait_lines(2) == [b"1", b"2"]
+        assert recorder.wait_lines(2) == [b"1", b"2"]
 
 
-def test_surroundings_are_told_when_they_change(engine, counted):
-    with following(engine, counted):
-        counted.wait(lambda: counted.around)
+def test_the_topology_is_published_when_it_changes(engine, recorder):
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.topologies)
         engine.run(Container("a", "database", "mariadb", ports=[3306]))
         site = engine.run(Container("b", "site", ports=[8080, 8443]))
-        counted.wait(lambda: counted.around[-1:] and counted.around[-1].published)
+        recorder.wait(lambda: recorder.topologies[-1:] and recorder.topologies[-1].published)
         engine.networks = [
             NETWORK,
             {"IPAM": {"Config": [{"Subnet": "2001:db8:1::/64", "Gateway": "2001:db8:1::1"}]}},
         ]
         engine.run(site)
-        counted.wait(lambda: len(counted.around[-1].networks) > 2)
+        recorder.wait(lambda: len(recorder.topologies[-1].networks) > 2)
         engine.stop_container(site)
-        counted.wait(lambda: not counted.around[-1].published)
+        recorder.wait(lambda: not recorder.topologies[-1].published)
 
     bridge = ("172.17.0.0/16", "172.17.0.1/32")
     both = (*bridge, "2001:db8:1::/64", "2001:db8:1::1/128")
     watched = (container_of(site.entry(), "wordpress:6"),)
     changes = [Topology(bridge, watched), Topology(both, watched), Topology(both)]
-    assert counted.around == [Topology(bridge), *changes]
+    assert recorder.topologies == [Topology(bridge), *changes]
     assert Topology(bridge, watched).published == {8080, 8443}
 
 
-def test_that_docker_is_away_for_long_is_told(tmp_path, counted, monkeypatch):
+def test_a_long_outage_of_docker_is_a_problem(tmp_path, recorder, monkeypatch):
     monkeypatch.setattr("sidecar.sources.docker.source.MAX_QUIET_OUTAGE_S", 0.01)
     engine = StandIn(tmp_path / "docker.sock")
-    with following(engine, counted):
-        counted.wait(lambda: counted.around)
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.topologies)
         engine.stop()
-        counted.wait(lambda: counted.problems[-1:] and counted.problems[-1][1])
+        recorder.wait(lambda: recorder.problems[-1:] and recorder.problems[-1][1])
         engine.start()
-        counted.wait(lambda: counted.problems[-1] == ("docker", None))
+        recorder.wait(lambda: recorder.problems[-1] == ("docker", None))
     engine.close()
 
-    told = [sentence for _, sentence in counted.problems if sentence]
-    assert told[0].startswith(f"Docker at {engine.url} is away (")
+    sentences = [sentence for _, sentence in recorder.problems if sentence]
+    assert sentences[0].startswith(f"Docker at {engine.url} is away (")
 
 
-def test_we_do_not_watch_ourselves(engine, counted, monkeypatch):
+def test_our_own_container_is_not_watched(engine, recorder, monkeypatch):
     monkeypatch.setattr("sidecar.sources.docker.source.own_container_id", lambda: "a" * 64)
     engine.write(engine.run(Container("a", "wordpress-sidecar")), b"mine")
     engine.write(engine.run(Container("b", "site")), b"its")
 
-    with following(engine, counted):
-        assert counted.wait_lines(1) == [b"its"]
+    with following(engine, recorder):
+        assert recorder.wait_lines(1) == [b"its"]
 
 
-def test_other_jails_choose_anew_and_no_line_is_lost_or_doubled(engine, counted):
+def test_a_reload_that_chooses_other_containers_loses_and_doubles_nothing(engine, recorder):
     site, shop = engine.run(Container("a", "site")), engine.run(Container("b", "shop", image="nginx"))
-    with following(engine, counted, list_period_s=60) as source:
+    with following(engine, recorder, list_period_s=60) as source:
         engine.write(site, b"1")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
         source.reconfigure((Jail("shop", containers=("shop",)),), since=0)
-        counted.wait(lambda: ("removed", "site") in counted.told)
+        recorder.wait(lambda: ("removed", "site") in recorder.events)
         engine.write(site, b"2")
         engine.write(shop, b"3")
-        counted.wait_lines(2)
+        recorder.wait_lines(2)
         source.reconfigure(JAILS, since=0)
-        counted.wait_lines(3)
+        recorder.wait_lines(3)
         engine.write(site, b"4")
 
-        assert counted.wait_lines(4) == [b"1", b"3", b"2", b"4"]
-    assert [batch.origin.jails for batch in counted.batches] == [
+        assert recorder.wait_lines(4) == [b"1", b"3", b"2", b"4"]
+    assert [batch.origin.jails for batch in recorder.batches] == [
         ("wordpress",),
         ("shop",),
         ("wordpress",),
         ("wordpress",),
     ]
-    assert [sentence for _, sentence in counted.problems if sentence] == []  # Docker was never away
+    assert [sentence for _, sentence in recorder.problems if sentence] == []  # Docker was never away
 
 
-def test_who_is_still_watched_is_read_on_by_the_new_jails(engine, counted):
+def test_a_container_that_stays_watched_is_read_on_for_the_new_jails(engine, recorder):
     site = engine.run(Container("a", "site"))
-    with following(engine, counted, list_period_s=60) as source:
+    with following(engine, recorder, list_period_s=60) as source:
         engine.write(site, b"0")
-        counted.wait_lines(1)
+        recorder.wait_lines(1)
         source.reconfigure((Jail("one"), Jail("two")), since=0)
         for number in range(1, 200):
             engine.write(site, b"%d" % number)
-            counted.wait_lines(number + 1)
-            if counted.batches[-1].origin.jails == ("one", "two"):
+            recorder.wait_lines(number + 1)
+            if recorder.batches[-1].origin.jails == ("one", "two"):
                 break
 
-    assert counted.batches[-1].origin.jails == ("one", "two")
-    assert [text for _, _, text in counted.lines] == [b"%d" % each for each in range(number + 1)]
+    assert recorder.batches[-1].origin.jails == ("one", "two")
+    assert [text for _, _, text in recorder.lines] == [b"%d" % each for each in range(number + 1)]
     assert len(engine.opened) == 1
 
 
-def test_a_container_that_is_chosen_late_is_read_from_where_its_lines_may_count(engine, counted):
+def test_a_container_that_is_chosen_late_is_read_from_where_its_lines_may_count(engine, recorder):
     shop = engine.run(Container("b", "shop", image="nginx"))
     engine.write(shop, b"old", at=AT)
     engine.write(shop, b"new", at=AT + 100 * 10**9)
-    with following(engine, counted, (Jail("wordpress"),), list_period_s=60) as source:
-        counted.wait(lambda: counted.around)
+    with following(engine, recorder, (Jail("wordpress"),), list_period_s=60) as source:
+        recorder.wait(lambda: recorder.topologies)
         source.reconfigure((Jail("shop", containers=("shop",)),), since=AT / 10**9 + 50)
 
-        assert counted.wait_lines(1) == [b"new"]
+        assert recorder.wait_lines(1) == [b"new"]

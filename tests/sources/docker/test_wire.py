@@ -58,7 +58,7 @@ def test_lines_come_out_whole_in_pieces_of_any_size(size):
     assert read(cut(chunked(*cut(wire, 5000)), size), chunks=ChunkDecoder()) == WANTED
 
 
-def test_chunks_end_where_they_say_so():
+def test_a_chunk_of_size_zero_ends_the_body():
     chunks = ChunkDecoder()
 
     assert (chunks.feed(b"3\r\nabc\r\n"), chunks.ended) == (b"abc", False)
@@ -75,7 +75,7 @@ def test_chunks_end_where_they_say_so():
         chunked(struct.pack(">BxxxL", STDOUT, 2**31) + b"x"),
     ],
 )
-def test_what_the_engine_never_says_is_not_taken(wire):
+def test_what_the_engine_never_sends_is_an_error(wire):
     with pytest.raises(ProtocolError):
         read([wire], chunks=ChunkDecoder())
 
@@ -94,7 +94,7 @@ def test_what_the_engine_never_says_is_not_taken(wire):
     ],
 )
 @pytest.mark.parametrize("size", [1, 100, 100_000])
-def test_no_chunk_of_the_engines_is_an_error_and_no_loop(wire, size):
+def test_a_malformed_chunk_is_an_error(wire, size):
     chunks = ChunkDecoder()
 
     with pytest.raises(ProtocolError):
@@ -133,7 +133,7 @@ def test_what_follows_dockers_cut_is_no_line_of_its_own():
     ]
 
 
-def test_nor_where_each_part_has_a_time_of_its_own():
+def test_parts_with_stamps_of_their_own_are_joined():
     """As with the journald driver."""
     frames = [
         (STDOUT, stamp(1) + b" " + b"x" * PART_BYTES),
@@ -147,7 +147,7 @@ def test_nor_where_each_part_has_a_time_of_its_own():
     ]
 
 
-def test_nor_where_the_newline_is_missing_behind_the_last_part():
+def test_parts_without_a_newline_at_the_end_are_joined():
     """As with the local driver of Docker 20.10."""
     parts = [b"x" * PART_BYTES, b"y" * PART_BYTES, b"forged"]
     frames = [*((STDOUT, stamp(1) + b" " + part) for part in parts), (STDOUT, line(2, b"next"))]
@@ -155,7 +155,7 @@ def test_nor_where_the_newline_is_missing_behind_the_last_part():
     assert read([frame(*each) for each in frames])[STDOUT] == [line(1, b"".join(parts)), line(2, b"next")]
 
 
-def test_a_line_whose_writer_died_is_none():
+def test_an_unfinished_line_is_dropped_when_a_new_writer_begins():
     frames = [(STDOUT, stamp(1) + b" half a li"), (STDOUT, line(2, b"a new process")), (STDERR, line(3))]
 
     assert read([frame(*each) for each in frames]) == {STDOUT: [line(2, b"a new process")], STDERR: [line(3)]}

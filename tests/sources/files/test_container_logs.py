@@ -23,8 +23,8 @@ from sidecar.core.jail import Jail
 from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
 from sidecar.sources.files.container_logs import ContainerLogs
 from sidecar.sources.files.layouts import DockerLayout, KubeletLayout
-from tests.sources.docker.standin import Counted
 from tests.sources.files.kubelet import Kubelet
+from tests.sources.recorder import Recorder
 from tests.support.paths import ROOT
 
 LINES, RATE, SIZE = int(os.environ.get("LINES", "20000")), 2_000, 250_000
@@ -37,7 +37,7 @@ JAILS = (Jail("wordpress"),)
 UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
 
 
-class Reading(Counted):
+class Reading(Recorder):
     """What came of a tree of logs: (name, stream, text)."""
 
     def emit(self, batch, cursor):
@@ -94,9 +94,9 @@ def test_pods_come_write_rotate_restart_and_go(read, tmp_path, inotify):
         kubelet.write("four")
         read.wait_texts("one", "two", "three", "four")
         kubelet.remove()
-        read.wait(lambda: ("removed", NAME) in read.told)
+        read.wait(lambda: ("removed", NAME) in read.events)
 
-    assert [each for each in read.told if each[0] != "read"] == [
+    assert [each for each in read.events if each[0] != "read"] == [
         ("opened", NAME),
         ("reopened", NAME, "rotated"),
         ("reopened", NAME, "rotated"),
@@ -115,7 +115,7 @@ def test_a_bad_disk_under_one_log_holds_no_other_up(read, tmp_path):
         for number in range(10):
             kubelet.write(f"{number}")
             read.wait_texts(*map(str, range(number + 1)))
-        read.wait(lambda: ("unreadable", "shop/web-0/wordpress") in read.told)
+        read.wait(lambda: ("unreadable", "shop/web-0/wordpress") in read.events)
 
     sentence = (
         f"the log of shop/web-0/wordpress cannot be read ({shop}/0.log: Input/output error): "
@@ -169,7 +169,7 @@ def test_what_the_api_says_chooses_and_excludes(read, tmp_path):
         "blog/other-0/web": ("three",),
     }
     labels = {"wp-sidecar.enable": "true", "wp-sidecar.jails": "two"}
-    assert read.around == [
+    assert read.topologies == [
         Topology(
             ("192.0.2.1",),
             (
@@ -201,7 +201,7 @@ def test_other_jails_look_from_the_next_line_on_and_nothing_counts_twice(read, t
         kubelet.write("one")
         read.wait_texts("one")
         source.reconfigure([Jail("elsewhere", containers=("nowhere",))], 0.0)
-        read.wait(lambda: ("removed", NAME) in read.told)
+        read.wait(lambda: ("removed", NAME) in read.events)
         kubelet.write("two")
         source.reconfigure([Jail("again")], 0.0)
         read.wait_texts("one", "two")
@@ -218,9 +218,9 @@ def test_a_pods_successor_has_its_name_and_keeps_it(read, tmp_path):
         second.write("two")
         read.wait_texts("one", "two")
         first.remove()
-        read.wait(lambda: ("closed", NAME) in read.told)
+        read.wait(lambda: ("closed", NAME) in read.events)
 
-    assert ("removed", NAME) not in read.told
+    assert ("removed", NAME) not in read.events
 
 
 def test_the_rest_of_a_pod_that_is_removed_is_read(read, tmp_path):
@@ -328,7 +328,7 @@ def test_dockers_files_are_read_as_its_socket_would_have_it(read, tmp_path):
         "Use json-file, or WP_SIDECAR_SOURCE=docker"
     )
     assert ("log journal", sentence) in read.problems and not read.critical
-    (around,) = read.around
+    (around,) = read.topologies
     assert (around.networks, around.published) == (("172.18.0.0/16", "172.18.0.1/32"), frozenset({8080}))
 
 
@@ -339,7 +339,7 @@ def test_a_renamed_container_is_known_by_its_new_name(read, tmp_path):
         config = json.loads((folder / "config.v2.json").read_text())
         (folder / ".tmp").write_text(json.dumps({**config, "Name": "/shop"}))
         (folder / ".tmp").rename(folder / "config.v2.json")
-        read.wait(lambda: ("removed", "blog") in read.told)
+        read.wait(lambda: ("removed", "blog") in read.events)
         with (folder / f"{folder.name}-json.log").open("a") as log:
             log.write('{"log":"two\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}\n')
         read.wait_texts("one", "two")

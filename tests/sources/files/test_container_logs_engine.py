@@ -88,7 +88,7 @@ def test_dockers_files_are_read_once_through_its_own_rotation(engine):
         numbers = [number for number in range(1, LINES + 1) if number % 3 in wanted]
         assert [text.partition(" ")[0] for text in texts] == [str(number) for number in numbers]
         assert texts == [line(number) for number in numbers]
-    reasons = {each[2] for each in read.told if each[0] == "reopened"}
+    reasons = {each[2] for each in read.events if each[0] == "reopened"}
     assert reasons == {"rotated"}
-    assert read.around[-1].published == {8080}
-    assert "172.17.0.0/16" in read.around[-1].networks
+    assert read.topologies[-1].published == {8080}
+    assert "172.17.0.0/16" in read.topologies[-1].networks

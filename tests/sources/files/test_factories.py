@@ -4,7 +4,7 @@ from sidecar.config.settings import Settings, SourceKind, SourceSettings
 from sidecar.core.jail import Jail
 from sidecar.sources.factories import SourceConfig, SourceInputs
 from sidecar.sources.files.factories import CriSourceFactory, FileSourceFactory, logpaths
-from tests.sources.docker.standin import Counted
+from tests.sources.recorder import Recorder
 
 CONTAINERS = (Jail("a"),)
 CLUSTER = SourceSettings(kind=SourceKind.CRI, kubernetes_api=True)
@@ -12,8 +12,8 @@ FILES = (Jail("a", logpath=("/a.log",)), Jail("b", logpath=("/a.log", "/b.log"))
 
 
 def made(kind, settings):
-    counted = Counted()
-    return kind.make(SourceConfig(settings, 0.0), SourceInputs(counted.outputs, counted, {}, None)).services
+    recorder = Recorder()
+    return kind.make(SourceConfig(settings, 0.0), SourceInputs(recorder.outputs, recorder, {}, None)).services
 
 
 def test_which_jails_look_at_which_file():

@@ -17,8 +17,8 @@ from sidecar.sources.files.cri_lines import STREAMS, ContainerLines
 from sidecar.sources.files.cursor import FilePosition, LogCursor
 from sidecar.sources.files.follower import FLOOD_READ_SIZE_BYTES, RETRY_DELAY_S, Follower
 from sidecar.sources.files.segments import FIRST_SIGHT_BYTES, READ_SIZE_BYTES
-from tests.sources.docker.standin import Counted
 from tests.sources.files.kubelet import Kubelet, pack, stamp
+from tests.sources.recorder import Recorder
 
 NAME = "blog/web-0/wordpress"
 BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
@@ -46,7 +46,7 @@ class Log:
         return self.step()
 
 
-class Reading(Counted):
+class Reading(Recorder):
     """What came of a log; `later`: so many seconds after what is written."""
 
     def __init__(self):
@@ -65,7 +65,7 @@ class Reading(Counted):
     def reasons(self):
         return [
             each[-1] if each[0] == "reopened" else "gap"
-            for each in self.told
+            for each in self.events
             if each[0] in ("reopened", "gap")
         ]
 
@@ -115,7 +115,7 @@ def test_lines_become_batches_as_they_are_written(read, kubelet):
         Batch(out, b"2026-11-22T08:40:04Z stdout F three\n", Framing.CRI),
         Batch(err, f"{stamp(1_795_336_804_000_000_003)} stderr F err\n".encode(), Framing.CRI),
     ]
-    assert read.told == [
+    assert read.events == [
         ("opened", NAME),
         ("read", NAME, "stdout", 2, len(first), 1_795_336_804.0),
         ("read", NAME, "stdout", 1, 36, 1_795_336_804.0),
@@ -188,7 +188,7 @@ def test_what_was_begun_two_files_ago_is_given_up_with_its_rest(read, kubelet):
         drain(log)
 
     assert read.texts() == ["one"]
-    assert [each for each in read.told if each[0] == "truncated"] == [("truncated", NAME, 1)]
+    assert [each for each in read.events if each[0] == "truncated"] == [("truncated", NAME, 1)]
 
 
 def test_what_a_dead_container_began_is_not_glued_to_the_next_lifes_lines(read, kubelet):
@@ -385,7 +385,7 @@ def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
         drain(log)
 
     assert read.texts() == ["before", "y" * (MAX_LINE_BYTES - 31), "after"]
-    assert sum(each[2] for each in read.told if each[0] == "truncated") == 1
+    assert sum(each[2] for each in read.events if each[0] == "truncated") == 1
 
 
 def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypatch):
@@ -546,7 +546,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
             drain(log)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
         assert read.problems == [(f"log {NAME}", bad(tmp_path / "0.log"))]
-        assert read.told == [("opened", NAME), ("closed", NAME), ("unreadable", NAME)]
+        assert read.events == [("opened", NAME), ("closed", NAME), ("unreadable", NAME)]
         (tmp_path / "0.log").unlink()
         (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
         drain(log)
@@ -556,7 +556,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
 
         assert read.texts() == ["one"]
         assert read.problems[-1] == (f"log {NAME}", None)
-        assert read.told[-1] == ("opened", NAME)
+        assert read.events[-1] == ("opened", NAME)
 
 
 def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being_read(read, tmp_path):
@@ -635,7 +635,7 @@ def test_who_may_not_read_is_told_what_to_change(tmp_path):
 def test_what_a_batch_breaks_is_not_read_again(read, kubelet):
     kubelet.write("poison")
     kubelet.write("e", stream="stderr")
-    read.broken = 1
+    read.failures_left = 1
     with read.of(kubelet.folder) as log:
         with pytest.raises(RuntimeError):
             drain(log)
@@ -649,7 +649,7 @@ def test_under_another_name_it_is_forgotten_under_the_old(read, kubelet):
     with read.of(kubelet.folder) as log:
         log.describe("blog/web-1/wordpress")
 
-    assert read.told == [("removed", NAME)]
+    assert read.events == [("removed", NAME)]
 
 
 def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, kubelet):
@@ -657,7 +657,7 @@ def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, ku
         for _ in range(2):
             log.describe(NAME, "cannot be read")
 
-    assert (read.problems, read.critical, read.told) == (
+    assert (read.problems, read.critical, read.events) == (
         [(f"log {NAME}", "cannot be read")],
         False,
         [("unreadable", NAME)],

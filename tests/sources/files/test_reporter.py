@@ -4,12 +4,12 @@ import pytest
 
 from sidecar.sources.base import ReopenReason
 from sidecar.sources.files.reporter import LogReporter
-from tests.sources.docker.standin import Counted
+from tests.sources.recorder import Recorder
 
 
 @pytest.fixture
 def seen():
-    return Counted()
+    return Recorder()
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_reading_and_not_reading_are_reported_once_each(seen, reporter):
     for up in (False, True, True, False, False):
         reporter.reading(up=up)
 
-    assert seen.told == [("opened", "blog"), ("closed", "blog")]
+    assert seen.events == [("opened", "blog"), ("closed", "blog")]
 
 
 def test_a_problem_is_reported_once_until_all_was_read(seen, reporter):
@@ -36,13 +36,13 @@ def test_a_problem_is_reported_once_until_all_was_read(seen, reporter):
 
     assert not reporter.has_problem
     assert seen.problems == [("log blog", "broken"), ("log blog", None)]
-    assert seen.told == [("opened", "blog"), ("unreadable", "blog"), ("opened", "blog")]
+    assert seen.events == [("opened", "blog"), ("unreadable", "blog"), ("opened", "blog")]
 
 
 def test_a_log_that_does_not_exist_has_a_problem_and_no_state(seen, reporter):
     reporter.unreadable("missing", exists=False)
 
-    assert (seen.problems, seen.told) == ([("log blog", "missing")], [])
+    assert (seen.problems, seen.events) == ([("log blog", "missing")], [])
 
 
 def test_a_gap_is_over_when_it_is_reported_and_ends_any_other_problem(seen, reporter):
@@ -53,7 +53,7 @@ def test_a_gap_is_over_when_it_is_reported_and_ends_any_other_problem(seen, repo
     assert seen.problems == [
         ("log blog", sentence) for sentence in ("broken", None, "lines may be lost", None)
     ]
-    assert seen.told[-1] == ("gap", "blog")
+    assert seen.events[-1] == ("gap", "blog")
     assert not reporter.has_problem
 
 
@@ -64,7 +64,7 @@ def test_under_another_name_the_log_is_reported_anew(seen, reporter):
     reporter.rename("shop")
 
     assert seen.problems == [("log blog", "broken"), ("log blog", None)]
-    assert seen.told == [("unreadable", "blog"), ("removed", "blog"), ("opened", "shop")]
+    assert seen.events == [("unreadable", "blog"), ("removed", "blog"), ("opened", "shop")]
 
 
 def test_a_log_of_the_same_name_does_not_end_the_others_problem(seen, reporter):
@@ -83,7 +83,7 @@ def test_another_file_and_long_lines_are_reported_each_time(seen, reporter):
     for count in (0, 2):
         reporter.overlong(count)
 
-    assert seen.told == [("reopened", "blog", "rotated")] * 2 + [("truncated", "blog", 2)]
+    assert seen.events == [("reopened", "blog", "rotated")] * 2 + [("truncated", "blog", 2)]
 
 
 def test_lines_that_are_not_recognised_are_logged_once(seen, reporter, caplog):

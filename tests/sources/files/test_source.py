@@ -20,7 +20,7 @@ from sidecar.sources.files.follower import RETRY_DELAY_S, Follower
 from sidecar.sources.files.rotated_path import RotatedPath
 from sidecar.sources.files.segments import FIRST_SIGHT_BYTES
 from sidecar.sources.files.source import Files
-from tests.sources.docker.standin import Counted
+from tests.sources.recorder import Recorder
 from tests.support.paths import ROOT
 
 BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
@@ -43,7 +43,7 @@ class Tail:
         return self._follower.step(time.time() + self._log.later)
 
 
-class Log(Counted):
+class Log(Recorder):
     """What one path gave, in order; `later`: so many seconds after now."""
 
     later = 0.0
@@ -66,7 +66,7 @@ class Log(Counted):
     def reasons(self):
         return [
             each[-1] if each[0] == "reopened" else "gap"
-            for each in self.told
+            for each in self.events
             if each[0] in ("reopened", "gap")
         ]
 
@@ -112,7 +112,7 @@ def test_lines_become_batches_as_they_are_written(log, path):
         Batch(origin, b"one\ntwo\n", Framing.SYSLOG),
         Batch(origin, b"three\n", Framing.SYSLOG),
     ]
-    assert log.told == [
+    assert log.events == [
         ("opened", str(path)),
         ("read", str(path), "", 2, 8, None),
         ("read", str(path), "", 1, 6, None),
@@ -293,7 +293,7 @@ def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
         assert descriptors() == before
 
     assert log.problems == [(f"file {path}", unread(path, os.strerror(errno.EIO)))]
-    assert log.told == [
+    assert log.events == [
         ("opened", str(path)),
         ("closed", str(path)),
         ("unreadable", str(path)),
@@ -315,7 +315,7 @@ def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
 
         assert log.data == b"one\ntwo\n"
         assert log.problems[-1] == (f"file {path}", None)
-        assert [each for each in log.told if each[0] in ("opened", "closed", "unreadable")][-2:] == [
+        assert [each for each in log.events if each[0] in ("opened", "closed", "unreadable")][-2:] == [
             ("unreadable", str(path)),
             ("opened", str(path)),
         ]
@@ -345,7 +345,7 @@ def test_a_log_that_became_a_folder(log, path):
         drain(tail)
         drain(tail)
         assert log.problems == [(f"file {path}", unread(path, "it is not a regular file"))]
-        assert log.told[-1] == ("unreadable", str(path))
+        assert log.events[-1] == ("unreadable", str(path))
         path.rmdir()
         write(path, b"two\n")
         log.later += RETRY_DELAY_S
@@ -353,7 +353,7 @@ def test_a_log_that_became_a_folder(log, path):
 
         assert log.data == b"one\ntwo\n"
         assert log.problems[1:] == [(f"file {path}", None)]
-        assert log.told[-1] == ("opened", str(path))
+        assert log.events[-1] == ("opened", str(path))
 
 
 def test_a_bad_disk_under_one_log_holds_no_other_up(log, path):
@@ -370,10 +370,10 @@ def test_a_bad_disk_under_one_log_holds_no_other_up(log, path):
 FEW = """
 import json, resource, sys, threading
 from sidecar.sources.files.source import Files
-from tests.sources.docker.standin import Counted
+from tests.sources.recorder import Recorder
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-log, folder = Counted(), sys.argv[1]
+log, folder = Recorder(), sys.argv[1]
 source = Files({f"{folder}/*.log": ("jail",)}, log.outputs, cursors={}, interval_s=0.01)
 thread = threading.Thread(target=source.run, daemon=True)
 thread.start()
@@ -383,7 +383,7 @@ source.reconfigure({f"{folder}/[4-7]*.log": ("jail",)})
 log.wait(lambda: len(log.batches) == 80)
 source.close()
 thread.join()
-print(json.dumps([[batch.origin.name for batch in log.batches], log.problems, log.told]))
+print(json.dumps([[batch.origin.name for batch in log.batches], log.problems, log.events]))
 """
 
 
@@ -524,7 +524,7 @@ def test_a_path_that_is_no_text_is_read_and_known_again(log, tmp_path):
     assert sorted((name, text) for name, _, text in log.texts()) == [
         (name, text) for name in names for text in (b"0", b"1", b"2", b"3")
     ]
-    assert {each[1] for each in log.told if each[0] == "opened"} == set(names)
+    assert {each[1] for each in log.events if each[0] == "opened"} == set(names)
     assert sorted(log.cursors) == [f"file={os.fsencode(path).hex()}" for path in paths]
 
 
@@ -553,7 +553,7 @@ def test_other_jails_look_from_the_next_line_on(log, path):
                 break
 
     assert log.batches[-1].origin.jails == ("second", "third")
-    assert log.told[:1] == [("opened", str(path))]
+    assert log.events[:1] == [("opened", str(path))]
     assert log.reasons() == []  # it was not opened again
 
 
@@ -564,7 +564,7 @@ def test_a_path_that_nobody_looks_at_is_left_and_taken_up_where_it_was(log, tmp_
     with running(log, {str(one): ("jail",), str(other): ("jail",)}) as source:
         log.wait_lines(2)
         source.reconfigure({str(one): ("jail",), f"{tmp_path}/gone-*": ("jail",)})
-        log.wait(lambda: ("removed", str(other)) in log.told)
+        log.wait(lambda: ("removed", str(other)) in log.events)
         write(other, LONG % 1)
         write(one, LONG % 1)
         log.wait_lines(3)
@@ -595,4 +595,4 @@ def test_a_file_of_a_pattern_that_is_rotated_away_for_the_moment_is_followed_on(
         write(tmp_path / "a.log.1", LONG % 1)
         log.wait_lines(2)
 
-    assert ("removed", str(path)) not in log.told
+    assert ("removed", str(path)) not in log.events
