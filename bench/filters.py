@@ -94,16 +94,16 @@ def _rates(matcher: Matcher, percent: int) -> tuple[Series, Series, Series, Seri
     what = f"{percent} % failures"
     lines = _lines(percent)
     batch = _batch(lines, FILTER)
-    users, told = _peer(told=False), _peer(told=True)
+    users, told = _peer(with_datepattern=False), _peer(with_datepattern=True)
     found = len(matcher.scan(batch, NOW).hits)
-    assert [sum(peer.tell(line) is not None for line in lines) for peer in (users, told)] == [found, found]
+    assert [sum(peer.decide(line) is not None for line in lines) for peer in (users, told)] == [found, found]
     return (
         _ours(f"filter, ours, {what}", matcher, percent, FILTER),
-        _series(f"filter, fail2ban, {what}", PEERS_TURNS, lambda _: [users.tell(line) for line in lines]),
+        _series(f"filter, fail2ban, {what}", PEERS_TURNS, lambda _: [users.decide(line) for line in lines]),
         _series(
             f"filter, fail2ban told the date, {what}",
             PEERS_TURNS,
-            lambda _: [told.tell(line) for line in lines],
+            lambda _: [told.decide(line) for line in lines],
         ),
         _series(
             f"filter, Hyperscan alone, {what}",
@@ -210,8 +210,8 @@ def _series(name: str, turns: int, run: Callable[[int], object]) -> Series:
     return Series(name, "lines/s", tuple(found))
 
 
-def _peer(*, told: bool) -> Oracle:
-    """Return fail2ban's Filter with our filter file; `told`: with its `datepattern` too."""
+def _peer(*, with_datepattern: bool) -> Oracle:
+    """Return fail2ban's Filter with our filter file; `with_datepattern`: all of it."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "filter.d").symlink_to(FILTERS)
-        return Oracle(FILTER, {}, Path(folder), told=told)
+        return Oracle(FILTER, {}, Path(folder), with_datepattern=with_datepattern)

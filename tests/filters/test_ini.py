@@ -39,14 +39,14 @@ def test_files_are_read_as_configparser_reads_them():
         assert {name: {**defaults, **options} for name, options in got.items()} == expected
 
 
-def test_a_value_goes_on_in_deeper_lines_and_each_keeps_its_number():
+def test_a_value_continues_in_deeper_lines_and_each_keeps_its_number():
     sections = parse("f", "[Definition]\nfailregex = one\n\n   # why\n   two ; and a comment\nx: y#z", [])
 
     assert sections["Definition"]["failregex"].lines == ((2, "one"), (3, ""), (5, "two"))
     assert sections["Definition"]["x"].text == "y#z"
 
 
-def test_every_mistake_of_a_file_is_reported_with_its_place():
+def test_every_error_of_a_file_is_reported_with_its_place():
     errors = []
     parse("f.conf", "lost = 1\n[A]\nx = 1\nwhat is this\nx = 2\n[A]\n = 3\n", errors)
 
@@ -60,7 +60,7 @@ def test_every_mistake_of_a_file_is_reported_with_its_place():
     assert str(errors[0]) == "f.conf:1: this stands before the first [section]; move it into one (lost = 1)"
 
 
-def test_a_file_that_is_not_text_is_a_mistake(tmp_path):
+def test_a_file_that_is_not_text_is_an_error(tmp_path):
     (tmp_path / "f").write_bytes(b"[A]\nx = \xff\n")
     ini = Ini()
     ini.add(tmp_path / "f", lambda *_: None)
@@ -110,7 +110,7 @@ def test_includes_come_before_and_after_with_their_local_files(tmp_path):
     assert ini.errors == []
 
 
-def test_an_include_that_nobody_has_is_a_mistake(tmp_path):
+def test_a_missing_include_is_an_error(tmp_path):
     ini = read(tmp_path, "[INCLUDES]\nbefore = gone.conf\n[S]\n")
 
     assert [(one.line, one.text) for one in ini.errors] == [(2, "gone.conf")]
@@ -124,7 +124,7 @@ def test_an_include_that_nobody_has_is_a_mistake(tmp_path):
         ("%(x)s", "names stand for names more than 10 deep; does `x` mean itself?"),
     ],
 )
-def test_what_cannot_be_replaced_is_a_mistake_with_its_line(tmp_path, value, message):
+def test_a_name_that_cannot_be_replaced_is_an_error_with_its_line(tmp_path, value, message):
     ini = read(tmp_path, f"[S]\ny = 1\nx = {value}\n")
     with pytest.raises(FilterErrors) as caught:
         interpolated(ini, "S", "x", {})

@@ -1,4 +1,4 @@
-"""Whatever a visitor writes into names, referrers, hosts and requests, only his own address is ever held against anyone."""
+"""Whatever a client writes into names, referrers, hosts and requests, only its own address is ever counted."""
 
 import json
 from urllib.parse import quote
@@ -159,7 +159,7 @@ def caddy(client, method, path, status, fields):
 @settings(max_examples=400, deadline=None)
 @given(st.fixed_dictionaries({"user": written, "host": written, "agent": written, "path": written}))
 def test_a_proxys_json(written_as, fields):
-    """A forwarded address that is not the one that connected never counts; nothing that a visitor wrote is a key."""
+    """A forwarded address other than the one that connected never counts; nothing that a client wrote is a key."""
     guess = written_as(
         REAL, "POST", "/wp-login.php", 200, {**fields, "host": "", "agent": "x" + fields["agent"]}
     )
@@ -178,7 +178,7 @@ def test_a_proxys_json(written_as, fields):
 @settings(max_examples=400, deadline=None)
 @given(written, st.sampled_from(["bare", "decorated"]))
 def test_an_event_of_the_mu_plugin(text, shape):
-    """What the plugin does to what a visitor wrote, and what it does not have to: nothing behind the address counts."""
+    """The plugin encodes what a client wrote; without that, too, nothing behind the address counts."""
     line = f"wp-sidecar: ip={REAL} event=login_failed via=form code=x user={quote(text[:60], safe='@:,+') or '-'} forwarded=-"
     loose = f"wp-sidecar: ip={REAL} event=login_failed via=form code=x user={text} forwarded={text}"
     if shape == "decorated":

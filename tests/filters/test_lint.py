@@ -23,7 +23,7 @@ def rules(tmp_path):
         r"\(<HOST>\) failed",
     ],
 )
-def test_what_a_visitor_can_fool_is_shown_by_a_line_that_does(rules, failregex):
+def test_a_failregex_that_a_client_can_fool_is_shown_by_a_line(rules, failregex):
     found = list(forgeries(rules(failregex)))
 
     assert all(STRANGER in line and banned == STRANGER for _, line, banned in found)
@@ -40,7 +40,9 @@ def test_what_a_visitor_can_fool_is_shown_by_a_line_that_does(rules, failregex):
         (r"^failed \S*\b<HOST>", "failed 2001:db8::7", "::7"),
     ],
 )
-def test_what_takes_only_the_end_of_an_address_is_shown_whom_it_bans(rules, failregex, line, banned):
+def test_a_failregex_that_takes_only_the_end_of_an_address_is_shown_with_what_it_bans(
+    rules, failregex, line, banned
+):
     assert [(line, banned) for _, line, banned in forgeries(rules(failregex))] == [(line, banned)]
 
 
@@ -56,16 +58,16 @@ def test_what_takes_only_the_end_of_an_address_is_shown_whom_it_bans(rules, fail
         r"^failed (?:from|for)+<HOST>$",
     ],
 )
-def test_what_cannot_be_fooled_is_not_accused(rules, failregex):
+def test_a_failregex_that_cannot_be_fooled_is_not_reported(rules, failregex):
     assert list(forgeries(rules(failregex))) == []
 
 
 @pytest.mark.parametrize("name", ours())
-def test_ours_cannot_be_fooled(name):
+def test_our_filters_cannot_be_fooled(name):
     assert list(forgeries(load(name))) == []
 
 
-def test_how_near_a_line_came(rules):
+def test_the_failregex_that_agrees_most_with_a_line(rules):
     found = closest(
         rules("^login of \\S+ failed from <HOST>$\n            ^blocked <HOST>$"), "login of ann failed frm x"
     )

@@ -46,20 +46,21 @@ def test_a_filter_is_found_by_name_and_by_path(tmp_path):
         )
 
 
-def test_a_name_with_its_ending_is_looked_for_where_filters_are(tmp_path):
+def test_a_name_with_its_ending_is_looked_for_in_the_folders(tmp_path):
     written(tmp_path, "[Definition]\nfailregex = ^no <HOST>$")
 
     assert load("x.conf", [tmp_path]).files == (tmp_path / "x.conf",)
 
 
-def test_of_a_bracket_in_brackets_nothing_is_said(tmp_path):
+def test_a_bracket_in_brackets_is_no_reason_for_a_warning(tmp_path):
     written(tmp_path, "[Definition]\nfailregex = [[]client <HOST>[]] no$")
-    tell = "import sys; from sidecar.filters.loader import load; print(load(sys.argv[1]).failregex[0].text)"
-    told = subprocess.run(
-        [sys.executable, "-c", tell, str(tmp_path / "x.conf")], check=True, capture_output=True, text=True
-    )  # tests make warnings errors; who runs us does not
+    script = "import sys; from sidecar.filters.loader import load; print(load(sys.argv[1]).failregex[0].text)"
+    # In a process of its own, as pytest makes warnings errors.
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "x.conf")], check=True, capture_output=True, text=True
+    )
 
-    assert (told.stdout, told.stderr) == ("[[]client <HOST>[]] no$\n", "")
+    assert (done.stdout, done.stderr) == ("[[]client <HOST>[]] no$\n", "")
 
 
 def test_the_users_folders_come_before_the_pack(tmp_path):
@@ -100,7 +101,7 @@ def test_options_go_over_init_and_init_over_the_definition(tmp_path, name, optio
     assert load(name, [tmp_path], options).failregex[0].text == expected
 
 
-def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
+def test_all_errors_are_reported_at_once_with_their_lines(tmp_path):
     written(
         tmp_path,
         "[Definition]\nfailregex = ^fine <HOST>$\n  ^nobody\n  ^(unclosed <HOST>\n"
@@ -139,8 +140,8 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(tmp_path):
         ),
     ],
 )
-def test_a_mistake_says_what_to_change(tmp_path, text, message):
-    assert [told for _, _, told in errors("x", [written(tmp_path, text)])] == [message]
+def test_an_error_says_what_to_change(tmp_path, text, message):
+    assert [found for _, _, found in errors("x", [written(tmp_path, text)])] == [message]
 
 
 def test_an_unknown_filter_names_the_likely_one(tmp_path):
@@ -174,7 +175,7 @@ def test_every_stock_filter_loads(name):
     assert load(name, [oracle.CONFIG / "filter.d"]).failregex
 
 
-def test_filters_that_need_the_lines_before_say_so():
+def test_filters_that_need_earlier_lines_are_known():
     needy = {name for name in oracle.stock() if load(name, [oracle.CONFIG / "filter.d"]).needs_earlier_lines}
 
     assert needy == {
@@ -204,13 +205,13 @@ prefix = <kind>
         ({"mode": "soft"}, ("mode=soft",)),
     ],
 )
-def test_options_that_were_given_in_vain_are_known(tmp_path, options, unused):
+def test_given_options_without_effect_are_known(tmp_path, options, unused):
     written(tmp_path, MODES)
 
     assert load("x", [tmp_path], options).unused == unused
 
 
-def test_an_option_that_is_nearly_one_is_in_vain_unless_it_is_asked_for(tmp_path):
+def test_a_misspelt_option_is_known_unless_another_uses_it(tmp_path):
     written(
         tmp_path,
         "[Definition]\nfailregex = ^no <HOST>$\nignoreregexp = %(prefregexp)s\nprefregexp = x\nfailregex-old = y\n",
@@ -220,11 +221,11 @@ def test_an_option_that_is_nearly_one_is_in_vain_unless_it_is_asked_for(tmp_path
 
 
 @pytest.mark.parametrize("name", oracle.stock())
-def test_no_stock_filter_is_told_of_options_in_vain(name):
+def test_no_stock_filter_has_unused_options(name):
     assert load(name, [oracle.CONFIG / "filter.d"]).unused == ()
 
 
-def test_filters_are_alike_that_find_the_same(tmp_path):
+def test_filters_are_equivalent_if_nothing_but_the_object_differs(tmp_path):
     rules = load("x", [written(tmp_path, "[Definition]\nfailregex = ^no <HOST>$")])
     again = load("x", [tmp_path])
     other = load("x", [tmp_path], {"usedns": "yes"})

@@ -25,15 +25,15 @@ def zone():
     time.tzset()
 
 
-def ours(rules, line, memory=None):
+def ours(rules, line, tracker=None):
     text, date = split_date(rules, line.rstrip("\r\n"))
     at = rules.dates.seconds(date, oracle.NOW) if date else None
-    failure = (memory or SessionTracker(rules)).decide(text, oracle.NOW if at is None else at)
+    failure = (tracker or SessionTracker(rules)).decide(text, oracle.NOW if at is None else at)
     return failure and (failure.rule, canonical(failure.id) or failure.id, at)
 
 
 @pytest.mark.parametrize("name", oracle.stock())
-def test_a_stock_filter_says_what_fail2ban_says_of_its_own_samples(name):
+def test_a_stock_filter_has_fail2bans_verdict_on_its_own_samples(name):
     engines, differences = {}, []
     for options, line in oracle.own_lines(name):
         key = tuple(sorted(options.items()))
@@ -44,13 +44,13 @@ def test_a_stock_filter_says_what_fail2ban_says_of_its_own_samples(name):
                 SessionTracker(rules),
                 oracle.Oracle(name, options),
             )
-        rules, memory, theirs = engines[key]
-        told = theirs.tell(line)
-        said = ours(rules, line, memory)
-        if told and said and said[2] is None:
-            said = (*said[:2], told[2])
-        if said != told:
-            differences.append((line, told, said))
+        rules, tracker, theirs = engines[key]
+        expected = theirs.decide(line)
+        verdict = ours(rules, line, tracker)
+        if expected and verdict and verdict[2] is None:
+            verdict = (*verdict[:2], expected[2])
+        if verdict != expected:
+            differences.append((line, expected, verdict))
     assert differences == []
 
 
@@ -118,7 +118,7 @@ SENTENCES = {
 
 @pytest.fixture
 def plugin(tmp_path):
-    """A folder as people have it who installed the plugin's filters: (without a common.conf, with fail2ban's)."""
+    """Two folders with the plugin's filters: without a common.conf, and with fail2ban's."""
     for folder in ("bare", "theirs/filter.d"):
         (tmp_path / folder).mkdir(parents=True)
         for name, sentences in PLUGIN.items():
@@ -135,15 +135,15 @@ def plugin(tmp_path):
 
 
 @pytest.mark.parametrize("name", PLUGIN)
-def test_the_plugins_filters_match_with_our_common_conf_what_they_match_with_fail2bans(plugin, name):
+def test_the_plugins_filters_match_the_same_with_our_common_conf_and_fail2bans(plugin, name):
     bare, theirs = plugin
     rules, judge = load(name, [bare]), oracle.Oracle(name, {}, theirs)
     for shape, matches in SHAPES.items():
         for sentence in SENTENCES[name]:
             line = shape.format(f"{sentence} from 203.0.113.7")
-            said, told = ours(rules, line), judge.tell(line)
-            assert (line, said and said[:2]) == (line, told and told[:2])
-            assert bool(said) == matches, line
+            verdict, expected = ours(rules, line), judge.decide(line)
+            assert (line, verdict and verdict[:2]) == (line, expected and expected[:2])
+            assert bool(verdict) == matches, line
 
 
 @pytest.mark.parametrize("name", pack_of_ours())
@@ -152,7 +152,9 @@ def test_fail2ban_reads_our_filters_as_we_do(tmp_path, name):
     rules, judge = load(name, options={"usedns": "raw"}), oracle.Oracle(name, {}, tmp_path)
     differences = []
     for _, line, _ in (sample for sample in all_samples() if sample[0] == name):
-        said, told = ours(rules, line), judge.tell(line)
-        if (said and said[:2]) != (told and told[:2]) or (said and said[2] and said[2] != told[2]):
-            differences.append((line, told, said))
+        verdict, expected = ours(rules, line), judge.decide(line)
+        if (verdict and verdict[:2]) != (expected and expected[:2]) or (
+            verdict and verdict[2] and verdict[2] != expected[2]
+        ):
+            differences.append((line, expected, verdict))
     assert differences == []

@@ -1,4 +1,4 @@
-"""What the options of our own filters change, and what the probes' filter says was aimed at."""
+"""What the options of our own filters change, and which targets the filter of probes reports."""
 
 import pytest
 
@@ -29,9 +29,11 @@ def hits(name, *lines):
         ("wordpress-access", REST.format("admin", ME, 401), False),
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 401), True),
         ("wordpress-access[rest=yes]", REST.format("a b", "/wp-json/wp/v2/posts?x=1", 401), True),
-        ("wordpress-access[rest=yes]", REST.format("-", ME, 401), False),  # nobody said who he is
+        # No user name was sent.
+        ("wordpress-access[rest=yes]", REST.format("-", ME, 401), False),
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 200), False),
-        ("wordpress-access[rest=yes]", REST.format("admin", ME, 403), False),  # he is, and may not
+        # The user is known and has no right to it.
+        ("wordpress-access[rest=yes]", REST.format("admin", ME, 403), False),
         ("wordpress-access[rest=yes]", REST.format("admin", "/private/", 401), False),
         ("wordpress-access", XMLRPC.format(""), True),
         ("wordpress-access[xmlrpc=no]", XMLRPC.format(""), False),
@@ -55,7 +57,7 @@ def asked(*requests):
     return hits("wordpress-probes", *(text.format(at, request) for at, request in enumerate(requests)))
 
 
-def test_what_was_asked_for_is_the_target_without_its_query():
+def test_the_target_is_the_request_without_its_query():
     found = asked(
         "/.env", "/blog/.env?x=1", "/?x=1&author=7", "/?rest_route=/wp/v2/users&page=2", "/a/../../b?c"
     )
@@ -65,7 +67,7 @@ def test_what_was_asked_for_is_the_target_without_its_query():
     ]
 
 
-def test_a_scanner_is_out_and_a_broken_link_that_is_followed_again_and_again_is_not():
+def test_a_scanner_is_banned_and_a_client_that_repeats_one_broken_link_is_not():
     guard = Guard([Jail("a", maxretry=10, findtime=600)], Allowlist())
 
     assert guard.hits(asked(*["/wp-content/plugins/gone/readme.txt"] * 30), NOW) == []
@@ -91,7 +93,7 @@ ACCEPTED = "Accepted password for {} from 203.0.113.11"
         ("wordpress-access", XMLRPC.format("").replace("xmlrpc", "wp-login"), False),
     ],
 )
-def test_a_login_that_worked_where_the_jail_asks(name, line, success):
+def test_a_login_that_worked_is_found_where_the_jail_asks_for_it(name, line, success):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
     (hit,) = Matcher({"a": load(name, options={"success": "reset"})}).scan(batch, NOW).hits
 
@@ -108,7 +110,7 @@ def test_a_login_that_worked_where_the_jail_asks(name, line, success):
         REST.format("-", '/?x=\\" 302 \\"POST /wp-login.php HTTP/1.1', 404),
     ],
 )
-def test_what_is_no_login_forgives_nothing(line):
+def test_a_line_without_login_is_no_success(line):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
 
     assert Matcher({"a": load("wordpress-access", options={"success": "reset"})}).scan(batch, NOW).hits == []

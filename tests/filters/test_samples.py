@@ -14,7 +14,7 @@ FILTERS = {name: load(name) for name in ours()}
 
 
 @pytest.mark.parametrize(("name", "line", "address"), all_samples())
-def test_a_sample_counts_against_whom_it_says(name, line, address):
+def test_a_sample_counts_against_the_address_it_names(name, line, address):
     assert explain(FILTERS[name], line, Framing.NONE, NOW).id == (None if address == "-" else address)
 
 
@@ -23,7 +23,7 @@ def test_every_filter_has_samples():
 
 
 def test_there_are_enough_samples_of_each_kind():
-    """As many as are promised, of the whole pack; a filter alone has its share of each."""
+    """Of the whole pack; each filter alone has its share of each kind."""
     kinds = Counter((name, "benign" if address == "-" else "hostile") for name, _, address in all_samples())
     naming = [address for _, line, address in all_samples() if "192.0.2." in line]
 
@@ -33,7 +33,7 @@ def test_there_are_enough_samples_of_each_kind():
     assert {key: count for key, count in kinds.items() if count < 10} == {}
 
 
-def test_a_stranger_who_is_named_is_never_hit():
+def test_an_address_that_a_client_only_names_is_never_hit():
     naming = [(name, line) for name, line, address in all_samples() if address.startswith("192.0.2.")]
 
     assert naming == []
@@ -43,8 +43,8 @@ ACCESS = '203.0.113.7 - - [22/Nov/2026:08:57:49 +0000] "POST '
 APACHE = "[Sun Nov 22 08:57:49 2026] [php:notice] [pid 9:tid 9] [client 203.0.113.7:1] Authentication failure for x"
 
 
-def test_no_filter_counts_what_people_do():
-    """Logs of the bed, as people left them who worked on its WordPress: themes, REST, media, cron, the editor, a login."""
+def test_no_filter_counts_what_people_do_every_day():
+    """The log is of a real WordPress in use: themes, REST, media, cron, the editor, a login."""
     lines = (Path(__file__).parent / "people.log").read_text().split("\n")[:-1]
     hit = [
         (name, line)
@@ -82,8 +82,8 @@ LONG = [
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_no_line_however_odd_takes_long(name):
-    """Each walks through a line a few times: milliseconds. What walks through it for each character takes many seconds."""
+def test_no_odd_line_takes_long(name):
+    """To walk through a line a few times takes milliseconds, to do so for each character many seconds."""
     took = {}
     for line in LONG:
         start = time.perf_counter()

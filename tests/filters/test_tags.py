@@ -21,19 +21,19 @@ def test_a_filter_is_named_with_its_options(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "[a=b]", "x[", "x[a]", "x[a=b", "x[a=b]y", "x[a=1][b"])
-def test_what_is_no_such_name_is_refused(text):
+def test_an_invalid_reference_is_refused(text):
     with pytest.raises(ValueError, match="expected"):
         reference(text)
 
 
-def test_tags_are_replaced_inside_out_until_none_is_left():
+def test_tags_are_replaced_from_the_inside_out():
     meanings = {"mode": "hard", "re-hard": "<a>+<HOST>", "a": "A"}
 
     assert substituted("^<re-<mode>> <unknown> <a>", meanings.get) == "^A+<HOST> <unknown> A"
 
 
 @pytest.mark.parametrize("meanings", [{"a": "<a>"}, {"a": "<b>", "b": "<a>"}])
-def test_a_tag_that_means_itself_is_refused(meanings):
+def test_a_tag_that_stands_for_itself_is_refused(meanings):
     with pytest.raises(ValueError, match="stands for itself"):
         substituted("<a>", meanings.get)
 
@@ -52,13 +52,13 @@ HOSTS = {
 
 
 @pytest.mark.parametrize(("text", "address"), HOSTS.items())
-def test_a_host_is_an_address(text, address):
+def test_the_host_tag_matches_addresses(text, address):
     found = re.fullmatch(regex("<HOST>", names=False), text)
 
     assert (found and (found["ip4"] or found["ip6"])) == address
 
 
-def test_a_host_is_a_name_too_where_names_are_wanted():
+def test_the_host_tag_matches_names_too_if_they_are_wanted():
     found = re.fullmatch(regex("<HOST>", names=True), "mail.example.com")
 
     assert found["dns"] == "mail.example.com"
