@@ -1,4 +1,8 @@
-"""Takes notices from any thread at once, delivers them in its own, and tries again what may succeed later."""
+"""An outbox takes notices from any thread at once, and delivers them in a thread of its own.
+
+A message that was delayed is tried again with growing pauses. While a service is down nothing is lost but the
+oldest notices: bans go on being counted in the backlog.
+"""
 
 from __future__ import annotations
 
@@ -7,83 +11,163 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from sidecar.alerts.backlog import Backlog
-from sidecar.alerts.notices import Delayed, Notice, Rejected, Sender
+from sidecar.alerts.notices import Notice
+from sidecar.alerts.sender import Delayed, Rejected, Sender
 from sidecar.core.events import Ban
+from sidecar.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-PACE = 1.0  # seconds between messages: Slack takes one a second, and turns off whoever goes on flooding
-FIRST, LONGEST = (
-    1.0,
-    60.0,
-)  # seconds before trying again: doubled each time, for as long as nothing gets through
-TRIES = 20  # of one message, with those pauses a quarter of an hour; meanwhile bans are counted into the next
-GRACE = 3.0  # seconds to deliver the rest when we stop: the supervisor waits five
+# Of one message. With the pauses below that is a quarter of an hour.
+MAX_TRIES: Final = 20
 
 
-class Listener(Protocol):
-    """Who counts what becomes of alerts."""
+@dataclass(frozen=True, slots=True)
+class OutboxTiming:
+    """The pauses of an outbox, in seconds."""
 
-    def alerted(self, sink: str, result: str) -> None:
-        """A message was `sent`, `rejected` (it will never be taken), or `failed` (tried too often)."""
+    # Between messages. Slack accepts one a second, and turns off a webhook that goes on flooding:
+    # https://api.slack.com/docs/rate-limits
+    pace_s: float = 1.0
+    # Before the first retry, doubled at each one after it.
+    first_retry_s: float = 1.0
+    longest_retry_s: float = 60.0
+    # A closing outbox waits no longer than this, or than the service asked for.
+    closing_retry_s: float = 1.0
+    # For what is left when the daemon stops; the supervisor waits five.
+    closing_s: float = 3.0
 
-    def alerts_dropped(self, count: int) -> None:
-        """So many were not even tried, for want of room or because we stop."""
+
+class AlertListener(Protocol):
+    """Counts what becomes of messages. Any thread may call it."""
+
+    def alert_sent(self, sender: str) -> None: ...
+
+    def alert_rejected(self, sender: str) -> None:
+        """The service will never accept the message."""
+
+    def alert_failed(self, sender: str) -> None:
+        """The message was tried too often."""
+
+    def alerts_dropped(self, sender: str, count: int) -> None:
+        """So many messages were not tried, because too many waited or the daemon stopped."""
 
 
 class Outbox:
-    """One sender's queue and thread; a Service. `tell` and `bans` never wait for the network."""
+    """The queue and the thread of one sender; a service. `publish` and `publish_bans` never wait for the network."""
 
     def __init__(
         self,
         sender: Sender,
-        listener: Listener,
+        listener: AlertListener,
         *,
+        timing: OutboxTiming = OutboxTiming(),
         clock: Callable[[], float] = time.monotonic,
-        pace: float = PACE,
-        first: float = FIRST,
-        grace: float = GRACE,
     ) -> None:
         self.name = f"alerts to {sender.name}"
-        self._sender, self._listener, self._clock = sender, listener, clock
-        self._pace, self._first, self._grace = pace, first, grace
-        self._backlog = Backlog()
-        self._changed = threading.Condition()
-        self._deadline = math.inf  # when we stop trying
-        self._pause = first
-        self._said = ""  # the last complaint, so that it is logged once
+        self._sender, self._listener, self._clock, self._timing = sender, listener, clock, timing
+        self._queue = _DeliveryQueue(timing.closing_s, clock)
+        self._backoff = Backoff(timing.first_retry_s, timing.longest_retry_s)
+        # A problem of alerts is logged and not alerted. It is logged once, until a message gets through.
+        self._complaint = ""
 
-    def tell(self, notice: Notice) -> None:
-        with self._changed:
-            dropped = self._backlog.tell(notice, self._clock())
-            self._changed.notify()
-        if dropped:
-            self._listener.alerts_dropped(dropped)
+    def publish(self, notice: Notice) -> None:
+        if dropped := self._queue.add(notice):
+            self._listener.alerts_dropped(self._sender.name, dropped)
 
-    def bans(self, bans: Sequence[Ban]) -> None:
-        with self._changed:
-            self._backlog.bans(bans, self._clock())
-            self._changed.notify()
+    def publish_bans(self, bans: Sequence[Ban]) -> None:
+        self._queue.add_bans(bans)
 
     def run(self) -> None:
-        """Deliver until closed; then what is left, for at most `grace` seconds."""
-        while notice := self._next():
+        """Deliver until closed, and then what is left, within `closing_s`."""
+        while notice := self._queue.next():
             self._deliver(notice)
-        if left := len(self._backlog):
-            self._listener.alerts_dropped(left)
-            log.warning("%s: stopped, and %d not sent", self.name, left)
+        if left := self._queue.left:
+            self._listener.alerts_dropped(self._sender.name, left)
+            log.warning("%s: stopped with %d messages not sent", self.name, left)
 
     def close(self) -> None:
+        self._queue.close()
+
+    def _deliver(self, notice: Notice) -> None:
+        """Deliver the notice, and report what became of it. A sender that raises anything else loses a message."""
+        report = self._listener.alert_failed
+        try:
+            if self._send(notice):
+                report = self._listener.alert_sent
+        except Rejected as err:
+            report = self._listener.alert_rejected
+            self._complain(f"{err} The message is lost.")
+        finally:
+            report(self._sender.name)
+
+    def _send(self, notice: Notice) -> bool:
+        """Try until the notice is delivered; return False when it is given up. Raises Rejected."""
+        for _ in range(MAX_TRIES):
+            try:
+                self._sender.send(notice, self._queue.time_left())
+            except Delayed as err:
+                self._complain(f"{err} It is tried again.")
+                pause = max(self._backoff.next(), err.after_s)
+                if not self._queue.pause(pause, at_least=max(self._timing.closing_retry_s, err.after_s)):
+                    return False
+            else:
+                self._backoff.reset()
+                self._complaint = ""
+                self._queue.pause(self._timing.pace_s)
+                return True
+        return False
+
+    def _complain(self, sentence: str) -> None:
+        if sentence != self._complaint:
+            self._complaint = sentence
+            log.warning("%s: %s", self.name, sentence)
+
+
+class _DeliveryQueue:
+    """A backlog under a lock, and the waiting of the thread that empties it."""
+
+    def __init__(self, closing_s: float, clock: Callable[[], float]) -> None:
+        self._closing_s, self._clock = closing_s, clock
+        self._backlog = Backlog()
+        self._changed = threading.Condition()
+        # When to stop trying.
+        self._deadline = math.inf
+
+    @property
+    def left(self) -> int:
+        """About how many messages are waiting."""
+        return len(self._backlog)
+
+    def add(self, notice: Notice) -> int:
+        """Add a notice; return how many were dropped to make room."""
         with self._changed:
-            self._deadline = min(self._deadline, self._clock() + self._grace)
+            dropped = self._backlog.add(notice, self._clock())
+            self._changed.notify()
+        return dropped
+
+    def add_bans(self, bans: Sequence[Ban]) -> None:
+        with self._changed:
+            self._backlog.add_bans(bans, self._clock())
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Make everything due, and `next()` end once it is empty or the time is over."""
+        with self._changed:
+            self._deadline = min(self._deadline, self._clock() + self._closing_s)
             self._backlog.closing = True
             self._changed.notify()
 
-    def _next(self) -> Notice | None:
-        """Wait for a message; None: that was all."""
+    def time_left(self) -> float:
+        """Return the seconds until the deadline."""
+        return self._deadline - self._clock()
+
+    def next(self) -> Notice | None:
+        """Wait for a message and return it; None: it is closed and there is no more, or no more time."""
         with self._changed:
             while True:
                 now = self._clock()
@@ -93,50 +177,20 @@ class Outbox:
                     return notice
                 if self._backlog.closing:
                     return None
-                due = self._backlog.due()
+                due = self._backlog.next_due()
                 self._changed.wait(None if due == math.inf else max(0.0, due - now))
 
-    def _deliver(self, notice: Notice) -> None:
-        result = "failed"
-        try:
-            result = self._result(notice)
-        finally:  # a sender with a mistake of its own loses a message, not the count of it
-            self._listener.alerted(self._sender.name, result)
-
-    def _result(self, notice: Notice) -> str:
-        for _ in range(TRIES):
-            try:
-                self._sender.send(notice, self._deadline - self._clock())
-            except Rejected as err:
-                self._complain(f"{err} The message is lost.")
-                return "rejected"
-            except Delayed as err:
-                self._complain(f"{err} It is tried again.")
-                again = self._sleep(max(self._pause, err.after), at_least=max(self._first, err.after))
-                self._pause = min(self._pause * 2, LONGEST)
-                if not again:
-                    break
-            else:
-                self._pause, self._said = self._first, ""
-                self._sleep(self._pace)
-                return "sent"
-        return "failed"
-
-    def _sleep(self, seconds: float, at_least: float = 0.0) -> bool:
-        """Wait. Stopping cuts it short to `at_least`; False: even that would be too long."""
+    def pause(self, seconds: float, at_least: float = 0.0) -> bool:
+        """Wait so long; closing shortens it to `at_least`. Return False where even that goes past the deadline."""
         start = self._clock()
         with self._changed:
             while True:
                 now = self._clock()
                 until = start + (at_least if self._backlog.closing else seconds)
                 if until >= self._deadline:
-                    self._deadline = now  # what is left would have to wait as long
+                    # What is left would have to wait as long.
+                    self._deadline = now
                     return False
                 if now >= until:
                     return True
                 self._changed.wait(until - now)
-
-    def _complain(self, sentence: str) -> None:
-        if sentence != self._said:
-            self._said = sentence
-            log.warning("%s: %s", self.name, sentence)

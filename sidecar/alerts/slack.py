@@ -1,64 +1,83 @@
-"""Slack's incoming webhooks, which Mattermost, Rocket.Chat and Discord (`…/slack`) take as well.
+"""The sender for Slack's incoming webhooks. Mattermost, Rocket.Chat and Discord (`…/slack`) accept them too.
 
-The webhook's URL is the password to the channel, so no log line and no exception's text has it.
+https://api.slack.com/messaging/webhooks. The URL of the webhook is the password to the channel, so no log
+line and no exception's text contains it.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import Any, Final
 
 import requests
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-from sidecar.alerts.notices import Delayed, Field, Notice, Rejected, plain
+from sidecar.alerts.notices import Field, Notice
+from sidecar.alerts.sender import Delayed, Rejected
+from sidecar.core.text import printable
 
-CONNECT, READ = 5.0, 10.0  # seconds
-TEXT, VALUE = 300, 1_000  # characters; Slack folds a long text, and cuts a field at 2,000
-ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
-CROWD = re.compile(
-    r"@(?=(?:channel|here|everyone|all)\b)", re.IGNORECASE
-)  # Mattermost and Discord wake everyone
-CODE = re.compile(rb"[a-z_]{1,60}")  # how Slack says what is wrong: `no_service`, `invalid_payload`
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 10.0
+MIN_TIMEOUT_S: Final = 0.1
+MAX_RETRY_AFTER_S: Final = 3600.0
+# Characters before they are escaped. Slack folds a long text, and cuts a field at 2,000.
+MAX_TEXT_LENGTH, MAX_VALUE_LENGTH = 300, 1_000
+# https://api.slack.com/reference/surfaces/formatting#escaping; a backtick would end a code span.
+ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
+# Mattermost and Discord notify everyone in the channel.
+MENTION: Final = re.compile(r"@(?=(?:channel|here|everyone|all)\b)", re.IGNORECASE)
+# How Slack says what is wrong: `no_service`, `invalid_payload`.
+ERROR_CODE: Final = re.compile(rb"[a-z_]{1,60}")
+MAX_ERROR_CODE_BYTES: Final = 100
 
 
 class Slack:
-    """A Sender. `host` is put before each message, for channels that hear from several. `url` may change."""
+    """Posts notices to one webhook."""
 
     name = "slack"
 
     def __init__(self, url: str, host: str = "") -> None:
-        self.url, self._host = url, host
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the URL's path
+        """`host` is put before each message, for channels with the messages of several hosts."""
+        self._url, self._host = url, host
+        # At DEBUG it logs the path of the URL.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
-    def send(self, notice: Notice, within: float) -> None:
-        """Post it. Raises Delayed on 408, 429, 5xx and where no connection was made, else Rejected.
+    def reconfigure(self, url: str) -> None:
+        """Use this URL from now on."""
+        self._url = url
 
-        An answer that does not come in time is Rejected: the message may have arrived, and would come twice.
+    def send(self, notice: Notice, within_s: float) -> None:
+        """Post the notice. Raises Delayed on 408, 429, 5xx and where no connection was made, otherwise Rejected.
+
+        An answer that does not come in time is Rejected: the message may have arrived, and would be shown
+        twice.
         """
+        within_s = max(MIN_TIMEOUT_S, within_s)
         try:
             with requests.post(
-                self.url,
+                self._url,
                 json=payload(notice, self._host),
                 headers={"User-Agent": "wp-sidecar"},
-                timeout=(min(CONNECT, max(0.1, within)), min(READ, max(0.1, within))),
-                allow_redirects=False,  # what would follow is a GET without the message
-                stream=True,  # the answer's text is read only where it says what is wrong
+                timeout=(min(CONNECT_TIMEOUT_S, within_s), min(READ_TIMEOUT_S, within_s)),
+                # A redirect would be followed with a GET, without the message.
+                allow_redirects=False,
+                # The text of the answer is read only where it says what is wrong.
+                stream=True,
             ) as response:
                 _check(response)
         except requests.ReadTimeout:
-            raise Rejected("Slack took the connection, but did not answer in time.") from None
+            raise Rejected("Slack accepted the connection, but did not answer in time.") from None
         except requests.ConnectionError as err:
             raise Delayed(f"Slack cannot be reached: {_reason(err)}.") from None
-        except (requests.RequestException, HTTPError, ValueError) as err:  # each may quote the URL
+        # Any of these may quote the URL.
+        except (requests.RequestException, HTTPError, ValueError) as err:
             raise Rejected(f"SLACK_WEBHOOK_URL cannot be used ({type(err).__name__}).") from None
 
 
 def payload(notice: Notice, host: str = "") -> dict[str, Any]:
-    """The message in Slack's JSON."""
-    text = escape(f"{host}: {notice.text}" if host else notice.text, TEXT)
+    """Return the message in Slack's JSON."""
+    text = escape(f"{host}: {notice.text}" if host else notice.text, MAX_TEXT_LENGTH)
     attachment = {
         "fallback": text,
         "color": notice.level,
@@ -68,64 +87,59 @@ def payload(notice: Notice, host: str = "") -> dict[str, Any]:
     return {"text": text, "icon_emoji": ":cop:", "attachments": [attachment]}
 
 
-def escape(text: str, most: int) -> str:
-    """Text that can neither format, link, nor call anyone: one line of `most` characters, escaped."""
-    return CROWD.sub("@\N{ZERO WIDTH SPACE}", plain(text, most).translate(ENTITIES))
+def escape(text: str, limit: int) -> str:
+    """Return one line that cannot format, link or mention anyone; `limit` counts characters before the escaping."""
+    return MENTION.sub("@\N{ZERO WIDTH SPACE}", printable(text, limit).translate(ENTITIES))
 
 
 def _field(field: Field) -> dict[str, Any]:
-    value = escape(field.value, VALUE)
+    value = escape(field.value, MAX_VALUE_LENGTH)
     return {
-        "title": escape(field.title, TEXT),
-        "value": f"`{value}`"
-        if field.verbatim
-        else value,  # in a code span nothing becomes a link or a picture
+        "title": escape(field.title, MAX_TEXT_LENGTH),
+        # In a code span nothing becomes a link or a picture.
+        "value": f"`{value}`" if field.verbatim else value,
         "short": field.short,
     }
 
 
 def _check(response: requests.Response) -> None:
-    """Raises Delayed or Rejected unless the message was taken."""
+    """Raise Delayed or Rejected unless the message was accepted."""
     status = response.status_code
     if 200 <= status < 300:
         return
     if status in (408, 429) or status >= 500:
-        raise Delayed(
-            f"Slack answered {status}.", after=_retry_after(response.headers.get("Retry-After", "0"))
-        )
+        raise Delayed(f"Slack answered {status}.", _retry_after(response.headers.get("Retry-After", "0")))
     if status < 400:
         raise Rejected(f"Slack answered {status}, a redirect: put the final address into SLACK_WEBHOOK_URL.")
     raise Rejected(
-        f"Slack answered {status}{_code(response)}: does the webhook of SLACK_WEBHOOK_URL still exist?"
+        f"Slack answered {status}{_error_code(response)}: does the webhook of SLACK_WEBHOOK_URL still exist?"
     )
 
 
-def _code(response: requests.Response) -> str:
-    """Slack's word for what is wrong: ` (no_service)`. Not a proxy's page: that could quote the URL."""
+def _error_code(response: requests.Response) -> str:
+    """Return Slack's word for what is wrong: ` (no_service)`. Not the page of a proxy, which could quote the URL."""
     try:
-        found = CODE.fullmatch(response.raw.read(100).strip())
+        found = ERROR_CODE.fullmatch(response.raw.read(MAX_ERROR_CODE_BYTES).strip())
     except HTTPError:
         return ""
     return f" ({found[0].decode()})" if found else ""
 
 
 def _retry_after(header: str) -> float:
-    """Seconds, at most an hour; the header holds seconds or a date."""
+    """Return the seconds of a Retry-After header, which holds seconds or a date (RFC 9110); an hour at most."""
     try:
-        return float(min(Retry().parse_retry_after(header), 3600))
+        return float(min(Retry().parse_retry_after(header), MAX_RETRY_AFTER_S))
     except (InvalidHeader, ValueError):
         return 0.0
 
 
 def _reason(err: BaseException) -> str:
-    """The system's own words, without what requests and urllib3 put around them: that holds the URL."""
+    """Return the system's own words. What requests and urllib3 put around them contains the URL."""
     seen: BaseException | None = err
     while seen:
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror
-        inner = next(
-            (arg for arg in (getattr(seen, "reason", None), *seen.args) if isinstance(arg, BaseException)),
-            None,
-        )
+        causes = (getattr(seen, "reason", None), *seen.args)
+        inner = next((cause for cause in causes if isinstance(cause, BaseException)), None)
         seen = inner or seen.__cause__ or seen.__context__
     return type(err).__name__

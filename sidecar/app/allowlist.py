@@ -30,7 +30,7 @@ from sidecar.core.events import Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from sidecar.core.rate_alarms import RateAlarms
-from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.metrics.allowlist import AllowlistMetrics
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class AllowlistKeeper:
         self,
         settings: Settings,
         own: Mapping[str, tuple[str, ...]],
-        metrics: Metrics,
+        metrics: AllowlistMetrics,
         report: Report,
         renamed: Callable[[], None],
         *,
@@ -137,7 +137,7 @@ class AllowlistKeeper:
                 # Addresses in `ignoreip` are never banned because somebody asked for that.
                 if reason != IGNOREIP:
                     self._unbannable.add((site, reason), turn.at, count)
-                self._metrics.spared(site, reason, count)
+                self._metrics.failed(site, reason, count)
 
     def look(self, now: float) -> None:
         """Tell what goes on unbanned, and what is over."""
@@ -165,7 +165,7 @@ class AllowlistKeeper:
 
     def _tell_budget(self) -> None:
         exceeded = self.budget.exceeded
-        self._metrics.budget(exceeded)
+        self._metrics.budget(exceeded=exceeded)
         self._settle({"the ban budget": over(self.budget)} if exceeded else {}, "the ban budget")
 
     def _jail(self, jail: Jail) -> Jail:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, Protocol
 
 from sidecar.advice.bypass import BypassKind, diagnose
-from sidecar.alerts.notices import Notice, broken
+from sidecar.alerts.compose import event
+from sidecar.alerts.notices import Notice
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Bypass, Turn
@@ -47,10 +47,10 @@ class BypassMetrics(Protocol):
     def bypassed(self, kind: str) -> None: ...
 
 
-class AlertChannel(Protocol):
+class NoticePublisher(Protocol):
     """Delivers a notice to people."""
 
-    def tell(self, notice: Notice) -> None: ...
+    def publish(self, notice: Notice) -> None: ...
 
 
 class Bypasses:
@@ -59,7 +59,11 @@ class Bypasses:
     name = "bypasses"
 
     def __init__(
-        self, firewall: FactsSource, watched: WatchedContainers, metrics: BypassMetrics, alerts: AlertChannel
+        self,
+        firewall: FactsSource,
+        watched: WatchedContainers,
+        metrics: BypassMetrics,
+        alerts: NoticePublisher,
     ) -> None:
         self._firewall = firewall
         self._watched = watched
@@ -91,9 +95,10 @@ class Bypasses:
             bypass.jail, bypass.address, printable(origin), sentence,
         )  # fmt: skip
         if self._is_due(kind, origin, now):
-            notice = broken(f"the ban of {bypass.address}", f"It still reaches {origin}: {sentence}.")
-            # Without a key, as its end cannot be noticed.
-            self._alerts.tell(replace(notice, key=""))
+            # An event and not a problem, as its end cannot be noticed.
+            self._alerts.publish(
+                event(f"the ban of {bypass.address}", f"It still reaches {origin}: {sentence}.")
+            )
 
     def _is_due(self, kind: BypassKind, origin: str, now: float) -> bool:
         """Return whether people are to be alerted to this reason at this log now."""

@@ -24,9 +24,11 @@ from prometheus_client import CollectorRegistry
 
 from sidecar import __version__
 from sidecar.advice import kubernetes
-from sidecar.alerts.notices import Alerts, started, stopped
+from sidecar.advice.bypass import BypassKind
+from sidecar.alerts import registry as sender_registry
+from sidecar.alerts.compose import started, stopped
 from sidecar.alerts.outbox import Outbox
-from sidecar.alerts.slack import Slack
+from sidecar.alerts.sink import AlertSink
 from sidecar.app import host
 from sidecar.app.allowlist import AllowlistKeeper, SightingVerifier
 from sidecar.app.bypasses import Bypasses
@@ -57,9 +59,11 @@ from sidecar.sources.intake import Intake
 from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.base import StoreError
 from sidecar.stores.sqlite import SqliteStore
-from sidecar.telemetry import decision_log
+from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
-from sidecar.telemetry.metrics import FleetMetrics, Metrics
+from sidecar.telemetry.logging import configure_logging, records_dropped
+from sidecar.telemetry.metrics import KnownLabels, Metrics
+from sidecar.telemetry.metrics.declare import Declaration
 
 if TYPE_CHECKING:
     from sidecar.fleet import FleetMember
@@ -71,6 +75,7 @@ ALIVE = (
 )
 TIDY, LOOK = 30.0, 1.0  # seconds between tidying up, and between asking whether something is to be looked at
 FILES = 65_536  # open at once: each log is one, and each connection
+INVALID_ADDRESS = "invalid address"  # why a hit does not count, as a label of the metrics
 CONFIGURATION = "the configuration"  # what is in trouble when a new one has mistakes
 
 
@@ -81,7 +86,7 @@ def run(
 
     `read()` reads the settings anew when a reload is asked for, and raises Mistakes.
     """
-    decision_log.set_up(settings.log.level, as_json=settings.log.as_json)
+    configure_logging(settings.log.level, as_json=settings.log.as_json)
     _many_files()
     gc.disable()  # what is made now stays; with 100,000 bans looking through it again and again takes a second
     try:
@@ -108,16 +113,21 @@ class Daemon:
     def __init__(self, settings: Settings, clock: Callable[[], float], read: Callable[[], Settings]) -> None:
         self._settings, self._clock = settings, clock
         now = clock()
-        registry = CollectorRegistry()
-        slack = settings.alerts.get("slack", "")
-        self._slack = Slack(slack, socket.gethostname()) if slack else None
-        senders = [self._slack] if self._slack else []
+        prometheus = CollectorRegistry()
+        self._senders = sender_registry.make_senders(settings.alerts, socket.gethostname())
         names = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
-        self._metrics = Metrics(
-            registry, __version__, jails=names, senders=[sender.name for sender in senders]
+        in_fleet = settings.fleet.redis is not None
+        known = KnownLabels(
+            jails=tuple(names),
+            senders=tuple(sender.name for sender in self._senders),
+            ignored_reasons=(INVALID_ADDRESS,),
+            reopen_reasons=tuple(ReopenReason),
+            bypass_kinds=tuple(BypassKind),
+            fleet_rejections=rejections() if in_fleet else (),
         )
-        self._outboxes = [Outbox(sender, self._metrics) for sender in senders]
-        self._alerts = Alerts(self._outboxes)
+        self._metrics = Metrics.declared(Declaration(prometheus), __version__, known, fleet=in_fleet)
+        self._outboxes = [Outbox(sender, self._metrics.alerts) for sender in self._senders]
+        self._alerts = AlertSink(self._outboxes)
         self._troubles = Problems(self._alerts)
         self._streams = Streams(self._metrics)
 
@@ -129,11 +139,13 @@ class Daemon:
         self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
         self._enforcing = FirewallSink(
             self._firewall, self._inbox, self._troubles.problem(FirewallSink.name),
-            self._metrics, RepairAlerts(self._alerts),
+            self._metrics.firewall, RepairAlerts(self._alerts),
         )  # fmt: skip
         if self._store.is_new:
             remembered = replace(remembered, bans=self._adopted(now))
-        self._trusting = AllowlistKeeper(settings, own(), self._metrics, self._troubles.report, self._renamed)
+        self._trusting = AllowlistKeeper(
+            settings, own(), self._metrics.allowlist, self._troubles.report, self._renamed
+        )
         self._mislabelled: frozenset[str] = frozenset()  # containers with labels that are wrong
         allowlist = self._trusting.allowlist()
         self._guard = Guard(
@@ -142,12 +154,12 @@ class Daemon:
         )  # fmt: skip
         self._hits = tuple(hit for hit in remembered.hits if hit.jail in names)  # until `_recall`
         self._store.recover_from(self._guard.view)
-        self._metrics.follow(lambda: self._guard.view.enforced_bans)
-        self._metrics.reloaded(ok=True, at=now)
+        self._metrics.bans.set_active(self._guard.view.enforced_bans)
+        self._metrics.process.reloaded(now, succeeded=True)
 
-        self._metrics.queue(self._inbox.__len__)
+        self._metrics.process.observe_inbox(self._inbox)
         self._reload = Reload(settings, read, self._take_over, self._reloaded)
-        self._fleet = self._make_fleet(registry)
+        self._fleet = self._make_fleet()
         self._answers = Answers(
             self._guard, self._inbox,
             began=now, health=self.health, streams=self._streams.states, firewall=self._enforcing.state,
@@ -159,15 +171,15 @@ class Daemon:
         outputs = Outputs(self._intake, self._streams, self._troubles)
         self._registry = SourceRegistry(SourceInputs(outputs, self, remembered.cursors, self._resolver))
         sinks: list[Sink] = [
-            self._enforcing, self._store, self._metrics, self._answers.tally,
-            self._trusting, decision_log.Journal(), self._alerts,
-            Bypasses(self._firewall, self._trusting, self._metrics, self._alerts),
+            self._enforcing, self._store, self._metrics.bans, self._answers.tally,
+            self._trusting, DecisionLog(), self._alerts,
+            Bypasses(self._firewall, self._trusting, self._metrics.firewall, self._alerts),
         ]  # fmt: skip
         if self._fleet:
             sinks.append(self._fleet.publisher)
         self._loop = Loop(self._guard, self._inbox, sinks, clock, self._troubles, backlog=self._store)
         self._services = Supervisor(self._troubles)
-        self._web = telemetry_server(listen(*settings.listen), TelemetryEndpoints(registry, self))
+        self._web = telemetry_server(listen(*settings.listen), TelemetryEndpoints(prometheus, self))
         self._sources = self._registry.prepare(settings, now)
         self._registry.reconfigure(settings, self._sources, now)
         never = (*allowlist.networks(4), *allowlist.networks(6))
@@ -185,7 +197,7 @@ class Daemon:
             self._troubles.report(place(error), f"a jail is left out: {error}")
         self._tell_of_store()
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(self._settings.jails), bans)
-        self._alerts.tell(started(__version__, [jail.name for jail in self._settings.jails], bans))
+        self._alerts.publish(started(__version__, [jail.name for jail in self._settings.jails], bans))
         self._soon(self._retrust)  # a ban of the last run, and an ignoreip of this one
         if not self._registry.reports_topology:
             self._soon(self._recall)
@@ -207,7 +219,7 @@ class Daemon:
         if self._settings.flush_on_exit and self._enforcing.flush():
             left = 0
         self._enforcing.close()
-        self._alerts.tell(stopped(left))
+        self._alerts.publish(stopped(left))
         self._services.close()
         if self._fleet:
             self._fleet.close()
@@ -234,17 +246,17 @@ class Daemon:
         """Read the configuration anew, soon. Safe in a signal handler."""
         self._reload.soon()
 
-    def _make_fleet(self, registry: CollectorRegistry) -> FleetMember | None:
+    def _make_fleet(self) -> FleetMember | None:
         """Our part in the fleet, where there is one. Redis's client is loaded only then: it weighs 8 MB."""
         settings = self._settings
-        if settings.fleet.redis is None:
+        if settings.fleet.redis is None or self._metrics.fleet is None:
             return None
         from sidecar.fleet import FleetMember, FleetStore, Node, RedisConnection  # noqa: PLC0415
 
         node = Node(settings.node or named(socket.gethostname()), settings.fleet.key, secrets.token_hex(4))
         return FleetMember(
             FleetStore(RedisConnection(settings.fleet.redis), settings.fleet.prefix), node,
-            inbox=self._inbox, jails=settings.jails, listener=FleetMetrics(registry),
+            inbox=self._inbox, jails=settings.jails, listener=self._metrics.fleet,
             problems=self._troubles, clock=self._clock,
         )  # fmt: skip
 
@@ -267,7 +279,7 @@ class Daemon:
             jails, age = self._trusting.jails(), settings.dbpurgeage
             decisions = [*self._guard.reconfigure(jails, now, age), *self._retrust(now)]
             self._enforcing.reconfigure(self._guard.view.jails, now)
-            self._metrics.expect(jail.name for jail in settings.jails)
+            self._metrics.reconfigure(jail.name for jail in settings.jails)
             if self._fleet:
                 self._fleet.reconfigure(settings.jails)
             if matcher:  # from here on there are hits of the new jails, and the guard knows those
@@ -275,8 +287,7 @@ class Daemon:
             self._registry.reconfigure(settings, new, now)
             for service in new.services:
                 self._services.start(service)
-            if self._slack:
-                self._slack.url = settings.alerts.get("slack", "")
+            sender_registry.reconfigure(self._senders, settings.alerts)
             for error in before.errors:
                 self._troubles.report(place(error), None)
             return decisions
@@ -342,10 +353,10 @@ class Daemon:
 
     def _tidy(self, now: float) -> Sequence[Decision]:
         """Figures for the metrics, old rows out of the store, and this host's addresses as they are now."""
-        self._metrics.filters(self._intake.usage)
-        self._metrics.ignored(self._guard.view.ignored | {"invalid address": self._intake.invalid})
-        self._metrics.caps(self._guard.view.usage, self._resolver.dropped)
-        self._metrics.unwritten(decision_log.dropped())
+        self._metrics.filters.update(self._intake.usage)
+        ignored = self._guard.view.ignored | {INVALID_ADDRESS: self._intake.invalid}
+        self._metrics.guard.update(self._guard.view.usage, ignored, self._resolver.dropped)
+        self._metrics.process.log_records_dropped(records_dropped())
         if not self._hits:  # else it is not known yet for how long they count: containers' labels say
             self._forget(now)
         if (dropped := self._enforcing.count_drops()) is not None:
@@ -376,7 +387,7 @@ class Daemon:
 
     def _reloaded(self, outcome: ReloadOutcome) -> None:
         """Tell what became of a wish for a new configuration. Not in the loop's thread."""
-        self._metrics.reloaded(outcome.ok, self._clock())
+        self._metrics.process.reloaded(self._clock(), succeeded=outcome.ok)
         for error in outcome.errors:
             log.error("%s", error)
         if not outcome.ok:
@@ -401,6 +412,13 @@ class Daemon:
         return Health(live=True, ready=not self._troubles.critical, why=why)
 
 
+def rejections() -> tuple[str, ...]:
+    """The reasons for which the fleet rejects what another node sent. Loaded only where there is a fleet."""
+    from sidecar.fleet.protocol import Rejection  # noqa: PLC0415
+
+    return tuple(Rejection)
+
+
 def place(error: ConfigError) -> str:
     """By what name a jail that is left out is in trouble."""
     return f"{error.file}:{error.line}"
@@ -412,29 +430,30 @@ class Streams:
     def __init__(self, metrics: Metrics) -> None:
         self.states: dict[str, str] = {}
         self._metrics = metrics
-        self.batch_read, self.lines_truncated = metrics.read, metrics.overlong
+        self.batch_read, self.lines_truncated = metrics.sources.batch_read, metrics.sources.lines_truncated
 
     def log_opened(self, name: str) -> None:
         self.states[name] = "open"
-        self._metrics.following(name, up=True)
+        self._metrics.sources.log_opened(name)
 
     def log_closed(self, name: str) -> None:
         self.states[name] = "closed"
-        self._metrics.following(name, up=False)
+        self._metrics.sources.log_closed(name)
 
     def log_unreadable(self, name: str) -> None:
         self.states[name] = "unreadable"
-        self._metrics.following(name, up=False)
+        self._metrics.sources.log_unreadable(name)
 
     def log_reopened(self, name: str, reason: ReopenReason) -> None:
-        self._metrics.reconnected(name, reason)
+        self._metrics.sources.log_reopened(name, reason)
 
     def log_gap(self, name: str) -> None:
-        self._metrics.gap(name)
+        self._metrics.sources.log_gap(name)
 
     def log_removed(self, name: str) -> None:
         self.states.pop(name, None)
-        self._metrics.forget(name)
+        self._metrics.sources.log_removed(name)
+        self._metrics.allowlist.log_removed(name)
 
 
 def own() -> dict[str, tuple[str, ...]]:

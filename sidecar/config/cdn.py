@@ -1,6 +1,7 @@
 """The networks from which CDNs fetch pages: a dated list in the package, and an optional file of the operator.
 
-A ban of such an address would block everyone who comes through the CDN, so all of them are on the allowlist by default.
+A ban of such an address would block everyone who comes through the CDN, so all of them are on the allowlist
+by default.
 """
 
 from __future__ import annotations

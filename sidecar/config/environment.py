@@ -1,8 +1,8 @@
 # ruff: noqa: PTH110 - pathlib's own raises where a folder may not be looked into
 """The environment variables: one table that says how each is read and where its value goes.
 
-A new variable is a row in `VARIABLES` and a field of the settings. The row says the rest: how it is read, whether a
-reload can change it, whether a file may hold it, and with which sources it has an effect.
+A new variable is a row in `VARIABLES` and a field of the settings. The row says the rest: how it is read,
+whether a reload can change it, whether a file may hold it, and with which sources it has an effect.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The keys of the jails file: one table that says how each is read, where its value goes and where it is shown.
 
-A new jail key is a row in `JAIL_KEYS`, a field of `core.jail.Jail` with the default, and the code that uses that field.
-The row says whether a container's label may override the key, and whether `status` and `check-config` show it.
-The other tables are `GLOBAL_KEYS` (they hold for all jails), `FILTER_KEYS` (passed on to the filter) and `IGNORED_KEYS`
-(fail2ban's, without a meaning here).
+A new jail key is a row in `JAIL_KEYS`, a field of `core.jail.Jail` with the default, and the code that uses
+that field. The row says whether a container's label may override the key, and whether `status` and
+`check-config` show it. The other tables are `GLOBAL_KEYS` (they hold for all jails), `FILTER_KEYS` (passed on
+to the filter) and `IGNORED_KEYS` (fail2ban's, without a meaning here).
 """
 
 from __future__ import annotations
@@ -255,8 +255,8 @@ IGNORED_KEYS: Final = (
     "allowipv6", "dbfile", "dbmaxmatches", "loglevel", "logtarget", "pidfile", "socket", "stacksize", "syslogsocket",
 )  # fmt: skip
 
-# The jails that run where the jails file has none, with what differs from the defaults of every jail. The two read the
-# log lines of plugins, in which every failure is one; an access log also shows harmless requests.
+# The jails that run where the jails file has none, with what differs from the defaults of every jail. The two
+# read the log lines of plugins, in which every failure is one; an access log also shows harmless requests.
 BUILTIN_JAILS: Final[Mapping[str, Mapping[str, Any]]] = {
     "wordpress": {"maxretry": 3},
     "wordpress-access": {},

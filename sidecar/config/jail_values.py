@@ -1,7 +1,7 @@
 """Values of the jails file, parsed; every error and note with the place that it is about.
 
-The reader asks for one key after another. A key that is wrong gives its default and leaves an error, so that one
-reading finds every error of the file.
+The reader asks for one key after another. A key that is wrong gives its default and leaves an error, so that
+one reading finds every error of the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 DEFAULT: Final = "DEFAULT"
-# `bantime = 1h  # an hour`: fail2ban accepts the remark in a duration. In an expression it belongs to the expression.
+# `bantime = 1h  # an hour`: fail2ban accepts the remark in a duration. In an expression it belongs to the
+# expression.
 REMARK: Final = re.compile(r"(?:^|[ \t]+)#.*", re.MULTILINE)
 # fail2ban defines the names of log files for each distribution in a file of its own.
 UNDEFINED_LOG_NAME: Final = (

@@ -1,9 +1,9 @@
 # ruff: noqa: PTH112, PTH113, PTH207 - pathlib's own raise where a folder may not be looked into
 """The reader of the jails file, which has the dialect of fail2ban: text -> jails with their filters, or every error.
 
-`jail_keys.py` has the table of the keys, `jail_values.py` parses one value, `jail_filters.py` loads the filter of a
-jail; this module puts the jails together. A jail with an error of its own is left out. An error in [DEFAULT], or in the
-syntax of a file, stops everything.
+`jail_keys.py` has the table of the keys, `jail_values.py` parses one value, `jail_filters.py` loads the
+filter of a jail; this module puts the jails together. A jail with an error of its own is left out. An error
+in [DEFAULT], or in the syntax of a file, stops everything.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class JailsFile:
 def read(path: Path | None, folders: Sequence[Path], *, look: bool = True) -> JailsFile:
     """Read the jails file; without one, or where it has no sections, the built-in jails are meant.
 
-    Filters are searched in `folders`, in this order, and then in the package. With `look`, log files have to be
-    readable. Raises ConfigErrors where an error concerns all jails, or no jail is left.
+    Filters are searched in `folders`, in this order, and then in the package. With `look`, log files have to
+    be readable. Raises ConfigErrors where an error concerns all jails, or no jail is left.
     """
     if path and isdir(path):
         raise ConfigErrors([ConfigError(str(path), "", "", DIRECTORY)])

@@ -1,7 +1,7 @@
 """The labels of a container: one table that says how each is read and what it sets over the jails.
 
-A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LABELS` has the others. A label that is
-wrong is ignored and reported: the jail's own value holds, and the container stays watched.
+A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LABELS` has the others. A label
+that is wrong is ignored and reported: the jail's own value holds, and the container stays watched.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def read(
 ) -> Settings:
     """Return the settings of this environment and of the files that it names.
 
-    The other arguments take precedence over the environment. With `look`, log files have to be readable, as a run
-    needs it and a replay does not. A jail with an error of its own is left out; the error is in `Settings.errors`.
-    Raises ConfigErrors where an error concerns all jails, or no jail is left.
+    The other arguments take precedence over the environment. With `look`, log files have to be readable, as a
+    run needs it and a replay does not. A jail with an error of its own is left out; the error is in
+    `Settings.errors`. Raises ConfigErrors where an error concerns all jails, or no jail is left.
     """
     env = Environment(environ)
     values = env.values()

@@ -1,8 +1,9 @@
 """The settings of one run: frozen values, grouped by the part of the program that uses them.
 
-A setting is named by its path, `group.field` or `field`: `sources.docker_host`, `listen`. The tables of variables
-(`environment.py`) and of jail keys (`jail_keys.py`) say with these paths where a value goes. Its default stands here.
-`reader.py` fills the settings in; a reload reads everything again and swaps the `Settings` whole.
+A setting is named by its path, `group.field` or `field`: `sources.docker_host`, `listen`. The tables of
+variables (`environment.py`) and of jail keys (`jail_keys.py`) say with these paths where a value goes. Its
+default stands here. `reader.py` fills the settings in; a reload reads everything again and swaps the
+`Settings` whole.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Parsers for single values that people write: durations, ports, networks, numbers, yes and no.
 
-Each parser is a small grammar; nothing is ever evaluated. Each raises ValueError with a sentence that says what was
-expected and what was found. The tables in `environment.py`, `jail_keys.py` and `labels.py` name these parsers.
+Each parser is a small grammar; nothing is ever evaluated. Each raises ValueError with a sentence that says
+what was expected and what was found. The tables in `environment.py`, `jail_keys.py` and `labels.py` name
+these parsers.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ QUOTED: Final = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 # A range and not a set: as a set it would weigh 4 MB.
 ALL_PORTS: Final = range(1, 65_536)
 
-# IP version -> the shortest prefix that a trusted proxy or a CDN may have. A wider one is taken for a slip, because
-# nobody in it could ever be banned.
+# IP version -> the shortest prefix that a trusted proxy or a CDN may have. A wider one is taken for a slip,
+# because nobody in it could ever be banned.
 MIN_PREFIX_LENGTH: Final = {4: 8, 6: 16}
-# The allowlist is built again whenever networks change; with so many entries that takes 0.3 s of the loop's time.
+# The allowlist is built again whenever networks change; with so many entries that takes 0.3 s of the loop's
+# time.
 MAX_FILE_ENTRIES: Final = 10_000
 # Each failure is compared with those before it.
 MAX_RETRIES: Final = 10_000
@@ -103,7 +105,8 @@ def _duration(text: str, expected: str) -> float:
 def ports(text: str) -> frozenset[int] | None:
     """Return the ports of a list of names, numbers and ranges (`8000:8010`); None for `all` and `0:65535`.
 
-    A protocol (`443/udp`) is accepted and ignored, because a ban covers TCP and UDP. Quotes (`"80,443"`) are too.
+    A protocol (`443/udp`) is accepted and ignored, because a ban covers TCP and UDP. Quotes (`"80,443"`) are
+    too.
     """
     found = frozenset(port for some in _each(QUOTED.sub(r"\2", text), _ports) for port in some)
     if not found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
@@ -228,7 +229,8 @@ class Topology:
 class Turn:
     """One turn of the loop: what came in together, and what was decided about it.
 
-    `hits` are those that count, and have to be remembered. `ignored` are those that do not.
+    `hits` are those that count, and have to be remembered. `ignored` are those that do not. `enforced_bans` are the
+    bans in force after the decisions, counted by jail and IP version; empty where nothing was decided.
     """
 
     at: float
@@ -238,3 +240,4 @@ class Turn:
     ignored: tuple[Hit, ...] = ()
     bypasses: tuple[Bypass, ...] = ()
     forgiven: tuple[Forgiven, ...] = ()
+    enforced_bans: Mapping[tuple[str, int], int] = field(default_factory=dict, compare=False)

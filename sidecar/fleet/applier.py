@@ -58,7 +58,7 @@ class Applier:
     def _apply_bans(self, bans: Sequence[Ban], guard: Guard, now: float) -> list[Decision]:
         made = guard.ban_from_fleet(bans, now)
         self._session.listener.bans("received", "ok", len(made))
-        self._session.listener.bans("received", "nothing new", len(bans) - len(made))
+        self._session.listener.bans("received", "redundant", len(bans) - len(made))
         return made
 
 

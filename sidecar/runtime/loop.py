@@ -241,7 +241,8 @@ class Loop:
         ):
             return
         cursors = self._cursors.take(now)
-        turn = Turn(now, tuple(decisions), tuple(hits), cursors, tuple(ignored), bypasses, forgiven)
+        enforced = self._guard.view.enforced_bans if decisions else {}
+        turn = Turn(now, tuple(decisions), tuple(hits), cursors, tuple(ignored), bypasses, forgiven, enforced)
         for sink in self._sinks:
             sink.apply(turn)
 

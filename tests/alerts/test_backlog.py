@@ -1,11 +1,12 @@
 import math
 
-from sidecar.alerts.backlog import AT_ONCE, Backlog
-from sidecar.alerts.notices import Field, Notice, banned, broken, recovered
+from sidecar.alerts.backlog import MAX_SINGLE_BANS, Backlog
+from sidecar.alerts.compose import banned, problem, resolved
+from sidecar.alerts.notices import Field, Notice, NoticeKind, NoticeLevel
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
 
-STARTED = Notice("start", "good", "started")
+STARTED = Notice(NoticeKind.START, NoticeLevel.GOOD, "started")
 
 
 def ban(number, site="blog", jail="wordpress"):
@@ -18,34 +19,34 @@ def taken(backlog, now):
 
 
 def play(backlog, last):
-    """What is told, and when, until this time: the backlog is asked exactly when it says it is due."""
-    told = []
+    """What is sent, and when, until this time: the backlog is asked exactly when it says that it is due."""
+    sent = []
     now = 0.0
     while now <= last:
-        told += [(now, notice.text) for notice in taken(backlog, now)]
-        now = max(now, backlog.due())
-    return told
+        sent += [(now, notice.text) for notice in taken(backlog, now)]
+        now = max(now, backlog.next_due())
+    return sent
 
 
-def test_a_few_bans_are_told_one_by_one():
+def test_a_few_bans_are_sent_one_by_one():
     backlog = Backlog()
-    backlog.bans([ban(1), ban(2), ban(3)], 0)
+    backlog.add_bans([ban(1), ban(2), ban(3)], 0)
 
-    assert backlog.due() == -math.inf
+    assert backlog.next_due() == -math.inf
     assert taken(backlog, 0) == [banned(ban(1)), banned(ban(2)), banned(ban(3))]
-    assert (backlog.due(), len(backlog)) == (math.inf, 0)
+    assert (backlog.next_due(), len(backlog)) == (math.inf, 0)
 
 
 def test_a_storm_is_the_first_ban_and_one_digest():
     backlog = Backlog()
-    backlog.bans([ban(number % 250) for number in range(10_000)], 0)
+    backlog.add_bans([ban(number % 250) for number in range(10_000)], 0)
     addresses = "; ".join(f"203.0.113.{number} (wordpress, blog)" for number in range(1, 10))
 
     assert taken(backlog, 0.5) == [
         banned(ban(0)),
         Notice(
-            "bans",
-            "warning",
+            NoticeKind.BANS,
+            NoticeLevel.WARNING,
             "9,999 bans within 0s",
             (
                 Field("Jails", "wordpress 9,999"),
@@ -56,14 +57,14 @@ def test_a_storm_is_the_first_ban_and_one_digest():
     ]
 
 
-def test_a_storm_that_lasts_is_told_twice_a_minute():
+def test_a_storm_that_lasts_is_sent_twice_a_minute():
     backlog = Backlog()
-    told = []
+    sent = []
     for second in range(600):  # ten minutes, twenty bans a second
-        backlog.bans([ban(number) for number in range(20)], second)
-        told += [(second, notice.text) for notice in taken(backlog, second)]
+        backlog.add_bans([ban(number) for number in range(20)], second)
+        sent += [(second, notice.text) for notice in taken(backlog, second)]
 
-    assert told == [
+    assert sent == [
         (0, "Banned 203.0.113.0 after 3 failures"),
         (0, "19 bans within 0s"),
         *((second, "600 bans within 29s") for second in range(30, 600, 30)),
@@ -72,13 +73,13 @@ def test_a_storm_that_lasts_is_told_twice_a_minute():
 
 def test_a_digest_counts_by_jail_and_container_the_most_first():
     backlog = Backlog()
-    backlog.bans([ban(1, "shop"), ban(2, "blog"), ban(3, "blog", "probes"), ban(4, "")], 0)
+    backlog.add_bans([ban(1, "shop"), ban(2, "blog"), ban(3, "blog", "probes"), ban(4, "")], 0)
     backlog.closing = True
 
     assert taken(backlog, 0) == [
         Notice(
-            "bans",
-            "warning",
+            NoticeKind.BANS,
+            NoticeLevel.WARNING,
             "4 bans within 0s",
             (
                 Field("Jails", "wordpress 3, probes 1"),
@@ -94,88 +95,88 @@ def test_a_digest_counts_by_jail_and_container_the_most_first():
     ]
 
 
-def test_bans_now_and_then_are_each_told_at_once():
+def test_occasional_bans_are_sent_at_once():
     backlog = Backlog()
-    told = []
+    sent = []
     for number in range(20):
-        backlog.bans([ban(number)], number * 30.0)
-        told += taken(backlog, number * 30.0)
+        backlog.add_bans([ban(number)], number * 30.0)
+        sent += taken(backlog, number * 30.0)
 
-    assert told == [banned(ban(number)) for number in range(20)]
+    assert sent == [banned(ban(number)) for number in range(20)]
 
 
-def test_after_a_burst_a_ban_waits_for_room_and_is_told_whole():
+def test_after_a_burst_a_ban_waits_for_room_and_is_sent_whole():
     backlog = Backlog()
-    backlog.bans([ban(number) for number in range(AT_ONCE)], 0)
+    backlog.add_bans([ban(number) for number in range(MAX_SINGLE_BANS)], 0)
     taken(backlog, 0)
-    backlog.bans([ban(100)], 1)
+    backlog.add_bans([ban(100)], 1)
 
     assert backlog.take(1) is None
-    assert backlog.due() == 30
+    assert backlog.next_due() == 30
     assert taken(backlog, 30) == [banned(ban(100))]
 
 
 def test_other_notices_go_before_bans_the_oldest_first():
     backlog = Backlog()
-    backlog.bans([ban(1)], 0)
-    backlog.tell(STARTED, 0)
-    backlog.tell(broken("docker", "no daemon"), 0)
+    backlog.add_bans([ban(1)], 0)
+    backlog.add(STARTED, 0)
+    backlog.add(problem("docker", "no daemon"), 0)
 
-    assert taken(backlog, 0) == [STARTED, broken("docker", "no daemon"), banned(ban(1))]
+    assert taken(backlog, 0) == [STARTED, problem("docker", "no daemon"), banned(ban(1))]
 
 
 def test_too_many_notices_drop_the_oldest():
-    backlog = Backlog(size=2)
-    dropped = [backlog.tell(broken(name, "gone"), 0) for name in "abc"]
+    backlog = Backlog(max_waiting=2)
+    dropped = [backlog.add(problem(name, "gone"), 0) for name in "abc"]
 
     assert dropped == [0, 0, 1]
-    assert taken(backlog, 0) == [broken("b", "gone"), broken("c", "gone")]
+    assert taken(backlog, 0) == [problem("b", "gone"), problem("c", "gone")]
 
 
-def test_a_trouble_is_told_once_and_so_is_its_end():
+def test_a_problem_is_sent_once_and_so_is_its_end():
     backlog = Backlog()
     for second, notice in enumerate(
-        [broken("nft", "a"), broken("nft", "b"), recovered("nft"), recovered("nft")]
+        [problem("nft", "a"), problem("nft", "b"), resolved("nft"), resolved("nft")]
     ):
-        backlog.tell(notice, second)
+        backlog.add(notice, second)
 
-    assert taken(backlog, 4) == [broken("nft", "a"), recovered("nft")]
+    assert taken(backlog, 4) == [problem("nft", "a"), resolved("nft")]
 
 
-def test_an_end_without_a_beginning_is_no_news():
+def test_an_end_without_a_beginning_is_not_sent():
     backlog = Backlog()
-    backlog.tell(recovered("nft"), 0)
+    backlog.add(resolved("nft"), 0)
 
     assert taken(backlog, 0) == []
 
 
-def test_what_flaps_is_told_again_only_if_it_stays():
+def test_a_problem_that_flaps_is_sent_again_only_if_it_stays():
     backlog = Backlog()
     for second in range(0, 1_000, 10):  # gone for five seconds in every ten
-        backlog.tell(broken("docker", f"gone at {second}"), second)
-        backlog.tell(recovered("docker"), second + 5)
-    told = taken(backlog, 1_000)
-    backlog.tell(broken("docker", "gone for long"), 1_000)
+        backlog.add(problem("docker", f"gone at {second}"), second)
+        backlog.add(resolved("docker"), second + 5)
+    sent = taken(backlog, 1_000)
+    backlog.add(problem("docker", "gone for long"), 1_000)
 
-    assert [notice.kind for notice in told] == ["trouble", "recovered"] * 4
-    assert play(backlog, 2_000) == [(1_200, "Trouble with docker")]
+    assert [notice.kind for notice in sent] == [NoticeKind.PROBLEM, NoticeKind.RESOLVED] * 4
+    assert play(backlog, 2_000) == [(1_200, "Problem: docker")]
 
 
-def test_who_stops_tells_what_was_held():
+def test_a_closing_backlog_sends_what_was_held():
     backlog = Backlog()
-    for second, notice in enumerate([broken("nft", "a"), recovered("nft"), broken("nft", "b")]):
-        backlog.tell(notice, second)
-    assert taken(backlog, 3) == [broken("nft", "a"), recovered("nft")]
+    for second, notice in enumerate([problem("nft", "a"), resolved("nft"), problem("nft", "b")]):
+        backlog.add(notice, second)
+    assert taken(backlog, 3) == [problem("nft", "a"), resolved("nft")]
 
     backlog.closing = True
-    assert taken(backlog, 3) == [broken("nft", "b")]
+    assert taken(backlog, 3) == [problem("nft", "b")]
 
 
-def test_troubles_long_over_are_forgotten():
+def test_problems_that_are_long_over_are_forgotten():
     backlog = Backlog()
     for number in range(1_000):
-        backlog.tell(broken(f"container {number}", "gone"), number)
-        backlog.tell(recovered(f"container {number}"), number)
+        backlog.add(problem(f"container {number}", "gone"), number)
+        backlog.add(resolved(f"container {number}"), number)
         taken(backlog, number)
 
-    assert len(backlog._troubles) <= 301
+    assert backlog.problems <= 301

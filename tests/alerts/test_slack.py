@@ -8,12 +8,14 @@ from email.utils import formatdate
 
 import pytest
 
-from sidecar.alerts.notices import Delayed, Field, Notice, Rejected, banned
+from sidecar.alerts.compose import banned
+from sidecar.alerts.notices import Field, Notice, NoticeKind, NoticeLevel
+from sidecar.alerts.sender import Delayed, Rejected
 from sidecar.alerts.slack import Slack, escape, payload
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
 
-STARTED = Notice("start", "good", "started", (Field("Jails", "wordpress"),))
+STARTED = Notice(NoticeKind.START, NoticeLevel.GOOD, "started", (Field("Jails", "wordpress"),))
 
 
 def hostile(evidence):
@@ -64,12 +66,17 @@ def test_a_notice_in_slacks_json():
         ("&" * 1_000, f"`{'&amp;' * 300}`"),
     ],
 )
-def test_what_attackers_write_stays_text(line, sent):
+def test_text_of_attackers_stays_text(line, sent):
     assert hostile(line) == sent
 
 
 def test_no_field_outgrows_slacks_limits():
-    notice = Notice("trouble", "danger", "<" * 9_999, (Field("`" * 9_999, "\x00" * 9_999, verbatim=True),))
+    notice = Notice(
+        NoticeKind.PROBLEM,
+        NoticeLevel.DANGER,
+        "<" * 9_999,
+        (Field("`" * 9_999, "\x00" * 9_999, verbatim=True),),
+    )
     sent = payload(notice)
     (field,) = sent["attachments"][0]["fields"]
 
@@ -78,7 +85,7 @@ def test_no_field_outgrows_slacks_limits():
 
 
 def test_a_message_is_one_json_post(webhook):
-    Slack(webhook.url).send(STARTED, within=math.inf)
+    Slack(webhook.url).send(STARTED, within_s=math.inf)
     ((command, path, headers),) = webhook.requests
 
     assert webhook.got == [payload(STARTED)]
@@ -102,12 +109,12 @@ MOVED = "put the final address into SLACK_WEBHOOK_URL."
         ((429, {"Retry-After": "7"}, b""), Delayed, "Slack answered 429."),
     ],
 )
-def test_what_slack_refuses_is_told_in_a_sentence(webhook, answer, kind, sentence):
+def test_what_slack_refuses_becomes_one_sentence(webhook, answer, kind, sentence):
     webhook.answers = [answer]
-    with pytest.raises(kind) as told:
-        Slack(webhook.url).send(STARTED, within=math.inf)
+    with pytest.raises(kind) as caught:
+        Slack(webhook.url).send(STARTED, within_s=math.inf)
 
-    assert str(told.value) == sentence
+    assert str(caught.value) == sentence
     assert len(webhook.got) == 1
 
 
@@ -125,31 +132,31 @@ def test_what_slack_refuses_is_told_in_a_sentence(webhook, answer, kind, sentenc
 )
 def test_how_long_slack_wants_us_to_wait(webhook, header, after):
     webhook.answers = [(429, {"Retry-After": header}, b"")]
-    with pytest.raises(Delayed) as told:
-        Slack(webhook.url).send(STARTED, within=math.inf)
+    with pytest.raises(Delayed) as caught:
+        Slack(webhook.url).send(STARTED, within_s=math.inf)
 
-    assert told.value.after == after
+    assert caught.value.after_s == after
 
 
 def test_slack_may_name_the_time(webhook):
     webhook.answers = [(503, {"Retry-After": formatdate(time.time() + 100, usegmt=True)}, b"")]
-    with pytest.raises(Delayed) as told:
-        Slack(webhook.url).send(STARTED, within=math.inf)
+    with pytest.raises(Delayed) as caught:
+        Slack(webhook.url).send(STARTED, within_s=math.inf)
 
-    assert 90 < told.value.after <= 100
+    assert 90 < caught.value.after_s <= 100
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(webhook):
     webhook.answers = [None]
-    with pytest.raises(Rejected, match=r"^Slack took the connection, but did not answer in time\.$"):
-        Slack(webhook.url).send(STARTED, within=0.1)
+    with pytest.raises(Rejected, match=r"^Slack accepted the connection, but did not answer in time\.$"):
+        Slack(webhook.url).send(STARTED, within_s=0.1)
 
 
-def test_nobody_there():
+def test_a_server_that_is_not_there():
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/services/T0/B0/secret"
     with pytest.raises(Delayed, match=r"^Slack cannot be reached: Connection refused\.$"):
-        Slack(url).send(STARTED, within=math.inf)
+        Slack(url).send(STARTED, within_s=math.inf)
 
 
 def test_a_connection_cut_off():
@@ -158,7 +165,7 @@ def test_a_connection_cut_off():
         cut = threading.Thread(target=lambda: server.accept()[0].close())  # noqa: PLW0108 - it is to wait there
         cut.start()
         with pytest.raises(Delayed, match=r"^Slack cannot be reached: "):
-            Slack(url).send(STARTED, within=math.inf)
+            Slack(url).send(STARTED, within_s=math.inf)
         cut.join()
 
 
@@ -173,11 +180,11 @@ def test_a_connection_cut_off():
         "http://*.secret/",
     ],
 )
-def test_a_url_that_is_none_is_never_quoted(url):
-    with pytest.raises((Rejected, Delayed)) as told:
-        Slack(url).send(STARTED, within=1.0)
+def test_an_invalid_url_is_never_quoted(url):
+    with pytest.raises((Rejected, Delayed)) as caught:
+        Slack(url).send(STARTED, within_s=1.0)
 
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
     assert "secret" not in repr(Slack(url))
 
 
@@ -185,15 +192,15 @@ def test_the_url_is_in_no_log_at_any_level(webhook, caplog):
     caplog.set_level(logging.DEBUG)
     webhook.answers = [(200, {}, b"ok"), (404, {}, b"no_team"), (500, {}, b"")]
     slack = Slack(webhook.url)
-    slack.send(STARTED, within=1.0)
+    slack.send(STARTED, within_s=1.0)
     for _ in range(2):
         with pytest.raises((Rejected, Delayed)):
-            slack.send(STARTED, within=1.0)
+            slack.send(STARTED, within_s=1.0)
 
     assert "secret" not in caplog.text
 
 
 def test_the_json_is_ascii():
-    text = json.dumps(payload(Notice("start", "good", "ä☕\udcff")))
+    text = json.dumps(payload(Notice(NoticeKind.START, NoticeLevel.GOOD, "ä☕\udcff")))
 
     assert text.isascii() and json.loads(text)["text"] == "ä☕\\udcff"

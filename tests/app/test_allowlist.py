@@ -15,7 +15,8 @@ from sidecar.core.events import Ban, Hit, Origin, Topology, Turn
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from sidecar.runtime.problems import Problems
-from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.metrics.allowlist import AllowlistMetrics
+from sidecar.telemetry.metrics.declare import Declaration
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 BLOG = Container("1", "blog", "wordpress", gateways=("172.18.0.1",), proxied=True)
@@ -39,7 +40,7 @@ class Bench:
         self.known = {name.replace("_", "."): address for name, address in known.items()}
         own = {"this host's own address": ("198.51.100.10",), "a container network": ("203.0.113.240/28",)}
         self.allowlisting = AllowlistKeeper(
-            settings, own, Metrics(self.registry, "1"), self.problems.report, self._renamed,
+            settings, own, AllowlistMetrics(Declaration(self.registry)), self.problems.report, self._renamed,
             lookup=lambda name: self.known.get(name, ()),
         )  # fmt: skip
 
@@ -181,9 +182,10 @@ def test_a_brute_force_that_nobody_can_be_banned_for_is_told_once():
     )
     assert sentence.endswith("(0.0.0.0:80:80).")
     assert (
-        bench.value("spared_failures_total", container="blog", reason="a container network") == 3 * FAILURES
+        bench.value("allowlisted_failures_total", container="blog", reason="a container network")
+        == 3 * FAILURES
     )
-    assert bench.value("spared_failures_total", container="blog", reason="a private address") == 15
+    assert bench.value("allowlisted_failures_total", container="blog", reason="a private address") == 15
 
     bench.allowlisting.look(10_000)
     assert bench.told[1:] == [("banning at blog", None)]

@@ -10,7 +10,8 @@ from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Bypass, Turn
 from sidecar.firewall import AddressFacts, FirewallError
-from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.metrics.declare import Declaration
+from sidecar.telemetry.metrics.firewall import FirewallMetrics
 from tests.firewall.decisions import ANN, BOB
 
 BLOG = Container("1", "blog", "wordpress", proxied=True)
@@ -35,7 +36,7 @@ class World:
     def bypassed(self, kind):
         self.counted.update([kind])
 
-    def tell(self, notice):
+    def publish(self, notice):
         self.notices.append(notice)
 
     def apply(self, at, *bypasses):
@@ -120,7 +121,7 @@ def test_a_flood_of_bypasses_does_not_hold_up_the_loop(monkeypatch):
 
 def test_each_kind_has_a_metric_that_begins_at_zero():
     registry = CollectorRegistry()
-    Metrics(registry, "1.0")
+    FirewallMetrics(Declaration(registry), bypass_kinds=BypassKind)
     page = generate_latest(registry).decode()
 
     assert [kind for kind in BypassKind if f'{{kind="{kind.value}"}} 0.0' not in page] == []

@@ -961,9 +961,9 @@ def test_the_ratio_dips_when_someone_breaks_the_table(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
     wait_until(lambda: ANN in daemon.banned())
-    wait_until(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 1)
+    wait_until(lambda: daemon.metric("wp_sidecar_firewall_enforcement_ratio") == 1)
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
-    wait_until(lambda: daemon.metric("wp_sidecar_enforcement_ratio") == 0)
+    wait_until(lambda: daemon.metric("wp_sidecar_firewall_enforcement_ratio") == 0)
     assert re.search(rf"elements = {{ {ANN} timeout", daemon.table())  # and is put right at once
 
 
@@ -984,7 +984,7 @@ def test_who_is_banned_and_logged_all_the_same_is_told_of_with_the_reason(daemon
     later = (datetime.now(UTC) + timedelta(minutes=1)).strftime("%d-%b-%Y %H:%M:%S UTC")
     with daemon.log.open("a") as log:
         log.write(f"[{later}] wordpress(blog)[7]: Authentication failure for admin from {ANN}\n")
-    wait_until(lambda: daemon.metric('wp_sidecar_leaks_total{kind="hook"}') == 1)
+    wait_until(lambda: daemon.metric('wp_sidecar_bypassed_bans_total{kind="hook"}') == 1)
 
     assert (
         f"the ban of {ANN} has no effect at {daemon.log}: no packet of any client passes through this firewall"

@@ -13,6 +13,7 @@ from sidecar.core.text import printable
         ("\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe", r"\u202egpj.exe"),
         ("\N{LINE SEPARATOR}\x85", r"\u2028\x85"),
         ("half \udce9", r"half \udce9"),
+        ("\x00\U000e0001", r"\x00\U000e0001"),
     ],
 )
 def test_what_a_terminal_would_obey_becomes_an_escape(text, shown):
@@ -22,3 +23,4 @@ def test_what_a_terminal_would_obey_becomes_an_escape(text, shown):
 def test_escapes_count_towards_the_limit():
     assert printable("ab\n\n\n", 5) == r"ab\n\ "[:5]
     assert printable("abcdef", 4) == "abcd"
+    assert printable("\x00" * 30, 20) == r"\x00" * 5

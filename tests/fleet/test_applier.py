@@ -47,11 +47,11 @@ def test_decisions_are_applied_in_their_order(host):
     assert host.guard.view.bans == (ban(ANN),)
 
 
-def test_a_ban_that_is_known_already_is_counted_as_nothing_new(host):
+def test_a_ban_that_is_known_already_is_counted_as_redundant(host):
     host.apply(ban(ANN))
     assert host.apply(ban(ANN), ban(BOB)) == [ban(BOB)]
 
-    assert host.session.listener.counts == {("received", "ok"): 2, ("received", "nothing new"): 1}
+    assert host.session.listener.counts == {("received", "ok"): 2, ("received", "redundant"): 1}
 
 
 def test_until_ours_is_read_back_a_decision_about_the_same_address_has_no_effect(host):
@@ -60,7 +60,7 @@ def test_until_ours_is_read_back_a_decision_about_the_same_address_has_no_effect
     host.session.outbox.take()
 
     assert host.apply(ban(ANN), Echo(key_of(ours)), ban(ANN)) == [ban(ANN)]
-    assert host.session.listener.counts["received", "nothing new"] == 0
+    assert host.session.listener.counts["received", "redundant"] == 0
 
 
 def test_nothing_to_apply_does_not_wait_for_the_loop(host):

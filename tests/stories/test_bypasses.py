@@ -213,7 +213,7 @@ def forge(client, site, source, address):
 
 def bypasses(page):
     """Return how many bypasses of each kind a page of metrics counts."""
-    found = re.findall(r'^wp_sidecar_leaks_total{kind="(.*)"} (.*)$', page, re.MULTILINE)
+    found = re.findall(r'^wp_sidecar_bypassed_bans_total{kind="(.*)"} (.*)$', page, re.MULTILINE)
     return {kind: int(float(count)) for kind, count in found}
 
 
@@ -230,7 +230,7 @@ def reported(bed, sidecar, attackers):
         if alerted:
             wait_until(lambda: posts(bed, address), 30)
             ((title, value),) = posts(bed, address)
-            assert title.endswith(f": Trouble with the ban of {address}")
+            assert title.endswith(f": Problem: the ban of {address}")
             assert value == "`It still reaches {}: {}.`".format(site, sentence.replace("`", "'"))
         return sentence
 

@@ -262,7 +262,7 @@ def test_docker_is_away_for_ten_seconds(bed, site, sidecar):
 def test_the_gateway_is_never_banned(bed, old, sidecar):
     """An IPv6 client of a network without IPv6 comes as Docker's gateway, and so does everyone else who does."""
     fail(bed.attacker, old, ACCESS + 2, bed.attacker.v6[0])
-    spared = 'wp_sidecar_spared_failures_total{container="old",reason="a container network"}'
+    spared = 'wp_sidecar_allowlisted_failures_total{container="old",reason="a container network"}'
     wait_until(lambda: has(sidecar, spared, ACCESS + 2))
 
     assert sidecar.bans() == []
@@ -275,8 +275,8 @@ def test_a_forged_header_bans_no_stranger(bed, old, sidecar):
     for stranger in strangers:
         forge(bed.attacker, old, ACCESS, bed.attacker.v6[1], stranger)
     doubted = (  # the first ten minutes it is not sure who was here before; never bans either way
-        'wp_sidecar_ignored_total{reason="not known to this host\'s network"}',
-        'wp_sidecar_ignored_total{reason="never seen by this host\'s network"}',
+        'wp_sidecar_ignored_failures_total{reason="not known to this host\'s network"}',
+        'wp_sidecar_ignored_failures_total{reason="never seen by this host\'s network"}',
     )
     wait_until(lambda: any(has(sidecar, series, len(strangers)) for series in doubted), timeout=60)
 
@@ -302,9 +302,7 @@ def test_that_headers_can_be_forged_is_told(bed, old, sidecar):
     assert "Enable IPv6 on one of its networks, or publish its ports for IPv4 only" in sentence
     assert sidecar.get("/readyz")[0] == 200
     wait_until(
-        lambda: any(
-            "Trouble with the client address at old" in post.body["text"] for post in bed.webhook.posts
-        ),
+        lambda: any("Problem: the client address at old" in post.body["text"] for post in bed.webhook.posts),
         timeout=60,
     )
 
@@ -392,7 +390,7 @@ def test_the_figures(bed, site, sidecar):
 
     assert status == 200
     assert sidecar.metric('wp_sidecar_bans_active{family="ipv4",jail="manual"}') == 1
-    assert sidecar.metric('wp_sidecar_log_stream_up{container="site"}') == 1
+    assert sidecar.metric('wp_sidecar_log_up{container="site"}') == 1
     assert sidecar.metric("wp_sidecar_log_to_drop_seconds_count") > 0
     assert "203.0.113." not in text and "2001:db8" not in text
     assert json.loads(sidecar.command("healthcheck", "--json"))["ready"]
@@ -405,7 +403,7 @@ def test_flush_ruleset_is_undone(bed, site, sidecar):
     bed.host.run(["nft", "flush", "ruleset"])
 
     wait_until(lambda: source in bed.host.run(["nft", "list", "ruleset"]).stdout, timeout=5)
-    wait_until(lambda: sidecar.metric('wp_sidecar_table_repairs_total{reason="table"}') == 1)
+    wait_until(lambda: sidecar.metric('wp_sidecar_firewall_repairs_total{reason="table"}') == 1)
     bed.engine.stop()
     bed.engine.start()
     wait_until(lambda: is_up(bed.visitor, site), timeout=30)

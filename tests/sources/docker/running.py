@@ -10,7 +10,8 @@ from sidecar.app.daemon import Streams
 from sidecar.core.jail import Jail
 from sidecar.sources.docker.api import DockerHost
 from sidecar.sources.docker.source import DockerSource, Selection
-from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.metrics import KnownLabels, Metrics
+from sidecar.telemetry.metrics.declare import Declaration
 
 JAILS = (Jail("wordpress"), Jail("shop", containers=("shop*",)))
 # Nanoseconds.
@@ -54,7 +55,7 @@ class Status(Streams):
 
     def __init__(self):
         self._registry = CollectorRegistry()
-        super().__init__(Metrics(self._registry, "0"))
+        super().__init__(Metrics.declared(Declaration(self._registry), "0", KnownLabels()))
 
     def series(self, name=""):
         lines = generate_latest(self._registry).decode().splitlines()

@@ -39,7 +39,7 @@ def test_a_renamed_container_is_published_under_its_new_name_only(engine, record
         recorder.wait_lines(2)
 
         assert status.series("blog") == []
-        assert 'wp_sidecar_log_stream_up{container="shop"} 1.0' in status.series()
+        assert 'wp_sidecar_log_up{container="shop"} 1.0' in status.series()
         assert 'wp_sidecar_log_lines_total{container="shop",stream="stdout"} 1.0' in status.series()
 
 
@@ -77,7 +77,7 @@ def test_a_name_goes_from_one_container_to_the_next(engine, recorder, code, stat
 
         assert status.states == {"blog": state}
         assert status.series("a_blog") == []
-        assert f'wp_sidecar_log_stream_up{{container="blog"}} {code == 200:d}.0' in status.series()
+        assert f'wp_sidecar_log_up{{container="blog"}} {code == 200:d}.0' in status.series()
         assert [name for name, sentence in recorder.problems if sentence is None] == []
 
 

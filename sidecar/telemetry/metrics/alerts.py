@@ -1,0 +1,41 @@
+"""Messages to people, by the service that delivers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sidecar.telemetry.metrics.declare import Declaration
+
+SENT, REJECTED, FAILED = "sent", "rejected", "failed"
+RESULTS: Final = (SENT, REJECTED, FAILED)
+
+
+class AlertMetrics:
+    """Figures about alerts. Any thread may report."""
+
+    def __init__(self, declare: Declaration, *, senders: Iterable[str] = ()) -> None:
+        senders = tuple(senders)
+        self._alerts = declare.counter(
+            "alerts_total",
+            "Messages by result: sent, rejected (the service will never accept it) or failed (tried too often).",
+            sender=senders,
+            result=RESULTS,
+        )
+        self._dropped = declare.counter(
+            "alerts_dropped_total",
+            "Messages that were not tried, because too many waited or the daemon stopped.",
+            sender=senders,
+        )
+
+    def alert_sent(self, sender: str) -> None:
+        self._alerts.labels(sender, SENT).inc()
+
+    def alert_rejected(self, sender: str) -> None:
+        self._alerts.labels(sender, REJECTED).inc()
+
+    def alert_failed(self, sender: str) -> None:
+        self._alerts.labels(sender, FAILED).inc()
+
+    def alerts_dropped(self, sender: str, count: int) -> None:
+        self._dropped.labels(sender).inc(count)

@@ -1,0 +1,90 @@
+"""What is decided: failures, bans and unbans by jail, and how fast a ban takes effect."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from prometheus_client import Counter
+
+from sidecar.core.address import Address
+from sidecar.core.events import BanCause, Turn, Unban, UnbanCause
+from sidecar.telemetry.metrics.declare import FAMILIES, LATER, Declaration, begin_at_zero
+from sidecar.telemetry.metrics.firewall import FirewallMetrics
+
+# Seconds. A line should become a drop within 5 ms; a backlog that is read after an outage is much later.
+LOG_TO_DROP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class BanMetrics:
+    """A sink. It comes after the firewall, so that a ban of the turn is in force when it is measured."""
+
+    name = "metrics"
+
+    def __init__(
+        self, declare: Declaration, firewall: FirewallMetrics, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._firewall, self._clock = firewall, clock
+        self._failures = declare.counter(
+            "failures_total",
+            "Log lines that matched the filter of a jail, whether or not they counted.",
+            jail=LATER,
+        )
+        self._bans = declare.counter(
+            "bans_total", "Bans decided.", jail=LATER, family=FAMILIES, cause=BanCause
+        )
+        self._unbans = declare.counter(
+            "unbans_total", "Bans ended.", jail=LATER, family=FAMILIES, cause=UnbanCause
+        )
+        self._dry_run_bans = declare.counter(
+            "dry_run_bans_total",
+            "Bans decided but not enforced, because the jail only observes or the ban budget is exceeded.",
+            jail=LATER,
+        )
+        self._active = declare.gauge("bans_active", "Bans in force.", jail=LATER, family=FAMILIES)
+        self._log_to_drop = declare.histogram(
+            "log_to_drop_seconds",
+            "Time from the timestamp of the log line that completed a ban until the ban is in force.",
+            LOG_TO_DROP_BUCKETS_S,
+        )
+
+    def reconfigure(self, jails: Iterable[str]) -> None:
+        """Create the series of these jails. Series of jails that are gone stay, as counters must."""
+        jails = tuple(jails)
+        for metric in (self._failures, self._dry_run_bans):
+            begin_at_zero(metric, jail=jails)
+        begin_at_zero(self._bans, jail=jails, family=FAMILIES, cause=BanCause)
+        begin_at_zero(self._unbans, jail=jails, family=FAMILIES, cause=UnbanCause)
+        begin_at_zero(self._active, jail=jails, family=FAMILIES)
+
+    def apply(self, turn: Turn) -> None:
+        for jail, count in Tally([hit.jail for hit in (*turn.hits, *turn.ignored)]).items():
+            self._failures.labels(jail).inc(count)
+        if not turn.decisions:
+            return
+        counts: Tally[tuple[Counter, str, str, str]] = Tally()
+        now = self._clock()
+        for each in turn.decisions:
+            if isinstance(each, Unban):
+                counts[self._unbans, each.jail, family(each.address), each.cause] += 1
+                continue
+            counts[self._bans, each.jail, family(each.address), each.cause] += 1
+            if each.dry_run:
+                self._dry_run_bans.labels(each.jail).inc()
+            elif each.cause == BanCause.FAILURES and self._firewall.in_step:
+                self._log_to_drop.observe(max(0.0, now - each.at))
+        for (counter, *labels), count in counts.items():
+            counter.labels(*labels).inc(count)
+        self.set_active(turn.enforced_bans)
+
+    def set_active(self, counts: Mapping[tuple[str, int], int]) -> None:
+        """Take the number of bans in force, by jail and IP version."""
+        for (jail, version), count in counts.items():
+            self._active.labels(jail, f"ipv{version}").set(count)
+
+
+def family(address: Address) -> str:
+    """Return the value of the label `family`."""
+    return "ipv6" if ":" in address else "ipv4"

@@ -1,0 +1,45 @@
+"""The process itself: its version, its configuration, its queue, and its own log."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+
+from prometheus_client import ProcessCollector
+
+from sidecar.telemetry.metrics.declare import Declaration, MirroredSum
+
+
+class ProcessMetrics:
+    """Figures about the process. The Prometheus client adds its own `process_*`: memory, CPU, open files."""
+
+    def __init__(self, declare: Declaration, version: str) -> None:
+        ProcessCollector(registry=declare.registry)
+        declare.info("build_info", "The running version; always 1.", version=version)
+        self._inbox = declare.gauge(
+            "inbox_batches", "Batches of log lines that wait for the loop. Sources wait while it is full."
+        )
+        self._log_records = MirroredSum(
+            declare.counter("log_records_dropped_total", "Log records dropped because stderr was blocked.")
+        )
+        self._reload_succeeded = declare.gauge(
+            "config_last_reload_successful",
+            "Whether the configuration that was read last is in force (1) or has errors (0).",
+        )
+        self._reloaded_at = declare.gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "Unix time at which the configuration in force was read.",
+        )
+
+    def observe_inbox(self, inbox: Sized) -> None:
+        """Show the length of this inbox at every scrape."""
+        self._inbox.set_function(inbox.__len__)
+
+    def log_records_dropped(self, total: int) -> None:
+        """Take the number of log records dropped so far."""
+        self._log_records.update(total)
+
+    def reloaded(self, at: float, *, succeeded: bool) -> None:
+        """Take that a configuration was read at this unix time, and whether it is in force now."""
+        self._reload_succeeded.set(succeeded)
+        if succeeded:
+            self._reloaded_at.set(at)

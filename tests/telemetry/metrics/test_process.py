@@ -1,0 +1,24 @@
+RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
+
+
+def test_version_inbox_and_own_log(scrape):
+    scrape.metrics.process.observe_inbox(range(7))
+    scrape.metrics.process.log_records_dropped(2)
+    scrape.metrics.process.log_records_dropped(5)
+
+    assert scrape("inbox_batches", "log_records_dropped_total", "build_info") == {
+        "inbox_batches": 7,
+        "log_records_dropped_total": 5,
+        'build_info{version="1.2.3"}': 1,
+    }
+
+
+def test_a_reload_that_fails_leaves_the_time_of_the_one_before(scrape):
+    scrape.metrics.process.reloaded(7.0, succeeded=True)
+    scrape.metrics.process.reloaded(8.0, succeeded=False)
+
+    assert list(scrape.all(*RELOAD).values()) == [0, 7]
+
+
+def test_the_clients_own_metrics_are_there(scrape):
+    assert "process_resident_memory_bytes" in scrape.text
