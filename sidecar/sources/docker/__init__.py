@@ -1,1 +1,14 @@
-"""Container logs through the Docker Engine's API."""
+"""Container logs through the Docker Engine's API, every line exactly once. Start at `source.py`.
+
+    source ──▶ inventory           which containers are watched, by the Engine's events and lists
+       │
+       └────▶ watched_logs ──▶ log_reader         a thread for each container
+                                   │
+       api, connection ──▶ wire ──▶ cursor ──▶ container_log ──▶ the intake
+       bytes                lines    unread lines   batches and stored cursors
+
+- `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.
+- `quirks` has the workarounds for faults of Docker before 23.
+- `reports` publishes how reading goes, under the name that a container has at the moment.
+- `factory` makes the source from the settings.
+"""

@@ -1,12 +1,35 @@
 """Docker before 23 sends lines twice, and leaves some out; every line is handed on once all the same."""
 
 import time
+from contextlib import closing
 
-from sidecar.sources.docker.quirks import MAX_REMEMBERED_LINES, RepeatFilter
+import pytest
+
+from sidecar.sources.docker.api import DockerHost
+from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.quirks import (
+    MAX_REMEMBERED_LINES,
+    PlainReading,
+    ReadingBefore23,
+    RepeatFilter,
+    reading,
+)
 from sidecar.sources.docker.wire import STDERR, STDOUT, MultiplexedLines
 from tests.sources.docker.running import following
 from tests.sources.docker.standin import Container, StandIn
 from tests.sources.docker.wire_bytes import cut, frame, line
+from tests.support.waiting import wait_until
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("1.41", ReadingBefore23), ("1.42", PlainReading), ("1.52", PlainReading), ("1.100", PlainReading)],
+)
+def test_workarounds_are_chosen_by_the_version_of_the_api(tmp_path, version, kind):
+    with closing(StandIn(tmp_path / "docker.sock")) as stand_in:
+        stand_in.api = version
+        with closing(DockerHost(stand_in.url).open(Interrupt())) as engine:
+            assert type(reading(engine, None, None)) is kind
 
 
 def test_a_log_with_more_lines_than_docker_sends_is_reopened(tmp_path, recorder, monkeypatch):
@@ -22,7 +45,8 @@ def test_a_log_with_more_lines_than_docker_sends_is_reopened(tmp_path, recorder,
         old.write(site, b"two")
         recorder.wait_lines(3)
         recorder.wait(lambda: ("reopened", "site", "stuck") in recorder.events)
-        time.sleep(0.5)  # so that it is asked of the other as well
+        # The last line of the other log is asked for as well.
+        wait_until(lambda: old.paths.count(f"/containers/{quiet.id}/logs") >= 2)
 
     assert sorted(text for _, _, text in recorder.lines) == [b"hello", b"one", b"two"]
     assert [each for each in recorder.events if each[0] == "reopened"] == [("reopened", "site", "stuck")]
