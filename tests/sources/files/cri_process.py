@@ -1,4 +1,4 @@
-"""python -m tests.sources.files.cri_process ROOT STATE: reads a tree of pods' logs into a real store, until it is killed."""
+"""python -m tests.sources.files.cri_process ROOT STATE: reads the logs of pods into a real store until it is killed."""
 
 import os
 import sqlite3
@@ -38,7 +38,7 @@ END;
 
 
 class Gaps(NullLogListener):
-    """Tells on stderr of what the sources tell as lost."""
+    """Prints every event that may mean lost lines to stderr."""
 
     def log_reopened(self, name, reason):
         if reason != "rotated":

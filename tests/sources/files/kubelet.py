@@ -1,4 +1,4 @@
-"""A log as a runtime writes it and kubelet rotates it: renamed, the one before gzipped, the oldest removed."""
+"""Writes logs as a container runtime does, and rotates them as kubelet does: rename, compress, remove the oldest."""
 
 import gzip
 import json
@@ -14,14 +14,14 @@ POD = "blog_web-0_6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
 
 
 def stamp(at):
-    """containerd's, of so many nanoseconds: zeros at the end are left out."""
+    """Return containerd's timestamp of this unix time in nanoseconds, which has no trailing zeros."""
     second, rest = divmod(at, 10**9)
     digits = f".{rest:09d}".rstrip("0").rstrip(".")
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}{digits}Z"
 
 
 class Kubelet:
-    """One container's folder. `at`: the time of its first line, in nanoseconds; each is one later."""
+    """The folder of one container. `at`: the unix time of its first line in nanoseconds; each line is one later."""
 
     def __init__(self, root, pod=POD, container="wordpress", *, keep=5, at=1_795_336_804_000_000_000):
         self.folder = Path(root) / pod / container
@@ -34,7 +34,7 @@ class Kubelet:
         return self.folder / f"{self.life}.log"
 
     def write(self, *texts, stream="stdout", part=16_384):
-        """Lines; what is longer than a part is several, all but the last of them with a P."""
+        """Write lines. Text longer than a part is cut into several, all but the last with the tag P."""
         made = []
         for text in texts:
             cuts = [text[at : at + part] for at in range(0, len(text), part)] or [""]
@@ -42,14 +42,14 @@ class Kubelet:
         self.put("".join(made))
 
     def begin(self, text, stream="stdout"):
-        """A part whose rest is yet to come."""
+        """Write the first part of a line."""
         self.put(self._line(text, stream, "P"))
 
     def put(self, data):
         os.write(self._fd, data.encode())
 
     def rename(self):
-        """The first half of a rotation: the runtime still writes to the old file."""
+        """Do the first half of a rotation, after which the runtime still writes to the old file."""
         self._rotations += 1
         renamed = (
             self.folder
@@ -59,13 +59,13 @@ class Kubelet:
         return renamed
 
     def reopen(self):
-        """The second half. What was open before is returned, for late words."""
+        """Do the second half of a rotation. Return the descriptor of the old file for late lines."""
         before, self._fd = self._fd, None
         self._open()
         return before
 
     def rotate(self, *, late=False):
-        """As kubelet does it: the oldest go, all but the last are packed, then the current is renamed.
+        """Rotate as kubelet does: remove the oldest, compress all but the last, then rename the current file.
 
         `late`: the old file is returned, still open.
         """
@@ -83,13 +83,13 @@ class Kubelet:
         return None
 
     def restart(self):
-        """The container died, and lives again."""
+        """Restart the container."""
         os.close(self._fd)
         self.life += 1
         self._open()
 
     def remove(self):
-        """The pod is gone."""
+        """Delete the pod."""
         shutil.rmtree(self.folder.parent)
 
     def close(self):
@@ -104,7 +104,7 @@ class Kubelet:
 
 
 def pack(path):
-    """gzip, as kubelet does: beside it under another name, then in its place."""
+    """Compress as kubelet does: into a temporary file that is then renamed."""
     made = path.with_name(f"{path.name}.tmp")
     with path.open("rb") as source, gzip.open(made, "wb") as packed:
         shutil.copyfileobj(source, packed)
@@ -116,7 +116,7 @@ FORGED = "line forged from 203.0.113.9 "
 
 
 def text(name, number, rnd):
-    """A line to be counted; now and then one of several parts, at whose cuts another line seems to begin."""
+    """Return a numbered line. Some are so long that they are cut, with a forged line after each cut."""
     line = f"line {name}-{number} from 198.51.{number // 250 % 100}.{number % 250} "
     if rnd.random() < 0.004:
         head = len(line)
@@ -130,7 +130,7 @@ def text(name, number, rnd):
 
 
 def main(root, lines, seed, rate, size, every=4):  # noqa: PLR0917
-    """So many lines to three containers, so many a second; files of this size are rotated, each log's every so many
+    """Write so many lines to three containers, so many a second. Files of this size are rotated, each log's every so many
     seconds at most (kubelet looks every 10).
     """
     rnd = random.Random(seed)

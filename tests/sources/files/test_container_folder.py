@@ -1,4 +1,4 @@
-"""Which files of a folder are one container's log, and in which order they were written."""
+"""Which files of a folder are one container's log, and which of them is opened."""
 
 import math
 import os
@@ -29,7 +29,7 @@ def test_kubelets_segments_in_the_order_they_were_written(tmp_path):
     ]  # fmt: skip
 
 
-def test_what_is_just_being_packed_is_one_segment(tmp_path):
+def test_a_file_that_is_being_compressed_is_one_segment(tmp_path):
     for name in ("0.log", "0.log.20261122-084004.gz", "0.log.20261122-084004"):
         (tmp_path / name).touch()
 
@@ -50,7 +50,7 @@ def test_dockers_segments_in_the_order_they_were_written(tmp_path):
     assert names(tmp_path) == [f"{key}-json.log{end}" for end in (".10.gz", ".2.gz", ".1", "")]
 
 
-def test_a_link_to_dockers_file_is_all_of_dockers_files(tmp_path):
+def test_a_link_to_dockers_file_stands_for_all_of_dockers_segments(tmp_path):
     docker, pod = tmp_path / "docker", tmp_path / "pod"
     docker.mkdir()
     pod.mkdir()
@@ -64,13 +64,13 @@ def test_a_link_to_dockers_file_is_all_of_dockers_files(tmp_path):
     ]
 
 
-def test_a_link_to_what_is_not_here_is_itself(tmp_path):
+def test_a_link_to_a_missing_file_is_a_segment_itself(tmp_path):
     (tmp_path / "3.log").symlink_to("/nowhere/abc-json.log")
 
     assert list_segments(str(tmp_path)) == [Segment(3, 0.0, gzipped=False, path=f"{tmp_path}/3.log")]
 
 
-def test_a_link_to_another_file_is_that_file(tmp_path):
+def test_a_link_to_any_other_file_is_one_segment(tmp_path):
     (tmp_path / "else.txt").write_text("x")
     (tmp_path / "3.log").symlink_to(tmp_path / "else.txt")
 
@@ -78,7 +78,7 @@ def test_a_link_to_another_file_is_that_file(tmp_path):
 
 
 def cursor_in(path, restart_count=0):
-    """A cursor at the end of this file."""
+    """Return a cursor at the end of this file."""
     data = path.read_bytes()
     return LogCursor(FilePosition(path.stat().st_ino).moved(len(data), data), restart_count=restart_count)
 
@@ -93,7 +93,7 @@ def opened(folder, cursor=NO_CURSOR, skip=0, since=0.0):
 
 @pytest.fixture
 def three(tmp_path):
-    """A folder with three files of the names a, b and c, as kubelet would have them."""
+    """Three files in one folder, as kubelet names them, with the lines a, b and c."""
     paths = [tmp_path / name for name in ("0.log.20261122-084004", "0.log.20261122-085004", "0.log")]
     for at, path in enumerate(paths):
         path.write_text(f"{'abc'[at]}\n")
@@ -128,7 +128,7 @@ def test_the_last_file_is_never_given_up(three, tmp_path):
     assert opened(tmp_path, cursor_in(three[2]), skip=5) == (Start.CURSOR, b"c\n")
 
 
-def test_what_is_left_after_a_gap_is_read_from_the_oldest_on(three, tmp_path):
+def test_after_a_gap_the_oldest_file_that_is_left_is_opened(three, tmp_path):
     cursor = cursor_in(three[0])
     three[0].unlink()
 
@@ -163,7 +163,7 @@ def following(reader, folder, now=1_000.0):
         found.reader.close()
 
 
-def test_the_next_file_is_the_one_that_was_begun_after_this_one(three, tmp_path):
+def test_the_successor_is_the_next_younger_file(three, tmp_path):
     readers = [reader_of(path) for path in three]
     found = [following(reader, tmp_path) for reader in readers]
     for reader in readers:
@@ -172,7 +172,7 @@ def test_the_next_file_is_the_one_that_was_begun_after_this_one(three, tmp_path)
     assert found == [(False, b"b\n"), (False, b"c\n"), NoSuccessor.NONE]
 
 
-def test_the_last_but_one_is_left_once_nothing_was_written_to_it_for_a_while(three, tmp_path):
+def test_the_last_but_one_is_complete_once_it_was_not_written_to_for_a_while(three, tmp_path):
     reader = reader_of(three[1])
     found = [following(reader, tmp_path, now=1.0 + SETTLE_S + more) for more in (0.0, 0.1)]
     three[2].write_text("")
@@ -182,7 +182,7 @@ def test_the_last_but_one_is_left_once_nothing_was_written_to_it_for_a_while(thr
     assert found == [NoSuccessor.UNSETTLED, (False, b"c\n"), NoSuccessor.UNSETTLED]
 
 
-def test_a_file_that_was_removed_leaves_a_gap_before_the_next(three, tmp_path):
+def test_after_a_removed_file_the_successor_comes_with_a_gap(three, tmp_path):
     reader = reader_of(three[0])
     three[0].unlink()
     found = following(reader, tmp_path)
@@ -191,10 +191,10 @@ def test_a_file_that_was_removed_leaves_a_gap_before_the_next(three, tmp_path):
     assert found == (True, b"b\n")
 
 
-def test_a_file_that_is_renamed_just_while_it_is_opened_is_not_taken_for_the_next(
+def test_a_file_that_is_renamed_while_it_is_opened_is_not_taken_for_the_successor(
     three, tmp_path, monkeypatch
 ):
-    """It would be one file too far on, and what the one between has would never be read."""
+    """The file that is at the path after the rename is one too far: the one before it would never be read."""
 
     def listed_and_then_renamed(folder):
         found = list_segments(folder)
@@ -219,7 +219,7 @@ def test_a_sentence_about_a_gap_says_what_to_change_for_the_container(tmp_path):
     )
 
 
-def test_a_missing_file_is_only_being_rotated_unless_a_link_leads_nowhere(tmp_path):
+def test_a_missing_file_is_no_error_unless_a_link_points_to_it(tmp_path):
     (tmp_path / "0.log").symlink_to("/nowhere/1-json.log")
     finder = ContainerFolder(str(tmp_path), 0.0)
 

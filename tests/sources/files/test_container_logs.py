@@ -1,8 +1,9 @@
-"""Pods' and Docker's logs as files: which are read, when, and that each line counts once whatever is killed.
+"""Logs of pods and Docker containers in files: which are read and when, and that each line counts exactly once.
 
 LINES=500000 for as many lines under load, SEED=... for the same again.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -26,6 +27,7 @@ from sidecar.sources.files.layouts import DockerLayout, KubeletLayout
 from tests.sources.files.kubelet import Kubelet
 from tests.sources.recorder import Recorder
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 LINES, RATE, SIZE = int(os.environ.get("LINES", "20000")), 2_000, 250_000
 EVERY = (
@@ -38,7 +40,7 @@ UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
 
 
 class Reading(Recorder):
-    """What came of a tree of logs: (name, stream, text)."""
+    """The lines of all logs, as (name, stream, text)."""
 
     def emit(self, batch, cursor):
         assert batch.framing is Framing.CRI
@@ -60,7 +62,7 @@ def read():
 
 
 def seen(pods, *networks):
-    """The view of a cluster of which this is known."""
+    """The view of a cluster with these pods and networks."""
     view = ClusterView()
     view.update(Cluster(pods, networks))
     return view
@@ -80,7 +82,7 @@ def running(read, layout, jails=JAILS, **options):
 
 
 @pytest.mark.parametrize("inotify", [True, False])
-def test_pods_come_write_rotate_restart_and_go(read, tmp_path, inotify):
+def test_a_pods_log_is_followed_from_its_first_line_to_its_removal(read, tmp_path, inotify):
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"]), inotify=inotify):
         kubelet = Kubelet(tmp_path)
         kubelet.write("one")
@@ -106,7 +108,7 @@ def test_pods_come_write_rotate_restart_and_go(read, tmp_path, inotify):
     assert list(read.cursors) == [f"cri:{UID}/wordpress"]
 
 
-def test_a_bad_disk_under_one_log_holds_no_other_up(read, tmp_path):
+def test_a_bad_disk_under_one_log_does_not_delay_others(read, tmp_path):
     shop = tmp_path / f"shop_web-0_{UID[::-1]}" / "wordpress"
     shop.mkdir(parents=True)
     (shop / "0.log").symlink_to("/proc/self/mem")
@@ -124,7 +126,7 @@ def test_a_bad_disk_under_one_log_holds_no_other_up(read, tmp_path):
     assert [each for each in read.problems if each[1]] == [("log shop/web-0/wordpress", sentence)]
 
 
-def test_a_line_is_read_when_it_is_written_and_not_at_the_next_look(read, tmp_path):
+def test_a_line_is_read_when_it_is_written_and_not_at_the_next_sweep(read, tmp_path):
     kubelet = Kubelet(tmp_path)
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
         kubelet.write("0")
@@ -139,7 +141,7 @@ def test_a_line_is_read_when_it_is_written_and_not_at_the_next_look(read, tmp_pa
     assert sorted(took)[15] < 0.1  # without the kernel's word it would be half a second
 
 
-def test_which_pods_are_read(read, tmp_path):
+def test_wordpress_pods_are_watched_and_our_own_is_not(read, tmp_path):
     for pod, container in (
         ("blog_wordpress-0_1", "web"), ("blog_web-0_2", "wordpress"), ("blog_db-0_3", "mysql"), ("wordpress_db-0_4", "mysql"),
         ("blog_wordpress-9_aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa", "ourselves"), ("no-pod", "wordpress"),
@@ -151,7 +153,7 @@ def test_which_pods_are_read(read, tmp_path):
         read.wait_texts("blog_wordpress-0_1/web", "blog_web-0_2/wordpress")
 
 
-def test_what_the_api_says_chooses_and_excludes(read, tmp_path):
+def test_labels_images_and_names_of_the_api_choose_containers(read, tmp_path):
     for number, name in enumerate(("shop", "wordpress", "other", "image")):
         Kubelet(tmp_path, f"blog_{name}-0_{number}", "web").write(name)
     pods = {
@@ -181,8 +183,8 @@ def test_what_the_api_says_chooses_and_excludes(read, tmp_path):
     ]
 
 
-def test_where_pods_are_named_nobody_else_can_choose(read, tmp_path):
-    """Who may make pods could otherwise have us read what he writes."""
+def test_with_globs_other_pods_cannot_choose_themselves(read, tmp_path):
+    """Otherwise anyone who may create pods could forge log lines."""
     for number, name in enumerate(("a", "wordpress")):
         Kubelet(tmp_path, f"evil_{name}-0_{number}", "web").write("evil")
     Kubelet(tmp_path, "blog_c-0_2", "web").write("good")
@@ -195,7 +197,7 @@ def test_where_pods_are_named_nobody_else_can_choose(read, tmp_path):
         read.wait_texts("good")
 
 
-def test_other_jails_look_from_the_next_line_on_and_nothing_counts_twice(read, tmp_path):
+def test_a_reload_changes_the_jails_and_no_line_counts_twice(read, tmp_path):
     kubelet = Kubelet(tmp_path)
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"])) as source:
         kubelet.write("one")
@@ -209,7 +211,7 @@ def test_other_jails_look_from_the_next_line_on_and_nothing_counts_twice(read, t
     assert [batch.origin.jails for batch in read.batches] == [("wordpress",), ("again",)]
 
 
-def test_a_pods_successor_has_its_name_and_keeps_it(read, tmp_path):
+def test_the_next_pod_of_a_statefulset_keeps_the_name(read, tmp_path):
     first = Kubelet(tmp_path)
     first.write("one")
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
@@ -223,7 +225,7 @@ def test_a_pods_successor_has_its_name_and_keeps_it(read, tmp_path):
     assert ("removed", NAME) not in read.events
 
 
-def test_the_rest_of_a_pod_that_is_removed_is_read(read, tmp_path):
+def test_the_last_lines_of_a_removed_pod_are_read(read, tmp_path):
     kubelet = Kubelet(tmp_path)
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"]), inotify=False):
         kubelet.write("one")
@@ -233,7 +235,7 @@ def test_the_rest_of_a_pod_that_is_removed_is_read(read, tmp_path):
         read.wait_texts("one", "two")
 
 
-def test_a_tree_that_is_not_mounted_is_told_until_it_is(read, tmp_path):
+def test_a_folder_that_is_not_mounted_is_a_problem_until_it_is(read, tmp_path):
     root = tmp_path / "pods"
     with running(read, KubeletLayout(root, ["blog/*/*"])) as source:
         read.wait(lambda: read.problems)
@@ -247,8 +249,8 @@ def test_a_tree_that_is_not_mounted_is_told_until_it_is(read, tmp_path):
     assert read.problems[-1] == ("cri", None)
 
 
-def test_the_kernel_allows_no_more_watches(read, tmp_path, monkeypatch, caplog):
-    """fs.inotify.max_user_watches is the whole machine's for root."""
+def test_without_inotify_watches_logs_are_polled(read, tmp_path, monkeypatch, caplog):
+    """For root, fs.inotify.max_user_watches is a limit of the whole machine."""
     kubelet = Kubelet(tmp_path)
     monkeypatch.setattr("sidecar.sources.files.inotify.Inotify.watch", lambda *_: os.close(-1))
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
@@ -262,7 +264,7 @@ def test_the_kernel_allows_no_more_watches(read, tmp_path, monkeypatch, caplog):
     ]
 
 
-def test_the_kernel_has_no_inotify_left(read, tmp_path, monkeypatch, caplog):
+def test_without_an_inotify_instance_logs_are_polled(read, tmp_path, monkeypatch, caplog):
     def refuse(_):
         raise OSError(24, "Too many open files")
 
@@ -278,7 +280,7 @@ def test_the_kernel_has_no_inotify_left(read, tmp_path, monkeypatch, caplog):
 
 
 def docker(root, key, name, *texts, labels=None, image="wordpress:6", driver="json-file"):
-    """A container's folder, as Docker keeps it."""
+    """Make the folder of a container as Docker does."""
     folder = root / (key * 64)
     folder.mkdir(parents=True)
     pool = {
@@ -309,7 +311,7 @@ def docker(root, key, name, *texts, labels=None, image="wordpress:6", driver="js
     return folder
 
 
-def test_dockers_files_are_read_as_its_socket_would_have_it(read, tmp_path):
+def test_dockers_files_give_the_same_containers_as_its_socket(read, tmp_path):
     docker(tmp_path, "a", "blog", "one\n", "t", "wo\n")
     docker(tmp_path, "b", "cache", "none\n", image="redis")
     docker(tmp_path, "c", "ourselves", "none\n")
@@ -332,7 +334,7 @@ def test_dockers_files_are_read_as_its_socket_would_have_it(read, tmp_path):
     assert (around.networks, around.published) == (("172.18.0.0/16", "172.18.0.1/32"), frozenset({8080}))
 
 
-def test_a_renamed_container_is_known_by_its_new_name(read, tmp_path):
+def test_a_renamed_container_is_reported_under_its_new_name(read, tmp_path):
     folder = docker(tmp_path, "a", "blog", "one\n")
     with running(read, DockerLayout(tmp_path)):
         read.wait_texts("one")
@@ -347,7 +349,7 @@ def test_a_renamed_container_is_known_by_its_new_name(read, tmp_path):
     assert [batch.origin.name for batch in read.batches] == ["blog", "shop"]
 
 
-def test_dockers_folder_that_may_not_be_read(tmp_path):
+def test_the_problem_of_a_folder_without_permission_says_what_to_change(tmp_path):
     sentence = DockerLayout(tmp_path).explain(PermissionError(13, "Permission denied"))
 
     assert (
@@ -357,7 +359,7 @@ def test_dockers_folder_that_may_not_be_read(tmp_path):
 
 
 class Process:
-    """A reader that is killed and begun again."""
+    """A reader that is killed and started again."""
 
     def __init__(self, root, state):
         self._argv = [sys.executable, "-m", "tests.sources.files.cri_process", str(root), str(state)]
@@ -384,7 +386,7 @@ class Process:
 
 
 def counted(path):
-    """How often each numbered line is in the store."""
+    """Return how often each numbered line is in the store."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
         return Counter(
             {line.split()[1]: times for line, times in db.execute("SELECT line, times FROM ledger")}
@@ -392,8 +394,8 @@ def counted(path):
 
 
 @pytest.mark.timeout(LINES / RATE * 3 + 120)
-def test_every_line_counts_once_under_rotation_whatever_is_killed(tmp_path, capsys):
-    """A writer and a reader, each a process; the reader is killed again and again while files are rotated and packed."""
+def test_every_line_counts_once_while_logs_rotate_and_the_reader_is_killed(tmp_path, capsys):
+    """Writer and reader are processes. The reader is killed again and again while files are rotated and compressed."""
     rnd, root, state = random.Random(SEED), tmp_path / "pods", tmp_path / "state"
     state.mkdir()
     argv = [
@@ -412,9 +414,10 @@ def test_every_line_counts_once_under_rotation_whatever_is_killed(tmp_path, caps
         written = json.loads(writer.stdout.read())
     reader.again()
     truth = Counter(f"{name}-{number}" for name, count in written.items() for number in range(count))
-    deadline = time.monotonic() + 60 + LINES / RATE
-    while len(found := counted(state / "state.db")) < len(truth) and time.monotonic() < deadline:
-        time.sleep(0.5)
+    # What is missing after that is reported below.
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: len(counted(state / "state.db")) >= len(truth), 60 + LINES / RATE, interval=0.5)
+    found = counted(state / "state.db")
     reader.kill()
     with capsys.disabled():
         sys.stdout.write(f"\nSEED={SEED}: {len(truth):,} lines, {reader.kills} kills\n")

@@ -1,4 +1,4 @@
-"""Docker's own files, written, rotated and packed by a real Docker Engine."""
+"""Log files that a real Docker Engine writes, rotates and compresses."""
 
 import threading
 from contextlib import contextmanager
@@ -50,14 +50,14 @@ def following(engine, read):
 
 
 def line(number):
-    """As the writer has it, and Docker kept it: what is no text became a question."""
+    """Return a line as Docker stores it: bytes that are not UTF-8 become a replacement character."""
     more = 'a "b" <c> & \\ \\n \t \x1b[1m caf\xe9 \ufffd' if number % 7 == 0 else "x" * (number % 90)
     if number % 400 == 0:
         more += "y" * (16_384 - len(f"{number} ")) + "forged " + "z" * 9_000
     return f"{number} {more}"
 
 
-def test_dockers_files_are_read_once_through_its_own_rotation(engine):
+def test_each_line_is_read_once_while_docker_rotates_its_logs(engine):
     read = Reading()
     options = [
         "--log-opt=max-size=100k",

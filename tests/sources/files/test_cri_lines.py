@@ -1,4 +1,4 @@
-"""Parts are joined and never taken for lines, whichever stream they are of and wherever the chunks end."""
+"""Partial lines are joined and never taken for lines, in each stream and wherever chunks end."""
 
 import random
 
@@ -12,12 +12,12 @@ FORGED = '203.0.113.9 - - [22/Nov/2026:08:40:04 +0000] "POST /wp-login.php HTTP/
 
 
 def cri(*lines, stamp=STAMP):
-    """`out F text`, `err P text`: lines as a runtime writes them."""
+    """Return lines as a runtime writes them: `out F text`, `err P text`."""
     return "".join(f"{stamp} std{line}\n" for line in lines).encode()
 
 
 def read(joiner, *chunks):
-    """What came out, by stream."""
+    """Feed the chunks and return the lines by stream."""
     found = {}
     for chunk in chunks:
         for lines in joiner.feed(chunk):
@@ -27,7 +27,7 @@ def read(joiner, *chunks):
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_whole_lines_of_one_stream_are_handed_on_as_they_are(stream):
+def test_full_lines_of_one_stream_are_returned_unchanged(stream):
     data = f"{STAMP} {stream} F one\n{STAMP} {stream} F \n{STAMP} {stream} F\n{STAMP} {stream} F:tag two\n".encode()
     (lines,) = LineJoiner().feed(data)
 
@@ -40,8 +40,8 @@ def test_whole_lines_of_one_stream_are_handed_on_as_they_are(stream):
     "other", [f"{STAMP} stderr F x", f"{STAMP} stdout P x", f"{STAMP} stderr P ", "x", "", "\0"]
 )
 @pytest.mark.parametrize("before", [0, 1, 3])
-def test_one_other_line_is_seen_wherever_it_is(stream, other, before):
-    """What says that all lines are of one stream is quick, and has to be right."""
+def test_a_single_other_line_is_found_wherever_it_is(stream, other, before):
+    """A fast check decides whether all lines are of one stream. It must not miss any."""
     usual = f"{STAMP} {stream} F a\n".encode()
     data = usual * before + f"{other}\n".encode() + usual
     found = read(LineJoiner(), data)
@@ -49,20 +49,20 @@ def test_one_other_line_is_seen_wherever_it_is(stream, other, before):
     assert (found.get(stream) == data) == (f"{stream} F" in other)
 
 
-def test_two_streams_are_told_apart():
+def test_the_lines_of_two_streams_are_separated():
     assert read(LineJoiner(), cri("out F a", "err F b", "err F c", "out F d")) == {
         "stdout": cri("out F a", "out F d"),
         "stderr": cri("err F b", "err F c"),
     }
 
 
-def test_what_a_line_says_of_streams_and_parts_is_only_text():
+def test_streams_and_tags_within_the_text_mean_nothing():
     lines = cri(f"out F {STAMP} stderr P x", "out F  stderr F y", f"out F {STAMP} stdout F z")
 
     assert read(LineJoiner(), lines) == {"stdout": lines}
 
 
-def test_parts_are_one_line_with_the_stamp_of_the_first():
+def test_parts_are_joined_to_a_line_with_the_time_of_the_first():
     first, rest = (
         cri("out P GET /", stamp="2026-11-22T08:40:04Z"),
         cri("err F b", "out P a", "out F:x " + FORGED),
@@ -74,7 +74,7 @@ def test_parts_are_one_line_with_the_stamp_of_the_first():
     }
 
 
-def test_a_line_of_parts_that_is_too_long_is_cut_and_counted():
+def test_a_joined_line_that_is_too_long_is_cut_and_counted():
     joiner = LineJoiner()
     part = "x" * 16_384
     found = read(joiner, *[cri(f"out P {part}")] * 10, cri("out F " + FORGED, "out F next"))
@@ -86,7 +86,7 @@ def test_a_line_of_parts_that_is_too_long_is_cut_and_counted():
 
 
 @pytest.mark.parametrize("before", [0, 3, 1000])
-def test_a_line_of_a_runtime_that_cuts_none_is_cut_here(before):
+def test_a_full_line_that_is_too_long_is_cut_and_counted(before):
     joiner = LineJoiner()
     short = cri("out F short") * before
     found = read(joiner, short + cri("err F " + "y" * 200_000, "err F next"))
@@ -96,8 +96,8 @@ def test_a_line_of_a_runtime_that_cuts_none_is_cut_here(before):
     assert joiner.take_counts() == (1, 0)
 
 
-def test_what_is_left_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
-    """Anyone may have chosen it."""
+def test_the_end_of_a_line_whose_beginning_was_not_read_is_dropped():
+    """An attacker may have chosen it."""
     joiner = LineJoiner(["stdout", "stderr"])
 
     assert read(joiner, cri("out P a", "out F " + FORGED, "out F one"), cri("err F two", "err F three")) == {
@@ -107,7 +107,7 @@ def test_what_is_left_of_a_line_whose_beginning_is_out_of_reach_is_no_line():
     assert joiner.partial == set()
 
 
-def test_where_no_line_is_begun():
+def test_the_finished_size_ends_after_the_last_joined_line():
     joiner = LineJoiner()
     whole = cri("out F 1", "err P a", "out F 2", "err F b", "out F 3")
 
@@ -125,7 +125,7 @@ def test_where_no_line_is_begun():
     ]
 
 
-def test_what_is_left_out_begins_nothing():
+def test_a_dropped_part_does_not_begin_a_line():
     joiner = LineJoiner(["stdout"])
     data = cri("out P rest", "err F 1", "out P rest")
 
@@ -133,7 +133,7 @@ def test_what_is_left_out_begins_nothing():
     assert joiner.finished_size(data + cri("out F rest", "out P new")) == len(data + cri("out F rest"))
 
 
-def test_a_line_that_is_given_up_takes_its_rest_along():
+def test_the_end_of_a_line_that_was_given_up_is_dropped():
     joiner = LineJoiner()
     read(joiner, cri("out P begun", "err F b"))
     joiner.give_up()
@@ -142,7 +142,7 @@ def test_a_line_that_is_given_up_takes_its_rest_along():
     assert joiner.take_counts() == (1, 0)
 
 
-def test_what_a_dead_writer_began_is_no_line():
+def test_the_unfinished_line_of_a_dead_writer_is_dropped():
     joiner = LineJoiner()
     read(joiner, cri("out P begun"))
     joiner.discard()
@@ -150,7 +150,7 @@ def test_what_a_dead_writer_began_is_no_line():
     assert read(joiner, cri("out F one")) == {"stdout": cri("out F one")}
 
 
-def test_lines_that_were_handed_on_before_are_left_out():
+def test_lines_that_were_handed_on_before_are_skipped():
     joiner = LineJoiner(skip={"stdout": 2, "stderr": 1})
 
     assert read(joiner, cri("out F 1", "err F 1"), cri("out F 2", "out F 3", "err F 2")) == {
@@ -160,7 +160,7 @@ def test_lines_that_were_handed_on_before_are_left_out():
     assert joiner.to_skip == {}
 
 
-def test_it_counts_what_it_handed_on_since_a_line_was_begun():
+def test_whole_lines_are_counted_while_a_line_is_unfinished():
     joiner = LineJoiner()
     read(joiner, cri("out F 1", "err P a"), cri("out F 2", "out F 3"))
     begun = (joiner.unfinished, dict(joiner.passed))
@@ -171,7 +171,7 @@ def test_it_counts_what_it_handed_on_since_a_line_was_begun():
     assert (joiner.unfinished, dict(joiner.passed)) == (frozenset(), {"stdout": 1})
 
 
-def test_what_no_runtime_wrote_is_left_out_and_counted():
+def test_unrecognised_lines_are_dropped_and_counted():
     joiner = LineJoiner()
 
     assert read(joiner, cri("out F 1") + b"\0\0\0\n" + b"hello world\n" + cri("out F 2")) == {
@@ -180,7 +180,7 @@ def test_what_no_runtime_wrote_is_left_out_and_counted():
     assert joiner.take_counts() == (0, 2)
 
 
-def test_however_chunks_end_the_lines_are_the_same():
+def test_the_lines_are_the_same_wherever_chunks_end():
     rnd = random.Random(5)
     kinds = ["out F a", "out P b", "err F c", "err P d", "out F ", "err F:t e"]
     for _ in range(300):

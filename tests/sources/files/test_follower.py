@@ -1,4 +1,4 @@
-"""A container's log is one endless log, whatever kubelet and Docker do with its files."""
+"""Each line of a container's log is read once while kubelet or Docker rotates its files."""
 
 import gzip
 import itertools
@@ -25,7 +25,7 @@ BAD_DISK = "/proc/self/mem"  # of which the kernel says EIO, as of a bad disk
 
 
 class Log:
-    """A follower of a container's folder. `later`: how many seconds after the last write it is."""
+    """A follower of a container's folder."""
 
     def __init__(self, reading, folder, since):
         self._reading = reading
@@ -41,13 +41,13 @@ class Log:
         return self.follower.step(time.time() + self._reading.later)
 
     def look(self):
-        """A step after which files may have been renamed."""
+        """Do a step after files may have been renamed."""
         self.follower.files_changed = True
         return self.step()
 
 
 class Reading(Recorder):
-    """What came of a log; `later`: so many seconds after what is written."""
+    """What was read of a log. `later`: for the follower it is so many seconds later."""
 
     def __init__(self):
         super().__init__()
@@ -71,7 +71,7 @@ class Reading(Recorder):
 
     @contextmanager
     def of(self, folder, since=0.0):
-        """A reader that goes on where the last one was."""
+        """Start a follower at the cursor that was stored last."""
         log = Log(self, folder, since)
         try:
             yield log
@@ -124,8 +124,8 @@ def test_lines_become_batches_as_they_are_written(read, kubelet):
     ]
 
 
-def test_it_goes_on_where_the_last_cursor_was_stored_wherever_that_was(read, kubelet):
-    """Parts, both streams, rotations and restarts of the container between restarts of the reader."""
+def test_reading_continues_at_the_last_stored_cursor_wherever_that_is(read, kubelet):
+    """With partial lines, both streams, rotations and restarts of the container between the runs."""
     for number in range(60):
         kubelet.write(f"o{number}", "x" * 20_000 * (number % 3 == 0), stream="stdout")
         kubelet.write(f"e{number}", stream="stderr")
@@ -147,8 +147,8 @@ def test_it_goes_on_where_the_last_cursor_was_stored_wherever_that_was(read, kub
     assert set(read.reasons()) == {"rotated"}
 
 
-def test_a_batch_that_was_stored_is_not_read_again_where_the_next_of_the_same_bytes_was_not(read, kubelet):
-    """Both streams' lines are read at once and are handed on one after the other."""
+def test_a_stored_batch_is_not_repeated_if_the_next_batch_of_the_same_read_was_not_stored(read, kubelet):
+    """The lines of both streams are read together and handed on one after the other."""
     kubelet.write("o1", "o2")
     kubelet.write("e1", stream="stderr")
     with read.of(kubelet.folder) as log:
@@ -163,7 +163,7 @@ def test_a_batch_that_was_stored_is_not_read_again_where_the_next_of_the_same_by
     assert sorted(read.lines) == [("stderr", "e1"), ("stdout", "o1"), ("stdout", "o2"), ("stdout", "o3")]
 
 
-def test_what_was_begun_in_one_file_goes_on_in_the_next(read, kubelet):
+def test_a_line_may_begin_in_one_file_and_end_in_the_next(read, kubelet):
     kubelet.begin("GET /")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -176,7 +176,7 @@ def test_what_was_begun_in_one_file_goes_on_in_the_next(read, kubelet):
     assert read.texts() == ["GET /long"]
 
 
-def test_what_was_begun_two_files_ago_is_given_up_with_its_rest(read, kubelet):
+def test_a_line_that_begins_two_files_before_its_end_is_dropped(read, kubelet):
     kubelet.begin("GET /")
     with read.of(kubelet.folder) as log:
         for _ in range(2):
@@ -191,7 +191,7 @@ def test_what_was_begun_two_files_ago_is_given_up_with_its_rest(read, kubelet):
     assert [each for each in read.events if each[0] == "truncated"] == [("truncated", NAME, 1)]
 
 
-def test_what_a_dead_container_began_is_not_glued_to_the_next_lifes_lines(read, kubelet):
+def test_an_unfinished_line_is_not_joined_to_lines_after_a_restart(read, kubelet):
     kubelet.begin("GET /")
     kubelet.put("2026-11-22T08:40:04Z stdout F unfinished")
     with read.of(kubelet.folder) as log:
@@ -203,8 +203,8 @@ def test_what_a_dead_container_began_is_not_glued_to_the_next_lifes_lines(read, 
     assert read.texts() == ["one"]
 
 
-def test_the_old_file_is_read_on_until_nobody_writes_to_it(read, kubelet):
-    """containerd swaps stdout's file first, then stderr's."""
+def test_a_renamed_file_is_read_until_nothing_is_written_to_it(read, kubelet):
+    """containerd redirects stdout first and stderr a moment later."""
     kubelet.write("o1")
     read.later = 0.0
     with read.of(kubelet.folder) as log:
@@ -225,7 +225,7 @@ def test_the_old_file_is_read_on_until_nobody_writes_to_it(read, kubelet):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_rotated_again_and_again_while_we_were_away(read, kubelet, packed):
+def test_several_rotations_between_two_runs_lose_nothing(read, kubelet, packed):
     kubelet.write("line 0 that is long enough", "for its file")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -243,7 +243,7 @@ def test_rotated_again_and_again_while_we_were_away(read, kubelet, packed):
     assert read.reasons() == ["rotated"] * 3
 
 
-def test_packed_while_it_is_open_it_is_still_known(read, kubelet):
+def test_an_open_file_that_is_compressed_is_recognised(read, kubelet):
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -257,8 +257,8 @@ def test_packed_while_it_is_open_it_is_still_known(read, kubelet):
     assert read.reasons() == ["rotated", "rotated"]
 
 
-def test_a_packed_file_is_read_in_pieces_without_beginning_anew(read, kubelet):
-    """Each reading may stop anywhere, and goes on in what by then is packed."""
+def test_reading_continues_in_the_middle_of_a_compressed_file(read, kubelet):
+    """The file is compressed between two runs."""
     texts = [f"{number} " + "x" * (number % 400) for number in range(5000)]
     kubelet.write(*texts)
     with read.of(kubelet.folder) as log:
@@ -276,7 +276,7 @@ def test_a_packed_file_is_read_in_pieces_without_beginning_anew(read, kubelet):
     assert read.texts() == texts
 
 
-def test_what_was_read_last_is_gone_and_so_lines_may_be(read, kubelet):
+def test_a_missing_file_is_reported_as_a_gap(read, kubelet):
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -294,7 +294,7 @@ def test_what_was_read_last_is_gone_and_so_lines_may_be(read, kubelet):
     assert read.texts() == ["1", "8", "rest of 8", "9", "rest of 9", "10", "rest of 10", "11"]
 
 
-def test_removed_under_a_reader_that_is_too_slow_is_a_gap(read, kubelet):
+def test_files_that_are_removed_before_they_are_read_are_a_gap(read, kubelet):
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -308,8 +308,8 @@ def test_removed_under_a_reader_that_is_too_slow_is_a_gap(read, kubelet):
     assert read.reasons() == ["gap", "rotated", "rotated", "rotated", "rotated"]
 
 
-def test_renamed_and_back_is_no_rotation(read, kubelet):
-    """Kubelet does so where the runtime refused to reopen."""
+def test_a_file_that_is_renamed_and_renamed_back_is_not_rotated(read, kubelet):
+    """kubelet does so if the runtime refuses to reopen the log."""
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -323,7 +323,7 @@ def test_renamed_and_back_is_no_rotation(read, kubelet):
 
 
 @pytest.mark.parametrize("again", [0, 1, 20])
-def test_truncated_it_begins_again(read, kubelet, again):
+def test_a_truncated_file_is_read_from_its_start(read, kubelet, again):
     kubelet.write("1", "2")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -337,7 +337,7 @@ def test_truncated_it_begins_again(read, kubelet, again):
     assert read.reasons() == ["truncated"]
 
 
-def test_an_old_lifes_log_is_read_before_the_new(read, kubelet):
+def test_the_log_before_a_restart_is_read_first(read, kubelet):
     kubelet.write("1")
     kubelet.rotate()
     kubelet.write("2")
@@ -349,7 +349,7 @@ def test_an_old_lifes_log_is_read_before_the_new(read, kubelet):
     assert read.texts() == ["1", "2", "3"]
 
 
-def test_at_first_sight_files_that_matter_no_more_are_left_unread(read, kubelet):
+def test_files_older_than_findtime_are_not_read_at_first_sight(read, kubelet):
     for number in range(3):
         kubelet.write(f"{number}", "more")
         kubelet.rotate()
@@ -361,7 +361,7 @@ def test_at_first_sight_files_that_matter_no_more_are_left_unread(read, kubelet)
     assert read.texts() == ["2", "more"]
 
 
-def test_of_a_huge_file_only_the_end_is_read_at_first(read, kubelet):
+def test_only_the_end_of_a_huge_file_is_read_at_first_sight(read, kubelet):
     with kubelet.path.open("r+b") as file:
         file.truncate(FIRST_SIGHT_BYTES)
     kubelet.put("begun\n")
@@ -373,7 +373,7 @@ def test_of_a_huge_file_only_the_end_is_read_at_first(read, kubelet):
 
 
 @pytest.mark.parametrize("size", [MAX_LINE_BYTES, READ_SIZE_BYTES - 40, READ_SIZE_BYTES, 3 * READ_SIZE_BYTES])
-def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
+def test_a_very_long_line_is_cut_and_counted(read, kubelet, size):
     kubelet.write("before")
     with read.of(kubelet.folder) as log:
         kubelet.put("2026-11-22T08:40:04Z stdout F " + "y" * size)
@@ -388,8 +388,8 @@ def test_a_line_without_an_end_in_sight_is_cut_and_counted(read, kubelet, size):
     assert sum(each[2] for each in read.events if each[0] == "truncated") == 1
 
 
-def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypatch):
-    """So many batches may wait for the loop, each with its hits."""
+def test_batches_are_small_while_most_lines_are_failures(read, kubelet, monkeypatch):
+    """Up to 256 batches may wait for the loop, each with its hits."""
     clock = itertools.count()
     monkeypatch.setattr(time, "thread_time", lambda: next(clock))
     kubelet.write(*("x" * 1000 for _ in range(800)))
@@ -403,7 +403,7 @@ def test_where_most_lines_are_failures_batches_are_small(read, kubelet, monkeypa
     assert (len(read.lines), last) == (801, MAX_LINE_BYTES)
 
 
-def test_a_damaged_gzip_ends_where_the_damage_is(read, kubelet, caplog):
+def test_a_damaged_gzip_file_ends_where_the_damage_begins(read, kubelet, caplog):
     kubelet.write("1", *("x" * 100 for _ in range(3000)))
     pack(kubelet.rename())
     os.close(kubelet.reopen())
@@ -418,8 +418,8 @@ def test_a_damaged_gzip_ends_where_the_damage_is(read, kubelet, caplog):
 
 
 @pytest.mark.parametrize("size", [4, 400, 4000])
-def test_of_a_gzip_whose_end_is_yet_to_come_the_end_is_waited_for(read, kubelet, size):
-    """Kubelets of before gave it its name too early."""
+def test_the_end_of_a_gzip_file_that_is_not_complete_is_read_later(read, kubelet, size):
+    """Older kubelets rename it before it is complete."""
     texts = [f"{number} " + "x" * (number % 97) for number in range(3000)]
     kubelet.write(*texts)
     pack(kubelet.rename())
@@ -438,7 +438,7 @@ def test_of_a_gzip_whose_end_is_yet_to_come_the_end_is_waited_for(read, kubelet,
     assert read.texts() == [*texts, "last"]
 
 
-def test_lines_of_no_runtime_are_told_once_and_left_out(read, kubelet, caplog):
+def test_unrecognised_lines_are_logged_once_and_dropped(read, kubelet, caplog):
     kubelet.put("hello\nworld\n")
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
@@ -450,8 +450,8 @@ def test_lines_of_no_runtime_are_told_once_and_left_out(read, kubelet, caplog):
     ]
 
 
-def test_a_link_to_dockers_file_is_followed_through_dockers_rotation(read, tmp_path):
-    """cri-dockerd's logs."""
+def test_a_link_to_dockers_file_is_followed_while_docker_rotates_it(read, tmp_path):
+    """cri-dockerd makes such links."""
     docker = tmp_path / "docker" / ("a" * 64)
     docker.mkdir(parents=True)
     current = docker / f"{docker.name}-json.log"
@@ -473,7 +473,7 @@ def test_a_link_to_dockers_file_is_followed_through_dockers_rotation(read, tmp_p
     assert (read.reasons(), elsewhere) == (["rotated"], {str(docker)})
 
 
-def test_docker_that_keeps_no_old_file_is_no_gap(read, tmp_path):
+def test_a_rotation_with_max_file_1_is_no_gap(read, tmp_path):
     current = tmp_path / f"{'a' * 64}-json.log"
     line = '{{"log":"{}\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}}\n'.format
     current.write_text(line("one"))
@@ -486,7 +486,7 @@ def test_docker_that_keeps_no_old_file_is_no_gap(read, tmp_path):
     assert (read.texts(), read.reasons()) == (["one", "two"], ["rotated"])
 
 
-def test_dockers_rotated_and_packed_are_read_while_we_were_away(read, tmp_path):
+def test_dockers_rotations_between_two_runs_lose_nothing(read, tmp_path):
     current = tmp_path / f"{'a' * 64}-json.log"
     line = '{{"log":"{}\\n","stream":"stdout","time":"2026-11-22T08:40:04.5Z"}}\n'.format
     current.write_text(line("1"))
@@ -503,7 +503,7 @@ def test_dockers_rotated_and_packed_are_read_while_we_were_away(read, tmp_path):
     assert read.texts() == ["1", "2", "3", "4"]
 
 
-def test_what_a_link_points_to_is_not_mounted(read, tmp_path):
+def test_a_link_to_a_folder_that_is_not_mounted_is_a_problem(read, tmp_path):
     (tmp_path / "0.log").symlink_to("/nowhere/1-json.log")
     with read.of(tmp_path) as log:
         drain(log)
@@ -520,7 +520,7 @@ def test_what_a_link_points_to_is_not_mounted(read, tmp_path):
     assert read.texts() == ["one"]
 
 
-def test_what_is_no_file_is_told(read, tmp_path):
+def test_a_pipe_is_a_problem(read, tmp_path):
     os.mkfifo(tmp_path / "0.log")
     with read.of(tmp_path) as log:
         drain(log)
@@ -537,7 +537,7 @@ def bad(path):
     return f"the log of {NAME} cannot be read ({path}: {why}): its lines are not checked until it can"
 
 
-def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
+def test_a_bad_disk_is_reported_once_and_tried_again_later(read, tmp_path):
     (tmp_path / "0.log").symlink_to(BAD_DISK)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with read.of(tmp_path) as log:
@@ -559,7 +559,7 @@ def test_a_bad_disk_is_told_once_and_asked_again_later(read, tmp_path):
         assert read.events[-1] == ("opened", NAME)
 
 
-def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being_read(read, tmp_path):
+def test_a_rotated_file_on_a_bad_disk_is_skipped(read, tmp_path):
     (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
     (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
     with read.of(tmp_path) as log:
@@ -574,7 +574,7 @@ def test_a_bad_disk_under_what_its_writer_left_does_not_keep_the_next_from_being
     ]
 
 
-def test_what_a_bad_disk_has_of_a_file_that_was_begun_is_a_gap_once_its_writer_left_it(read, tmp_path):
+def test_a_rotated_file_with_the_cursor_on_a_bad_disk_is_a_gap(read, tmp_path):
     (tmp_path / "0.log.20261122-084004").symlink_to(BAD_DISK)
     (tmp_path / "0.log").write_bytes(b"2026-11-22T08:40:04Z stdout F one\n")
     read.cursors["cri:1"] = LogCursor(FilePosition(Path(BAD_DISK).stat().st_ino)).encode(STREAMS)
@@ -592,7 +592,7 @@ def test_what_a_bad_disk_has_of_a_file_that_was_begun_is_a_gap_once_its_writer_l
     ]
 
 
-def test_a_damaged_piece_of_before_is_no_matter_where_ours_is_found(read, kubelet):
+def test_an_older_file_on_a_bad_disk_does_not_matter(read, kubelet):
     kubelet.write("one")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -604,7 +604,7 @@ def test_a_damaged_piece_of_before_is_no_matter_where_ours_is_found(read, kubele
     assert (read.texts(), read.reasons(), read.problems) == (["one", "two"], [], [])
 
 
-def test_a_log_that_became_a_folder_is_told(read, kubelet):
+def test_a_folder_in_place_of_the_log_is_a_problem_until_it_is_gone(read, kubelet):
     kubelet.write("one")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -622,7 +622,7 @@ def test_a_log_that_became_a_folder_is_told(read, kubelet):
     assert read.problems[1:] == [(f"log {NAME}", None)]
 
 
-def test_who_may_not_read_is_told_what_to_change(tmp_path):
+def test_the_problem_without_permission_says_what_to_change(tmp_path):
     error = PermissionError(13, "Permission denied", f"{tmp_path}/0.log")
     sentence = ContainerFolder(str(tmp_path), 0.0).explain(NAME, error)
 
@@ -632,7 +632,7 @@ def test_who_may_not_read_is_told_what_to_change(tmp_path):
     )
 
 
-def test_what_a_batch_breaks_is_not_read_again(read, kubelet):
+def test_a_batch_that_raises_is_not_repeated(read, kubelet):
     kubelet.write("poison")
     kubelet.write("e", stream="stderr")
     read.failures_left = 1
@@ -645,14 +645,14 @@ def test_what_a_batch_breaks_is_not_read_again(read, kubelet):
     assert read.lines == [("stderr", "e")]
 
 
-def test_under_another_name_it_is_forgotten_under_the_old(read, kubelet):
+def test_a_new_name_withdraws_what_was_reported_under_the_old_one(read, kubelet):
     with read.of(kubelet.folder) as log:
         log.describe("blog/web-1/wordpress")
 
     assert read.events == [("removed", NAME)]
 
 
-def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, kubelet):
+def test_an_unsupported_log_driver_is_a_problem_that_is_not_critical(read, kubelet):
     with read.of(kubelet.folder) as log:
         for _ in range(2):
             log.describe(NAME, "cannot be read")
@@ -664,7 +664,7 @@ def test_a_driver_that_writes_no_files_is_told_and_makes_nobody_unready(read, ku
     )
 
 
-def test_a_cursor_is_the_containers(read, kubelet):
+def test_the_cursor_is_the_one_that_was_stored(read, kubelet):
     kubelet.write("1")
     with read.of(kubelet.folder) as log:
         drain(log)
@@ -674,8 +674,8 @@ def test_a_cursor_is_the_containers(read, kubelet):
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SEEDS", "12"))))
-def test_whatever_happens_to_files_and_reader_each_line_counts_once(tmp_path, seed):
-    """Reading stops and begins anew anywhere; what is written, renamed, packed and restarted in between is random."""
+def test_random_events_and_each_line_counts_once(tmp_path, seed):
+    """Reading stops anywhere. Random writes, rotations and restarts of the container happen in between."""
     rnd, read, kubelet = random.Random(seed), Reading(), Kubelet(tmp_path)
     written, begun, behind = {"stdout": [], "stderr": []}, {}, 0
     carried = False  # was some line begun all the time since the last rotation? Such lines go on in one file, not in two
@@ -712,8 +712,8 @@ def test_whatever_happens_to_files_and_reader_each_line_counts_once(tmp_path, se
     assert set(read.reasons()) <= {"rotated"}
 
 
-def test_after_a_gap_what_the_life_before_said_is_not_read_again(read, kubelet):
-    """Of a dead container everything is kept, while of the living one the oldest goes."""
+def test_after_a_gap_lines_from_before_a_restart_are_not_read_again(read, kubelet):
+    """kubelet removes the oldest file of the running container while it keeps those of the one before."""
     kubelet.write("dead")
     kubelet.restart()
     kubelet.write("1")

@@ -1,4 +1,4 @@
-"""The kernel tells of what happens in a folder; without it, waiting is only waiting."""
+"""inotify reports changes in folders; polling reports nothing."""
 
 import struct
 import threading
@@ -29,7 +29,7 @@ def inotify():
     return Inotify()
 
 
-def test_it_tells_of_what_is_written_made_and_renamed(inotify, tmp_path):
+def test_writes_renames_and_new_files_are_reported(inotify, tmp_path):
     path = tmp_path / "0.log"
     path.touch()
     watch = inotify.watch(str(tmp_path), CONTENTS)
@@ -41,7 +41,7 @@ def test_it_tells_of_what_is_written_made_and_renamed(inotify, tmp_path):
     assert told == [{watch: MODIFY}, {watch: MOVED_FROM | MOVED_TO}, {watch: CREATE}]
 
 
-def test_where_only_names_matter_what_is_written_does_not(inotify, tmp_path):
+def test_writes_are_not_reported_if_only_names_are_watched(inotify, tmp_path):
     path = tmp_path / "0.log"
     path.touch()
     inotify.watch(str(tmp_path), NAMES)
@@ -50,7 +50,7 @@ def test_where_only_names_matter_what_is_written_does_not(inotify, tmp_path):
     assert inotify.wait(0) == {}
 
 
-def test_a_folder_has_one_watch_and_it_ends_with_it(inotify, tmp_path):
+def test_a_folder_has_one_watch_which_ends_with_the_folder(inotify, tmp_path):
     folder = tmp_path / "pod"
     folder.mkdir()
     watch = inotify.watch(str(folder), NAMES)
@@ -61,7 +61,7 @@ def test_a_folder_has_one_watch_and_it_ends_with_it(inotify, tmp_path):
     inotify.forget(watch)
 
 
-def test_what_is_forgotten_is_not_told_of(inotify, tmp_path):
+def test_a_forgotten_watch_reports_nothing(inotify, tmp_path):
     watch = inotify.watch(str(tmp_path), NAMES)
     inotify.forget(watch)
     inotify.wait(0)
@@ -71,17 +71,17 @@ def test_what_is_forgotten_is_not_told_of(inotify, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["nothing", "a-file"])
-def test_only_folders_are_watched(inotify, tmp_path, what):
+def test_only_folders_can_be_watched(inotify, tmp_path, what):
     (tmp_path / "a-file").touch()
     with pytest.raises(OSError):
         inotify.watch(str(tmp_path / what), NAMES)
 
 
-def test_too_many_events_are_told_as_that():
+def test_an_overflow_has_no_watch():
     assert parse_events(struct.pack("iIII", -1, OVERFLOW, 0, 0)) == {-1: OVERFLOW}
 
 
-def test_events_of_one_folder_are_one_word():
+def test_events_of_one_watch_are_merged():
     events = (
         struct.pack("iIII", 1, MODIFY, 0, 16)
         + b"0.log".ljust(16, b"\0")
@@ -92,7 +92,7 @@ def test_events_of_one_folder_are_one_word():
 
 
 @pytest.mark.parametrize("kind", [Inotify, Polling])
-def test_any_thread_may_wake_who_waits(kind):
+def test_any_thread_may_end_a_wait(kind):
     notices = kind()
     threading.Timer(0.05, notices.wake).start()
     began = time.monotonic()
@@ -102,7 +102,7 @@ def test_any_thread_may_wake_who_waits(kind):
     assert notices.wait(0) == {}
 
 
-def test_it_leaves_no_file_open(tmp_path):
+def test_no_descriptor_stays_open(tmp_path):
     before = len(list(Path("/proc/self/fd").iterdir()))
     inotify = Inotify()
     inotify.watch(str(tmp_path), NAMES)

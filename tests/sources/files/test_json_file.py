@@ -11,7 +11,7 @@ FORGED = '203.0.113.9 - - [22/Nov/2026:08:40:04 +0000] "POST /wp-login.php HTTP/
 
 
 def logged(text, stream="stdout", time=STAMP, **more):
-    """A line of Docker's json-file; Go escapes `<`, `>` and `&`, too."""
+    """Return a line of Docker's json-file. Go also escapes `<`, `>` and `&`."""
     entry = json.dumps(
         {"log": text, "stream": stream, **more, "time": time}, separators=(",", ":"), ensure_ascii=False
     )
@@ -38,17 +38,17 @@ def test_whole_and_partial_lines_become_cri_lines(text, around):
     )
 
 
-def test_labels_are_left_out():
+def test_attributes_are_dropped():
     assert to_cri_lines(logged("one\n", "stderr", attrs={"a": "b"})) == f"{STAMP} stderr F one\n".encode()
 
 
-def test_a_newline_in_the_middle_of_a_line_begins_no_other():
+def test_a_newline_within_the_text_does_not_begin_a_line():
     assert to_cri_lines(logged("one\ntwo\n")) == f"{STAMP} stdout F one two\n".encode()
 
 
 @pytest.mark.parametrize(
     "line", [b"\0\0\n", b"{broken\n", b'{"log":1,"stream":"stdout","time":""}\n', b"[]\n", b'{"log":"\\x"}\n']
 )
-def test_what_is_no_json_file_line_stays_as_it_is(line):
+def test_lines_in_another_format_are_unchanged(line):
     assert to_cri_lines(line) == line
     assert to_cri_lines(logged("a\n") + line) == to_cri_lines(logged("a\n")) + line

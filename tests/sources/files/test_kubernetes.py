@@ -1,4 +1,4 @@
-"""What the cluster's API says, from one that stands in for it: over TLS, with watches that end, fail and grow old."""
+"""Pods are listed and watched, through a stand-in for the API with TLS and with watches that end and fail."""
 
 import json
 import ssl
@@ -39,7 +39,7 @@ def item(uid=UID, labels=None, annotations=None, **container):
     }
 
 
-def test_a_pod_is_known_by_its_folder_and_what_we_want_of_it():
+def test_a_pod_is_parsed_with_the_uid_of_its_log_folder():
     ports = [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81}]
     told = item(
         labels={"app": "blog"},
@@ -54,7 +54,7 @@ def test_a_pod_is_known_by_its_folder_and_what_we_want_of_it():
     )
 
 
-def test_a_container_that_begins_first_and_stays_is_known_as_well():
+def test_init_containers_are_parsed_as_well():
     told = item(image="php:8")
     told["spec"]["initContainers"] = [
         {"name": "front", "image": "nginx:1", "restartPolicy": "Always", "ports": [{"hostPort": 80}]}
@@ -65,11 +65,11 @@ def test_a_container_that_begins_first_and_stays_is_known_as_well():
     )
 
 
-def test_a_static_pods_folder_has_its_hash():
+def test_the_log_folder_of_a_static_pod_has_its_hash():
     assert parse_pod(item(annotations={"kubernetes.io/config.hash": "abc"}))[0] == "abc"
 
 
-def test_pods_come_change_and_go():
+def test_events_add_change_and_remove_pods():
     one, two = Pod({}, {"web": ""}, {"web": frozenset()}), Pod({"a": "b"}, {"web": ""}, {"web": frozenset()})
     cluster = apply_event(Cluster({}, NETWORKS), {"type": "ADDED", "object": item()})
     changed = apply_event(cluster, {"type": "MODIFIED", "object": item(labels={"a": "b"})})
@@ -83,7 +83,7 @@ def test_pods_come_change_and_go():
     assert apply_event(changed, {"type": "BOOKMARK", "object": {"metadata": {}}}) is changed
 
 
-def test_networks_are_the_nodes_and_their_pods():
+def test_networks_are_those_of_the_nodes_and_of_their_pods():
     assert nodes_networks(NODES) == NETWORKS
 
 
@@ -95,12 +95,12 @@ def test_networks_are_the_nodes_and_their_pods():
         ({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, "https://[fd00::1]:6443"),
     ],
 )
-def test_where_the_api_is(environ, url):
+def test_the_environment_has_the_address_of_the_api(environ, url):
     assert api_url(environ) == url
 
 
 def certify(folder):
-    """A certificate of 127.0.0.1 by an authority that has no key usage, as EKS' and MicroK8s' have none."""
+    """Make a certificate of 127.0.0.1 and its authority, which has no key usage, like those of EKS and MicroK8s."""
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     authority = ["req", "-x509", *key, "-subj", "/CN=cluster", "-keyout", "ca.key", "-out", "ca.crt"]
     asked = ["req", *key, "-subj", "/CN=api", "-keyout", "api.key", "-out", "api.csr"]
@@ -111,7 +111,7 @@ def certify(folder):
 
 
 class StandIn:
-    """The API, over TLS."""
+    """The API with TLS."""
 
     def __init__(self, folder):
         self.folder, self.pods, self.status, self.keep_alive = folder, {}, 200, True
@@ -138,12 +138,12 @@ class StandIn:
             self.changed.notify_all()
 
     def watched(self):
-        """Waits until somebody watches."""
+        """Wait until there is a watch."""
         with self.changed:
             assert self.changed.wait_for(lambda: self._open, 5)
 
     def cut(self):
-        """Every watch ends."""
+        """End every watch."""
         with self.changed:
             self._watching = False
             self.changed.notify_all()
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """The test says enough."""
+        """Do not log requests."""
 
     def do_GET(self):
         api, url = self.server.api, urlsplit(self.path)
@@ -210,7 +210,7 @@ def api(tmp_path):
 
 
 class Observed:
-    """A ClusterListener and ProblemListener that remembers the view's clusters, and what was wrong."""
+    """A ClusterListener and ProblemListener that keeps all clusters and problems."""
 
     def __init__(self):
         self.view = ClusterView()
@@ -244,7 +244,7 @@ class CountingApi(Api):
 
 @contextmanager
 def watching(api, monkeypatch):
-    """The service with this stand-in, or with the API at another address."""
+    """Run the service with this stand-in, or with another API."""
     monkeypatch.setattr(kubernetes, "FIRST_RETRY_DELAY_S", 0.05)
     observed = Observed()
     asked = api if isinstance(api, Api) else Api(api.url, api.folder)
@@ -264,7 +264,7 @@ def names(observed):
     return [sorted(cluster.pods) for cluster in observed.clusters]
 
 
-def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypatch):
+def test_pods_are_listed_and_watched_and_listed_again_when_the_watch_ends(api, monkeypatch):
     api.pods = {"1": item("1")}
     with watching(api, monkeypatch) as observed:
         observed.wait(lambda: names(observed) == [["1"]])
@@ -290,7 +290,7 @@ def test_it_lists_then_watches_and_lists_again_when_the_watch_ends(api, monkeypa
     assert observed.problems == []
 
 
-def test_what_is_known_is_too_old_for_a_watch(api, monkeypatch):
+def test_a_watch_from_a_version_that_is_too_old_is_followed_by_a_list(api, monkeypatch):
     with watching(api, monkeypatch) as observed:
         observed.wait(lambda: observed.clusters)
         api.pods = {"1": item("1")}
@@ -299,7 +299,7 @@ def test_what_is_known_is_too_old_for_a_watch(api, monkeypatch):
 
 
 def test_a_silent_watch_is_no_problem(api, monkeypatch):
-    """Nor is one that breaks off: the next list shows whether the API is there."""
+    """Neither is one that breaks: the next list shows whether the API is available."""
     monkeypatch.setattr(kubernetes, "READ_TIMEOUT_S", 0.2)
     with watching(api, monkeypatch) as observed:
         wait_until(lambda: sum("watch" in query for _, query, _ in api.asked) >= 3)
@@ -308,7 +308,7 @@ def test_a_silent_watch_is_no_problem(api, monkeypatch):
 
 
 def test_an_answer_that_is_no_json_is_a_problem_until_the_next(api, monkeypatch):
-    """A proxy in between, or a login page."""
+    """It may come from a proxy, or be a login page."""
     api.pods = {"1": item("1")}
     with watching(api, monkeypatch) as observed:
         observed.wait(lambda: observed.clusters)
@@ -361,7 +361,7 @@ def test_without_a_token_the_problem_says_what_to_mount(api, monkeypatch):
     assert "automountServiceAccountToken" in observed.problems[0]
 
 
-def test_nobody_else_can_be_the_api(api, monkeypatch, tmp_path):
+def test_a_certificate_of_another_authority_is_refused(api, monkeypatch, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     stranger = StandIn(other)

@@ -1,4 +1,4 @@
-"""Which containers a tree of log files has; how they are chosen and read is in test_container_logs.py."""
+"""Which containers a scan finds. How they are chosen and read is in test_container_logs.py."""
 
 import json
 import shutil
@@ -11,13 +11,13 @@ from sidecar.sources.files.layouts import ContainerLog, DockerLayout, KubeletLay
 
 
 def seen(pods, *networks):
-    """The view of a cluster of which this is known."""
+    """The view of a cluster with these pods and networks."""
     view = ClusterView()
     view.update(Cluster(pods, networks))
     return view
 
 
-def test_a_pods_containers_by_their_folders(tmp_path):
+def test_a_scan_finds_the_containers_of_pods_by_their_folders(tmp_path):
     for folder in ("blog_web-0_1/web", "blog_web-0_1/sidecar", "blog_web-1_2", "Other_x_3/web", "a_b/web"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "blog_web-0_1" / "a-file").touch()
@@ -30,7 +30,7 @@ def test_a_pods_containers_by_their_folders(tmp_path):
     assert pods.scan().folders == (str(tmp_path), f"{tmp_path}/blog_web-0_1", f"{tmp_path}/blog_web-1_2")
 
 
-def test_what_the_api_says_of_them(tmp_path):
+def test_a_scan_uses_what_the_api_says_about_pods(tmp_path):
     (tmp_path / "blog_web-0_1" / "web").mkdir(parents=True)
     told = Pod({"wp-sidecar/jails": "one", "app": "blog"}, {"web": "wordpress:6"}, {"web": frozenset({80})})
     pods = KubeletLayout(tmp_path, cluster=seen({"1": told}, "192.0.2.1/32"))
@@ -41,11 +41,11 @@ def test_what_the_api_says_of_them(tmp_path):
     assert pods.scan().networks == ("192.0.2.1/32",)
 
 
-def test_a_pod_that_goes_while_we_look_has_no_containers(tmp_path):
+def test_a_pod_that_is_removed_during_a_scan_has_no_containers(tmp_path):
     assert _subfolders(str(tmp_path / "blog_web-0_1")) == []
 
 
-def test_dockers_word_is_read_again_when_it_changes(tmp_path):
+def test_a_containers_description_is_read_again_when_it_changes(tmp_path):
     folder = tmp_path / ("a" * 64)
     folder.mkdir()
     path = folder / "config.v2.json"
@@ -62,7 +62,7 @@ def test_dockers_word_is_read_again_when_it_changes(tmp_path):
     assert second == (ContainerLog(Container("a" * 64, "shop", "wordpress", {"a": "b"}), str(folder)),)
 
 
-def test_dockers_networks_of_both_families(tmp_path):
+def test_networks_of_containers_have_both_ip_versions(tmp_path):
     folder = tmp_path / ("a" * 64)
     folder.mkdir()
     pool = {
@@ -82,7 +82,7 @@ def test_dockers_networks_of_both_families(tmp_path):
     assert found.container.gateways == ("172.18.0.1", "2001:db8:1::1")
 
 
-def test_we_ourselves_are_not_there(tmp_path):
+def test_our_own_container_is_not_found(tmp_path):
     folder = tmp_path / ("a" * 64)
     folder.mkdir()
     (folder / "config.v2.json").write_text('{"Name":"/wp-sidecar"}')
@@ -90,7 +90,7 @@ def test_we_ourselves_are_not_there(tmp_path):
     assert DockerLayout(tmp_path, "a" * 64).scan().logs == ()
 
 
-def test_what_cannot_be_looked_into_says_what_to_mount(tmp_path):
+def test_the_problem_of_a_missing_folder_says_what_to_mount(tmp_path):
     gone = FileNotFoundError(2, "No such file or directory")
 
     assert "Mount the node's /var/log/pods there" in KubeletLayout(tmp_path).explain(gone)
@@ -98,7 +98,7 @@ def test_what_cannot_be_looked_into_says_what_to_mount(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["false", "False", " no", "off", "0"])
-def test_a_pod_that_nobody_named_can_have_itself_left_out_in_all_words(tmp_path, word):
+def test_a_pod_that_no_glob_matches_can_exclude_itself(tmp_path, word):
     (tmp_path / "shop_web-0_1" / "web").mkdir(parents=True)
     told = Pod({"wp-sidecar/enable": word, "wp-sidecar/jails": "one"})
     pods = KubeletLayout(tmp_path, ["blog/*/*"], cluster=seen({"1": told}))
@@ -109,7 +109,7 @@ def test_a_pod_that_nobody_named_can_have_itself_left_out_in_all_words(tmp_path,
 
 
 @pytest.mark.parametrize("word", ["true", "yes", "on", "1", "nonsense"])
-def test_it_cannot_have_itself_looked_at(tmp_path, word):
+def test_a_pod_that_no_glob_matches_cannot_include_itself(tmp_path, word):
     (tmp_path / "shop_web-0_1" / "web").mkdir(parents=True)
     told = Pod({"wp-sidecar/enable": word, "wp-sidecar/jails": "one"})
     pods = KubeletLayout(tmp_path, ["blog/*/*"], cluster=seen({"1": told}))
@@ -117,15 +117,15 @@ def test_it_cannot_have_itself_looked_at(tmp_path, word):
     assert [each.container.labels for each in pods.scan().logs] == [{}]
 
 
-def test_a_file_that_is_named_as_a_pod_keeps_no_other_from_being_found(tmp_path):
+def test_a_file_with_the_name_of_a_pod_does_not_hide_others(tmp_path):
     (tmp_path / "blog_web-0_1").touch()
     (tmp_path / "blog_web-1_2" / "web").mkdir(parents=True)
 
     assert [each.container.name for each in KubeletLayout(tmp_path).scan().logs] == ["blog/web-1/web"]
 
 
-def test_a_pods_folder_that_cannot_be_read_has_what_it_had_last(tmp_path):
-    """A link that leads to itself stands for a bad disk: it is neither there nor gone."""
+def test_a_pods_folder_that_cannot_be_listed_keeps_its_containers(tmp_path):
+    """A link to itself stands for a bad disk: it cannot be opened, but it is not missing."""
     (tmp_path / "blog_web-0_1" / "web").mkdir(parents=True)
     (tmp_path / "blog_web-1_2" / "web").mkdir(parents=True)
     pods = KubeletLayout(tmp_path)
@@ -136,7 +136,7 @@ def test_a_pods_folder_that_cannot_be_read_has_what_it_had_last(tmp_path):
     assert pods.scan().logs == before
 
 
-def test_a_description_that_cannot_be_read_keeps_no_other_container_from_being_found(tmp_path, caplog):
+def test_a_description_that_cannot_be_read_does_not_hide_other_containers(tmp_path, caplog):
     good, bad = (tmp_path / (letter * 64) for letter in "ab")
     for folder in (good, bad):
         folder.mkdir()

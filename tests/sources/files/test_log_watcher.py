@@ -1,4 +1,4 @@
-"""Which logs may have something to read: what inotify reports, and all of them now and then."""
+"""Which logs may have new lines: those that inotify reports, and all logs in each sweep."""
 
 import time
 
@@ -11,13 +11,13 @@ from sidecar.sources.files.log_watcher import POLL_INTERVAL_S, SWEEP_INTERVAL_S,
 
 @pytest.fixture
 def folders(tmp_path):
-    """The folder of all logs, and that of one of them."""
+    """The folder of all logs, and the folder of one of them."""
     (tmp_path / "blog").mkdir()
     return str(tmp_path), str(tmp_path / "blog")
 
 
 def watcher_of(folders, *, inotify=True):
-    """A watcher that has swept all logs just now."""
+    """Return a watcher that has just done a sweep."""
     watcher, (root, log) = LogWatcher(inotify=inotify), folders
     assert watcher.watch([root], [("blog", log)]) is inotify or not inotify
     assert watcher.wait(time.monotonic(), 0.0).all_logs
@@ -37,7 +37,7 @@ def test_a_line_is_reported_for_its_log(folders, tmp_path):
     assert changes(watcher) == Changes(written=frozenset({"blog"}))
 
 
-def test_a_renamed_file_is_reported_for_its_log_and_has_the_logs_scanned(folders, tmp_path):
+def test_a_renamed_file_is_reported_for_its_log_and_asks_for_a_scan(folders, tmp_path):
     (tmp_path / "blog" / "0.log").touch()
     watcher = watcher_of(folders)
     (tmp_path / "blog" / "0.log").rename(tmp_path / "blog" / "0.log.1")
@@ -45,7 +45,7 @@ def test_a_renamed_file_is_reported_for_its_log_and_has_the_logs_scanned(folders
     assert changes(watcher) == Changes(frozenset({"blog"}), frozenset({"blog"}), rescan=True)
 
 
-def test_a_new_log_has_the_logs_scanned(folders, tmp_path):
+def test_a_new_log_asks_for_a_scan(folders, tmp_path):
     watcher = watcher_of(folders)
     (tmp_path / "shop").mkdir()
 
@@ -59,7 +59,7 @@ def test_without_a_change_all_logs_are_swept_when_it_is_time(folders):
     assert watcher.wait(now + SWEEP_INTERVAL_S + 1, 0.0).all_logs
 
 
-def test_a_folder_that_was_not_watched_before_is_to_be_scanned(folders, tmp_path):
+def test_a_newly_watched_folder_asks_for_a_scan(folders, tmp_path):
     watcher, (root, log) = LogWatcher(), folders
 
     assert watcher.watch([root], [("blog", log)])
@@ -67,7 +67,7 @@ def test_a_folder_that_was_not_watched_before_is_to_be_scanned(folders, tmp_path
     assert watcher.watch([root], [("blog", log), ("gone", str(tmp_path / "gone"))])
 
 
-def test_a_folder_that_is_watched_no_more_reports_nothing(folders, tmp_path):
+def test_a_folder_that_is_not_watched_any_more_reports_nothing(folders, tmp_path):
     watcher = watcher_of(folders)
     watcher.watch([folders[0]], [])
     changes(watcher)

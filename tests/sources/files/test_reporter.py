@@ -19,14 +19,14 @@ def reporter(seen):
     return reporter
 
 
-def test_reading_and_not_reading_are_reported_once_each(seen, reporter):
+def test_opening_and_closing_are_reported_once_each(seen, reporter):
     for up in (False, True, True, False, False):
         reporter.reading(up=up)
 
     assert seen.events == [("opened", "blog"), ("closed", "blog")]
 
 
-def test_a_problem_is_reported_once_until_all_was_read(seen, reporter):
+def test_a_problem_is_reported_once_and_ends_when_the_log_is_readable(seen, reporter):
     reporter.reading(up=True)
     for _ in range(2):
         reporter.unreadable("broken")
@@ -45,7 +45,7 @@ def test_a_log_that_does_not_exist_has_a_problem_and_no_state(seen, reporter):
     assert (seen.problems, seen.events) == ([("log blog", "missing")], [])
 
 
-def test_a_gap_is_over_when_it_is_reported_and_ends_any_other_problem(seen, reporter):
+def test_a_gap_is_a_problem_that_ends_at_once_and_ends_any_other(seen, reporter):
     reporter.unreadable("broken")
     reporter.gap("lines may be lost")
 
@@ -57,7 +57,7 @@ def test_a_gap_is_over_when_it_is_reported_and_ends_any_other_problem(seen, repo
     assert not reporter.has_problem
 
 
-def test_under_another_name_the_log_is_reported_anew(seen, reporter):
+def test_under_another_name_the_state_is_reported_again(seen, reporter):
     reporter.unreadable("broken")
     reporter.rename("shop")
     reporter.reading(up=True)

@@ -1,4 +1,4 @@
-"""logrotate's files are found again under their new names, the oldest first."""
+"""Files that logrotate renamed are found under their new names, the oldest first."""
 
 import os
 
@@ -30,7 +30,7 @@ def text_of(reader):
 
 
 def cursor_in(path):
-    """A cursor at the end of this file."""
+    """Return a cursor at the end of this file."""
     data = path.read_bytes()
     return LogCursor(FilePosition(path.stat().st_ino).moved(len(data), data))
 
@@ -41,7 +41,7 @@ def opened(finder, cursor=NO_CURSOR, skip=0):
 
 
 def following(finder, path):
-    """What comes after the file that was opened at the path before `rotate` did its work."""
+    """Return the text of the successor, or why there is none."""
     found = finder.successor(path, NOW)
     return text_of(found.reader) if isinstance(found, Successor) else found
 
@@ -59,7 +59,7 @@ def test_rotated_files_are_those_with_numbers_oldest_first(tmp_path, path):
     ]
 
 
-def test_brackets_in_a_path_are_no_pattern(tmp_path):
+def test_brackets_in_a_path_are_not_a_pattern(tmp_path):
     path = tmp_path / "[a].log"
     for name in ("[a].log.1", "a.log.1"):
         (tmp_path / name).touch()
@@ -67,7 +67,7 @@ def test_brackets_in_a_path_are_no_pattern(tmp_path):
     assert [other for _, other in rotated_files(str(path))] == [f"{path}.1"]
 
 
-def test_a_log_without_a_cursor_begins_at_its_path_and_is_bound_to_that_file(finder, path):
+def test_a_log_without_a_cursor_starts_at_its_path_and_is_bound_to_that_file(finder, path):
     path.write_bytes(b"one\n")
     opening = finder.open(LogCursor(), 0)
 
@@ -100,7 +100,7 @@ def reader_of(finder):
     return finder.open(LogCursor(), 0).reader
 
 
-def test_the_next_file_is_the_one_at_the_path_once_something_is_in_it(finder, path):
+def test_the_successor_is_the_file_at_the_path_once_it_is_not_empty(finder, path):
     path.write_bytes(b"one\n")
     reader = reader_of(finder)
     found = [following(finder, reader)]
@@ -115,7 +115,7 @@ def test_the_next_file_is_the_one_at_the_path_once_something_is_in_it(finder, pa
     assert found == [NoSuccessor.NONE] * 3 + [b"two\n"]
 
 
-def test_after_several_rotations_the_next_is_the_oldest_that_is_younger(finder, path):
+def test_after_several_rotations_the_successor_is_the_next_younger_file(finder, path):
     path.write_bytes(b"one\n")
     os.utime(path, (1, 1))
     reader = reader_of(finder)

@@ -1,4 +1,4 @@
-"""Files are read in whole lines, and a gzipped one reads as the plain one did before."""
+"""Files are read in whole lines, and a gzipped file reads like the plain one."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def test_only_a_regular_file_is_opened(tmp_path, make):
 
 @pytest.fixture
 def both(tmp_path):
-    """A file and, packed, its copy."""
+    """A file and its gzipped copy."""
     data = b"".join(b"%d line\n" % number for number in range(100_000))
     for name in ("0.log", "0.log.20261122-084004"):
         (tmp_path / name).write_bytes(data)
@@ -69,7 +69,7 @@ def test_a_file_is_known_by_its_first_bytes_gzipped_or_not(both, offset):
     assert not plain.contains(replace(position, inode=position.inode + 1))
 
 
-def test_a_file_that_is_shorter_than_what_was_read_is_another(both):
+def test_a_file_that_is_shorter_than_the_position_does_not_contain_it(both):
     plain, _, data = both
 
     assert plain.contains(FilePosition(plain.status.st_ino, len(data)))
@@ -84,7 +84,7 @@ def test_a_file_is_known_by_its_first_bytes_and_no_more_are_kept(both):
     assert plain.position(999, position) == replace(position, offset=999)
 
 
-def test_what_is_no_gzip_has_nothing(tmp_path, caplog):
+def test_a_file_that_is_not_gzipped_is_empty(tmp_path, caplog):
     (tmp_path / "0.log.20261122-084004.gz").write_bytes(b"hello")
     packed = GzipSegment(str(tmp_path / "0.log.20261122-084004.gz"))
 
@@ -97,7 +97,7 @@ def test_what_is_no_gzip_has_nothing(tmp_path, caplog):
     [lambda data: data[:-500], lambda data: data[:-500] + b"\xff" * 492 + data[-8:]],
     ids=["cut", "spoilt"],
 )
-def test_what_a_damaged_gzip_still_has_is_read_and_nothing_is_raised(both, tmp_path, caplog, spoil):
+def test_a_damaged_gzip_file_is_read_up_to_the_damage(both, tmp_path, caplog, spoil):
     _, _, data = both
     path = tmp_path / "0.log.20261122-084004.gz"
     path.write_bytes(spoil(path.read_bytes()))
@@ -111,7 +111,7 @@ def test_what_a_damaged_gzip_still_has_is_read_and_nothing_is_raised(both, tmp_p
     assert "is damaged" in caplog.text
 
 
-def test_what_is_wrong_with_an_open_file_names_it(tmp_path):
+def test_an_error_of_an_open_file_has_its_path(tmp_path):
     (tmp_path / "0.log").symlink_to("/proc/self/mem")
     plain = PlainSegment(str(tmp_path / "0.log"))
     with pytest.raises(OSError) as caught:
@@ -127,7 +127,7 @@ def reader(path):
 
 
 def read_all(of, size):
-    """Return all whole lines that there are, and how many lines were too long."""
+    """Return all whole lines, and how many of them were too long."""
     found, overlong = b"", 0
     while lines := of.read(size):
         found += lines.data
@@ -152,7 +152,7 @@ def test_lines_are_read_whole_however_they_are_written(tmp_path, size):
     assert all(lines[-1:] in (b"", b"\n") for lines in found)
 
 
-def test_what_has_no_newline_yet_is_not_read(tmp_path):
+def test_a_line_without_its_newline_is_not_read(tmp_path):
     (tmp_path / "0.log").write_bytes(b"one\ntw")
     of = reader(tmp_path / "0.log")
 
@@ -164,7 +164,7 @@ def test_what_has_no_newline_yet_is_not_read(tmp_path):
 
 @pytest.mark.parametrize("size", [1000, READ_SIZE_BYTES])
 @pytest.mark.parametrize("length", [READ_SIZE_BYTES, 3 * READ_SIZE_BYTES + 1])
-def test_of_a_line_that_is_too_long_the_beginning_is_read(tmp_path, size, length):
+def test_only_the_beginning_of_a_very_long_line_is_read(tmp_path, size, length):
     (tmp_path / "0.log").write_bytes(b"before\n" + b"x" * length + b"\nafter\n")
     of = reader(tmp_path / "0.log")
 
@@ -187,7 +187,7 @@ def test_a_file_that_lost_what_was_read_is_truncated_and_read_from_its_start(tmp
 
 
 def offset_of_first_line(path, *parts):
-    """Write these bytes and return where reading begins. A number stands for so many zeros."""
+    """Write these bytes and return the offset of the first line. A number stands for so many zeros."""
     with path.open("wb") as file:
         for part in parts:
             if isinstance(part, int):
@@ -201,17 +201,17 @@ def offset_of_first_line(path, *parts):
         of.close()
 
 
-def test_of_a_file_that_is_not_huge_all_lines_are_within_reach(tmp_path):
+def test_a_file_that_is_not_huge_is_read_from_its_start(tmp_path):
     assert offset_of_first_line(tmp_path / "0.log", FIRST_SIGHT_BYTES - 5, b"last\n") == 0
 
 
-def test_of_a_huge_file_the_first_line_within_reach_is_the_first_that_begins_there(tmp_path):
+def test_a_huge_file_is_read_from_the_first_line_within_reach(tmp_path):
     path = tmp_path / "0.log"
 
     assert offset_of_first_line(path, b"gone\n", FIRST_SIGHT_BYTES - 5, b"last\n") == 5
     assert offset_of_first_line(path, b"begun", FIRST_SIGHT_BYTES - 4, b"\nlast\n") == FIRST_SIGHT_BYTES + 2
 
 
-def test_without_a_line_within_reach_reading_begins_at_the_start(tmp_path):
-    """At the end, the rest of the line that is written there would be taken for a line."""
+def test_a_huge_file_without_a_line_within_reach_is_read_from_its_start(tmp_path):
+    """If it were read from its end, the end of that line would be taken for a line."""
     assert offset_of_first_line(tmp_path / "0.log", b"gone\n", FIRST_SIGHT_BYTES, b"begun") == 0

@@ -1,8 +1,9 @@
-"""A path is one endless log, though files behind it are renamed, truncated and replaced."""
+"""Each line of a log at a path is read once while its files are renamed, truncated and replaced."""
 
 import errno
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ LONG = b"a line that is long enough for its file to be known again %d\n"
 
 
 class Tail:
-    """A follower of a path that looks at the path at each step."""
+    """A follower of a path. Each step checks whether files were renamed."""
 
     def __init__(self, log, path):
         key = f"file:{path}"
@@ -44,7 +45,7 @@ class Tail:
 
 
 class Log(Recorder):
-    """What one path gave, in order; `later`: so many seconds after now."""
+    """What was read of a path, in order. `later`: for the follower it is so many seconds later."""
 
     later = 0.0
 
@@ -56,7 +57,7 @@ class Log(Recorder):
         return Tail(self, path)
 
     def texts(self):
-        """Each line whole: it has no time before it that `lines` would leave out."""
+        """Whole lines. `lines` would drop a timestamp that they do not have."""
         return [
             (batch.origin.name, batch.origin.stream, line)
             for batch in self.batches
@@ -120,7 +121,7 @@ def test_lines_become_batches_as_they_are_written(log, path):
     ]
 
 
-def test_reading_goes_on_where_the_last_cursor_was_stored(log, path):
+def test_reading_continues_at_the_last_stored_cursor(log, path):
     for number in range(20):
         write(path, (LONG % number)[: 10 + number])
         with reading(log, path) as tail:
@@ -129,7 +130,7 @@ def test_reading_goes_on_where_the_last_cursor_was_stored(log, path):
     assert log.data == path.read_bytes()[: path.read_bytes().rfind(b"\n") + 1]
 
 
-def test_it_is_read_to_the_end_before_the_next_after_a_renaming(log, path):
+def test_a_renamed_file_is_read_to_its_end_before_the_new_one(log, path):
     write(path, b"one\n")
     with reading(log, path) as tail:
         drain(tail)
@@ -147,7 +148,7 @@ def test_it_is_read_to_the_end_before_the_next_after_a_renaming(log, path):
     assert log.reasons() == ["rotated"]
 
 
-def test_a_line_without_an_end_is_not_glued_to_the_next_files(log, path):
+def test_an_unfinished_line_is_not_joined_to_the_next_file(log, path):
     write(path, b"one\nunfinished")
     with reading(log, path) as tail:
         drain(tail)
@@ -158,7 +159,7 @@ def test_a_line_without_an_end_is_not_glued_to_the_next_files(log, path):
     assert log.data == b"one\ntwo\n"
 
 
-def test_renamed_while_we_were_away(log, path):
+def test_a_rotation_between_two_runs_loses_nothing(log, path):
     write(path, LONG % 1)
     with reading(log, path) as tail:
         drain(tail)
@@ -172,7 +173,7 @@ def test_renamed_while_we_were_away(log, path):
     assert log.reasons() == ["rotated"]
 
 
-def test_renamed_again_just_while_the_next_is_looked_for(log, path, monkeypatch):
+def test_a_rotation_while_the_successor_is_searched_for_loses_nothing(log, path, monkeypatch):
     def found_and_then_renamed(name):
         found = rotated(name)
         if path.read_bytes() == b"two\n":
@@ -194,7 +195,7 @@ def test_renamed_again_just_while_the_next_is_looked_for(log, path, monkeypatch)
     assert log.data == b"one\ntwo\nthree\n"
 
 
-def test_renamed_twice_while_we_were_away(log, path):
+def test_two_rotations_between_two_runs_lose_nothing(log, path):
     write(path, LONG % 1)
     with reading(log, path) as tail:
         drain(tail)
@@ -210,7 +211,7 @@ def test_renamed_twice_while_we_were_away(log, path):
     assert log.data == LONG % 1 + LONG % 2 + LONG % 3 + LONG % 4
 
 
-def test_gone_while_we_were_away_is_a_gap(log, path):
+def test_a_missing_file_is_a_gap(log, path):
     write(path, LONG % 1)
     with reading(log, path) as tail:
         drain(tail)
@@ -226,7 +227,7 @@ def test_gone_while_we_were_away_is_a_gap(log, path):
 
 
 @pytest.mark.parametrize("again", [b"", LONG % 3, (LONG % 3) * 20], ids=["shorter", "as long", "longer"])
-def test_truncated_it_begins_again(log, path, again):
+def test_a_truncated_file_is_read_from_its_start(log, path, again):
     write(path, LONG % 1 + LONG % 2 + b"unfinished")
     with reading(log, path) as tail:
         drain(tail)
@@ -241,7 +242,7 @@ def test_truncated_it_begins_again(log, path, again):
     assert log.reasons() == ["truncated"]
 
 
-def test_a_new_file_with_the_number_of_the_old_is_a_new_file(log, path):
+def test_a_new_file_with_the_inode_number_of_the_old_one_is_read_from_its_start(log, path):
     write(path, LONG % 1)
     with reading(log, path) as tail:
         drain(tail)
@@ -255,7 +256,7 @@ def test_a_new_file_with_the_number_of_the_old_is_a_new_file(log, path):
     assert log.data == LONG % 1 + LONG % 2 + LONG % 3
 
 
-def test_a_file_that_comes_later(log, path):
+def test_a_missing_path_is_a_problem_until_the_file_exists(log, path):
     with reading(log, path) as tail:
         assert not tail.step()
         assert not tail.step()
@@ -267,7 +268,7 @@ def test_a_file_that_comes_later(log, path):
     assert log.problems == [(f"file {path}", sentence), (f"file {path}", None)]
 
 
-def test_a_pipe_is_no_log(log, path):
+def test_a_pipe_is_a_problem(log, path):
     os.mkfifo(path)
     with reading(log, path) as tail:
         assert not tail.step()
@@ -285,7 +286,7 @@ def descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
+def test_a_bad_disk_is_reported_once(log, path):
     path.symlink_to(BAD_DISK)
     before = descriptors()
     with reading(log, path) as tail:
@@ -300,7 +301,7 @@ def test_a_log_on_a_bad_disk_is_told_once_and_rests(log, path):
     ]
 
 
-def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
+def test_a_bad_disk_is_tried_again_later_and_its_recovery_is_reported(log, path):
     path.symlink_to(BAD_DISK)
     with reading(log, path) as tail:
         drain(tail)
@@ -321,7 +322,7 @@ def test_once_it_can_be_read_it_is_told_that_it_can(log, path):
         ]
 
 
-def test_what_a_bad_disk_has_of_a_renamed_file_does_not_keep_the_next_from_being_read(log, path):
+def test_a_renamed_file_on_a_bad_disk_is_skipped(log, path):
     path.symlink_to(BAD_DISK)
     with reading(log, path) as tail:
         drain(tail)
@@ -336,7 +337,7 @@ def test_what_a_bad_disk_has_of_a_renamed_file_does_not_keep_the_next_from_being
     assert log.problems[-1] == (f"file {path}", None)
 
 
-def test_a_log_that_became_a_folder(log, path):
+def test_a_folder_in_place_of_the_log_is_a_problem_until_it_is_gone(log, path):
     write(path, b"one\n")
     with reading(log, path) as tail:
         drain(tail)
@@ -356,7 +357,7 @@ def test_a_log_that_became_a_folder(log, path):
         assert log.events[-1] == ("opened", str(path))
 
 
-def test_a_bad_disk_under_one_log_holds_no_other_up(log, path):
+def test_a_bad_disk_under_one_log_does_not_delay_others(log, path):
     write(path, b"0\n")
     with running(log, {BAD_DISK: ("jail",), str(path): ("jail",)}):
         for number in range(1, 20):
@@ -387,8 +388,8 @@ print(json.dumps([[batch.origin.name for batch in log.batches], log.problems, lo
 """
 
 
-def test_with_few_descriptors_some_are_left_for_others_and_the_limit_is_told(tmp_path):
-    """The CLI that asks, the firewall and the stores need some, too."""
+def test_with_few_descriptors_some_stay_free_and_the_limit_is_reported(tmp_path):
+    """The CLI, the firewall and the stores need some as well."""
     paths = [f"{tmp_path}/{number:02}.log" for number in range(100)]
     for path in paths:
         write(Path(path), b"hello\n")
@@ -439,8 +440,8 @@ print(json.dumps([log.data.decode(), log.reasons(), log.problems]))
 """
 
 
-def test_without_descriptors_the_renamed_file_is_waited_for(path):
-    """That it cannot be opened does not say that it is gone."""
+def test_without_descriptors_a_renamed_file_is_read_later(path):
+    """An error of opening it does not mean that it is gone."""
     write(path, LONG % 1)
     done = subprocess.run(
         [sys.executable, "-c", FULL, path], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
@@ -456,7 +457,7 @@ def test_without_descriptors_the_renamed_file_is_waited_for(path):
     assert problems == [[f"file {path}", sentence], [f"file {path}", None]]
 
 
-def test_of_a_huge_file_only_the_end_is_read_at_first(log, path):
+def test_only_the_end_of_a_huge_file_is_read_at_first_sight(log, path):
     with path.open("wb") as file:
         file.truncate(FIRST_SIGHT_BYTES)
         file.seek(0, os.SEEK_END)
@@ -467,8 +468,8 @@ def test_of_a_huge_file_only_the_end_is_read_at_first(log, path):
     assert log.data == b"whole\nlines\n"
 
 
-def test_what_a_line_begun_there_has_said_is_no_line(log, path):
-    """Its beginning is out of reach: what is left of it is text that anyone may have chosen."""
+def test_the_end_of_a_line_that_began_before_is_not_read_at_first_sight(log, path):
+    """An attacker may have chosen the end of such a line."""
     with path.open("wb") as file:
         file.truncate(100)
         file.seek(0, os.SEEK_END)
@@ -492,7 +493,7 @@ def running(log, paths):
     assert not thread.is_alive()
 
 
-def test_patterns_and_who_looks_at_what(log, tmp_path):
+def test_a_file_is_checked_by_the_jails_of_all_patterns_that_match_it(log, tmp_path):
     for name in ("a.log", "b.log", "c.txt"):
         write(tmp_path / name, b"hello\n")
     paths = {f"{tmp_path}/*.log": ("all",), f"{tmp_path}/a.log": ("one", "all"), f"{tmp_path}/[": ("none",)}
@@ -505,8 +506,8 @@ def test_patterns_and_who_looks_at_what(log, tmp_path):
     }
 
 
-def test_a_path_that_is_no_text_is_read_and_known_again(log, tmp_path):
-    """Two that a replacement character would make one."""
+def test_paths_that_are_not_utf_8_have_cursors_of_their_own(log, tmp_path):
+    """With replacement characters, both would have the same name."""
     paths = [tmp_path / os.fsdecode(b"caf%c.log" % byte) for byte in (0xE8, 0xE9)]
     for number in range(2):
         for path in paths:
@@ -528,7 +529,7 @@ def test_a_path_that_is_no_text_is_read_and_known_again(log, tmp_path):
     assert sorted(log.cursors) == [f"file={os.fsencode(path).hex()}" for path in paths]
 
 
-def test_rotation_under_load_loses_and_doubles_nothing(log, path):
+def test_rotation_under_load_loses_and_repeats_nothing(log, path):
     path.touch()
     with running(log, {str(path): ("jail",)}):
         for number in range(3000):
@@ -541,7 +542,7 @@ def test_rotation_under_load_loses_and_doubles_nothing(log, path):
     assert log.data == b"".join(b"%d\n" % number for number in range(3000))
 
 
-def test_other_jails_look_from_the_next_line_on(log, path):
+def test_a_reload_changes_the_jails_from_the_next_line_on(log, path):
     write(path, b"one\n")
     with running(log, {str(path): ("first",)}) as source:
         log.wait_lines(1)
@@ -557,7 +558,7 @@ def test_other_jails_look_from_the_next_line_on(log, path):
     assert log.reasons() == []  # it was not opened again
 
 
-def test_a_path_that_nobody_looks_at_is_left_and_taken_up_where_it_was(log, tmp_path):
+def test_a_path_that_no_jail_names_is_left_and_continued_later(log, tmp_path):
     one, other = tmp_path / "one.log", tmp_path / "other.log"
     for path in (one, other):
         write(path, LONG % 0)
@@ -575,7 +576,7 @@ def test_a_path_that_nobody_looks_at_is_left_and_taken_up_where_it_was(log, tmp_
     assert log.reasons() == []
 
 
-def test_a_path_that_was_waited_for_in_vain_is_no_trouble_any_more(log, path):
+def test_a_missing_path_that_no_jail_names_any_more_is_no_problem(log, path):
     with running(log, {str(path): ("jail",)}) as source:
         log.wait(lambda: log.problems)
         source.reconfigure({})
@@ -584,8 +585,8 @@ def test_a_path_that_was_waited_for_in_vain_is_no_trouble_any_more(log, path):
     assert [sentence is None for _, sentence in log.problems] == [False, True]
 
 
-def test_a_file_of_a_pattern_that_is_rotated_away_for_the_moment_is_followed_on(log, tmp_path):
-    """That it is not there at a look is no reason to leave it: its last lines may not have been read."""
+def test_a_file_of_a_pattern_stays_followed_while_it_is_rotated(log, tmp_path):
+    """Its last lines may not have been read when the pattern is matched."""
     path = tmp_path / "a.log"
     write(path, LONG % 0)
     with running(log, {f"{tmp_path}/*.log": ("jail",)}) as source:
@@ -596,3 +597,36 @@ def test_a_file_of_a_pattern_that_is_rotated_away_for_the_moment_is_followed_on(
         log.wait_lines(2)
 
     assert ("removed", str(path)) not in log.events
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SEEDS", "12"))))
+def test_random_events_and_each_line_counts_once(tmp_path, seed):
+    """Reading stops anywhere. Random writes, unfinished lines and rotations happen in between."""
+    rnd, log, path = random.Random(seed), Log(), tmp_path / "error.log"
+    path.touch()
+    written, unfinished, rotations = b"", b"", 0
+    for number in range(200):
+        match rnd.randrange(6):
+            # A file that was rotated before any of it was read is not found at first sight.
+            case 0 if log.cursors and not unfinished and path.stat().st_size:
+                rotations += 1
+                # The mtimes of files within one test may be equal, and those of real rotations are not.
+                os.utime(path, (rotations, rotations))
+                path.rename(f"{path}.{rotations}")
+                path.touch()
+            case 1:
+                unfinished += b"begun %d " % number
+                write(path, b"begun %d " % number)
+            case _:
+                line = b"%d %s\n" % (number, b"x" * rnd.choice([0, 50, 20_000]))
+                written += unfinished + line
+                unfinished = b""
+                write(path, line)
+        with reading(log, path) as tail:
+            for _ in range(rnd.randrange(6)):
+                tail.step()
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert log.data == written
+    assert set(log.reasons()) <= {"rotated"}
