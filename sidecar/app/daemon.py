@@ -24,7 +24,6 @@ from prometheus_client import CollectorRegistry
 
 from sidecar import __version__
 from sidecar.advice import kubernetes
-from sidecar.advice.bypass import BypassKind
 from sidecar.alerts import registry as sender_registry
 from sidecar.alerts.compose import started, stopped
 from sidecar.alerts.outbox import Outbox
@@ -32,6 +31,7 @@ from sidecar.alerts.sink import AlertSink
 from sidecar.app import host
 from sidecar.app.allowlist import AllowlistKeeper, SightingVerifier
 from sidecar.app.bypasses import Bypasses
+from sidecar.app.metric_labels import INVALID_ADDRESS, known_labels
 from sidecar.app.reload import Reload
 from sidecar.app.repairs import RepairAlerts
 from sidecar.config import labels
@@ -62,7 +62,7 @@ from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.logging import configure_logging, records_dropped
-from sidecar.telemetry.metrics import KnownLabels, Metrics
+from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.metrics.declare import Declaration
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ ALIVE = (
 )
 TIDY, LOOK = 30.0, 1.0  # seconds between tidying up, and between asking whether something is to be looked at
 FILES = 65_536  # open at once: each log is one, and each connection
-INVALID_ADDRESS = "invalid address"  # why a hit does not count, as a label of the metrics
 CONFIGURATION = "the configuration"  # what is in trouble when a new one has mistakes
 
 
@@ -117,14 +116,7 @@ class Daemon:
         self._senders = sender_registry.make_senders(settings.alerts, socket.gethostname())
         names = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
         in_fleet = settings.fleet.redis is not None
-        known = KnownLabels(
-            jails=tuple(names),
-            senders=tuple(sender.name for sender in self._senders),
-            ignored_reasons=(INVALID_ADDRESS,),
-            reopen_reasons=tuple(ReopenReason),
-            bypass_kinds=tuple(BypassKind),
-            fleet_rejections=rejections() if in_fleet else (),
-        )
+        known = known_labels(settings, self._senders)
         self._metrics = Metrics.declared(Declaration(prometheus), __version__, known, fleet=in_fleet)
         self._outboxes = [Outbox(sender, self._metrics.alerts) for sender in self._senders]
         self._alerts = AlertSink(self._outboxes)
@@ -410,13 +402,6 @@ class Daemon:
         if not -ALIVE < silent < ALIVE:
             return Health(live=False, ready=False, why=(*why, f"the loop has not turned for {silent:.0f} s"))
         return Health(live=True, ready=not self._troubles.critical, why=why)
-
-
-def rejections() -> tuple[str, ...]:
-    """The reasons for which the fleet rejects what another node sent. Loaded only where there is a fleet."""
-    from sidecar.fleet.protocol import Rejection  # noqa: PLC0415
-
-    return tuple(Rejection)
 
 
 def place(error: ConfigError) -> str:

@@ -44,6 +44,9 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+# Every reason not to ban an address, but for CDNs: those depend on the settings.
+REASONS: Final = (OWN, GATEWAY, RESOLVER, CONTAINERS, PROXY, IGNOREIP, *ALWAYS, *PRIVATE)
+
 _UNKNOWN: Final = ""
 REMEMBERED = 16_384  # answers kept, 2 MB; to find one takes 3 microseconds
 
