@@ -237,6 +237,7 @@ class Answer:
         return self._bytes_left == 0 or (self._chunks is not None and self._chunks.ended)
 
     def close(self) -> None:
+        self.head.close()
         self._interrupt.close(self._socket)
 
 
