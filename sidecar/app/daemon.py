@@ -48,7 +48,15 @@ from sidecar.core.guard import Guard
 from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
-from sidecar.firewall import Firewall, FirewallError, FirewallSink, Monitor, NftTable, NoPermission
+from sidecar.firewall import (
+    FIREWALL_PROBLEM,
+    Firewall,
+    FirewallError,
+    FirewallSink,
+    Monitor,
+    NftTable,
+    NoPermission,
+)
 from sidecar.runtime.loop import Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
@@ -130,7 +138,7 @@ class Daemon:
         self._inbox, self._looked = Inbox(), -math.inf
         self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
         self._enforcing = FirewallSink(
-            self._firewall, self._inbox, self._troubles.problem(FirewallSink.name),
+            self._firewall, self._inbox, self._troubles.problem(FIREWALL_PROBLEM),
             self._metrics.firewall, RepairAlerts(self._alerts),
         )  # fmt: skip
         if self._store.is_new:

@@ -14,10 +14,11 @@ from sidecar.firewall.dry_run import DryRun
 from sidecar.firewall.errors import FirewallError, NoPermission
 from sidecar.firewall.firewall import Firewall
 from sidecar.firewall.monitor import Monitor
-from sidecar.firewall.sink import FirewallSink
+from sidecar.firewall.sink import FIREWALL_PROBLEM, FirewallSink
 from sidecar.firewall.table import NftTable
 
 __all__ = [
+    "FIREWALL_PROBLEM",
     "AddressFacts",
     "Backend",
     "DryRun",

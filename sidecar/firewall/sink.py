@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sidecar.core.events import Ban, Decision, Turn
 from sidecar.core.guard import Guard
@@ -28,6 +28,9 @@ from sidecar.runtime.problems import Problem
 
 log = logging.getLogger(__name__)
 
+# The problem of a firewall that does not do what it is asked to.
+FIREWALL_PROBLEM: Final = "firewall"
+
 # Between checks while there is no sign of a change.
 CHECK_INTERVAL_S = 30.0
 
@@ -35,8 +38,8 @@ CHECK_INTERVAL_S = 30.0
 MAX_CLOCK_STEP_S = 2.0
 
 
-class FirewallMetrics(Protocol):
-    """Counts what the firewall does."""
+class FirewallListener(Protocol):
+    """Is notified of what the firewall does: the metrics."""
 
     def transaction(self, seconds: float, error: bool) -> None:  # noqa: FBT001
         """One transaction took so long, and did or did not fail."""
@@ -60,7 +63,7 @@ class RepairListener(Protocol):
 class FirewallSink:
     """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check` and `state`."""
 
-    # Not the name of its problem: the loop clears this one after each transaction that works.
+    # Not FIREWALL_PROBLEM: the loop clears the problem with a sink's name after each turn that works.
     name = "firewall transactions"
 
     def __init__(
@@ -68,7 +71,7 @@ class FirewallSink:
         firewall: Firewall,
         inbox: Inbox,
         problem: Problem,
-        metrics: FirewallMetrics,
+        metrics: FirewallListener,
         listener: RepairListener,
     ) -> None:
         """`problem`: set while the firewall does not do what it is asked to."""

@@ -10,8 +10,8 @@ import pytest
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall import DryRun, Firewall, FirewallSink, NftTable, Repair, RepairKind
-from sidecar.runtime.loop import Inbox
+from sidecar.firewall import FIREWALL_PROBLEM, DryRun, Firewall, FirewallSink, NftTable, Repair, RepairKind
+from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
 from tests.firewall.decisions import ANN, BOB, LOGIN, ban, turn
 from tests.support.waiting import wait_until
@@ -66,6 +66,11 @@ def recorder():
 
 
 @pytest.fixture
+def problems(recorder):
+    return Problems(recorder)
+
+
+@pytest.fixture
 def loop():
     return LoopStandIn()
 
@@ -77,12 +82,12 @@ def backend(request):
 
 
 @pytest.fixture
-def make(host, recorder, loop):
+def make(host, problems, recorder, loop):
     """Make a sink with this backend, started with one ban."""
 
     @contextmanager
     def make(backend):
-        problem = Problems(recorder).problem("firewall")
+        problem = problems.problem(FIREWALL_PROBLEM)
         firewall = Firewall(backend, [LOGIN])
         with closing(FirewallSink(firewall, loop.inbox, problem, recorder, recorder)) as sink:
             sink.start([ban(ANN)], ["192.0.2.0/24"], time.time())
@@ -135,6 +140,20 @@ def test_a_decision_that_cannot_be_carried_out_is_a_problem(any_sink, recorder):
     assert recorder.metrics == [("transaction", "error")]
     assert recorder.problems == [("firewall", True)]
     assert any_sink.state() == {**any_sink.state(), "ok": False, "enforced": [2, 2]}
+
+
+def test_a_turn_that_works_does_not_end_the_problem_of_one_before(any_sink, problems, loop, recorder):
+    """Only a comparison with the kernel shows that all bans are in force."""
+    turns = Loop(Guard([LOGIN], Allowlist()), loop.inbox, [any_sink], time.time, problems)
+    loop.inbox.decide(lambda *_: [ban("localhost")])
+    turns.step(0)
+    loop.inbox.decide(lambda *_: [ban(BOB)])
+    turns.step(0)
+    assert recorder.problems == [("firewall", True)]
+
+    any_sink.check()
+    turns.step(0)
+    assert recorder.problems == [("firewall", True), ("firewall", False)]
 
 
 def test_what_another_program_changes_is_repaired_and_reported(host, sink, recorder, loop):
