@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Final
 
-# The image runs as root without capabilities. What follows from that surprises people who know root.
+# The image runs as root without capabilities. Operators expect root to read every file, so errors explain it.
 CAPLESS: Final = (
     "root without capabilities reads only what root owns or everyone may read (chown it, or chmod a+r)"
 )

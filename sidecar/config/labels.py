@@ -69,11 +69,12 @@ def read(
 ) -> tuple[dict[str, Overrides], dict[str, str]]:
     """Return what the labels of containers set, and what is wrong with them; both by the container's name.
 
-    A container whose labels set nothing is not in the first. What is wrong is one sentence.
+    A container whose labels set nothing is not in the first, one whose labels are right not in the second. What is
+    wrong with the labels of a container is one sentence.
     """
     known = known_labels()
     found: dict[str, Overrides] = {}
-    wrong: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     for container in containers:
         overrides, errors = _overrides(container, known)
         if missing := sorted((named(container) or frozenset()) - frozenset(jails)):
@@ -81,8 +82,8 @@ def read(
         if overrides != Overrides():
             found[container.name] = overrides
         if errors:
-            wrong[container.name] = f"labels of {container.name}: {'; '.join(errors)}"
-    return found, wrong
+            sentences[container.name] = f"labels of {container.name}: {'; '.join(errors)}"
+    return found, sentences
 
 
 def _overrides(container: Container, known: Mapping[str, Label]) -> tuple[Overrides, list[str]]:

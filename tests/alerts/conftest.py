@@ -6,9 +6,9 @@ import pytest
 
 
 class Webhook:
-    """A local stand-in for a webhook: keeps what it gets, and answers as it was told to, else 200.
+    """A local stand-in for a webhook: it keeps the messages, and answers with `answers` in their order, then with 200.
 
-    An answer is (status, headers, body), or None for no answer until `hang_up()`; they are used up in order.
+    An answer is (status, headers, body), or None for no answer until `hang_up()`.
     """
 
     def __init__(self):

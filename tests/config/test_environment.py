@@ -15,7 +15,7 @@ def test_only_what_is_set_has_a_value():
 
 
 def test_the_documentation_has_every_variable_and_no_other():
-    section = DOCUMENTED.read_text().partition("## Environment")[2].partition("\n## ")[0]
+    section = DOCUMENTED.read_text().partition("## Environment variables")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     names = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 

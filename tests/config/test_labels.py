@@ -35,15 +35,15 @@ def test_labels_are_read_as_a_jails_file_is():
 
 
 def test_the_allow_label_may_name_hosts_but_no_files():
-    allowed, wrong = read([container(allow="home.example.org 192.0.2.7")], [])
-    assert (allowed, wrong) == (
+    found, errors = read([container(allow="home.example.org 192.0.2.7")], [])
+    assert (found, errors) == (
         {"blog": Overrides(ignoreip=("192.0.2.7",), ignore_names=("home.example.org",))},
         {},
     )
 
-    allowed, wrong = read([container(allow="file:/etc/passwd")], [])
-    assert allowed == {}
-    assert wrong["blog"].startswith(
+    found, errors = read([container(allow="file:/etc/passwd")], [])
+    assert found == {}
+    assert errors["blog"].startswith(
         'labels of blog: wp-sidecar.allow: "file:/etc/passwd" is not an address, a network'
     )
 

@@ -18,6 +18,10 @@ from sidecar.telemetry.metrics.firewall import FirewallMetrics
 LOG_TO_DROP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
+# Looked up once: a storm has thousands of bans in one turn.
+FAILURES: Final = BanCause.FAILURES
+
+
 class BanMetrics:
     """A sink. It comes after the firewall, so that a ban of the turn is in force when it is measured."""
 
@@ -65,7 +69,7 @@ class BanMetrics:
         if not turn.decisions:
             return
         counts: Tally[tuple[Counter, str, str, str]] = Tally()
-        now = self._clock()
+        now, in_step = self._clock(), self._firewall.in_step
         for each in turn.decisions:
             if isinstance(each, Unban):
                 counts[self._unbans, each.jail, family(each.address), each.cause] += 1
@@ -73,7 +77,7 @@ class BanMetrics:
             counts[self._bans, each.jail, family(each.address), each.cause] += 1
             if each.dry_run:
                 self._dry_run_bans.labels(each.jail).inc()
-            elif each.cause == BanCause.FAILURES and self._firewall.in_step:
+            elif in_step and each.cause == FAILURES:
                 self._log_to_drop.observe(max(0.0, now - each.at))
         for (counter, *labels), count in counts.items():
             counter.labels(*labels).inc(count)
