@@ -61,17 +61,17 @@ class RotatedPath:
         return Opening(SegmentReader(file, start), Start.GAP, bind=True)
 
     def successor(self, reader: SegmentReader, now: float) -> Successor | NoSuccessor:  # noqa: ARG002
-        before = reader.file.status
         try:
             current = os.stat(self.path)  # noqa: PTH116
         except FileNotFoundError:
             current = None
-        if current and current.st_ino == before.st_ino:
+        if current and current.st_ino == reader.position.inode:
             return NoSuccessor.NONE
         try:
+            last_written = reader.file.status.st_mtime_ns
             # The log was rotated more than once.
             for written, other in rotated_files(self.path):
-                if written > before.st_mtime_ns:
+                if written > last_written:
                     return _begin(PlainSegment(other))
             # An empty file: the program still writes to the renamed one.
             if not current or (stat.S_ISREG(current.st_mode) and not current.st_size):

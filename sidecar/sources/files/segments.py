@@ -78,6 +78,8 @@ class PlainSegment:
 
     gzipped = False
 
+    # The errors of an open descriptor have no filename, so each method adds it.
+
     def __init__(self, path: str) -> None:
         """Raises OSError, also for a pipe or a directory."""
         self._path = path
@@ -89,12 +91,18 @@ class PlainSegment:
 
     @property
     def status(self) -> os.stat_result:
-        with _naming(self._path):
+        try:
             return os.fstat(self._fd)
+        except OSError as err:
+            err.filename = err.filename or self._path
+            raise
 
     def read(self, offset: int, size: int) -> bytes:
-        with _naming(self._path):
+        try:
             return os.pread(self._fd, size, offset)
+        except OSError as err:
+            err.filename = err.filename or self._path
+            raise
 
     def contains(self, position: FilePosition) -> bool:
         status = self.status
@@ -142,15 +150,17 @@ class GzipSegment:
             return kept[:size]
         self._offset = offset
         try:
-            with _naming(self._path):
-                if not kept:
-                    self._file.seek(offset)
-                self._chunk = kept + self._file.read(size - len(kept))
+            if not kept:
+                self._file.seek(offset)
+            self._chunk = kept + self._file.read(size - len(kept))
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
             if isinstance(err, EOFError) and abs(time.time() - self.status.st_mtime) < GZIP_COMPLETE_AFTER_S:
                 raise FileNotFoundError(errno.ENOENT, "its end is not written yet", self._path) from err
             log.warning("%s is damaged (%s): its rest is not read", self._path, err)
             self._chunk = kept
+        except OSError as err:
+            err.filename = err.filename or self._path
+            raise
         return self._chunk
 
     def contains(self, position: FilePosition) -> bool:
@@ -324,14 +334,4 @@ def closed_on_error(file: _Closeable) -> Iterator[None]:
         yield
     except BaseException:
         file.close()
-        raise
-
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Set the filename of an OSError. Errors of an open descriptor have none."""
-    try:
-        yield
-    except OSError as err:
-        err.filename = err.filename or path
         raise

@@ -22,7 +22,7 @@ from sidecar.sources.files.decoder import PlainLines
 from sidecar.sources.files.follower import Follower
 from sidecar.sources.files.rotated_path import RAISE_NOFILE, RotatedPath, printable_path
 
-# A poll takes five system calls for each file.
+# A poll takes four system calls for each file.
 POLL_INTERVAL_S: Final = 0.2
 # How often patterns are matched against the file system.
 GLOB_INTERVAL_S: Final = 10.0
@@ -79,10 +79,10 @@ class Files:
 
     def _step(self) -> bool:
         """Do one step of each follower; return whether any has more to do."""
-        more = False
+        more, now = False, time.time()
         for follower in self._followers.values():
             follower.files_changed = True
-            more |= follower.step(time.time())
+            more |= follower.step(now)
         return more
 
     def _match_paths(self) -> None:
