@@ -1,1 +1,14 @@
-"""Environment, jails file and labels -> frozen settings, or every error with its place."""
+"""The configuration: environment variables, jails file and labels -> frozen settings, or every error with its place.
+
+    settings       the values that a run needs; every default
+    environment    the table of variables, and how they are read (variable_values, units: parsers for one value)
+    jail_keys      the table of jail keys: parser, field, label, where it is shown
+    jails          the reader of the jails file (jail_values: one value with its place; jail_filters: a jail's filter)
+    labels         the table of container labels
+    cdn            the networks of CDNs
+    reader         puts environment, jails file and CDNs together
+    changes        what a reload cannot change
+    errors         an error with its place; all errors are raised together
+
+A variable, a jail key or a label is one row of its table. The readers go through the tables and know no key by name.
+"""

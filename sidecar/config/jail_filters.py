@@ -66,7 +66,7 @@ class JailFilters:
         return {f"known/{key}": "\n".join(rule.text for rule in own)}
 
     def _mode(self, name: str, wanted: str) -> dict[str, str]:
-        """Return the filter's `mode`: the jail's, unless that is one of ours or `name[mode=...]` has another."""
+        """Return the filter's `mode`: the jail's, unless it is `observe` or `enforce`, or `name[mode=...]` has one."""
         mode = self._values.get(name, "mode", str.strip, "")
         if not mode or mode.lower() in (OBSERVE, ENFORCE) or "mode=" in wanted:
             return {}

@@ -1,1 +1,7 @@
-"""Prometheus metrics, the HTTP endpoints and our own log."""
+"""What the daemon shows of itself: metrics, health, and its own log.
+
+metrics        what Prometheus reads, one class for each subject
+http           /metrics, /healthz, /readyz
+decision_log   a sink that writes a line for each ban and unban
+logging        stderr, as text or JSON, written by a thread of its own
+"""

@@ -1,0 +1,134 @@
+"""Parsers for the values of environment variables, beside those in `units.py` that the jails file uses too.
+
+Each raises ValueError with a sentence that says what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from sidecar.config.errors import CAPLESS, DIRECTORY
+from sidecar.config.node_name import NODE_NAME
+from sidecar.config.settings import SourceKind
+from sidecar.config.units import words
+
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+# What docker-py speaks without further packages.
+DOCKER_SCHEMES: Final = ("unix", "http+unix", "tcp", "http", "https")
+# Sealed messages can be tested against guessed keys offline, so a key must be long.
+MIN_FLEET_KEY_LENGTH: Final = 32
+
+
+def absolute_path(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise ValueError(f'expected a path that starts with /, got "{text}"')
+    return path
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65_535:
+        raise ValueError(f'expected an address and a port such as 127.0.0.1:9734 or [::1]:9734, got "{text}"')
+    try:
+        return str(ip_address(host)), int(port)
+    except ValueError:
+        sentence = f'"{host}" is not an address; 127.0.0.1 is this host, 0.0.0.0 all that reach it'
+        raise ValueError(sentence) from None
+
+
+def docker_host(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        where = parts.hostname if "unix" not in parts.scheme else parts.path if not parts.netloc else ""
+        valid = parts.scheme in DOCKER_SCHEMES and bool(where) and (parts.port or 1) > 0
+    except ValueError:  # the port is not a number
+        valid = False
+    if not valid:
+        raise ValueError(f'expected unix:///var/run/docker.sock or tcp://host:port, got "{text}"')
+    return text
+
+
+def source_kind(text: str) -> SourceKind:
+    if text.lower() not in list(SourceKind):
+        raise ValueError(f'expected one of {", ".join(SourceKind)}, got "{text}"')
+    return SourceKind(text.lower())
+
+
+def pod_globs(text: str) -> tuple[str, ...]:
+    globs = tuple(words(text))
+    for glob in globs:
+        if not re.fullmatch(r"!?[^/]+/[^/]+/[^/]+", glob):
+            raise ValueError(f'expected namespace/pod/container, as in blog/*/wordpress, got "{glob}"')
+    return globs
+
+
+def log_level(text: str) -> str:
+    if text.upper() not in LOG_LEVELS:
+        raise ValueError(f'expected one of {", ".join(LOG_LEVELS)}, got "{text}"')
+    return text.upper()
+
+
+def log_as_json(text: str) -> bool:
+    if text.lower() not in ("text", "json"):
+        raise ValueError(f'expected text or json, got "{text}"')
+    return text.lower() == "json"
+
+
+def node_name(text: str) -> str:
+    if not NODE_NAME.fullmatch(text):
+        raise ValueError(f'expected a name of letters, digits, `.`, `-` and `_`, 253 at most, got "{text}"')
+    return text
+
+
+def key_prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text):
+        raise ValueError(f'expected letters, digits, `:`, `.`, `-` and `_`, 64 at most, got "{text}"')
+    return text
+
+
+def fleet_key(path: str) -> bytes:
+    key = content_of(path, "the fleet's key").encode()
+    if len(key) < MIN_FLEET_KEY_LENGTH:
+        raise ValueError(
+            f"{path} holds {len(key)} characters; a key has {MIN_FLEET_KEY_LENGTH} or more:"
+            f" openssl rand -hex 32 > {path}"
+        )
+    return key
+
+
+def certificates_file(path: str) -> str:
+    content_of(path, "certificates")
+    return str(absolute_path(path))
+
+
+def webhook(url: str) -> str:
+    """Return the URL. It is a secret, so an error does not quote it."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or not re.fullmatch(r"[!-~]+", url):
+        raise ValueError("expected one http(s) URL, as Slack shows it for an incoming webhook")
+    return url
+
+
+def content_of(path: str, what: str) -> str:
+    """Return the content of a file that holds `what` and nothing else, without the white space around it."""
+    file = Path(path)
+    try:
+        return file.read_text("utf-8").strip()
+    except PermissionError:
+        raise ValueError(f"{file} cannot be read; {CAPLESS}") from None
+    except IsADirectoryError:
+        raise ValueError(f"{file} {DIRECTORY}") from None
+    except OSError as err:
+        raise ValueError(f"{file} cannot be read: {err.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not text; it has to hold {what} and nothing else") from None
