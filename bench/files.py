@@ -1,7 +1,7 @@
-"""Container logs in files, as kubelet has them: lines a second through source and matcher, and how soon one is a hit.
+"""Containers' logs in files: how many lines a second are read and matched, and how long a line takes to a hit and a drop.
 
-The drop is timed from the line's writing to the kernel's word that the ban is in force, with the daemon as a process in
-a network namespace of its own. Docker's files are read by the same code, after they are made CRI's.
+The time to the drop ends when the kernel reports the ban. For it, the daemon runs as a process in a network namespace
+of its own.
 """
 
 from __future__ import annotations
@@ -33,37 +33,42 @@ from sidecar.sources.base import NullLogListener, Outputs
 from sidecar.sources.files.container_logs import ContainerLogs
 from sidecar.sources.files.layouts import KubeletLayout
 from tests.bed.network import HostAddress, Place
+from tests.support.waiting import wait_until
 
 POD, CONTAINER = "blog_web-0_6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11", "wordpress"
-LINES, TURNS = 200_000, 7  # 50 MB each turn: of more, only the end is read at first sight
-PERCENT = 1
+# 50 MB in each turn. Of more than 64 MiB, only the end is read at first sight.
+LINES, TURNS = 200_000, 7
+FAILURE_PERCENT = 1
 AGENT = '"https://example.org/shop/" "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"'
 GOOD = 'GET /wp-content/themes/t/{0}.css HTTP/1.1" 200 {0} '
 BAD = 'POST /wp-login.php HTTP/1.1" 200 {0} '
-GOAL, SOON = 1_000_000, 5  # lines/s; ms
-ROUNDS, PAUSE, WARM_UP = 300, 0.02, 3
-DOCKERS = '{{"log":"{1}\\n","stream":"stdout","time":"{0}"}}\n'
+GOAL_LINES_PER_S, GOAL_MS = 1_000_000, 5
+ROUNDS, MEAN_PAUSE_S, WARM_UP_ROUNDS = 300, 0.02, 3
+JSON_FILE_LINE = '{{"log":"{1}\\n","stream":"stdout","time":"{0}"}}\n'
 
 
 def measure(_: Rig) -> Iterator[Figure]:
-    for name, dockers in (("files_lines", False), ("files_lines_docker", True)):
-        rates = _rates(dockers=dockers)
-        yield Figure(name, "lines/s", rates[0].median, at_least=None if dockers else GOAL, series=rates)
-    soon, drop = _to_hit(), _to_drop()
-    yield Figure("line_to_hit", "ms", soon.median, at_most=SOON, series=(soon,))
-    yield Figure("cri_line_to_drop", "ms", drop.median, at_most=SOON, series=(drop,))
+    for name, json_file in (("files_lines", False), ("files_lines_docker", True)):
+        rates = _rates(json_file=json_file)
+        goal = None if json_file else GOAL_LINES_PER_S
+        yield Figure(name, "lines/s", rates[0].median, at_least=goal, series=rates)
+    hit, drop = _to_hit(), _to_drop()
+    yield Figure("line_to_hit", "ms", hit.median, at_most=GOAL_MS, series=(hit,))
+    yield Figure("cri_line_to_drop", "ms", drop.median, at_most=GOAL_MS, series=(drop,))
 
 
-def line(number: int, *, dockers: bool = False) -> str:
-    """One of a busy site's, as it is in a file."""
+def line(number: int, *, json_file: bool = False) -> str:
+    """Return a line of a busy site's log in CRI's format, or in Docker's json-file format."""
     stamp = f"2026-11-22T08:57:{number % 60:02d}.{number * 7919 % 10**9:09d}Z"
-    what = (BAD if number * PERCENT % 100 < PERCENT else GOOD).format(5_000 + number)
+    what = (BAD if number * FAILURE_PERCENT % 100 < FAILURE_PERCENT else GOOD).format(5_000 + number)
     text = f'198.51.{number // 250 % 250}.{number % 250} - - [22/Nov/2026:08:57:{number % 60:02d} +0000] "{what}{AGENT}'
-    return DOCKERS.format(stamp, text.replace('"', '\\"')) if dockers else f"{stamp} stdout F {text}\n"
+    if json_file:
+        return JSON_FILE_LINE.format(stamp, text.replace('"', '\\"'))
+    return f"{stamp} stdout F {text}\n"
 
 
 class Reader(NullLogListener):
-    """The source on a tree of its own, with the three jails that need no configuration."""
+    """Runs the source with a folder of its own and the built-in jails."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / POD / CONTAINER
@@ -85,7 +90,7 @@ class Reader(NullLogListener):
         self._thread.join()
 
     def wait(self, *, lines: int = 0, hits: int = 0) -> float:
-        """When so many had come."""
+        """Wait for so many lines and hits; return the time at which they were there."""
         with self.seen:
             assert self.seen.wait_for(lambda: self.lines >= lines and self.hits >= hits, 60)
         return time.perf_counter()
@@ -102,9 +107,9 @@ class Reader(NullLogListener):
             self.seen.notify_all()
 
 
-def _rates(*, dockers: bool) -> tuple[Series, Series]:
-    """By the clock on the wall, and by the processor's time: others may want the processor as well."""
-    data = "".join(line(number, dockers=dockers) for number in range(LINES))
+def _rates(*, json_file: bool) -> tuple[Series, Series]:
+    """Measure by wall clock and by processor time, because other programs may use the processor as well."""
+    data = "".join(line(number, json_file=json_file) for number in range(LINES))
     wall, cpu = [], []
     for _ in range(TURNS):
         with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +120,7 @@ def _rates(*, dockers: bool) -> tuple[Series, Series]:
                 left = LINES - reader.lines
                 wall.append(left / (reader.wait(lines=LINES) - began))
                 cpu.append(left / (time.process_time() - spent))
-    what = f"lines from files, {'json-file' if dockers else 'CRI'}, {PERCENT} % failures"
+    what = f"lines from files, {'json-file' if json_file else 'CRI'}, {FAILURE_PERCENT} % failures"
     return Series(what, "lines/s", tuple(wall)), Series(f"{what}, of processor time", "lines/s", tuple(cpu))
 
 
@@ -125,19 +130,20 @@ def _to_hit() -> Series:
     with tempfile.TemporaryDirectory() as folder, Reader(Path(folder)) as reader:
         path = reader.folder / "0.log"
         path.touch()
-        time.sleep(0.5)  # until it is followed
+        # Until the log is followed.
+        time.sleep(0.5)
         for number in range(ROUNDS):
             text = failures(next(address), 1)
             with path.open("ab") as log:
                 began = time.perf_counter()
                 log.write(stamped(text))
             found.append(1000 * (reader.wait(hits=number + 1) - began))
-            time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
+            _pause()
     return Series("line to hit, CRI", "ms", tuple(found))
 
 
 def stamped(text: bytes) -> bytes:
-    """These lines as the runtime writes them now."""
+    """Return these lines as a runtime would write them now."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()).encode()
     return b"".join(
         b"%s.%09dZ stdout F %s\n" % (stamp, time.time_ns() % 10**9, line) for line in text.splitlines()
@@ -154,17 +160,22 @@ def _to_drop() -> Series:
 
 
 def drops(name: str, place: Place, path: Path) -> Series:
-    """A stranger's last failure is written to this log; when is he in the kernel's set?"""
+    """Measure the time from an address's last failure in this log to its ban in the kernel."""
     found = []
     with Heard(place) as heard, path.open("ab", buffering=0) as log:
-        for _, address in zip(range(WARM_UP + ROUNDS), strangers(), strict=False):
+        for _, address in zip(range(WARM_UP_ROUNDS + ROUNDS), strangers(), strict=False):
             log.write(stamped(failures(address, MAXRETRY - 1)))
-            time.sleep(random.uniform(0, 2 * PAUSE))  # noqa: S311  so as not to ask in step with anybody's pauses
+            _pause()
             data = stamped(failures(address, 1))
             began = time.perf_counter()
             log.write(data)
             found.append(1000 * (heard.wait(address) - began))
-    return Series(name, "ms", tuple(found[WARM_UP:]))
+    return Series(name, "ms", tuple(found[WARM_UP_ROUNDS:]))
+
+
+def _pause() -> None:
+    """Pause at random, so as not to be in step with other pauses."""
+    time.sleep(random.uniform(0, 2 * MEAN_PAUSE_S))  # noqa: S311
 
 
 @contextmanager
@@ -180,7 +191,7 @@ def _namespace() -> Iterator[Place]:
 
 @contextmanager
 def _daemon(place: Place, folder: Path) -> Iterator[None]:
-    """As it runs on a node, with no jails file."""
+    """Run the daemon as on a node, without a jails file."""
     socket = folder / "control.sock"
     environ = {
         "WP_SIDECAR_SOURCE": "cri",
@@ -188,15 +199,17 @@ def _daemon(place: Place, folder: Path) -> Iterator[None]:
         "WP_SIDECAR_PODS": "blog/*/*",
         "WP_SIDECAR_STATE": str(folder / "state"),
         "WP_SIDECAR_SOCKET": str(socket),
-        "WP_SIDECAR_BAN_PRIVATE": "true",  # benchmarks' addresses are nobody's, and so count as private
+        # The addresses of benchmarks are reserved ones, which count as private.
+        "WP_SIDECAR_BAN_PRIVATE": "true",
     }
     argv = [sys.executable, "-m", "sidecar", "run"]
     process = place.popen(argv, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not (_ask(socket, "health").get("ready") and _ask(socket, "status").get("streams")):
+
+    def ready() -> bool:
         assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return bool(_ask(socket, "health").get("ready") and _ask(socket, "status").get("streams"))
+
+    wait_until(ready, 30, interval=0.05)
     yield
 
 

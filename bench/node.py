@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import Figure, Series
-from bench.files import CONTAINER, GOAL, POD, SOON, drops, line
+from bench.files import CONTAINER, GOAL_LINES_PER_S, GOAL_MS, POD, drops, line
 from bench.rig import Rig
 from tests.bed import Bed
 from tests.bed.sidecar import NAME
@@ -35,9 +35,9 @@ def measure(rig: Rig) -> Iterator[Figure]:
             log.write_text(line(0))
             wait_until(lambda: _read(bed) == 1)
             rates = Series("lines from a pod's file, 1 % failures", "lines/s", tuple(_rates(bed, log)))
-            yield Figure("node_lines", "lines/s", rates.median, at_least=GOAL, series=(rates,))
+            yield Figure("node_lines", "lines/s", rates.median, at_least=GOAL_LINES_PER_S, series=(rates,))
             drop = drops("line to drop, in the pod", bed.host, log)
-            yield Figure("node_line_to_drop", "ms", drop.median, at_most=SOON, series=(drop,))
+            yield Figure("node_line_to_drop", "ms", drop.median, at_most=GOAL_MS, series=(drop,))
 
 
 def _rates(bed: Bed, log: Path) -> Iterator[float]:
