@@ -1,4 +1,4 @@
-"""Containers' logs in files: how many lines a second are read and matched, and how long a line takes to a hit and a drop.
+"""Containers' logs in files: lines per second through source and matcher, and the time from a line to its hit and drop.
 
 The time to the drop ends when the kernel reports the ban. For it, the daemon runs as a process in a network namespace
 of its own.
