@@ -57,7 +57,6 @@ class ContainerLogs:
 
         `since`: of a log without a cursor, files last written to before this are not read (unix seconds).
         """
-        self.name = layout.name
         self._layout = layout
         self._selection = Selection(tuple(jails), since)
         self._problem = outputs.problems.problem(layout.name)
@@ -66,6 +65,10 @@ class ContainerLogs:
         self._watcher = LogWatcher(inotify=inotify)
         self._scan_due = -math.inf
         self._closed = threading.Event()
+
+    @property
+    def name(self) -> str:
+        return self._layout.name
 
     def run(self) -> None:
         """Block until closed."""

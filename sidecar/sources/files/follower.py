@@ -66,7 +66,6 @@ class Follower:
         self._batches = WaitingBatches(key, decoder, outputs, state)
         self._errors = ReadErrors()
         self._reader: SegmentReader | None = None
-        self._unsupported = ""
         decoder.resume(self._batches.cursor)
 
     @property
@@ -85,16 +84,14 @@ class Follower:
         """
         self._reporter.rename(origin.name)
         self._batches.describe(origin)
-        self._unsupported = unsupported
-        if unsupported:
-            self._reporter.unreadable(unsupported, critical=False)
+        self._reporter.set_unsupported(unsupported)
 
     def step(self, now: float) -> bool:
         """Do the next small step; return whether there may be more to do. `now`: unix seconds."""
         if self._batches:
             self._batches.emit_next()
             return True
-        if self._unsupported:
+        if self._reporter.is_unsupported:
             return False
         try:
             more = self._read_open(now)

@@ -21,6 +21,7 @@ class LogReporter:
         # The reported problem. Not asked of `Problems`, because another log may report under the same name.
         self._sentence = ""
         self._unrecognised = False
+        self.is_unsupported = False
 
     @property
     def has_problem(self) -> bool:
@@ -52,6 +53,12 @@ class LogReporter:
             self._reading = False
             if exists:
                 self._outputs.listener.log_unreadable(self.name)
+
+    def set_unsupported(self, sentence: str) -> None:
+        """Report why the log has no files that can be read; "" if it has. Nothing is wrong with the sidecar itself."""
+        self.is_unsupported = bool(sentence)
+        if sentence:
+            self.unreadable(sentence, critical=False)
 
     def readable(self) -> None:
         """Report that the log was read to its end, so it has no problem."""

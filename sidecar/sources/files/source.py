@@ -16,7 +16,7 @@ from glob import glob, has_magic
 from pathlib import PurePath
 from typing import Final
 
-from sidecar.core.events import Framing, Origin
+from sidecar.core.events import Origin
 from sidecar.sources.base import Outputs
 from sidecar.sources.files.decoder import PlainLines
 from sidecar.sources.files.follower import Follower
@@ -41,7 +41,6 @@ class Files:
         outputs: Outputs,
         *,
         cursors: Mapping[str, bytes],
-        framing: Framing = Framing.NONE,
         interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         """`paths`: path or pattern (`/var/log/*/error.log`) -> the names of the jails that check its lines.
@@ -49,7 +48,7 @@ class Files:
         `cursors`: the stored cursors of the last run, by key.
         """
         self._paths, self._cursors = dict(paths), dict(cursors)
-        self._outputs, self._framing, self._interval_s = outputs, framing, interval_s
+        self._outputs, self._interval_s = outputs, interval_s
         self._followers: dict[str, Follower] = {}
         # Paths without a follower, because there are too few descriptors.
         self._left_out: tuple[str, ...] = ()
@@ -105,8 +104,7 @@ class Files:
 
     def _follower(self, path: str) -> Follower:
         state = self._cursors.pop(cursor_key(path), b"")
-        decoder = PlainLines(self._framing)
-        return Follower(cursor_key(path), RotatedPath(path), decoder, self._outputs, state)
+        return Follower(cursor_key(path), RotatedPath(path), PlainLines(), self._outputs, state)
 
     def _leave(self, path: str) -> None:
         follower = self._followers.pop(path)
