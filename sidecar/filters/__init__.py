@@ -1,1 +1,20 @@
-"""The filter language: fail2ban's filter files in, hits out. Imports no source, sink or clock."""
+"""fail2ban's filter language: filter files and batches of log lines in, hits out.
+
+Loading, once for each configuration:
+
+    ini -> options -> loader          files, includes and `%(names)s` -> option texts -> a frozen Filter
+    tags, dates                       `<HOST>` and `datepattern` -> regular expressions
+    redos                             which of a filter's expressions are prone to ReDoS
+    prefilter -> database             failregexes -> weaker expressions -> one Hyperscan database
+
+Matching, for each batch, in the thread of the source that read it:
+
+    matcher                           the loop over the lines that the database finds
+    framing, date_cutter              a line -> its transport's time, its date, its text
+    attempts -> filter_runner         which filters to try; one filter at work, within its cpu_budget
+    decider, sessions, redos_sandbox  the outcome: remembered, from several lines, or tried in a sandbox first
+    verdict                           the decision itself, by Python's `re`; also for `test-filter`
+
+`regex_tree`, `charsets` and `regex_examples` read regular expressions for prefilter, redos, date_cutter and `lint`,
+which helps authors of filters; `samples` reads the lines beside a filter. The package knows no source, sink or clock.
+"""

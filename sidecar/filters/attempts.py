@@ -1,4 +1,4 @@
-"""Which filters to try on a line: those that its log's jails use, and of which an expression may match."""
+"""Which filters to try on a line: those that the log's jails use, if one of their failregexes may match."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sidecar.filters.database import PatternDatabase
 from sidecar.filters.filter_runner import FilterRunner
 
 # Sets of patterns that are remembered, for each set of jails.
-MAX_KNOWN: Final = 4_096
+MAX_PATTERN_SETS: Final = 4_096
 
 
 class Attempt(NamedTuple):
@@ -50,7 +50,7 @@ class Attempts(dict[int, list[Attempt]]):
                 attempt = Attempt(self._runners[number], indexes, self._jails[number])
                 same = next((one.runner for one in attempts if _same_outcome(one, attempt)), None)
                 attempts.append(attempt._replace(same_as=same))
-        if len(self) < MAX_KNOWN:
+        if len(self) < MAX_PATTERN_SETS:
             self[patterns] = attempts
         return attempts
 

@@ -1,7 +1,7 @@
 """Sets of characters, as the bits of an integer.
 
 Bits 0 to 127 are the ASCII characters. Bit 128 stands for all other characters together: the regular expressions of
-filters hardly ever tell those apart, and a set stays a small number that `|`, `&` and `~` work on.
+filters hardly ever distinguish these, and a set stays a small number that `|`, `&` and `~` work on.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from sidecar.filters.regex_tree import Anchor, Assertion, Chars, Node
 # Apache's date with its brackets has 28 characters, the longest of the default list 40.
 MAX_DATE_CHARS: Final = 64
 # Texts that are remembered. Each may end with the beginning of a request, so they differ; together at most 1 MB.
-MAX_KNOWN: Final = 4_096
+MAX_KNOWN_TEXTS: Final = 4_096
 
 
 class DatePlace(NamedTuple):
@@ -60,7 +60,7 @@ class DateCutter:
         start, end = found.span(1)
         seconds = self._dates.seconds(found, now, self._zone)
         if window and seconds is not None and found.start() == at and says_year(found):
-            if len(self._known) >= MAX_KNOWN:
+            if len(self._known) >= MAX_KNOWN_TEXTS:
                 self._known.clear()
             self._known[window] = start - at, end - at, seconds
         return line[:start] + line[end:], seconds

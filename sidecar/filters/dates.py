@@ -24,8 +24,8 @@ NOT_BEHIND_WORD: Final = r"(?<!\w)"
 DAY_S: Final = 86_400
 # How much of a line is searched. To search 50 KB of a client's text takes 10 ms.
 MAX_SEARCHED_CHARS: Final = 4_096
-# Dates whose meaning is remembered: an hour of seconds.
-MAX_KNOWN: Final = 4_096
+# Dates that are remembered with their meaning: an hour of seconds.
+MAX_KNOWN_DATES: Final = 4_096
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG_MONTHS: Final = (
@@ -244,7 +244,7 @@ class Dates:
         self._known: dict[tuple[str, tuple[str | None, ...], tzinfo | None], float] = {}
 
     def find(self, line: str) -> re.Match[str] | None:
-        """Return the match whose group 1 is the date; None if the first MAX_SEARCHED_CHARS characters have none."""
+        """Return the match, with the date as group 1; None if the first MAX_SEARCHED_CHARS characters have none."""
         if self.may_begin(line):
             for match in self._at_start:
                 if found := match(line):
@@ -263,7 +263,7 @@ class Dates:
         if known is None:
             known = seconds(found, now, zone)
             if known is not None and says_year(found):
-                if len(self._known) >= MAX_KNOWN:
+                if len(self._known) >= MAX_KNOWN_DATES:
                     self._known.clear()
                 self._known[key] = known
         return known

@@ -1,4 +1,4 @@
-"""How one filter decides lines: what a line's outcome is, and what is remembered of it."""
+"""The outcome of a line for one filter, remembered for lines that come again."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sidecar.filters.verdict import Failure, unless_nofail
 
 # A failure that names no valid address.
 NOBODY: Final = Address("")
-# Lines of a filter whose outcome is kept, and how long such a line may be: at most some MB for each filter.
-MAX_KNOWN: Final = 1_024
-MAX_KNOWN_CHARS: Final = 1_024
+# How many lines of a filter are remembered with their outcome, and how long such a line may be: at most some MB.
+MAX_KNOWN_LINES: Final = 1_024
+MAX_KNOWN_LINE_CHARS: Final = 1_024
 
 Outcome: TypeAlias = tuple[Address, str, str, bool]
-"""A failure: its address, what it was aimed at, the name to look up if the address is NOBODY, is it a login?
+"""A failure: its address, what it was aimed at, a name to look up, and whether it was a login that worked.
 
-A plain tuple, as one is made for each failing line.
+There is a name only if the address is NOBODY. It is a plain tuple, because one is made for each failing line.
 """
 _UNKNOWN: Final[Outcome] = (NOBODY, "", "", False)
 
@@ -50,7 +50,7 @@ class LineDecider:
         self._known: dict[str, Outcome | None] = {}
 
     def decide(self, text: str, failregexes: Sequence[int]) -> Outcome | None:
-        """Return what the filter says; `failregexes` are those that may match. Raises RegexTimeoutError."""
+        """Return the outcome of a line; `failregexes` are those that may match. Raises RegexTimeoutError."""
         known = self._known
         found = known.get(text, _UNKNOWN)
         if found is not _UNKNOWN:
@@ -59,14 +59,14 @@ class LineDecider:
             found = self._first_match(text, failregexes)
         else:
             found = outcome(self._filter, unless_nofail(self._guarded.decide(text, failregexes)))
-        if len(text) <= MAX_KNOWN_CHARS:
-            if len(known) >= MAX_KNOWN:
+        if len(text) <= MAX_KNOWN_LINE_CHARS:
+            if len(known) >= MAX_KNOWN_LINES:
                 known.clear()
             known[text] = found
         return found
 
     def _first_match(self, text: str, failregexes: Sequence[int]) -> Outcome | None:
-        """Return what the first failregex that matches says: as `decide()` does, without its detours."""
+        """Return the outcome of the first failregex that matches, as `decide()` and `outcome()` do, but faster."""
         text += "\n"
         for index in failregexes:
             search, groups, target, success = self._plans[index]

@@ -43,13 +43,12 @@ class FilterRunner:
         when: float,
         origin: Origin,
     ) -> Outcome | None:
-        """Return what the filter makes of a line, its date cut out; None too while it is suspended.
+        """Return the filter's outcome for a line; None if it is no failure, or the filter is suspended.
 
-        `others` has the outcomes of the filters that were tried on the line before, `same_as` among them; `began` is
-        the clock's time now, `when` the line's unix time.
+        `text` is the line without its date, `when` its unix time, `began` the clock's time now. `others` holds the
+        outcomes of the filters that were tried on this line before; `same_as` may be one of them.
         """
-        # So many positional arguments, because this is the hot path: they cost less than an object for each line, or
-        # than keywords.
+        # This is the hot path. Positional arguments cost less than keywords, or than an object for each line.
         budget = self.budget
         if budget.suspended_until and budget.is_suspended(began):
             return None
@@ -73,10 +72,10 @@ class FilterRunner:
         return found
 
     def _charge(self, spent: float, at: float, *, timed_out: bool) -> None:
-        """Charge a line that took long by the clock, in which other threads may have had the processor.
+        """Charge a line that took long by the clock, but no more than the processor time of this thread lately.
 
-        So it is charged with no more than this thread has had of the processor lately. Else each line that had to
-        wait on a busy machine would pay for the others, and a sound filter would be suspended.
+        On a busy machine a line waits while other threads have the processor. Without that limit such waits would
+        suspend a sound filter.
         """
         taken = self._stopwatch.cpu_seconds()
         seconds = MATCH_TIMEOUT_S if timed_out else min(spent, taken)

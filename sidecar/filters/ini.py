@@ -150,7 +150,7 @@ Lines = list[tuple[int, str]]
 
 @dataclass(slots=True)
 class _Parser:
-    """What has been parsed of a file so far: its sections, and the option whose value may continue."""
+    """What has been parsed of a file so far: its sections, and the option that may continue."""
 
     file: str
     errors: list[FilterError]

@@ -34,12 +34,12 @@ from sidecar.runtime.problems import Problems
 MAX_LINE_BYTES: Final = 64 * 1024
 # Stands where a line was cut, so that no `$` takes the cut for the line's end.
 CUT_MARK: Final = "…"
-# What of a line goes with a hit.
+# How much of a line becomes a hit's evidence.
 MAX_EVIDENCE_CHARS: Final = 1_024
-# How often the processor time that this thread has had is read.
+# How often this thread's processor time is read.
 _CPU_SAMPLE_S: Final = SLOW_LINE_S / 4
-# Each byte that is no printable ASCII becomes a blank. So a line that stays the same is printable, which is quicker to
-# find out than by `str.isprintable()`.
+# Turns each byte that is not printable ASCII into a blank. A line that stays the same is printable; `str.isprintable()`
+# says so too, but takes three times as long.
 _PRINTABLE: Final = bytes(code if 32 <= code < 127 else 32 for code in range(256))
 
 
@@ -51,7 +51,7 @@ class NamedHits(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What a batch has: hits in the order of its lines, and hits whose address has to be looked up."""
+    """What a batch has: hits in the order of its lines, and hits of names that have to be looked up."""
 
     hits: list[Hit]
     named: list[NamedHits]
@@ -113,13 +113,13 @@ class Matcher:
         return self._sandbox.pid
 
     def close(self) -> None:
-        """End it; no thread scans any more."""
+        """End the sandbox and all suspensions. No thread may scan after this."""
         self._sandbox.close()
         for runner in self._runners:
             runner.budget.lift()
 
     def continue_from(self, before: Matcher) -> None:
-        """Know of sessions what the matcher before knows, for each filter that is the same."""
+        """Take over what the matcher before knows of sessions, for each filter that is the same."""
         for runner in self._runners:
             for other in before._runners:
                 if runner.trackers and other.trackers and runner.filter.same_as(other.filter):
@@ -130,8 +130,8 @@ class Matcher:
 
         A hit's time is the transport's if the line has one, else the one in the line, else `now` (unix seconds).
         """
-        # One long function, because this is the hot path: it runs for each line that may be a failure, and calls are
-        # what Python is slow at.
+        # This is one long function because it is the hot path: the loop runs for each line that may be a failure, and
+        # each call in it costs about one percent of its time.
         origin, framing = batch.origin, batch.framing
         scan = Scan(hits := [], [])
         attempts = self._attempts_in(origin.jails)
@@ -145,7 +145,7 @@ class Matcher:
             whole = _decoded(line)
             at, text = unwrap(whole, now, zone)
             # A syslog header's date is the line's only one, and is cut off already.
-            has_header = syslog and text is not whole
+            dated_header = syslog and text is not whole
             cutter: DateCutter | None = None
             seen, when = text, now if at is None else at
             outcomes: dict[FilterRunner, Outcome | None] = {}
@@ -154,7 +154,7 @@ class Matcher:
                 if began - sampled > _CPU_SAMPLE_S:
                     sampled = began
                     stopwatch.restart()
-                if runner.cutter is not cutter and not has_header:
+                if runner.cutter is not cutter and not dated_header:
                     cutter = runner.cutter
                     seen, date = cutter.cut(text, now)
                     when = at if at is not None else now if date is None else date

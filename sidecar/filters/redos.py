@@ -42,32 +42,33 @@ from sidecar.filters.worker_process import WorkerProcess, parent_pipe
 
 log = logging.getLogger(__name__)
 
-# How often a text is repeated, the last also in characters. What doubles with each repeat is slow long before the
-# next step would take seconds: 3^12 steps are 3 ms, 3^18 would be 2 s.
+# How often a text is repeated in each step. An effort that doubles with each repeat is found out long before the next
+# step would take seconds: 3^12 steps of `re` are 3 ms, 3^18 would be 2 s.
 REPEATS: Final = (6, 12, 18, 24, 32, 48, 64, 128, 512)
+# How long all repeats of one text may be together, for texts shorter than SHORT_PUMP_CHARS and for others.
 SHORT_PUMP_CHARS: Final = 8
-# All repeats of a text of more than a character or two.
+MAX_SHORT_PUMPED_CHARS: Final = REPEATS[-1]
 MAX_PUMPED_CHARS: Final = 4_096
-# What takes longer is never safe: up to half of the longest text, for all of it, and when a try is ended. An
-# expression whose effort grows with the square takes 1 to 3 ms.
+# An expression that takes longer is safe for no line. The first holds below MAX_SHORT_PUMPED_CHARS, the second from
+# there on, where quadratic effort takes 1 to 3 ms. The third ends a try.
 SLOW_S: Final = 0.005
 VERY_SLOW_S: Final = 0.02
 TRY_TIMEOUT_S: Final = 0.2
 # How much longer four times the text may take: 4 is linear, 16 is quadratic.
 MAX_GROWTH: Final = 9.0
-# What takes less is not measured more closely: a linear expression takes 0.02 ms, `\\w+ x` 0.12 ms.
+# An expression that takes less is sound, and not measured more closely: a linear one takes 0.02 ms, `\w+ x` 0.12 ms.
 NOTICEABLE_S: Final = 0.00004
 # The quickest of so many measurements counts: another process may have had the processor, or its caches.
 MEASUREMENTS: Final = 5
 # For one expression in the worker process; the worst known takes 1 s on an idle machine.
 JUDGING_TIMEOUT_S: Final = 30.0
-# Expressions whose result is kept.
-MAX_KNOWN: Final = 4_096
+# Expressions that are remembered with their result.
+MAX_JUDGED_EXPRESSIONS: Final = 4_096
 # Characters that an expression with quadratic effort walks through in some 20 ms.
 SAFE_QUADRATIC_CHARS: Final = 2_048
 # How long a line may take that is not tried in the sandbox first.
 SAFE_LINE_S: Final = 0.02
-# What no expression of a filter expects.
+# Stands behind the repeats; no expression of a filter expects it.
 _UNEXPECTED: Final = "\x00\n"
 
 
@@ -125,7 +126,7 @@ def _judged(regexes: Sequence[re.Pattern[str]]) -> dict[re.Pattern[str], ReDoS |
         alone = threading.current_thread() is threading.main_thread() and threading.active_count() == 1
         results = map(_worst, unknown) if alone else _judged_by_worker(unknown)
         found = dict(zip(unknown, results, strict=False))
-        if len(_known) + len(found) > MAX_KNOWN:
+        if len(_known) + len(found) > MAX_JUDGED_EXPRESSIONS:
             _known.clear()
         _known.update(found)
         judged |= {regex: found.get(regex, ReDoS(0, "")) for regex in unknown}
@@ -202,13 +203,14 @@ def _continuations(whole: str, repeat: UnlimitedRepeat) -> Iterator[str]:
 
 
 def _tried(regex: re.Pattern[str], pump: Pump) -> ReDoS | None:
+    """Return what this text does to the expression; None if the effort grows no faster than the text."""
     spent_s, text, times = 0.0, "", 0
     for times in REPEATS:
         pumped = len(pump.unit) * times
-        if pumped > (REPEATS[-1] if len(pump.unit) < SHORT_PUMP_CHARS else MAX_PUMPED_CHARS):
+        if pumped > (MAX_SHORT_PUMPED_CHARS if len(pump.unit) < SHORT_PUMP_CHARS else MAX_PUMPED_CHARS):
             break
         text = pump.lead + pump.unit * times + _UNEXPECTED
-        limit_s = SLOW_S if pumped < REPEATS[-1] else VERY_SLOW_S
+        limit_s = SLOW_S if pumped < MAX_SHORT_PUMPED_CHARS else VERY_SLOW_S
         try:
             with _time_limit():
                 spent_s = _seconds(regex, text)

@@ -1,9 +1,9 @@
-"""A text that may keep an expression busy for ever is decided in a worker process first, which can be ended.
+"""The sandbox: a text that may keep an expression busy for ever is decided in a worker process first.
 
-`re` holds the interpreter while it works, so neither a thread nor a timer can stop it. Only filters with an expression
-that is prone to ReDoS (`redos.py`) come here, and of their lines only those that are long enough for it. If the worker
-decides the text in time, the same code decides the same text once more in this process, and takes as long. No text
-ever becomes code or a command.
+`re` holds the interpreter while it works, so neither a thread nor a timer can stop it; a process can be ended. Only
+filters with an expression that is prone to ReDoS (`redos.py`) come here, and of their lines only those that are long
+enough for it. If the worker decides the text in time, the same code decides the same text once more in this process,
+and takes as long. No text ever becomes code or a command.
 
     python -m sidecar.filters.redos_sandbox FD
 """

@@ -51,7 +51,7 @@ class SessionTracker:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def continued(self, log_filter: Filter, guarded: GuardedFilter | None = None) -> SessionTracker:
-        """Return a tracker for an equivalent filter that knows what this one knows; this one is not used any more."""
+        """Return a tracker for an equivalent filter that takes over the memory of this one."""
         other = SessionTracker(log_filter, guarded)
         other._lines, other._sessions = self._lines, self._sessions
         return other
@@ -131,7 +131,7 @@ class SessionTrackers:
         self._predecessors: dict[LogKey, SessionTracker] = {}
 
     def of(self, origin: Origin) -> SessionTracker:
-        """Return the log's tracker; a new log gets a new one."""
+        """Return the tracker of a log; a new log gets a new one."""
         key = (origin.source, origin.name, origin.stream)
         tracker = self._trackers.get(key)
         if tracker is None:
@@ -148,5 +148,5 @@ class SessionTrackers:
         return tracker
 
     def continue_from(self, before: SessionTrackers) -> None:
-        """Know what these trackers, of an equivalent filter, know."""
+        """Take over the memory of these trackers, which are of an equivalent filter."""
         self._predecessors = before._trackers

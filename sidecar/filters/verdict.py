@@ -1,6 +1,6 @@
 """What a filter says about one line.
 
-This is the code that decides, both for whole batches (`matcher.py`) and for a person who asks about a line
+This is the code that decides, both for whole batches (`matcher.py`) and for a person's question about one line
 (`explain()`).
 """
 
@@ -135,7 +135,7 @@ def unless_nofail(failure: Failure | None) -> Failure | None:
 
 
 def split_date(log_filter: Filter, text: str) -> tuple[str, re.Match[str] | None]:
-    """Return the line without its date, and the date's match, whose group 1 was cut out."""
+    """Return the line without its date, and the date's match; its group 1 was cut out."""
     found = log_filter.dates.find(text)
     return (text[: found.start(1)] + text[found.end(1) :], found) if found else (text, None)
 

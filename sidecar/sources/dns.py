@@ -37,7 +37,7 @@ MAX_ADDRESSES: Final = 4
 
 
 class _Question(NamedTuple):
-    """Hits whose address is that of a name, and when that was asked (monotonic clock)."""
+    """Hits for each address of a name, and when that was asked (monotonic clock)."""
 
     name: str
     hits: Sequence[Hit]

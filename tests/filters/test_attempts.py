@@ -85,7 +85,7 @@ def test_two_filters_with_the_same_failregexes_are_decided_once_unless_something
 
 
 def test_only_so_many_sets_of_patterns_are_remembered(filters, monkeypatch):
-    monkeypatch.setattr(module, "MAX_KNOWN", 1)
+    monkeypatch.setattr(module, "MAX_PATTERN_SETS", 1)
     bench = Bench(filters("x", "^no <HOST>$", "^yes <HOST>$"))
     attempts = bench.attempts({0: ["a"]})
     for line in (b"no 203.0.113.7\n", b"yes 203.0.113.7\n", b"no 203.0.113.7\n"):

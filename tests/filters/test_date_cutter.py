@@ -105,7 +105,7 @@ class Counting(Dates):
 
 
 def test_only_so_many_texts_are_remembered(monkeypatch):
-    monkeypatch.setattr(date_cutter, "MAX_KNOWN", 3)
+    monkeypatch.setattr(date_cutter, "MAX_KNOWN_TEXTS", 3)
     dates = Counting(templates(["<(%Y-%m-%d)>"]))
     cutter, searches = DateCutter(dates, UTC), []
     for n in (0, 0, 1, 2, 0, 3, 0):

@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.filters import decider as module
-from sidecar.filters.decider import MAX_KNOWN_CHARS, NOBODY, LineDecider, is_plain, outcome
+from sidecar.filters.decider import MAX_KNOWN_LINE_CHARS, NOBODY, LineDecider, is_plain, outcome
 from sidecar.filters.loader import load
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.filters.verdict import decide
@@ -84,11 +84,11 @@ class Counting(GuardedFilter):
 
 
 def test_a_line_is_decided_once_and_only_so_many_and_so_long_lines_are_remembered(filters, monkeypatch):
-    monkeypatch.setattr(module, "MAX_KNOWN", 2)
+    monkeypatch.setattr(module, "MAX_KNOWN_LINES", 2)
     log_filter = filters("failregex = ^no <HOST>$")
     counting = Counting(log_filter)
     lines = LineDecider(log_filter, counting, plain=False)
-    long = "x" * (MAX_KNOWN_CHARS + 1)
+    long = "x" * (MAX_KNOWN_LINE_CHARS + 1)
     for text in ("a", "a", long, long, "b", "b", "a", "c", "a"):
         lines.decide(text, [0])
 
