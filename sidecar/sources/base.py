@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.events import Batch, Cursor, Origin, Topology
+from sidecar.core.jail import Jail
 from sidecar.runtime.problems import Problems
 
 # Docker stores a long line in parts of 16 KiB, so this is four of them. Apache and nginx refuse request lines over
@@ -96,6 +97,27 @@ class TopologyListener(Protocol):
 
     def on_topology_changed(self, topology: Topology) -> None:
         """Networks, ports or watched containers are now these. Called before any line is read under them."""
+
+
+class TopologyNotifier:
+    """Notifies a listener of each topology that differs from the last one."""
+
+    def __init__(self, listener: TopologyListener) -> None:
+        self._listener = listener
+        self._last: Topology | None = None
+
+    def notify(self, topology: Topology) -> None:
+        if topology != self._last:
+            self._listener.on_topology_changed(topology)
+            self._last = topology
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSelection:
+    """The jails that choose containers, and where reading starts in logs that were never read (unix seconds)."""
+
+    jails: tuple[Jail, ...]
+    since: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
        │
        └────▶ watched_logs ──▶ log_reader         a thread for each container
                                    │
-       api, connection ──▶ wire ──▶ cursor ──▶ container_log ──▶ the intake
+       api, connection ──▶ wire ──▶ cursor ──▶ docker_log ──▶ the intake
        bytes                lines    unread lines   batches and stored cursors
 
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.

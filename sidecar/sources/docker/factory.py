@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.config.settings import Settings, SourceKind
+from sidecar.sources.base import ContainerSelection
 from sidecar.sources.factories import ConfiguredContainers, SourceConfig, SourceInputs, needs_containers
 
 
@@ -18,9 +19,9 @@ class DockerSourceFactory:
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredContainers:
         # docker-py is loaded only where Docker is asked: it weighs some megabytes.
         from sidecar.sources.docker.api import DockerHost  # noqa: PLC0415
-        from sidecar.sources.docker.source import DockerSource, Selection  # noqa: PLC0415
+        from sidecar.sources.docker.source import DockerSource  # noqa: PLC0415
 
-        selection = Selection(config.settings.jails, int(config.reading_start))
+        selection = ContainerSelection(config.settings.jails, config.reading_start)
         host = DockerHost(config.settings.sources.docker_host)
         source = DockerSource(host, inputs.outputs, inputs.topology, selection, inputs.cursors)
         source.check()

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from sidecar.runtime.backoff import Backoff
 from sidecar.sources.docker.api import DockerHost, Engine, RequestRefusedError, reason
-from sidecar.sources.docker.container_log import ContainerLog
 from sidecar.sources.docker.cursor import UnreadLines
+from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
 from sidecar.sources.docker.quirks import reading
@@ -42,7 +42,7 @@ class ReadingOutcome:
 class LogReader:
     """A thread for as long as the container runs, and its log's cursor for longer. Any thread may call it."""
 
-    def __init__(self, host: DockerHost, freezes: FreezeDetector, log: ContainerLog) -> None:
+    def __init__(self, host: DockerHost, freezes: FreezeDetector, log: DockerLog) -> None:
         self.log = log
         self._host, self._freezes = host, freezes
         self._thread: threading.Thread | None = None

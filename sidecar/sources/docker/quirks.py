@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from sidecar.sources.docker.api import Engine, LogStream
-from sidecar.sources.docker.container_log import ContainerLog
 from sidecar.sources.docker.cursor import UnreadBatch, UnreadLines
+from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, ReadingEnded
 from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, EngineError, FrameDecoder, Line
 
@@ -41,7 +41,7 @@ class Reading(Protocol):
         """Return what is unread of these bytes. Raises ReadingEnded and ProtocolError."""
 
 
-def reading(engine: Engine, log: ContainerLog, stream: LogStream) -> Reading:
+def reading(engine: Engine, log: DockerLog, stream: LogStream) -> Reading:
     """Return how this Engine's logs are read, by its version."""
     version = tuple(map(int, engine.version.split(".")))
     return PlainReading(stream) if version >= FIRST_SOUND_VERSION else ReadingBefore23(engine, log, stream)
@@ -63,7 +63,7 @@ class PlainReading:
 class ReadingBefore23:
     """The stream may have lines twice, and may lack some."""
 
-    def __init__(self, engine: Engine, log: ContainerLog, stream: LogStream) -> None:
+    def __init__(self, engine: Engine, log: DockerLog, stream: LogStream) -> None:
         self._engine, self._log, self._stream = engine, log, stream
         self._repeats = RepeatFilter()
         # The beginning of a stamp; a line with a later one was written after the stream was opened. Empty: the

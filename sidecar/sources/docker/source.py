@@ -14,14 +14,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sidecar.core.containers import choose
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.runtime.backoff import Backoff
 from sidecar.runtime.problems import Problem
-from sidecar.sources.base import Outputs, TopologyListener
+from sidecar.sources.base import ContainerSelection, Outputs, TopologyListener, TopologyNotifier
 from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
 from sidecar.sources.docker.connection import Interrupt
@@ -38,14 +37,6 @@ MAX_QUIET_OUTAGE_S = 5.0
 LIST_PERIOD_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which jails choose containers, and from when on a log that has no cursor is read (unix time)."""
-
-    jails: tuple[Jail, ...]
-    since: int
-
-
 class DockerSource:
     """All watched containers of one Engine. A Service."""
 
@@ -56,14 +47,14 @@ class DockerSource:
         host: DockerHost,
         outputs: Outputs,
         topology: TopologyListener,
-        selection: Selection,
+        selection: ContainerSelection,
         cursors: Mapping[str, bytes],
         *,
         list_period_s: float = LIST_PERIOD_S,
     ) -> None:
         """`cursors`: how far the last run has read. `list_period_s`: seconds between lists without an event."""
         self._host, self._selection, self._list_period_s = host, selection, list_period_s
-        self._topology = _TopologyNotifier(topology)
+        self._topology = TopologyNotifier(topology)
         self._logs = WatchedLogs(host, outputs, cursors)
         self._inventory = Inventory(own_container_id())
         self._outage = Outage(host.endpoint.url, outputs.problems.problem(self.name))
@@ -91,7 +82,7 @@ class DockerSource:
 
         Containers that stay watched are read on; a log that has no cursor is read from `since` on (unix time).
         """
-        self._selection = Selection(tuple(jails), int(since))
+        self._selection = ContainerSelection(tuple(jails), since)
         self._reconfigured.set()
         self._interrupt.cut()
 
@@ -135,7 +126,7 @@ class DockerSource:
                 self._logs.leave(container.id)
         self._read_to_end(engine, listing, selection)
 
-    def _read_to_end(self, engine: Engine, listing: Listing, selection: Selection) -> None:
+    def _read_to_end(self, engine: Engine, listing: Listing, selection: ContainerSelection) -> None:
         """Read to their ends the logs of containers that stopped while the sidecar did not run."""
         known = [entry for entry in listing.stopped if self._logs.has_cursor(entry["Id"])]
         containers = [self._inventory.describe(engine, entry) for entry in known]
@@ -169,16 +160,3 @@ class Outage:
             self._since = None
             log.info("connected to Docker at %s", self._url)
             self._problem.clear()
-
-
-class _TopologyNotifier:
-    """Notifies of a topology that is not the last one."""
-
-    def __init__(self, listener: TopologyListener) -> None:
-        self._listener = listener
-        self._last: Topology | None = None
-
-    def notify(self, topology: Topology) -> None:
-        if topology != self._last:
-            self._listener.on_topology_changed(topology)
-            self._last = topology

@@ -11,8 +11,8 @@ from collections.abc import Set as AbstractSet
 from sidecar.sources.base import Outputs
 from sidecar.sources.docker.api import DockerHost
 from sidecar.sources.docker.connection import Interrupt
-from sidecar.sources.docker.container_log import ContainerLog, cursor_key
 from sidecar.sources.docker.cursor import DockerCursor
+from sidecar.sources.docker.docker_log import DockerLog, cursor_key
 from sidecar.sources.docker.freezes import FreezeDetector
 from sidecar.sources.docker.log_reader import LogReader
 from sidecar.sources.docker.reports import LogReport, NameHolders
@@ -44,12 +44,12 @@ class WatchedLogs:
         """Return whether the last run read this log, and this one did not yet."""
         return cursor_key(container) in self._cursors
 
-    def read(self, container: str, name: str, jails: tuple[str, ...], since: int) -> None:
+    def read(self, container: str, name: str, jails: tuple[str, ...], since: float) -> None:
         """Read the container's log for these jails; one without a cursor from `since` on (unix time)."""
         if container not in self._readers:
             cursor = _decoded(self._cursors.pop(cursor_key(container), b""), since)
             report = LogReport(self._holders, container)
-            found = ContainerLog(container, cursor, self._outputs.emit, report)
+            found = DockerLog(container, cursor, self._outputs.emit, report)
             self._readers[container] = LogReader(self._host, self._freezes, found)
         self._readers[container].start(name, jails)
 
@@ -77,10 +77,10 @@ class WatchedLogs:
             reader.join(max(0.0, deadline - time.monotonic()))
 
 
-def _decoded(stored: bytes, since: int) -> DockerCursor:
+def _decoded(stored: bytes, since: float) -> DockerCursor:
     """Return the stored cursor, or a new one where there is none that can be read."""
     try:
-        return DockerCursor.decode(stored) if stored else DockerCursor(since)
+        return DockerCursor.decode(stored) if stored else DockerCursor(int(since))
     except ValueError as err:
         log.warning("a cursor is not understood (%s); reading from %s on", err, since)
-        return DockerCursor(since)
+        return DockerCursor(int(since))

@@ -17,7 +17,7 @@ from typing import Final
 from sidecar.core.containers import choose
 from sidecar.core.events import Origin, Topology
 from sidecar.core.jail import Jail
-from sidecar.sources.base import Outputs, TopologyListener
+from sidecar.sources.base import ContainerSelection, Outputs, TopologyListener, TopologyNotifier
 from sidecar.sources.files.container_folder import SETTLE_S, ContainerFolder
 from sidecar.sources.files.cri_lines import ContainerLines
 from sidecar.sources.files.follower import Follower
@@ -29,14 +29,6 @@ SCAN_INTERVAL_S: Final = 10.0
 UNRELIABLE_SCAN_INTERVAL_S: Final = 1.0
 # The interval between scans if changes are reported all the time. A scan of 110 pods takes about 5 ms.
 MIN_SCAN_INTERVAL_S: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The jails that choose containers, and `since`: where reading starts in new logs (unix seconds)."""
-
-    jails: tuple[Jail, ...]
-    since: float
 
 
 class ContainerLogs:
@@ -58,7 +50,7 @@ class ContainerLogs:
         `since`: of a log without a cursor, files last written to before this are not read (unix seconds).
         """
         self._layout = layout
-        self._selection = Selection(tuple(jails), since)
+        self._selection = ContainerSelection(tuple(jails), since)
         self._problem = outputs.problems.problem(layout.name)
         self._topology = TopologyNotifier(topology)
         self._followers = Followers(layout, outputs, cursors)
@@ -88,7 +80,7 @@ class ContainerLogs:
 
     def reconfigure(self, jails: Sequence[Jail], since: float) -> None:
         """Have these jails choose the containers from now on. Any thread may call this."""
-        self._selection = Selection(tuple(jails), since)
+        self._selection = ContainerSelection(tuple(jails), since)
         self._rescan()
 
     def cluster_changed(self) -> None:
@@ -133,19 +125,6 @@ class ContainerLogs:
                 self._followers.follow(each, jails, selection.since)
         if self._watcher.watch(scan.folders, self._followers.folders()):
             self._scan_due = -math.inf
-
-
-class TopologyNotifier:
-    """Notifies a listener of each topology that differs from the last one."""
-
-    def __init__(self, listener: TopologyListener) -> None:
-        self._listener = listener
-        self._last: Topology | None = None
-
-    def notify(self, topology: Topology) -> None:
-        if topology != self._last:
-            self._listener.on_topology_changed(topology)
-            self._last = topology
 
 
 @dataclass(frozen=True, slots=True)

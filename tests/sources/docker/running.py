@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.app.daemon import Streams
 from sidecar.core.jail import Jail
+from sidecar.sources.base import ContainerSelection
 from sidecar.sources.docker.api import DockerHost
-from sidecar.sources.docker.source import DockerSource, Selection
+from sidecar.sources.docker.source import DockerSource
 from sidecar.telemetry.metrics import KnownLabels, Metrics
 from sidecar.telemetry.metrics.declare import Declaration
 
@@ -26,7 +27,7 @@ def docker_source(
         DockerHost(url, idle_timeout_s),
         replace(recorder.outputs, listener=listener or recorder),
         recorder,
-        Selection(tuple(jails), int(since)),
+        ContainerSelection(tuple(jails), since),
         recorder.cursors,
         list_period_s=list_period_s,
     )

@@ -14,7 +14,7 @@ from sidecar.sources.docker.reports import LogReport
 from sidecar.sources.docker.wire import joined, unix_seconds
 
 
-class ContainerLog:
+class DockerLog:
     """Owned by the thread that reads the log; `interrupt` and `report` are for any thread."""
 
     def __init__(self, container: str, cursor: DockerCursor, emit: Emit, report: LogReport) -> None:
