@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.advice.bypass import MAX_PORTS_SHOWN, BypassKind, diagnose
-from sidecar.alerts.notices import WORDS
+from sidecar.alerts.compose import MAX_SENTENCE_LENGTH
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Ban, BanCause
@@ -243,7 +243,7 @@ def test_a_sentence_fits_into_an_alert_and_says_what_to_change(facts, container,
         replace(facts, passed_ports=facts.passed_ports and frozenset(range(65_000, 65_536))), container
     ).sentence
 
-    assert len(f"It still reach {'b' * 30}: {sentence}.") <= WORDS
+    assert len(f"It still reach {'b' * 30}: {sentence}.") <= MAX_SENTENCE_LENGTH
     assert ". " in sentence
     assert not sentence.endswith(".")
 

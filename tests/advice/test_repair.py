@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.advice.repair import describe_repair
-from sidecar.alerts.notices import WORDS
+from sidecar.alerts.compose import MAX_SENTENCE_LENGTH
 from sidecar.firewall import Repair, RepairKind
 
 
@@ -18,4 +18,4 @@ def test_each_kind_of_change_is_described_and_fits_into_an_alert(kind):
     sentence = describe_repair(Repair(kind, restored=100_000, removed=1_000))
 
     assert "the nftables table inet wp_sidecar" in sentence
-    assert len(sentence) <= WORDS
+    assert len(sentence) <= MAX_SENTENCE_LENGTH

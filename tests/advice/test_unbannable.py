@@ -2,7 +2,7 @@ import pytest
 
 from sidecar.advice.exposure import exposure
 from sidecar.advice.unbannable import forged_addresses, unbannable_failures
-from sidecar.alerts.notices import WORDS
+from sidecar.alerts.compose import MAX_SENTENCE_LENGTH
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY, RESOLVER, of_cdn
 from sidecar.core.containers import Container
 
@@ -35,7 +35,7 @@ def test_a_sentence_says_what_happens_why_and_what_to_change(reason, remedy):
 
 @pytest.mark.parametrize("reason", [reason for reason, _ in REMEDIES])
 def test_a_sentence_fits_into_an_alert(reason):
-    assert len(unbannable_failures(30 * "b", reason, 100_000)) <= WORDS
+    assert len(unbannable_failures(30 * "b", reason, 100_000)) <= MAX_SENTENCE_LENGTH
 
 
 def test_forged_addresses_are_reported_with_where_to_read_on():

@@ -349,5 +349,5 @@ def test_each_reason_is_alerted_once_and_its_end_never(bed, attackers):
     """That no client gets through any more cannot be known."""
     said = [post.body["text"] for post in bed.webhook.posts if "the ban of" in post.body["text"]]
 
-    assert all("Trouble with" in text for text in said)
+    assert all("Problem: the ban of" in text for text in said)
     assert len(said) == len(set(said)) < len(attackers)
