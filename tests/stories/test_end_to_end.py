@@ -299,7 +299,7 @@ def test_that_headers_can_be_forged_is_told(bed, old, sidecar):
     (sentence,) = [
         why for why in sidecar.status()["health"]["why"] if "IPv6 clients reach old through" in why
     ]
-    assert "Enable IPv6 on one of its networks, or publish its ports for IPv4 only" in sentence
+    assert "Enable IPv6 on one of the container's networks, or publish its ports for IPv4 only" in sentence
     assert sidecar.get("/readyz")[0] == 200
     wait_until(
         lambda: any("Problem: the client address at old" in post.body["text"] for post in bed.webhook.posts),
