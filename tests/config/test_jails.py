@@ -120,7 +120,7 @@ ignoreip = home.example.org
     }
 
 
-def test_a_key_that_a_jail_does_not_set_comes_from_default_and_then_from_the_builtin_defaults(of):
+def test_a_key_that_a_jail_does_not_set_has_the_value_of_default_or_its_own_default(of):
     found = of(
         """
 [DEFAULT]

@@ -5,6 +5,7 @@ from sidecar.config.jail_keys import JailKey
 from sidecar.config.labels import Label, read
 from sidecar.core.containers import Container
 from sidecar.core.overrides import Overrides
+from tests.support.paths import ROOT
 
 
 def container(**labels):
@@ -97,3 +98,10 @@ def test_a_jail_key_becomes_a_label_by_its_row(monkeypatch):
     monkeypatch.setattr(jail_keys, "JAIL_KEYS", (*jail_keys.JAIL_KEYS, key))
 
     assert read([container(patience="7")], []) == ({"blog": Overrides({"findtime": 7.0})}, {})
+
+
+def test_the_documentation_has_every_label():
+    text = (ROOT / "docs" / "configuration.md").read_text().partition("## Container labels")[2]
+    names = [name.removeprefix("wp-sidecar") for name in labels.known_labels()]
+
+    assert [name for name in names if f"{name}`" not in text] == []

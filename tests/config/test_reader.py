@@ -43,7 +43,7 @@ def errors(environ, **given):
     return list(map(str, caught.value.errors))
 
 
-def test_without_any_configuration_it_protects(environ):
+def test_without_any_configuration_the_builtin_jails_run(environ):
     settings = reader.read(environ)
 
     assert [jail.name for jail in settings.jails] == ["wordpress", "wordpress-access", "wordpress-auth"]
@@ -343,7 +343,7 @@ def test_a_secret_is_in_no_error_and_in_no_representation(environ, tmp_path):
     assert "B0/secret" not in repr(reader.read(environ | {"SLACK_WEBHOOK_URL": HOOK}))
 
 
-def test_a_fleet(environ, tmp_path):
+def test_the_settings_of_a_fleet(environ, tmp_path):
     (tmp_path / "url").write_text("rediss://wp:secret@cache.example:6380/2\n")
     (tmp_path / "key").write_text("k" * 40 + "\n")
     (tmp_path / "ca.pem").write_text("certificates")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from sidecar.config.cdn import Cdn
@@ -32,9 +32,15 @@ def test_one_setting_is_read_and_replaced_by_its_path():
 
 
 def test_every_row_of_the_tables_names_a_setting():
-    rows = [*(each.path for each in VARIABLES), *(each.path for each in GLOBAL_KEYS)]
-    for path in set(rows) - {REDIS_CA, "alerts.slack"}:
-        SETTINGS.value(path)
+    groups = {
+        each.name: each.default_factory for each in fields(Settings) if each.default_factory is not MISSING
+    }
+    settings = {
+        f"{group}.{each.name}" for group, make in groups.items() if group != "alerts" for each in fields(make)
+    }
+    settings |= {each.name for each in fields(Settings)} - groups.keys() | {"alerts.slack", REDIS_CA}
+
+    assert {each.path for each in (*VARIABLES, *GLOBAL_KEYS)} <= settings
 
 
 def test_every_setting_but_the_jails_has_a_row():

@@ -41,7 +41,7 @@ def test_a_duration_is_seconds(text, seconds):
     assert duration(text) == seconds
 
 
-def test_for_good_is_minus_one_where_it_makes_sense():
+def test_only_a_ban_may_last_for_good():
     assert ban_duration("-1") == math.inf
     with pytest.raises(ValueError, match='expected a duration such as 600, 10m, 1d12h, got "-1"'):
         duration("-1")
@@ -102,7 +102,7 @@ def test_all_ports(text):
         ("80/sctp", '"80/sctp" is not a port'),
     ],
 )
-def test_what_is_no_port_is_said(text, sentence):
+def test_an_error_says_what_is_not_a_port(text, sentence):
     with pytest.raises(ValueError, match=sentence):
         ports(text)
 
@@ -148,14 +148,14 @@ def test_an_ignoreip_names_networks_and_hosts(tmp_path):
         "x" * 64 + ".example", "a." * 130 + "example", "http://a.example", "a.example:80",
     ],
 )  # fmt: skip
-def test_what_is_no_address_and_no_host_name_is_said(word):
+def test_an_error_says_what_is_neither_an_address_nor_a_host_name(word):
     with pytest.raises(
         ValueError, match=r"is not an address, a network or a host name such as office\.example"
     ):
         allowlist_entries(word)
 
 
-def test_a_list_that_cannot_be_read_is_said(tmp_path):
+def test_a_list_in_a_file_that_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "nested").write_text("file:/etc/passwd")
     (tmp_path / "binary").write_bytes(b"\xff")
     (tmp_path / "long").write_text("203.0.113.7\n" * 10_001)
@@ -169,14 +169,14 @@ def test_a_list_that_cannot_be_read_is_said(tmp_path):
             allowlist_entries(f"file:{tmp_path}/{path}")
 
 
-def test_proxies():
+def test_proxies_may_not_be_very_wide():
     assert proxy_networks("10.0.0.0/8 2001:db8::/32") == ("10.0.0.0/8", "2001:db8::/32")
     for text in ("0.0.0.0/0", "::/0", "0.0.0.0/7", "2000::/3"):
         with pytest.raises(ValueError, match="is too wide for proxies: nobody in it could be banned"):
             proxy_networks(text)
 
 
-def test_a_budget():
+def test_a_ban_rate_and_a_share():
     assert (ban_rate("30000/1m"), ban_rate("5 / 600"), ban_rate("off")) == (
         (30_000, 60),
         (5, 600),
@@ -198,7 +198,7 @@ def test_whole_numbers():
             whole_number(text)
 
 
-def test_so_many_failures_as_can_be_counted_quickly():
+def test_maxretry_has_a_limit():
     assert [max_retries("3"), max_retries("10000")] == [3, 10_000]
     with pytest.raises(
         ValueError, match="10001 is too many; the most is 10000, and mode = observe bans nobody"

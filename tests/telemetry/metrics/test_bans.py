@@ -14,7 +14,7 @@ def ban(address, jail="login", at=99.0, cause=BanCause.FAILURES, **more):
     return Ban(jail, address, at, math.inf, cause, **more)
 
 
-def test_a_turn_in_figures(scrape):
+def test_a_turn_is_counted_by_jail_family_and_cause(scrape):
     hit = Hit("login", ANN, 99.0, LOG, "line")
     decisions = (ban(ANN), ban(EVE), ban(BOB, cause=BanCause.MANUAL))
     active = {("login", 4): 2, ("login", 6): 1}
