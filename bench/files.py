@@ -23,7 +23,7 @@ from bench.heard import Heard
 from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
 from sidecar.config.jail_keys import BUILTIN_JAILS
-from sidecar.control.server import NoDaemon, ask
+from sidecar.control.client import NoDaemon, send
 from sidecar.core.events import Batch, Cursor, Origin, Topology
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import load
@@ -215,6 +215,6 @@ def _daemon(place: Place, folder: Path) -> Iterator[None]:
 
 def _ask(socket: Path, what: str) -> dict[str, object]:
     try:
-        return ask(socket, {"do": what})
+        return send(socket, {"do": what})
     except NoDaemon:
         return {}

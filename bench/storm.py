@@ -22,7 +22,7 @@ from bench.figures import Figure, Series
 from bench.heard import Heard
 from bench.lines import MAXRETRY, failures, strangers
 from bench.rig import Rig
-from sidecar.control.server import NoDaemon, ask
+from sidecar.control.client import NoDaemon, send
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Turn
@@ -290,7 +290,7 @@ class Daemon:
 
     def _answers(self, request: dict[str, object], what: str) -> bool:
         try:
-            return bool(ask(self.folder / "control.sock", request)[what])
+            return bool(send(self.folder / "control.sock", request)[what])
         except NoDaemon:
             assert self._process
             assert self._process.poll() is None, (self.folder / "said").read_text()[-2000:]

@@ -38,9 +38,9 @@ from sidecar.config import labels
 from sidecar.config.changes import ReloadOutcome
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
-from sidecar.control import exit_codes
-from sidecar.control.commands import Answers
-from sidecar.control.exit_codes import Failed
+from sidecar.control.commands.daemon import Tally
+from sidecar.control.commands.table import daemon_commands
+from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.server import ControlApplication, ControlSocket, NoSocket, control_server, only_one
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
 from sidecar.core.events import Ban, Decision, Topology, Turn
@@ -99,11 +99,11 @@ def run(
     try:
         daemon = Daemon(settings, clock, read or (lambda: settings))
     except (NoSocket, SourceUnavailable) as err:
-        raise Failed(exit_codes.UNAVAILABLE, str(err)) from err
+        raise Failed(ExitCode.UNAVAILABLE, str(err)) from err
     except NoPermission as err:
-        raise Failed(exit_codes.NO_PERMISSION, str(err)) from err
+        raise Failed(ExitCode.NO_PERMISSION, str(err)) from err
     except (StoreError, FirewallError, OSError) as err:
-        raise Failed(exit_codes.CONFIG, str(err)) from err
+        raise Failed(ExitCode.CONFIG, str(err)) from err
     gc.freeze()
     gc.enable()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -160,10 +160,10 @@ class Daemon:
         self._metrics.process.observe_inbox(self._inbox)
         self._reload = Reload(settings, read, self._take_over, self._reloaded)
         self._fleet = self._make_fleet()
-        self._answers = Answers(
-            self._guard, self._inbox,
-            began=now, health=self.health, streams=self._streams.states, firewall=self._enforcing.state,
-            reload=self._reload, evidence=self._store.evidence, fleet=self._fleet,
+        tally = Tally(now)
+        self._commands = daemon_commands(
+            self._inbox, health=self, streams=self._streams.states, firewall=self._enforcing,
+            reloader=self._reload, evidence=self._store, fleet=self._fleet, tally=tally,
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
         matcher = Matcher(settings.filters, problems=self._troubles)
@@ -171,7 +171,7 @@ class Daemon:
         outputs = Outputs(self._intake, self._streams, self._troubles)
         self._registry = SourceRegistry(SourceInputs(outputs, self, remembered.cursors, self._resolver))
         sinks: list[Sink] = [
-            self._enforcing, self._store, self._metrics.bans, self._answers.tally,
+            self._enforcing, self._store, self._metrics.bans, tally,
             self._trusting, DecisionLog(), self._alerts,
             Bypasses(self._firewall, self._trusting, self._metrics.firewall, self._alerts),
         ]  # fmt: skip
@@ -203,7 +203,7 @@ class Daemon:
             self._soon(self._recall)
         look = PeriodicTask("look", self._look, LOOK)
         monitor = Monitor(self._enforcing)
-        control = control_server(self._control, ControlApplication(self._answers))
+        control = control_server(self._control, ControlApplication(self._commands))
         services: list[Service] = [
             *self._outboxes, self._web, control, self._reload, look, monitor, self._trusting.names,
         ]  # fmt: skip

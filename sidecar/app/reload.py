@@ -33,7 +33,7 @@ class Reload:
         # its put() may interrupt itself, as a signal's handler does; an Event's set() would lock itself out
         self._asked: SimpleQueue[bool] = SimpleQueue()
 
-    def __call__(self) -> ReloadOutcome:
+    def reload(self) -> ReloadOutcome:
         """Take over what the files say now; where anything in it is wrong, nothing changes. Raises Closed."""
         with self._one:
             outcome = self._outcome()
@@ -51,7 +51,7 @@ class Reload:
                 if not self._asked.get():
                     return
             try:
-                self()
+                self.reload()
             except Closed:
                 return
 

@@ -1,157 +1,92 @@
-"""The commands that need no daemon: they read configuration and logs, and touch nothing."""
+# ruff: noqa: PLC0415 - the engine is loaded only where it is used
+"""`check-config`, `replay` and `test-filter`: commands that need no daemon. They change nothing."""
 
 from __future__ import annotations
 
-import json
-import math
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+import enum
+import os
+from typing import Annotated
 
-from sidecar.cli.lines import chunks, framed, opened
-from sidecar.cli.text import safe, when
-from sidecar.config import reader
-from sidecar.config.errors import ConfigErrors
-from sidecar.config.jail_keys import Shown, shown
-from sidecar.config.settings import Settings
-from sidecar.control import exit_codes
-from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
-from sidecar.core.guard import Guard
-from sidecar.core.jail import Jail
-from sidecar.filters.loader import Filter
-from sidecar.filters.matcher import CUT_MARK, MAX_LINE_BYTES, Matcher
-from sidecar.filters.verdict import time_of
+import typer
 
-MISSED = 20  # lines that are shown; more than a screen helps nobody
+from sidecar.cli.options import Filters, Jails, Json, Log, Transport
+
+commands = typer.Typer(rich_markup_mode=None)
 
 
-def check(environ: Mapping[str, str], jails: Path | None, filters: Path | None, *, as_json: bool) -> int:
-    """The exit code; mistakes and notes are told, and what each jail came out as."""
-    try:
-        settings = reader.read(environ, jails=jails, filters=filters)
-    except ConfigErrors as err:
-        if not as_json:
-            raise
-        line_of_json(
-            {"ok": False, "jails": [], "notes": [], "mistakes": [wrong.as_dict() for wrong in err.errors]}
-        )
-        return exit_codes.CONFIG
-    found = [_jail(jail, settings.filters[jail.name]) for jail in settings.jails]
-    wrong = [error.as_dict() for error in settings.errors]
-    if as_json:
-        line_of_json({"ok": not wrong, "jails": found, "notes": settings.notes, "mistakes": wrong})
-        return exit_codes.CONFIG if wrong else exit_codes.OK
-    for note in settings.notes:
-        sys.stdout.write(f"note: {safe(note)}\n")
-    for jail in found:
-        sys.stdout.write(f"jail {jail['name']}: filter {jail['filter']}, {jail['failregex']} expressions\n")
-    if settings.errors:
-        raise ConfigErrors(settings.errors)
-    sys.stdout.write("ok\n")
-    return exit_codes.OK
+class Usedns(enum.Enum):
+    """What `usedns` may be."""
+
+    NO = "no"
+    WARN = "warn"
+    YES = "yes"
+    RAW = "raw"
 
 
+@commands.command("check-config")
+def check_config(*, jails: Jails = None, filters: Filters = None, as_json: Json = False) -> None:
+    """Show every error in environment, jails and filters."""
+    from sidecar.cli import check_config as implementation
+
+    raise typer.Exit(implementation.check(os.environ, jails, filters, as_json=as_json))
+
+
+@commands.command()
 def replay(
-    environ: Mapping[str, str],
-    log: str,
-    jails: Path | None,
-    filters: Path | None,
-    transport: Framing | None,
+    log: Log = "-",
     *,
-    as_json: bool,
+    jails: Jails = None,
+    filters: Filters = None,
+    transport: Transport = None,
+    as_json: Json = False,
 ) -> None:
-    """Who would be banned, on the log's own time; as JSON one object for each decision, as it is made."""
-    settings = reader.read(environ, jails=jails, filters=filters, look=False)
-    _left_out(settings)
-    allowlist = Allowlist(settings.allowlist.networks_by_reason(), ban_private=settings.allowlist.ban_private)
-    run = _Replay(
-        Guard(settings.jails, allowlist),
-        settings.filters,
-        Origin("replay", log, jails=tuple(settings.filters)),
+    """Show the bans that a log would have led to, and when."""
+    from sidecar.cli import replay as implementation
+
+    implementation.replay(os.environ, log, jails, filters, transport, as_json=as_json)
+
+
+@commands.command("test-filter")
+def filter_test(
+    name: Annotated[str, typer.Argument(metavar="FILTER", help="A name, name[option=value], or a path.")],
+    log: Log = "-",
+    *,
+    filters: Filters = None,
+    transport: Transport = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="An option of the filter, as mode=aggressive; repeatable."
+        ),
+    ] = None,
+    usedns: Annotated[
+        Usedns | None,
+        typer.Option("--usedns", help="Whether names stand for addresses. No name is looked up here."),
+    ] = None,
+    now: Annotated[
+        str, typer.Option("--now", metavar="TIME", help="The current time, for dates without a year.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="Of dates without one: Europe/Berlin, +0200.")
+    ] = "",
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Try the .samples beside the filter; exit 1 if one fails.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the verdict of a filter on each line of a log, with advice for its author."""
+    from sidecar.cli import filter_trial, trial_report
+
+    trial = filter_trial.load_trial(
+        os.environ,
+        name,
+        filters=filters,
+        options=options or (),
+        usedns=usedns.value if usedns else "",
+        now=now,
+        zone=zone,
+        transport=transport,
     )
-    with opened(log) as stream:
-        for decision in run.decisions(framed(chunks(stream), transport)):
-            if as_json:
-                line_of_json(_decision(decision))
-            else:
-                sys.stdout.write(_told(decision) + "\n")
-    if not as_json:
-        sys.stdout.write(run.sum())
-
-
-def _left_out(settings: Settings) -> None:
-    for error in settings.errors:
-        sys.stderr.write(f"wp-sidecar: {safe(str(error))}\n")
-
-
-class _Replay:
-    """The engine on a log's own time: what a run would have decided, and nobody who acts on it."""
-
-    def __init__(self, guard: Guard, filters: Mapping[str, Filter], origin: Origin) -> None:
-        self._guard, self._filters, self._origin = guard, filters, origin
-        self._matcher = Matcher(filters)
-        self._failures, self._bans = 0, 0
-
-    def decisions(self, read: Iterable[tuple[bytes, Framing]]) -> Iterator[Decision]:
-        now = time.time()  # for lines that tell no time, and for dates without a year
-        last, line, framing = -math.inf, b"", Framing.NONE
-        for chunk, framing in read:
-            for hit in self._matcher.scan(Batch(self._origin, chunk, framing), now).hits:
-                yield from self._until(hit.at)
-                made = self._guard.hits([hit], hit.at)
-                self._failures += 1
-                self._bans += len(made)
-                last = max(last, hit.at)
-                yield from made
-            line = chunk[:-1].rpartition(b"\n")[2]
-        ends = (time_of(rules, text_of(line), framing, now) for rules in self._filters.values())
-        yield from self._until(max([last, *(end for end in ends if end is not None)]))
-
-    def sum(self) -> str:
-        ignored = self._guard.view.ignored.most_common()
-        left_out = "".join(f", {number} of them not counted ({reason})" for reason, number in ignored)
-        return f"{self._bans} bans, {self._failures} failures{left_out}\n"
-
-    def _until(self, end: float) -> Iterator[Decision]:
-        """The bans that are over by then, each at its own time."""
-        while self._guard.next_tick() <= end:
-            yield from self._guard.tick(self._guard.next_tick())
-        yield from self._guard.tick(end)
-
-
-def text_of(line: bytes) -> str:
-    """A line as the engine sees it: what is over the limit is cut, and the cut is no line's end."""
-    return line[:MAX_LINE_BYTES].decode(errors="replace") + (CUT_MARK if len(line) > MAX_LINE_BYTES else "")
-
-
-def _decision(decision: Decision) -> dict[str, Any]:
-    told = {"jail": decision.jail, "ip": decision.address, "time": decision.at}
-    if not isinstance(decision, Ban):
-        return {"action": "unban", **told}
-    return {
-        "action": "ban",
-        **told,
-        "until": None if decision.is_permanent else decision.until,
-        "failures": decision.failures,
-        "lines": decision.evidence,
-    }
-
-
-def _told(decision: Decision) -> str:
-    start = f"{when(decision.at)}  {type(decision).__name__.lower():5}  {decision.address}  {decision.jail}"
-    if not isinstance(decision, Ban):
-        return start
-    until = "for good" if decision.is_permanent else f"until {when(decision.until)}"
-    return f"{start}  {decision.failures} failures, {until}"
-
-
-def _jail(jail: Jail, rules: Filter) -> dict[str, Any]:
-    """A jail as `check-config` shows it."""
-    return {"name": jail.name, "failregex": len(rules.failregex), **shown(jail, Shown.CHECK_CONFIG)}
-
-
-def line_of_json(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
+    if samples:
+        raise typer.Exit(trial_report.try_samples(trial, as_json=as_json))
+    trial_report.try_log(trial, log, as_json=as_json)

@@ -1,93 +1,66 @@
-"""What a person reads: rich tables of the daemon's answers. The only module that loads rich."""
+"""The daemon's answers as tables for a person. The only module that loads rich."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import rich.progress
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from sidecar.cli.lines import Reader
-from sidecar.cli.text import safe, when
+from sidecar.cli.log_lines import Reader
+from sidecar.cli.stdio import write_line
+from sidecar.cli.text import local_time
+from sidecar.control.protocol import BanEntry, FirewallStatus, StatusAnswer
 from sidecar.core.durations import format_duration
+from sidecar.core.text import printable
 
-PIPED = 200  # columns where there is no terminal to ask
-MANY = 1_000  # rows that rich lays out in half a second
+# Columns where there is no terminal that has a width.
+PIPE_COLUMNS: Final = 200
+# rich lays out so many rows in half a second.
+MAX_RICH_ROWS: Final = 1_000
+
+JAIL_TITLES: Final = (
+    "jail", "maxretry", "findtime", "bantime", "failures", "bans", "banned now", "dry runs", "settings",
+)  # fmt: skip
+BAN_TITLES: Final = ("address", "jail", "until", "remaining", "failures", "container", "times", "reason")
 
 
-def status(reply: dict[str, Any], now: float) -> None:
-    """Health first, then jails, streams, firewall."""
+def show_status(answer: StatusAnswer, now: float) -> None:
+    """Show the health, then jails, logs and firewall."""
     console = _console()
-    health, firewall = reply["health"], reply["firewall"]
-    uptime = format_duration(now - reply["started"])
-    console.print(_cell(f"wp-sidecar {reply['version']}, up {uptime}, {reply['bans']} banned"))
-    console.print(Text("well", "green") if health["ready"] else Text("not well", "bold red"))
+    uptime = format_duration(now - answer["started"])
+    console.print(_cell(f"wp-sidecar {answer['version']}, up {uptime}, {answer['bans']} banned"))
+    health = answer["health"]
+    console.print(Text("healthy", "green") if health["ready"] else Text("not healthy", "bold red"))
     for sentence in health["why"]:
         console.print(_cell(f"  {sentence}"))
-    jails = [
-        (
-            jail["name"], jail["maxretry"], format_duration(jail["findtime"]), _bantime(jail["bantime"]),
-            jail["failures"], jail["bans"], jail["active"], jail["observed"] or "", _policy(jail),
-        )
-        for jail in reply["jails"]
-    ]  # fmt: skip
-    titles = (
-        "jail",
-        "maxretry",
-        "findtime",
-        "bantime",
-        "failures",
-        "bans",
-        "banned now",
-        "observed",
-        "policy",
-    )
-    _print(console, titles, jails)
-    _print(console, ("container", "state"), [(s["container"], s["state"]) for s in reply["streams"]])
-    dropped = [
-        (f"IPv{version}", packets, octets)
-        for version, (packets, octets) in sorted(firewall["dropped"].items())
-    ]
-    _print(console, ("dropped", "packets", "bytes"), dropped)
-    present, wanted = firewall["enforced"]
-    if present < wanted:
-        console.print(Text(f"{present} of {wanted} bans are in force", "bold red"))
-    if bypasses := sum(jail["leaks"] for jail in reply["jails"]):
-        console.print(
-            Text(f"logged again while banned: {bypasses}; the log says how they get in", "bold red")
-        )
-    if not firewall["ok"]:
-        console.print(Text("the firewall table is not as it should be; see the log", "bold red"))
+    _print(console, JAIL_TITLES, map(_jail_row, answer["jails"]))
+    _print(console, ("log", "state"), [(log["container"], log["state"]) for log in answer["streams"]])
+    _print(console, ("dropped", "packets", "bytes"), _drop_rows(answer["firewall"]))
+    for warning in _warnings(answer):
+        console.print(Text(warning, "bold red"))
 
 
-def bans(found: list[dict[str, Any]], now: float) -> None:
-    """Who is banned, those who stay longest last."""
-    rows = [
-        (
-            ban["ip"], ban["jail"], "for good" if ban["until"] is None else when(ban["until"]),
-            "" if ban["until"] is None else format_duration(ban["until"] - now), ban["failures"] or "", ban["site"],
-            ban["times"], ban["reason"] or (f"{ban['cause']}, only observed" if ban["observed"] else ban["cause"]),
-        )
-        for ban in sorted(found, key=lambda ban: (ban["until"] is None, ban["until"] or 0.0))
-    ]  # fmt: skip
-    if rows:
-        titles = ("address", "jail", "until", "remaining", "failures", "site", "times", "reason")
-        _print(_console(), titles, rows)
-    else:
-        sys.stdout.write("nobody is banned\n")
+def show_bans(bans: Sequence[BanEntry], now: float) -> None:
+    """Show the bans in the order of their ends."""
+    if not bans:
+        write_line("no address is banned")
+        return
+    ordered = sorted(bans, key=_end)
+    _print(_console(), BAN_TITLES, [_ban_row(ban, now) for ban in ordered])
 
 
-def hits(rows: list[tuple[int, int, str]]) -> None:
-    """How often each expression of a filter matched, in the filter's order."""
+def show_hits(rows: Iterable[tuple[int, int, str]]) -> None:
+    """Show how often each expression of a filter matched, in the filter's order."""
     _print(_console(), ("failregex", "hits", "expression"), rows)
 
 
 class Progress:
-    """A stream that shows on stderr how much of it was read."""
+    """A stream that shows on standard error how much of it was read."""
 
     def __init__(self, stream: Reader, size: int) -> None:
         self._stream = stream
@@ -104,49 +77,83 @@ class Progress:
         return data
 
 
-def _policy(jail: dict[str, Any]) -> str:
-    """What a jail does otherwise than most."""
-    said = {
-        "observes only": jail["mode"] == "observe",
-        "bans grow": jail["increment"],
+def _jail_row(jail: dict[str, Any]) -> tuple[object, ...]:
+    bantime = "for good" if jail["bantime"] is None else format_duration(jail["bantime"])
+    return (
+        jail["name"], jail["maxretry"], format_duration(jail["findtime"]), bantime,
+        jail["failures"], jail["bans"], jail["active"], jail["observed"] or "", _special_settings(jail),
+    )  # fmt: skip
+
+
+def _special_settings(jail: dict[str, Any]) -> str:
+    """Return what this jail does differently from most."""
+    settings = {
+        "dry run": jail["mode"] == "observe",
+        "escalating": jail["increment"],
         "counts as fail2ban": jail["window"] == "fail2ban",
         f"/24 from {jail['bangroup']}": jail["bangroup"],
     }
-    return ", ".join(words for words, true in said.items() if true)
+    return ", ".join(words for words, is_set in settings.items() if is_set)
 
 
-def _bantime(seconds: float | None) -> str:
-    return "for good" if seconds is None else format_duration(seconds)
+def _drop_rows(firewall: FirewallStatus) -> list[tuple[str, int, int]]:
+    return [
+        (f"IPv{version}", packets, octets)
+        for version, (packets, octets) in sorted(firewall["dropped"].items())
+    ]
 
 
-def _print(console: Console, titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    states = [[safe(str(value)) for value in row] for row in rows]
-    if not states:
+def _warnings(answer: StatusAnswer) -> Iterable[str]:
+    enforced, expected = answer["firewall"]["enforced"]
+    if enforced < expected:
+        yield f"{enforced} of {expected} bans are in force"
+    if bypasses := sum(jail["leaks"] for jail in answer["jails"]):
+        yield f"bans without effect: {bypasses}; the daemon's log says why"
+    if not answer["firewall"]["ok"]:
+        yield "the firewall table is not as it should be; see the daemon's log"
+
+
+def _end(ban: BanEntry) -> tuple[bool, float]:
+    return ban["until"] is None, ban["until"] or 0.0
+
+
+def _ban_row(ban: BanEntry, now: float) -> tuple[object, ...]:
+    until = "for good" if ban["until"] is None else local_time(ban["until"])
+    remaining = "" if ban["until"] is None else format_duration(ban["until"] - now)
+    cause = f"{ban['cause']}, dry run" if ban["observed"] else ban["cause"]
+    return (
+        ban["ip"], ban["jail"], until, remaining,
+        ban["failures"] or "", ban["site"], ban["times"], ban["reason"] or cause,
+    )  # fmt: skip
+
+
+def _print(console: Console, titles: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    cells = [[printable(str(value)) for value in row] for row in rows]
+    if not cells:
         return
     console.print()
-    if len(states) > MANY or not sys.stdout.isatty():
-        _plain([[*titles], *states])
+    if len(cells) > MAX_RICH_ROWS or not sys.stdout.isatty():
+        _print_plain([[*titles], *cells])
         return
-    table = Table(
-        *(Column(title, overflow="fold") for title in titles), box=None, pad_edge=False, header_style="bold"
-    )
-    for row in states:
+    columns = (Column(title, overflow="fold") for title in titles)
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
         table.add_row(*map(_cell, row))
     console.print(table)
 
 
-def _plain(rows: Sequence[Sequence[str]]) -> None:
-    """One line a row, however wide: whoever reads a pipe wants no breaks, and rich lays out 100,000 rows in 45 s."""
+def _print_plain(rows: Sequence[Sequence[str]]) -> None:
+    """Write one line a row, however wide: a program that reads it wants no line breaks."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        states = (state.ljust(width) for state, width in zip(row, widths, strict=True))
-        sys.stdout.write("  ".join(states).rstrip() + "\n")
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        write_line("  ".join(cells).rstrip())
 
 
 def _cell(value: object) -> Text:
-    """Plain text: no markup of rich's, and nothing that a terminal would obey."""
-    return Text(safe(str(value)), overflow="fold")
+    """Return plain text, in which rich reads no markup."""
+    return Text(printable(str(value)), overflow="fold")
 
 
 def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)

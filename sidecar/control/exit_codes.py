@@ -1,22 +1,41 @@
-"""Exit codes: 0, 1 and 2 as everywhere, the others as sysexits.h has them."""
+"""Exit codes: 0, 1 and 2 as everywhere, the others as in sysexits.h and in shells."""
 
 from __future__ import annotations
 
-from typing import Final
+import enum
+from typing import Self
 
-OK: Final = 0  # done, or the answer is yes
-NO: Final = 1  # the answer is no: unhealthy, or the daemon refused
-USAGE: Final = 2  # the command line is wrong
-NO_INPUT: Final = 66  # EX_NOINPUT: a log or a filter is not there, or cannot be read
-UNAVAILABLE: Final = 69  # EX_UNAVAILABLE: no daemon, or another one is running; no container engine
-NO_PERMISSION: Final = 77  # EX_NOPERM: no NET_ADMIN, or a socket of another user
-CONFIG: Final = 78  # EX_CONFIG: the configuration has mistakes, or names what cannot be used
-UNREAD: Final = 141  # whoever read our output went away; a shell says so of what SIGPIPE ended
+
+class ExitCode(enum.IntEnum):
+    """How a command ends; `meaning` is what `wp-sidecar --help` says about it."""
+
+    OK = 0, "done, or yes"
+    # Unhealthy, a sample that fails, or the daemon refused.
+    NO = 1, "no (unhealthy, refused)"
+    USAGE = 2, "wrong usage"
+    # EX_NOINPUT.
+    NO_INPUT = 66, "a log or filter cannot be read"
+    # EX_UNAVAILABLE. Also where another daemon is running.
+    UNAVAILABLE = 69, "no daemon, or no container engine"
+    # EX_NOPERM: NET_ADMIN is missing, or the socket is another user's.
+    NO_PERMISSION = 77, "no permission"
+    # EX_CONFIG. Also where the configuration names what cannot be used.
+    CONFIG = 78, "errors in the configuration"
+    # What a shell reports of a process that SIGPIPE ended.
+    OUTPUT_CLOSED = 141, "the reader of the output went away"
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
 
 
 class Failed(Exception):  # noqa: N818 - it is how a command ends
-    """Why a command, or the daemon, cannot go on: the exit code, and a sentence that says what to change."""
+    """A command, or the daemon, cannot go on: the exit code, and a sentence that says what to change."""
 
-    def __init__(self, code: int, sentence: str) -> None:
+    def __init__(self, code: ExitCode, sentence: str) -> None:
         super().__init__(sentence)
         self.code = code

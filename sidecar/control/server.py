@@ -1,8 +1,9 @@
-"""The control socket: HTTP on a unix socket of mode 0600, for the command line.
+"""The daemon's side of the control socket: HTTP on a unix socket of mode 0600.
 
     POST / {"do": "ban", "who": "203.0.113.7"}  ->  200 {"banned": [...]}   or   409 {"error": "a sentence"}
 
-The same file serves the daemon (`control_server`) and its command line (`ask`). Who may open the socket may ban.
+Every process that may open the socket may ban. Requests and answers are in `protocol.py`, the other side is in
+`client.py`.
 """
 
 from __future__ import annotations
@@ -13,40 +14,37 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
+from sidecar.control.protocol import Refused
 from sidecar.runtime.http_server import HttpServer, Limits, Request, Response, stop_listening
 
 log = logging.getLogger(__name__)
-
-Answer: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 # A person and a health check are two connections. A client has 5 s to send its request and to take the response; the
 # answer itself may take longer (a reload compiles filters). The largest request is a ban with a long reason.
 LIMITS = Limits(connections=8, silence_s=5.0, body_bytes=64 * 1024, check_s=5.0)
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer
-    """The request cannot be carried out; the message is for the person who asked."""
+class NoSocket(Exception):  # noqa: N818 - it is an answer
+    """The socket cannot be made. The message says why."""
 
 
-class NoDaemon(Exception):  # noqa: N818 - likewise
-    """Nobody answers at the socket; the message says what to do."""
+class Answerer(Protocol):
+    """Answers requests, in several threads at a time."""
 
-
-class NoSocket(Exception):  # noqa: N818 - likewise
-    """The socket cannot be made; the message says why."""
+    def answer(self, fields: dict[str, Any], /) -> Mapping[str, Any]:
+        """Return the answer to a request. Raises Refused, with a sentence for the person who asked."""
 
 
 def only_one() -> socket.socket:
-    """Held for as long as we run, so that no second wp-sidecar fights over this host's firewall table.
+    """Return a socket to hold for as long as this process runs: no second wp-sidecar may own the firewall table too.
 
-    An abstract name belongs to the network namespace, as the table does: containers, folders and ports do not matter,
-    and it goes with its owner. Raises NoSocket.
+    Its abstract name belongs to the network namespace, as the table does, so containers, folders and ports make no
+    difference, and it ends with its owner (unix(7)). Raises NoSocket where another process holds it.
     """
     held = socket.socket(socket.AF_UNIX)
     try:
@@ -86,21 +84,20 @@ class ControlSocket:
 
 
 class ControlApplication:
-    """Carries JSON requests to `answer`, and its replies or refusals back."""
+    """Carries JSON requests to the commands, and their answers or refusals back."""
 
     methods = ("POST",)
 
-    def __init__(self, answer: Answer) -> None:
-        """`answer` is called in several threads at a time."""
-        self._answer = answer
+    def __init__(self, commands: Answerer) -> None:
+        self._commands = commands
 
     def respond(self, request: Request) -> Response:
         try:
-            return _json(HTTPStatus.OK, _encoded(self._answer(_decoded(request.body))))
+            return _json(HTTPStatus.OK, _encoded(self._commands.answer(_decoded(request.body))))
         except Refused as err:
             return _error(HTTPStatus.CONFLICT, str(err))
         except Exception as err:
-            # The loop and other requests go on; the person who asked is told where to look.
+            # The loop and other requests go on; the person who asked learns where to look.
             log.exception("control: a request failed")
             sentence = f"the daemon failed at this ({type(err).__name__}); its log says why"
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
@@ -110,32 +107,6 @@ def control_server(
     listener: ControlSocket, application: ControlApplication, limits: Limits = LIMITS
 ) -> HttpServer:
     return HttpServer("control", listener, application, limits)
-
-
-def ask(path: Path, request: dict[str, Any], timeout: float = 5.0) -> dict[str, Any]:
-    """Send one request to the daemon at this socket; its answer. `timeout` in seconds.
-
-    Raises Refused with the daemon's own sentence, NoDaemon where nobody answers, PermissionError where
-    the socket is someone else's.
-    """
-    connection = _Connection(path, timeout)
-    try:
-        connection.request("POST", "/", json.dumps(request), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        reply: dict[str, Any] = json.loads(response.read())
-    except (FileNotFoundError, ConnectionRefusedError) as err:
-        raise NoDaemon(f"no wp-sidecar is running at {path}; start it, or say where with --socket") from err
-    except PermissionError as err:
-        raise PermissionError(f"{path} is another user's; ask as root (sudo, or docker exec)") from err
-    except TimeoutError as err:
-        raise NoDaemon(f"wp-sidecar at {path} did not answer within {timeout:g} s") from err
-    except (OSError, HTTPException, ValueError) as err:
-        raise NoDaemon(f"wp-sidecar at {path} broke off; its log says why ({err})") from err
-    finally:
-        connection.close()
-    if response.status != HTTPStatus.OK:
-        raise Refused(reply["error"])
-    return reply
 
 
 def _decoded(body: bytes | None) -> dict[str, Any]:
@@ -158,8 +129,9 @@ def _json(status: HTTPStatus, text: bytes) -> Response:
     return Response(status, text, "application/json")
 
 
-def _encoded(reply: dict[str, Any]) -> bytes:
-    """As JSON, a piece at a time: one call for 100,000 bans would hold all threads up for a second."""
+def _encoded(reply: Mapping[str, Any]) -> bytes:
+    """Return the answer as JSON."""
+    # A piece at a time: one call for 100,000 bans would hold the interpreter, and with it all threads, for a second.
     return b"{" + b", ".join(b'"%s": %s' % (key.encode(), _value(each)) for key, each in reply.items()) + b"}"
 
 
@@ -169,26 +141,16 @@ def _value(value: object) -> bytes:
     return json.dumps(value, allow_nan=False).encode()
 
 
-class _Connection(HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 def _claim(path: Path) -> tuple[int, socket.socket]:
-    """A locked file beside the path, and a listening socket at it; what a dead daemon left is replaced."""
+    """Return a locked file beside the path, and a listening socket at it. What a dead daemon left is replaced."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as err:
         raise NoSocket(_unusable(path, err)) from err
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it when its owner dies
+        # The kernel releases the lock when its owner dies.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return lock, _listen(path)
     except BlockingIOError as err:
         os.close(lock)
@@ -200,10 +162,11 @@ def _claim(path: Path) -> tuple[int, socket.socket]:
 
 def _listen(path: Path) -> socket.socket:
     if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise FileExistsError("there is a file there that is no socket")
+        raise FileExistsError("a file that is no socket is in its place")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    umask = os.umask(0o177)  # born with mode 0600, so that it is never open wider, not even for a moment
+    # The socket is created with mode 0600, so that it is never open wider, not even for a moment.
+    umask = os.umask(0o177)
     try:
         listener.bind(str(path))
         listener.listen()
@@ -217,4 +180,4 @@ def _listen(path: Path) -> socket.socket:
 
 def _unusable(path: Path, err: OSError) -> str:
     why = err.strerror or err
-    return f"the control socket {path} cannot be made: {why}; choose another place with WP_SIDECAR_SOCKET"
+    return f"the control socket {path} cannot be created: {why}; choose another place with WP_SIDECAR_SOCKET"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.daemon import named
-from sidecar.control.server import NoDaemon, ask
+from sidecar.control.client import NoDaemon, send
 from tests.support.disks import fill, in_own_mounts, mount_small_disk
 from tests.support.paths import COMMAND
 from tests.support.waiting import wait_until
@@ -84,14 +84,14 @@ class Running:
 
     def _is(self, what: str) -> bool:
         try:
-            return ask(self.folder / "control.sock", {"do": "health"})[what]
+            return send(self.folder / "control.sock", {"do": "health"})[what]
         except NoDaemon:  # not yet; or that of one who was killed
             assert self._process.poll() is None, (self.folder / "said").read_text()
             return False
 
     def ask(self, what: str, **request: object) -> dict[str, object]:
         try:
-            return ask(self.folder / "control.sock", {"do": what, **request})
+            return send(self.folder / "control.sock", {"do": what, **request})
         except Exception as err:
             said = (self.folder / "said").read_text()
             raise AssertionError(f"{err}: {said}") from err

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.control.server import ControlApplication, ControlSocket, NoDaemon, ask, control_server
+from sidecar.control.client import NoDaemon, send
+from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from tests.charts import runtime
 from tests.charts.helm import CHART, manifests, render
 from tests.charts.podspec import environ, pod
+from tests.control.answerers import Answerer
 
 SCRIPT = CHART / "files/prove-ban.py"
 COMMAND = Path(__file__).parents[2] / ".venv/bin/wp-sidecar"
@@ -74,7 +76,7 @@ class Node:
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
     def bans(self):
-        return ask(self.socket, {"do": "bans"})["bans"]
+        return send(self.socket, {"do": "bans"})["bans"]
 
     def close(self):
         if self._daemon:
@@ -89,7 +91,7 @@ class Node:
 
     def _ready(self):
         try:
-            return ask(self.socket, {"do": "health"})["ready"]
+            return send(self.socket, {"do": "health"})["ready"]
         except NoDaemon:
             return False
 
@@ -177,7 +179,7 @@ def test_a_sidecar_that_says_more_than_there_is_fails_the_test(node, health, sen
             return health.pop(0) if len(health) > 1 else health[0]
         return {"bans": banned}
 
-    control = control_server(ControlSocket(node.socket), ControlApplication(answer))
+    control = control_server(ControlSocket(node.socket), ControlApplication(Answerer(answer)))
     thread = threading.Thread(target=control.run)
     thread.start()
     try:

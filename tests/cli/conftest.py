@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 
 import pytest
 
 from sidecar.cli import main
+from sidecar.control.server import ControlApplication, ControlSocket, control_server
+from tests.cli.answering import Daemon
 
 FAIL = r"""[Definition]
 failregex = ^ ?fail <HOST>$
@@ -16,7 +19,7 @@ JAILS = "[wordpress]\nmaxretry = 3\nfindtime = 10m\nbantime = 1h\n"
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A filter, a jails file, and nothing of ours in the environment."""
+    """A filter and a jails file, and the environment that names them."""
     (tmp_path / "wordpress.conf").write_text(FAIL)
     (tmp_path / "broken.conf").write_text("[Definition]\nfailregex = ^(fail <HOST>$\n")
     (tmp_path / "jails.conf").write_text(JAILS)
@@ -28,7 +31,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def wp(here, capsys, monkeypatch):
-    """Runs a command: its exit code, what it wrote, what it said of errors."""
+    """Runs a command, and returns its exit code and what it wrote to standard output and standard error."""
 
     def wp(*args: str, stdin: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -38,3 +41,27 @@ def wp(here, capsys, monkeypatch):
         return end.value.code, out, err
 
     return wp
+
+
+@pytest.fixture
+def wp_lines(wp):
+    """As `wp`, with standard output as a list of lines without the blanks at their ends."""
+
+    def wp_lines(*args: str) -> tuple[int, list[str], str]:
+        code, out, err = wp(*args)
+        return code, [line.rstrip() for line in out.splitlines()], err
+
+    return wp_lines
+
+
+@pytest.fixture
+def daemon(tmp_path, monkeypatch):
+    """A daemon at the socket that the environment names."""
+    answering = Daemon()
+    control = control_server(ControlSocket(tmp_path / "s"), ControlApplication(answering))
+    thread = threading.Thread(target=control.run)
+    thread.start()
+    monkeypatch.setenv("WP_SIDECAR_SOCKET", str(tmp_path / "s"))
+    yield answering
+    control.close()
+    thread.join(5)

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar import __version__
 from sidecar.cli import main
-from sidecar.control import exit_codes
+from sidecar.control.exit_codes import ExitCode
 
 WP = Path(sys.executable).with_name("wp-sidecar")
 
@@ -33,7 +33,7 @@ def loaded(*args: str) -> set[str]:
     return set(run(sys.executable, "-c", script, *args).stderr.decode().splitlines()[-1].split())
 
 
-def test_the_installed_command_says_its_version():
+def test_the_installed_command_shows_its_version():
     assert WP.exists(), "install the checkout into the venv (pip install -e .[dev], or make setup)"
 
     done = run(str(WP), "--version")
@@ -41,16 +41,16 @@ def test_the_installed_command_says_its_version():
     assert run(sys.executable, "-m", "sidecar", "--version").stdout == done.stdout
 
 
-def test_help_loads_little_and_tells_the_exit_codes():
+def test_help_loads_little_and_shows_the_exit_codes():
     heavy = {"rich", "docker", "requests", "hyperscan", "prometheus_client", "nftables", "sqlite3"}
     assert loaded("--help") & heavy == set()
 
     text = " ".join(run(str(WP), "--help").stdout.decode().split())
-    for code in (value for name, value in vars(exit_codes).items() if name.isupper()):
-        assert f"{code} " in text.partition("Exit codes:")[2]
+    for code in ExitCode:
+        assert f"{code:d} {code.meaning}" in text.partition("Exit codes:")[2]
 
 
-def test_run_never_loads_rich_and_tells_mistakes_before_it_loads_anything():
+def test_run_never_loads_rich_and_shows_errors_before_it_loads_anything():
     assert loaded("run", "--jails", "/nowhere") & {"rich", "docker", "nftables"} == set()
     assert "rich" not in loaded_by("sidecar.app.daemon")
 
@@ -67,7 +67,7 @@ def test_wrong_usage(args, capsys):
     with pytest.raises(SystemExit) as end:
         main(args)
 
-    assert end.value.code == exit_codes.USAGE
+    assert end.value.code == ExitCode.USAGE
     assert "Usage: " in capsys.readouterr().err
 
 

@@ -46,7 +46,7 @@ def run(tmp_path):
     [
         (((), {"WP_SIDECAR_JAILS": "", "DOCKER_HOST": "unix:///nowhere"}), (69, "no Docker socket at")),
         ((NO_NET_ADMIN, {}), (77, "cap_add: [NET_ADMIN]")),
-        (((), {"WP_SIDECAR_SOCKET": "/proc/nowhere/s"}), (69, "/proc/nowhere/s cannot be made")),
+        (((), {"WP_SIDECAR_SOCKET": "/proc/nowhere/s"}), (69, "/proc/nowhere/s cannot be created")),
         (((), {"WP_SIDECAR_JAILS": "/nowhere"}), (78, "WP_SIDECAR_JAILS: /nowhere does not exist")),
         (((), {"SLACK_WEBHOOK_URL_FILE": "/nowhere"}), (78, "_FILE: /nowhere cannot be read")),
     ],

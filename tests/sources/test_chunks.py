@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from sidecar.cli.lines import chunks, framed
+from sidecar.cli.log_lines import line_chunks, with_framing
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
@@ -51,7 +51,7 @@ class Cut:
 
 
 def cli(pieces):
-    return framed(chunks(Cut(pieces)), None)
+    return with_framing(line_chunks(Cut(pieces)), None)
 
 
 class Growing:
@@ -215,4 +215,4 @@ def test_a_log_in_pieces_of_any_size_has_the_same_hits(name, size):
 
 
 def test_a_pipe_gives_what_it_has():
-    assert [data for data, _ in cli([LOG])] == list(chunks(io.BufferedReader(io.BytesIO(LOG))))
+    assert [data for data, _ in cli([LOG])] == list(line_chunks(io.BufferedReader(io.BytesIO(LOG))))

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sidecar.control.server import NoDaemon, ask
+from sidecar.control.client import NoDaemon, send
 from tests.support.cable import inside, ip
 from tests.support.paths import COMMAND
 from tests.support.redis_server import Server, serving
@@ -90,7 +90,7 @@ class Host:
         return (self.folder / "said").read_text()
 
     def ask(self, what, **request):
-        return ask(self.folder / "control.sock", {"do": what, **request})
+        return send(self.folder / "control.sock", {"do": what, **request})
 
     def cli(self, *words):
         environ = {**os.environ, "WP_SIDECAR_SOCKET": str(self.folder / "control.sock")}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nftables
 
-from sidecar.control.server import NoDaemon, ask
+from sidecar.control.client import NoDaemon, send
 
 SOCKET = Path(os.environ["WP_SIDECAR_SOCKET"])
 NODE = os.environ.get("NODE", "this node")
@@ -50,7 +50,7 @@ def begun() -> None:
 def ailing() -> str:
     """A sentence on what is wrong with the node's sidecar; "" where it is well."""
     try:
-        health = ask(SOCKET, {"do": "health"})
+        health = send(SOCKET, {"do": "health"})
     except NoDaemon as err:
         return f"on {NODE}: {err}; is its pod there, and ready?"
     if health["live"] and health["ready"]:
@@ -125,7 +125,7 @@ def address_of(element: object) -> object:
 
 def asked(request: dict[str, object]) -> dict:
     try:
-        return ask(SOCKET, request)
+        return send(SOCKET, request)
     except NoDaemon as err:
         raise SystemExit(f"on {NODE}: {err}; is its pod there, and ready?") from err
 

@@ -1,14 +1,17 @@
+import json
 import subprocess
 import sys
 
+from sidecar.cli.stdio import write_error, write_json, write_line
+
 PROGRAM = """
 import os, sys
-from sidecar.cli.streams import standard
-standard()
+from sidecar.cli.stdio import prepare
+prepare()
 file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 print("b\xf6se \u2603")
-os.write(2, b"told to nobody")
-sys.stderr.write("nor this")
+os.write(2, b"lost")
+sys.stderr.write("lost too")
 sys.exit(file < 3)
 """
 
@@ -29,3 +32,14 @@ def test_no_file_is_taken_for_a_stream_that_was_closed(tmp_path):
 
 def test_what_an_encoding_lacks_is_written_as_an_escape(tmp_path):
     assert play(tmp_path, "2>&-", PYTHONIOENCODING="ascii") == (b"b\\xf6se \\u2603\n", b"")
+
+
+def test_answers_go_to_standard_output_and_errors_to_standard_error(capsys):
+    write_json({"a": "\x1b"})
+    write_line("a line")
+    write_error("a sentence")
+
+    out, err = capsys.readouterr()
+    first, second = out.splitlines()
+    assert (json.loads(first), second) == ({"a": "\x1b"}, "a line")
+    assert err == "wp-sidecar: a sentence\n"

@@ -6,19 +6,26 @@ import time
 
 import pytest
 
-from sidecar.cli import trial
+from sidecar.cli import trial_report
 from tests.cli.logs import BURST, DAY
 
 
 def test_a_verdict_for_each_line_in_order(wp):
     code, out, _ = wp("test-filter", "--json", "wordpress", stdin=BURST)
 
-    none = {"matched": False, "failregex": None, "id": None, "user": None, "time": None, "stalled": False}
+    unmatched = {
+        "matched": False,
+        "failregex": None,
+        "id": None,
+        "user": None,
+        "time": None,
+        "stalled": False,
+    }
     hit = {"matched": True, "failregex": 1, "id": "203.0.113.7", "user": None, "stalled": False}
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [
         {"line": 1, **hit, "time": 1795336800.1234567},
-        {"line": 2, **none},
+        {"line": 2, **unmatched},
         {"line": 3, **hit, "failregex": 2, "user": "admin", "time": 1795336802.1234567},
         {"line": 4, **hit, "id": "10.0.0.1", "time": 1795336802.1234567},
         {"line": 5, **hit, "time": 1795336803.1234567},
@@ -34,7 +41,7 @@ def test_a_verdict_for_each_line_in_order(wp):
         ("none", "fail 203.0.113.7"),
     ],
 )
-def test_the_transport_is_recognised_or_said(wp, here, transport, line):
+def test_the_transport_is_detected_or_given(wp, here, transport, line):
     (here / "log").write_text(line + "\n")
 
     for args in ([], ["--transport", transport]):
@@ -73,7 +80,7 @@ def test_a_line_without_end_takes_no_memory_and_hides_nothing_behind_it(wp):
     assert [json.loads(line)["id"] for line in out.splitlines()] == [None, "203.0.113.8"]
 
 
-def test_for_a_person_the_sum_the_missed_lines_and_how_near_they_came(wp):
+def test_a_person_sees_a_summary_with_missed_lines_and_how_close_they_came(wp):
     code, out, _ = wp(
         "test-filter",
         "wordpress",
@@ -97,7 +104,7 @@ def test_for_a_person_the_sum_the_missed_lines_and_how_near_they_came(wp):
     ]
 
 
-def test_a_filter_that_can_be_fooled_is_shown_the_line_that_does(wp, here):
+def test_a_filter_that_can_be_fooled_is_shown_with_such_a_line(wp, here):
     (here / "open.conf").write_text("[Definition]\nfailregex = login of \\S+ failed from <HOST>\n")
     _, out, _ = wp("test-filter", "open", stdin=b"\n")
 
@@ -107,7 +114,7 @@ def test_a_filter_that_can_be_fooled_is_shown_the_line_that_does(wp, here):
     )
 
 
-def test_a_filter_that_one_line_stalls_is_shown_the_line(wp, here):
+def test_a_filter_that_a_line_can_stall_is_shown_with_such_a_line(wp, here):
     (here / "slow.conf").write_text("[Definition]\nfailregex = ^(?:a+)+ <HOST>$\n")
     _, out, _ = wp("test-filter", "slow", stdin=b"\n")
 
@@ -127,7 +134,7 @@ def slow(here):
     return here
 
 
-def test_a_line_that_stalls_is_shown_and_counted_and_holds_up_nothing(wp, slow):
+def test_a_line_that_stalls_is_given_up_counted_and_shown(wp, slow):
     log = f"fail a 203.0.113.7\n{STALLS} 203.0.113.8 no\nfail {'a' * 40} x\n203.0.113.9 no\nfail b\n"
     code, out, _ = wp("test-filter", "slow", stdin=log.encode())
     _, told, _ = wp("test-filter", "--json", "slow", stdin=log.encode())
@@ -149,8 +156,8 @@ def test_a_line_that_stalls_is_shown_and_counted_and_holds_up_nothing(wp, slow):
     ]  # fmt: skip
 
 
-def test_many_lines_that_stall_are_a_few(wp, slow, monkeypatch):
-    monkeypatch.setattr(trial, "MISSED", 2)
+def test_of_many_stalling_lines_a_few_are_shown(wp, slow, monkeypatch):
+    monkeypatch.setattr(trial_report, "MAX_LINES_SHOWN", 2)
     line = f"fail {'a' * 60} 203.0.113.8 x\n".encode()
     _, out, _ = wp("test-filter", "slow", stdin=line * 3)
 
@@ -159,7 +166,7 @@ def test_many_lines_that_stall_are_a_few(wp, slow, monkeypatch):
 
 
 @pytest.mark.parametrize("option", ["prefregex", "datepattern", "ignoreregex"])
-def test_whatever_expression_of_a_filter_stalls_the_line_is_given_up(wp, here, option):
+def test_every_expression_of_a_filter_has_the_time_limit(wp, here, option):
     rest = {"prefregex": "^(?:a+)+$", "datepattern": "^(?:a+)+ %%Y", "ignoreregex": "^(?:a+)+ x$"}[option]
     (here / "slow.conf").write_text(f"[Definition]\nfailregex = <HOST>\n{option} = {rest}\n")
     log = b"a" * 60 + b" 203.0.113.7\n" + b"a" * 60 + b" nobody\n"
@@ -171,7 +178,7 @@ def test_whatever_expression_of_a_filter_stalls_the_line_is_given_up(wp, here, o
     assert "2 lines: 0 matched, 1 missed, 1 stalled" in out
 
 
-def test_a_sample_that_stalls_is_not_as_it_says(wp, slow):
+def test_a_sample_that_stalls_has_failed(wp, slow):
     (slow / "slow.samples").write_text(f"{STALLS}\n=> -\nfail a 203.0.113.7\n=> 203.0.113.7\n")
     code, out, _ = wp("test-filter", "slow", "--samples")
     _, told, _ = wp("test-filter", "slow", "--samples", "--json")
@@ -179,7 +186,7 @@ def test_a_sample_that_stalls_is_not_as_it_says(wp, slow):
     assert (code, out.splitlines()) == (
         1,
         [
-            f"{slow}/slow.samples:1: expected nobody, got stalled: {STALLS[:200]}…",
+            f"{slow}/slow.samples:1: expected no match, got stalled: {STALLS[:200]}…",
             "2 samples: 1 as expected, 1 not",
         ],
     )
@@ -188,7 +195,7 @@ def test_a_sample_that_stalls_is_not_as_it_says(wp, slow):
     }  # fmt: skip
 
 
-def test_a_filter_that_takes_half_an_address_is_shown_whom_it_bans(wp, here):
+def test_a_filter_that_takes_half_an_address_is_shown_with_the_stranger_it_bans(wp, here):
     (here / "greedy.conf").write_text("[Definition]\nfailregex = ^login failed from.*<HOST>\n")
     _, out, _ = wp("test-filter", "greedy", stdin=b"\n")
 
@@ -198,13 +205,13 @@ def test_a_filter_that_takes_half_an_address_is_shown_whom_it_bans(wp, here):
     )
 
 
-def test_what_changes_nothing_is_said(wp, here):
+def test_an_option_without_effect_is_a_warning(wp, here):
     (here / "slip.conf").write_text("[Definition]\nfailregex = ^no <HOST>$\nignoreregexp = .\n")
     _, out, _ = wp("test-filter", "slip", "--set", "mode=x", stdin=b"\n")
 
     assert out.splitlines()[-2:] == [
-        "warning: slip knows no `mode=x`, so that changes nothing",
-        "warning: slip knows no `ignoreregexp (did you mean ignoreregex?)`, so that changes nothing",
+        "warning: slip does not know `mode=x`, so it has no effect",
+        "warning: slip does not know `ignoreregexp (did you mean ignoreregex?)`, so it has no effect",
     ]
 
 
@@ -226,7 +233,7 @@ def test_options_the_time_and_the_zone_may_be_given(wp, here):
 @pytest.mark.parametrize(
     "args", [["--set", "mode"], ["--now", "soon"], ["--timezone", "Mars"], ["--usedns", "perhaps"]]
 )
-def test_an_option_that_is_none_is_wrong_usage(wp, args):
+def test_an_invalid_option_is_wrong_usage(wp, args):
     assert wp("test-filter", "wordpress", *args)[0] == 2
 
 
@@ -240,7 +247,7 @@ def test_the_samples_beside_a_filter_are_tried(wp, here):
     assert (code, out.splitlines()) == (
         1,
         [
-            f"{samples}:1: expected nobody, got 203.0.113.7: fail 203.0.113.7",
+            f"{samples}:1: expected no match, got 203.0.113.7: fail 203.0.113.7",
             "1 samples: 0 as expected, 1 not",
         ],
     )
@@ -254,7 +261,7 @@ def test_the_samples_beside_a_filter_are_tried(wp, here):
     assert wp("test-filter", "wordpress", "--samples")[0] == 66
 
 
-def test_what_spans_lines_is_remembered_over_a_log(wp, here):
+def test_a_failure_that_spans_lines_is_tracked_over_a_log(wp, here):
     (here / "two.conf").write_text(
         "[Definition]\nfailregex = ^from <HOST>$<SKIPLINES>^failed$\nmaxlines = 3\n"
     )
@@ -263,14 +270,14 @@ def test_what_spans_lines_is_remembered_over_a_log(wp, here):
     assert [json.loads(line)["id"] for line in out.splitlines()] == [None, None, "203.0.113.7"]
 
 
-def test_many_missed_lines_are_a_few(wp):
+def test_of_many_missed_lines_a_few_are_shown(wp):
     _, out, _ = wp("test-filter", "wordpress", stdin=b"fine\n" * 100)
 
     assert "100 lines: 0 matched, 100 missed\nmissed, the first 20:\n" in out
     assert out.count("  fine\n") == 20
 
 
-def test_a_filter_that_is_not_there(wp):
+def test_a_filter_that_does_not_exist(wp):
     code, out, err = wp("test-filter", "wordpres")
 
     assert (code, out) == (66, "")
@@ -278,7 +285,7 @@ def test_a_filter_that_is_not_there(wp):
     assert err.endswith("did you mean `wordpress`?\n")
 
 
-def test_a_filter_with_a_mistake(wp, here):
+def test_a_filter_with_an_error(wp, here):
     code, _, err = wp("test-filter", "broken")
 
     assert code == 78

@@ -1,0 +1,112 @@
+# ruff: noqa: PLC0415 - `run` alone needs the daemon, and tables alone need rich
+"""`run`, `status`, `reload` and `healthcheck`: the daemon itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated
+
+import typer
+
+from sidecar.cli.options import Filters, Jails, Json, Socket, socket_path
+from sidecar.cli.stdio import write_error, write_json, write_line
+from sidecar.control.client import NoDaemon, ask
+from sidecar.control.exit_codes import ExitCode
+from sidecar.control.protocol import HealthAnswer, HealthRequest, ReloadAnswer, ReloadRequest, StatusRequest
+from sidecar.core.text import printable
+
+commands = typer.Typer(rich_markup_mode=None)
+
+# Docker gives a health check 30 s by default.
+HEALTH_TIMEOUT_S = 3.0
+# Filters are read and tried; ours take a second.
+RELOAD_TIMEOUT_S = 60.0
+
+
+@commands.command()
+def run(
+    *,
+    jails: Jails = None,
+    filters: Filters = None,
+    socket: Socket = None,
+    flush_on_exit: Annotated[
+        bool,
+        typer.Option("--flush-on-exit", help="End all bans when it stops; by default they stay in force."),
+    ] = False,
+) -> None:
+    """Run the daemon in the foreground: read logs, ban attackers."""
+    from sidecar.config import reader
+    from sidecar.config.settings import Settings
+
+    def read() -> Settings:
+        return reader.read(
+            os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
+        )
+
+    settings = read()
+    # Docker, nftables and the rest are loaded after that, so that errors in the configuration show at once.
+    from sidecar.app import daemon
+
+    raise typer.Exit(daemon.run(settings, read=read))
+
+
+@commands.command()
+def status(*, socket: Socket = None, as_json: Json = False) -> None:
+    """Show what the daemon watches, and how it is."""
+    answer = ask(socket_path(socket), StatusRequest())
+    if as_json:
+        write_json(answer)
+        return
+    from sidecar.cli import tables
+
+    tables.show_status(answer, time.time())
+
+
+@commands.command()
+def reload(*, socket: Socket = None, as_json: Json = False) -> None:
+    """Have the daemon read jails, filters and secrets again; with any error nothing changes."""
+    answer = ask(socket_path(socket), ReloadRequest(), RELOAD_TIMEOUT_S)
+    if as_json:
+        write_json(answer)
+    else:
+        _show_reload(answer)
+    raise typer.Exit(ExitCode.OK if answer["ok"] else ExitCode.CONFIG)
+
+
+@commands.command()
+def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
+    """Ask the daemon whether it works: exit 0 or 1."""
+    health = _health(socket)
+    healthy = health["live"] and health["ready"]
+    if as_json:
+        write_json(health)
+    elif healthy:
+        write_line("ok")
+    else:
+        for sentence in health["why"] or ["not ready"]:
+            write_error(printable(sentence))
+    raise typer.Exit(ExitCode.OK if healthy else ExitCode.NO)
+
+
+def _health(socket: Socket) -> HealthAnswer:
+    """Return the daemon's health; a daemon that does not answer is not healthy."""
+    try:
+        return ask(socket_path(socket), HealthRequest(), HEALTH_TIMEOUT_S)
+    except (NoDaemon, PermissionError) as err:
+        return {"live": False, "ready": False, "why": [str(err)]}
+
+
+def _show_reload(answer: ReloadAnswer) -> None:
+    from sidecar.config.errors import ConfigError
+
+    if not answer["ok"]:
+        for error in answer["mistakes"]:
+            write_error(printable(str(ConfigError(**error))))
+        write_error("nothing was changed, the old configuration stays in force")
+        return
+    for note in answer["notes"]:
+        write_line(f"note: {printable(note)}")
+    for setting in answer["restart"]:
+        write_line(f"takes effect after a restart: {printable(setting)}")
+    write_line(f"in force now: {', '.join(answer['jails'])}")

@@ -1,0 +1,173 @@
+"""What `test-filter` tries: one filter, on the lines of a log or on its own samples.
+
+Every expression has a time limit, so a line that would stall the filter is given up and the others are still shown.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sidecar.cli.log_lines import Reader, decode_line, line_chunks, with_framing
+from sidecar.config import reader
+from sidecar.config.errors import ConfigError, ConfigErrors
+from sidecar.control.exit_codes import ExitCode, Failed
+from sidecar.core.events import Framing
+from sidecar.filters.database import PatternDatabase
+from sidecar.filters.loader import Filter, FilterErrors, load
+from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexTimeoutError
+from sidecar.filters.sessions import SessionTracker
+from sidecar.filters.verdict import Failure, Tracker, Verdict, decide, explain
+
+NO_MATCH: Final = Verdict(matched=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One filter, as it is to be tried. `zone` is of dates that have none; `transport` None: it is detected."""
+
+    rules: Filter
+    now: float
+    zone: tzinfo | None = None
+    transport: Framing | None = None
+
+    def tracker(self) -> SessionTracker | None:
+        """Return what the filter needs to remember of earlier lines, if it does."""
+        return SessionTracker(self.rules) if self.rules.needs_earlier_lines else None
+
+    def verdicts(self, stream: Reader) -> Iterator[LineVerdict]:
+        """Yield a verdict for each line. Lines that the prefilter leaves out are not looked at further."""
+        database = PatternDatabase([self.rules])
+        tracker = self.tracker()
+        for chunk, framing in with_framing(line_chunks(stream), self.transport):
+            candidates = database.candidates(chunk)
+            candidate = next(candidates, None)
+            # splitlines() would see line ends where a log has none.
+            for line in chunk[:-1].split(b"\n"):
+                text = decode_line(line)
+                if candidate is None or line != candidate[0]:
+                    yield LineVerdict(text, framing)
+                    continue
+                yield self.verdict(text, framing, tracker)
+                candidate = next(candidates, None)
+
+    def verdict(self, text: str, framing: Framing, tracker: Tracker | None) -> LineVerdict:
+        """Return what the filter says about one line."""
+        try:
+            with time_limit():
+                verdict = explain(self.rules, text, framing, self.now, self.zone, tracker=tracker)
+        except RegexTimeoutError:
+            return LineVerdict(text, framing, stalled=True)
+        return LineVerdict(text, framing, verdict)
+
+
+class LineVerdict(NamedTuple):
+    """A line, and what the filter says about it. `stalled`: an expression took too long, so there is no verdict."""
+
+    text: str
+    framing: Framing
+    verdict: Verdict = NO_MATCH
+    stalled: bool = False
+
+
+def load_trial(
+    environ: Mapping[str, str],
+    name: str,
+    *,
+    filters: Path | None = None,
+    options: Sequence[str] = (),
+    usedns: str = "",
+    now: str = "",
+    zone: str = "",
+    transport: Framing | None = None,
+) -> Trial:
+    """Load the filter of this name with these `key=value` options. Raises Failed and ConfigErrors."""
+    given = dict(_parse_option(option) for option in options)
+    if usedns:
+        given["usedns"] = usedns
+    rules = _load(name, reader.filter_folders(environ, filters), given)
+    time_zone = _parse_zone(zone) if zone else None
+    return Trial(rules, _parse_time(now, time_zone) if now else time.time(), time_zone, transport)
+
+
+def decide_in_time(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
+    """Return what `decide` does; a text that stalls an expression is no failure."""
+    with suppress(RegexTimeoutError), time_limit():
+        return decide(rules, text, candidates)
+    return None
+
+
+@contextmanager
+def time_limit() -> Iterator[None]:
+    """Raise RegexTimeoutError once the block has taken too much processor time.
+
+    A command runs in the main thread, where a signal can interrupt `re`. The daemon tries suspicious lines in another
+    process instead; this also stops expressions that nobody suspected, and those of dates.
+    """
+
+    def give_up(*_: object) -> None:
+        raise RegexTimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MATCH_TIMEOUT_S, MATCH_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _load(name: str, folders: list[Path], options: Mapping[str, str]) -> Filter:
+    try:
+        return load(name, folders, options)
+    except FilterErrors as err:
+        in_file = [error for error in err.errors if error.file]
+        of_options = [error for error in err.errors if not error.file]
+        is_readable = any(Path(error.file).is_file() for error in err.errors)
+        if is_readable or (options and of_options):
+            raise ConfigErrors(
+                [
+                    *(
+                        ConfigError(each.file, "", "", f"{each.message} ({each.text})", each.line)
+                        for each in in_file
+                    ),
+                    *(ConfigError("option", "", "", f"{each.message} ({each.text})") for each in of_options),
+                ]
+            ) from err
+        raise Failed(ExitCode.NO_INPUT, "; ".join(error.message for error in err.errors)) from err
+
+
+def _parse_option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise Failed(ExitCode.USAGE, f'--set: expected key=value such as mode=aggressive, got "{text}"')
+    return key.strip(), value
+
+
+def _parse_zone(text: str) -> tzinfo:
+    try:
+        if text[:1] in "+-":
+            offset = datetime.strptime(text, "%z").utcoffset() or timedelta()
+            return timezone(offset)
+        return ZoneInfo(text)
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        raise Failed(ExitCode.USAGE, f'--timezone: expected Europe/Berlin or +0200, got "{text}"') from None
+
+
+def _parse_time(text: str, zone: tzinfo | None) -> float:
+    with suppress(ValueError):
+        return float(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Failed(
+            ExitCode.USAGE, f'--now: expected 2026-11-22T08:40:04 or seconds since 1970, got "{text}"'
+        ) from None
+    return (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()

@@ -1,0 +1,106 @@
+"""Read a log, from a file or from standard input, as chunks of whole lines in constant memory."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, cast
+
+from sidecar.control.exit_codes import ExitCode, Failed
+from sidecar.core.events import Framing
+from sidecar.filters.framing import recognise
+from sidecar.filters.matcher import CUT_MARK, MAX_LINE_BYTES
+
+# Large enough that the fixed cost of a scan does not matter.
+CHUNK_BYTES: Final = 1 << 20
+# Nothing looks further into a line, so the rest of a longer one is dropped.
+MAX_KEPT_BYTES: Final = 1 << 16
+
+# The head of a line of Kubernetes' container runtime, its stream, and whether it is a partial (P) or a full (F) one.
+_CRI = re.compile(rb"(\S+ )(stdout|stderr) ([PF])(?::\S*)? ")
+
+
+class Reader(Protocol):
+    """A binary file that returns what there is, so that a pipe is read as it is written."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+@contextmanager
+def open_log(log: str) -> Iterator[Reader]:
+    """Open the file of this name; `-` is standard input. Raises Failed."""
+    if log == "-":
+        # It is a BufferedReader, which typeshed does not say.
+        yield cast("Reader", sys.stdin.buffer)
+        return
+    try:
+        # Not by pathlib, because the name may be any text.
+        stream = open(log, "rb")  # noqa: PTH123, SIM115 - closed below
+        stream.read(0)
+    except OSError as err:
+        raise Failed(ExitCode.NO_INPUT, f"{log} cannot be read: {err.strerror}") from err
+    with stream:
+        yield stream
+
+
+def line_chunks(stream: Reader) -> Iterator[bytes]:
+    """Yield whole lines, each with its newline, about a MiB at a time."""
+    rest = b""
+    while data := stream.read1(CHUNK_BYTES):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield rest + data[:end]
+            rest = data[end:]
+        elif len(rest) < MAX_KEPT_BYTES:
+            rest += data
+    if rest:
+        yield rest + b"\n"
+
+
+def with_framing(chunks: Iterator[bytes], given: Framing | None) -> Iterator[tuple[bytes, Framing]]:
+    """Yield each chunk with its framing: the given one, or what is detected.
+
+    A log may begin without stamps: a banner, or a first line that a pipe passed alone. What was detected stays.
+    """
+    joiner, framing = CriJoiner(), given or Framing.NONE
+    for chunk in chunks:
+        if given is None and framing is Framing.NONE:
+            framing = recognise(chunk)
+        yield joiner.join(chunk) if framing is Framing.CRI else chunk, framing
+
+
+def decode_line(line: bytes) -> str:
+    """Return a line as the filters see it. One over the limit is cut, and the mark says that it does not end there."""
+    text = line[:MAX_LINE_BYTES].decode(errors="replace")
+    return text + CUT_MARK if len(line) > MAX_LINE_BYTES else text
+
+
+class CriJoiner:
+    """Joins the partial lines of a container runtime's log.
+
+    What follows the end of a partial line is text that a visitor may have chosen, so it must not begin a line. A
+    partial line leaves an empty one behind, so that lines keep their numbers.
+    """
+
+    def __init__(self) -> None:
+        # Stream -> the line so far.
+        self._partial: dict[bytes, bytes] = {}
+
+    def join(self, chunk: bytes) -> bytes:
+        if b" P" not in chunk and not self._partial:
+            return chunk
+        return b"\n".join(map(self._joined, chunk.split(b"\n")))
+
+    def _joined(self, line: bytes) -> bytes:
+        found = _CRI.match(line)
+        if not found:
+            return line
+        head, stream, tag = found.groups()
+        text = line[found.end() :]
+        if tag == b"P":
+            partial = self._partial.get(stream, head + stream + b" F ")
+            self._partial[stream] = (partial + text)[: 2 * MAX_KEPT_BYTES]
+            return b""
+        return self._partial.pop(stream) + text if stream in self._partial else line

@@ -1,0 +1,40 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from sidecar.core.events import Framing
+
+Jails: TypeAlias = Annotated[
+    Path | None, typer.Option("--jails", metavar="FILE", help="Jails file, instead of WP_SIDECAR_JAILS.")
+]
+Filters: TypeAlias = Annotated[
+    Path | None, typer.Option("--filters", metavar="DIR", help="Your filters, instead of WP_SIDECAR_FILTERS.")
+]
+Socket: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--socket", metavar="PATH", help="Control socket, instead of WP_SIDECAR_SOCKET."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON for programs, instead of text.")]
+Transport: TypeAlias = Annotated[
+    Framing | None,
+    typer.Option("--transport", help="How the log writes each line's own time; by default it is detected."),
+]
+Log: TypeAlias = Annotated[str, typer.Argument(metavar="[LOG|-]", help="A log file; - is standard input.")]
+Address: TypeAlias = Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")]
+InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="Only in this jail.")]
+InFleet: TypeAlias = Annotated[
+    bool, typer.Option("--fleet", help="On all nodes of the fleet, in force here or not.")
+]
+
+
+def socket_path(given: Path | None) -> Path:
+    """Return where the daemon's control socket is: the option's path, or that of the environment."""
+    from sidecar.config.reader import control_socket  # noqa: PLC0415 - it is slow to load
+
+    return given or control_socket(os.environ)

@@ -1,0 +1,44 @@
+"""Standard input, output and error, whatever they lead to."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def prepare() -> None:
+    """Open the standard streams that were closed, and let them write any text.
+
+    A stream that was closed (`2>&-`) leads to /dev/null from now on. Otherwise the next file that is opened would get
+    its number, and error messages would be written into it. What an encoding lacks is written as an escape.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # A new descriptor gets the lowest free number, which is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write_json(answer: Mapping[str, Any]) -> None:
+    """Write one line of JSON."""
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+def write_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def write_error(sentence: str) -> None:
+    """Write a sentence about what is wrong to standard error. The sentence has to be printable."""
+    sys.stderr.write(f"wp-sidecar: {sentence}\n")

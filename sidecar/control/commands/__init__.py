@@ -1,0 +1,8 @@
+"""What the daemon does when the command line asks: one class a command.
+
+    control socket's thread ──▶ CommandTable ──▶ a command ──▶ the loop (guard, then every sink) ──▶ its answer
+
+A command runs in a thread of the control socket. What it needs of the guard the loop does or answers for it, so an
+answer takes into account everything that was asked before. A new command is one file with a class like the ones here
+(`table.Command`) and its `Request`, an entry in `table.daemon_commands`, and a function in `sidecar/cli`.
+"""

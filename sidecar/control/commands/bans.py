@@ -1,0 +1,146 @@
+"""`bans`, `ban` and `unban`: the bans in force, and how people change them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
+
+from sidecar.control.commands.answers import ban_entry, ban_target
+from sidecar.control.commands.loop_access import LoopAccess, check_jail
+from sidecar.control.protocol import (
+    BanAnswer,
+    BanRequest,
+    BansAnswer,
+    BansRequest,
+    Refused,
+    UnbanAnswer,
+    UnbanRequest,
+)
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Decision
+from sidecar.core.guard import Guard
+from sidecar.core.queries import GuardView
+from sidecar.stores.base import StoreError
+
+log = logging.getLogger(__name__)
+
+# (jail, address) -> the lines that led to the ban.
+Evidence: TypeAlias = Mapping[tuple[str, Address], tuple[str, ...]]
+
+NO_FLEET: Final = "this host is not in a fleet: set WP_SIDECAR_REDIS_URL"
+
+
+class EvidenceStore(Protocol):
+    """Has written what the guard decided."""
+
+    def evidence(self) -> Evidence:
+        """Return the evidence of every ban in force. Raises StoreError."""
+
+
+class Fleet(Protocol):
+    """The fleet that this host is a member of. Both methods raise StoreError while it cannot be reached."""
+
+    def bans(self) -> Sequence[Ban]: ...
+
+    def unban(self, address: Address | None, jail: str) -> int:
+        """Unban on every node. Return how many bans that were. Raises ValueError where that is not possible."""
+
+
+class BansCommand:
+    """Shows the bans in force on this host, or all that the fleet knows."""
+
+    request = BansRequest
+
+    def __init__(self, loop: LoopAccess, evidence: EvidenceStore, fleet: Fleet | None) -> None:
+        self._loop, self._evidence, self._fleet = loop, evidence, fleet
+
+    def answer(self, request: BansRequest) -> BansAnswer:
+        if request.fleet:
+            return {"bans": [ban_entry(ban) for ban in self._fleet_bans()]}
+        bans = self._loop.query(_bans_in_force)
+        lines = self._lines() if request.evidence else {}
+        return {"bans": [ban_entry(ban, lines.get((ban.jail, ban.address), ())) for ban in bans]}
+
+    def _lines(self) -> Evidence:
+        try:
+            return self._evidence.evidence()
+        except StoreError as err:
+            # The loop meets the same problem and reports it.
+            log.warning("bans are shown without their evidence: %s", err)
+            return {}
+
+    def _fleet_bans(self) -> Sequence[Ban]:
+        try:
+            return _required(self._fleet).bans()
+        except StoreError as err:
+            raise Refused(str(err)) from None
+
+
+class BanCommand:
+    """Bans an address by hand."""
+
+    request = BanRequest
+
+    def __init__(self, loop: LoopAccess) -> None:
+        self._loop = loop
+
+    def answer(self, request: BanRequest) -> BanAnswer:
+        address = ban_target(request.address)
+
+        def ban(guard: Guard, now: float) -> Sequence[Decision]:
+            check_jail(guard.view, request.jail)
+            if reason := guard.view.allowlist_reason(address, request.jail):
+                raise Refused(f"{address} is never banned: it is {reason}")
+            return guard.ban(address, now, request.jail, request.bantime, request.reason)
+
+        return {"banned": [ban_entry(each) for each in self._loop.decide(ban) if isinstance(each, Ban)]}
+
+
+class UnbanCommand:
+    """Ends the bans of an address, or all bans, on this host or on every node of the fleet."""
+
+    request = UnbanRequest
+
+    def __init__(self, loop: LoopAccess, fleet: Fleet | None) -> None:
+        self._loop, self._fleet = loop, fleet
+
+    def answer(self, request: UnbanRequest) -> UnbanAnswer:
+        address = None if request.address is None else ban_target(request.address)
+
+        def is_known(view: GuardView, _: float) -> None:
+            check_jail(view, request.jail)
+
+        self._loop.query(is_known)
+        known_to_fleet = self._unban_in_fleet(address, request.jail) if request.fleet else 0
+
+        def unban(guard: Guard, now: float) -> Sequence[Decision]:
+            around = guard.view.banned_networks_around(address) if address else ()
+            unbanned = guard.unban(address, now, request.jail)
+            if around and not unbanned and not known_to_fleet:
+                raise Refused(
+                    f"{address} is not banned by itself: it lies in {around[0]}, which is; unban that"
+                )
+            return unbanned
+
+        unbanned = self._loop.decide(unban)
+        answer: UnbanAnswer = {"unbanned": [{"ip": each.address, "jail": each.jail} for each in unbanned]}
+        if request.fleet:
+            answer["fleet"] = known_to_fleet
+        return answer
+
+    def _unban_in_fleet(self, address: Address | None, jail: str) -> int:
+        try:
+            return _required(self._fleet).unban(address, jail)
+        except (StoreError, ValueError) as err:
+            raise Refused(str(err)) from None
+
+
+def _bans_in_force(view: GuardView, _: float) -> tuple[Ban, ...]:
+    return view.bans
+
+
+def _required(fleet: Fleet | None) -> Fleet:
+    if fleet is None:
+        raise Refused(NO_FLEET)
+    return fleet

@@ -1,0 +1,149 @@
+"""`health`, `status` and `reload`: the daemon itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from sidecar import __version__
+from sidecar.config import jail_keys
+from sidecar.config.changes import ReloadOutcome
+from sidecar.config.jail_keys import Shown
+from sidecar.control.commands.answers import health_answer
+from sidecar.control.commands.loop_access import STOPPING, LoopAccess
+from sidecar.control.protocol import (
+    FirewallStatus,
+    HealthAnswer,
+    HealthRequest,
+    Refused,
+    ReloadAnswer,
+    ReloadRequest,
+    StatusAnswer,
+    StatusRequest,
+)
+from sidecar.core.events import Ban, Turn
+from sidecar.core.jail import Jail
+from sidecar.core.queries import GuardView
+from sidecar.runtime.loop import Closed
+from sidecar.telemetry.http import HealthCheck
+
+
+class FirewallState(Protocol):
+    """The firewall as the last check found it."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Return a FirewallStatus."""
+
+
+class Reloader(Protocol):
+    """Reads the configuration again, and applies it whole or not at all."""
+
+    def reload(self) -> ReloadOutcome:
+        """Return what came of it. Raises Closed once the loop has stopped."""
+
+
+class Tally:
+    """A sink that counts since the start, by jail. The loop's thread writes it, and others read it as it is.
+
+    `bypasses` are bans without effect: the address was logged again all the same.
+    """
+
+    name = "tally"
+
+    def __init__(self, started_at: float) -> None:
+        """`started_at` is when the daemon did, as a unix time."""
+        self.started_at = started_at
+        self.failures: Counter[str] = Counter()
+        self.bans: Counter[str] = Counter()
+        self.bypasses: Counter[str] = Counter()
+
+    def apply(self, turn: Turn) -> None:
+        self.failures.update([hit.jail for hit in (*turn.hits, *turn.ignored)])
+        self.bans.update([each.jail for each in turn.decisions if isinstance(each, Ban)])
+        self.bypasses.update([each.jail for each in turn.bypasses])
+
+
+class HealthCommand:
+    """Says whether the daemon works."""
+
+    request = HealthRequest
+
+    def __init__(self, health: HealthCheck) -> None:
+        self._health = health
+
+    def answer(self, _: HealthRequest) -> HealthAnswer:
+        return health_answer(self._health.health())
+
+
+class ReloadCommand:
+    """Applies the configuration as it is now."""
+
+    request = ReloadRequest
+
+    def __init__(self, reloader: Reloader) -> None:
+        self._reloader = reloader
+
+    def answer(self, _: ReloadRequest) -> ReloadAnswer:
+        try:
+            outcome = self._reloader.reload()
+        except Closed:
+            raise Refused(STOPPING) from None
+        return {
+            "ok": outcome.ok,
+            "jails": [jail.name for jail in outcome.settings.jails],
+            "notes": list(outcome.settings.notes) if outcome.ok else [],
+            "mistakes": [error.as_dict() for error in outcome.errors],
+            "restart": list(outcome.restart),
+        }
+
+
+class StatusCommand:
+    """Shows what the daemon watches, and what it counted."""
+
+    request = StatusRequest
+
+    def __init__(
+        self,
+        loop: LoopAccess,
+        health: HealthCheck,
+        streams: Mapping[str, str],
+        firewall: FirewallState,
+        tally: Tally,
+    ) -> None:
+        """`streams` is each log's state by its name."""
+        self._loop = loop
+        self._health = health
+        self._streams = streams
+        self._firewall = firewall
+        self._tally = tally
+
+    def answer(self, _: StatusRequest) -> StatusAnswer:
+        jails, enforced, dry_runs = self._loop.query(_jails_and_bans)
+        return {
+            "version": __version__,
+            "started": self._tally.started_at,
+            "jails": [self._jail(jail, enforced[jail.name], dry_runs[jail.name]) for jail in jails],
+            "streams": [{"container": name, "state": state} for name, state in sorted(self._streams.items())],
+            "firewall": cast("FirewallStatus", self._firewall.state()),
+            "bans": enforced.total(),
+            "health": health_answer(self._health.health()),
+        }
+
+    def _jail(self, jail: Jail, enforced: int, dry_runs: int) -> dict[str, Any]:
+        return {
+            "name": jail.name,
+            **jail_keys.shown(jail, Shown.STATUS),
+            "failures": self._tally.failures[jail.name],
+            "bans": self._tally.bans[jail.name],
+            "active": enforced,
+            "observed": dry_runs,
+            "leaks": self._tally.bypasses[jail.name],
+        }
+
+
+def _jails_and_bans(view: GuardView, _: float) -> tuple[tuple[Jail, ...], Counter[str], Counter[str]]:
+    """Return the jails, and by jail how many bans are enforced and how many are dry runs."""
+    enforced = Counter(ban.jail for ban in view.bans if not ban.dry_run)
+    dry_runs = Counter(ban.jail for ban in view.bans if ban.dry_run)
+    return view.jails, enforced, dry_runs

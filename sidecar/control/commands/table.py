@@ -1,0 +1,75 @@
+"""The table of commands, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from sidecar.control.commands.bans import BanCommand, BansCommand, EvidenceStore, Fleet, UnbanCommand
+from sidecar.control.commands.daemon import (
+    FirewallState,
+    HealthCommand,
+    ReloadCommand,
+    Reloader,
+    StatusCommand,
+    Tally,
+)
+from sidecar.control.commands.history import ExplainCommand, HistoryCommand
+from sidecar.control.commands.loop_access import LoopAccess
+from sidecar.control.protocol import Refused, Request
+from sidecar.runtime.loop import Inbox
+from sidecar.telemetry.http import HealthCheck
+
+R = TypeVar("R", bound=Request[Any])
+
+
+class Command(Protocol[R]):
+    """Answers one kind of request, in several threads at a time."""
+
+    @property
+    def request(self) -> type[R]:
+        """The kind of request, which has the command's name."""
+
+    def answer(self, request: R, /) -> Mapping[str, Any]:
+        """Return the answer as JSON has it. Raises Refused, with a sentence for the person who asked."""
+
+
+class CommandTable:
+    """Every command that may be asked for, by its name."""
+
+    def __init__(self, commands: Iterable[Command[Any]]) -> None:
+        self._commands = {command.request.command: command for command in commands}
+
+    def answer(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the answer to a request as it was sent. Raises Refused."""
+        command = self._commands.get(str(fields.get("do")))
+        if command is None:
+            raise Refused(f"there is no command {fields.get('do')}; there are {', '.join(self._commands)}")
+        return command.answer(command.request.from_json(fields))
+
+
+def daemon_commands(
+    inbox: Inbox,
+    *,
+    health: HealthCheck,
+    streams: Mapping[str, str],
+    firewall: FirewallState,
+    reloader: Reloader,
+    evidence: EvidenceStore,
+    fleet: Fleet | None,
+    tally: Tally,
+) -> CommandTable:
+    """Return the commands of a running daemon. `streams` is each log's state by its name."""
+    loop = LoopAccess(inbox)
+    return CommandTable(
+        [
+            HealthCommand(health),
+            StatusCommand(loop, health, streams, firewall, tally),
+            ReloadCommand(reloader),
+            BansCommand(loop, evidence, fleet),
+            HistoryCommand(loop),
+            ExplainCommand(loop),
+            BanCommand(loop),
+            UnbanCommand(loop, fleet),
+        ]
+    )

@@ -1,0 +1,269 @@
+"""What the command line asks of the daemon, and what the daemon answers.
+
+    BanRequest("203.0.113.7") ──▶ {"do": "ban", "who": "203.0.113.7", …} ──▶ the daemon's command `ban`
+    BanAnswer                 ◀── {"banned": [{"ip": "203.0.113.7", …}]} ◀──
+
+Each request is a value that knows its JSON and the type of its answer, so `client.ask` returns that type. Answers are
+JSON objects as they are sent; docs/cli.md shows them all. Times are unix seconds, and a permanent ban has no `until`.
+
+This module is loaded by every command of the command line, so it imports nothing of the daemon's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NotRequired, Self, TypedDict, TypeVar
+
+A = TypeVar("A")
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """The request cannot be carried out. The message is for the person who asked."""
+
+
+class Request(Generic[A]):
+    """One request. A subclass is a dataclass with the request's fields, and `A` is the type of its answer."""
+
+    # The value of "do", which says what the daemon is to do.
+    command: ClassVar[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the request as it is sent."""
+        return {"do": self.command}
+
+    @classmethod
+    def from_json(cls, _: Mapping[str, Any]) -> Self:
+        """Return the request that was sent. Whoever sent it may have sent anything: raises Refused."""
+        return cls()
+
+
+class HealthAnswer(TypedDict):
+    """`live`: the loop turns. `ready`: logs are read and bans are in force. `why`: what is wrong, in sentences."""
+
+    live: bool
+    ready: bool
+    why: list[str]
+
+
+class FirewallStatus(TypedDict):
+    """`enforced`: bans found in the kernel, and bans that should be. `dropped`: IP version -> packets and bytes."""
+
+    ok: bool
+    enforced: list[int]
+    dropped: dict[str, list[int]]
+
+
+class StreamStatus(TypedDict):
+    """The log of a container, or a log file."""
+
+    container: str
+    state: str
+
+
+class StatusAnswer(TypedDict):
+    """What the daemon watches. Each of `jails` has the settings that are shown, and what was counted."""
+
+    version: str
+    started: float
+    jails: list[dict[str, Any]]
+    streams: list[StreamStatus]
+    firewall: FirewallStatus
+    bans: int
+    health: HealthAnswer
+
+
+class ReloadAnswer(TypedDict):
+    """What came of a reload. `mistakes` are the fields of a ConfigError each; `restart` are names of settings."""
+
+    ok: bool
+    jails: list[str]
+    notes: list[str]
+    mistakes: list[dict[str, Any]]
+    restart: list[str]
+
+
+class BanEntry(TypedDict):
+    """One ban in force. `site` is the container or the file of the last failure. `observed`: it is a dry run."""
+
+    ip: str
+    jail: str
+    at: float
+    until: float | None
+    cause: str
+    failures: int
+    site: str
+    reason: str
+    times: int
+    observed: bool
+    evidence: list[str]
+
+
+class BansAnswer(TypedDict):
+    bans: list[BanEntry]
+
+
+class HistoryAnswer(TypedDict):
+    """`times`: jail -> how often it banned the address."""
+
+    ip: str
+    times: dict[str, int]
+
+
+class JailStanding(TypedDict):
+    """How an address stands with one jail. `never` is why the jail never bans it."""
+
+    jail: str
+    never: str | None
+    failures: int
+    maxretry: int
+    findtime: float
+    times: int
+    ban: BanEntry | None
+
+
+class ExplainAnswer(TypedDict):
+    """`within`: the banned networks that hold the address and are wider than it."""
+
+    ip: str
+    within: list[str]
+    jails: list[JailStanding]
+
+
+class BanAnswer(TypedDict):
+    banned: list[BanEntry]
+
+
+class UnbannedEntry(TypedDict):
+    ip: str
+    jail: str
+
+
+class UnbanAnswer(TypedDict):
+    """`fleet`: how many such bans the fleet knew; only where the request was for the fleet."""
+
+    unbanned: list[UnbannedEntry]
+    fleet: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRequest(Request[HealthAnswer]):
+    command = "health"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest(Request[StatusAnswer]):
+    command = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRequest(Request[ReloadAnswer]):
+    command = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class BansRequest(Request[BansAnswer]):
+    """`evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not."""
+
+    command = "bans"
+    evidence: bool = True
+    fleet: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {"do": self.command, "evidence": self.evidence} | ({"fleet": True} if self.fleet else {})
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(bool(fields.get("evidence", True)), bool(fields.get("fleet")))
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest(Request[HistoryAnswer]):
+    """`address` is text as a person wrote it, here and below."""
+
+    command = "history"
+    address: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"do": self.command, "who": self.address}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(str(fields.get("who")))
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRequest(Request[ExplainAnswer]):
+    command = "explain"
+    address: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"do": self.command, "who": self.address}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(str(fields.get("who")))
+
+
+@dataclass(frozen=True, slots=True)
+class BanRequest(Request[BanAnswer]):
+    """`jail` "" is the jail of bans by hand. `bantime`: seconds; None: the jail's own; `math.inf`: permanently."""
+
+    command = "ban"
+    address: str
+    jail: str = ""
+    bantime: float | None = None
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        # JSON has no infinity.
+        bantime = -1 if self.bantime == math.inf else self.bantime
+        return {
+            "do": self.command,
+            "who": self.address,
+            "jail": self.jail,
+            "for": bantime,
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(
+            str(fields.get("who")),
+            str(fields.get("jail") or ""),
+            _bantime(fields.get("for")),
+            str(fields.get("reason") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnbanRequest(Request[UnbanAnswer]):
+    """`address` None is every address, and `jail` "" every jail. `fleet`: on all nodes, banned here or not."""
+
+    command = "unban"
+    address: str | None
+    jail: str = ""
+    fleet: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        asked = {"do": self.command, "who": self.address, "jail": self.jail}
+        return asked | ({"fleet": True} if self.fleet else {})
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        address = fields.get("who")
+        return cls(
+            None if address is None else str(address),
+            str(fields.get("jail") or ""),
+            bool(fields.get("fleet")),
+        )
+
+
+def _bantime(seconds: object) -> float | None:
+    """Return seconds (below zero: permanently), or None for the jail's own ban time."""
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or math.isnan(seconds):
+        raise Refused(f"a ban lasts for a number of seconds, or -1 for good: not {seconds}")
+    return math.inf if seconds < 0 else seconds

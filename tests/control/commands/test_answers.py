@@ -1,0 +1,31 @@
+import math
+
+import pytest
+
+from sidecar.control.commands.answers import ban_entry, ban_target, health_answer
+from sidecar.control.protocol import Refused
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, BanCause
+from sidecar.telemetry.http import Health
+
+ANN = Address("203.0.113.7")
+
+
+def test_a_permanent_ban_has_no_end():
+    assert ban_entry(Ban("login", ANN, 5.0, math.inf, BanCause.MANUAL))["until"] is None
+
+
+def test_a_cause_is_its_word():
+    assert ban_entry(Ban("login", ANN, 5.0, 65.0, BanCause.GROUP))["cause"] == "group"
+
+
+def test_a_target_is_canonical_or_refused():
+    assert ban_target("2001:db8::1") == "2001:db8::/64"
+    with pytest.raises(Refused, match="'soon' is neither an address nor a network"):
+        ban_target("soon")
+
+
+def test_health_has_its_reasons():
+    health = Health(live=True, ready=False, why=("the disk is full",))
+
+    assert health_answer(health) == {"live": True, "ready": False, "why": ["the disk is full"]}

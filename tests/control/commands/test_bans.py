@@ -1,0 +1,118 @@
+import logging
+
+import pytest
+
+from sidecar.control.commands.bans import BanCommand, BansCommand, UnbanCommand
+from sidecar.control.protocol import BanRequest, BansRequest, Refused, UnbanRequest
+from tests.control.daemon import ANN, BOB, Fleet, Store
+
+BY_HAND = {
+    "ip": "203.0.113.7",
+    "jail": "login",
+    "at": 5.0,
+    "until": 65.0,
+    "cause": "manual",
+    "failures": 0,
+    "site": "",
+    "reason": "spam",
+    "times": 1,
+    "observed": False,
+    "evidence": [],
+}
+
+
+def ban(loop, address, **more):
+    return BanCommand(loop).answer(BanRequest(address, **more))
+
+
+def bans(loop, store=None, **asked):
+    return BansCommand(loop, store or Store(), None).answer(BansRequest(**asked))["bans"]
+
+
+def bans_of_fleet(loop, fleet):
+    return BansCommand(loop, Store(), fleet).answer(BansRequest(fleet=True))["bans"]
+
+
+def unban(loop, address, **more):
+    return UnbanCommand(loop, None).answer(UnbanRequest(address, **more))
+
+
+def test_a_ban_by_hand_is_in_force_until_it_is_lifted(loop):
+    assert ban(loop, ANN, jail="login", reason="spam") == {"banned": [BY_HAND]}
+    assert bans(loop) == [BY_HAND | {"evidence": ["fail 1", "fail 2"]}]
+    assert bans(loop, evidence=False) == [BY_HAND]
+    assert unban(loop, ANN) == {"unbanned": [{"ip": ANN, "jail": "login"}]}
+    assert unban(loop, None) == {"unbanned": []}
+
+
+def test_bans_are_shown_without_evidence_that_cannot_be_read(loop, caplog):
+    ban(loop, ANN, jail="login", reason="spam")
+    store = Store()
+    store.error = "the disk is full"
+
+    with caplog.at_level(logging.WARNING):
+        assert bans(loop, store) == [BY_HAND]
+    assert caplog.messages == ["bans are shown without their evidence: the disk is full"]
+
+
+@pytest.mark.parametrize(
+    ("address", "more", "sentence"),
+    [
+        ("192.0.2.7", {}, "192.0.2.7 is never banned: it is ignoreip"),
+        (ANN, {"jail": "lgoin"}, "no jail is named lgoin; there are login, manual"),
+        ("evil.example", {}, "'evil.example' is neither an address nor a network"),
+    ],
+)
+def test_a_ban_may_be_refused(loop, address, more, sentence):
+    with pytest.raises(Refused, match=sentence):
+        ban(loop, address, **more)
+    assert bans(loop) == []
+
+
+def test_an_unban_may_be_refused(loop):
+    ban(loop, "203.0.113.0/24")
+
+    with pytest.raises(Refused, match=r"it lies in 203\.0\.113\.0/24, which is; unban that"):
+        unban(loop, ANN)
+    with pytest.raises(Refused, match="no jail is named lgoin"):
+        unban(loop, ANN, jail="lgoin")
+    with pytest.raises(Refused, match="'7' is neither an address nor a network"):
+        unban(loop, "7")
+
+
+def test_the_bans_of_the_fleet_are_shown_whether_in_force_here_or_not(loop):
+    fleet = Fleet()
+    found = bans_of_fleet(loop, fleet)
+    assert [(each["ip"], each["until"], each["cause"]) for each in found] == [(BOB, None, "fleet")]
+
+    fleet.error = "Redis cannot be reached"
+    with pytest.raises(Refused, match="Redis cannot be reached"):
+        bans_of_fleet(loop, fleet)
+
+
+def test_an_unban_reaches_every_node_of_the_fleet(loop):
+    fleet = Fleet()
+    ban(loop, ANN, jail="login")
+
+    both = UnbanCommand(loop, fleet)
+    assert both.answer(UnbanRequest(ANN, "login", fleet=True)) == {
+        "unbanned": [{"ip": ANN, "jail": "login"}],
+        "fleet": 1,
+    }
+    assert both.answer(UnbanRequest(BOB, fleet=True)) == {"unbanned": [], "fleet": 1}
+    assert fleet.unbanned == [(ANN, "login"), (BOB, "")]
+    with pytest.raises(Refused, match="not every address"):
+        both.answer(UnbanRequest(None, fleet=True))
+
+
+def test_a_network_that_only_the_fleet_bans_is_no_reason_to_refuse(loop):
+    ban(loop, "203.0.113.0/24")
+
+    assert UnbanCommand(loop, Fleet()).answer(UnbanRequest(ANN, fleet=True)) == {"unbanned": [], "fleet": 1}
+
+
+def test_without_a_fleet_nothing_can_be_asked_of_it(loop):
+    with pytest.raises(Refused, match="this host is not in a fleet: set WP_SIDECAR_REDIS_URL"):
+        bans_of_fleet(loop, None)
+    with pytest.raises(Refused, match="this host is not in a fleet"):
+        UnbanCommand(loop, None).answer(UnbanRequest(ANN, fleet=True))

@@ -1,0 +1,69 @@
+import socket
+import threading
+
+import pytest
+
+from sidecar.control.client import NoDaemon, ask, send
+from sidecar.control.protocol import BansRequest, Refused, StatusRequest, UnbanRequest
+
+
+def test_a_request_is_sent_as_json_and_its_answer_returned(tmp_path, served):
+    received = []
+
+    def answer(fields):
+        received.append(fields)
+        return {"bans": []}
+
+    served(tmp_path / "s", answer)
+
+    assert ask(tmp_path / "s", BansRequest(evidence=False)) == {"bans": []}
+    assert received == [{"do": "bans", "evidence": False}]
+
+
+def test_a_refusal_has_the_daemons_own_sentence(tmp_path, served):
+    served(tmp_path / "s")
+
+    with pytest.raises(Refused, match="there is no command unban"):
+        ask(tmp_path / "s", UnbanRequest(None))
+
+
+def test_without_a_daemon_the_sentence_says_what_to_do(tmp_path):
+    with pytest.raises(
+        NoDaemon, match=r"no wp-sidecar is running at .*; start it, or name its socket with --socket"
+    ):
+        ask(tmp_path / "s", StatusRequest())
+
+
+def test_a_daemon_that_hangs_is_given_up(tmp_path, served):
+    go = threading.Event()
+    served(tmp_path / "s", lambda _: {"ok": go.wait(5)})
+
+    with pytest.raises(NoDaemon, match=r"did not answer within 0\.1 s"):
+        ask(tmp_path / "s", StatusRequest(), timeout=0.1)
+    go.set()
+
+
+def test_a_connection_that_breaks_is_no_answer(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+
+        def hang_up():
+            connection, _ = listener.accept()
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(NoDaemon, match="closed the connection; its log says why"):
+            send(tmp_path / "s", {"do": "status"})
+        thread.join(5)
+
+
+def test_a_socket_of_another_user_is_a_matter_of_permission(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("sidecar.control.client._UnixConnection.connect", refuse)
+
+    with pytest.raises(PermissionError, match="is another user's; ask as root"):
+        send(tmp_path / "s", {"do": "status"})

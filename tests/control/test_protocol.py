@@ -1,0 +1,63 @@
+import math
+
+import pytest
+
+from sidecar.control.protocol import (
+    BanRequest,
+    BansRequest,
+    ExplainRequest,
+    HealthRequest,
+    HistoryRequest,
+    Refused,
+    ReloadRequest,
+    StatusRequest,
+    UnbanRequest,
+)
+
+ANN = "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent"),
+    [
+        (HealthRequest(), {"do": "health"}),
+        (StatusRequest(), {"do": "status"}),
+        (ReloadRequest(), {"do": "reload"}),
+        (BansRequest(), {"do": "bans", "evidence": True}),
+        (BansRequest(evidence=False, fleet=True), {"do": "bans", "evidence": False, "fleet": True}),
+        (HistoryRequest(ANN), {"do": "history", "who": ANN}),
+        (ExplainRequest(ANN), {"do": "explain", "who": ANN}),
+        (BanRequest(ANN), {"do": "ban", "who": ANN, "jail": "", "for": None, "reason": ""}),
+        (
+            BanRequest(ANN, "login", math.inf, "rude"),
+            {"do": "ban", "who": ANN, "jail": "login", "for": -1, "reason": "rude"},
+        ),
+        (UnbanRequest(None), {"do": "unban", "who": None, "jail": ""}),
+        (
+            UnbanRequest(ANN, "login", fleet=True),
+            {"do": "unban", "who": ANN, "jail": "login", "fleet": True},
+        ),
+    ],
+)
+def test_a_request_arrives_as_it_was_sent(request_, sent):
+    assert request_.as_json() == sent
+    assert type(request_).from_json(sent) == request_
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_"),
+    [
+        (BansRequest, BansRequest(evidence=True, fleet=False)),
+        (UnbanRequest, UnbanRequest(None, "", fleet=False)),
+        (BanRequest, BanRequest("None", "", None, "")),
+        (HistoryRequest, HistoryRequest("None")),
+    ],
+)
+def test_fields_that_are_absent_have_their_defaults(kind, request_):
+    assert kind.from_json({"do": kind.command}) == request_
+
+
+@pytest.mark.parametrize("seconds", ["soon", math.nan, [1]])
+def test_a_ban_time_is_a_number(seconds):
+    with pytest.raises(Refused, match="a ban lasts for a number of seconds, or -1 for good: not "):
+        BanRequest.from_json({"who": ANN, "for": seconds})
