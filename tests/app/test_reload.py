@@ -38,7 +38,7 @@ def files(tmp_path):
 
 def test_what_the_files_say_now_is_taken_over(files):
     files.write("[wordpress]\nmaxretry = 7\n[wordpress-access]\n")
-    outcome = files.reload()
+    outcome = files.reload.reload()
 
     assert [(jail.name, jail.maxretry) for jail in outcome.settings.jails] == [
         ("wordpress", 7),
@@ -60,7 +60,7 @@ def test_what_the_files_say_now_is_taken_over(files):
 )
 def test_a_mistake_anywhere_and_nothing_changes(files, text):
     files.write(text)
-    outcome = files.reload()
+    outcome = files.reload.reload()
 
     assert files.taken == []
     assert (outcome.ok, outcome.settings) == (False, files.settings)
@@ -70,10 +70,10 @@ def test_a_mistake_anywhere_and_nothing_changes(files, text):
 
 def test_once_it_is_mended_it_is_taken_over(files):
     files.write("[wordpress]\nmaxretry = many\n")
-    files.reload()
+    files.reload.reload()
     files.write("[wordpress]\nmaxretry = 9\n")
 
-    assert [outcome.ok for outcome in (files.reload(), *files.told)] == [True, False, True]
+    assert [outcome.ok for outcome in (files.reload.reload(), *files.told)] == [True, False, True]
     assert [settings.jails[0].maxretry for settings in files.taken] == [9]
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_taken_over_is_a_mistake_and_the_old_stays(files):
 
     reload = Reload(files.settings, files.read, take, files.told.append)
 
-    assert reload() == ReloadOutcome(files.settings, errors=(wrong,))
+    assert reload.reload() == ReloadOutcome(files.settings, errors=(wrong,))
 
 
 def test_a_signal_asks_for_it_in_the_services_thread(files):
@@ -122,7 +122,7 @@ def test_two_at_once_go_one_after_the_other(files):
 
     lock = threading.Lock()
     reload = Reload(files.settings, files.read, take, files.told.append)
-    threads = [threading.Thread(target=reload) for _ in range(3)]
+    threads = [threading.Thread(target=reload.reload) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
