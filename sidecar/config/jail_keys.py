@@ -25,6 +25,7 @@ from sidecar.config.units import (
     ban_rate,
     boolean,
     duration,
+    is_calculated,
     max_retries,
     number,
     ports,
@@ -34,6 +35,7 @@ from sidecar.config.units import (
     words,
 )
 from sidecar.core import bantime_formula
+from sidecar.core.durations import format_duration
 from sidecar.core.jail import Jail
 
 T = TypeVar("T")
@@ -78,6 +80,8 @@ class JailKey:
     shown_as: str = ""
     # Returns the value as JSON has it; a key with two fields gives a pair.
     to_json: Callable[[Any], Any] = unchanged
+    # (text, value) -> a note about a value that is valid but perhaps not what was meant; "": none.
+    note: Callable[[str, Any], str] | None = None
 
     @property
     def target(self) -> str:
@@ -180,6 +184,14 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return parse_if_any
 
 
+def _retries_note(text: str, count: int) -> str:
+    return "0 means 1, as in fail2ban: the first failure is a ban" if text.strip() == "0" and count else ""
+
+
+def _duration_note(text: str, seconds: float) -> str:
+    return f"{text.strip()} is {format_duration(seconds)}" if is_calculated(text) else ""
+
+
 def _mode(observe: bool) -> str:  # noqa: FBT001 - a value of the jail
     return OBSERVE if observe else ENFORCE
 
@@ -207,9 +219,11 @@ JAIL_KEYS: tuple[JailKey, ...] = (
         "ignoreip", allowlist_entries, second_field="ignore_names", shown=Shown.CHECK_CONFIG, to_json=_joined
     ),
     JailKey("filter", filter_reference, shown=Shown.CHECK_CONFIG),
-    JailKey("maxretry", max_retries, label=True, shown=Shown.EVERYWHERE),
-    JailKey("findtime", duration, label=True, shown=Shown.EVERYWHERE),
-    JailKey("bantime", ban_duration, label=True, shown=Shown.EVERYWHERE, to_json=_finite),
+    JailKey("maxretry", max_retries, label=True, shown=Shown.EVERYWHERE, note=_retries_note),
+    JailKey("findtime", duration, label=True, shown=Shown.EVERYWHERE, note=_duration_note),
+    JailKey(
+        "bantime", ban_duration, label=True, shown=Shown.EVERYWHERE, to_json=_finite, note=_duration_note
+    ),
     JailKey("port", ports, "ports", shown=Shown.CHECK_CONFIG, shown_as="ports", to_json=_numbers),
     JailKey("containers", selectors, shown=Shown.CHECK_CONFIG),
     JailKey(

@@ -87,8 +87,8 @@ class JailValues:
         self.errors.append(ConfigError(file, written_in, key, sentence, line))
 
     def note(self, section: str, key: str, sentence: str) -> None:
-        place = f"{section}.{key}" if key else f"[{section}]"
-        self.notes.append(f"{self._file}: {place}: {sentence}")
+        place = f"{section}.{key}: " if key else f"[{section}]: " if section else ""
+        self.notes.append(f"{self._file}: {place}{sentence}")
 
     def own_keys(self, section: str) -> list[str]:
         """Return the keys of a section. [DEFAULT] has those of included files too, and these are left out.

@@ -20,7 +20,7 @@ from typing import Any, Final
 from sidecar.config import jail_keys
 from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
 from sidecar.config.jail_filters import JailFilters
-from sidecar.config.jail_keys import BUILTIN_JAILS, ENABLED, IGNORED_KEYS
+from sidecar.config.jail_keys import BUILTIN_JAILS, ENABLED, IGNORED_KEYS, JailKey
 from sidecar.config.jail_values import DEFAULT, JailValues
 from sidecar.config.units import boolean, too_wide
 from sidecar.core.escalation import Escalation
@@ -31,7 +31,9 @@ from sidecar.filters.loader import Filter
 # `manual` holds the bans by hand; the others are sections with a meaning.
 RESERVED_NAMES: Final = ("manual", DEFAULT, "INCLUDES", "Definition", "Init", "KNOWN")
 # A jail's name becomes a metric's label and a word in messages.
-JAIL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+JAIL_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_. -]{0,62}[A-Za-z0-9_.-])?")
+# fail2ban's jail for addresses that its own log shows again and again.
+RECIDIVE: Final = "recidive"
 ESCALATION: Final = "escalation"
 # None is a value: all ports.
 UNSET: Final = object()
@@ -64,6 +66,8 @@ def read(path: Path | None, folders: Sequence[Path], *, look: bool = True) -> Ja
     for layer in layers:
         ini.add(layer, _beside)
     values = JailValues(ini, path, layers)
+    if path and (main := path.with_suffix(".conf")) not in layers and isfile(main):
+        values.note("", "", f"{main} is not read; name that file, and {path.name} is read over it")
     return _Reader(values, JailFilters(values, folders), look=look).read()
 
 
@@ -100,10 +104,29 @@ class _Reader:
         values = self._values
         # A file that could not be parsed may have had sections.
         builtin = () if values.errors else BUILTIN_JAILS
-        names = [name for name in values.jails or builtin if values.get(name, ENABLED, boolean, default=True)]
+        enabled = [
+            name for name in values.jails or builtin if values.get(name, ENABLED, boolean, default=True)
+        ]
+        names = [name for name in enabled if not self._is_superseded(name)]
         if not names and not values.errors:
             values.error("", "", "no jail is enabled; enable one, or remove the file to get the defaults")
         return names
+
+    def _is_superseded(self, name: str) -> bool:
+        """Return whether this is fail2ban's [recidive], without the log of fail2ban that it reads."""
+        wanted = self._values.get(name, "filter", jail_keys.filter_reference, name)
+        if wanted.partition("[")[0] != RECIDIVE:
+            return False
+        logs = self._values.get(name, "logpath", jail_keys.log_paths, ())
+        if any(glob.glob(path) for path in logs):
+            return False
+        self._values.note(
+            name,
+            "",
+            "is left out, because it reads the log of fail2ban and there is none; instead, `bantime.increment = true` "
+            "bans longer each time, and `bantime.overalljails = true` counts the bans of all jails",
+        )
+        return True
 
     def _global_settings(self, section: str) -> dict[str, Any]:
         """Return the settings that the keys of this section make for all jails, by their paths."""
@@ -123,16 +146,24 @@ class _Reader:
             value = self._values.get(name, key.name, key.parse, UNSET)
             if value is not UNSET:
                 given |= key.fields(value)
+                self._note_value(name, key, value)
         for net in too_wide(given.get("ignoreip", ())):
             self._values.note(name, "ignoreip", f"nobody in {net} is ever banned")
         given[ESCALATION] = self._escalation(name, given)
         return replace(jail, **given, absent=self._is_absent(name, given.get("logpath", ())))
 
+    def _note_value(self, name: str, key: JailKey, value: Any) -> None:  # noqa: ANN401 - the row decides
+        """Add the note that the key's row has about this value, at the section where it is written."""
+        if key.note and (sentence := key.note(self._values.text(name, key.name) or "", value)):
+            self._values.note(name if self._values.ini.own(name, key.name) else DEFAULT, key.name, sentence)
+
     def _check_name(self, name: str) -> None:
         if name.lower() == "default":
             self._values.error(name, "", "what holds for all jails stands in [DEFAULT], in capitals")
         if not JAIL_NAME.fullmatch(name) or name in RESERVED_NAMES:
-            sentence = "is not allowed as a jail's name; use letters, digits, `-`, `_`, and no reserved word"
+            sentence = (
+                "is not allowed as a jail's name; use letters, digits, blanks, `-`, `_`, and no reserved word"
+            )
             self._values.error(name, "", sentence)
 
     def _escalation(self, name: str, given: dict[str, Any]) -> Escalation | None:
@@ -169,7 +200,10 @@ class _Reader:
         return absent
 
     def _check_keys(self, section: str) -> None:
-        """Add an error for each key that is unknown, unless other values are made of it."""
+        """Add an error for each key that is unknown, unless other values are made of it.
+
+        In [DEFAULT] it is a note. People define names for actions of fail2ban there, such as `blocklist_de_apikey`.
+        """
         values, known = self._values, jail_keys.known_keys()
         names = values.names_in_use()
         keys = values.own_keys(section)
@@ -177,7 +211,11 @@ class _Reader:
             if section != DEFAULT and jail_keys.is_global_only(key):
                 values.error(section, key, "holds for all jails; move it to [DEFAULT]")
             elif key not in known | names and not key.startswith("action_"):
-                values.error(section, key, unknown(key, known))
+                sentence = unknown(key, known)
+                if section == DEFAULT:
+                    values.note(section, key, f"is ignored: {sentence}")
+                else:
+                    values.error(section, key, sentence)
         if ignored := sorted(key for key in values.ini.sections.get(section, {}) if key in IGNORED_KEYS):
             values.note(section, "", f"has no meaning here and is ignored: {', '.join(ignored)}")
 
@@ -185,8 +223,9 @@ class _Reader:
 def _layers(path: Path) -> list[Path]:
     """Return the files that go over one another, in fail2ban's order: later ones win."""
     folder = path.with_suffix(".d")
-    local = [path.with_suffix(".local")] if isfile(path.with_suffix(".local")) else []
-    return [path, *sorted(folder.glob("*.conf")), *local, *sorted(folder.glob("*.local"))]
+    main = [] if path.suffix == ".local" else [path]
+    local = [path.with_suffix(".local")] if not main or isfile(path.with_suffix(".local")) else []
+    return [*main, *sorted(folder.glob("*.conf")), *local, *sorted(folder.glob("*.local"))]
 
 
 def _beside(including: Path, name: str) -> Path | None:

@@ -7,6 +7,7 @@ these parsers.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import socket
@@ -15,24 +16,28 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from sidecar.core import bantime_formula
 from sidecar.core.address import parse_network
 from sidecar.core.containers import NO, YES
 
 T = TypeVar("T")
 
 DAY_S: Final = 86_400
-# The units of fail2ban: a month is 30.4375 days, a year 365.25.
+# The units of fail2ban, and some more: a month is 30.4375 days, a year 365.25.
 UNIT_SECONDS: Final = {
-    "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
-    "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
-    "h": 3_600, "hr": 3_600, "hrs": 3_600, "hour": 3_600, "hours": 3_600,
-    "d": DAY_S, "day": DAY_S, "days": DAY_S,
-    "w": 7 * DAY_S, "week": 7 * DAY_S, "weeks": 7 * DAY_S,
+    "s": 1, "ss": 1, "se": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
+    "m": 60, "mm": 60, "mi": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
+    "h": 3_600, "hh": 3_600, "ho": 3_600, "hou": 3_600, "hr": 3_600, "hrs": 3_600, "hour": 3_600, "hours": 3_600,
+    "d": DAY_S, "dd": DAY_S, "da": DAY_S, "day": DAY_S, "days": DAY_S,
+    "w": 7 * DAY_S, "ww": 7 * DAY_S, "we": 7 * DAY_S, "wee": 7 * DAY_S, "week": 7 * DAY_S, "weeks": 7 * DAY_S,
     "mo": 2_629_800, "mon": 2_629_800, "month": 2_629_800, "months": 2_629_800,
-    "y": 31_557_600, "year": 31_557_600, "years": 31_557_600,
+    "y": 31_557_600, "yy": 31_557_600, "ye": 31_557_600, "yea": 31_557_600,
+    "year": 31_557_600, "years": 31_557_600,
 }  # fmt: skip
 NUMBER: Final = r"\d{1,15}(?:\.\d{1,6})?"
 DURATION_PART: Final = re.compile(rf"({NUMBER})\s*([a-z]+)\s*", re.ASCII)
+UNIT: Final = re.compile(r"(?<=[\d\s])([a-z]+)\b", re.ASCII)
+ARITHMETIC: Final = re.compile(r"(?:\d{1,15}(?!\d)|[\s.()+*/%-])+", re.ASCII)
 
 # A slim image may have no /etc/services.
 PORT_NUMBERS: Final = {
@@ -76,7 +81,7 @@ class BanRate(NamedTuple):
 
 
 def duration(text: str) -> float:
-    """Return seconds, more than 0: `600`, `10m`, `1d12h`, `1.5 hours`."""
+    """Return seconds, more than 0: `600`, `10m`, `1d12h`, `1.5 hours`, `60*60*24`."""
     return _duration(text, "expected a duration such as 600, 10m, 1d12h")
 
 
@@ -91,15 +96,42 @@ def _duration(text: str, expected: str) -> float:
     text = text.strip().lower()
     written = f"{text}s" if re.fullmatch(NUMBER, text, re.ASCII) else text
     if not re.fullmatch(f"(?:{DURATION_PART.pattern})+", written, re.ASCII):
-        raise ValueError(f'{expected}, got "{text}"')
+        return _calculated_duration(text, expected)
     seconds = Decimal(0)
     for count, unit in DURATION_PART.findall(written):
-        if unit not in UNIT_SECONDS:
-            raise ValueError(f'{expected}; "{unit}" is not a unit (use s, m, h, d, w, mo, y)')
-        seconds += Decimal(count) * UNIT_SECONDS[unit]
+        seconds += Decimal(count) * _unit_seconds(unit, expected)
     if not seconds:
         raise ValueError(f'{expected}; "{text}" is no time at all')
     return float(seconds)
+
+
+def _calculated_duration(text: str, expected: str) -> float:
+    """Return the seconds of arithmetic on numbers and durations: `60*60*24`, `1d + 12h`, `2 * (1h 30m)`.
+
+    fail2ban evaluates such values (`MyTime.str2seconds`): a unit multiplies the number before it, and a blank between
+    two numbers adds them.
+    """
+    separated = re.sub(r"(?<=[a-z])(?=\d)", " ", text)
+    without_units = UNIT.sub(lambda found: f"*{_unit_seconds(found[1], expected)}", separated)
+    expression = re.sub(r"(?<=\d)\s+(?=\d)", "+", without_units)
+    seconds = math.nan
+    if ARITHMETIC.fullmatch(expression):
+        with contextlib.suppress(ValueError, ArithmeticError, TypeError):
+            seconds = bantime_formula.parse(expression).value(0.0, 0, 0.0)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f'{expected}, got "{text}"')
+    return seconds
+
+
+def is_calculated(text: str) -> bool:
+    """Return whether a duration is arithmetic, so that people may want to see its result."""
+    return any(sign in text for sign in "+-*/%(") and text.strip() != "-1"
+
+
+def _unit_seconds(unit: str, expected: str) -> int:
+    if unit not in UNIT_SECONDS:
+        raise ValueError(f'{expected}; "{unit}" is not a unit (use s, m, h, d, w, mo, y)')
+    return UNIT_SECONDS[unit]
 
 
 def ports(text: str) -> frozenset[int] | None:
@@ -149,7 +181,7 @@ def ban_rate(text: str) -> BanRate:
     if text.strip().lower() == "off":
         return BanRate(math.inf, 60.0)
     count, slash, period = text.partition("/")
-    if not slash:
+    if not slash or "/" in period:
         raise ValueError(f'expected a number and a duration such as 30000/1m, or off, got "{text}"')
     return BanRate(float(whole_number(count)), duration(period))
 
@@ -174,8 +206,8 @@ def whole_number(text: str, at_least: int = 1) -> int:
 
 
 def max_retries(text: str) -> int:
-    """Return the number of failures that is a ban."""
-    count = whole_number(text)
+    """Return the number of failures that is a ban. As in fail2ban, 0 means the first failure."""
+    count = 1 if text.strip() == "0" else whole_number(text)
     if count > MAX_RETRIES:
         raise ValueError(f"{count} is too many; the most is {MAX_RETRIES}, and mode = observe bans nobody")
     return count

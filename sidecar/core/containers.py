@@ -7,6 +7,7 @@ WordPress does. `wp-sidecar.enable=false` always excludes, whatever else would c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from sidecar.core.jail import Jail
 
 LABEL = "wp-sidecar.enable"
 JAILS = "wp-sidecar.jails"
+_JAIL_NAMES = re.compile(r"""["']([^"']+)["']|([^\s,"']+)""")
 YES = frozenset(
     {"true", "yes", "on", "1"}
 )  # of a label as of the jails file; YAML's own words are among them
@@ -102,9 +104,9 @@ def selects(selector: str, container: Container) -> bool:
 
 
 def named(container: Container) -> frozenset[str] | None:
-    """The jails that a container asks for by its label; None: it has none."""
+    """The jails that a container asks for by its label; None: it has none. A name with blanks stands in quotes."""
     text = container.labels.get(JAILS)
-    return None if text is None else frozenset(text.replace(",", " ").split())
+    return None if text is None else frozenset(quoted or word for quoted, word in _JAIL_NAMES.findall(text))
 
 
 def _looks_at(jail: Jail, container: Container, found: frozenset[str]) -> bool:

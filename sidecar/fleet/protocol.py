@@ -44,7 +44,8 @@ MAX_UNTIL_S = 900e9
 # IP version -> the shortest prefix that an unsealed unban may have.
 WIDEST_UNSEALED_PREFIX = {4: 24, 6: 48}
 
-_ADDRESS, _JAIL, _SEAL = r"[0-9a-f:./]{2,49}", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", r"[0-9a-f]{16}"
+# A blank in the name of a jail is written as `+`.
+_ADDRESS, _JAIL, _SEAL = r"[0-9a-f:./]{2,49}", r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}", r"[0-9a-f]{16}"
 _LINE = re.compile(
     rf"([BU]) ({_ADDRESS}|\*) ({_JAIL}|\*) (\d{{1,15}}|inf|-) (\d{{1,15}}) (\d{{1,7}}) ({_SEAL}|-)", re.ASCII
 )
@@ -118,7 +119,8 @@ def key_of(decision: Outgoing) -> LineKey:
 
 def key_of_line(line: str) -> LineKey:
     """Return the address and the jail that a line of our own is about."""
-    return tuple(line.split(" ", 3)[1:3])  # type: ignore[return-value]
+    _, address, jail, _ = line.split(" ", 3)
+    return address, _parse_jail(jail)
 
 
 def end_ms(ban: Ban, offset: ClockOffset) -> str:
@@ -153,7 +155,7 @@ class Codec:
 
     def line(self, decision: Outgoing, node: str, offset: ClockOffset) -> str:
         """Return the line for a decision of this node."""
-        address, jail = key_of(decision)
+        address, jail = _written(key_of(decision))
         at = offset.to_server_ms(decision.at)
         if isinstance(decision, Ban):
             text = f"B {address} {jail} {end_ms(decision, offset)} {at} {decision.failures}"
@@ -169,8 +171,9 @@ class Codec:
         found = _LINE.fullmatch(text) if len(text) <= MAX_LINE_CHARS else None
         if found is None:
             raise LineError(Rejection.MALFORMED)
-        kind, address, jail, until, at, failures, given = found.groups()
+        kind, address, written_jail, until, at, failures, given = found.groups()
         self._check_seal(given, node, text.rpartition(" ")[0])
+        jail = _parse_jail(written_jail)
         when = min(now, offset.to_local_s(int(at)))
         if kind == "U":
             if self._secret and when < now - MAX_LIFT_AGE_S:
@@ -199,7 +202,7 @@ class Codec:
         return self._lift(address, jail, min(now, offset.to_local_s(at_ms)))
 
     def _member(self, key: LineKey, kind: str) -> str:
-        text = f"{key[0]} {key[1]}"
+        text = " ".join(_written(key))
         return f"{text} {seal(self._secret, kind, text)}" if self._secret else text
 
     def _parse_member(self, text: str, kind: str) -> LineKey:
@@ -207,7 +210,7 @@ class Codec:
         if found is None:
             raise LineError(Rejection.MALFORMED)
         self._check_seal(found[3] or "-", kind, f"{found[1]} {found[2]}")
-        return found[1], found[2]
+        return found[1], _parse_jail(found[2])
 
     def _check_seal(self, given: str, *parts: str) -> None:
         if self._secret and not hmac.compare_digest(seal(self._secret, *parts), given):
@@ -219,6 +222,16 @@ class Codec:
         if is_wide(target) and not self._secret:
             raise LineError(Rejection.TOO_WIDE)
         return Lift(target, "" if jail == ANY else jail, at)
+
+
+def _written(key: LineKey) -> LineKey:
+    """Return the address and the jail as a line has them."""
+    address, jail = key
+    return address, jail.replace(" ", "+")
+
+
+def _parse_jail(written: str) -> str:
+    return written.replace("+", " ")
 
 
 def _in_force(ban: Ban, now: float) -> Ban:

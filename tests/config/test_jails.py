@@ -284,9 +284,97 @@ def test_a_jail_with_an_error_is_left_out_and_the_others_stay(of):
 
 
 def test_an_error_that_concerns_all_jails_stops_all(wrong):
-    assert wrong("[DEFAULT]\nbantme = 1h\n[mail]\n") == [
-        "jails.conf:2: DEFAULT.bantme: unknown. Did you mean bantime?"
+    (error,) = wrong("[DEFAULT]\nbantime = soon\n[mail]\n")
+
+    assert error.startswith("jails.conf:2: DEFAULT.bantime: expected a duration")
+
+
+def test_an_unknown_key_in_default_is_a_note(of):
+    found = of(
+        """[DEFAULT]
+blocklist_de_apikey = 1234
+cfemail = ann@example.org
+nginx_access_log = /var/log/access.log
+wordpress_log = /var/log/wp.log
+findtime.multipliers = 1 2 4 8
+bantme = 1h
+action = %(action_)s
+         %(action_blocklist_de)s
+[mail]
+logpath = %(wordpress_log)s
+"""
+    )
+
+    assert found.jails == (Jail("mail", "mail", logpath=("/var/log/wp.log",)),)
+    assert [note.partition("jails.conf: ")[2] for note in found.notes] == [
+        "DEFAULT.blocklist_de_apikey: is ignored: unknown",
+        "DEFAULT.cfemail: is ignored: unknown",
+        "DEFAULT.nginx_access_log: is ignored: unknown",
+        "DEFAULT.findtime.multipliers: is ignored: unknown. Did you mean bantime.multipliers?",
+        "DEFAULT.bantme: is ignored: unknown. Did you mean bantime?",
+        "[DEFAULT]: has no meaning here and is ignored: action",
     ]
+
+
+def test_values_that_fail2ban_accepts_are_noted(of):
+    found = of("[DEFAULT]\nbantime = 60*60*24\n[mail]\nmaxretry = 0\n")
+
+    assert found.jails == (Jail("mail", "mail", maxretry=1, bantime=86_400),)
+    assert [note.partition("jails.conf: ")[2] for note in found.notes] == [
+        "mail.maxretry: 0 means 1, as in fail2ban: the first failure is a ban",
+        "DEFAULT.bantime: 60*60*24 is 1d",
+    ]
+
+
+def test_a_jails_name_may_contain_blanks(of):
+    found = of("[my mail]\nfilter = mail\n")
+
+    assert found.jails == (Jail("my mail", "mail"),)
+
+
+def test_a_jail_local_is_read_between_the_files_of_its_folder_as_fail2ban_does(tmp_path, filters):
+    (tmp_path / "jail.d").mkdir()
+    (tmp_path / "jail.d" / "mail.conf").write_text("[mail]\nmaxretry = 10\nbantime = 77\n")
+    (tmp_path / "jail.d" / "mail.local").write_text("[mail]\nfindtime = 9\n")
+    (tmp_path / "jail.local").write_text("[mail]\nmaxretry = 3\nfindtime = 8\n")
+
+    found = read(tmp_path / "jail.local", [filters], look=False)
+
+    assert found.jails == (Jail("mail", "mail", maxretry=3, findtime=9, bantime=77),)
+    assert found.notes == ()
+
+
+def test_the_jail_conf_beside_a_jail_local_is_not_read_and_a_note_says_so(tmp_path, filters):
+    (tmp_path / "jail.conf").write_text("[mail]\nmaxretry = 9\n")
+    (tmp_path / "jail.local").write_text("[mail]\nbantime = 7\n")
+
+    found = read(tmp_path / "jail.local", [filters], look=False)
+
+    assert found.jails == (Jail("mail", "mail", bantime=7),)
+    assert found.notes == (
+        f"{tmp_path}/jail.local: {tmp_path}/jail.conf is not read; name that file, and jail.local is read over it",
+    )
+
+
+def test_recidive_without_the_log_of_fail2ban_is_left_out_with_a_note(of, wrong):
+    found = of("[recidive]\nlogpath = /no/such/fail2ban.log\nbantime = 1w\n[mail]\n")
+
+    assert [jail.name for jail in found.jails] == ["mail"]
+    (note,) = found.notes
+    assert "[recidive]: is left out" in note
+    assert "bantime.increment = true" in note
+    assert wrong("[recidive]\n") == [
+        "jails.conf: no jail is enabled; enable one, or remove the file to get the defaults"
+    ]
+
+
+def test_recidive_reads_the_log_of_a_fail2ban_beside_it(of, tmp_path, filters):
+    (tmp_path / "fail2ban.log").write_text("")
+    (filters / "recidive.conf").write_text(FAIL)
+
+    found = of(f"[recidive]\nlogpath = {tmp_path}/fail2ban.log\n")
+
+    assert (found.jails[0].name, found.notes) == ("recidive", ())
 
 
 def test_an_expression_that_may_take_for_ever_is_noted(of, filters):
@@ -324,7 +412,7 @@ def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
             "[mail]\nfindtime = -1\n",
             "jails.conf:2: mail.findtime: expected a duration such as 600, 10m, 1d12h, got",
         ),
-        ("[mail]\nmaxretry = 0\n", "jails.conf:2: mail.maxretry: expected a whole number from 1 up"),
+        ("[mail]\nmaxretry = -1\n", "jails.conf:2: mail.maxretry: expected a whole number from 1 up"),
         ("[mail]\nfilter =\n", "jails.conf:2: mail.filter: expected one filter"),
         ("[mail]\nlogpath = %(no_such)s\n", "jails.conf:2: mail.logpath: `%(no_such)s` is defined nowhere"),
         ("[mail]\nlogpath = %(no_such)s\n", "or leave logpath out to look at containers"),
@@ -486,14 +574,15 @@ def test_a_logpath_that_is_a_directory_is_an_error(wrong, tmp_path):
     ]
 
 
-def test_every_key_of_fail2bans_own_jails_is_known(wrong):
+def test_every_key_of_fail2bans_own_jails_is_known(of):
     stock = Path("/etc/fail2ban/jail.conf")
     assert stock.exists(), "install fail2ban (apt-get install fail2ban): its own files are read here"
 
-    errors = wrong(f"[INCLUDES]\nbefore = {stock}\n[DEFAULT]\nenabled = true\nzzz = x\n")
+    found = of(f"[INCLUDES]\nbefore = {stock}\n[DEFAULT]\nenabled = true\nzzz = x\n[mail]\n")
 
-    assert [error for error in errors if "there is no filter" not in error] == [
-        "jails.conf:5: DEFAULT.zzz: unknown"
+    assert [error for error in found.errors if "there is no filter" not in error.message] == []
+    assert [note.partition("jails.conf: ")[2] for note in found.notes if "unknown" in note] == [
+        "DEFAULT.zzz: is ignored: unknown"
     ]
 
 

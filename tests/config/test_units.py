@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import pytest
 
@@ -19,6 +20,7 @@ from sidecar.config.units import (
     whole_number,
     words,
 )
+from tests.filters.oracle import MyTime
 
 
 @pytest.mark.parametrize(
@@ -35,10 +37,37 @@ from sidecar.config.units import (
         ("1mo", 30.4375 * 86_400),
         ("1Y", 365.25 * 86_400),
         (" 90 s ", 90),
+        ("60*60*24", 86_400),
+        ("24 * 60m", 86_400),
+        ("2 * (1h 30m)", 10_800),
+        ("1year-6mo", 15_778_800),
+        ("1hour+30min", 5_400),
+        ("7d/2", 302_400),
+        ("1h30", 3_630),
+        ("10 20", 30),
     ],
 )
 def test_a_duration_is_seconds(text, seconds):
     assert duration(text) == seconds
+
+
+def test_arithmetic_has_the_value_that_fail2ban_gives_it():
+    random = Random(7)
+    for _ in range(500):
+        parts = [_random_duration(random) for _ in range(random.randint(1, 4))]
+        text = parts[0] + "".join(random.choice([" ", "+", " + ", "*", "-"]) + part for part in parts[1:])
+        theirs = MyTime.str2seconds(text)
+        if theirs > 0:
+            assert duration(text) == pytest.approx(theirs), text
+
+
+def _random_duration(random: Random) -> str:
+    units = " s sec m min minutes h hours d day w weeks mo month y".split(" ")
+    return f"{random.randint(10, 99)}{random.choice(units)}"
+
+
+def test_the_first_failure_is_a_ban_with_maxretry_0_as_in_fail2ban():
+    assert (max_retries("0"), max_retries("1"), max_retries("5")) == (1, 1, 5)
 
 
 def test_only_a_ban_may_last_for_good():
@@ -50,7 +79,8 @@ def test_only_a_ban_may_last_for_good():
 @pytest.mark.parametrize(
     "text",
     [
-        "", "five", "10x", "0", "0m", "-5", "1h30", "10 20", "1e9", "60*60", "__import__('os')", "٣", "1..5",
+        "", "five", "10x", "0", "0m", "-5", "1e9", "60*", "*60", "1d-1d", "60*60*(", "9**9**9", "1/0",
+        "60*sixty", "()", "__import__('os')", "٣", "1..5",
         "inf", "nan", "9" * 40, "1" * 5_000 + "!",
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.containers import Container, choose, in_pods, selects
+from sidecar.core.containers import Container, choose, in_pods, named, selects
 from sidecar.core.jail import Jail
 
 LOGIN, PROBE = Jail("login"), Jail("probe")
@@ -74,6 +74,12 @@ def test_a_jail_whose_logpath_is_absent_looks_at_the_discovered():
 )
 def test_selectors(selector, yes):
     assert selects(selector, BLOG) is yes
+
+
+def test_a_jail_with_blanks_in_its_name_is_named_in_quotes():
+    asks = replace(DB, labels={"wp-sidecar.jails": "probe 'my login',other"})
+
+    assert named(asks) == {"probe", "my login", "other"}
 
 
 def test_a_container_may_name_its_jails():

@@ -54,6 +54,18 @@ def test_lines_and_members_are_written_as_nodes_of_every_version_write_them():
 
 
 @pytest.mark.parametrize("codec", [OPEN, SEALED], ids=["open", "sealed"])
+def test_a_jail_may_have_blanks_in_its_name(codec):
+    ban, lift = replace(BAN, jail="my own jail"), Lift(ANN, "my own jail", 990.0)
+    line = codec.line(ban, "a/1", SAME)
+
+    assert (received(ban, codec).jail, received(lift, codec).jail) == ("my own jail", "my own jail")
+    assert key_of_line(line) == key_of(ban)
+    assert line.startswith("B 203.0.113.7 my+own+jail 1990000 ")
+    assert codec.parse_ban(codec.ban_member(key_of(ban)), 1_990_000.0, SAME, NOW).jail == "my own jail"
+    assert codec.parse_lift(codec.lift_member(key_of(lift)), 990_000.0, SAME, NOW) == lift
+
+
+@pytest.mark.parametrize("codec", [OPEN, SEALED], ids=["open", "sealed"])
 @pytest.mark.parametrize("address", [ANN, BOB, NET])
 def test_another_node_reads_a_line_in_its_own_time(address, codec):
     ban = Ban("login", address, 990.0, 1990.0, "failures", failures=3)
