@@ -62,7 +62,23 @@ def test_arithmetic_has_the_value_that_fail2ban_gives_it():
 
 
 def _random_duration(random: Random) -> str:
-    units = " s sec m min minutes h hours d day w weeks mo month y".split(" ")
+    units = (
+        "",
+        "s",
+        "sec",
+        "m",
+        "min",
+        "minutes",
+        "h",
+        "hours",
+        "d",
+        "day",
+        "w",
+        "weeks",
+        "mo",
+        "month",
+        "y",
+    )
     return f"{random.randint(10, 99)}{random.choice(units)}"
 
 
