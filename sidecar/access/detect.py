@@ -41,7 +41,7 @@ class AccessLog:
         self.examples: list[str] = []
         self._declared = declared
         self._format = declared
-        self._zone = zone
+        self.zone = zone
         self._votes: Counter[str] = Counter()
         self._by_name: dict[str, Format] = {}
         self._others = 0
@@ -54,19 +54,19 @@ class AccessLog:
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
         self.read += 1
-        text = unwrapped(line).text
-        if self._format and (found := self._format.requests(text, self._zone)):
+        text, time, _ = unwrapped(line)
+        if self._format and (found := self._format.requests(text, self.zone)):
             self._others = 0
             self.understood += 1
             if self._votes.total() < VOTES and not self._declared:
                 self._vote(self._format, text)
-            return found
+            return _dated(found, time)
         if not self._declared:
             for each in FORMATS:
-                if each is not self._format and (found := each.requests(text, self._zone)):
+                if each is not self._format and (found := each.requests(text, self.zone)):
                     self.understood += 1
                     self._vote(each, text)
-                    return found
+                    return _dated(found, time)
         self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
         return ()
 
@@ -80,6 +80,13 @@ class AccessLog:
                 self._others = 0
         self._votes[name] += 1
         self._format = self._by_name[self._votes.most_common(1)[0][0]]
+
+
+def _dated(requests: tuple[Request, ...], time: float | None) -> tuple[Request, ...]:
+    """Return the requests with the transport's time where the line has none of its own."""
+    if time is None or requests[0].time is not None:
+        return requests
+    return tuple(request._replace(time=time) for request in requests)
 
 
 FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS)

@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
     @property
     def canonical(self) -> str:
-        """The line that filters with `log = access` match; docs/filters.md describes it.
+        """The line that filters with `input = requests` match; docs/filters.md describes it.
 
         CLIENT METHOD PATH STATUS ?QUERY HOST "USER AGENT"
         """

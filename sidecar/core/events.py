@@ -103,7 +103,8 @@ class Hit(NamedTuple):
     """A line that counts against an address in a jail, or (`success`) that clears what counted.
 
     `at` is the line's own time. `target` is what the line aimed at, where the filter says so (`<F-TARGET>`): only
-    distinct targets count.
+    distinct targets count. `peer` is the address that connected, where that is known not to be the client: then the
+    client's packets are a proxy's, and a ban could not drop them.
     """
 
     jail: str
@@ -113,6 +114,7 @@ class Hit(NamedTuple):
     line: str
     target: str = ""
     success: bool = False
+    peer: str = ""
 
 
 @dataclass_transform(frozen_default=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from sidecar.filters.database import PatternDatabase
 from sidecar.filters.filter_runner import FilterRunner
@@ -26,7 +26,22 @@ class Attempt(NamedTuple):
     same_as: FilterRunner | None = None
 
 
-class Attempts(dict[int, list[Attempt]]):
+class RequestAttempts(list[Attempt]):
+    """Filters to try on a request, and what lines came to by them: for each log, by the line without its date."""
+
+    def __init__(self, attempts: Iterable[Attempt]) -> None:
+        super().__init__(attempts)
+        self.known: dict[object, dict[str, Sequence[Any]]] = {}
+
+
+class LineAttempts(NamedTuple):
+    """What to try on a line: filters on the line itself, and filters on the request that it stands for."""
+
+    on_lines: list[Attempt]
+    on_requests: RequestAttempts
+
+
+class Attempts(dict[int, LineAttempts]):
     """The patterns found in a line -> what to try on it, filter by filter, in logs that certain jails look at.
 
     It fills itself when it is asked.
@@ -39,7 +54,7 @@ class Attempts(dict[int, list[Attempt]]):
         super().__init__()
         self._database, self._runners, self._jails = database, runners, jails
 
-    def __missing__(self, patterns: int) -> list[Attempt]:
+    def __missing__(self, patterns: int) -> LineAttempts:
         failregexes: dict[int, list[int]] = {number: [] for number in self._jails}
         for number, index in self._database.failregexes(patterns):
             if number in failregexes:
@@ -50,9 +65,13 @@ class Attempts(dict[int, list[Attempt]]):
                 attempt = Attempt(self._runners[number], indexes, self._jails[number])
                 same = next((one.runner for one in attempts if _same_outcome(one, attempt)), None)
                 attempts.append(attempt._replace(same_as=same))
+        found = LineAttempts(
+            [attempt for attempt in attempts if not attempt.runner.filter.reads_requests],
+            RequestAttempts(attempt for attempt in attempts if attempt.runner.filter.reads_requests),
+        )
         if len(self) < MAX_PATTERN_SETS:
-            self[patterns] = attempts
-        return attempts
+            self[patterns] = found
+        return found
 
 
 def _same_outcome(one: Attempt, other: Attempt) -> bool:

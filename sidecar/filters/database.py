@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import hyperscan
 
-from sidecar.filters import prefilter
+from sidecar.filters import prefilter, required_words
 from sidecar.filters.loader import Filter, Rule
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,10 @@ class PatternDatabase:
 
 def _weakened(filters: Sequence[Filter]) -> Iterator[Expressions]:
     for one in filters:
+        if one.reads_requests:
+            for rule in one.failregex:
+                yield Expressions(rule, required_words.expressions(rule.regex))
+            continue
         cuts = prefilter.date_cuts(one.dates)
         for rule in one.failregex:
             # With a window of lines, a line may count for those before it: each has to be looked at.

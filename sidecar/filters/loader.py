@@ -24,6 +24,8 @@ __all__ = ["Filter", "FilterError", "FilterErrors", "Rule", "load", "pack"]
 # A failregex has to capture the address in one of these groups; the first that it has counts.
 ADDRESS_GROUPS: Final = ("fid", "ip4", "ip6", "dns")
 USEDNS: Final = ("no", "warn", "yes", "raw")
+# What a filter matches: lines as they are, or the requests of access logs (docs/filters.md).
+INPUTS: Final = ("lines", "requests")
 # An empty group marks a successregex.
 _SUCCESS_GROUP: Final = "(?P<success>)"
 # Filters that an error message names; fail2ban alone brings 90.
@@ -47,7 +49,8 @@ class Rule:
 class Filter:
     """Which lines are failures, and which address they count against.
 
-    `usedns` is one of USEDNS, `maxlines` is how many lines are looked at together, `files` are all that were read.
+    `usedns` is one of USEDNS, `input` one of INPUTS, `maxlines` is how many lines are looked at together, `files` are
+    all that were read.
     `unused` are options that had no effect, for people.
     """
 
@@ -60,6 +63,12 @@ class Filter:
     maxlines: int = 1
     files: tuple[Path, ...] = ()
     unused: tuple[str, ...] = ()
+    input: str = "lines"
+
+    @property
+    def reads_requests(self) -> bool:
+        """Whether it matches the canonical line of a request instead of the log's own line."""
+        return self.input == "requests"
 
     @property
     def resolves_names(self) -> bool:
@@ -89,7 +98,7 @@ class Filter:
     def _key(self) -> tuple[object, ...]:
         templates = tuple(template.text for template in self.dates.templates)
         expressions = (self.failregex, self.ignoreregex, self.prefregex, templates)
-        return self.name, *expressions, self.usedns, self.maxlines
+        return self.name, *expressions, self.usedns, self.maxlines, self.input
 
 
 def equivalent(some: Mapping[str, Filter], others: Mapping[str, Filter]) -> bool:
@@ -178,6 +187,9 @@ class _Builder:
         usedns = self._single("usedns", "no").lower()
         if usedns not in USEDNS:
             self._wrong("usedns", f"`usedns` is one of {', '.join(USEDNS)}")
+        reads = self._single("input", "lines").lower()
+        if reads not in INPUTS:
+            self._wrong("input", f"`input` is one of {', '.join(INPUTS)}")
         names = usedns != "no"
         maxlines = self._maxlines()
         self.flags = re.MULTILINE if maxlines > 1 else re.NOFLAG
@@ -189,7 +201,7 @@ class _Builder:
             raise FilterErrors(self.errors)
         return Filter(
             self.name, failregex, ignoreregex, prefregex, found, usedns, maxlines, self.options.files,
-            tuple(self.options.unused()),
+            tuple(self.options.unused()), reads,
         )  # fmt: skip
 
     def _maxlines(self) -> int:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
+from sidecar.access.logs import AccessLogs
 from sidecar.core.events import Batch, Framing, Hit
 from sidecar.core.text import printable
 from sidecar.filters.attempts import Attempts
@@ -28,6 +29,7 @@ from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import Filter
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
+from sidecar.filters.request_decider import RequestDecider
 from sidecar.runtime.problems import Problems
 
 # Apache and nginx refuse requests with header lines of more than 8 KiB, so what a filter looks at stands before this.
@@ -70,14 +72,19 @@ class Matcher:
         zone: tzinfo | None = None,
         problems: Problems | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        access_logs: AccessLogs | None = None,
     ) -> None:
-        """`filters` is jail name -> filter; dates without a zone are in `zone` (None: the system's)."""
+        """`filters` is jail name -> filter; dates without a zone are in `zone` (None: the system's).
+
+        `access_logs` knows the formats of logs for filters on requests; it outlives the matcher.
+        """
         self.invalid = 0
         problems = problems or Problems()
         distinct = list(dict.fromkeys(filters.values()))
         self.database = PatternDatabase(distinct)
         self._numbers = {jail: distinct.index(one) for jail, one in filters.items()}
         self._zone, self._stopwatch = zone, Stopwatch(clock)
+        self._access_logs = access_logs or AccessLogs(zone=zone or UTC)
         self._attempts: dict[tuple[str, ...], Attempts] = {}
         safe_lengths = [
             min((redos.safe_length for _, redos in redos_prone(one)), default=None) for one in distinct
@@ -125,7 +132,7 @@ class Matcher:
                 if runner.trackers and other.trackers and runner.filter.same_as(other.filter):
                     runner.trackers.continue_from(other.trackers)
 
-    def scan(self, batch: Batch, now: float) -> Scan:
+    def scan(self, batch: Batch, now: float) -> Scan:  # noqa: C901, PLR0912  the hot path
         """Return the batch's hits, in the order of its lines and, within a line, of `batch.origin.jails`.
 
         A hit's time is the transport's if the line has one, else the one in the line, else `now` (unix seconds).
@@ -133,7 +140,8 @@ class Matcher:
         # This is one long function because it is the hot path: the loop runs for each line that may be a failure, and
         # each call in it costs about one percent of its time.
         origin, framing = batch.origin, batch.framing
-        scan = Scan(hits := [], [])
+        hits: list[Hit] = []
+        scan = Scan(hits, [])
         attempts = self._attempts_in(origin.jails)
         if attempts is None:
             return scan
@@ -141,6 +149,7 @@ class Matcher:
         stopwatch, clock = self._stopwatch, self._stopwatch.clock
         sampled = clock()
         stopwatch.restart()
+        decide = RequestDecider(self._access_logs.of(origin), origin, clock).decide
         for line, patterns in self.database.candidates(batch.data):
             whole = _decoded(line)
             at, text = unwrap(whole, now, zone)
@@ -149,7 +158,15 @@ class Matcher:
             cutter: DateCutter | None = None
             seen, when = text, now if at is None else at
             outcomes: dict[FilterRunner, Outcome | None] = {}
-            for runner, failregexes, jails, same_as in attempts[patterns]:
+            on_lines, on_requests = attempts[patterns]
+            if on_requests:
+                failed, when = decide(on_requests, text, at, now)
+                if failed:
+                    evidence = _evidence(line, text)
+                    for _, jails, address, target, success, peer, _ in failed:
+                        for jail in jails:
+                            hits.append(Hit(jail, address, when, origin, evidence, target, success, peer))  # noqa: PERF401
+            for runner, failregexes, jails, same_as in on_lines:
                 began = clock()
                 if began - sampled > _CPU_SAMPLE_S:
                     sampled = began

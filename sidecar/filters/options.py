@@ -17,7 +17,7 @@ from sidecar.filters import tags
 from sidecar.filters.ini import FilterError, FilterErrors, Ini, interpolated
 
 # Options that a filter is read from.
-READ: Final = ("failregex", "ignoreregex", "prefregex", "datepattern", "maxlines", "usedns")
+READ: Final = ("failregex", "ignoreregex", "prefregex", "datepattern", "maxlines", "usedns", "input")
 KNOWN: Final = (*READ, "successregex")
 # How similar two names are if one is a slip of the other: `ignoreregexp` is 0.96, `failregex-old` 0.82.
 SLIP_SIMILARITY: Final = 0.9

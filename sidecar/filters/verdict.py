@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import NamedTuple, Protocol, TypeAlias
 
+from sidecar.access.detect import AccessLog
+from sidecar.access.reader import Reading, RequestReader
 from sidecar.core.address import parse_host, parse_network
 from sidecar.core.events import Framing
 from sidecar.filters.framing import unwrapper
@@ -170,13 +172,17 @@ def explain(
     zone: tzinfo | None = None,
     *,
     tracker: Tracker | None = None,
+    reader: RequestReader | None = None,
 ) -> Verdict:
     """Return what the filter says about one line, as `Matcher.scan` would decide it.
 
-    A filter that needs earlier lines is given the same `tracker` for all lines of a log, in their order.
+    A filter that needs earlier lines is given the same `tracker` for all lines of a log, in their order; a filter on
+    requests the same `reader`.
     """
     line = line.rstrip("\r\n")
     at, text = unwrapper(framing)(line, now, zone)
+    if log_filter.reads_requests:
+        return _explain_request(log_filter, (reader or RequestReader(AccessLog())).readings(text), at, now)
     seen, date = (text, None) if date_in_header(framing, line, text) else split_date(log_filter, text)
     if at is None and date:
         at = log_filter.dates.seconds(date, now, zone)
@@ -198,6 +204,23 @@ def explain(
         date=date_text,
         text=seen,
     )
+
+
+def _explain_request(
+    log_filter: Filter, readings: Sequence[Reading], at: float | None, now: float
+) -> Verdict:
+    """Return what the filter says about a line that stands for one of these requests."""
+    decided = [(reading, unless_nofail(decide(log_filter, reading.canonical))) for reading in readings]
+    failed = [(reading, failure) for reading, failure in decided if failure and not failure.success]
+    worked = decided if all(failure and failure.success for _, failure in decided) else []
+    for reading, failure in failed or worked:
+        address = canonical(failure.id) if failure else None
+        when = at if at is not None else reading.time
+        if failure and address:
+            time = now if when is None else when
+            return Verdict(True, failure.rule + 1, address, failure.user, time, None, reading.canonical)  # noqa: FBT003
+    time_of_line = at if at is not None or not readings else readings[0].time
+    return Verdict(matched=False, time=time_of_line, text=readings[0].canonical if readings else "")
 
 
 def canonical(text: str) -> str | None:

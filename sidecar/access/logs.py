@@ -1,0 +1,65 @@
+"""All access logs that are being read: the format of each, and how much of it was understood."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Final
+
+from sidecar.access.detect import AccessLog, Format
+from sidecar.access.reader import RequestReader
+from sidecar.core.events import Origin
+
+# Logs come and go with their containers; the longest known are forgotten first.
+MAX_LOGS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The formats that people configured, by jail (`logformat`) and by log (the label `wp-sidecar.log-format`)."""
+
+    by_jail: Mapping[str, Format]
+    by_log: Mapping[str, Format]
+
+    def of(self, name: str, jails: Sequence[str]) -> Format | None:
+        """Return the format of the log of this name; a label goes over the jails that look at the log."""
+        declared = (self.by_log.get(name), *(self.by_jail.get(jail) for jail in jails))
+        return next((each for each in declared if each), None)
+
+
+NOTHING_DECLARED: Final = Declared({}, {})
+
+
+class AccessLogs:
+    """The access logs by their origin. Any thread may ask; each log is read by one thread at a time."""
+
+    def __init__(self, declared: Declared = NOTHING_DECLARED, zone: tzinfo = UTC) -> None:
+        self._declared = declared
+        self._zone = zone
+        self._logs: dict[tuple[str, str, str], RequestReader] = {}
+        self._lock = threading.Lock()
+
+    def of(self, origin: Origin) -> RequestReader:
+        """Return the reader of the log that lines of this origin belong to."""
+        key = origin.source, origin.name, origin.stream
+        found = self._logs.get(key)
+        if found is None:
+            with self._lock:
+                while len(self._logs) >= MAX_LOGS:
+                    del self._logs[next(iter(self._logs))]
+                declared = self._declared.of(origin.name, origin.jails)
+                found = self._logs[key] = RequestReader(AccessLog(declared, self._zone))
+        return found
+
+    def reconfigure(self, declared: Declared) -> None:
+        """Take these declared formats. Logs whose format changes with that begin afresh."""
+        with self._lock:
+            self._declared = declared
+            self._logs.clear()
+
+    def snapshot(self) -> dict[tuple[str, str, str], AccessLog]:
+        """Return the logs by (source, name, stream), as they are now."""
+        with self._lock:
+            return {key: reader.log for key, reader in self._logs.items()}

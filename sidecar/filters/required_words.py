@@ -1,0 +1,75 @@
+r"""Filters on requests (`input = requests`) -> Hyperscan expressions that find at least every line they match.
+
+Such a filter matches the canonical line of a request (`sidecar.access.request`), not the log's own text, in which a
+path may be percent-encoded and the fields stand in any order. But some words of the failregex have to be in both: of
+`POST \S*/wp-login\.php` the word `wp-login`, unless some of its letters are written as `%77`. Nobody has a reason to
+encode a letter, so the longest word that every match contains is searched for, and any encoded letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sidecar.filters import regex_tree
+from sidecar.filters.regex_tree import Branch, Chars, Group, Node, Nodes, Repeat
+
+# Shorter words are in too many lines to be worth a search.
+MIN_WORD_CHARS: Final = 4
+MAX_WORDS: Final = 128
+# A percent-encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`.
+ENCODED_UNRESERVED: Final = rb"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
+# Characters that a path or a query may hold as they are. At a slash or a blank a word ends: `//` and `/./` are slashes
+# too, and fields may stand in another order in the log.
+_IN_WORDS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
+    """Return expressions, of which one finds each line that the regex matches; () where every line has to be tried."""
+    words = _required(regex_tree.parse(regex))
+    if not words or len(words) > MAX_WORDS or min(map(len, words)) < MIN_WORD_CHARS:
+        return ()
+    # A word that holds another is found with that.
+    shortest = [word for word in sorted(words) if not any(other in word for other in words - {word})]
+    return (*(re.escape(word).encode() for word in shortest), ENCODED_UNRESERVED)
+
+
+def _required(nodes: Nodes) -> frozenset[str]:
+    """Return words, one of which is in every match; the empty set where none is known."""
+    found: list[frozenset[str]] = []
+    word = ""
+    for node in _inlined(nodes):
+        if (
+            isinstance(node, Chars)
+            and len(node.literal) == 1
+            and node.literal in _IN_WORDS
+            and not node.ignore_case
+        ):
+            word += node.literal
+            continue
+        found += [frozenset({word})] if word else []
+        word = ""
+        if isinstance(node, Branch):
+            found.append(_of_each(node.branches))
+        elif isinstance(node, Repeat) and node.least:
+            found.append(_required(node.body))
+    found += [frozenset({word})] if word else []
+    return max(found, key=_worth, default=frozenset())
+
+
+def _of_each(branches: Iterable[Nodes]) -> frozenset[str]:
+    each = [_required(branch) for branch in branches]
+    return frozenset().union(*each) if all(each) else frozenset()
+
+
+def _inlined(nodes: Sequence[Node]) -> Iterable[Node]:
+    for node in nodes:
+        if isinstance(node, Group):
+            yield from _inlined(node.body)
+        else:
+            yield node
+
+
+def _worth(words: frozenset[str]) -> tuple[int, int]:
+    return min(map(len, words), default=0), -len(words)
