@@ -29,6 +29,9 @@ class Format(Protocol):
     def requests(self, line: str, zone: tzinfo = UTC) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format."""
 
+    def shows_format(self, request: Request) -> bool:
+        """Return whether a request, read by this format, shows that its log is of this format."""
+
 
 class AccessLog:
     """One log: its format, and how much of it was understood. Owned by the thread that reads the log."""
@@ -63,7 +66,10 @@ class AccessLog:
             return _dated(found, time)
         if not self._declared:
             for each in FORMATS:
-                if each is not self._format and (found := each.requests(text, self.zone)):
+                if each is self._format:
+                    continue
+                found = each.requests(text, self.zone)
+                if found and each.shows_format(found[0]):
                     self.understood += 1
                     self._vote(each, text)
                     return _dated(found, time)

@@ -76,6 +76,10 @@ class JsonFormat:
 
     name: str = "JSON"
 
+    def shows_format(self, _request: Request) -> bool:
+        """Return whether a request, read by this format, shows that its log is of this format."""
+        return True
+
     def requests(self, line: str, zone: tzinfo = UTC) -> tuple[Request, ...]:
         """Return the request that the line stands for; () where it is none."""
         if not line.startswith("{"):

@@ -17,16 +17,22 @@ from sidecar.access.when import DATE
 # What the value of a field may be. `text` is for what a client chose.
 _ADDRESS = r"(?:[0-9A-Fa-f.:]+|\[[0-9A-Fa-f.:]+\]|unix:)"
 _NUMBER = r"[\d.,: -]*?"
-_WORD = r"\S*?"
+_WORD = r"\S{0,1024}?"
 _TEXT = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # A virtual host: a client chooses it, and servers let no blank pass in it.
-_HOST = r"\S*"
+# A DNS name has at most 253 characters.
+_HOST = r"[^\s\"]{0,260}?"
 # Outside of quotes text ends where what follows it fits; it holds no raw quote either.
 _BARE_TEXT = r'(?:[^"\\]|\\.)*'
 _DATE = DATE
+# As Apache writes `%t`; in nginx's formats the brackets are literals.
+_BRACKETED_DATE = rf"(?:{DATE})"
 _STATUS = r"\d{3}|-"
 
 # Our fields -> how nginx calls them. Everything else is matched and forgotten.
+_SECONDS = r"(?:-|\d{1,7}\.\d{3})(?:(?:, | : )(?:-|\d{1,7}\.\d{3}))*"
+_CACHE_STATUS = r"(?:HIT|MISS|BYPASS|EXPIRED|STALE|UPDATING|REVALIDATED|SCARCE|-)"
+_PORT = r"(?:\d{1,5}|-)"
 NGINX: Final[Mapping[str, tuple[str, str]]] = {
     "remote_addr": ("client", _ADDRESS),
     "realip_remote_addr": ("peer", _ADDRESS),
@@ -34,6 +40,11 @@ NGINX: Final[Mapping[str, tuple[str, str]]] = {
     "time_local": ("date", _DATE),
     "time_iso8601": ("date", _DATE),
     "msec": ("date", _DATE),
+    "upstream_response_time": ("", _SECONDS),
+    "upstream_cache_status": ("", _CACHE_STATUS),
+    "srcache_fetch_status": ("", _CACHE_STATUS),
+    "server_port": ("", _PORT),
+    "remote_port": ("", _PORT),
     "request": ("request", _TEXT),
     "request_method": ("method", _WORD),
     "request_uri": ("target", _TEXT),
@@ -60,9 +71,11 @@ APACHE: Final[Mapping[str, tuple[str, str]]] = {
     "a": ("client", _ADDRESS),
     "{c}a": ("peer", _ADDRESS),
     "{c}h": ("peer", _ADDRESS),
-    "l": ("", _WORD),
+    # Nobody runs identd any more. An address here is the client, behind a host of another format.
+    "l": ("", r"(?![0-9A-Fa-f.]*[.:][0-9A-Fa-f.:]*[ ,])\S{1,260}?"),
+    "p": ("", _PORT),
     "u": ("", _TEXT),
-    "t": ("date", _DATE),
+    "t": ("date", _BRACKETED_DATE),
     "r": ("request", _TEXT),
     "m": ("method", _WORD),
     "U": ("target", _TEXT),
@@ -118,8 +131,6 @@ def _in_place(regex: str, before: str, after: str) -> str:
     """Return what a value may be between these literals: alone in quotes anything, elsewhere no raw quote."""
     if before.endswith('"') and after.startswith('"'):
         return _TEXT if regex in (_TEXT, _HOST) else regex
-    if regex is _HOST:
-        return _WORD
     return _BARE_TEXT if regex is _TEXT else regex
 
 
@@ -133,7 +144,7 @@ def _compiled(tokens: list[tuple[str, str]]) -> re.Pattern[str]:
             continue
         value = _in_place(regex, before, after)
         named = f"(?P<{field}>{value})" if field and field not in seen else f"(?:{value})"
-        out.append(rf"\[?{named}\]?" if field == "date" else named)
+        out.append(rf"\[{named}\]" if regex is _BRACKETED_DATE else named)
         seen.add(field)
     return re.compile(f"{''.join(out)}(?:(?<=[^\\w])|$|(?=\\W)).*", re.DOTALL)
 

@@ -28,6 +28,13 @@ class TextFormat:
 
     name: str
     pattern: re.Pattern[str]
+    # Whether a host may stand where other formats have the client. Then a line whose host is an address could be of
+    # either, and does not show which format its log has.
+    host_first: bool = False
+
+    def shows_format(self, request: Request) -> bool:
+        """Return whether a request, read by this format, shows that its log is of this format."""
+        return not (self.host_first and re.fullmatch(_ADDRESS, request.host))
 
     def requests(self, line: str, zone: tzinfo = UTC) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format.
@@ -124,11 +131,13 @@ _FORWARDED_FIRST = re.compile(
 # Whatever begins with an address, or a virtual host and an address, and goes on to a date, a quoted request, a status.
 _QUOTED = r'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _REST = (
-    rf'[ ](?:[^"\\]|\\.)*?\[?(?P<date>{DATE})\]?(?:[^"\[\]\\]|\\.)*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
+    rf'[ ](?:[^"\\]|\\.)*?\[(?P<date>{DATE})\](?:[^"\[\]\\]|\\.)*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
     rf'(?P<status>\d{{3}})(?: (?:\d+|-) {_QUOTED} "(?P<user_agent>[^"\\]*+(?:\\.[^"\\]*+)*+)")?(?:[ "].*)?'
 )
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
-_LIKE_VHOST_COMBINED = re.compile(rf'"?(?P<host>[^\s"]{{1,255}}) (?P<client>{_ADDRESS}){_REST}', re.DOTALL)
+_LIKE_VHOST_COMBINED = re.compile(
+    rf'"?(?P<host>[^\s"]{{1,260}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL
+)
 _COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"'
@@ -170,5 +179,5 @@ TEXT_FORMATS: Final = (
     known("combined", _COMBINED),
     known("common", '%h %l %u %t "%r" %>s %b'),
     TextFormat("like combined", _LIKE_COMBINED),
-    TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED),
+    TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True),
 )

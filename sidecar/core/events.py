@@ -73,6 +73,7 @@ class IgnoredReason(enum.StrEnum):
     ALREADY_BANNED = "banned already"
     REPEATED_TARGET = "the same target again"
     BAN_EXPIRED = "over already"
+    BEHIND_PROXY = "the client is behind a proxy"
 
 
 @dataclass(frozen=True, slots=True)

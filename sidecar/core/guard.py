@@ -225,6 +225,9 @@ class Guard:
             return IgnoredReason.REPEATED_TARGET
         if reason := self._state.allowlist.reason(hit.address):
             return reason
+        # Its packets are the proxy's, and a ban would drop nothing.
+        if hit.peer and not hit.success:
+            return IgnoredReason.BEHIND_PROXY
         # Most jails have no `ignoreip`, and a call would take a fiftieth of all that is done for a hit.
         return effective.allowlist.reason(hit.address) if effective.allowlist else None
 

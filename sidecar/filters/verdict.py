@@ -25,7 +25,8 @@ class Verdict:
     """What a filter says about one line, for people and for `test-filter`.
 
     `failregex` counts from 1. `id` is the address exactly as it is, canonical, perhaps a network. `time` is the line's
-    unix time, `date` the text that was taken for its date, and `text` what the failregexes saw.
+    unix time, `date` the text that was taken for its date, and `text` what the failregexes saw. `peer` is the address
+    that connected, if that is not the client: a ban of the client would drop nothing then.
     """
 
     matched: bool
@@ -35,6 +36,7 @@ class Verdict:
     time: float | None = None
     date: str | None = None
     text: str = ""
+    peer: str = ""
 
 
 class Failure(NamedTuple):
@@ -218,7 +220,10 @@ def _explain_request(
         when = at if at is not None else reading.time
         if failure and address:
             time = now if when is None else when
-            return Verdict(True, failure.rule + 1, address, failure.user, time, None, reading.canonical)  # noqa: FBT003
+            return Verdict(
+                matched=True, failregex=failure.rule + 1, id=address, user=failure.user, time=time,
+                text=reading.canonical, peer=reading.peer,
+            )  # fmt: skip
     time_of_line = at if at is not None or not readings else readings[0].time
     return Verdict(matched=False, time=time_of_line, text=readings[0].canonical if readings else "")
 

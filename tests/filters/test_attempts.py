@@ -53,7 +53,7 @@ def test_each_filter_that_may_match_is_tried_for_the_jails_that_use_it(filters):
     bench = Bench(filters("x", "^no <HOST>$", "^never <HOST>$"), filters("y", "no(?: <HOST>)?"))
     attempts = bench.attempts({1: ["b"], 0: ["a", "c"]})
 
-    assert attempts[bench.patterns(b"no 203.0.113.7\n")] == [
+    assert attempts[bench.patterns(b"no 203.0.113.7\n")].on_lines == [
         (bench.runners[1], [0], ["b"], None),
         (bench.runners[0], [0], ["a", "c"], None),
     ]
@@ -62,7 +62,7 @@ def test_each_filter_that_may_match_is_tried_for_the_jails_that_use_it(filters):
 def test_a_filter_that_no_jail_uses_here_is_not_tried(filters):
     bench = Bench(filters("x", "^no <HOST>$"), filters("y", "^yes <HOST>$"))
 
-    assert bench.attempts({1: ["b"]})[bench.patterns(b"no 203.0.113.7\n")] == []
+    assert bench.attempts({1: ["b"]})[bench.patterns(b"no 203.0.113.7\n")] == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ def test_two_filters_with_the_same_failregexes_are_decided_once_unless_something
     filters, options, same
 ):
     bench = Bench(filters("x", "^no <HOST>$"), filters("y", "^no <HOST>$", "^yes <HOST>$", options=options))
-    first, second = bench.attempts({0: ["a"], 1: ["b"]})[bench.patterns(b"no 203.0.113.7\n")]
+    patterns = bench.patterns(b"no 203.0.113.7\n")
+    first, second = bench.attempts({0: ["a"], 1: ["b"]})[patterns].on_lines
 
     assert first.same_as is None
     assert second.same_as is (bench.runners[0] if same else None)
@@ -89,6 +90,6 @@ def test_only_so_many_sets_of_patterns_are_remembered(filters, monkeypatch):
     bench = Bench(filters("x", "^no <HOST>$", "^yes <HOST>$"))
     attempts = bench.attempts({0: ["a"]})
     for line in (b"no 203.0.113.7\n", b"yes 203.0.113.7\n", b"no 203.0.113.7\n"):
-        assert len(attempts[bench.patterns(line)]) == 1
+        assert len(attempts[bench.patterns(line)].on_lines) == 1
 
     assert len(attempts) == 1

@@ -67,7 +67,9 @@ PLUGINS = ("wordpress", "wordpress-hard", "wordpress-extra")
 
 
 def against(name, line):
-    return explain(OURS[name], line, Framing.NONE, NOW).id
+    """The address that a line counts against; a client behind a proxy is only reported."""
+    verdict = explain(OURS[name], line, Framing.NONE, NOW)
+    return None if verdict.peer else verdict.id
 
 
 def cut(line):

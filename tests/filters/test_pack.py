@@ -29,16 +29,16 @@ def hits(name, *lines):
         ("wordpress-access", REST.format("admin", ME, 401), False),
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 401), True),
         ("wordpress-access[rest=yes]", REST.format("a b", "/wp-json/wp/v2/posts?x=1", 401), True),
-        # No user name was sent.
-        ("wordpress-access[rest=yes]", REST.format("-", ME, 401), False),
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 200), False),
         # The user is known and has no right to it.
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 403), False),
         ("wordpress-access[rest=yes]", REST.format("admin", "/private/", 401), False),
-        ("wordpress-access", XMLRPC.format(""), True),
-        ("wordpress-access[xmlrpc=no]", XMLRPC.format(""), False),
-        ("wordpress-access", XMLRPC.format("?for=jetpack"), False),
-        ("wordpress-access[jetpack=no]", XMLRPC.format("?for=jetpack"), True),
+        ("wordpress-access", XMLRPC.format(""), False),
+        ("wordpress-xmlrpc", XMLRPC.format(""), True),
+        ("wordpress-xmlrpc", XMLRPC.format("?for=jetpack"), True),
+        ("wordpress-access", XMLRPC.format("").replace("xmlrpc.php", "my-door"), False),
+        ("wordpress-access[login=/my-door]", XMLRPC.format("").replace("xmlrpc.php", "my-door"), True),
+        ("wordpress-access[login=/my-door]", XMLRPC.format("").replace("xmlrpc", "wp-login"), True),
         ("wordpress[_daemon=mine]", "mine[8]: Empty username from 203.0.113.11", True),
         ("wordpress-hard", SAID.format("Untrusted X-Forwarded-For header"), True),
         ("wordpress-hard[untrusted=no]", SAID.format("Untrusted X-Forwarded-For header"), False),
@@ -75,6 +75,7 @@ def test_a_scanner_is_banned_and_a_client_that_repeats_one_broken_link_is_not():
     assert (ban.address, ban.failures) == ("203.0.113.11", 10)
 
 
+PAGE = '203.0.113.11 - - [22/Nov/2026:08:57:49 +0000] "GET /wp-admin/{} HTTP/1.1" {} 593 "-" "-"'
 ACCEPTED = "Accepted password for {} from 203.0.113.11"
 
 
@@ -89,7 +90,8 @@ ACCEPTED = "Accepted password for {} from 203.0.113.11"
         ("wordpress", "wordpress(h)[8]: Accepted password for x from 203.0.113.9 from 203.0.113.11", True),
         ("wordpress-auth", LOST.replace("lost_password", "login"), True),
         ("wordpress-auth", LOST.replace("lost_password", "login_failed"), False),
-        ("wordpress-access", XMLRPC.format("").replace("xmlrpc", "wp-login").replace("200", "302"), True),
+        ("wordpress-access", PAGE.format("profile.php", 200), True),
+        ("wordpress-access", PAGE.format("", 200), True),
         ("wordpress-access", XMLRPC.format("").replace("xmlrpc", "wp-login"), False),
     ],
 )
@@ -104,6 +106,27 @@ def test_a_login_that_worked_is_found_where_the_jail_asks_for_it(name, line, suc
 @pytest.mark.parametrize(
     "line",
     [
+        # What an attacker can have without a password is no proof of a login.
+        *(
+            PAGE.format(page, 200)
+            for page in (
+                "admin-ajax.php",
+                "load-scripts.php",
+                "install.php",
+                "css/login.css",
+                "x/..",
+                "../wp-login.php",
+            )
+        ),
+        *(
+            PAGE.format(page, 200).replace("/wp-admin", prefix)
+            for page in ("", "profile.php")
+            for prefix in ("/index.php/wp-admin", "/x.php/wp-admin")
+        ),
+        PAGE.format("", 200).replace("/wp-admin", "/nowhere/wp-admin"),
+        PAGE.format("profile.php", 302),
+        PAGE.format("profile.php", 403),
+        PAGE.format("profile.php", 200).replace("GET", "POST"),
         XMLRPC.format("?action=lostpassword").replace("xmlrpc", "wp-login").replace("200", "302"),
         XMLRPC.format("").replace("200", "302"),
         REST.format("-", "/wp-login.php", 302),

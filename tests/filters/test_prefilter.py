@@ -66,6 +66,11 @@ def test_our_filters_lose_nothing(name, seed):
     rnd = random.Random(seed)  # no secret
     lines = [mutated(line.encode(), rnd) for _, line, _ in all_samples()]
 
+    if OURS[name].reads_requests:
+        # How a line is read depends on its log's format, which an odd line alone does not show.
+        candidates = {line for line, _ in MATCHERS[name].database.candidates(b"\n".join(lines))}
+        assert [line for line in lines if line not in candidates and decided(OURS[name], [line])] == []
+        return
     assert found(MATCHERS[name], lines) == decided(OURS[name], lines)
 
 
