@@ -114,7 +114,7 @@ def test_a_login_that_worked_is_found_where_the_jail_asks_for_it(name, line, suc
                 "load-scripts.php",
                 "install.php",
                 "css/login.css",
-                "x/..",
+                "x",
                 "../wp-login.php",
             )
         ),
