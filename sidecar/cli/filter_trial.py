@@ -10,10 +10,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar.cli.log_lines import Reader, decode_line, line_chunks, with_framing
 from sidecar.config import reader
@@ -24,6 +23,7 @@ from sidecar.filters.database import PatternDatabase
 from sidecar.filters.loader import Filter, FilterErrors, load
 from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexTimeoutError
 from sidecar.filters.sessions import SessionTracker
+from sidecar.filters.time_zones import parse_time_zone
 from sidecar.filters.verdict import Failure, Tracker, Verdict, decide, explain
 
 NO_MATCH: Final = Verdict(matched=False)
@@ -153,12 +153,9 @@ def _parse_option(text: str) -> tuple[str, str]:
 
 def _parse_zone(text: str) -> tzinfo:
     try:
-        if text[:1] in "+-":
-            offset = datetime.strptime(text, "%z").utcoffset() or timedelta()
-            return timezone(offset)
-        return ZoneInfo(text)
-    except (ValueError, ZoneInfoNotFoundError, OSError):
-        raise Failed(ExitCode.USAGE, f'--timezone: expected Europe/Berlin or +0200, got "{text}"') from None
+        return parse_time_zone(text)
+    except ValueError as err:
+        raise Failed(ExitCode.USAGE, f"--timezone: {err}") from None
 
 
 def _parse_time(text: str, zone: tzinfo | None) -> float:

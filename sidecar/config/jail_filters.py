@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ class JailFilters:
     def __init__(self, values: JailValues, folders: Sequence[Path]) -> None:
         """`folders`: where the operator's filters are, in the order in which they are searched."""
         self._values, self._folders = values, folders
-        self._loaded: dict[tuple[str, ...], Filter] = {}
+        self._loaded: dict[tuple[object, ...], Filter] = {}
 
     def load(self, jail: Jail) -> Filter | None:
         """Return the filter of the jail; None where it cannot be used."""
@@ -32,10 +33,10 @@ class JailFilters:
         options = self._mode(jail.name, jail.filter) | {key: text for key, text in written.items() if text}
         if jail.resets:
             options["success"] = "reset"
-        key = (jail.filter, *options, *options.values())
+        key = (jail.filter, jail.log_zone, *options, *options.values())
         try:
             rules = self._loaded.get(key) or self._loaded.setdefault(
-                key, load(jail.filter, self._folders, options)
+                key, replace(load(jail.filter, self._folders, options), zone=jail.log_zone)
             )
         except FilterErrors as err:
             for error in err.errors:

@@ -37,6 +37,7 @@ from sidecar.config.units import (
 from sidecar.core import bantime_formula
 from sidecar.core.durations import format_duration
 from sidecar.core.jail import Jail
+from sidecar.filters.time_zones import parse_time_zone
 
 T = TypeVar("T")
 
@@ -209,6 +210,10 @@ def _joined(entries: tuple[tuple[str, ...], tuple[str, ...]]) -> list[str]:
     return [*networks, *host_names]
 
 
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _is_set(value: object) -> bool:
     return value is not None
 
@@ -239,6 +244,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("mode", observes, "observe", shown=Shown.STATUS, to_json=_mode),
     JailKey("bangroup", group_size, shown=Shown.STATUS),
     JailKey("success", success_resets, "resets"),
+    JailKey("logtimezone", parse_time_zone, "log_zone", shown=Shown.CHECK_CONFIG, to_json=_text),
 )
 
 GLOBAL_KEYS: tuple[GlobalKey, ...] = (
@@ -264,7 +270,7 @@ EXPRESSION_KEYS: Final = ("failregex", "ignoreregex", "prefregex", "datepattern"
 IGNORED_KEYS: Final = (
     "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail",
     "fail2ban_agent", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding",
-    "logtimezone", "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
+    "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
     "systemd_if_nologs",
     "allowipv6", "dbfile", "dbmaxmatches", "loglevel", "logtarget", "pidfile", "socket", "stacksize", "syslogsocket",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Final, Literal
 
 from sidecar.core.escalation import Escalation
@@ -20,6 +21,7 @@ class Jail:
     name globs. `ignoreip` are canonical networks, and `ignore_names` host names that are resolved while we run.
     `observe` makes every ban a dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
     IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a login that works clears its failures.
+    `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Jail:
     escalation: Escalation | None = None
     bangroup: int = 0
     resets: bool = False
+    log_zone: tzinfo | None = None
 
     @property
     def longest_bantime(self) -> float:

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache
 from typing import Final
 
+from sidecar.filters.time_zones import ABBREVIATED_ZONE_HOURS
+
 AT_START: Final = r"^(?:\W{0,2})?"
 # Not in the middle of a word. The second is for what begins with a word character, and takes half the time.
 NOT_IN_WORD: Final = r"(?<!\w(?=\w))"
@@ -34,38 +36,6 @@ _LONG_MONTHS: Final = (
 )
 _LONG_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ZONE: Final = r"Z|UTC|GMT|[+-][01][0-9](?::?[0-9]{2})?"
-
-# Hours east of Greenwich, of the abbreviations that mean one zone only in logs. IST and AST mean several.
-_ZONE_HOURS: Final = {
-    "Z": 0,
-    "UTC": 0,
-    "GMT": 0,
-    "WET": 0,
-    "WEST": 1,
-    "BST": 1,
-    "CET": 1,
-    "CEST": 2,
-    "EET": 2,
-    "EEST": 3,
-    "MSK": 3,
-    "EST": -5,
-    "EDT": -4,
-    "CST": -6,
-    "CDT": -5,
-    "MST": -7,
-    "MDT": -6,
-    "PST": -8,
-    "PDT": -7,
-    "AKST": -9,
-    "AKDT": -8,
-    "HST": -10,
-    "JST": 9,
-    "KST": 9,
-    "AEST": 10,
-    "AEDT": 11,
-    "NZST": 12,
-    "NZDT": 13,
-}
 
 # Each `%x`: the name of its group, and what it accepts. A name that begins with `_` is matched, but not read.
 _FIELDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -358,7 +328,7 @@ def _clock(fields: Mapping[str, str]) -> tuple[int, int, int]:
 def _offset(text: str) -> int | None:
     """Return the seconds east of Greenwich; None if the text does not say."""
     if text[:1] not in {"+", "-"}:
-        hours = _ZONE_HOURS.get(text.upper())
+        hours = ABBREVIATED_ZONE_HOURS.get(text.upper())
         return None if hours is None else hours * 3600
     digits = text[1:].replace(":", "").ljust(4, "0")
     return (int(digits[:2]) * 3600 + int(digits[2:4]) * 60) * (-1 if text[0] == "-" else 1)

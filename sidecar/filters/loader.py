@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -51,7 +52,8 @@ class Filter:
 
     `usedns` is one of USEDNS, `input` one of INPUTS, `maxlines` is how many lines are looked at together, `files` are
     all that were read.
-    `unused` are options that had no effect, for people.
+    `unused` are options that had no effect, for people. `zone` is the one of dates that name none (`logtimezone`; None:
+    not set).
     """
 
     name: str
@@ -64,6 +66,7 @@ class Filter:
     files: tuple[Path, ...] = ()
     unused: tuple[str, ...] = ()
     input: str = "lines"
+    zone: tzinfo | None = None
 
     @property
     def reads_requests(self) -> bool:
@@ -98,7 +101,7 @@ class Filter:
     def _key(self) -> tuple[object, ...]:
         templates = tuple(template.text for template in self.dates.templates)
         expressions = (self.failregex, self.ignoreregex, self.prefregex, templates)
-        return self.name, *expressions, self.usedns, self.maxlines, self.input
+        return self.name, *expressions, self.usedns, self.maxlines, self.input, self.zone
 
 
 def equivalent(some: Mapping[str, Filter], others: Mapping[str, Filter]) -> bool:

@@ -74,9 +74,10 @@ class Matcher:
         clock: Callable[[], float] = time.perf_counter,
         access_logs: AccessLogs | None = None,
     ) -> None:
-        """`filters` is jail name -> filter; dates without a zone are in `zone` (None: the system's).
+        """`filters` is jail name -> filter.
 
-        `access_logs` knows the formats of logs for filters on requests; it outlives the matcher.
+        Dates without a zone are in that of the filter, else in `zone` (None: the system's). `access_logs` knows the
+        formats of logs for filters on requests; it outlives the matcher.
         """
         self.invalid = 0
         problems = problems or Problems()
@@ -97,7 +98,7 @@ class Matcher:
             FilterRunner(
                 one,
                 GuardedFilter(one, i, self._sandbox, safe_lengths[i]),
-                cutters.setdefault(one.dates.templates, DateCutter(one.dates, zone)),
+                cutters.setdefault((one.dates.templates, one.zone), DateCutter(one.dates, one.zone or zone)),
                 CpuBudget(one.name, problems),
                 self._stopwatch,
             )

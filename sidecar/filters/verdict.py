@@ -159,6 +159,7 @@ def time_of(
     log_filter: Filter, line: str, framing: Framing, now: float, zone: tzinfo | None = None
 ) -> float | None:
     """Return a line's own unix time, from its transport or its text; None if it has none. No failregex is tried."""
+    zone = log_filter.zone or zone
     at, text = unwrapper(framing)(line, now, zone)
     if at is not None or date_in_header(framing, line, text):
         return at
@@ -181,7 +182,7 @@ def explain(
     A filter that needs earlier lines is given the same `tracker` for all lines of a log, in their order; a filter on
     requests the same `reader`.
     """
-    line = line.rstrip("\r\n")
+    line, zone = line.rstrip("\r\n"), log_filter.zone or zone
     at, text = unwrapper(framing)(line, now, zone)
     if log_filter.reads_requests:
         return _explain_request(log_filter, (reader or RequestReader(AccessLog())).readings(text), at, now)

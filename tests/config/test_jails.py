@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -326,6 +328,16 @@ def test_values_that_fail2ban_accepts_are_noted(of):
     ]
 
 
+def test_logtimezone_of_default_and_of_a_jail(of):
+    found = of(
+        "[DEFAULT]\nlogtimezone = UTC-0500\n[mail]\n[sshd]\nfilter = mail\nlogtimezone = Europe/Berlin\n"
+    )
+
+    zones = {"mail": timezone(timedelta(hours=-5)), "sshd": ZoneInfo("Europe/Berlin")}
+    assert {jail.name: jail.log_zone for jail in found.jails} == zones
+    assert {name: rules.zone for name, rules in found.filters.items()} == zones
+
+
 def test_a_jails_name_may_contain_blanks(of):
     found = of("[my mail]\nfilter = mail\n")
 
@@ -413,6 +425,10 @@ def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
             "jails.conf:2: mail.findtime: expected a duration such as 600, 10m, 1d12h, got",
         ),
         ("[mail]\nmaxretry = -1\n", "jails.conf:2: mail.maxretry: expected a whole number from 1 up"),
+        (
+            "[mail]\nlogtimezone = Mars\n",
+            "jails.conf:2: mail.logtimezone: expected a time zone such as UTC, UTC+0200",
+        ),
         ("[mail]\nfilter =\n", "jails.conf:2: mail.filter: expected one filter"),
         ("[mail]\nlogpath = %(no_such)s\n", "jails.conf:2: mail.logpath: `%(no_such)s` is defined nowhere"),
         ("[mail]\nlogpath = %(no_such)s\n", "or leave logpath out to look at containers"),

@@ -3,7 +3,8 @@ import logging
 import threading
 import time
 from contextlib import closing
-from datetime import UTC
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -49,6 +50,18 @@ def test_a_hit_is_a_line_that_counts_with_its_evidence():
     matcher = Matcher({"a": load("wordpress")})
 
     assert matcher.scan(lines, NOW).hits == [Hit("a", ANN, NOW, lines.origin, FAILED.format(ANN))]
+
+
+def test_each_jail_reads_dates_in_its_own_time_zone():
+    here, east = load("wordpress"), replace(load("wordpress"), zone=timezone(timedelta(hours=2)))
+    matcher = Matcher({"a": here, "b": east}, UTC)
+    line = f"2026-11-22 08:40:04 web {FAILED.format(ANN)}"
+
+    assert brief(matcher.scan(batch(line), NOW).hits) == [
+        ("a", ANN, datetime(2026, 11, 22, 8, 40, 4, tzinfo=UTC).timestamp()),
+        ("b", ANN, datetime(2026, 11, 22, 6, 40, 4, tzinfo=UTC).timestamp()),
+    ]
+    assert not here.same_as(east)
 
 
 def test_an_ipv6_client_is_its_64():
