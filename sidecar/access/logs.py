@@ -6,11 +6,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import Final
+from typing import Final, TypeAlias
 
 from sidecar.access.detect import AccessLog, Format
 from sidecar.access.reader import RequestReader
 from sidecar.core.events import Origin
+
+LogKey: TypeAlias = tuple[str, str, str]
+"""A log: source, name and stream of its origin."""
 
 # Logs come and go with their containers; the longest known are forgotten first.
 MAX_LOGS: Final = 4096
@@ -38,7 +41,9 @@ class AccessLogs:
     def __init__(self, declared: Declared = NOTHING_DECLARED, zone: tzinfo = UTC) -> None:
         self._declared = declared
         self._zone = zone
-        self._logs: dict[tuple[str, str, str], RequestReader] = {}
+        self._logs: dict[LogKey, RequestReader] = {}
+        # Which jails look at a log, as far as a declared format depends on them.
+        self._jails: dict[LogKey, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     def of(self, origin: Origin) -> RequestReader:
@@ -48,18 +53,24 @@ class AccessLogs:
         if found is None:
             with self._lock:
                 while len(self._logs) >= MAX_LOGS:
-                    del self._logs[next(iter(self._logs))]
+                    self._forget(next(iter(self._logs)))
                 declared = self._declared.of(origin.name, origin.jails)
                 found = self._logs[key] = RequestReader(AccessLog(declared, self._zone))
+                self._jails[key] = origin.jails
         return found
 
     def reconfigure(self, declared: Declared) -> None:
         """Take these declared formats. Logs whose format changes with that begin afresh."""
         with self._lock:
-            self._declared = declared
-            self._logs.clear()
+            before, self._declared = self._declared, declared
+            for key, jails in list(self._jails.items()):
+                if before.of(key[1], jails) != declared.of(key[1], jails):
+                    self._forget(key)
 
-    def snapshot(self) -> dict[tuple[str, str, str], AccessLog]:
+    def snapshot(self) -> dict[LogKey, AccessLog]:
         """Return the logs by (source, name, stream), as they are now."""
         with self._lock:
             return {key: reader.log for key, reader in self._logs.items()}
+
+    def _forget(self, key: LogKey) -> None:
+        del self._logs[key], self._jails[key]

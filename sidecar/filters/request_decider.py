@@ -47,33 +47,34 @@ class RequestDecider:
 
         `text` is the line without its transport's header.
         """
-        # A date in brackets right before the first quote, as in `combined` and most formats that are like it.
+        # A date in brackets right before the first quote, as in `combined` and most formats that are like it. Other
+        # formats may have something else there, such as the client: then nothing is remembered.
         quote = text.find('"')
         start = text.rfind("[", 0, quote) if quote > 1 and text[quote - 2] == "]" else -1
-        if start < 0:
-            return self._dated(self._failed(attempts, text, at, now), at, now)
+        time = self._reader.time(text[start + 1 : quote - 2]) if start >= 0 else None
+        if time is None:
+            failed = self._failed(attempts, text, at, now)
+            time = failed[0].time if failed else None
+            return failed, at if at is not None else now if time is None else time
+        when = time if at is None else at
         without_date = text[:start] + text[quote:]
         known = attempts.known.get(self._reader)
         if known is None:
             known = self._of_log(attempts)
-        failed = known.get(without_date)
-        if failed is None:
-            failed = self._failed(attempts, text, at, now)
-            if len(text) <= MAX_KNOWN_CHARS:
-                if len(known) >= MAX_KNOWN:
-                    known.clear()
-                known[without_date] = failed
-            return self._dated(failed, at, now)
-        self._reader.log.read += 1
-        self._reader.log.understood += 1
-        for each in failed:
-            each.runner.budget.matches += 1
-        if at is not None or not failed:
-            return failed, now if at is None else at
-        time = self._reader.time(text[start + 1 : quote - 2])
-        if time is None:
-            return self._dated(self._failed(attempts, text, at, now), at, now)
-        return failed, time
+        remembered = known.get(without_date)
+        if remembered is not None:
+            self._reader.log.read += 1
+            self._reader.log.understood += 1
+            for each in remembered:
+                each.runner.budget.matches += 1
+            return remembered, when
+        understood = self._reader.log.understood
+        failed = self._failed(attempts, text, at, now)
+        if len(text) <= MAX_KNOWN_CHARS and self._reader.log.understood > understood:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            known[without_date] = failed
+        return failed, when
 
     def _of_log(self, attempts: RequestAttempts) -> dict[str, Sequence[FailedRequest]]:
         if len(attempts.known) >= MAX_LOGS:
@@ -81,14 +82,6 @@ class RequestDecider:
         known: dict[str, Sequence[FailedRequest]] = {}
         attempts.known[self._reader] = known
         return known
-
-    @staticmethod
-    def _dated(
-        failed: Sequence[FailedRequest], at: float | None, now: float
-    ) -> tuple[Sequence[FailedRequest], float]:
-        if at is None and failed and failed[0].time is not None:
-            at = failed[0].time
-        return failed, now if at is None else at
 
     def _failed(
         self, attempts: RequestAttempts, text: str, at: float | None, now: float

@@ -18,11 +18,16 @@ from sidecar.filters.regex_tree import Branch, Chars, Group, Node, Nodes, Repeat
 # Shorter words are in too many lines to be worth a search.
 MIN_WORD_CHARS: Final = 4
 MAX_WORDS: Final = 128
-# A percent-encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`.
-ENCODED_UNRESERVED: Final = rb"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
+# An encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`. Clients
+# write `%77`; `\x77` and `\u0077` are the servers' escapes, which they use for other characters only.
+ENCODED_UNRESERVED: Final = (
+    rb"(?:%|\\x|\\u00)(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
+)
 # Characters that a path or a query may hold as they are. At a slash or a blank a word ends: `//` and `/./` are slashes
 # too, and fields may stand in another order in the log.
 _IN_WORDS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# The canonical line has `%22` for a quote, which the log may have in another spelling.
+_HALF_ESCAPE: Final = re.compile(r"[0-9A-F]{1,2}")
 
 
 def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
@@ -38,24 +43,27 @@ def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
 def _required(nodes: Nodes) -> frozenset[str]:
     """Return words, one of which is in every match; the empty set where none is known."""
     found: list[frozenset[str]] = []
-    word = ""
+    word, before = "", ""
     for node in _inlined(nodes):
-        if (
-            isinstance(node, Chars)
-            and len(node.literal) == 1
-            and node.literal in _IN_WORDS
-            and not node.ignore_case
-        ):
-            word += node.literal
+        literal = node.literal if isinstance(node, Chars) and not node.ignore_case else ""
+        if len(literal) == 1 and literal in _IN_WORDS:
+            word += literal
             continue
-        found += [frozenset({word})] if word else []
-        word = ""
+        found += _words(word, before)
+        word, before = "", literal
         if isinstance(node, Branch):
             found.append(_of_each(node.branches))
         elif isinstance(node, Repeat) and node.least:
             found.append(_required(node.body))
-    found += [frozenset({word})] if word else []
+    found += _words(word, before)
     return max(found, key=_worth, default=frozenset())
+
+
+def _words(word: str, before: str) -> list[frozenset[str]]:
+    """Return the word, without what may be the end of an escape in the canonical line."""
+    if before in ("", "%") and (half := _HALF_ESCAPE.match(word)):
+        word = word[half.end() :]
+    return [frozenset({word})] if word else []
 
 
 def _of_each(branches: Iterable[Nodes]) -> frozenset[str]:

@@ -1,0 +1,130 @@
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.access.detect import AccessLog
+from sidecar.access.reader import RequestReader
+from sidecar.filters.loader import load
+from sidecar.filters.required_words import ENCODED_UNRESERVED, expressions
+
+OURS = {
+    name: [(rule.regex, expressions(rule.regex)) for rule in load(name).failregex]
+    for name in ("wordpress-access[rest=yes,success=reset]", "wordpress-xmlrpc")
+}
+
+
+@pytest.mark.parametrize(
+    ("regex", "words"),
+    [
+        (r"^\S+ POST \S*/wp-login\.php 200", (rb"wp\-login\.php",)),
+        # The longest of a sequence; of alternatives each, unless one holds another.
+        (r"/(?:wp-login(?:\.php)?|xmlrpc\.php) ", (rb"wp\-login", rb"xmlrpc\.php")),
+        (r"/(?:login|wp-login) ", (b"login",)),
+        (r"(?:/secret){2}", (b"secret",)),
+        # Nothing that every match contains, or nothing of use.
+        (r"/(?:secret)?/x", ()),
+        (r"/(?:secret|x)", ()),
+        (r"(?i)/wp-login", ()),
+        (r"(?!/secret)/x", ()),
+        # `22` may be the end of `%22`, which the log writes as `\"`.
+        (r"%22select", (b"select",)),
+        (r"\S2select", (b"select",)),
+        (r"/2select", (b"2select",)),
+    ],
+)
+def test_one_of_the_longest_words_that_every_match_contains_is_searched_for(regex, words):
+    assert expressions(re.compile(regex)) == ((*words, ENCODED_UNRESERVED) if words else ())
+
+
+@pytest.mark.parametrize("text", [b"/%77p", b"/wp%2Dlogin", b"x%7e", rb"\x77", rb"\u0077"])
+def test_an_encoded_letter_is_searched_for(text):
+    assert re.search(ENCODED_UNRESERVED, text)
+
+
+@pytest.mark.parametrize("text", [b"/a%20b", b"/%2Fwp", b"/%E2%82%AC", rb"\x22", rb"\u0026", b"100%"])
+def test_what_clients_have_to_encode_is_not(text):
+    assert not re.search(ENCODED_UNRESERVED, text)
+
+
+def percent(text, which):
+    """The text with the characters at these places percent-encoded."""
+    return "".join(f"%{ord(each):02x}" if i in which else each for i, each in enumerate(text))
+
+
+def combined(method, target, status, agent):
+    escaped = [text.replace("\\", "\\\\").replace('"', '\\"') for text in (target, agent)]
+    return (
+        f'203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "{method} {escaped[0]} HTTP/1.1" {status} 1 "-" '
+        f'"{escaped[1]}"'
+    )
+
+
+def nginx(method, target, status, agent):
+    return combined(method, target, status, agent).replace('\\"', "\\x22")
+
+
+def as_json(method, target, status, agent):
+    return json.dumps(
+        {"remote_addr": "203.0.113.7", "request": f"{method} {target} HTTP/1.1", "status": status,
+         "http_user_agent": agent}
+    )  # fmt: skip
+
+
+def json_of_parts(method, target, status, agent):
+    path, _, query = target.partition("?")
+    return json.dumps(
+        {"ClientHost": "203.0.113.7", "RequestMethod": method, "RequestPath": path, "args": query,
+         "DownstreamStatus": status, "request_User-Agent": agent}
+    )  # fmt: skip
+
+
+def in_json_file(*parts):
+    return json.dumps({"log": combined(*parts) + "\n", "stream": "stdout", "time": "2026-11-30T06:33:20Z"})
+
+
+WRITERS = (combined, nginx, as_json, json_of_parts, in_json_file)
+SEGMENTS = st.sampled_from(
+    ["wp-login.php", "wp-login", "xmlrpc.php", "xmlrpc", "wp-admin", "profile.php", "x", ".", "..", "", "x;y",
+     "wp-json", "wp", "v2", "users", ".env", "wp-config.php.bak", "uploads", "wp-content", "plugins", "a.php",
+     "readme.txt", ".git", "config", "adminer.php", "backup.zip", 'a"b', "%2e%2e", "x#y"]
+)  # fmt: skip
+QUERIES = st.sampled_from(
+    [
+        "",
+        "?author=1",
+        "?rest_route=/wp/v2/users",
+        "?x=1&rest_route=%2Fwp%2Fv2%2Fusers",
+        "?f=../../etc/passwd",
+        "?a=+b",
+    ]
+)
+
+
+@st.composite
+def targets(draw):
+    path = "".join("/" + draw(SEGMENTS) for _ in range(draw(st.integers(1, 4))))
+    target = path + draw(QUERIES)
+    return percent(target, draw(st.sets(st.integers(0, len(target) - 1), max_size=4)))
+
+
+@st.composite
+def lines(draw):
+    write = draw(st.sampled_from(WRITERS))
+    return write(
+        draw(st.sampled_from(["POST", "GET", "HEAD"])),
+        draw(targets()),
+        draw(st.sampled_from([200, 301, 401, 403, 404, 503])),
+        draw(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)),
+    )
+
+
+@pytest.mark.parametrize("name", OURS)
+@given(line=lines())
+def test_every_line_that_a_failregex_matches_contains_one_of_its_expressions(name, line):
+    for reading in RequestReader(AccessLog()).readings(line):
+        for regex, found in OURS[name]:
+            if found and regex.search(reading.canonical):
+                assert any(re.search(expression, line.encode()) for expression in found), reading
