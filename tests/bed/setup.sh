@@ -9,6 +9,7 @@ need=(
   hydra fail2ban prometheus               # the attacker; the yardstick of the benchmark; promtool
   firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
+  php-cli                                 # runs the mu-plugin without WordPress
 )
 # Split out or named differently by release: taken where they exist. (Debian 12's docker-compose is the old Python one:
 # tests/bed/plugins.py has the way round that.)
