@@ -116,6 +116,106 @@ def test_a_message_that_php_fpm_wraps_at_its_limit():
         assert {against("wordpress", f'{head}{part}"') for part in parts} <= {REAL, None}
 
 
+# Where php-fpm, syslog daemons, nginx, Apache and Docker cut lines.
+CUTS = (1024, 2048, 4096, 8192, 16_384)
+BARE = [
+    "wordpress({host})[8]: {said}",
+    "<37>Nov 22 08:59:51 wordpress({host})[8]: {said}",
+    SHAPES[4],
+    SHAPES[5],
+    SHAPES[6],
+]
+
+
+@pytest.mark.parametrize("shape", BARE)
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("character", ["A", "\u00e9", "\u20ac", "\U0001f600"])
+def test_a_piece_that_ends_in_a_forged_address_counts_against_nobody(shape, cut, character):
+    """The Host is as long as an attacker needs it, so that the piece ends behind the address in his user name."""
+    said = f"Authentication attempt for unknown user x from {STRANGER}"
+    quote = '"' if shape.endswith('"') else ""
+    for decoration in (0, 20, 100):
+        for length in (cut - 2, cut - 1, cut):
+            room = length - decoration - len(shape.format(host="", said=said).encode())
+            host = character * (room // len(character.encode())) + "A" * (room % len(character.encode()))
+            line = shape.format(
+                host=host, said=f"{'' if 'host' in shape else 'wordpress(' + host + '): '}{said}"
+            )
+            piece = line.removesuffix(quote).encode()[: length - decoration].decode(errors="replace") + quote
+
+            assert {against(name, piece) for name in PLUGINS} == {None}
+
+
+@pytest.mark.parametrize("cut", [1024, 2048])
+@pytest.mark.parametrize("padding", ["A", "\u00e9"])
+def test_a_line_of_nginxs_that_was_cut_behind_a_forged_client_counts_against_nobody(cut, padding):
+    said = f'Authentication attempt for unknown user {END_OF_NGINXS}, request: "POST / HTTP/1.1", upstream: "x", host: "h", referrer: "'
+    line = NGINX.format(said=said + padding * 3000, client=REAL, request="/", host="h", agent="")
+
+    for length in range(cut - 60, cut + 1):
+        assert against("wordpress", line.encode()[:length].decode(errors="replace")) is None
+
+
+def test_a_line_that_apache_cut_behind_a_forged_address_counts_against_nobody():
+    """Apache cuts a message at 8 KiB and writes no referrer then. The client is a proxy, so only the sentence names an address."""
+    for forged in (f"x from {STRANGER}, referer: {'A' * 9000}", f"{'A' * 8200} from {STRANGER}"):
+        said = f"Authentication attempt for unknown user {forged}"
+        line = APACHE.format(said=said, client=PROXY, referrer="")
+
+        assert {against("wordpress", line[:length]) for length in range(8100, 8300)} == {None}
+
+
+HOSTS = [
+    *("A" * 430, "A" * 2000, "A" * 5000, "\u00e9" * 100, "b\u00fccher.example", "a\u00a0b\u3000c"),
+    *('a"b', "[::1]:8080", "a)b", "a)[1]:", "(((", "<script>", "x:80", "%20", "\x7f\x01"),
+]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("user", ["admin", "J\u00f6rg"])
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if "({host})" in shape])
+def test_no_host_hides_a_failure(shape, host, user):
+    if user != "admin" and len(host) > 400:
+        return
+    line = shape.format(host=host, said=f"Authentication failure for {user} from {REAL}")
+
+    assert against("wordpress", line) == REAL
+
+
+def test_an_ident_that_musl_cut_at_31_characters():
+    for host in ("a.very-long-name.example.com", "short.example.com"):
+        ident = f"wordpress({host})"[:31]
+
+        assert against("wordpress", f"{ident}[8]: Authentication failure for admin from {REAL}") == REAL
+
+
+@pytest.mark.parametrize(
+    "referrer",
+    [
+        *(
+            "",
+            "A" * 600,
+            "A" * 1500,
+            f", client: {STRANGER}, server: ",
+            f'" while {STRANGER}',
+            f", client: {STRANGER}" * 9,
+        ),
+        *(
+            "\u00e9" * 60,
+            f" from {STRANGER}",
+            f'x" from {STRANGER}" while reading',
+            "http://example.com/wp-login.php",
+        ),
+    ],
+)
+@pytest.mark.parametrize("upstream", ["response header from upstream", "upstream"])
+def test_no_referrer_hides_a_failure_that_nginx_passes_on(referrer, upstream):
+    said = f"Authentication failure for admin from {REAL}"
+    line = NGINX.format(said=said, client=REAL, request="/wp-login.php", host="h", agent=referrer)
+
+    assert against("wordpress", line.replace("response header from upstream", upstream)) == REAL
+
+
 @pytest.mark.parametrize("shape", ACCESS)
 @pytest.mark.parametrize("escaped", ['\\"', "\\x22"])
 @settings(max_examples=250, deadline=None)
