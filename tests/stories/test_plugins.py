@@ -24,7 +24,10 @@ from tests.bed.images import CHECKOUT
 from tests.filters.samples import ours
 
 PLUGIN = CHECKOUT / "wordpress/mu-plugins/wp-sidecar.php"
+OTHERS = Path(__file__).with_name("other_plugins.php")
+KEY = "a-key-that-no-visitor-knows"
 MATCHER = Matcher({name: load(name) for name in ours()})
+KEYED = Matcher({"wordpress-auth": load(f"wordpress-auth[key={KEY}]")})
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CALL = (
     "<methodCall><methodName>{}</methodName><params><param><value>{}</value></param>{}</params></methodCall>"
@@ -33,7 +36,9 @@ GUESS = (
     "<value><struct><member><name>methodName</name><value>wp.getUsersBlogs</value></member><member><name>params</name><value>"
     "<array><data><value>admin</value><value>{}</value></data></array></value></member></struct></value>"
 )
-SAID = re.compile(r"wp-sidecar: ip=(\S+) event=(\S+) via=(\S+) code=(\S+) user=(\S+) forwarded=(\S+)")
+SAID = re.compile(
+    rf"wp-sidecar: key={KEY} ip=(\S+) event=(\S+) via=(\S+) code=(\S+) user=(\S+) forwarded=(\S+)"
+)
 
 
 @dataclass
@@ -89,7 +94,9 @@ def heard(bed, request, tmp_path_factory):
     shared.chmod(0o755)  # www-data has to reach the socket in it
     options = [
         f"--volume={PLUGIN}:/var/www/html/wp-content/mu-plugins/wp-sidecar.php:ro",
+        f"--volume={OTHERS}:/var/www/html/wp-content/mu-plugins/other.php:ro",
         f"--volume={shared}:/run/wp-sidecar-log",
+        f"--env=WP_SIDECAR_PLUGIN_KEY={KEY}",
         "--env=WP_ENVIRONMENT_TYPE=local",
     ]
     name = request.param.replace("_", "-")
@@ -97,10 +104,10 @@ def heard(bed, request, tmp_path_factory):
     return Heard(site, bed.attacker, shared)
 
 
-def hits(lines):
-    """Filter -> whom it counts a failure against, once for each."""
+def hits(lines, matcher=MATCHER):
+    """Filter -> the addresses that it counts failures against, one for each."""
     data = "".join(f"{line}\n" for line in lines).encode()
-    found = MATCHER.scan(
+    found = matcher.scan(
         Batch(Origin("docker", "site", "", tuple(ours())), data, Framing.NONE), time.time()
     ).hits
     return {
@@ -213,17 +220,10 @@ def test_each_guess_of_a_multicall_counts(heard):
 
 
 def test_an_application_password(heard):
-    """WordPress looks at them where there are any."""
-    me, made = (
-        heard.client.v4[0],
-        "echo WP_Application_Passwords::create_new_application_password(1, ['name' => 'x'])[0];",
-    )
-    php = f"require '/var/www/html/wp-load.php'; {made}"
-    right = heard.site.engine.cli("exec", heard.site.php, "php", "-r", php).stdout
+    me, right = heard.client.v4[0], application_password(heard)
 
     def ask(password):
-        basic = base64.b64encode(f"admin:{password}".encode()).decode()
-        return heard.get("/?rest_route=/wp/v2/users/me", {"Authorization": f"Basic {basic}"})
+        return heard.get("/?rest_route=/wp/v2/users/me", basic(password))
 
     lines = heard.after(lambda: ask("wrong wrong"), 1)
     assert events(lines) == [(me, "login_failed", "rest", "incorrect_password", "admin", "-")]
@@ -231,6 +231,151 @@ def test_an_application_password(heard):
     lines = heard.after(lambda: ask(right), 1)
     assert events(lines) == [(me, "login", "rest", "application_password", "admin", "-")]
     assert hits(lines) == {}
+
+
+def application_password(heard):
+    """A right application password; WordPress looks at them where there is one."""
+    made = "echo WP_Application_Passwords::create_new_application_password(1, ['name' => uniqid()])[0];"
+    php = f"require '/var/www/html/wp-load.php'; {made}"
+    return heard.site.engine.cli("exec", heard.site.php, "php", "-r", php).stdout
+
+
+def basic(password):
+    return {"Authorization": "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()}
+
+
+def test_each_password_counts_once_where_there_are_application_passwords_too(heard):
+    me, _ = heard.client.v4[0], application_password(heard)
+    call = CALL.format("wp.getUsersBlogs", "editor", "<param><value>wrong</value></param>")
+    xml = {"Content-Type": "text/xml"}
+    xmlrpc = (me, "login_failed", "xmlrpc", "incorrect_password")
+
+    lines = heard.after(lambda: heard.post("/xmlrpc.php", call, xml), 2)
+    assert events(lines) == [(*xmlrpc, "editor", "-")]
+    lines = heard.after(lambda: heard.post("/xmlrpc.php", call, xml | basic("wrong")), 3)
+    assert events(lines) == [(*xmlrpc, "admin", "-"), (*xmlrpc, "editor", "-")]
+    lines = heard.after(
+        lambda: heard.post("/?rest_route=/other/token", "username=editor&password=wrong", FORM), 2
+    )
+    assert events(lines) == [(me, "login_failed", "rest", "incorrect_password", "editor", "-")]
+    form = "log=editor&pwd=wrong&testcookie=1"
+    lines = heard.after(lambda: heard.post("/wp-login.php", form, FORM | basic("wrong")), 2)
+    assert events(lines) == [(me, "login_failed", "form", "incorrect_password", "editor", "-")]
+
+
+def test_a_login_that_waits_for_a_second_factor_is_no_login_yet(heard):
+    form = "log={}&pwd={}&testcookie=1".format(*ADMIN)
+    lines = heard.after(lambda: heard.post("/wp-login.php?second_factor", form, FORM), 1)
+
+    assert any("Accepted password" in line for line in lines)
+    assert events(lines) == []
+
+
+RIGHT, WRONG = "log={}&pwd={}&testcookie=1".format(*ADMIN), "log=admin&pwd=wrong&testcookie=1"
+
+
+@pytest.mark.parametrize("form", [RIGHT, WRONG])
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, "sec_fetch_site"),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, "sec_fetch_site"),
+        ({"Origin": "https://evil.example"}, "origin"),
+        ({"Origin": "null"}, "origin"),
+    ],
+)
+def test_a_form_on_another_site_cannot_have_its_visitor_banned(heard, headers, code, form):
+    """Neither jail counts it, the access log's included, and no password is checked: the right one is refused too."""
+    me, statuses = heard.client.v4[0], []
+    lines = heard.after(lambda: statuses.append(heard.post("/wp-login.php", form, FORM | headers)), 1)
+
+    assert statuses == [303]
+    assert events(lines) == [(me, "cross_site", "form", code, "admin", "-")]
+    assert hits(lines) == {}
+
+
+def test_nor_can_a_form_that_looks_like_a_call_of_xml_rpc(heard):
+    me, call = heard.client.v4[0], CALL.format("wp.getUsersBlogs", "admin", "<param><value>x</value></param>")
+    headers = {"Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"}
+    lines = heard.after(lambda: heard.post("/xmlrpc.php", call, headers), 1)
+
+    assert events(lines) == [(me, "cross_site", "xmlrpc", "sec_fetch_site", "admin", "-")]
+    assert "wordpress-auth" not in hits(lines)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://public.example"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://public.example"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+        {"Origin": "http://{host}"},
+        {"Origin": "https://{host}", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://public.example", "X-Forwarded-Host": "public.example"},
+        {"Origin": "https://www.blog.example", "Host": "shop.blog.example"},
+        {},
+    ],
+)
+def test_the_sites_own_logins_go_on(heard, headers):
+    me, host = heard.client.v4[0], f"{heard.site.v4}:{heard.site.port}"
+    sent = FORM | {name: value.format(host=host) for name, value in headers.items()}
+    statuses = []
+    lines = heard.after(lambda: statuses.append(heard.post("/wp-login.php", RIGHT, sent)), 2)
+    lines += heard.after(lambda: statuses.append(heard.post("/wp-login.php", WRONG, sent)), 2)
+
+    assert statuses == [302, 200]
+    assert [event[:2] for event in events(lines)] == [(me, "login"), (me, "login_failed")]
+
+
+def test_a_line_that_a_visitor_writes_through_a_warning_does_not_count_where_there_is_a_key(heard):
+    """Apache escapes newlines; php-fpm does not, so without a key only the witness of a ban protects the stranger."""
+    stranger = "192.0.2.9"
+    forged = f"wp-sidecar: ip={stranger} event=login_failed via=form code=x user=x forwarded=-"
+    guessed = forged.replace(":", ": key=a-key-that-a-visitor-made-up", 1)
+    query = urllib.parse.urlencode({"warn": f"x\n{forged}\n{guessed}\n"})
+    lines = heard.after(lambda: heard.get(f"/?{query}"), 1)
+
+    assert any("Cannot find x" in line for line in lines)
+    written = [line for line in lines if line in {forged, guessed}]
+    assert len(set(written)) == (2 if heard.site.php != heard.site.container else 0)
+    assert hits(lines).get("wordpress-auth", []) == [stranger] * len(written)
+    assert hits(lines, KEYED) == {}
+    lines = heard.after(lambda: heard.client.login(heard.site, "admin", "wrong"), 2)
+    assert hits(lines, KEYED) == {"wordpress-auth": [heard.client.v4[0]]}
+
+
+def test_the_key_is_in_the_environment_of_a_request_and_nowhere_in_an_answer(heard):
+    """As FastCGI hands headers over as HTTP_..., no header can replace it."""
+    headers = FORM | {"WP-SIDECAR-PLUGIN-KEY": "x" * 20, "WP_SIDECAR_PLUGIN_KEY": "x" * 20}
+    lines = heard.after(lambda: heard.post("/wp-login.php", WRONG, headers), 2)
+
+    assert len(events(lines)) == 1
+
+
+def test_no_host_hides_a_wrong_password(heard):
+    """As far as the server takes it: Apache refuses what is no host name."""
+    me = heard.client.v4[0]
+    for host in (
+        "A" * 430,
+        "A" * 2000,
+        "a.very-long-name.of-a-blog.example.com",
+        'a"b',
+        "a)[1]:",
+        "\u00e9".encode() * 60,
+    ):
+        statuses = []
+        lines = heard.after(
+            lambda host=host, statuses=statuses: statuses.append(
+                heard.post("/wp-login.php", WRONG, FORM | {"Host": host})
+            ),
+            2,
+        )
+        assert events(lines) == (
+            [(me, "login_failed", "form", "incorrect_password", "admin", "-")] if statuses == [200] else []
+        )
+        assert hits(lines).get("wordpress", []) == ([me] if statuses == [200] else [])
+        assert statuses[0] in {200, 400}
 
 
 def test_a_lost_password_is_told_and_no_failure(heard):
