@@ -214,6 +214,11 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+def _without_secret(reference: str) -> str:
+    """Return a reference to a filter without the secret of `wordpress-auth[key=...]`."""
+    return re.sub(r"(\bkey\s*=\s*)[^,\]]+", r"\1...", reference)
+
+
 def _is_set(value: object) -> bool:
     return value is not None
 
@@ -223,7 +228,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey(
         "ignoreip", allowlist_entries, second_field="ignore_names", shown=Shown.CHECK_CONFIG, to_json=_joined
     ),
-    JailKey("filter", filter_reference, shown=Shown.CHECK_CONFIG),
+    JailKey("filter", filter_reference, shown=Shown.CHECK_CONFIG, to_json=_without_secret),
     JailKey("maxretry", max_retries, label=True, shown=Shown.EVERYWHERE, note=_retries_note),
     JailKey("findtime", duration, label=True, shown=Shown.EVERYWHERE, note=_duration_note),
     JailKey(

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,14 @@ def test_check_config_shows_these_keys():
         "containers": (),
         "logtimezone": None,
     }
+
+
+def test_check_config_does_not_show_the_secret_of_the_mu_plugin():
+    for options in ("key=SECRET", "lost_password=yes, key = SECRET", 'key="SECRET",lost_password=yes'):
+        jail = replace(default_jail("a"), filter=f"wordpress-auth[{options}]")
+
+        assert "SECRET" not in shown(jail, Shown.CHECK_CONFIG)["filter"]
+        assert shown(jail, Shown.CHECK_CONFIG)["filter"].startswith("wordpress-auth[")
 
 
 def test_a_jail_begins_with_the_defaults():
