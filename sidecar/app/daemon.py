@@ -167,7 +167,9 @@ class Daemon:
         )  # fmt: skip
         self._resolver = Resolver(self._inbox)
         matcher = Matcher(settings.filters, problems=self._troubles)
-        self._intake = Intake(matcher, self._inbox, self._resolver, clock)
+        self._intake = Intake(
+            matcher, self._inbox, self._resolver, clock, self._troubles.problem("filtering")
+        )
         outputs = Outputs(self._intake, self._streams, self._troubles)
         self._registry = SourceRegistry(SourceInputs(outputs, self, remembered.cursors, self._resolver))
         sinks: list[Sink] = [

@@ -13,11 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Batch, Cursor, Hit, Read
-from sidecar.filters.matcher import Matcher
+from sidecar.core.text import printable
+from sidecar.filters.matcher import Matcher, Scan
 from sidecar.runtime.loop import Closed, Inbox
+from sidecar.runtime.problems import Problem
 
 FilterUsage: TypeAlias = dict[str, tuple[float, int]]
 """Filter -> seconds that lines were decided for, and how many lines were failures."""
+
+
+# So many batches of one log in a row that cannot be scanned are a problem. One alone may be an unlucky line.
+MIN_FAILURES = 3
+MAX_FAILURE_AGE_S = 600.0
 
 
 class NameResolver(Protocol):
@@ -30,10 +37,19 @@ class Intake:
     """Scans batches and puts the result before the loop. Any thread may call all of it."""
 
     def __init__(
-        self, matcher: Matcher, inbox: Inbox, resolver: NameResolver, clock: Callable[[], float]
+        self,
+        matcher: Matcher,
+        inbox: Inbox,
+        resolver: NameResolver,
+        clock: Callable[[], float],
+        problem: Problem,
     ) -> None:
-        """`resolver` is asked about failures of names, where a filter says `usedns`."""
+        """`resolver` is asked about failures of names, where a filter says `usedns`.
+
+        `problem` is set while batch after batch of a log cannot be scanned.
+        """
         self._matcher, self._inbox, self._resolver, self._clock = matcher, inbox, resolver, clock
+        self._failures = BatchFailures(problem)
         self._lock = threading.Lock()
         # How many scans are under way with each matcher.
         self._scans: Counter[Matcher] = Counter({matcher: 0})
@@ -47,12 +63,22 @@ class Intake:
         Once the loop has stopped nothing is put there, and the cursor is not stored: the next run reads the batch
         again.
         """
-        with self._scanning() as matcher:
-            scan = matcher.scan(batch, self._clock())
+        scan = self._scanned(batch)
         with contextlib.suppress(Closed):
             self._inbox.read(Read(batch.origin, tuple(scan.hits), cursor))
             for name, hits in scan.named:
                 self._resolver.ask(name, hits)
+
+    def _scanned(self, batch: Batch) -> Scan:
+        """Scan a batch. Raises whatever the matcher does; many such batches in a row are a problem."""
+        try:
+            with self._scanning() as matcher:
+                scan = matcher.scan(batch, self._clock())
+        except Exception as err:
+            self._failures.failed(batch.origin.name, err, self._clock())
+            raise
+        self._failures.succeeded(batch.origin.name, self._clock())
+        return scan
 
     def reconfigure(self, matcher: Matcher) -> None:
         """Scan with this matcher from now on. The one before is closed when its last scan ends."""
@@ -99,6 +125,48 @@ class Intake:
             self._closed_usage = _sum([self._closed_usage, matcher.usage])
             self._closed_invalid += matcher.invalid
         matcher.close()
+
+
+class BatchFailures:
+    """Which logs' batches fail, one after the other. Any thread may call it."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        # Log -> how many batches have failed in a row, when the last one did, and why.
+        self._failing: dict[str, tuple[int, float, str]] = {}
+        self._lock = threading.Lock()
+
+    def failed(self, name: str, err: Exception, now: float) -> None:
+        """Note that a batch of this log could not be scanned."""
+        with self._lock:
+            count, _, _ = self._failing.get(name, (0, 0.0, ""))
+            self._failing[name] = count + 1, now, printable(repr(err), 200)
+            self._publish()
+
+    def succeeded(self, name: str, now: float) -> None:
+        """Note that a batch of this log was scanned."""
+        # The usual case, for every batch.
+        if not self._failing:
+            return
+        with self._lock:
+            self._failing = {
+                other: failure
+                for other, failure in self._failing.items()
+                # A log that has gone never succeeds again.
+                if other != name and now - failure[1] < MAX_FAILURE_AGE_S
+            }
+            self._publish()
+
+    def _publish(self) -> None:
+        lasting = [(name, *failure) for name, failure in self._failing.items() if failure[0] >= MIN_FAILURES]
+        if not lasting:
+            self._problem.clear()
+            return
+        name, count, _, why = lasting[0]
+        self._problem.set(
+            f"the last {count} batches of lines of {printable(name)} could not be filtered ({why}): its failures do "
+            f"not count. {len(lasting)} logs are affected. Our own log has the whole error; please report it"
+        )
 
 
 def _sum(usages: Iterable[FilterUsage]) -> FilterUsage:

@@ -24,6 +24,10 @@ def batch(*lines, origin=SITE):
     return Batch(origin, b"".join(STAMP + b" " + line + b"\n" for line in lines), Framing.DOCKER)
 
 
+def unheard():
+    return Problems().problem("filtering")
+
+
 @pytest.fixture
 def inbox():
     return Inbox(max_messages=1)
@@ -32,7 +36,9 @@ def inbox():
 @pytest.fixture
 def intake(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL)
-    return Intake(Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9)
+    return Intake(
+        Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9, unheard()
+    )
 
 
 def test_a_batch_becomes_its_hits_and_its_cursor(intake, inbox):
@@ -83,7 +89,7 @@ def test_names_are_handed_on_after_the_batch(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL + "usedns = yes\n")
     asked = Asked()
     matcher = Matcher({"login": load("login", [tmp_path])})
-    Intake(matcher, inbox, asked, lambda: 9e9)(batch(b"fail ann.example"), None)
+    Intake(matcher, inbox, asked, lambda: 9e9, unheard())(batch(b"fail ann.example"), None)
 
     assert inbox.drain(timeout=0) == [Read(SITE)]
     assert asked == [("ann.example", [Hit("login", Address(""), AT, SITE, "fail ann.example")])]
@@ -118,7 +124,7 @@ def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_p
         return 9e9
 
     before, after = (Matcher({"login": load("login", [tmp_path])}) for _ in range(2))
-    intake = Intake(before, inbox, Resolver(inbox), clock)
+    intake = Intake(before, inbox, Resolver(inbox), clock, unheard())
     line = b"a" * 60 + b" 203.0.113.7"
     reader = threading.Thread(target=intake, args=(batch(b"fail 203.0.113.7", line), None))
     reader.start()
@@ -139,7 +145,7 @@ def test_a_matcher_that_is_not_used_any_more_is_freed(tmp_path, inbox):
     """Its patterns are megabytes."""
     (tmp_path / "login.conf").write_text(SLOW)
     first = Matcher({"login": load("login", [tmp_path])})
-    gone, intake = weakref.ref(first), Intake(first, inbox, Resolver(inbox), lambda: 9e9)
+    gone, intake = weakref.ref(first), Intake(first, inbox, Resolver(inbox), lambda: 9e9, unheard())
     del first
     gc.disable()
     try:
@@ -153,7 +159,9 @@ def test_a_matcher_that_is_not_used_any_more_is_freed(tmp_path, inbox):
 
 def test_figures_do_not_fall_when_the_matcher_changes(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL)
-    intake = Intake(Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9)
+    intake = Intake(
+        Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9, unheard()
+    )
     for _ in range(3):
         intake(batch(b"fail 203.0.113.7", b"fail 999.1.1.1"), None)
         inbox.drain(timeout=0)
@@ -168,7 +176,7 @@ def test_a_suspended_filter_is_tried_by_the_next_matcher(tmp_path, inbox):
     changes = ProblemChanges()
     problems = Problems(changes)
     slow = Matcher({"login": load("login", [tmp_path])}, problems=problems)
-    intake = Intake(slow, inbox, Resolver(inbox), lambda: 9e9)
+    intake = Intake(slow, inbox, Resolver(inbox), lambda: 9e9, unheard())
     intake(batch(*[b"a" * 60 + b"!a 203.0.113.7"] * 8), None)
     inbox.drain(timeout=0)
     intake.reconfigure(Matcher({"login": load("login", [tmp_path])}))
@@ -193,7 +201,7 @@ def test_sessions_are_known_to_the_next_matcher(tmp_path, inbox):
     (tmp_path / "login.conf").write_text(FAIL)
     (tmp_path / "ssh.conf").write_text(SESSIONS)
     first = Matcher({"ssh": load("ssh", [tmp_path])})
-    intake = Intake(first, inbox, Resolver(inbox), lambda: 9e9)
+    intake = Intake(first, inbox, Resolver(inbox), lambda: 9e9, unheard())
     intake(batch(b"s1 from 203.0.113.7", origin=replace(SITE, jails=("ssh",))), None)
     taken = inbox.drain(timeout=0)
     intake.reconfigure(Matcher({"login": load("login", [tmp_path]), "ssh": load("ssh", [tmp_path])}))
@@ -207,7 +215,7 @@ def test_sessions_are_known_to_the_next_matcher(tmp_path, inbox):
 
 def test_a_filter_that_has_changed_knows_no_earlier_session(tmp_path, inbox):
     (tmp_path / "ssh.conf").write_text(SESSIONS)
-    intake = Intake(Matcher({"ssh": load("ssh", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9)
+    intake = Intake(Matcher({"ssh": load("ssh", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9, unheard())
     origin = replace(SITE, jails=("ssh",))
     intake(batch(b"s1 from 203.0.113.7", origin=origin), None)
     inbox.drain(timeout=0)
@@ -216,3 +224,56 @@ def test_a_filter_that_has_changed_knows_no_earlier_session(tmp_path, inbox):
     intake(batch(b"s1 failed", origin=origin), None)
 
     assert [read.hits for read in inbox.drain(timeout=0)] == [()]
+
+
+class FailingMatcher(Matcher):
+    """Cannot scan as long as `error` is set."""
+
+    error = None
+
+    def scan(self, batch, now):
+        if self.error:
+            raise self.error
+        return super().scan(batch, now)
+
+
+def test_a_filter_that_fails_batch_after_batch_is_a_problem_until_it_works(tmp_path, inbox):
+    (tmp_path / "login.conf").write_text(FAIL)
+    problems, clock = Problems(), [0.0]
+    matcher = FailingMatcher({"login": load("login", [tmp_path])})
+    intake = Intake(matcher, inbox, Resolver(inbox), lambda: clock[0], problems.problem("filtering"))
+    matcher.error = KeyError("date")
+
+    for count in range(1, 5):
+        with pytest.raises(KeyError):
+            intake(batch(b"fail 203.0.113.7"), None)
+        assert problems.critical == (count >= 3)
+    assert problems.sentences[0].startswith(
+        "the last 4 batches of lines of blog could not be filtered (KeyError('date')): its failures do not count"
+    )
+
+    matcher.error = None
+    intake(batch(b"hello"), None)
+    assert not problems.critical
+    inbox.drain(timeout=0)
+
+
+def test_a_failing_log_that_has_gone_is_forgotten(tmp_path, inbox):
+    (tmp_path / "login.conf").write_text(FAIL)
+    problems, clock = Problems(), [0.0]
+    matcher = FailingMatcher({"login": load("login", [tmp_path])})
+    intake = Intake(matcher, inbox, Resolver(inbox), lambda: clock[0], problems.problem("filtering"))
+    matcher.error = KeyError("date")
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            intake(batch(b"fail 203.0.113.7"), None)
+    matcher.error = None
+
+    other = replace(SITE, name="other")
+    intake(batch(b"hello", origin=other), None)
+    inbox.drain(timeout=0)
+    assert problems.critical
+    clock[0] = 601
+    intake(batch(b"hello", origin=other), None)
+    inbox.drain(timeout=0)
+    assert not problems.critical

@@ -59,6 +59,10 @@ class LogReader:
                 self._thread = threading.Thread(target=self._run, name=f"docker {name}", daemon=True)
                 self._thread.start()
 
+    @property
+    def is_reading(self) -> bool:
+        return self._thread is not None
+
     def stop(self) -> None:
         """Read no further."""
         with self._lock:

@@ -79,6 +79,11 @@ class LogReport:
                 # Under another name it is published again that the log cannot be read.
                 self.readable = True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the log is being read."""
+        return self._state is LogState.OPEN
+
     def opened(self) -> None:
         self._show(LogState.OPEN)
 

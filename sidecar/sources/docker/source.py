@@ -3,8 +3,10 @@
     events ──▶ list again ──▶ which containers are watched ──▶ a LogReader for each     (watched_logs, log_reader)
                           └─▶ networks and ports, for the loop
 
-The source subscribes to events, lists, and lists again at every event and every 30 s. A watched container has a
-thread of its own for as long as it runs. That the Engine goes away and comes back is part of the work.
+The source subscribes to events, lists, and lists again at every event and every 30 s. Under a flood of events it
+lists now and then only. A watched container has a thread of its own for as long as it runs. The log of a container
+that started and stopped between two lists is read to its end all the same. That the Engine goes away and comes back is
+part of the work.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from sidecar.sources.base import ContainerSelection, Outputs, TopologyListener, 
 from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
 from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.finished import FinishedContainers
 from sidecar.sources.docker.inventory import Inventory, Listing, name_of
 from sidecar.sources.docker.watched_logs import WatchedLogs
 from sidecar.sources.docker.wire import EngineError
@@ -35,6 +38,11 @@ FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # A daemon that restarts is away for about one second; that is no problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
 LIST_PERIOD_S = 30.0
+# Between the beginnings of two lists, however many events there are: a short time, and a multiple of what a list takes,
+# so that lists need no more than a small part of a processor.
+MIN_LIST_INTERVAL_S = 0.2
+MIN_LIST_INTERVAL_IN_LISTS = 20
+MAX_LIST_INTERVAL_S = 2.0
 
 
 class DockerSource:
@@ -57,9 +65,11 @@ class DockerSource:
         self._topology = TopologyNotifier(topology)
         self._logs = WatchedLogs(host, outputs, cursors)
         self._inventory = Inventory(own_container_id())
+        self._finished = FinishedContainers(self._inventory, self._logs)
         self._outage = Outage(host.endpoint.url, outputs.problems.problem(self.name))
         self._interrupt = Interrupt()
-        self._reconfigured = threading.Event()
+        # Set where neither a pause nor a lost connection is waited for: there is a new configuration, or this is the end.
+        self._woken = threading.Event()
 
     def check(self) -> None:
         """Raises SourceUnavailable, with the reason and the remedy, if the Engine does not answer."""
@@ -70,10 +80,12 @@ class DockerSource:
         self._logs.watch_freezes(self._interrupt)
         try:
             while not self._interrupt.is_set:
-                self._reconfigured.clear()
+                self._woken.clear()
                 why = self._watch_until_lost()
-                if not self._interrupt.is_set and not self._reconfigured.is_set():
-                    self._interrupt.wait(self._outage.retry_delay_s(why, time.monotonic()))
+                if not self._interrupt.is_set and not self._woken.is_set():
+                    self._interrupt.wait(
+                        self._outage.retry_delay_s(why, time.monotonic(), self._logs.open_count)
+                    )
         finally:
             self._logs.close()
 
@@ -83,10 +95,11 @@ class DockerSource:
         Containers that stay watched are read on; a log that has no cursor is read from `since` on (unix time).
         """
         self._selection = ContainerSelection(tuple(jails), since)
-        self._reconfigured.set()
+        self._woken.set()
         self._interrupt.cut()
 
     def close(self) -> None:
+        self._woken.set()
         self._interrupt.set()
 
     def _watch_until_lost(self) -> str:
@@ -104,10 +117,14 @@ class DockerSource:
         with contextlib.closing(engine.events()) as events:
             event = b"the first list"
             while event and not self._interrupt.is_set:
+                began = time.monotonic()
                 self._apply(engine, self._inventory.listing(engine))
                 self._outage.over()
+                next_list = began + list_interval_s(time.monotonic() - began)
                 with contextlib.suppress(TimeoutError):
-                    event = events.read(self._list_period_s)
+                    event = events.read(self._finished.list_period_s(self._list_period_s))
+                # The events of this pause wait in the connection, and are read at once after the next list.
+                self._woken.wait(max(0.0, next_list - time.monotonic()))
 
     def _apply(self, engine: Engine, listing: Listing) -> None:
         """Read the logs of the containers that are to be watched now, leave the others, publish the topology."""
@@ -124,16 +141,12 @@ class DockerSource:
                 self._logs.read(container.id, container.name, chosen[container.id], selection.since)
             else:
                 self._logs.leave(container.id)
-        self._read_to_end(engine, listing, selection)
+        self._finished.read(engine, listing, selection)
 
-    def _read_to_end(self, engine: Engine, listing: Listing, selection: ContainerSelection) -> None:
-        """Read to their ends the logs of containers that stopped while the sidecar did not run."""
-        known = [entry for entry in listing.stopped if self._logs.has_cursor(entry["Id"])]
-        containers = [self._inventory.describe(engine, entry) for entry in known]
-        chosen = choose(containers, selection.jails)
-        for container in containers:
-            if container.id in chosen:
-                self._logs.read(container.id, container.name, chosen[container.id], selection.since)
+
+def list_interval_s(list_took_s: float) -> float:
+    """Return the seconds from the beginning of a list that took so long to the beginning of the next one."""
+    return min(max(MIN_LIST_INTERVAL_S, MIN_LIST_INTERVAL_IN_LISTS * list_took_s), MAX_LIST_INTERVAL_S)
 
 
 class Outage:
@@ -144,14 +157,17 @@ class Outage:
         self._since: float | None = time.monotonic()
         self._backoff = Backoff(FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S)
 
-    def retry_delay_s(self, why: str, now: float) -> float:
-        """Note that the Engine is away, for this reason; return the seconds to wait before it is asked again."""
+    def retry_delay_s(self, why: str, now: float, open_logs: int) -> float:
+        """Note that the Engine is away, for this reason; return the seconds to wait before it is asked again.
+
+        `open_logs`: how many logs are being read all the same, over connections of their own.
+        """
         if self._since is None:
             self._since = now
             self._backoff.reset()
             log.info("Docker is away (%s); asking until it is back", why)
         elif now - self._since > MAX_QUIET_OUTAGE_S:
-            self._problem.set(f"Docker at {self._url} is away ({why}); no log is read until it is back")
+            self._problem.set(outage_sentence(self._url, why, open_logs))
         return self._backoff.next()
 
     def over(self) -> None:
@@ -160,3 +176,14 @@ class Outage:
             self._since = None
             log.info("connected to Docker at %s", self._url)
             self._problem.clear()
+
+
+def outage_sentence(url: str, why: str, open_logs: int) -> str:
+    """Return what an outage means."""
+    if open_logs == 0:
+        return f"Docker at {url} is away ({why}); no log is read until it is back"
+    return (
+        f"Docker at {url} does not say which containers there are ({why}). Logs that are open are read on "
+        f"({open_logs} now); no new container is watched. If a socket proxy is in between, it has to allow "
+        "CONTAINERS, NETWORKS and EVENTS"
+    )

@@ -32,6 +32,8 @@ class WatchedLogs:
         self._freezes = FreezeDetector(time.monotonic())
         self._holders = NameHolders(outputs)
         self._readers: dict[str, LogReader] = {}
+        # Of containers that do not run.
+        self._to_end: set[str] = set()
 
     def watch_freezes(self, closed: Interrupt) -> None:
         """Detect freezes in a thread of its own, until `closed` is set."""
@@ -43,6 +45,28 @@ class WatchedLogs:
     def has_cursor(self, container: str) -> bool:
         """Return whether the last run read this log, and this one did not yet."""
         return cursor_key(container) in self._cursors
+
+    def was_read(self, container: str) -> bool:
+        """Return whether this log is or was read in this run."""
+        return container in self._readers
+
+    @property
+    def open_count(self) -> int:
+        """How many logs are being read."""
+        return sum(reader.log.report.is_open for reader in self._readers.values())
+
+    @property
+    def reading_to_end(self) -> int:
+        """How many logs of stopped containers are not read to the end yet."""
+        self._to_end = {
+            each for each in self._to_end & self._readers.keys() if self._readers[each].is_reading
+        }
+        return len(self._to_end)
+
+    def read_to_end(self, container: str, name: str, jails: tuple[str, ...], since: float) -> None:
+        """Read what there is in the log of a container that does not run; otherwise as `read`."""
+        self.read(container, name, jails, since)
+        self._to_end.add(container)
 
     def read(self, container: str, name: str, jails: tuple[str, ...], since: float) -> None:
         """Read the container's log for these jails; one without a cursor from `since` on (unix time)."""

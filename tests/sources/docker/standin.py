@@ -33,6 +33,7 @@ class Container:
         self.id, self.name, self.image, self.tty = key * 64, name, image, tty
         self.labels, self.ports, self.status = labels or {}, list(ports), status
         self.state = "running"
+        self.finished_at = "0001-01-01T00:00:00Z"
         self.frames = []  # (stream, payload)
         self.early = False  # once, its log ends with it though more is there
         self.hole = 0  # so many lines do not come that are written after its log was opened
@@ -53,7 +54,7 @@ class Container:
             "Id": self.id,
             "Config": {"Tty": self.tty, "Image": "wordpress:old"},
             "HostConfig": {"LogConfig": {"Type": "none"}},
-            "State": {"Running": self.state == "running"},
+            "State": {"Running": self.state == "running", "FinishedAt": self.finished_at},
         }
 
 
@@ -71,7 +72,7 @@ class StandIn:
         self.refused = {}  # path -> status
         self.changed = threading.Condition()
         self._server = None
-        self._events = 0
+        self._events = self._flood = 0
         self._connections = set()
         self.start()
 
@@ -115,7 +116,7 @@ class StandIn:
 
     def stop_container(self, container):
         with self.changed:
-            container.state = "exited"
+            container.state, container.finished_at = "exited", stamp().decode()
             self._happened()
 
     def rename(self, container, name):
@@ -142,6 +143,12 @@ class StandIn:
     def wait(self, ready):
         with self.changed:
             assert self.changed.wait_for(ready, TIMEOUT_S)
+
+    def flood(self, events):
+        """So many events in which nothing happened that matters."""
+        with self.changed:
+            self._flood = events
+            self._happened()
 
     def _happened(self):
         self._events += 1
@@ -247,8 +254,10 @@ class _Handler(BaseHTTPRequestHandler):
             with engine.changed:
                 engine.changed.wait_for(lambda last=seen: engine._events > last or not self._open(), 0.05)
                 fresh, seen = engine._events > seen, engine._events
+                count, engine._flood = max(1, engine._flood), 0
             if fresh:
-                self._chunk(b'{"Type":"container"}\n')
+                for _ in range(count):
+                    self._chunk(b'{"Type":"container"}\n')
 
     def _logs(self, container, since, *, follow):  # noqa: C901  one fault more than a function may have
         engine = self.engine

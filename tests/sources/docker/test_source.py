@@ -1,8 +1,11 @@
 """Which containers are watched, as they come and go, and what is published about the host."""
 
+import time
+
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.sources.docker.inventory import container_of
+from sidecar.sources.docker.source import MIN_LIST_INTERVAL_S, list_interval_s
 from tests.sources.docker.running import AT, JAILS, following, opened
 from tests.sources.docker.standin import NETWORK, Container, StandIn
 
@@ -99,6 +102,7 @@ def test_a_long_outage_of_docker_is_a_problem(tmp_path, recorder, monkeypatch):
 
     sentences = [sentence for _, sentence in recorder.problems if sentence]
     assert sentences[0].startswith(f"Docker at {engine.url} is away (")
+    assert sentences[0].endswith("; no log is read until it is back")
 
 
 def test_our_own_container_is_not_watched(engine, recorder, monkeypatch):
@@ -160,3 +164,46 @@ def test_a_container_that_is_chosen_late_is_read_from_where_its_lines_may_count(
         source.reconfigure((Jail("shop", containers=("shop",)),), since=AT / 10**9 + 50)
 
         assert recorder.wait_lines(1) == [b"new"]
+
+
+def test_a_flood_of_events_makes_few_lists(tmp_path, recorder):
+    """1,000 events a second once took 42 % of a core."""
+    engine = StandIn(tmp_path / "docker.sock")
+    with following(engine, recorder, list_period_s=60):
+        recorder.wait(lambda: recorder.topologies)
+        before, began = engine.paths.count("/networks"), time.monotonic()
+        for _ in range(100):
+            engine.flood(10)
+            time.sleep(0.01)
+        took = time.monotonic() - began
+        lists = engine.paths.count("/networks") - before
+        site = engine.run(Container("a", "site"))
+        engine.write(site, b"still read")
+        recorder.wait_lines(1)
+    engine.close()
+
+    assert 1 <= lists <= took / MIN_LIST_INTERVAL_S + 2
+
+
+def test_the_interval_of_lists_grows_with_what_a_list_takes():
+    assert [list_interval_s(took) for took in (0.0, 0.01, 0.05, 1.0)] == [0.2, 0.2, 1.0, 2.0]
+
+
+def test_an_outage_says_that_open_logs_are_read_on(tmp_path, recorder, monkeypatch):
+    """A socket proxy may refuse lists and events, and let the logs pass."""
+    monkeypatch.setattr("sidecar.sources.docker.source.MAX_QUIET_OUTAGE_S", 0.01)
+    engine = StandIn(tmp_path / "docker.sock")
+    site = engine.run(Container("a", "site"))
+    with following(engine, recorder, list_period_s=0.02):
+        engine.write(site, b"one")
+        recorder.wait_lines(1)
+        engine.refused["/networks"] = 403
+        recorder.wait(lambda: recorder.problems)
+        engine.write(site, b"two")
+        assert recorder.wait_lines(2) == [b"one", b"two"]
+    engine.close()
+
+    [sentence] = [sentence for _, sentence in recorder.problems if sentence]
+    assert "no log is read" not in sentence
+    assert "Logs that are open are read on (1 now)" in sentence
+    assert recorder.critical

@@ -70,13 +70,15 @@ def main(root, state):
     with closing(sqlite3.connect(store.path)) as db:
         db.executescript(LEDGER)
     inbox = Inbox()
-    intake = Intake(Matcher({jail.name: load(str(rules))}), inbox, Resolver(inbox), time.time)
+    problems = Problems(Exit())
+    matcher = Matcher({jail.name: load(str(rules))})
+    intake = Intake(matcher, inbox, Resolver(inbox), time.time, problems.problem("filtering"))
     loop = Loop(
         Guard([jail], Allowlist()),
         inbox,
         [store],
         time.time,
-        Problems(Exit()),
+        problems,
     )
     layout, outputs = KubeletLayout(Path(root), ["blog/*/*"]), Outputs(intake, Gaps(), Problems())
     cursors = store.load(time.time()).cursors
