@@ -68,7 +68,7 @@ class DockerSource:
         self._finished = FinishedContainers(self._inventory, self._logs)
         self._outage = Outage(host.endpoint.url, outputs.problems.problem(self.name))
         self._interrupt = Interrupt()
-        # Set where neither a pause nor a lost connection is waited for: there is a new configuration, or this is the end.
+        # Set where no pause is waited for: there is a new configuration, or this is the end.
         self._woken = threading.Event()
 
     def check(self) -> None:
@@ -99,8 +99,8 @@ class DockerSource:
         self._interrupt.cut()
 
     def close(self) -> None:
-        self._woken.set()
         self._interrupt.set()
+        self._woken.set()
 
     def _watch_until_lost(self) -> str:
         """Watch until the Engine goes away; return why."""
