@@ -80,7 +80,9 @@ class JailFilters:
                 self._values.note(
                     jail.name, "filter", f"{rules.name} has no option `{option}`, so it has no effect"
                 )
-        if jail.resets and not rules.reports_success:
+        # A built-in jail may have another filter; then nobody asked for `success = reset`.
+        asked_for = jail.resets and self._values.text(jail.name, "success")
+        if asked_for and not rules.reports_success:
             self._values.note(jail.name, "success", f"has no effect: filter {rules.name} has no successregex")
         for text in redos_prone_dates(rules):
             sentence = f"may take for ever on some lines: {text}; say more exactly where a date is"

@@ -280,12 +280,21 @@ IGNORED_KEYS: Final = (
     "allowipv6", "dbfile", "dbmaxmatches", "loglevel", "logtarget", "pidfile", "socket", "stacksize", "syslogsocket",
 )  # fmt: skip
 
-# The jails that run where the jails file has none, with what differs from the defaults of every jail. The two
-# read the log lines of plugins, in which every failure is one; an access log also shows harmless requests.
+# Jetpack calls xmlrpc.php from here (https://jetpack.com/support/how-to-add-jetpack-ips-allowlist/).
+JETPACK: Final = "192.0.64.0/18"
+# The jails that run where the jails file has none, with what differs from the defaults of every jail. Two read the log
+# lines of plugins, in which every failure is one; an access log also shows harmless requests. docs/wordpress.md has the
+# reasons for the numbers of wordpress-xmlrpc.
 BUILTIN_JAILS: Final[Mapping[str, Mapping[str, Any]]] = {
     "wordpress": {"maxretry": 3},
-    "wordpress-access": {},
+    "wordpress-access": {"resets": True},
     "wordpress-auth": {"maxretry": 3},
+    "wordpress-xmlrpc": {"maxretry": 30, "findtime": 600.0, "bantime": 3_600.0, "ignoreip": (JETPACK,)},
+}
+# Built-in jails whose limits stand as if their own section had them: [DEFAULT] does not change them. Each call of
+# xmlrpc.php counts, so the `maxretry` of other jails would ban the WordPress apps.
+OWN_LIMITS: Final[Mapping[str, frozenset[str]]] = {
+    "wordpress-xmlrpc": frozenset({"maxretry", "findtime", "bantime"})
 }
 
 

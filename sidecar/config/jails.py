@@ -142,11 +142,17 @@ class _Reader:
         self._check_name(name)
         jail = jail_keys.default_jail(name)
         given: dict[str, Any] = {}
+        own_limits = jail_keys.OWN_LIMITS.get(name, frozenset())
         for key in jail_keys.JAIL_KEYS:
+            if key.name in own_limits and not self._values.ini.own(name, key.name):
+                continue
             value = self._values.get(name, key.name, key.parse, UNSET)
             if value is not UNSET:
                 given |= key.fields(value)
                 self._note_value(name, key, value)
+        if "ignoreip" in given and not self._values.ini.own(name, "ignoreip"):
+            # The list of [DEFAULT] holds for all jails, beside the built-in one of this jail.
+            given["ignoreip"] = (*given["ignoreip"], *jail.ignoreip)
         for net in too_wide(given.get("ignoreip", ())):
             self._values.note(name, "ignoreip", f"nobody in {net} is ever banned")
         given[ESCALATION] = self._escalation(name, given)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sidecar.config.errors import ConfigErrors
+from sidecar.config.jail_keys import JETPACK
 from sidecar.config.jails import JailsFile, read
 from sidecar.core import bantime_formula
 from sidecar.core.escalation import Escalation
@@ -78,10 +79,21 @@ def test_without_a_file_the_builtin_jails_run(filters):
 
     assert found.jails == (
         Jail("wordpress", "wordpress", maxretry=3, findtime=10_800, bantime=86_400),
-        Jail("wordpress-access", "wordpress-access", maxretry=5, findtime=10_800, bantime=86_400),
+        Jail(
+            "wordpress-access", "wordpress-access", maxretry=5, findtime=10_800, bantime=86_400, resets=True
+        ),
         Jail("wordpress-auth", "wordpress-auth", maxretry=3, findtime=10_800, bantime=86_400),
+        Jail(
+            "wordpress-xmlrpc",
+            "wordpress-xmlrpc",
+            maxretry=30,
+            findtime=600,
+            bantime=3_600,
+            ignoreip=(JETPACK,),
+        ),
     )
-    assert sorted(found.filters) == ["wordpress", "wordpress-access", "wordpress-auth"]
+    assert sorted(found.filters) == ["wordpress", "wordpress-access", "wordpress-auth", "wordpress-xmlrpc"]
+    assert found.notes == ()
 
 
 def test_a_file_without_sections_configures_the_builtin_jails(of):
@@ -91,8 +103,39 @@ def test_a_file_without_sections_configures_the_builtin_jails(of):
         ("wordpress", 9, ("203.0.113.0/24",)),
         ("wordpress-access", 9, ("203.0.113.0/24",)),
         ("wordpress-auth", 9, ("203.0.113.0/24",)),
+        ("wordpress-xmlrpc", 30, ("203.0.113.0/24", JETPACK)),
     ]
     assert found.values == {"allowlist.ban_private": True}
+
+
+def test_the_limits_of_the_jail_for_xml_rpc_are_those_of_its_own_section(of):
+    """Each call counts there, so the limits of [DEFAULT] would ban the WordPress apps."""
+    default = "[DEFAULT]\nmaxretry = 3\nfindtime = 1d\nbantime = -1\nignoreip = ::1\n[wordpress-xmlrpc]\n"
+    (kept,) = of(default).jails
+    (changed,) = of(f"{default}maxretry = 60\nbantime = 2h\nignoreip = ::2").jails
+
+    assert (kept.maxretry, kept.findtime, kept.bantime, kept.ignoreip) == (30, 600, 3_600, ("::1", JETPACK))
+    assert (changed.maxretry, changed.findtime, changed.bantime, changed.ignoreip) == (
+        60,
+        600,
+        7_200,
+        ("::2",),
+    )
+
+
+def test_a_builtin_jail_with_a_filter_that_recognises_no_logins_is_no_reason_for_a_note(of):
+    (jail,) = (found := of("[wordpress-access]\nfilter = wordpress-xmlrpc")).jails
+
+    assert (jail.resets, found.notes) == (True, ())
+
+
+@pytest.mark.parametrize(("success", "reports"), [("", True), ("success = ignore", False)])
+def test_a_login_that_worked_counts_for_the_access_log_unless_the_jail_ignores_it(tmp_path, success, reports):
+    path = tmp_path / "jails.conf"
+    path.write_text(f"[wordpress-access]\n{success}\n")
+    found = read(path, [])
+
+    assert (found.filters["wordpress-access"].reports_success, found.notes) == (reports, ())
 
 
 def test_allowlist_and_budget(of):

@@ -46,7 +46,9 @@ def errors(environ, **given):
 def test_without_any_configuration_the_builtin_jails_run(environ):
     settings = reader.read(environ)
 
-    assert [jail.name for jail in settings.jails] == ["wordpress", "wordpress-access", "wordpress-auth"]
+    assert [jail.name for jail in settings.jails] == [
+        "wordpress", "wordpress-access", "wordpress-auth", "wordpress-xmlrpc",
+    ]  # fmt: skip
     assert settings == Settings(settings.jails, settings.filters)
     assert settings.listen == ("127.0.0.1", 9734)
     assert settings.sources.docker_host == "unix:///var/run/docker.sock"
