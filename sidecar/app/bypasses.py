@@ -11,9 +11,11 @@ from sidecar.alerts.compose import event
 from sidecar.alerts.notices import Notice
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
-from sidecar.core.events import Bypass, Turn
+from sidecar.core.events import Bypass, Decision, Turn
+from sidecar.core.guard import Guard
 from sidecar.core.text import printable
 from sidecar.firewall import AddressFacts, FirewallError
+from sidecar.runtime.loop import Inbox
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +66,13 @@ class Bypasses:
         watched: WatchedContainers,
         metrics: BypassMetrics,
         alerts: NoticePublisher,
+        inbox: Inbox,
     ) -> None:
         self._firewall = firewall
         self._watched = watched
         self._metrics = metrics
         self._alerts = alerts
+        self._inbox = inbox
         # (reason, log) -> when people were alerted.
         self._alerted: dict[tuple[BypassKind, str], float] = {}
 
@@ -88,6 +92,9 @@ class Bypasses:
             # The firewall sink reports that.
             self._metrics.bypassed(BypassKind.UNKNOWN)
             return
+        if _is_under_way(facts):
+            self._dismiss(bypass)
+            return
         kind, sentence = diagnose(facts, container)
         self._metrics.bypassed(kind)
         log.warning(
@@ -100,6 +107,17 @@ class Bypasses:
                 event(f"the ban of {bypass.address}", f"It still reaches {origin}: {sentence}.")
             )
 
+    def _dismiss(self, bypass: Bypass) -> None:
+        """Have the guard notice the next log line of this address, which may be a bypass."""
+
+        def dismiss(guard: Guard, now: float) -> Sequence[Decision]:
+            del now
+            guard.dismiss_bypass(bypass)
+            return ()
+
+        log.debug("[%s] %s: a request from before the ban ended", bypass.jail, bypass.address)
+        self._inbox.submit(dismiss)
+
     def _is_due(self, kind: BypassKind, origin: str, now: float) -> bool:
         """Return whether people are to be alerted to this reason at this log now."""
         self._alerted = {key: at for key, at in self._alerted.items() if 0 <= now - at < ALERT_INTERVAL_S}
@@ -107,3 +125,12 @@ class Bypasses:
             return False
         self._alerted[kind, origin] = now
         return True
+
+
+def _is_under_way(facts: AddressFacts) -> bool:
+    """Return whether the log line is about a request that came before the ban, and was not answered.
+
+    A slow server logs such requests minutes later. The kernel recorded that the answer was rejected, and after that no
+    other packet of the connection passes.
+    """
+    return facts.answer_rejected and facts.intact and facts.in_set and not facts.repaired

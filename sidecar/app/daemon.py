@@ -49,7 +49,6 @@ from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.loader import equivalent
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import (
-    FIREWALL_PROBLEM,
     Firewall,
     FirewallError,
     FirewallSink,
@@ -138,7 +137,7 @@ class Daemon:
         self._inbox, self._looked = Inbox(), -math.inf
         self._firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
         self._enforcing = FirewallSink(
-            self._firewall, self._inbox, self._troubles.problem(FIREWALL_PROBLEM),
+            self._firewall, self._inbox, self._troubles,
             self._metrics.firewall, RepairAlerts(self._alerts),
         )  # fmt: skip
         if self._store.is_new:
@@ -175,7 +174,7 @@ class Daemon:
         sinks: list[Sink] = [
             self._enforcing, self._store, self._metrics.bans, tally,
             self._trusting, DecisionLog(), self._alerts,
-            Bypasses(self._firewall, self._trusting, self._metrics.firewall, self._alerts),
+            Bypasses(self._firewall, self._trusting, self._metrics.firewall, self._alerts, self._inbox),
         ]  # fmt: skip
         if self._fleet:
             sinks.append(self._fleet.publisher)

@@ -85,6 +85,10 @@ class ActiveBans:
         self._bypassed.add(hit.address)
         return Bypass(hit.jail, hit.address, hit.at, hit.origin.name)
 
+    def dismiss_bypass(self, address: Address) -> None:
+        """Have the next one noticed again: what looked like a bypass was a request from before the ban."""
+        self._bypassed.discard(address)
+
     def reconfigure(self, bangroup: int) -> None:
         """Apply another `bangroup` to the bans that are in force."""
         self._bangroup = bangroup

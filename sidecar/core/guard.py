@@ -196,6 +196,11 @@ class Guard:
             tuple(each for each in noticed if isinstance(each, Forgiven)),
         )
 
+    def dismiss_bypass(self, bypass: Bypass) -> None:
+        """Notice the next bypass of this ban again: this one was a request from before the ban."""
+        if state := self._state.jails.by_name.get(bypass.jail):
+            state.bans.dismiss_bypass(bypass.address)
+
     def tick(self, now: float) -> list[Decision]:
         """End the bans whose time is over. Call it at `next_tick()`, or at any time."""
         if now >= self._next_sweep:

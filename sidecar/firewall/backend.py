@@ -75,6 +75,8 @@ class AddressFacts:
     versions_seen: frozenset[int]
     # Ports that the ban does not close, and that the address connected to shortly before the line.
     passed_ports: frozenset[int] = frozenset()
+    # Whether an answer to the address was rejected shortly before the line: its request came before the ban.
+    answer_rejected: bool = False
     # What was repaired at about the time of the line.
     repaired: RepairKind | None = None
 
@@ -104,6 +106,13 @@ class Backend(Protocol):
     @property
     def missing(self) -> int:
         """How many desired members the last comparison or change did not find in force."""
+
+    @property
+    def limitation(self) -> str | None:
+        """What this host's kernel cannot do, as a sentence that says what to change; None: nothing is missing.
+
+        Known after `start`.
+        """
 
     def recover_ports(self, groups: PortGroups) -> frozenset[int] | None:
         """Return the published ports that an earlier run closed; None: unknown."""

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Decision
 from sidecar.core.jail import Jail
+from sidecar.firewall.answers import AnswerFilter
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.port_groups import PortGroups
 
@@ -117,6 +118,8 @@ class DesiredState:
         self.allowlist: tuple[str, ...] = ()
         # The ports that containers publish on this host; None: the container engine has not answered yet.
         self.published: frozenset[int] | None = None
+        # Which answers to banned addresses are rejected: as many as the kernel can.
+        self.answers = AnswerFilter.ALL
 
     @property
     def published_ports(self) -> frozenset[int]:

@@ -32,6 +32,7 @@ class DryRun:
 
     sightings = NoSightings()
     missing = 0
+    limitation = None
 
     def recover_ports(self, groups: PortGroups) -> frozenset[int] | None:
         """Return None: an earlier dry run left nothing."""

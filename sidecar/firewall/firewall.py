@@ -90,6 +90,11 @@ class Firewall:
         desired = self._desired.bans.count
         return max(0, desired - self._backend.missing), desired
 
+    @property
+    def limitation(self) -> str | None:
+        """What this host's kernel cannot do, as a sentence that says what to change; None: nothing is missing."""
+        return self._backend.limitation
+
     def seen(self, address: Address) -> bool | None:
         """Return whether the address sent a packet to a port that some jail closes, within the last hour.
 

@@ -20,7 +20,7 @@ from sidecar.firewall.edits import MAX_EDITS, Edit, Put, Remove, difference
 from sidecar.firewall.elements import ban_intervals, element, is_equivalent, merged_intervals, pack
 from sidecar.firewall.errors import FirewallError, NoPermission
 from sidecar.firewall.kernel import Kernel, Shape
-from sidecar.firewall.schema import ALLOWLIST_SETS, CHAIN, SCHEMA
+from sidecar.firewall.schema import ALLOWLIST_SETS, SCHEMA
 from sidecar.firewall.transactions import Transactions
 
 # NF_ACCEPT, as the kernel reports a chain's policy.
@@ -224,8 +224,10 @@ def _has_our_names(shape: Shape, desired: DesiredState) -> bool:
 
 
 def _is_whole(shape: Shape, desired: DesiredState) -> bool:
-    """Return whether this table has as many rules as we write, and our chain's policy."""
-    return len(shape.rules) == ruleset.rule_count(desired) and shape.chains[CHAIN][1] == _ACCEPT
+    """Return whether this table has as many rules as we write, and the policy of our chains."""
+    return len(shape.rules) == ruleset.rule_count(desired) and all(
+        shape.chains[name][1] == _ACCEPT for name in ruleset.base_chains(desired)
+    )
 
 
 def _is_new(edit: Edit) -> bool:

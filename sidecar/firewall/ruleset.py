@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sidecar.core.address import Address
-from sidecar.firewall import sightings
+from sidecar.firewall import answers, sightings
 from sidecar.firewall.desired import DesiredState
 from sidecar.firewall.edits import Edit, Put, Remove
 from sidecar.firewall.elements import (
@@ -25,11 +25,13 @@ from sidecar.firewall.elements import (
 from sidecar.firewall.port_groups import PortGroup
 from sidecar.firewall.schema import (
     ALLOWLIST_SETS,
+    ANSWERS_CHAIN,
     CHAIN,
     DROP_COUNTERS,
     LATEST_SET,
     MISSED_SET,
     PASSED_SETS,
+    REJECTED_SETS,
     SCHEMA,
     SEEN_SETS,
     SIGHTINGS_CHAIN,
@@ -55,14 +57,27 @@ def structure(desired: DesiredState, more_groups: Iterable[PortGroup] = ()) -> l
             # Without a size: the guard limits how many bans there are, and a full set refuses whole transactions.
             lines.append(_set(group.host_sets[version], version, "flags timeout;"))
             lines.append(_set(group.network_sets[version], version, "flags interval, timeout;"))
-    lines += [f"add set inet {TABLE} {name} {{ {declaration} }}" for name, declaration in sightings.sets()]
+    lines += [
+        f"add set inet {TABLE} {name} {{ {declaration} }}"
+        for name, declaration in (*sightings.sets(), *answers.sets())
+    ]
     # Before connection tracking (-200) and Docker's address translation (-100), so the port is still the published
     # one, open connections are cut, and a flood from banned addresses makes no conntrack entries.
     lines.append(
         f"add chain inet {TABLE} {CHAIN} {{ type filter hook prerouting priority -310; policy accept; }}"
     )
-    lines.append(f"add chain inet {TABLE} {SIGHTINGS_CHAIN}")
-    for chain, its_rules in ((CHAIN, rules(groups)), (SIGHTINGS_CHAIN, sightings.rules())):
+    lines += [
+        f"add chain inet {TABLE} {name} {answers.declaration(hook)}"
+        for name, hook in answers.hooks(desired.answers).items()
+    ]
+    chains = {
+        CHAIN: rules(groups),
+        SIGHTINGS_CHAIN: sightings.rules(),
+        **answers.rules(desired.answers, groups),
+    }
+    # A rule may jump only to a chain that is there.
+    lines += [f"add chain inet {TABLE} {chain}" for chain in chains if chain not in base_chains(desired)]
+    for chain, its_rules in chains.items():
         lines.append(f"flush chain inet {TABLE} {chain}")
         lines += [f"add rule inet {TABLE} {chain} {rule}" for rule in its_rules]
     return lines + topology(desired, groups)
@@ -106,11 +121,17 @@ def topology(desired: DesiredState, groups: Iterable[PortGroup] = ()) -> list[st
     return lines
 
 
+def base_chains(desired: DesiredState) -> set[str]:
+    """Return the names of the chains that packets enter from the kernel; the others are jumped to."""
+    return {CHAIN, *answers.hooks(desired.answers)}
+
+
 def names(desired: DesiredState) -> tuple[set[str], set[str], set[str]]:
     """Return the names of all chains, sets and counters of the table."""
-    chains = {CHAIN, SIGHTINGS_CHAIN}
+    chains = {CHAIN, SIGHTINGS_CHAIN, *answers.rules(desired.answers, ())}
     sets = {
         *ALLOWLIST_SETS.values(), *SEEN_SETS.values(), *PASSED_SETS.values(), LATEST_SET, MISSED_SET,
+        *REJECTED_SETS.values(),
         *desired.groups.host_sets, *desired.groups.network_sets,
         *(group.port_set for group in desired.groups if group.port_set),
     }  # fmt: skip
@@ -156,7 +177,7 @@ def network_lines(name: str, version: int, networks: Mapping[Address, float], no
     return [f"flush set inet {TABLE} {name}", *_add(name, elements)]
 
 
-def delete_sets(names: Iterable[str]) -> list[str]:
+def delete_sets(desired: DesiredState, names: Iterable[str]) -> list[str]:
     """Return the lines that delete sets with all their elements; the structure has to follow in the same transaction.
 
     This takes the same short time for a set of any size, unlike removing elements one by one, or flushing a set that
@@ -164,6 +185,7 @@ def delete_sets(names: Iterable[str]) -> list[str]:
     """
     return [
         f"flush chain inet {TABLE} {CHAIN}",
+        *([f"flush chain inet {TABLE} {ANSWERS_CHAIN}"] if answers.hooks(desired.answers) else []),
         *(f"delete set inet {TABLE} {name}" for name in sorted(names)),
     ]
 

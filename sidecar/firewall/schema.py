@@ -11,15 +11,25 @@ from typing import Final
 
 TABLE: Final = "wp_sidecar"
 
+# A table that exists only within one transaction, which finds out what the kernel can do.
+PROBE_TABLE: Final = "wp_sidecar_probe"
+
 # The table's comment. A table with another schema is replaced.
-SCHEMA: Final = "wp-sidecar schema 3"
+SCHEMA: Final = "wp-sidecar schema 4"
 
 # Schemas with bans and ports in the same sets as this one, so that they can be read.
-READABLE_SCHEMAS: Final = frozenset(f"wp-sidecar schema {number:d}" for number in (1, 2, 3))
+READABLE_SCHEMAS: Final = frozenset(f"wp-sidecar schema {number:d}" for number in (1, 2, 3, 4))
 
 # The chain that drops packets, and the one that records their senders.
 CHAIN: Final = "prerouting"
 SIGHTINGS_CHAIN: Final = "presence"
+
+# The chains that see what containers and what the host send, the one that finds answers to banned addresses among it,
+# and the one that rejects those. `answers.py` has their rules.
+FORWARD_CHAIN: Final = "forward"
+OUTPUT_CHAIN: Final = "output"
+ANSWERS_CHAIN: Final = "answers"
+REJECTED_CHAIN: Final = "rejected"
 
 # By IP version: the counters of what was dropped, and the sets of networks that are never banned.
 DROP_COUNTERS: Final = {4: "dropped4", 6: "dropped6"}
@@ -30,6 +40,9 @@ SEEN_SETS: Final = {4: "seen4", 6: "seen6"}
 
 # By IP version: (address, port) of banned addresses that connected to a port which their ban does not close.
 PASSED_SETS: Final = {4: "passed4", 6: "passed6"}
+
+# By IP version: banned addresses to which an answer was rejected.
+REJECTED_SETS: Final = {4: "rejected4", 6: "rejected6"}
 
 # IP versions: of which any packet came, and of which a packet came that could not be recorded.
 LATEST_SET: Final = "latest"

@@ -18,12 +18,13 @@ from typing import Final, Protocol
 
 from sidecar.core.active_bans import BYPASS_GRACE_S
 from sidecar.core.address import Address, first_and_last
+from sidecar.firewall.answers import REJECTED_S
 from sidecar.firewall.backend import AddressFacts
 from sidecar.firewall.elements import CUSTOMER_MASK, classify, host_version, key
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.port_groups import PortGroup
-from sidecar.firewall.schema import LATEST_SET, MISSED_SET, PASSED_SETS, SEEN_SETS
+from sidecar.firewall.schema import LATEST_SET, MISSED_SET, PASSED_SETS, REJECTED_SETS, SEEN_SETS
 
 # Senders that are recorded for each IP version. Their memory in the kernel is used only under a flood.
 MAX_SENDERS = 65_535
@@ -122,6 +123,7 @@ class PacketSightings:
                 if self._is_recorded(LATEST_SET, version_key, SEEN_S, within_s)
             ),
             passed_ports=self._passed_ports(address, within_s),
+            answer_rejected=self._answer_rejected(address, within_s),
         )
 
     def _sent_packets(self, address: Address, within_s: float) -> bool | None:
@@ -136,6 +138,13 @@ class PacketSightings:
             return True
         missed = self._is_recorded(MISSED_SET, VERSION_KEYS[version], MISSED_S, within_s)
         return None if missed else False
+
+    def _answer_rejected(self, address: Address, within_s: float) -> bool:
+        """Return whether an answer to the address was rejected within so many seconds."""
+        version = host_version(address)
+        if version is None:
+            return False
+        return self._is_recorded(REJECTED_SETS[version], key(address), REJECTED_S, within_s)
 
     def _is_recorded(self, name: str, element_key: bytes, timeout_s: float, within_s: float) -> bool:
         """Return whether this key was put into a set with this timeout within so many seconds."""

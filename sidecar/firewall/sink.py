@@ -24,12 +24,15 @@ from sidecar.firewall.backend import Repair
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.firewall import Firewall
 from sidecar.runtime.loop import Inbox
-from sidecar.runtime.problems import Problem
+from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
 
 # The problem of a firewall that does not do what it is asked to.
 FIREWALL_PROBLEM: Final = "firewall"
+
+# The problem of a kernel that cannot do all that the firewall needs.
+LIMITATION_PROBLEM: Final = "answers to banned addresses"
 
 # Between checks while there is no sign of a change.
 CHECK_INTERVAL_S = 30.0
@@ -70,14 +73,14 @@ class FirewallSink:
         self,
         firewall: Firewall,
         inbox: Inbox,
-        problem: Problem,
+        problems: Problems,
         metrics: FirewallListener,
         listener: RepairListener,
     ) -> None:
-        """`problem`: set while the firewall does not do what it is asked to."""
         self._firewall = firewall
         self._inbox = inbox
-        self._problem = problem
+        self._problem = problems.problem(FIREWALL_PROBLEM)
+        self._limitation = problems.problem(LIMITATION_PROBLEM, critical=False)
         self._metrics = metrics
         self._listener = listener
         self._is_failing = False
@@ -88,6 +91,8 @@ class FirewallSink:
         self._checks.clock_offset_s = now - time.monotonic()
         self._firewall.set_topology(allowlist, now)
         self._firewall.start(bans, now)
+        if limitation := self._firewall.limitation:
+            self._limitation.set(limitation)
 
     def apply(self, turn: Turn) -> None:
         """Carry out the decisions of one turn."""

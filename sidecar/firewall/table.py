@@ -11,10 +11,12 @@ repaired), `sightings` (what it recorded).
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from sidecar.firewall import ruleset
+from sidecar.firewall import answers, ruleset
+from sidecar.firewall.answers import AnswerFilter
 from sidecar.firewall.backend import Dropped, RecoveredBan, Repair
 from sidecar.firewall.desired import (
     BansChanged,
@@ -31,9 +33,11 @@ from sidecar.firewall.errors import FirewallError, NoPermission
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.port_groups import PortGroups
 from sidecar.firewall.reconcile import Reconciler, network_lines, puts
-from sidecar.firewall.schema import READABLE_SCHEMAS
+from sidecar.firewall.schema import PROBE_TABLE, READABLE_SCHEMAS
 from sidecar.firewall.sightings import PacketSightings
 from sidecar.firewall.transactions import Transactions
+
+log = logging.getLogger(__name__)
 
 
 class NftTable:
@@ -44,11 +48,16 @@ class NftTable:
         self._transactions = Transactions(self._kernel)
         self._drops = DropCounters()
         self._reconciler = Reconciler(self._kernel, self._transactions, self._drops)
+        self._limitation: str | None = None
         self.sightings = PacketSightings(self._kernel, self._transactions)
 
     @property
     def missing(self) -> int:
         return self._reconciler.missing
+
+    @property
+    def limitation(self) -> str | None:
+        return self._limitation
 
     def recover_ports(self, groups: PortGroups) -> frozenset[int] | None:
         """Return the ports in the table's sets that are not the jails' own."""
@@ -73,6 +82,8 @@ class NftTable:
                     yield from (RecoveredBan(group, address, left_s) for address, left_s in found)
 
     def start(self, desired: DesiredState, now: float) -> None:
+        desired.answers = self._answers_supported()
+        self._limitation = answers.LIMITATIONS[desired.answers]
         self._reconciler.start(desired, now)
 
     def commit(self, desired: DesiredState, change: Change, now: float) -> None:
@@ -116,7 +127,7 @@ class NftTable:
             return
         others = {member: was for member, was in was_in.items() if member[0] not in emptied}
         lines, edits = _edits(desired, others, now)
-        structure = [*ruleset.delete_sets(emptied), *ruleset.structure(desired)]
+        structure = [*ruleset.delete_sets(desired, emptied), *ruleset.structure(desired)]
         self._transactions.write([*structure, *lines], [*puts(desired, emptied, now), *edits])
         self._reconciler.remember(desired)
 
@@ -141,6 +152,19 @@ class NftTable:
             # Another program has changed the table.
             self._reconciler.replace(desired, now)
         self._reconciler.remember(desired)
+
+    def _answers_supported(self) -> AnswerFilter:
+        """Return which answers this kernel can reject."""
+        for supported in (AnswerFilter.ALL, AnswerFilter.HOST):
+            try:
+                self._transactions.run(answers.probe(supported, PROBE_TABLE))
+            except NoPermission:
+                raise
+            except FirewallError as err:
+                log.info("answers to banned addresses: %s is not supported: %s", supported.name, err)
+            else:
+                return supported
+        return AnswerFilter.NONE
 
     def _is_readable(self) -> bool:
         """Return whether there is a table with bans and ports in the same sets as ours."""

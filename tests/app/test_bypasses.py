@@ -1,18 +1,22 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.advice.bypass import BypassKind
 from sidecar.app import bypasses
 from sidecar.app.bypasses import ALERT_INTERVAL_S, Bypasses
 from sidecar.core.address import Address
+from sidecar.core.allowlist import Allowlist
 from sidecar.core.containers import Container
-from sidecar.core.events import Bypass, Turn
-from sidecar.firewall import AddressFacts, FirewallError
+from sidecar.core.events import Bypass, Hit, Origin, Turn
+from sidecar.core.guard import Guard
+from sidecar.firewall import AddressFacts, FirewallError, RepairKind
+from sidecar.runtime.loop import Inbox
 from sidecar.telemetry.metrics.declare import Declaration
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
-from tests.firewall.decisions import ANN, BOB
+from tests.firewall.decisions import ANN, BOB, LOGIN
 
 BLOG = Container("1", "blog", "wordpress", proxied=True)
 FACTS = AddressFacts(ANN, "ban4", intact=True, in_set=True, sent_packets=False, versions_seen=frozenset({4}))
@@ -25,7 +29,8 @@ class World:
         self.containers = [BLOG]
         self.asked, self.counted, self.notices = [], Counter(), []
         self.answer = FACTS
-        self.sink = Bypasses(self, self, self, self)
+        self.inbox = Inbox()
+        self.sink = Bypasses(self, self, self, self, self.inbox)
 
     def facts(self, address, jail, at, now):
         self.asked.append((address, jail, at, now))
@@ -60,6 +65,36 @@ def test_a_bypass_is_examined_counted_and_alerted():
     ((title, sentence),) = world.alerts
     assert "the ban of 203.0.113.11" in title
     assert sentence.startswith("It still reaches blog: no packet came from 203.0.113.11, so a CDN")
+
+
+def test_a_request_from_before_the_ban_is_no_bypass_and_the_next_line_may_be_one():
+    """A slow server logs it long after the ban; the kernel rejected the answer."""
+    guard = Guard([LOGIN], Allowlist())
+    line = Hit(LOGIN.name, ANN, 20.0, Origin("docker", "blog"), "a line")
+    guard.ban(ANN, 0.0, LOGIN.name)
+    world = World()
+    world.answer = replace(FACTS, answer_rejected=True)
+
+    for at in (20.0, 21.0):
+        guard.hits([line._replace(at=at)], at)
+        bypasses, _ = guard.take_noticed()
+        assert bypasses == (bypass(ANN, at),)
+        world.apply(at, *bypasses)
+        for command in world.inbox.drain(0):
+            assert command.work(guard, at) == ()
+
+    assert (world.counted, world.alerts) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"intact": False}, {"in_set": False}, {"repaired": RepairKind.TABLE}], ids=str
+)
+def test_a_rejected_answer_excuses_no_hole_in_the_table(changed):
+    world = World()
+    world.answer = replace(FACTS, answer_rejected=True, **changed)
+    world.apply(10.0, bypass(ANN))
+
+    assert len(world.alerts) == 1
 
 
 def test_nobody_waits_for_the_end_of_it():

@@ -78,3 +78,13 @@ def test_a_bypass_is_noticed_once_for_each_ban():
     assert bans.bypass_of(BAN, late) is None
     bans.remove(ANN)
     assert bans.bypass_of(BAN, late) == Bypass("login", ANN, late.at, "blog")
+
+
+def test_after_a_dismissed_bypass_the_next_one_is_noticed():
+    bans = ActiveBans(bangroup=0)
+    bans.put(BAN)
+    late = hit(BAN.decided_at + BYPASS_GRACE_S + 1)
+    bans.bypass_of(BAN, late)
+    bans.dismiss_bypass(ANN)
+
+    assert bans.bypass_of(BAN, late) == Bypass("login", ANN, late.at, "blog")

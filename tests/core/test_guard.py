@@ -505,6 +505,17 @@ def test_a_banned_address_that_is_logged_later_is_one_bypass():
     assert guard.take_noticed() == ((), ())
 
 
+def test_a_dismissed_bypass_does_not_hide_the_next_one():
+    guard = Guard([LOGIN], NOBODY)
+    play(guard, hits(0, 1, 2, 13))
+    (bypass,), _ = guard.take_noticed()
+    guard.dismiss_bypass(bypass)
+    guard.dismiss_bypass(replace(bypass, jail="gone"))
+    play(guard, hits(14))
+
+    assert guard.take_noticed() == ((replace(bypass, at=14),), ())
+
+
 def test_a_bypass_is_noticed_at_the_container_of_the_ban_only():
     guard = Guard([LOGIN], NOBODY)
     play(guard, hits(0, 1, 2))

@@ -54,7 +54,8 @@ def firewall(kernel):
         yield firewall
 
 
-FLUSH = "flush chain inet wp_sidecar prerouting\n"
+# A client can connect where its packets pass and those of the host to it.
+FLUSH = "flush chain inet wp_sidecar prerouting\nflush chain inet wp_sidecar answers\n"
 RULE_OF_BAN4 = "meta l4proto { tcp, udp } th dport @ports ip saddr @ban4 counter name dropped4 drop"
 # nft cannot rename a set, so its elements move to another one.
 RENAMED = (
@@ -70,7 +71,7 @@ HARMS = {
     "set renamed": RENAMED,
     "chain deleted": FLUSH + "delete chain inet wp_sidecar prerouting",
     "rules deleted": FLUSH,
-    "accepted before": "insert rule inet wp_sidecar prerouting accept",
+    "accepted before": "insert rule inet wp_sidecar prerouting accept\ninsert rule inet wp_sidecar output accept",
     "table asleep": "add table inet wp_sidecar { flags dormant; }",
     "ports opened": "delete element inet wp_sidecar ports { 80, 443 }",
     "allowed": "add element inet wp_sidecar allow4 { 203.0.113.0/24 }",

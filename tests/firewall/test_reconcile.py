@@ -57,8 +57,9 @@ def test_after_the_clock_was_set_a_whole_comparison_adjusts_the_timeouts(host, f
     assert firewall.repair(back, whole=True) is None
 
 
-NO_RULES = "flush chain inet wp_sidecar prerouting"
+NO_RULES = "flush chain inet wp_sidecar prerouting\nflush chain inet wp_sidecar answers"
 NO_SET = f"{NO_RULES}\ndelete set inet wp_sidecar ban4"
+NO_FORWARD = "flush chain inet wp_sidecar forward\ndelete chain inet wp_sidecar forward"
 STRANGE_SET = f"{NO_SET}\nadd set inet wp_sidecar ban4 {{ typeof ip saddr; flags interval; }}"
 
 
@@ -72,6 +73,11 @@ STRANGE_SET = f"{NO_SET}\nadd set inet wp_sidecar ban4 {{ typeof ip saddr; flags
         (STRANGE_SET, Repair(RepairKind.STRUCTURE, restored=2)),
         ("insert rule inet wp_sidecar prerouting accept", Repair(RepairKind.STRUCTURE)),
         ("add chain inet wp_sidecar prerouting { policy drop; }", Repair(RepairKind.STRUCTURE)),
+        ("flush chain inet wp_sidecar answers", Repair(RepairKind.STRUCTURE)),
+        ("insert rule inet wp_sidecar output accept", Repair(RepairKind.STRUCTURE)),
+        ("insert rule inet wp_sidecar rejected accept", Repair(RepairKind.STRUCTURE)),
+        ("add chain inet wp_sidecar forward { policy drop; }", Repair(RepairKind.STRUCTURE)),
+        (NO_FORWARD, Repair(RepairKind.STRUCTURE, restored=2)),
         ("add chain inet wp_sidecar another", Repair(RepairKind.STRUCTURE, restored=2)),
         ("add table inet wp_sidecar { flags dormant; }", Repair(RepairKind.STRUCTURE, restored=2)),
         ("delete element inet wp_sidecar ban4 { 203.0.113.11 }", Repair(RepairKind.BANS, restored=1)),

@@ -1,8 +1,11 @@
 import math
 
+import pytest
+
 from sidecar.core.address import Address
 from sidecar.core.jail import WEB_PORTS
-from sidecar.firewall import ruleset, sightings
+from sidecar.firewall import answers, ruleset, sightings
+from sidecar.firewall.answers import AnswerFilter
 from sidecar.firewall.desired import DesiredState
 from sidecar.firewall.edits import Put, Remove
 from sidecar.firewall.port_groups import PortGroup
@@ -59,7 +62,7 @@ def test_the_structure():
     desired.set_topology(["10.0.0.0/8", "::1/128"], frozenset({8080}))
 
     assert ruleset.structure(desired) == [
-        'add table inet wp_sidecar { comment "wp-sidecar schema 3"; }',
+        'add table inet wp_sidecar { comment "wp-sidecar schema 4"; }',
         "add counter inet wp_sidecar dropped4",
         "add counter inet wp_sidecar dropped6",
         "add set inet wp_sidecar allow4 { typeof ip saddr; flags interval; auto-merge; }",
@@ -74,8 +77,13 @@ def test_the_structure():
         "add set inet wp_sidecar ban6_all { typeof ip6 saddr; flags timeout; }",
         "add set inet wp_sidecar net6_all { typeof ip6 saddr; flags interval, timeout; }",
         *(f"add set inet wp_sidecar {name} {{ {made} }}" for name, made in sightings.sets()),
+        *(f"add set inet wp_sidecar {name} {{ {made} }}" for name, made in answers.sets()),
         "add chain inet wp_sidecar prerouting { type filter hook prerouting priority -310; policy accept; }",
+        "add chain inet wp_sidecar forward { type filter hook forward priority -10; policy accept; }",
+        "add chain inet wp_sidecar output { type filter hook output priority -10; policy accept; }",
         "add chain inet wp_sidecar presence",
+        "add chain inet wp_sidecar answers",
+        "add chain inet wp_sidecar rejected",
         "flush chain inet wp_sidecar prerouting",
         *(
             f"add rule inet wp_sidecar prerouting {rule}"
@@ -83,6 +91,16 @@ def test_the_structure():
         ),
         "flush chain inet wp_sidecar presence",
         *(f"add rule inet wp_sidecar presence {rule}" for rule in sightings.rules()),
+        *(
+            line
+            for chain, rules in answers.rules(
+                AnswerFilter.ALL, [PortGroup(WEB_PORTS), PortGroup(None)]
+            ).items()
+            for line in (
+                f"flush chain inet wp_sidecar {chain}",
+                *(f"add rule inet wp_sidecar {chain} {rule}" for rule in rules),
+            )
+        ),
         "flush set inet wp_sidecar allow4",
         "add element inet wp_sidecar allow4 { 10.0.0.0-10.255.255.255 }",
         "flush set inet wp_sidecar allow6",
@@ -128,14 +146,18 @@ def test_senders_are_recorded_for_each_group_if_none_is_for_all_ports():
     ]
 
 
-def test_the_names_and_the_number_of_rules_are_those_of_the_structure():
+@pytest.mark.parametrize(
+    ("supported", "rules"), [(AnswerFilter.ALL, 50), (AnswerFilter.HOST, 41), (AnswerFilter.NONE, 25)]
+)
+def test_the_names_and_the_number_of_rules_are_those_of_the_structure(supported, rules):
     desired = DesiredState([LOGIN, SSH])
+    desired.answers = supported
     lines = ruleset.structure(desired)
     chains, sets, counters = ruleset.names(desired)
 
     for kind, names in (("chain", chains), ("set", sets), ("counter", counters)):
         assert {line.split()[4] for line in lines if line.startswith(f"add {kind} ")} == names
-    assert ruleset.rule_count(desired) == sum("add rule" in line for line in lines) == 25
+    assert ruleset.rule_count(desired) == sum("add rule" in line for line in lines) == rules
 
 
 def test_groups_are_deleted_with_all_their_sets():

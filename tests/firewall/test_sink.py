@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall import FIREWALL_PROBLEM, DryRun, Firewall, FirewallSink, NftTable, Repair, RepairKind
+from sidecar.firewall import DryRun, Firewall, FirewallSink, NftTable, Repair, RepairKind
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
 from tests.firewall.decisions import ANN, BOB, LOGIN, ban, turn
@@ -87,9 +87,8 @@ def make(host, problems, recorder, loop):
 
     @contextmanager
     def make(backend):
-        problem = problems.problem(FIREWALL_PROBLEM)
         firewall = Firewall(backend, [LOGIN])
-        with closing(FirewallSink(firewall, loop.inbox, problem, recorder, recorder)) as sink:
+        with closing(FirewallSink(firewall, loop.inbox, problems, recorder, recorder)) as sink:
             sink.start([ban(ANN)], ["192.0.2.0/24"], time.time())
             yield sink
 
@@ -116,6 +115,15 @@ def table_of_another_program(host):
         nft.stdin.flush()
         wait_until(lambda: "owner" in host.nft("list table inet wp_sidecar"))
         yield
+
+
+def test_what_the_kernel_cannot_do_is_a_problem_that_does_not_make_the_daemon_unready(make, problems):
+    class OldKernel(DryRun):
+        limitation = "the kernel cannot reject packets"
+
+    with make(OldKernel()):
+        assert problems.sentences == ("the kernel cannot reject packets",)
+        assert not problems.critical
 
 
 def test_a_turn_is_one_transaction_and_one_without_decisions_is_none(any_sink, recorder):
@@ -253,6 +261,7 @@ class Listing:
 
     sightings = DryRun.sightings
     missing = 0
+    limitation = None
 
     def __init__(self):
         self.blocked = set()

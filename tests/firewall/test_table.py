@@ -42,21 +42,40 @@ def test_a_start_adopts_the_table_and_brings_it_to_the_desired_state(host, firew
     assert again.repair(time.time()) is None
 
 
-def test_a_table_of_the_version_before_is_adopted_without_repair(host, start):
-    """The file is what `nft list ruleset` showed of a table with bans that commit 8981da6 had written."""
-    host.nft((Path(__file__).parent / "schema_3.nft").read_text())
-    before = host.kernel.shape()
-    with closing(Firewall(NftTable(), JAILS)) as found:
-        bans = found.adoptable(time.time())
-    firewall = start(*bans)
+def test_a_table_of_this_version_is_adopted_without_repair(host, start):
+    """The file is what `nft list ruleset` showed of a table with bans that an earlier version had written."""
+    before, firewall = adopted(host, start, "schema_4.nft")
 
     after = host.kernel.shape()
     assert (after.table, after.sets, after.counters) == (before.table, before.sets, before.counters)
     assert firewall.repair(time.time(), whole=True) is None
+
+
+def test_a_table_of_the_version_before_is_upgraded_with_its_bans_and_ports(host, start):
+    """The file is what `nft list ruleset` showed of a table with bans that commit 8981da6 had written."""
+    _, firewall = adopted(host, start, "schema_3.nft")
+
+    assert host.kernel.shape().schema == "wp-sidecar schema 4"
+    assert firewall.repair(time.time(), whole=True) is None
+
+
+def adopted(host, start, file):
+    """Start over the table in this file. Return the table's shape before that, and the firewall."""
+    host.nft((Path(__file__).parent / file).read_text())
+    before = host.kernel.shape()
+    firewall = start(*recovered())
+
     assert firewall.enforced() == (4, 4)
     assert host.lets_in(ANN, BOB, EVE, ANN6, BOB6) == {BOB, BOB6}
     assert host.lets_in(ANN, BOB, BOB6, port=8080) == {BOB6}
     assert host.lets_in(ANN, BOB, port=22) == {ANN}
+    return before, firewall
+
+
+def recovered():
+    """The bans in the kernel."""
+    with closing(Firewall(NftTable(), JAILS)) as found:
+        return found.adoptable(time.time())
 
 
 OTHER_SCHEMA = """
@@ -74,8 +93,8 @@ def test_a_table_with_another_schema_is_replaced(host, start):
     firewall = start(ban(ANN))
 
     assert (host.kernel.shape().schema, host.kernel.shape().chains.keys()) == (
-        "wp-sidecar schema 3",
-        {"prerouting", "presence"},
+        "wp-sidecar schema 4",
+        {"prerouting", "presence", "forward", "output", "answers", "rejected"},
     )
     assert not host.answers(ANN)
     assert firewall.repair(time.time()) is None
@@ -123,7 +142,14 @@ table inet wp_sidecar {
 """
 
 
-@pytest.mark.parametrize("before", ["", OTHER_SCHEMA, SCHEMA_1], ids=["adopted", "replaced", "upgraded"])
+SCHEMA_3 = (Path(__file__).parent / "schema_3.nft").read_text()
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", OTHER_SCHEMA, SCHEMA_1, SCHEMA_3],
+    ids=["adopted", "replaced", "upgraded from 1", "upgraded from 3"],
+)
 def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
     """A banned stream, and twenty starts under it."""
     bans = [ban(ANN), *(ban(f"203.0.112.{n}") for n in range(200))]
@@ -138,7 +164,9 @@ def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
         assert passed() == []
 
 
-@pytest.mark.parametrize("before", ["", SCHEMA_1], ids=["adopted", "upgraded"])
+@pytest.mark.parametrize(
+    "before", ["", SCHEMA_1, SCHEMA_3], ids=["adopted", "upgraded from 1", "upgraded from 3"]
+)
 def test_no_packet_passes_while_a_start_compares_many_bans(host, start, before):
     bans = [*(ban(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(100_000)), ban(ANN)]
     firewall = start(*([] if before else bans))
@@ -160,14 +188,13 @@ def test_an_upgrade_keeps_the_bans_their_time_and_the_published_ports(host, star
 
     assert found.keys() == {ANN, "203.0.113.96/28", ANNS64}
     assert (round(found[ANN] - time.time(), -1), found[ANNS64]) == (3600, math.inf)
-    assert host.kernel.shape().schema == "wp-sidecar schema 3"
+    assert host.kernel.shape().schema == "wp-sidecar schema 4"
     assert host.lets_in(ANN, BOB, EVE, ANN6, BOB6, port=8080) == {BOB, BOB6}
 
 
 def restart(start):
     """Start with the bans that are found in the kernel, and return them."""
-    with closing(Firewall(NftTable(), JAILS)) as before:
-        bans = before.adoptable(time.time())
+    bans = recovered()
     start(*bans)
     return bans
 
@@ -257,7 +284,7 @@ def test_nearly_all_bans_end_at_once_while_a_banned_address_sends(host, firewall
 @pytest.mark.usefixtures("firewall")
 def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
     assert " type ipv4_addr" not in shown("list ruleset")
-    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 9
+    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 10
 
 
 IN_A_USER_NAMESPACE = f"""
@@ -283,7 +310,7 @@ def test_bans_that_do_not_fit_into_one_message_are_sent_in_several():
         check=True,
     )
 
-    assert ran.stdout == "wp-sidecar schema 3 30000\n"
+    assert ran.stdout == "wp-sidecar schema 4 30000\n"
 
 
 def test_the_same_topology_again_writes_nothing(host, firewall):
