@@ -26,7 +26,7 @@ class Format(Protocol):
     @property
     def name(self) -> str: ...
 
-    def requests(self, line: str, zone: tzinfo = UTC) -> tuple[Request, ...]:
+    def requests(self, line: str, zone: tzinfo | None = UTC) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format."""
 
     def shows_format(self, request: Request) -> bool:
@@ -36,7 +36,7 @@ class Format(Protocol):
 class AccessLog:
     """One log: its format, and how much of it was understood. Owned by the thread that reads the log."""
 
-    def __init__(self, declared: Format | None = None, zone: tzinfo = UTC) -> None:
+    def __init__(self, declared: Format | None = None, zone: tzinfo | None = UTC) -> None:
         """`declared`: the format that a person configured; None: it is detected."""
         self.read = 0
         self.understood = 0

@@ -80,7 +80,7 @@ class JsonFormat:
         """Return whether a request, read by this format, shows that its log is of this format."""
         return True
 
-    def requests(self, line: str, zone: tzinfo = UTC) -> tuple[Request, ...]:
+    def requests(self, line: str, zone: tzinfo | None = UTC) -> tuple[Request, ...]:
         """Return the request that the line stands for; () where it is none."""
         if not line.startswith("{"):
             return ()

@@ -38,7 +38,7 @@ NOTHING_DECLARED: Final = Declared({}, {})
 class AccessLogs:
     """The access logs by their origin. Any thread may ask; each log is read by one thread at a time."""
 
-    def __init__(self, declared: Declared = NOTHING_DECLARED, zone: tzinfo = UTC) -> None:
+    def __init__(self, declared: Declared = NOTHING_DECLARED, zone: tzinfo | None = UTC) -> None:
         self._declared = declared
         self._zone = zone
         self._logs: dict[LogKey, RequestReader] = {}

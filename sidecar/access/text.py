@@ -36,7 +36,7 @@ class TextFormat:
         """Return whether a request, read by this format, shows that its log is of this format."""
         return not (self.host_first and re.fullmatch(_ADDRESS, request.host))
 
-    def requests(self, line: str, zone: tzinfo = UTC) -> tuple[Request, ...]:
+    def requests(self, line: str, zone: tzinfo | None = UTC) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format.
 
         Nearly always one. Where a client's text holds an unescaped quote, the line can be read in several ways, and
@@ -53,7 +53,7 @@ class TextFormat:
         )
         return first, *(self._also(first, other) for other in others)
 
-    def _request(self, found: re.Match[str], zone: tzinfo) -> Request | None:
+    def _request(self, found: re.Match[str], zone: tzinfo | None) -> Request | None:
         fields = {name: text for name, text in found.groupdict().items() if text is not None}
         client = _host(fields["client"])
         if client is None:

@@ -30,7 +30,7 @@ DATE = (
 )
 
 
-def unix_time(text: str, zone: tzinfo = UTC) -> float | None:
+def unix_time(text: str, zone: tzinfo | None = UTC) -> float | None:
     """Return the unix time of a date with a year; `zone` is for dates that name none. None: no such date."""
     if found := _CLF.fullmatch(text) or _ISO.fullmatch(text):
         second = _whole_second(
@@ -44,7 +44,7 @@ def unix_time(text: str, zone: tzinfo = UTC) -> float | None:
 
 # A busy second has hundreds of lines.
 @lru_cache(maxsize=64)
-def _whole_second(date: tuple[str, str, str], clock: str, offset: str, zone: tzinfo) -> float | None:
+def _whole_second(date: tuple[str, str, str], clock: str, offset: str, zone: tzinfo | None) -> float | None:
     year, month, day = date
     number = MONTHS.get(month) or (int(month) if month.isdecimal() else 0)
     hour, minute, second = map(int, clock.split(":"))

@@ -34,6 +34,17 @@ class Framing(enum.Enum):
     SYSLOG = "syslog"
 
 
+class Written(enum.Enum):
+    """When the lines of a batch were written, as far as the source knows."""
+
+    # Right before they were read, at the end of the log.
+    JUST_NOW = enum.auto()
+    # Since the log is followed, in this run or the one before.
+    LATELY = enum.auto()
+    # Before the log was followed: nobody knows when.
+    EARLIER = enum.auto()
+
+
 class BanCause(enum.StrEnum):
     """Why a ban was made. The values are stored, shown as JSON and used as metric labels."""
 
@@ -92,11 +103,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Whole lines, each ended by a newline, as they came from one origin."""
+    """Whole lines, each ended by a newline, as they came from one origin.
+
+    `written` matters for lines without a time of their own.
+    """
 
     origin: Origin
     data: bytes
     framing: Framing
+    written: Written = Written.LATELY
 
 
 # A named tuple, because a flood makes many: one takes 0.25 microseconds, and a frozen dataclass 0.8.

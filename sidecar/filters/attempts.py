@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from sidecar.filters.database import PatternDatabase
@@ -44,14 +45,25 @@ class LineAttempts(NamedTuple):
 class Attempts(dict[int, LineAttempts]):
     """The patterns found in a line -> what to try on it, filter by filter, in logs that certain jails look at.
 
-    It fills itself when it is asked.
+    It fills itself when it is asked. `zone` is the configured time zone of these logs, and `dates` are the dates that
+    their filters look for.
     """
 
     def __init__(
-        self, database: PatternDatabase, runners: Sequence[FilterRunner], jails: Mapping[int, list[str]]
+        self,
+        database: PatternDatabase,
+        runners: Sequence[FilterRunner],
+        jails: Mapping[int, list[str]],
+        zone: tzinfo | None = None,
     ) -> None:
-        """`jails`: the number of each filter that is used in these logs, and the jails that use it there."""
+        """`jails`: the number of each filter that is used in these logs, and the jails that use it there.
+
+        `zone` is that of filters without one of their own.
+        """
         super().__init__()
+        filters = [runners[number].filter for number in jails]
+        self.zone = next((one.zone for one in filters if one.zone), zone)
+        self.dates = tuple({one.dates.templates: one.dates for one in filters}.values())
         self._database, self._runners, self._jails = database, runners, jails
 
     def __missing__(self, patterns: int) -> LineAttempts:

@@ -36,6 +36,18 @@ class DateCutter:
         self._place = date_place(anywhere[0]) if len(anywhere) == 1 else DatePlace("", 0)
         # The text at the place -> where the date starts and ends in it, and its unix time.
         self._known: dict[str, tuple[int, int, float]] = {}
+        self._in_zones: dict[tzinfo, DateCutter] = {}
+
+    @property
+    def dates(self) -> Dates:
+        return self._dates
+
+    def in_zone(self, zone: tzinfo) -> DateCutter:
+        """Return a cutter that reads the same dates in this zone. There are few zones."""
+        found = self._in_zones.get(zone)
+        if found is None:
+            found = self._in_zones[zone] = DateCutter(self._dates, zone)
+        return found
 
     def cut(self, line: str, now: float) -> tuple[str, float | None]:
         """Return the line without its date, and the date's unix time; None if it has none, or means none."""

@@ -256,6 +256,12 @@ def _any_of(made: Sequence[Template]) -> Callable[[str], re.Match[str] | None]:
     return re.compile("|".join([f"{AT_START}(?:{bare})"] * bool(bare) + rest), re.IGNORECASE).match
 
 
+def has_zone(found: re.Match[str]) -> bool:
+    """Return whether a date names its time zone, or is a number that has none."""
+    fields = found.groupdict()
+    return bool(fields.get("z") or fields.get("E") or fields.get("T"))
+
+
 def says_year(found: re.Match[str]) -> bool:
     """Return whether a date has a year, and so means the same whenever it is read."""
     fields = found.groupdict()

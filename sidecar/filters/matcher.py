@@ -17,7 +17,7 @@ from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
 from sidecar.access.logs import AccessLogs
-from sidecar.core.events import Batch, Framing, Hit
+from sidecar.core.events import Batch, Framing, Hit, Written
 from sidecar.core.text import printable
 from sidecar.filters.attempts import Attempts
 from sidecar.filters.cpu_budget import SLOW_LINE_S, CpuBudget, Stopwatch
@@ -27,6 +27,7 @@ from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import Filter
+from sidecar.filters.log_times import LogClocks, dated
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.filters.request_decider import RequestDecider
@@ -85,6 +86,7 @@ class Matcher:
         self.database = PatternDatabase(distinct)
         self._numbers = {jail: distinct.index(one) for jail, one in filters.items()}
         self._zone, self._stopwatch = zone, Stopwatch(clock)
+        self._log_clocks = LogClocks(problems)
         self._access_logs = access_logs or AccessLogs(zone=zone or UTC)
         self._attempts: dict[tuple[str, ...], Attempts] = {}
         safe_lengths = [
@@ -127,7 +129,8 @@ class Matcher:
             runner.budget.lift()
 
     def continue_from(self, before: Matcher) -> None:
-        """Take over what the matcher before knows of sessions, for each filter that is the same."""
+        """Take over what the matcher before knows of logs, and of sessions for each filter that is the same."""
+        self._log_clocks.continue_from(before._log_clocks)
         for runner in self._runners:
             for other in before._runners:
                 if runner.trackers and other.trackers and runner.filter.same_as(other.filter):
@@ -136,7 +139,8 @@ class Matcher:
     def scan(self, batch: Batch, now: float) -> Scan:  # noqa: C901, PLR0912  the hot path
         """Return the batch's hits, in the order of its lines and, within a line, of `batch.origin.jails`.
 
-        A hit's time is the transport's if the line has one, else the one in the line, else `now` (unix seconds).
+        A hit's time is the transport's if the line has one, else the one in the line, else `now` (unix seconds). Lines
+        that were written before the log was followed are hits only if they have a time of their own.
         """
         # This is one long function because it is the hot path: the loop runs for each line that may be a failure, and
         # each call in it costs about one percent of its time.
@@ -146,22 +150,25 @@ class Matcher:
         attempts = self._attempts_in(origin.jails)
         if attempts is None:
             return scan
-        unwrap, zone, syslog = unwrapper(framing), self._zone, framing is Framing.SYSLOG
+        undated, zone, is_detected = self._log_clocks.times(batch, now, attempts.zone, attempts.dates)
+        unwrap, syslog = unwrapper(framing), framing is Framing.SYSLOG
         stopwatch, clock = self._stopwatch, self._stopwatch.clock
         sampled = clock()
         stopwatch.restart()
-        decide = RequestDecider(self._access_logs.of(origin), origin, clock).decide
+        reader = self._access_logs.of(origin)
+        reader.log.zone = zone
+        decide = RequestDecider(reader, origin, clock).decide
         for line, patterns in self.database.candidates(batch.data):
             whole = _decoded(line)
             at, text = unwrap(whole, now, zone)
             # A syslog header's date is the line's only one, and is cut off already.
             dated_header = syslog and text is not whole
             cutter: DateCutter | None = None
-            seen, when = text, now if at is None else at
+            seen, when = text, undated if at is None else at
             outcomes: dict[FilterRunner, Outcome | None] = {}
             on_lines, on_requests = attempts[patterns]
             if on_requests:
-                failed, when = decide(on_requests, text, at, now)
+                failed, when = decide(on_requests, text, at, undated)
                 if failed:
                     evidence = _evidence(line, text)
                     for _, jails, address, target, success, peer, _ in failed:
@@ -174,8 +181,9 @@ class Matcher:
                     stopwatch.restart()
                 if runner.cutter is not cutter and not dated_header:
                     cutter = runner.cutter
-                    seen, date = cutter.cut(text, now)
-                    when = at if at is not None else now if date is None else date
+                    reads = cutter.in_zone(zone) if is_detected and zone else cutter
+                    seen, date = reads.cut(text, now)
+                    when = at if at is not None else undated if date is None else date
                 outcome = runner.run(seen, failregexes, same_as, outcomes, began, when, origin)
                 if outcome is None:
                     continue
@@ -190,7 +198,15 @@ class Matcher:
                     scan.named.append(NamedHits(name, named))
                 else:
                     self.invalid += 1
-        return scan
+        return self._dated(batch, scan, now) if batch.written is Written.EARLIER else scan
+
+    def _dated(self, batch: Batch, scan: Scan, now: float) -> Scan:
+        """Return the hits with a time of their own."""
+        hits = dated(scan.hits, now)
+        named = [NamedHits(name, kept) for name, each in scan.named if (kept := dated(each, now))]
+        if (len(hits), len(named)) != (len(scan.hits), len(scan.named)):
+            self._log_clocks.report_undated(batch.origin)
+        return Scan(hits, named)
 
     def _attempts_in(self, jails: tuple[str, ...]) -> Attempts | None:
         """Return what to try in logs that these jails look at; None if none of them has a filter here."""
@@ -202,7 +218,7 @@ class Matcher:
                     users.setdefault(self._numbers[jail], []).append(jail)
             if not users:
                 return None
-            attempts = self._attempts[jails] = Attempts(self.database, self._runners, users)
+            attempts = self._attempts[jails] = Attempts(self.database, self._runners, users, self._zone)
         return attempts
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from sidecar.core.events import Batch, Cursor, Origin
+from sidecar.core.events import Batch, Cursor, Origin, Written
 from sidecar.sources.base import Outputs, ReopenReason
 from sidecar.sources.files.cursor import NOWHERE, FilePosition
 from sidecar.sources.files.decoder import DecodedLines, Decoder
@@ -41,6 +41,8 @@ FLOOD_BATCH_CPU_S: Final = 0.002
 RETRY_DELAY_S: Final = 10.0
 # A file on a bad disk is skipped after this many failures, if there are later ones.
 TRIES_ON_BAD_DISK: Final = 2
+# Lines that are read so soon after the end of the log was seen were written just now.
+MAX_LIVE_AGE_S: Final = 2.0
 # The errors of a bad disk or a damaged file system.
 BAD_DISK_ERRNOS: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
 # Errors during a rotation and of network file systems, which pass by themselves.
@@ -91,6 +93,7 @@ class Follower:
         if self._batches:
             self._batches.emit_next()
             return True
+        self._batches.age.look(now)
         if self._reporter.is_unsupported:
             return False
         try:
@@ -109,6 +112,7 @@ class Follower:
         if self._reader and not more and not self._errors.waiting(now):
             self._errors.clear()
             self._reporter.readable()
+            self._batches.age.at_end(now)
         return more
 
     def close(self) -> None:
@@ -152,6 +156,8 @@ class Follower:
             )
         if opening.bind:
             self._batches.cursor = cursor
+        if opening.start is not Start.CURSOR:
+            self._batches.age.in_the_past()
         if opening.start is Start.GAP:
             self._reporter.gap(self._finder.gap_advice(self.name))
         if not self._reporter.has_problem:
@@ -217,12 +223,14 @@ class Follower:
 class WaitingBatches:
     """Lines that were read and not handed on yet, and the cursor of those that were.
 
-    `read_size`: how many bytes to read at once, which depends on how long the last batch took.
+    `read_size`: how many bytes to read at once, which depends on how long the last batch took. `age`: when the lines
+    were written.
     """
 
     def __init__(self, key: str, decoder: Decoder, outputs: Outputs, state: bytes) -> None:
         self.cursor = decoder.decode(state)
         self.read_size = READ_SIZE_BYTES
+        self.age = LineAge()
         self._key = key
         self._decoder = decoder
         self._outputs = outputs
@@ -253,9 +261,30 @@ class WaitingBatches:
         origin, last = self._origins[lines.stream], self._decoder.last_time(lines.data)
         self._outputs.listener.batch_read(origin, lines.count, len(lines.data), last)
         began = time.thread_time()
-        self._outputs.emit(Batch(origin, lines.data, self._decoder.framing), self.stored)
+        self._outputs.emit(Batch(origin, lines.data, self._decoder.framing, self.age.written), self.stored)
         flood = time.thread_time() - began > FLOOD_BATCH_CPU_S
         self.read_size = FLOOD_READ_SIZE_BYTES if flood else READ_SIZE_BYTES
+
+
+class LineAge:
+    """When the lines that are read next were written."""
+
+    def __init__(self) -> None:
+        self.written = Written.LATELY
+        self._end_seen_at = -math.inf
+
+    def in_the_past(self) -> None:
+        """The log is opened where it was never read. Up to its end, its lines were there before."""
+        self.written = Written.EARLIER
+
+    def at_end(self, now: float) -> None:
+        """The log is read to its end. What is read from now on was written later."""
+        self.written, self._end_seen_at = Written.JUST_NOW, now
+
+    def look(self, now: float) -> None:
+        """Prepare for a read. Where the end was seen long ago, this process did not run, or was busy elsewhere."""
+        if self.written is Written.JUST_NOW and not 0 <= now - self._end_seen_at <= MAX_LIVE_AGE_S:
+            self.written = Written.LATELY
 
 
 class ReadErrors:

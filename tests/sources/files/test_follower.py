@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Batch, Framing, Origin
+from sidecar.core.events import Batch, Framing, Origin, Written
 from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.files.container_folder import SETTLE_S, ContainerFolder
 from sidecar.sources.files.cri_lines import STREAMS, ContainerLines
@@ -111,9 +111,11 @@ def test_lines_become_batches_as_they_are_written(read, kubelet):
         f"{stamp(1_795_336_804_000_000_001)} stdout F one\n{stamp(1_795_336_804_000_000_002)} stdout F two\n"
     )
     assert read.batches == [
-        Batch(out, first.encode(), Framing.CRI),
-        Batch(out, b"2026-11-22T08:40:04Z stdout F three\n", Framing.CRI),
-        Batch(err, f"{stamp(1_795_336_804_000_000_003)} stderr F err\n".encode(), Framing.CRI),
+        Batch(out, first.encode(), Framing.CRI, Written.EARLIER),
+        Batch(out, b"2026-11-22T08:40:04Z stdout F three\n", Framing.CRI, Written.JUST_NOW),
+        Batch(
+            err, f"{stamp(1_795_336_804_000_000_003)} stderr F err\n".encode(), Framing.CRI, Written.JUST_NOW
+        ),
     ]
     assert read.events == [
         ("opened", NAME),

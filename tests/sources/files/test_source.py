@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.events import Batch, Framing, Origin
+from sidecar.core.events import Batch, Framing, Origin, Written
 from sidecar.sources.files import rotated_path
 from sidecar.sources.files.decoder import PlainLines
 from sidecar.sources.files.follower import RETRY_DELAY_S, Follower
@@ -101,6 +101,68 @@ def write(path, data):
         file.write(data)
 
 
+def ages(log):
+    return [batch.written for batch in log.batches]
+
+
+def test_lines_that_were_there_when_the_log_was_first_read_are_of_unknown_age(log, path):
+    write(path, b"one\n" * 100_000)
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert len(ages(log)) > 1
+    assert set(ages(log)) == {Written.EARLIER}
+
+
+def test_lines_since_the_last_run_were_written_lately(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+    write(path, b"two\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        write(path, b"three\n")
+        drain(tail)
+
+    assert ages(log) == [Written.EARLIER, Written.LATELY, Written.JUST_NOW]
+
+
+def test_lines_were_not_written_just_now_if_the_last_look_was_long_ago(log, path):
+    with reading(log, path) as tail:
+        write(path, b"")
+        drain(tail)
+        write(path, b"one\n")
+        log.later = 60.0
+        drain(tail)
+        write(path, b"two\n")
+        drain(tail)
+
+    assert ages(log) == [Written.LATELY, Written.JUST_NOW]
+
+
+def test_lines_after_a_rotation_were_written_just_now(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+        path.rename(path.with_suffix(".log.1"))
+        write(path, b"two\n")
+        drain(tail)
+
+    assert ages(log) == [Written.EARLIER, Written.JUST_NOW]
+
+
+def test_another_file_at_the_path_of_the_last_run_is_of_unknown_age(log, path):
+    write(path, b"one\n")
+    with reading(log, path) as tail:
+        drain(tail)
+    path.unlink()
+    write(path, b"other\ntwo\n")
+    with reading(log, path) as tail:
+        drain(tail)
+
+    assert ages(log) == [Written.EARLIER, Written.EARLIER]
+
+
 def test_lines_become_batches_as_they_are_written(log, path):
     write(path, b"one\ntwo\nthr")
     with reading(log, path) as tail:
@@ -110,8 +172,8 @@ def test_lines_become_batches_as_they_are_written(log, path):
 
     origin = Origin("file", str(path), "", ("jail",))
     assert log.batches == [
-        Batch(origin, b"one\ntwo\n", Framing.SYSLOG),
-        Batch(origin, b"three\n", Framing.SYSLOG),
+        Batch(origin, b"one\ntwo\n", Framing.SYSLOG, Written.EARLIER),
+        Batch(origin, b"three\n", Framing.SYSLOG, Written.JUST_NOW),
     ]
     assert log.events == [
         ("opened", str(path)),
