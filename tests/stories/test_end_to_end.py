@@ -187,7 +187,7 @@ def test_unban_restores(bed, site, sidecar):
     fail(bed.attacker, site, ACCESS, source)
     wait_until(lambda: is_out(bed.attacker, site, source))
 
-    assert sidecar.command("unban", source) == f"{source} is let in again in wordpress-access\n"
+    assert sidecar.command("unban", source) == f"{source} is unbanned in wordpress-access\n"
     assert bed.attacker.get(site, source=source) == 200
     assert sidecar.bans() == []
 
