@@ -68,7 +68,7 @@ def _changed_table(facts: AddressFacts) -> Diagnosis | None:
 
 
 def _other_network(container: Container | None) -> Diagnosis | None:
-    if container is None or not container.past:
+    if container is None or not container.bypasses_firewall:
         return None
     return Diagnosis(
         BypassKind.HOOK,
@@ -101,7 +101,7 @@ def _no_packets(facts: AddressFacts) -> Diagnosis | None:
 
 def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:
     """Another machine or program sends packets on behalf of the address."""
-    if container and container.proxied and 6 in facts.versions_seen:
+    if container and container.ipv6_proxied and 6 in facts.versions_seen:
         return Diagnosis(
             BypassKind.DOCKER_PROXY,
             "IPv6 clients reach the site through Docker's userland proxy, which hides their addresses, and the site "

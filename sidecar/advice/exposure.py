@@ -18,7 +18,7 @@ UNKNOWN: Final = "not known to this host's network"
 
 def exposure(container: Container) -> str | None:
     """Return how the log of this container can name any address, and what to change; None: no way is known."""
-    if not container.proxied:
+    if not container.ipv6_proxied:
         return None
     gateways = ", ".join(gateway for gateway in container.gateways if ":" not in gateway) or "its gateway"
     return (

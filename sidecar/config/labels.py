@@ -14,7 +14,7 @@ from sidecar.config import jail_keys
 from sidecar.config.errors import unknown
 from sidecar.config.jail_keys import ENFORCE, OBSERVE
 from sidecar.config.units import allowlist_entries_without_files, boolean, proxy_networks, words
-from sidecar.core.containers import JAILS, LABEL, Container, named
+from sidecar.core.containers import ENABLE_LABEL, JAILS_LABEL, Container, requested_jails
 from sidecar.core.overrides import Overrides
 
 PREFIX: Final = "wp-sidecar."
@@ -48,8 +48,8 @@ def mode(text: str) -> bool:
 
 # The first two choose what is watched, which `core.containers` does. They are here to be known and checked.
 LABELS: tuple[Label, ...] = (
-    Label(LABEL, enable),
-    Label(JAILS, words),
+    Label(ENABLE_LABEL, enable),
+    Label(JAILS_LABEL, words),
     Label(f"{PREFIX}mode", mode, "observe"),
     Label(f"{PREFIX}allow", allowlist_entries_without_files, own_fields=("ignoreip", "ignore_names")),
     Label(f"{PREFIX}trusted-proxies", proxy_networks, own_fields=("trusted_proxies",)),
@@ -77,8 +77,10 @@ def read(
     sentences: dict[str, str] = {}
     for container in containers:
         overrides, errors = _overrides(container, known)
-        if missing := sorted((named(container) or frozenset()) - frozenset(jails)):
-            errors.append(f"{JAILS}: no jail is named {', '.join(missing)}; there are {', '.join(jails)}")
+        if missing := sorted((requested_jails(container) or frozenset()) - frozenset(jails)):
+            errors.append(
+                f"{JAILS_LABEL}: no jail is named {', '.join(missing)}; there are {', '.join(jails)}"
+            )
         if overrides != Overrides():
             found[container.name] = overrides
         if errors:

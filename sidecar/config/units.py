@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from sidecar.core import bantime_formula
 from sidecar.core.address import parse_network
-from sidecar.core.containers import NO, YES
+from sidecar.core.containers import FALSE_WORDS, TRUE_WORDS
 
 T = TypeVar("T")
 
@@ -222,9 +222,9 @@ def number(text: str) -> float:
 
 def boolean(text: str) -> bool:
     word = text.strip().lower()
-    if word not in YES | NO:
+    if word not in TRUE_WORDS | FALSE_WORDS:
         raise ValueError(f'expected true or false, got "{text}"')
-    return word in YES
+    return word in TRUE_WORDS
 
 
 def words(text: str) -> list[str]:

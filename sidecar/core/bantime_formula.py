@@ -1,8 +1,9 @@
-"""`bantime.formula`: arithmetic that people wrote for fail2ban, in a grammar of our own. Nothing is ever executed.
+"""`bantime.formula`: arithmetic that people wrote for fail2ban, in a grammar of its own.
 
     ban.Time * math.exp(float(ban.Count + 1) * banFactor) / math.exp(1 * banFactor)
 
-Every number is a float, so nothing grows without bounds; what is too large for one is infinite.
+fail2ban passes this text to `eval`. Here it is parsed into a tree, every node of the tree has to be known, and nothing
+of it is ever executed. Every number is a float, so nothing grows without bounds, and what is too large is infinite.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-LONGEST: Final = 300  # characters; fail2ban's own example has 76
-TRIED: Final = (0, 1, 2, 5, 10, 20, 50, 1_000, 100_000)  # counts for which a formula has to have a value
+# fail2ban's own example has 76.
+MAX_FORMULA_CHARS: Final = 300
+# Counts of bans for which a formula has to have a value.
+TRIED_COUNTS: Final = (0, 1, 2, 5, 10, 20, 50, 1_000, 100_000)
 
 Names: TypeAlias = Mapping[str, float]
 Part: TypeAlias = Callable[[Names], float]
@@ -26,6 +29,16 @@ FUNCTIONS: Final[Mapping[str, Callable[..., float]]] = {
     "log": math.log, "log10": math.log10, "log2": math.log2, "max": max, "min": min, "pow": math.pow,
     "round": round, "sqrt": math.sqrt,
 }  # fmt: skip
+
+
+def _shift_left(left: float, right: float) -> float:
+    return math.ldexp(left, int(right))
+
+
+def _shift_right(left: float, right: float) -> float:
+    return math.floor(math.ldexp(left, -int(right)))
+
+
 OPERATORS: Final[Mapping[type[ast.AST], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -34,8 +47,8 @@ OPERATORS: Final[Mapping[type[ast.AST], Callable[[float, float], float]]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: math.pow,
-    ast.LShift: lambda left, right: math.ldexp(left, int(right)),
-    ast.RShift: lambda left, right: math.floor(math.ldexp(left, -int(right))),
+    ast.LShift: _shift_left,
+    ast.RShift: _shift_right,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -53,9 +66,9 @@ class Formula:
     _value: Part = field(repr=False, compare=False)
 
     def __call__(self, time: float, count: int, factor: float) -> float:
-        """Seconds, for a bantime, how many bans there were before, and `bantime.factor`.
+        """Return seconds, for a ban time, the count of bans before, and `bantime.factor`.
 
-        `math.inf` if too large for a number; the bantime itself where there is no value.
+        It is `math.inf` where that is too large for a number, and the ban time itself where there is no value.
         """
         try:
             value = self.value(time, count, factor)
@@ -64,7 +77,7 @@ class Formula:
         return time if math.isnan(value) else value
 
     def value(self, time: float, count: int, factor: float) -> float:
-        """As a call. Raises ArithmeticError, ValueError or TypeError where there is none."""
+        """Return what a call does. Raises ArithmeticError, ValueError or TypeError where there is no value."""
         try:
             return float(self._value({"ban.Time": time, "ban.Count": float(count), "banFactor": factor}))
         except OverflowError:
@@ -72,25 +85,26 @@ class Formula:
 
 
 def parse(text: str) -> Formula:
-    """Raises ValueError with a sentence where it is no arithmetic on ban.Time, ban.Count and banFactor."""
-    if len(text) > LONGEST:
-        raise ValueError(f"a formula has {LONGEST} characters at most")
+    """Return the formula. Raises ValueError with a sentence where it is no arithmetic on the variables."""
+    if len(text) > MAX_FORMULA_CHARS:
+        raise ValueError(f"a formula has {MAX_FORMULA_CHARS} characters at most")
     try:
         tree = ast.parse(text.strip(), mode="eval")
         formula = Formula(text.strip(), _part(tree.body))
     except (SyntaxError, MemoryError, RecursionError):
-        raise ValueError(f'"{text}" is no arithmetic expression') from None
-    for count in TRIED:
+        raise ValueError(f'"{text}" is not an arithmetic expression') from None
+    for count in TRIED_COUNTS:
         try:
-            valued = not math.isnan(formula.value(600.0, count, 1.0))
+            has_value = not math.isnan(formula.value(600.0, count, 1.0))
         except (ArithmeticError, ValueError, TypeError):
-            valued = False
-        if not valued:
+            has_value = False
+        if not has_value:
             raise ValueError(f'"{text}" has no value for ban.Time = 600 and ban.Count = {count}')
     return formula
 
 
-def _part(node: ast.expr) -> Part:  # noqa: PLR0911  one for each kind
+def _part(node: ast.expr) -> Part:  # noqa: PLR0911 - one for each kind
+    """Return a function of the variables' values. Raises ValueError for a node that is not known."""
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             constant = float(number)
@@ -108,8 +122,8 @@ def _part(node: ast.expr) -> Part:  # noqa: PLR0911  one for each kind
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in OPERATORS:
             return _of_two(_part(left), OPERATORS[type(sign)], _part(right))
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            asked, then, otherwise = _part(test), _part(body), _part(orelse)
-            return lambda names: then(names) if asked(names) else otherwise(names)
+            condition, then, otherwise = _part(test), _part(body), _part(orelse)
+            return lambda names: then(names) if condition(names) else otherwise(names)
         case ast.Call(func=called, args=arguments, keywords=[]) if (
             _name(called).removeprefix("math.") in FUNCTIONS
         ):
@@ -117,8 +131,8 @@ def _part(node: ast.expr) -> Part:  # noqa: PLR0911  one for each kind
             parts = [_part(argument) for argument in arguments]
             return lambda names: function(*(part(names) for part in parts))
     raise ValueError(
-        f"{ast.unparse(node)} is not known in a formula: "
-        f"it is made of {', '.join(VARIABLES)}, numbers, + - * / // % ** << >>, comparisons, `a if b else c` and "
+        f"{ast.unparse(node)} is not known in a formula. "
+        f"It may have {', '.join(VARIABLES)}, numbers, + - * / // % ** << >>, comparisons, `a if b else c` and "
         f"{', '.join(FUNCTIONS)}"
     )
 
@@ -128,7 +142,7 @@ def _of_two(left: Part, sign: Callable[[float, float], float], right: Part) -> P
 
 
 def _name(node: ast.expr) -> str:
-    """`ban.Time` or `banFactor`; "" for anything deeper."""
+    """Return `ban.Time` or `banFactor`; "" for anything deeper."""
     match node:
         case ast.Name(id=name):
             return name

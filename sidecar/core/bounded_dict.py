@@ -1,4 +1,4 @@
-"""How a dictionary that is kept in order of age is bounded."""
+"""How a dictionary in order of age is bounded."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Final, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-SHARE: Final = 16
+# Each time a full dictionary drops one in so many of its entries.
+DROPPED_SHARE: Final = 16
 
 
 def drop_oldest(table: dict[K, V]) -> list[tuple[K, V]]:
-    """Take out the first sixteenth, at least one, and return it.
+    """Remove the first sixteenth, at least one entry, and return it.
 
-    Not one by one: to find the first entry, a dictionary steps over all that were deleted before it since it last grew,
-    so that whoever makes us track one address after the other would cost more with each.
+    Not one by one: to find its first entry a dictionary steps over all that were deleted before it since it last grew.
+    An attacker who makes us track address after address would make each of them cost more than the one before.
     """
-    oldest = list(islice(table.items(), len(table) // SHARE + 1))
+    oldest = list(islice(table.items(), len(table) // DROPPED_SHARE + 1))
     for key, _ in oldest:
         del table[key]
     return oldest
 
 
-def drop_while(table: dict[K, V], over: Callable[[V], bool]) -> None:
-    """Take out the first entries, up to one that is not over: order of age is that of arrival but for stragglers."""
-    for key, _ in list(takewhile(lambda entry: over(entry[1]), table.items())):
+def drop_while(table: dict[K, V], is_old: Callable[[V], bool]) -> None:
+    """Remove the first entries, up to one that is not old. Late arrivals behind it are removed by a later call."""
+    for key, _ in list(takewhile(lambda entry: is_old(entry[1]), table.items())):
         del table[key]

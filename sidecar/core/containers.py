@@ -1,7 +1,7 @@
 """Which containers are watched, and by which jails.
 
-`wp-sidecar.enable=true` chooses a container. Where no container carries that label, every one whose image is a
-WordPress does. `wp-sidecar.enable=false` always excludes, whatever else would choose it.
+`wp-sidecar.enable=true` selects a container. Where no container has that label, every one whose image is a WordPress is
+selected. `wp-sidecar.enable=false` always excludes a container, whatever else would select it.
 `wp-sidecar.jails=wordpress,probes` says which jails look at a container, and that it is watched.
 """
 
@@ -11,91 +11,106 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Final
 
 from sidecar.core.jail import Jail
 
-LABEL = "wp-sidecar.enable"
-JAILS = "wp-sidecar.jails"
+ENABLE_LABEL: Final = "wp-sidecar.enable"
+JAILS_LABEL: Final = "wp-sidecar.jails"
+# The words of labels and of the jails file; those of YAML are among them.
+TRUE_WORDS: Final = frozenset({"true", "yes", "on", "1"})
+FALSE_WORDS: Final = frozenset({"false", "no", "off", "0"})
+# The names, `namespace/pod/container`, of pods that are watched without a label.
+WORDPRESS_GLOBS: Final = ("*/*wordpress*/*", "*/*/*wordpress*")
+
 _JAIL_NAMES = re.compile(r"""["']([^"']+)["']|([^\s,"']+)""")
-YES = frozenset(
-    {"true", "yes", "on", "1"}
-)  # of a label as of the jails file; YAML's own words are among them
-NO = frozenset({"false", "no", "off", "0"})
-WORDPRESSES = ("*/*wordpress*/*", "*/*/*wordpress*")  # the pods that nobody has to name
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A running container, as its engine describes it."""
+    """A running container, as its engine describes it.
+
+    `published` are the host's ports that lead to it. `gateways` are those of its networks: what reaches it through the
+    host has one of these addresses. `ipv6_proxied` says that it is published for IPv6 and in no IPv6 network, so that
+    IPv6 clients arrive with the gateway's address. `bypasses_firewall` says that its network does not pass the host's
+    firewall (macvlan, ipvlan).
+    """
 
     id: str
     name: str
     image: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    published: frozenset[int] = frozenset()  # the host's ports that lead to it
-    gateways: tuple[str, ...] = ()  # of its networks: what reaches it through the host comes from these
-    proxied: bool = False  # published for IPv6 and without an IPv6 network: such clients come as its gateway
-    past: bool = False  # on a network that goes past the host's firewall (macvlan, ipvlan)
+    published: frozenset[int] = frozenset()
+    gateways: tuple[str, ...] = ()
+    ipv6_proxied: bool = False
+    bypasses_firewall: bool = False
 
 
-def choose(
-    containers: Sequence[Container], jails: Iterable[Jail], found: frozenset[str] | None = None
+def assign_jails(
+    containers: Sequence[Container], jails: Iterable[Jail], discovered: frozenset[str] | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """Container id -> the names of the jails that look at it; unwatched containers are absent.
+    """Return container id -> the names of the jails that look at it. Containers that are not watched are absent.
 
-    `found`: the ids of those that nobody had to name; None: the `discovered`. A jail with `containers`
-    looks at those; one with `logpath` alone at none, unless that is absent; one with neither at the found.
+    `discovered` are the ids of containers that are watched without being named (None: those of `discover`). A jail with
+    `containers` looks at those. One with `logpath` alone looks at none, unless no file of it exists. One with neither
+    looks at the discovered ones.
     """
-    found = discovered(containers) if found is None else found
-    chosen: dict[str, tuple[str, ...]] = {}
+    discovered = discover(containers) if discovered is None else discovered
+    assigned: dict[str, tuple[str, ...]] = {}
     for container in containers:
-        names = tuple(jail.name for jail in jails if _looks_at(jail, container, found))
+        names = tuple(jail.name for jail in jails if _looks_at(jail, container, discovered))
         if names:
-            chosen[container.id] = names
-    return chosen
+            assigned[container.id] = names
+    return assigned
 
 
-def enabled(container: Container) -> bool | None:
-    """What its label says: look at it, or never; None: nothing, or no word that is known."""
-    word = container.labels.get(LABEL, "").strip().lower()
-    return True if word in YES else False if word in NO else None
+def is_enabled(container: Container) -> bool | None:
+    """Return what the label `wp-sidecar.enable` says; None: it is absent, or is no word for true or false."""
+    word = container.labels.get(ENABLE_LABEL, "").strip().lower()
+    return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
 
 
-def discovered(containers: Iterable[Container]) -> frozenset[str]:
-    """The ids of the containers that nobody had to name."""
-    allowed = [c for c in containers if enabled(c) is not False]
-    labelled = [c for c in allowed if enabled(c)]
-    return frozenset(c.id for c in labelled or allowed if labelled or "wordpress" in c.image)
+def requested_jails(container: Container) -> frozenset[str] | None:
+    """Return the jails that the label `wp-sidecar.jails` names; None: it is absent. Names with blanks are in quotes."""
+    text = container.labels.get(JAILS_LABEL)
+    return None if text is None else frozenset(quoted or word for quoted, word in _JAIL_NAMES.findall(text))
 
 
-def in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> frozenset[str]:
-    """The ids of the pods' containers that nobody has to name: those that some glob matches, and no `!glob`.
+def discover(containers: Iterable[Container]) -> frozenset[str]:
+    """Return the ids of the containers that are watched without being named."""
+    allowed = [container for container in containers if is_enabled(container) is not False]
+    if enabled := [container for container in allowed if is_enabled(container)]:
+        return frozenset(container.id for container in enabled)
+    return frozenset(container.id for container in allowed if "wordpress" in container.image)
 
-    Without globs: those of a WordPress by the name of pod, container or image, and those whose pod says
-    `wp-sidecar/enable: "true"`. With globs nothing else counts: whoever may make pods must not choose what we read.
+
+def discover_in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> frozenset[str]:
+    """Return the ids of the pods' containers that are watched: those that a glob matches, and no `!glob`.
+
+    Without globs these are a WordPress by the name of pod, container or image, and pods with the annotation
+    `wp-sidecar/enable: "true"`. With globs nothing else counts: a user who may create pods must not choose what the
+    node reads.
     """
-    chosen = [glob for glob in globs or WORDPRESSES if not glob.startswith("!")] or ["*/*/*"]
-    others = [glob[1:] for glob in globs if glob.startswith("!")]
-    named = {c.id for c in containers if _any_matches(chosen, c.name) and not _any_matches(others, c.name)}
+    included = [glob for glob in globs or WORDPRESS_GLOBS if not glob.startswith("!")] or ["*/*/*"]
+    excluded = [glob[1:] for glob in globs if glob.startswith("!")]
+    found = {
+        container.id
+        for container in containers
+        if _any_matches(included, container.name) and not _any_matches(excluded, container.name)
+    }
     if not globs:
-        named |= {c.id for c in containers if "wordpress" in c.image or enabled(c)}
-    return frozenset(named)
-
-
-def _any_matches(globs: Iterable[str], name: str) -> bool:
-    return any(_matches(glob, name) for glob in globs)
-
-
-def _matches(glob: str, name: str) -> bool:
-    """`namespace/pod/container`, each by itself: a star does not reach over a slash."""
-    pairs = zip(glob.split("/"), name.split("/"), strict=True)
-    return all(fnmatchcase(part, pattern) for pattern, part in pairs)
+        found |= {
+            container.id
+            for container in containers
+            if "wordpress" in container.image or is_enabled(container)
+        }
+    return frozenset(found)
 
 
 def selects(selector: str, container: Container) -> bool:
-    """Does `label`, `label=value` or a name glob choose this container?
+    """Return whether `label`, `label=value` or a name glob selects this container.
 
-    A selector with `=` is about labels; any other is a name glob, or the bare name of a label that is set.
+    A selector with `=` is about labels. Any other one is a name glob, or the name of a label that is set.
     """
     key, equals, value = selector.partition("=")
     if equals:
@@ -103,17 +118,21 @@ def selects(selector: str, container: Container) -> bool:
     return fnmatchcase(container.name, selector) or selector in container.labels
 
 
-def named(container: Container) -> frozenset[str] | None:
-    """The jails that a container asks for by its label; None: it has none. A name with blanks stands in quotes."""
-    text = container.labels.get(JAILS)
-    return None if text is None else frozenset(quoted or word for quoted, word in _JAIL_NAMES.findall(text))
-
-
-def _looks_at(jail: Jail, container: Container, found: frozenset[str]) -> bool:
-    if enabled(container) is False:
+def _looks_at(jail: Jail, container: Container, discovered: frozenset[str]) -> bool:
+    if is_enabled(container) is False:
         return False
-    if (asked := named(container)) is not None:
-        return jail.name in asked
+    if (requested := requested_jails(container)) is not None:
+        return jail.name in requested
     if jail.containers:
         return any(selects(selector, container) for selector in jail.containers)
-    return (jail.absent or not jail.logpath) and container.id in found
+    return (jail.absent or not jail.logpath) and container.id in discovered
+
+
+def _any_matches(globs: Iterable[str], name: str) -> bool:
+    return any(_matches(glob, name) for glob in globs)
+
+
+def _matches(glob: str, name: str) -> bool:
+    """Match `namespace/pod/container` part by part, so that a star does not reach over a slash."""
+    pairs = zip(glob.split("/"), name.split("/"), strict=True)
+    return all(fnmatchcase(part, pattern) for pattern, part in pairs)

@@ -1,4 +1,4 @@
-"""Overlapping ranges of addresses -> disjoint ones. Addresses are whole numbers here, both ends included."""
+"""Overlapping ranges of addresses as disjoint ones. Addresses are numbers here, and both ends belong to a range."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ Value = TypeVar("Value", int, float)
 
 
 def flatten(spans: Iterable[tuple[int, int, Value]]) -> list[tuple[int, int, Value]]:
-    """Disjoint spans in order: where several lay over each other the smallest value stays.
+    """Return disjoint (first, last, value) in order. Where spans overlap the smallest value counts.
 
-    Neighbours of one value join.
+    Adjacent spans of one value are joined.
     """
     todo = sorted(spans)
-    points = sorted({point for low, high, _ in todo for point in (low, high + 1)})
-    over: list[tuple[Value, int]] = []  # a heap of (value, high): the spans that lie over `here`
+    points = sorted({point for first, last, _ in todo for point in (first, last + 1)})
+    # A heap of (value, last): the spans that cover `here`.
+    covering: list[tuple[Value, int]] = []
     flat: list[tuple[int, int, Value]] = []
     taken = 0
     for here, there in pairwise(points):
         while taken < len(todo) and todo[taken][0] <= here:
-            _, high, value = todo[taken]
-            heapq.heappush(over, (value, high))
+            _, last, value = todo[taken]
+            heapq.heappush(covering, (value, last))
             taken += 1
-        while over and over[0][1] < here:
-            heapq.heappop(over)
-        if not over:
+        while covering and covering[0][1] < here:
+            heapq.heappop(covering)
+        if not covering:
             continue
-        value = over[0][0]
+        value = covering[0][0]
         if flat and flat[-1][1] == here - 1 and flat[-1][2] == value:
             flat[-1] = (flat[-1][0], there - 1, value)
         else:

@@ -17,7 +17,7 @@ from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB6, EVE, turn, unban
 
 NET = Address("203.0.113.0/28")
 BLOG = Container("1", "blog", "wordpress")
-MACVLAN, PROXIED = replace(BLOG, past=True), replace(BLOG, proxied=True)
+MACVLAN, PROXIED = replace(BLOG, bypasses_firewall=True), replace(BLOG, ipv6_proxied=True)
 FACTS = AddressFacts(
     ANN,
     "ban4",

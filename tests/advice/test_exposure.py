@@ -3,7 +3,7 @@ import pytest
 from sidecar.advice.exposure import NEVER_SEEN, UNKNOWN, exposure, unverified
 from sidecar.core.containers import Container
 
-PROXIED = Container("1", "blog", "wordpress", gateways=("172.18.0.1", "fd00::1"), proxied=True)
+PROXIED = Container("1", "blog", "wordpress", gateways=("172.18.0.1", "fd00::1"), ipv6_proxied=True)
 DUAL = Container("2", "shop", "wordpress", gateways=("172.19.0.1", "fd00:6::1"))
 
 
@@ -13,7 +13,7 @@ def test_a_container_whose_ipv6_clients_appear_as_its_gateway_is_exposed():
         "can forge the address in the log. Enable IPv6 on one of the container's networks, or publish its ports for IPv4 "
         "only (0.0.0.0:80:80)"
     )
-    assert "appear as its gateway, " in exposure(Container("1", "blog", "wordpress", proxied=True))
+    assert "appear as its gateway, " in exposure(Container("1", "blog", "wordpress", ipv6_proxied=True))
 
 
 def test_a_container_with_an_ipv6_network_is_not_exposed():

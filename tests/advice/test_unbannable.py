@@ -46,7 +46,7 @@ def test_forged_addresses_are_reported_with_where_to_read_on():
 
 
 def test_where_the_container_is_exposed_that_is_the_remedy():
-    exposed = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",), proxied=True))
+    exposed = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",), ipv6_proxied=True))
 
     assert unbannable_failures("blog", CONTAINERS, 101, exposed).endswith(f"never banned. {exposed}.")
     assert forged_addresses("blog", 101, exposed).endswith(f"banned for them. {exposed}.")

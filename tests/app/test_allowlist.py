@@ -19,7 +19,7 @@ from sidecar.telemetry.metrics.allowlist import AllowlistMetrics
 from sidecar.telemetry.metrics.declare import Declaration
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
-BLOG = Container("1", "blog", "wordpress", gateways=("172.18.0.1",), proxied=True)
+BLOG = Container("1", "blog", "wordpress", gateways=("172.18.0.1",), ipv6_proxied=True)
 SETTINGS = Settings(
     (Jail("mail"), Jail("web", ignoreip=("198.51.100.1",), ignore_names=("ann.example",))),
     {},
@@ -122,7 +122,7 @@ def test_an_exposed_container_is_told_at_the_start_and_when_it_is_mended():
     )
     assert not bench.problems.critical
 
-    bench.allowlisting.surrounded(Topology((), (replace(BLOG, proxied=False),)))
+    bench.allowlisting.surrounded(Topology((), (replace(BLOG, ipv6_proxied=False),)))
     assert bench.value("exposed_containers") == 0
     assert bench.told[1:] == [("the client address at blog", None)]
 

@@ -18,7 +18,7 @@ from sidecar.telemetry.metrics.declare import Declaration
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
 from tests.firewall.decisions import ANN, BOB, LOGIN
 
-BLOG = Container("1", "blog", "wordpress", proxied=True)
+BLOG = Container("1", "blog", "wordpress", ipv6_proxied=True)
 FACTS = AddressFacts(ANN, "ban4", intact=True, in_set=True, sent_packets=False, versions_seen=frozenset({4}))
 
 

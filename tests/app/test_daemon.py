@@ -305,8 +305,14 @@ def test_bans_by_hand(daemon):
             {"do": "ban", "who": ANN, "jail": "x"},
             "no jail is named x; there are wordpress, wordpress-access, manual",
         ),
-        ({"do": "ban", "who": ANN, "for": "soon"}, "a ban lasts for a number of seconds, or -1 for good: not soon"),
-        ({"do": "ban", "who": ANN, "for": math.nan}, "a ban lasts for a number of seconds, or -1 for good: not nan"),
+        (
+            {"do": "ban", "who": ANN, "for": "soon"},
+            "a ban lasts for a number of seconds, or -1 for good: not soon",
+        ),
+        (
+            {"do": "ban", "who": ANN, "for": math.nan},
+            "a ban lasts for a number of seconds, or -1 for good: not nan",
+        ),
         ({"do": "unban", "who": 7}, "'7' is neither an address nor a network"),
         ({"do": "dance"}, "there is no command dance"),
     ],

@@ -80,7 +80,7 @@ HERE = Allowlist(
         ("2001:db8:300:ffff::1", "ignoreip"),
     ],
 )
-def test_why_someone_may_never_be_banned(address, reason):
+def test_the_reason_why_an_address_is_never_banned(address, reason):
     assert HERE.reason(parse_address(address)) == reason
 
 
@@ -115,17 +115,17 @@ def test_private_addresses_are_banned_where_asked_but_never_our_own():
     ]
 
 
-def test_answers_are_remembered_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr("sidecar.core.allowlist.REMEMBERED", 3)
+def test_answers_are_cached_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr("sidecar.core.allowlist.CACHED_REASONS", 3)
     fresh = Allowlist()
 
     assert [fresh.reason(Address(f"172.15.113.{n}")) for n in range(10)] == [None] * 10
     assert [fresh.reason(Address(f"172.16.113.{n}")) for n in range(10)] == ["a private address"] * 10
     assert fresh.reason(Address("172.16.113.9")) == "a private address"
-    assert 0 < len(fresh._known) <= 3
+    assert 0 < len(fresh._cache) <= 3
 
 
-def test_the_kernel_is_given_networks_that_do_not_overlap():
+def test_the_networks_for_the_kernel_do_not_overlap():
     allowlist = Allowlist(
         {GATEWAY: ["10.0.0.1"], IGNOREIP: ["203.0.113.0/25", "203.0.113.128/25"]}, ban_private=True
     )
@@ -179,7 +179,7 @@ def test_a_cdn_is_a_reason_by_its_name():
     ]
 
 
-def test_what_is_no_address_is_refused_by_name():
+def test_text_that_is_no_address_is_refused():
     with pytest.raises(ValueError, match=r"'router\.example' is neither an address nor a network"):
         Allowlist({GATEWAY: ["router.example"]})
 
@@ -190,7 +190,7 @@ ADDRESSES = st.one_of(
 
 
 @given(st.lists(ADDRESSES, max_size=8), ADDRESSES)
-def test_whoever_is_let_through_overlaps_nothing_that_may_never_be_banned(own, address):
+def test_an_address_without_a_reason_overlaps_no_network(own, address):
     allowlist = Allowlist({OWN: own})
     banned = parse_address(address)
     net = ip_network(banned)
@@ -200,7 +200,7 @@ def test_whoever_is_let_through_overlaps_nothing_that_may_never_be_banned(own, a
 
 
 @given(st.lists(ADDRESSES, min_size=1, max_size=8), st.data())
-def test_nobody_beside_an_own_address_in_its_64_is_banned(own, data):
+def test_no_address_in_the_64_of_an_own_address_is_banned(own, data):
     allowlist = Allowlist({OWN: own})
     chosen = data.draw(st.sampled_from(own))
     if ":" in chosen:

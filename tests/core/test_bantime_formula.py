@@ -30,10 +30,10 @@ def test_arithmetic(text, count, seconds):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
-        ("ban.Time *", "no arithmetic expression"),
-        ("(" * 290, "no arithmetic expression"),
+        ("ban.Time *", "not an arithmetic expression"),
+        ("(" * 290, "not an arithmetic expression"),
         ("1" * 301, "300 characters at most"),
         ("__import__('os').system('id')", "is not known in a formula"),
         ("ban.__class__", "ban.__class__ is not known in a formula"),
@@ -54,18 +54,18 @@ def test_arithmetic(text, count, seconds):
         ("1e999 - 1e999", "has no value"),
     ],
 )
-def test_what_is_no_arithmetic_is_refused_with_a_sentence(text, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_other_code_than_arithmetic_is_refused_with_a_sentence(text, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         parse(text)
 
 
-def test_where_there_is_no_value_the_bantime_stays():
+def test_without_a_value_the_bantime_stays():
     formula = parse("100 / (ban.Time - 60)")
 
     assert (formula(600, 1, 1.0), formula(60, 1, 1.0)) == (100 / 540, 60)
     assert parse("ban.Time * 1e300 * 0 if ban.Time < 700 else 1e999 - 1e999")(800, 1, 1.0) == 800
 
 
-def test_a_formula_is_told_by_its_text():
+def test_formulas_of_one_text_are_equal():
     assert parse(" ban.Time ").text == "ban.Time"
     assert parse("ban.Time") == parse("ban.Time")

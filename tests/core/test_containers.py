@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.containers import Container, choose, in_pods, named, selects
+from sidecar.core.containers import Container, assign_jails, discover_in_pods, requested_jails, selects
 from sidecar.core.jail import Jail
 
 LOGIN, PROBE = Jail("login"), Jail("probe")
@@ -16,48 +16,53 @@ def labelled(container: Container, value: str) -> Container:
 
 
 def test_without_labels_every_wordpress_image_is_watched():
-    assert choose([BLOG, SHOP, DB], [LOGIN, PROBE]) == {"1": ("login", "probe"), "2": ("login", "probe")}
+    assert assign_jails([BLOG, SHOP, DB], [LOGIN, PROBE]) == {
+        "1": ("login", "probe"),
+        "2": ("login", "probe"),
+    }
 
 
 def test_one_label_anywhere_and_only_the_labelled_are_watched():
-    assert choose([BLOG, SHOP, labelled(DB, "true")], [LOGIN]) == {"3": ("login",)}
+    assert assign_jails([BLOG, SHOP, labelled(DB, "true")], [LOGIN]) == {"3": ("login",)}
 
 
-def test_false_excludes_and_says_nothing_about_the_others():
-    assert choose([labelled(BLOG, "false"), SHOP], [LOGIN]) == {"2": ("login",)}
+def test_false_excludes_one_container_and_selects_no_other():
+    assert assign_jails([labelled(BLOG, "false"), SHOP], [LOGIN]) == {"2": ("login",)}
 
 
 @pytest.mark.parametrize("word", ["true", "yes", "On", " 1 "])
-def test_the_label_takes_yes_in_any_usual_word(word):
-    assert choose([BLOG, labelled(DB, word)], [LOGIN]) == {"3": ("login",)}
+def test_the_label_accepts_every_usual_word_for_true(word):
+    assert assign_jails([BLOG, labelled(DB, word)], [LOGIN]) == {"3": ("login",)}
 
 
 @pytest.mark.parametrize("word", ["false", "no", "Off", " 0 "])
-def test_the_label_takes_no_in_any_usual_word(word):
-    assert choose([labelled(BLOG, word), SHOP], [LOGIN]) == {"2": ("login",)}
+def test_the_label_accepts_every_usual_word_for_false(word):
+    assert assign_jails([labelled(BLOG, word), SHOP], [LOGIN]) == {"2": ("login",)}
 
 
 @pytest.mark.parametrize("word", ["", "maybe", "ja"])
-def test_a_label_that_is_no_such_word_says_nothing(word):
-    assert choose([labelled(BLOG, word), DB], [LOGIN]) == {"1": ("login",)}
+def test_a_label_with_any_other_word_has_no_effect(word):
+    assert assign_jails([labelled(BLOG, word), DB], [LOGIN]) == {"1": ("login",)}
 
 
 def test_false_excludes_even_what_a_jail_names():
-    assert choose([labelled(BLOG, "False")], [Jail("login", containers=("*",))]) == {}
+    assert assign_jails([labelled(BLOG, "False")], [Jail("login", containers=("*",))]) == {}
 
 
 def test_a_jail_that_names_containers_looks_at_those_only():
     jails = [Jail("db", containers=("blog-db-*",)), LOGIN]
 
-    assert choose([BLOG, DB], jails) == {"1": ("login",), "3": ("db",)}
+    assert assign_jails([BLOG, DB], jails) == {"1": ("login",), "3": ("db",)}
 
 
 def test_a_jail_with_a_logpath_looks_at_no_container():
-    assert choose([BLOG], [Jail("login", logpath=("/var/log/auth.log",))]) == {}
+    assert assign_jails([BLOG], [Jail("login", logpath=("/var/log/auth.log",))]) == {}
 
 
 def test_a_jail_whose_logpath_is_absent_looks_at_the_discovered():
-    assert choose([BLOG], [Jail("login", logpath=("/var/log/auth.log",), absent=True)]) == {"1": ("login",)}
+    assert assign_jails([BLOG], [Jail("login", logpath=("/var/log/auth.log",), absent=True)]) == {
+        "1": ("login",)
+    }
 
 
 @pytest.mark.parametrize(
@@ -77,17 +82,22 @@ def test_selectors(selector, yes):
 
 
 def test_a_jail_with_blanks_in_its_name_is_named_in_quotes():
-    asks = replace(DB, labels={"wp-sidecar.jails": "probe 'my login',other"})
+    requesting = replace(DB, labels={"wp-sidecar.jails": "probe 'my login',other"})
 
-    assert named(asks) == {"probe", "my login", "other"}
+    assert requested_jails(requesting) == {"probe", "my login", "other"}
 
 
 def test_a_container_may_name_its_jails():
-    asks = replace(DB, labels={"wp-sidecar.jails": "probe, other"})
+    requesting = replace(DB, labels={"wp-sidecar.jails": "probe, other"})
 
-    assert choose([BLOG, asks], [LOGIN, PROBE]) == {"1": ("login", "probe"), "3": ("probe",)}
-    assert choose([replace(BLOG, labels={"wp-sidecar.jails": ""})], [LOGIN, PROBE]) == {}
-    assert choose([replace(asks, labels={**asks.labels, "wp-sidecar.enable": "false"})], [PROBE]) == {}
+    assert assign_jails([BLOG, requesting], [LOGIN, PROBE]) == {"1": ("login", "probe"), "3": ("probe",)}
+    assert assign_jails([replace(BLOG, labels={"wp-sidecar.jails": ""})], [LOGIN, PROBE]) == {}
+    assert (
+        assign_jails(
+            [replace(requesting, labels={**requesting.labels, "wp-sidecar.enable": "false"})], [PROBE]
+        )
+        == {}
+    )
 
 
 def pod(name, image="", **labels):
@@ -112,16 +122,18 @@ PODS = [
         (["*-0/*/*"], []),  # a star does not reach over a slash
     ],
 )
-def test_pods_are_chosen_by_namespace_pod_and_container(globs, found):
-    assert in_pods(PODS, globs) == {PODS[number].id for number in found}
+def test_pods_are_selected_by_namespace_pod_and_container(globs, found):
+    assert discover_in_pods(PODS, globs) == {PODS[number].id for number in found}
 
 
-def test_pods_nobody_named_may_ask_for_it():
+def test_without_globs_a_pod_may_select_itself():
     asking, image = pod("blog/a/b", enable="True"), pod("blog/a/c", image="wordpress:6")
 
-    assert in_pods([asking, image]) == {asking.id, image.id}
-    assert in_pods([asking, image], ["shop/*/*"]) == frozenset()
+    assert discover_in_pods([asking, image]) == {asking.id, image.id}
+    assert discover_in_pods([asking, image], ["shop/*/*"]) == frozenset()
 
 
-def test_whoever_was_found_otherwise_is_looked_at():
-    assert choose(PODS, [LOGIN], in_pods(PODS)) == {PODS[number].id: ("login",) for number in (0, 1)}
+def test_jails_look_at_the_containers_that_were_discovered():
+    assert assign_jails(PODS, [LOGIN], discover_in_pods(PODS)) == {
+        PODS[number].id: ("login",) for number in (0, 1)
+    }

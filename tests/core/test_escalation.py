@@ -26,7 +26,7 @@ def bantimes(escalation, base=600.0, bans=9, chance=0.0):
             Escalation(formula=bantime_formula.parse("ban.Time * (ban.Count + 1)")),
             [600 * n for n in range(1, 10)],
         ),
-        (Escalation(formula=bantime_formula.parse("1")), [600] * 9),  # never shorter than the bantime
+        (Escalation(formula=bantime_formula.parse("1")), [600] * 9),
     ],
 )
 def test_fail2bans_sequences(escalation, expected):
@@ -37,13 +37,13 @@ def test_it_stops_doubling_after_twenty():
     assert bantimes(Escalation(), bans=30)[19:] == [600 * 2**19, *[600 * 2**20] * 10]
 
 
-def test_chance_comes_after_the_longest():
+def test_rndtime_is_added_after_maxtime():
     assert bantimes(Escalation(maxtime=1000, rndtime=100), bans=3, chance=0.5) == [600, 1050, 1050]
 
 
-def test_for_good_stays_for_good():
+def test_a_permanent_ban_stays_permanent():
     assert bantimes(Escalation(maxtime=DAY), base=math.inf, bans=2) == [math.inf, math.inf]
 
 
-def test_who_is_known_weighs_more():
+def test_failures_weigh_more_after_each_ban():
     assert [Escalation().weight(before, maxretry=5) for before in (0, 1, 2, 3, 4, 99)] == [1, 2, 3, 5, 5, 5]

@@ -22,7 +22,7 @@ def test_jails_and_addresses_are_kept_apart():
     assert evidence.take("login", ANN) == ("a",)
 
 
-def test_the_oldest_go_when_there_is_too_much():
+def test_the_oldest_lines_are_dropped_when_there_are_too_many():
     evidence = Evidence(max_bytes=10)
     evidence.add("login", ANN, "x" * 6, most=3)
     evidence.add("login", BOB, "y" * 6, most=3)
@@ -30,7 +30,7 @@ def test_the_oldest_go_when_there_is_too_much():
     assert (evidence.take("login", ANN), evidence.take("login", BOB), evidence.dropped) == ((), ("y" * 6,), 1)
 
 
-def test_what_was_replaced_is_not_counted_any_longer():
+def test_replaced_lines_do_not_count_towards_the_limit():
     evidence = Evidence(max_bytes=10)
     for _ in range(100):
         evidence.add("login", ANN, "x" * 4, most=2)

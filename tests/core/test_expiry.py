@@ -22,14 +22,14 @@ def test_bans_end_in_their_order():
     assert (ends.next_at, ends.take_expired(9e9)) == (math.inf, [])
 
 
-def test_what_is_for_good_does_not_end():
+def test_a_permanent_ban_does_not_end():
     ends = BanExpiry()
     ends.schedule(ban(math.inf))
 
     assert (ends.next_at, ends.take_expired(9e99)) == (math.inf, [])
 
 
-def test_it_is_a_sorted_list_to_all_who_ask():
+def test_it_behaves_as_a_sorted_list():
     dice = random.Random(7)
     ends, kept = BanExpiry(), []
     for now in range(0, 10_000, 7):

@@ -495,6 +495,18 @@ def test_an_unverified_address_is_not_banned():
     assert guard.view.ignored == {"never seen here": 1}
 
 
+def test_a_client_behind_a_proxy_is_not_banned_but_its_login_counts():
+    guard = Guard([LOGIN], NOBODY)
+    proxied = [hit._replace(peer="198.51.100.1") for hit in hits(0, 1, 2)]
+
+    assert play(guard, proxied) == []
+    assert guard.view.ignored == {"the client is behind a proxy": 3}
+
+    worked = hits(4)[0]._replace(success=True, peer="198.51.100.1")
+    assert play(guard, [*hits(3), worked, *hits(5, 6)]) == []
+    assert guard.take_noticed() == ((), (Forgiven("login", ANN, 4),))
+
+
 def test_a_banned_address_that_is_logged_later_is_one_bypass():
     guard = Guard([LOGIN], NOBODY)
     play(guard, hits(0, 1, 2, 11))

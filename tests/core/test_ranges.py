@@ -11,7 +11,7 @@ SPANS = st.lists(
 )
 
 
-def test_nothing_is_flat():
+def test_no_spans_are_no_spans():
     assert flatten([]) == []
 
 
@@ -19,22 +19,22 @@ def test_the_smallest_value_stays_where_spans_overlap():
     assert flatten([(0, 9, 2), (3, 5, 1), (4, 20, 3)]) == [(0, 2, 2), (3, 5, 1), (6, 9, 2), (10, 20, 3)]
 
 
-def test_neighbours_of_one_value_join_and_a_gap_parts_them():
+def test_adjacent_spans_of_one_value_are_joined():
     assert flatten([(5, 9, 0), (0, 4, 0), (11, 12, 0)]) == [(0, 9, 0), (11, 12, 0)]
 
 
 @given(SPANS)
-def test_every_number_has_the_smallest_value_that_lies_over_it(spans):
+def test_every_number_has_the_smallest_value_that_covers_it(spans):
     flat = flatten(spans)
-    told = {n: value for low, high, value in flat for n in range(low, high + 1)}
+    covered = {n: value for low, high, value in flat for n in range(low, high + 1)}
 
-    assert told == {
+    assert covered == {
         n: min(values) for n in range(41) if (values := [v for low, high, v in spans if low <= n <= high])
     }
 
 
 @given(SPANS)
-def test_what_comes_out_is_in_order_and_apart(spans):
+def test_the_result_is_in_order_and_disjoint(spans):
     flat = flatten(spans)
 
     assert all(low <= high for low, high, _ in flat)

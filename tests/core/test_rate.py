@@ -5,7 +5,7 @@ import pytest
 from sidecar.core.rate import SLOTS, Rate
 
 
-def test_what_is_older_than_the_time_does_not_count():
+def test_what_is_older_than_the_period_does_not_count():
     rate = Rate(60)
 
     assert [rate.add(at) for at in (0, 10, 59)] == [1, 2, 3]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 
-from sidecar.core.containers import choose
 from sidecar.sources.base import ContainerSelection
 from sidecar.sources.docker.api import Engine, RequestRefusedError
 from sidecar.sources.docker.inventory import Inventory, Listing

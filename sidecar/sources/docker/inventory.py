@@ -47,7 +47,7 @@ class Inventory:
         for gone in self._images.keys() - {entry["Id"] for entry in entries}:
             del self._images[gone]
         return Listing(
-            tuple(replace(each, past=each.id in bypassing) for each in described),
+            tuple(replace(each, bypasses_firewall=each.id in bypassing) for each in described),
             tuple(entry for entry in entries if entry["State"] not in RUNNING_STATES),
             network_addresses(networks),
         )
@@ -78,7 +78,7 @@ def container_of(entry: Mapping[str, Any], image: str) -> Container:
         entry["Id"], name_of(entry), image, entry["Labels"] or {},
         published=frozenset(int(port["PublicPort"]) for port in ports),
         gateways=tuple(dict.fromkeys(text for text in gateways if text)),
-        proxied=any(":" in (port.get("IP") or "") for port in ports)
+        ipv6_proxied=any(":" in (port.get("IP") or "") for port in ports)
         and not any(net.get("GlobalIPv6Address") for net in attached),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from sidecar.core.containers import choose
+from sidecar.core.containers import assign_jails
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.runtime.backoff import Backoff
@@ -129,7 +129,7 @@ class DockerSource:
     def _apply(self, engine: Engine, listing: Listing) -> None:
         """Read the logs of the containers that are to be watched now, leave the others, publish the topology."""
         selection = self._selection
-        chosen = choose(listing.running, selection.jails)
+        chosen = assign_jails(listing.running, selection.jails)
         watched = tuple(container for container in listing.running if container.id in chosen)
         # Before any line is read that could have a gateway banned.
         self._topology.notify(Topology(listing.networks, watched))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.core.containers import choose
+from sidecar.core.containers import assign_jails
 from sidecar.core.events import Origin, Topology
 from sidecar.core.jail import Jail
 from sidecar.sources.base import ContainerSelection, Outputs, TopologyListener, TopologyNotifier
@@ -114,7 +114,7 @@ class ContainerLogs:
             return
         self._problem.clear()
         containers = [each.container for each in scan.logs]
-        chosen = choose(containers, selection.jails, self._layout.discovered(containers))
+        chosen = assign_jails(containers, selection.jails, self._layout.discovered(containers))
         watched = tuple(container for container in containers if container.id in chosen)
         self._topology.notify(Topology(scan.networks, watched))
         known = {container.id for container in containers}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sidecar.core.address import parse_network
-from sidecar.core.containers import LABEL, Container, discovered, enabled, in_pods
+from sidecar.core.containers import ENABLE_LABEL, Container, discover, discover_in_pods, is_enabled
 from sidecar.core.text import printable
 from sidecar.sources.files.cluster import ClusterView, Pod
 
@@ -107,7 +107,7 @@ class KubeletLayout:
         return Scan(tuple(logs), tuple(folders), cluster.networks)
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        return in_pods(containers, self._globs)
+        return discover_in_pods(containers, self._globs)
 
     def explain(self, err: OSError) -> str:
         return (
@@ -126,12 +126,12 @@ class KubeletLayout:
 
     def _believed(self, container: Container) -> Container:
         """Return the container with the labels that count. A pod that no glob matches can only exclude itself."""
-        if not self._globs or in_pods([container], self._globs):
+        if not self._globs or discover_in_pods([container], self._globs):
             return container
         kept = {
             key: value
             for key, value in container.labels.items()
-            if not key.startswith("wp-sidecar.") or (key == LABEL and enabled(container) is False)
+            if not key.startswith("wp-sidecar.") or (key == ENABLE_LABEL and is_enabled(container) is False)
         }
         return replace(container, labels=kept)
 
@@ -187,7 +187,7 @@ class DockerLayout:
         return Scan(tuple(logs), (str(self._root),), tuple(sorted(networks)))
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        return discovered(containers)
+        return discover(containers)
 
     def explain(self, err: OSError) -> str:
         advice = f"Mount the host's {DOCKER_ROOT} (or where `docker info` says its root is) at {self._root}, read-only"

@@ -60,7 +60,7 @@ def test_ipv6_clients_of_a_container_without_ipv6_come_as_the_gateway(ports, att
         "NetworkSettings": {"Networks": attached},
     }
 
-    assert container_of(entry, "wordpress").proxied == proxied
+    assert container_of(entry, "wordpress").ipv6_proxied == proxied
 
 
 def test_which_containers_have_a_network_past_the_hosts_firewall():

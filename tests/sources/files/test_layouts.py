@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from sidecar.core.containers import Container, enabled
+from sidecar.core.containers import Container, is_enabled
 from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
 from sidecar.sources.files.layouts import ContainerLog, DockerLayout, KubeletLayout, _subfolders
 
@@ -105,7 +105,7 @@ def test_a_pod_that_no_glob_matches_can_exclude_itself(tmp_path, word):
     (found,) = pods.scan().logs
 
     assert found.container.labels == {"wp-sidecar.enable": word}
-    assert enabled(found.container) is False
+    assert is_enabled(found.container) is False
 
 
 @pytest.mark.parametrize("word", ["true", "yes", "on", "1", "nonsense"])
