@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 
+from sidecar.core.containers import assign_jails
 from sidecar.sources.base import ContainerSelection
 from sidecar.sources.docker.api import Engine, RequestRefusedError
 from sidecar.sources.docker.inventory import Inventory, Listing
@@ -49,7 +50,7 @@ class FinishedContainers:
             ):
                 continue
             container = self._inventory.describe(engine, entry)
-            jails = choose((*listing.running, container), selection.jails).get(container.id)
+            jails = assign_jails((*listing.running, container), selection.jails).get(container.id)
             if jails is None or not self._may_count(engine, container.id, selection.since):
                 self._ignored.add(container.id)
             elif free > 0:
