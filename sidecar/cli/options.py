@@ -27,7 +27,7 @@ Transport: TypeAlias = Annotated[
 ]
 Log: TypeAlias = Annotated[str, typer.Argument(metavar="[LOG|-]", help="A log file; - is standard input.")]
 Address: TypeAlias = Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")]
-InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="Only in this jail.")]
+InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="In this jail.")]
 InFleet: TypeAlias = Annotated[
     bool, typer.Option("--fleet", help="On all nodes of the fleet, in force here or not.")
 ]
