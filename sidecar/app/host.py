@@ -12,6 +12,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from sidecar.core.address import parse_host
+from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
 
 NET = Path("/proc/net")  # of the network namespace we are in: with `network_mode: host`, the host's
 RESOLV = Path("/etc/resolv.conf")
@@ -24,6 +25,17 @@ INSIDE = re.compile(
 )
 # IP version -> the shortest prefix of theirs: a default route by such a device does not make the Internet theirs
 WIDEST = {4: 8, 6: 32}
+
+
+def own_networks() -> dict[str, tuple[str, ...]]:
+    """Return why an address of this host must never be banned -> addresses and networks."""
+    return {
+        # First: the gateways of these networks are own addresses too, but this reason says more.
+        CONTAINERS: container_networks(),
+        OWN: addresses(),
+        GATEWAY: gateways(),
+        RESOLVER: resolvers(),
+    }
 
 
 def addresses() -> tuple[str, ...]:

@@ -46,9 +46,9 @@ def run(
 
     settings = read()
     # Docker, nftables and the rest are loaded after that, so that errors in the configuration show at once.
-    from sidecar.app import daemon
+    from sidecar.app import main
 
-    raise typer.Exit(daemon.run(settings, read=read))
+    raise typer.Exit(main.run(settings, read))
 
 
 @commands.command()

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # A person and a health check are two connections. A client has 5 s to send its request and to take the response; the
 # answer itself may take longer (a reload compiles filters). The largest request is a ban with a long reason.
-LIMITS = Limits(connections=8, silence_s=5.0, body_bytes=64 * 1024, check_s=5.0)
+LIMITS = Limits(connections=8, silence_s=5.0, body_bytes=64 * 1024, check_s=1.0)
 
 
 class NoSocket(Exception):  # noqa: N818 - it is an answer

@@ -10,9 +10,10 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias, TypeVar, dataclass_transform
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar, dataclass_transform
 
 from sidecar.core.address import Address
+from sidecar.core.ban_history import PastBans
 from sidecar.core.containers import Container
 
 T = TypeVar("T")
@@ -243,12 +244,25 @@ class Topology:
         return frozenset(port for container in self.containers for port in container.published)
 
 
+class InForce(Protocol):
+    """What the guard has in memory after a turn. A sink may ask while it applies the turn, and must not keep it."""
+
+    @property
+    def bans(self) -> tuple[Ban, ...]:
+        """The bans in force, without their evidence."""
+
+    @property
+    def history(self) -> tuple[PastBans, ...]:
+        """The bans that are over, as far as they still count."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One turn of the loop: what came in together, and what was decided about it.
 
     `hits` are those that count, and have to be remembered. `ignored` are those that do not. `enforced_bans` are the
-    bans in force after the decisions, counted by jail and IP version; empty where nothing was decided.
+    bans in force after the decisions, counted by jail and IP version; empty where nothing was decided. `in_force` is
+    for a store that has to write everything again; None where a turn does not come from the loop.
     """
 
     at: float
@@ -259,3 +273,4 @@ class Turn:
     bypasses: tuple[Bypass, ...] = ()
     forgiven: tuple[Forgiven, ...] = ()
     enforced_bans: Mapping[tuple[str, int], int] = field(default_factory=dict, compare=False)
+    in_force: InForce | None = field(default=None, compare=False, repr=False)

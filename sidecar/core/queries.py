@@ -52,6 +52,11 @@ class GuardView:
         return tuple(ban for state in self._state.jails for ban in state.bans)
 
     @property
+    def ban_count(self) -> int:
+        """How many bans are in force."""
+        return sum(len(state.bans) for state in self._state.jails)
+
+    @property
     def history(self) -> tuple[PastBans, ...]:
         """The bans that are over, as far as they still count."""
         return tuple(self._state.history)

@@ -41,7 +41,6 @@ MAX_SLEEP_S = 1.0
 T = TypeVar("T")
 Command: TypeAlias = Callable[[Guard, float], Sequence[Decision]]
 Query: TypeAlias = Callable[[GuardView, float], T]
-Work: TypeAlias = Callable[[float], Sequence[Decision]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +117,6 @@ class Inbox:
         except Closed:
             log.debug("the loop has stopped")
 
-    def ask(self, work: Work) -> Future[Sequence[Decision]]:
-        """Deprecated; goes with the last caller that holds the guard."""
-        return self.decide(lambda _, now: work(now))
-
     def drain(self, timeout: float) -> list[Message]:
         """Wait up to `timeout` seconds for a message, then take all that are there."""
         try:
@@ -180,13 +175,20 @@ class Loop:
         # When the last turn ended (unix time): how other threads see that the loop lives.
         self.last_turn_at = clock()
 
+    @property
+    def ban_count(self) -> int:
+        """How many bans are in force. To be read before the loop runs, and after it."""
+        return self._guard.view.ban_count
+
     def run(self) -> None:
-        """Turn until `stop()`; then once more for what is still waiting."""
+        """Turn until `stop()`; then once more for what is still waiting, and until the store has written all."""
         while not self._stopping:
             self.step(0 if self._is_behind() else min(MAX_SLEEP_S, self._guard.next_tick() - self._clock()))
         self._inbox.close()
         self._cursors.flush()
         self.step(0)
+        while self._is_behind():
+            self.step(0)
         # Put in by threads that had waited for room. A Read is not lost: the next run reads the lines again.
         for message in self._inbox.drain(0):
             if not isinstance(message, Read):
@@ -241,8 +243,11 @@ class Loop:
         ):
             return
         cursors = self._cursors.take(now)
-        enforced = self._guard.view.enforced_bans if decisions else {}
-        turn = Turn(now, tuple(decisions), tuple(hits), cursors, tuple(ignored), bypasses, forgiven, enforced)
+        view = self._guard.view
+        enforced = view.enforced_bans if decisions else {}
+        turn = Turn(
+            now, tuple(decisions), tuple(hits), cursors, tuple(ignored), bypasses, forgiven, enforced, view
+        )
         for sink in self._sinks:
             sink.apply(turn)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Hit
@@ -22,13 +21,3 @@ class Remembered:
     history: tuple[PastBans, ...] = ()
     hits: tuple[Hit, ...] = ()
     cursors: Mapping[str, bytes] = field(default_factory=dict)
-
-
-class InForce(Protocol):
-    """The bans and the history that the process has in memory. Read in the loop's thread only."""
-
-    @property
-    def bans(self) -> tuple[Ban, ...]: ...
-
-    @property
-    def history(self) -> tuple[PastBans, ...]: ...

@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.core.events import Cursor, Turn
+from sidecar.core.events import Cursor, InForce, Turn
 from sidecar.stores import turns
-from sidecar.stores.base import InForce, Remembered
 
 _DESCRIPTORS = "/proc/self/fd"
 
@@ -46,17 +45,16 @@ class Backup:
     """What the process has in memory of the file's contents: enough to write a new file."""
 
     def __init__(self) -> None:
-        self.in_force: InForce = Remembered()
         self._cursors: dict[str, Cursor] = {}
 
     def note(self, cursors: Iterable[Cursor]) -> None:
         """Remember how far each log was read."""
         self._cursors |= {cursor.key: cursor for cursor in cursors}
 
-    def write(self, db: sqlite3.Connection, due: Turn) -> None:
+    def write(self, db: sqlite3.Connection, in_force: InForce, due: Turn) -> None:
         """Write everything that is in force, and then what is owed."""
-        turns.write_history(db, self.in_force.history)
-        turns.write(db, Turn(due.at, self.in_force.bans, cursors=tuple(self._cursors.values())))
+        turns.write_history(db, in_force.history)
+        turns.write(db, Turn(due.at, in_force.bans, cursors=tuple(self._cursors.values())))
         turns.write(db, due)
 
 

@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from sidecar.core.address import Address
 from sidecar.core.ban_history import PastBans
-from sidecar.core.events import Ban, Cursor, Turn
+from sidecar.core.events import Ban, Cursor, InForce, Turn
 from sidecar.stores import rows, turns
-from sidecar.stores.base import InForce, Remembered, StoreError
+from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.pending import Pending, divided
 from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
@@ -66,10 +66,6 @@ class SqliteStore:
         self._damage: Damage | None = None
         self._db = self._open()
 
-    def recover_from(self, in_force: InForce) -> None:
-        """Write these bans and this history into a new file, should the file be damaged."""
-        self._backup.in_force = in_force
-
     @property
     def behind(self) -> bool:
         return self._pending.behind
@@ -114,7 +110,7 @@ class SqliteStore:
         self._backup.note(turn.cursors)
         if self._damage:
             self._pending.limit()
-            self._replace(self._damage)
+            self._replace(self._damage, turn.in_force)
         if self._db is None:
             self._pending.limit()
             raise StoreError(self.unavailable)
@@ -124,7 +120,7 @@ class SqliteStore:
                 turns.write(db, now)
         except StoreError as err:
             if reason := damage_reason(err.__cause__):
-                self._replace(self._mark_damaged(reason, due))
+                self._replace(self._mark_damaged(reason, due), turn.in_force)
             # Any other error is this turn's own fault, and would come again.
             if isinstance(err.__cause__, sqlite3.OperationalError):
                 self._pending.limit()
@@ -133,7 +129,9 @@ class SqliteStore:
             raise
         self._pending.written(later)
 
-    def forget(self, before: float, history_before: float = -math.inf) -> None:
+    def forget(
+        self, before: float, history_before: float = -math.inf, in_force: InForce | None = None
+    ) -> None:
         """Write what is owed, and forget what is old. Raises StoreError.
 
         Forgotten are failures before this time, which no window counts; the cursors of logs long
@@ -142,11 +140,11 @@ class SqliteStore:
         """
         if self._damage is None:
             if self._db is None:
-                self._db = self._open_late()
+                self._db = self._open_late(in_force or Remembered())
             elif is_taken_away(self.path):
                 self._mark_damaged("it was taken away", Turn(before))
         if self._pending.turn:
-            self.apply(Turn(self._pending.turn.at))
+            self.apply(Turn(self._pending.turn.at, in_force=in_force))
         if self._db is None:
             raise StoreError(self.unavailable)
         try:
@@ -159,7 +157,7 @@ class SqliteStore:
                 db.execute(FORGET_HISTORY, (history_before,))
         except StoreError as err:
             if reason := damage_reason(err.__cause__):
-                self._replace(self._mark_damaged(reason, Turn(before)))
+                self._replace(self._mark_damaged(reason, Turn(before)), in_force)
             raise
 
     def close(self) -> None:
@@ -195,11 +193,11 @@ class SqliteStore:
             self.unavailable, self.is_new = str(err), True
             return None
 
-    def _open_late(self) -> Database:
+    def _open_late(self, in_force: InForce) -> Database:
         """Open the file after all, and write what is in force over what was there. Raises StoreError: not yet."""
         with explained(self.path, "opened"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            db = self._opened_with_all_in_force(Turn(0.0))
+            db = self._opened_with_all_in_force(in_force, Turn(0.0))
         self.unavailable = ""
         return db
 
@@ -211,14 +209,16 @@ class SqliteStore:
         self._pending.turn = self._pending.turn or due
         return self._damage
 
-    def _replace(self, damage: Damage) -> NoReturn:
+    def _replace(self, damage: Damage, in_force: InForce | None) -> NoReturn:
         """Write what is in force, and what is owed, into a new file.
 
         Raises StoreError: that it was done, or why not; then it is tried again with the next turn.
         """
+        if in_force is None:
+            raise StoreError(f"{self.path} is damaged ({damage.reason}), and is not replaced yet")
         with explained(self.path, "replaced"):
             damage.quarantine(self.path)
-            self._db = self._opened_with_all_in_force(self._pending.turn or Turn(0.0))
+            self._db = self._opened_with_all_in_force(in_force, self._pending.turn or Turn(0.0))
         self._damage = None
         self._pending.written(None)
         # The next turn comes at once and succeeds, which ends the problem that this error reports.
@@ -228,11 +228,11 @@ class SqliteStore:
             f"failures counted so far are lost at the next start.{damage.kept}"
         )
 
-    def _opened_with_all_in_force(self, due: Turn) -> Database:
+    def _opened_with_all_in_force(self, in_force: InForce, due: Turn) -> Database:
         db = Database(self.path, LOCK_TIMEOUT_S)
         try:
             with db.transaction() as connection:
-                self._backup.write(connection, due)
+                self._backup.write(connection, in_force, due)
         except BaseException:
             db.close()
             raise

@@ -52,7 +52,7 @@ def test_help_loads_little_and_shows_the_exit_codes():
 
 def test_run_never_loads_rich_and_shows_errors_before_it_loads_anything():
     assert loaded("run", "--jails", "/nowhere") & {"rich", "docker", "nftables"} == set()
-    assert "rich" not in loaded_by("sidecar.app.daemon")
+    assert "rich" not in loaded_by("sidecar.app.main")
 
 
 def loaded_by(module: str) -> set[str]:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from sidecar.app import daemon
+from sidecar.app import main as daemon_main
 from sidecar.config import reader
 
 
@@ -19,7 +19,7 @@ def main(file: Path) -> int:
 
     set_clock()
     signal.signal(signal.SIGUSR2, set_clock)
-    return daemon.run(reader.read(os.environ), clock=lambda: time.time() + ahead)
+    return daemon_main.run(reader.read(os.environ), clock=lambda: time.time() + ahead)
 
 
 if __name__ == "__main__":

@@ -106,13 +106,21 @@ def damage(path):
 
 def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_force(path):
     with closing(SqliteStore(path)) as store:
-        store.recover_from(Remembered((LOADED, LATER_BAN), (PastBans("probes", BOB, 3, 99.0),)))
-        store.apply(Turn(1.0, (BAN,), (hit(1.0),), (Cursor("docker:1", b"1"), Cursor("file:/log", b"1"))))
+        in_force = Remembered((LOADED, LATER_BAN), (PastBans("probes", BOB, 3, 99.0),))
+        store.apply(
+            Turn(
+                1.0,
+                (BAN,),
+                (hit(1.0),),
+                (Cursor("docker:1", b"1"), Cursor("file:/log", b"1")),
+                in_force=in_force,
+            )
+        )
         damage(path)
         with pytest.raises(StoreError) as told:
-            store.apply(Turn(2.0, (LATER_BAN,), (hit(2.0),), (Cursor("docker:1", b"2"),)))
-        store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),)))
-        store.forget(before=0.0)
+            store.apply(Turn(2.0, (LATER_BAN,), (hit(2.0),), (Cursor("docker:1", b"2"),), in_force=in_force))
+        store.apply(Turn(3.0, cursors=(Cursor("docker:1", b"3"),), in_force=in_force))
+        store.forget(before=0.0, in_force=in_force)
 
     [quarantined] = path.parent.glob("*.broken-*")
     assert str(told.value) == (
@@ -139,37 +147,37 @@ def test_damage_where_a_start_does_not_look_costs_no_ban(path):
 
     with closing(SqliteStore(path)) as store:
         found = store.load(0.0)
-        store.recover_from(found)
+        in_force = found
         assert (found.bans, store.repaired) == ((LOADED,), "")
         with pytest.raises(StoreError, match="cannot be read"):
             store.evidence()
         with pytest.raises(StoreError, match="was damaged"):
-            store.apply(Turn(2.0, (replace(BAN, address=BOB),)))
+            store.apply(Turn(2.0, (replace(BAN, address=BOB),), in_force=in_force))
     assert reopened(path).bans == (LOADED, replace(LOADED, address=BOB))
 
 
 def test_a_file_that_is_taken_away_is_made_again(path):
     with closing(SqliteStore(path)) as store:
-        store.recover_from(Remembered((LOADED,)))
-        store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
-        store.forget(before=0.0)
+        in_force = Remembered((LOADED,))
+        store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),), in_force=in_force))
+        store.forget(before=0.0, in_force=in_force)
         for file in path.parent.iterdir():
             file.unlink()
         path.parent.rmdir()
         with pytest.raises(StoreError, match=r"was damaged .it was taken away.: .* at the next start\.$"):
-            store.forget(before=0.0)
-        store.forget(before=0.0)
+            store.forget(before=0.0, in_force=in_force)
+        store.forget(before=0.0, in_force=in_force)
     assert reopened(path) == Remembered((LOADED,), cursors={"docker:1": b"1"})
 
 
 def test_another_file_in_its_place_is_quarantined(path):
     with closing(SqliteStore(path)) as store:
-        store.recover_from(Remembered((LOADED,)))
-        store.apply(Turn(1.0, (BAN,)))
+        in_force = Remembered((LOADED,))
+        store.apply(Turn(1.0, (BAN,), in_force=in_force))
         (path.parent / "backup").write_bytes(b"of last year")
         (path.parent / "backup").rename(path)
         with pytest.raises(StoreError, match="it was taken away"):
-            store.forget(before=0.0)
+            store.forget(before=0.0, in_force=in_force)
     assert reopened(path).bans == (LOADED,)
     (quarantined,) = path.parent.glob("*.broken-*")
     assert quarantined.read_bytes() == b"of last year"
@@ -185,26 +193,41 @@ def test_a_file_that_cannot_be_opened_is_opened_later_and_everything_is_owed_mea
 
     with closing(SqliteStore(path)) as store:
         assert (store.is_new, store.load(1.0)) == (True, Remembered())
-        store.recover_from(Remembered((LOADED,)))
+        in_force = Remembered((LOADED,))
         assert "cannot be opened" in store.unavailable
-        for write in (lambda: store.apply(Turn(1.0, (BAN,), (hit(1.0),))), lambda: store.forget(0.0)):
+        for write in (
+            lambda: store.apply(Turn(1.0, (BAN,), (hit(1.0),), in_force=in_force)),
+            lambda: store.forget(0.0, in_force=in_force),
+        ):
             with pytest.raises(StoreError, match="cannot be opened"):
                 write()
         path.rmdir() if what == "a folder" else path.parent.unlink()
         kept.rename(there)
-        store.forget(before=0.0)
+        store.forget(before=0.0, in_force=in_force)
         assert store.unavailable == ""
     assert reopened(path) == Remembered((LOADED, LATER_BAN), hits=(hit(1.0),))
 
 
+def test_a_damaged_file_is_replaced_with_the_first_turn_that_says_what_is_in_force(path):
+    with closing(SqliteStore(path)) as store:
+        store.apply(Turn(1.0, (BAN,)))
+        damage(path)
+        with pytest.raises(StoreError, match=r"is damaged .* and is not replaced yet"):
+            store.apply(Turn(2.0, (LATER_BAN,)))
+        with pytest.raises(StoreError, match="was damaged"):
+            store.apply(Turn(3.0, in_force=Remembered((LOADED, LATER_BAN))))
+
+    assert reopened(path).bans == (LOADED, LATER_BAN)
+
+
 def test_damage_is_noticed_when_old_rows_are_forgotten_too(path):
     with closing(SqliteStore(path)) as store:
-        store.recover_from(Remembered((LOADED,)))
-        store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),)))
+        in_force = Remembered((LOADED,))
+        store.apply(Turn(1.0, (BAN,), cursors=(Cursor("docker:1", b"1"),), in_force=in_force))
         damage(path)
         with pytest.raises(StoreError, match="was damaged"):
-            store.forget(before=0.0)
-        store.forget(before=0.0)
+            store.forget(before=0.0, in_force=in_force)
+        store.forget(before=0.0, in_force=in_force)
 
     assert (reopened(path).bans, reopened(path).cursors) == ((LOADED,), {"docker:1": b"1"})
 
@@ -214,15 +237,17 @@ def test_a_damaged_file_and_no_room_for_another(tmp_path):
         mount_small_disk(tmp_path)
         path, rest = tmp_path / "state.db", tmp_path / "rest"
         with closing(SqliteStore(path)) as store:
-            store.recover_from(Remembered((LOADED,)))
-            store.apply(Turn(1.0, (BAN,)))
+            in_force = Remembered((LOADED,))
+            store.apply(Turn(1.0, (BAN,), in_force=in_force))
             damage(path)
             fill(rest)
-            fail(store, Turn(2.0, (LATER_BAN,)), "cannot be replaced")
-            fail(store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),)), "cannot be replaced")
+            fail(store, Turn(2.0, (LATER_BAN,), in_force=in_force), "cannot be replaced")
+            fail(
+                store, Turn(3.0, cursors=(Cursor("docker:1", b"3"),), in_force=in_force), "cannot be replaced"
+            )
             rest.unlink()
-            fail(store, Turn(4.0), "was damaged")
-            store.apply(Turn(5.0, (Unban("wordpress", BOB, 5.0, "manual"),)))
+            fail(store, Turn(4.0, in_force=in_force), "was damaged")
+            store.apply(Turn(5.0, (Unban("wordpress", BOB, 5.0, "manual"),), in_force=in_force))
 
         assert (reopened(path).bans, reopened(path).cursors) == ((LOADED,), {"docker:1": b"3"})
         assert len([*tmp_path.glob("*.broken-*")]) == 1

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from tests.app.test_daemon import Running
 from tests.bed import Bed
+from tests.support.running import Running
 from tests.support.waiting import wait_until
 
 IMAGE = "debian:trixie-slim"

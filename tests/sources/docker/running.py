@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sidecar.app.daemon import Streams
+from sidecar.app.log_states import LogStates
 from sidecar.core.jail import Jail
 from sidecar.sources.base import ContainerSelection
 from sidecar.sources.docker.api import DockerHost
@@ -51,7 +51,7 @@ def following(engine, recorder, jails=JAILS, **options):
         assert not thread.is_alive()
 
 
-class Status(Streams):
+class Status(LogStates):
     """What `status` and /metrics say of the logs."""
 
     def __init__(self):

@@ -1,0 +1,49 @@
+"""Which watched containers have a log that may name any address (`advice.exposure`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from sidecar.advice.exposure import exposure
+from sidecar.core.containers import Container
+from sidecar.core.events import Origin
+from sidecar.runtime.problems import Problems
+
+PROBLEM: Final = "the client address at "
+
+
+class ExposureMetrics(Protocol):
+    """Counts exposed containers."""
+
+    def exposed(self, containers: int) -> None: ...
+
+
+class ExposedContainers:
+    """Owned by the loop's thread."""
+
+    def __init__(self, metrics: ExposureMetrics, problems: Problems) -> None:
+        self._metrics = metrics
+        self._problems = problems
+        self._by_name: dict[str, Container] = {}
+
+    def replace(self, watched: Iterable[Container]) -> None:
+        """Find the exposed among these containers, and report them."""
+        self._by_name = {each.name: each for each in watched if exposure(each)}
+        self._metrics.exposed(len(self._by_name))
+        sentences = {f"{PROBLEM}{name}": self.advice(name) or "" for name in self._by_name}
+        self._problems.replace(PROBLEM, sentences)
+
+    def container_of(self, origin: Origin) -> Container | None:
+        """Return the exposed container that this log is of; None: none is.
+
+        A file, or what came to /dev/log, may be of any container.
+        """
+        if origin.source == "docker" or origin.name in self._by_name:
+            return self._by_name.get(origin.name)
+        return next(iter(self._by_name.values()), None)
+
+    def advice(self, name: str) -> str | None:
+        """Return what to change about the container of this name; None: it is not exposed."""
+        container = self._by_name.get(name)
+        return exposure(container) if container else None

@@ -1,0 +1,115 @@
+"""What the guard and the firewall go by, kept up to date in the loop's thread.
+
+    settings, own addresses, topology, labels, host names ─▶ AllowlistSources
+        ├─ jails, overrides, allowlist ─▶ guard
+        └─ allowed networks, published ports ─▶ firewall
+
+A change of one part is a method. Each returns the decisions that follow from it: an address that is banned and is
+allowlisted now is unbanned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from sidecar.app.allowlist import AllowlistSources
+from sidecar.app.host_names import WatchedNames
+from sidecar.config import labels
+from sidecar.config.settings import Settings
+from sidecar.core.address import Address
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.containers import Container
+from sidecar.core.events import Decision, Topology
+from sidecar.core.guard import Guard
+from sidecar.runtime.problems import Problems
+
+LABELS_PROBLEM = "labels of "
+
+
+class NetworkFirewall(Protocol):
+    """Lets allowlisted networks pass, and closes published ports to the banned."""
+
+    def set_topology(
+        self, allowlist: Iterable[str], now: float, published: frozenset[int] | None
+    ) -> None: ...
+
+
+class GuardInputs:
+    """Owned by the loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        own_networks: Mapping[str, tuple[str, ...]],
+        names: WatchedNames,
+        firewall: NetworkFirewall,
+        problems: Problems,
+    ) -> None:
+        """Have `names` resolve the host names in the settings."""
+        self._names = names
+        self._firewall = firewall
+        self._problems = problems
+        self._sources = AllowlistSources(settings, own_networks)
+        # In force now.
+        self.allowlist: Allowlist = self._sources.allowlist()
+        names.replace(self._sources.host_names())
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._sources.settings
+
+    @property
+    def containers(self) -> Sequence[Container]:
+        """The containers that are watched."""
+        return self._sources.containers
+
+    def reconfigure(self, settings: Settings, guard: Guard, now: float) -> Sequence[Decision]:
+        """Go by these settings."""
+        self._change(guard, settings=settings)
+        decisions = guard.reconfigure(self._sources.jails(), now, settings.dbpurgeage)
+        return [*decisions, *self.apply_allowlist(guard, now)]
+
+    def topology_changed(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
+        """Go by these networks, ports and containers."""
+        self._change(guard, topology=topology)
+        return self.apply_allowlist(guard, now)
+
+    def names_resolved(
+        self, resolved: Mapping[str, tuple[Address, ...]], guard: Guard, now: float
+    ) -> Sequence[Decision]:
+        """Go by these addresses of the host names."""
+        self._change(guard, resolved=resolved)
+        decisions = guard.reconfigure(self._sources.jails(), now)
+        return [*decisions, *self.apply_allowlist(guard, now)]
+
+    def own_networks_changed(
+        self, own_networks: Mapping[str, tuple[str, ...]], guard: Guard, now: float
+    ) -> Sequence[Decision]:
+        """Go by these addresses of the host, if they are others than before."""
+        if own_networks == self._sources.own_networks:
+            return ()
+        self._sources = replace(self._sources, own_networks=own_networks)
+        return self.apply_allowlist(guard, now)
+
+    def apply_allowlist(self, guard: Guard, now: float) -> Sequence[Decision]:
+        """Give guard and firewall the allowlist as it is now. A command."""
+        self.allowlist = self._sources.allowlist()
+        decisions = guard.set_allowlist(self.allowlist, now)
+        topology = self._sources.topology
+        networks = (*self.allowlist.networks(4), *self.allowlist.networks(6))
+        self._firewall.set_topology(networks, now, topology.published if topology else None)
+        return decisions
+
+    def _change(self, guard: Guard, **parts: Any) -> None:  # noqa: ANN401 - parts of a dataclass
+        """Replace parts of the sources, and apply what containers' labels say by them."""
+        sources = replace(self._sources, **parts)
+        overrides, errors = labels.read(sources.containers, [jail.name for jail in sources.settings.jails])
+        self._sources = replace(sources, labels=overrides)
+        self._names.replace(self._sources.host_names())
+        guard.set_overrides(self._sources.overrides())
+        self._problems.replace(
+            LABELS_PROBLEM, {f"{LABELS_PROBLEM}{name}": text for name, text in errors.items()}
+        )

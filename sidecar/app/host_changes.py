@@ -1,0 +1,38 @@
+"""What other threads notice about this host, passed on to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sidecar.app.exposed_containers import ExposedContainers
+from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.last_run import PendingHits
+from sidecar.core.address import Address
+from sidecar.core.events import Decision, Topology
+from sidecar.core.guard import Guard
+from sidecar.runtime.loop import Inbox
+
+
+class HostChanges:
+    """Listens to the container engine and to the resolver. Any thread may call it."""
+
+    def __init__(
+        self, inbox: Inbox, inputs: GuardInputs, exposed: ExposedContainers, pending: PendingHits
+    ) -> None:
+        self._inbox = inbox
+        self._inputs = inputs
+        self._exposed = exposed
+        self._pending = pending
+
+    def on_topology_changed(self, topology: Topology) -> None:
+        self._inbox.submit(partial(self._apply_topology, topology))
+
+    def on_names_resolved(self, resolved: Mapping[str, tuple[Address, ...]]) -> None:
+        self._inbox.submit(partial(self._inputs.names_resolved, resolved))
+
+    def _apply_topology(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
+        """Go by the topology. With the first one it is known which failures of the last run count."""
+        self._exposed.replace(topology.containers)
+        decisions = self._inputs.topology_changed(topology, guard, now)
+        return [*decisions, *self._pending.count(guard, now)]

@@ -1,0 +1,68 @@
+"""What the last run left: the store's contents, the kernel's bans, and failures that may still lead to a ban."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from sidecar.core.events import Ban, Decision, Hit, Turn
+from sidecar.core.guard import Guard
+from sidecar.runtime.problems import Problems
+from sidecar.stores.base import Remembered, StoreError
+from sidecar.stores.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+
+class AdoptableBans(Protocol):
+    """Knows the bans in the kernel: the firewall."""
+
+    def adoptable(self, now: float) -> Sequence[Ban]: ...
+
+
+def load(store: SqliteStore, firewall: AdoptableBans, now: float) -> Remembered:
+    """Return what the store holds; if it begins with nothing, the bans in the kernel. Raises StoreError."""
+    remembered = store.load(now)
+    if not store.is_new:
+        return remembered
+    bans = tuple(firewall.adoptable(now))
+    if bans:
+        log.warning("the store has no bans: the %d in the kernel stay in force", len(bans))
+        # The store reports that it cannot be written, and writes them later.
+        with contextlib.suppress(StoreError):
+            store.apply(Turn(now, bans))
+    return replace(remembered, bans=bans)
+
+
+def report_store(store: SqliteStore, problems: Problems) -> None:
+    """Report that nothing is remembered for now, or that a damaged file was replaced."""
+    if store.unavailable:
+        problems.report(store.name, f"bans are not remembered: {store.unavailable}")
+    if store.repaired:
+        # It is over already.
+        replaced = problems.problem("the store")
+        replaced.set(store.repaired)
+        replaced.clear()
+
+
+class PendingHits:
+    """The failures of the last run. They count once it is known which addresses are never banned.
+
+    Owned by the loop's thread.
+    """
+
+    def __init__(self, hits: Iterable[Hit], jails: Collection[str]) -> None:
+        """Failures of jails that are not among these count no more."""
+        self._hits = tuple(hit for hit in hits if hit.jail in jails)
+
+    def __bool__(self) -> bool:
+        """Return whether any wait."""
+        return bool(self._hits)
+
+    def count(self, guard: Guard, now: float) -> Sequence[Decision]:
+        """Count them, the first time this is called. A lower maxretry may ban now. A command."""
+        hits, self._hits = self._hits, ()
+        return guard.hits(hits, now)

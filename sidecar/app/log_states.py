@@ -1,0 +1,45 @@
+"""How each log is being read, for `wp-sidecar status` and for the metrics."""
+
+from __future__ import annotations
+
+from sidecar.core.events import Origin
+from sidecar.sources.base import ReopenReason
+from sidecar.telemetry.metrics import Metrics
+
+
+class LogStates:
+    """A LogListener. `states` has "open", "closed" or "unreadable" by the log's name."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.states: dict[str, str] = {}
+        self._allowlist = metrics.allowlist
+        self._metrics = metrics.sources
+
+    def log_opened(self, name: str) -> None:
+        self.states[name] = "open"
+        self._metrics.log_opened(name)
+
+    def log_closed(self, name: str) -> None:
+        self.states[name] = "closed"
+        self._metrics.log_closed(name)
+
+    def log_unreadable(self, name: str) -> None:
+        self.states[name] = "unreadable"
+        self._metrics.log_unreadable(name)
+
+    def log_reopened(self, name: str, reason: ReopenReason) -> None:
+        self._metrics.log_reopened(name, reason)
+
+    def log_gap(self, name: str) -> None:
+        self._metrics.log_gap(name)
+
+    def log_removed(self, name: str) -> None:
+        self.states.pop(name, None)
+        self._metrics.log_removed(name)
+        self._allowlist.log_removed(name)
+
+    def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
+        self._metrics.batch_read(origin, lines, size, last)
+
+    def lines_truncated(self, name: str, count: int = 1) -> None:
+        self._metrics.lines_truncated(name, count)

@@ -1,0 +1,78 @@
+"""The daemon as a process: limits, signals, garbage collection, exit codes."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import resource
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+from sidecar.app.daemon import Daemon
+from sidecar.app.reload import ReadSettings
+from sidecar.app.wiring import build
+from sidecar.config.settings import Settings
+from sidecar.control.exit_codes import ExitCode, Failed
+from sidecar.control.server import NoSocket
+from sidecar.firewall import FirewallError, NoPermission
+from sidecar.sources.base import SourceUnavailable
+from sidecar.stores.base import StoreError
+from sidecar.telemetry.logging import configure_logging
+
+# Each followed log is an open file, and each connection. Shells allow 1,024 by default.
+MAX_OPEN_FILES: Final = 65_536
+
+
+def run(settings: Settings, read: ReadSettings | None = None, clock: Callable[[], float] = time.time) -> int:
+    """Watch logs and ban until SIGTERM or SIGINT. Return the exit code.
+
+    `read()` reads the settings again when a reload is asked for; by default a reload changes nothing. Raises Failed,
+    with a sentence for the operator, where the daemon cannot work at all.
+    """
+    configure_logging(settings.log.level, as_json=settings.log.as_json)
+    _raise_open_files_limit()
+    daemon = _build(settings, read or (lambda: settings), clock)
+    _handle_signals(daemon)
+    daemon.run()
+    return ExitCode.OK
+
+
+def _build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) -> Daemon:
+    # What is made now lives as long as the process. With 100,000 bans the collector would spend a second on going
+    # through it again and again, now and later (gc.freeze).
+    gc.disable()
+    try:
+        daemon = build(settings, read, clock)
+    except (NoSocket, SourceUnavailable) as err:
+        raise Failed(ExitCode.UNAVAILABLE, str(err)) from err
+    except NoPermission as err:
+        raise Failed(ExitCode.NO_PERMISSION, str(err)) from err
+    except (StoreError, FirewallError, OSError) as err:
+        raise Failed(ExitCode.CONFIG, str(err)) from err
+    gc.freeze()
+    gc.enable()
+    return daemon
+
+
+def _handle_signals(daemon: Daemon) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        daemon.stop()
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        daemon.request_reload()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
+    # `kill -USR1` writes the stack of every thread to stderr.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+
+
+def _raise_open_files_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -1,0 +1,248 @@
+"""The wiring: one function makes all parts of the daemon, in the order in which they depend on each other.
+
+    sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ sinks: firewall, store, metrics, log, alerts, fleet
+
+Nothing is handed out before it is complete. The guard is given to the loop alone; what needs it is given the inbox.
+Nothing runs yet: `Daemon.run` starts the threads.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry
+
+from sidecar import __version__
+from sidecar.alerts import registry as sender_registry
+from sidecar.alerts.outbox import Outbox
+from sidecar.alerts.sink import AlertSink
+from sidecar.app import host, last_run
+from sidecar.app.budget_monitor import BudgetMonitor
+from sidecar.app.bypasses import Bypasses
+from sidecar.app.daemon import Daemon, Resource, Startup
+from sidecar.app.exposed_containers import ExposedContainers
+from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.health import LoopHealth
+from sidecar.app.host_changes import HostChanges
+from sidecar.app.host_names import HostNames, WatchedNames
+from sidecar.app.housekeeping import (
+    INTERVAL_S,
+    CiliumCheck,
+    Housekeeping,
+    MetricsUpdate,
+    OwnNetworksCheck,
+    Reports,
+    StoreCleanup,
+)
+from sidecar.app.last_run import PendingHits
+from sidecar.app.log_states import LogStates
+from sidecar.app.metric_labels import known_labels
+from sidecar.app.reading import Reading
+from sidecar.app.reconfiguration import Reconfiguration
+from sidecar.app.reload import ReadSettings, ReloadReport, ReloadService
+from sidecar.app.repairs import RepairAlerts
+from sidecar.app.unbannable import UnbannableFailures
+from sidecar.app.verification import SightingVerifier
+from sidecar.config import node_name
+from sidecar.config.settings import Settings
+from sidecar.control.commands.daemon import Tally
+from sidecar.control.commands.table import daemon_commands
+from sidecar.control.server import ControlApplication, ControlSocket, control_server, only_one
+from sidecar.core.ban_budget import BanBudget
+from sidecar.core.guard import Guard
+from sidecar.core.jail import MANUAL_JAIL
+from sidecar.filters.matcher import Matcher
+from sidecar.firewall import Firewall, FirewallSink, Monitor, NftTable
+from sidecar.runtime.loop import Command, Inbox, Loop, Sink
+from sidecar.runtime.problems import Problems
+from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
+from sidecar.sources.base import Outputs
+from sidecar.sources.dns import Resolver
+from sidecar.sources.factories import SourceInputs
+from sidecar.sources.intake import Intake
+from sidecar.sources.registry import SourceRegistry
+from sidecar.stores.sqlite import SqliteStore
+from sidecar.telemetry.decision_log import DecisionLog
+from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.metrics.declare import Declaration
+from sidecar.telemetry.metrics.fleet import FleetMetrics
+
+if TYPE_CHECKING:
+    from sidecar.fleet import FleetMember
+
+# Between questions whether the firewall is to be checked.
+FIREWALL_CHECK_INTERVAL_S: Final = 1.0
+
+
+# One list in the order of dependency is easier to check than its parts.
+def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) -> Daemon:  # noqa: PLR0915
+    """Make a daemon. `read` reads the settings again for a reload; `clock` is unix time.
+
+    Raises NoSocket, StoreError, SourceUnavailable, FirewallError and OSError, each with a sentence for the operator.
+    """
+    now = clock()
+    jails = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
+
+    # Reporting: everything else may have a problem.
+    prometheus = CollectorRegistry()
+    senders = sender_registry.make_senders(settings.alerts, socket.gethostname())
+    metrics = Metrics.declared(
+        Declaration(prometheus),
+        __version__,
+        known_labels(settings, senders),
+        fleet=settings.fleet.redis is not None,
+    )
+    outboxes = [Outbox(sender, metrics.alerts) for sender in senders]
+    alerts = AlertSink(outboxes)
+    problems = Problems(alerts)
+
+    # Claims, early: a second daemon on this host ends here, before it touches the store or the firewall.
+    host_claim = only_one()
+    control_socket = ControlSocket(settings.paths.socket)
+
+    # What the last run left.
+    inbox = Inbox()
+    store = SqliteStore(settings.paths.state / "state.db")
+    firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
+    remembered = last_run.load(store, firewall, now)
+    pending_hits = PendingHits(remembered.hits, jails)
+    firewall_sink = FirewallSink(firewall, inbox, problems, metrics.firewall, RepairAlerts(alerts))
+
+    # The guard, and what it goes by.
+    watched_names = WatchedNames()
+    inputs = GuardInputs(settings, host.own_networks(), watched_names, firewall_sink, problems)
+    exposed = ExposedContainers(metrics.allowlist, problems)
+    verifier = SightingVerifier(exposed, firewall, problems)
+    budget = BanBudget(*settings.budget.rate, settings.budget.share)
+    guard = Guard(
+        settings.jails, inputs.allowlist, remembered.bans, remembered.history,
+        history_age_s=settings.dbpurgeage, budget=budget, verifier=verifier,
+    )  # fmt: skip
+    metrics.bans.set_active(guard.view.enforced_bans)
+
+    # Sources: from the logs to the inbox.
+    changes = HostChanges(inbox, inputs, exposed, pending_hits)
+    names = HostNames(watched_names, changes, problems)
+    resolver = Resolver(inbox)
+    matcher = Matcher(settings.filters, problems=problems)
+    intake = Intake(matcher, inbox, resolver, clock, problems.problem("filtering"))
+    log_states = LogStates(metrics)
+    outputs = Outputs(intake, log_states, problems)
+    sources = SourceRegistry(SourceInputs(outputs, changes, remembered.cursors, resolver))
+
+    # The loop with its sinks.
+    fleet = _join_fleet(settings, inbox, metrics.fleet, problems, clock)
+    unbannable = UnbannableFailures(inputs, exposed, metrics.allowlist, problems)
+    budget_problem = problems.problem("the ban budget", critical=False)
+    budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, budget_problem)
+    tally = Tally(now)
+    sinks: list[Sink] = [
+        # First, so that a ban is in force as soon as possible.
+        firewall_sink,
+        # Second, so that a crash after it loses nothing that was decided.
+        store,
+        # After the firewall: measures when the bans of the turn are in force.
+        metrics.bans,
+        # In any order.
+        tally, budget_monitor, unbannable, DecisionLog(), alerts,
+        Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),
+        *([fleet.publisher] if fleet else []),
+    ]  # fmt: skip
+    loop = Loop(guard, inbox, sinks, clock, problems, backlog=store)
+    metrics.process.observe_inbox(inbox)
+
+    # What runs beside the loop.
+    supervisor = Supervisor(problems)
+    reading = Reading(
+        filters=settings.filters, intake=intake, sources=sources,
+        supervisor=supervisor, problems=problems, clock=clock,
+    )  # fmt: skip
+    first_reading = sources.prepare(settings, now)
+    sources.reconfigure(settings, first_reading, now)
+    reconfiguration = Reconfiguration(
+        inbox=inbox, budget=budget_monitor, inputs=inputs, firewall=firewall_sink,
+        metrics=metrics, fleet=fleet, reading=reading, senders=senders,
+    )  # fmt: skip
+    reload_report = ReloadReport(metrics.process, problems, clock)
+    reload = ReloadService(settings, read, reconfiguration, reload_report)
+    health = LoopHealth(loop, problems, clock)
+    commands = daemon_commands(
+        inbox, health=health, streams=log_states.states, firewall=firewall_sink,
+        reloader=reload, evidence=store, fleet=fleet, tally=tally,
+    )  # fmt: skip
+    housekeeping = Housekeeping(
+        inbox,
+        (
+            MetricsUpdate(metrics, intake, resolver),
+            StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
+            CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
+            Reports(unbannable, verifier, budget_monitor),
+            OwnNetworksCheck(inputs),
+        ),
+    )
+    services: list[Service] = [
+        *outboxes,
+        telemetry_server(listen(*settings.listen), TelemetryEndpoints(prometheus, health)),
+        control_server(control_socket, ControlApplication(commands)),
+        reload,
+        PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),
+        PeriodicTask("housekeeping", housekeeping.run, INTERVAL_S),
+        Monitor(firewall_sink),
+        names,
+    ]
+    if fleet:
+        services += [fleet.publisher, fleet.subscriber]
+    # An address that the last run banned may be allowlisted by now.
+    first_commands: list[Command] = [inputs.apply_allowlist]
+    # A source that reports the topology says later which addresses are never banned.
+    if not sources.reports_topology:
+        first_commands.append(pending_hits.count)
+    startup = Startup(
+        commands=first_commands,
+        services=services,
+        names=names,
+        sources=first_reading.services,
+    )
+    resources: list[Resource] = [
+        *([fleet] if fleet else []),
+        intake,
+        # After the sinks' last turn.
+        store,
+        # Last: the next daemon may start now.
+        host_claim,
+    ]
+
+    reload_report.started(settings)
+    last_run.report_store(store, problems)
+    # Last, so that nothing was changed in the kernel if anything above fails. Filters take seconds to compile, so the
+    # time is not `now`.
+    networks = (*inputs.allowlist.networks(4), *inputs.allowlist.networks(6))
+    firewall_sink.start(remembered.bans, networks, clock())
+    return Daemon(
+        loop=loop, inbox=inbox, startup=startup, supervisor=supervisor,
+        reload=reload, firewall=firewall_sink, alerts=alerts, resources=resources,
+    )  # fmt: skip
+
+
+def _join_fleet(
+    settings: Settings,
+    inbox: Inbox,
+    metrics: FleetMetrics | None,
+    problems: Problems,
+    clock: Callable[[], float],
+) -> FleetMember | None:
+    """Make this host's part of the fleet; None: it is in none. Redis's client is loaded only here: it takes 8 MB."""
+    if settings.fleet.redis is None or metrics is None:
+        return None
+    from sidecar.fleet import FleetMember, FleetStore, Node, RedisConnection  # noqa: PLC0415
+
+    name = settings.node or node_name.from_hostname(socket.gethostname())
+    return FleetMember(
+        FleetStore(RedisConnection(settings.fleet.redis), settings.fleet.prefix),
+        Node(name, settings.fleet.key, secrets.token_hex(4)),
+        inbox=inbox, jails=settings.jails, listener=metrics, problems=problems, clock=clock,
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+from dataclasses import replace
+
+import pytest
+
+from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.host_names import WatchedNames
+from sidecar.config.settings import AllowlistSettings, Settings
+from sidecar.config.units import AllowlistEntries
+from sidecar.core.events import Hit, Origin, Topology, Unban
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from tests.app.world import ANN, BLOG, BOB, Changes
+
+SITE = replace(BLOG, ipv6_proxied=False)
+
+
+def settings(*jails, networks=(), names=()):
+    return Settings(jails, {}, allowlist=AllowlistSettings(ignoreip=AllowlistEntries(networks, names)))
+
+
+class World:
+    """A guard, what it goes by, and the firewall beside it."""
+
+    def __init__(self, first):
+        self.changes, self.names, self.topologies = Changes(), WatchedNames(), []
+        self.inputs = GuardInputs(
+            first, {"a gateway": ("198.51.100.1",)}, self.names, self, self.changes.problems()
+        )
+        self.guard = Guard(first.jails, self.inputs.allowlist)
+
+    def set_topology(self, allowlist, now, published):
+        self.topologies.append((set(allowlist), published))
+
+    def ban(self, *addresses):
+        for address in addresses:
+            self.guard.ban(address, 0.0, "web")
+
+    def unbanned(self, decisions):
+        assert all(isinstance(each, Unban) and each.cause == "allowed" for each in decisions)
+        return [each.address for each in decisions]
+
+
+@pytest.fixture
+def world():
+    return World(settings(Jail("web", maxretry=2), names=("office.example",)))
+
+
+def test_a_reload_unbans_what_its_allowlist_has_and_tells_the_firewall(world):
+    world.ban(ANN, BOB)
+    decisions = world.inputs.reconfigure(
+        settings(Jail("web"), Jail("mail"), networks=(ANN,), names=("home.example",)), world.guard, 1.0
+    )
+
+    assert world.unbanned(decisions) == [ANN]
+    assert [jail.name for jail in world.guard.view.jails] == ["web", "manual", "mail"]
+    assert world.names.current == ("home.example",)
+    ((allowlist, published),) = world.topologies
+    assert (f"{ANN}/32" in allowlist, published) == (True, None)
+    assert world.inputs.allowlist.reason(ANN) == "ignoreip"
+
+
+def test_the_first_names_are_watched_from_the_start(world):
+    assert world.names.current == ("office.example",)
+
+
+def test_a_topology_allowlists_container_networks_and_closes_published_ports(world):
+    world.ban(ANN, BOB)
+    topology = Topology((f"{ANN}/32",), (replace(SITE, published=frozenset({8080})),))
+
+    assert world.unbanned(world.inputs.topology_changed(topology, world.guard, 1.0)) == [ANN]
+    assert world.topologies[-1][1] == {8080}
+    assert [each.name for each in world.inputs.containers] == ["blog"]
+
+
+def test_the_labels_of_a_container_hold_for_it(world):
+    labels = {"wp-sidecar.maxretry": "1", "wp-sidecar.allow": "home.example"}
+    world.inputs.topology_changed(Topology((), (replace(SITE, labels=labels),)), world.guard, 1.0)
+    hit = Hit("web", ANN, 1.0, Origin("docker", "blog"), "line")
+
+    assert world.names.current == ("office.example", "home.example")
+    assert [each.address for each in world.guard.hit(hit, 1.0)] == [ANN]
+    world.inputs.names_resolved({"home.example": (BOB,)}, world.guard, 2.0)
+    assert world.guard.hit(hit._replace(address=BOB), 2.0) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ("proxy.example.org", 'wp-sidecar.trusted-proxies: "proxy.example.org" is not an address or network'),
+        ("0.0.0.0/0", "wp-sidecar.trusted-proxies: 0.0.0.0/0 is too wide for proxies"),
+    ],
+)
+def test_a_label_with_an_error_allowlists_nothing_and_is_reported(world, label, sentence):
+    labelled = replace(SITE, labels={"wp-sidecar.trusted-proxies": label})
+    world.inputs.topology_changed(Topology((), (labelled,)), world.guard, 1.0)
+
+    assert world.inputs.allowlist.reason(ANN) is None
+    ((name, reported),) = world.changes
+    assert name == "labels of blog"
+    assert sentence in reported
+
+    world.inputs.topology_changed(Topology(), world.guard, 2.0)
+    assert world.changes[1:] == [("labels of blog", None)]
+
+
+def test_resolved_names_are_allowlisted_everywhere_or_in_their_jail():
+    world = World(
+        settings(Jail("web", ignore_names=("ann.example",)), Jail("mail"), names=("office.example",))
+    )
+    world.ban(ANN, BOB)
+    world.guard.ban(ANN, 0.0, "mail")
+    resolved = {"office.example": (BOB,), "ann.example": (ANN,)}
+
+    decisions = world.inputs.names_resolved(resolved, world.guard, 1.0)
+    assert {(each.jail, each.address) for each in decisions} == {("web", ANN), ("web", BOB)}
+
+
+def test_other_addresses_of_the_host_are_allowlisted(world):
+    world.ban(ANN)
+    assert world.inputs.own_networks_changed({"a gateway": ("198.51.100.1",)}, world.guard, 1.0) == ()
+    assert world.topologies == []
+
+    decisions = world.inputs.own_networks_changed({"a gateway": (ANN,)}, world.guard, 1.0)
+    assert world.unbanned(decisions) == [ANN]

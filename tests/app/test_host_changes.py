@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+from sidecar.app.exposed_containers import ExposedContainers
+from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.host_changes import HostChanges
+from sidecar.app.host_names import WatchedNames
+from sidecar.app.last_run import PendingHits
+from sidecar.config.settings import Settings
+from sidecar.core.events import Topology
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.runtime.loop import Inbox, Loop
+from sidecar.runtime.problems import Problems
+from tests.app.world import ANN, BLOG, BOB, ReadableMetrics, hits
+
+WEB = Jail("web", maxretry=2, ignore_names=("office.example",))
+
+
+class World:
+    """A loop that is turned by hand, with two failures of the last run for each of two clients."""
+
+    def __init__(self):
+        settings, problems = Settings((WEB,), {}), Problems()
+        self.inbox, metrics = Inbox(), ReadableMetrics().metrics
+        self.exposed = ExposedContainers(metrics.allowlist, problems)
+        inputs = GuardInputs(settings, {}, WatchedNames(), self, problems)
+        pending = PendingHits(hits(2, ANN) + hits(2, BOB), ["web"])
+        self.changes = HostChanges(self.inbox, inputs, self.exposed, pending)
+        self.loop = Loop(Guard(settings.jails, inputs.allowlist), self.inbox, [], lambda: 5.0, problems)
+
+    def set_topology(self, *_): ...
+
+    def banned(self):
+        answer = self.inbox.query(lambda view, _: [ban.address for ban in view.bans])
+        self.loop.step(timeout=0)
+        return answer.result(timeout=0)
+
+
+def test_the_first_topology_has_the_failures_of_the_last_run_counted():
+    world = World()
+    assert world.banned() == []
+    world.changes.on_topology_changed(Topology((f"{BOB}/32",), (BLOG,)))
+
+    # Bob is in a container network now.
+    assert world.banned() == [ANN]
+    assert world.exposed.advice("blog")
+
+    world.changes.on_topology_changed(Topology((), (replace(BLOG, ipv6_proxied=False),)))
+    assert world.banned() == [ANN]
+    assert world.exposed.advice("blog") is None
+
+
+def test_resolved_names_reach_the_guard():
+    world = World()
+    world.changes.on_topology_changed(Topology())
+    assert world.banned() == [ANN, BOB]
+    world.changes.on_names_resolved({"office.example": (ANN,)})
+
+    assert world.banned() == [BOB]
