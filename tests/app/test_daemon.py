@@ -182,32 +182,21 @@ def test_bans_by_hand(daemon):
     assert len(daemon.ask("unban")["unbanned"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("request_", "sentence"),
-    [
+def test_commands_that_are_refused_say_why_and_ban_nothing(daemon):
+    daemon.start()
+    for request, sentence in (
         ({"do": "ban", "who": "127.0.0.1"}, "127.0.0.1 is never banned: it is this host's own address"),
         ({"do": "ban", "who": "10.1.2.3"}, "10.1.2.3 is never banned: it is a private address"),
-        (
-            {"do": "ban", "who": ANN, "jail": "x"},
-            "no jail is named x; there are wordpress, wordpress-access, manual",
-        ),
-        (
-            {"do": "ban", "who": ANN, "for": "soon"},
-            "a ban lasts for a number of seconds, or -1 for good: not soon",
-        ),
-        (
-            {"do": "ban", "who": ANN, "for": math.nan},
-            "a ban lasts for a number of seconds, or -1 for good: not nan",
-        ),
+        ({"do": "ban", "who": ANN, "jail": "x"}, "x; there are wordpress, wordpress-access, manual"),
+        ({"do": "ban", "who": ANN, "for": "soon"}, "not soon"),
+        ({"do": "ban", "who": ANN, "for": math.nan}, "not nan"),
+        ({"do": "ban", "who": "localhost"}, "'localhost' is neither an address nor a network"),
         ({"do": "unban", "who": 7}, "'7' is neither an address nor a network"),
-        ({"do": "dance"}, "there is no command dance"),
-    ],
-)
-def test_refusals(daemon, request_, sentence):
-    daemon.start()
+        ({"do": "dance"}, "dance"),
+    ):
+        with pytest.raises(AssertionError, match=re.escape(sentence)):
+            daemon.ask(request.pop("do"), **request)
 
-    with pytest.raises(AssertionError, match=f"^{sentence}"):
-        daemon.ask(request_.pop("do"), **request_)
     assert daemon.banned() == []
 
 
@@ -218,13 +207,6 @@ def test_an_address_in_a_banned_network_is_not_unbanned_alone(daemon):
     with pytest.raises(AssertionError, match=f"^{ANN} is not banned by itself: it lies in 203.0.113.0/24"):
         daemon.ask("unban", who=ANN)
     assert daemon.banned() == ["203.0.113.0/24"]
-
-
-def test_a_host_name_cannot_be_banned(daemon):
-    daemon.start()
-
-    with pytest.raises(AssertionError, match="is neither an address nor a network"):
-        daemon.ask("ban", who="localhost")
 
 
 def test_what_another_program_removes_from_the_table_is_restored(daemon):
