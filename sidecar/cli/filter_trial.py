@@ -109,7 +109,7 @@ def time_limit() -> Iterator[None]:
     """Raise RegexTimeoutError once the block has taken too much processor time.
 
     A command runs in the main thread, where a signal can interrupt `re`. The daemon tries suspicious lines in another
-    process instead; this also stops expressions that nobody suspected, and those of dates.
+    process instead; this also stops expressions that were not suspected, and those of dates.
     """
 
     def give_up(*_: object) -> None:

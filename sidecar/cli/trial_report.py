@@ -26,7 +26,7 @@ from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexTimeoutError
 from sidecar.filters.samples import Sample, samples
 from sidecar.filters.verdict import date_in_header, split_date
 
-# More than fits on a screen helps nobody.
+# More do not fit on a screen.
 MAX_LINES_SHOWN: Final = 20
 # How a stalling line ends is of no use.
 MAX_STALLED_CHARS: Final = 200

@@ -18,13 +18,13 @@ DEFAULT_TIMEOUT_S = 5.0
 
 
 class NoDaemon(Exception):  # noqa: N818 - it is an answer
-    """Nobody answers at the socket. The message says what to do."""
+    """No daemon answers at the socket. The message says what to do."""
 
 
 def ask(path: Path, request: Request[A], timeout: float = DEFAULT_TIMEOUT_S) -> A:
     """Send one request to the daemon at this socket, and return its answer. `timeout` is in seconds.
 
-    Raises Refused with the daemon's own sentence, NoDaemon where nobody answers, and PermissionError where the socket
+    Raises Refused with the daemon's own sentence, NoDaemon where none answers, and PermissionError where the socket
     is another user's.
     """
     answer: A = send(path, request.as_json(), timeout)

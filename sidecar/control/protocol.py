@@ -14,9 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NotRequired, Self, TypedDict, TypeVar
+from typing import Any, ClassVar, Final, Generic, NotRequired, Self, TypedDict, TypeVar
 
 A = TypeVar("A")
+
+# The field of an address in a request.
+ADDRESS: Final = "who"
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -35,7 +38,7 @@ class Request(Generic[A]):
 
     @classmethod
     def from_json(cls, _: Mapping[str, Any]) -> Self:
-        """Return the request that was sent. Whoever sent it may have sent anything: raises Refused."""
+        """Return the request that was sent. Its fields may hold anything: raises Refused."""
         return cls()
 
 
@@ -186,11 +189,11 @@ class HistoryRequest(Request[HistoryAnswer]):
     address: str
 
     def as_json(self) -> dict[str, Any]:
-        return {"do": self.command, "who": self.address}
+        return {"do": self.command, ADDRESS: self.address}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        return cls(str(fields.get("who")))
+        return cls(str(fields.get(ADDRESS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +202,11 @@ class ExplainRequest(Request[ExplainAnswer]):
     address: str
 
     def as_json(self) -> dict[str, Any]:
-        return {"do": self.command, "who": self.address}
+        return {"do": self.command, ADDRESS: self.address}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        return cls(str(fields.get("who")))
+        return cls(str(fields.get(ADDRESS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,7 @@ class BanRequest(Request[BanAnswer]):
         bantime = -1 if self.bantime == math.inf else self.bantime
         return {
             "do": self.command,
-            "who": self.address,
+            ADDRESS: self.address,
             "jail": self.jail,
             "for": bantime,
             "reason": self.reason,
@@ -230,7 +233,7 @@ class BanRequest(Request[BanAnswer]):
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         return cls(
-            str(fields.get("who")),
+            str(fields.get(ADDRESS)),
             str(fields.get("jail") or ""),
             _bantime(fields.get("for")),
             str(fields.get("reason") or ""),
@@ -247,12 +250,12 @@ class UnbanRequest(Request[UnbanAnswer]):
     fleet: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        asked = {"do": self.command, "who": self.address, "jail": self.jail}
+        asked = {"do": self.command, ADDRESS: self.address, "jail": self.jail}
         return asked | ({"fleet": True} if self.fleet else {})
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        address = fields.get("who")
+        address = fields.get(ADDRESS)
         return cls(
             None if address is None else str(address),
             str(fields.get("jail") or ""),

@@ -67,7 +67,7 @@ class ControlSocket:
         self._lock, self._socket = _claim(path)
 
     def socket(self) -> socket.socket:
-        """Return the socket; make it again where a tidy-up removed its file, or nobody could connect any more."""
+        """Return the socket; create it again where its file was removed, so that clients can connect."""
         if not self._path.exists() and not self._closed:
             log.warning("%s was removed and is created again", self._path)
             removed, self._socket = self._socket, _listen(self._path)
@@ -97,7 +97,7 @@ class ControlApplication:
         except Refused as err:
             return _error(HTTPStatus.CONFLICT, str(err))
         except Exception as err:
-            # The loop and other requests go on; the person who asked learns where to look.
+            # The loop and other requests go on, and the answer says where to look.
             log.exception("control: a request failed")
             sentence = f"the daemon failed at this ({type(err).__name__}); its log says why"
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)

@@ -27,7 +27,7 @@ class ActiveBans:
         self._bans: dict[Address, Ban] = {}
         # How many hosts of each /24 are banned; counted only where `bangroup` asks for it.
         self._neighbours: Counter[Address] = Counter()
-        # Addresses whose bypass was reported.
+        # Addresses with a bypass that was reported.
         self._bypassed: set[Address] = set()
 
     def __len__(self) -> int:

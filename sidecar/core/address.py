@@ -4,7 +4,7 @@ Log lines, people, other nodes and the container engine all name addresses as te
 Only the functions of this module turn such text into an `Address`, which is always in one canonical form:
 
     203.0.113.7            an IPv4 host
-    2001:db8:1:2::/64      an IPv6 customer, who has at least a /64
+    2001:db8:1:2::/64      an IPv6 customer, with a /64 at least
     198.51.100.0/24        a network
 
 Functions that take an `Address` rely on that form and do not check it again.
@@ -26,7 +26,7 @@ Address = NewType("Address", str)
 Network: TypeAlias = IPv4Network | IPv6Network
 
 # Providers give each customer a /64 at least (RFC 6177), and a customer changes addresses within it at will (RFC 8981),
-# so a ban of a single IPv6 address bans nobody.
+# so a ban of a single IPv6 address stops no attacker.
 IPV6_CUSTOMER_PREFIX: Final = 64
 
 # The shortest prefix that a ban may have, by IP version.

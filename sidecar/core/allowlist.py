@@ -72,7 +72,7 @@ class Allowlist:
         self._cache: dict[Address, str | None] = {}
 
     def reason(self, address: Address) -> str | None:
-        """Return the first reason whose networks overlap this address or network; None: it may be banned."""
+        """Return the first reason with a network that overlaps this address or network; None: it may be banned."""
         if ":" not in address and self._is_far(address):
             return None
         reason = self._cache.get(address, _UNKNOWN)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest, drop_while
 
-# Seconds after its end that a ban is remembered. fail2ban's day (`dbpurgeage`) forgets an attacker who comes weekly.
+# Seconds after its end that a ban is remembered. fail2ban's day (`dbpurgeage`) forgets an attacker that comes weekly.
 HISTORY_AGE_S: Final = 30 * 86_400.0
 # Of one jail; one weighs 150 bytes.
 MAX_HISTORY_ADDRESSES: Final = 1_000_000

@@ -1,7 +1,7 @@
 """Which containers are watched, and by which jails.
 
-`wp-sidecar.enable=true` selects a container. Where no container has that label, every one whose image is a WordPress is
-selected. `wp-sidecar.enable=false` always excludes a container, whatever else would select it.
+`wp-sidecar.enable=true` selects a container. Where no container has that label, every container with a WordPress image
+is selected. `wp-sidecar.enable=false` always excludes a container, whatever else would select it.
 `wp-sidecar.jails=wordpress,probes` says which jails look at a container, and that it is watched.
 """
 

@@ -202,7 +202,7 @@ class Guard:
             state.bans.dismiss_bypass(bypass.address)
 
     def tick(self, now: float) -> list[Decision]:
-        """End the bans whose time is over. Call it at `next_tick()`, or at any time."""
+        """End the bans that have expired. Call it at `next_tick()`, or at any time."""
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._sweep(now)
@@ -319,5 +319,5 @@ class Guard:
 
 
 def _dry_runs(state: JailState) -> list[Ban]:
-    """Return the dry runs of a jail, except those of containers whose labels still ask for one."""
+    """Return the dry runs of a jail, except where a container's labels still ask for one."""
     return [ban for ban in state.bans if ban.dry_run and not state.effective_at(ban.origin_name).jail.observe]

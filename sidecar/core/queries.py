@@ -1,4 +1,4 @@
-"""Questions about the guard's state. They change nothing, so the loop gives a `GuardView` to whoever asks."""
+"""Questions about the guard's state. They change nothing, so the loop gives a `GuardView` to every question."""
 
 from __future__ import annotations
 

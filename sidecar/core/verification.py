@@ -1,7 +1,7 @@
 """Whether an address in a log is the client's own.
 
-A log line can name anybody where a proxy hides the client or a header is believed. What knows more about the client
-than the log does, such as the kernel, is asked before a ban is made.
+A log line can name a stranger where a proxy hides the client or a header is believed. So what knows more about the
+client than the log, such as the kernel, is asked before a ban is made.
 """
 
 from __future__ import annotations

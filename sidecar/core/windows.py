@@ -94,8 +94,8 @@ class SlidingWindow:
 class Fail2banWindow:
     """fail2ban's count, exactly: `window = fail2ban`.
 
-    A count that began more than `findtime` ago is scaled down to it, as if its failures had come evenly. So whoever
-    guesses slowly is banned a little earlier than by a true window, and after some bursts a little later or never.
+    A count that began more than `findtime` ago is scaled down to it, as if its failures had come evenly. So a slow
+    guesser is banned a little earlier than by a true window, and after some bursts a little later or never.
     """
 
     def __init__(self, max_addresses: int = MAX_TRACKED_ADDRESSES) -> None:

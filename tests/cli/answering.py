@@ -10,7 +10,7 @@ BAN = {
     "until": None,
     "cause": "failures",
     "failures": 3,
-    "site": "blog\x1b[2J",  # a container's name is somebody's text too
+    "site": "blog\x1b[2J",  # a container's name may hold anything too
     "reason": "",
     "times": 2,
     "observed": False,

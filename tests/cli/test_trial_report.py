@@ -137,8 +137,8 @@ def slow(here):
 def test_a_line_that_stalls_is_given_up_counted_and_shown(wp, slow):
     log = f"fail a 203.0.113.7\n{STALLS} 203.0.113.8 no\nfail {'a' * 40} x\n203.0.113.9 no\nfail b\n"
     code, out, _ = wp("test-filter", "slow", stdin=log.encode())
-    _, told, _ = wp("test-filter", "--json", "slow", stdin=log.encode())
-    told = [json.loads(line) for line in told.splitlines()]
+    _, shown, _ = wp("test-filter", "--json", "slow", stdin=log.encode())
+    shown = [json.loads(line) for line in shown.splitlines()]
 
     assert code == 0
     lines = out.splitlines()
@@ -151,7 +151,7 @@ def test_a_line_that_stalls_is_given_up_counted_and_shown(wp, slow):
         "stalled, given up after 0.25 s each:",
         f"  {STALLS[:200]}…",
     ]
-    assert [(one["id"], one["stalled"]) for one in told] == [
+    assert [(one["id"], one["stalled"]) for one in shown] == [
         ("203.0.113.7", False), (None, True), (None, False), ("203.0.113.9", False), (None, False),
     ]  # fmt: skip
 
@@ -181,7 +181,7 @@ def test_every_expression_of_a_filter_has_the_time_limit(wp, here, option):
 def test_a_sample_that_stalls_has_failed(wp, slow):
     (slow / "slow.samples").write_text(f"{STALLS}\n=> -\nfail a 203.0.113.7\n=> 203.0.113.7\n")
     code, out, _ = wp("test-filter", "slow", "--samples")
-    _, told, _ = wp("test-filter", "slow", "--samples", "--json")
+    _, shown, _ = wp("test-filter", "slow", "--samples", "--json")
 
     assert (code, out.splitlines()) == (
         1,
@@ -190,7 +190,7 @@ def test_a_sample_that_stalls_has_failed(wp, slow):
             "2 samples: 1 as expected, 1 not",
         ],
     )
-    assert json.loads(told.splitlines()[0]) == {
+    assert json.loads(shown.splitlines()[0]) == {
         "line": 1, "ok": False, "expected": None, "id": None, "stalled": True,
     }  # fmt: skip
 

@@ -57,7 +57,7 @@ HERE = Allowlist(
         ("::203.0.113.7", "loopback"),  # IPv4-compatible, in one /64 with ::1
         ("::ffff:0:203.0.113.7", "loopback"),  # IPv4-translated, likewise
         ("fec0::1", "a private address"),
-        ("198.18.0.1", None),  # kept for benchmarks: nobody's neighbour
+        ("198.18.0.1", None),  # reserved for benchmarks, so it is no neighbour
         ("239.255.255.255", "multicast"),
         ("10.1.2.3", "a private address"),
         ("192.168.178.20", "a private address"),

@@ -1,7 +1,7 @@
-"""Nobody who may never be banned ever is: random addresses and two hundred chosen ones, on random topologies.
+"""No address of the allowlist is ever banned: random addresses and two hundred chosen ones, on random topologies.
 
-A hundred thousand here, and a million in `make fuzz`. What may never be banned is worked out here once more, by plain comparison of numbers, and the real guard and the text
-for the kernel are held against it.
+A hundred thousand here, and a million in `make fuzz`. The allowlist is computed here once more, by plain comparison of
+numbers, and the guard and the text for the kernel are compared with it.
 """
 
 import os
@@ -69,14 +69,14 @@ CHOSEN = """
 
 
 class Numbers:
-    """Networks as disjoint pairs of numbers: all that is known here of what an address is."""
+    """Networks as disjoint pairs of numbers."""
 
     def __init__(self, texts):
         spans = {4: [], 6: []}
         for text in texts:
             net = ip_network(text)
             spans[net.version].append((int(net[0]), int(net[-1])))
-            if net.version == 4:  # 6to4 wraps IPv4 addresses, and whoever is at one is there as well
+            if net.version == 4:  # 6to4 wraps IPv4 addresses, so each of them has a second place
                 shift = 128 - 16 - 32
                 low, high = int(net[0]) << shift, (int(net[-1]) + 1 << shift) - 1
                 spans[6].append(((0x2002 << 112) + low, (0x2002 << 112) + high))
@@ -94,13 +94,13 @@ class Numbers:
         return joined
 
     def touch(self, version, low, high):
-        """Is any of these addresses one of them?"""
+        """Return whether any of these addresses is in one of the networks."""
         at = bisect_right(self._lows[version], high)
         return at > 0 and self.spans[version][at - 1][1] >= low
 
 
 class Topology:
-    """A host somewhere: what it is, what is around it, whom its owner trusts."""
+    """A random host: its own addresses, the networks around it, and what its settings allow."""
 
     def __init__(self, chance):
         self.chance = chance
@@ -142,7 +142,7 @@ class Topology:
         ]
 
     def addresses(self, number):
-        """Half of them anywhere; half in, at and just beside what may never be banned."""
+        """Yield half of them from anywhere, and half in, at and just beside the networks of the allowlist."""
         chance, spans = self.chance, self.never.spans
         for _ in range(number // 4):
             yield socket.inet_ntoa(chance.randbytes(4))
@@ -154,7 +154,7 @@ class Topology:
 
 
 def bounds(banned):
-    """Version, first and last address."""
+    """Return the IP version, and the first and last address as numbers."""
     text, _, length = banned.partition("/")
     version, family, bits = (6, socket.AF_INET6, 128) if ":" in text else (4, socket.AF_INET, 32)
     low = int.from_bytes(socket.inet_pton(family, text), "big")
@@ -167,7 +167,7 @@ def seed(request):
 
 
 @pytest.mark.parametrize("number", range(TOPOLOGIES))
-def test_nobody_who_may_never_be_banned_is(seed, number):
+def test_no_address_of_the_allowlist_is_banned(seed, number):
     topology = Topology(random.Random(f"{seed} {number}"))
     never = topology.never
     jail = Jail("web", maxretry=1, bangroup=2)
@@ -176,8 +176,8 @@ def test_nobody_who_may_never_be_banned_is(seed, number):
     decisions = guard.hits(hits, now=1.0)
     chosen = [text.replace("{}", topology.own) for text in CHOSEN]
     for text in chosen:
-        if whose := parse_address(text):
-            decisions += guard.hits([Hit("web", whose, 1.0, SITE, "")], now=1.0)
+        if address := parse_address(text):
+            decisions += guard.hits([Hit("web", address, 1.0, SITE, "")], now=1.0)
         try:
             meant = parse_ban_target(text)
         except ValueError:
@@ -201,13 +201,13 @@ def _group(one, let):
 
 
 @pytest.mark.parametrize("number", range(TOPOLOGIES))
-def test_who_is_banned_and_then_may_not_be_is_let_in(seed, number):
-    """The last run's bans, under this run's topology; then a ban for each address that is own from now on."""
+def test_bans_of_addresses_that_join_the_allowlist_end(seed, number):
+    """Bans of the last run, under the topology of this one."""
     before, now = Topology(random.Random(f"{seed} {number}")), Topology(random.Random(f"{seed} {number} now"))
     bans = [
-        Ban("web", whose, 1.0, 3600.0, "failures")
+        Ban("web", address, 1.0, 3600.0, "failures")
         for text in before.addresses(2_000)
-        if (whose := parse_address(text)) and before.allowlist.reason(whose) is None
+        if (address := parse_address(text)) and before.allowlist.reason(address) is None
     ]
     guard = Guard([Jail("web")], before.allowlist, bans)
     guard.set_allowlist(now.allowlist, now=2.0)
@@ -217,14 +217,14 @@ def test_who_is_banned_and_then_may_not_be_is_let_in(seed, number):
 
 
 @pytest.mark.parametrize("number", range(TOPOLOGIES))
-def test_the_kernel_is_told_the_same(seed, number):
-    """Its first rules accept all who may never be banned and nobody else, and no element of a ban is one of them."""
+def test_the_kernel_accepts_the_same_addresses(seed, number):
+    """Its first rules accept exactly the allowlist, and no element of a ban is on it."""
     topology = Topology(random.Random(f"{seed} {number}"))
     allow = (*topology.allowlist.networks(4), *topology.allowlist.networks(6))
     desired = DesiredState([Jail("web", ports=frozenset({80}))])
     desired.set_topology(allow, frozenset())
     text = "\n".join(ruleset.structure(desired))
-    told = {
+    accepted = {
         version: sorted(
             tuple(int(ip_address(part)) for part in (low, high or low))
             for elements in re.findall(rf"add element inet wp_sidecar allow{version} {{ (.*?) }}", text)
@@ -232,7 +232,7 @@ def test_the_kernel_is_told_the_same(seed, number):
         )
         for version in (4, 6)
     }
-    assert {version: Numbers._joined(spans) for version, spans in told.items()} == topology.never.spans
+    assert {version: Numbers._joined(spans) for version, spans in accepted.items()} == topology.never.spans
 
     guard, group = Guard([Jail("web", maxretry=1)], topology.allowlist), PortGroup(frozenset({80}))
     hits = [Hit("web", parse_address(text), 1.0, SITE, "") for text in topology.addresses(2_000)]
@@ -245,5 +245,5 @@ def test_the_kernel_is_told_the_same(seed, number):
     assert [one for one in written if topology.never.touch(*bounds(f"{one}/64" if ":" in one else one))] == []
 
 
-def test_there_are_two_hundred_chosen_ones():
+def test_two_hundred_addresses_are_chosen():
     assert len(set(CHOSEN)) >= 200

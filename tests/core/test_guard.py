@@ -16,7 +16,7 @@ from sidecar.core.overrides import Overrides
 ANN, BOB, SIX = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 SITE = Origin("docker", "blog", "stdout", ("login",))
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
-NOBODY = Allowlist()
+ALLOWLIST = Allowlist()
 
 
 class Budget:
@@ -66,7 +66,7 @@ def banned_without_lines():
 
 
 def test_a_story_of_one_attacker():
-    decided = play(Guard([LOGIN], NOBODY), [*hits(0, 1, 2, 3), 3601, 3602, 3603])
+    decided = play(Guard([LOGIN], ALLOWLIST), [*hits(0, 1, 2, 3), 3601, 3602, 3603])
 
     assert decided == [banned(), Unban("login", ANN, 3602, "expired")]
 
@@ -76,7 +76,7 @@ def test_a_storm_is_decided_at_once():
         hit for n in range(1000) for hit in hits(0, 1, 2, address=Address(f"198.51.{n // 250}.{n % 250}"))
     ]
 
-    assert len(Guard([LOGIN], NOBODY).hits(storm, now=3)) == 1000
+    assert len(Guard([LOGIN], ALLOWLIST).hits(storm, now=3)) == 1000
 
 
 def test_an_address_on_the_allowlist_is_never_banned():
@@ -90,7 +90,7 @@ def test_an_address_on_the_allowlist_is_never_banned():
 
 def test_a_jails_ignoreip_holds_in_that_jail_only():
     exempting = Jail("login", maxretry=1, ignoreip=("203.0.113.0/29",))
-    guard = Guard([exempting, Jail("probe", maxretry=1)], NOBODY)
+    guard = Guard([exempting, Jail("probe", maxretry=1)], ALLOWLIST)
 
     assert guard.hits([*hits(0), *hits(0, jail="probe")], now=0)[0].jail == "probe"
     assert (guard.view.allowlist_reason(ANN, "login"), guard.view.allowlist_reason(ANN)) == ("ignoreip", None)
@@ -98,50 +98,50 @@ def test_a_jails_ignoreip_holds_in_that_jail_only():
 
 
 def test_hits_of_a_banned_address_do_not_count():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, hits(*range(10)))
 
     assert guard.view.ignored == {"banned already": 7}
 
 
 def test_hits_of_an_unknown_jail_do_not_count():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
 
     assert play(guard, hits(0, 1, 2, jail="old")) == []
     assert guard.view.ignored == {"jail is gone": 3}
 
 
 def test_a_backlog_is_not_a_burst():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
 
     assert guard.hits(hits(0, 301, 602, 903), now=10_000) == []
 
 
 def test_an_old_burst_has_only_the_rest_of_its_ban_left():
-    assert Guard([LOGIN], NOBODY).hits(hits(0, 1, 2), now=3000) == [banned()]
+    assert Guard([LOGIN], ALLOWLIST).hits(hits(0, 1, 2), now=3000) == [banned()]
 
 
 def test_a_burst_whose_ban_would_be_over_bans_nobody():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
 
     assert guard.hits(hits(0, 1, 2), now=3602) == []
     assert guard.view.ignored == {"over already": 1}
 
 
 def test_a_clock_that_runs_ahead_bans_nobody_for_longer():
-    (ban,) = Guard([LOGIN], NOBODY).hits(hits(9e9, 9e9, 9e9), now=10)
+    (ban,) = Guard([LOGIN], ALLOWLIST).hits(hits(9e9, 9e9, 9e9), now=10)
 
     assert (ban.at, ban.until) == (10, 3610)
 
 
 def test_an_ipv6_customer_is_banned_as_one_network():
-    (ban,) = Guard([LOGIN], NOBODY).hits(hits(0, 1, 2, address=SIX), now=2)
+    (ban,) = Guard([LOGIN], ALLOWLIST).hits(hits(0, 1, 2, address=SIX), now=2)
 
     assert ban.address == SIX
 
 
 def test_a_permanent_ban_by_hand_lasts_until_it_is_lifted():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
 
     assert guard.ban(ANN, now=0, bantime=math.inf, reason="spam") == [
         Ban("manual", ANN, 0, math.inf, "manual", reason="spam")
@@ -153,11 +153,11 @@ def test_a_permanent_ban_by_hand_lasts_until_it_is_lifted():
 
 
 def test_a_ban_by_hand_lasts_the_jails_bantime_by_default():
-    assert Guard([LOGIN], NOBODY).ban(ANN, now=0, jail="login") == [Ban("login", ANN, 0, 3600, "manual")]
+    assert Guard([LOGIN], ALLOWLIST).ban(ANN, now=0, jail="login") == [Ban("login", ANN, 0, 3600, "manual")]
 
 
 def test_a_ban_by_hand_never_shortens_one():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.ban(ANN, now=0, jail="login", bantime=100)
 
     assert guard.ban(ANN, now=0, jail="login", bantime=50) == []
@@ -167,7 +167,7 @@ def test_a_ban_by_hand_never_shortens_one():
 
 
 def test_a_ban_by_hand_keeps_the_history_of_the_ban_it_replaces():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.hits(hits(0, 1, 2), now=2)
     guard.ban(ANN, now=3, jail="login", bantime=9000)
 
@@ -176,11 +176,11 @@ def test_a_ban_by_hand_keeps_the_history_of_the_ban_it_replaces():
 
 def test_a_ban_by_hand_in_an_unknown_jail_is_a_key_error():
     with pytest.raises(KeyError):
-        Guard([LOGIN], NOBODY).ban(ANN, now=0, jail="lgoin")
+        Guard([LOGIN], ALLOWLIST).ban(ANN, now=0, jail="lgoin")
 
 
 def test_an_unban_clears_the_failures():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.hits(hits(0, 1), now=1)
     guard.unban(ANN, now=2)
 
@@ -188,7 +188,7 @@ def test_an_unban_clears_the_failures():
 
 
 def test_an_unban_of_all_clears_the_failures_in_every_jail():
-    guard = Guard([LOGIN, Jail("probe", maxretry=2)], NOBODY)
+    guard = Guard([LOGIN, Jail("probe", maxretry=2)], ALLOWLIST)
     guard.hits([*hits(0, 1, 2), *hits(2, jail="probe")], now=2)
     guard.unban(None, now=3)
 
@@ -196,7 +196,7 @@ def test_an_unban_of_all_clears_the_failures_in_every_jail():
 
 
 def test_an_unban_of_one_address_leaves_the_other_bans():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.ban(ANN, now=0)
     guard.unban(BOB, now=1)
 
@@ -204,7 +204,7 @@ def test_an_unban_of_one_address_leaves_the_other_bans():
 
 
 def test_an_unban_is_for_one_network_or_for_all():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     for address in (ANN, BOB, SIX):
         guard.ban(address, now=0, jail="login")
 
@@ -216,7 +216,7 @@ def test_an_unban_is_for_one_network_or_for_all():
 
 
 def test_an_address_that_joins_the_allowlist_is_unbanned():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.ban(ANN, now=0, jail="login")
     guard.ban(BOB, now=0, jail="login")
 
@@ -228,9 +228,9 @@ def test_an_address_that_joins_the_allowlist_is_unbanned():
 
 def test_an_address_in_the_jails_ignoreip_is_unbanned_with_the_next_allowlist():
     exempting = Jail("login", ignoreip=("203.0.113.7",))
-    guard = Guard([exempting], NOBODY, bans=[banned(), banned(address=BOB)])
+    guard = Guard([exempting], ALLOWLIST, bans=[banned(), banned(address=BOB)])
 
-    assert guard.set_allowlist(NOBODY, now=5) == [Unban("login", ANN, 5, "allowed")]
+    assert guard.set_allowlist(ALLOWLIST, now=5) == [Unban("login", ANN, 5, "allowed")]
     assert [ban.address for ban in guard.view.bans] == [BOB]
 
 
@@ -239,7 +239,7 @@ def probes(*targets, address=ANN):
 
 
 def test_distinct_targets_count_and_repeats_of_one_do_not():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
 
     assert play(guard, probes("a", "a", "b", "a", "b", "b")) == []
     assert guard.view.ignored == {"the same target again": 4}
@@ -248,7 +248,7 @@ def test_distinct_targets_count_and_repeats_of_one_do_not():
 
 
 def test_after_a_ban_the_same_targets_count_again():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, probes("a", "b", "c"))
     guard.unban(ANN, now=3)
 
@@ -256,9 +256,9 @@ def test_after_a_ban_the_same_targets_count_again():
 
 
 def test_a_restart_remembers():
-    before = Guard([LOGIN], NOBODY)
+    before = Guard([LOGIN], ALLOWLIST)
     before.hits([*hits(0, 1, 2), *hits(1, 2, address=BOB)], now=2)
-    after = Guard([LOGIN], NOBODY, bans=before.view.bans)
+    after = Guard([LOGIN], ALLOWLIST, bans=before.view.bans)
     after.hits(hits(1, 2, address=BOB), now=3)
 
     assert after.view.bans == before.view.bans
@@ -266,7 +266,7 @@ def test_a_restart_remembers():
 
 
 def test_a_ban_outlives_its_jail():
-    guard = Guard([], NOBODY, bans=[banned()])
+    guard = Guard([], ALLOWLIST, bans=[banned()])
 
     assert [jail.name for jail in guard.view.jails] == ["manual", "login"]
     assert guard.tick(3602) == [Unban("login", ANN, 3602, "expired")]
@@ -274,7 +274,7 @@ def test_a_ban_outlives_its_jail():
 
 
 def test_old_failures_are_forgotten():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.hits(hits(0, 1), now=1)
     guard.tick(10_000)
 
@@ -286,7 +286,7 @@ def test_a_ten_year_attack_in_milliseconds():
     story = [
         e for day in days for e in (*hits(*range(day * 86_400, day * 86_400 + 3)), (day + 1) * 86_400 - 1)
     ]
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
 
     assert len(play(guard, story)) == 2 * 3650
     assert guard.view.bans == ()
@@ -307,11 +307,11 @@ def lengths(guard, until, step=86_400, address=ANN):
 
 
 def test_each_ban_lasts_twice_as_long_as_the_last():
-    assert lengths(Guard([DOUBLING], NOBODY), 5 * 86_400) == [600, 1200, 2400, 4800, 9600]
+    assert lengths(Guard([DOUBLING], ALLOWLIST), 5 * 86_400) == [600, 1200, 2400, 4800, 9600]
 
 
 def test_former_bans_are_forgotten_after_a_month():
-    guard = Guard([DOUBLING], NOBODY)
+    guard = Guard([DOUBLING], ALLOWLIST)
     play(guard, [*hits(0, 1, 2), 602, *hits(1000, 1001), 3000])
 
     assert guard.view.ban_counts(ANN, now=3000) == {"login": 2}
@@ -321,7 +321,7 @@ def test_former_bans_are_forgotten_after_a_month():
 
 
 def test_each_failure_counts_for_more_after_a_ban():
-    guard = Guard([DOUBLING], NOBODY)
+    guard = Guard([DOUBLING], ALLOWLIST)
     play(guard, [*hits(0, 1, 2), 602])
 
     assert [ban.ban_count for ban in play(guard, hits(1000, 1001))] == [2]
@@ -329,7 +329,7 @@ def test_each_failure_counts_for_more_after_a_ban():
 
 def test_bans_of_other_jails_count_with_overalljails():
     everywhere = Jail("probe", maxretry=1, bantime=600, escalation=Escalation(overalljails=True))
-    guard = Guard([everywhere, DOUBLING], NOBODY)
+    guard = Guard([everywhere, DOUBLING], ALLOWLIST)
     play(guard, hits(0, 1, 2))
 
     (ban,) = play(guard, hits(3, jail="probe"))
@@ -339,18 +339,18 @@ def test_bans_of_other_jails_count_with_overalljails():
 def test_rndtime_lengthens_later_bans_only():
     jail = Jail("login", maxretry=1, bantime=600, escalation=Escalation(rndtime=100))
 
-    assert lengths(Guard([jail], NOBODY, chance=Half()), 3 * 86_400) == [600, 1250, 2450]
+    assert lengths(Guard([jail], ALLOWLIST, chance=Half()), 3 * 86_400) == [600, 1250, 2450]
 
 
 def test_former_bans_survive_a_restart():
     past = [PastBans("login", ANN, 3, until=900.0)]
 
-    (ban,) = play(Guard([DOUBLING], NOBODY, history=past), hits(1000, 1001))
+    (ban,) = play(Guard([DOUBLING], ALLOWLIST, history=past), hits(1000, 1001))
     assert (ban.ban_count, ban.until - ban.at) == (4, 4800)
 
 
 def test_a_reload_may_change_how_long_former_bans_are_remembered():
-    guard = Guard([DOUBLING], NOBODY, history=[PastBans("login", ANN, 3, until=900.0)])
+    guard = Guard([DOUBLING], ALLOWLIST, history=[PastBans("login", ANN, 3, until=900.0)])
     guard.reconfigure([DOUBLING], now=950, history_age_s=60)
     assert guard.view.ban_counts(ANN, now=959) == {"login": 3}
 
@@ -359,7 +359,7 @@ def test_a_reload_may_change_how_long_former_bans_are_remembered():
 
 
 def test_an_unban_forgets_former_bans():
-    guard = Guard([DOUBLING], NOBODY)
+    guard = Guard([DOUBLING], ALLOWLIST)
     play(guard, [*hits(0, 1, 2), 602])
     guard.unban(ANN, now=700)
 
@@ -371,7 +371,7 @@ def test_an_unban_forgets_former_bans():
 
 
 def test_a_jail_may_count_as_fail2ban_does():
-    guard = Guard([Jail("login", maxretry=5, findtime=600, window="fail2ban")], NOBODY)
+    guard = Guard([Jail("login", maxretry=5, findtime=600, window="fail2ban")], ALLOWLIST)
     slow, slower = hits(*range(0, 855, 171)), hits(*range(0, 9000, 172), address=BOB)
 
     assert [(ban.address, ban.at) for ban in play(guard, [*slow, *slower])] == [(ANN, 684)]
@@ -381,7 +381,7 @@ def test_a_jail_may_count_as_fail2ban_does():
 
 
 def test_a_containers_labels_override_the_jail():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.set_overrides({"blog": Overrides({"maxretry": 2, "bantime": 60.0}, ignoreip=("203.0.113.8",))})
 
     (ban,) = play(guard, [*hits(0, 1), *hits(0, 1, 2, address=BOB)])
@@ -390,7 +390,7 @@ def test_a_containers_labels_override_the_jail():
 
 
 def test_overrides_hold_until_they_change():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.set_overrides({"blog": Overrides({"maxretry": 1, "findtime": 9e9})})
     guard.set_overrides({"shop": Overrides({"maxretry": 1})})
 
@@ -398,7 +398,7 @@ def test_overrides_hold_until_they_change():
 
 
 def test_failures_are_kept_for_the_longest_findtime():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.set_overrides({"blog": Overrides({"findtime": 86_400.0})})
 
     assert guard.view.longest_findtime == 600
@@ -410,7 +410,7 @@ def test_failures_are_kept_for_the_longest_findtime():
 
 
 def test_a_jail_in_mode_observe_makes_dry_runs():
-    guard = Guard([replace(LOGIN, observe=True)], NOBODY)
+    guard = Guard([replace(LOGIN, observe=True)], ALLOWLIST)
 
     assert play(guard, hits(0, 1, 2, 3, 500)) == [replace(banned(), dry_run=True)]
     assert guard.view.ignored == {"banned already": 2}
@@ -419,14 +419,14 @@ def test_a_jail_in_mode_observe_makes_dry_runs():
 
 def test_bans_beyond_the_budget_are_dry_runs_until_it_recovers():
     spent, again = iter([True, False]), iter([False, True])
-    guard = Guard([LOGIN], NOBODY, budget=Budget(spent, again))
+    guard = Guard([LOGIN], ALLOWLIST, budget=Budget(spent, again))
 
     decided = play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, 3, 4, address=BOB)])
     assert [(each.address, each.dry_run) for each in decided] == [(ANN, False), (BOB, True), (BOB, False)]
 
 
 def test_a_login_that_works_does_not_enforce_a_dry_run():
-    guard = Guard([LOGIN], NOBODY, budget=Budget(iter([False]), iter([True])))
+    guard = Guard([LOGIN], ALLOWLIST, budget=Budget(iter([False]), iter([True])))
     play(guard, hits(0, 1, 2))
 
     assert play(guard, [hits(3)[0]._replace(success=True)]) == []
@@ -434,7 +434,7 @@ def test_a_login_that_works_does_not_enforce_a_dry_run():
 
 
 def test_dry_runs_are_enforced_once_their_jail_enforces():
-    guard = Guard([replace(LOGIN, observe=True)], NOBODY)
+    guard = Guard([replace(LOGIN, observe=True)], ALLOWLIST)
     play(guard, hits(0, 1, 2))
 
     assert guard.reconfigure([LOGIN], now=5) == [banned_without_lines()]
@@ -445,7 +445,7 @@ def test_dry_runs_are_enforced_once_their_jail_enforces():
 
 
 def test_enough_banned_hosts_are_a_ban_of_their_24():
-    guard = Guard([replace(LOGIN, maxretry=1, bangroup=3)], NOBODY)
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=3)], ALLOWLIST)
     decided = play(guard, [hit for n in range(1, 6) for hit in hits(n, address=Address(f"203.0.113.{n}"))])
 
     assert [(each.address, each.cause) for each in decided] == [
@@ -461,7 +461,7 @@ def test_a_24_with_an_allowlisted_host_is_not_banned():
 
 
 def test_expired_bans_do_not_count_towards_a_24():
-    guard = Guard([replace(LOGIN, maxretry=1, bangroup=2)], NOBODY)
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=2)], ALLOWLIST)
 
     assert [
         type(each).__name__
@@ -480,7 +480,7 @@ def test_expired_bans_do_not_count_towards_a_24():
 
 
 def test_ipv6_customers_have_no_neighbourhood():
-    guard = Guard([replace(LOGIN, maxretry=1, bangroup=1)], NOBODY)
+    guard = Guard([replace(LOGIN, maxretry=1, bangroup=1)], ALLOWLIST)
 
     assert [each.address for each in play(guard, hits(0, address=SIX))] == [SIX]
 
@@ -489,14 +489,14 @@ def test_ipv6_customers_have_no_neighbourhood():
 
 
 def test_an_unverified_address_is_not_banned():
-    guard = Guard([LOGIN], NOBODY, verifier=NeverSaw(ANN))
+    guard = Guard([LOGIN], ALLOWLIST, verifier=NeverSaw(ANN))
 
     assert [each.address for each in play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, address=BOB)])] == [BOB]
     assert guard.view.ignored == {"never seen here": 1}
 
 
 def test_a_client_behind_a_proxy_is_not_banned_but_its_login_counts():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     proxied = [hit._replace(peer="198.51.100.1") for hit in hits(0, 1, 2)]
 
     assert play(guard, proxied) == []
@@ -508,7 +508,7 @@ def test_a_client_behind_a_proxy_is_not_banned_but_its_login_counts():
 
 
 def test_a_banned_address_that_is_logged_later_is_one_bypass():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, hits(0, 1, 2, 11))
     assert guard.take_noticed() == ((), ())  # the response to a request that was under way
     play(guard, hits(13, 14))
@@ -518,7 +518,7 @@ def test_a_banned_address_that_is_logged_later_is_one_bypass():
 
 
 def test_a_dismissed_bypass_does_not_hide_the_next_one():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, hits(0, 1, 2, 13))
     (bypass,), _ = guard.take_noticed()
     guard.dismiss_bypass(bypass)
@@ -529,7 +529,7 @@ def test_a_dismissed_bypass_does_not_hide_the_next_one():
 
 
 def test_a_bypass_is_noticed_at_the_container_of_the_ban_only():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, hits(0, 1, 2))
     guard.hits([hits(50)[0]._replace(origin=Origin("docker", "shop"))], now=50)
 
@@ -537,7 +537,7 @@ def test_a_bypass_is_noticed_at_the_container_of_the_ban_only():
 
 
 def test_a_login_that_works_clears_the_failures():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     worked = hits(2)[0]._replace(success=True)
 
     assert play(guard, [*hits(0, 1), worked, *hits(3, 4)]) == []
@@ -545,7 +545,7 @@ def test_a_login_that_works_clears_the_failures():
 
 
 def test_an_unban_reports_failures_that_it_clears():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.hits(hits(0, 1), now=1)
 
     assert guard.unban(ANN, now=2) == []
@@ -556,7 +556,7 @@ def test_an_unban_reports_failures_that_it_clears():
 
 
 def test_a_ban_of_another_node_holds_here():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     far = replace(banned(), until=9e9)
 
     assert guard.ban_from_fleet([far, far], now=5) == [replace(far, until=3605, cause="fleet")]
@@ -575,19 +575,19 @@ def test_a_ban_of_another_node_respects_the_allowlists_here():
 
 def test_other_nodes_bans_do_not_use_the_ban_budget():
     nothing_left = Budget(iter([]), iter([]))
-    guard = Guard([LOGIN], NOBODY, budget=nothing_left)
+    guard = Guard([LOGIN], ALLOWLIST, budget=nothing_left)
 
     assert [ban.dry_run for ban in guard.ban_from_fleet([banned()], now=5)] == [False]
 
 
 def test_other_nodes_bans_are_dry_runs_where_the_jail_observes():
-    guard = Guard([replace(LOGIN, observe=True)], NOBODY)
+    guard = Guard([replace(LOGIN, observe=True)], ALLOWLIST)
 
     assert [ban.dry_run for ban in guard.ban_from_fleet([banned()], now=5)] == [True]
 
 
 def test_a_ban_of_another_node_in_an_unknown_jail_ends_at_its_time():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     (ban,) = guard.ban_from_fleet([replace(banned(), jail="shop")], now=5)
 
     assert guard.hits(hits(6, jail="shop", address=BOB), now=6) == []
@@ -598,7 +598,7 @@ def test_a_ban_of_another_node_in_an_unknown_jail_ends_at_its_time():
 
 
 def test_failures_go_on_counting_after_a_reload():
-    guard = Guard([LOGIN, Jail("probe")], NOBODY)
+    guard = Guard([LOGIN, Jail("probe")], ALLOWLIST)
     guard.hits([*hits(0, 1), *hits(0, 1, 2, address=BOB)], now=2)
     assert guard.reconfigure([replace(LOGIN, maxretry=2), Jail("new", maxretry=1)], now=3) == []
 
@@ -610,7 +610,7 @@ def test_failures_go_on_counting_after_a_reload():
 
 
 def test_an_address_in_the_new_ignoreip_is_unbanned():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, address=BOB)])
 
     assert guard.reconfigure([replace(LOGIN, ignoreip=("203.0.113.7",))], now=3) == [
@@ -619,7 +619,7 @@ def test_an_address_in_the_new_ignoreip_is_unbanned():
 
 
 def test_a_removed_jail_keeps_its_bans_and_counts_nothing():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     play(guard, hits(0, 1, 2))
     guard.reconfigure([], now=3)
 
@@ -628,7 +628,7 @@ def test_a_removed_jail_keeps_its_bans_and_counts_nothing():
 
 
 def test_another_window_begins_to_count_again():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.hits(hits(0, 1), now=1)
     guard.reconfigure([replace(LOGIN, window="fail2ban")], now=2)
 
@@ -637,7 +637,7 @@ def test_another_window_begins_to_count_again():
 
 
 def test_banned_hosts_are_counted_when_a_jail_gets_a_bangroup():
-    guard = Guard([replace(LOGIN, maxretry=1)], NOBODY)
+    guard = Guard([replace(LOGIN, maxretry=1)], ALLOWLIST)
     play(guard, hits(0))
     guard.reconfigure([replace(LOGIN, maxretry=1, bangroup=2)], now=1)
 
@@ -645,7 +645,7 @@ def test_banned_hosts_are_counted_when_a_jail_gets_a_bangroup():
 
 
 def test_an_unban_before_its_jail_is_removed_is_final():
-    guard = Guard([LOGIN, Jail("probe")], NOBODY)
+    guard = Guard([LOGIN, Jail("probe")], ALLOWLIST)
     guard.ban(ANN, now=0, jail="probe", bantime=10)
     guard.unban(ANN, now=1)
     guard.reconfigure([LOGIN], now=2)
@@ -655,7 +655,7 @@ def test_an_unban_before_its_jail_is_removed_is_final():
 
 def test_no_ban_ends_early_however_jails_come_and_go():
     chance = random.Random(4)
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     everyone = [Address(f"203.0.113.{number}") for number in range(20)]
     ends: dict[tuple[str, Address], float] = {}
     for now in range(2_000):

@@ -14,7 +14,7 @@ ANN, BOB, SIX = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db
 BLOG = Origin("docker", "blog")
 LOGIN = Jail("login", maxretry=3, findtime=600, bantime=3600)
 MAIL = Jail("mail", ignoreip=("203.0.113.8",))
-NOBODY = Allowlist()
+ALLOWLIST = Allowlist()
 
 
 def fail(guard, address, *times, jail="login"):
@@ -23,7 +23,7 @@ def fail(guard, address, *times, jail="login"):
 
 
 def test_the_banned_networks_around_an_address():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     for network in (
         "203.0.113.0/24",
         "203.0.0.0/16",
@@ -39,7 +39,7 @@ def test_the_banned_networks_around_an_address():
 
 
 def test_how_full_the_memory_is():
-    guard = Guard([LOGIN], NOBODY, history=[PastBans("login", BOB, 1, 5.0)])
+    guard = Guard([LOGIN], ALLOWLIST, history=[PastBans("login", BOB, 1, 5.0)])
     assert guard.view.history == (PastBans("login", BOB, 1, 5.0),)
     fail(guard, ANN, 0)
 
@@ -53,7 +53,7 @@ def test_how_full_the_memory_is():
 
 
 def test_the_status_of_an_address_in_each_jail():
-    guard = Guard([LOGIN, MAIL], NOBODY, history=[PastBans("login", BOB, 4, 0)])
+    guard = Guard([LOGIN, MAIL], ALLOWLIST, history=[PastBans("login", BOB, 4, 0)])
     fail(guard, ANN, 0, 1, 2)
     fail(guard, BOB, 0, 700, 701)
 
@@ -81,7 +81,7 @@ def test_a_network_is_on_the_allowlist_of_all_jails_or_of_one():
 
 def test_enforced_bans_are_counted_by_jail_and_ip_version():
     watched = Jail("watched", maxretry=1, observe=True)
-    guard = Guard([LOGIN, watched], NOBODY)
+    guard = Guard([LOGIN, watched], ALLOWLIST)
     fail(guard, ANN, 0, 1, 2)
     fail(guard, SIX, 0, 1, 2)
     fail(guard, BOB, 0, jail="watched")
@@ -91,7 +91,7 @@ def test_enforced_bans_are_counted_by_jail_and_ip_version():
 
 
 def test_a_ban_by_hand_does_not_count_as_a_former_ban():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     fail(guard, ANN, 0, 1, 2)
     guard.ban(BOB, now=3, jail="login")
 
@@ -100,12 +100,12 @@ def test_a_ban_by_hand_does_not_count_as_a_former_ban():
 
 
 def test_the_longest_findtime_of_no_jail_is_zero():
-    assert Guard([], NOBODY).view.longest_findtime == 0.0
-    assert Guard([LOGIN, Jail("slow", findtime=9000)], NOBODY).view.longest_findtime == 9000
+    assert Guard([], ALLOWLIST).view.longest_findtime == 0.0
+    assert Guard([LOGIN, Jail("slow", findtime=9000)], ALLOWLIST).view.longest_findtime == 9000
 
 
 def test_the_answer_does_not_change_the_guard():
-    guard = Guard([LOGIN], NOBODY)
+    guard = Guard([LOGIN], ALLOWLIST)
     guard.view.ignored["a reason"] += 1
     guard.ban(ANN, now=0, bantime=math.inf)
 
