@@ -1,10 +1,10 @@
-# make setup | test | lint | demo | bench | fuzz | bed | bed-down | chart | lock
+# make setup | test | lint | demo | bench | fuzz | spellings | bed | bed-down | chart | lock
 # A machine needs nothing but make, apt and root: what is used, `make setup` installs.
 
 PYTHON := .venv/bin/python
 STAMP  := .venv/.made-from
 
-.PHONY: setup test lint demo bench fuzz bed bed-down chart lock clean
+.PHONY: setup test lint demo bench fuzz spellings bed bed-down chart lock clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,10 @@ bench: setup
 fuzz: setup
 	FUZZ=$${FUZZ:-100000} .venv/bin/pytest --timeout=0 tests/filters/test_fuzz.py
 	TRUST=$${TRUST:-1000000} .venv/bin/pytest --timeout=0 tests/core/test_allowlist_everyone.py
+
+# Request spellings against the real WordPress on two servers (SPELLINGS=… how many, SEED=… which).
+spellings: setup
+	SPELLINGS=$${SPELLINGS:-100000} .venv/bin/pytest --timeout=0 tests/spellings
 
 # The bed, kept up for looking around: WordPress under test in network namespaces of its own.
 bed: setup

@@ -21,10 +21,10 @@ class Spelling:
         return self.data.split(b"\r\n", 1)[0].decode("latin-1")
 
 
-def spellings(count: int, seed: int, cookie: str) -> Iterator[Spelling]:
-    """`cookie` is that of a logged-in user; some requests carry it."""
-    chance = random.Random(seed)
-    for number in range(count):
+def spellings(count: int, seed: object, cookie: str, *, first: int = 0) -> Iterator[Spelling]:
+    """Yield requests, numbered from `first`. `cookie` is that of a logged-in user; some requests carry it."""
+    chance = random.Random(str(seed))
+    for number in range(first, first + count):
         yield Spelling(number, _request(chance, number, cookie))
 
 
