@@ -85,7 +85,7 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
         write_line("ok")
     else:
         for sentence in health["why"] or ["not ready"]:
-            write_error(printable(sentence))
+            write_error(sentence)
     raise typer.Exit(ExitCode.OK if healthy else ExitCode.NO)
 
 
@@ -102,7 +102,7 @@ def _show_reload(answer: ReloadAnswer) -> None:
 
     if not answer["ok"]:
         for error in answer["mistakes"]:
-            write_error(printable(str(ConfigError(**error))))
+            write_error(str(ConfigError(**error)))
         write_error("nothing was changed, the old configuration stays in force")
         return
     for note in answer["notes"]:

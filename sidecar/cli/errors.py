@@ -14,7 +14,6 @@ from sidecar.config.errors import ConfigErrors
 from sidecar.control.client import NoDaemon
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.protocol import Refused
-from sidecar.core.text import printable
 
 # Standard output leads to a disk that takes no more.
 DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -74,5 +73,5 @@ def _discard_output() -> None:
 
 def _end(code: ExitCode, *sentences: str) -> None:
     for sentence in sentences:
-        write_error(printable(sentence))
+        write_error(sentence)
     sys.exit(code)

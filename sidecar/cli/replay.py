@@ -15,7 +15,6 @@ from sidecar.config import reader
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
-from sidecar.core.text import printable
 from sidecar.filters.loader import Filter
 from sidecar.filters.matcher import Matcher
 from sidecar.filters.verdict import time_of
@@ -33,7 +32,7 @@ def replay(
     """Show each decision as it is made: as JSON one object a line. Raises Failed and ConfigErrors."""
     settings = reader.read(environ, jails=jails, filters=filters, look=False)
     for error in settings.errors:
-        write_error(printable(str(error)))
+        write_error(str(error))
     allowlist = Allowlist(settings.allowlist.networks_by_reason(), ban_private=settings.allowlist.ban_private)
     origin = Origin("replay", log, jails=tuple(settings.filters))
     engine = Replay(Guard(settings.jails, allowlist), settings.filters, origin)

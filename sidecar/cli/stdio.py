@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from sidecar.core.text import printable
+
 
 def prepare() -> None:
     """Open the standard streams that were closed, and let them write any text.
@@ -40,5 +42,5 @@ def write_line(text: str) -> None:
 
 
 def write_error(sentence: str) -> None:
-    """Write a sentence about what is wrong to standard error. The sentence has to be printable."""
-    sys.stderr.write(f"wp-sidecar: {sentence}\n")
+    """Write a sentence about what is wrong to standard error, as printable text."""
+    sys.stderr.write(f"wp-sidecar: {printable(sentence)}\n")

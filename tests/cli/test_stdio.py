@@ -37,9 +37,9 @@ def test_what_an_encoding_lacks_is_written_as_an_escape(tmp_path):
 def test_answers_go_to_standard_output_and_errors_to_standard_error(capsys):
     write_json({"a": "\x1b"})
     write_line("a line")
-    write_error("a sentence")
+    write_error("a \x1bsentence")
 
     out, err = capsys.readouterr()
     first, second = out.splitlines()
     assert (json.loads(first), second) == ({"a": "\x1b"}, "a line")
-    assert err == "wp-sidecar: a sentence\n"
+    assert err == "wp-sidecar: a \\x1bsentence\n"
