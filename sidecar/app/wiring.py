@@ -56,6 +56,7 @@ from sidecar.core.guard import Guard
 from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallSink, Monitor, NftTable
+from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
@@ -110,7 +111,10 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
     remembered = last_run.load(store, firewall, now)
     pending_hits = PendingHits(remembered.hits, jails)
-    firewall_sink = FirewallSink(firewall, inbox, problems, metrics.firewall, RepairAlerts(alerts))
+    firewall_sink = FirewallSink(
+        firewall, inbox, problems, metrics.firewall, RepairAlerts(alerts),
+        layout_file=LayoutFile(settings.paths.state),
+    )  # fmt: skip
 
     # The guard, and what it goes by.
     watched_names = WatchedNames()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from sidecar.cli.options import Filters, Jails, Json, Socket, socket_path
 from sidecar.cli.stdio import write_error, write_json, write_line
 from sidecar.control.client import NoDaemon, ask
-from sidecar.control.exit_codes import ExitCode
+from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.protocol import HealthAnswer, HealthRequest, ReloadAnswer, ReloadRequest, StatusRequest
 from sidecar.core.text import printable
 
@@ -44,11 +45,31 @@ def run(
             os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
         )
 
+    _restore_bans()
     settings = read()
     # Docker, nftables and the rest are loaded after that, so that errors in the configuration show at once.
     from sidecar.app import main
 
     raise typer.Exit(main.run(settings, read))
+
+
+@commands.command()
+def restore() -> None:
+    """Have the stored bans in force in the kernel, before the daemon runs: for a unit that starts before Docker."""
+    from sidecar.app.restore import restore
+    from sidecar.config.reader import state_directory
+    from sidecar.firewall import FirewallError, NoPermission
+    from sidecar.stores.base import StoreError
+
+    try:
+        restored = restore(state_directory(os.environ), time.time())
+    except NoPermission as err:
+        raise Failed(ExitCode.NO_PERMISSION, str(err)) from err
+    except (FirewallError, StoreError) as err:
+        raise Failed(ExitCode.CONFIG, str(err)) from err
+    write_line(
+        "the table is in force already" if restored.was_in_force else f"bans restored: {restored.bans:d}"
+    )
 
 
 @commands.command()
@@ -87,6 +108,17 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
         for sentence in health["why"] or ["not ready"]:
             write_error(sentence)
     raise typer.Exit(ExitCode.OK if healthy else ExitCode.NO)
+
+
+def _restore_bans() -> None:
+    """Have the stored bans in force before anything else is loaded. The daemon reports whatever fails here."""
+    from sidecar.app.restore import restore
+    from sidecar.config.reader import state_directory
+    from sidecar.firewall import FirewallError
+    from sidecar.stores.base import StoreError
+
+    with contextlib.suppress(FirewallError, StoreError, OSError):
+        restore(state_directory(os.environ), time.time())
 
 
 def _health(socket: Socket) -> HealthAnswer:

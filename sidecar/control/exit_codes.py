@@ -16,7 +16,7 @@ class ExitCode(enum.IntEnum):
     # EX_NOINPUT.
     NO_INPUT = 66, "a log or filter cannot be read"
     # EX_UNAVAILABLE. Also where another daemon is running.
-    UNAVAILABLE = 69, "no daemon, or no container engine"
+    UNAVAILABLE = 69, "no daemon, or another one is running"
     # EX_NOPERM: NET_ADMIN is missing, or the socket is another user's.
     NO_PERMISSION = 77, "no permission"
     # EX_CONFIG. Also where the configuration names what cannot be used.

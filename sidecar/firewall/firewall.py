@@ -17,6 +17,7 @@ from sidecar.core.events import Ban, BanCause, Turn
 from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.firewall.backend import AddressFacts, Backend, Dropped, Repair, RepairKind
 from sidecar.firewall.desired import Change, DesiredState, report_rejected
+from sidecar.firewall.layout import Layout
 
 
 class Firewall:
@@ -89,6 +90,12 @@ class Firewall:
         """Return how many of the desired bans were in force at the last comparison, and how many are desired."""
         desired = self._desired.bans.count
         return max(0, desired - self._backend.missing), desired
+
+    @property
+    def layout(self) -> Layout:
+        """All that it needs besides the bans."""
+        ports = {name: group.ports for name, group in self._desired.groups.by_jail.items()}
+        return Layout(ports, self._desired.allowlist, self._desired.published)
 
     @property
     def limitation(self) -> str | None:

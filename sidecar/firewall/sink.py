@@ -23,6 +23,7 @@ from sidecar.core.jail import Jail
 from sidecar.firewall.backend import Repair
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.firewall import Firewall
+from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
 
@@ -76,6 +77,8 @@ class FirewallSink:
         problems: Problems,
         metrics: FirewallListener,
         listener: RepairListener,
+        *,
+        layout_file: LayoutFile | None = None,
     ) -> None:
         self._firewall = firewall
         self._inbox = inbox
@@ -83,6 +86,7 @@ class FirewallSink:
         self._limitation = problems.problem(LIMITATION_PROBLEM, critical=False)
         self._metrics = metrics
         self._listener = listener
+        self._layout_file = layout_file
         self._is_failing = False
         self._checks = _Checks()
 
@@ -93,6 +97,7 @@ class FirewallSink:
         self._firewall.start(bans, now)
         if limitation := self._firewall.limitation:
             self._limitation.set(limitation)
+        self._keep_layout()
 
     def apply(self, turn: Turn) -> None:
         """Carry out the decisions of one turn."""
@@ -110,11 +115,13 @@ class FirewallSink:
         """Make these all the jails; a ban closes their ports as they are now."""
         with self._failures_reported():
             self._firewall.reconfigure(jails, now)
+        self._keep_layout()
 
     def set_topology(self, allowlist: Iterable[str], now: float, published: frozenset[int] | None) -> None:
         """Never drop packets of these networks, and close these published ports (None: the same as before)."""
         with self._failures_reported():
             self._firewall.set_topology(allowlist, now, published)
+        self._keep_layout()
 
     def table_changed(self) -> None:
         """Have the table compared with the desired state. Calls that come before the loop gets to it are one."""
@@ -178,6 +185,11 @@ class FirewallSink:
 
     def close(self) -> None:
         self._firewall.close()
+
+    def _keep_layout(self) -> None:
+        """Remember the layout, for a start after a reboot."""
+        if self._layout_file:
+            self._layout_file.write(self._firewall.layout)
 
     def _report(self, repair: Repair) -> None:
         self._metrics.repaired(repair.kind.value)

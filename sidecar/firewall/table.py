@@ -59,6 +59,11 @@ class NftTable:
     def limitation(self) -> str | None:
         return self._limitation
 
+    def is_in_force(self) -> bool:
+        """Return whether the kernel has a table of ours, which drops packets."""
+        shape = self._kernel.shape()
+        return shape is not None and shape.is_active and shape.schema in READABLE_SCHEMAS
+
     def recover_ports(self, groups: PortGroups) -> frozenset[int] | None:
         """Return the ports in the table's sets that are not the jails' own."""
         if not self._is_readable():

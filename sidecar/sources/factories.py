@@ -23,11 +23,14 @@ class SourceConfig:
     settings: Settings
     # Unix time at which reading begins in a log that was never read: older lines count in no jail.
     reading_start: float
+    # At the start of the process, a source waits for what it reads from: nothing else reads meanwhile. A reload is
+    # refused instead, and the sources in use go on.
+    is_start: bool = False
 
     @classmethod
-    def at(cls, settings: Settings, now: float) -> SourceConfig:
+    def at(cls, settings: Settings, now: float, *, is_start: bool = False) -> SourceConfig:
         """Return what these settings mean at this unix time."""
-        return cls(settings, now - max(jail.findtime for jail in settings.jails))
+        return cls(settings, now - max(jail.findtime for jail in settings.jails), is_start)
 
 
 @dataclass(frozen=True, slots=True)

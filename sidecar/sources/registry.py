@@ -55,9 +55,10 @@ class SourceRegistry:
     def prepare(self, settings: Settings, now: float) -> NewSources:
         """Make the sources that these settings need and that are not in use yet.
 
-        Raises SourceUnavailable, and OSError where a socket cannot be made; then nothing has changed.
+        At the start, a source that has nothing to read from waits for it. Later that raises SourceUnavailable, and
+        OSError is raised where a socket cannot be made; then nothing has changed.
         """
-        config = SourceConfig.at(settings, now)
+        config = SourceConfig.at(settings, now, is_start=not self._sources)
         needed = (
             each for each in self._factories if each.name not in self._sources and each.is_needed(settings)
         )

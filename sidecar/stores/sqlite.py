@@ -47,6 +47,17 @@ FORGET_HISTORY = "DELETE FROM history WHERE until < ?"
 EXPIRED_BANS = "SELECT jail, who FROM bans WHERE until < ? LIMIT ?"
 
 
+def stored_bans(path: Path, now: float) -> tuple[Ban, ...]:
+    """Return the bans in this file that are not over, without opening it for writing. Raises StoreError.
+
+    No file has no bans. A file of another version may not be readable.
+    """
+    if not path.exists():
+        return ()
+    with explained(path, "read"), reading(path) as db:
+        return rows.bans(db.execute(READ_BANS, (now,)), now)
+
+
 class SqliteStore:
     """A Sink. It is used by one thread at a time, but for `evidence`.
 

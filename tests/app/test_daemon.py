@@ -48,6 +48,21 @@ def test_a_line_becomes_a_drop(daemon):
     assert re.search(rf"elements = {{ {ANN} timeout (1h|59m)", daemon.table())
 
 
+def test_a_start_without_docker_waits_for_it_is_not_ready_and_bans_meanwhile(daemon, monkeypatch):
+    socket_path = daemon.folder / "none.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket_path}")
+    daemon.configure("[wordpress-probes]")
+    daemon.start(ready=False)
+
+    health = daemon.ask("health")
+    assert (health["live"], health["ready"]) == (True, False)
+    assert health["why"][0].startswith(
+        f"no Docker socket at unix://{socket_path}: mount it into this container, or set DOCKER_HOST"
+    )
+    daemon.fail(ANN, 5)
+    wait_until(lambda: daemon.banned() == [ANN])
+
+
 def test_lines_that_a_container_sends_to_its_dev_log_count(daemon, monkeypatch):
     path = daemon.folder / "shared" / "log"
     monkeypatch.setenv("WP_SIDECAR_SYSLOG", str(path))

@@ -58,15 +58,6 @@ def test_a_secret_that_cannot_be_read_is_reported(tmp_path):
     )
 
 
-def test_a_missing_docker_socket_is_reported(tmp_path):
-    done = run(tmp_path, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
-
-    assert done.returncode == 69
-    assert done.stderr == (
-        f"wp-sidecar: no Docker socket at unix://{tmp_path}/none.sock: mount it into this container, or set DOCKER_HOST\n"
-    )
-
-
 def test_missing_net_admin_is_reported(tmp_path):
     log = tmp_path / "x.log"
     log.touch()

@@ -44,7 +44,6 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     ("start", "end"),
     [
-        (((), {"WP_SIDECAR_JAILS": "", "DOCKER_HOST": "unix:///nowhere"}), (69, "no Docker socket at")),
         ((NO_NET_ADMIN, {}), (77, "cap_add: [NET_ADMIN]")),
         (((), {"WP_SIDECAR_SOCKET": "/proc/nowhere/s"}), (69, "/proc/nowhere/s cannot be created")),
         (((), {"WP_SIDECAR_JAILS": "/nowhere"}), (78, "WP_SIDECAR_JAILS: /nowhere does not exist")),

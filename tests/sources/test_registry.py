@@ -92,7 +92,8 @@ def test_a_reload_adds_what_is_needed_and_ends_nothing(registry, read, tmp_path)
     assert names(registry, read(f"{files}usedns = yes\n[wordpress-access]\n")) == []
 
 
-def test_without_an_engine_that_answers_nothing_has_changed(registry, read, tmp_path):
+def test_a_reload_that_needs_an_engine_which_does_not_answer_changes_nothing(registry, read, tmp_path):
+    names(registry, read(f"[wordpress]\nlogpath = {tmp_path}/a.log\n"))
     settings = read("[wordpress]\n", DOCKER_HOST=f"unix://{tmp_path}/none")
 
     with pytest.raises(SourceUnavailable, match="no Docker socket"):

@@ -24,5 +24,5 @@ class DockerSourceFactory:
         selection = ContainerSelection(config.settings.jails, config.reading_start)
         host = DockerHost(config.settings.sources.docker_host)
         source = DockerSource(host, inputs.outputs, inputs.topology, selection, inputs.cursors)
-        source.check()
+        source.check(is_start=config.is_start)
         return ConfiguredContainers(source, (source,))

@@ -22,7 +22,13 @@ from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.runtime.backoff import Backoff
 from sidecar.runtime.problems import Problem
-from sidecar.sources.base import ContainerSelection, Outputs, TopologyListener, TopologyNotifier
+from sidecar.sources.base import (
+    ContainerSelection,
+    Outputs,
+    SourceUnavailable,
+    TopologyListener,
+    TopologyNotifier,
+)
 from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
 from sidecar.sources.docker.connection import Interrupt
@@ -71,9 +77,17 @@ class DockerSource:
         # Set where no pause is waited for: there is a new configuration, or this is the end.
         self._woken = threading.Event()
 
-    def check(self) -> None:
-        """Raises SourceUnavailable, with the reason and the remedy, if the Engine does not answer."""
-        api.check(self._host)
+    def check(self, *, is_start: bool = False) -> None:
+        """Find out whether the Engine answers. At the start of the process, a problem is reported if it does not.
+
+        Later that raises SourceUnavailable, with the reason and the remedy.
+        """
+        try:
+            api.check(self._host)
+        except SourceUnavailable as err:
+            if not is_start:
+                raise
+            self._outage.report(str(err))
 
     def run(self) -> None:
         """Block until closed."""
@@ -169,6 +183,10 @@ class Outage:
         elif now - self._since > MAX_QUIET_OUTAGE_S:
             self._problem.set(outage_sentence(self._url, why, open_logs))
         return self._backoff.next()
+
+    def report(self, sentence: str) -> None:
+        """Report the problem at once, with a sentence that says what to change."""
+        self._problem.set(f"{sentence}. No log is read until it answers")
 
     def over(self) -> None:
         """The Engine answers."""

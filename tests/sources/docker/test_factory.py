@@ -32,3 +32,15 @@ def test_the_source_is_made_only_when_the_engine_answers(engine, recorder):
     engine.stop()
     with pytest.raises(SourceUnavailable, match="no Docker socket"):
         DockerSourceFactory().make(SourceConfig(settings, 0.0), inputs)
+
+
+def test_at_the_start_of_the_process_the_source_waits_for_an_engine_and_reports_that(engine, recorder):
+    settings = Settings((Jail("a"),), {}, sources=SourceSettings(docker_host=engine.url))
+    inputs = SourceInputs(recorder.outputs, recorder, {}, None)
+    engine.stop()
+    made = DockerSourceFactory().make(SourceConfig(settings, 0.0, is_start=True), inputs)
+
+    assert [service.name for service in made.services] == ["docker"]
+    (sentence,) = inputs.outputs.problems.sentences
+    assert sentence.startswith("no Docker socket at")
+    assert inputs.outputs.problems.critical

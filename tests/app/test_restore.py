@@ -1,0 +1,140 @@
+"""Stored bans are in force right after a start: in the kernel of a host of their own, from the state directory alone."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import pytest
+
+from sidecar.app.restore import Restored, restore
+from sidecar.core.events import Turn
+from sidecar.firewall import Firewall, FirewallSink, NftTable
+from sidecar.firewall.layout import FILE_NAME, Layout, LayoutFile
+from sidecar.runtime.loop import Inbox
+from sidecar.runtime.problems import Problems
+from sidecar.stores.base import StoreError
+from sidecar.stores.sqlite import SqliteStore
+from tests.firewall.decisions import ANN, ANNS64, BOB, BOB6, EVE, JAILS, ban
+from tests.support.cable import cable, host
+
+__all__ = ["cable", "host"]
+
+
+@pytest.fixture
+def state(tmp_path, host):
+    """What a run left, which a reboot followed: its state directory, and no table in the kernel."""
+    layout = Layout({jail.name: jail.ports for jail in JAILS}, ("10.0.0.0/8", "::1"), frozenset({8080}))
+    LayoutFile(tmp_path).write(layout)
+    with closing(SqliteStore(tmp_path / "state.db")) as store:
+        store.apply(Turn(time.time(), (ban(ANN), ban(ANNS64), ban("203.0.113.96/28"), ban(BOB, "ssh"))))
+    return tmp_path
+
+
+def test_stored_bans_close_the_ports_that_they_closed_before(host, state):
+    assert restore(state, time.time()) == Restored(4)
+
+    assert host.lets_in(ANN, BOB, EVE, "2001:db8:bad:1::11", BOB6) == {BOB, BOB6}
+    assert host.lets_in(ANN, BOB, port=22) == {ANN}
+    assert host.lets_in(ANN, BOB, port=8080) == set()
+
+
+def test_the_daemon_that_follows_finds_nothing_to_repair(host, state):
+    restore(state, time.time())
+    handles = host.kernel.shape()
+    with closing(SqliteStore(state / "state.db")) as store, closing(Firewall(NftTable(), JAILS)) as firewall:
+        layout = LayoutFile(state).read()
+        firewall.set_topology(layout.allowlist, time.time(), layout.published)
+        firewall.start(store.load(time.time()).bans, time.time())
+
+        assert (host.kernel.shape().table, host.kernel.shape().sets) == (handles.table, handles.sets)
+        assert firewall.repair(time.time(), whole=True) is None
+
+
+def test_a_table_that_is_in_force_is_left_as_it_is(host, state):
+    """A container that is started again: its bans are in the kernel, and unbanned addresses are not."""
+    with closing(Firewall(NftTable(), JAILS)) as firewall:
+        firewall.start([ban(EVE)], time.time())
+        generation = host.kernel.generation()
+
+        assert restore(state, time.time()) == Restored(0, was_in_force=True)
+        assert host.kernel.generation() == generation
+
+
+def test_without_a_layout_bans_close_the_ports_of_the_web(host, state):
+    (state / FILE_NAME).write_text("{")
+    restore(state, time.time())
+
+    assert host.lets_in(ANN, BOB, EVE) == set()
+    assert host.lets_in(ANN, BOB, port=22) == {ANN, BOB}
+
+
+def test_without_bans_nothing_is_written(host, tmp_path):
+    assert restore(tmp_path, time.time()) == Restored(0)
+    SqliteStore(tmp_path / "state.db").close()
+    assert restore(tmp_path, time.time()) == Restored(0)
+    assert host.nft("list ruleset") == ""
+
+
+def test_bans_that_are_over_are_left_out(host, state):
+    assert restore(state, time.time() + 4000) == Restored(0)
+    assert host.nft("list ruleset") == ""
+
+
+@pytest.mark.usefixtures("host")
+def test_a_damaged_store_is_reported_and_left_as_it_is(tmp_path):
+    (tmp_path / "state.db").write_text("no database" * 1000)
+    before = (tmp_path / "state.db").read_bytes()
+
+    with pytest.raises(StoreError, match="cannot be read"):
+        restore(tmp_path, time.time())
+    assert (tmp_path / "state.db").read_bytes() == before
+
+
+def test_the_sink_keeps_the_layout_up_to_date(host, tmp_path):
+    del host
+    file = LayoutFile(tmp_path)
+    with closing(
+        FirewallSink(Firewall(NftTable(), JAILS), Inbox(), Problems(), None, None, layout_file=file)
+    ) as sink:
+        sink.start([], ["10.0.0.0/8"], time.time())
+        assert LayoutFile(tmp_path).read().allowlist == ("10.0.0.0/8",)
+        sink.set_topology(["10.0.0.0/8"], time.time(), frozenset({8443}))
+        sink.reconfigure(JAILS[:1], time.time())
+
+    assert LayoutFile(tmp_path).read() == Layout(
+        {"login": JAILS[0].ports}, ("10.0.0.0/8",), frozenset({8443})
+    )
+
+
+def run(state, command):
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar", command],
+        env={"WP_SIDECAR_STATE": str(state), "WP_SIDECAR_JAILS": "/nowhere", "PATH": "/usr/sbin:/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_restores_without_a_configuration_and_says_what_it_did(host, state):
+    ran = run(state, "restore")
+    assert (ran.returncode, ran.stdout) == (0, "bans restored: 4\n")
+    assert host.lets_in(ANN, BOB) == {BOB}
+
+    assert run(state, "restore").stdout == "the table is in force already\n"
+
+
+def test_a_run_restores_before_it_reads_its_configuration(host, state):
+    assert run(state, "run").returncode == 78
+    assert host.lets_in(ANN, BOB) == {BOB}
+
+
+def test_the_command_fails_for_a_store_that_cannot_be_read(host, tmp_path):
+    del host
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.execute("CREATE TABLE bans (something)")
+    ran = run(tmp_path, "restore")
+
+    assert (ran.returncode, "cannot be read" in ran.stderr) == (78, True)
