@@ -1,4 +1,4 @@
-"""`python -m sidecar` is `wp-sidecar`."""
+"""`python -m sidecar` runs the command line, as `wp-sidecar` does."""
 
 from sidecar.cli import main
 

@@ -29,7 +29,7 @@ class Resource(Protocol):
 class Startup:
     """What is started, and in this order."""
 
-    # For the first turn of the loop. First, so that whoever asks the daemon sees what comes of them.
+    # For the first turn of the loop. First, so that every command of a person sees what comes of them.
     commands: Sequence[Command]
     services: Sequence[Service]
     # One of the services. Its first answers are waited for, so that no allowlisted client is banned meanwhile.

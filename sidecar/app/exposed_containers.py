@@ -10,7 +10,7 @@ from sidecar.core.containers import Container
 from sidecar.core.events import Origin
 from sidecar.runtime.problems import Problems
 
-PROBLEM: Final = "the client address at "
+EXPOSURE_PROBLEM: Final = "the client address at "
 
 
 class ExposureMetrics(Protocol):
@@ -31,8 +31,8 @@ class ExposedContainers:
         """Find the exposed among these containers, and report them."""
         self._by_name = {each.name: each for each in watched if exposure(each)}
         self._metrics.exposed(len(self._by_name))
-        sentences = {f"{PROBLEM}{name}": self.advice(name) or "" for name in self._by_name}
-        self._problems.replace(PROBLEM, sentences)
+        sentences = {f"{EXPOSURE_PROBLEM}{name}": self.advice(name) or "" for name in self._by_name}
+        self._problems.replace(EXPOSURE_PROBLEM, sentences)
 
     def container_of(self, origin: Origin) -> Container | None:
         """Return the exposed container that this log is of; None: none is.

@@ -1,6 +1,7 @@
-"""What /proc says about this host's network: its own addresses, its routers, its resolvers.
+"""The host's network as /proc describes it: own addresses, routers, name servers, container networks.
 
-Bans of these would cut off the host itself, so they are never made. A `get` reads, a `parse` thinks.
+A ban of one of these would cut off the host itself, so they are allowlisted. A function that reads a file has a parser
+beside it that only sees the text.
 """
 
 from __future__ import annotations
@@ -10,21 +11,30 @@ import socket
 import sys
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import Final
 
 from sidecar.core.address import parse_host
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, RESOLVER
 
-NET = Path("/proc/net")  # of the network namespace we are in: with `network_mode: host`, the host's
-RESOLV = Path("/etc/resolv.conf")
-# Devices that lead to containers. Not any bridge: a host's own network may be one (br0, vmbr0).
-INSIDE = re.compile(
+# Files of the network namespace that the process is in: with `network_mode: host`, the host's.
+PROC_NET: Final = Path("/proc/net")
+RESOLV_CONF: Final = Path("/etc/resolv.conf")
+
+# Devices that lead to containers, by the names that Docker, Podman, the CNI plugins, libvirt and LXD give them. Not any
+# bridge: the host's own network may be one (br0, vmbr0).
+CONTAINER_DEVICE: Final = re.compile(
     r"docker\d+|docker_gwbridge|br-[0-9a-f]{12}|podman\d+|cni[\w.-]*|cbr0|kube-bridge|flannel[\w.-]*|cali[0-9a-f]+|tunl0"
     r"|vxlan[\w.-]*calico|cilium_\w+|lxc\w*|weave|virbr\d+|lxdbr\d+|incusbr\d+|antrea-gw\d+"
     r"|ovn-k8s-mp\d+|eni[0-9a-f]{11}|gke[0-9a-f]{11}",
     re.ASCII,
 )
-# IP version -> the shortest prefix of theirs: a default route by such a device does not make the Internet theirs
-WIDEST = {4: 8, 6: 32}
+
+# IP version -> the shortest prefix of a container network: a default route through such a device does not make the
+# Internet a container network.
+MIN_PREFIX: Final = {4: 8, 6: 32}
+
+# resolv.conf(5)
+_NAMESERVER: Final = re.compile(r"^[ \t]*nameserver[ \t]+([0-9A-Fa-f.:]+)", re.MULTILINE)
 
 
 def own_networks() -> dict[str, tuple[str, ...]]:
@@ -39,32 +49,33 @@ def own_networks() -> dict[str, tuple[str, ...]]:
 
 
 def addresses() -> tuple[str, ...]:
-    """The host's own addresses, IPv4 and IPv6."""
-    return *parse_fib_trie(_text(NET / "fib_trie")), *parse_if_inet6(_text(NET / "if_inet6"))
+    """Return the host's own addresses, IPv4 and IPv6."""
+    return *parse_fib_trie(_text(PROC_NET / "fib_trie")), *parse_if_inet6(_text(PROC_NET / "if_inet6"))
 
 
 def gateways() -> tuple[str, ...]:
-    """The next hops of the host's routes."""
-    return *parse_route(_text(NET / "route")), *parse_ipv6_route(_text(NET / "ipv6_route"))
+    """Return the next hops of the host's routes."""
+    return *parse_route(_text(PROC_NET / "route")), *parse_ipv6_route(_text(PROC_NET / "ipv6_route"))
 
 
 def container_networks() -> tuple[str, ...]:
-    """Where the host's routes say that containers and pods are, whoever made them (Docker, Podman, Kubernetes)."""
-    return *parse_inside(_text(NET / "route")), *parse_inside6(_text(NET / "ipv6_route"))
+    """Return the networks of containers and pods, as far as the host has routes to them."""
+    ipv4 = parse_container_routes(_text(PROC_NET / "route"))
+    return *ipv4, *parse_ipv6_container_routes(_text(PROC_NET / "ipv6_route"))
 
 
 def interfaces() -> tuple[str, ...]:
-    """The names of the host's network devices."""
-    return parse_dev(_text(NET / "dev"))
+    """Return the names of the host's network devices."""
+    return parse_dev(_text(PROC_NET / "dev"))
 
 
 def resolvers() -> tuple[str, ...]:
-    """The name servers that the host asks."""
-    return parse_resolv_conf(_text(RESOLV))
+    """Return the name servers that the host asks."""
+    return parse_resolv_conf(_text(RESOLV_CONF))
 
 
 def parse_fib_trie(text: str) -> tuple[str, ...]:
-    """A leaf `|-- 192.0.2.1` with `/32 host LOCAL` among the lines below it is an own address."""
+    """Return the leaves (`|-- 192.0.2.1`) with `/32 host LOCAL` among the lines below them: own addresses."""
     found: dict[str, None] = {}
     leaf = ""
     for line in text.splitlines():
@@ -72,60 +83,67 @@ def parse_fib_trie(text: str) -> tuple[str, ...]:
         if mark == "|--":
             leaf = rest
         elif mark == "/32" and rest == "host LOCAL":
-            found[leaf] = None  # a table of rules lists it again
+            # Each routing table lists it.
+            found[leaf] = None
     return tuple(found)
 
 
 def parse_if_inet6(text: str) -> tuple[str, ...]:
-    """The first field of each line is an own address, in 32 hexadecimal digits."""
+    """Return the first field of each line: an own address in 32 hexadecimal digits."""
     return tuple(_v6(line.split()[0]) for line in text.splitlines())
 
 
 def parse_route(text: str) -> tuple[str, ...]:
-    """The third field of each line but the first is the gateway, in the machine's byte order; zeros: none."""
+    """Return the third field of each line but the first: a gateway in the machine's byte order; zeros mean none."""
     hops = (int(line.split()[2], 16) for line in text.splitlines()[1:])
     return tuple(dict.fromkeys(socket.inet_ntoa(hop.to_bytes(4, sys.byteorder)) for hop in hops if hop))
 
 
 def parse_ipv6_route(text: str) -> tuple[str, ...]:
-    """The fifth field of each line is the next hop; zeros: none."""
+    """Return the fifth field of each line: the next hop; zeros mean none."""
     hops = (line.split()[4] for line in text.splitlines())
     return tuple(dict.fromkeys(_v6(hop) for hop in hops if int(hop, 16)))
 
 
 def parse_dev(text: str) -> tuple[str, ...]:
-    """Of each line but the first two, what is before the colon."""
+    """Return what each line but the first two has before the colon."""
     return tuple(line.partition(":")[0].strip() for line in text.splitlines()[2:])
 
 
-def parse_inside(text: str) -> tuple[str, ...]:
-    """Of each line but the first: second field the network and eighth its mask, in the machine's byte order."""
+def parse_container_routes(text: str) -> tuple[str, ...]:
+    """Return the networks behind container devices.
+
+    Each line but the first has the network in its second field and the mask in its eighth, in the machine's byte order.
+    """
     found = []
     for line in text.splitlines()[1:]:
         device, low, _, _, _, _, _, mask, *_ = line.split()
         prefix = int(mask, 16).bit_count()
-        if INSIDE.fullmatch(device) and prefix >= WIDEST[4]:
+        if CONTAINER_DEVICE.fullmatch(device) and prefix >= MIN_PREFIX[4]:
             found.append(f"{socket.inet_ntoa(int(low, 16).to_bytes(4, sys.byteorder))}/{prefix}")
     return tuple(dict.fromkeys(found))
 
 
-def parse_inside6(text: str) -> tuple[str, ...]:
-    """The first two fields of each line are the network and its prefix, in hexadecimal; the last is the device."""
+def parse_ipv6_container_routes(text: str) -> tuple[str, ...]:
+    """Return the networks behind container devices.
+
+    Each line has the network and its prefix in the first two fields, in hexadecimal, and the device in the last.
+    """
     lines = [line.split() for line in text.splitlines()]
     found = [
         f"{_v6(low)}/{int(prefix, 16)}"
         for low, prefix, *_, device in lines
-        if INSIDE.fullmatch(device) and int(prefix, 16) >= WIDEST[6]
+        if CONTAINER_DEVICE.fullmatch(device) and int(prefix, 16) >= MIN_PREFIX[6]
     ]
     return tuple(dict.fromkeys(found))
 
 
 def parse_resolv_conf(text: str) -> tuple[str, ...]:
-    """`nameserver ADDRESS`, an IPv6 one perhaps with a zone, which is dropped. The resolver skips others too."""
+    """Return the addresses of the `nameserver` lines, without the zone of an IPv6 address.
+
+    Lines with anything else are skipped, as the resolver skips them.
+    """
     return tuple(dict.fromkeys(found[1] for found in _NAMESERVER.finditer(text) if parse_host(found[1])))
-
-
-_NAMESERVER = re.compile(r"^[ \t]*nameserver[ \t]+([0-9A-Fa-f.:]+)", re.MULTILINE)
 
 
 def _v6(digits: str) -> str:
@@ -133,7 +151,7 @@ def _v6(digits: str) -> str:
 
 
 def _text(path: Path) -> str:
-    """The file's text. Without IPv6 the kernel has no files for it."""
+    """Return the file's text; "" where it is absent, as the files for IPv6 are on a kernel without it."""
     try:
         return path.read_text()
     except FileNotFoundError:

@@ -32,7 +32,7 @@ MAX_LOOKUPS: Final = 8
 # A name without an answer for this long is reported. Its last answer holds all the same.
 STALE_AFTER_S: Final = 3600.0
 
-PROBLEM: Final = "the name "
+NAME_PROBLEM: Final = "the name "
 
 Lookup: TypeAlias = Callable[[str], Sequence[Address]]
 
@@ -167,7 +167,7 @@ class HostNames:
         now = self._lookups.clock()
         sentences = {name: _sentence(name, answers.get(name), now) for name in names}
         self._problems.replace(
-            PROBLEM, {f"{PROBLEM}{name}": text for name, text in sentences.items() if text}
+            NAME_PROBLEM, {f"{NAME_PROBLEM}{name}": text for name, text in sentences.items() if text}
         )
 
 

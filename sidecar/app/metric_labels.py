@@ -14,7 +14,7 @@ from sidecar.core.jail import MANUAL_JAIL
 from sidecar.sources.base import ReopenReason
 from sidecar.telemetry.metrics import KnownLabels
 
-# The reason of a failure whose address is none.
+# The reason of a failure with a text that is not an address.
 INVALID_ADDRESS = "invalid address"
 
 

@@ -12,7 +12,7 @@ from sidecar.core.events import Turn
 from sidecar.core.rate_alarms import RateAlarms
 from sidecar.runtime.problems import Problems
 
-PROBLEM: Final = "banning at "
+UNBANNABLE_PROBLEM: Final = "banning at "
 
 
 class CurrentAllowlist(Protocol):
@@ -65,7 +65,9 @@ class UnbannableFailures:
         )
         most = {origin: (reason, count) for count, origin, reason in counts}
         sentences = {
-            f"{PROBLEM}{origin}": unbannable_failures(origin, reason, count, self._exposed.advice(origin))
+            f"{UNBANNABLE_PROBLEM}{origin}": unbannable_failures(
+                origin, reason, count, self._exposed.advice(origin)
+            )
             for origin, (reason, count) in most.items()
         }
-        self._problems.replace(PROBLEM, sentences)
+        self._problems.replace(UNBANNABLE_PROBLEM, sentences)

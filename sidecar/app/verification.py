@@ -13,7 +13,7 @@ from sidecar.core.events import Hit
 from sidecar.core.rate_alarms import RateAlarms
 from sidecar.runtime.problems import Problems
 
-PROBLEM: Final = "addresses in "
+FORGED_PROBLEM: Final = "addresses in "
 
 
 class Sightings(Protocol):
@@ -49,7 +49,7 @@ class SightingVerifier:
         for (origin, _), count in self._alarms.raised(now).items():
             counts[origin] += count
         sentences = {
-            f"{PROBLEM}{origin}": forged_addresses(origin, count, self._exposed.advice(origin))
+            f"{FORGED_PROBLEM}{origin}": forged_addresses(origin, count, self._exposed.advice(origin))
             for origin, count in counts.items()
         }
-        self._problems.replace(PROBLEM, sentences)
+        self._problems.replace(FORGED_PROBLEM, sentences)

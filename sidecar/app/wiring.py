@@ -13,12 +13,6 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry
-
-from sidecar import __version__
-from sidecar.alerts import registry as sender_registry
-from sidecar.alerts.outbox import Outbox
-from sidecar.alerts.sink import AlertSink
 from sidecar.app import host, last_run
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.bypasses import Bypasses
@@ -39,11 +33,11 @@ from sidecar.app.housekeeping import (
 )
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
-from sidecar.app.metric_labels import known_labels
 from sidecar.app.reading import Reading
 from sidecar.app.reconfiguration import Reconfiguration
 from sidecar.app.reload import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
+from sidecar.app.reporting import Reporting
 from sidecar.app.unbannable import UnbannableFailures
 from sidecar.app.verification import SightingVerifier
 from sidecar.config import node_name
@@ -68,8 +62,6 @@ from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
-from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.metrics.declare import Declaration
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 
 if TYPE_CHECKING:
@@ -88,22 +80,14 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     now = clock()
     jails = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
 
-    # Reporting: everything else may have a problem.
-    prometheus = CollectorRegistry()
-    senders = sender_registry.make_senders(settings.alerts, socket.gethostname())
-    metrics = Metrics.declared(
-        Declaration(prometheus),
-        __version__,
-        known_labels(settings, senders),
-        fleet=settings.fleet.redis is not None,
-    )
-    outboxes = [Outbox(sender, metrics.alerts) for sender in senders]
-    alerts = AlertSink(outboxes)
-    problems = Problems(alerts)
+    # First, as everything else may have a problem.
+    reporting = Reporting.of(settings)
+    metrics, alerts, problems = reporting.metrics, reporting.alerts, reporting.problems
 
-    # Claims, early: a second daemon on this host ends here, before it touches the store or the firewall.
+    # Claims: a second daemon on this host ends here, before it touches the store or the firewall.
     host_claim = only_one()
     control_socket = ControlSocket(settings.paths.socket)
+    telemetry_socket = listen(*settings.listen)
 
     # What the last run left.
     inbox = Inbox()
@@ -145,7 +129,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, budget_problem)
     tally = Tally(now)
     sinks: list[Sink] = [
-        # First, so that a ban is in force as soon as possible.
+        # First, so that a ban is in force at once.
         firewall_sink,
         # Second, so that a crash after it loses nothing that was decided.
         store,
@@ -169,7 +153,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     sources.reconfigure(settings, first_reading, now)
     reconfiguration = Reconfiguration(
         inbox=inbox, budget=budget_monitor, inputs=inputs, firewall=firewall_sink,
-        metrics=metrics, fleet=fleet, reading=reading, senders=senders,
+        metrics=metrics, fleet=fleet, reading=reading, senders=reporting.senders,
     )  # fmt: skip
     reload_report = ReloadReport(metrics.process, problems, clock)
     reload = ReloadService(settings, read, reconfiguration, reload_report)
@@ -189,8 +173,8 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
         ),
     )
     services: list[Service] = [
-        *outboxes,
-        telemetry_server(listen(*settings.listen), TelemetryEndpoints(prometheus, health)),
+        *reporting.outboxes,
+        telemetry_server(telemetry_socket, TelemetryEndpoints(reporting.registry, health)),
         control_server(control_socket, ControlApplication(commands)),
         reload,
         PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),

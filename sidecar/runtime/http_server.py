@@ -115,7 +115,7 @@ class HttpServer:
     def close(self) -> None:
         """Stop listening. May be called more than once.
 
-        Clients whose time is limited are hung up on; where it is not, a request under way is still answered.
+        Where `connection_s` limits a connection, clients are disconnected. Otherwise a request under way is answered.
         """
         self._closed.set()
         self._listener.close()

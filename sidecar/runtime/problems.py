@@ -69,7 +69,7 @@ class Problems:
             self._changed(name, sentence, critical=critical)
 
     def replace(self, prefix: str, sentences: Mapping[str, str], *, critical: bool = False) -> None:
-        """Make these all the problems whose names begin with the prefix: set each, clear the others."""
+        """Make these all the problems of this prefix: set each, and clear the others that have it."""
         with self._lock:
             over = [name for name in self._sentences if name.startswith(prefix) and name not in sentences]
         for name in over:

@@ -1,4 +1,4 @@
-"""What the kernel's tables say, read right."""
+"""The kernel's tables in /proc, and one host of our own with a real kernel."""
 
 import re
 import subprocess
@@ -46,7 +46,7 @@ eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
 eth0\t000200C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
 eth0\t006433C6\t010200C0\t0003\t0\t0\t100\t00FFFFFF\t0\t0\t0
 """
-INSIDE = """\
+CONTAINER_ROUTES = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
 docker0\t00000000\t00000000\t0001\t0\t0\t900\t00000000\t0\t0\t0
@@ -55,7 +55,7 @@ br-0123456789ab\t006433C6\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 br0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 flannel.1\t00012A0A\t00012A0A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
 """
-INSIDE6 = (
+CONTAINER_ROUTES6 = (
     "20010db8000600060000000000000000 40 00000000000000000000000000000000 00 "
     "00000000000000000000000000000000 00000100 00000001 00000000 00000001    cni0\n"
     "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
@@ -81,35 +81,35 @@ options ndots:1
 """
 
 
-def test_own_addresses():
+def test_own_addresses_are_found():
     assert host.parse_fib_trie(FIB_TRIE) == ("127.0.0.1", "192.0.2.10")
     assert host.parse_if_inet6(IF_INET6) == ("::1", "2001:db8::10", "fe80::242:ff:fe11:2")
 
 
-def test_the_routers_of_ipv4():
+def test_gateways_are_found():
     route = ROUTE if sys.byteorder == "little" else ROUTE.replace("010200C0", "C0000201")
 
     assert host.parse_route(route) == ("192.0.2.1",)
 
 
-def test_the_routers_of_ipv6():
+def test_ipv6_gateways_are_found():
     assert host.parse_ipv6_route(IPV6_ROUTE) == ("fe80::1",)
 
 
-def test_where_containers_are():
-    """Not where a device of theirs leads everywhere, nor behind a bridge that is the host's own."""
+def test_container_networks_are_found():
+    """A default route through a container device is none, and neither is a bridge of the host's own."""
     little = sys.byteorder == "little"
-    turned = re.sub(r"\b[0-9A-F]{8}\b", lambda found: bytes.fromhex(found[0])[::-1].hex(), INSIDE)
+    swapped = re.sub(r"\b[0-9A-F]{8}\b", lambda found: bytes.fromhex(found[0])[::-1].hex(), CONTAINER_ROUTES)
 
-    assert host.parse_inside(INSIDE if little else turned) == (
+    assert host.parse_container_routes(CONTAINER_ROUTES if little else swapped) == (
         "172.17.0.0/16",
         "198.51.100.0/24",
         "10.42.1.0/24",
     )
-    assert host.parse_inside6(INSIDE6) == ("2001:db8:6:6::/64",)
+    assert host.parse_ipv6_container_routes(CONTAINER_ROUTES6) == ("2001:db8:6:6::/64",)
 
 
-def test_resolvers():
+def test_name_servers_are_found():
     assert host.parse_resolv_conf(RESOLV_CONF) == ("192.0.2.53", "fe80::53", "2001:db8::53")
 
 
@@ -120,16 +120,16 @@ def test_resolvers():
         host.parse_if_inet6,
         host.parse_route,
         host.parse_ipv6_route,
-        host.parse_inside,
-        host.parse_inside6,
+        host.parse_container_routes,
+        host.parse_ipv6_container_routes,
         host.parse_resolv_conf,
     ],
 )
-def test_nothing_says_nothing(parse):
+def test_an_empty_file_has_nothing(parse):
     assert parse("") == ()
 
 
-def test_a_host_of_our_own():
+def test_a_real_host_is_described():
     """In a network namespace with one link, two addresses, two routers, and a network of containers."""
     script = f"""
 set -e
@@ -149,12 +149,12 @@ ip address add 2001:db8:6::1/64 dev docker9 nodad
 exec {sys.executable} -c 'from sidecar.app import host
 print(*host.addresses()); print(*host.gateways()); print(*host.container_networks())'
 """
-    said = subprocess.run(
+    done = subprocess.run(
         ["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=False
     )
 
-    assert said.stderr == ""
-    addresses, gateways, inside = said.stdout.splitlines()
+    assert done.stderr == ""
+    addresses, gateways, containers = done.stdout.splitlines()
     assert {a for a in addresses.split() if not a.startswith("fe80:")} == {
         "127.0.0.1",
         "192.0.2.10",
@@ -164,11 +164,13 @@ print(*host.addresses()); print(*host.gateways()); print(*host.container_network
         "2001:db8:6::1",
     }
     assert gateways == "192.0.2.1 2001:db8::1"
-    assert "203.0.113.0/28" in inside.split() and "2001:db8:6::/64" in inside.split()
-    assert all(text.startswith(("203.0.113.", "2001:db8:6:", "fe80:", "ff00:")) for text in inside.split())
+    assert "203.0.113.0/28" in containers.split() and "2001:db8:6::/64" in containers.split()
+    assert all(
+        text.startswith(("203.0.113.", "2001:db8:6:", "fe80:", "ff00:")) for text in containers.split()
+    )
 
 
-def test_devices_are_what_stands_before_the_colon():
+def test_devices_are_found():
     text = """\
 Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
