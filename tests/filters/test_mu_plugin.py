@@ -280,6 +280,13 @@ def test_the_request_ends_before_the_password_is_checked():
     assert [counted(rules, line) for rules in (AUTH, LENIENT)] == [None, None]
 
 
+def test_no_new_password_is_mailed_for_a_page_of_another_site():
+    answer, lines = one_request(("lostpassword_post", []), server=FROM_ELSEWHERE, env=HERE)
+
+    assert answer == "303 https://www.example.com/blog/"
+    assert events(lines) == [("cross_site", "form", "sec_fetch_site", "-")]
+
+
 @pytest.mark.parametrize(
     ("server", "password", "define"),
     [

@@ -22,6 +22,8 @@ from sidecar.sources.syslog import SyslogSource
 from tests.bed import ADMIN, Bed, Client, Site
 from tests.bed.images import CHECKOUT
 from tests.filters.samples import ours
+from tests.spellings.generate import spellings
+from tests.spellings.play import PROBE, login_cookie, play
 
 PLUGIN = CHECKOUT / "wordpress/mu-plugins/wp-sidecar.php"
 OTHERS = Path(__file__).with_name("other_plugins.php")
@@ -48,6 +50,7 @@ class Heard:
     site: Site
     client: Client
     shared: Path
+    probe: Path
     seen: Counter = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
@@ -92,16 +95,20 @@ def heard(bed, request, tmp_path_factory):
     fpm = request.param == "php-fpm"
     shared = tmp_path_factory.mktemp("syslog")
     shared.chmod(0o755)  # www-data has to reach the socket in it
+    probe = tmp_path_factory.mktemp("probe")
+    probe.chmod(0o777)
     options = [
         f"--volume={PLUGIN}:/var/www/html/wp-content/mu-plugins/wp-sidecar.php:ro",
         f"--volume={OTHERS}:/var/www/html/wp-content/mu-plugins/other.php:ro",
+        f"--volume={PROBE}:/var/www/html/wp-content/mu-plugins/probe.php:ro",
+        f"--volume={probe}:/probe",
         f"--volume={shared}:/run/wp-sidecar-log",
         f"--env=WP_SIDECAR_PLUGIN_KEY={KEY}",
         "--env=WP_ENVIRONMENT_TYPE=local",
     ]
     name = request.param.replace("_", "-")
     site = bed.wordpress(log="plugin", fpm=fpm, name=name, port=8081 if fpm else 8080, options=options)
-    return Heard(site, bed.attacker, shared)
+    return Heard(site, bed.attacker, shared, probe)
 
 
 def hits(lines, matcher=MATCHER):
@@ -267,6 +274,30 @@ def test_each_password_counts_once_where_there_are_application_passwords_too(hea
     assert events(lines) == [(me, "login_failed", "form", "incorrect_password", "editor", "-")]
 
 
+SPELLINGS = 400
+
+
+def test_one_line_for_each_wrong_password_that_a_probe_saw_in_any_spelling(heard, bed):
+    """The probe is a plugin that records each check of a password, whatever else happens."""
+    application_password(heard)
+    cookie = login_cookie(bed, heard.site)
+    played = []
+
+    def send():
+        played.extend(play(bed, heard.site, heard.probe, spellings(SPELLINGS, 7, cookie)).values())
+
+    lines = [line for line in heard.after(send, 0) if "wp-sidecar: " in line]
+    # In XML-RPC a password is compared with the user's password and with the application passwords: the probe has two lines.
+    checked = sum(each.checked_wrong for each in played)
+    in_header = sum(each.probed == ["wrong-application"] for each in played)
+    found = Counter(SAID.fullmatch(line)[2] for line in lines)
+
+    assert checked > 80
+    assert in_header > 3
+    assert found["login_failed"] == len(hits(lines)["wordpress-auth"]) == checked
+    assert set(hits(lines)["wordpress-auth"]) == {heard.client.v4[0]}
+
+
 def test_a_login_that_waits_for_a_second_factor_is_no_login_yet(heard):
     lines = heard.after(lambda: heard.post("/wp-login.php?second_factor", RIGHT, FORM), 1)
 
@@ -314,6 +345,7 @@ def test_nor_can_a_form_that_looks_like_a_call_of_xml_rpc(heard):
         {"Origin": "https://{host}", "Sec-Fetch-Site": "cross-site"},
         {"Origin": "https://public.example", "X-Forwarded-Host": "public.example"},
         {"Origin": "https://www.blog.example", "Host": "shop.blog.example"},
+        {"Origin": "https://portal.example", "Sec-Fetch-Site": "cross-site"},  # other_plugins.php allows it
         {},
     ],
 )

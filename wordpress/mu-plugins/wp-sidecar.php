@@ -150,7 +150,9 @@ add_action('application_password_failed_authentication', function ($error) {
 
 add_action('lostpassword_post', function () {
     $user = $_POST['user_login'] ?? '';
-    report('lost_password', 'form', '', is_string($user) ? wp_unslash($user) : '');
+    $user = is_string($user) ? wp_unslash($user) : '';
+    refuse_cross_site($user);
+    report('lost_password', 'form', '', $user);
 });
 
 /**
@@ -184,21 +186,29 @@ add_action('xmlrpc_call', function () {
 
 /**
  * A page of another site can make its visitors' browsers send wrong passwords, which would ban the visitors. So no password is
- * checked that such a page sends. An attacker who pretends to be such a browser gets no password checked either.
+ * checked that such a page sends, and no new one is mailed. An attacker who sends these headers gets no password checked either.
  *
  * The answer is a redirect, as 403 is what several plugins answer to a wrong password: the access log's filter has to count that.
  * It leads to the front page, as the login page may be hidden.
  */
 add_filter('authenticate', function ($user, $name = '', $password = '') {
-    $reason = (string) $password === '' ? '' : cross_site();
+    if ((string) $password !== '') {
+        refuse_cross_site((string) $name);
+    }
+    return $user;
+}, 0, 3);
+
+/** End a request that a page of another site sends. */
+function refuse_cross_site(string $user): void
+{
+    $reason = cross_site();
     if ($reason !== '') {
-        report('cross_site', via(), $reason, (string) $name);
+        report('cross_site', via(), $reason, $user);
         nocache_headers();
         wp_redirect(home_url('/'), 303);
         exit;
     }
-    return $user;
-}, 0, 3);
+}
 
 /**
  * Return the header that says that a page of another site sends this request, or ''. Pages cannot choose these headers, browsers
