@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Flag, auto
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from sidecar.config import cdn
 from sidecar.config.errors import unknown
@@ -37,6 +37,7 @@ from sidecar.config.units import (
 from sidecar.core import bantime_formula
 from sidecar.core.durations import format_duration
 from sidecar.core.jail import Jail
+from sidecar.core.windows import WINDOWS
 from sidecar.filters.time_zones import parse_time_zone
 
 T = TypeVar("T")
@@ -138,13 +139,12 @@ def selectors(text: str) -> tuple[str, ...]:
     return tuple(words(text))
 
 
-def window(text: str) -> Literal["sliding", "fail2ban"]:
-    match text.strip().lower():
-        case "sliding":
-            return "sliding"
-        case "fail2ban":
-            return "fail2ban"
-    raise ValueError(f'expected sliding (a true window) or fail2ban (its estimate), got "{text}"')
+def window(text: str) -> str:
+    """Return the word for a way to count failures."""
+    word = text.strip().lower()
+    if word not in WINDOWS:
+        raise ValueError(f'expected {" or ".join(WINDOWS)}, got "{text}"')
+    return word
 
 
 def observes(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Final, Literal
+from typing import Final
 
 from sidecar.core.escalation import Escalation
 
@@ -19,7 +19,8 @@ class Jail:
     seconds, and `math.inf` is a permanent ban. `ports` is None for all ports. `absent` says that no file of `logpath`
     was there at the start, so that the jail looks at the discovered containers too. `containers` are label selectors or
     name globs. `ignoreip` are canonical networks, and `ignore_names` host names that are resolved while we run.
-    `observe` makes every ban a dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
+    `window` is how failures are counted, a word of `core.windows.WINDOWS`. `observe` makes every ban a
+    dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
     IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a login that works clears its failures.
     `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
     """
@@ -35,7 +36,7 @@ class Jail:
     containers: tuple[str, ...] = ()
     ignoreip: tuple[str, ...] = ()
     ignore_names: tuple[str, ...] = ()
-    window: Literal["sliding", "fail2ban"] = "sliding"
+    window: str = "sliding"
     observe: bool = False
     escalation: Escalation | None = None
     bangroup: int = 0

@@ -1,7 +1,7 @@
 """How failures are counted until they are too many: `maxretry` within `findtime`, on the log's own time.
 
 Each way to count is a class with the methods of `FailureWindow` and a row in `WINDOWS`, by the word that the jails file
-uses for it (`window =`).
+uses for it (`window =`). Nothing else has to know it.
 """
 
 from __future__ import annotations

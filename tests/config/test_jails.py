@@ -598,7 +598,7 @@ mode = Enforce
             'mail.bantime.multipliers: expected a number such as 2 or 1.5, got "two"',
         ),
         ("bantime.formula = exit()", "mail.bantime.formula: exit() is not known in a formula"),
-        ("window = tumbling", "mail.window: expected sliding (a true window) or fail2ban (its estimate)"),
+        ("window = tumbling", "mail.window: expected sliding or fail2ban, got"),
         ("mode = observed", 'mail.mode: "observed": unknown. Did you mean observe?'),
         ("success = yes", "mail.success: expected reset (a successful login forgives failures) or ignore"),
         ("bangroup = -1", "mail.bangroup: expected a whole number from 0 up"),

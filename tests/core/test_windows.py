@@ -3,8 +3,13 @@ import random
 
 import pytest
 
+from sidecar.config.jail_keys import window
 from sidecar.core.address import Address
-from sidecar.core.windows import DistinctTargets, Fail2banWindow, SlidingWindow
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Hit, Origin
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.core.windows import WINDOWS, DistinctTargets, Fail2banWindow, SlidingWindow
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 
@@ -240,3 +245,39 @@ def test_an_address_is_in_the_window_until_it_is_forgotten(count):
     count.forget(before=700)
 
     assert (ANN in count, len(count)) == (False, 0)
+
+
+class Strict:
+    """Counts every failure as too many."""
+
+    dropped = 0
+
+    def __len__(self):
+        return 0
+
+    def __contains__(self, address):
+        return False
+
+    def failures(self, address, since):
+        return 0
+
+    def add(self, address, at, maxretry, findtime, weight=1):
+        return True
+
+    def clear(self, address):
+        return False
+
+    def forget(self, before):
+        pass
+
+
+def test_another_way_to_count_is_a_class_and_a_row(monkeypatch):
+    monkeypatch.setitem(WINDOWS, "strict", Strict)
+    guard = Guard([Jail("login", window="strict")], Allowlist())
+    (ban,) = guard.hit(Hit("login", ANN, 0.0, Origin("docker", "blog"), "a line"), now=0.0)
+
+    assert (ban.address, ban.evidence) == (ANN, ("a line",))
+    guard.tick(now=100_000.0)
+    assert guard.view.statuses(ANN, now=100_000.0)[0].failures == 0
+    assert guard.unban(BOB, now=100_001.0) == []
+    assert window("strict") == "strict"
