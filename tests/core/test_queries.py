@@ -110,4 +110,5 @@ def test_the_answer_does_not_change_the_guard():
     guard.ban(ANN, now=0, bantime=math.inf)
 
     assert guard.view.ignored == {}
+    assert guard.view.ban_count == 1
     assert [ban.is_permanent for ban in guard.view.bans] == [True]
