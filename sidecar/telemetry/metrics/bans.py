@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from sidecar.core.address import Address
+from sidecar.core.address import Address, ip_version
 from sidecar.core.events import BanCause, Turn, Unban, UnbanCause
 from sidecar.telemetry.metrics.declare import FAMILIES, LATER, Declaration, begin_at_zero
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
@@ -91,4 +91,4 @@ class BanMetrics:
 
 def family(address: Address) -> str:
     """Return the value of the label `family`."""
-    return "ipv6" if ":" in address else "ipv4"
+    return f"ipv{ip_version(address)}"
