@@ -50,7 +50,8 @@ class BanMetrics:
         self._active = declare.gauge("bans_active", "Bans in force.", jail=LATER, family=FAMILIES)
         self._log_to_drop = declare.histogram(
             "log_to_drop_seconds",
-            "Time from the timestamp of the log line that completed a ban until the ban is in force.",
+            "Time from the timestamp of the log line that completed a ban until the ban is in force. "
+            "A timestamp of whole seconds is taken for the end of its second.",
             LOG_TO_DROP_BUCKETS_S,
         )
 
@@ -78,7 +79,7 @@ class BanMetrics:
             if each.dry_run:
                 self._dry_run_bans.labels(each.jail).inc()
             elif in_step and each.cause == FAILURES:
-                self._log_to_drop.observe(max(0.0, now - each.at))
+                self._log_to_drop.observe(delay(each.at, now))
         for (counter, *labels), count in counts.items():
             counter.labels(*labels).inc(count)
         self.set_active(turn.enforced_bans)
@@ -87,6 +88,11 @@ class BanMetrics:
         """Take the number of bans in force, by jail and IP version."""
         for (jail, version), count in counts.items():
             self._active.labels(jail, f"ipv{version}").set(count)
+
+
+def delay(at: float, now: float) -> float:
+    """Return the seconds that surely passed since a timestamp. One of whole seconds is up to a second too early."""
+    return max(0.0, now - at - (1.0 if at.is_integer() else 0.0))
 
 
 def family(address: Address) -> str:
