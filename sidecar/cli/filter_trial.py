@@ -24,7 +24,7 @@ from sidecar.filters.loader import Filter, FilterErrors, load
 from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexTimeoutError
 from sidecar.filters.sessions import SessionTracker
 from sidecar.filters.time_zones import parse_time_zone
-from sidecar.filters.verdict import Failure, Tracker, Verdict, decide, explain
+from sidecar.filters.verdict import Failure, Tracker, Verdict, decide, explain, ignored_by
 
 NO_MATCH: Final = Verdict(matched=False)
 
@@ -63,18 +63,23 @@ class Trial:
         try:
             with time_limit():
                 verdict = explain(self.rules, text, framing, self.now, self.zone, tracker=tracker)
+                rule = None if verdict.matched else ignored_by(self.rules, verdict.text)
         except RegexTimeoutError:
             return LineVerdict(text, framing, stalled=True)
-        return LineVerdict(text, framing, verdict)
+        return LineVerdict(text, framing, verdict, ignored_by=rule.text if rule else "")
 
 
 class LineVerdict(NamedTuple):
-    """A line, and what the filter says about it. `stalled`: an expression took too long, so there is no verdict."""
+    """A line, and what the filter says about it. `stalled`: an expression took too long, so there is no verdict.
+
+    `ignored_by` is the `ignoreregex` because of which it is no failure.
+    """
 
     text: str
     framing: Framing
     verdict: Verdict = NO_MATCH
     stalled: bool = False
+    ignored_by: str = ""
 
 
 def load_trial(

@@ -72,6 +72,7 @@ def filter_test(
     samples: Annotated[
         bool, typer.Option("--samples", help="Try the .samples beside the filter; exit 1 if one fails.")
     ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show long expressions whole.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show the verdict of a filter on each line of a log, with advice for its author."""
@@ -89,4 +90,4 @@ def filter_test(
     )
     if samples:
         raise typer.Exit(trial_report.try_samples(trial, as_json=as_json))
-    trial_report.try_log(trial, log, as_json=as_json)
+    trial_report.try_log(trial, log, as_json=as_json, full=full)

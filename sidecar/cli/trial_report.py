@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sidecar.cli.filter_trial import LineVerdict, Trial, decide_in_time, time_limit
 from sidecar.cli.log_lines import Reader, open_log
@@ -28,6 +29,11 @@ from sidecar.filters.verdict import date_in_header, split_date
 
 # More do not fit on a screen.
 MAX_LINES_SHOWN: Final = 20
+# So many of the missed lines, taken at random, are compared with the expressions, and for so long.
+MAX_COMPARED_LINES: Final = 500
+MAX_COMPARING_S: Final = 2.0
+# An expression that is longer is shown whole only on request.
+MAX_EXPRESSION_CHARS: Final = 100
 # How a stalling line ends is of no use.
 MAX_STALLED_CHARS: Final = 200
 # A log from this size on takes seconds, so a person sees a progress bar.
@@ -36,12 +42,17 @@ PROGRESS_FROM_BYTES: Final = 8 << 20
 
 @dataclass(slots=True)
 class Summary:
-    """What a person is shown of a log. `stalled_lines` are the beginnings of the first lines that stalled."""
+    """What a person is shown of a log.
+
+    `ignored` and `missed` are some of these lines, and `stalled_lines` the beginnings of the first that stalled.
+    """
 
     lines: int = 0
     hits: Counter[int] = field(default_factory=Counter)
     dated: int = 0
-    missed: list[LineVerdict] = field(default_factory=list)
+    ignored_count: int = 0
+    ignored: list[LineVerdict] = field(default_factory=list)
+    missed: LineSample = field(default_factory=lambda: LineSample(MAX_COMPARED_LINES))
     stalled: int = 0
     stalled_lines: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -60,12 +71,43 @@ class Summary:
         elif verdict.failregex:
             self.hits[verdict.failregex] += 1
             self.dated += verdict.date is not None
-        elif len(self.missed) < MAX_LINES_SHOWN:
-            self.missed.append(line)
+        elif line.ignored_by:
+            self.ignored_count += 1
+            if len(self.ignored) < MAX_LINES_SHOWN:
+                self.ignored.append(line)
+        else:
+            self.missed.add(line)
 
 
-def try_log(trial: Trial, log: str, *, as_json: bool) -> None:
-    """Show the filter's verdicts on a log: as JSON one object a line, otherwise the summary. Raises Failed."""
+class LineSample:
+    """Some of many lines, each text once; every line has the same chance (Vitter's algorithm R)."""
+
+    def __init__(self, size: int) -> None:
+        self.lines: list[LineVerdict] = []
+        self._size, self._seen = size, 0
+        # The same log gives the same sample.
+        self._random = random.Random(0)  # noqa: S311
+        self._texts: set[str] = set()
+
+    def add(self, line: LineVerdict) -> None:
+        if line.text in self._texts:
+            return
+        self._seen += 1
+        if len(self.lines) < self._size:
+            self.lines.append(line)
+        elif (at := self._random.randrange(self._seen)) < self._size:
+            self._texts.discard(self.lines[at].text)
+            self.lines[at] = line
+        else:
+            return
+        self._texts.add(line.text)
+
+
+def try_log(trial: Trial, log: str, *, as_json: bool, full: bool = False) -> None:
+    """Show the filter's verdicts on a log: as JSON one object a line, otherwise the summary. Raises Failed.
+
+    With `full`, expressions of any length are shown whole.
+    """
     with open_log(log) as stream:
         if as_json:
             for number, line in enumerate(trial.verdicts(stream), 1):
@@ -74,7 +116,7 @@ def try_log(trial: Trial, log: str, *, as_json: bool) -> None:
         summary = Summary()
         for line in trial.verdicts(_with_progress(stream, log)):
             summary.add(line)
-    _show(trial, summary)
+    _show(trial, summary, full=full)
 
 
 def try_samples(trial: Trial, *, as_json: bool) -> ExitCode:
@@ -134,29 +176,30 @@ def _as_json(number: int, line: LineVerdict) -> dict[str, Any]:
         "user": verdict.user,
         "time": verdict.time if verdict.matched else None,
         "stalled": line.stalled,
+        "ignored_by": line.ignored_by or None,
     }
 
 
-def _show(trial: Trial, summary: Summary) -> None:
+def _show(trial: Trial, summary: Summary, *, full: bool) -> None:
     from sidecar.cli import tables
 
     rules = trial.rules
     tables.show_hits(
-        [(number, summary.hits[number], rule.text) for number, rule in enumerate(rules.failregex, 1)]
+        [
+            (number, summary.hits[number], _expression(rule.text, full=full))
+            for number, rule in enumerate(rules.failregex, 1)
+        ]
     )
     matched = summary.hits.total()
-    missed = summary.lines - matched - summary.stalled
+    missed = summary.lines - matched - summary.stalled - summary.ignored_count
+    ignored = f", {summary.ignored_count} ignored" if summary.ignored_count else ""
     stalled = f", {summary.stalled} stalled" if summary.stalled else ""
-    write_line(f"\n{summary.lines} lines: {matched} matched, {missed} missed{stalled}")
+    write_line(f"\n{summary.lines} lines: {matched} matched{ignored}, {missed} missed{stalled}")
     if matched:
         speed = summary.seconds / summary.lines * 1e6
         write_line(f"{summary.dated} of them have a date of their own; {speed:.1f} microseconds a line")
-    if summary.missed:
-        write_line(f"missed{_first(missed)}:")
-    for line in summary.missed:
-        write_line(f"  {printable(line.text)}")
-        for clue in _clues(trial, line):
-            write_line(f"    {clue}")
+    _show_ignored(summary, full=full)
+    _show_missed(trial, summary.missed.lines)
     if summary.stalled_lines:
         write_line(f"stalled, given up after {MATCH_TIMEOUT_S} s each{_first(summary.stalled)}:")
     for beginning in summary.stalled_lines:
@@ -165,9 +208,47 @@ def _show(trial: Trial, summary: Summary) -> None:
         write_line(f"warning: {warning}")
 
 
-def _clues(trial: Trial, missed: LineVerdict) -> list[str]:
-    """Return the date of a line that was missed, and how far the closest expression agreed with it."""
-    line, clues = missed.text.rstrip("\r\n"), []
+def _show_ignored(summary: Summary, *, full: bool) -> None:
+    if summary.ignored:
+        write_line(f"ignored{_first(summary.ignored_count)}:")
+    for line in summary.ignored:
+        write_line(f"  {printable(line.text)}")
+        write_line(f"    by ignoreregex: {_expression(line.ignored_by, full=full)}")
+
+
+def _show_missed(trial: Trial, lines: Sequence[LineVerdict]) -> None:
+    nearest = _nearest_first(trial, lines)
+    if nearest:
+        some = f"{MAX_LINES_SHOWN}" if len(nearest) > MAX_LINES_SHOWN else "first"
+        write_line(f"missed, the nearest {some}:")
+    for missed in nearest[:MAX_LINES_SHOWN]:
+        write_line(f"  {printable(missed.line.text)}")
+        for clue in missed.clues:
+            write_line(f"    {clue}")
+
+
+def _expression(text: str, *, full: bool) -> str:
+    return text if full or len(text) <= MAX_EXPRESSION_CHARS else f"{text[:MAX_EXPRESSION_CHARS]}…"
+
+
+class MissedLine(NamedTuple):
+    """A line that no expression matched, and for people how close one came. `nearness` orders such lines."""
+
+    line: LineVerdict
+    nearness: tuple[float, int] = (0.0, 0)
+    clues: tuple[str, ...] = ()
+
+
+def _nearest_first(trial: Trial, lines: Sequence[LineVerdict]) -> list[MissedLine]:
+    """Return these lines, first those of which an expression matches most; last those for which time ran out."""
+    end = time.process_time() + MAX_COMPARING_S
+    compared = [_compared(trial, line) if time.process_time() < end else MissedLine(line) for line in lines]
+    return sorted(compared, key=lambda missed: missed.nearness, reverse=True)
+
+
+def _compared(trial: Trial, missed: LineVerdict) -> MissedLine:
+    """Return a line that was missed with its date, and how far the closest expression agreed with it."""
+    line, clues, nearness = missed.text.rstrip("\r\n"), [], (0.0, 0)
     with suppress(RegexTimeoutError), time_limit():
         _, text = unwrapper(missed.framing)(line, trial.now, trial.zone)
         if date_in_header(missed.framing, line, text):
@@ -177,7 +258,8 @@ def _clues(trial: Trial, missed: LineVerdict) -> list[str]:
         clues += [f"its date: {printable(date[1])}"] if date else []
         if found := closest(trial.rules, undated):
             clues.append(f"failregex {found.failregex} agrees as far as: {printable(found.taken)}")
-    return clues
+            nearness = found.share, len(found.taken)
+    return MissedLine(missed, nearness, tuple(clues))
 
 
 def _warnings(rules: Filter) -> Iterator[str]:

@@ -26,10 +26,14 @@ STRANGER: Final = "192.0.2.1"
 
 
 class NearMiss(NamedTuple):
-    """The failregex that agreed with most of a line (counted from 1), and the text that it took."""
+    """The failregex that agreed with most of a line (counted from 1), and the text that it took.
+
+    `share` is the share of the expression's parts that matched.
+    """
 
     failregex: int
     taken: str
+    share: float
 
 
 def closest(log_filter: Filter, text: str) -> NearMiss | None:
@@ -48,8 +52,8 @@ def closest(log_filter: Filter, text: str) -> NearMiss | None:
     ]
     if not found:
         return None
-    _, _, number, taken = max(found, key=lambda one: (one[0], one[1], -one[2]))
-    return NearMiss(number, taken.rstrip("\n"))
+    share, _, number, taken = max(found, key=lambda one: (one[0], one[1], -one[2]))
+    return NearMiss(number, taken.rstrip("\n"), share)
 
 
 def _agreement(regex: re.Pattern[str], text: str) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -17,7 +17,7 @@ from sidecar.access.reader import Reading, RequestReader
 from sidecar.core.address import parse_host, parse_network
 from sidecar.core.events import Framing
 from sidecar.filters.framing import unwrapper
-from sidecar.filters.loader import ADDRESS_GROUPS, Filter
+from sidecar.filters.loader import ADDRESS_GROUPS, Filter, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Verdict:
 
     `failregex` counts from 1. `id` is the address exactly as it is, canonical, perhaps a network. `time` is the line's
     unix time, `date` the text that was taken for its date, and `text` what the failregexes saw. `peer` is the address
-    that connected, if that is not the client: a ban of the client would drop nothing then.
+    that connected, if that is not the client: a ban of the client would drop nothing then. With `usedns = raw` an
+    `id` may be a name.
     """
 
     matched: bool
@@ -131,6 +132,18 @@ def _is_ignored(log_filter: Filter, text: str) -> bool:
     return any(rule.regex.search(text) for rule in log_filter.ignoreregex)
 
 
+def ignored_by(log_filter: Filter, text: str) -> Rule | None:
+    """Return the ignoreregex because of which a line is no failure, its date cut out; None if it is none anyway."""
+    if not log_filter.ignoreregex:
+        return None
+    failure = unless_nofail(decide(replace(log_filter, ignoreregex=()), text))
+    if failure is None:
+        return None
+    content = failure.prefix.groupdict().get("content") if failure.prefix else None
+    seen = content if content and not log_filter.ignores_first else text
+    return next((rule for rule in log_filter.ignoreregex if rule.regex.search(seen + "\n")), None)
+
+
 def unless_nofail(failure: Failure | None) -> Failure | None:
     """Return the failure, but None if its line is only to be remembered (`<F-NOFAIL>`)."""
     if failure and "nofail" in failure.match.re.groupindex and failure.match["nofail"]:
@@ -185,7 +198,9 @@ def explain(
     line, zone = line.rstrip("\r\n"), log_filter.zone or zone
     at, text = unwrapper(framing)(line, now, zone)
     if log_filter.reads_requests:
-        return _explain_request(log_filter, (reader or RequestReader(AccessLog())).readings(text), at, now)
+        return _explain_request(
+            log_filter, (reader or RequestReader(AccessLog(zone=zone))).readings(text), at, now
+        )
     seen, date = (text, None) if date_in_header(framing, line, text) else split_date(log_filter, text)
     if at is None and date:
         at = log_filter.dates.seconds(date, now, zone)
@@ -195,7 +210,7 @@ def explain(
         if tracker is None
         else tracker.decide(seen, now if at is None else at)
     )
-    address = canonical(failure.id) if failure else None
+    address = _shown_id(log_filter, failure) if failure else None
     if failure is None or address is None:
         return Verdict(matched=False, time=at, date=date_text, text=seen)
     return Verdict(
@@ -217,7 +232,7 @@ def _explain_request(
     failed = [(reading, failure) for reading, failure in decided if failure and not failure.success]
     worked = decided if all(failure and failure.success for _, failure in decided) else []
     for reading, failure in failed or worked:
-        address = canonical(failure.id) if failure else None
+        address = _shown_id(log_filter, failure) if failure else None
         when = at if at is not None else reading.time
         if failure and address:
             time = now if when is None else when
@@ -227,6 +242,12 @@ def _explain_request(
             )  # fmt: skip
     time_of_line = at if at is not None or not readings else readings[0].time
     return Verdict(matched=False, time=time_of_line, text=readings[0].canonical if readings else "")
+
+
+def _shown_id(log_filter: Filter, failure: Failure) -> str | None:
+    """Return the address of a failure; with `usedns = raw` the name as it is, as in fail2ban."""
+    address = canonical(failure.id)
+    return failure.id if address is None and log_filter.usedns == "raw" else address
 
 
 def canonical(text: str) -> str | None:

@@ -20,8 +20,9 @@ def test_a_verdict_for_each_line_in_order(wp):
         "user": None,
         "time": None,
         "stalled": False,
+        "ignored_by": None,
     }
-    hit = {"matched": True, "failregex": 1, "id": "203.0.113.7", "user": None, "stalled": False}
+    hit = {**unmatched, "matched": True, "failregex": 1, "id": "203.0.113.7"}
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [
         {"line": 1, **hit, "time": 1795336800.1234567},
@@ -96,10 +97,10 @@ def test_a_person_sees_a_summary_with_missed_lines_and_how_close_they_came(wp):
         "",
         "7 lines: 4 matched, 3 missed",
         "0 of them have a date of their own; 9 microseconds a line",
-        "missed:",
-        f"  {DAY}40:01.123456789Z a visitor",
+        "missed, the nearest first:",
         "  fail 2O3.0.113.7",
         "    failregex 1 agrees as far as: fail",
+        f"  {DAY}40:01.123456789Z a visitor",
         "  \\x1b]0;owned\\x07[red]x[/red]\\u202e",
     ]
 
@@ -144,8 +145,8 @@ def test_a_line_that_stalls_is_given_up_counted_and_shown(wp, slow):
     lines = out.splitlines()
     assert "5 lines: 2 matched, 2 missed, 1 stalled" in lines
     at = lines.index("stalled, given up after 0.25 s each:")
-    assert lines[lines.index("missed:") : at + 2] == [
-        "missed:",
+    assert lines[lines.index("missed, the nearest first:") : at + 2] == [
+        "missed, the nearest first:",
         f"  fail {'a' * 40} x",
         "  fail b",
         "stalled, given up after 0.25 s each:",
@@ -271,10 +272,57 @@ def test_a_failure_that_spans_lines_is_tracked_over_a_log(wp, here):
 
 
 def test_of_many_missed_lines_a_few_are_shown(wp):
-    _, out, _ = wp("test-filter", "wordpress", stdin=b"fine\n" * 100)
+    _, out, _ = wp("test-filter", "wordpress", stdin=b"".join(b"fine\nfine %d\n" % n for n in range(50)))
 
-    assert "100 lines: 0 matched, 100 missed\nmissed, the first 20:\n" in out
-    assert out.count("  fine\n") == 20
+    assert "100 lines: 0 matched, 100 missed\nmissed, the nearest 20:\n" in out
+    assert (out.count("  fine "), out.count("  fine\n")) == (19, 1)
+
+
+def test_the_nearest_of_many_missed_lines_come_first(wp):
+    lines = [b"a visitor number %d" % n for n in range(200)]
+    lines[150:150] = [b"wrong password for ann", b"fail 2O3.0.113.7"]
+
+    _, out, _ = wp("test-filter", "wordpress", stdin=b"\n".join(lines) + b"\n")
+
+    shown = [line.strip() for line in out.splitlines()]
+    first = shown.index("missed, the nearest 20:") + 1
+    assert {shown[first], shown[first + 2]} == {"wrong password for ann", "fail 2O3.0.113.7"}
+
+
+def test_lines_that_ignoreregex_takes_out_are_shown_with_the_expression(wp, here):
+    (here / "site.conf").write_text(
+        '[Definition]\nfailregex = ^<HOST> .* "POST /wp-login\\.php\nignoreregex = ^never$\n    UptimeRobot\n'
+    )
+    line = '{} - - [30/Nov/2026:06:00:00 +0000] "POST /wp-login.php HTTP/1.1" 200 5112 "-" "{}"\n'
+    robot = line.format("198.51.100.7", "UptimeRobot/2.0")
+    log = (line.format("203.0.113.9", "x") + robot).encode()
+
+    _, out, _ = wp("test-filter", "site", stdin=log)
+    shown = out.splitlines()
+    assert "2 lines: 1 matched, 1 ignored, 0 missed" in shown
+    at = shown.index("ignored:")
+    assert shown[at + 1 : at + 3] == [f"  {robot[:-1]}", "    by ignoreregex: UptimeRobot"]
+
+    _, out, _ = wp("test-filter", "site", "--json", stdin=log)
+    assert [json.loads(each)["ignored_by"] for each in out.splitlines()] == [None, "UptimeRobot"]
+
+
+def test_a_long_expression_is_shown_whole_only_on_request(wp, here):
+    expression = f"^fail (?:{'|'.join(map(str, range(100)))}) <HOST>$"
+    (here / "long.conf").write_text(f"[Definition]\nfailregex = {expression}\n")
+
+    assert f"{expression[:100]}…\n" in wp("test-filter", "long", stdin=b"x\n")[1]
+    assert f"{expression}\n" in wp("test-filter", "long", "--full", stdin=b"x\n")[1]
+
+
+def test_a_name_is_shown_as_it_is_with_usedns_raw_as_by_fail2ban(wp):
+    args = ("test-filter", "--json", "wordpress", "--usedns")
+    ids = {
+        mode: json.loads(wp(*args, mode, stdin=b"fail host.example.org\n")[1])["id"]
+        for mode in ("raw", "warn", "no")
+    }
+
+    assert ids == {"raw": "host.example.org", "warn": None, "no": None}
 
 
 def test_a_filter_that_does_not_exist(wp):

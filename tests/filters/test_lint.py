@@ -72,5 +72,6 @@ def test_the_failregex_that_agrees_most_with_a_line(rules):
         rules("^login of \\S+ failed from <HOST>$\n            ^blocked <HOST>$"), "login of ann failed frm x"
     )
 
-    assert found == (1, "login of ann failed fr")
+    assert found[:2] == (1, "login of ann failed fr")
+    assert 0.5 < found.share < 1
     assert closest(rules("^no <HOST>$"), "hello") is None
