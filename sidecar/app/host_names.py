@@ -67,7 +67,7 @@ class WatchedNames:
         self._changed.clear()
 
 
-class Answer(NamedTuple):
+class NameAnswer(NamedTuple):
     """The addresses that a name had, and when that was found out."""
 
     at: float
@@ -82,12 +82,12 @@ class Lookups:
     ) -> None:
         self.clock = clock
         self._lookup = lookup
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, NameAnswer] = {}
         # Names that a thread is looking up.
         self._pending: set[str] = set()
         self._lock = threading.Lock()
 
-    def resolve(self, names: Sequence[str], timeout_s: float) -> dict[str, Answer]:
+    def resolve(self, names: Sequence[str], timeout_s: float) -> dict[str, NameAnswer]:
         """Look up these names, and return the last answer of each that ever had one.
 
         A lookup that takes longer goes on, and its answer is returned by a later call.
@@ -114,7 +114,7 @@ class Lookups:
             with self._lock:
                 self._pending.discard(name)
                 if addresses:
-                    self._answers[name] = Answer(self.clock(), addresses)
+                    self._answers[name] = NameAnswer(self.clock(), addresses)
 
 
 class HostNames:
@@ -163,7 +163,7 @@ class HostNames:
             self._resolved = resolved
             self._listener.on_names_resolved(resolved)
 
-    def _report(self, names: Iterable[str], answers: Mapping[str, Answer]) -> None:
+    def _report(self, names: Iterable[str], answers: Mapping[str, NameAnswer]) -> None:
         now = self._lookups.clock()
         sentences = {name: _sentence(name, answers.get(name), now) for name in names}
         self._problems.replace(
@@ -171,7 +171,7 @@ class HostNames:
         )
 
 
-def _sentence(name: str, answer: Answer | None, now: float) -> str | None:
+def _sentence(name: str, answer: NameAnswer | None, now: float) -> str | None:
     """Return what is wrong with this name; None: nothing."""
     if answer is None:
         return f"{name} in ignoreip does not resolve, so its addresses may be banned; correct the name"

@@ -26,7 +26,7 @@ class PreparedReading:
     matcher: Matcher | None
 
 
-class Reading:
+class LogReading:
     """`prepare` may be called by one thread at a time, `reconfigure` by the loop's."""
 
     def __init__(

@@ -10,7 +10,7 @@ from sidecar.alerts import registry as sender_registry
 from sidecar.alerts.sender import Sender
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.guard_inputs import GuardInputs
-from sidecar.app.reading import PreparedReading, Reading
+from sidecar.app.reading import LogReading, PreparedReading
 from sidecar.config.settings import Settings
 from sidecar.core.events import Decision
 from sidecar.core.guard import Guard
@@ -38,7 +38,7 @@ class Reconfiguration:
         firewall: FirewallSink,
         metrics: Metrics,
         fleet: FleetJails | None,
-        reading: Reading,
+        reading: LogReading,
         senders: Sequence[Sender],
     ) -> None:
         self._inbox = inbox

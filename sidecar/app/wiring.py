@@ -33,7 +33,7 @@ from sidecar.app.housekeeping import (
 )
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
-from sidecar.app.reading import Reading
+from sidecar.app.reading import LogReading
 from sidecar.app.reconfiguration import Reconfiguration
 from sidecar.app.reload import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
@@ -145,7 +145,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
 
     # What runs beside the loop.
     supervisor = Supervisor(problems)
-    reading = Reading(
+    reading = LogReading(
         filters=settings.filters, intake=intake, sources=sources,
         supervisor=supervisor, problems=problems, clock=clock,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.control.protocol import Refused
-from sidecar.runtime.http_server import HttpServer, Limits, Request, Response, stop_listening
+from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, stop_listening
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class ControlApplication:
     def __init__(self, commands: Answerer) -> None:
         self._commands = commands
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: HttpRequest) -> HttpResponse:
         try:
             return _json(HTTPStatus.OK, _encoded(self._commands.answer(_decoded(request.body))))
         except Refused as err:
@@ -121,12 +121,12 @@ def _decoded(body: bytes | None) -> dict[str, Any]:
     return request
 
 
-def _error(status: HTTPStatus, sentence: str) -> Response:
+def _error(status: HTTPStatus, sentence: str) -> HttpResponse:
     return _json(status, json.dumps({"error": sentence}).encode())
 
 
-def _json(status: HTTPStatus, text: bytes) -> Response:
-    return Response(status, text, "application/json")
+def _json(status: HTTPStatus, text: bytes) -> HttpResponse:
+    return HttpResponse(status, text, "application/json")
 
 
 def _encoded(reply: Mapping[str, Any]) -> bytes:

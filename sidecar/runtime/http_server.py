@@ -1,6 +1,6 @@
 """A small HTTP server that clients can neither exhaust nor stall: one request a connection, a thread for each.
 
-    listener ─▶ HttpServer ─Request─▶ Application ─Response─▶ client
+    listener ─▶ HttpServer ─HttpRequest─▶ Application ─HttpResponse─▶ client
 
 The server reads the request, enforces the limits and writes the response. What is answered is the application's. The
 listener decides where clients connect: a TCP port for probes and scrapers, a unix socket for the command line.
@@ -26,7 +26,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """One HTTP request, read whole."""
 
     method: str
@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HttpResponse:
     """What the client is sent."""
 
     status: HTTPStatus
@@ -53,7 +53,7 @@ class Application(Protocol):
     def methods(self) -> tuple[str, ...]:
         """The HTTP methods that `respond` is called for; all others are refused with 405."""
 
-    def respond(self, request: Request) -> Response: ...
+    def respond(self, request: HttpRequest) -> HttpResponse: ...
 
 
 class Listener(Protocol):
@@ -207,7 +207,9 @@ class _Exchange(BaseHTTPRequestHandler):
             return
         path = self.path.partition("?")[0]
         self._write(
-            self._application.respond(Request(self.command, path, cast("Any", self.headers), self._body()))
+            self._application.respond(
+                HttpRequest(self.command, path, cast("Any", self.headers), self._body())
+            )
         )
 
     def do_HEAD(self) -> None:
@@ -224,7 +226,7 @@ class _Exchange(BaseHTTPRequestHandler):
             status = HTTPStatus.METHOD_NOT_ALLOWED
         # The base class sends no status line to a request line without a version (HTTP/0.9).
         self.request_version = "HTTP/1.0"
-        self._write(Response(status, f"{status.phrase}\n".encode()))
+        self._write(HttpResponse(status, f"{status.phrase}\n".encode()))
 
     def version_string(self) -> str:
         return "wp-sidecar"
@@ -239,7 +241,7 @@ class _Exchange(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(int(length)) if int(length) <= self._max_body_bytes else None
 
-    def _write(self, response: Response) -> None:
+    def _write(self, response: HttpResponse) -> None:
         self.send_response(response.status)
         if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", ", ".join(self._application.methods))

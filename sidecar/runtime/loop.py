@@ -65,7 +65,7 @@ class Sink(Protocol):
         """Act on this turn. An exception is logged and reported, and the other sinks go on."""
 
 
-class Backlog(Protocol):
+class BackloggedSink(Protocol):
     """A sink that may have more to write than fits into one turn."""
 
     @property
@@ -163,7 +163,7 @@ class Loop:
         clock: Callable[[], float],
         problems: Problems,
         *,
-        backlog: Backlog | None = None,
+        backlog: BackloggedSink | None = None,
     ) -> None:
         self._guard = guard
         self._inbox = inbox

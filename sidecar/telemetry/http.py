@@ -9,7 +9,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, exposition
 
-from sidecar.runtime.http_server import HttpServer, Limits, Request, Response, TcpListener
+from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, TcpListener
 
 # A scraper on the same network sends its request within milliseconds. Prometheus gives up after 10 s by default.
 # Two Prometheus, two probes and a person need five connections; 16 is that three times over.
@@ -42,7 +42,7 @@ class TelemetryEndpoints:
         self._registry = registry
         self._check = check
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: HttpRequest) -> HttpResponse:
         match request.path:
             case "/metrics":
                 return self._metrics(request.headers.get("Accept", ""))
@@ -52,15 +52,15 @@ class TelemetryEndpoints:
             case "/readyz":
                 health = self._check.health()
                 return _probe(health, passed=health.live and health.ready)
-        return Response(HTTPStatus.NOT_FOUND, b"here are /metrics, /healthz and /readyz\n")
+        return HttpResponse(HTTPStatus.NOT_FOUND, b"here are /metrics, /healthz and /readyz\n")
 
-    def _metrics(self, accept: str) -> Response:
+    def _metrics(self, accept: str) -> HttpResponse:
         try:
             encode, content_type = exposition.choose_encoder(accept)
         except (TypeError, ValueError):
             # The header names a version that is no number.
             encode, content_type = exposition.choose_encoder("")
-        return Response(HTTPStatus.OK, encode(self._registry), content_type)
+        return HttpResponse(HTTPStatus.OK, encode(self._registry), content_type)
 
 
 def listen(host: str, port: int) -> TcpListener:
@@ -81,8 +81,8 @@ def telemetry_server(
     return HttpServer("web", listener, endpoints, limits)
 
 
-def _probe(health: Health, *, passed: bool) -> Response:
+def _probe(health: Health, *, passed: bool) -> HttpResponse:
     if passed:
-        return Response(HTTPStatus.OK, b"ok\n")
+        return HttpResponse(HTTPStatus.OK, b"ok\n")
     text = "\n".join(health.why) or "not yet"
-    return Response(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode(errors="replace"))
+    return HttpResponse(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode(errors="replace"))

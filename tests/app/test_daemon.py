@@ -442,7 +442,7 @@ def test_a_filter_that_is_edited_is_another_filter(daemon, monkeypatch):
 
 
 def test_a_filter_that_is_prone_to_redos_is_found_in_a_reload_too(daemon):
-    """In the thread of whoever asks, while the loop goes on."""
+    """In the thread that asked, while the loop goes on."""
     daemon.start()
     daemon.configure(f"[slow]\nlogpath = {daemon.log}\nfilter = wordpress\nfailregex = ^(?:a+)+ <HOST>$")
     began = time.monotonic()
@@ -460,7 +460,7 @@ def test_a_filter_that_is_prone_to_redos_is_found_in_a_reload_too(daemon):
 
 
 def test_a_reload_reads_a_secret_again(daemon, monkeypatch):
-    """Someone who listens inside the namespace, and writes down where posts go."""
+    """A web server inside the namespace writes down where posts go."""
     (daemon.folder / "url").write_text("http://127.0.0.1:9999/old")
     monkeypatch.setenv("SLACK_WEBHOOK_URL_FILE", str(daemon.folder / "url"))
     with daemon.web_server(9999) as posts:
@@ -598,7 +598,7 @@ def test_bans_beyond_the_budget_are_a_dry_run(daemon, monkeypatch):
 
 
 def test_new_addresses_and_container_networks_of_the_host_are_unbanned(daemon):
-    """Without a container engine that would tell: the kernel is asked every 30 s."""
+    """Without a container engine that reports it: the kernel is asked every 30 s."""
     daemon.start()
     for address in (ANN, "198.51.100.7"):
         daemon.ask("ban", who=address)
@@ -731,7 +731,7 @@ def test_a_ban_without_effect_is_logged_with_the_reason(daemon):
     daemon.start()
     daemon.fail(ANN, 3)
     wait_until(lambda: ANN in daemon.banned())
-    # These elements say that the table is too young to know who sent packets.
+    # These elements say that the table is too young to know which addresses sent packets.
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "missed", "{ ipv4, ipv6 }")
     later = (datetime.now(UTC) + timedelta(minutes=1)).strftime("%d-%b-%Y %H:%M:%S UTC")
     with daemon.log.open("a") as log:

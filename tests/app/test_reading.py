@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.app.reading import Reading
+from sidecar.app.reading import LogReading
 from sidecar.config.errors import ConfigErrors
 from sidecar.config.settings import Settings
 from sidecar.core.jail import Jail
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, first):
         self.did, self.error = [], None
-        self.reading = Reading(
+        self.reading = LogReading(
             filters=first.filters, intake=Intake(self.did), sources=self,
             supervisor=self, problems=Problems(), clock=lambda: 5.0,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from tests.app.world import BLOG, Changes, ReadableMetrics, hits
 
 
 class World:
-    """A verifier, an exposed container, and a kernel that has seen what it is told."""
+    """A verifier, an exposed container, and a kernel with one answer."""
 
     def __init__(self):
         self.changes, self.asked, self.answer = Changes(), [], False

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import pytest
 
-from sidecar.runtime.http_server import HttpServer, Limits, Request, Response, TcpListener
+from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, TcpListener
 from tests.support.waiting import wait_until
 
 LIMITS = Limits(
@@ -18,13 +18,13 @@ LIMITS = Limits(
 
 
 class Echo:
-    """An application that keeps what it was asked, and answers with what it is told to."""
+    """An application that keeps its requests, and has one response for all."""
 
     methods = ("GET", "HEAD", "POST")
 
     def __init__(self):
-        self.requests: list[Request] = []
-        self.response = Response(HTTPStatus.OK, b"ok\n")
+        self.requests: list[HttpRequest] = []
+        self.response = HttpResponse(HTTPStatus.OK, b"ok\n")
         self.error: Exception | None = None
         self.go = threading.Event()
         self.go.set()
@@ -84,7 +84,7 @@ def serving():
 
 
 def test_a_request_and_its_response(site):
-    site.echo.response = Response(HTTPStatus.CONFLICT, b"{}", "application/json")
+    site.echo.response = HttpResponse(HTTPStatus.CONFLICT, b"{}", "application/json")
     status, text, headers = site.ask("/x?y=z", "POST", body=b"some")
 
     assert (status, text, headers["Content-Type"]) == (409, "{}", "application/json")
@@ -195,13 +195,13 @@ def test_a_client_that_sends_a_byte_at_a_time_is_hung_up_on():
 def test_a_client_that_does_not_read_is_hung_up_on():
     with Site(silence_s=0.1) as site:
         # More than both sockets buffer.
-        site.echo.response = Response(HTTPStatus.OK, b"x" * 2**24)
+        site.echo.response = HttpResponse(HTTPStatus.OK, b"x" * 2**24)
         with site.connect() as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             wait_until(lambda: site.echo.requests)
             wait_until(lambda: not serving(), timeout=10)
 
-        site.echo.response = Response(HTTPStatus.OK, b"ok")
+        site.echo.response = HttpResponse(HTTPStatus.OK, b"ok")
         assert site.ask()[0] == 200
 
 

@@ -4,7 +4,7 @@ from sidecar.runtime.problems import Problems
 
 
 class Changes(list):
-    """A listener that keeps what it is told."""
+    """A listener that keeps each change."""
 
     def problem_changed(self, name, sentence):
         self.append((name, sentence))

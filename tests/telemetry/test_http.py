@@ -3,7 +3,7 @@ from http import HTTPStatus
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from sidecar.runtime.http_server import Request
+from sidecar.runtime.http_server import HttpRequest
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 
 WELL = Health(live=True, ready=True)
@@ -22,7 +22,7 @@ class Site:
         return self.now
 
     def ask(self, path, headers=()):
-        response = self.endpoints.respond(Request("GET", path, dict(headers)))
+        response = self.endpoints.respond(HttpRequest("GET", path, dict(headers)))
         return response.status, response.body.decode(), response.content_type
 
 
