@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
-from sidecar.core.events import Batch, Framing, Hit, Origin, Written
+from sidecar.core.events import Batch, Hit, Origin, Written
 from sidecar.core.text import printable
 from sidecar.filters.dates import Dates, has_zone
 from sidecar.filters.time_zones import format_offset
@@ -79,14 +79,11 @@ class LogClocks:
         self._zones: dict[tuple[str, str], _LogZone] = {}
 
     def times(self, batch: Batch, now: float, zone: tzinfo | None, dates: Iterable[Dates]) -> LogTimes:
-        """Return how the lines of this batch are dated.
+        """Return how the lines of this batch are dated, which have no transport's timestamps.
 
         `zone` is the configured one (None: this host's), `dates` are those of the filters that look at the log.
         """
         undated = UNDATED if batch.written is Written.EARLIER else now
-        # A transport's timestamp is in UTC, and is the time of the line.
-        if batch.framing is not Framing.NONE:
-            return LogTimes(undated, zone)
         known = self._zones.get(key := _key(batch.origin))
         if batch.written is Written.JUST_NOW and (
             known is None or not 0 <= now - known.sampled_at < SAMPLE_INTERVAL_S

@@ -27,7 +27,7 @@ from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import Filter
-from sidecar.filters.log_times import LogClocks, dated
+from sidecar.filters.log_times import UNDATED, LogClocks, dated
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.filters.request_decider import RequestDecider
@@ -136,7 +136,7 @@ class Matcher:
                 if runner.trackers and other.trackers and runner.filter.same_as(other.filter):
                     runner.trackers.continue_from(other.trackers)
 
-    def scan(self, batch: Batch, now: float) -> Scan:  # noqa: C901, PLR0912  the hot path
+    def scan(self, batch: Batch, now: float) -> Scan:  # noqa: C901, PLR0912, PLR0915  the hot path
         """Return the batch's hits, in the order of its lines and, within a line, of `batch.origin.jails`.
 
         A hit's time is the transport's if the line has one, else the one in the line, else `now` (unix seconds). Lines
@@ -150,7 +150,12 @@ class Matcher:
         attempts = self._attempts_in(origin.jails)
         if attempts is None:
             return scan
-        undated, zone, is_detected = self._log_clocks.times(batch, now, attempts.zone, attempts.dates)
+        undated, zone, is_detected = now, attempts.zone, False
+        # A transport's timestamp is in UTC, and is the time of the line.
+        if framing is Framing.NONE:
+            undated, zone, is_detected = self._log_clocks.times(batch, now, zone, attempts.dates)
+        elif batch.written is Written.EARLIER:
+            undated = UNDATED
         unwrap, syslog = unwrapper(framing), framing is Framing.SYSLOG
         stopwatch, clock = self._stopwatch, self._stopwatch.clock
         sampled = clock()

@@ -93,7 +93,6 @@ class Follower:
         if self._batches:
             self._batches.emit_next()
             return True
-        self._batches.age.look(now)
         if self._reporter.is_unsupported:
             return False
         try:
@@ -139,7 +138,7 @@ class Follower:
             reader.rewind()
             self._decoder.begin_again(reader.position)
             self._reporter.reopened(ReopenReason.TRUNCATED)
-        return self._read(reader)
+        return self._read(reader, now)
 
     def _open(self) -> SegmentReader | None:
         cursor = self._batches.cursor
@@ -164,9 +163,10 @@ class Follower:
             self._reporter.reading(up=True)
         return reader
 
-    def _read(self, reader: SegmentReader) -> bool:
+    def _read(self, reader: SegmentReader, now: float) -> bool:
         raw = reader.read(self._batches.read_size)
         if raw and raw.size:
+            self._batches.age.look(now)
             self._decode(reader, raw)
         return raw is not None
 
@@ -189,7 +189,7 @@ class Follower:
         self.files_changed = True
         with closed_on_error(found.reader):
             # Lines may have been written after the last read and before the file was renamed.
-            more = self._read(reader)
+            more = self._read(reader, now)
         if more:
             found.reader.close()
             return True
@@ -282,7 +282,7 @@ class LineAge:
         self.written, self._end_seen_at = Written.JUST_NOW, now
 
     def look(self, now: float) -> None:
-        """Prepare for a read. Where the end was seen long ago, this process did not run, or was busy elsewhere."""
+        """Take note of lines that were read. They are not new if this process did not run, or was busy, for a while."""
         if self.written is Written.JUST_NOW and not 0 <= now - self._end_seen_at <= MAX_LIVE_AGE_S:
             self.written = Written.LATELY
 
