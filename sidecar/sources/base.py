@@ -43,6 +43,8 @@ class ReopenReason(enum.StrEnum):
     LOST = "lost"
     # The log has more lines than Docker sends.
     STUCK = "stuck"
+    # What was read last was not found, or the log's file is damaged.
+    DAMAGED = "damaged"
     # This process did not run, or did not read, for a while.
     FROZEN = "frozen"
     # The file was renamed, and a new one begun.

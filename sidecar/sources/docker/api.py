@@ -10,6 +10,7 @@ import contextlib
 import functools
 import io
 import json
+import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -27,6 +28,7 @@ from sidecar.sources.docker.wire import EngineError, ProtocolError
 
 # Asking for the version needs none, but docker-py wants one that it knows.
 ANY_VERSION = "1.24"
+VERSION_OF_23 = (1, 42)
 EVENTS = {
     "type": ["container", "network"],
     "event": ["start", "die", "destroy", "rename", "create", "remove", "connect", "disconnect"],
@@ -48,13 +50,13 @@ class EngineReplacedError(EngineError):
 class DockerHost:
     """The Engine at one URL. Opens a way to it for each thread, and remembers the API version that it speaks."""
 
-    def __init__(self, url: str, idle_timeout_s: float = 240.0) -> None:
-        """`idle_timeout_s`: a log without a byte for so long is opened again.
+    def __init__(self, url: str, idle_timeout_s: float = 240.0, check_interval_s: float = 5.0) -> None:
+        """`idle_timeout_s`: before Docker 23, a log without a byte for so long is opened again.
 
-        Socket proxies cut at 10 minutes, and a log file that was truncated under the daemon stays silent for ever.
+        `check_interval_s`: of a later Engine, a log without a byte for so long is asked whether it has more lines.
         """
         self.endpoint = Endpoint(url)
-        self.idle_timeout_s = idle_timeout_s
+        self.idle_timeout_s, self.check_interval_s = idle_timeout_s, check_interval_s
         self._version = ""
 
     def open(self, interrupt: Interrupt) -> Engine:
@@ -101,27 +103,52 @@ class Engine:
             found: list[dict[str, Any]] = self._client.networks()
         return found
 
+    @property
+    def check_interval_s(self) -> float:
+        return self._host.check_interval_s
+
+    @property
+    def is_before_23(self) -> bool:
+        """Whether the Engine is older than Docker 23."""
+        return tuple(map(int, self.version.split("."))) < VERSION_OF_23
+
+    def log_driver(self, container: str) -> str:
+        """Return the name of the container's log driver."""
+        return str(self.inspect(container)["HostConfig"]["LogConfig"]["Type"])
+
     def now(self) -> float:
-        """Return the Engine's unix time, from the head of an answer."""
+        """Return the Engine's unix time, from the head of an answer; ours where a proxy leaves that out."""
         head, body = self._connections.fetch("/version")
         if head.status != 200:
             raise self._refusal(head.status, _message(body))
         try:
             return parsedate_to_datetime(head.headers["Date"]).timestamp()
-        except (TypeError, ValueError) as err:
-            raise ProtocolError("an answer without a date") from err
+        except (KeyError, TypeError, ValueError):
+            # The Engine is on this host, in nearly all cases.
+            return time.time()
 
     def events(self) -> Answer:
         """Return a stream that says that something happened to a container or a network; what, a list says better."""
         return self._stream("/events", {"filters": json.dumps(EVENTS)}, ANSWER_TIMEOUT_S)
 
-    def logs(self, container: str, since: int, *, follow: bool = True) -> LogStream:
+    def logs(
+        self,
+        container: str,
+        since: int,
+        *,
+        follow: bool = True,
+        tail: int | None = None,
+        timeout_s: float | None = None,
+    ) -> LogStream:
         """Return a log from this unix time on, as it grows (`follow`) or as it is.
 
-        Raises TimeoutError if nothing comes: before Docker 27, the head of the answer comes with the first byte.
+        `tail`: only so many of the entries that the log has now. Raises TimeoutError if nothing comes: before Docker
+        27, the head of the answer comes with the first byte.
         """
-        idle_timeout_s = self._host.idle_timeout_s
+        idle_timeout_s = timeout_s or self._host.idle_timeout_s
         params = {"stdout": 1, "stderr": 1, "follow": int(follow), "timestamps": 1, "since": since}
+        if tail is not None:
+            params["tail"] = tail
         answer = self._stream(f"/containers/{container}/logs", params, idle_timeout_s)
         try:
             return LogStream(answer, idle_timeout_s, terminal=self._is_terminal(container, answer))

@@ -95,7 +95,8 @@ class CursorTracker:
         # Indexed by stream: lines after the mark that were read, and that came by on this connection.
         self._read = [0, cursor.out, cursor.err]
         self._passed = [0, 0, 0]
-        self._mark_found = not cursor.stamp
+        # Also where a line came that is later than the mark.
+        self.mark_found = not cursor.stamp
 
     def cursor(self, unfinished: Mapping[int, bytes]) -> DockerCursor:
         """Return how far the log is read now. `unfinished`: by stream, the stamp of a line without its end."""
@@ -105,16 +106,16 @@ class CursorTracker:
 
     def unread(self, lines: list[Line]) -> list[Line]:
         """Return the lines that were not read before; from now on they are read."""
-        if self._mark_found and self._passed == self._read:
+        if self.mark_found and self._passed == self._read:
             self._advance(lines)
             return lines
         return [line for line in lines if self._is_unread(line)]
 
     def give_up_search(self) -> None:
         """Take what comes as unread, if the mark was not found yet."""
-        if self._mark_found:
+        if self.mark_found:
             return
-        self._mark_found = self.gap = True
+        self.mark_found = self.gap = True
         self._stamp, self._top = b"", b""
         self._read, self._passed = [0, 0, 0], [0, 0, 0]
 
@@ -139,9 +140,9 @@ class CursorTracker:
     def _is_unread(self, line: Line) -> bool:
         stream, text = line
         stamp = text[:STAMP_BYTES]
-        if not self._mark_found:
+        if not self.mark_found:
             if stamp == self._stamp:
-                self._mark_found = True
+                self.mark_found = True
                 return False
             # The mark is the first line with so high a stamp, so this line was before it.
             if stamp <= max(self._stamp, self._top):
@@ -227,6 +228,11 @@ class UnreadLines:
     def give_up_search(self) -> None:
         """Take what comes as unread, if the line that was read last was not found yet."""
         self._tracker.give_up_search()
+
+    @property
+    def mark_found(self) -> bool:
+        """Whether the line that was read last came, or a later one."""
+        return self._tracker.mark_found
 
     @property
     def gap(self) -> bool:

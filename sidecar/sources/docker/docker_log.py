@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from sidecar.core.events import Batch, Cursor, Framing
 from sidecar.sources.base import Emit
@@ -11,7 +13,12 @@ from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.cursor import DockerCursor, UnreadBatch, UnreadLines
 from sidecar.sources.docker.endings import Ending, ReadingEnded
 from sidecar.sources.docker.reports import LogReport
-from sidecar.sources.docker.wire import joined, unix_seconds
+from sidecar.sources.docker.wire import LogReadError, joined, unix_seconds
+
+# Docker's json-file has no index, so reading from a time on decodes the whole file. A silent log is asked for more at
+# most once in so many times of what that takes.
+CHECK_INTERVAL_IN_READINGS = 100
+MAX_CHECK_INTERVAL_S = 1800.0
 
 
 class DockerLog:
@@ -23,11 +30,84 @@ class DockerLog:
         self.report = report
         # Set while the log is not to be read.
         self.interrupt = Interrupt()
+        # How many of the log's last entries are asked for; None: all. Behind a damaged part only these can be read.
+        self.window: int | None = None
+        # Docker does not follow it: its file was truncated.
+        self.truncated = False
+        # The file that is being followed cannot be opened any more; all of it is read when the stream ends.
+        self.file_gone = False
+        # What it takes the Engine to read the log once.
+        self.reading_cost_s = 0.0
         self._emit = emit
 
-    def open(self, engine: Engine, *, follow: bool = True) -> LogStream:
+    def open(self, engine: Engine, *, follow: bool = True, timeout_s: float | None = None) -> LogStream:
         """Return the log from the cursor on. Raises OSError and EngineError."""
-        return engine.logs(self.container, self._start(engine), follow=follow)
+        return engine.logs(
+            self.container, self._start(engine), follow=follow, tail=self.window, timeout_s=timeout_s
+        )
+
+    def check_interval_s(self, shortest_s: float) -> float:
+        """Return after how many seconds of silence the log is asked whether it has more."""
+        return min(max(shortest_s, CHECK_INTERVAL_IN_READINGS * self.reading_cost_s), MAX_CHECK_INTERVAL_S)
+
+    def follows(self) -> None:
+        """Note that a line came as it was written."""
+        self.truncated = False
+        self.passed_check()
+
+    def cannot_open_again(self, err: LogReadError) -> None:
+        """Note that only the stream that is open has the log: Docker keeps a file open that was deleted."""
+        self.file_gone = True
+        self.report.impaired(
+            f"the log of container {self.report.name} cannot be opened again ({err}), as if its file was deleted or "
+            "damaged. It is read as long as the present connection lasts. Restart the container"
+        )
+
+    def passed_check(self) -> None:
+        """Note that all that is in the log has come."""
+        self.report.working()
+        if not self.truncated and self.window is None:
+            self.report.sound()
+
+    def has_unread(self, engine: Engine) -> bool:
+        """Return whether the log has lines after the cursor. Raises OSError and EngineError.
+
+        A log with a damaged part is asked without its window, since its file may have been truncated: as long as it
+        was not, Docker fails to read it, and then the stream through the window has all.
+        """
+        window, self.window = self.window, None
+        try:
+            return any(unread for _, unread in self._unread_now(engine))
+        except LogReadError:
+            if window is None:
+                raise
+            return False
+        finally:
+            self.window = window
+
+    def catch_up(self, engine: Engine, *, gap_counts: bool = True) -> bool:
+        """Hand on what is unread in the log by now, without following it. Raises OSError, EngineError and ReadingEnded.
+
+        `gap_counts`: it is a gap if the line that was read last is no longer there. Return whether that line came, or a
+        later one.
+        """
+        found = not self.cursor.stamp
+        for lines, unread in self._unread_now(engine):
+            if not gap_counts:
+                lines.take_gap()
+            self.hand_on(lines, unread)
+            found = lines.mark_found
+        return found
+
+    def _unread_now(self, engine: Engine) -> Iterator[tuple[UnreadLines, list[UnreadBatch]]]:
+        began = time.monotonic()
+        with contextlib.closing(self.open(engine, follow=False)) as stream:
+            lines = UnreadLines(self.cursor, terminal=stream.terminal)
+            while data := stream.read():
+                yield lines, lines.feed(data)
+            self.reading_cost_s = time.monotonic() - began
+            if not stream.complete:
+                raise ReadingEnded(Ending.ENDED)
 
     def hand_on(self, lines: UnreadLines, batches: list[UnreadBatch]) -> None:
         """Emit each stream's new lines as one batch, and move the cursor on. Raises ReadingEnded."""
@@ -46,7 +126,8 @@ class DockerLog:
                 self._emit(Batch(origin, data, Framing.DOCKER), self._stored(batch.cursor))
             if truncated := lines.take_truncated():
                 self.report.truncated(truncated)
-        self.report.working()
+        if batches:
+            self.report.working()
 
     def _stored(self, cursor: DockerCursor) -> Cursor:
         return Cursor(cursor_key(self.container), cursor.encode())

@@ -37,6 +37,10 @@ class Ending(enum.Enum):
     FROZEN = ReopenReason.FROZEN, Next.LOG
     # The log has more lines than the stream (Docker before 23).
     STUCK = ReopenReason.STUCK, Next.LOG
+    # The log has more lines than the stream: its file was truncated (moby#45728).
+    BLIND = ReopenReason.TRUNCATED, Next.LOG
+    # The line that was read last is not in the log, or Docker cannot read it there.
+    MARK_MISSING = ReopenReason.DAMAGED, Next.LOG
     # The log could not be opened, or an error ended the stream.
     LOST = ReopenReason.LOST, Next.REPORT
 

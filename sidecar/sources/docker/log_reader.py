@@ -2,6 +2,9 @@
 
 A thread opens the log where the cursor is, hands on what is new, and opens it again whatever ended the connection,
 until the container has stopped and nothing new is in its log. Each `Ending` says what happens next.
+
+Where following a log fails, it is read in another way: a damaged log behind the damage (`damage.py`), and one that
+Docker does not follow, because its file was truncated, again and again as it is.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ from dataclasses import dataclass
 from sidecar.runtime.backoff import Backoff
 from sidecar.sources.docker.api import DockerHost, Engine, RequestRefusedError, reason
 from sidecar.sources.docker.cursor import UnreadLines
+from sidecar.sources.docker.damage import UNKNOWN, read_past
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
 from sidecar.sources.docker.quirks import reading
-from sidecar.sources.docker.wire import EngineError, ProtocolError
+from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,13 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # If the line that was read last does not come for so long, it was rotated away.
 MAX_SEARCH_S = 60.0
+# How long a log that Docker does not follow is asked for its lines, before it is followed again.
+POLLING_PERIOD_S = 300.0
+POLL_INTERVAL_S = 1.0
+# Of the time, polling takes the Engine at most this part.
+POLL_INTERVAL_IN_READINGS = 20
+# So many openings in a row without a line are a problem.
+MAX_FUTILE_OPENINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class LogReader:
         self._host, self._freezes = host, freezes
         self._thread: threading.Thread | None = None
         self._started_again = False
+        self._way = WayOfReading()
         self._lock = threading.Lock()
 
     def start(self, name: str, jails: tuple[str, ...]) -> None:
@@ -80,9 +92,10 @@ class LogReader:
     def _run(self) -> None:
         backoff, repeated = Backoff(FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S), False
         while True:
-            began = time.monotonic()
+            began, before = time.monotonic(), self.log.cursor
             self._started_again = False
             outcome = self._outcome()
+            self._way.ended(outcome.ending, moved=self.log.cursor != before)
             with self._lock:
                 if self._is_over(outcome.ending):
                     self._thread = None
@@ -90,6 +103,9 @@ class LogReader:
             self.log.report.reopened(outcome.ending.reason)
             self._publish(outcome, repeated=repeated)
             repeated = time.monotonic() - began <= MAX_RETRY_DELAY_S
+            if self._way.futile_openings >= MAX_FUTILE_OPENINGS:
+                count = self._way.futile_openings
+                self.log.report.failing(f"{count} openings in a row brought no line: {outcome.ending.reason}")
             if repeated:
                 self.log.interrupt.wait(backoff.next())
             else:
@@ -116,7 +132,7 @@ class LogReader:
         """Read over one connection; return how it ended."""
         try:
             with contextlib.closing(self._host.open(self.log.interrupt)) as engine:
-                return ReadingOutcome(self._follow(engine))
+                return ReadingOutcome(self._read(engine))
         except RequestRefusedError as err:
             return self._refused(err)
         except (OSError, EngineError) as err:
@@ -126,19 +142,63 @@ class LogReader:
             # takes no more, and then this reader is stopped as well.
             if not self.log.interrupt.wait(FIRST_RETRY_DELAY_S):
                 log.exception("a batch of %s failed", self.log.report.name)
-            return ReadingOutcome(Ending.LOST, repr(err))
+            return ReadingOutcome(Ending.LOST, repr(err), engine_answers=True)
         finally:
             self.log.report.closed()
 
+    def _read(self, engine: Engine) -> Ending:
+        """Read in the way that is due. Raises OSError, EngineError, and whatever a batch did."""
+        try:
+            if self._way.take_truncated():
+                # Before it was truncated, all was read.
+                self.log.window = None
+                self.log.catch_up(engine, gap_counts=False)
+            if self._way.search or self.log.window is not None:
+                read_past(engine, self.log, self._way.newest_seen)
+                self._way.found()
+            return self._read_usual(engine)
+        except ReadingEnded as ended:
+            return ended.ending
+
+    def _read_usual(self, engine: Engine) -> Ending:
+        try:
+            return self._poll(engine) if self._way.polls else self._follow(engine)
+        except LogReadError as err:
+            if self.log.window == 0:
+                # The past is left out already.
+                raise
+            log.info("Docker failed to read the log of %s (%s)", self.log.report.name, err)
+            self._way.newest_seen = UNKNOWN
+            return Ending.MARK_MISSING
+
+    def _poll(self, engine: Engine) -> Ending:
+        """Read what is there again and again. Raises as `_read`, and ReadingEnded."""
+        self.log.truncated = True
+        self.log.report.opened()
+        self.log.report.impaired(
+            f"Docker does not follow the log of container {self.log.report.name}, as if its file was truncated "
+            "(logrotate's copytruncate): it is read again and again. Restart the container, and limit the log with the "
+            "log options max-size and max-file instead"
+        )
+        deadline = time.monotonic() + POLLING_PERIOD_S
+        while not self.log.interrupt.is_set and time.monotonic() < deadline:
+            before = self.log.cursor
+            self.log.catch_up(engine, gap_counts=False)
+            if self.log.cursor == before and not engine.is_running(self.log.container):
+                return Ending.STOPPED
+            self.log.interrupt.wait(max(POLL_INTERVAL_S, POLL_INTERVAL_IN_READINGS * self.log.reading_cost_s))
+        return Ending.IDLE
+
     def _follow(self, engine: Engine) -> Ending:
-        """Read until the stream ends. Raises OSError, EngineError, and whatever a batch did."""
+        """Read until the stream ends. Raises as `_read`, and ReadingEnded."""
         before = self.log.cursor
         try:
             complete = self._read_stream(engine)
         except TimeoutError:
+            if not engine.is_before_23:
+                # There was nothing to read when the log was opened; there may be by now.
+                self.log.catch_up(engine)
             return Ending.IDLE
-        except ReadingEnded as ended:
-            return ended.ending
         # A reader that was cut off has not read what a container said last, and Docker before 23 leaves some of it
         # out. So the log is over when there is nothing new in it and the container does not run.
         if complete and self.log.cursor == before and not engine.is_running(self.log.container):
@@ -148,7 +208,7 @@ class LogReader:
     def _read_stream(self, engine: Engine) -> bool:
         """Read to the end of the stream; return whether the Engine ended it. Raises TimeoutError when it is idle."""
         freezes = self._freezes.count(time.monotonic())
-        with contextlib.closing(self.log.open(engine)) as stream:
+        with contextlib.closing(self.log.open(engine, timeout_s=self._idle_timeout_s(engine))) as stream:
             self.log.report.opened()
             lines = UnreadLines(self.log.cursor, terminal=stream.terminal)
             source = reading(engine, self.log, stream)
@@ -159,10 +219,20 @@ class LogReader:
                     raise ReadingEnded(Ending.FROZEN)
                 if began > deadline:
                     lines.give_up_search()
-                self.log.hand_on(lines, source.unread(lines, data))
+                unread = source.unread(lines, data)
+                if lines.gap and began <= deadline:
+                    self._way.newest_seen = max((batch.cursor.stamp for batch in unread), default=b"")
+                    raise ReadingEnded(Ending.MARK_MISSING)
+                self.log.hand_on(lines, unread)
                 if time.monotonic() - began > MAX_FREEZE_S:
                     raise ReadingEnded(Ending.FROZEN)
             return stream.complete
+
+    def _idle_timeout_s(self, engine: Engine) -> float | None:
+        """Return after what silence a log is opened again, where it is not checked; None: the host's usual."""
+        if engine.is_before_23:
+            return None
+        return self.log.check_interval_s(engine.check_interval_s)
 
     def _refused(self, err: RequestRefusedError) -> ReadingOutcome:
         match err.status:
@@ -181,5 +251,53 @@ class LogReader:
             contextlib.suppress(OSError, EngineError),
             contextlib.closing(self._host.open(self.log.interrupt)) as engine,
         ):
-            return str(engine.inspect(self.log.container)["HostConfig"]["LogConfig"]["Type"])
+            return engine.log_driver(self.log.container)
         return "unknown"
+
+
+class WayOfReading:
+    """How a log is read next, by how reading it ended before."""
+
+    def __init__(self) -> None:
+        # How many openings in a row ended soon, without a line.
+        self.futile_openings = 0
+        # The stamp of a line that is in the log, as `read_past` takes it.
+        self.newest_seen = b""
+        # Whether the line that was read last has to be looked for, behind a damaged part.
+        self.search = self._truncated = False
+        self._blind_in_a_row = self._stuck_in_a_row = 0
+
+    @property
+    def polls(self) -> bool:
+        """Whether the log is read again and again instead of being followed."""
+        return self._blind_in_a_row > 1
+
+    def found(self) -> None:
+        """Note that the line that was read last was looked for."""
+        self.search, self.newest_seen = False, b""
+
+    def take_truncated(self) -> bool:
+        """Return whether the log's file was truncated under the stream, once."""
+        due, self._truncated = self._truncated, False
+        return due
+
+    def ended(self, ending: Ending, *, moved: bool) -> None:
+        """Note how reading ended. `moved`: lines were read."""
+        self._truncated = self._truncated or ending is Ending.BLIND
+        if ending is Ending.BLIND:
+            self._blind_in_a_row += 1
+        elif ending is Ending.STOPPED:
+            # Docker opens the file again when the container starts.
+            self._blind_in_a_row = 0
+        elif ending is Ending.IDLE and self.polls:
+            # Follow it once more.
+            self._blind_in_a_row = 1
+        elif moved and not self.polls:
+            self._blind_in_a_row = 0
+        self._stuck_in_a_row = self._stuck_in_a_row + 1 if ending is Ending.STUCK and not moved else 0
+        if ending is Ending.MARK_MISSING:
+            self.search, self.newest_seen = True, self.newest_seen or UNKNOWN
+        elif self._stuck_in_a_row > 1:
+            self.search, self.newest_seen = True, UNKNOWN
+        futile = ending in (Ending.ENDED, Ending.STUCK, Ending.BLIND, Ending.MARK_MISSING) and not moved
+        self.futile_openings = self.futile_openings + 1 if futile else 0

@@ -14,17 +14,30 @@ it reads the log of a stopped container again until nothing new is in it.
 from __future__ import annotations
 
 import contextlib
+import time
 from array import array
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sidecar.sources.docker.api import Engine, LogStream
+from sidecar.sources.docker.api import Engine, LogStream, RequestRefusedError
 from sidecar.sources.docker.cursor import UnreadBatch, UnreadLines
+from sidecar.sources.docker.damage import hides_lines
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, ReadingEnded
-from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, EngineError, FrameDecoder, Line
+from sidecar.sources.docker.wire import (
+    STAMP_BYTES,
+    STDERR,
+    STDOUT,
+    EngineError,
+    FrameDecoder,
+    Line,
+    LogReadError,
+)
 
-FIRST_SOUND_VERSION = (1, 42)
+# Seconds in which a line that is in the log arrives.
+ARRIVAL_S = 1.0
+# Seconds in which the line that was read last comes again when a log is opened, unless it is very long.
+MAX_FIRST_LINE_S = 15.0
 # Seconds without a byte after which the Engine is asked whether there is more.
 SILENCE_S = 1.0
 # Lines among which one is looked for that came twice: what 16,000 lines a second write in 2 s.
@@ -43,21 +56,69 @@ class Reading(Protocol):
 
 def reading(engine: Engine, log: DockerLog, stream: LogStream) -> Reading:
     """Return how this Engine's logs are read, by its version."""
-    version = tuple(map(int, engine.version.split(".")))
-    return PlainReading(stream) if version >= FIRST_SOUND_VERSION else ReadingBefore23(engine, log, stream)
+    kind = ReadingBefore23 if engine.is_before_23 else PlainReading
+    return kind(engine, log, stream)
 
 
 class PlainReading:
-    """The stream is the log."""
+    """The stream is the log, until the log's file is truncated: then nothing comes any more (moby#45728).
 
-    def __init__(self, stream: LogStream) -> None:
-        self._stream = stream
+    So a silent log is read over a second connection, without following it, and the first one is not given up for that.
+    The log is not asked for its last line alone (`tail`): where the file was truncated, that never ends, and dockerd
+    26.1 goes on with it when the client has long gone.
+    """
+
+    def __init__(self, engine: Engine, log: DockerLog, stream: LogStream) -> None:
+        self._engine, self._log, self._stream = engine, log, stream
+        self._opened_at = time.monotonic()
+        # Something came; a check found that all has come.
+        self._began = self._checked = False
 
     def read(self) -> bytes:
-        return self._stream.read()
+        """Return what comes next; no bytes at the end. Raises ReadingEnded where it does not come."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                data = self._read(self._log.check_interval_s(self._engine.check_interval_s))
+                if self._checked:
+                    self._log.follows()
+                return data
+            if not self._is_due():
+                continue
+            if not self._checked and hides_lines(self._engine, self._log):
+                raise ReadingEnded(Ending.MARK_MISSING)
+            if self._is_behind():
+                # It may have been written just now.
+                with contextlib.suppress(TimeoutError):
+                    return self._read(ARRIVAL_S)
+                raise ReadingEnded(Ending.BLIND)
 
     def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
         return lines.feed(data)
+
+    def _read(self, timeout_s: float) -> bytes:
+        data = self._stream.read(timeout_s)
+        self._began = True
+        return data
+
+    def _is_due(self) -> bool:
+        """Return whether a silence means something: a long log takes a while until its first line comes."""
+        waited_s = time.monotonic() - self._opened_at
+        return self._began or not self._log.cursor.stamp or waited_s > MAX_FIRST_LINE_S
+
+    def _is_behind(self) -> bool:
+        """Return whether the log has lines that did not come."""
+        try:
+            behind = self._log.has_unread(self._engine)
+        except RequestRefusedError:
+            # The container is being removed, or a socket proxy has had enough. The stream goes on.
+            return False
+        except LogReadError as err:
+            self._log.cannot_open_again(err)
+            return False
+        if not behind:
+            self._checked = True
+            self._log.passed_check()
+        return behind
 
 
 class ReadingBefore23:
@@ -81,7 +142,7 @@ class ReadingBefore23:
             if self._last_stamp() > self._log.cursor.stamp:
                 raise ReadingEnded(Ending.STUCK)
             self._silence_checked = True
-        data = self._stream.read()
+        data = self._read_on()
         if not self._began:
             self._began, self._silence_checked = True, False
         return data
@@ -91,13 +152,30 @@ class ReadingBefore23:
         whole = self._repeats.without_repeats(lines.whole(data))
         opened_at = self._opened_at
         if opened_at and any(text[: len(opened_at)] > opened_at for _, text in whole):
-            self._catch_up()
-            lines.resume(self._log.cursor)
+            self._catch_up_once(lines)
             self._opened_at = b""
         unread = lines.unread(whole)
         if lines.gap and not self._opened_at:
             raise ReadingEnded(Ending.STUCK)
         return unread
+
+    def _read_on(self) -> bytes:
+        while True:
+            try:
+                return self._stream.read()
+            except TimeoutError:
+                if not self._log.file_gone:
+                    raise
+
+    def _catch_up_once(self, lines: UnreadLines) -> None:
+        before = self._log.cursor
+        try:
+            self._catch_up()
+        except LogReadError as err:
+            self._log.cannot_open_again(err)
+            if self._log.cursor == before:
+                return
+        lines.resume(self._log.cursor)
 
     def _catch_up(self) -> None:
         """Read all that is in the log by now over another connection."""
@@ -114,7 +192,8 @@ class ReadingBefore23:
             data = self._engine.last_bytes(self._log.container)
             if self._stream.terminal:
                 return data[:STAMP_BYTES]
-            return b"".join(text[:STAMP_BYTES] for _, text in FrameDecoder().feed(data)[-1:])
+            frames = FrameDecoder().feed(data)[-1:]
+            return b"".join(text[:STAMP_BYTES] for kind, text in frames if kind in (STDOUT, STDERR))
         return b""
 
 

@@ -74,6 +74,7 @@ class LogReport:
         with self._holders.lock:
             if self._holds_name:
                 self._report(None)
+                self.sound()
                 self._holders.outputs.listener.log_removed(self.name)
                 del self._holders.by_name[self.name]
                 # Under another name it is published again that the log cannot be read.
@@ -137,12 +138,31 @@ class LogReport:
     def failing(self, why: str) -> None:
         """Publish that Docker is there, and yet the log cannot be read."""
         with self._holders.lock:
-            self._report(f"the log of container {self.name} cannot be read ({why})")
+            self._report(
+                f"the log of container {self.name} cannot be read ({why}). If this lasts, restart the container; if "
+                "its file is damaged, create the container again (docker compose up -d --force-recreate)"
+            )
 
     def working(self) -> None:
         """Publish that the log is read again, if anything was wrong with it."""
         with self._holders.lock:
             self._report(None)
+
+    def impaired(self, sentence: str) -> None:
+        """Publish, until `sound`, that something is wrong with the log's file, though its lines are read."""
+        with self._holders.lock:
+            if self._holds_name:
+                self._holders.outputs.problems.report(self._file_problem, sentence, critical=False)
+
+    def sound(self) -> None:
+        """Publish that nothing is wrong with the log's file any more."""
+        with self._holders.lock:
+            if self._holds_name:
+                self._holders.outputs.problems.report(self._file_problem, None)
+
+    @property
+    def _file_problem(self) -> str:
+        return f"log file of container {self.name}"
 
     @property
     def _holds_name(self) -> bool:

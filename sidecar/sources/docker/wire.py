@@ -47,6 +47,10 @@ class ProtocolError(EngineError):
     """The Engine reports a failure inside a log, or sends what it never sends: open the log again."""
 
 
+class LogReadError(ProtocolError):
+    """The Engine cannot read the log's file: it is damaged, or gone."""
+
+
 class ChunkDecoder:
     """HTTP's chunked body -> the body (RFC 9112, section 7.1).
 
@@ -191,7 +195,7 @@ class MultiplexedLines:
 
     def _join(self, stream: int, payload: bytes) -> list[Line]:
         if stream == SYSTEM_ERROR:
-            raise ProtocolError(printable(payload.decode(errors="replace").strip(), 200))
+            raise LogReadError(printable(payload.decode(errors="replace").strip(), 200))
         if stream not in (STDOUT, STDERR):
             raise ProtocolError(f"stream {stream}")
         stamp, text = checked_stamp(payload), payload[TEXT_OFFSET:]

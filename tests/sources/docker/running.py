@@ -24,7 +24,7 @@ def docker_source(
 ):
     """A source with the cursors that were stored before."""
     return DockerSource(
-        DockerHost(url, idle_timeout_s),
+        DockerHost(url, idle_timeout_s, check_interval_s=idle_timeout_s),
         replace(recorder.outputs, listener=listener or recorder),
         recorder,
         ContainerSelection(tuple(jails), since),

@@ -33,10 +33,16 @@ class Container:
         self.id, self.name, self.image, self.tty = key * 64, name, image, tty
         self.labels, self.ports, self.status = labels or {}, list(ports), status
         self.state = "running"
-        self.finished_at = "0001-01-01T00:00:00Z"
+        self.started_at = self.finished_at = "0001-01-01T00:00:00Z"
         self.frames = []  # (stream, payload)
         self.early = False  # once, its log ends with it though more is there
         self.hole = 0  # so many lines do not come that are written after its log was opened
+        self.damage = None  # the log's file is damaged behind so many frames
+        self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
+        self.truncated = 0  # how often its file was truncated
+        self.blind = False  # nothing comes that is written from now on (Docker 23 and later)
+        self.deleted = False
+        self.ends = False  # its log ends though it runs
         self.stuck = 0  # so many times, what is written while its log is followed does not come
 
     def entry(self):
@@ -54,7 +60,11 @@ class Container:
             "Id": self.id,
             "Config": {"Tty": self.tty, "Image": "wordpress:old"},
             "HostConfig": {"LogConfig": {"Type": "none"}},
-            "State": {"Running": self.state == "running", "FinishedAt": self.finished_at},
+            "State": {
+                "Running": self.state == "running",
+                "StartedAt": self.started_at,
+                "FinishedAt": self.finished_at,
+            },
         }
 
 
@@ -68,6 +78,7 @@ class StandIn:
         self.url = f"unix://{path}"
         self.containers, self.networks = {}, [NETWORK]
         self.opened = []  # the requests for logs
+        self.endless = []  # names of logs whose `tail` never ended
         self.paths = []  # of all requests
         self.refused = {}  # path -> status
         self.changed = threading.Condition()
@@ -117,7 +128,16 @@ class StandIn:
     def stop_container(self, container):
         with self.changed:
             container.state, container.finished_at = "exited", stamp().decode()
+            container.blind = container.deleted = False
             self._happened()
+
+    def truncate(self, container):
+        """As logrotate does with `copytruncate` (moby#45728)."""
+        with self.changed:
+            container.frames.clear()
+            container.truncated += 1
+            container.blind = self.modern
+            self.changed.notify_all()
 
     def rename(self, container, name):
         with self.changed:
@@ -223,10 +243,28 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(container.inspected())
         elif container.status != 200:
             self._answer({"message": "configured logging driver does not support reading"}, container.status)
-        elif "tail" in query:
+        elif "since" not in query:
             self._tail(container)
         else:
-            self._logs(container, int(query["since"]), follow=query["follow"] == "1")
+            self._log_query(container, query)
+
+    def _log_query(self, container, query):
+        tail = int(query["tail"]) if "tail" in query else None
+        if container.deleted:
+            self._fail(container, b"open /var/lib/docker/x-json.log: no such file or directory")
+        elif tail is not None and container.blind:
+            self.engine.endless.append(container.name)
+            while self._open():
+                time.sleep(0.05)
+        else:
+            self._logs(container, int(query["since"]), follow=query["follow"] == "1", tail=tail)
+
+    def _fail(self, container, message):
+        if not self._headers_sent():
+            self._head(container)
+        self._chunk(self._framed(container, 3, b"Error grabbing logs: " + message))
+        self._chunk(b"")
+        self.close_connection = True
 
     def _answer(self, value, status=200):
         body = json.dumps(value).encode()
@@ -259,13 +297,18 @@ class _Handler(BaseHTTPRequestHandler):
                 for _ in range(count):
                     self._chunk(b'{"Type":"container"}\n')
 
-    def _logs(self, container, since, *, follow):  # noqa: C901  one fault more than a function may have
+    def _logs(self, container, since, *, follow, tail):  # noqa: C901, PLR0912  faults more than a function may have
         engine = self.engine
         with engine.changed:
             if follow:
                 engine.opened.append((container.name, since))
                 engine.changed.notify_all()
             stuck, container.stuck = follow and container.stuck > 0, max(0, container.stuck - follow)
+            end, truncated, blind = len(container.frames), container.truncated, container.blind
+        at = 0 if tail is None else max(0, end - tail)
+        damaged = (
+            range(0) if container.damage is None or at > container.damage else range(container.damage, end)
+        )
         if not container.frames and container.state != "running":
             self.send_response(200)  # a handler that wrote nothing: Go's server then says so
             self.send_header("Content-Length", "0")
@@ -273,21 +316,37 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if engine.modern:
             self._head(container)
-        at, begun = 0, False
+        first, begun = at, False
         while True:
-            frames, over = self._more(container, at, wait=follow, stuck=stuck)
+            if truncated != container.truncated and not engine.modern:
+                at, truncated = 0, container.truncated
+            gone = truncated != container.truncated or (blind and at >= end)
+            frames, over = (
+                ([], container.state != "running" or not follow)
+                if gone
+                else self._more(container, at, wait=follow, stuck=stuck)
+            )
+            if gone:
+                time.sleep(0.02)
             if not self._open():
                 return
-            at += len(frames)
-            if at > len(frames):
+            at, came = at + len(frames), len(frames)
+            if at - came > first:
                 frames = self._without_faults(container, frames, over, stuck)
+            if damaged:
+                frames = [each for number, each in enumerate(frames, at - came) if number not in damaged]
             for stream, payload in frames:
                 begun = (engine.modern and begun) or unix_seconds(payload) >= since
                 if begun:
                     if not engine.modern and not self._headers_sent():
                         self._head(container)
                     self._chunk(self._framed(container, stream, payload))
-            if over and not frames:
+            if damaged and container.damage_ends and at >= end:
+                self._fail(container, b"invalid character '\\x00' looking for beginning of value")
+                return
+            if (over or container.ends) and not came:
+                if not self._headers_sent():
+                    self._head(container)
                 self._chunk(b"")
                 self.close_connection = True
                 return

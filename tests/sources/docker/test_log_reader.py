@@ -93,7 +93,8 @@ def test_a_daemon_that_restarts_loses_and_doubles_nothing(engine, recorder):
     assert len(texts) == wanted
 
 
-def test_an_idle_log_is_opened_again(engine, recorder):
+def test_an_idle_log_is_opened_again_before_docker_23(tmp_path, recorder):
+    engine = StandIn(tmp_path / "docker.sock", modern=False)
     with following(engine, recorder, idle_timeout_s=0.1):
         site = engine.run(Container("a", "site"))
         opened(engine, 3)
@@ -104,6 +105,23 @@ def test_an_idle_log_is_opened_again(engine, recorder):
 
         assert recorder.wait_lines(2) == [b"at last", b"once more"]
     assert ("reopened", "site", "idle") in recorder.events
+    engine.close()
+
+
+def test_an_idle_log_is_checked_and_not_opened_again(tmp_path, recorder):
+    """Opening a log of 1 GB takes 13 s, in which nothing is read (docker/for-linux#972)."""
+    engine = StandIn(tmp_path / "docker.sock")
+    with following(engine, recorder, idle_timeout_s=0.1):
+        site = engine.run(Container("a", "site"))
+        engine.write(site, b"one")
+        recorder.wait_lines(1)
+        wait_until(lambda: engine.paths.count(f"/containers/{site.id}/logs") > 4)
+        engine.write(site, b"two")
+
+        assert recorder.wait_lines(2) == [b"one", b"two"]
+    assert len(engine.opened) == 1
+    assert [each for each in recorder.events if each[0] == "reopened"] == []
+    engine.close()
 
 
 def test_lines_of_a_container_with_a_tty_are_read(engine, recorder):
@@ -153,7 +171,11 @@ def test_a_log_that_docker_fails_to_read_is_a_problem_until_it_can(engine, recor
         engine.write(site, b"hello")
         recorder.wait(lambda: recorder.problems[-1:] == [("container site", None)])
 
-    sentence = "the log of container site cannot be read (configured logging driver does not support reading)"
+    sentence = (
+        "the log of container site cannot be read (configured logging driver does not support reading). If this lasts, "
+        "restart the container; if its file is damaged, create the container again "
+        "(docker compose up -d --force-recreate)"
+    )
     assert [each for each in recorder.problems if each[0] != "docker"] == [
         ("container site", sentence),
         ("container site", None),
