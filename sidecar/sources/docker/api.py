@@ -51,9 +51,9 @@ class DockerHost:
     """The Engine at one URL. Opens a way to it for each thread, and remembers the API version that it speaks."""
 
     def __init__(self, url: str, idle_timeout_s: float = 240.0, check_interval_s: float = 5.0) -> None:
-        """`idle_timeout_s`: before Docker 23, a log without a byte for so long is opened again.
+        """`check_interval_s`: a log without a byte for so long is asked whether it has more lines.
 
-        `check_interval_s`: of a later Engine, a log without a byte for so long is asked whether it has more lines.
+        `idle_timeout_s`: the same before Docker 23, which goes on with a file that was truncated.
         """
         self.endpoint = Endpoint(url)
         self.idle_timeout_s, self.check_interval_s = idle_timeout_s, check_interval_s
@@ -102,6 +102,10 @@ class Engine:
         with self._translated():
             found: list[dict[str, Any]] = self._client.networks()
         return found
+
+    @property
+    def idle_timeout_s(self) -> float:
+        return self._host.idle_timeout_s
 
     @property
     def check_interval_s(self) -> float:

@@ -66,7 +66,7 @@ class DockerLog:
     def passed_check(self) -> None:
         """Note that all that is in the log has come."""
         self.report.working()
-        if not self.truncated and self.window is None:
+        if not self.truncated and not self.file_gone and self.window is None:
             self.report.sound()
 
     def has_unread(self, engine: Engine) -> bool:

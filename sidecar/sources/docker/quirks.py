@@ -60,6 +60,22 @@ def reading(engine: Engine, log: DockerLog, stream: LogStream) -> Reading:
     return kind(engine, log, stream)
 
 
+def is_behind(engine: Engine, log: DockerLog) -> bool:
+    """Return whether the log has lines that did not come over the open stream. Raises OSError and EngineError."""
+    try:
+        behind = log.has_unread(engine)
+    except RequestRefusedError:
+        # The container is being removed, or a socket proxy has had enough. The stream goes on.
+        return False
+    except LogReadError as err:
+        log.cannot_open_again(err)
+        return False
+    log.file_gone = False
+    if not behind:
+        log.passed_check()
+    return behind
+
+
 class PlainReading:
     """The stream is the log, until the log's file is truncated: then nothing comes any more (moby#45728).
 
@@ -86,11 +102,12 @@ class PlainReading:
                 continue
             if not self._checked and hides_lines(self._engine, self._log):
                 raise ReadingEnded(Ending.MARK_MISSING)
-            if self._is_behind():
+            if is_behind(self._engine, self._log):
                 # It may have been written just now.
                 with contextlib.suppress(TimeoutError):
                     return self._read(ARRIVAL_S)
                 raise ReadingEnded(Ending.BLIND)
+            self._checked = True
 
     def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
         return lines.feed(data)
@@ -104,21 +121,6 @@ class PlainReading:
         """Return whether a silence means something: a long log takes a while until its first line comes."""
         waited_s = time.monotonic() - self._opened_at
         return self._began or not self._log.cursor.stamp or waited_s > MAX_FIRST_LINE_S
-
-    def _is_behind(self) -> bool:
-        """Return whether the log has lines that did not come."""
-        try:
-            behind = self._log.has_unread(self._engine)
-        except RequestRefusedError:
-            # The container is being removed, or a socket proxy has had enough. The stream goes on.
-            return False
-        except LogReadError as err:
-            self._log.cannot_open_again(err)
-            return False
-        if not behind:
-            self._checked = True
-            self._log.passed_check()
-        return behind
 
 
 class ReadingBefore23:
@@ -151,7 +153,11 @@ class ReadingBefore23:
         """When the first line comes that was written after opening, read all up to there once without following."""
         whole = self._repeats.without_repeats(lines.whole(data))
         opened_at = self._opened_at
-        if opened_at and any(text[: len(opened_at)] > opened_at for _, text in whole):
+        if (
+            opened_at
+            and self._log.window is None
+            and any(text[: len(opened_at)] > opened_at for _, text in whole)
+        ):
             self._catch_up_once(lines)
             self._opened_at = b""
         unread = lines.unread(whole)
@@ -161,11 +167,13 @@ class ReadingBefore23:
 
     def _read_on(self) -> bytes:
         while True:
-            try:
-                return self._stream.read()
-            except TimeoutError:
-                if not self._log.file_gone:
-                    raise
+            with contextlib.suppress(TimeoutError):
+                return self._stream.read(self._log.check_interval_s(self._engine.idle_timeout_s))
+            # What these Engines send of a damaged log from its beginning says nothing.
+            if self._log.window is None and is_behind(self._engine, self._log):
+                with contextlib.suppress(TimeoutError):
+                    return self._stream.read(ARRIVAL_S)
+                raise ReadingEnded(Ending.STUCK)
 
     def _catch_up_once(self, lines: UnreadLines) -> None:
         before = self._log.cursor
