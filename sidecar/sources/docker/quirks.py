@@ -176,23 +176,26 @@ class ReadingBefore23:
                 raise ReadingEnded(Ending.STUCK)
 
     def _catch_up_once(self, lines: UnreadLines) -> None:
-        before = self._log.cursor
+        before, found = self._log.cursor, False
         try:
-            self._catch_up()
+            found = self._catch_up()
         except LogReadError as err:
             self._log.cannot_open_again(err)
-            if self._log.cursor == before:
-                return
-        lines.resume(self._log.cursor)
+        # Of a file that was deleted, an empty log may come instead of an error.
+        if found or self._log.cursor != before:
+            lines.resume(self._log.cursor)
 
-    def _catch_up(self) -> None:
-        """Read all that is in the log by now over another connection."""
+    def _catch_up(self) -> bool:
+        """Read all that is in the log by now over another connection; return whether what was read before is there."""
+        found = False
         with contextlib.closing(self._log.open(self._engine, follow=False)) as stream:
             lines = UnreadLines(self._log.cursor, terminal=stream.terminal)
             while data := stream.read():
                 self._log.hand_on(lines, lines.feed(data))
+                found = lines.mark_found
             if not stream.complete:
                 raise ReadingEnded(Ending.ENDED)
+        return found
 
     def _last_stamp(self) -> bytes:
         """Return the stamp of the last line in the log; nothing where that cannot be learned."""
