@@ -352,8 +352,8 @@ def test_a_line_that_a_visitor_writes_through_a_warning_does_not_count_where_the
     assert hits(lines, KEYED) == {"wordpress-auth": [heard.client.v4[0]]}
 
 
-def test_the_key_is_in_the_environment_of_a_request_and_nowhere_in_an_answer(heard):
-    """As FastCGI hands headers over as HTTP_..., no header can replace it."""
+def test_no_header_replaces_the_key(heard):
+    """FastCGI and Apache hand headers over as HTTP_..."""
     headers = FORM | {"WP-SIDECAR-PLUGIN-KEY": "x" * 20, "WP_SIDECAR_PLUGIN_KEY": "x" * 20}
     lines = heard.after(lambda: heard.post("/wp-login.php", WRONG, headers), 2)
 
@@ -526,7 +526,7 @@ def test_what_the_plugin_sends_to_dev_log_is_heard(heard):
     assert [(hit.address, abs(hit.at - time.time()) < 60) for hit in found] == [(me, True)] * 2
 
 
-SPELLINGS = 400
+SPELLINGS = 250
 
 
 def test_one_line_for_each_wrong_password_that_a_probe_saw_in_any_spelling(heard, bed):
@@ -544,7 +544,7 @@ def test_one_line_for_each_wrong_password_that_a_probe_saw_in_any_spelling(heard
     in_header = sum(each.probed == ["wrong-application"] for each in played)
     found = Counter(SAID.fullmatch(line)[2] for line in lines)
 
-    assert checked > 80
+    assert checked > 50
     assert in_header >= 1
     assert found["login_failed"] == len(hits(lines)["wordpress-auth"]) == checked
     assert set(hits(lines)["wordpress-auth"]) == {heard.client.v4[0]}
