@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Final, Protocol
 
 from sidecar.access import json_lines
@@ -26,7 +26,7 @@ class Format(Protocol):
     @property
     def name(self) -> str: ...
 
-    def requests(self, line: str, zone: tzinfo | None = UTC) -> tuple[Request, ...]:
+    def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format."""
 
     def shows_format(self, request: Request) -> bool:
@@ -36,8 +36,11 @@ class Format(Protocol):
 class AccessLog:
     """One log: its format, and how much of it was understood. Owned by the thread that reads the log."""
 
-    def __init__(self, declared: Format | None = None, zone: tzinfo | None = UTC) -> None:
-        """`declared`: the format that a person configured; None: it is detected."""
+    def __init__(self, declared: Format | None = None, zone: tzinfo | None = None) -> None:
+        """`declared`: the format that a person configured; None: it is detected.
+
+        `zone` is for dates that name none; None is the zone of this host.
+        """
         self.read = 0
         self.understood = 0
         # The newest lines that were not understood, shortened.
@@ -57,6 +60,10 @@ class AccessLog:
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
         self.read += 1
+        # The beginning of a declared format may look like a wrapper.
+        if self._declared and (found := self._declared.requests(line, self.zone)):
+            self.understood += 1
+            return found
         text, time, _ = unwrapped(line)
         if self._format and (found := self._format.requests(text, self.zone)):
             self._others = 0

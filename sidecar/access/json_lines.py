@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Any, Final
 
 from sidecar.access.request import Request
@@ -80,7 +80,7 @@ class JsonFormat:
         """Return whether a request, read by this format, shows that its log is of this format."""
         return True
 
-    def requests(self, line: str, zone: tzinfo | None = UTC) -> tuple[Request, ...]:
+    def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the request that the line stands for; () where it is none."""
         if not line.startswith("{"):
             return ()

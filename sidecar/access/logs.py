@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Final, TypeAlias
 
 from sidecar.access.detect import AccessLog, Format
@@ -38,7 +38,7 @@ NOTHING_DECLARED: Final = Declared({}, {})
 class AccessLogs:
     """The access logs by their origin. Any thread may ask; each log is read by one thread at a time."""
 
-    def __init__(self, declared: Declared = NOTHING_DECLARED, zone: tzinfo | None = UTC) -> None:
+    def __init__(self, declared: Declared = NOTHING_DECLARED, zone: tzinfo | None = None) -> None:
         self._declared = declared
         self._zone = zone
         self._logs: dict[LogKey, RequestReader] = {}
@@ -60,7 +60,7 @@ class AccessLogs:
         return found
 
     def reconfigure(self, declared: Declared) -> None:
-        """Take these declared formats. Logs whose format changes with that begin afresh."""
+        """Read by these formats from now on. A log that has another format now begins afresh."""
         with self._lock:
             before, self._declared = self._declared, declared
             for key, jails in list(self._jails.items()):

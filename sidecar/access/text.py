@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Final
 
 from sidecar.access.log_format import pattern
@@ -36,7 +36,7 @@ class TextFormat:
         """Return whether a request, read by this format, shows that its log is of this format."""
         return not (self.host_first and re.fullmatch(_ADDRESS, request.host))
 
-    def requests(self, line: str, zone: tzinfo | None = UTC) -> tuple[Request, ...]:
+    def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format.
 
         Nearly always one. Where a client's text holds an unescaped quote, the line can be read in several ways, and

@@ -30,8 +30,11 @@ DATE = (
 )
 
 
-def unix_time(text: str, zone: tzinfo | None = UTC) -> float | None:
-    """Return the unix time of a date with a year; `zone` is for dates that name none. None: no such date."""
+def unix_time(text: str, zone: tzinfo | None = None) -> float | None:
+    """Return the unix time of a date with a year; None: no such date.
+
+    `zone` is for dates that name none; None is the zone of this host.
+    """
     if found := _CLF.fullmatch(text) or _ISO.fullmatch(text):
         second = _whole_second(
             (found["year"], found["month"], found["day"]), found["clock"], found["zone"] or "", zone

@@ -15,7 +15,7 @@ from sidecar.access.when import unix_time
 MAX_WRAPPERS: Final = 4
 _ANSI = r"(?:\x1b\[[\d;]*m)*"
 # `wordpress-1  | `, forego's coloured `nginx.1     | `.
-_COMPOSE = re.compile(rf"{_ANSI}[\w.-]{{1,128}}[ ]*{_ANSI}[ ]*\|[ ]?{_ANSI}[ ]?")
+_COMPOSE = re.compile(rf"{_ANSI}[\w.-]{{1,128}}(?:[ ]+{_ANSI}[ ]*|{_ANSI}[ ]+)\|[ ]?{_ANSI}[ ]?")
 _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:std(?:out|err) [FP] )?"
 )

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from sidecar.access.logs import AccessLogs
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.app.host_names import WatchedNames
-from sidecar.config import labels
+from sidecar.config import labels, log_formats
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
@@ -45,12 +46,15 @@ class GuardInputs:
         own_networks: Mapping[str, tuple[str, ...]],
         names: WatchedNames,
         firewall: NetworkFirewall,
+        *,
         problems: Problems,
+        access_logs: AccessLogs,
     ) -> None:
         """Have `names` resolve the host names in the settings."""
         self._names = names
         self._firewall = firewall
         self._problems = problems
+        self._access_logs = access_logs
         self._sources = AllowlistSources(settings, own_networks)
         # In force now.
         self.allowlist: Allowlist = self._sources.allowlist()
@@ -110,6 +114,7 @@ class GuardInputs:
         self._sources = replace(sources, labels=overrides)
         self._names.replace(self._sources.host_names())
         guard.set_overrides(self._sources.overrides())
+        self._access_logs.reconfigure(log_formats.declared(sources.settings.jails, overrides))
         self._problems.replace(
             LABELS_PROBLEM, {f"{LABELS_PROBLEM}{name}": text for name, text in errors.items()}
         )

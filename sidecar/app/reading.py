@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sidecar.access.logs import AccessLogs
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
 from sidecar.filters.loader import Filter, equivalent
@@ -33,6 +34,7 @@ class LogReading:
         self,
         *,
         filters: Mapping[str, Filter],
+        access_logs: AccessLogs,
         intake: Intake,
         sources: SourceRegistry,
         supervisor: Supervisor,
@@ -41,6 +43,7 @@ class LogReading:
     ) -> None:
         """`filters` are those of the intake's matcher."""
         self._filters = filters
+        self._access_logs = access_logs
         self._intake = intake
         self._sources = sources
         self._supervisor = supervisor
@@ -54,7 +57,11 @@ class LogReading:
         except (SourceUnavailable, OSError) as err:
             raise ConfigErrors([ConfigError("environment", "", "", str(err))]) from err
         same = equivalent(self._filters, settings.filters)
-        matcher = None if same else Matcher(settings.filters, problems=self._problems)
+        matcher = (
+            None
+            if same
+            else Matcher(settings.filters, problems=self._problems, access_logs=self._access_logs)
+        )
         return PreparedReading(settings, sources, matcher)
 
     def reconfigure(self, prepared: PreparedReading, now: float) -> None:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sidecar.access.logs import AccessLogs
 from sidecar.app import host, last_run
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.bypasses import Bypasses
@@ -40,7 +41,7 @@ from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
 from sidecar.app.unbannable import UnbannableFailures
 from sidecar.app.verification import SightingVerifier
-from sidecar.config import node_name
+from sidecar.config import log_formats, node_name
 from sidecar.config.settings import Settings
 from sidecar.control.commands.daemon import Tally
 from sidecar.control.commands.table import daemon_commands
@@ -102,7 +103,10 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
 
     # The guard, and what it goes by.
     watched_names = WatchedNames()
-    inputs = GuardInputs(settings, host.own_networks(), watched_names, firewall_sink, problems)
+    access_logs = AccessLogs(log_formats.declared(settings.jails, {}))
+    inputs = GuardInputs(settings, host.own_networks(), watched_names, firewall_sink,
+        problems=problems, access_logs=access_logs,
+    )  # fmt: skip
     exposed = ExposedContainers(metrics.allowlist, problems)
     verifier = SightingVerifier(exposed, firewall, problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share)
@@ -116,7 +120,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     changes = HostChanges(inbox, inputs, exposed, pending_hits)
     names = HostNames(watched_names, changes, problems)
     resolver = Resolver(inbox)
-    matcher = Matcher(settings.filters, problems=problems)
+    matcher = Matcher(settings.filters, problems=problems, access_logs=access_logs)
     intake = Intake(matcher, inbox, resolver, clock, problems.problem("filtering"))
     log_states = LogStates(metrics)
     outputs = Outputs(intake, log_states, problems)
@@ -146,7 +150,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     # What runs beside the loop.
     supervisor = Supervisor(problems)
     reading = LogReading(
-        filters=settings.filters, intake=intake, sources=sources,
+        filters=settings.filters, access_logs=access_logs, intake=intake, sources=sources,
         supervisor=supervisor, problems=problems, clock=clock,
     )  # fmt: skip
     first_reading = sources.prepare(settings, now)
@@ -159,7 +163,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     reload = ReloadService(settings, read, reconfiguration, reload_report)
     health = LoopHealth(loop, problems, clock)
     commands = daemon_commands(
-        inbox, health=health, streams=log_states.states, firewall=firewall_sink,
+        inbox, health=health, streams=log_states.states, access_logs=access_logs, firewall=firewall_sink,
         reloader=reload, evidence=store, fleet=fleet, tally=tally,
     )  # fmt: skip
     housekeeping = Housekeeping(

@@ -14,12 +14,17 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from sidecar.access.detect import AccessLog
+from sidecar.access.log_format import pattern
+from sidecar.access.reader import RequestReader
+from sidecar.access.text import TextFormat
 from sidecar.cli.log_lines import Reader, decode_line, line_chunks, with_framing
 from sidecar.config import reader
 from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
 from sidecar.filters.database import PatternDatabase
+from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import Filter, FilterErrors, load
 from sidecar.filters.redos_sandbox import MATCH_TIMEOUT_S, RegexTimeoutError
 from sidecar.filters.sessions import SessionTracker
@@ -31,19 +36,32 @@ NO_MATCH: Final = Verdict(matched=False)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One filter, as it is to be tried. `zone` is of dates that have none; `transport` None: it is detected."""
+    """One filter, as it is to be tried.
+
+    `zone` is of dates that have none. `transport` and `access_format` None: they are detected.
+    """
 
     rules: Filter
     now: float
     zone: tzinfo | None = None
     transport: Framing | None = None
+    access_format: TextFormat | None = None
+
+    def reader(self) -> RequestReader | None:
+        """Return what reads the access log, if the filter is one on requests."""
+        if not self.rules.reads_requests:
+            return None
+        return RequestReader(AccessLog(self.access_format, self.rules.zone or self.zone))
 
     def tracker(self) -> SessionTracker | None:
         """Return what the filter needs to remember of earlier lines, if it does."""
         return SessionTracker(self.rules) if self.rules.needs_earlier_lines else None
 
-    def verdicts(self, stream: Reader) -> Iterator[LineVerdict]:
-        """Yield a verdict for each line. Lines that the prefilter leaves out are not looked at further."""
+    def verdicts(self, stream: Reader, reader: RequestReader | None = None) -> Iterator[LineVerdict]:
+        """Yield a verdict for each line. Lines that the prefilter leaves out are not decided.
+
+        `reader` is what `reader()` returned; it knows the log's format at the end.
+        """
         database = PatternDatabase([self.rules])
         tracker = self.tracker()
         for chunk, framing in with_framing(line_chunks(stream), self.transport):
@@ -53,16 +71,30 @@ class Trial:
             for line in chunk[:-1].split(b"\n"):
                 text = decode_line(line)
                 if candidate is None or line != candidate[0]:
-                    yield LineVerdict(text, framing)
+                    yield LineVerdict(
+                        text, framing, Verdict(matched=False, text=self.request(text, framing, reader))
+                    )
                     continue
-                yield self.verdict(text, framing, tracker)
+                yield self.verdict(text, framing, tracker, reader)
                 candidate = next(candidates, None)
 
-    def verdict(self, text: str, framing: Framing, tracker: Tracker | None) -> LineVerdict:
+    def request(self, line: str, framing: Framing, reader: RequestReader | None) -> str:
+        """Return the canonical line of the request that a line stands for; "" without one, or without a reader."""
+        if reader is None:
+            return ""
+        _, text = unwrapper(framing)(line.rstrip("\r\n"), self.now, self.zone)
+        readings = reader.readings(text)
+        return readings[0].canonical if readings else ""
+
+    def verdict(
+        self, text: str, framing: Framing, tracker: Tracker | None, reader: RequestReader | None = None
+    ) -> LineVerdict:
         """Return what the filter says about one line."""
         try:
             with time_limit():
-                verdict = explain(self.rules, text, framing, self.now, self.zone, tracker=tracker)
+                verdict = explain(
+                    self.rules, text, framing, self.now, self.zone, tracker=tracker, reader=reader
+                )
                 rule = None if verdict.matched else ignored_by(self.rules, verdict.text)
         except RegexTimeoutError:
             return LineVerdict(text, framing, stalled=True)
@@ -92,6 +124,7 @@ def load_trial(
     now: str = "",
     zone: str = "",
     transport: Framing | None = None,
+    access_format: str = "",
 ) -> Trial:
     """Load the filter of this name with these `key=value` options. Raises Failed and ConfigErrors."""
     given = dict(_parse_option(option) for option in options)
@@ -99,7 +132,8 @@ def load_trial(
         given["usedns"] = usedns
     rules = _load(name, reader.filter_folders(environ, filters), given)
     time_zone = _parse_zone(zone) if zone else None
-    return Trial(rules, _parse_time(now, time_zone) if now else time.time(), time_zone, transport)
+    at = _parse_time(now, time_zone) if now else time.time()
+    return Trial(rules, at, time_zone, transport, _parse_format(access_format) if access_format else None)
 
 
 def decide_in_time(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
@@ -161,6 +195,13 @@ def _parse_zone(text: str) -> tzinfo:
         return parse_time_zone(text)
     except ValueError as err:
         raise Failed(ExitCode.USAGE, f"--timezone: {err}") from None
+
+
+def _parse_format(text: str) -> TextFormat:
+    try:
+        return TextFormat("--log-format", pattern(text))
+    except ValueError as err:
+        raise Failed(ExitCode.USAGE, f"--log-format: {err}") from None
 
 
 def _parse_time(text: str, zone: tzinfo | None) -> float:

@@ -69,6 +69,14 @@ def filter_test(
     zone: Annotated[
         str, typer.Option("--timezone", metavar="ZONE", help="Of dates without one: Europe/Berlin, +0200.")
     ] = "",
+    access_format: Annotated[
+        str,
+        typer.Option(
+            "--log-format",
+            metavar="FORMAT",
+            help="Of an access log, as nginx's log_format or Apache's LogFormat.",
+        ),
+    ] = "",
     samples: Annotated[
         bool, typer.Option("--samples", help="Try the .samples beside the filter; exit 1 if one fails.")
     ] = False,
@@ -87,6 +95,7 @@ def filter_test(
         now=now,
         zone=zone,
         transport=transport,
+        access_format=access_format,
     )
     if samples:
         raise typer.Exit(trial_report.try_samples(trial, as_json=as_json))

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sidecar.access.logs import AccessLogs
 from sidecar.cli.log_lines import decode_line, line_chunks, open_log, with_framing
 from sidecar.cli.stdio import write_error, write_json, write_line
 from sidecar.cli.text import local_time
-from sidecar.config import reader
+from sidecar.config import log_formats, reader
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
 from sidecar.core.guard import Guard
@@ -35,7 +36,8 @@ def replay(
         write_error(str(error))
     allowlist = Allowlist(settings.allowlist.networks_by_reason(), ban_private=settings.allowlist.ban_private)
     origin = Origin("replay", log, jails=tuple(settings.filters))
-    engine = Replay(Guard(settings.jails, allowlist), settings.filters, origin)
+    access_logs = AccessLogs(log_formats.declared(settings.jails, {}))
+    engine = Replay(Guard(settings.jails, allowlist), settings.filters, origin, access_logs)
     with open_log(log) as stream:
         for decision in engine.decisions(with_framing(line_chunks(stream), transport)):
             if as_json:
@@ -49,11 +51,13 @@ def replay(
 class Replay:
     """Decides about a log on the log's own time, as the daemon would have decided."""
 
-    def __init__(self, guard: Guard, filters: Mapping[str, Filter], origin: Origin) -> None:
+    def __init__(
+        self, guard: Guard, filters: Mapping[str, Filter], origin: Origin, access_logs: AccessLogs
+    ) -> None:
         self._guard = guard
         self._filters = filters
         self._origin = origin
-        self._matcher = Matcher(filters)
+        self._matcher = Matcher(filters, access_logs=access_logs)
         self._failures = 0
         self._bans = 0
 

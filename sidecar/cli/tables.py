@@ -14,7 +14,7 @@ from rich.text import Text
 from sidecar.cli.log_lines import Reader
 from sidecar.cli.stdio import write_line
 from sidecar.cli.text import local_time
-from sidecar.control.protocol import BanEntry, FirewallStatus, StatusAnswer
+from sidecar.control.protocol import BanEntry, FirewallStatus, StatusAnswer, StreamStatus
 from sidecar.core.durations import format_duration
 from sidecar.core.text import printable
 
@@ -26,6 +26,7 @@ MAX_RICH_ROWS: Final = 1_000
 JAIL_TITLES: Final = (
     "jail", "maxretry", "findtime", "bantime", "failures", "bans", "banned now", "dry runs", "settings",
 )  # fmt: skip
+LOG_TITLES: Final = ("log", "state", "format", "requests understood")
 BAN_TITLES: Final = ("address", "jail", "until", "remaining", "failures", "container", "times", "reason")
 
 
@@ -39,7 +40,7 @@ def show_status(answer: StatusAnswer, now: float) -> None:
     for sentence in health["why"]:
         console.print(_cell(f"  {sentence}"))
     _print(console, JAIL_TITLES, map(_jail_row, answer["jails"]))
-    _print(console, ("log", "state"), [(log["container"], log["state"]) for log in answer["streams"]])
+    _print(console, LOG_TITLES, map(_log_row, answer["streams"]))
     _print(console, ("dropped", "packets", "bytes"), _drop_rows(answer["firewall"]))
     for warning in _warnings(answer):
         console.print(Text(warning, "bold red"))
@@ -75,6 +76,11 @@ class Progress:
         else:
             self._bar.stop()
         return data
+
+
+def _log_row(log: StreamStatus) -> tuple[str, ...]:
+    understood = f"{log['understood']} of {log['read']}" if log["read"] else ""
+    return log["container"], log["state"], log["format"], understood
 
 
 def _jail_row(jail: dict[str, Any]) -> tuple[object, ...]:

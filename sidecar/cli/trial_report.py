@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from sidecar.access.detect import AccessLog
 from sidecar.cli.filter_trial import LineVerdict, Trial, decide_in_time, time_limit
 from sidecar.cli.log_lines import Reader, open_log
 from sidecar.cli.stdio import write_json, write_line
@@ -108,25 +109,29 @@ def try_log(trial: Trial, log: str, *, as_json: bool, full: bool = False) -> Non
 
     With `full`, expressions of any length are shown whole.
     """
+    reader = trial.reader()
     with open_log(log) as stream:
         if as_json:
-            for number, line in enumerate(trial.verdicts(stream), 1):
-                write_json(_as_json(number, line))
+            for number, line in enumerate(trial.verdicts(stream, reader), 1):
+                # Only filters on requests have one.
+                request = {"request": line.verdict.text or None} if reader else {}
+                write_json(_as_json(number, line) | request)
             return
         summary = Summary()
-        for line in trial.verdicts(_with_progress(stream, log)):
+        for line in trial.verdicts(_with_progress(stream, log), reader):
             summary.add(line)
-    _show(trial, summary, full=full)
+    _show(trial, summary, reader.log if reader else None, full=full)
 
 
 def try_samples(trial: Trial, *, as_json: bool) -> ExitCode:
     """Try the samples beside the filter, show each that fails, and return the exit code. Raises Failed."""
     path = _samples_path(trial.rules)
-    tracker = trial.tracker()
+    # Each sample may have another format, unless one is given.
+    tracker, reader = trial.tracker(), trial.reader() if trial.access_format else None
     count = failed = 0
     try:
         for sample in samples(path):
-            line = trial.verdict(sample.line, trial.transport or Framing.NONE, tracker)
+            line = trial.verdict(sample.line, trial.transport or Framing.NONE, tracker, reader)
             ok = line.verdict.id == sample.address and not line.stalled
             count, failed = count + 1, failed + (not ok)
             if as_json:
@@ -180,7 +185,7 @@ def _as_json(number: int, line: LineVerdict) -> dict[str, Any]:
     }
 
 
-def _show(trial: Trial, summary: Summary, *, full: bool) -> None:
+def _show(trial: Trial, summary: Summary, log: AccessLog | None, *, full: bool) -> None:
     from sidecar.cli import tables
 
     rules = trial.rules
@@ -195,6 +200,9 @@ def _show(trial: Trial, summary: Summary, *, full: bool) -> None:
     ignored = f", {summary.ignored_count} ignored" if summary.ignored_count else ""
     stalled = f", {summary.stalled} stalled" if summary.stalled else ""
     write_line(f"\n{summary.lines} lines: {matched} matched{ignored}, {missed} missed{stalled}")
+    if log:
+        of_format = f"of the format {log.format}" if log.format else "of any format that is known"
+        write_line(f"{log.understood} of them are requests {of_format}")
     if matched:
         speed = summary.seconds / summary.lines * 1e6
         write_line(f"{summary.dated} of them have a date of their own; {speed:.1f} microseconds a line")
@@ -249,6 +257,8 @@ def _nearest_first(trial: Trial, lines: Sequence[LineVerdict]) -> list[MissedLin
 def _compared(trial: Trial, missed: LineVerdict) -> MissedLine:
     """Return a line that was missed with its date, and how far the closest expression agreed with it."""
     line, clues, nearness = missed.text.rstrip("\r\n"), [], (0.0, 0)
+    if trial.rules.reads_requests:
+        return _compared_request(trial.rules, missed)
     with suppress(RegexTimeoutError), time_limit():
         _, text = unwrapper(missed.framing)(line, trial.now, trial.zone)
         if date_in_header(missed.framing, line, text):
@@ -262,10 +272,24 @@ def _compared(trial: Trial, missed: LineVerdict) -> MissedLine:
     return MissedLine(missed, nearness, tuple(clues))
 
 
+def _compared_request(rules: Filter, missed: LineVerdict) -> MissedLine:
+    """Return a line that was missed with the request that it was read as, and how far an expression agreed."""
+    request = missed.verdict.text
+    if not request:
+        return MissedLine(missed, clues=("no request of a known format",))
+    clues, nearness = [f"read as: {printable(request)}"], (0.0, 0)
+    with suppress(RegexTimeoutError), time_limit():
+        if found := closest(rules, request):
+            clues.append(f"failregex {found.failregex} agrees as far as: {printable(found.taken)}")
+            nearness = found.share, len(found.taken)
+    return MissedLine(missed, nearness, tuple(clues))
+
+
 def _warnings(rules: Filter) -> Iterator[str]:
     for option in rules.unused:
         yield f"{rules.name} does not know `{printable(option)}`, so it has no effect"
-    for rule, line, banned in forgeries(rules, decide_in_time):
+    # In the canonical line of a request no text of a client begins another field, so none of these lines can exist.
+    for rule, line, banned in () if rules.reads_requests else forgeries(rules, decide_in_time):
         sentence = f"a visitor can have a stranger ({banned}) banned"
         if banned != STRANGER:
             sentence = (

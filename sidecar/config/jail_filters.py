@@ -84,6 +84,9 @@ class JailFilters:
         asked_for = jail.resets and self._values.text(jail.name, "success")
         if asked_for and not rules.reports_success:
             self._values.note(jail.name, "success", f"has no effect: filter {rules.name} has no successregex")
+        if jail.log_format and not rules.reads_requests and self._values.ini.own(jail.name, "logformat"):
+            sentence = f"has no effect: filter {rules.name} does not read requests (`input = requests`)"
+            self._values.note(jail.name, "logformat", sentence)
         for text in redos_prone_dates(rules):
             sentence = f"may take for ever on some lines: {text}; say more exactly where a date is"
             self._values.error(jail.name, "datepattern", sentence)

@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from enum import Flag, auto
 from typing import Any, Final, TypeVar
 
+from sidecar.access import log_format
 from sidecar.config import cdn
 from sidecar.config.errors import unknown
 from sidecar.config.units import (
@@ -164,6 +165,13 @@ def success_resets(text: str) -> bool:
     return word == "reset"
 
 
+def access_format(text: str) -> str:
+    """Return the text of an access log's format, once it is known to be one."""
+    if text.strip():
+        log_format.pattern(text)
+    return text.strip()
+
+
 def group_size(text: str) -> int:
     return whole_number(text, at_least=0)
 
@@ -195,6 +203,10 @@ def _duration_note(text: str, seconds: float) -> str:
 
 def _mode(observe: bool) -> str:  # noqa: FBT001 - a value of the jail
     return OBSERVE if observe else ENFORCE
+
+
+def _text_or_none(text: str) -> str | None:
+    return text or None
 
 
 def _finite(seconds: float) -> float | None:
@@ -249,6 +261,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("mode", observes, "observe", shown=Shown.STATUS, to_json=_mode),
     JailKey("bangroup", group_size, shown=Shown.STATUS),
     JailKey("success", success_resets, "resets"),
+    JailKey("logformat", access_format, "log_format", shown=Shown.CHECK_CONFIG, to_json=_text_or_none),
     JailKey("logtimezone", parse_time_zone, "log_zone", shown=Shown.CHECK_CONFIG, to_json=_text),
 )
 
@@ -270,6 +283,8 @@ FILTER_KEYS: Final = (
 )  # fmt: skip
 # The values of these are regular expressions, in which `#` and white space have a meaning.
 EXPRESSION_KEYS: Final = ("failregex", "ignoreregex", "prefregex", "datepattern")
+# The values of these are pasted from another program's configuration, where `%` and `#` are its own.
+PASTED_KEYS: Final = ("logformat",)
 
 # Keys of fail2ban's jail.conf, and of fail2ban.conf, which people also write into their jails.
 IGNORED_KEYS: Final = (

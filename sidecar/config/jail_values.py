@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sidecar.config.errors import ConfigError
-from sidecar.config.jail_keys import EXPRESSION_KEYS
+from sidecar.config.jail_keys import EXPRESSION_KEYS, PASTED_KEYS
 from sidecar.filters.ini import FilterErrors, Ini, Value, interpolated
 
 T = TypeVar("T")
@@ -60,6 +60,9 @@ class JailValues:
 
         `names` are names that are known beside those of the file.
         """
+        if key in PASTED_KEYS:
+            value = self.ini.get(section, key)
+            return None if value is None else value.text
         lines = interpolated(self.ini, section, key, names or {})
         if lines is None:
             return None

@@ -59,10 +59,17 @@ class FirewallStatus(TypedDict):
 
 
 class StreamStatus(TypedDict):
-    """The log of a container, or a log file."""
+    """The log of a container, or a log file.
+
+    `format`: those that requests in it were found in, or "". `read`: the lines in which a filter on requests may match,
+    and `understood`: how many of them are requests.
+    """
 
     container: str
     state: str
+    format: str
+    read: int
+    understood: int
 
 
 class StatusAnswer(TypedDict):

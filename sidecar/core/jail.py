@@ -23,6 +23,8 @@ class Jail:
     dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
     IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a login that works clears its failures.
     `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
+    `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
+    that detected.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Jail:
     bangroup: int = 0
     resets: bool = False
     log_zone: tzinfo | None = None
+    log_format: str = ""
 
     @property
     def longest_bantime(self) -> float:

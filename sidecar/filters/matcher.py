@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Final, NamedTuple
 
 from sidecar.access.logs import AccessLogs
@@ -87,7 +87,7 @@ class Matcher:
         self._numbers = {jail: distinct.index(one) for jail, one in filters.items()}
         self._zone, self._stopwatch = zone, Stopwatch(clock)
         self._log_clocks = LogClocks(problems)
-        self._access_logs = access_logs or AccessLogs(zone=zone or UTC)
+        self._access_logs = access_logs or AccessLogs(zone=zone)
         self._attempts: dict[tuple[str, ...], Attempts] = {}
         safe_lengths = [
             min((redos.safe_length for _, redos in redos_prone(one)), default=None) for one in distinct

@@ -56,3 +56,9 @@ def test_a_declared_format_is_the_only_one():
 
     assert read(log, "200 203.0.113.7 POST /wp-login.php", COMBINED) == ["203.0.113.7"]
     assert (log.format, log.understood) == ("mine", 1)
+
+
+def test_a_declared_format_may_begin_like_a_wrapper():
+    log = AccessLog(known("mine", "$remote_addr | $request_method $request_uri $status"))
+
+    assert read(log, "203.0.113.7 | POST /wp-login.php 200") == ["203.0.113.7"]

@@ -246,7 +246,9 @@ def test_status_metrics_and_probes(daemon):
         "wordpress-access": (0, 0, 0),
         "manual": (0, 0, 0),
     }
-    assert status["streams"] == [{"container": str(daemon.log), "state": "open"}]
+    assert status["streams"] == [
+        {"container": str(daemon.log), "state": "open", "format": "", "read": 0, "understood": 0}
+    ]
     assert (status["bans"], status["firewall"]["ok"]) == (1, True)
     assert 'wp_sidecar_bans_total{cause="failures",family="ipv4",jail="wordpress"} 1.0' in metrics
     assert ANN not in metrics
@@ -742,3 +744,25 @@ def test_a_ban_without_effect_is_logged_with_the_reason(daemon):
         f"the ban of {ANN} has no effect at {daemon.log}: no packet of any client passes through this firewall"
         in daemon.stderr()
     )
+
+
+def test_the_format_of_an_access_log_is_the_jails_and_a_reload_changes_it(daemon):
+    def formats() -> list[tuple[str, int]]:
+        return [(log["format"], log["understood"]) for log in daemon.ask("status")["streams"]]
+
+    def guess(line: str) -> None:
+        with daemon.log.open("a") as log:
+            log.write(f"{line}\n" * 5)
+
+    jail = f"[guesses]\nfilter = wordpress-access\nlogpath = {daemon.log}\nlogformat = "
+    daemon.configure(f'{jail}$status $remote_addr "$request"')
+    daemon.start()
+    guess(f'200 {ANN} "POST /wp-login.php HTTP/1.1"')
+    wait_until(lambda: ANN in daemon.banned())
+    assert formats() == [("logformat of guesses", 5)]
+
+    daemon.configure(f"{jail}log_format main '$remote_addr|$request_method|$request_uri|$status';")
+    assert daemon.ask("reload")["ok"]
+    guess(f"{BOB}|POST|/wp-login.php|200")
+    wait_until(lambda: BOB in daemon.banned())
+    assert formats() == [("logformat of guesses", 5)]

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.access.logs import AccessLogs
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.host_names import WatchedNames
 from sidecar.config.settings import AllowlistSettings, Settings
@@ -23,8 +24,14 @@ class World:
 
     def __init__(self, first):
         self.changes, self.names, self.topologies = Changes(), WatchedNames(), []
+        self.access_logs = AccessLogs()
         self.inputs = GuardInputs(
-            first, {"a gateway": ("198.51.100.1",)}, self.names, self, self.changes.problems()
+            first,
+            {"a gateway": ("198.51.100.1",)},
+            self.names,
+            self,
+            problems=self.changes.problems(),
+            access_logs=self.access_logs,
         )
         self.guard = Guard(first.jails, self.inputs.allowlist)
 
@@ -122,3 +129,19 @@ def test_other_addresses_of_the_host_are_allowlisted(world):
 
     decisions = world.inputs.own_networks_changed({"a gateway": (ANN,)}, world.guard, 1.0)
     assert world.unbanned(decisions) == [ANN]
+
+
+def test_a_label_says_the_format_of_a_containers_access_log(world):
+    def formats():
+        jails = {"web": "blog", "mail": "other"}
+        return {
+            world.access_logs.of(Origin("docker", name, jails=(jail,))).log.format
+            for jail, name in jails.items()
+        }
+
+    labelled = replace(SITE, name="blog", labels={"wp-sidecar.log-format": '$status $remote_addr "$request"'})
+    assert formats() == {""}
+    world.inputs.topology_changed(Topology((), (labelled,)), world.guard, 1.0)
+    assert formats() == {"label wp-sidecar.log-format", ""}
+    world.inputs.topology_changed(Topology((), (SITE,)), world.guard, 2.0)
+    assert formats() == {""}

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from sidecar.access.logs import AccessLogs
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.host_changes import HostChanges
@@ -23,7 +24,7 @@ class World:
         settings, problems = Settings((WEB,), {}), Problems()
         self.inbox, metrics = Inbox(), ReadableMetrics().metrics
         self.exposed = ExposedContainers(metrics.allowlist, problems)
-        inputs = GuardInputs(settings, {}, WatchedNames(), self, problems)
+        inputs = GuardInputs(settings, {}, WatchedNames(), self, problems=problems, access_logs=AccessLogs())
         pending = PendingHits(hits(2, ANN) + hits(2, BOB), ["web"])
         self.changes = HostChanges(self.inbox, inputs, self.exposed, pending)
         self.loop = Loop(Guard(settings.jails, inputs.allowlist), self.inbox, [], lambda: 5.0, problems)

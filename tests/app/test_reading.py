@@ -1,5 +1,6 @@
 import pytest
 
+from sidecar.access.logs import AccessLogs
 from sidecar.app.reading import LogReading
 from sidecar.config.errors import ConfigErrors
 from sidecar.config.settings import Settings
@@ -28,7 +29,7 @@ class World:
     def __init__(self, first):
         self.did, self.error = [], None
         self.reading = LogReading(
-            filters=first.filters, intake=Intake(self.did), sources=self,
+            filters=first.filters, access_logs=AccessLogs(), intake=Intake(self.did), sources=self,
             supervisor=self, problems=Problems(), clock=lambda: 5.0,
         )  # fmt: skip
 

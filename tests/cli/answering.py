@@ -51,7 +51,9 @@ STATUS = {
             "leaks": 0,
         },
     ],
-    "streams": [{"container": "blog", "state": "following"}],
+    "streams": [
+        {"container": "blog", "state": "following", "format": "combined", "read": 8, "understood": 7}
+    ],
     "firewall": {"ok": False, "enforced": [1, 3], "dropped": {"4": [12, 720], "6": [0, 0]}},
     "bans": 1,
     "health": {"live": True, "ready": False, "why": ["the firewall table [red]is gone[/red]"]},

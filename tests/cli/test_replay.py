@@ -1,6 +1,7 @@
 import json
 
 from tests.cli.logs import BURST, docker
+from tests.support.paths import ROOT
 
 JAILS = "[wordpress]\nmaxretry = 3\nfindtime = 10m\nbantime = 1h\n"
 
@@ -70,3 +71,16 @@ def test_the_jails_file_may_be_given(wp, here):
     _, out, _ = wp("replay", "--json", "--jails", "strict.conf", stdin=BURST)
 
     assert [json.loads(line)["jail"] for line in out.splitlines()] == ["one"]
+
+
+def test_a_replay_reads_the_format_of_its_jail(wp, here):
+    (here / "jails.conf").write_text(
+        f"[wordpress-access]\nfilter = {ROOT}/filters/wordpress-access.conf\nmaxretry = 1\n"
+        'logformat = $status $remote_addr [$time_local] "$request"\n'
+    )
+    line = b'200 203.0.113.7 [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1"\n'
+    _, out, _ = wp("replay", "--json", stdin=line)
+
+    assert [(each["ip"], each["time"]) for each in map(json.loads, out.splitlines())] == [
+        ("203.0.113.7", 1_796_020_400.0)
+    ]

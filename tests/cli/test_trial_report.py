@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.cli import trial_report
 from tests.cli.logs import BURST, DAY
+from tests.support.paths import ROOT
 
 
 def test_a_verdict_for_each_line_in_order(wp):
@@ -338,3 +339,45 @@ def test_a_filter_with_an_error(wp, here):
 
     assert code == 78
     assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is not a valid regular expression")
+
+
+ACCESS = (
+    b'203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST //wp-login.php?x HTTP/1.1" 200 51 "-" "curl"\n'
+    b'203.0.113.7 - - [30/Nov/2026:06:33:21 +0000] "GET /%77p-login.php HTTP/1.1" 200 51 "-" "curl"\n'
+    b"PHP Warning: x\n"
+)
+
+
+@pytest.fixture
+def pack_wp(wp, monkeypatch):
+    """The command, with the filters that come with us."""
+    monkeypatch.delenv("WP_SIDECAR_FILTERS", raising=False)
+    return wp
+
+
+def test_a_filter_on_requests_shows_the_request_that_each_line_was_read_as(pack_wp):
+    _, out, _ = pack_wp("test-filter", str(ROOT / "filters/wordpress-access.conf"), "--json", stdin=ACCESS)
+
+    assert [(one["id"], one["request"]) for one in map(json.loads, out.splitlines())] == [
+        ("203.0.113.7", '203.0.113.7 POST /wp-login.php 200 ?x - "curl"'),
+        (None, '203.0.113.7 GET /wp-login.php 200 ? - "curl"'),
+        (None, None),
+    ]
+    _, out, _ = pack_wp("test-filter", str(ROOT / "filters/wordpress-access.conf"), stdin=ACCESS)
+    lines = [line.strip() for line in out.splitlines()]
+    assert "2 of them are requests of the format combined" in lines
+    assert 'read as: 203.0.113.7 GET /wp-login.php 200 ? - "curl"' in lines
+    assert "no request of a known format" in lines
+
+
+def test_the_format_of_an_access_log_may_be_given(pack_wp):
+    line = b'200 203.0.113.7 "POST /wp-login.php HTTP/1.1"\n'
+    arguments = ("test-filter", str(ROOT / "filters/wordpress-access.conf"), "--json")
+    ids = [
+        json.loads(pack_wp(*arguments, *given, stdin=line)[1])["id"]
+        for given in ((), ("--log-format", '$status $remote_addr "$request"'))
+    ]
+
+    assert ids == [None, "203.0.113.7"]
+    code, _, err = pack_wp(*arguments, "--log-format", "$status", stdin=line)
+    assert (code, "--log-format: has no client address" in err) == (2, True)

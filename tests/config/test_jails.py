@@ -661,3 +661,47 @@ def test_an_option_without_effect_in_the_filter_is_noted(of):
         "mail.filter: mail has no option `mode=hard`, so it has no effect",
         "mail.filter: mail has no option `colour=red`, so it has no effect",
     ]
+
+
+NGINX_FORMAT = """log_format main '$remote_addr - $remote_user [$time_local] "$request" '
+                    '$status $body_bytes_sent "$http_referer" "$http_user_agent"';"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NGINX_FORMAT,
+        '$status $remote_addr "$request"',
+        'LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" #%D" combinedio',
+        '%a %t "%r" %>s # %{ms}T',
+    ],
+)
+def test_a_format_of_access_logs_is_pasted_from_the_web_servers_configuration(tmp_path, text):
+    path = tmp_path / "jails.conf"
+    path.write_text(f"[wordpress-access]\nlogformat = {text}\n[wordpress-xmlrpc]\n")
+    found = read(path, [])
+
+    assert [jail.log_format.split() for jail in found.jails] == [text.split(), []]
+    assert (found.errors, found.notes) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('"$request" $status', "has no client address; add $remote_addr (nginx) or %h (Apache)"),
+        ("%h %>s", 'has no request; add "$request" (nginx) or "%r" (Apache)'),
+    ],
+)
+def test_a_format_without_what_a_failure_needs_is_an_error(of, text, sentence):
+    found = of(f"[wordpress]\n[mail]\nlogformat = {text}")
+
+    assert [(error.section, error.key, error.message) for error in found.errors] == [
+        ("mail", "logformat", sentence)
+    ]
+
+
+def test_a_format_is_of_no_use_to_a_filter_that_reads_lines(of):
+    assert [note.partition(": ")[2] for note in of('[mail]\nlogformat = %h "%r" %>s').notes] == [
+        "mail.logformat: has no effect: filter mail does not read requests (`input = requests`)"
+    ]
+    assert of('[DEFAULT]\nlogformat = %h "%r" %>s\n[mail]').notes == ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from sidecar import __version__
+from sidecar.access.detect import AccessLog
+from sidecar.access.logs import LogKey
 from sidecar.config import jail_keys
 from sidecar.config.changes import ReloadOutcome
 from sidecar.config.jail_keys import Shown
@@ -21,6 +23,7 @@ from sidecar.control.protocol import (
     ReloadRequest,
     StatusAnswer,
     StatusRequest,
+    StreamStatus,
 )
 from sidecar.core.events import Ban, Turn
 from sidecar.core.jail import Jail
@@ -41,6 +44,13 @@ class Reloader(Protocol):
 
     def reload(self) -> ReloadOutcome:
         """Return what came of it. Raises Closed once the loop has stopped."""
+
+
+class AccessLogStates(Protocol):
+    """The access logs as they are being read."""
+
+    def snapshot(self) -> Mapping[LogKey, AccessLog]:
+        """Return the logs by source, name and stream."""
 
 
 class Tally:
@@ -106,8 +116,10 @@ class StatusCommand:
     def __init__(
         self,
         loop: LoopAccess,
+        *,
         health: HealthCheck,
         streams: Mapping[str, str],
+        access_logs: AccessLogStates,
         firewall: FirewallState,
         tally: Tally,
     ) -> None:
@@ -115,6 +127,7 @@ class StatusCommand:
         self._loop = loop
         self._health = health
         self._streams = streams
+        self._access_logs = access_logs
         self._firewall = firewall
         self._tally = tally
 
@@ -124,11 +137,18 @@ class StatusCommand:
             "version": __version__,
             "started": self._tally.started_at,
             "jails": [self._jail(jail, enforced[jail.name], dry_runs[jail.name]) for jail in jails],
-            "streams": [{"container": name, "state": state} for name, state in sorted(self._streams.items())],
+            "streams": self._logs(),
             "firewall": cast("FirewallStatus", self._firewall.state()),
             "bans": enforced.total(),
             "health": health_answer(self._health.health()),
         }
+
+    def _logs(self) -> list[StreamStatus]:
+        snapshot = self._access_logs.snapshot()
+        by_name: dict[str, list[AccessLog]] = {}
+        for (_, name, _), log in snapshot.items():
+            by_name.setdefault(name, []).append(log)
+        return [_log(name, state, by_name.get(name, ())) for name, state in sorted(self._streams.items())]
 
     def _jail(self, jail: Jail, enforced: int, dry_runs: int) -> dict[str, Any]:
         return {
@@ -140,6 +160,17 @@ class StatusCommand:
             "observed": dry_runs,
             "leaks": self._tally.bypasses[jail.name],
         }
+
+
+def _log(name: str, state: str, streams: Sequence[AccessLog]) -> StreamStatus:
+    """Return how a log is read; a container's has several streams."""
+    return {
+        "container": name,
+        "state": state,
+        "format": ", ".join(sorted({log.format for log in streams if log.format})),
+        "read": sum(log.read for log in streams),
+        "understood": sum(log.understood for log in streams),
+    }
 
 
 def _jails_and_bans(view: GuardView, _: float) -> tuple[tuple[Jail, ...], Counter[str], Counter[str]]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from sidecar.control.commands.bans import BanCommand, BansCommand, EvidenceStore, Fleet, UnbanCommand
 from sidecar.control.commands.daemon import (
+    AccessLogStates,
     FirewallState,
     HealthCommand,
     ReloadCommand,
@@ -53,6 +54,7 @@ def daemon_commands(
     *,
     health: HealthCheck,
     streams: Mapping[str, str],
+    access_logs: AccessLogStates,
     firewall: FirewallState,
     reloader: Reloader,
     evidence: EvidenceStore,
@@ -64,7 +66,9 @@ def daemon_commands(
     return CommandTable(
         [
             HealthCommand(health),
-            StatusCommand(loop, health, streams, firewall, tally),
+            StatusCommand(
+                loop, health=health, streams=streams, access_logs=access_logs, firewall=firewall, tally=tally
+            ),
             ReloadCommand(reloader),
             BansCommand(loop, evidence, fleet),
             HistoryCommand(loop),

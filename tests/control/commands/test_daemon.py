@@ -1,5 +1,6 @@
 import pytest
 
+from sidecar.access.logs import AccessLogs
 from sidecar.config.changes import ReloadOutcome
 from sidecar.config.errors import ConfigError
 from sidecar.config.settings import Settings
@@ -32,6 +33,17 @@ class Reloader:
         if not self._outcomes:
             raise Closed
         return self._outcomes.pop(0)
+
+
+def read_logs():
+    """The logs of a container that wrote a request to one stream, and something else to the other."""
+    logs, request = (
+        AccessLogs(),
+        '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST / HTTP/1.1" 200 51 "-" "curl"',
+    )
+    for stream, line in (("stdout", request), ("stderr", "PHP Warning: x")):
+        logs.of(Origin("docker", "blog", stream)).readings(line)
+    return logs
 
 
 def test_health_is_that_of_the_daemon():
@@ -75,7 +87,14 @@ def test_status_shows_jails_logs_and_what_was_counted():
     with running_loop([dry_run], [tally]) as loop:
         tally.apply(Turn(5.0, hits=(HIT, HIT), bypasses=(Bypass("login", ANN, 5.0, "blog"),)))
         BanCommand(loop).answer(BanRequest(ANN))
-        answer = StatusCommand(loop, Healthy(), {"blog": "open"}, Firewall(), tally).answer(StatusRequest())
+        answer = StatusCommand(
+            loop,
+            health=Healthy(),
+            streams={"blog": "open", "shop": "closed"},
+            access_logs=read_logs(),
+            firewall=Firewall(),
+            tally=tally,
+        ).answer(StatusRequest())
 
     assert answer["jails"][0] == {
         "name": "login",
@@ -96,6 +115,9 @@ def test_status_shows_jails_logs_and_what_was_counted():
         ("login", 2, 0, 0),
         ("manual", 0, 1, 1),
     ]
-    assert answer["streams"] == [{"container": "blog", "state": "open"}]
+    assert answer["streams"] == [
+        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1},
+        {"container": "shop", "state": "closed", "format": "", "read": 0, "understood": 0},
+    ]
     assert (answer["started"], answer["bans"], answer["firewall"]["ok"]) == (1.0, 1, True)
     assert answer["health"] == HEALTH

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import pytest
 
+from sidecar.access.logs import AccessLogs
 from sidecar.control.client import ask, send
 from sidecar.control.commands.daemon import HealthCommand, Tally
 from sidecar.control.commands.table import CommandTable, daemon_commands
@@ -73,6 +74,7 @@ def test_a_daemon_has_every_command_of_the_command_line():
         Inbox(),
         health=Healthy(),
         streams={},
+        access_logs=AccessLogs(),
         firewall=None,
         reloader=None,
         evidence=Store(),
