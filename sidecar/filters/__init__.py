@@ -11,6 +11,7 @@ Matching, for each batch, in the thread of the source that read it:
 
     matcher                           the loop over the lines that the database finds
     framing, date_cutter              a line -> its transport's time, its date, its text
+    log_times                         the time zone that a log is in; what a line without a date means
     attempts -> filter_runner         which filters to try; one filter at work, within its cpu_budget
     decider, sessions, redos_sandbox  the outcome: remembered, from several lines, or tried in a sandbox first
     verdict                           the decision itself, by Python's `re`; also for `test-filter`
