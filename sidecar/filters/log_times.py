@@ -2,7 +2,7 @@
 
 A date that names no zone is in the configured one (`logtimezone`), else in this host's. Whether that is right shows in
 lines that were just written: their dates are the time now, or off by the difference of two zones. A constant difference
-is reported, with the setting to change, and dates are read in the zone that the log is in.
+is reported, with the setting to change. Dates that it makes look old are read in the zone that the log is in.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _LogZone:
         """Take what one more line shows."""
         self.count = self.count + 1 if offset == self.candidate else 1
         self.candidate = offset
-        if self.count >= SAMPLES:
+        if self.count >= SAMPLES and offset is not None:
             self.offset = offset
 
 
@@ -93,7 +93,9 @@ class LogClocks:
             if (date := _last_date(batch.data, now, dates)) is not None:
                 known.add(_offset(date, now))
                 self._report(batch.origin, known, now, zone)
-        if known is None or known.offset is None or known.offset == _configured_offset(zone, now):
+        # Dates only become later by this. Visitors may write dates into lines that have none, and must not be able to
+        # make failures look older. Dates of a zone further east are in the future, and count as now anyway.
+        if known is None or known.offset is None or known.offset >= _configured_offset(zone, now):
             return LogTimes(undated, zone)
         return LogTimes(undated, timezone(timedelta(seconds=known.offset)), is_detected=True)
 
@@ -127,8 +129,8 @@ class LogClocks:
         self._problems.report(
             _PROBLEM + name,
             f"the dates in {name} are of another time zone than expected: {format_offset(known.offset)} and not "
-            f"{format_offset(configured)}. They are read as {format_offset(known.offset)} from now on, but not after a "
-            f"restart: set `logtimezone = {format_offset(known.offset)}`, or the zone's name, in {_jails(origin)}",
+            f"{format_offset(configured)}. New lines count at the right time, until a restart: "
+            f"set `logtimezone = {format_offset(known.offset)}`, or the zone's name, in {_jails(origin)}",
             critical=False,
         )
 
