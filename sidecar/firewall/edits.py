@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 from sidecar.core.address import Address
 from sidecar.firewall.elements import (
     TIMEOUT_SHORTER_S,
+    Interval,
     element,
     is_equivalent,
     key,
@@ -23,6 +24,7 @@ from sidecar.firewall.elements import (
     unpack,
 )
 from sidecar.firewall.netlink import ATTRIBUTE, NESTED, attribute, message
+from sidecar.firewall.networks import IntervalChange
 from sidecar.firewall.schema import TABLE
 
 # A netlink attribute holds at most 64 KiB, and so a message at most so many elements. Transactions of this size are
@@ -34,8 +36,12 @@ _NEW, _DELETE = 12, 14
 _CREATE = 0x400
 # NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
-# NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE, NFTA_SET_ELEM_TIMEOUT
-_ELEMENT, _KEY, _VALUE, _TIMEOUT = 1, 1, 1, 4
+# NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_TIMEOUT
+_ELEMENT, _KEY, _VALUE, _FLAGS, _TIMEOUT = 1, 1, 1, 3, 4
+# NFT_SET_ELEM_INTERVAL_END
+_INTERVAL_END = struct.pack(">I", 1)
+# Of an address, by IP version.
+KEY_BYTES: Final = {4: 4, 6: 16}
 _MILLISECONDS = struct.Struct(">Q")
 _TIMEOUT_HEAD = ATTRIBUTE.pack(ATTRIBUTE.size + _MILLISECONDS.size, _TIMEOUT)
 
@@ -93,6 +99,30 @@ def messages(edits: Iterable[Edit]) -> list[bytes]:
                 continue
         removed.setdefault(edit.set_name, []).append(_element(packed, None))
     return [*_removals(removed), *(_message(_NEW, name, elements) for name, elements in put.items())]
+
+
+def interval_messages(name: str, version: int, change: IntervalChange, now: float) -> list[bytes]:
+    """Return the messages that change intervals of a set, for one transaction.
+
+    To the kernel an interval is two elements: where it begins, and where the next address is outside again.
+    """
+    removed = [part for interval in change.removed for part in _interval(version, interval, None)]
+    put = [
+        part
+        for interval, until in change.put.items()
+        for part in _interval(version, interval, timeout_s(until - now))
+    ]
+    return [*_removals({name: removed} if removed else {}), *([_message(_NEW, name, put)] if put else [])]
+
+
+def _interval(version: int, interval: Interval, timeout: int | None) -> Iterator[bytes]:
+    size = KEY_BYTES[version]
+    low, high = interval
+    yield _element(low.to_bytes(size, "big"), timeout)
+    # Nothing is outside behind the last address of all.
+    if (end := high + 1) < 1 << 8 * size:
+        key = attribute(NESTED | _KEY, attribute(_VALUE, end.to_bytes(size, "big")))
+        yield attribute(NESTED | _ELEMENT, key + attribute(_FLAGS, _INTERVAL_END))
 
 
 def _removals(removed: dict[str, list[bytes]]) -> Iterator[bytes]:

@@ -111,10 +111,38 @@ def ban_intervals(networks: Mapping[Address, float], now: float) -> dict[Interva
     Networks may lie within each other, but an interval set refuses overlaps, and one refusal is the whole
     transaction's. Where bans overlap, the longest counts.
     """
-    spans = [
-        (*first_and_last(address)[1:], now - until) for address, until in networks.items() if until > now
-    ]
-    return {(low, high): -negative for low, high, negative in flatten(spans)}
+    banned = [(interval_of(address), until) for address, until in networks.items() if until > now]
+    banned.sort(key=lambda ban: (ban[0][0], -ban[0][1]))
+    return {interval: until - now for interval, until in disjoint(banned).items()}
+
+
+def interval_of(address: Address) -> Interval:
+    """Return the first and the last address of a network, as numbers."""
+    return first_and_last(address)[1:]
+
+
+def disjoint(networks: Iterable[tuple[Interval, float]]) -> dict[Interval, float]:
+    """Return networks (interval, end of the ban), which are in order, as disjoint intervals.
+
+    Where they overlap, the latest end counts. What lies in different outermost networks is never joined, so that each
+    can be changed without the others.
+    """
+    found: dict[Interval, float] = {}
+    region: list[tuple[Interval, float]] = []
+    for network in networks:
+        if region and network[0][0] > region[0][0][1]:
+            found |= _flat(region)
+            region = []
+        region.append(network)
+    return found | _flat(region)
+
+
+def _flat(region: list[tuple[Interval, float]]) -> dict[Interval, float]:
+    # Nearly always: no network lies within another.
+    if len(region) < 2:
+        return dict(region)
+    spans = flatten((low, high, -until) for (low, high), until in region)
+    return {(low, high): -negative for low, high, negative in spans}
 
 
 def hosts_from_keys(elements: Mapping[bytes, float]) -> Iterator[tuple[Address, float]]:

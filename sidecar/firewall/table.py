@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from sidecar.core.address import Address
 from sidecar.firewall import answers, ruleset
 from sidecar.firewall.answers import AnswerFilter
 from sidecar.firewall.backend import Dropped, RecoveredBan, Repair
@@ -31,6 +32,7 @@ from sidecar.firewall.edits import MAX_EDITS, Edit, Put, Remove
 from sidecar.firewall.elements import element, hosts_from_keys, networks_from_intervals
 from sidecar.firewall.errors import FirewallError, NoPermission
 from sidecar.firewall.kernel import Kernel
+from sidecar.firewall.networks import MAX_INTERVALS, BannedNetworks
 from sidecar.firewall.port_groups import PortGroups
 from sidecar.firewall.reconcile import Reconciler, network_lines, puts
 from sidecar.firewall.schema import PROBE_TABLE, READABLE_SCHEMAS
@@ -49,6 +51,8 @@ class NftTable:
         self._drops = DropCounters()
         self._reconciler = Reconciler(self._kernel, self._transactions, self._drops)
         self._limitation: str | None = None
+        # The networks in each set of the table that this run has written.
+        self._networks: dict[str, BannedNetworks] = {}
         self.sightings = PacketSightings(self._kernel, self._transactions)
 
     @property
@@ -90,6 +94,7 @@ class NftTable:
         desired.answers = self._answers_supported()
         self._limitation = answers.LIMITATIONS[desired.answers]
         self._reconciler.start(desired, now)
+        self._note_networks(desired, desired.groups.network_sets)
 
     def commit(self, desired: DesiredState, change: Change, now: float) -> None:
         """Write one change. Of groups and topology nothing is written before the table is."""
@@ -118,6 +123,7 @@ class NftTable:
         """Delete the table."""
         self._transactions.run(ruleset.delete_table())
         self._transactions.shape = None
+        self._networks.clear()
         self._reconciler.has_started = False
         self._reconciler.missing = 0
 
@@ -127,23 +133,58 @@ class NftTable:
 
     def _change_bans(self, desired: DesiredState, was_in: Mapping[Member, bool], now: float) -> None:
         emptied = _emptied_sets(desired, was_in)
-        if not emptied:
-            self._transactions.write(*_edits(desired, was_in, now))
-            return
         others = {member: was for member, was in was_in.items() if member[0] not in emptied}
-        lines, edits = _edits(desired, others, now)
-        structure = [*ruleset.delete_sets(desired, emptied), *ruleset.structure(desired)]
-        self._transactions.write([*structure, *lines], [*puts(desired, emptied, now), *edits])
-        self._reconciler.remember(desired)
+        hosts, networks = _split(desired, others)
+        rewritten = [
+            name for name, ends in networks.items() if not self._change_networks(desired, name, ends, now)
+        ]
+        lines, edits = network_lines(desired, rewritten, now), _edits(desired, hosts, now)
+        if not emptied:
+            self._transactions.write(lines, edits)
+        else:
+            structure = [*ruleset.delete_sets(desired, emptied), *ruleset.structure(desired)]
+            self._transactions.write([*structure, *lines], [*puts(desired, emptied, now), *edits])
+            self._reconciler.remember(desired)
+        self._note_networks(desired, rewritten)
+
+    def _change_networks(
+        self, desired: DesiredState, name: str, ends: Mapping[Address, float | None], now: float
+    ) -> bool:
+        """Change a set of networks where it differs. Return False if all of it has to be written."""
+        # It is put back once the kernel has the same.
+        networks = self._networks.pop(name, None)
+        if networks is None:
+            return False
+        changes = networks.change(
+            {address: None if until is None or until <= now else until for address, until in ends.items()}
+        )
+        if any(change.size > MAX_INTERVALS for change in changes):
+            return False
+        try:
+            self._transactions.write_intervals(name, desired.groups.network_sets[name], changes, now)
+        except NoPermission:
+            raise
+        except FirewallError:
+            # Another program has changed the set, or an interval was about to end.
+            return False
+        self._networks[name] = networks
+        return True
+
+    def _note_networks(self, desired: DesiredState, names: Iterable[str]) -> None:
+        """Remember which networks are in these sets, so that a few can be changed."""
+        for name in names:
+            version = desired.groups.network_sets[name]
+            self._networks[name] = BannedNetworks(version, desired.bans.members(name))
 
     def _change_groups(
         self, desired: DesiredState, before: PortGroups, was_in: Mapping[Member, bool], now: float
     ) -> None:
         """Move bans between port groups. They are in their new sets before they leave the old ones."""
         kept = {*desired.groups.host_sets, *desired.groups.network_sets}
-        lines, edits = _edits(
-            desired, {member: was for member, was in was_in.items() if member[0] in kept}, now
+        hosts, networks = _split(
+            desired, {member: was for member, was in was_in.items() if member[0] in kept}
         )
+        lines, edits = network_lines(desired, sorted(networks), now), _edits(desired, hosts, now)
         groups = set(desired.groups)
         gone = [group for group in before if group not in groups]
         try:
@@ -157,6 +198,7 @@ class NftTable:
             # Another program has changed the table.
             self._reconciler.replace(desired, now)
         self._reconciler.remember(desired)
+        self._note_networks(desired, desired.groups.network_sets)
 
     def _answers_supported(self) -> AnswerFilter:
         """Return which answers this kernel can reject."""
@@ -193,17 +235,28 @@ def _emptied_sets(desired: DesiredState, was_in: Mapping[Member, bool]) -> Colle
     ]
 
 
-def _edits(desired: DesiredState, was_in: Mapping[Member, bool], now: float) -> tuple[list[str], list[Edit]]:
-    """Return what brings these members to the desired state: lines for networks, edits for hosts."""
+def _split(
+    desired: DesiredState, was_in: Mapping[Member, bool]
+) -> tuple[dict[Member, bool], dict[str, dict[Address, float | None]]]:
+    """Return the hosts among these members, and by set the networks with the ends of their bans (None: no ban)."""
+    networks: dict[str, dict[Address, float | None]] = {}
+    hosts = {}
+    for member, was in was_in.items():
+        name, address = member
+        if name in desired.groups.network_sets:
+            networks.setdefault(name, {})[address] = desired.bans.until(name, address)
+        else:
+            hosts[member] = was
+    return hosts, networks
+
+
+def _edits(desired: DesiredState, hosts: Mapping[Member, bool], now: float) -> list[Edit]:
+    """Return the edits that bring these hosts to the desired state."""
     edits: list[Edit] = []
-    networks = set()
-    network_sets = desired.groups.network_sets
-    for (name, address), was in was_in.items():
+    for (name, address), was in hosts.items():
         until = desired.bans.until(name, address)
-        if name in network_sets:
-            networks.add(name)
-        elif until is None or until <= now:
+        if until is None or until <= now:
             edits.append(Remove(name, element(address)))
         else:
             edits.append(Put(name, element(address), until - now, is_new=not was))
-    return network_lines(desired, sorted(networks), now), edits
+    return edits

@@ -7,13 +7,14 @@ can also name a generation, and the kernel then refuses it in any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sidecar.firewall import edits as elements
 from sidecar.firewall import ruleset
 from sidecar.firewall.edits import Edit
 from sidecar.firewall.kernel import Kernel, Shape
+from sidecar.firewall.networks import IntervalChange, joined
 from sidecar.firewall.nft import Nft
 
 _U32_MASK = 0xFFFF_FFFF
@@ -80,6 +81,11 @@ class Transactions:
             self.run([*lines, *ruleset.element_lines(chunks.pop(0) if chunks else ())])
         for chunk in chunks:
             self._commit(elements.messages(chunk))
+
+    def write_intervals(self, name: str, version: int, changes: Iterable[IntervalChange], now: float) -> None:
+        """Change the intervals of a set. Those of one region are changed in one transaction."""
+        for change in joined(changes):
+            self._commit(elements.interval_messages(name, version, change, now))
 
     def _commit(self, messages: Sequence[bytes]) -> None:
         """Carry out one transaction. The kernel checks that no other program had one, which saves a question."""
