@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Final
 
 from sidecar.filters import regex_tree
 from sidecar.filters.regex_tree import Branch, Chars, Group, Node, Nodes, Repeat
 
-# Shorter words are in too many lines to be worth a search.
-MIN_WORD_CHARS: Final = 4
+# Shorter words are in too many lines to be worth a search, except two dots.
+MIN_WORD_CHARS: Final = 3
+TWO_DOTS: Final = ".."
 MAX_WORDS: Final = 128
 # An encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`. Clients
 # write `%77`; `\x77` and `\u0077` are the servers' escapes, which they use for other characters only.
@@ -33,7 +35,7 @@ _HALF_ESCAPE: Final = re.compile(r"[0-9A-F]{1,2}")
 def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
     """Return expressions, of which one finds each line that the regex matches; () where every line has to be tried."""
     words = _required(regex_tree.parse(regex))
-    if not words or len(words) > MAX_WORDS or min(map(len, words)) < MIN_WORD_CHARS:
+    if not words or len(words) > MAX_WORDS or min(map(_rarity, words)) < MIN_WORD_CHARS:
         return ()
     # A word that holds another is found with that.
     shortest = [word for word in sorted(words) if not any(other in word for other in words - {word})]
@@ -45,18 +47,36 @@ def _required(nodes: Nodes) -> frozenset[str]:
     found: list[frozenset[str]] = []
     word, before = "", ""
     for node in _inlined(nodes):
-        literal = node.literal if isinstance(node, Chars) and not node.ignore_case else ""
-        if len(literal) == 1 and literal in _IN_WORDS:
+        literal = _literal(node)
+        if literal in _IN_WORDS:
             word += literal
             continue
+        if isinstance(node, Branch):
+            found.append(_of_each(node.branches))
+            # `\.(?:git|hg)` has the words `.git` and `.hg`.
+            starts = [_words(word + _start(branch), before) for branch in node.branches]
+            found += (
+                [frozenset().union(*(words for start in starts for words in start))] if all(starts) else []
+            )
         found += _words(word, before)
         word, before = "", literal
         if isinstance(node, Branch):
-            found.append(_of_each(node.branches))
-        elif isinstance(node, Repeat) and node.least:
+            continue
+        if isinstance(node, Repeat) and node.least:
             found.append(_required(node.body))
     found += _words(word, before)
     return max(found, key=_worth, default=frozenset())
+
+
+def _literal(node: Node) -> str:
+    """Return the one character that a node stands for, if it is a literal; "" else."""
+    return node.literal if isinstance(node, Chars) and not node.ignore_case else ""
+
+
+def _start(nodes: Nodes) -> str:
+    """Return the literal text that these nodes begin with, as far as it may be in a word."""
+    literals = (_literal(node) for node in _inlined(nodes))
+    return "".join(takewhile(lambda literal: literal in _IN_WORDS, literals))
 
 
 def _words(word: str, before: str) -> list[frozenset[str]]:
@@ -80,4 +100,8 @@ def _inlined(nodes: Sequence[Node]) -> Iterable[Node]:
 
 
 def _worth(words: frozenset[str]) -> tuple[int, int]:
-    return min(map(len, words), default=0), -len(words)
+    return min(map(_rarity, words), default=0), -len(words)
+
+
+def _rarity(word: str) -> int:
+    return MIN_WORD_CHARS if word == TWO_DOTS else len(word)

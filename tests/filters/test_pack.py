@@ -59,11 +59,19 @@ def asked(*requests):
 
 def test_the_target_is_the_request_without_its_query():
     found = asked(
-        "/.env", "/blog/.env?x=1", "/?x=1&author=7", "/?rest_route=/wp/v2/users&page=2", "/a/../../b?c"
+        "/.env",
+        "/blog/.env?x=1",
+        "/?x=1&author=7",
+        "/?rest_route=/wp/v2/users&page=2",
+        "/a/../../etc/passwd?c",
+        "//%2Eenv",
+        "/?f=../../../etc/passwd&x",
     )
 
     assert [hit.target for hit in found] == [
-        *("/.env", "/blog/.env", "author=7", "rest_route=/wp/v2/users&page=2", "/../b?c"),
+        *("/.env", "/blog/.env", "author=7", "rest_route=/wp/v2/users&page=2"),
+        # A path is in normal form, so one file is one target in every spelling.
+        *("/etc/passwd", "/.env", "../../../etc/passwd"),
     ]
 
 
@@ -137,3 +145,19 @@ def test_a_line_without_login_is_no_success(line):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
 
     assert Matcher({"a": load("wordpress-access", options={"success": "reset"})}).scan(batch, NOW).hits == []
+
+
+def test_an_enumeration_of_plugins_is_a_scan_and_a_missing_picture_is_none():
+    """As nmap's http-wordpress-enum asks: folders of plugins and themes, then the files that show a version."""
+    names = [f"plugin-{n}" for n in range(100)]
+    enumeration = [f"/wp-content/plugins/{name}/" for name in names]
+    enumeration += [f"/wp-content/themes/{name}/readme.txt" for name in names]
+    broken = [f"/wp-content/plugins/slider/images/{n}.png" for n in range(20)]
+
+    assert len({hit.target for hit in asked_at_once(enumeration)}) == 200
+    assert asked_at_once(broken) == []
+
+
+def asked_at_once(requests):
+    text = '203.0.113.11 - - [22/Nov/2026:08:57:00 +0000] "GET {} HTTP/1.1" 404 196 "-" "-"'
+    return hits("wordpress-probes", *map(text.format, requests))

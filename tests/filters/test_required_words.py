@@ -12,7 +12,7 @@ from sidecar.filters.required_words import ENCODED_UNRESERVED, expressions
 
 OURS = {
     name: [(rule.regex, expressions(rule.regex)) for rule in load(name).failregex]
-    for name in ("wordpress-access[rest=yes,success=reset]", "wordpress-xmlrpc")
+    for name in ("wordpress-access[rest=yes,success=reset]", "wordpress-xmlrpc", "wordpress-probes")
 }
 
 
