@@ -15,9 +15,6 @@ from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY
 PERIOD_S: Final = 600.0
 FAILURES: Final = 100
 
-# So many hits with an unverified address are reported. A few may be of an attacker that was seen before a reboot.
-UNVERIFIED_HITS: Final = 10
-
 _HIDDEN = "The log shows this address instead of the client's"
 _REMEDIES = {
     OWN: (
@@ -40,17 +37,6 @@ _CDN = (
     f"{_HIDDEN}. Let mod_remoteip or real_ip take the client's from the CDN's header, and let the CDN ban it"
 )
 _OTHER = f"{_HIDDEN}. Let the site see the client: see docs/allowlist.md"
-
-
-def forged_addresses(origin: str, count: int, exposed: str | None = None) -> str:
-    """Return that clients put forged addresses into this log, and what to change.
-
-    `exposed`: how the log's container lets them (`exposure.exposure`), if that is known.
-    """
-    return (
-        f"{origin} logged {count:,} failures within {PERIOD_S / 60:.0f} minutes of addresses that sent no packet to "
-        f"this host. They are forged, so no address was banned for them. {exposed or 'See docs/allowlist.md'}."
-    )
 
 
 def unbannable_failures(origin: str, reason: str, count: int, exposed: str | None = None) -> str:

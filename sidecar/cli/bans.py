@@ -148,7 +148,8 @@ def _standing(standing: JailStanding) -> str:
         return f"{word} {_until(ban['until'])}, {printable(why)}{_before(standing['times'] - 1)}"
     window = format_duration(standing["findtime"])
     counted = f"{standing['failures']} of {standing['maxretry']} failures within {window}"
-    return f"{counted}{_before(standing['times'])}"
+    refused = f"; due to be banned, but {standing['refused']}" if standing.get("refused") else ""
+    return f"{counted}{refused}{_before(standing['times'])}"
 
 
 def _before(count: int) -> str:

@@ -95,6 +95,7 @@ def _special_settings(jail: dict[str, Any]) -> str:
     """Return what this jail does differently from most."""
     settings = {
         "dry run": jail["mode"] == "observe",
+        "no witness": not jail.get("witness", True),
         "escalating": jail["increment"],
         "counts as fail2ban": jail["window"] == "fail2ban",
         f"/24 from {jail['bangroup']}": jail["bangroup"],
@@ -115,6 +116,8 @@ def _warnings(answer: StatusAnswer) -> Iterable[str]:
         yield f"{enforced} of {expected} bans are in force"
     if bypasses := sum(jail["leaks"] for jail in answer["jails"]):
         yield f"bans without effect: {bypasses}; the daemon's log says why"
+    if refused := sum(jail.get("refused", 0) for jail in answer["jails"]):
+        yield f"bans that are due and not made: {refused}; `wp-sidecar explain` says why of each address"
     if not answer["firewall"]["ok"]:
         yield "the firewall table is not as it should be; see the daemon's log"
 

@@ -263,6 +263,8 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("success", success_resets, "resets"),
     JailKey("logformat", access_format, "log_format", shown=Shown.CHECK_CONFIG, to_json=_text_or_none),
     JailKey("logtimezone", parse_time_zone, "log_zone", shown=Shown.CHECK_CONFIG, to_json=_text),
+    # No label: a container must not be able to have strangers banned.
+    JailKey("witness", boolean, shown=Shown.STATUS),
 )
 
 GLOBAL_KEYS: tuple[GlobalKey, ...] = (

@@ -122,7 +122,7 @@ class HistoryAnswer(TypedDict):
 
 
 class JailStanding(TypedDict):
-    """How an address stands with one jail. `never` is why the jail never bans it."""
+    """How an address stands with one jail. `never` is why the jail never bans it; `refused` why a due ban was not made."""
 
     jail: str
     never: str | None
@@ -131,6 +131,7 @@ class JailStanding(TypedDict):
     findtime: float
     times: int
     ban: BanEntry | None
+    refused: str | None
 
 
 class ExplainAnswer(TypedDict):

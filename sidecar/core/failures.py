@@ -32,6 +32,16 @@ class Failures:
         self._targets.clear(hit.address)
         return self._evidence.take(self._name, hit.address)
 
+    def put_back(self, jail: Jail, address: Address, at: float, lines: tuple[str, ...]) -> None:
+        """Take back failures that were too many, all but one, as if they had come at this time.
+
+        So the next failure is one too many again.
+        """
+        if jail.maxretry > 1:
+            self.window.add(address, at, jail.maxretry, jail.findtime, jail.maxretry - 1)
+        for line in lines[1:]:
+            self._evidence.add(self._name, address, line, jail.maxretry)
+
     def clear(self, address: Address) -> bool:
         """Forget the failures of this address. Return whether any counted."""
         self._targets.clear(address)

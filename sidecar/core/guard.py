@@ -37,7 +37,8 @@ from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
 from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
-from sidecar.core.verification import NO_VERIFIER, AddressVerifier
+from sidecar.core.refused_bans import RefusalReason
+from sidecar.core.witness import NO_WITNESS, Witness
 
 # Between two sweeps, which forget the failures and bans that count no more.
 SWEEP_INTERVAL_S: Final = 60.0
@@ -55,14 +56,14 @@ class Guard:
         *,
         history_age_s: float = HISTORY_AGE_S,
         budget: EnforcementBudget = NO_BUDGET,
-        verifier: AddressVerifier = NO_VERIFIER,
+        witness: Witness = NO_WITNESS,
         chance: Chance | None = None,
     ) -> None:
         """Begin with these bans in force. `history_age_s` is how long after its end a ban still counts."""
         self._state = GuardState(JailStates(jails), allowlist, BanHistory(history, history_age_s))
         self.view = GuardView(self._state)
         self._expiry = BanExpiry()
-        self._budget, self._verifier = budget, verifier
+        self._budget, self._witness = budget, witness
         # It only spreads the ends of bans (`bantime.rndtime`), and keeps no secret.
         self._chance = chance or random.Random()  # noqa: S311
         self._noticed: list[Bypass | Forgiven] = []
@@ -94,7 +95,7 @@ class Guard:
             return [self._enforce(ban, now)]
         at = min(hit.at, now)
         if hit.success:
-            self._forgive(state, hit.address, at)
+            self._login_proved(state, effective.jail, hit, at, now)
             return []
         return self._count(state, effective.jail, hit, at, now)
 
@@ -160,6 +161,7 @@ class Guard:
         for each in {decision.address for decision in decisions} | ({address} if address else set()):
             for state in states:
                 self._forgive(state, each, now)
+                self._state.refused.clear(state.jail.name, each)
                 self._state.history.clear(state.jail.name, each)
         return decisions
 
@@ -231,8 +233,10 @@ class Guard:
         if reason := self._state.allowlist.reason(hit.address):
             return reason
         # Its packets are the proxy's, and a ban would drop nothing.
-        if hit.peer and not hit.success:
-            return IgnoredReason.BEHIND_PROXY
+        if hit.peer:
+            self._state.peers.add(hit.peer, hit.address)
+            if not hit.success:
+                return IgnoredReason.BEHIND_PROXY
         # Most jails have no `ignoreip`, and a call would take a fiftieth of all that is done for a hit.
         return effective.allowlist.reason(hit.address) if effective.allowlist else None
 
@@ -249,9 +253,16 @@ class Guard:
         if until <= now:
             self._state.ignored[IgnoredReason.BAN_EXPIRED] += 1
             return []
-        if reason := self._verifier.unverified_reason(hit):
+        if reason := self._refusal_reason(state, jail, address, at, now):
             self._state.ignored[reason] += 1
+            self._state.refused.refuse(
+                jail.name, address, reason, hit.origin.name, failures=jail.maxretry, now=now
+            )
+            # A proxy's failures are excused, and those of others wait for a witness.
+            if reason != RefusalReason.PROBABLE_PROXY:
+                state.failures.put_back(jail, address, at, lines)
             return []
+        self._state.refused.clear(jail.name, address)
         ban = Ban(
             jail.name, address, at, until, BanCause.FAILURES,
             failures=jail.maxretry, origin_name=hit.origin.name, evidence=lines,
@@ -259,6 +270,36 @@ class Guard:
             dry_run=jail.observe or not self._budget.allows(now), decided_at=now,
         )  # fmt: skip
         return [self._put(ban), *self._group(state, ban)]
+
+    def _refusal_reason(
+        self, state: JailState, jail: Jail, address: Address, at: float, now: float
+    ) -> RefusalReason | None:
+        """Return why a ban that is due is not made; None: it is."""
+        if jail.witness:
+            if refused := self._state.refused.without_witness(jail.name, address, now):
+                return refused
+            seen = self._witness.seen(address)
+            if not seen:
+                return RefusalReason.UNKNOWN if seen is None else RefusalReason.NEVER_SEEN
+        if state.excuses.excuse_due_ban(jail, address, at, is_peer=address in self._state.peers):
+            return RefusalReason.PROBABLE_PROXY
+        return None
+
+    def _login_proved(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:
+        """Clear the failures before a proof of login, as far as they are excused (`excuses.py`)."""
+        address = hit.address
+        failures = state.failures.window.failures(address, at - jail.findtime)
+        is_peer = address in self._state.peers
+        if not state.excuses.login_proved(jail, address, failures, at, is_peer=is_peer):
+            return
+        self._forgive(state, address, at)
+        if not failures:
+            return
+        if state.excuses.looks_like_proxy(jail, address):
+            proxy = RefusalReason.PROBABLE_PROXY
+            self._state.refused.refuse(jail.name, address, proxy, hit.origin.name, failures=failures, now=now)
+        else:
+            self._state.refused.clear(jail.name, address)
 
     def _previous_bans(self, state: JailState, address: Address, now: float) -> int:
         """Return how many bans count for the length of the next."""
@@ -303,6 +344,7 @@ class Guard:
         for state in self._state.jails:
             state.forget(now)
         self._state.history.forget(now)
+        self._state.refused.forget(now - self.view.longest_findtime)
 
     def _put(self, ban: Ban) -> Ban:
         state = self._state.jails.get_or_add(ban.jail)

@@ -9,21 +9,26 @@ from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import BanHistory
 from sidecar.core.events import BanCause
+from sidecar.core.excuses import Peers
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
+from sidecar.core.refused_bans import RefusedBans
 
 
 @dataclass(slots=True)
 class GuardState:
     """What the guard knows. Only the guard changes it.
 
-    `ignored` counts the hits that did not count, by reason.
+    `ignored` counts the hits that did not count, by reason. `refused` are bans that were due and not made. `peers` are
+    addresses that forward other clients.
     """
 
     jails: JailStates
     allowlist: Allowlist
     history: BanHistory
     ignored: Counter[str] = field(default_factory=Counter)
+    refused: RefusedBans = field(default_factory=RefusedBans)
+    peers: Peers = field(default_factory=Peers)
 
     def allowlist_reason(self, state: JailState, address: Address) -> str | None:
         """Return why this jail never bans the address; None: it may."""

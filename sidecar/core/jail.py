@@ -21,10 +21,10 @@ class Jail:
     name globs. `ignoreip` are canonical networks, and `ignore_names` host names that are resolved while we run.
     `window` is how failures are counted, a word of `core.windows.WINDOWS`. `observe` makes every ban a
     dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
-    IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a login that works clears its failures.
+    IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a proof of login clears the failures before it.
     `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
     `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
-    that detected.
+    that detected. `witness` says that only an address that sent packets to this host is banned.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Jail:
     resets: bool = False
     log_zone: tzinfo | None = None
     log_format: str = ""
+    witness: bool = True
 
     @property
     def longest_bantime(self) -> float:

@@ -10,6 +10,7 @@ from sidecar.core.address import Address
 from sidecar.core.effective_jail import EffectiveJail
 from sidecar.core.events import Ban
 from sidecar.core.evidence import Evidence
+from sidecar.core.excuses import Excuses
 from sidecar.core.failures import Failures
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
@@ -35,6 +36,7 @@ class JailState:
     ) -> None:
         self.effective = EffectiveJail.of(jail)
         self.failures = Failures(jail, evidence)
+        self.excuses = Excuses()
         self.bans = ActiveBans(jail.bangroup)
         self.longest_findtime = jail.findtime
         self.is_removed = is_removed
@@ -74,5 +76,6 @@ class JailState:
         return self.bans.remove(address)
 
     def forget(self, now: float) -> None:
-        """Forget failures that count nowhere any more."""
+        """Forget failures and excuses that count nowhere any more."""
         self.failures.forget(now - self.longest_findtime)
+        self.excuses.forget(now - 2 * self.longest_findtime)

@@ -11,6 +11,7 @@ from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban
 from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import MANUAL_JAIL, Jail
+from sidecar.core.refused_bans import RefusedBan
 
 
 class GuardUsage(NamedTuple):
@@ -30,7 +31,8 @@ class AddressStatus(NamedTuple):
     """How an address stands with one jail.
 
     `allowlist_reason` says why the jail never bans it; None: it may. `failures` are those that count now. `ban_count`
-    includes the ban in force. `ban` is that ban: the address's own, or that of its neighbourhood.
+    includes the ban in force. `ban` is that ban: the address's own, or that of its neighbourhood. `refused` is a ban
+    that was due and not made.
     """
 
     jail: Jail
@@ -38,6 +40,7 @@ class AddressStatus(NamedTuple):
     failures: int
     ban_count: int
     ban: Ban | None
+    refused: RefusedBan | None = None
 
 
 class GuardView:
@@ -65,6 +68,16 @@ class GuardView:
     def ignored(self) -> Counter[str]:
         """How many hits did not count so far, by reason."""
         return self._state.ignored.copy()
+
+    @property
+    def refused_bans(self) -> tuple[RefusedBan, ...]:
+        """The bans that were due and not made, as far as their failures still count."""
+        return tuple(self._state.refused)
+
+    @property
+    def refused_totals(self) -> Counter[str]:
+        """How many bans were refused so far, by reason."""
+        return self._state.refused.totals.copy()
 
     @property
     def jails(self) -> tuple[Jail, ...]:
@@ -124,6 +137,7 @@ class GuardView:
                 state.failures.window.failures(address, now - state.jail.findtime),
                 self._state.ban_count(state, address, now),
                 state.bans.covering(address),
+                self._state.refused.get(state.jail.name, address),
             )
             for state in self._state.jails
         ]

@@ -106,7 +106,8 @@ class Firewall:
         """Return whether the address sent a packet to a port that some jail closes, within the last hour.
 
         False means that it surely sent none for ten minutes. None means that it is unknown: more senders than can be
-        recorded, a table that is younger, a wider network, or a kernel that does not answer.
+        recorded, a table that is younger, a wider network, or a kernel that does not answer. From then on the next
+        packet of this address is surely recorded.
         """
         return self._backend.sightings.seen(address)
 

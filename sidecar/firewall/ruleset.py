@@ -35,7 +35,9 @@ from sidecar.firewall.schema import (
     SCHEMA,
     SEEN_SETS,
     SIGHTINGS_CHAIN,
+    SUSPECT_SETS,
     TABLE,
+    WITNESS_SETS,
 )
 
 _FIELDS = {4: "ip saddr", 6: "ip6 saddr"}
@@ -132,6 +134,7 @@ def names(desired: DesiredState) -> tuple[set[str], set[str], set[str]]:
     sets = {
         *ALLOWLIST_SETS.values(), *SEEN_SETS.values(), *PASSED_SETS.values(), LATEST_SET, MISSED_SET,
         *REJECTED_SETS.values(),
+        *SUSPECT_SETS.values(), *WITNESS_SETS.values(),
         *desired.groups.host_sets, *desired.groups.network_sets,
         *(group.port_set for group in desired.groups if group.port_set),
     }  # fmt: skip

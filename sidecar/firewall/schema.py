@@ -38,6 +38,11 @@ ALLOWLIST_SETS: Final = {4: "allow4", 6: "allow6"}
 # By IP version: hosts, and IPv6 customers (/64), that sent a packet.
 SEEN_SETS: Final = {4: "seen4", 6: "seen6"}
 
+# By IP version: addresses that a ban waits for although it is unknown whether they sent packets; and those of them that
+# sent one since.
+SUSPECT_SETS: Final = {4: "suspect4", 6: "suspect6"}
+WITNESS_SETS: Final = {4: "witness4", 6: "witness6"}
+
 # By IP version: (address, port) of banned addresses that connected to a port which their ban does not close.
 PASSED_SETS: Final = {4: "passed4", 6: "passed6"}
 

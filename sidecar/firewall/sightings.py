@@ -5,6 +5,10 @@ comes from. So the table has a chain that records the sender of each packet to a
 dropped, and sets that hold the senders of the last hour. A spoofed packet can put an address in, never out: when a set
 is full, that is recorded too, and the answer becomes "unknown".
 
+A flood from spoofed addresses fills the sets within a second. So that attackers cannot hide behind one, each address
+with an unknown answer becomes a suspect, and the next packet of a suspect is recorded in a set of its own. Only
+addresses that a ban waits for are suspects, and no flood of packets makes one.
+
 The kernel also records to which other ports banned addresses connect, so that advice can name a port that is missing
 from `port` of a jail.
 
@@ -13,18 +17,27 @@ The first half of this module is the text that nft reads; the second half asks t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from sidecar.core.active_bans import BYPASS_GRACE_S
 from sidecar.core.address import Address, first_and_last
 from sidecar.firewall.answers import REJECTED_S
 from sidecar.firewall.backend import AddressFacts
-from sidecar.firewall.elements import CUSTOMER_MASK, classify, host_version, key
+from sidecar.firewall.edits import Edit, Put
+from sidecar.firewall.elements import CUSTOMER_MASK, classify, element, host_version, key
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.kernel import Kernel
 from sidecar.firewall.port_groups import PortGroup
-from sidecar.firewall.schema import LATEST_SET, MISSED_SET, PASSED_SETS, REJECTED_SETS, SEEN_SETS
+from sidecar.firewall.schema import (
+    LATEST_SET,
+    MISSED_SET,
+    PASSED_SETS,
+    REJECTED_SETS,
+    SEEN_SETS,
+    SUSPECT_SETS,
+    WITNESS_SETS,
+)
 
 # Senders that are recorded for each IP version. Their memory in the kernel is used only under a flood.
 MAX_SENDERS = 65_535
@@ -36,6 +49,9 @@ SEEN_S = 3600
 # and a late log line take together.
 MISSED_S = 600
 
+# Addresses that a ban waits for. They may come from forged log lines.
+MAX_SUSPECTS = 65_535
+
 # (address, port) pairs of banned addresses: few, so that they are read quickly. One address that scans all ports fills
 # the set, and others are not recorded then.
 MAX_PASSED_PORTS = 512
@@ -44,6 +60,9 @@ PASSED_S = 120
 # NFPROTO_IPV4 and NFPROTO_IPV6, as sets of IP versions hold them.
 VERSION_KEYS: Final = {4: b"\x02", 6: b"\x0a"}
 
+# A packet's sender, as hosts and IPv6 customers (/64) are recorded.
+_SOURCES: Final = {4: "ip saddr", 6: f"ip6 saddr & {CUSTOMER_MASK}"}
+
 
 def sets() -> Iterator[tuple[str, str]]:
     """Yield the name of each set, and its declaration for nft."""
@@ -51,6 +70,11 @@ def sets() -> Iterator[tuple[str, str]]:
         yield (
             SEEN_SETS[version],
             f"typeof {field}; size {MAX_SENDERS:d}; flags dynamic, timeout; timeout {SEEN_S:d}s;",
+        )
+        yield SUSPECT_SETS[version], f"typeof {field}; size {MAX_SUSPECTS:d}; flags timeout;"
+        yield (
+            WITNESS_SETS[version],
+            f"typeof {field}; size {MAX_SUSPECTS:d}; flags dynamic, timeout; timeout {SEEN_S:d}s;",
         )
         yield (
             PASSED_SETS[version],
@@ -64,12 +88,15 @@ def sets() -> Iterator[tuple[str, str]]:
 def rules() -> Iterator[str]:
     """Yield the rules of the chain that records senders. It neither accepts nor drops.
 
-    A full set refuses an element, which ends the rule before its `return`, so only then the last rule is reached. The
-    verb is `update`: it costs no more than `add`, with which a regular visitor would be forgotten once an hour.
+    A full set refuses an element, which ends the rule before its `return`, so only then the rules below are
+    reached. The verb is `update`: it costs no more than `add`, with which a regular visitor would be forgotten once
+    an hour.
     """
     yield f"update @{LATEST_SET} {{ meta nfproto }}"
-    yield f"update @{SEEN_SETS[4]} {{ ip saddr }} return"
-    yield f"update @{SEEN_SETS[6]} {{ ip6 saddr & {CUSTOMER_MASK} }} return"
+    for version, source in _SOURCES.items():
+        yield f"update @{SEEN_SETS[version]} {{ {source} }} return"
+    for version, source in _SOURCES.items():
+        yield f"{source} @{SUSPECT_SETS[version]} update @{WITNESS_SETS[version]} {{ {source} }} return"
     yield f"update @{MISSED_SET} {{ meta nfproto }}"
 
 
@@ -78,8 +105,8 @@ def passed_rule(version: int, banned: str) -> str:
 
     Only the first packet of a connection counts: answers to connections of this host have one of its own ports.
     """
-    source = {4: "ip saddr", 6: f"ip6 saddr & {CUSTOMER_MASK}"}[version]
-    return f"tcp flags & (syn | ack) == syn {banned} update @{PASSED_SETS[version]} {{ {source} . th dport }}"
+    update = f"update @{PASSED_SETS[version]} {{ {_SOURCES[version]} . th dport }}"
+    return f"tcp flags & (syn | ack) == syn {banned} {update}"
 
 
 class TableWatch(Protocol):
@@ -87,9 +114,11 @@ class TableWatch(Protocol):
 
     def is_intact(self) -> bool: ...
 
+    def write(self, lines: Sequence[str], edits: Sequence[Edit]) -> None: ...
+
 
 class PacketSightings:
-    """Reads what the kernel recorded. It is called in the thread that owns the kernel, and changes nothing."""
+    """Reads what the kernel recorded. It is called in the thread that owns the kernel, and changes but suspects."""
 
     def __init__(self, kernel: Kernel, table: TableWatch) -> None:
         self._kernel = kernel
@@ -104,9 +133,20 @@ class PacketSightings:
             if self._kernel.has(SEEN_SETS[version], key(address)):
                 return True
             missed = self._kernel.has(MISSED_SET, VERSION_KEYS[version])
-            return None if missed or not self._table.is_intact() else False
+            if not missed and self._table.is_intact():
+                return False
+            return (
+                True
+                if self._kernel.has(WITNESS_SETS[version], key(address))
+                else self._suspect(version, address)
+            )
         except (FirewallError, OSError):
             return None
+
+    def _suspect(self, version: int, address: Address) -> None:
+        """Have the next packet of this address recorded, however many others send packets."""
+        if not self._kernel.has(SUSPECT_SETS[version], key(address)):
+            self._table.write((), [Put(SUSPECT_SETS[version], element(address), SEEN_S, is_new=True)])
 
     def facts(self, address: Address, group: PortGroup, age_s: float) -> AddressFacts:
         """Return what is known about an address that this group is closed to. See `Sightings.facts`."""

@@ -1,6 +1,4 @@
-import pytest
-
-from sidecar.advice.exposure import NEVER_SEEN, UNKNOWN, exposure, unverified
+from sidecar.advice.exposure import exposure
 from sidecar.core.containers import Container
 
 PROXIED = Container("1", "blog", "wordpress", gateways=("172.18.0.1", "fd00::1"), ipv6_proxied=True)
@@ -18,19 +16,3 @@ def test_a_container_whose_ipv6_clients_appear_as_its_gateway_is_exposed():
 
 def test_a_container_with_an_ipv6_network_is_not_exposed():
     assert exposure(DUAL) is None
-
-
-@pytest.mark.parametrize(
-    ("container", "seen", "reason"),
-    [
-        (PROXIED, False, NEVER_SEEN),
-        # It was here: as the attacker, or as somebody's victim.
-        (PROXIED, True, None),
-        (PROXIED, None, UNKNOWN),
-        # Its log shows the address that connected, whatever the kernel recorded.
-        (DUAL, False, None),
-        (None, False, None),
-    ],
-)
-def test_an_address_that_sent_no_packet_is_not_believed_where_a_log_can_name_any(container, seen, reason):
-    assert unverified(container, seen) == reason

@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.advice.exposure import exposure
-from sidecar.advice.unbannable import forged_addresses, unbannable_failures
+from sidecar.advice.unbannable import unbannable_failures
 from sidecar.alerts.compose import MAX_SENTENCE_LENGTH
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY, RESOLVER, of_cdn
 from sidecar.core.containers import Container
@@ -38,15 +38,7 @@ def test_a_sentence_fits_into_an_alert(reason):
     assert len(unbannable_failures(30 * "b", reason, 100_000)) <= MAX_SENTENCE_LENGTH
 
 
-def test_forged_addresses_are_reported_with_where_to_read_on():
-    assert forged_addresses("/srv/log", 1_234) == (
-        "/srv/log logged 1,234 failures within 10 minutes of addresses that sent no packet to this host. They are "
-        "forged, so no address was banned for them. See docs/allowlist.md."
-    )
-
-
 def test_where_the_container_is_exposed_that_is_the_remedy():
     exposed = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",), ipv6_proxied=True))
 
     assert unbannable_failures("blog", CONTAINERS, 101, exposed).endswith(f"never banned. {exposed}.")
-    assert forged_addresses("blog", 101, exposed).endswith(f"banned for them. {exposed}.")

@@ -8,10 +8,11 @@ from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import PastBans
 from sidecar.core.escalation import Escalation
-from sidecar.core.events import Ban, Bypass, Forgiven, Hit, Origin, Unban
+from sidecar.core.events import Ban, Bypass, Forgiven, Hit, IgnoredReason, Origin, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
+from sidecar.core.refused_bans import RefusalReason
 
 ANN, BOB, SIX = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 SITE = Origin("docker", "blog", "stdout", ("login",))
@@ -32,14 +33,15 @@ class Budget:
         return next(self._again)
 
 
-class NeverSaw:
-    """A verifier that never saw a packet of this address."""
+class Packets:
+    """A witness that saw packets of these addresses. With `unknown` it does not know about the others."""
 
-    def __init__(self, address):
-        self._address = address
+    def __init__(self, *seen, unknown=False):
+        self.seen_addresses, self._unknown, self.asked = set(seen), unknown, 0
 
-    def unverified_reason(self, hit):
-        return "never seen here" if hit.address == self._address else None
+    def seen(self, address):
+        self.asked += 1
+        return address in self.seen_addresses or (None if self._unknown else False)
 
 
 class Half:
@@ -485,14 +487,200 @@ def test_ipv6_customers_have_no_neighbourhood():
     assert [each.address for each in play(guard, hits(0, address=SIX))] == [SIX]
 
 
-# Unverified addresses, bypassed bans, logins that work
+# Witnesses
 
 
-def test_an_unverified_address_is_not_banned():
-    guard = Guard([LOGIN], ALLOWLIST, verifier=NeverSaw(ANN))
+@pytest.mark.parametrize(
+    ("unknown", "reason"), [(False, RefusalReason.NEVER_SEEN), (True, RefusalReason.UNKNOWN)]
+)
+def test_an_address_that_sent_no_packet_is_not_banned(unknown, reason):
+    guard = Guard([LOGIN], ALLOWLIST, witness=Packets(BOB, unknown=unknown))
 
     assert [each.address for each in play(guard, [*hits(0, 1, 2), *hits(0, 1, 2, address=BOB)])] == [BOB]
-    assert guard.view.ignored == {"never seen here": 1}
+    assert guard.view.ignored == {reason: 1}
+    assert guard.view.refused_totals == {reason: 1}
+    (refused,) = guard.view.refused_bans
+    assert (refused.address, refused.reason, refused.failures) == (ANN, reason, 3)
+    assert guard.view.statuses(ANN, 2)[0].refused == refused
+
+
+@pytest.mark.parametrize("window", ["sliding", "fail2ban"])
+@pytest.mark.parametrize("maxretry", [1, 3])
+def test_failures_before_the_first_packet_count_once_there_is_one(window, maxretry):
+    packets = Packets()
+    guard = Guard([replace(LOGIN, window=window, maxretry=maxretry)], ALLOWLIST, witness=packets)
+    assert play(guard, hits(0, 1, 2, 3, 4)) == []
+    packets.seen_addresses.add(ANN)
+
+    (ban,) = play(guard, hits(300))
+    assert (ban.address, ban.at, ban.evidence[-1]) == (ANN, 300, "line at 300")
+    assert len(ban.evidence) == maxretry
+    assert guard.view.refused_bans == ()
+
+
+def test_failures_that_were_refused_count_no_longer_than_others():
+    packets = Packets()
+    guard = Guard([LOGIN], ALLOWLIST, witness=packets)
+    play(guard, hits(0, 1, 2))
+    packets.seen_addresses.add(ANN)
+
+    assert play(guard, [700, *hits(800)]) == []
+    assert guard.view.refused_bans == ()
+
+
+def test_a_flood_of_lines_that_name_a_stranger_asks_the_witness_once_a_second():
+    packets = Packets()
+    guard = Guard([LOGIN], ALLOWLIST, witness=packets)
+    for tenth in range(100):
+        guard.hits([hits(0)[0]._replace(at=tenth / 10)], now=tenth / 10)
+
+    assert 8 <= packets.asked <= 11
+    (refused,) = guard.view.refused_bans
+    assert refused.failures == 100
+    assert guard.view.refused_totals == {RefusalReason.NEVER_SEEN: 1}
+
+
+def test_a_jail_without_a_witness_believes_its_logs():
+    guard = Guard([replace(LOGIN, witness=False)], ALLOWLIST, witness=Packets())
+
+    assert play(guard, hits(0, 1, 2)) == [banned()]
+
+
+def test_bans_by_hand_of_other_nodes_and_of_the_last_run_need_no_witness():
+    restored = replace(banned(address=BOB), until=9_999)
+    guard = Guard([LOGIN], ALLOWLIST, [restored], witness=Packets())
+    theirs = replace(banned(address=SIX), until=9_999)
+
+    assert len(guard.ban(ANN, now=2)) == 1
+    assert len(guard.ban_from_fleet([theirs], now=2)) == 1
+    assert {ban.address for ban in guard.view.bans} == {ANN, BOB, SIX}
+
+
+def test_an_unban_forgets_a_refused_ban():
+    packets = Packets()
+    guard = Guard([LOGIN], ALLOWLIST, witness=packets)
+    play(guard, hits(0, 1, 2))
+    guard.unban(ANN, now=3)
+    packets.seen_addresses.add(ANN)
+
+    assert guard.view.refused_bans == ()
+    assert play(guard, hits(4, 5)) == []
+
+
+# Proxies
+
+
+def through(peer, *times, address=ANN, success=False):
+    return [hit._replace(peer=peer, success=success) for hit in hits(*times, address=address)]
+
+
+def test_a_client_behind_a_proxy_is_not_banned_and_neither_is_the_proxy():
+    guard = Guard([LOGIN], ALLOWLIST)
+
+    assert play(guard, through("198.51.100.9", *range(50))) == []
+    assert guard.view.ignored == {IgnoredReason.BEHIND_PROXY: 50}
+    assert guard.view.bans == ()
+
+
+def login(at, address=ANN):
+    return hits(at, address=address)[0]._replace(success=True)
+
+
+def test_a_public_balancer_of_200_people_is_not_banned():
+    jail = replace(LOGIN, maxretry=5, findtime=10_800)
+    for seed in range(50):
+        events = [True] * 195 + [False] * 5
+        random.Random(seed).shuffle(events)
+        guard = Guard([jail], ALLOWLIST)
+        played = [login(at) if worked else hits(at)[0] for at, worked in enumerate(events)]
+
+        assert play(guard, played) == []
+
+
+def test_an_office_with_second_factors_is_not_banned_and_is_reported():
+    """The form for the second factor is answered 200, as a wrong password is; then people work in wp-admin."""
+    jail = replace(LOGIN, maxretry=5, findtime=10_800)
+    guard = Guard([jail], ALLOWLIST)
+    for person in range(45):
+        at = person * 60
+        assert play(guard, [*hits(at), login(at + 1), login(at + 2), login(at + 3)]) == []
+
+    (refused,) = guard.view.refused_bans
+    assert refused.reason == RefusalReason.PROBABLE_PROXY
+
+
+def test_a_busy_office_is_reported_before_it_is_banned():
+    jail = replace(LOGIN, maxretry=5, findtime=10_800)
+    guard = Guard([jail], ALLOWLIST)
+    play(guard, [login(at) for at in range(40)])
+
+    assert play(guard, hits(*range(50, 55))) == []
+    assert [each.reason for each in guard.view.refused_bans] == [RefusalReason.PROBABLE_PROXY]
+    assert guard.view.ignored == {RefusalReason.PROBABLE_PROXY: 1}
+    # As many failures again are too many for so many logins.
+    assert play(guard, hits(*range(60, 80)))
+    assert guard.view.refused_bans == ()
+
+
+@pytest.mark.parametrize("proofs", [1, 3, 50])
+def test_an_attacker_with_an_account_does_not_guess_for_ever(proofs):
+    """He logs in to his own account after every fourth guess, and even looks at many pages."""
+    jail = replace(LOGIN, maxretry=5, findtime=10_800)
+    guard = Guard([jail], ALLOWLIST)
+    guesses, at, bans = 0, 0.0, []
+    while not bans and guesses < 1_000:
+        for _ in range(4):
+            guesses, at = guesses + 1, at + 1
+            bans += play(guard, hits(at))
+        for _ in range(proofs):
+            at += 1
+            bans += play(guard, [login(at)])
+    assert guesses <= (20 if proofs == 1 else 56)
+
+
+def test_a_mistype_each_week_is_always_forgiven():
+    guard = Guard([replace(LOGIN, findtime=86_400 * 30)], ALLOWLIST)
+    day = 86_400
+
+    assert (
+        play(guard, [each for n in range(400) for each in (*hits(n * 7 * day), login(n * 7 * day + 9))]) == []
+    )
+
+
+def test_beyond_what_is_excused_a_proof_of_login_clears_nothing():
+    guard = Guard([LOGIN], ALLOWLIST)
+    for at in range(0, 45, 5):
+        play(guard, [*hits(at), login(at + 1)])
+    play(guard, hits(50, 51))
+    guard.take_noticed()
+
+    assert play(guard, [login(52)]) == []
+    assert guard.take_noticed() == ((), ())
+    assert [ban.address for ban in play(guard, hits(53))] == [ANN]
+
+
+def test_a_proof_of_login_does_not_lift_a_ban():
+    guard = Guard([LOGIN], ALLOWLIST)
+    play(guard, hits(0, 1, 2))
+
+    assert play(guard, [login(3), login(20)]) == []
+    assert [ban.address for ban in guard.view.bans] == [ANN]
+
+
+def test_the_peer_of_several_clients_is_reported_before_it_is_banned():
+    guard = Guard([LOGIN], ALLOWLIST)
+    for number in range(3):
+        play(guard, through(BOB, 0, address=Address(f"192.0.2.{number}")))
+
+    assert play(guard, hits(1, 2, 3, address=BOB)) == []
+    assert [(each.address, each.reason) for each in guard.view.refused_bans] == [
+        (BOB, RefusalReason.PROBABLE_PROXY)
+    ]
+    # A server that trusts any peer lets an attacker name clients, but not guess for ever.
+    assert play(guard, hits(*range(4, 40), address=BOB))
+
+
+# Bypassed bans, logins that work
 
 
 def test_a_client_behind_a_proxy_is_not_banned_but_its_login_counts():

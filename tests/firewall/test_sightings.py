@@ -11,7 +11,7 @@ from sidecar.firewall import AddressFacts, Firewall, NftTable, sightings
 from sidecar.firewall.port_groups import PortGroup
 from sidecar.firewall.schema import PASSED_SETS
 from sidecar.firewall.sightings import PacketSightings
-from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB, BOBS64, EVE, ban, turn
+from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB, BOB6, BOBS64, EVE, ban, turn
 from tests.support.cable import stream
 from tests.support.waiting import wait_until
 
@@ -36,6 +36,8 @@ def test_the_rules():
         "update @latest { meta nfproto }",
         "update @seen4 { ip saddr } return",
         "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: } return",
+        "ip saddr @suspect4 update @witness4 { ip saddr } return",
+        "ip6 saddr & ffff:ffff:ffff:ffff:: @suspect6 update @witness6 { ip6 saddr & ffff:ffff:ffff:ffff:: } return",
         "update @missed { meta nfproto }",
     ]
 
@@ -119,6 +121,32 @@ def test_more_senders_than_can_be_recorded_make_it_unknown_and_drop_nothing(host
     assert [firewall.seen(address) for address in (ANN, BOB, EVE)] == [True, None, None]
     # There was room for IPv6.
     assert [firewall.seen(address) for address in (ANNS64, BOBS64)] == [True, False]
+
+
+def test_a_flood_of_senders_hides_no_address_that_was_asked_for(host, start, monkeypatch):
+    """The sets of senders are full; bans wait for ANN, who is here, and for strangers."""
+    monkeypatch.setattr(sightings, "MAX_SENDERS", 1)
+    firewall = start()
+    host.lets_in(EVE)
+    host.lets_in(BOB6)
+    host.lets_in(ANN, BOB, ANN6)
+    asked = (ANN, Address("192.0.2.1"), ANNS64, Address("2001:db8:bad:9::/64"))
+    assert [firewall.seen(address) for address in asked] == [None] * 4
+
+    host.lets_in(ANN, BOB, ANN6)
+
+    assert [firewall.seen(address) for address in asked] == [True, None, True, None]
+    assert host.kernel.elements("witness4").keys() == {bytes([203, 0, 113, 11])}
+    assert firewall.repair(time.time()) is None
+
+
+def test_more_suspects_than_there_is_room_for_are_unknown(host, start, monkeypatch):
+    monkeypatch.setattr(sightings, "MAX_SUSPECTS", 1)
+    firewall = start(aged=False)
+    assert [firewall.seen(address) for address in (ANN, BOB, ANN)] == [None] * 3
+
+    firewall.apply(turn(ban(BOB)))
+    assert not host.answers(BOB)
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_nearly_all_bans_end_at_once_while_a_banned_address_sends(host, firewall
 @pytest.mark.usefixtures("firewall")
 def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
     assert " type ipv4_addr" not in shown("list ruleset")
-    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 10
+    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 12
 
 
 IN_A_USER_NAMESPACE = f"""

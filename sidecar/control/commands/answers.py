@@ -44,6 +44,7 @@ def jail_standing(status: AddressStatus) -> JailStanding:
         "findtime": status.jail.findtime,
         "times": status.ban_count,
         "ban": ban_entry(status.ban) if status.ban else None,
+        "refused": status.refused.reason if status.refused else None,
     }
 
 

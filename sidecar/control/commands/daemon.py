@@ -132,11 +132,14 @@ class StatusCommand:
         self._tally = tally
 
     def answer(self, _: StatusRequest) -> StatusAnswer:
-        jails, enforced, dry_runs = self._loop.query(_jails_and_bans)
+        jails, enforced, dry_runs, refused = self._loop.query(_jails_and_bans)
         return {
             "version": __version__,
             "started": self._tally.started_at,
-            "jails": [self._jail(jail, enforced[jail.name], dry_runs[jail.name]) for jail in jails],
+            "jails": [
+                self._jail(jail, enforced[jail.name], dry_runs[jail.name], refused[jail.name])
+                for jail in jails
+            ],
             "streams": self._logs(),
             "firewall": cast("FirewallStatus", self._firewall.state()),
             "bans": enforced.total(),
@@ -150,7 +153,7 @@ class StatusCommand:
             by_name.setdefault(name, []).append(log)
         return [_log(name, state, by_name.get(name, ())) for name, state in sorted(self._streams.items())]
 
-    def _jail(self, jail: Jail, enforced: int, dry_runs: int) -> dict[str, Any]:
+    def _jail(self, jail: Jail, enforced: int, dry_runs: int, refused: int) -> dict[str, Any]:
         return {
             "name": jail.name,
             **jail_keys.shown(jail, Shown.STATUS),
@@ -158,6 +161,7 @@ class StatusCommand:
             "bans": self._tally.bans[jail.name],
             "active": enforced,
             "observed": dry_runs,
+            "refused": refused,
             "leaks": self._tally.bypasses[jail.name],
         }
 
@@ -173,8 +177,11 @@ def _log(name: str, state: str, streams: Sequence[AccessLog]) -> StreamStatus:
     }
 
 
-def _jails_and_bans(view: GuardView, _: float) -> tuple[tuple[Jail, ...], Counter[str], Counter[str]]:
-    """Return the jails, and by jail how many bans are enforced and how many are dry runs."""
+def _jails_and_bans(
+    view: GuardView, _: float
+) -> tuple[tuple[Jail, ...], Counter[str], Counter[str], Counter[str]]:
+    """Return the jails, and by jail how many bans are enforced, how many are dry runs and how many are refused."""
     enforced = Counter(ban.jail for ban in view.bans if not ban.dry_run)
     dry_runs = Counter(ban.jail for ban in view.bans if ban.dry_run)
-    return view.jails, enforced, dry_runs
+    refused = Counter(ban.jail for ban in view.refused_bans)
+    return view.jails, enforced, dry_runs, refused

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from sidecar.core.events import IgnoredReason
 from sidecar.core.queries import GuardUsage
+from sidecar.core.refused_bans import RefusalReason
 from sidecar.telemetry.metrics.declare import LATER, Declaration, MirroredSum, MirroredTotals, begin_at_zero
 
 
@@ -18,7 +19,14 @@ class GuardMetrics:
             declare.counter(
                 "ignored_failures_total",
                 "Failures that did not count, by the reason.",
-                reason=(*IgnoredReason, *ignored_reasons),
+                reason=(*IgnoredReason, *RefusalReason, *ignored_reasons),
+            )
+        )
+        self._refused = MirroredTotals(
+            declare.counter(
+                "refused_bans_total",
+                "Bans that were due and not made, by the reason. One that is refused again counts once.",
+                reason=tuple(RefusalReason),
             )
         )
         self._tracked = declare.gauge(
@@ -58,6 +66,10 @@ class GuardMetrics:
     def reconfigure(self, jails: Iterable[str]) -> None:
         """Create the series of these jails."""
         begin_at_zero(self._tracked, jail=tuple(jails))
+
+    def refused_bans(self, totals: Mapping[str, float]) -> None:
+        """Take how many bans were refused so far, by reason."""
+        self._refused.update(totals)
 
     def update(self, usage: GuardUsage, ignored: Mapping[str, float], unresolved: int) -> None:
         """Take how full the guard is, and the totals of what did not count and was not resolved so far."""

@@ -1,0 +1,66 @@
+"""Bans that are due and not made, and clients that no ban could drop: what is behind it, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sidecar.advice.unbannable import PERIOD_S
+from sidecar.core.address import Address
+from sidecar.core.refused_bans import RefusalReason
+
+# So many failures of addresses that sent no packet are reported. A few may be older than the firewall's table.
+MIN_FAILURES: Final = 10
+
+# Addresses that a sentence lists.
+MAX_ADDRESSES_SHOWN: Final = 3
+
+_MINUTES: Final = f"{PERIOD_S / 60:.0f} minutes"
+_SEE: Final = "See docs/allowlist.md"
+
+_WITHOUT_WITNESS: Final = {
+    RefusalReason.NEVER_SEEN: (
+        "sent no packet to a port that a jail of this host closes, so they are not banned. Either somebody forges them "
+        "(which proxies does the site trust?), or a CDN or load balancer connects for them (ban them there), or they "
+        "connect to a port that is missing from `port` of the jail. If their packets take another path on purpose, set "
+        "`witness = off` in the jail"
+    ),
+    RefusalReason.UNKNOWN: (
+        "may have sent no packet to this host, so they are not banned: more addresses send packets than the kernel can "
+        "record (a flood from spoofed addresses?), or another program keeps changing the firewall. An address that "
+        "fails again after its next packet is banned"
+    ),
+}
+
+
+def without_witness(origin: str, reason: RefusalReason, failures: int, exposed: str | None = None) -> str:
+    """Return that a log names addresses that may never have been here, and what to change.
+
+    `exposed`: how the log's container lets clients forge addresses (`exposure.exposure`), if that is known.
+    """
+    what = f"{failures:,} failures in {origin} name addresses that "
+    if exposed and reason == RefusalReason.NEVER_SEEN:
+        return f"{what}sent no packet to this host. They are forged, so they are not banned. {exposed}."
+    return f"{what}{_WITHOUT_WITNESS[reason]}. {_SEE}."
+
+
+def probable_proxies(jail: str, addresses: Sequence[Address], failures: int) -> str:
+    """Return that addresses look like proxies or offices, so that their failures are excused for now."""
+    shown = ", ".join(addresses[:MAX_ADDRESSES_SHOWN])
+    more = len(addresses) - MAX_ADDRESSES_SHOWN
+    what = "looks like a proxy or an office" if len(addresses) == 1 else "look like proxies or offices"
+    return (
+        f"{shown}{f' and {more:,} more' if more > 0 else ''} {what}: many logins from there work, or it forwards "
+        f"clients. So the jail {jail} has excused {failures:,} failures for now; more of them are a ban. A proxy of "
+        "yours belongs into trusted_proxies, and the site should take the client from its X-Forwarded-For; an office "
+        f"belongs into ignoreip. {_SEE}."
+    )
+
+
+def behind_proxy(origin: str, peer: str, failures: int) -> str:
+    """Return that the clients of this log cannot be dropped by packets, because a proxy sends them."""
+    return (
+        f"{failures:,} failures in {origin} within {_MINUTES} are of clients behind the proxy {peer}. Their packets "
+        "are the proxy's, so this host cannot drop them. Ban them at the proxy (a CDN has a firewall for that), or have "
+        f"it pass on packets with the client's own address. {_SEE}."
+    )
