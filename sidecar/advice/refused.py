@@ -20,15 +20,13 @@ _SEE: Final = "See docs/allowlist.md"
 
 _WITHOUT_WITNESS: Final = {
     RefusalReason.NEVER_SEEN: (
-        "sent no packet to a port that a jail of this host closes, so they are not banned. Either somebody forges them "
-        "(which proxies does the site trust?), or a CDN or load balancer connects for them (ban them there), or they "
-        "connect to a port that is missing from `port` of the jail. If their packets take another path on purpose, set "
-        "`witness = off` in the jail"
+        "sent no packet to a port that a jail closes, so they are not banned. They are forged; or a CDN or balancer "
+        "connects for them (ban them there); or `port` of the jail lacks their port; or their packets take another "
+        "path (set `witness = off`)"
     ),
     RefusalReason.UNKNOWN: (
-        "may have sent no packet to this host, so they are not banned: more addresses send packets than the kernel can "
-        "record (a flood from spoofed addresses?), or another program keeps changing the firewall. An address that "
-        "fails again after its next packet is banned"
+        "may have sent no packet to this host, so they are not banned before their next packet: too many addresses "
+        "send packets (a flood from spoofed addresses?), or another program keeps changing the firewall"
     ),
 }
 
@@ -50,10 +48,9 @@ def probable_proxies(jail: str, addresses: Sequence[Address], failures: int) -> 
     more = len(addresses) - MAX_ADDRESSES_SHOWN
     what = "looks like a proxy or an office" if len(addresses) == 1 else "look like proxies or offices"
     return (
-        f"{shown}{f' and {more:,} more' if more > 0 else ''} {what}: many logins from there work, or it forwards "
-        f"clients. So the jail {jail} has excused {failures:,} failures for now; more of them are a ban. A proxy of "
-        "yours belongs into trusted_proxies, and the site should take the client from its X-Forwarded-For; an office "
-        f"belongs into ignoreip. {_SEE}."
+        f"{shown}{f' and {more:,} more' if more > 0 else ''} {what}: logins from there work, or it forwards clients. "
+        f"So [{jail}] excused {failures:,} failures, but not many more. Add your own proxies to trusted_proxies, and "
+        "offices to ignoreip. See docs/allowlist.md."
     )
 
 
@@ -61,6 +58,6 @@ def behind_proxy(origin: str, peer: str, failures: int) -> str:
     """Return that the clients of this log cannot be dropped by packets, because a proxy sends them."""
     return (
         f"{failures:,} failures in {origin} within {_MINUTES} are of clients behind the proxy {peer}. Their packets "
-        "are the proxy's, so this host cannot drop them. Ban them at the proxy (a CDN has a firewall for that), or have "
-        f"it pass on packets with the client's own address. {_SEE}."
+        "are the proxy's, so this host cannot drop them. Ban them at the proxy (a CDN has a firewall for that), or "
+        f"have it pass on packets with the client's own address. {_SEE}."
     )
