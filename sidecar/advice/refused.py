@@ -20,7 +20,7 @@ _SEE: Final = "See docs/allowlist.md"
 
 _WITHOUT_WITNESS: Final = {
     RefusalReason.NEVER_SEEN: (
-        "sent no packet to a port that a jail closes, so they are not banned. They are forged; or a CDN or balancer "
+        "sent no packet to the ports of a jail, so they are not banned. They are forged; or a CDN or balancer "
         "connects for them (ban them there); or `port` of the jail lacks their port; or their packets take another "
         "path (set `witness = off`)"
     ),
