@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sidecar.advice import exposure
 from sidecar.advice.bypass import BypassKind
 from sidecar.alerts.sender import Sender
 from sidecar.config.settings import Settings
@@ -27,8 +26,6 @@ def known_labels(settings: Settings, senders: Iterable[Sender]) -> KnownLabels:
             INVALID_ADDRESS,
             *allowlist.REASONS,
             *(of_cdn(cdn.name) for cdn in settings.allowlist.cdns),
-            exposure.NEVER_SEEN,
-            exposure.UNKNOWN,
         ),
         reopen_reasons=tuple(ReopenReason),
         bypass_kinds=tuple(BypassKind),

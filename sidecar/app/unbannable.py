@@ -1,14 +1,18 @@
-"""Failures of allowlisted addresses: they are counted, and where they are many an operator has to know."""
+"""Failures that no ban can answer, as the address is on the allowlist or a proxy sends the client's packets.
+
+They are counted, and where they are many an operator has to know.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Final, Protocol
 
+from sidecar.advice.refused import behind_proxy
 from sidecar.advice.unbannable import FAILURES, PERIOD_S, unbannable_failures
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.core.allowlist import IGNOREIP, Allowlist
-from sidecar.core.events import Turn
+from sidecar.core.events import Hit, IgnoredReason, Turn
 from sidecar.core.rate_alarms import RateAlarms
 from sidecar.runtime.problems import Problems
 
@@ -23,7 +27,7 @@ class CurrentAllowlist(Protocol):
 
 
 class AllowlistedFailureMetrics(Protocol):
-    """Counts failures of allowlisted addresses."""
+    """Counts failures that cannot lead to a ban."""
 
     def failed(self, container: str, reason: str, count: int) -> None: ...
 
@@ -46,10 +50,11 @@ class UnbannableFailures:
         self._problems = problems
         # By log and reason.
         self._alarms: RateAlarms[tuple[str, str]] = RateAlarms(FAILURES, PERIOD_S)
+        # By log, the peer of the last client behind a proxy.
+        self._peers: dict[str, str] = {}
 
     def apply(self, turn: Turn) -> None:
-        allowlist = self._current.allowlist
-        counts = Counter((hit.origin.name, allowlist.reason(hit.address)) for hit in turn.ignored)
+        counts = Counter((hit.origin.name, self._reason(hit)) for hit in turn.ignored)
         for (origin, reason), count in counts.items():
             if reason is None:
                 continue
@@ -65,9 +70,22 @@ class UnbannableFailures:
         )
         most = {origin: (reason, count) for count, origin, reason in counts}
         sentences = {
-            f"{UNBANNABLE_PROBLEM}{origin}": unbannable_failures(
-                origin, reason, count, self._exposed.advice(origin)
-            )
+            f"{UNBANNABLE_PROBLEM}{origin}": self._sentence(origin, reason, count)
             for origin, (reason, count) in most.items()
         }
         self._problems.replace(UNBANNABLE_PROBLEM, sentences)
+        self._peers = {origin: peer for origin, peer in self._peers.items() if origin in most}
+
+    def _reason(self, hit: Hit) -> str | None:
+        """Return why no ban can answer this failure; None: it was ignored for another reason."""
+        if reason := self._current.allowlist.reason(hit.address):
+            return reason
+        if not hit.peer:
+            return None
+        self._peers[hit.origin.name] = hit.peer
+        return IgnoredReason.BEHIND_PROXY
+
+    def _sentence(self, origin: str, reason: str, failures: int) -> str:
+        if reason == IgnoredReason.BEHIND_PROXY:
+            return behind_proxy(origin, self._peers.get(origin, ""), failures)
+        return unbannable_failures(origin, reason, failures, self._exposed.advice(origin))

@@ -36,11 +36,11 @@ from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
 from sidecar.app.reading import LogReading
 from sidecar.app.reconfiguration import Reconfiguration
+from sidecar.app.refused_bans import RefusedBansReport
 from sidecar.app.reload import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
 from sidecar.app.unbannable import UnbannableFailures
-from sidecar.app.verification import SightingVerifier
 from sidecar.config import log_formats, node_name
 from sidecar.config.settings import Settings
 from sidecar.control.commands.daemon import Tally
@@ -108,11 +108,10 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
         problems=problems, access_logs=access_logs,
     )  # fmt: skip
     exposed = ExposedContainers(metrics.allowlist, problems)
-    verifier = SightingVerifier(exposed, firewall, problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share)
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
-        history_age_s=settings.dbpurgeage, budget=budget, verifier=verifier,
+        history_age_s=settings.dbpurgeage, budget=budget, witness=firewall,
     )  # fmt: skip
     metrics.bans.set_active(guard.view.enforced_bans)
 
@@ -172,7 +171,8 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
             MetricsUpdate(metrics, intake, resolver),
             StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
-            Reports(unbannable, verifier, budget_monitor),
+            Reports(unbannable, budget_monitor),
+            RefusedBansReport(exposed, metrics.guard, problems),
             OwnNetworksCheck(inputs),
         ),
     )

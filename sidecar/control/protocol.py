@@ -122,7 +122,10 @@ class HistoryAnswer(TypedDict):
 
 
 class JailStanding(TypedDict):
-    """How an address stands with one jail. `never` is why the jail never bans it; `refused` why a due ban was not made."""
+    """How an address stands with one jail.
+
+    `never` is why the jail never bans it, and `refused` why a ban that is due was not made.
+    """
 
     jail: str
     never: str | None

@@ -135,13 +135,13 @@ class PacketSightings:
             missed = self._kernel.has(MISSED_SET, VERSION_KEYS[version])
             if not missed and self._table.is_intact():
                 return False
-            return (
-                True
-                if self._kernel.has(WITNESS_SETS[version], key(address))
-                else self._suspect(version, address)
-            )
+            if self._kernel.has(WITNESS_SETS[version], key(address)):
+                return True
+            self._suspect(version, address)
         except (FirewallError, OSError):
+            # A kernel that does not answer is no witness.
             return None
+        return None
 
     def _suspect(self, version: int, address: Address) -> None:
         """Have the next packet of this address recorded, however many others send packets."""

@@ -77,3 +77,19 @@ def test_ignored_hits_of_other_addresses_are_not_counted(world):
     world.sink.report(0.0)
 
     assert world.changes == []
+
+
+def test_clients_behind_a_proxy_are_counted_and_reported_and_the_proxy_is_not_charged(world):
+    behind = [hit._replace(peer="198.51.100.9") for hit in hits(FAILURES + 1, ANN)]
+    world.sink.apply(Turn(0.0, ignored=tuple(behind)))
+    world.sink.report(0.0)
+
+    ((name, sentence),) = world.changes
+    assert name == "banning at blog"
+    assert sentence.startswith(
+        f"{FAILURES + 1} failures in blog within 10 minutes are of clients behind the proxy 198.51"
+    )
+    assert world.failures("the client is behind a proxy") == FAILURES + 1
+
+    world.sink.report(10_000.0)
+    assert world.changes[1:] == [("banning at blog", None)]

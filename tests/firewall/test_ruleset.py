@@ -147,7 +147,7 @@ def test_senders_are_recorded_for_each_group_if_none_is_for_all_ports():
 
 
 @pytest.mark.parametrize(
-    ("supported", "rules"), [(AnswerFilter.ALL, 50), (AnswerFilter.HOST, 41), (AnswerFilter.NONE, 25)]
+    ("supported", "rules"), [(AnswerFilter.ALL, 52), (AnswerFilter.HOST, 43), (AnswerFilter.NONE, 27)]
 )
 def test_the_names_and_the_number_of_rules_are_those_of_the_structure(supported, rules):
     desired = DesiredState([LOGIN, SSH])

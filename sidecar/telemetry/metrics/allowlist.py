@@ -12,7 +12,8 @@ class AllowlistMetrics:
         # The one counter without zeros from the start: containers times reasons would be thousands of series.
         self._failures = declare.counter(
             "allowlisted_failures_total",
-            "Failures of addresses that must not be banned, by the reason. The series begins with the first failure.",
+            "Failures of addresses that must not be banned, or whose packets a proxy sends, by the reason. The series"
+            " begins with the first failure.",
             container=LATER,
             reason=LATER,
         )
