@@ -239,7 +239,10 @@ class Daemon:
         self.folder = Path(tempfile.mkdtemp(prefix="wps-storm-"))
         self._path = self.folder / "access.log"
         self._path.touch()
-        (self.folder / "jails.conf").write_text(f"[{JAIL}]\nlogpath = {self._path}\nmaxretry = {MAXRETRY}\n")
+        # Attackers are lines in a file, and send no packets.
+        (self.folder / "jails.conf").write_text(
+            f"[{JAIL}]\nlogpath = {self._path}\nmaxretry = {MAXRETRY}\nwitness = off\n"
+        )
         self._log = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._process: subprocess.Popen[str] | None = None
 

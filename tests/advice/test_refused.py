@@ -8,7 +8,7 @@ from sidecar.core.containers import Container
 from sidecar.core.refused_bans import RefusalReason
 
 NEVER, UNKNOWN = RefusalReason.NEVER_SEEN, RefusalReason.UNKNOWN
-EXPOSED = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",), proxied=True))
+EXPOSED = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",), ipv6_proxied=True))
 ADDRESSES = [Address(f"203.0.113.{number}") for number in range(100)]
 SENTENCES = [
     (without_witness("blog", NEVER, 1_234), ["1,234 failures in blog", "`witness = off`", "`port`"]),

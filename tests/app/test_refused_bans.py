@@ -68,7 +68,7 @@ def test_for_an_exposed_container_its_exposure_is_the_remedy(world):
 
     ((_, sentence),) = world.changes
     assert world.exposed.advice("blog") in sentence
-    world.exposed.replace([replace(BLOG, proxied=False)])
+    world.exposed.replace([replace(BLOG, ipv6_proxied=False)])
 
 
 def test_that_it_is_unknown_is_reported_as_such(world):

@@ -16,7 +16,8 @@ from tests.support.paths import COMMAND
 from tests.support.redis_server import Server, serving
 from tests.support.waiting import wait_until
 
-JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\n"
+# Clients are lines in a log, and send no packets.
+JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\nwitness = off\n"
 
 
 @contextmanager
