@@ -60,6 +60,7 @@ def test_an_address_is_explained_for_each_jail(daemon, wp_lines):
     jails = [
         standing("login", failures=2, times=4),
         standing("mail", never="ignoreip"),
+        standing("access", failures=2, refused="never seen by this host's network"),
         standing("probes", times=3, ban=BAN),
         standing("shop", times=1, ban=BAN | {"observed": True, "cause": "manual", "reason": "a\x1bguess"}),
     ]
@@ -71,6 +72,7 @@ def test_an_address_is_explained_for_each_jail(daemon, wp_lines):
             "203.0.113.7 lies in 203.0.113.0/24, which is banned",
             "login: 2 of 3 failures within 10m; banned 4 times before",
             "mail: never banned, it is ignoreip",
+            "access: 2 of 3 failures within 10m; due to be banned, but never seen by this host's network",
             "probes: banned for good, failures; banned 2 times before",
             "shop: would be banned (dry run) for good, a\\x1bguess",
         ],

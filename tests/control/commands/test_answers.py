@@ -2,10 +2,13 @@ import math
 
 import pytest
 
-from sidecar.control.commands.answers import ban_entry, ban_target, health_answer
+from sidecar.control.commands.answers import ban_entry, ban_target, health_answer, jail_standing
 from sidecar.control.protocol import Refused
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, BanCause
+from sidecar.core.jail import Jail
+from sidecar.core.queries import AddressStatus
+from sidecar.core.refused_bans import RefusalReason, RefusedBan
 from sidecar.telemetry.http import Health
 
 ANN = Address("203.0.113.7")
@@ -23,6 +26,14 @@ def test_a_target_is_canonical_or_refused():
     assert ban_target("2001:db8::1") == "2001:db8::/64"
     with pytest.raises(Refused, match="'soon' is neither an address nor a network"):
         ban_target("soon")
+
+
+def test_a_refused_ban_has_its_reason():
+    refused = RefusedBan("login", ANN, RefusalReason.NEVER_SEEN, "blog", 1.0, 2.0, 2.0, 5)
+    status = AddressStatus(Jail("login"), None, 4, 0, None, refused)
+
+    assert jail_standing(status)["refused"] == "never seen by this host's network"
+    assert jail_standing(status._replace(refused=None))["refused"] is None
 
 
 def test_health_has_its_reasons():

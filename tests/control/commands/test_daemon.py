@@ -105,10 +105,12 @@ def test_status_shows_jails_logs_and_what_was_counted():
         "window": "sliding",
         "mode": "enforce",
         "bangroup": 0,
+        "witness": True,
         "failures": 2,
         "bans": 0,
         "active": 0,
         "observed": 1,
+        "refused": 0,
         "leaks": 1,
     }
     assert [(jail["name"], jail["failures"], jail["bans"], jail["active"]) for jail in answer["jails"]] == [

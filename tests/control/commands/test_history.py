@@ -26,6 +26,7 @@ def test_an_address_is_explained_for_each_jail(loop):
         "findtime": 10_800.0,
         "times": 0,
         "ban": BY_HAND,
+        "refused": None,
     }
     allowed = ExplainCommand(loop).answer(ExplainRequest("192.0.2.7"))
     assert {standing["never"] for standing in allowed["jails"]} == {"ignoreip"}

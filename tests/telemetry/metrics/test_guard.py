@@ -1,5 +1,6 @@
 from sidecar.core.events import IgnoredReason
 from sidecar.core.queries import GuardUsage
+from sidecar.core.refused_bans import RefusalReason
 
 DROPPED = (
     "tracked_addresses_dropped_total",
@@ -24,7 +25,7 @@ def test_every_reason_begins_at_zero(scrape):
     series = scrape.all("ignored_failures_total")
 
     assert set(series.values()) == {0}
-    assert len(series) == len(IgnoredReason) + 1
+    assert len(series) == len(IgnoredReason) + len(RefusalReason) + 1
 
 
 def test_how_full_the_guard_is(scrape):
@@ -54,4 +55,14 @@ def test_what_each_filter_costs_and_finds(scrape):
     assert scrape("filter_seconds_total", "filter_matches_total") == {
         'filter_seconds_total{filter="wordpress"}': 0.75,
         'filter_matches_total{filter="wordpress"}': 4,
+    }
+
+
+def test_refused_bans_are_counted_by_reason(scrape):
+    assert set(scrape.all("refused_bans_total").values()) == {0}
+    scrape.metrics.guard.refused_bans({RefusalReason.UNKNOWN: 2})
+    scrape.metrics.guard.refused_bans({RefusalReason.UNKNOWN: 3})
+
+    assert scrape("refused_bans_total") == {
+        f'refused_bans_total{{reason="{RefusalReason.UNKNOWN.value}"}}': 3
     }
