@@ -31,11 +31,28 @@ _WITHOUT_WITNESS: Final = {
 }
 
 
-def without_witness(origin: str, reason: RefusalReason, failures: int, exposed: str | None = None) -> str:
+# Where no packet of any client comes, no address has a witness.
+_NO_PACKETS: Final = (
+    "are no ban, because no packet of any client passes through this firewall. Run wp-sidecar on the host's network "
+    "(`network_mode: host`); if packets take another path on purpose, set `witness = off` in the jail"
+)
+
+
+def without_witness(
+    origin: str,
+    reason: RefusalReason,
+    failures: int,
+    exposed: str | None = None,
+    *,
+    sees_packets: bool = True,
+) -> str:
     """Return that a log names addresses that may never have been here, and what to change.
 
     `exposed`: how the log's container lets clients forge addresses (`exposure.exposure`), if that is known.
+    `sees_packets`: whether packets of any client come to this host.
     """
+    if not sees_packets:
+        return f"{failures:,} failures in {origin} {_NO_PACKETS}. {_SEE}."
     what = f"{failures:,} failures in {origin} name addresses that "
     if exposed and reason == RefusalReason.NEVER_SEEN:
         return f"{what}sent no packet to this host. They are forged, so they are not banned. {exposed}."

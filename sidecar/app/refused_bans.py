@@ -25,11 +25,24 @@ class RefusedBanMetrics(Protocol):
     def refused_bans(self, totals: Counter[str]) -> None: ...
 
 
+class Sightings(Protocol):
+    """Knows whether packets come to this host: the firewall."""
+
+    def sees_packets(self) -> bool: ...
+
+
 class RefusedBansReport:
     """A Chore: reports logs that name addresses without a packet, and addresses that look like proxies."""
 
-    def __init__(self, exposed: ExposedContainers, metrics: RefusedBanMetrics, problems: Problems) -> None:
+    def __init__(
+        self,
+        exposed: ExposedContainers,
+        sightings: Sightings,
+        metrics: RefusedBanMetrics,
+        problems: Problems,
+    ) -> None:
         self._exposed = exposed
+        self._sightings = sightings
         self._metrics = metrics
         self._problems = problems
 
@@ -46,12 +59,12 @@ class RefusedBansReport:
         for ban in bans:
             if ban.reason != RefusalReason.PROBABLE_PROXY:
                 failures[ban.origin_name, ban.reason] += ban.failures
+        sees_packets = not failures or self._sightings.sees_packets()
         for (origin, reason), count in reversed(failures.most_common()):
             if count > MIN_FAILURES:
-                yield (
-                    f"{WITNESS_PROBLEM}{origin}",
-                    without_witness(origin, reason, count, self._exposed.advice(origin)),
-                )
+                exposed = self._exposed.advice(origin)
+                sentence = without_witness(origin, reason, count, exposed, sees_packets=sees_packets)
+                yield f"{WITNESS_PROBLEM}{origin}", sentence
 
 
 def _proxies(bans: Iterable[RefusedBan]) -> Iterator[tuple[str, str]]:

@@ -172,7 +172,7 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
             StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(unbannable, budget_monitor),
-            RefusedBansReport(exposed, metrics.guard, problems),
+            RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs),
         ),
     )

@@ -17,7 +17,7 @@ as the peer of several clients. The first needs logins that worked, the second a
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 from sidecar.core.address import Address, parse_address
 from sidecar.core.bounded_dict import drop_oldest
@@ -41,25 +41,14 @@ MAX_PROVED_ADDRESSES: Final = 100_000
 MAX_PEERS: Final = 4_096
 
 
-class _Logins(NamedTuple):
-    """What counts of an address at a time. Both counts fade: after `findtime` a third is left."""
-
-    proofs: float
-    excused: float
-    at: float
-
-    def faded(self, at: float, findtime: float) -> _Logins:
-        share = math.exp(min(0.0, self.at - at) / findtime)
-        return _Logins(self.proofs * share, self.excused * share, max(at, self.at))
-
-
 class Excuses:
     """The proofs of login and the excused failures of each address in one jail."""
 
     def __init__(self, max_addresses: int = MAX_PROVED_ADDRESSES) -> None:
         self._max_addresses = max_addresses
-        # The address without a proof or an excuse for longest comes first.
-        self._logins: dict[Address, _Logins] = {}
+        # Address -> proofs, excused failures, and when that was so: both counts fade, and after `findtime` a third is
+        # left. The address without a proof or an excuse for longest comes first.
+        self._logins: dict[Address, tuple[float, float, float]] = {}
 
     def __len__(self) -> int:
         return len(self._logins)
@@ -72,10 +61,14 @@ class Excuses:
         `is_peer`: the address is the peer of several clients.
         """
         proofs, excused, at = self._pop(jail, address, at)
-        proofs, total = proofs + 1, excused + failures
+        proofs += 1
+        if not failures:
+            self._put(address, proofs, excused, at)
+            return True
+        total = excused + failures
         rounds = PROXY_ROUNDS if is_peer or _looks_shared(proofs, total) else FORGIVEN_ROUNDS
         is_excused = total <= jail.maxretry * rounds
-        self._put(address, _Logins(proofs, total if is_excused else excused, at))
+        self._put(address, proofs, total if is_excused else excused, at)
         return is_excused
 
     def excuse_due_ban(self, jail: Jail, address: Address, at: float, *, is_peer: bool = False) -> bool:
@@ -85,25 +78,32 @@ class Excuses:
         proofs, excused, at = self._pop(jail, address, at)
         total = excused + jail.maxretry
         is_excused = total <= jail.maxretry * PROXY_ROUNDS and (is_peer or _looks_shared(proofs, total))
-        self._put(address, _Logins(proofs, total if is_excused else excused, at))
+        self._put(address, proofs, total if is_excused else excused, at)
         return is_excused
 
     def looks_like_proxy(self, jail: Jail, address: Address) -> bool:
         """Return whether more was excused than the proofs of one person can."""
         logins = self._logins.get(address)
-        return logins is not None and logins.excused > FORGIVEN_ROUNDS * jail.maxretry
+        return logins is not None and logins[1] > FORGIVEN_ROUNDS * jail.maxretry
 
     def forget(self, before: float) -> None:
         """Forget addresses whose last proof or excuse was earlier."""
-        for address in [address for address, logins in self._logins.items() if logins.at < before]:
+        for address in [address for address, (_, _, at) in self._logins.items() if at < before]:
             del self._logins[address]
 
-    def _pop(self, jail: Jail, address: Address, at: float) -> _Logins:
+    def _pop(self, jail: Jail, address: Address, at: float) -> tuple[float, float, float]:
+        """Take out what counts of the address at this time; of a late line, at the time of the line before."""
         logins = self._logins.pop(address, None)
-        return logins.faded(at, jail.findtime) if logins else _Logins(0.0, 0.0, at)
+        if logins is None:
+            return 0.0, 0.0, at
+        proofs, excused, then = logins
+        if at <= then:
+            return logins
+        left = math.exp((then - at) / jail.findtime)
+        return proofs * left, excused * left, at
 
-    def _put(self, address: Address, logins: _Logins) -> None:
-        self._logins[address] = logins
+    def _put(self, address: Address, proofs: float, excused: float, at: float) -> None:
+        self._logins[address] = proofs, excused, at
         if len(self._logins) > self._max_addresses:
             drop_oldest(self._logins)
 

@@ -288,13 +288,14 @@ class Guard:
     def _login_proved(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:
         """Clear the failures before a proof of login, as far as they are excused (`excuses.py`)."""
         address = hit.address
+        if address not in state.failures.window:
+            state.excuses.login_proved(jail, address, 0, at)
+            return
         failures = state.failures.window.failures(address, at - jail.findtime)
         is_peer = address in self._state.peers
         if not state.excuses.login_proved(jail, address, failures, at, is_peer=is_peer):
             return
         self._forgive(state, address, at)
-        if not failures:
-            return
         if state.excuses.looks_like_proxy(jail, address):
             proxy = RefusalReason.PROBABLE_PROXY
             self._state.refused.refuse(jail.name, address, proxy, hit.origin.name, failures=failures, now=now)

@@ -87,6 +87,9 @@ class Sightings(Protocol):
     def seen(self, address: Address) -> bool | None:
         """Return whether the address sent a packet to a closed port lately; None: unknown. It raises nothing."""
 
+    def sees_packets(self) -> bool:
+        """Return whether any packet to a closed port came within the last hour. It raises nothing."""
+
     def facts(self, address: Address, group: PortGroup, age_s: float) -> AddressFacts:
         """Return what is known about an address that this group is closed to, `age_s` seconds after a log line.
 

@@ -21,6 +21,10 @@ class NoSightings:
         del address
         return None
 
+    def sees_packets(self) -> bool:
+        """Return False: a dry run sees none."""
+        return False
+
     def facts(self, address: Address, group: PortGroup, age_s: float) -> AddressFacts:
         """Raise FirewallError: there is no packet to know anything from."""
         del group, age_s

@@ -111,6 +111,10 @@ class Firewall:
         """
         return self._backend.sightings.seen(address)
 
+    def sees_packets(self) -> bool:
+        """Return whether any packet to a port that some jail closes came within the last hour."""
+        return self._backend.sightings.sees_packets()
+
     def facts(self, address: Address, jail: str, at: float, now: float) -> AddressFacts:
         """Return what is known about an address that this jail bans and that a log line of the time `at` names.
 

@@ -143,6 +143,13 @@ class PacketSightings:
             return None
         return None
 
+    def sees_packets(self) -> bool:
+        """Return whether any packet came lately; True if that is unknown. See `Sightings.sees_packets`."""
+        try:
+            return any(self._kernel.has(LATEST_SET, version_key) for version_key in VERSION_KEYS.values())
+        except (FirewallError, OSError):
+            return True
+
     def _suspect(self, version: int, address: Address) -> None:
         """Have the next packet of this address recorded, however many others send packets."""
         if not self._kernel.has(SUSPECT_SETS[version], key(address)):

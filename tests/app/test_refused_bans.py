@@ -20,10 +20,14 @@ class World:
         problems = self.changes.problems()
         self.exposed = ExposedContainers(self.readable.metrics.allowlist, problems)
         self.guard = Guard([WEB], Allowlist(), witness=self)
-        self._report = RefusedBansReport(self.exposed, self.readable.metrics.guard, problems)
+        self.has_packets = True
+        self._report = RefusedBansReport(self.exposed, self, self.readable.metrics.guard, problems)
 
     def seen(self, _):
         return self.answer
+
+    def sees_packets(self):
+        return self.has_packets
 
     def run(self, now):
         assert self._report.run(self.guard, now) == ()
@@ -79,6 +83,15 @@ def test_that_it_is_unknown_is_reported_as_such(world):
     ((_, sentence),) = world.changes
     assert "too many addresses send packets" in sentence
     assert world.refused("not known to this host's network") == 1
+
+
+def test_where_no_packet_comes_at_all_that_is_the_reason(world):
+    world.has_packets = False
+    world.guard.hits(hits(20, "192.0.2.1"), 1.0)
+    world.run(2.0)
+
+    ((_, sentence),) = world.changes
+    assert "no packet of any client passes through this firewall" in sentence
 
 
 def test_a_probable_proxy_is_reported_at_once(world):

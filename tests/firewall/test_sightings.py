@@ -58,6 +58,17 @@ def test_an_address_that_sent_a_packet_was_seen_and_another_was_not(host, start)
     assert [firewall.seen(address) for address in (ANN, ANNS64, BOB, BOBS64)] == [True, True, False, False]
 
 
+def test_whether_packets_come_at_all(host, start):
+    host.nft("flush ruleset")
+    firewall = start()
+    assert not firewall.sees_packets()
+
+    host.lets_in(ANN, port=22)
+    assert not firewall.sees_packets()
+    host.lets_in(ANN)
+    assert firewall.sees_packets()
+
+
 def test_only_packets_to_ports_that_a_jail_closes_are_recorded(host, start):
     firewall = start()
     host.lets_in(ANN, port=22)

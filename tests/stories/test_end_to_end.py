@@ -283,7 +283,8 @@ def test_a_forged_header_bans_no_stranger(bed, old, sidecar):
     log = old.logs()[0].splitlines()
     assert all(sum(line.startswith(f"{stranger} ") for line in log) == ACCESS for stranger in strangers)
     assert sidecar.bans() == []
-    assert not any(stranger in rules(bed) for stranger in strangers)
+    dropped = bed.host.run(["nft", "list", "set", "inet", "wp_sidecar", "ban4"]).stdout
+    assert not any(stranger in dropped for stranger in strangers)
 
 
 def test_where_headers_can_be_forged_a_real_attack_still_bans(bed, old, sidecar):

@@ -132,7 +132,8 @@ def dropped(address: str, *, wanted: bool = True) -> str:
     if code:
         raise SystemExit(f"the kernel of {NODE} does not show the table wp_sidecar: {error.strip()}")
     sets = [entry["set"] for entry in json.loads(listing)["nftables"] if "set" in entry]
-    found = [each["name"] for each in sets if address in map(address_of, each.get("elem", []))]
+    bans = [each for each in sets if each["name"].startswith("ban")]
+    found = [each["name"] for each in bans if address in map(address_of, each.get("elem", []))]
     if wanted and not found:
         raise SystemExit(
             f"wp-sidecar says that {address} is banned, and the kernel of {NODE} does not know it"
