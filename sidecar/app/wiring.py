@@ -104,8 +104,8 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     # The guard, and what it goes by.
     watched_names = WatchedNames()
     access_logs = AccessLogs(log_formats.declared(settings.jails, {}))
-    inputs = GuardInputs(settings, host.own_networks(), watched_names, firewall_sink,
-        problems=problems, access_logs=access_logs,
+    inputs = GuardInputs(
+        settings, host.own_networks(), watched_names, firewall_sink, problems=problems, access_logs=access_logs,
     )  # fmt: skip
     exposed = ExposedContainers(metrics.allowlist, problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share)
