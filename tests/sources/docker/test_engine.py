@@ -1,9 +1,11 @@
 """The same promises with a real Docker Engine; what `docker logs` says is the truth."""
 
+import os
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -131,13 +133,12 @@ def test_a_restart_of_the_daemon_loses_and_doubles_nothing(engine, recorder):
         all_of_it(engine, recorder, "one", "two")
 
 
-def test_an_idle_log_is_opened_again(engine, recorder):
+def test_an_idle_log_is_read_on(engine, recorder):
     with following(engine, recorder, idle_timeout_s=0.3):
         run(engine, "site", "echo one; sleep 2; echo two; sleep 2; echo three; sleep 60")
         recorder.wait_lines(3)
 
         all_of_it(engine, recorder, "site")
-    assert ("reopened", "site", "idle") in recorder.events
 
 
 def test_the_log_of_a_container_with_a_tty_is_read(engine, recorder):
@@ -277,6 +278,101 @@ def test_lines_that_docker_still_has_are_no_gap(engine, recorder, driver):
         recorder.events.clear()
         assert gaps(recorder) == (0, [])
         assert len(recorder.lines) == before + count
+
+
+def log_file(engine, name, driver):
+    """The file of the container's log, on this host."""
+    cid = engine.cli("inspect", "--format", "{{.Id}}", name).stdout.strip()
+    folder = Path(engine.cli("info", "--format", "{{.DockerRootDir}}").stdout.strip(), "containers", cid)
+    return folder / f"{cid}-json.log" if driver == "json-file" else folder / "local-logs" / "container.log"
+
+
+def append_zeros(path):
+    """What a power loss leaves (moby#53631)."""
+    with path.open("ab") as file:
+        file.write(bytes(4096))
+
+
+def cut_record(path):
+    """What a full disk leaves (moby#29511)."""
+    os.truncate(path, path.stat().st_size - 30)
+
+
+def zero_end(path):
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - 130)
+        file.write(bytes(130))
+
+
+# Lines that are asked for by writing their number into a pipe; those of one start have its name before them.
+ON_DEMAND = "rm -f /fifo; mkfifo /fifo; exec 3<>/fifo; t=$(date +%s%N); while read n <&3; do echo $t-$n; done"
+
+
+def ask(engine, recorder, numbers):
+    """Have these lines written; return the seconds until all were read."""
+    began, count = time.monotonic(), len(recorder.lines)
+    engine.cli(
+        "exec", "site", "sh", "-c", f"for n in {' '.join(map(str, numbers))}; do echo $n; done > /fifo"
+    )
+    recorder.wait(lambda: len(recorder.lines) >= count + len(numbers))
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("damage", [append_zeros, cut_record, zero_end])
+def test_lines_behind_a_damaged_part_are_read_within_seconds(engine, recorder, damage):
+    run(engine, "site", ON_DEMAND)
+    with following(engine, recorder):
+        ask(engine, recorder, range(20))
+        engine.cli("stop", "--time", "0", "site")
+        damage(log_file(engine, "site", "json-file"))
+        engine.cli("start", "site")
+        for first in (20, 25, 30):
+            assert ask(engine, recorder, range(first, first + 5)) < 8
+        assert ask(engine, recorder, range(35, 300)) < 8
+
+    read = seen(recorder, "site")["stdout"]
+    assert len(read) == len(set(read)) == 300
+    assert gaps(recorder)[0] == 0
+    assert not recorder.critical
+
+
+def test_lines_after_a_truncation_are_read_within_seconds(engine, recorder):
+    """As logrotate does with copytruncate (moby#45728)."""
+    run(engine, "site", ON_DEMAND)
+    with following(engine, recorder):
+        ask(engine, recorder, range(20))
+        for first in (20, 25, 30):
+            os.truncate(log_file(engine, "site", "json-file"), 0)
+            assert ask(engine, recorder, range(first, first + 5)) < 8
+
+    read = seen(recorder, "site")["stdout"]
+    assert len(read) == len(set(read)) == 35
+    assert gaps(recorder)[0] == 0
+
+
+def test_a_deleted_log_is_read_as_long_as_the_container_runs(engine, recorder):
+    run(engine, "site", ON_DEMAND)
+    with following(engine, recorder):
+        ask(engine, recorder, range(5))
+        log_file(engine, "site", "json-file").unlink()
+        assert ask(engine, recorder, range(5, 10)) < 5
+        recorder.wait(lambda: any("cannot be opened again" in (text or "") for _, text in recorder.problems))
+        assert ask(engine, recorder, range(10, 15)) < 5
+        engine.cli("restart", "--time", "0", "site")
+        assert ask(engine, recorder, range(15, 20)) < 8
+
+    assert len(seen(recorder, "site")["stdout"]) == 20
+
+
+def test_short_lived_containers_are_all_read(engine, recorder):
+    """One that ends between two lists, and is not removed."""
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.topologies)
+        for number in range(25):
+            run(engine, f"job-{number}", f"echo {number}")
+        recorder.wait_lines(25)
+
+    assert sorted(int(text) for _, _, text in recorder.lines) == list(range(25))
 
 
 def test_a_long_log_is_read_fast(engine, capsys):
