@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # If the line that was read last does not come for so long, it was rotated away.
 MAX_SEARCH_S = 60.0
+# The Engine needs 13 s for a log of 1 GB (docker/for-linux#972).
+MAX_FIRST_READING_S = 30.0
 # How long a log that Docker does not follow is asked for its lines, before it is followed again.
 POLLING_PERIOD_S = 300.0
 POLL_INTERVAL_S = 1.0
@@ -232,7 +234,9 @@ class LogReader:
         """Return after what silence a log is opened again, where it is not checked; None: the host's usual."""
         if engine.is_before_23:
             return None
-        return self.log.check_interval_s(engine.check_interval_s)
+        # Until it is known what reading takes, a long log must not be given up while the Engine searches it.
+        shortest_s = engine.check_interval_s if self.log.reading_cost_s else MAX_FIRST_READING_S
+        return self.log.check_interval_s(shortest_s)
 
     def _refused(self, err: RequestRefusedError) -> ReadingOutcome:
         match err.status:
