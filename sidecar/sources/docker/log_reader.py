@@ -99,7 +99,7 @@ class LogReader:
             outcome = self._outcome()
             self._way.ended(outcome.ending, moved=self.log.cursor != before)
             with self._lock:
-                if self._is_over(outcome.ending):
+                if self._rests(outcome.ending):
                     self._thread = None
                     return
             self.log.report.reopened(outcome.ending.reason)
@@ -113,7 +113,7 @@ class LogReader:
             else:
                 backoff.reset()
 
-    def _is_over(self, ending: Ending) -> bool:
+    def _rests(self, ending: Ending) -> bool:
         if self.log.interrupt.is_set:
             return True
         if ending.next is Next.REST_UNTIL_RENAMED:
@@ -186,7 +186,7 @@ class LogReader:
         while not self.log.interrupt.is_set and time.monotonic() < deadline:
             before = self.log.cursor
             self.log.catch_up(engine, gap_counts=False)
-            if self.log.cursor == before and not engine.is_running(self.log.container):
+            if self.log.cursor == before and self._is_over(engine):
                 return Ending.STOPPED
             self.log.interrupt.wait(max(POLL_INTERVAL_S, POLL_INTERVAL_IN_READINGS * self.log.reading_cost_s))
         return Ending.IDLE
@@ -203,9 +203,13 @@ class LogReader:
             return Ending.IDLE
         # A reader that was cut off has not read what a container said last, and Docker before 23 leaves some of it
         # out. So the log is over when there is nothing new in it and the container does not run.
-        if complete and self.log.cursor == before and not engine.is_running(self.log.container):
+        if complete and self.log.cursor == before and self._is_over(engine):
             return Ending.STOPPED
         return Ending.ENDED
+
+    def _is_over(self, engine: Engine) -> bool:
+        """Return whether the container does not run, and wrote nothing since the log was read. Raises as `_read`."""
+        return not engine.is_running(self.log.container) and not self.log.has_unread(engine)
 
     def _read_stream(self, engine: Engine) -> bool:
         """Read to the end of the stream; return whether the Engine ended it. Raises TimeoutError when it is idle."""

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from sidecar.core.jail import Jail
+from sidecar.sources.docker.api import Engine
 from tests.sources.docker.running import following, opened
 from tests.sources.docker.standin import Container, StandIn
 from tests.support.waiting import wait_until
@@ -248,3 +249,25 @@ def test_lines_that_docker_leaves_out_when_a_container_stops_are_read(engine, re
             engine.write(site, b"two")
 
         assert recorder.wait_lines(2) == [b"one", b"two"]
+
+
+def test_lines_that_a_container_wrote_just_before_it_was_seen_to_have_stopped_are_read(
+    engine, recorder, monkeypatch
+):
+    """Its log may be opened before it has begun, and then ends at once."""
+    site = Container("a", "site")
+    site.ends = True
+    ask = Engine.is_running
+
+    def is_running(self, container):
+        if site.state == "running":
+            engine.write(site, b"one")
+            site.ends = False
+            engine.stop_container(site)
+        return ask(self, container)
+
+    monkeypatch.setattr(Engine, "is_running", is_running)
+    with following(engine, recorder, list_period_s=60):
+        engine.run(site)
+
+        assert recorder.wait_lines(1) == [b"one"]
