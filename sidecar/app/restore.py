@@ -8,6 +8,7 @@ before Docker. Where the kernel has a table of ours, it is in force already and 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def restore(state: Path, now: float) -> Restored:
     try:
         if table.is_in_force():
             return Restored(0, was_in_force=True)
+        if not os.access(state / "state.db", os.W_OK):
+            # Unbans could not be stored either, so its bans may be over. There may be no file, too.
+            return Restored(0)
         bans = [ban for ban in stored_bans(state / "state.db", now) if not ban.dry_run]
         if not bans:
             return Restored(0)

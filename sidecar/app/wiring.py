@@ -8,6 +8,7 @@ Nothing runs yet: `Daemon.run` starts the threads.
 
 from __future__ import annotations
 
+import math
 import secrets
 import socket
 from collections.abc import Callable
@@ -112,6 +113,9 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
         history_age_s=settings.dbpurgeage, budget=budget, witness=firewall,
+        # Without the store it is unknown how far logs were read, and which clients were unbanned since: if their
+        # failures were counted again, they would be banned again.
+        counts_from=now if store.unavailable else -math.inf,
     )  # fmt: skip
     metrics.bans.set_active(guard.view.enforced_bans)
 

@@ -82,6 +82,7 @@ class IgnoredReason(enum.StrEnum):
     """Why the guard does not count a hit, beside the reasons of the allowlist. The values are metric labels."""
 
     JAIL_REMOVED = "jail is gone"
+    BEFORE_START = "before the start, without a store"
     ALREADY_BANNED = "banned already"
     REPEATED_TARGET = "the same target again"
     BAN_EXPIRED = "over already"

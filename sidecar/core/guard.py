@@ -58,12 +58,17 @@ class Guard:
         budget: EnforcementBudget = NO_BUDGET,
         witness: Witness = NO_WITNESS,
         chance: Chance | None = None,
+        counts_from: float = -math.inf,
     ) -> None:
-        """Begin with these bans in force. `history_age_s` is how long after its end a ban still counts."""
+        """Begin with these bans in force. `history_age_s` is how long after its end a ban still counts.
+
+        `counts_from`: hits before this unix time do not count, as it is unknown which of them were forgiven.
+        """
         self._state = GuardState(JailStates(jails), allowlist, BanHistory(history, history_age_s))
         self.view = GuardView(self._state)
         self._expiry = BanExpiry()
         self._budget, self._witness = budget, witness
+        self._counts_from = counts_from
         # It only spreads the ends of bans (`bantime.rndtime`), and keeps no secret.
         self._chance = chance or random.Random()  # noqa: S311
         self._noticed: list[Bypass | Forgiven] = []
@@ -84,6 +89,9 @@ class Guard:
         state = self._state.jails.by_name.get(hit.jail)
         if state is None or state.is_removed:
             self._state.ignored[IgnoredReason.JAIL_REMOVED] += 1
+            return None
+        if hit.at < self._counts_from:
+            self._state.ignored[IgnoredReason.BEFORE_START] += 1
             return None
         effective = state.effective_at(hit.origin.name)
         ban = state.bans.covering(hit.address)

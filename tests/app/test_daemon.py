@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.disks import fill, in_own_mounts, mount_small_disk
+from tests.support.disks import fill, in_own_mounts, mount, mount_small_disk
 from tests.support.paths import COMMAND
 from tests.support.running import Running
 from tests.support.waiting import wait_until
@@ -766,3 +766,31 @@ def test_the_format_of_an_access_log_is_the_jails_and_a_reload_changes_it(daemon
     guess(f"{BOB}|POST|/wp-login.php|200")
     wait_until(lambda: BOB in daemon.banned())
     assert formats() == [("logformat of guesses", 5)]
+
+
+def test_with_a_read_only_state_directory_unbanned_clients_stay_unbanned_over_restarts(daemon):
+    def story():
+        state = daemon.folder / "state"
+        state.mkdir()
+        mount_small_disk(state)
+        daemon.start()
+        daemon.fail(ANN, 3)
+        wait_until(lambda: daemon.banned() == [ANN])
+        daemon.end()
+        mount("-o", "remount,ro", state)
+        daemon.start(ready=False)
+        # From the kernel.
+        wait_until(lambda: daemon.banned() == [ANN])
+        daemon.ask("unban", who=ANN)
+        daemon.fail(BOB, 3)
+        wait_until(lambda: daemon.banned() == [BOB])
+        daemon.end()
+
+        daemon.start(ready=False)
+        assert daemon.banned() == [BOB]
+        daemon.fail("203.0.113.9", 3)
+        wait_until(lambda: len(daemon.banned()) > 1)
+        assert set(daemon.banned()) == {BOB, "203.0.113.9"}
+        daemon.end()
+
+    in_own_mounts(story)

@@ -18,6 +18,7 @@ from sidecar.stores.base import StoreError
 from sidecar.stores.sqlite import SqliteStore
 from tests.firewall.decisions import ANN, ANNS64, BOB, BOB6, EVE, JAILS, ban
 from tests.support.cable import cable, host
+from tests.support.disks import in_own_mounts, mount
 
 __all__ = ["cable", "host"]
 
@@ -74,6 +75,18 @@ def test_without_bans_nothing_is_written(host, tmp_path):
     assert restore(tmp_path, time.time()) == Restored(0)
     SqliteStore(tmp_path / "state.db").close()
     assert restore(tmp_path, time.time()) == Restored(0)
+    assert host.nft("list ruleset") == ""
+
+
+def test_from_a_store_that_cannot_be_written_nothing_is_restored(host, state):
+    """Unbans could not be stored either, so its bans may be over."""
+
+    def story():
+        mount("--bind", state, state)
+        mount("-o", "remount,bind,ro", state)
+        assert run(state, "restore").stdout == "bans restored: 0\n"
+
+    in_own_mounts(story)
     assert host.nft("list ruleset") == ""
 
 

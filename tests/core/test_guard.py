@@ -705,6 +705,14 @@ def test_a_banned_address_that_is_logged_later_is_one_bypass():
     assert guard.take_noticed() == ((), ())
 
 
+def test_hits_before_the_time_from_which_they_count_are_ignored():
+    guard = Guard([LOGIN], ALLOWLIST, counts_from=2)
+
+    assert play(guard, hits(0, 1, 2, 3)) == []
+    assert guard.view.ignored == {"before the start, without a store": 2}
+    assert [each.address for each in play(guard, hits(4))] == [ANN]
+
+
 def test_a_dismissed_bypass_does_not_hide_the_next_one():
     guard = Guard([LOGIN], ALLOWLIST)
     play(guard, hits(0, 1, 2, 13))
