@@ -32,7 +32,7 @@ class RequestAttempts(list[Attempt]):
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         super().__init__(attempts)
-        self.known: dict[object, dict[str, Sequence[Any]]] = {}
+        self.known: dict[object, dict[str, Any]] = {}
 
 
 class LineAttempts(NamedTuple):

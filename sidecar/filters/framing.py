@@ -19,6 +19,9 @@ from sidecar.filters import dates
 DOCKER_STAMP_CHARS: Final = len("2026-11-22T08:40:04.123456789Z")
 _STAMP: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _RFC3164: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (?: \d|\d\d) \d\d:\d\d:\d\d"
+_SECOND: Final = re.compile(rf"{_STAMP}\.", re.ASCII)
+_ENDS_OF_STAMP: Final = frozenset({"Z ", "Z"})
+_FRACTION_DIGITS: Final = 9
 _DOCKER: Final = re.compile(rf"{_STAMP}\.\d{{9}}Z(?: |$)", re.ASCII)
 _CRI: Final = re.compile(rf"({_STAMP})(\.\d+)?(Z|[+-]\d\d:\d\d) (?:stdout|stderr) [FP](?::\S*)? ?", re.ASCII)
 _SYSLOG: Final = re.compile(
@@ -48,9 +51,15 @@ def _bare(line: str, _now: float, _zone: tzinfo | None) -> Unwrapped:
 
 
 def _docker(line: str, _now: float, _zone: tzinfo | None) -> Unwrapped:
-    if not _DOCKER.match(line) or (second := _stamp(line[:19])) is None:
+    # Its second comes again in the next lines, and was checked; so only what is new is looked at.
+    fraction = line[20:29]
+    if (
+        (second := _stamp(line[:20])) is None
+        or line[29:31] not in _ENDS_OF_STAMP
+        or not (fraction.isdecimal() and fraction.isascii() and len(fraction) == _FRACTION_DIGITS)
+    ):
         return None, line
-    return second + float(line[19 : DOCKER_STAMP_CHARS - 1]), line[DOCKER_STAMP_CHARS + 1 :]
+    return second + float(line[19:29]), line[DOCKER_STAMP_CHARS + 1 :]
 
 
 def _cri(line: str, _now: float, _zone: tzinfo | None) -> Unwrapped:
@@ -89,7 +98,8 @@ def recognise(sample: bytes) -> Framing:
 
 @lru_cache(maxsize=4_096)
 def _stamp(text: str) -> float | None:
-    return _precise(text + "+00:00")
+    """Return the unix time of the first 20 characters of a Docker stamp; None if they are none."""
+    return _precise(text[:19] + "+00:00") if _SECOND.fullmatch(text) else None
 
 
 @lru_cache(maxsize=4_096)

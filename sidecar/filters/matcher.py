@@ -162,23 +162,28 @@ class Matcher:
         stopwatch.restart()
         reader = self._access_logs.of(origin)
         reader.log.zone = zone
+        # A NamedTuple's own constructor takes twice as long.
+        new = tuple.__new__
         decide = RequestDecider(reader, origin, clock).decide
         for line, patterns in self.database.candidates(batch.data):
             whole = _decoded(line)
             at, text = unwrap(whole, now, zone)
+            on_lines, on_requests = attempts[patterns]
+            if on_requests:
+                failed, when, is_printable = decide(on_requests, text, at, undated)
+                if failed:
+                    evidence = text if is_printable else _evidence(line, text)
+                    for _, jails, address, target, success, peer, _ in failed:
+                        for jail in jails:
+                            fields = jail, address, when, origin, evidence, target, success, peer
+                            hits.append(new(Hit, fields))
+            if not on_lines:
+                continue
             # A syslog header's date is the line's only one, and is cut off already.
             dated_header = syslog and text is not whole
             cutter: DateCutter | None = None
             seen, when = text, undated if at is None else at
             outcomes: dict[FilterRunner, Outcome | None] = {}
-            on_lines, on_requests = attempts[patterns]
-            if on_requests:
-                failed, when = decide(on_requests, text, at, undated)
-                if failed:
-                    evidence = _evidence(line, text)
-                    for _, jails, address, target, success, peer, _ in failed:
-                        for jail in jails:
-                            hits.append(Hit(jail, address, when, origin, evidence, target, success, peer))  # noqa: PERF401
             for runner, failregexes, jails, same_as in on_lines:
                 began = clock()
                 if began - sampled > _CPU_SAMPLE_S:
@@ -236,4 +241,5 @@ def _evidence(line: bytes, text: str) -> str:
 def _decoded(line: bytes) -> str:
     if len(line) > MAX_LINE_BYTES:
         return line[:MAX_LINE_BYTES].decode(errors="replace") + CUT_MARK
-    return line.decode(errors="replace").rstrip("\r")
+    text = str(line, "utf-8", "replace")
+    return text.rstrip("\r") if text.endswith("\r") else text

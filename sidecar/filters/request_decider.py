@@ -7,7 +7,7 @@ known costs a look-up, not a parse and an expression.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.reader import Reading, RequestReader
 from sidecar.core.address import Address
@@ -34,53 +34,62 @@ class FailedRequest(NamedTuple):
     time: float | None
 
 
+Known: TypeAlias = dict[str, tuple[Sequence[FailedRequest], bool]]
+"""A line without its date -> what it fails, and whether its text may be shown to people as it is."""
+
+
 class RequestDecider:
     """Decides the lines of one access log, in the thread that reads it."""
 
     def __init__(self, reader: RequestReader, origin: Origin, clock: Callable[[], float]) -> None:
         self._reader, self._origin, self._clock = reader, origin, clock
+        self._log, self._time = reader.log, reader.time
+        self._attempts: RequestAttempts | None = None
+        self._known: Known = {}
 
     def decide(
         self, attempts: RequestAttempts, text: str, at: float | None, now: float
-    ) -> tuple[Sequence[FailedRequest], float]:
-        """Return what a line fails, and its unix time: the transport's (`at`), its own, or else `now`.
+    ) -> tuple[Sequence[FailedRequest], float, bool]:
+        """Return what a line fails, its unix time, and whether its text is known to be printable as it is.
 
-        `text` is the line without its transport's header.
+        `text` is the line without its transport's header. The time is the transport's (`at`), its own, or else `now`.
         """
         # A date in brackets right before the first quote, as in `combined` and most formats that are like it. Other
         # formats may have something else there, such as the client: then nothing is remembered.
         quote = text.find('"')
         start = text.rfind("[", 0, quote) if quote > 1 and text[quote - 2] == "]" else -1
-        time = self._reader.time(text[start + 1 : quote - 2]) if start >= 0 else None
+        time = self._time(text[start + 1 : quote - 2]) if start >= 0 else None
         if time is None:
             failed = self._failed(attempts, text, at, now)
             time = failed[0].time if failed else None
-            return failed, at if at is not None else now if time is None else time
+            return failed, at if at is not None else now if time is None else time, False
         when = time if at is None else at
         without_date = text[:start] + text[quote:]
-        known = attempts.known.get(self._reader)
-        if known is None:
-            known = self._of_log(attempts)
-        remembered = known.get(without_date)
-        if remembered is not None:
-            self._reader.log.read += 1
-            self._reader.log.understood += 1
-            for each in remembered:
+        known, log = self._known_of(attempts), self._log
+        if (remembered := known.get(without_date)) is not None:
+            log.read += 1
+            log.understood += 1
+            for each in remembered[0]:
                 each.runner.budget.matches += 1
-            return remembered, when
-        understood = self._reader.log.understood
+            return remembered[0], when, remembered[1]
+        understood = log.understood
         failed = self._failed(attempts, text, at, now)
-        if len(text) <= MAX_KNOWN_CHARS and self._reader.log.understood > understood:
+        if len(text) <= MAX_KNOWN_CHARS and log.understood > understood:
             if len(known) >= MAX_KNOWN:
                 known.clear()
-            known[without_date] = failed
-        return failed, when
+            known[without_date] = failed, _is_plain(text)
+        return failed, when, False
 
-    def _of_log(self, attempts: RequestAttempts) -> dict[str, Sequence[FailedRequest]]:
-        if len(attempts.known) >= MAX_LOGS:
-            attempts.known.clear()
-        known: dict[str, Sequence[FailedRequest]] = {}
-        attempts.known[self._reader] = known
+    def _known_of(self, attempts: RequestAttempts) -> Known:
+        """Return what is remembered of this log; consecutive lines nearly always have the same attempts."""
+        if attempts is self._attempts:
+            return self._known
+        known: Known | None = attempts.known.get(self._reader)
+        if known is None:
+            if len(attempts.known) >= MAX_LOGS:
+                attempts.known.clear()
+            known = attempts.known[self._reader] = {}
+        self._attempts, self._known = attempts, known
         return known
 
     def _failed(
@@ -97,6 +106,11 @@ class RequestDecider:
                     FailedRequest(runner, jails, address, target, success, reading.peer, reading.time)
                 )
         return found
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether the text may be shown to people as it is, blanks at its ends included."""
+    return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _decide(  # noqa: PLR0917  as FilterRunner.run

@@ -20,11 +20,9 @@ from sidecar.filters.regex_tree import Branch, Chars, Group, Node, Nodes, Repeat
 MIN_WORD_CHARS: Final = 3
 TWO_DOTS: Final = ".."
 MAX_WORDS: Final = 128
-# An encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`. Clients
-# write `%77`; `\x77` and `\u0077` are the servers' escapes, which they use for other characters only.
-ENCODED_UNRESERVED: Final = (
-    rb"(?:%|\\x|\\u00)(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
-)
+# A percent-encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`.
+# Servers write none of these as `\x77` or `\u0077`.
+ENCODED_UNRESERVED: Final = rb"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
 # Characters that a path or a query may hold as they are. At a slash or a blank a word ends: `//` and `/./` are slashes
 # too, and fields may stand in another order in the log.
 _IN_WORDS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")

@@ -39,7 +39,7 @@ def test_one_of_the_longest_words_that_every_match_contains_is_searched_for(rege
     assert expressions(re.compile(regex)) == ((*words, ENCODED_UNRESERVED) if words else ())
 
 
-@pytest.mark.parametrize("text", [b"/%77p", b"/wp%2Dlogin", b"x%7e", rb"\x77", rb"\u0077"])
+@pytest.mark.parametrize("text", [b"/%77p", b"/wp%2Dlogin", b"x%7e"])
 def test_an_encoded_letter_is_searched_for(text):
     assert re.search(ENCODED_UNRESERVED, text)
 
