@@ -8,7 +8,7 @@ match the canonical line, in which a request has exactly one spelling.
     target.py      request target -> normalised path and query
     when.py        dates as access logs write them
     log_format.py  nginx's `log_format` and Apache's `LogFormat` -> a parser
-    text.py        the text formats that are known, most of them written as such a format
+    formats.py     the text formats that are known, most of them written as such a format
     json_lines.py  the JSON formats that are known, by the names of their keys
     wrappers.py    what transports put around a line: syslog, json-file, compose and foreman prefixes
     detect.py      which of these a log has

@@ -7,9 +7,9 @@ from datetime import tzinfo
 from typing import Final, Protocol
 
 from sidecar.access import json_lines
+from sidecar.access.formats import TEXT_FORMATS
 from sidecar.access.json_lines import JsonFormat
 from sidecar.access.request import Request
-from sidecar.access.text import TEXT_FORMATS
 from sidecar.access.wrappers import unwrapped
 
 # A format is chosen by more lines than an attacker alone writes into a busy log, and by one line in a quiet one.

@@ -11,7 +11,7 @@ from sidecar import __version__
 from sidecar.alerts.compose import started, stopped
 from sidecar.alerts.sink import AlertSink
 from sidecar.app.host_names import HostNames
-from sidecar.app.reload import ReloadService
+from sidecar.app.reload_service import ReloadService
 from sidecar.firewall import FirewallSink
 from sidecar.runtime.loop import Command, Inbox, Loop
 from sidecar.runtime.supervisor import Service, Supervisor

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final
 
 from sidecar.app.daemon import Daemon
-from sidecar.app.reload import ReadSettings
+from sidecar.app.reload_service import ReadSettings
 from sidecar.app.wiring import build
 from sidecar.config.settings import Settings
 from sidecar.control.exit_codes import ExitCode, Failed

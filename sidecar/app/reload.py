@@ -1,149 +1,76 @@
-"""A reload: the configuration is read again, and is taken over whole or not at all.
-
-    control socket (waits) ─┐
-    SIGHUP (does not) ──────┴─▶ ReloadService ─▶ read ─▶ Reconfiguration (prepare, then one turn of the loop)
-
-Whatever is wrong is found while it is read and prepared, in the thread that asked, so nothing has to be taken back.
-"""
+"""What a reload reconfigures, in which order, and the reason for each place."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Protocol
 
-from sidecar.config.changes import ReloadOutcome, keep_fixed
-from sidecar.config.errors import ConfigErrors
+from sidecar.alerts import registry as sender_registry
+from sidecar.alerts.sender import Sender
+from sidecar.app.budget_monitor import BudgetMonitor
+from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.reading import LogReading, PreparedReading
 from sidecar.config.settings import Settings
-from sidecar.runtime.loop import Closed
-from sidecar.runtime.problems import Problems
-
-log = logging.getLogger(__name__)
-
-CONFIGURATION_PROBLEM: Final = "the configuration"
-LEFT_OUT_PROBLEM: Final = "the jail at "
-
-# Reads the environment and the jails file. Raises ConfigErrors.
-ReadSettings: TypeAlias = Callable[[], Settings]
+from sidecar.core.events import Decision
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.firewall import FirewallSink
+from sidecar.runtime.loop import Inbox
+from sidecar.telemetry.metrics import Metrics
 
 
-class SettingsApplier(Protocol):
-    """Puts settings in force."""
+class FleetJails(Protocol):
+    """Counts failures of these jails together with other nodes: the fleet."""
 
-    def apply(self, settings: Settings) -> None:
-        """Return once they are in force. Raises ConfigErrors, and then nothing has changed; and Closed."""
+    def reconfigure(self, jails: Iterable[Jail], /) -> None: ...
 
 
-class ReloadService:
-    """A Service, for requests that do not wait. Any thread may call `reload`."""
-
-    name = "reload"
+class Reconfiguration:
+    """Puts new settings in force, all of them in one turn of the loop: no line is decided half by each."""
 
     def __init__(
-        self, settings: Settings, read: ReadSettings, applier: SettingsApplier, report: ReloadReport
+        self,
+        *,
+        inbox: Inbox,
+        budget: BudgetMonitor,
+        inputs: GuardInputs,
+        firewall: FirewallSink,
+        metrics: Metrics,
+        fleet: FleetJails | None,
+        reading: LogReading,
+        senders: Sequence[Sender],
     ) -> None:
-        # In force now.
-        self.settings = settings
-        self._read = read
-        self._applier = applier
-        self._report = report
-        # One reload at a time.
-        self._lock = threading.Lock()
-        # True asks for a reload, False ends the service. A signal handler may interrupt put() with another put();
-        # Event.set() would deadlock then.
-        self._requests: SimpleQueue[bool] = SimpleQueue()
-
-    def reload(self) -> ReloadOutcome:
-        """Take over what the files say now. Where anything in it is wrong, nothing changes. Raises Closed."""
-        with self._lock:
-            outcome = self._take_over()
-            self.settings = outcome.settings
-            self._report.reloaded(outcome)
-            return outcome
-
-    def request(self) -> None:
-        """Have the service's thread reload. Safe in a signal handler."""
-        self._requests.put(True)  # noqa: FBT003
-
-    def run(self) -> None:
-        while self._requests.get():
-            # Requests that came meanwhile are one.
-            while not self._requests.empty():
-                if not self._requests.get():
-                    return
-            try:
-                self.reload()
-            except Closed:
-                return
-
-    def close(self) -> None:
-        self._requests.put(False)  # noqa: FBT003
-
-    def _take_over(self) -> ReloadOutcome:
-        try:
-            settings, restart = keep_fixed(self.settings, self._read_complete())
-            self._applier.apply(settings)
-        except ConfigErrors as err:
-            return ReloadOutcome(self.settings, errors=err.errors)
-        return ReloadOutcome(settings, restart=restart)
-
-    def _read_complete(self) -> Settings:
-        """Read the settings; an error in one jail refuses all of them.
-
-        A start leaves that jail out, as the others are better than none. A reload has the old jails, which are better
-        than that.
-        """
-        settings = self._read()
-        if settings.errors:
-            raise ConfigErrors(settings.errors)
-        return settings
-
-
-class ReloadMetrics(Protocol):
-    """Shows whether the configuration that was read last is in force."""
-
-    def reloaded(self, at: float, *, succeeded: bool) -> None: ...
-
-
-class ReloadReport:
-    """Logs and reports what came of starts and reloads."""
-
-    def __init__(self, metrics: ReloadMetrics, problems: Problems, clock: Callable[[], float]) -> None:
+        self._inbox = inbox
+        self._budget = budget
+        self._inputs = inputs
+        self._firewall = firewall
         self._metrics = metrics
-        self._problems = problems
-        self._clock = clock
+        self._fleet = fleet
+        self._reading = reading
+        self._senders = senders
 
-    def started(self, settings: Settings) -> None:
-        """Report what the first settings are, and the jails that they leave out."""
-        self._metrics.reloaded(self._clock(), succeeded=True)
-        _log_notes(settings)
-        sentences = {
-            f"{LEFT_OUT_PROBLEM}{error.file}:{error.line}": f"a jail is left out: {error}"
-            for error in settings.errors
-        }
-        self._problems.replace(LEFT_OUT_PROBLEM, sentences, critical=True)
+    def apply(self, settings: Settings) -> None:
+        """Return once the settings are in force. Raises ConfigErrors, and then nothing has changed; and Closed."""
+        prepared = self._reading.prepare(settings)
+        self._inbox.decide(partial(self._reconfigure, prepared)).result()
 
-    def reloaded(self, outcome: ReloadOutcome) -> None:
-        """Report what came of a reload."""
-        self._metrics.reloaded(self._clock(), succeeded=outcome.ok)
-        problem = self._problems.problem(CONFIGURATION_PROBLEM, critical=False)
-        if not outcome.ok:
-            for error in outcome.errors:
-                log.error("%s", error)
-            more = len(outcome.errors) - 1
-            others = f" (and {more} more: check-config has all)" if more else ""
-            problem.set(f"the old configuration stays, the new one has errors: {outcome.errors[0]}{others}")
-            return
-        problem.clear()
-        self._problems.replace(LEFT_OUT_PROBLEM, {})
-        _log_notes(outcome.settings)
-        if outcome.restart:
-            log.warning("these changes need a restart: %s", ", ".join(outcome.restart))
-        log.info("the new configuration is in force: %d jails", len(outcome.settings.jails))
-
-
-def _log_notes(settings: Settings) -> None:
-    for note in settings.notes:
-        log.warning("%s", note)
+    def _reconfigure(self, prepared: PreparedReading, guard: Guard, now: float) -> Sequence[Decision]:
+        """Reconfigure everything that has settings of its own. A command."""
+        settings = prepared.settings
+        # First, so that the bans that the guard makes now count against the new limits.
+        self._budget.reconfigure(settings.budget)
+        # The guard has to know a jail before the first hit of it comes.
+        decisions = self._inputs.reconfigure(settings, guard, now)
+        # After the guard, which keeps the jails that still have bans; before the sinks get these decisions, as each ban
+        # closes the ports of its jail.
+        self._firewall.reconfigure(guard.view.jails, now)
+        # Before the first hit too: a series begins at 0, and failures are counted by the rules of their jail.
+        self._metrics.reconfigure(jail.name for jail in settings.jails)
+        if self._fleet:
+            self._fleet.reconfigure(settings.jails)
+        # From here on there are hits of the new jails.
+        self._reading.reconfigure(prepared, now)
+        # Independent of all others.
+        sender_registry.reconfigure(self._senders, settings.alerts)
+        return decisions

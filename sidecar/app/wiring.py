@@ -36,9 +36,9 @@ from sidecar.app.housekeeping import (
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
 from sidecar.app.reading import LogReading
-from sidecar.app.reconfiguration import Reconfiguration
 from sidecar.app.refused_bans import RefusedBansReport
-from sidecar.app.reload import ReadSettings, ReloadReport, ReloadService
+from sidecar.app.reload import Reconfiguration
+from sidecar.app.reload_service import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
 from sidecar.app.unbannable import UnbannableFailures

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sidecar.access.detect import AccessLog
+from sidecar.access.formats import TextFormat
 from sidecar.access.log_format import pattern
 from sidecar.access.reader import RequestReader
-from sidecar.access.text import TextFormat
 from sidecar.cli.log_lines import Reader, decode_line, line_chunks, with_framing
 from sidecar.config import reader
 from sidecar.config.errors import ConfigError, ConfigErrors

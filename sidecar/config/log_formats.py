@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sidecar.access.formats import TextFormat
 from sidecar.access.log_format import pattern
 from sidecar.access.logs import Declared
-from sidecar.access.text import TextFormat
 from sidecar.config.labels import LOG_FORMAT, PREFIX
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides

@@ -1,5 +1,5 @@
 from sidecar.access.detect import CHANGED_AFTER, AccessLog
-from sidecar.access.text import known
+from sidecar.access.formats import known
 
 COMBINED = (
     '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5100 "-" "Mozilla/5.0"'

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sidecar.access.formats import TextFormat
 from sidecar.access.log_format import pattern
-from sidecar.access.text import TextFormat
 
 COMBINED = (
     '203.0.113.7 - ann [24/Nov/2026:08:40:00 +0000] "POST /wp-login.php HTTP/1.1" 200 51 "-" "Mozilla/5.0"'

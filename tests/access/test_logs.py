@@ -1,8 +1,8 @@
 import pytest
 
 from sidecar.access import logs as module
+from sidecar.access.formats import known
 from sidecar.access.logs import AccessLogs, Declared
-from sidecar.access.text import known
 from sidecar.core.events import Origin
 
 COMBINED = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 51 "-" "curl"'

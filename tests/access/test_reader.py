@@ -3,8 +3,8 @@ from datetime import timedelta, timezone
 import pytest
 
 from sidecar.access.detect import AccessLog
+from sidecar.access.formats import known
 from sidecar.access.reader import Reading, RequestReader
-from sidecar.access.text import known
 
 COMBINED = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST //wp-login.php HTTP/1.1" 200 51 "-" "{}"'
 # 30 November 2026, 06:33:20 UTC.

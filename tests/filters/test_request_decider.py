@@ -1,7 +1,7 @@
 import pytest
 
+from sidecar.access.formats import known
 from sidecar.access.logs import NOTHING_DECLARED, AccessLogs, Declared
-from sidecar.access.text import known
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters import request_decider as module
 from sidecar.filters.loader import load

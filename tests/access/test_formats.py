@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.access.text import TEXT_FORMATS, unescaped
+from sidecar.access.formats import TEXT_FORMATS, unescaped
 
 BY_NAME = {each.name: each for each in TEXT_FORMATS}
 LINES = {
