@@ -304,8 +304,13 @@ def zero_end(path):
         file.write(bytes(130))
 
 
-# Lines that are asked for by writing their number into a pipe; those of one start have its name before them.
-ON_DEMAND = "rm -f /fifo; mkfifo /fifo; exec 3<>/fifo; t=$(date +%s%N); while read n <&3; do echo $t-$n; done"
+# Lines that are asked for by writing their number into a pipe. The first line of a start may be joined to half a record,
+# and then Docker cannot read it.
+ON_DEMAND = "echo start; rm -f /fifo; mkfifo /fifo; exec 3<>/fifo; while read n <&3; do echo $n; done"
+
+
+def numbers_read(recorder):
+    return [int(line) for line in seen(recorder, "site")["stdout"] if line != "start"]
 
 
 def ask(engine, recorder, numbers):
@@ -330,8 +335,7 @@ def test_lines_behind_a_damaged_part_are_read_within_seconds(engine, recorder, d
             assert ask(engine, recorder, range(first, first + 5)) < 8
         assert ask(engine, recorder, range(35, 300)) < 8
 
-    read = seen(recorder, "site")["stdout"]
-    assert len(read) == len(set(read)) == 300
+    assert numbers_read(recorder) == list(range(300))
     assert gaps(recorder)[0] == 0
     assert not recorder.critical
 
@@ -345,8 +349,7 @@ def test_lines_after_a_truncation_are_read_within_seconds(engine, recorder):
             os.truncate(log_file(engine, "site", "json-file"), 0)
             assert ask(engine, recorder, range(first, first + 5)) < 8
 
-    read = seen(recorder, "site")["stdout"]
-    assert len(read) == len(set(read)) == 35
+    assert numbers_read(recorder) == list(range(35))
     assert gaps(recorder)[0] == 0
 
 
@@ -361,7 +364,7 @@ def test_a_deleted_log_is_read_as_long_as_the_container_runs(engine, recorder):
         engine.cli("restart", "--time", "0", "site")
         assert ask(engine, recorder, range(15, 20)) < 8
 
-    assert len(seen(recorder, "site")["stdout"]) == 20
+    assert numbers_read(recorder) == list(range(20))
 
 
 def test_short_lived_containers_are_all_read(engine, recorder):
