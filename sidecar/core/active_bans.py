@@ -69,8 +69,10 @@ class ActiveBans:
 
     def full_group(self, address: Address) -> tuple[Address, int] | None:
         """Return the /24 around an address and how many of its hosts are banned, once they are enough to ban it."""
+        if not self._bangroup:
+            return None
         network = neighbourhood(address)
-        if not network or not 0 < self._bangroup <= self._neighbours[network] or network in self._bans:
+        if not network or self._neighbours[network] < self._bangroup or network in self._bans:
             return None
         return network, self._neighbours[network]
 

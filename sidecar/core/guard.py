@@ -17,6 +17,7 @@ from sidecar.core.address import Address, is_within
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
+from sidecar.core.ban_register import BanRegister
 from sidecar.core.effective_jail import EffectiveJail
 from sidecar.core.escalation import Chance
 from sidecar.core.events import (
@@ -27,10 +28,8 @@ from sidecar.core.events import (
     Forgiven,
     Hit,
     IgnoredReason,
-    Unban,
     UnbanCause,
 )
-from sidecar.core.expiry import BanExpiry
 from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.core.jail_state import JailState
@@ -66,7 +65,7 @@ class Guard:
         """
         self._state = GuardState(JailStates(jails), allowlist, BanHistory(history, history_age_s))
         self.view = GuardView(self._state)
-        self._expiry = BanExpiry()
+        self._register = BanRegister(self._state.jails, self._state.history)
         self._budget, self._witness = budget, witness
         self._counts_from = counts_from
         # It only spreads the ends of bans (`bantime.rndtime`), and keeps no secret.
@@ -74,7 +73,7 @@ class Guard:
         self._noticed: list[Bypass | Forgiven] = []
         self._next_sweep = -math.inf
         for ban in bans:
-            self._put(ban)
+            self._register.put(ban)
 
     def hits(self, hits: Iterable[Hit], now: float) -> list[Decision]:
         """Count hits in their order, and return a ban for each address that failed too often.
@@ -123,9 +122,9 @@ class Guard:
         if before and before.until >= until and not before.dry_run:
             return []
         if before and before.cause != BanCause.MANUAL:
-            self._state.history.add(state.jail.name, address, before.ban_count, before.until)
-        ban = Ban(state.jail.name, address, now, until, BanCause.MANUAL, reason=reason, decided_at=now)
-        return [self._put(ban)]
+            self._state.history.add(state.name, address, before.ban_count, before.until)
+        ban = Ban(state.name, address, now, until, BanCause.MANUAL, reason=reason, decided_at=now)
+        return [self._register.put(ban)]
 
     def ban_from_fleet(self, bans: Iterable[Ban], now: float) -> list[Decision]:
         """Apply bans that other nodes made: for at most this jail's own ban time, and never for the allowlist.
@@ -134,7 +133,7 @@ class Guard:
         """
         decisions: list[Decision] = []
         for ban in bans:
-            state = self._state.jails.get_or_add(ban.jail)
+            state = self._state.jails.by_name.get(ban.jail) or self._state.jails.add_removed(ban.jail)
             until = min(ban.until, now + state.jail.longest_bantime)
             before = state.bans.get(ban.address)
             if until <= now or (before and before.until >= until):
@@ -145,7 +144,7 @@ class Guard:
             # By hand: `replace` takes five times as long, and a host that joins a fleet applies 100,000.
             known = ban.failures, ban.origin_name, ban.evidence, ban.reason, ban.ban_count
             decisions.append(
-                self._put(
+                self._register.put(
                     Ban(ban.jail, ban.address, ban.at, until, BanCause.FLEET, *known, state.jail.observe, now)
                 )
             )
@@ -158,19 +157,19 @@ class Guard:
 
         Their failures are forgotten too, or the next one would ban them again, and so are their former bans.
         """
-        states = [state for state in self._state.jails if jail in ("", state.jail.name)]
+        states = [state for state in self._state.jails if jail in ("", state.name)]
         decisions: list[Decision] = []
         for state in states:
             unbanned = [
                 ban.address for ban in state.bans if address is None or is_within(ban.address, address)
             ]
-            decisions += [self._lift(state, each, now, cause) for each in unbanned]
+            decisions += [self._register.end(state, each, now, cause) for each in unbanned]
         # An address that one jail unbans may be about to be banned by another.
         for each in {decision.address for decision in decisions} | ({address} if address else set()):
             for state in states:
                 self._forgive(state, each, now)
-                self._state.refused.clear(state.jail.name, each)
-                self._state.history.clear(state.jail.name, each)
+                self._state.refused.clear(state.name, each)
+                self._state.history.clear(state.name, each)
         return decisions
 
     def set_allowlist(self, allowlist: Allowlist, now: float) -> list[Decision]:
@@ -216,16 +215,11 @@ class Guard:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._sweep(now)
-        decisions: list[Decision] = []
-        for ban in self._expiry.take_expired(now):
-            state = self._state.jails.by_name.get(ban.jail)
-            if state and state.bans.get(ban.address) is ban:
-                decisions.append(self._lift(state, ban.address, now, UnbanCause.EXPIRED))
-        return decisions
+        return self._register.end_expired(now)
 
     def next_tick(self) -> float:
         """Return when the next ban may end; `math.inf`: none does."""
-        return self._expiry.next_at
+        return self._register.next_end
 
     def _ignored_reason(
         self, state: JailState, effective: EffectiveJail, ban: Ban | None, hit: Hit, now: float
@@ -277,7 +271,7 @@ class Guard:
             ban_count=self._state.history.ban_count(jail.name, address, now) + 1,
             dry_run=jail.observe or not self._budget.allows(now), decided_at=now,
         )  # fmt: skip
-        return [self._put(ban), *self._group(state, ban)]
+        return [self._register.put(ban), *self._group(state, ban)]
 
     def _refusal_reason(
         self, state: JailState, jail: Jail, address: Address, at: float, now: float
@@ -314,7 +308,7 @@ class Guard:
         """Return how many bans count for the length of the next."""
         if state.jail.counts_bans_of_all_jails:
             return sum(self._state.ban_counts(address, now).values())
-        return self._state.history.ban_count(state.jail.name, address, now)
+        return self._state.history.ban_count(state.name, address, now)
 
     def _group(self, state: JailState, ban: Ban) -> list[Decision]:
         """Ban the neighbourhood of a new ban, once enough of its hosts are banned."""
@@ -323,7 +317,7 @@ class Guard:
             return []
         address, hosts = group
         return [
-            self._put(
+            self._register.put(
                 replace(ban, address=address, cause=BanCause.GROUP, failures=hosts, evidence=(), ban_count=1)
             )
         ]
@@ -333,11 +327,11 @@ class Guard:
         return not jail.observe and self._budget.allows_again(now)
 
     def _enforce(self, ban: Ban, now: float) -> Ban:
-        return self._put(replace(ban, dry_run=False, decided_at=now))
+        return self._register.put(replace(ban, dry_run=False, decided_at=now))
 
     def _unban_allowlisted(self, now: float) -> list[Decision]:
         return [
-            self._lift(state, address, now, UnbanCause.ALLOWED)
+            self._register.end(state, address, now, UnbanCause.ALLOWED)
             for state in self._state.jails
             for address in [
                 ban.address for ban in state.bans if self._state.allowlist_reason(state, ban.address)
@@ -347,26 +341,13 @@ class Guard:
     def _forgive(self, state: JailState, address: Address, at: float) -> None:
         """Forget the failures of this address in this jail."""
         if state.failures.clear(address):
-            self._noticed.append(Forgiven(state.jail.name, address, at))
+            self._noticed.append(Forgiven(state.name, address, at))
 
     def _sweep(self, now: float) -> None:
         for state in self._state.jails:
             state.forget(now)
         self._state.history.forget(now)
         self._state.refused.forget(now - self.view.longest_findtime)
-
-    def _put(self, ban: Ban) -> Ban:
-        state = self._state.jails.get_or_add(ban.jail)
-        self._expiry.schedule(state.bans.put(ban))
-        return ban
-
-    def _lift(self, state: JailState, address: Address, now: float, cause: UnbanCause) -> Unban:
-        ban = state.remove_ban(address)
-        if cause == UnbanCause.EXPIRED and ban.cause != BanCause.MANUAL:
-            self._state.history.add(state.jail.name, address, ban.ban_count, ban.until)
-        elif cause != UnbanCause.EXPIRED:
-            self._state.history.clear(state.jail.name, address)
-        return Unban(state.jail.name, address, now, cause)
 
 
 def _dry_runs(state: JailState) -> list[Ban]:

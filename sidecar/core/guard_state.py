@@ -39,7 +39,7 @@ class GuardState:
         ban = state.bans.get(address)
         if ban and ban.cause != BanCause.MANUAL:
             return ban.ban_count
-        return self.history.ban_count(state.jail.name, address, now)
+        return self.history.ban_count(state.name, address, now)
 
     def ban_counts(self, address: Address, now: float) -> dict[str, int]:
         """Return how often each jail banned the address; jails that never did are absent."""

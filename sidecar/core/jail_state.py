@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sidecar.core.active_bans import ActiveBans
-from sidecar.core.address import Address
 from sidecar.core.effective_jail import EffectiveJail
-from sidecar.core.events import Ban
 from sidecar.core.evidence import Evidence
 from sidecar.core.excuses import Excuses
 from sidecar.core.failures import Failures
@@ -34,6 +32,7 @@ class JailState:
         *,
         is_removed: bool = False,
     ) -> None:
+        self.name = jail.name
         self.effective = EffectiveJail.of(jail)
         self.failures = Failures(jail, evidence)
         self.excuses = Excuses()
@@ -69,11 +68,6 @@ class JailState:
         self.effective, self.longest_findtime, self.is_removed = EffectiveJail.of(jail), jail.findtime, False
         self.bans.reconfigure(jail.bangroup)
         self._effective_at.clear()
-
-    def remove_ban(self, address: Address) -> Ban:
-        """End the ban of this address, and return it."""
-        self.failures.window.clear(address)
-        return self.bans.remove(address)
 
     def forget(self, now: float) -> None:
         """Forget failures and excuses that count nowhere any more."""

@@ -24,13 +24,9 @@ class JailStates:
     def __iter__(self) -> Iterator[JailState]:
         return iter(self.by_name.values())
 
-    def get_or_add(self, name: str) -> JailState:
-        """Return the state of this jail; one that is not configured has a state for as long as it has bans."""
-        state = self.by_name.get(name)
-        if state is None:
-            state = self.by_name[name] = JailState(
-                Jail(name), self.evidence, self._overrides, is_removed=True
-            )
+    def add_removed(self, name: str) -> JailState:
+        """Add a jail that is not configured, for as long as it has bans, and return its state."""
+        state = self.by_name[name] = JailState(Jail(name), self.evidence, self._overrides, is_removed=True)
         return state
 
     def set_overrides(self, overrides: Mapping[str, Overrides]) -> None:

@@ -102,7 +102,7 @@ class GuardView:
         """How full the guard's memory is, for the metrics."""
         jails, history = self._state.jails, self._state.history
         return GuardUsage(
-            {state.jail.name: len(state.failures.window) for state in jails},
+            {state.name: len(state.failures.window) for state in jails},
             sum(state.failures.window.dropped for state in jails),
             jails.evidence.dropped,
             len(history),

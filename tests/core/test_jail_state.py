@@ -1,6 +1,6 @@
 from sidecar.core.address import Address
 from sidecar.core.effective_jail import EffectiveJail
-from sidecar.core.events import Ban, Hit, Origin
+from sidecar.core.events import Hit, Origin
 from sidecar.core.evidence import Evidence
 from sidecar.core.jail import Jail
 from sidecar.core.jail_state import JailState
@@ -29,15 +29,6 @@ def test_other_overrides_make_another_effective_jail():
     state.set_overrides({"shop": Overrides({"maxretry": 2})})
     assert state.effective_at("blog") is state.effective
     assert state.effective_at("shop").jail.maxretry == 2
-
-
-def test_the_end_of_a_ban_clears_what_was_counted_meanwhile():
-    state = JailState(LOGIN, Evidence())
-    ban = state.bans.put(Ban("login", ANN, 0.0, 60.0, "failures"))
-    failed(state, 1.0)
-
-    assert state.remove_ban(ANN) is ban
-    assert (len(state.bans), len(state.failures.window)) == (0, 0)
 
 
 def test_failures_are_forgotten_after_the_longest_findtime():

@@ -16,11 +16,11 @@ def test_the_manual_jail_is_always_there():
 
 def test_an_unknown_jail_is_added_as_removed():
     jails = JailStates([LOGIN])
-    shop = jails.get_or_add("shop")
+    shop = jails.add_removed("shop")
 
     assert (shop.jail, shop.is_removed) == (Jail("shop"), True)
-    assert jails.get_or_add("shop") is shop
-    assert not jails.get_or_add("login").is_removed
+    assert jails.by_name["shop"] is shop
+    assert not jails.by_name["login"].is_removed
 
 
 def test_overrides_hold_in_jails_that_come_later():
@@ -30,7 +30,7 @@ def test_overrides_hold_in_jails_that_come_later():
 
     retries = {name: state.effective_at("blog").jail.maxretry for name, state in jails.by_name.items()}
     assert retries == {"login": 1, "manual": 1, "mail": 1}
-    assert jails.get_or_add("shop").effective_at("blog").jail.maxretry == 1
+    assert jails.add_removed("shop").effective_at("blog").jail.maxretry == 1
 
 
 def test_jails_that_enforce_from_now_on_are_returned():
@@ -50,6 +50,6 @@ def test_a_removed_jail_stays_for_as_long_as_its_bans():
         "manual": False,
     }
 
-    jails.by_name["login"].remove_ban(ANN)
+    jails.by_name["login"].bans.remove(ANN)
     jails.reconfigure([])
     assert [*jails.by_name] == ["manual"]

@@ -1,0 +1,51 @@
+"""How bans come into force and end: in the state of their jail, in the order of their ends and in the history."""
+
+from __future__ import annotations
+
+from sidecar.core.address import Address
+from sidecar.core.ban_history import BanHistory
+from sidecar.core.events import Ban, BanCause, Decision, Unban, UnbanCause
+from sidecar.core.expiry import BanExpiry
+from sidecar.core.jail_state import JailState
+from sidecar.core.jail_states import JailStates
+
+
+class BanRegister:
+    """Keeps the bans of all jails in step with their expiry and their history."""
+
+    def __init__(self, jails: JailStates, history: BanHistory) -> None:
+        self._jails = jails
+        self._history = history
+        self._expiry = BanExpiry()
+
+    @property
+    def next_end(self) -> float:
+        """When the next ban may end; `math.inf`: none does."""
+        return self._expiry.next_at
+
+    def put(self, ban: Ban) -> Ban:
+        """Put a ban in force, and return it. A jail that is not configured has a state for as long as it has bans."""
+        state = self._jails.by_name.get(ban.jail) or self._jails.add_removed(ban.jail)
+        self._expiry.schedule(state.bans.put(ban))
+        return ban
+
+    def end(self, state: JailState, address: Address, now: float, cause: UnbanCause) -> Unban:
+        """End the ban of this address. It is remembered only if it ends by itself and was not made by hand."""
+        ban = state.bans.remove(address)
+        # Failures may have been counted during a dry run.
+        state.failures.window.clear(address)
+        if cause != UnbanCause.EXPIRED:
+            self._history.clear(state.name, address)
+        elif ban.cause != BanCause.MANUAL:
+            self._history.add(state.name, address, ban.ban_count, ban.until)
+        return Unban(state.name, address, now, cause)
+
+    def end_expired(self, now: float) -> list[Decision]:
+        """End the bans that have expired."""
+        decisions: list[Decision] = []
+        for ban in self._expiry.take_expired(now):
+            state = self._jails.by_name.get(ban.jail)
+            # The ban may have been lifted or replaced since.
+            if state and state.bans.get(ban.address) is ban:
+                decisions.append(self.end(state, ban.address, now, UnbanCause.EXPIRED))
+        return decisions
