@@ -20,8 +20,8 @@ def test_status_is_tables(wp_lines):
             "dry run, escalating, counts as fail2ban, /24 from 3"
         ),
         "",
-        "log   state",
-        "blog  following",
+        "log   state      format    requests understood",
+        "blog  following  combined  7 of 8",
         "",
         "dropped  packets  bytes",
         "IPv4     12       720",
