@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli import offline
+from sidecar.cli import check_config
 from sidecar.config import reader
 from tests.charts.__main__ import SETS, name
 from tests.charts.helm import CHART, manifests, render
@@ -167,7 +167,7 @@ def test_the_jails_of_the_values_pass_check_config(node, capsys):
     mounts = inside(docker_run(documents(CHART / "ci/jails-values.yaml"), node))
     folder = Path(mounts["/etc/wp-sidecar"])
 
-    assert offline.check({}, folder / "jails.conf", folder / "filters", as_json=False) == 0
+    assert check_config.check({}, folder / "jails.conf", folder / "filters", as_json=False) == 0
     assert "jail shop: filter shop, 1 expressions" in capsys.readouterr().out
 
 
