@@ -477,12 +477,6 @@ def test_a_reload_reads_a_secret_again(daemon, monkeypatch):
         wait_until(lambda: "POST /new " in posts.read_text())
 
 
-def opened(daemon):
-    return [
-        {key: stream[key] for key in ("container", "state")} for stream in daemon.ask("status")["streams"]
-    ]
-
-
 def test_during_reloads_each_line_counts_exactly_once(daemon, monkeypatch):
     """A writer at speed, and ten reloads that each change its filter, and other jails and files beside it."""
     (daemon.folder / "filters").mkdir()
@@ -510,8 +504,7 @@ def test_during_reloads_each_line_counts_exactly_once(daemon, monkeypatch):
     configure(0)
     daemon.log.touch()
     daemon.start()
-    # Undated lines that are there before a log is read for the first time do not count.
-    wait_until(lambda: {"container": str(daemon.log), "state": "open"} in opened(daemon))
+    daemon.wait_until_read(daemon.log)
     writer = threading.Thread(target=write)
     writer.start()
     try:
@@ -765,7 +758,9 @@ def test_the_format_of_an_access_log_is_the_jails_and_a_reload_changes_it(daemon
 
     jail = f"[guesses]\nfilter = wordpress-access\nlogpath = {daemon.log}\nlogformat = "
     daemon.configure(f'{jail}$status $remote_addr "$request"')
+    daemon.log.touch()
     daemon.start()
+    daemon.wait_until_read(daemon.log)
     guess(f'200 {ANN} "POST /wp-login.php HTTP/1.1"')
     wait_until(lambda: ANN in daemon.banned())
     assert formats() == [("logformat of guesses", 5)]

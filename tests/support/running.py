@@ -67,6 +67,15 @@ class Running:
             self._process = subprocess.Popen(argv, stderr=stderr, env=self.environ)
         wait_until(lambda: self.is_ready() if ready else self.is_live(), timeout=15, message=self.stderr)
 
+    def wait_until_read(self, log: Path) -> None:
+        """Wait until it has read this log for the first time: undated lines that are there before do not count."""
+        wait_until(
+            lambda: any(
+                (stream["container"], stream["state"]) == (str(log), "open")
+                for stream in self.ask("status")["streams"]
+            )
+        )
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """End it with this signal. Return its exit code."""
         self._process.send_signal(number)
