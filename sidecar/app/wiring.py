@@ -114,8 +114,8 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
         history_age_s=settings.dbpurgeage, budget=budget, witness=firewall,
         # Without the store it is unknown how far logs were read, and which clients were unbanned since: if their
-        # failures were counted again, they would be banned again.
-        counts_from=now if store.unavailable else -math.inf,
+        # failures were counted again, they would be banned again. Many logs stamp whole seconds.
+        counts_from=math.floor(now) if store.unavailable else -math.inf,
     )  # fmt: skip
     metrics.bans.set_active(guard.view.enforced_bans)
 
