@@ -46,7 +46,7 @@ def test_an_attacker_of_one_host_is_dropped_by_all(hosts):
     print(f"all agree {took:.2f} s after the cable is mended")  # noqa: T201
 
     assert {ban["ip"] for ban in c.ask("bans", fleet=True)["bans"]} == {ANN, BOB, EVE, JOE}
-    assert "the fleet knew of 1 such bans" in b.cli("unban", "--fleet", ANN)
+    assert "bans that the fleet knew and every node lifts: 1\n" in b.cli("unban", "--fleet", ANN)
     wait_until(lambda: drop(hosts, BOB, EVE, JOE))
     assert JOE in a.cli("bans", "--fleet")
     assert all(host.metric("wp_sidecar_fleet_peers") >= 2 for host in hosts)

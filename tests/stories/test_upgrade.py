@@ -45,7 +45,10 @@ def recorded(daemon):
     def text(name):
         return re.sub(r"\{([\w.]+)\}", lambda found: placeholders[found[1]], (RECORDED / name).read_text())
 
-    (daemon.folder / "jails.conf").write_text(text("jails.conf"))
+    # The clients of these logs send no packets.
+    (daemon.folder / "jails.conf").write_text(
+        text("jails.conf").replace("[DEFAULT]", "[DEFAULT]\nwitness = off", 1)
+    )
     with contextlib.closing(sqlite3.connect(daemon.folder / "state/state.db")) as db:
         db.executescript(text("state.sql"))
     answers = json.loads(re.sub(r"\{(folder)\}", str(daemon.folder), (RECORDED / "answers.json").read_text()))
@@ -84,6 +87,13 @@ def cursors(daemon):
         return dict(db.execute("SELECT key, state FROM cursors"))
 
 
+def explained(daemon, address):
+    """What `explain` answers, without what the earlier version did not know of."""
+    answer = daemon.ask("explain", who=address)
+    jails = [{key: value for key, value in jail.items() if key != "refused"} for jail in answer["jails"]]
+    return {**answer, "jails": jails}
+
+
 def test_bans_history_failures_and_cursors_go_on(daemon, recorded):
     before, read = banned_in_kernel(daemon), cursors(daemon)
     assert before["ban4"] == {ANN} and before["net4"] == {"198.51.100.0/24"}
@@ -91,7 +101,7 @@ def test_bans_history_failures_and_cursors_go_on(daemon, recorded):
 
     assert daemon.ask("bans")["bans"] == recorded["bans"]
     assert [daemon.ask("history", who=address) for address in (ANN, DAN)] == recorded["history"]
-    assert [daemon.ask("explain", who=address) for address in (ANN, BOB, EVE)] == recorded["explain"]
+    assert [explained(daemon, address) for address in (ANN, BOB, EVE)] == recorded["explain"]
     assert banned_in_kernel(daemon) == before
     assert cursors(daemon) == read
     # No line is read again.
