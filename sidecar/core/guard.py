@@ -43,6 +43,8 @@ from sidecar.core.witness import NO_WITNESS, Witness
 SWEEP_INTERVAL_S: Final = 60.0
 
 
+# One large class on purpose: each way in which a ban begins or ends stands here, so that the allowlist, the witness and
+# the ban budget are asked in one place. What it knows, and what is asked of it, are other modules.
 class Guard:
     """Decides which addresses are banned. `view` answers questions about it."""
 
