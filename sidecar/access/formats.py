@@ -9,13 +9,9 @@ from typing import Final
 
 from sidecar.access.log_format import pattern
 from sidecar.access.request import Request
-from sidecar.access.target import split
+from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
 
-# `POST /wp-login.php HTTP/1.1`, with the blanks that lax servers take. HTTP/0.9 has no version.
-_REQUEST_LINE = re.compile(
-    r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?P<target>\S.*?)(?:\s+HTTP/[\d.]+)?\s*"
-)
 # A request and its status, wherever they stand in a line.
 _READING = re.compile(r'(?<!\\)"(?P<request>[A-Z]{3,16} [^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{3})(?= |$)')
 _ESCAPE = re.compile(r'\\(?:x([0-9A-Fa-f]{2})|(["\\])|([nrtbvf]))')
@@ -60,7 +56,7 @@ class TextFormat:
             return None
         method, target = fields.get("method", ""), fields.get("target", "")
         if (line := fields.get("request")) is not None:
-            method, target = _request_line(unescaped(line))
+            method, target = request_line(unescaped(line))
         elif target:
             target = unescaped(target)
         path, query = split(target)
@@ -82,7 +78,7 @@ class TextFormat:
         )
 
     def _also(self, first: Request, other: re.Match[str]) -> Request:
-        method, target = _request_line(unescaped(other["request"]))
+        method, target = request_line(unescaped(other["request"]))
         path, query = split(target)
         return first._replace(
             method=method, target=target, path=path, query=query, status=int(other["status"])
@@ -98,11 +94,6 @@ def _character(found: re.Match[str]) -> str:
     if found[1]:
         return chr(int(found[1], 16))
     return found[2] or _CONTROL[found[3]]
-
-
-def _request_line(text: str) -> tuple[str, str]:
-    found = _REQUEST_LINE.fullmatch(text)
-    return (found["method"], found["target"]) if found else ("", text)
 
 
 def _host(text: str) -> str | None:

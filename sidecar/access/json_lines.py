@@ -15,7 +15,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from sidecar.access.request import Request
-from sidecar.access.target import split
+from sidecar.access.target import request_line, split
 from sidecar.access.when import unix_time
 
 # Field -> its names, compared without regard to case, `_` and `-`; the first that is there counts.
@@ -55,7 +55,6 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 MAX_DEPTH: Final = 4
-_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(\S.*?)(?:\s+HTTP/[\d.]+)?\s*")
 # Apache and nginx without `escape=json` write `\x22`, which is no JSON.
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 # A key and a plain value, for lines that are no JSON for another reason, such as `"upstream_time": -`.
@@ -90,10 +89,11 @@ class JsonFormat:
             return ()
         method, target = found.get("method", ""), found.get("target", "")
         if not (method and target) and "request" in found:
-            if (parsed := _REQUEST_LINE.fullmatch(found["request"])) is not None:
-                method, target = parsed[1], parsed[2]
+            sent_method, sent_target = request_line(found["request"])
+            if sent_method:
+                method, target = sent_method, sent_target
             else:
-                target = target or found["request"]
+                target = target or sent_target
         elif not target:
             return ()
         path, query = split(target)

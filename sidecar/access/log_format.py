@@ -16,7 +16,6 @@ from sidecar.access.when import DATE
 
 # What the value of a field may be. `text` is for what a client chose.
 _ADDRESS = r"(?:[0-9A-Fa-f.:]+|\[[0-9A-Fa-f.:]+\]|unix:)"
-_NUMBER = r"[\d.,: -]*?"
 _WORD = r"\S{0,1024}?"
 _TEXT = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # A virtual host: a client chooses it, and servers let no blank pass in it.
@@ -90,7 +89,6 @@ APACHE: Final[Mapping[str, tuple[str, str]]] = {
 _APACHE_TEXT = frozenset("ionCef")
 _NGINX_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _APACHE_VARIABLE = re.compile(r"%(?:[!\d,]*)[<>]?(\{[^}]*\})?(\^t[io]|[A-Za-z%])")
-_QUOTED_PARTS = re.compile(r"""^\s*log_format\s+\S+\s+|\bescape=\w+\s+|['"]\s*['"]|;\s*$""")
 
 
 def pattern(text: str) -> re.Pattern[str]:

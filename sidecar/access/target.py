@@ -11,10 +11,20 @@ import re
 from functools import lru_cache
 
 REMEMBERED_TARGETS = 4096
+# `POST /wp-login.php HTTP/1.1`, with the blanks that lax servers take. HTTP/0.9 has no version.
+_REQUEST_LINE = re.compile(
+    r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?P<target>\S.*?)(?:\s+HTTP/[\d.]+)?\s*"
+)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _PARAMETERS = re.compile(r";[^/]*")
 _UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]")
+
+
+def request_line(text: str) -> tuple[str, str]:
+    """Return the method and the target of a request line; no method and the whole text where it is none."""
+    found = _REQUEST_LINE.fullmatch(text)
+    return (found["method"], found["target"]) if found else ("", text)
 
 
 @lru_cache(maxsize=REMEMBERED_TARGETS)
