@@ -63,7 +63,7 @@ from sidecar.sources.intake import Intake
 from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
-from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
+from sidecar.telemetry.http import KnownHosts, TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 
 if TYPE_CHECKING:
@@ -180,9 +180,10 @@ def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) ->
             OwnNetworksCheck(inputs),
         ),
     )
+    endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names))
     services: list[Service] = [
         *reporting.outboxes,
-        telemetry_server(telemetry_socket, TelemetryEndpoints(reporting.registry, health)),
+        telemetry_server(telemetry_socket, endpoints),
         control_server(control_socket, ControlApplication(commands)),
         reload,
         PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),

@@ -52,6 +52,11 @@ class RedisUrl:
     sentinel_user: str = ""
     sentinel_password: str = field(default="", repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may contain."""
+        return self.password, self.sentinel_password
+
     def __str__(self) -> str:
         """Return the servers without any password."""
         where = self.path or ",".join(f"{_bracketed(host)}:{port}" for host, port in self.hosts)
@@ -85,8 +90,12 @@ def parse_redis_url(url: str, ca: str = "") -> RedisUrl:
 
 def _options(query: str, scheme: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if wrong := sorted(set(options) - {*OPTIONS, *(("db",) if scheme == "unix" else ())}):
-        raise ValueError(f"{', '.join(wrong)}: unknown after the `?`; there are {', '.join(OPTIONS)}")
+    known = (*OPTIONS, "db") if scheme == "unix" else OPTIONS
+    # What is unknown may be the rest of a password that contains a `?`, so it is not repeated.
+    if not set(options) <= {*known}:
+        raise ValueError(
+            f"has an unknown option after the `?`; there are {', '.join(known)}, and in a password `?` is written %3F"
+        )
     return options
 
 

@@ -26,6 +26,8 @@ from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
 
+# Stands for every name of a host.
+ANY_HOST: Final = "*"
 NO_ENTRIES: Final = AllowlistEntries()
 DEFAULT_RATE: Final = BanRate(ban_budget.MAX_BANS, ban_budget.PERIOD_S)
 
@@ -123,6 +125,8 @@ class Settings:
     alerts: Mapping[str, str] = field(default_factory=dict, repr=False)
     # The address and port of the HTTP server.
     listen: tuple[str, int] = ("127.0.0.1", 9734)
+    # The names by which clients may ask the HTTP server, besides addresses and this host's own names.
+    listen_names: tuple[str, ...] = ()
     # The name of this host in the fleet and in Kubernetes; "": the host's own.
     node: str = ""
     flush_on_exit: bool = False

@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 from sidecar.config.errors import CAPLESS, DIRECTORY
 from sidecar.config.node_name import NODE_NAME
-from sidecar.config.settings import SourceKind
+from sidecar.config.settings import ANY_HOST, SourceKind
 from sidecar.config.units import words
+from sidecar.core.text import redacted
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # What docker-py speaks without further packages.
 DOCKER_SCHEMES: Final = ("unix", "http+unix", "tcp", "http", "https")
+URL: Final = re.compile(r"[a-z+]+://\S*", re.IGNORECASE)
 # Sealed messages can be tested against guessed keys offline, so a key must be long.
 MIN_FLEET_KEY_LENGTH: Final = 32
 
@@ -42,15 +44,27 @@ def listen_address(text: str) -> tuple[str, int]:
         raise ValueError(sentence) from None
 
 
+def host_names(text: str) -> tuple[str, ...]:
+    """Return the names of hosts, in lower case; `*` is every name."""
+    names = tuple(name.lower().rstrip(".") for name in words(text))
+    for name in names:
+        if name != ANY_HOST and not NODE_NAME.fullmatch(name):
+            raise ValueError(f'expected names of hosts without a port, or {ANY_HOST}, got "{name}"')
+    return names
+
+
 def docker_host(text: str) -> str:
     try:
         parts = urlsplit(text)
         where = parts.hostname if "unix" not in parts.scheme else parts.path if not parts.netloc else ""
         valid = parts.scheme in DOCKER_SCHEMES and bool(where) and (parts.port or 1) > 0
+        valid = valid and URL.fullmatch(text) is not None
     except ValueError:  # the port is not a number
         valid = False
     if not valid:
-        raise ValueError(f'expected unix:///var/run/docker.sock or tcp://host:port, got "{text}"')
+        # What is no URL may still contain a password.
+        got = f', got "{redacted(text)}"' if URL.fullmatch(text) else ""
+        raise ValueError(f"expected unix:///var/run/docker.sock or tcp://host:port{got}")
     return text
 
 
@@ -121,6 +135,9 @@ def webhook(url: str) -> str:
 
 def content_of(path: str, what: str) -> str:
     """Return the content of a file that holds `what` and nothing else, without the white space around it."""
+    # Without a slash it may be the secret itself, written where its file belongs; no error may quote that.
+    if not path.startswith("/"):
+        raise ValueError(f"expected the path of a file that holds {what}, and a path starts with /")
     file = Path(path)
     try:
         return file.read_text("utf-8").strip()

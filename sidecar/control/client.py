@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sidecar.control.protocol import Refused, Request
 
@@ -62,5 +63,12 @@ class _UnixConnection(HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        # While many others wait for the daemon to accept them, a connect() without blocking fails at once (unix(7)).
+        # This timeout bounds one that blocks.
+        seconds, microseconds = divmod(round(cast(float, self.timeout) * 1_000_000), 1_000_000)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", seconds, microseconds))
+        try:
+            self.sock.connect(str(self._path))
+        except BlockingIOError as err:
+            raise TimeoutError from err
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))

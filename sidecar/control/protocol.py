@@ -12,6 +12,7 @@ This module is loaded by every command of the command line, so it imports nothin
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, NotRequired, Self, TypedDict, TypeVar
@@ -20,6 +21,9 @@ A = TypeVar("A")
 
 # The field of an address in a request.
 ADDRESS: Final = "who"
+
+# A shorter ban would end before it is in force.
+MIN_BANTIME_S: Final = 1.0
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -275,9 +279,13 @@ class UnbanRequest(Request[UnbanAnswer]):
 
 
 def _bantime(seconds: object) -> float | None:
-    """Return seconds (below zero: permanently), or None for the jail's own ban time."""
+    """Return seconds (-1: permanently, `math.inf`), or None for the jail's own ban time."""
     if seconds is None:
         return None
-    if not isinstance(seconds, int | float) or math.isnan(seconds):
-        raise Refused(f"a ban lasts for a number of seconds, or -1 for good: not {seconds}")
-    return math.inf if seconds < 0 else seconds
+    # True and False are numbers in Python. The comparison also refuses NaN, which is no time either.
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+        if seconds in (-1, math.inf):
+            return math.inf
+        if seconds >= MIN_BANTIME_S:
+            return float(min(seconds, sys.float_info.max))
+    raise Refused(f"a ban lasts for a number of seconds, {MIN_BANTIME_S:g} or more, or -1 for good")

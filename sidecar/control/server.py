@@ -24,9 +24,15 @@ from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, L
 
 log = logging.getLogger(__name__)
 
-# A person and a health check are two connections. A client has 5 s to send its request and to take the response; the
-# answer itself may take longer (a reload compiles filters). The largest request is a ban with a long reason.
-LIMITS = Limits(connections=8, silence_s=5.0, body_bytes=64 * 1024, check_s=1.0)
+# A person and a health check are two connections. A client has 5 s to send its request and 5 s to take the response,
+# however slowly bytes come; the answer itself may take longer (a reload compiles filters), and each command limits
+# that. Clients that connect and send nothing make room for those that ask, so 200 of them delay a health check by a
+# second. The largest request is a ban with a long reason.
+LIMITS = Limits(connections=32, silence_s=5.0, request_s=5.0, body_bytes=64 * 1024, check_s=1.0)
+
+
+# Clients that wait to be accepted.
+BACKLOG = 1024
 
 
 class NoSocket(Exception):  # noqa: N818 - it is an answer
@@ -169,7 +175,7 @@ def _listen(path: Path) -> socket.socket:
     umask = os.umask(0o177)
     try:
         listener.bind(str(path))
-        listener.listen()
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -33,10 +33,14 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from sidecar.config.redis_url import RedisUrl
+from sidecar.core.text import printable, redacted
 from sidecar.stores.base import StoreError
 
 # For an answer, a connection included. No ban waits for it.
 ANSWER_TIMEOUT_S = 2.0
+
+# Of an error's sentence.
+MAX_ERROR_CHARS = 400
 
 
 class RedisClient(Protocol):
@@ -68,7 +72,10 @@ class RedisConnection:
             # An answer that refuses a command says nothing against the connection.
             if not isinstance(err, ResponseError):
                 self.close()
-            raise StoreError(f"Redis at {self.url} {_explain(err)}") from err
+            # The server chooses the words of its errors, and some repeat the command that they refuse, AUTH among them.
+            why = redacted(printable(_explain(err), MAX_ERROR_CHARS), self.url.secrets)
+            # Not `from err`, which a traceback would print.
+            raise StoreError(f"Redis at {self.url} {why}") from None
 
     # Answers have any shape.
     def script(self, text: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:  # noqa: ANN401
@@ -121,7 +128,7 @@ def _connect(url: RedisUrl, timeout_s: float) -> RedisClient:
 
 
 def _explain(err: Exception) -> str:
-    """Say what is wrong, and what to change. The library's own words contain host and port, and no secret."""
+    """Say what is wrong, and what to change."""
     match err:
         case AuthenticationError() | AuthorizationError():
             return f"refuses our user or password ({err}): correct them in the URL"

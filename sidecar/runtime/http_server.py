@@ -9,6 +9,7 @@ listener decides where clients connect: a TCP port for probes and scrapers, a un
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import math
 import socket
@@ -23,6 +24,10 @@ from typing import Any, Protocol, cast
 log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
+
+# While all slots are taken, a client has so long to send its request before it has to make room. A request is sent in
+# one piece, so an honest client needs a millisecond.
+MIN_REQUEST_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,30 @@ class Limits:
 
     # Served at a time. When all are taken, `evict_oldest` decides.
     connections: int
-    # Seconds without progress while the request is read, and for the client to take the response.
+    # Seconds without progress while the request is read, and for the client to take the whole response.
     silence_s: float
+    # Seconds for a client to send its whole request, from accept to the last byte of the body.
+    request_s: float
     # Seconds for one connection, from accept to the end of the response.
     connection_s: float = math.inf
+    # The request line and the headers together. http.client alone bounds each line, and allows 6 MB of headers.
+    head_bytes: int = 16 * 1024
     body_bytes: int = 0
-    # True: hang up on the oldest connection when all are taken. False: the next client waits for one to end.
+    # Which clients are hung up on when all slots are taken. True: the oldest client. False: those that have not sent their
+    # request; where all have, the next client waits for one to be answered.
     evict_oldest: bool = False
     # Seconds between looks at connections that took too long, and at the listening socket.
     check_s: float = 0.5
+
+
+@dataclass(slots=True)
+class _Client:
+    """One connection. Written by the thread that serves it."""
+
+    # When it was accepted, in seconds of the monotonic clock.
+    accepted: float
+    # Whether its request was read whole.
+    has_asked: bool = False
 
 
 class HttpServer:
@@ -93,8 +113,8 @@ class HttpServer:
         self._limits = limits
         self._closed = threading.Event()
         self._slots = threading.BoundedSemaphore(limits.connections)
-        # Connection -> when it was accepted, the oldest first.
-        self._open: dict[socket.socket, float] = {}
+        # The oldest first.
+        self._open: dict[socket.socket, _Client] = {}
 
     def run(self) -> None:
         while not self._closed.is_set():
@@ -110,43 +130,46 @@ class HttpServer:
                 raise
             else:
                 self._start(connection)
-            self._hang_up(before=time.monotonic() - self._limits.connection_s)
+            self._hang_up_on_late()
 
     def close(self) -> None:
         """Stop listening. May be called more than once.
 
-        Where `connection_s` limits a connection, clients are disconnected. Otherwise a request under way is answered.
+        Where `connection_s` limits a connection, clients are disconnected. Otherwise a request that was sent is
+        answered.
         """
         self._closed.set()
         self._listener.close()
-        if self._limits.connection_s < math.inf:
-            self._hang_up(before=math.inf)
+        self._hang_up(before=math.inf, only_silent=self._limits.connection_s == math.inf)
 
     def _start(self, connection: socket.socket) -> None:
         """Serve the connection in a thread of its own, once a slot is free."""
         if not self._take_slot():
             connection.close()
             return
-        self._open[connection] = time.monotonic()
-        threading.Thread(target=self._serve, args=(connection,), name=self.name, daemon=True).start()
+        client = self._open[connection] = _Client(time.monotonic())
+        threading.Thread(target=self._serve, args=(connection, client), name=self.name, daemon=True).start()
 
     def _take_slot(self) -> bool:
         """Wait for a slot. Return False once the server is closed."""
         if self._slots.acquire(blocking=False):
             return True
         if self._limits.evict_oldest:
-            self._hang_up(before=min(list(self._open.values()), default=0.0))
-        while not self._slots.acquire(timeout=self._limits.check_s):
+            oldest = min((each.accepted for each in list(self._open.values())), default=0.0)
+            self._hang_up(before=oldest, only_silent=False)
+        check_s = min(self._limits.check_s, MIN_REQUEST_S)
+        while not self._slots.acquire(timeout=check_s):
             if self._closed.is_set():
                 return False
-            self._hang_up(before=time.monotonic() - self._limits.connection_s)
+            self._hang_up(before=time.monotonic() - MIN_REQUEST_S, only_silent=True)
+            self._hang_up_on_late()
         return True
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, client: _Client) -> None:
         with connection:
             try:
                 connection.settimeout(self._limits.silence_s)
-                _Exchange(connection, self._application, self._limits.body_bytes)
+                _Exchange(connection, client, self._application, self._limits)
                 # close() alone may discard the response where the client sent more than was read (RFC 9112, 9.6).
                 connection.shutdown(socket.SHUT_WR)
             except OSError as err:
@@ -158,10 +181,16 @@ class HttpServer:
                 del self._open[connection]
                 self._slots.release()
 
-    def _hang_up(self, before: float) -> None:
+    def _hang_up_on_late(self) -> None:
+        """Disconnect the clients that took too long."""
+        now = time.monotonic()
+        self._hang_up(before=now - self._limits.request_s, only_silent=True)
+        self._hang_up(before=now - self._limits.connection_s, only_silent=False)
+
+    def _hang_up(self, before: float, *, only_silent: bool) -> None:
         """Disconnect all clients accepted no later than this. Their threads then read the end of the stream."""
-        for connection, accepted in list(self._open.items()):
-            if accepted <= before:
+        for connection, client in list(self._open.items()):
+            if client.accepted <= before and not (only_silent and client.has_asked):
                 # It may have ended by itself.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
@@ -193,24 +222,66 @@ def stop_listening(listening: socket.socket) -> None:
     listening.close()
 
 
+class _HeadTooLargeError(Exception):
+    """The request line and the headers are longer than the limit."""
+
+
+class _BoundedHead(io.BufferedIOBase):
+    """Reads a connection. Its lines, which are the head of the request, have a bounded size together."""
+
+    def __init__(self, connection: io.BufferedIOBase, max_bytes: int) -> None:
+        self._connection, self._left = connection, max_bytes
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        del size
+        line = self._connection.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise _HeadTooLargeError
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._connection.read(size)
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()
+
+
 class _Exchange(BaseHTTPRequestHandler):
     """Reads one request and writes its response. The constructor of the base class does all of it."""
 
-    def __init__(self, connection: socket.socket, application: Application, max_body_bytes: int) -> None:
-        self._application = application
-        self._max_body_bytes = max_body_bytes
+    # Until the request line was read.
+    command = requestline = ""
+
+    def __init__(
+        self, connection: socket.socket, client: _Client, application: Application, limits: Limits
+    ) -> None:
+        self._client, self._application, self._limits = client, application, limits
         super().__init__(connection, ("", 0), cast("Any", None))
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = cast("Any", _BoundedHead(self.rfile, self._limits.head_bytes))
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except _HeadTooLargeError:
+            self.send_error(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+                if self.command
+                else HTTPStatus.REQUEST_URI_TOO_LONG
+            )
 
     def do_GET(self) -> None:
         if self.command not in self._application.methods:
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
             return
         path = self.path.partition("?")[0]
-        self._write(
-            self._application.respond(
-                HttpRequest(self.command, path, cast("Any", self.headers), self._body())
-            )
-        )
+        request = HttpRequest(self.command, path, cast("Any", self.headers), self._body())
+        self._client.has_asked = True
+        self._write(self._application.respond(request))
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -239,7 +310,7 @@ class _Exchange(BaseHTTPRequestHandler):
         # int() accepts digits of other alphabets, and refuses more than 4,300 of them.
         if not length.isascii() or not length.isdecimal() or len(length) > 10:
             return None
-        return self.rfile.read(int(length)) if int(length) <= self._max_body_bytes else None
+        return self.rfile.read(int(length)) if int(length) <= self._limits.body_bytes else None
 
     def _write(self, response: HttpResponse) -> None:
         self.send_response(response.status)

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from ipaddress import ip_address
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, exposition
 
+from sidecar.config.settings import ANY_HOST
 from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, TcpListener
 
 # A scraper on the same network sends its request within milliseconds. Prometheus gives up after 10 s by default.
 # Two Prometheus, two probes and a person need five connections; 16 is that three times over.
-LIMITS = Limits(connections=16, silence_s=5.0, connection_s=10.0, evict_oldest=True)
+LIMITS = Limits(connections=16, silence_s=5.0, request_s=5.0, connection_s=10.0, evict_oldest=True)
+
+# Names that mean this host and that nobody can register: RFC 6761, and Docker's own name for its host.
+LOCAL_NAMES: Final = ("localhost", "host.docker.internal")
+# RFC 9110, 7.2: a name or an address, IPv6 in brackets, and a port.
+_HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{1,5})?")
+
+
+UNKNOWN_HOST: Final = (
+    b"this name is not known here: ask by the address, or add the name to WP_SIDECAR_LISTEN_NAMES\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +48,44 @@ class HealthCheck(Protocol):
         """Return the health as of now. Called from several threads at a time."""
 
 
+class KnownHosts:
+    """The names by which clients may ask.
+
+    A web page may point a name of its own at 127.0.0.1, and its scripts would then read what is here (DNS rebinding).
+    Their browser writes that name into `Host`. An address cannot be pointed anywhere.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = {*LOCAL_NAMES, socket.gethostname().lower(), *names}
+
+    def includes(self, host: str | None) -> bool:
+        """Return whether a request with this `Host` is answered. Every browser sends one."""
+        if host is None or ANY_HOST in self._names:
+            return True
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = (found["ipv6"] or found["name"]).lower().removesuffix(".")
+        if name in self._names:
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
 class TelemetryEndpoints:
     """The application behind the telemetry port: metrics and probes, read only."""
 
     methods = ("GET", "HEAD")
 
-    def __init__(self, registry: CollectorRegistry, check: HealthCheck) -> None:
-        self._registry = registry
-        self._check = check
+    def __init__(self, registry: CollectorRegistry, check: HealthCheck, hosts: KnownHosts) -> None:
+        self._registry, self._check, self._hosts = registry, check, hosts
 
     def respond(self, request: HttpRequest) -> HttpResponse:
+        if not self._hosts.includes(request.headers.get("Host")):
+            return HttpResponse(HTTPStatus.MISDIRECTED_REQUEST, UNKNOWN_HOST)
         match request.path:
             case "/metrics":
                 return self._metrics(request.headers.get("Accept", ""))

@@ -30,7 +30,7 @@ WRONG = {
     "redis://a,b": "names several hosts",
     "redis://cache/one": "names a database that is not a number",
     "redis://cache/1/2": "has too much after the hosts",
-    "redis://cache?timeout=5": "timeout: unknown after the `?`",
+    "redis://cache?timeout=5": "has an unknown option after the `?`",
     "redis+sentinel://a,b": "has no master",
     "redis+cluster://a/1": "names a database, and a cluster has only one",
     "unix://run/redis.sock": "three slashes",

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config import variable_values as values
+from sidecar.config.redis_url import parse_redis_url
 from sidecar.config.settings import SourceKind
 
 
@@ -12,6 +13,8 @@ from sidecar.config.settings import SourceKind
         (values.absolute_path, "/srv/state", Path("/srv/state")),
         (values.listen_address, "[::1]:9734", ("::1", 9734)),
         (values.docker_host, "tcp://proxy:2375", "tcp://proxy:2375"),
+        (values.host_names, "Sidecar.example.net., node1", ("sidecar.example.net", "node1")),
+        (values.host_names, "*", ("*",)),
         (values.source_kind, "CRI", SourceKind.CRI),
         (values.pod_globs, "blog/*/wordpress, !*/*/db", ("blog/*/wordpress", "!*/*/db")),
         (values.log_level, "debug", "DEBUG"),
@@ -31,6 +34,7 @@ def test_a_value_is_parsed(parse, text, value):
         (values.absolute_path, "state", "expected a path that starts with /"),
         (values.listen_address, "9734", "expected an address and a port"),
         (values.docker_host, "proxy:2375", "expected unix:///var/run/docker.sock or tcp://host:port"),
+        (values.host_names, "sidecar:9734", "expected names of hosts without a port"),
         (values.source_kind, "k8s", "expected one of docker, cri, docker-files"),
         (values.pod_globs, "blog", "expected namespace/pod/container"),
         (values.log_level, "loud", "expected one of DEBUG"),
@@ -54,3 +58,33 @@ def test_a_secret_is_the_content_of_a_file(tmp_path):
         values.fleet_key(f"{tmp_path}/short")
     with pytest.raises(ValueError, match="/none cannot be read: No such file"):
         values.content_of(f"{tmp_path}/none", "the fleet's key")
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (values.docker_host, "tcp://root:hunter2@"),
+        (values.docker_host, "ftp://root:hunter2@host:2375"),
+        (values.docker_host, "tcp://root:hunt er2@host:2375"),
+        (values.docker_host, "tcp://host:port?hunter2"),
+        (values.docker_host, "root:hunter2@host:2375"),
+        (values.webhook, "hooks.example/services/hunter2"),
+        (values.fleet_key, "hunter2" * 6),
+        (values.certificates_file, "redis://:hunter2@host"),
+        (lambda path: values.content_of(path, "the webhook's URL"), "https://hooks.example/services/hunter2"),
+        *(
+            (parse_redis_url, url)
+            for url in (
+                "redis://:hunter2?@host", "redis://:x?hunter2@host", "redis://:x?hunter2=1@host", "redis://:x/hunter2@host",
+                "redis://:x#hunter2@host", "redis://host?password=hunter2", "hunter2",
+                "unix:///x?hunter2=3", "unix:///x?db=hunter2", "redis+sentinel://:x/hunter2@host/master",
+                "redis+cluster://host/hunter2", "redis://host/1/hunter2", "redis://:hunter2@host:99999",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_no_error_quotes_a_secret(parse, text):
+    with pytest.raises(ValueError) as raised:
+        parse(text)
+
+    assert "hunt" not in str(raised.value) and "er2" not in str(raised.value)

@@ -1,4 +1,5 @@
 import math
+import sys
 
 import pytest
 
@@ -57,7 +58,24 @@ def test_fields_that_are_absent_have_their_defaults(kind, request_):
     assert kind.from_json({"do": kind.command}) == request_
 
 
-@pytest.mark.parametrize("seconds", ["soon", math.nan, [1]])
-def test_a_ban_time_is_a_number(seconds):
-    with pytest.raises(Refused, match="a ban lasts for a number of seconds, or -1 for good: not "):
+@pytest.mark.parametrize(
+    "seconds", ["soon", math.nan, [1], True, 0, 0.001, -0.001, -0.999, -1.001, -2, -math.inf, -(10**400)]
+)
+def test_a_ban_time_is_a_number_of_at_least_a_second(seconds):
+    with pytest.raises(Refused, match="a ban lasts for a number of seconds, 1 or more, or -1 for good"):
         BanRequest.from_json({"who": ANN, "for": seconds})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bantime"),
+    [
+        (-1, math.inf),
+        (-1.0, math.inf),
+        (1, 1.0),
+        (3600.5, 3600.5),
+        (10**400, sys.float_info.max),
+        (None, None),
+    ],
+)
+def test_a_ban_time_is_read_as_it_was_meant(seconds, bantime):
+    assert BanRequest.from_json({"who": ANN, "for": seconds}).bantime == bantime

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.core.text import printable
+from sidecar.core.text import printable, redacted
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,31 @@ def test_escapes_count_towards_the_limit():
     assert printable("ab\n\n\n", 5) == r"ab\n\ "[:5]
     assert printable("abcdef", 4) == "abcd"
     assert printable("\x00" * 30, 20) == r"\x00" * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Redis at redis://user:pass@host:6379/3 is away", "Redis at redis://…@host:6379/3 is away"),
+        ("redis://:pa?ss@host", "redis://…@host"),
+        ("redis://:p/a#s?s@w@host:1", "redis://…@host:1"),
+        ("redis://host?sentinel_password=pass", "redis://host?…"),
+        ("tcp://root:pass@203.0.113.7:2375", "tcp://…@203.0.113.7:2375"),
+        ("https://hooks.example/services/T0/B0/pass", "https://hooks.example/…"),
+        ("HTTPS://hooks.example:8443?token=pass", "HTTPS://hooks.example:8443?…"),
+        ("https://hooks.example/", "https://hooks.example"),
+        ('got "http://u:pass@h:1/v1?x", sorry', 'got "http://…@h:1/…", sorry'),
+        ("unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),
+        ("no URL: pass@host", "no URL: pass@host"),
+    ],
+)
+def test_of_a_url_remains_what_is_no_secret(text, shown):
+    assert redacted(text) == shown
+
+
+def test_known_secrets_are_left_out_wherever_they_stand():
+    said = "unknown command 'AUTH', with args beginning with: 'root' 'a long pass' 'pass'"
+
+    assert redacted(said, ["pass", "a long pass", ""]) == (
+        "unknown command 'AUTH', with args beginning with: 'root' '…' '…'"
+    )

@@ -156,3 +156,14 @@ def test_tls_with_a_private_authority(tmp_path):
             write(connect(f"rediss://localhost:{port}"))
         with pytest.raises(StoreError, match="does not answer as it should"):
             write(connect(f"rediss://127.0.0.1:{port}", str(ca)))
+
+
+def test_a_server_that_repeats_the_password_does_not_get_it_into_our_messages(tmp_path):
+    """Redis names the arguments of a command that it does not know, here AUTH."""
+    with serving(tmp_path / "redis", 0, "--rename-command", "AUTH", "XAUTH") as server:
+        with pytest.raises(StoreError) as raised:
+            write(connect(f"unix://sidecar:hunter%3F2@{server.socket}"))
+
+    assert "AUTH" in str(raised.value) and "…" in str(raised.value)
+    assert "hunter" not in str(raised.value)
+    assert raised.value.__cause__ is None and raised.value.__suppress_context__

@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 import time
+import tracemalloc
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -13,7 +14,13 @@ from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, L
 from tests.support.waiting import wait_until
 
 LIMITS = Limits(
-    connections=4, silence_s=5.0, connection_s=10.0, body_bytes=10, evict_oldest=True, check_s=0.1
+    connections=4,
+    silence_s=5.0,
+    request_s=5.0,
+    connection_s=10.0,
+    body_bytes=10,
+    evict_oldest=True,
+    check_s=0.1,
 )
 
 
@@ -179,6 +186,79 @@ def test_when_all_slots_are_taken_the_next_client_waits():
         assert statuses == [200] * 3
 
 
+@pytest.mark.parametrize("header", [b"X: " + b"y" * 60_000 + b"\r\n", b"X: y\r\n" * 3_000, b"y" * 20_000])
+def test_a_head_of_any_shape_is_bounded(site, header):
+    with site.connect() as client:
+        # The server hangs up while it is sent.
+        with contextlib.suppress(OSError):
+            client.sendall(b"GET / HTTP/1.1\r\n" + header)
+        wait_until(lambda: not serving())
+
+    assert site.echo.requests == []
+
+
+def test_sixteen_clients_with_the_longest_headers_take_little_memory():
+    head = b"GET / HTTP/1.1\r\n" + (b"X: " + b"y" * 65_000 + b"\r\n") * 95
+    with Site(connections=16) as site, contextlib.ExitStack() as stack:
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        for _ in range(16):
+            client = stack.enter_context(site.connect())
+            client.settimeout(1)
+            with contextlib.suppress(OSError):
+                client.sendall(head)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+
+    # Without a bound for all headers together it was 330 MB.
+    assert peak_bytes < 8_000_000
+
+
+def test_a_request_has_a_time_limit_of_its_own_however_steadily_it_comes():
+    with (
+        Site(request_s=0.3, connection_s=float("inf"), evict_oldest=False) as site,
+        site.connect() as client,
+        contextlib.suppress(OSError),
+    ):
+        for _ in range(100):
+            client.sendall(b"X")
+            time.sleep(0.05)
+        pytest.fail("five seconds, and still connected")
+
+
+def test_a_slow_answer_is_no_slow_request():
+    with Site(request_s=0.1, connection_s=float("inf")) as site:
+        site.echo.go.clear()
+        statuses: list[int] = []
+        client = threading.Thread(target=lambda: statuses.append(site.ask()[0]))
+        client.start()
+        wait_until(lambda: site.echo.requests)
+        # More than one look at connections that took too long.
+        assert not site.server._closed.wait(0.4)
+        site.echo.go.set()
+        client.join(10)
+
+    assert statuses == [200]
+
+
+def test_where_requests_are_not_cut_short_silent_clients_make_room_for_those_that_ask():
+    with Site(evict_oldest=False, connection_s=float("inf"), silence_s=60, request_s=60) as site:
+        site.echo.go.clear()
+        statuses: list[int] = []
+        asking = threading.Thread(target=lambda: statuses.append(site.ask()[0]))
+        asking.start()
+        wait_until(lambda: site.echo.requests)
+        with contextlib.ExitStack() as stack:
+            for _ in range(5 * LIMITS.connections):
+                stack.enter_context(site.connect())
+            site.echo.go.set()
+            start = time.monotonic()
+            assert site.ask()[0] == 200
+            assert time.monotonic() - start < 5
+        asking.join(10)
+
+    assert statuses == [200]
+
+
 def test_a_silent_client_is_hung_up_on():
     with Site(silence_s=0.1) as site:
         assert site.raw(b"GET / HTTP/1.0\r\n") == b""
@@ -253,7 +333,7 @@ def test_closing_hangs_up_at_once_where_time_is_limited():
 
 def test_closing_lets_a_request_finish_where_time_is_not_limited():
     statuses: list[int] = []
-    with Site(connection_s=float("inf")) as site:
+    with Site(connection_s=float("inf")) as site, site.connect():
         site.echo.go.clear()
         client = threading.Thread(target=lambda: statuses.append(site.ask()[0]))
         client.start()

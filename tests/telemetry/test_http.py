@@ -1,10 +1,11 @@
+import socket
 from http import HTTPStatus
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from sidecar.runtime.http_server import HttpRequest
-from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
+from sidecar.telemetry.http import Health, KnownHosts, TelemetryEndpoints, listen, telemetry_server
 
 WELL = Health(live=True, ready=True)
 
@@ -16,7 +17,7 @@ class Site:
         self.now = WELL
         self.registry = CollectorRegistry()
         Gauge("wp_sidecar_answer", "The answer", registry=self.registry).set(42)
-        self.endpoints = TelemetryEndpoints(self.registry, self)
+        self.endpoints = TelemetryEndpoints(self.registry, self, KnownHosts(["sidecar.example.net"]))
 
     def health(self):
         return self.now
@@ -83,6 +84,36 @@ def test_health(site, health, healthz, readyz):
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/../metrics", "*", "/%2e%2e/etc/passwd"])
 def test_there_is_nothing_else(site, path):
     assert site.ask(path)[:2] == (HTTPStatus.NOT_FOUND, "here are /metrics, /healthz and /readyz\n")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:9734", "127.0.0.1", "[::1]:9734", "192.0.2.7", "localhost", "LOCALHOST:9734", "localhost.",
+        "host.docker.internal:9734", "sidecar.example.net:80", f"{socket.gethostname()}:9734",
+    ],
+)  # fmt: skip
+def test_it_answers_by_addresses_and_known_names(site, host):
+    assert site.ask("/healthz", {"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "rebound.example", "rebound.example:9734", "127.0.0.1.rebound.example", "localhost.rebound.example",
+        "127.0.0.1@rebound.example", "rebound", "", " ", "[::1", "[rebound.example]", "127.0.0.1:port", "127.0.0.1\x00",
+        "127.1", "0x7f.1", "sidecar.example.net.rebound.example", "\u0661\u0662\u0667.0.0.1",
+    ],
+)  # fmt: skip
+def test_it_answers_by_no_other_name_so_no_web_page_can_read_it(site, host):
+    assert site.ask("/metrics", {"Host": host})[:2] == (
+        HTTPStatus.MISDIRECTED_REQUEST,
+        "this name is not known here: ask by the address, or add the name to WP_SIDECAR_LISTEN_NAMES\n",
+    )
+
+
+def test_every_name_may_be_allowed():
+    assert KnownHosts(["*"]).includes("any.example")
 
 
 def test_it_is_read_only(site):

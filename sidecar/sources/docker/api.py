@@ -21,7 +21,7 @@ import requests
 from docker.errors import APIError, DockerException
 from requests.adapters import BaseAdapter
 
-from sidecar.core.text import printable
+from sidecar.core.text import printable, redacted
 from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.docker.connection import ANSWER_TIMEOUT_S, Answer, Connections, Endpoint, Interrupt
 from sidecar.sources.docker.wire import EngineError, ProtocolError
@@ -278,7 +278,7 @@ def _message(body: bytes) -> str:
 
 def check(host: DockerHost) -> None:
     """Raises SourceUnavailable, with the reason and the remedy, if no Engine answers."""
-    url = host.endpoint.url
+    url = str(host.endpoint)
     try:
         with contextlib.closing(host.open(Interrupt())) as engine:
             engine.containers()
@@ -304,4 +304,4 @@ def check(host: DockerHost) -> None:
 
 def reason(err: BaseException) -> str:
     """Return what an error says, or its kind where it says nothing."""
-    return str(err) or type(err).__name__
+    return redacted(str(err)) or type(err).__name__

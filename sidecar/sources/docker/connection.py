@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from sidecar.core.text import redacted
 from sidecar.sources.docker.wire import ChunkDecoder, ProtocolError
 
 CONNECT_TIMEOUT_S = 5.0
@@ -90,6 +91,7 @@ class Endpoint:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
+        # The URL as docker-py takes it; `str()` of the endpoint is what messages show.
         self.url = url
         self._unix = "unix" in parts.scheme
         self._path = parts.netloc + parts.path
@@ -97,6 +99,10 @@ class Endpoint:
         # What every request's path begins with.
         self.prefix = "" if self._unix else parts.path.rstrip("/")
         self._tls = _tls_context() if parts.scheme == "https" else None
+
+    def __str__(self) -> str:
+        """Return the URL without a password."""
+        return redacted(self.url)
 
     def connect(self) -> socket.socket:
         """Return a connected socket. Raises OSError, but no TimeoutError, which means that a stream is silent."""

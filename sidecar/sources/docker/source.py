@@ -72,7 +72,7 @@ class DockerSource:
         self._logs = WatchedLogs(host, outputs, cursors)
         self._inventory = Inventory(own_container_id())
         self._finished = FinishedContainers(self._inventory, self._logs)
-        self._outage = Outage(host.endpoint.url, outputs.problems.problem(self.name))
+        self._outage = Outage(str(host.endpoint), outputs.problems.problem(self.name))
         self._interrupt = Interrupt()
         # Set where no pause is waited for: there is a new configuration, or this is the end.
         self._woken = threading.Event()

@@ -303,3 +303,8 @@ def test_tls_with_an_unknown_authority_is_refused(certificate, monkeypatch):
         pytest.raises(ssl.SSLCertVerificationError),
     ):
         Connections(Endpoint(f"https://localhost:{port}"), Interrupt()).fetch("/")
+
+
+def test_messages_name_an_engine_without_its_password():
+    assert str(Endpoint("tcp://root:hunter2@engine.example:2375")) == "tcp://…@engine.example:2375"
+    assert str(Endpoint("unix:///var/run/docker.sock")) == "unix:///var/run/docker.sock"
