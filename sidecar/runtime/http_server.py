@@ -86,7 +86,7 @@ class Limits:
     # The request line and the headers together. http.client alone bounds each line, and allows 6 MB of headers.
     head_bytes: int = 16 * 1024
     body_bytes: int = 0
-    # Which clients are hung up on when all slots are taken. True: the oldest client. False: those that have not sent their
+    # Which clients are hung up on when all slots are taken. True: the oldest. False: those that have not sent their
     # request; where all have, the next client waits for one to be answered.
     evict_oldest: bool = False
     # Seconds between looks at connections that took too long, and at the listening socket.

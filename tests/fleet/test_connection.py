@@ -160,9 +160,9 @@ def test_tls_with_a_private_authority(tmp_path):
 
 def test_a_server_that_repeats_the_password_does_not_get_it_into_our_messages(tmp_path):
     """Redis names the arguments of a command that it does not know, here AUTH."""
-    with serving(tmp_path / "redis", 0, "--rename-command", "AUTH", "XAUTH") as server:
-        with pytest.raises(StoreError) as raised:
-            write(connect(f"unix://sidecar:hunter%3F2@{server.socket}"))
+    renamed = ("--rename-command", "AUTH", "XAUTH")
+    with serving(tmp_path / "redis", 0, *renamed) as server, pytest.raises(StoreError) as raised:
+        write(connect(f"unix://sidecar:hunter%3F2@{server.socket}"))
 
     assert "AUTH" in str(raised.value) and "…" in str(raised.value)
     assert "hunter" not in str(raised.value)
