@@ -53,6 +53,7 @@ from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallSink, Monitor, NftTable
 from sidecar.firewall.layout import LayoutFile
+from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
@@ -63,7 +64,7 @@ from sidecar.sources.intake import Intake
 from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
-from sidecar.telemetry.http import KnownHosts, TelemetryEndpoints, listen, telemetry_server
+from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 
 if TYPE_CHECKING:

@@ -26,8 +26,6 @@ from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
 
-# Stands for every name of a host.
-ANY_HOST: Final = "*"
 NO_ENTRIES: Final = AllowlistEntries()
 DEFAULT_RATE: Final = BanRate(ban_budget.MAX_BANS, ban_budget.PERIOD_S)
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from sidecar.config.errors import CAPLESS, DIRECTORY
 from sidecar.config.node_name import NODE_NAME
-from sidecar.config.settings import ANY_HOST, SourceKind
+from sidecar.config.settings import SourceKind
 from sidecar.config.units import words
 from sidecar.core.text import redacted
+from sidecar.runtime.known_hosts import ANY_HOST
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # What docker-py speaks without further packages.

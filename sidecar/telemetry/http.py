@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, exposition
 
-from sidecar.config.settings import ANY_HOST
 from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, TcpListener
+from sidecar.runtime.known_hosts import KnownHosts
 
 # A scraper on the same network sends its request within milliseconds. Prometheus gives up after 10 s by default.
 # Two Prometheus, two probes and a person need five connections; 16 is that three times over.
 LIMITS = Limits(connections=16, silence_s=5.0, request_s=5.0, connection_s=10.0, evict_oldest=True)
-
-# Names that mean this host and that nobody can register: RFC 6761, and Docker's own name for its host.
-LOCAL_NAMES: Final = ("localhost", "host.docker.internal")
-# RFC 9110, 7.2: a name or an address, IPv6 in brackets, and a port.
-_HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{1,5})?")
-
 
 UNKNOWN_HOST: Final = (
     b"this name is not known here: ask by the address, or add the name to WP_SIDECAR_LISTEN_NAMES\n"
@@ -46,33 +36,6 @@ class Health:
 class HealthCheck(Protocol):
     def health(self) -> Health:
         """Return the health as of now. Called from several threads at a time."""
-
-
-class KnownHosts:
-    """The names by which clients may ask.
-
-    A web page may point a name of its own at 127.0.0.1, and its scripts would then read what is here (DNS rebinding).
-    Their browser writes that name into `Host`. An address cannot be pointed anywhere.
-    """
-
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self._names = {*LOCAL_NAMES, socket.gethostname().lower(), *names}
-
-    def includes(self, host: str | None) -> bool:
-        """Return whether a request with this `Host` is answered. Every browser sends one."""
-        if host is None or ANY_HOST in self._names:
-            return True
-        found = _HOST.fullmatch(host)
-        if found is None:
-            return False
-        name = (found["ipv6"] or found["name"]).lower().removesuffix(".")
-        if name in self._names:
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True
 
 
 class TelemetryEndpoints:

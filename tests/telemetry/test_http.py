@@ -5,7 +5,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from sidecar.runtime.http_server import HttpRequest
-from sidecar.telemetry.http import Health, KnownHosts, TelemetryEndpoints, listen, telemetry_server
+from sidecar.runtime.known_hosts import KnownHosts
+from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 
 WELL = Health(live=True, ready=True)
 
