@@ -1,4 +1,3 @@
-import socket
 from http import HTTPStatus
 
 import pytest
@@ -88,33 +87,16 @@ def test_there_is_nothing_else(site, path):
 
 
 @pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1:9734", "127.0.0.1", "[::1]:9734", "192.0.2.7", "localhost", "LOCALHOST:9734", "localhost.",
-        "host.docker.internal:9734", "sidecar.example.net:80", f"{socket.gethostname()}:9734",
-    ],
-)  # fmt: skip
-def test_it_answers_by_addresses_and_known_names(site, host):
-    assert site.ask("/healthz", {"Host": host})[0] == 200
+    ("host", "status"), [("127.0.0.1:9734", 200), ("sidecar.example.net", 200), ("rebound.example:9734", 421)]
+)
+def test_a_web_page_with_a_name_of_its_own_reads_nothing(site, host, status):
+    asked = site.ask("/metrics", {"Host": host})
 
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "rebound.example", "rebound.example:9734", "127.0.0.1.rebound.example", "localhost.rebound.example",
-        "127.0.0.1@rebound.example", "rebound", "", " ", "[::1", "[rebound.example]", "127.0.0.1:port", "127.0.0.1\x00",
-        "127.1", "0x7f.1", "sidecar.example.net.rebound.example", "\u0661\u0662\u0667.0.0.1",
-    ],
-)  # fmt: skip
-def test_it_answers_by_no_other_name_so_no_web_page_can_read_it(site, host):
-    assert site.ask("/metrics", {"Host": host})[:2] == (
-        HTTPStatus.MISDIRECTED_REQUEST,
-        "this name is not known here: ask by the address, or add the name to WP_SIDECAR_LISTEN_NAMES\n",
-    )
-
-
-def test_every_name_may_be_allowed():
-    assert KnownHosts(["*"]).includes("any.example")
+    assert asked[0] == status
+    if status != 200:
+        assert asked[1] == (
+            "this name is not known here: ask by the address, or add the name to WP_SIDECAR_LISTEN_NAMES\n"
+        )
 
 
 def test_it_is_read_only(site):
