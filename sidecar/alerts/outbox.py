@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from sidecar.alerts.notices import Notice
 from sidecar.alerts.sender import Delayed, Rejected, Sender
 from sidecar.core.events import Ban
 from sidecar.runtime.backoff import Backoff
+from sidecar.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Outbox:
         listener: AlertListener,
         *,
         timing: OutboxTiming = OutboxTiming(),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.name = f"alerts to {sender.name}"
         self._sender, self._listener, self._clock, self._timing = sender, listener, clock, timing
@@ -131,7 +132,7 @@ class Outbox:
 class _DeliveryQueue:
     """A backlog under a lock, and the waiting of the thread that empties it."""
 
-    def __init__(self, closing_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, closing_s: float, clock: Clock) -> None:
         self._closing_s, self._clock = closing_s, clock
         self._backlog = Backlog()
         self._changed = threading.Condition()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, Protocol
 
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 from sidecar.telemetry.http import Health
 
@@ -21,7 +21,7 @@ class TurningLoop(Protocol):
 class LoopHealth:
     """Live while the loop turns; ready while no problem is critical. Any thread may ask."""
 
-    def __init__(self, loop: TurningLoop, problems: Problems, clock: Callable[[], float]) -> None:
+    def __init__(self, loop: TurningLoop, problems: Problems, clock: Clock) -> None:
         self._loop = loop
         self._problems = problems
         self._clock = clock

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from sidecar.core.address import Address
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.dns import lookup_addresses
 from sidecar.runtime.problems import Problems
 
@@ -77,9 +78,7 @@ class NameAnswer(NamedTuple):
 class Lookups:
     """Resolves names in a few threads, and keeps the last answer of each. `clock` is monotonic, in seconds."""
 
-    def __init__(
-        self, lookup: Lookup = lookup_addresses, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, lookup: Lookup = lookup_addresses, clock: Clock = time.monotonic) -> None:
         self.clock = clock
         self._lookup = lookup
         self._answers: dict[str, NameAnswer] = {}

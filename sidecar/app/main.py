@@ -7,7 +7,6 @@ import gc
 import resource
 import signal
 import time
-from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -18,6 +17,7 @@ from sidecar.config.settings import Settings
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.server import NoSocket
 from sidecar.firewall import FirewallError, NoPermission
+from sidecar.runtime.clock import Clock
 from sidecar.sources.base import SourceUnavailable
 from sidecar.stores.base import StoreError
 from sidecar.telemetry.logging import configure_logging
@@ -26,7 +26,7 @@ from sidecar.telemetry.logging import configure_logging
 MAX_OPEN_FILES: Final = 65_536
 
 
-def run(settings: Settings, read: ReadSettings | None = None, clock: Callable[[], float] = time.time) -> int:
+def run(settings: Settings, read: ReadSettings | None = None, clock: Clock = time.time) -> int:
     """Watch logs and ban until SIGTERM or SIGINT. Return the exit code.
 
     `read()` reads the settings again when a reload is asked for; by default a reload changes nothing. Raises Failed,
@@ -40,7 +40,7 @@ def run(settings: Settings, read: ReadSettings | None = None, clock: Callable[[]
     return ExitCode.OK
 
 
-def _build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) -> Daemon:
+def _build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:
     # What is made now lives as long as the process. With 100,000 bans the collector would spend a second on going
     # through it again and again, now and later (gc.freeze).
     gc.disable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.access.logs import AccessLogs
@@ -10,6 +10,7 @@ from sidecar.config.errors import ConfigError, ConfigErrors
 from sidecar.config.settings import Settings
 from sidecar.filters.loader import Filter, equivalent
 from sidecar.filters.matcher import Matcher
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Supervisor
 from sidecar.sources.base import SourceUnavailable
@@ -39,7 +40,7 @@ class LogReading:
         sources: SourceRegistry,
         supervisor: Supervisor,
         problems: Problems,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         """`filters` are those of the intake's matcher."""
         self._filters = filters

@@ -25,7 +25,7 @@ class RefusedBanMetrics(Protocol):
     def refused_bans(self, totals: Counter[str]) -> None: ...
 
 
-class Sightings(Protocol):
+class PacketSensor(Protocol):
     """Knows whether packets come to this host: the firewall."""
 
     def sees_packets(self) -> bool: ...
@@ -37,7 +37,7 @@ class RefusedBansReport:
     def __init__(
         self,
         exposed: ExposedContainers,
-        sightings: Sightings,
+        sightings: PacketSensor,
         metrics: RefusedBanMetrics,
         problems: Problems,
     ) -> None:

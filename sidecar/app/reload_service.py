@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeAlias
 from sidecar.config.changes import ReloadOutcome, keep_fixed
 from sidecar.config.errors import ConfigErrors
 from sidecar.config.settings import Settings
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.loop import Closed
 from sidecar.runtime.problems import Problems
 
@@ -110,7 +111,7 @@ class ReloadMetrics(Protocol):
 class ReloadReport:
     """Logs and reports what came of starts and reloads."""
 
-    def __init__(self, metrics: ReloadMetrics, problems: Problems, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: ReloadMetrics, problems: Problems, clock: Clock) -> None:
         self._metrics = metrics
         self._problems = problems
         self._clock = clock

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import secrets
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sidecar.access.logs import AccessLogs
@@ -53,6 +52,7 @@ from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallSink, Monitor, NftTable
 from sidecar.firewall.layout import LayoutFile
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
 from sidecar.runtime.problems import Problems
@@ -75,7 +75,7 @@ FIREWALL_CHECK_INTERVAL_S: Final = 1.0
 
 
 # One list in the order of dependency is easier to check than its parts.
-def build(settings: Settings, read: ReadSettings, clock: Callable[[], float]) -> Daemon:  # noqa: PLR0915
+def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # noqa: PLR0915
     """Make a daemon. `read` reads the settings again for a reload; `clock` is unix time.
 
     Raises NoSocket, StoreError, SourceUnavailable, FirewallError and OSError, each with a sentence for the operator.
@@ -231,7 +231,7 @@ def _join_fleet(
     inbox: Inbox,
     metrics: FleetMetrics | None,
     problems: Problems,
-    clock: Callable[[], float],
+    clock: Clock,
 ) -> FleetMember | None:
     """Make this host's part of the fleet; None: it is in none. Redis's client is loaded only here: it takes 8 MB."""
     if settings.fleet.redis is None or metrics is None:

@@ -174,7 +174,8 @@ class Environment:
             variable.default.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError:  # it exists; reading it will say what is wrong
+        except OSError:
+            # It exists; reading it will say what is wrong.
             pass
         return variable.default
 

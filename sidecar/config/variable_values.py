@@ -60,7 +60,8 @@ def docker_host(text: str) -> str:
         where = parts.hostname if "unix" not in parts.scheme else parts.path if not parts.netloc else ""
         valid = parts.scheme in DOCKER_SCHEMES and bool(where) and (parts.port or 1) > 0
         valid = valid and URL.fullmatch(text) is not None
-    except ValueError:  # the port is not a number
+    except ValueError:
+        # The port is not a number.
         valid = False
     if not valid:
         # What is no URL may still contain a password.

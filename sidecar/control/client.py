@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sidecar.control.protocol import Refused, Request
+from sidecar.control.protocol import ControlRequest, Refused
 
 A = TypeVar("A")
 
@@ -22,7 +22,7 @@ class NoDaemon(Exception):  # noqa: N818 - it is an answer
     """No daemon answers at the socket. The message says what to do."""
 
 
-def ask(path: Path, request: Request[A], timeout: float = DEFAULT_TIMEOUT_S) -> A:
+def ask(path: Path, request: ControlRequest[A], timeout: float = DEFAULT_TIMEOUT_S) -> A:
     """Send one request to the daemon at this socket, and return its answer. `timeout` is in seconds.
 
     Raises Refused with the daemon's own sentence, NoDaemon where none answers, and PermissionError where the socket

@@ -30,7 +30,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer
     """The request cannot be carried out. The message is for the person who asked."""
 
 
-class Request(Generic[A]):
+class ControlRequest(Generic[A]):
     """One request. A subclass is a dataclass with the request's fields, and `A` is the type of its answer."""
 
     # The value of "do", which says what the daemon is to do.
@@ -166,22 +166,22 @@ class UnbanAnswer(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class HealthRequest(Request[HealthAnswer]):
+class HealthRequest(ControlRequest[HealthAnswer]):
     command = "health"
 
 
 @dataclass(frozen=True, slots=True)
-class StatusRequest(Request[StatusAnswer]):
+class StatusRequest(ControlRequest[StatusAnswer]):
     command = "status"
 
 
 @dataclass(frozen=True, slots=True)
-class ReloadRequest(Request[ReloadAnswer]):
+class ReloadRequest(ControlRequest[ReloadAnswer]):
     command = "reload"
 
 
 @dataclass(frozen=True, slots=True)
-class BansRequest(Request[BansAnswer]):
+class BansRequest(ControlRequest[BansAnswer]):
     """`evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not."""
 
     command = "bans"
@@ -197,7 +197,7 @@ class BansRequest(Request[BansAnswer]):
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryRequest(Request[HistoryAnswer]):
+class HistoryRequest(ControlRequest[HistoryAnswer]):
     """`address` is text as a person wrote it, here and below."""
 
     command = "history"
@@ -212,7 +212,7 @@ class HistoryRequest(Request[HistoryAnswer]):
 
 
 @dataclass(frozen=True, slots=True)
-class ExplainRequest(Request[ExplainAnswer]):
+class ExplainRequest(ControlRequest[ExplainAnswer]):
     command = "explain"
     address: str
 
@@ -225,7 +225,7 @@ class ExplainRequest(Request[ExplainAnswer]):
 
 
 @dataclass(frozen=True, slots=True)
-class BanRequest(Request[BanAnswer]):
+class BanRequest(ControlRequest[BanAnswer]):
     """`jail` "" is the jail of bans by hand. `bantime`: seconds; None: the jail's own; `math.inf`: permanently."""
 
     command = "ban"
@@ -256,7 +256,7 @@ class BanRequest(Request[BanAnswer]):
 
 
 @dataclass(frozen=True, slots=True)
-class UnbanRequest(Request[UnbanAnswer]):
+class UnbanRequest(ControlRequest[UnbanAnswer]):
     """`address` None is every address, and `jail` "" every jail. `fleet`: on all nodes, banned here or not."""
 
     command = "unban"

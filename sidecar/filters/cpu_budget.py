@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 
 # For one line; a usual one takes some microseconds, so only a bad expression gets here.
@@ -72,7 +72,7 @@ class CpuBudget:
 class Stopwatch(threading.local):
     """Measures with a clock, and says how much of the processor the calling thread has had meanwhile."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.clock = clock
         self._cpu = 0.0

@@ -12,7 +12,7 @@ Around that decision stand the verdicts that are remembered (`decider.py`), the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Final, NamedTuple
 
@@ -31,6 +31,7 @@ from sidecar.filters.log_times import UNDATED, LogClocks, dated
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.filters.request_decider import RequestDecider
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 
 # Apache and nginx refuse requests with header lines of more than 8 KiB, so what a filter looks at stands before this.
@@ -72,7 +73,7 @@ class Matcher:
         filters: Mapping[str, Filter],
         zone: tzinfo | None = None,
         problems: Problems | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Clock = time.perf_counter,
         access_logs: AccessLogs | None = None,
     ) -> None:
         """`filters` is jail name -> filter.

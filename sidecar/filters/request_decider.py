@@ -6,7 +6,7 @@ known costs a look-up, not a parse and an expression.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.reader import Reading, RequestReader
@@ -14,6 +14,7 @@ from sidecar.core.address import Address
 from sidecar.core.events import Origin
 from sidecar.filters.attempts import RequestAttempts
 from sidecar.filters.filter_runner import FilterRunner
+from sidecar.runtime.clock import Clock
 
 # Lines that are remembered for each log, and how long one may be: at most some MB for each log.
 MAX_KNOWN: Final = 1_024
@@ -41,7 +42,7 @@ Known: TypeAlias = dict[str, tuple[Sequence[FailedRequest], bool]]
 class RequestDecider:
     """Decides the lines of one access log, in the thread that reads it."""
 
-    def __init__(self, reader: RequestReader, origin: Origin, clock: Callable[[], float]) -> None:
+    def __init__(self, reader: RequestReader, origin: Origin, clock: Clock) -> None:
         self._reader, self._origin, self._clock = reader, origin, clock
         self._log, self._time = reader.log, reader.time
         self._attempts: RequestAttempts | None = None

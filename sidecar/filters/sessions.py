@@ -28,7 +28,7 @@ LogKey: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(slots=True)
-class Session:
+class LoginSession:
     """What the lines of one session have said so far.
 
     `groups` are the texts that failregexes captured, `pending` is a failure without an address yet.
@@ -48,7 +48,7 @@ class SessionTracker:
         self._filter = log_filter
         self._decide = guarded.decide if guarded else partial(decide, log_filter)
         self._lines: list[str] = []
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, LoginSession] = OrderedDict()
 
     def continued(self, log_filter: Filter, guarded: GuardedFilter | None = None) -> SessionTracker:
         """Return a tracker for an equivalent filter that takes over the memory of this one."""
@@ -111,10 +111,10 @@ class SessionTracker:
             self._sessions.pop(name, None)
         return found
 
-    def _session(self, name: str, at: float) -> Session:
+    def _session(self, name: str, at: float) -> LoginSession:
         session = self._sessions.pop(name, None)
         if session is None or at - session.at > SESSION_TIMEOUT_S:
-            session = Session(at)
+            session = LoginSession(at)
         session.at = at
         self._sessions[name] = session
         while len(self._sessions) > MAX_SESSIONS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Unban, UnbanCause
@@ -19,6 +19,7 @@ from sidecar.fleet.redis import FleetStore
 from sidecar.fleet.session import FleetListener, Node, Session, slices
 from sidecar.fleet.subscriber import Subscriber
 from sidecar.fleet.verifier import Verifier
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
 
@@ -35,7 +36,7 @@ class FleetMember:
         jails: Iterable[Jail],
         listener: FleetListener,
         problems: Problems,
-        clock: Callable[[], float],
+        clock: Clock,
         budget: PeerBudget | None = None,
     ) -> None:
         self._session = session = Session(store, node, clock, listener)

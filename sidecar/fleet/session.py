@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from sidecar.fleet.protocol import (
 )
 from sidecar.fleet.redis import FleetStore
 from sidecar.runtime.backoff import Backoff
+from sidecar.runtime.clock import Clock
 
 # Between heartbeats; a reader waits as long for news.
 HEARTBEAT_S = 1.0
@@ -76,9 +77,7 @@ class Node:
 class Session:
     """One node's part in the fleet. Only the subscriber changes `offset` and `joined`; any thread may read them."""
 
-    def __init__(
-        self, store: FleetStore, node: Node, clock: Callable[[], float], listener: FleetListener
-    ) -> None:
+    def __init__(self, store: FleetStore, node: Node, clock: Clock, listener: FleetListener) -> None:
         self.store, self.node, self.clock, self.listener = store, node, clock, listener
         self.codec, self.outbox = Codec(node.secret), FleetOutbox()
         self.offset = ClockOffset()

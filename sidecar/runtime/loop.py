@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from sidecar.core.events import Cursor, Decision, Hit, Read, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.queries import GuardView
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class Loop:
         guard: Guard,
         inbox: Inbox,
         sinks: Sequence[Sink],
-        clock: Callable[[], float],
+        clock: Clock,
         problems: Problems,
         *,
         backlog: BackloggedSink | None = None,

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
 from sidecar.core.events import Hit, Read
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.dns import lookup_addresses
 from sidecar.runtime.loop import Closed, Inbox
 from sidecar.runtime.supervisor import Service
@@ -56,7 +57,7 @@ class Resolver:
         self,
         inbox: Inbox,
         lookup: Callable[[str], tuple[Address, ...]] = lookup_addresses,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.dropped = 0
         self._inbox, self._lookup, self._clock = inbox, lookup, clock

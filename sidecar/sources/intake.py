@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Batch, Cursor, Hit, Read
 from sidecar.core.text import printable
 from sidecar.filters.matcher import Matcher, Scan
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.loop import Closed, Inbox
 from sidecar.runtime.problems import Problem
 
@@ -41,7 +42,7 @@ class Intake:
         matcher: Matcher,
         inbox: Inbox,
         resolver: NameResolver,
-        clock: Callable[[], float],
+        clock: Clock,
         problem: Problem,
     ) -> None:
         """`resolver` is asked about failures of names, where a filter says `usedns`.

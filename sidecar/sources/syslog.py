@@ -19,7 +19,6 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Final
 from sidecar.config.settings import Settings
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.jail import Jail
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.supervisor import Service
 from sidecar.sources.base import MAX_LINE_BYTES, Outputs
 from sidecar.sources.factories import SourceConfig, SourceInputs
@@ -62,7 +62,7 @@ class SyslogSource:
         jails: tuple[str, ...],
         outputs: Outputs,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         """Listen at `path` from now on. Raises OSError where that cannot be, or another process listens there."""

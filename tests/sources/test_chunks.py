@@ -17,7 +17,8 @@ from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.sources import syslog
 from sidecar.sources.docker.cursor import DockerCursor, UnreadLines
-from sidecar.sources.docker.wire import PART_BYTES, STDERR, STDOUT, ChunkDecoder, joined
+from sidecar.sources.docker.line_joiner import PART_BYTES
+from sidecar.sources.docker.wire import STDERR, STDOUT, ChunkDecoder, joined
 from sidecar.sources.files.cri_lines import ContainerLines
 from sidecar.sources.files.cursor import FilePosition
 from sidecar.sources.files.decoder import PlainLines

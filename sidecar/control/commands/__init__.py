@@ -4,5 +4,5 @@
 
 A command runs in a thread of the control socket. What it needs of the guard the loop does or answers for it, so an
 answer takes into account everything that was asked before. A new command is one file with a class like the ones here
-(`table.Command`) and its `Request`, an entry in `table.daemon_commands`, and a function in `sidecar/cli`.
+(`table.Command`) and its `ControlRequest`, an entry in `table.daemon_commands`, and a function in `sidecar/cli`.
 """

@@ -17,11 +17,11 @@ from sidecar.control.commands.daemon import (
 )
 from sidecar.control.commands.history import ExplainCommand, HistoryCommand
 from sidecar.control.commands.loop_access import LoopAccess
-from sidecar.control.protocol import Refused, Request
+from sidecar.control.protocol import ControlRequest, Refused
 from sidecar.runtime.loop import Inbox
 from sidecar.telemetry.http import HealthCheck
 
-R = TypeVar("R", bound=Request[Any])
+R = TypeVar("R", bound=ControlRequest[Any])
 
 
 class Command(Protocol[R]):

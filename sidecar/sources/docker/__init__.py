@@ -4,8 +4,8 @@
        │
        └────▶ watched_logs ──▶ log_reader         a thread for each container
                                    │
-       api, connection ──▶ wire ──▶ cursor ──▶ docker_log ──▶ the intake
-       bytes                lines    unread lines   batches and stored cursors
+       api, connection ──▶ wire ──▶ line_joiner ──▶ cursor ──▶ docker_log ──▶ the intake
+       bytes                frames   whole lines    unread lines   batches and stored cursors
 
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.
 - `quirks` has the workarounds for faults of Docker before 23.

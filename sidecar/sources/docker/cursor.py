@@ -15,17 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sidecar.sources.docker.wire import (
-    STAMP_BYTES,
-    STDERR,
-    STDOUT,
-    Line,
-    LineDecoder,
-    MultiplexedLines,
-    TerminalLines,
-    checked_stamp,
-    unix_seconds,
-)
+from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines
+from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, Line, checked_stamp, unix_seconds
 
 # Two streams' stamps may be out of order by so much; if it is more, the clock was set back.
 MAX_DISORDER_S = 2.0

@@ -44,7 +44,7 @@ SILENCE_S = 1.0
 MAX_REMEMBERED_LINES = 32 * 1024
 
 
-class Reading(Protocol):
+class LogStreamReading(Protocol):
     """Reads a log over one connection."""
 
     def read(self) -> bytes:
@@ -54,7 +54,7 @@ class Reading(Protocol):
         """Return what is unread of these bytes. Raises ReadingEnded and ProtocolError."""
 
 
-def reading(engine: Engine, log: DockerLog, stream: LogStream) -> Reading:
+def reading(engine: Engine, log: DockerLog, stream: LogStream) -> LogStreamReading:
     """Return how this Engine's logs are read, by its version."""
     kind = ReadingBefore23 if engine.is_before_23 else PlainReading
     return kind(engine, log, stream)

@@ -37,7 +37,7 @@ class ContainerLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class FolderScan:
     """The logs of a layout at one moment.
 
     `folders`: they change when a log is added or removed.
@@ -58,7 +58,7 @@ class LogLayout(Protocol):
     name: str
     origin: str
 
-    def scan(self) -> Scan:
+    def scan(self) -> FolderScan:
         """Return the logs that exist now. Raises OSError."""
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
@@ -91,7 +91,7 @@ class KubeletLayout:
         # The containers in each pod's folder, as of the last scan.
         self._containers: dict[str, list[str]] = {}
 
-    def scan(self) -> Scan:
+    def scan(self) -> FolderScan:
         cluster = self._cluster.read()
         logs, folders = list[ContainerLog](), [str(self._root)]
         for folder in sorted(os.scandir(self._root), key=_name):
@@ -104,7 +104,7 @@ class KubeletLayout:
                 one = _pod_container(f"{namespace}/{name}/{container}", uid, cluster.pods.get(uid, Pod()))
                 logs.append(ContainerLog(self._believed(one), f"{folder.path}/{container}"))
         self._containers = {path: self._containers[path] for path in folders if path in self._containers}
-        return Scan(tuple(logs), tuple(folders), cluster.networks)
+        return FolderScan(tuple(logs), tuple(folders), cluster.networks)
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
         return discover_in_pods(containers, self._globs)
@@ -171,7 +171,7 @@ class DockerLayout:
         self._root, self._own_id = root, own_id
         self._files = JsonFiles()
 
-    def scan(self) -> Scan:
+    def scan(self) -> FolderScan:
         logs, networks = list[ContainerLog](), set[str]()
         for folder in sorted(os.scandir(self._root), key=_name):
             if not _DOCKER_FOLDER.fullmatch(folder.name) or folder.name == self._own_id:
@@ -184,7 +184,7 @@ class DockerLayout:
                 unsupported = _unsupported(config, host_config)
                 logs.append(ContainerLog(_docker_container(folder.name, config), folder.path, unsupported))
         self._files.drop_unused()
-        return Scan(tuple(logs), (str(self._root),), tuple(sorted(networks)))
+        return FolderScan(tuple(logs), (str(self._root),), tuple(sorted(networks)))
 
     def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
         return discover(containers)

@@ -8,9 +8,10 @@ rules for names and labels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sidecar.runtime.clock import Clock
 from sidecar.telemetry.metrics.alerts import AlertMetrics
 from sidecar.telemetry.metrics.allowlist import AllowlistMetrics
 from sidecar.telemetry.metrics.bans import BanMetrics
@@ -57,7 +58,7 @@ class Metrics:
         known: KnownLabels,
         *,
         fleet: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
     ) -> Metrics:
         """Declare every metric; those of the fleet only where there is one."""
         firewall = FirewallMetrics(declare, bypass_kinds=known.bypass_kinds)

@@ -12,15 +12,15 @@ class AllowlistMetrics:
         # The one counter without zeros from the start: containers times reasons would be thousands of series.
         self._failures = declare.counter(
             "allowlisted_failures_total",
-            "Failures of addresses that must not be banned, or whose packets a proxy sends, by the reason. The series"
-            " begins with the first failure.",
+            "Failures of addresses that must not be banned, or behind a proxy that sends their packets, by the reason."
+            " The series begins with the first failure.",
             container=LATER,
             reason=LATER,
         )
         self._exposed = declare.gauge(
             "exposed_containers",
-            "Watched containers whose log may name a wrong client, because IPv6 clients reach them through Docker's"
-            " proxy.",
+            "Watched containers with a log that may name a wrong client, because IPv6 clients reach them through"
+            " Docker's proxy.",
         )
         self._budget = declare.gauge(
             "ban_budget_exceeded",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import Counter
 
 from sidecar.core.address import Address, ip_version
 from sidecar.core.events import BanCause, Turn, Unban, UnbanCause
+from sidecar.runtime.clock import Clock
 from sidecar.telemetry.metrics.declare import FAMILIES, LATER, Declaration, begin_at_zero
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
 
@@ -27,9 +28,7 @@ class BanMetrics:
 
     name = "metrics"
 
-    def __init__(
-        self, declare: Declaration, firewall: FirewallMetrics, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, declare: Declaration, firewall: FirewallMetrics, *, clock: Clock = time.time) -> None:
         self._firewall, self._clock = firewall, clock
         self._failures = declare.counter(
             "failures_total",

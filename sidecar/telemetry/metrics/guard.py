@@ -30,15 +30,15 @@ class GuardMetrics:
             )
         )
         self._tracked = declare.gauge(
-            "tracked_addresses", "Addresses whose failures are counted.", jail=LATER
+            "tracked_addresses", "Addresses with failures that are counted.", jail=LATER
         )
         self._tracked_jails: set[str] = set()
-        self._history = declare.gauge("history_addresses", "Addresses whose former bans are remembered.")
+        self._history = declare.gauge("history_addresses", "Addresses with former bans that are remembered.")
         self._dropped = {
             "tracked": MirroredSum(
                 declare.counter(
                     "tracked_addresses_dropped_total",
-                    "Addresses whose failures were forgotten because too many addresses are tracked;"
+                    "Addresses with failures that were forgotten because too many addresses are tracked;"
                     " the longest silent go first.",
                 )
             ),
@@ -52,7 +52,7 @@ class GuardMetrics:
             "history": MirroredSum(
                 declare.counter(
                     "history_addresses_dropped_total",
-                    "Addresses whose former bans were forgotten because too many are remembered; the oldest go first.",
+                    "Addresses forgotten with their former bans because too many are remembered; the oldest go first.",
                 )
             ),
             "unresolved": MirroredSum(

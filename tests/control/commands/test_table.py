@@ -10,7 +10,7 @@ from sidecar.access.logs import AccessLogs
 from sidecar.control.client import ask, send
 from sidecar.control.commands.daemon import HealthCommand, Tally
 from sidecar.control.commands.table import CommandTable, daemon_commands
-from sidecar.control.protocol import HealthRequest, Refused, Request
+from sidecar.control.protocol import ControlRequest, HealthRequest, Refused
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from sidecar.runtime.loop import Inbox
 from tests.control.daemon import ANN, Healthy, Store
@@ -21,7 +21,7 @@ class CountAnswer(TypedDict):
 
 
 @dataclass(frozen=True)
-class CountRequest(Request[CountAnswer]):
+class CountRequest(ControlRequest[CountAnswer]):
     command = "count"
     jail: str = ""
 

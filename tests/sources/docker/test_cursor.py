@@ -13,7 +13,8 @@ from sidecar.sources.docker.cursor import (
     DockerCursor,
     UnreadLines,
 )
-from sidecar.sources.docker.wire import PART_BYTES, STDERR, STDOUT, unix_seconds
+from sidecar.sources.docker.line_joiner import PART_BYTES
+from sidecar.sources.docker.wire import STDERR, STDOUT, unix_seconds
 from tests.sources.docker.wire_bytes import DAY, NEW, cut, frame, line, read, stamp
 
 

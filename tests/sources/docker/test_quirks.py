@@ -7,6 +7,7 @@ import pytest
 
 from sidecar.sources.docker.api import DockerHost
 from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.line_joiner import MultiplexedLines
 from sidecar.sources.docker.quirks import (
     MAX_REMEMBERED_LINES,
     PlainReading,
@@ -14,7 +15,7 @@ from sidecar.sources.docker.quirks import (
     RepeatFilter,
     reading,
 )
-from sidecar.sources.docker.wire import STDERR, STDOUT, MultiplexedLines
+from sidecar.sources.docker.wire import STDERR, STDOUT
 from tests.sources.docker.running import following
 from tests.sources.docker.standin import Container, StandIn
 from tests.sources.docker.wire_bytes import cut, frame, line
