@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final, Protocol
 
-from sidecar.advice.exposure import exposure
+from sidecar.advice.exposure import entrance, exposure
 from sidecar.core.containers import Container
 from sidecar.core.events import Origin
 from sidecar.runtime.problems import Problems
@@ -27,12 +28,24 @@ class ExposedContainers:
         self._problems = problems
         self._by_name: dict[str, Container] = {}
 
-    def replace(self, watched: Iterable[Container]) -> None:
-        """Find the exposed among these containers, and report them."""
-        self._by_name = {each.name: each for each in watched if exposure(each)}
-        self._metrics.exposed(len(self._by_name))
-        sentences = {f"{EXPOSURE_PROBLEM}{name}": self.advice(name) or "" for name in self._by_name}
+    def replace(self, watched: Sequence[Container], front_ends: frozenset[str] = frozenset()) -> None:
+        """Find the exposed among these containers, and report each way in once.
+
+        `front_ends` are the names of those that nobody chose. Such a container may be a database: what is known of it
+        is only that it may lead to a site, so it is reported with the sites behind it or not at all.
+        """
+        self._by_name, sites = {}, defaultdict[str, list[str]](list)
+        for each in watched:
+            if each.name not in front_ends and (found := entrance(each)):
+                self._by_name[each.name] = each
+                sites[found.name].append(each.name)
+        sentences = {
+            f"{EXPOSURE_PROBLEM}{name}": exposure(self._by_name[behind[0]], behind) or ""
+            for name, behind in sites.items()
+        }
         self._problems.replace(EXPOSURE_PROBLEM, sentences)
+        self._by_name |= {each.name: each for each in watched if each.name in sites}
+        self._metrics.exposed(len(self._by_name))
 
     def container_of(self, origin: Origin) -> Container | None:
         """Return the exposed container that this log is of; None: none is.

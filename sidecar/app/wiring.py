@@ -121,7 +121,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     metrics.bans.set_active(guard.view.enforced_bans)
 
     # Sources: from the logs to the inbox.
-    changes = HostChanges(inbox, inputs, exposed, pending_hits)
+    changes = HostChanges(inbox, inputs, exposed, pending_hits, problems)
     names = HostNames(watched_names, changes, problems)
     resolver = Resolver(inbox)
     matcher = Matcher(settings.filters, problems=problems, access_logs=access_logs)

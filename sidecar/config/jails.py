@@ -92,7 +92,7 @@ class _Reader:
                 settings[path] = tuple(dict.fromkeys((*settings.get(path, ()), *value)))
             rules = self._filters.load(jail)
             if rules and len(values.errors) == before:
-                found[jail] = rules
+                found[replace(jail, reads_requests=rules.reads_requests)] = rules
         errors = tuple(dict.fromkeys(values.errors))
         if errors_of_all or not found:
             raise ConfigErrors(errors)

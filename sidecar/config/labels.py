@@ -14,10 +14,17 @@ from sidecar.config import jail_keys
 from sidecar.config.errors import unknown
 from sidecar.config.jail_keys import ENFORCE, OBSERVE, access_format
 from sidecar.config.units import allowlist_entries_without_files, boolean, proxy_networks, words
-from sidecar.core.containers import ENABLE_LABEL, JAILS_LABEL, Container, requested_jails
+from sidecar.core.containers import (
+    ENABLE_LABEL,
+    JAILS_LABEL,
+    LABEL_PREFIX,
+    LOG_FORMAT_LABEL,
+    Container,
+    requested_jails,
+)
 from sidecar.core.overrides import Overrides
 
-PREFIX: Final = "wp-sidecar."
+PREFIX: Final = LABEL_PREFIX
 # The field of the jail that says how access logs are written.
 LOG_FORMAT: Final = "log_format"
 
@@ -53,7 +60,7 @@ LABELS: tuple[Label, ...] = (
     Label(ENABLE_LABEL, enable),
     Label(JAILS_LABEL, words),
     Label(f"{PREFIX}mode", mode, "observe"),
-    Label(f"{PREFIX}log-format", access_format, LOG_FORMAT),
+    Label(LOG_FORMAT_LABEL, access_format, LOG_FORMAT),
     Label(f"{PREFIX}allow", allowlist_entries_without_files, own_fields=("ignoreip", "ignore_names")),
     Label(f"{PREFIX}trusted-proxies", proxy_networks, own_fields=("trusted_proxies",)),
 )

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from sidecar.access.formats import TextFormat
 from sidecar.access.log_format import pattern
 from sidecar.access.logs import Declared
-from sidecar.config.labels import LOG_FORMAT, PREFIX
+from sidecar.config.labels import LOG_FORMAT
+from sidecar.core.containers import LOG_FORMAT_LABEL
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 
@@ -22,7 +23,7 @@ def declared(jails: Iterable[Jail], overrides: Mapping[str, Overrides]) -> Decla
             if jail.log_format
         },
         {
-            name: TextFormat(f"label {PREFIX}log-format", pattern(text))
+            name: TextFormat(f"label {LOG_FORMAT_LABEL}", pattern(text))
             for name, text in by_container.items()
             if text
         },

@@ -1,8 +1,9 @@
-"""Which containers are watched, and by which jails.
+"""What a container is, and which containers are watched by which jails for their own sake.
 
 `wp-sidecar.enable=true` selects a container. Where no container has that label, every container with a WordPress image
 is selected. `wp-sidecar.enable=false` always excludes a container, whatever else would select it.
-`wp-sidecar.jails=wordpress,probes` says which jails look at a container, and that it is watched.
+`wp-sidecar.jails=wordpress,probes` says which jails look at a container, and that it is watched. `watched.py` adds the
+front ends of these containers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from sidecar.core.jail import Jail
 
 ENABLE_LABEL: Final = "wp-sidecar.enable"
 JAILS_LABEL: Final = "wp-sidecar.jails"
+LABEL_PREFIX: Final = "wp-sidecar."
+LOG_FORMAT_LABEL: Final = "wp-sidecar.log-format"
 # The words of labels and of the jails file; those of YAML are among them.
 TRUE_WORDS: Final = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS: Final = frozenset({"false", "no", "off", "0"})
@@ -30,10 +33,13 @@ _JAIL_NAMES = re.compile(r"""["']([^"']+)["']|([^\s,"']+)""")
 class Container:
     """A running container, as its engine describes it.
 
-    `published` are the host's ports that lead to it. `gateways` are those of its networks: what reaches it through the
-    host has one of these addresses. `ipv6_proxied` says that it is published for IPv6 and in no IPv6 network, so that
-    IPv6 clients arrive with the gateway's address. `bypasses_firewall` says that its network does not pass the host's
-    firewall (macvlan, ipvlan).
+    `published` are the host's ports that lead to it, and `target_ports` its own ports behind them. `gateways` are those
+    of its networks: what reaches it through the host has one of these addresses. `ipv6_proxied` says that it is
+    published for IPv6 and in no IPv6 network, so that IPv6 clients arrive with the gateway's address.
+    `bypasses_firewall` says that its network does not pass the host's firewall (macvlan, ipvlan). `networks` are the
+    ids of its networks. `joined` is the id of the container with the network that it uses, and "" is its own
+    (`front_ends.with_joined_networks` gives it that container's ports and networks, and `network_of` its name).
+    `is_on_host` says that it uses the host's own network. `front_ends` may pass requests on to it.
     """
 
     id: str
@@ -44,6 +50,17 @@ class Container:
     gateways: tuple[str, ...] = ()
     ipv6_proxied: bool = False
     bypasses_firewall: bool = False
+    target_ports: frozenset[int] = frozenset()
+    networks: frozenset[str] = frozenset()
+    joined: str = ""
+    network_of: str = ""
+    is_on_host: bool = False
+    front_ends: tuple[Container, ...] = ()
+
+
+def is_wordpress(container: Container) -> bool:
+    """Return whether the container has a WordPress image."""
+    return "wordpress" in container.image
 
 
 def assign_jails(
@@ -81,7 +98,7 @@ def discover(containers: Iterable[Container]) -> frozenset[str]:
     allowed = [container for container in containers if is_enabled(container) is not False]
     if enabled := [container for container in allowed if is_enabled(container)]:
         return frozenset(container.id for container in enabled)
-    return frozenset(container.id for container in allowed if "wordpress" in container.image)
+    return frozenset(container.id for container in allowed if is_wordpress(container))
 
 
 def discover_in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> frozenset[str]:
@@ -100,9 +117,7 @@ def discover_in_pods(containers: Sequence[Container], globs: Sequence[str] = ())
     }
     if not globs:
         found |= {
-            container.id
-            for container in containers
-            if "wordpress" in container.image or is_enabled(container)
+            container.id for container in containers if is_wordpress(container) or is_enabled(container)
         }
     return frozenset(found)
 

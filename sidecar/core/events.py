@@ -10,11 +10,12 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar, dataclass_transform
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar, dataclass_transform
 
 from sidecar.core.address import Address
 from sidecar.core.ban_history import PastBans
 from sidecar.core.containers import Container
+from sidecar.core.watched import Unwatched, Watched
 
 T = TypeVar("T")
 
@@ -233,16 +234,27 @@ class Read:
 class Topology:
     """What the container engine says about this host; it changes as containers come and go.
 
-    `networks` are subnets and gateways of all container networks, `containers` those that are watched.
+    `networks` are subnets and gateways of all container networks, `containers` those that are watched. `front_ends` are
+    the names of those that are watched only because they publish ports and share a network with a site. `unwatched`
+    are WordPress containers that are not watched, although nobody excluded them.
     """
 
     networks: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
+    front_ends: frozenset[str] = frozenset()
+    unwatched: tuple[Unwatched, ...] = ()
+
+    @classmethod
+    def of(cls, networks: tuple[str, ...], watched: Watched) -> Self:
+        """Return the topology with these networks and watched containers."""
+        names = frozenset(each.name for each in watched.containers if each.id in watched.front_ends)
+        return cls(networks, watched.containers, names, watched.unwatched)
 
     @property
     def published(self) -> frozenset[int]:
-        """The host's ports that lead to watched containers."""
-        return frozenset(port for container in self.containers for port in container.published)
+        """The host's ports that lead to watched containers, or to what stands in front of them."""
+        leading = (each for container in self.containers for each in (container, *container.front_ends))
+        return frozenset(port for each in leading for port in each.published)
 
 
 class InForce(Protocol):

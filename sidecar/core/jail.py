@@ -25,6 +25,7 @@ class Jail:
     `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
     `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
     that detected. `witness` says that only an address that sent packets to this host is banned.
+    `reads_requests` says that the filter matches requests of access logs (`input = requests`), and no other lines.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Jail:
     log_zone: tzinfo | None = None
     log_format: str = ""
     witness: bool = True
+    reads_requests: bool = False
 
     @property
     def longest_bantime(self) -> float:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from sidecar.advice.exposure import exposure
 from sidecar.core.containers import Container
 
@@ -16,3 +18,29 @@ def test_a_container_whose_ipv6_clients_appear_as_its_gateway_is_exposed():
 
 def test_a_container_with_an_ipv6_network_is_not_exposed():
     assert exposure(DUAL) is None
+
+
+NGINX = Container(
+    "3", "nginx", "nginx", published=frozenset({80}), gateways=("172.19.0.1",), ipv6_proxied=True
+)
+
+
+def test_a_site_behind_a_proxy_that_ipv6_clients_reach_as_its_gateway_is_exposed():
+    site = replace(DUAL, front_ends=(NGINX,))
+
+    assert exposure(site) == (
+        "IPv6 clients reach nginx through Docker's userland proxy and appear as 172.19.0.1, so they cannot be banned and "
+        "can forge the address in the logs of nginx, shop. Enable IPv6 on one of the container's networks, or publish its "
+        "ports for IPv4 only (0.0.0.0:80:80)"
+    )
+    assert "in the logs of nginx, a, b, c and 2 more. " in exposure(site, ["a", "b", "c", "d", "e"])
+
+
+def test_a_neighbour_that_publishes_no_web_port_exposes_nothing():
+    database = replace(NGINX, published=frozenset({3306}), target_ports=frozenset({3306}))
+
+    assert exposure(replace(DUAL, front_ends=(database,))) is None
+
+
+def test_of_a_joined_network_the_owner_is_to_be_changed():
+    assert "Enable IPv6 on one of vpn's networks, " in exposure(replace(PROXIED, network_of="vpn"))

@@ -52,3 +52,24 @@ def test_a_log_is_of_an_exposed_container_or_may_be(exposed, origin, name):
     container = exposed.container_of(origin)
 
     assert (container and container.name) == name
+
+
+def test_a_way_in_is_reported_once_with_the_sites_behind_it(exposed, changes, metrics):
+    nginx = replace(BLOG, id="3", name="nginx", published=frozenset({80}))
+    sites = [replace(SHOP, id=name, name=name, front_ends=(nginx,)) for name in ("one", "two")]
+    exposed.replace([*sites, nginx], frozenset({"nginx"}))
+
+    [(name, sentence)] = changes
+    assert name == "the client address at nginx"
+    assert "in the logs of nginx, one, two. " in sentence
+    assert metrics.value("exposed_containers") == 3
+    assert exposed.advice("one")
+    assert exposed.advice("nginx")
+
+
+def test_a_database_on_the_sites_network_is_not_reported(exposed, changes):
+    database = replace(BLOG, id="3", name="db", image="mariadb", published=frozenset({3306}))
+    exposed.replace([replace(SHOP, front_ends=(database,)), database], frozenset({"db"}))
+
+    assert changes == []
+    assert exposed.advice("db") is None

@@ -10,6 +10,7 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import Topology
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.core.watched import Unwatched, UnwatchedReason
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
 from tests.app.world import ANN, BLOG, BOB, ReadableMetrics, hits
@@ -22,11 +23,12 @@ class World:
 
     def __init__(self):
         settings, problems = Settings((WEB,), {}), Problems()
+        self.problems = problems
         self.inbox, metrics = Inbox(), ReadableMetrics().metrics
         self.exposed = ExposedContainers(metrics.allowlist, problems)
         inputs = GuardInputs(settings, {}, WatchedNames(), self, problems=problems, access_logs=AccessLogs())
         pending = PendingHits(hits(2, ANN) + hits(2, BOB), ["web"])
-        self.changes = HostChanges(self.inbox, inputs, self.exposed, pending)
+        self.changes = HostChanges(self.inbox, inputs, self.exposed, pending, problems)
         self.loop = Loop(Guard(settings.jails, inputs.allowlist), self.inbox, [], lambda: 5.0, problems)
 
     def set_topology(self, *_): ...
@@ -58,3 +60,22 @@ def test_resolved_names_reach_the_guard():
     world.changes.on_names_resolved({"office.example": (ANN,)})
 
     assert world.banned() == [BOB]
+
+
+def test_a_wordpress_that_is_not_watched_is_a_problem_until_it_is():
+    world = World()
+    world.changes.on_topology_changed(
+        Topology(unwatched=(Unwatched("shop", UnwatchedReason.OTHERS_ENABLED),))
+    )
+    world.banned()
+    [sentence] = world.problems.sentences
+    assert sentence == (
+        "the WordPress container shop is not watched: other containers have the label wp-sidecar.enable=true, and it "
+        'has not. Add to its compose file: `labels: wp-sidecar.enable: "true"`; or exclude it: '
+        '`labels: wp-sidecar.enable: "false"`'
+    )
+    assert not world.problems.critical
+
+    world.changes.on_topology_changed(Topology())
+    world.banned()
+    assert world.problems.sentences == ()

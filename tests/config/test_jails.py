@@ -90,6 +90,7 @@ def test_without_a_file_the_builtin_jails_run(filters):
             findtime=600,
             bantime=3_600,
             ignoreip=(JETPACK,),
+            reads_requests=True,
         ),
     )
     assert sorted(found.filters) == ["wordpress", "wordpress-access", "wordpress-auth", "wordpress-xmlrpc"]

@@ -3,6 +3,7 @@ import math
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Ban, Topology
+from sidecar.core.watched import Watched
 
 
 def test_a_ban_without_an_end_is_for_good():
@@ -18,3 +19,18 @@ def test_the_ports_that_lead_to_what_is_watched():
     )
 
     assert Topology(containers=watched).published == {80, 443, 8080}
+
+
+def test_the_ports_of_front_ends_lead_to_the_site_also_where_those_are_not_watched():
+    nginx = Container("2", "nginx", "nginx", published=frozenset({8080}))
+    blog = Container("1", "blog", "wordpress", front_ends=(nginx,))
+
+    assert Topology(containers=(blog,)).published == {8080}
+
+
+def test_a_topology_names_the_front_ends_that_nobody_chose():
+    watched = Watched((Container("1", "blog", ""), Container("2", "nginx", "")), {}, frozenset({"2"}))
+
+    assert Topology.of(("192.0.2.0/24",), watched) == Topology(
+        ("192.0.2.0/24",), watched.containers, frozenset({"nginx"})
+    )

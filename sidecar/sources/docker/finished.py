@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 
-from sidecar.core.containers import assign_jails
+from sidecar.core.front_ends import with_joined_networks
+from sidecar.core.watched import choose
 from sidecar.sources.base import ContainerSelection
 from sidecar.sources.docker.api import Engine, RequestRefusedError
 from sidecar.sources.docker.inventory import Inventory, Listing
@@ -50,7 +51,8 @@ class FinishedContainers:
             ):
                 continue
             container = self._inventory.describe(engine, entry)
-            jails = assign_jails((*listing.running, container), selection.jails).get(container.id)
+            containers = with_joined_networks((*listing.running, container))
+            jails = choose(containers, selection.jails).jails.get(container.id)
             if jails is None or not self._may_count(engine, container.id, selection.since):
                 self._ignored.add(container.id)
             elif free > 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sidecar.core.address import parse_network
 from sidecar.core.containers import Container
+from sidecar.core.front_ends import HOST_MODE, joined_by, with_joined_networks
 from sidecar.sources.docker.api import Engine
 
 RUNNING_STATES = ("running", "paused", "restarting")
@@ -47,7 +48,7 @@ class Inventory:
         for gone in self._images.keys() - {entry["Id"] for entry in entries}:
             del self._images[gone]
         return Listing(
-            tuple(replace(each, bypasses_firewall=each.id in bypassing) for each in described),
+            with_joined_networks(replace(each, bypasses_firewall=each.id in bypassing) for each in described),
             tuple(entry for entry in entries if entry["State"] not in RUNNING_STATES),
             network_addresses(networks),
         )
@@ -73,6 +74,7 @@ def container_of(entry: Mapping[str, Any], image: str) -> Container:
     """Return what an entry of `GET /containers/json` says about a container."""
     ports = [port for port in entry.get("Ports") or () if port.get("PublicPort")]
     attached = list(_attached(entry))
+    mode = str((entry.get("HostConfig") or {}).get("NetworkMode") or "")
     gateways = (net.get(key) for net in attached for key in ("Gateway", "IPv6Gateway"))
     return Container(
         entry["Id"], name_of(entry), image, entry["Labels"] or {},
@@ -80,6 +82,10 @@ def container_of(entry: Mapping[str, Any], image: str) -> Container:
         gateways=tuple(dict.fromkeys(text for text in gateways if text)),
         ipv6_proxied=any(":" in (port.get("IP") or "") for port in ports)
         and not any(net.get("GlobalIPv6Address") for net in attached),
+        target_ports=frozenset(int(port["PrivatePort"]) for port in ports if port.get("PrivatePort")),
+        networks=frozenset(key for net in attached if (key := net.get("NetworkID"))),
+        joined=joined_by(mode),
+        is_on_host=mode == HOST_MODE,
     )  # fmt: skip
 
 

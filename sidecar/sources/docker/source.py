@@ -17,9 +17,9 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from sidecar.core.containers import assign_jails
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
+from sidecar.core.watched import choose
 from sidecar.runtime.backoff import Backoff
 from sidecar.runtime.problems import Problem
 from sidecar.sources.base import (
@@ -143,16 +143,15 @@ class DockerSource:
     def _apply(self, engine: Engine, listing: Listing) -> None:
         """Read the logs of the containers that are to be watched now, leave the others, publish the topology."""
         selection = self._selection
-        chosen = assign_jails(listing.running, selection.jails)
-        watched = tuple(container for container in listing.running if container.id in chosen)
+        watched = choose(listing.running, selection.jails)
         # Before any line is read that could have a gateway banned.
-        self._topology.notify(Topology(listing.networks, watched))
+        self._topology.notify(Topology.of(listing.networks, watched))
         self._logs.keep(listing.ids)
         for entry in listing.stopped:
             self._logs.rename(entry["Id"], name_of(entry))
         for container in listing.running:
-            if container.id in chosen:
-                self._logs.read(container.id, container.name, chosen[container.id], selection.since)
+            if jails := watched.jails.get(container.id):
+                self._logs.read(container.id, container.name, jails, selection.since)
             else:
                 self._logs.leave(container.id)
         self._finished.read(engine, listing, selection)

@@ -11,12 +11,13 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sidecar.core.containers import assign_jails
 from sidecar.core.events import Origin, Topology
+from sidecar.core.front_ends import with_joined_networks
 from sidecar.core.jail import Jail
+from sidecar.core.watched import choose
 from sidecar.sources.base import ContainerSelection, Outputs, TopologyListener, TopologyNotifier
 from sidecar.sources.files.container_folder import SETTLE_S, ContainerFolder
 from sidecar.sources.files.cri_lines import ContainerLines
@@ -113,10 +114,12 @@ class ContainerLogs:
             self._problem.set(self._layout.explain(err))
             return
         self._problem.clear()
-        containers = [each.container for each in scan.logs]
-        chosen = assign_jails(containers, selection.jails, self._layout.discovered(containers))
-        watched = tuple(container for container in containers if container.id in chosen)
-        self._topology.notify(Topology(scan.networks, watched))
+        containers = with_joined_networks(each.container for each in scan.logs)
+        watched = choose(containers, selection.jails, self._layout.discovered(containers))
+        chosen = watched.jails
+        stopped = {each.container.name for each in scan.logs if not each.runs}
+        unwatched = tuple(each for each in watched.unwatched if each.name not in stopped)
+        self._topology.notify(Topology.of(scan.networks, replace(watched, unwatched=unwatched)))
         known = {container.id for container in containers}
         for key in self._followers.keys() - chosen.keys():
             self._followers.leave(key, until_read=key not in known, closed=self._closed)

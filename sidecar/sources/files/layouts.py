@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sidecar.core.address import parse_network
-from sidecar.core.containers import ENABLE_LABEL, Container, discover, discover_in_pods, is_enabled
+from sidecar.core.containers import ENABLE_LABEL, Container, discover_in_pods, is_enabled
+from sidecar.core.front_ends import HOST_MODE, joined_by
 from sidecar.core.text import printable
 from sidecar.sources.files.cluster import ClusterView, Pod
 
@@ -29,11 +30,15 @@ _DOCKER_FOLDER: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ContainerLog:
-    """A container and the folder of its log. `unsupported`: a sentence that says why the log has no files."""
+    """A container and the folder of its log.
+
+    `unsupported`: a sentence that says why the log has no files. `runs`: the container runs now.
+    """
 
     container: Container
     folder: str
     unsupported: str = ""
+    runs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,8 @@ class LogLayout(Protocol):
     def scan(self) -> FolderScan:
         """Return the logs that exist now. Raises OSError."""
 
-    def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        """Return the ids of the containers that are watched without a jail naming them."""
+    def discovered(self, containers: Sequence[Container]) -> frozenset[str] | None:
+        """Return the ids of the containers that are watched without a jail naming them; None: by labels and images."""
 
     def explain(self, err: OSError) -> str:
         """Return a sentence that says why the scan failed and what to change."""
@@ -182,12 +187,14 @@ class DockerLayout:
             if config:
                 host_config = self._files.load(f"{folder.path}/hostconfig.json")
                 unsupported = _unsupported(config, host_config)
-                logs.append(ContainerLog(_docker_container(folder.name, config), folder.path, unsupported))
+                container = _docker_container(folder.name, config, host_config)
+                runs = (config.get("State") or {}).get("Running") is not False
+                logs.append(ContainerLog(container, folder.path, unsupported, runs=runs))
         self._files.drop_unused()
         return FolderScan(tuple(logs), (str(self._root),), tuple(sorted(networks)))
 
-    def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        return discover(containers)
+    def discovered(self, _: Sequence[Container]) -> None:
+        return None
 
     def explain(self, err: OSError) -> str:
         advice = f"Mount the host's {DOCKER_ROOT} (or where `docker info` says its root is) at {self._root}, read-only"
@@ -226,14 +233,26 @@ class JsonFiles:
         self._used.clear()
 
 
-def _docker_container(key: str, config: Mapping[str, Any]) -> Container:
-    about = config.get("Config") or {}
-    ports = ((config.get("NetworkSettings") or {}).get("Ports") or {}).values()
-    published = (int(each["HostPort"]) for bound in ports for each in bound or () if each.get("HostPort"))
-    gateways = (pool.get(which) for pool in _pools(config) for which in ("Gateway", "IPv6Gateway"))
+def _docker_container(key: str, config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Container:
+    about, pools = config.get("Config") or {}, _pools(config)
+    # `{"80/tcp": [{"HostIp": "::", "HostPort": "8080"}], "443/tcp": null}`
+    ports = (config.get("NetworkSettings") or {}).get("Ports") or {}
+    bound = {
+        port: [each for each in bindings or () if each.get("HostPort")] for port, bindings in ports.items()
+    }
+    published = [each for bindings in bound.values() for each in bindings]
+    gateways = (pool.get(which) for pool in pools for which in ("Gateway", "IPv6Gateway"))
+    mode = str(host_config.get("NetworkMode") or "")
     return Container(
         key, _docker_name(config) or key[:12], str(about.get("Image") or ""), about.get("Labels") or {},
-        frozenset(published), tuple(sorted({gateway for gateway in gateways if gateway})),
+        frozenset(int(each["HostPort"]) for each in published),
+        tuple(sorted({gateway for gateway in gateways if gateway})),
+        ipv6_proxied=any(":" in str(each.get("HostIp") or "") for each in published)
+        and not any(pool.get("GlobalIPv6Address") for pool in pools),
+        target_ports=frozenset(int(port.partition("/")[0]) for port, bindings in bound.items() if bindings),
+        networks=frozenset(network for pool in pools if (network := pool.get("NetworkID"))),
+        joined=joined_by(mode),
+        is_on_host=mode == HOST_MODE,
     )  # fmt: skip
 
 

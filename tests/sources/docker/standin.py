@@ -29,9 +29,22 @@ def stamp(at=None):
 class Container:
     """What a test says of one."""
 
-    def __init__(self, key, name, image="wordpress:6", *, tty=False, status=200, labels=None, ports=()):
+    def __init__(
+        self,
+        key,
+        name,
+        image="wordpress:6",
+        *,
+        tty=False,
+        status=200,
+        labels=None,
+        ports=(),
+        networks=(),
+        mode="",
+    ):
         self.id, self.name, self.image, self.tty = key * 64, name, image, tty
         self.labels, self.ports, self.status = labels or {}, list(ports), status
+        self.networks, self.mode = networks, mode
         self.state = "running"
         self.started_at = self.finished_at = "0001-01-01T00:00:00Z"
         self.frames = []  # (stream, payload)
@@ -53,6 +66,8 @@ class Container:
             "Labels": self.labels,
             "State": self.state,
             "Ports": [{"PrivatePort": 80, "PublicPort": port, "Type": "tcp"} for port in self.ports],
+            "HostConfig": {"NetworkMode": self.mode},
+            "NetworkSettings": {"Networks": {name: {"NetworkID": name} for name in self.networks}},
         }
 
     def inspected(self):

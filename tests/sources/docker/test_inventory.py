@@ -72,3 +72,15 @@ def test_which_containers_have_a_network_past_the_hosts_firewall():
     ]
 
     assert bypassing_ids(nets, [*entries, {"Id": "6"}]) == {"2", "3"}
+
+
+def test_networks_target_ports_and_the_network_mode():
+    entry = {
+        "Id": "1", "Names": ["/web"], "Labels": {}, "Ports": [{"PrivatePort": 80, "PublicPort": 8080}, {"PrivatePort": 9}],
+        "HostConfig": {"NetworkMode": "host"},
+        "NetworkSettings": {"Networks": {"lan": {"NetworkID": "f1"}, "old": {"NetworkID": ""}}},
+    }  # fmt: skip
+
+    web = container_of(entry, "nginx")
+    assert (web.networks, web.target_ports, web.is_on_host) == ({"f1"}, {80}, True)
+    assert container_of({**entry, "HostConfig": {"NetworkMode": "container:2"}}, "nginx").joined == "2"

@@ -4,6 +4,7 @@ import time
 
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
+from sidecar.core.watched import Unwatched, UnwatchedReason
 from sidecar.sources.docker.inventory import container_of
 from sidecar.sources.docker.source import MIN_LIST_INTERVAL_S, list_interval_s
 from tests.sources.docker.running import AT, JAILS, following, opened
@@ -207,3 +208,46 @@ def test_an_outage_says_that_open_logs_are_read_on(tmp_path, recorder, monkeypat
     assert "no log is read" not in sentence
     assert "Logs that are open are read on (1 now)" in sentence
     assert recorder.critical
+
+
+REQUESTS = (Jail("plugin"), Jail("access", reads_requests=True))
+
+
+def test_a_front_end_is_read_while_its_site_is_there(engine, recorder):
+    site = engine.run(Container("a", "site", "wordpress:fpm", networks=["inner"]))
+    nginx = engine.run(Container("b", "nginx", "nginx", ports=[8080], networks=["inner", "edge"]))
+    engine.run(Container("c", "elsewhere", "nginx", ports=[9090], networks=["edge"]))
+    with following(engine, recorder, REQUESTS, list_period_s=60):
+        engine.write(nginx, b"1")
+        recorder.wait_lines(1)
+        assert recorder.topologies[-1].published == {8080}
+        engine.stop_container(site)
+        recorder.wait(lambda: ("removed", "nginx") in recorder.events)
+        assert recorder.topologies[-1] == Topology(recorder.topologies[-1].networks)
+        engine.write(nginx, b"2")
+        site.state = "running"
+        engine.run(site)
+        recorder.wait_lines(2)
+
+    assert [(name, text) for name, _, text in recorder.lines] == [("nginx", b"1"), ("nginx", b"2")]
+    assert {batch.origin.jails for batch in recorder.batches} == {("access",)}
+
+
+def test_the_ports_of_a_joined_network_are_those_of_the_site(engine, recorder):
+    engine.run(Container("a", "vpn", "gluetun", ports=[8080], networks=["lan"]))
+    engine.run(Container("b", "site", mode=f"container:{'a' * 64}"))
+    with following(engine, recorder, REQUESTS):
+        recorder.wait(lambda: recorder.topologies)
+
+    [topology] = recorder.topologies
+    assert topology.published == {8080}
+    assert topology.front_ends == {"vpn"}
+
+
+def test_a_wordpress_that_is_not_watched_is_published(engine, recorder):
+    engine.run(Container("a", "site"))
+    engine.run(Container("b", "nginx", "nginx", labels={"wp-sidecar.enable": "true"}))
+    with following(engine, recorder, REQUESTS):
+        recorder.wait(lambda: recorder.topologies)
+
+    assert recorder.topologies[0].unwatched == (Unwatched("site", UnwatchedReason.OTHERS_ENABLED),)

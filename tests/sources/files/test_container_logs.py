@@ -423,3 +423,27 @@ def test_every_line_counts_once_while_logs_rotate_and_the_reader_is_killed(tmp_p
         sys.stdout.write(f"\nSEED={SEED}: {len(truth):,} lines, {reader.kills} kills\n")
     lost, doubled = truth - found, found - truth
     assert (sorted(lost)[:9], sorted(doubled)[:9], reader.spoken()) == ([], [], "")
+
+
+def test_front_ends_are_read_from_dockers_files_too(read, tmp_path):
+    for key, name, image in (
+        ("a", "blog", "wordpress:fpm"),
+        ("b", "nginx", "nginx"),
+        ("c", "other", "wordpress"),
+    ):
+        folder = docker(tmp_path, key, name, f"{name}\n", image=image)
+        config = json.loads((folder / "config.v2.json").read_text())
+        config["NetworkSettings"]["Networks"] = {"blog": {"NetworkID": "f1"}}
+        config["State"] = {"Running": name != "other"}
+        config["Config"]["Labels"] = {"wp-sidecar.jails": "gone"} if name == "other" else {}
+        (folder / "config.v2.json").write_text(json.dumps(config))
+    jails = (Jail("plugin"), Jail("access", reads_requests=True))
+    with running(read, DockerLayout(tmp_path), jails=jails):
+        read.wait_texts("blog", "nginx")
+
+    assert {batch.origin.name: batch.origin.jails for batch in read.batches} == {
+        "blog": ("plugin", "access"),
+        "nginx": ("access",),
+    }
+    # The other one does not run.
+    assert read.topologies[0].unwatched == ()

@@ -146,3 +146,32 @@ def test_a_description_that_cannot_be_read_does_not_hide_other_containers(tmp_pa
 
     assert [[each.container.name for each in docker.scan().logs] for _ in range(2)] == [["blog"], ["blog"]]
     assert caplog.messages == [f"{bad}/config.v2.json cannot be read (Input/output error)"]
+
+
+def described(root, key, name, image, **config):
+    """Write what Docker stores about a container."""
+    folder = root / (key * 64)
+    folder.mkdir()
+    host_config = {"NetworkMode": config.pop("mode", "lan")}
+    about = {"Name": f"/{name}", "Config": {"Image": image}, **config}
+    (folder / "config.v2.json").write_text(json.dumps(about))
+    (folder / "hostconfig.json").write_text(json.dumps(host_config))
+
+
+def test_what_tells_front_ends_and_joined_networks(tmp_path):
+    ports = {"80/tcp": [{"HostIp": "::", "HostPort": "8080"}], "443/tcp": None, "9/tcp": [{"HostPort": ""}]}
+    lan = {"lan": {"NetworkID": "f1", "Gateway": "172.18.0.1"}}
+    described(tmp_path, "a", "nginx", "nginx", NetworkSettings={"Networks": lan, "Ports": ports})
+    described(tmp_path, "b", "blog", "wordpress", mode=f"container:{'a' * 64}", State={"Running": False})
+    described(tmp_path, "c", "node", "exporter", mode="host")
+    docker = DockerLayout(tmp_path)
+    nginx, blog, node = (each.container for each in docker.scan().logs)
+
+    assert nginx == Container(
+        "a" * 64, "nginx", "nginx", {}, frozenset({8080}), ("172.18.0.1",), ipv6_proxied=True,
+        target_ports=frozenset({80}), networks=frozenset({"f1"}),
+    )  # fmt: skip
+    assert blog.joined == "a" * 64
+    assert node.is_on_host
+    assert [each.runs for each in docker.scan().logs] == [True, False, True]
+    assert docker.discovered([nginx, blog]) is None

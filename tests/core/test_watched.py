@@ -1,0 +1,126 @@
+"""Which containers are watched: those that labels and images choose, and their front ends."""
+
+from dataclasses import replace
+
+from sidecar.core.containers import Container
+from sidecar.core.jail import Jail
+from sidecar.core.watched import Unwatched, UnwatchedReason, choose
+
+PLUGIN, ACCESS, XMLRPC = (
+    Jail("plugin"),
+    Jail("access", reads_requests=True),
+    Jail("xmlrpc", reads_requests=True),
+)
+JAILS = (PLUGIN, ACCESS, XMLRPC)
+NET = frozenset({"net"})
+BLOG = Container("blog", "blog", "wordpress:fpm", networks=NET)
+SHOP = replace(BLOG, id="shop", name="shop")
+NGINX = Container("nginx", "nginx", "nginx", published=frozenset({80}), networks=NET)
+DB = Container("db", "db", "mariadb", networks=NET)
+
+
+def labelled(container, **labels):
+    return replace(
+        container, labels={f"wp-sidecar.{key.replace('_', '-')}": value for key, value in labels.items()}
+    )
+
+
+def chosen(*containers, jails=JAILS):
+    return choose(containers, jails).jails
+
+
+def test_a_front_end_is_read_by_the_jails_on_requests_of_its_site():
+    watched = choose([DB, BLOG, NGINX], JAILS)
+
+    assert watched.jails == {"blog": ("plugin", "access", "xmlrpc"), "nginx": ("access", "xmlrpc")}
+    assert watched.front_ends == {"nginx"}
+    assert [(each.name, [one.name for one in each.front_ends]) for each in watched.containers] == [
+        ("blog", ["nginx"]),
+        ("nginx", []),
+    ]
+    assert watched.unwatched == ()
+
+
+def test_it_is_read_by_the_jails_of_all_sites_behind_it():
+    assert chosen(labelled(BLOG, jails="xmlrpc"), labelled(SHOP, jails="access"), NGINX) == {
+        "blog": ("xmlrpc",),
+        "shop": ("access",),
+        "nginx": ("access", "xmlrpc"),
+    }
+    assert chosen(labelled(BLOG, jails="plugin"), NGINX) == {"blog": ("plugin",)}
+
+
+def test_labels_of_the_front_end_decide_about_it():
+    assert "nginx" not in chosen(BLOG, labelled(NGINX, enable="false"))
+    assert chosen(BLOG, labelled(NGINX, jails="plugin"))["nginx"] == ("plugin",)
+
+
+def test_a_front_end_that_is_left_out_still_leads_to_the_site():
+    [blog] = choose([BLOG, labelled(NGINX, enable="false")], JAILS).containers
+
+    assert [each.name for each in blog.front_ends] == ["nginx"]
+
+
+def test_a_jail_that_names_containers_looks_at_those_and_at_no_front_end_of_them():
+    named = Jail("named", containers=("blog",), reads_requests=True)
+    both = Jail("both", containers=("nginx",))
+
+    assert chosen(BLOG, NGINX, jails=[named]) == {"blog": ("named",)}
+    watched = choose([BLOG, NGINX], [both, ACCESS])
+    assert watched.jails == {"blog": ("access",), "nginx": ("both", "access")}
+    # A person named it.
+    assert watched.front_ends == frozenset()
+
+
+def test_a_site_may_be_chosen_by_its_label():
+    site = labelled(replace(DB, id="own", name="own", image="registry.example/site"), enable="true")
+
+    assert choose([site, NGINX], JAILS).jails == {
+        "own": ("plugin", "access", "xmlrpc"),
+        "nginx": ("access", "xmlrpc"),
+    }
+
+
+def test_labels_that_all_sites_share_hold_for_their_front_end():
+    blog = labelled(BLOG, mode="observe", maxretry="9", log_format="%h", jails="access", enable="true")
+    shop = labelled(SHOP, mode="observe", maxretry="8", enable="true")
+
+    def labels(*containers):
+        [nginx] = [each for each in choose(containers, JAILS).containers if each.id == "nginx"]
+        return nginx.labels
+
+    assert labels(blog, NGINX) == {"wp-sidecar.mode": "observe", "wp-sidecar.maxretry": "9"}
+    assert labels(blog, shop, NGINX) == {"wp-sidecar.mode": "observe"}
+    assert labels(blog, shop, labelled(NGINX, mode="enforce")) == {"wp-sidecar.mode": "enforce"}
+    assert labels(BLOG, shop, NGINX) == {"wp-sidecar.mode": "observe", "wp-sidecar.maxretry": "8"}
+
+
+def unwatched(*containers, jails=JAILS, discovered=None):
+    return choose(containers, jails, discovered).unwatched
+
+
+def test_a_wordpress_that_the_label_of_another_leaves_out_is_reported():
+    assert unwatched(BLOG, labelled(NGINX, enable="true")) == (
+        Unwatched("blog", UnwatchedReason.OTHERS_ENABLED),
+    )
+    assert unwatched(labelled(BLOG, enable="false"), labelled(NGINX, enable="true")) == ()
+
+
+def test_a_wordpress_with_a_jail_that_is_not_there_is_reported():
+    assert unwatched(labelled(BLOG, jails="acess")) == (Unwatched("blog", UnwatchedReason.NO_SUCH_JAIL),)
+    assert unwatched(labelled(BLOG, jails="")) == ()
+
+
+def test_a_wordpress_that_no_jail_looks_at_is_reported():
+    elsewhere = [Jail("file", logpath=("/var/log/access.log",)), Jail("shops", containers=("shop",))]
+    expected = (Unwatched("blog", UnwatchedReason.NO_JAIL),)
+
+    assert unwatched(BLOG, SHOP, jails=elsewhere) == expected
+    assert unwatched(BLOG, SHOP, labelled(DB, enable="true"), jails=elsewhere) == expected
+
+
+def test_what_a_layout_leaves_out_on_purpose_is_not_reported():
+    assert unwatched(BLOG, labelled(SHOP, enable="true"), discovered=frozenset({"shop"})) == ()
+    assert unwatched(BLOG, jails=[], discovered=frozenset({"blog"})) == (
+        Unwatched("blog", UnwatchedReason.NO_JAIL),
+    )
