@@ -120,8 +120,12 @@ class ReloadReport:
         """Report what the first settings are, and the jails that they leave out."""
         self._metrics.reloaded(self._clock(), succeeded=True)
         _log_notes(settings)
+        # An error in a section that holds all the same: something stands there twice.
+        running = {"DEFAULT", *(jail.name for jail in settings.jails)}
         sentences = {
-            f"{LEFT_OUT_PROBLEM}{error.file}:{error.line}": f"a jail is left out: {error}"
+            f"{LEFT_OUT_PROBLEM}{error.file}:{error.line}": (
+                str(error) if error.section in running else f"a jail is left out: {error}"
+            )
             for error in settings.errors
         }
         self._problems.replace(LEFT_OUT_PROBLEM, sentences, critical=True)

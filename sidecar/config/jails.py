@@ -93,7 +93,7 @@ class _Reader:
             rules = self._filters.load(jail)
             if rules and len(values.errors) == before:
                 found[replace(jail, reads_requests=rules.reads_requests)] = rules
-        errors = tuple(dict.fromkeys(values.errors))
+        errors = tuple(dict.fromkeys((*values.errors, *values.repeated)))
         if errors_of_all or not found:
             raise ConfigErrors(errors)
         filters = {jail.name: rules for jail, rules in found.items()}

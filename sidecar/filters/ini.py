@@ -73,6 +73,8 @@ class Ini:
     sections: dict[str, Section] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
     errors: list[FilterError] = field(default_factory=list)
+    # Section -> what stands in it twice. The last one holds; what is made of that is the reader's to say.
+    repeated: list[tuple[str, FilterError]] = field(default_factory=list)
 
     def get(self, section: str, option: str) -> Value | None:
         """Return the option of this section, else of [DEFAULT]; None if neither has it."""
@@ -130,11 +132,20 @@ class Ini:
                 FilterError(str(path), 0, "", f"is not UTF-8 text (byte {err.start}); save it as UTF-8")
             )
             return {}
-        return parse(str(path), text, self.errors)
+        parser = _parsed(str(path), text, self.errors)
+        self.repeated += parser.repeated
+        return parser.values()
 
 
 def parse(file: str, text: str, errors: list[FilterError]) -> dict[str, Section]:
     """Return the sections of one file; what is wrong is added to `errors` and left out."""
+    parser = _parsed(file, text, errors)
+    errors += [error for _, error in parser.repeated]
+    errors.sort()
+    return parser.values()
+
+
+def _parsed(file: str, text: str, errors: list[FilterError]) -> _Parser:
     parser = _Parser(file, errors)
     for number, line in enumerate(_NEWLINE.split(text), 1):
         content, commented = _uncommented(line)
@@ -142,7 +153,7 @@ def parse(file: str, text: str, errors: list[FilterError]) -> dict[str, Section]
             parser.line(number, content, len(line) - len(line.lstrip()))
         elif not commented:
             parser.blank(number)
-    return {name: _values(file, options) for name, options in parser.sections.items()}
+    return parser
 
 
 Lines = list[tuple[int, str]]
@@ -155,6 +166,9 @@ class _Parser:
     file: str
     errors: list[FilterError]
     sections: dict[str, dict[str, Lines]] = field(default_factory=dict)
+    # Section -> what stands in it twice.
+    repeated: list[tuple[str, FilterError]] = field(default_factory=list)
+    name: str = ""
     section: dict[str, Lines] | None = None
     value: Lines | None = None
     indent: int = 0
@@ -169,8 +183,9 @@ class _Parser:
             return
         self.indent, self.value = depth, None
         if header := _SECTION.match(content):
+            self.name = header[1]
             if header[1] in self.sections:
-                self.wrong(number, content, "this section is there twice; make it one")
+                self.repeat(number, content, "this section is there twice; make it one")
             self.section = self.sections.setdefault(header[1], {})
         elif self.section is None:
             self.wrong(number, content, "this stands before the first [section]; move it into one")
@@ -184,8 +199,15 @@ class _Parser:
         if not name:
             self.wrong(number, content, "an option needs a name before `=`")
         elif name in section:
-            self.wrong(number, content, f"`{name}` is set twice in this section; keep one")
+            self.repeat(number, content, f"`{name}` is set twice in this section; keep one")
         self.value = section[name] = [(number, found[2])]
+
+    def repeat(self, number: int, content: str, message: str) -> None:
+        self.repeated.append((self.name, FilterError(self.file, number, content, message)))
+
+    def values(self) -> dict[str, Section]:
+        """Return what was parsed."""
+        return {name: _values(self.file, options) for name, options in self.sections.items()}
 
     def wrong(self, number: int, content: str, message: str) -> None:
         self.errors.append(FilterError(self.file, number, content, message))

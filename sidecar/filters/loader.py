@@ -128,8 +128,9 @@ def load(name: str, where: Sequence[Path] = (), options: Mapping[str, str] | Non
     ini = Ini()
     for path in _files(wanted, [*where, pack()]):
         ini.add(path, _beside_or_ours)
-    if ini.errors:
-        raise FilterErrors(ini.errors)
+    # As in fail2ban, a filter that says something twice is wrong.
+    if errors := [*ini.errors, *(error for _, error in ini.repeated)]:
+        raise FilterErrors(errors)
     given = {key.lower(): value for key, value in {**written, **(options or {})}.items()}
     return _Builder(Path(wanted).stem if _is_path(wanted) else wanted, Options(ini, given)).filter()
 

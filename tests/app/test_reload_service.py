@@ -170,6 +170,14 @@ SETTINGS = Settings((Jail("web"),), {}, notes=("a note",))
 BAD_JAIL = ConfigError("jails.conf", "mail", "maxretry", 'expected a whole number, got "five"', 3)
 
 
+def test_a_jail_that_stands_there_twice_runs_and_is_reported():
+    reported = Reported()
+    twice = ConfigError("jails.conf", "web", "", "this section is there twice", 9)
+    reported.report.started(Settings((Jail("web"),), {}, errors=(twice,)))
+
+    assert reported.changes == [("the jail at jails.conf:9", str(twice))]
+
+
 def test_a_jail_that_the_start_leaves_out_is_critical_until_a_reload_has_it(caplog):
     reported = Reported()
     reported.report.started(Settings((Jail("web"),), {}, notes=("a note",), errors=(BAD_JAIL,)))

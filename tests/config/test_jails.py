@@ -477,8 +477,6 @@ def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
         ("[mail]\nlogpath = %(no_such)s\n", "jails.conf:2: mail.logpath: `%(no_such)s` is defined nowhere"),
         ("[mail]\nlogpath = %(no_such)s\n", "or leave logpath out to look at containers"),
         ("[mail]\nport = 100%\n", "jails.conf:2: mail.port: a lone `%` means nothing here"),
-        ("[mail]\nmaxretry = 1\nmaxretry = 2\n", "jails.conf:3: `maxretry` is set twice"),
-        ("[mail]\n[mail]\n", "jails.conf:2: this section is there twice"),
         ("maxretry = 1\n", "jails.conf:1: this stands before the first [section]"),
         ("[mail]\nenabled = false\n", "jails.conf: no jail is enabled; enable one, or remove the file"),
         ("[manual]\n", "jails.conf: manual: is not allowed as a jail's name"),
@@ -499,6 +497,34 @@ def test_an_error_of_a_filter_has_the_place_in_its_own_file(wrong):
 )
 def test_one_error(wrong, text, error):
     assert error in wrong(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            "[mail]\nmaxretry = 1\nfindtime = 60\n[blog]\nfilter = wordpress\n[mail]\nmaxretry = 2\n",
+            "6: mail: this section is there twice",
+        ),
+        (
+            "[mail]\nmaxretry = 1\nfindtime = 60\nmaxretry = 2\n[blog]\nfilter = wordpress\n",
+            "4: mail: `maxretry` is set twice",
+        ),
+        (
+            "[DEFAULT]\nmaxretry = 1\nfindtime = 60\nmaxretry = 2\n[mail]\n[blog]\nfilter = wordpress\n",
+            "4: DEFAULT: `maxretry`",
+        ),
+    ],
+)
+def test_what_stands_there_twice_is_reported_and_stops_no_jail(of, text, error):
+    """fail2ban refuses such a file, and nothing is protected then."""
+    found = of(text)
+
+    assert [jail.name for jail in found.jails] == ["mail", "blog"]
+    mail = found.jails[0]
+    assert (mail.maxretry, mail.findtime) == (2, 60)
+    reported = str(found.errors[0])
+    assert error in reported and reported.endswith("; the last one holds")
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
