@@ -16,7 +16,7 @@ from sidecar.app.wiring import build
 from sidecar.config.settings import Settings
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.server import NoSocket
-from sidecar.firewall import FirewallError, NoPermission
+from sidecar.firewall import AlreadyRunning, FirewallError, NoPermission
 from sidecar.runtime.clock import Clock
 from sidecar.sources.base import SourceUnavailable
 from sidecar.stores.base import StoreError
@@ -46,7 +46,7 @@ def _build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:
     gc.disable()
     try:
         daemon = build(settings, read, clock)
-    except (NoSocket, SourceUnavailable) as err:
+    except (NoSocket, AlreadyRunning, SourceUnavailable) as err:
         raise Failed(ExitCode.UNAVAILABLE, str(err)) from err
     except NoPermission as err:
         raise Failed(ExitCode.NO_PERMISSION, str(err)) from err

@@ -45,12 +45,12 @@ from sidecar.config import log_formats, node_name
 from sidecar.config.settings import Settings
 from sidecar.control.commands.daemon import Tally
 from sidecar.control.commands.table import daemon_commands
-from sidecar.control.server import ControlApplication, ControlSocket, control_server, only_one
+from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from sidecar.core.ban_budget import BanBudget
 from sidecar.core.guard import Guard
 from sidecar.core.jail import MANUAL_JAIL
 from sidecar.filters.matcher import Matcher
-from sidecar.firewall import Firewall, FirewallSink, Monitor, NftTable
+from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, Monitor, NftTable
 from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.known_hosts import KnownHosts
@@ -88,7 +88,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     metrics, alerts, problems = reporting.metrics, reporting.alerts, reporting.problems
 
     # Claims: a second daemon on this host ends here, before it touches the store or the firewall.
-    host_claim = only_one()
+    host_claim = FirewallClaim()
     control_socket = ControlSocket(settings.paths.socket)
     telemetry_socket = listen(*settings.listen)
 

@@ -46,21 +46,6 @@ class Answerer(Protocol):
         """Return the answer to a request. Raises Refused, with a sentence for the person who asked."""
 
 
-def only_one() -> socket.socket:
-    """Return a socket to hold for as long as this process runs: no second wp-sidecar may own the firewall table too.
-
-    Its abstract name belongs to the network namespace, as the table does, so containers, folders and ports make no
-    difference, and it ends with its owner (unix(7)). Raises NoSocket where another process holds it.
-    """
-    held = socket.socket(socket.AF_UNIX)
-    try:
-        held.bind("\0wp-sidecar")
-    except OSError as err:
-        held.close()
-        raise NoSocket("another wp-sidecar is running on this host; stop it first") from err
-    return held
-
-
 class ControlSocket:
     """The listening unix socket, and the lock file beside it that makes it ours. A Listener.
 

@@ -10,8 +10,9 @@ real firewall to that state: `NftTable` with a table of its own, while `DryRun` 
 """
 
 from sidecar.firewall.backend import AddressFacts, Backend, Repair, RepairKind
+from sidecar.firewall.claim import FirewallClaim
 from sidecar.firewall.dry_run import DryRun
-from sidecar.firewall.errors import FirewallError, NoPermission
+from sidecar.firewall.errors import AlreadyRunning, FirewallError, NoPermission
 from sidecar.firewall.firewall import Firewall
 from sidecar.firewall.monitor import Monitor
 from sidecar.firewall.sink import FIREWALL_PROBLEM, FirewallSink
@@ -20,9 +21,11 @@ from sidecar.firewall.table import NftTable
 __all__ = [
     "FIREWALL_PROBLEM",
     "AddressFacts",
+    "AlreadyRunning",
     "Backend",
     "DryRun",
     "Firewall",
+    "FirewallClaim",
     "FirewallError",
     "FirewallSink",
     "Monitor",

@@ -18,3 +18,10 @@ class NoPermission(FirewallError):  # noqa: N818
             "no permission to change the firewall: give the container `cap_add: [NET_ADMIN]` and leave its "
             "user root (uid 0), or outside a container run as root"
         )
+
+
+class AlreadyRunning(FirewallError):  # noqa: N818
+    """Another wp-sidecar owns the firewall of this network namespace."""
+
+    def __init__(self) -> None:
+        super().__init__("another wp-sidecar is running on this host; stop it first")
