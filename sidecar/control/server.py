@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.control.protocol import Refused
+from sidecar.runtime import unix_socket
 from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, stop_listening
 
 log = logging.getLogger(__name__)
@@ -156,16 +157,13 @@ def _listen(path: Path) -> socket.socket:
         raise FileExistsError("a file that is no socket is in its place")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    # The socket is created with mode 0600, so that it is never open wider, not even for a moment.
-    umask = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        # It is never open wider, not even for a moment.
+        unix_socket.bind(listener, path, 0o600)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
-    finally:
-        os.umask(umask)
     return listener
 
 

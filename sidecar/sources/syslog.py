@@ -15,7 +15,9 @@ import errno
 import logging
 import os
 import re
+import select
 import socket
+import stat
 import threading
 import time
 from collections import deque
@@ -27,6 +29,7 @@ from typing import Final
 from sidecar.config.settings import Settings
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.jail import Jail
+from sidecar.runtime import unix_socket
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.supervisor import Service
 from sidecar.sources.base import MAX_LINE_BYTES, Outputs
@@ -37,6 +40,10 @@ log = logging.getLogger(__name__)
 BATCH_BYTES: Final = 64 * 1024
 # What waits while the loop is behind: some 40,000 messages.
 MAX_QUEUED_BYTES: Final = 4 * 1024 * 1024
+
+# Between looks at the path, where others may put a socket of their own, and between tries to listen.
+CHECK_S: Final = 1.0
+RETRY_S: Final = 2.0
 
 # What may come before the message: `<37>`, and RFC 3164's date or RFC 5424's version and date.
 HEADER: Final = re.compile(
@@ -65,18 +72,38 @@ class SyslogSource:
         clock: Clock = time.time,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
-        """Listen at `path` from now on. Raises OSError where that cannot be, or another process listens there."""
+        """Listen at `path` from now on. Where that cannot be, `run` tries again and again, and reports it."""
         self._outputs, self._clock, self._max_queued_bytes = outputs, clock, max_queued_bytes
         self._origin = Origin("syslog", str(path), "", jails)
-        self._closed = False
+        self._closed = threading.Event()
+        self._problem = outputs.problems.problem(self.name)
         self._error: Exception | None = None
         self._socket = SyslogSocket(path)
+        self._is_listening()
 
     def run(self) -> None:
         """Block until closed."""
-        # It failed before, and is tried again.
-        if not self._socket.is_bound:
-            self._socket = SyslogSocket(self._socket.path)
+        try:
+            while not self._closed.is_set():
+                if self._is_listening():
+                    self._serve()
+                else:
+                    self._closed.wait(RETRY_S)
+        finally:
+            self._socket.close()
+
+    def _is_listening(self) -> bool:
+        """Listen, if that is possible now. Containers that share the folder may have put anything there."""
+        try:
+            self._socket.bind()
+        except OSError as err:
+            self._problem.set(f"messages to syslog are not read: {err.strerror}")
+            return False
+        self._problem.clear()
+        return True
+
+    def _serve(self) -> None:
+        """Hand on what comes, until closed or until the socket is gone."""
         self._error, messages = None, MessageQueue(self._max_queued_bytes)
         handing_on = threading.Thread(
             target=self._hand_on, args=(messages,), name="syslog batches", daemon=True
@@ -84,7 +111,7 @@ class SyslogSource:
         handing_on.start()
         self._outputs.listener.log_opened(self._origin.name)
         try:
-            while not self._closed and not self._error:
+            while not self._closed.is_set() and not self._error and self._socket.is_there():
                 self._receive(messages)
         finally:
             messages.end()
@@ -99,7 +126,7 @@ class SyslogSource:
         self._origin = replace(self._origin, jails=jails)
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         self._socket.wake()
 
     def _receive(self, messages: MessageQueue) -> None:
@@ -112,8 +139,6 @@ class SyslogSource:
             except BlockingIOError:
                 break
             wait = False
-            if not data and (self._closed or self._error):
-                break
             if truncated:
                 # Its end is missing, and with it what it says.
                 self._outputs.listener.lines_truncated(self._origin.name)
@@ -139,40 +164,64 @@ class SyslogSocket:
     """A datagram socket that anyone may write to. A socket that a former run left at its path is replaced."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError where another process listens there, or something else is there."""
-        self.path = path
+        """Nothing is opened before `bind`."""
+        self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # The file that we made; None: not bound.
+        self._file: unix_socket.FileIdentity | None = None
+        self._check_at = 0.0
+
+    def bind(self) -> None:
+        """Listen at the path, unless it does. Raises OSError where another process does, or something else is there."""
+        if self._file is not None:
+            return
+        self._socket.close()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._woken)
         try:
-            _remove_abandoned(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._socket.bind(str(path))
+            _remove_abandoned(self._path)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             # Containers have many users, and what they send is text for filters.
-            path.chmod(0o666)
+            self._file = unix_socket.bind(self._socket, self._path, 0o666)
         except OSError as err:
-            self._socket.close()
             raise OSError(
-                err.errno, f"{path}: no syslog socket can be there ({err.strerror or err})"
+                err.errno, f"{self._path}: no syslog socket can be there ({err.strerror or err})"
             ) from err
 
-    @property
-    def is_bound(self) -> bool:
-        return self._socket.fileno() >= 0
+    def is_there(self) -> bool:
+        """Return whether writers still find this socket at the path. Looks once a second."""
+        now = time.monotonic()
+        if now >= self._check_at:
+            self._check_at = now + CHECK_S
+            if unix_socket.identity(self._path) != self._file:
+                log.warning("%s was removed or replaced, and is made again", self._path)
+                return False
+        return True
 
     def receive(self, *, wait: bool) -> tuple[bytes, bool]:
-        """Return a message, and whether its end is missing. Raises BlockingIOError where there is none."""
-        data, _, flags, _ = self._socket.recvmsg(MAX_LINE_BYTES, 0, 0 if wait else socket.MSG_DONTWAIT)
+        """Return a message, and whether its end is missing. Raises BlockingIOError where there is none.
+
+        With `wait`, one is waited for, but no longer than until the next look at the path.
+        """
+        if wait:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            poll.register(self._woken, select.POLLIN)
+            poll.poll(1000 * CHECK_S)
+        data, _, flags, _ = self._socket.recvmsg(MAX_LINE_BYTES, 0, socket.MSG_DONTWAIT)
         return data, bool(flags & socket.MSG_TRUNC)
 
     def wake(self) -> None:
-        """Have nobody wait in `receive` from now on: without a message it returns no bytes."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
+        """Have nobody wait in `receive` from now on, until the next `bind`."""
+        os.eventfd_write(self._woken, 1)
 
     def close(self) -> None:
         """Close and remove the socket, so that writers learn at once that nobody listens."""
-        with contextlib.suppress(OSError):
-            if self._socket.getsockname() == str(self.path):
-                os.unlink(self.path)  # noqa: PTH108
+        if self._file is not None and unix_socket.identity(self._path) == self._file:
+            self._path.unlink(missing_ok=True)
+        self._file = None
         self._socket.close()
 
 
@@ -225,15 +274,17 @@ def line(data: bytes, at: float) -> bytes:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove a socket at which nobody listens. Raises OSError where somebody does, or it is something else."""
-    if not path.exists():
+    try:
+        # A link is something else, wherever it leads.
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, "there is something else; remove it, or name another path")
+    except FileNotFoundError:
         return
-    if not path.is_socket():
-        raise FileExistsError(errno.EEXIST, "there is something else; name another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink()
+            path.unlink(missing_ok=True)
             return
     raise FileExistsError(errno.EADDRINUSE, "another process listens there, another wp-sidecar perhaps")
 

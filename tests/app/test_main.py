@@ -98,6 +98,23 @@ def test_a_second_daemon_with_its_own_folder_and_socket_ends_too(daemon, tmp_pat
     )
 
 
+@pytest.mark.parametrize("user", [(), ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")])
+def test_a_process_in_the_hosts_network_namespace_cannot_prevent_the_start(daemon, user):
+    """It holds the name by which older versions know that one runs."""
+    script = (
+        "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('\\0wp-sidecar'); s.listen(); "
+        "print('up', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [*daemon.enter, *user, sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "up\n"
+        daemon.start()
+        other.kill()
+
+    assert daemon.is_ready()
+
+
 def test_a_telemetry_port_in_use_is_reported(daemon):
     script = "import socket, time; s = socket.create_server(('127.0.0.1', 9734)); print('up', flush=True); time.sleep(60)"
     with subprocess.Popen(

@@ -1,3 +1,5 @@
+import contextlib
+import os
 import shutil
 import socket
 import stat
@@ -13,7 +15,7 @@ from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.problems import Problems
 from sidecar.sources.base import NullLogListener, Outputs
-from sidecar.sources.syslog import SyslogSource, line
+from sidecar.sources.syslog import SyslogSocket, SyslogSource, line
 from tests.support.waiting import wait_until
 
 NOW = 1_795_338_000.25
@@ -46,10 +48,10 @@ class Events(NullLogListener):
 class Running:
     """A source in its thread, and what it hands on."""
 
-    def __init__(self, path, emit=None, **more):
+    def __init__(self, path, emit=None, problems=None, **more):
         self.path, self.events, self.batches = path, Events(), Queue()
         emit = emit or (lambda batch, cursor: self.batches.put((batch, cursor)))
-        outputs = Outputs(emit, self.events, Problems())
+        outputs = Outputs(emit, self.events, problems or Problems())
         self.source = SyslogSource(path, ("a",), outputs, clock=lambda: NOW, **more)
         self.thread = threading.Thread(target=self.source.run)
         self.thread.start()
@@ -210,18 +212,141 @@ def test_a_socket_that_a_killed_run_left_is_replaced(tmp_path):
     running.close()
 
 
-def test_a_path_that_is_in_use_is_left_alone(tmp_path, running):
-    (tmp_path / "file").write_text("mine")
-    for path, why in (
-        (running.path, "another process listens there"),
-        (tmp_path / "file", "something else"),
-    ):
-        with pytest.raises(OSError, match=why):
-            SyslogSource(path, (), NOWHERE)
+def put_file(path):
+    path.write_text("mine")
 
-    assert (tmp_path / "file").read_text() == "mine"
-    running.send(b"x")
-    assert running.lines(1) == [STAMP + b"x"]
+
+def put_folder(path):
+    path.mkdir()
+    (path / "x").touch()
+
+
+def put_link(path):
+    (path.parent / "target").write_text("mine")
+    path.symlink_to(path.parent / "target")
+
+
+def put_link_to_nothing(path):
+    path.symlink_to(path.parent / "nothing")
+
+
+def put_pipe(path):
+    os.mkfifo(path)
+
+
+def put_socket(path):
+    path.held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    path.held.bind(str(path))
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A path in a folder that containers may write to."""
+
+    class Shared(type(tmp_path)):
+        held = None
+
+    path = Shared(tmp_path / "shared" / "log")
+    path.parent.mkdir()
+    yield path
+    if path.held:
+        path.held.close()
+
+
+@pytest.mark.parametrize(
+    "put",
+    [put_file, put_folder, put_link, put_link_to_nothing, put_pipe, put_socket],
+    ids=lambda put: put.__name__,
+)
+def test_whatever_stands_at_the_path_is_left_alone_reported_and_prevents_no_start(shared, put):
+    put(shared)
+    before = shared.lstat().st_ino
+    problems = Problems()
+    running = Running(shared, problems=problems)
+
+    wait_until(lambda: problems.critical)
+    (why,) = problems.sentences
+    assert why.startswith(f"messages to syslog are not read: {shared}: no syslog socket can be there (")
+    assert shared.lstat().st_ino == before
+    running.close()
+    assert shared.lstat().st_ino == before
+
+
+def test_it_listens_as_soon_as_the_path_is_free(shared):
+    put_file(shared)
+    problems = Problems()
+    running = Running(shared, problems=problems)
+    wait_until(lambda: problems.critical)
+    shared.unlink()
+
+    wait_until(lambda: not problems.critical)
+    running.send(b"<13>Nov 22 08:59:51 x: y")
+    assert running.lines(1) == [STAMP + b"x: y"]
+    running.close()
+
+
+@pytest.mark.parametrize("put", [None, put_socket], ids=["removed", "replaced"])
+def test_a_socket_that_a_container_takes_away_is_missed_within_seconds(shared, put):
+    problems = Problems()
+    running = Running(shared, problems=problems)
+    running.send(b"first")
+    running.lines(1)
+    shared.unlink()
+    if put:
+        put(shared)
+        wait_until(lambda: problems.critical)
+        assert "another process listens there" in problems.sentences[0]
+        shared.held.close()
+
+    wait_until(lambda: running.events.all == ["up", "down", "up"])
+    running.send(b"<13>Nov 22 08:59:51 x: second")
+    assert running.lines(1) == [STAMP + b"x: second"]
+    assert not problems.critical
+    running.close()
+
+
+def test_one_that_writes_without_pause_cannot_hide_that_the_socket_was_taken_away(shared):
+    running = Running(shared)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as writer:
+        writer.connect(str(shared))
+        shared.unlink()
+
+        def written():
+            with contextlib.suppress(OSError):
+                writer.send(b"x")
+            return running.events.all == ["up", "down", "up"]
+
+        wait_until(written)
+    running.close()
+
+
+def test_the_permissions_of_no_other_file_change(shared):
+    """A container puts a link in the place of the socket whenever it can; there is no chmod() that follows it."""
+    target = shared.parent / "target"
+    target.write_text("mine")
+    target.chmod(0o600)
+    stop = threading.Event()
+
+    def swap():
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                shared.unlink()
+            with contextlib.suppress(OSError):
+                shared.symlink_to(target)
+            with contextlib.suppress(OSError):
+                shared.unlink()
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    for _ in range(1_000):
+        made = SyslogSocket(shared)
+        with contextlib.suppress(OSError):
+            made.bind()
+        made.close()
+    stop.set()
+    swapper.join()
+
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 def test_after_a_failure_it_listens_again(tmp_path):
