@@ -338,8 +338,8 @@ def test_the_permissions_of_no_other_file_change(shared):
 
     swapper = threading.Thread(target=swap)
     swapper.start()
+    made = SyslogSocket(shared)
     for _ in range(1_000):
-        made = SyslogSocket(shared)
         with contextlib.suppress(OSError):
             made.bind()
         made.close()
