@@ -113,6 +113,8 @@ class SyslogSource:
         try:
             while not self._closed.is_set() and not self._error and self._socket.is_there():
                 self._receive(messages)
+            # What was sent until now.
+            self._receive(messages, wait=False)
         finally:
             messages.end()
             handing_on.join()
@@ -129,10 +131,10 @@ class SyslogSource:
         self._closed.set()
         self._socket.wake()
 
-    def _receive(self, messages: MessageQueue) -> None:
+    def _receive(self, messages: MessageQueue, *, wait: bool = True) -> None:
         """Wait for a message, then take all that are there, up to a batch."""
         lines: list[bytes] = []
-        size, wait = 0, True
+        size = 0
         while size < BATCH_BYTES:
             try:
                 data, truncated = self._socket.receive(wait=wait)
