@@ -17,11 +17,12 @@ from typing import NoReturn
 from sidecar.core.address import Address
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Cursor, InForce, Turn
-from sidecar.stores import rows, turns
+from sidecar.stores import rows, soundness, turns
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.pending import Pending, divided
 from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
+from sidecar.stores.soundness import SoundRows
 from sidecar.stores.turns import BanKey
 
 # A log that nobody wrote to for so long has no lines left that a window would count.
@@ -30,17 +31,24 @@ CURSOR_KEPT_S = 30 * 86_400.0
 # Rows of each table that are forgotten at once: some 100 ms, and the loop waits as long.
 MAX_ROWS_FORGOTTEN = 4_000
 
-READ_BANS = """
-    SELECT jail, who, at, until, cause, failures, site, reason, times, observed FROM bans WHERE until > ?
-"""
+# Only rows of the right types are asked for (see `soundness`).
+READ_BANS = f"""
+    SELECT jail, who, at, until, cause, failures, site, reason, times, observed FROM bans
+    WHERE until > ? AND {soundness.BANS.condition}
+"""  # noqa: S608
 # With the bans that ended while we were away. An address that is banned again has only the ban.
-READ_HISTORY = """
-    SELECT * FROM history
-    UNION ALL SELECT jail, who, times, until FROM bans WHERE until <= ? AND cause != 'manual' ORDER BY until
-"""
-READ_HITS = "SELECT * FROM hits ORDER BY rowid"
-READ_CURSORS = "SELECT key, state FROM cursors"
-READ_EVIDENCE = "SELECT jail, who, lines FROM evidence"
+READ_HISTORY = f"""
+    SELECT jail, who, times, until FROM history WHERE {soundness.HISTORY.condition}
+    UNION ALL SELECT jail, who, times, until FROM bans
+    WHERE until <= ? AND cause != 'manual' AND {soundness.BANS.condition} ORDER BY until
+"""  # noqa: S608
+READ_HITS = f"""
+    SELECT jail, who, at, source, name, stream, line, target FROM hits WHERE {soundness.HITS.condition} ORDER BY rowid
+"""  # noqa: S608
+READ_CURSORS = f"SELECT key, state FROM cursors WHERE {soundness.CURSORS.condition}"  # noqa: S608
+READ_EVIDENCE = f"SELECT jail, who, lines FROM evidence WHERE {soundness.EVIDENCE.condition}"  # noqa: S608
+# Where the rows of bans, history, hits and evidence have the address.
+ADDRESS_AT = 1
 FORGET_HITS = "DELETE FROM hits WHERE rowid IN (SELECT rowid FROM hits ORDER BY rowid LIMIT ?) AND at < ?"
 FORGET_CURSORS = "DELETE FROM cursors WHERE touched < ?"
 FORGET_HISTORY = "DELETE FROM history WHERE until < ?"
@@ -55,14 +63,14 @@ def stored_bans(path: Path, now: float) -> tuple[Ban, ...]:
     if not path.exists():
         return ()
     with explained(path, "read"), reading(path) as db:
-        return rows.bans(db.execute(READ_BANS, (now,)), now)
+        return rows.bans(SoundRows(db).fetch(READ_BANS, (now,), address_at=ADDRESS_AT), now)
 
 
 class SqliteStore:
     """A Sink. It is used by one thread at a time, but for `evidence`.
 
-    `is_new`: it began with nothing. `repaired`: a sentence, if the file was damaged at the start
-    and is quarantined. `unavailable`: why the file cannot be opened; everything is owed until
+    `is_new`: it began with nothing. `repaired`: a sentence, if the file was damaged at the start,
+    and is quarantined or mended. `unavailable`: why the file cannot be opened; everything is owed until
     `forget` can open it. `behind`: there is more to write than fitted into the last turn.
     """
 
@@ -86,11 +94,15 @@ class SqliteStore:
         if self._db is None:
             return Remembered()
         with explained(self.path, "read"):
-            db = self._db.read()
-            bans = rows.bans(db.execute(READ_BANS, (now,)), now)
-            history = tuple(map(PastBans._make, db.execute(READ_HISTORY, (now,)).fetchall()))
-            hits = tuple(rows.hits(db.execute(READ_HITS).fetchall()))
-            cursors = dict(db.execute(READ_CURSORS).fetchall())
+            found = SoundRows(self._db.read())
+            bans = rows.bans(found.fetch(READ_BANS, (now,), address_at=ADDRESS_AT), now)
+            past = found.fetch(READ_HISTORY, (now,), address_at=ADDRESS_AT)
+            history = tuple(map(PastBans._make, past))
+            hits = tuple(rows.hits(found.fetch(READ_HITS, address_at=ADDRESS_AT)))
+            cursors = dict(found.fetch(READ_CURSORS))
+            found.check_types()
+            if found.left_out:
+                self._remove_unsound(self._db)
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
         return Remembered(bans, history, hits, cursors)
 
@@ -103,7 +115,7 @@ class SqliteStore:
         found: dict[BanKey, tuple[str, ...]] = {}
         if not self.unavailable:
             with explained(self.path, "read"), reading(self.path) as db:
-                for jail, address, text in db.execute(READ_EVIDENCE):
+                for jail, address, text in SoundRows(db).fetch(READ_EVIDENCE, address_at=ADDRESS_AT):
                     found[jail, Address(address)] = rows.evidence_lines(text)
         for each in pending.decisions if pending else ():
             if isinstance(each, Ban) and each.evidence:
@@ -179,6 +191,17 @@ class SqliteStore:
                 self.apply(Turn(self._pending.turn.at))
         if self._db is not None:
             self._db.close()
+
+    def _remove_unsound(self, db: Database) -> None:
+        """Remove rows that we cannot have written, and say so in `repaired`."""
+        try:
+            with db.transaction() as connection:
+                removed = soundness.remove_unsound(connection)
+        except sqlite3.OperationalError as err:
+            self.repaired = f"{self.path} has damaged rows, which are left out ({err})"
+            return
+        counts = ", ".join(f"{count:,} of {table}" for table, count in removed.items())
+        self.repaired = f"{self.path} had damaged rows, which were removed: {counts}. All others are in use"
 
     def _open(self) -> Database | None:
         """Open the file at the start. Quarantine a damaged one; if none can be opened, say so."""
