@@ -241,7 +241,7 @@ class Daemon:
         self._path.touch()
         # Attackers are lines in a file, and send no packets.
         (self.folder / "jails.conf").write_text(
-            f"[{JAIL}]\nlogpath = {self._path}\nmaxretry = {MAXRETRY}\nwitness = off\n"
+            f"[{JAIL}]\nlogpath = {self._path}\nmaxretry = {MAXRETRY}\nwitness = off\naggregate = off\n"
         )
         self._log = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._process: subprocess.Popen[str] | None = None

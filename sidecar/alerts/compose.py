@@ -92,7 +92,7 @@ def _why(ban: Ban) -> str:
     if ban.cause == BanCause.MANUAL:
         return "by hand"
     if ban.cause == BanCause.GROUP:
-        return f"because {ban.failures} of its hosts are banned"
+        return ban.reason or f"because {ban.failures} of its hosts are banned"
     return f"after {ban.failures} failure{'s' * (ban.failures != 1)}"
 
 

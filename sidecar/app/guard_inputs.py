@@ -73,7 +73,7 @@ class GuardInputs:
     def reconfigure(self, settings: Settings, guard: Guard, now: float) -> Sequence[Decision]:
         """Go by these settings."""
         self._change(guard, settings=settings)
-        decisions = guard.reconfigure(self._sources.jails(), now, settings.dbpurgeage)
+        decisions = guard.reconfigure(self._sources.jails(), now, settings.dbpurgeage, settings.max_bans)
         return [*decisions, *self.apply_allowlist(guard, now)]
 
     def topology_changed(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:

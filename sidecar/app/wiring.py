@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.access.logs import AccessLogs
 from sidecar.app import host, last_run
+from sidecar.app.ban_limit_report import BanLimitReport
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.bypasses import Bypasses
 from sidecar.app.daemon import Daemon, Resource, Startup
@@ -34,6 +35,8 @@ from sidecar.app.housekeeping import (
 )
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
+from sidecar.app.memory_watch import INTERVAL_S as MEMORY_CHECK_INTERVAL_S
+from sidecar.app.memory_watch import MemoryWatch
 from sidecar.app.reading import LogReading
 from sidecar.app.refused_bans import RefusedBansReport
 from sidecar.app.reload import Reconfiguration
@@ -55,6 +58,7 @@ from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
+from sidecar.runtime.memory import MemoryCgroup
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
 from sidecar.sources.base import Outputs
@@ -113,7 +117,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     budget = BanBudget(*settings.budget.rate, settings.budget.share)
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
-        history_age_s=settings.dbpurgeage, budget=budget, witness=firewall,
+        history_age_s=settings.dbpurgeage, max_bans=settings.max_bans, budget=budget, witness=firewall,
         # Without the store it is unknown how far logs were read, and which clients were unbanned since: if their
         # failures were counted again, they would be banned again. Many logs stamp whole seconds.
         counts_from=math.floor(now) if store.unavailable else -math.inf,
@@ -177,10 +181,12 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
             StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(unbannable, budget_monitor),
+            BanLimitReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs),
         ),
     )
+    memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
     endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names))
     services: list[Service] = [
         *reporting.outboxes,
@@ -188,6 +194,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         control_server(control_socket, ControlApplication(commands)),
         reload,
         PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),
+        PeriodicTask("memory watch", memory_watch.check, MEMORY_CHECK_INTERVAL_S),
         PeriodicTask("housekeeping", housekeeping.run, INTERVAL_S),
         Monitor(firewall_sink),
         names,

@@ -260,6 +260,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("window", window, shown=Shown.STATUS),
     JailKey("mode", observes, "observe", shown=Shown.STATUS, to_json=_mode),
     JailKey("bangroup", group_size, shown=Shown.STATUS),
+    JailKey("aggregate", boolean, shown=Shown.STATUS),
     JailKey("success", success_resets, "resets"),
     JailKey("logformat", access_format, "log_format", shown=Shown.CHECK_CONFIG, to_json=_text_or_none),
     JailKey("logtimezone", parse_time_zone, "log_zone", shown=Shown.CHECK_CONFIG, to_json=_text),
@@ -273,6 +274,7 @@ GLOBAL_KEYS: tuple[GlobalKey, ...] = (
     GlobalKey("banbudget", ban_rate, "budget.rate"),
     GlobalKey("banshare", share, "budget.share"),
     GlobalKey("dbpurgeage", duration, "dbpurgeage"),
+    GlobalKey("maxbans", whole_number, "max_bans"),
     GlobalKey("trusted_proxies", proxy_networks, "allowlist.trusted_proxies", operator.add, in_jails=True),
 )
 

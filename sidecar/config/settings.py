@@ -23,6 +23,7 @@ from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core import ban_budget
 from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn
 from sidecar.core.ban_history import HISTORY_AGE_S
+from sidecar.core.ban_limit import MAX_BANS
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
 
@@ -130,6 +131,8 @@ class Settings:
     flush_on_exit: bool = False
     # Seconds after its end for which a ban is remembered.
     dbpurgeage: float = HISTORY_AGE_S
+    # How many bans are in force at most.
+    max_bans: int = MAX_BANS
     # Remarks about a configuration that is valid, but perhaps not what was meant.
     notes: tuple[str, ...] = ()
     # Why some jails are left out.

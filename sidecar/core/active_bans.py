@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from sidecar.core.address import Address, ip_version, neighbourhood
+from sidecar.core.address import Address, ip_version, is_wide, neighbourhood, networks_of
 from sidecar.core.events import Ban, Bypass, Hit
 
 # Responses to requests that were under way may still be logged for so long after the ban.
@@ -27,6 +27,8 @@ class ActiveBans:
         self._bans: dict[Address, Ban] = {}
         # How many hosts of each /24 are banned; counted only where `bangroup` asks for it.
         self._neighbours: Counter[Address] = Counter()
+        # How many bans of whole networks are in force: while there are none, nobody looks for one.
+        self._networks = {4: 0, 6: 0}
         # Addresses with a bypass that was reported.
         self._bypassed: set[Address] = set()
 
@@ -44,10 +46,12 @@ class ActiveBans:
         return self._bans.get(address)
 
     def covering(self, address: Address) -> Ban | None:
-        """Return the ban that holds for this address: its own, or that of its neighbourhood."""
-        if (ban := self._bans.get(address)) or not self._bangroup:
+        """Return the ban that holds for this address: its own, or that of its /24, /56 or /48."""
+        if ban := self._bans.get(address):
             return ban
-        return self._bans.get(network) if (network := neighbourhood(address)) else None
+        if not self._networks[6 if ":" in address else 4]:
+            return None
+        return next((ban for network in networks_of(address) if (ban := self._bans.get(network))), None)
 
     def put(self, ban: Ban) -> Ban:
         """Put a ban in force, or replace the one of its address. Return what is kept of it."""
@@ -55,6 +59,8 @@ class ActiveBans:
         self.enforced[ip_version(ban.address)] += (not ban.dry_run) - bool(before and not before.dry_run)
         if self._bangroup and not before and (network := neighbourhood(ban.address)):
             self._neighbours[network] += 1
+        if not before and is_wide(ban.address):
+            self._networks[ip_version(ban.address)] += 1
         kept = self._bans[ban.address] = replace(ban, evidence=()) if ban.evidence else ban
         return kept
 
@@ -63,6 +69,8 @@ class ActiveBans:
         ban = self._bans.pop(address)
         self.enforced[ip_version(address)] -= not ban.dry_run
         self._bypassed.discard(address)
+        if is_wide(address):
+            self._networks[ip_version(address)] -= 1
         if self._bangroup and (network := neighbourhood(address)):
             self._neighbours[network] -= 1
         return ban

@@ -166,8 +166,31 @@ def wider_networks(address: Address) -> Iterator[Address]:
         yield from_network(network.supernet(new_prefix=prefix))
 
 
+def is_wide(address: Address) -> bool:
+    """Return whether this is a network of more than one client: not an IPv4 host, and not an IPv6 customer's /64."""
+    return "/" in address and not address.endswith("/64")
+
+
 def neighbourhood(address: Address) -> Address | None:
     """Return the /24 around an IPv4 host; None for a network and for IPv6, which have none."""
     if ":" in address or "/" in address:
         return None
     return Address(f"{address.rpartition('.')[0]}.0/24")
+
+
+def networks_of(address: Address) -> tuple[Address, ...]:
+    """Return the networks that are banned for what their members do: a host's /24, or a customer's /56 and /48.
+
+    A network has none.
+    """
+    if ":" not in address:
+        group = neighbourhood(address)
+        return (group,) if group else ()
+    text, _, prefix = address.partition("/")
+    if prefix != "64":
+        return ()
+    customer = int(IPv6Address(text)) >> 64
+    return tuple(
+        Address(f"{IPv6Address((customer >> 64 - length << 64 - length) << 64)}/{length}")
+        for length in (56, 48)
+    )

@@ -12,6 +12,8 @@ from sidecar.core.bounded_dict import drop_oldest, drop_while
 HISTORY_AGE_S: Final = 30 * 86_400.0
 # Of one jail; one weighs 150 bytes.
 MAX_HISTORY_ADDRESSES: Final = 1_000_000
+# So many are remembered however short memory is.
+MIN_HISTORY_ADDRESSES: Final = 1_000
 
 
 class PastBans(NamedTuple):
@@ -69,6 +71,16 @@ class BanHistory:
 
     def clear(self, jail: str, address: Address) -> None:
         self._jails.get(jail, {}).pop(address, None)
+
+    def shrink(self) -> None:
+        """Forget half of the addresses of each jail, and remember no more than are left."""
+        for pasts in self._jails.values():
+            self.dropped += len(drop_oldest(pasts, 2)) if pasts else 0
+        self._max_addresses = max([MIN_HISTORY_ADDRESSES, *map(len, self._jails.values())])
+
+    def grow(self) -> None:
+        """Remember as many addresses as ever again."""
+        self._max_addresses = MAX_HISTORY_ADDRESSES
 
     def forget(self, now: float) -> None:
         """Forget what counts no more. It stops at the first that does, so longer bans are forgotten by a later call."""

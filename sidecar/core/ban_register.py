@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sidecar.core.address import Address
 from sidecar.core.ban_history import BanHistory
 from sidecar.core.events import Ban, BanCause, Decision, Unban, UnbanCause
 from sidecar.core.expiry import BanExpiry
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
+
+# A ban that ends because of these counts no more.
+FORGIVING: Final = frozenset({UnbanCause.MANUAL, UnbanCause.ALLOWED, UnbanCause.FLEET})
 
 
 class BanRegister:
@@ -30,11 +35,11 @@ class BanRegister:
         return ban
 
     def end(self, state: JailState, address: Address, now: float, cause: UnbanCause) -> Unban:
-        """End the ban of this address. It is remembered only if it ends by itself and was not made by hand."""
+        """End the ban of this address. It is remembered unless it was lifted, or made by hand."""
         ban = state.bans.remove(address)
         # Failures may have been counted during a dry run.
         state.failures.window.clear(address)
-        if cause != UnbanCause.EXPIRED:
+        if cause in FORGIVING:
             self._history.clear(state.name, address)
         elif ban.cause != BanCause.MANUAL:
             self._history.add(state.name, address, ban.ban_count, ban.until)

@@ -13,13 +13,13 @@ V = TypeVar("V")
 DROPPED_SHARE: Final = 16
 
 
-def drop_oldest(table: dict[K, V]) -> list[tuple[K, V]]:
-    """Remove the first sixteenth, at least one entry, and return it.
+def drop_oldest(table: dict[K, V], share: int = DROPPED_SHARE) -> list[tuple[K, V]]:
+    """Remove the first sixteenth, or another share (`4`: a quarter), at least one entry, and return it.
 
     Not one by one: to find its first entry a dictionary steps over all that were deleted before it since it last grew.
     An attacker who makes us track address after address would make each of them cost more than the one before.
     """
-    oldest = list(islice(table.items(), len(table) // DROPPED_SHARE + 1))
+    oldest = list(islice(table.items(), len(table) // share + 1))
     for key, _ in oldest:
         del table[key]
     return oldest

@@ -54,7 +54,7 @@ class BanCause(enum.StrEnum):
     FAILURES = "failures"
     # A person asked for it.
     MANUAL = "manual"
-    # Too many hosts of one /24 are banned (`bangroup`).
+    # Too many addresses of one network failed, or are banned.
     GROUP = "group"
     # Another node of the fleet made it.
     FLEET = "fleet"
@@ -77,6 +77,10 @@ class UnbanCause(enum.StrEnum):
     ALLOWED = "allowed"
     # Another node of the fleet lifted it.
     FLEET = "fleet"
+    # The network that it is in is banned instead, because there are too many bans.
+    MERGED = "merged"
+    # There are too many bans, and this one would have ended first.
+    CROWDED_OUT = "crowded_out"
 
 
 class IgnoredReason(enum.StrEnum):

@@ -9,6 +9,8 @@ from sidecar.core.bounded_dict import drop_oldest
 
 # Of all lines together: some 80,000 lines of an access log.
 MAX_EVIDENCE_BYTES: Final = 16 * 1024 * 1024
+# Enough to explain some hundred bans, however short memory is.
+MIN_EVIDENCE_BYTES: Final = 128 * 1024
 
 
 class Evidence:
@@ -26,13 +28,26 @@ class Evidence:
         lines = self._lines.pop((jail, address), ())
         self._bytes += len(line) - (len(lines[0]) if len(lines) >= most else 0)
         self._lines[jail, address] = (*lines[max(0, len(lines) + 1 - most) :], line)
-        while self._bytes > self._max_bytes:
-            for _, dropped in drop_oldest(self._lines):
-                self._bytes -= sum(map(len, dropped))
-                self.dropped += len(dropped)
+        if self._bytes > self._max_bytes:
+            self._drop_excess()
+
+    def shrink(self) -> None:
+        """Forget half of the lines, and keep no more than are left."""
+        self._max_bytes = max(MIN_EVIDENCE_BYTES, self._bytes // 2)
+        self._drop_excess()
+
+    def grow(self) -> None:
+        """Keep as many lines as ever again."""
+        self._max_bytes = MAX_EVIDENCE_BYTES
 
     def take(self, jail: str, address: Address) -> tuple[str, ...]:
         """Return the lines that were kept, the oldest first, and forget them."""
         lines = self._lines.pop((jail, address), ())
         self._bytes -= sum(map(len, lines))
         return lines
+
+    def _drop_excess(self) -> None:
+        while self._bytes > self._max_bytes:
+            for _, dropped in drop_oldest(self._lines):
+                self._bytes -= sum(map(len, dropped))
+                self.dropped += len(dropped)

@@ -17,6 +17,7 @@ from sidecar.core.address import Address, is_within
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
+from sidecar.core.ban_limit import MAX_BANS, BanLimit
 from sidecar.core.ban_register import BanRegister
 from sidecar.core.effective_jail import EffectiveJail
 from sidecar.core.escalation import Chance
@@ -34,6 +35,8 @@ from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
+from sidecar.core.memory_relief import recover, relieve
+from sidecar.core.network_failures import FullNetwork
 from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
 from sidecar.core.refused_bans import RefusalReason
@@ -60,14 +63,18 @@ class Guard:
         witness: Witness = NO_WITNESS,
         chance: Chance | None = None,
         counts_from: float = -math.inf,
+        max_bans: int = MAX_BANS,
     ) -> None:
         """Begin with these bans in force. `history_age_s` is how long after its end a ban still counts.
+
+        `max_bans` is how many may be in force; beyond it some are merged or end early (`ban_limit.py`).
 
         `counts_from`: hits before this unix time do not count, as it is unknown which of them were forgiven.
         """
         self._state = GuardState(JailStates(jails), allowlist, BanHistory(history, history_age_s))
         self.view = GuardView(self._state)
         self._register = BanRegister(self._state.jails, self._state.history)
+        self._limit = BanLimit(self._state, self._register, max_bans)
         self._budget, self._witness = budget, witness
         self._counts_from = counts_from
         # It only spreads the ends of bans (`bantime.rndtime`), and keeps no secret.
@@ -150,7 +157,7 @@ class Guard:
                     Ban(ban.jail, ban.address, ban.at, until, BanCause.FLEET, *known, state.jail.observe, now)
                 )
             )
-        return decisions
+        return [*decisions, *self._limit.make_room(now)]
 
     def unban(
         self, address: Address | None, now: float, jail: str = "", cause: UnbanCause = UnbanCause.MANUAL
@@ -169,6 +176,7 @@ class Guard:
         # An address that one jail unbans may be about to be banned by another.
         for each in {decision.address for decision in decisions} | ({address} if address else set()):
             for state in states:
+                state.networks.clear(each)
                 self._forgive(state, each, now)
                 self._state.refused.clear(state.name, each)
                 self._state.history.clear(state.name, each)
@@ -184,7 +192,11 @@ class Guard:
         self._state.jails.set_overrides(overrides)
 
     def reconfigure(
-        self, jails: Iterable[Jail], now: float, history_age_s: float | None = None
+        self,
+        jails: Iterable[Jail],
+        now: float,
+        history_age_s: float | None = None,
+        max_bans: int | None = None,
     ) -> list[Decision]:
         """Make these the jails. Bans stay, unless the jail's `ignoreip` has the address now.
 
@@ -193,11 +205,23 @@ class Guard:
         """
         if history_age_s is not None:
             self._state.history.age_s = history_age_s
+        if max_bans is not None:
+            self._limit.max_bans = max_bans
         enforcing = self._state.jails.reconfigure(jails)
         enforced: list[Decision] = [
             self._enforce(ban, now) for state in enforcing for ban in _dry_runs(state)
         ]
-        return [*self._unban_allowlisted(now), *enforced]
+        return [*self._unban_allowlisted(now), *enforced, *self._limit.make_room(now)]
+
+    def relieve_memory(self) -> None:
+        """Forget what can be spared, because memory is short, and let nothing grow beyond what is left."""
+        relieve(self._state)
+        self._limit.freeze()
+
+    def memory_recovered(self) -> None:
+        """Let everything grow again."""
+        recover(self._state)
+        self._limit.thaw()
 
     def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...]]:
         """Return the bypassed bans and the forgiven failures since the last call."""
@@ -217,7 +241,7 @@ class Guard:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._sweep(now)
-        return self._register.end_expired(now)
+        return [*self._register.end_expired(now), *self._limit.make_room(now)]
 
     def next_tick(self) -> float:
         """Return when the next ban may end; `math.inf`: none does."""
@@ -250,9 +274,10 @@ class Guard:
         if jail.escalation:
             previous = self._previous_bans(state, address, now)
             weight = jail.escalation.weight(previous, jail.maxretry)
+        full = state.networks.add(jail, address, at) if jail.aggregate else None
         lines = state.failures.add(jail, hit, at, weight)
         if lines is None:
-            return []
+            return self._ban_network(state, full, hit, at, now) if full else []
         until = at + jail.bantime_after(previous, self._chance.random())
         if until <= now:
             self._state.ignored[IgnoredReason.BAN_EXPIRED] += 1
@@ -273,7 +298,10 @@ class Guard:
             ban_count=self._state.history.ban_count(jail.name, address, now) + 1,
             dry_run=jail.observe or not self._budget.allows(now), decided_at=now,
         )  # fmt: skip
-        return [self._register.put(ban), *self._group(state, ban)]
+        decisions = [self._register.put(ban), *self._group(state, ban)]
+        if full:
+            decisions += self._ban_network(state, full, hit, at, now)
+        return [*decisions, *self._limit.make_room(now)]
 
     def _refusal_reason(
         self, state: JailState, jail: Jail, address: Address, at: float, now: float
@@ -292,6 +320,7 @@ class Guard:
     def _login_proved(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:
         """Clear the failures before a proof of login, as far as they are excused (`excuses.py`)."""
         address = hit.address
+        state.networks.login_proved(address)
         if address not in state.failures.window:
             state.excuses.login_proved(jail, address, 0, at)
             return
@@ -323,6 +352,29 @@ class Guard:
                 replace(ban, address=address, cause=BanCause.GROUP, failures=hosts, evidence=(), ban_count=1)
             )
         ]
+
+    def _ban_network(
+        self, state: JailState, full: FullNetwork, hit: Hit, at: float, now: float
+    ) -> list[Decision]:
+        """Ban a network with too many failures, if enough of its members have a witness."""
+        jail = state.effective_at(hit.origin.name).jail
+        network, failures, members = full
+        until = at + jail.bantime
+        if until <= now or network in state.bans or self._state.allowlist_reason(state, network):
+            return []
+        if jail.witness and sum(bool(self._witness.seen(member)) for member in members) < full.least_members:
+            never = RefusalReason.NEVER_SEEN
+            self._state.ignored[never] += 1
+            self._state.refused.refuse(jail.name, network, never, hit.origin.name, failures=failures, now=now)
+            return []
+        self._state.refused.clear(jail.name, network)
+        ban = Ban(
+            jail.name, network, at, until, BanCause.GROUP, failures=failures, origin_name=hit.origin.name,
+            reason=f"{failures} failures of at least {len(members)} of its addresses",
+            ban_count=self._state.history.ban_count(jail.name, network, now) + 1,
+            dry_run=jail.observe or not self._budget.allows(now), decided_at=now,
+        )  # fmt: skip
+        return [self._register.put(ban)]
 
     def _may_enforce(self, jail: Jail, now: float) -> bool:
         """Return whether a dry run of this jail may be enforced now."""

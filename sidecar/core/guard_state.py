@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import BanHistory
-from sidecar.core.events import BanCause
+from sidecar.core.events import BanCause, UnbanCause
 from sidecar.core.excuses import Peers
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
@@ -20,7 +20,8 @@ class GuardState:
     """What the guard knows. Only the guard changes it.
 
     `ignored` counts the hits that did not count, by reason. `refused` are bans that were due and not made. `peers` are
-    addresses that forward other clients.
+    addresses that forward other clients. `ended_early` counts the bans that ended because there were too many, by
+    cause.
     """
 
     jails: JailStates
@@ -29,6 +30,7 @@ class GuardState:
     ignored: Counter[str] = field(default_factory=Counter)
     refused: RefusedBans = field(default_factory=RefusedBans)
     peers: Peers = field(default_factory=Peers)
+    ended_early: Counter[UnbanCause] = field(default_factory=Counter)
 
     def allowlist_reason(self, state: JailState, address: Address) -> str | None:
         """Return why this jail never bans the address; None: it may."""

@@ -21,7 +21,8 @@ class Jail:
     name globs. `ignoreip` are canonical networks, and `ignore_names` host names that are resolved while we run.
     `window` is how failures are counted, a word of `core.windows.WINDOWS`. `observe` makes every ban a
     dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
-    IPv4 /24 are a ban of all of it, and 0 is never. `resets` says that a proof of login clears the failures before it.
+    IPv4 /24 are a ban of all of it, and 0 is never. `aggregate` says that a network is banned if too many of its
+    addresses fail (`network_failures.py`). `resets` says that a proof of login clears the failures before it.
     `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
     `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
     that detected. `witness` says that only an address that sent packets to this host is banned.
@@ -43,6 +44,7 @@ class Jail:
     observe: bool = False
     escalation: Escalation | None = None
     bangroup: int = 0
+    aggregate: bool = True
     resets: bool = False
     log_zone: tzinfo | None = None
     log_format: str = ""

@@ -11,6 +11,7 @@ from sidecar.core.evidence import Evidence
 from sidecar.core.excuses import Excuses
 from sidecar.core.failures import Failures
 from sidecar.core.jail import Jail
+from sidecar.core.network_failures import NetworkFailures
 from sidecar.core.overrides import Overrides
 
 NO_OVERRIDES: Final[Mapping[str, Overrides]] = {}
@@ -35,6 +36,7 @@ class JailState:
         self.name = jail.name
         self.effective = EffectiveJail.of(jail)
         self.failures = Failures(jail, evidence)
+        self.networks = NetworkFailures()
         self.excuses = Excuses()
         self.bans = ActiveBans(jail.bangroup)
         self.longest_findtime = jail.findtime
@@ -72,4 +74,5 @@ class JailState:
     def forget(self, now: float) -> None:
         """Forget failures and excuses that count nowhere any more."""
         self.failures.forget(now - self.longest_findtime)
+        self.networks.forget(now - self.longest_findtime)
         self.excuses.forget(now - 2 * self.longest_findtime)

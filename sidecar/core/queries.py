@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sidecar.core.address import Address, wider_networks
 from sidecar.core.ban_history import PastBans
-from sidecar.core.events import Ban
+from sidecar.core.events import Ban, UnbanCause
 from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.core.refused_bans import RefusedBan
@@ -17,7 +17,8 @@ from sidecar.core.refused_bans import RefusedBan
 class GuardUsage(NamedTuple):
     """How full the guard's memory is. What was dropped is counted since the start.
 
-    `tracked_addresses` are those whose failures are counted, by jail.
+    `tracked_addresses` are those whose failures are counted, by jail. `ended_early` are bans that ended because
+    there were too many, by cause.
     """
 
     tracked_addresses: Mapping[str, int]
@@ -25,6 +26,7 @@ class GuardUsage(NamedTuple):
     dropped_evidence_lines: int
     history_addresses: int
     dropped_history_addresses: int
+    ended_early: Mapping[UnbanCause, int]
 
 
 class AddressStatus(NamedTuple):
@@ -107,6 +109,7 @@ class GuardView:
             jails.evidence.dropped,
             len(history),
             history.dropped,
+            dict(self._state.ended_early),
         )
 
     def allowlist_reason(self, address: Address, jail: str = "") -> str | None:

@@ -15,6 +15,8 @@ from sidecar.core.bounded_dict import drop_oldest, drop_while
 
 # One weighs about 240 bytes. A botnet seldom has a tenth as many.
 MAX_TRACKED_ADDRESSES: Final = 1_000_000
+# So many are tracked however short memory is.
+MIN_TRACKED_ADDRESSES: Final = 1_000
 
 
 class FailureWindow(Protocol):
@@ -40,6 +42,12 @@ class FailureWindow(Protocol):
 
     def forget(self, before: float) -> None:
         """Forget addresses whose last failure was earlier. Some that came late are forgotten by a later call."""
+
+    def shrink(self) -> None:
+        """Forget the half of the addresses that was silent for longest, and track no more than are left."""
+
+    def grow(self) -> None:
+        """Track as many addresses as ever again."""
 
 
 class SlidingWindow:
@@ -90,6 +98,13 @@ class SlidingWindow:
     def forget(self, before: float) -> None:
         drop_while(self._times, lambda times: times[-1] < before)
 
+    def shrink(self) -> None:
+        self.dropped += len(drop_oldest(self._times, 2)) if self._times else 0
+        self._max_addresses = max(MIN_TRACKED_ADDRESSES, len(self._times))
+
+    def grow(self) -> None:
+        self._max_addresses = MAX_TRACKED_ADDRESSES
+
 
 class Fail2banWindow:
     """fail2ban's count, exactly: `window = fail2ban`.
@@ -133,6 +148,13 @@ class Fail2banWindow:
 
     def forget(self, before: float) -> None:
         drop_while(self._counts, lambda count: count[2] <= before)
+
+    def shrink(self) -> None:
+        self.dropped += len(drop_oldest(self._counts, 2)) if self._counts else 0
+        self._max_addresses = max(MIN_TRACKED_ADDRESSES, len(self._counts))
+
+    def grow(self) -> None:
+        self._max_addresses = MAX_TRACKED_ADDRESSES
 
 
 WINDOWS: Final[Mapping[str, Callable[[], FailureWindow]]] = {

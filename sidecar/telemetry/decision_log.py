@@ -63,7 +63,7 @@ def end_of_ban(until: float) -> str:
 def why_banned(ban: Ban) -> str:
     """Return what led to a ban: `3 failures, the last in blog`, or `manual`."""
     if ban.cause == BanCause.GROUP:
-        return f"{ban.failures} of its hosts are banned"
+        return ban.reason or f"{ban.failures} of its hosts are banned"
     if ban.cause != BanCause.FAILURES:
         return ban.cause
     repeated = f", ban number {ban.ban_count}" if ban.ban_count > 1 else ""

@@ -48,6 +48,21 @@ def test_a_line_becomes_a_drop(daemon):
     assert re.search(rf"elements = {{ {ANN} timeout (1h|59m)", daemon.table())
 
 
+def test_an_attacker_with_a_whole_ipv6_network_is_banned_with_it(daemon):
+    daemon.start()
+    for n in range(9):
+        daemon.fail(f"2001:db8:0:{n}::7", 1)
+    wait_until(lambda: daemon.banned() == ["2001:db8::/56"])
+
+    assert re.search(r"elements = { 2001:db8::/56 timeout (1h|59m)", daemon.table())
+    [ban] = daemon.ask("bans")["bans"]
+    assert (ban["cause"], ban["failures"], ban["reason"]) == (
+        "group",
+        9,
+        "9 failures of at least 5 of its addresses",
+    )
+
+
 def test_a_start_without_docker_waits_for_it_is_not_ready_and_bans_meanwhile(daemon, monkeypatch):
     socket_path = daemon.folder / "none.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{socket_path}")

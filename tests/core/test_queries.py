@@ -49,6 +49,7 @@ def test_how_full_the_memory_is():
         dropped_evidence_lines=0,
         history_addresses=1,
         dropped_history_addresses=0,
+        ended_early={},
     )
 
 
