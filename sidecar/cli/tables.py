@@ -99,6 +99,7 @@ def _special_settings(jail: dict[str, Any]) -> str:
         "escalating": jail["increment"],
         "counts as fail2ban": jail["window"] == "fail2ban",
         f"/24 from {jail['bangroup']}": jail["bangroup"],
+        "no networks": not jail.get("aggregate", True),
     }
     return ", ".join(words for words, is_set in settings.items() if is_set)
 

@@ -23,6 +23,7 @@ def test_the_status_shows_these_keys():
         "window": "sliding",
         "mode": "observe",
         "bangroup": 8,
+        "aggregate": True,
         "witness": True,
     }
 

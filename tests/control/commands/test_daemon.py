@@ -105,6 +105,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
         "window": "sliding",
         "mode": "enforce",
         "bangroup": 0,
+        "aggregate": True,
         "witness": True,
         "failures": 2,
         "bans": 0,

@@ -8,7 +8,7 @@ DROPPED = (
     "history_addresses_dropped_total",
     "unresolved_failures_total",
 )
-EMPTY = GuardUsage({"login": 0}, 0, 0, 0, 0)
+EMPTY = GuardUsage({"login": 0}, 0, 0, 0, 0, {})
 
 
 def test_failures_that_did_not_count(scrape):
@@ -32,9 +32,9 @@ def test_how_full_the_guard_is(scrape):
     """What was dropped never falls, although a jail that is gone takes its share of the sum along."""
     assert len(scrape.all("tracked_addresses", "history_addresses", *DROPPED)) == 6
     for figures in (
-        GuardUsage({"login": 7, "mail": 2}, 5, 30, 9, 1),
-        GuardUsage({"login": 8}, 2, 30, 9, 1),
-        GuardUsage({"login": 8}, 4, 31, 10, 1),
+        GuardUsage({"login": 7, "mail": 2}, 5, 30, 9, 1, {}),
+        GuardUsage({"login": 8}, 2, 30, 9, 1, {}),
+        GuardUsage({"login": 8}, 4, 31, 10, 1, {}),
     ):
         scrape.metrics.guard.update(figures, {}, 3)
 
