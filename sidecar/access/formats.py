@@ -75,6 +75,7 @@ class TextFormat:
             host=unescaped(fields.get("host", "")).rpartition(":")[0] or fields.get("host", ""),
             forwarded=unescaped(fields.get("forwarded", "")),
             time=unix_time(fields["date"], zone) if "date" in fields else None,
+            user=_user(fields.get("user", "")),
         )
 
     def _also(self, first: Request, other: re.Match[str]) -> Request:
@@ -102,6 +103,11 @@ def _host(text: str) -> str | None:
     return host if host and host not in ("-", "unix:") else None
 
 
+def _user(text: str) -> str:
+    """Return a user name without the server's escapes; "" where there is none. Apache writes an empty name as `""`."""
+    return "" if text in ("-", '""') else unescaped(text)
+
+
 def known(name: str, text: str) -> TextFormat:
     """Return the format of this name, as nginx's or Apache's configuration writes it."""
     return TextFormat(name, pattern(text))
@@ -122,7 +128,8 @@ _FORWARDED_FIRST = re.compile(
 # Whatever begins with an address, or a virtual host and an address, and goes on to a date, a quoted request, a status.
 _QUOTED = r'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _REST = (
-    rf'[ ](?:[^"\\]|\\.)*?\[(?P<date>{DATE})\](?:[^"\[\]\\]|\\.)*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
+    rf'[ ](?:- (?P<user>[^\s"\[\]\\]{{1,60}}) )?(?:[^"\\]|\\.)*?\[(?P<date>{DATE})\](?:[^"\[\]\\]|\\.)*'
+    r'"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
     rf'(?P<status>\d{{3}})(?: (?:\d+|-) {_QUOTED} "(?P<user_agent>[^"\\]*+(?:\\.[^"\\]*+)*+)")?(?:[ "].*)?'
 )
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)

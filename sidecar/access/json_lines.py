@@ -49,6 +49,8 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "request_X-Forwarded-For", "request.headers.X-Forwarded-For", "http_x_forwarded_for", "x_forwarded_for",
         "xff", "forwarded_for",
     ),
+    # Traefik's and Caddy's names for a user are left out: those have been accepted by the proxy itself.
+    "user": ("remote_user", "user.name", "auth"),
     "date": (
         "StartUTC", "ts", "time_iso8601", "@timestamp", "timestamp", "time", "time_local", "datetime", "date", "msec",
         "StartLocal", "t",
@@ -105,6 +107,7 @@ class JsonFormat:
             peer=peer, user_agent=found.get("user_agent", ""), host=found.get("host", ""),
             forwarded=found.get("forwarded", ""),
             time=unix_time(found["date"].strip("[]"), zone) if "date" in found else None,
+            user="" if found.get("user") == "-" else found.get("user", ""),
         )  # fmt: skip
         return (request,)
 

@@ -35,7 +35,7 @@ _PORT = r"(?:\d{1,5}|-)"
 NGINX: Final[Mapping[str, tuple[str, str]]] = {
     "remote_addr": ("client", _ADDRESS),
     "realip_remote_addr": ("peer", _ADDRESS),
-    "remote_user": ("", _TEXT),
+    "remote_user": ("user", _TEXT),
     "time_local": ("date", _DATE),
     "time_iso8601": ("date", _DATE),
     "msec": ("date", _DATE),
@@ -73,7 +73,7 @@ APACHE: Final[Mapping[str, tuple[str, str]]] = {
     # Nobody runs identd any more. An address here is the client, behind a host of another format.
     "l": ("", r"(?![0-9A-Fa-f.]*[.:][0-9A-Fa-f.:]*[ ,])\S{1,260}?"),
     "p": ("", _PORT),
-    "u": ("", _TEXT),
+    "u": ("user", _TEXT),
     "t": ("date", _BRACKETED_DATE),
     "r": ("request", _TEXT),
     "m": ("method", _WORD),

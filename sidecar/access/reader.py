@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sidecar.access.detect import AccessLog
-from sidecar.access.request import Request
+from sidecar.access.request import UNKNOWN, Request
 from sidecar.access.when import unix_time
 
 _unix_time = lru_cache(maxsize=64)(unix_time)
@@ -24,6 +24,13 @@ class Reading(NamedTuple):
     time: float | None
     # The address that connected, where that is not the client: then its packets are a proxy's.
     peer: str
+    # The user name that the client sent; `-` where there is none.
+    user: str = UNKNOWN
+
+    @property
+    def with_user(self) -> str:
+        """The canonical line with one more field, the user name."""
+        return f"{self.canonical} {self.user}"
 
 
 class RequestReader:
@@ -43,4 +50,4 @@ class RequestReader:
 
 def _reading(request: Request) -> Reading:
     peer = request.peer if request.peer != request.client else ""
-    return Reading(request.canonical, request.time, peer)
+    return Reading(request.canonical, request.time, peer, request.canonical_user)

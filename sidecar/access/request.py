@@ -32,6 +32,9 @@ class Request(NamedTuple):
     forwarded: str = ""
     # Unix seconds, UTC, fractions kept; None where the line has no date or one without a year.
     time: float | None = None
+    # The user name of a Basic `Authorization` header, as the server wrote it. Empty: there was no such header, or the
+    # log does not show it. The password may have been wrong.
+    user: str = ""
 
     @property
     def canonical(self) -> str:
@@ -43,3 +46,8 @@ class Request(NamedTuple):
             f"{self.client} {readable(self.method) or UNKNOWN} {readable(self.path) or UNKNOWN} {self.status:03d} "
             f'?{self.query} {readable(self.host) or UNKNOWN} "{readable(self.user_agent, blanks=True)}"'
         )
+
+    @property
+    def canonical_user(self) -> str:
+        """The field that `input = requests with user` adds at the end of the line."""
+        return readable(self.user) or UNKNOWN

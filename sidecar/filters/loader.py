@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from sidecar.access.reader import Reading
 from sidecar.filters import dates, tags
 from sidecar.filters.dates import Dates
 from sidecar.filters.ini import FilterError, FilterErrors, Ini
@@ -26,7 +27,9 @@ __all__ = ["Filter", "FilterError", "FilterErrors", "Rule", "load", "pack"]
 ADDRESS_GROUPS: Final = ("fid", "ip4", "ip6", "dns")
 USEDNS: Final = ("no", "warn", "yes", "raw")
 # What a filter matches: lines as they are, or the requests of access logs (docs/filters.md).
-INPUTS: Final = ("lines", "requests")
+REQUESTS: Final = "requests"
+REQUESTS_WITH_USER: Final = "requests with user"
+INPUTS: Final = ("lines", REQUESTS, REQUESTS_WITH_USER)
 # An empty group marks a successregex.
 _SUCCESS_GROUP: Final = "(?P<success>)"
 # Filters that an error message names; fail2ban alone brings 90.
@@ -71,7 +74,11 @@ class Filter:
     @property
     def reads_requests(self) -> bool:
         """Whether it matches the canonical line of a request instead of the log's own line."""
-        return self.input == "requests"
+        return self.input in {REQUESTS, REQUESTS_WITH_USER}
+
+    def line_of(self, reading: Reading) -> str:
+        """Return the line of a request that this filter matches."""
+        return reading.with_user if self.input == REQUESTS_WITH_USER else reading.canonical
 
     @property
     def resolves_names(self) -> bool:

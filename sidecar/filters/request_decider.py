@@ -129,7 +129,7 @@ def _decide(  # noqa: PLR0917  as FilterRunner.run
     """
     success, worked = None, True
     for reading in readings:
-        outcome = runner.run(reading.canonical, failregexes, None, {}, began, when, origin)
+        outcome = runner.run(runner.filter.line_of(reading), failregexes, None, {}, began, when, origin)
         if outcome is None:
             worked = False
         elif outcome[3]:

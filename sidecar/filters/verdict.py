@@ -228,7 +228,9 @@ def _explain_request(
     log_filter: Filter, readings: Sequence[Reading], at: float | None, now: float
 ) -> Verdict:
     """Return what the filter says about a line that stands for one of these requests."""
-    decided = [(reading, unless_nofail(decide(log_filter, reading.canonical))) for reading in readings]
+    decided = [
+        (reading, unless_nofail(decide(log_filter, log_filter.line_of(reading)))) for reading in readings
+    ]
     failed = [(reading, failure) for reading, failure in decided if failure and not failure.success]
     worked = decided if all(failure and failure.success for _, failure in decided) else []
     for reading, failure in failed or worked:
@@ -238,10 +240,10 @@ def _explain_request(
             time = now if when is None else when
             return Verdict(
                 matched=True, failregex=failure.rule + 1, id=address, user=failure.user, time=time,
-                text=reading.canonical, peer=reading.peer,
+                text=log_filter.line_of(reading), peer=reading.peer,
             )  # fmt: skip
     time_of_line = at if at is not None or not readings else readings[0].time
-    return Verdict(matched=False, time=time_of_line, text=readings[0].canonical if readings else "")
+    return Verdict(matched=False, time=time_of_line, text=log_filter.line_of(readings[0]) if readings else "")
 
 
 def _shown_id(log_filter: Filter, failure: Failure) -> str | None:

@@ -40,6 +40,16 @@ def test_the_user_agent_is_found_where_a_format_has_it(name):
     assert request.user_agent == "Mozilla/5.0"
 
 
+@pytest.mark.parametrize(
+    "name", ["ingress-nginx", "vhost_combined", "combined", "common", "like combined", "like vhost_combined"]
+)
+def test_the_user_name_of_basic_auth_is_found_where_a_format_has_it(name):
+    (named,) = BY_NAME[name].requests(LINES[name].replace(" - - [", " - editor [", 1))
+    (unnamed,) = BY_NAME[name].requests(LINES[name])
+
+    assert (named.user, unnamed.user) == ("editor", "")
+
+
 def test_of_two_addresses_the_one_that_the_proxy_appended_is_the_client():
     line = LINES["combined"].replace("203.0.113.7", "192.0.2.1, 203.0.113.7")
     (request,) = BY_NAME["X-Forwarded-For first"].requests(line)

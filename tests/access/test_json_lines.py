@@ -88,6 +88,22 @@ def test_the_client_behind_a_trusted_proxy_and_the_peer_are_told_apart():
     assert (request.client, request.peer) == ("203.0.113.7", "172.71.122.85")
 
 
+@pytest.mark.parametrize(
+    ("record", "user"),
+    [
+        ({**NGINX, "remote_user": "editor"}, "editor"),
+        ({**NGINX, "remote_user": "-"}, ""),
+        ({**ECS, "user": {"name": "editor"}}, "editor"),
+        # The proxy itself asked for it, and accepted it.
+        ({**TRAEFIK, "ClientUsername": "editor"}, ""),
+    ],
+)
+def test_the_user_name_that_a_client_sent_to_the_site(record, user):
+    (request,) = JsonFormat().requests(json.dumps(record))
+
+    assert request.user == user
+
+
 @pytest.mark.parametrize("address", ["[2001:db8::7]:40526", "2001:db8::7", "[2001:db8::7]"])
 def test_ipv6_addresses_lose_brackets_and_port(address):
     (request,) = JsonFormat().requests(json.dumps({**NGINX, "remote_addr": address}))

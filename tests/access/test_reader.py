@@ -46,3 +46,10 @@ def test_a_date_without_a_zone_is_in_the_zone_of_its_log():
     assert reader.time("30/Nov/2026:08:33:20") == WHEN
     assert reader.time("30/Nov/2026:06:33:20 +0000") == WHEN
     assert reader.time("yesterday") is None
+
+
+def test_a_filter_may_ask_for_the_user_name_that_a_client_sent(reader):
+    named = COMBINED.format("curl").replace(" - - [", " - an admin [")
+
+    assert [each.with_user for each in reader.readings(named)] == [f'{LOGIN} - "curl" an%20admin']
+    assert [each.with_user for each in reader.readings(COMBINED.format("curl"))] == [f'{LOGIN} - "curl" -']

@@ -26,7 +26,32 @@ def hits(name, *lines):
 @pytest.mark.parametrize(
     ("name", "line", "counts"),
     [
-        ("wordpress-access", REST.format("admin", ME, 401), False),
+        ("wordpress-access", REST.format("admin", ME, 401), True),
+        ("wordpress-access", REST.format("admin", "/wp-json", 401), True),
+        ("wordpress-access", REST.format("me@example.com", "/index.php/wp-json/wp/v2/posts?x=1", 401), True),
+        ("wordpress-access", REST.format("admin", "/?%20rest.route=/wp/v2/users/me", 401), True),
+        ("wordpress-access", REST.format("admin", "/?rest%20route=/wp/v2/users/me", 401), True),
+        ("wordpress-access", REST.format("admin", "/?rest[route=/wp/v2/users/me", 401), True),
+        ("wordpress-access", REST.format("admin", ME, 404), True),
+        ("wordpress-access", REST.format("admin", "/wp-json/wp/v2/users/me/", 404), True),
+        ("wordpress-access", REST.format("admin", "/?rest_route=/wp/v2/Users/Me/&x", 404), True),
+        ("wordpress-access", REST.format("admin", "/wp-json/wp/v2/posts/7", 404), False),
+        ("wordpress-access", REST.format("admin", "/?rest_route=/wp/v2/posts/7", 404), False),
+        # WordPress reads `rest_route` in a form.
+        ("wordpress-access", REST.format("admin", "/", 401).replace("GET", "POST"), True),
+        # Another application's, a visitor of a site that closes its REST API, a right password, no right to it.
+        ("wordpress-access", REST.format("admin", "/private/", 401), False),
+        ("wordpress-access", REST.format("-", ME, 401), False),
+        (
+            "wordpress-access",
+            REST.format("-", "/wp-json/contact-form-7/v1/x", 401).replace("GET", "POST"),
+            False,
+        ),
+        ("wordpress-access", REST.format('""', ME, 401), False),
+        ("wordpress-access", REST.format("admin", ME, 200), False),
+        ("wordpress-access", REST.format("admin", ME, 403), False),
+        ("wordpress-access[rest=no]", REST.format("admin", ME, 401), False),
+        ("wordpress-access[rest=yes]", REST.format("-", ME, 401), True),
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 401), True),
         ("wordpress-access[rest=yes]", REST.format("a b", "/wp-json/wp/v2/posts?x=1", 401), True),
         ("wordpress-access[rest=yes]", REST.format("admin", ME, 200), False),

@@ -24,6 +24,9 @@ add_filter('authenticate', function ($user, $name, $password) {
     return $user;
 }, 9999, 3);
 
+/** As where somebody uses an application password: WordPress checks them only then. */
+add_filter('pre_option_using_application_passwords', '__return_true');
+
 add_action('application_password_failed_authentication', function () {
     static $told = false;
     if (!$told) {
