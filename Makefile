@@ -1,10 +1,10 @@
-# make setup | test | lint | demo | bench | fuzz | spellings | bed | bed-down | chart | lock
+# make setup | test | lint | demo | attacks | bench | fuzz | spellings | bed | bed-down | chart | lock
 # A machine needs nothing but make, apt and root: what is used, `make setup` installs.
 
 PYTHON := .venv/bin/python
 STAMP  := .venv/.made-from
 
-.PHONY: setup test lint demo bench fuzz spellings bed bed-down chart lock clean
+.PHONY: setup test lint demo attacks bench fuzz spellings bed bed-down chart lock clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,10 @@ test: lint
 
 demo: setup
 	$(PYTHON) -m tests.bed.demo
+
+# Attack tools against WordPress in the bed: banned at which try, after how long, what got through (docs/attacks.md).
+attacks: setup
+	$(PYTHON) -m tests.attacks
 
 bench: setup
 	$(PYTHON) -m bench

@@ -18,6 +18,7 @@ from tests.bed import Bed
 from tests.bed.sidecar import Sidecar
 
 MU_PLUGIN: Final = Path(__file__).parents[2] / "wordpress/mu-plugins/wp-sidecar.php"
+APPLICATION_PASSWORDS: Final = Path(__file__).with_name("application_passwords.php")
 # Probes have no jail unless somebody adds one (docs/filters.md).
 JAILS: Final = "[DEFAULT]\n[wordpress]\n[wordpress-access]\n[wordpress-auth]\n[wordpress-xmlrpc]\n[wordpress-probes]\nmaxretry = 10\nfindtime = 10m\n"
 # How long after the ban answers are waited for.
@@ -49,8 +50,16 @@ class Arena:
     def __init__(self, bed: Bed, folder: Path) -> None:
         self.bed = bed
         self.site = bed.wordpress(log="access")
-        plugged = f"--volume={MU_PLUGIN}:/var/www/html/wp-content/mu-plugins/wp-sidecar.php:ro"
-        self.with_plugin = bed.wordpress(log="access", name="plugged", port=8080, options=[plugged])
+        self.with_plugin = bed.wordpress(
+            name="plugged",
+            port=8080,
+            options=[
+                f"--volume={MU_PLUGIN}:/var/www/html/wp-content/mu-plugins/wp-sidecar.php:ro",
+                f"--volume={APPLICATION_PASSWORDS}:/var/www/html/wp-content/mu-plugins/application-passwords.php:ro",
+                # WordPress checks application passwords only over https, or on a site for development.
+                "--env=WP_ENVIRONMENT_TYPE=local",
+            ],
+        )
         jails = folder / "jails.conf"
         jails.write_text(JAILS)
         self.sidecar = Sidecar(bed, mounts=[f"{jails}:/etc/wp-sidecar/jails.conf:ro"])

@@ -247,7 +247,11 @@ PIPELINING: Final = Attack("60 guesses pipelined on one connection", 60, at_once
 BURST_30: Final = Attack("30 connections at once", 30, at_once(*([each] for each in MANY[:30])))
 BURST_100: Final = Attack("100 connections at once", 100, at_once(*([each] for each in MANY)))
 MULTICALL: Final = Attack(
-    "XML-RPC system.multicall, 60 guesses each", 40, requests(*([each] for each in MULTICALLS)), XMLRPC
+    "XML-RPC system.multicall, 60 guesses each",
+    40,
+    requests(*([each] for each in MULTICALLS)),
+    XMLRPC,
+    patience_s=180.0,
 )
 MULTICALL_PLUGIN: Final = Attack(
     "the same, mu-plugin", 40, requests(*([each] for each in MULTICALLS)), XMLRPC, with_plugin=True

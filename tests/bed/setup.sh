@@ -6,7 +6,8 @@ need=(
   python3 python3-venv python3-nftables   # the system's Python, and the only home of the nftables module
   docker.io nftables iptables iproute2 procps util-linux e2fsprogs openssl curl ca-certificates
   mmdebstrap                              # debian:trixie-slim where no registry answers
-  hydra fail2ban prometheus               # the attacker; the yardstick of the benchmark; promtool
+  hydra ncrack medusa nmap dirb           # attackers: make attacks
+  fail2ban prometheus                     # the yardstick of the benchmark; promtool
   firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
   php-cli                                 # runs the mu-plugin without WordPress
