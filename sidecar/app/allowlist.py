@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
+from sidecar.core.allowlist_bounds import Refused, bound
 from sidecar.core.containers import Container
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
@@ -37,18 +38,27 @@ class AllowlistSources:
         """The containers that are watched; none before the container engine has answered."""
         return self.topology.containers if self.topology else ()
 
-    def allowlist(self) -> Allowlist:
-        """Return the networks that no jail may ban."""
-        allowlist = self.settings.allowlist
-        reasons = {**self.own_networks, **allowlist.networks_by_reason()}
-        more: dict[str, Iterable[str]] = {
-            CONTAINERS: self.topology.networks if self.topology else (),
-            PROXY: [net for each in self.labels.values() for net in each.trusted_proxies],
-            IGNOREIP: self._addresses(allowlist.ignoreip.host_names),
-        }
-        for reason, networks in more.items():
+    def allowlist(self) -> tuple[Allowlist, tuple[Refused, ...]]:
+        """Return the networks that no jail may ban, and those that are too wide or too many to be among them."""
+        settings = self.settings.allowlist
+        bounded = bound(self._named_by_others())
+        reasons = dict(bounded.accepted)
+        # What a person wrote into the settings holds, however wide it is.
+        for reason, networks in settings.networks_by_reason().items():
             reasons[reason] = (*reasons.get(reason, ()), *networks)
-        return Allowlist(reasons, ban_private=allowlist.ban_private)
+        return Allowlist(reasons, ban_private=settings.ban_private), bounded.refused
+
+    def _named_by_others(self) -> dict[str, Iterable[str]]:
+        """Return reason -> the networks that routes, the engine, labels and DNS servers name."""
+        names = self.settings.allowlist.ignoreip.host_names
+        networks = self.topology.networks if self.topology else ()
+        return {
+            # In this order: where several reasons hold, the first one is shown.
+            **self.own_networks,
+            CONTAINERS: (*self.own_networks.get(CONTAINERS, ()), *networks),
+            PROXY: [net for each in self.labels.values() for net in each.trusted_proxies],
+            IGNOREIP: self._addresses(names),
+        }
 
     def jails(self) -> tuple[Jail, ...]:
         """Return the jails of the settings; the host names in their `ignoreip` are replaced by addresses."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from sidecar.access.logs import AccessLogs
 from sidecar.app.allowlist import AllowlistSources
+from sidecar.app.allowlist_report import AllowlistReport
 from sidecar.app.host_names import WatchedNames
 from sidecar.config import labels, log_formats
 from sidecar.config.settings import Settings
@@ -55,9 +56,10 @@ class GuardInputs:
         self._firewall = firewall
         self._problems = problems
         self._access_logs = access_logs
+        self._report = AllowlistReport(problems)
         self._sources = AllowlistSources(settings, own_networks)
         # In force now.
-        self.allowlist: Allowlist = self._sources.allowlist()
+        self.allowlist: Allowlist = self._new_allowlist()
         names.replace(self._sources.host_names())
 
     @property
@@ -100,12 +102,18 @@ class GuardInputs:
 
     def apply_allowlist(self, guard: Guard, now: float) -> Sequence[Decision]:
         """Give guard and firewall the allowlist as it is now. A command."""
-        self.allowlist = self._sources.allowlist()
+        self.allowlist = self._new_allowlist()
         decisions = guard.set_allowlist(self.allowlist, now)
         topology = self._sources.topology
         networks = (*self.allowlist.networks(4), *self.allowlist.networks(6))
         self._firewall.set_topology(networks, now, topology.published if topology else None)
         return decisions
+
+    def _new_allowlist(self) -> Allowlist:
+        """Return the allowlist by what is known now, and report what is wrong with it."""
+        allowlist, refused = self._sources.allowlist()
+        self._report.report(allowlist, refused)
+        return allowlist
 
     def _change(self, guard: Guard, **parts: Any) -> None:  # noqa: ANN401 - parts of a dataclass
         """Replace parts of the sources, and apply what containers' labels say by them."""

@@ -29,9 +29,8 @@ CONTAINER_DEVICE: Final = re.compile(
     re.ASCII,
 )
 
-# IP version -> the shortest prefix of a container network: a default route through such a device does not make the
-# Internet a container network.
-MIN_PREFIX: Final = {4: 8, 6: 32}
+# A default route through such a device, or one of its two halves, does not make the Internet a container network.
+MAX_DEFAULT_PREFIX: Final = 1
 
 # resolv.conf(5)
 _NAMESERVER: Final = re.compile(r"^[ \t]*nameserver[ \t]+([0-9A-Fa-f.:]+)", re.MULTILINE)
@@ -119,7 +118,7 @@ def parse_container_routes(text: str) -> tuple[str, ...]:
     for line in text.splitlines()[1:]:
         device, low, _, _, _, _, _, mask, *_ = line.split()
         prefix = int(mask, 16).bit_count()
-        if CONTAINER_DEVICE.fullmatch(device) and prefix >= MIN_PREFIX[4]:
+        if CONTAINER_DEVICE.fullmatch(device) and prefix > MAX_DEFAULT_PREFIX:
             found.append(f"{socket.inet_ntoa(int(low, 16).to_bytes(4, sys.byteorder))}/{prefix}")
     return tuple(dict.fromkeys(found))
 
@@ -133,7 +132,7 @@ def parse_ipv6_container_routes(text: str) -> tuple[str, ...]:
     found = [
         f"{_v6(low)}/{int(prefix, 16)}"
         for low, prefix, *_, device in lines
-        if CONTAINER_DEVICE.fullmatch(device) and int(prefix, 16) >= MIN_PREFIX[6]
+        if CONTAINER_DEVICE.fullmatch(device) and int(prefix, 16) > MAX_DEFAULT_PREFIX
     ]
     return tuple(dict.fromkeys(found))
 

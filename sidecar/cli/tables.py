@@ -14,7 +14,7 @@ from rich.text import Text
 from sidecar.cli.log_lines import Reader
 from sidecar.cli.stdio import write_line
 from sidecar.cli.text import local_time
-from sidecar.control.protocol import BanEntry, FirewallStatus, StatusAnswer, StreamStatus
+from sidecar.control.protocol import AllowlistShare, BanEntry, FirewallStatus, StatusAnswer, StreamStatus
 from sidecar.core.durations import format_duration
 from sidecar.core.text import printable
 
@@ -27,6 +27,7 @@ JAIL_TITLES: Final = (
     "jail", "maxretry", "findtime", "bantime", "failures", "bans", "banned now", "dry runs", "settings",
 )  # fmt: skip
 LOG_TITLES: Final = ("log", "state", "format", "requests understood")
+ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
 BAN_TITLES: Final = ("address", "jail", "until", "remaining", "failures", "container", "times", "reason")
 
 
@@ -41,6 +42,7 @@ def show_status(answer: StatusAnswer, now: float) -> None:
         console.print(_cell(f"  {sentence}"))
     _print(console, JAIL_TITLES, map(_jail_row, answer["jails"]))
     _print(console, LOG_TITLES, map(_log_row, answer["streams"]))
+    _print(console, ALLOWLIST_TITLES, map(_share_row, answer["allowlist"]))
     _print(console, ("dropped", "packets", "bytes"), _drop_rows(answer["firewall"]))
     for warning in _warnings(answer):
         console.print(Text(warning, "bold red"))
@@ -102,6 +104,15 @@ def _special_settings(jail: dict[str, Any]) -> str:
         "no networks": not jail.get("aggregate", True),
     }
     return ", ".join(words for words, is_set in settings.items() if is_set)
+
+
+def _share_row(share: AllowlistShare) -> tuple[str, ...]:
+    return share["reason"], _percent(share["ipv4"]), _percent(share["ipv6"])
+
+
+def _percent(share: float) -> str:
+    """Return the share with two digits that say something: `0.45 %`, `2.3e-06 %`."""
+    return f"{share * 100:.2g} %" if share else ""
 
 
 def _drop_rows(firewall: FirewallStatus) -> list[tuple[str, int, int]]:

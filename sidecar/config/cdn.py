@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
-from sidecar.config.units import MIN_PREFIX_LENGTH, is_too_wide, words
+from sidecar.config.units import words
 from sidecar.core.address import parse_network
+from sidecar.core.allowlist_bounds import WIDEST_PREFIX, is_too_wide
 
 BUNDLED_FILE: Final = Path(__file__).with_name("cdn.conf")
 ALL, NONE = "all", "none"
@@ -135,7 +136,7 @@ class _CdnFile:
         if net is None or str(net) not in (line, f"{line}/{net.prefixlen}"):
             self._error(number, name, "", f'expected a network such as 192.0.2.0/24, got "{line}"')
         elif is_too_wide(net.version, net.prefixlen):
-            widest = f"the widest is /{MIN_PREFIX_LENGTH[net.version]}"
+            widest = f"the widest is /{WIDEST_PREFIX[net.version]}"
             self._error(number, name, "", f"{line} is too wide: nobody in it could be banned; {widest}")
         else:
             self._sections[name].networks.append(str(net))

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from sidecar.core import bantime_formula
 from sidecar.core.address import parse_network
+from sidecar.core.allowlist_bounds import is_too_wide
 from sidecar.core.containers import FALSE_WORDS, TRUE_WORDS
 
 T = TypeVar("T")
@@ -50,9 +51,6 @@ QUOTED: Final = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 # A range and not a set: as a set it would weigh 4 MB.
 ALL_PORTS: Final = range(1, 65_536)
 
-# IP version -> the shortest prefix that a trusted proxy or a CDN may have. A wider one is taken for a slip,
-# because nobody in it could ever be banned.
-MIN_PREFIX_LENGTH: Final = {4: 8, 6: 16}
 # The allowlist is built again whenever networks change; with so many entries that takes 0.3 s of the loop's
 # time.
 MAX_FILE_ENTRIES: Final = 10_000
@@ -239,11 +237,6 @@ def too_wide(nets: Iterable[str]) -> list[str]:
     ]
 
 
-def is_too_wide(version: int, prefix_length: int) -> bool:
-    """Return whether a network is so wide that allowlisting it is probably a slip."""
-    return prefix_length < MIN_PREFIX_LENGTH[version]
-
-
 def _each(text: str, read: Callable[[str], T]) -> list[T]:
     """Return what each word of a list means. Raises ValueError with every error in it."""
     found, errors = [], []
@@ -328,4 +321,7 @@ def _listed(path: str) -> str:
         raise ValueError(f'"file:{path}" has {len(entries):,} entries; the most is {MAX_FILE_ENTRIES:,}')
     if nested := [word for word in entries if word.startswith("file:")]:
         raise ValueError(f'"file:{path}" names another file, {nested[0]}; write its entries instead')
+    # Such a file is often another program's: it must not end all bans.
+    if wide := too_wide(entries):
+        raise ValueError(f'"file:{path}" has {wide[0]}, which is too wide: nobody in it could be banned')
     return text

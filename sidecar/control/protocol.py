@@ -76,6 +76,14 @@ class StreamStatus(TypedDict):
     understood: int
 
 
+class AllowlistShare(TypedDict):
+    """The part, from 0 to 1, of all public addresses of an IP version that is never banned for this reason."""
+
+    reason: str
+    ipv4: float
+    ipv6: float
+
+
 class StatusAnswer(TypedDict):
     """What the daemon watches. Each of `jails` has the settings that are shown, and what was counted."""
 
@@ -83,6 +91,7 @@ class StatusAnswer(TypedDict):
     started: float
     jails: list[dict[str, Any]]
     streams: list[StreamStatus]
+    allowlist: list[AllowlistShare]
     firewall: FirewallStatus
     bans: int
     health: HealthAnswer

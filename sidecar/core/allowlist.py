@@ -83,6 +83,11 @@ class Allowlist:
         self._cache[address] = reason = self._find(address)
         return reason
 
+    def spans(self, version: int) -> Iterator[tuple[int, int, str]]:
+        """Yield all its addresses of this IP version: first, last and the reason, disjoint and in order."""
+        for first, last, rank in self._spans[version]:
+            yield first, last, self._reasons[rank]
+
     def networks(self, version: int) -> tuple[str, ...]:
         """Return all its networks of this IP version as disjoint ones, for the kernel's accept rule."""
         address = IPv4Address if version == 4 else IPv6Address

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sidecar.core.address import Address, wider_networks
+from sidecar.core.allowlist_bounds import shares
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, UnbanCause
 from sidecar.core.guard_state import GuardState
@@ -111,6 +112,11 @@ class GuardView:
             history.dropped,
             dict(self._state.ended_early),
         )
+
+    @property
+    def allowlist_shares(self) -> Mapping[int, Mapping[str, float]]:
+        """IP version -> reason -> the part, from 0 to 1, of all public addresses that is allowlisted for it."""
+        return shares(self._state.allowlist)
 
     def allowlist_reason(self, address: Address, jail: str = "") -> str | None:
         """Return why the address is never banned, anywhere or in this jail; None: it may be.

@@ -4,6 +4,7 @@ from sidecar.app.allowlist import AllowlistSources
 from sidecar.config.cdn import Cdn
 from sidecar.config.settings import AllowlistSettings, Settings
 from sidecar.config.units import AllowlistEntries
+from sidecar.core.address import Address
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
@@ -25,7 +26,7 @@ SOURCES = AllowlistSources(SETTINGS, OWN)
 
 
 def reasons(sources, *addresses):
-    allowlist = sources.allowlist()
+    allowlist, _ = sources.allowlist()
     return [allowlist.reason(address) for address in addresses]
 
 
@@ -42,6 +43,24 @@ def test_every_source_adds_to_the_allowlist():
     ]  # fmt: skip
     assert reasons(sources, "192.0.2.1", BOB, "151.101.1.1", "10.0.0.1", ANN) == [
         "ignoreip", "ignoreip", "an address of the CDN fastly", "a private address", None,
+    ]  # fmt: skip
+
+
+def test_what_others_name_is_bounded_and_what_the_settings_name_is_not():
+    sources = replace(
+        SOURCES,
+        settings=replace(
+            SETTINGS, allowlist=AllowlistSettings(ignoreip=AllowlistEntries(("32.0.0.0/6",)), cdns=())
+        ),
+        own_networks={**OWN, "a gateway": ("16.0.0.0/6",)},
+        topology=Topology(("0.0.0.0/0", "9.0.0.0/8"), ()),
+        labels={"blog": Overrides(trusted_proxies=tuple(f"{n}.0.0.0/8" for n in range(40, 140)))},
+    )
+    allowlist, refused = sources.allowlist()
+
+    assert {each.network for each in refused} >= {"0.0.0.0/0", "16.0.0.0/6", "139.0.0.0/8"}
+    assert [allowlist.reason(Address(text)) for text in ("9.9.9.9", "16.0.0.1", "33.0.0.1", "139.0.0.1", ANN)] == [
+        "a container network", None, "ignoreip", None, None,
     ]  # fmt: skip
 
 

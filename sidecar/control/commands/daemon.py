@@ -15,6 +15,7 @@ from sidecar.config.jail_keys import Shown
 from sidecar.control.commands.answers import health_answer
 from sidecar.control.commands.loop_access import STOPPING, LoopAccess
 from sidecar.control.protocol import (
+    AllowlistShare,
     FirewallStatus,
     HealthAnswer,
     HealthRequest,
@@ -133,6 +134,7 @@ class StatusCommand:
 
     def answer(self, _: StatusRequest) -> StatusAnswer:
         jails, enforced, dry_runs, refused = self._loop.query(_jails_and_bans)
+        shares = self._loop.query(lambda view, _: view.allowlist_shares)
         return {
             "version": __version__,
             "started": self._tally.started_at,
@@ -141,6 +143,7 @@ class StatusCommand:
                 for jail in jails
             ],
             "streams": self._logs(),
+            "allowlist": _shares(shares),
             "firewall": cast("FirewallStatus", self._firewall.state()),
             "bans": enforced.total(),
             "health": health_answer(self._health.health()),
@@ -164,6 +167,15 @@ class StatusCommand:
             "refused": refused,
             "leaks": self._tally.bypasses[jail.name],
         }
+
+
+def _shares(shares: Mapping[int, Mapping[str, float]]) -> list[AllowlistShare]:
+    """Return the shares by reason, the largest of IPv4 first."""
+    found: list[AllowlistShare] = [
+        {"reason": reason, "ipv4": shares[4].get(reason, 0.0), "ipv6": shares[6].get(reason, 0.0)}
+        for reason in dict.fromkeys([*shares[4], *shares[6]])
+    ]
+    return sorted(found, key=lambda each: (-each["ipv4"], -each["ipv6"]))
 
 
 def _log(name: str, state: str, streams: Sequence[AccessLog]) -> StreamStatus:

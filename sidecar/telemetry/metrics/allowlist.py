@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sidecar.telemetry.metrics.declare import LATER, Declaration
 
 
@@ -22,10 +24,30 @@ class AllowlistMetrics:
             "Watched containers with a log that may name a wrong client, because IPv6 clients reach them through"
             " Docker's proxy.",
         )
+        self._share = declare.gauge(
+            "allowlist_share",
+            "The part, from 0 to 1, of all public addresses that is never banned for this reason.",
+            family=LATER,
+            reason=LATER,
+        )
+        self._covered: set[tuple[str, str]] = set()
         self._budget = declare.gauge(
             "ban_budget_exceeded",
             "Whether so many bans are due that new ones are not enforced (1) or not (0).",
         )
+
+    def covered(self, shares: Mapping[int, Mapping[str, float]]) -> None:
+        """Take the allowlisted part of all public addresses: IP version -> reason -> share from 0 to 1."""
+        now = {
+            (f"ipv{version}", reason): share
+            for version, some in shares.items()
+            for reason, share in some.items()
+        }
+        for gone in self._covered - now.keys():
+            self._share.remove(*gone)
+        self._covered = set(now)
+        for labels, share in now.items():
+            self._share.labels(*labels).set(share)
 
     def failed(self, container: str, reason: str, count: int) -> None:
         """Count failures that must not lead to a ban for this reason."""

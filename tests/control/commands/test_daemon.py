@@ -122,5 +122,8 @@ def test_status_shows_jails_logs_and_what_was_counted():
         {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1},
         {"container": "shop", "state": "closed", "format": "", "read": 0, "understood": 0},
     ]
+    assert answer["allowlist"] == [
+        {"reason": "ignoreip", "ipv4": pytest.approx(256 / 2**32, rel=0.2), "ipv6": 0.0}
+    ]
     assert (answer["started"], answer["bans"], answer["firewall"]["ok"]) == (1.0, 1, True)
     assert answer["health"] == HEALTH

@@ -1,0 +1,37 @@
+"""An allowlist that covers too much: what it means, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sidecar.core.allowlist_bounds import MAX_NETWORKS, MAX_WIDEST, WIDEST_PREFIX, Refused
+from sidecar.core.text import printable
+
+# Networks that a sentence lists.
+MAX_SHOWN: Final = 5
+MAX_CHARS: Final = 64
+
+
+def refused_networks(refused: Sequence[Refused]) -> str:
+    """Return which networks are not allowlisted, why, and what to change."""
+    shown = [f"{printable(each.network, MAX_CHARS)} ({each.reason})" for each in refused[:MAX_SHOWN]]
+    if more := len(refused) - MAX_SHOWN:
+        shown += [f"{more} more"] if more > 0 else []
+    widest = f"/{WIDEST_PREFIX[4]} (IPv6: /{WIDEST_PREFIX[6]})"
+    return (
+        f"not allowlisted, because nobody in there could be banned: {', '.join(shown)}. Networks of containers, "
+        f"routes, nodes, labels and DNS answers count up to a {widest}, and together up to {MAX_WIDEST} such networks "
+        f"or {MAX_NETWORKS:,} of one kind. Remove such a network (docker network ls), or put the addresses that must "
+        "never be banned into ignoreip"
+    )
+
+
+def too_much(version: int, by_reason: Mapping[str, float]) -> str:
+    """Return how much of the address space is allowlisted, for which reasons, and what to change."""
+    ordered = sorted(by_reason.items(), key=lambda item: -item[1])
+    reasons = ", ".join(f"{share:.1%} as {reason}" for reason, share in ordered[:MAX_SHOWN])
+    return (
+        f"{sum(by_reason.values()):.0%} of all public IPv{version} addresses are on the allowlist, so nobody there is "
+        f"banned: {reasons}. Use narrower networks in ignoreip, trusted_proxies and the lists of CDNs"
+    )
