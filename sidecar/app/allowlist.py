@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.config.settings import Settings
-from sidecar.core.address import Address
+from sidecar.core.address import Address, overlap
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
 from sidecar.core.allowlist_bounds import Refused, bound
 from sidecar.core.containers import Container
-from sidecar.core.events import Topology
+from sidecar.core.events import Hit, Topology
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 
@@ -56,7 +56,7 @@ class AllowlistSources:
             # In this order: where several reasons hold, the first one is shown.
             **self.own_networks,
             CONTAINERS: (*self.own_networks.get(CONTAINERS, ()), *networks),
-            PROXY: [net for each in self.labels.values() for net in each.trusted_proxies],
+            PROXY: [net for each in self.labels.values() for net in each.proxies_of_all],
             IGNOREIP: self._addresses(names),
         }
 
@@ -70,6 +70,12 @@ class AllowlistSources:
             name: replace(each, ignoreip=(*each.ignoreip, *self._addresses(each.ignore_names)))
             for name, each in self.labels.items()
         }
+
+    def proxy_reason(self, hit: Hit) -> str | None:
+        """Return why no ban can answer this failure: the labels of its container name a proxy; None: they do not."""
+        overrides = self.labels.get(hit.origin.name)
+        proxies = overrides.own_proxies if overrides else ()
+        return PROXY if any(overlap(hit.address, Address(net)) for net in proxies) else None
 
     def host_names(self) -> tuple[str, ...]:
         """Return all host names that have to be resolved."""

@@ -10,24 +10,31 @@ allowlisted now is unbanned.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sidecar.access.logs import AccessLogs
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.app.allowlist_report import AllowlistReport
 from sidecar.app.host_names import WatchedNames
 from sidecar.config import labels, log_formats
+from sidecar.config.labels import LabelsRead
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.containers import Container
-from sidecar.core.events import Decision, Topology
+from sidecar.core.containers import ENABLE_LABEL, Container
+from sidecar.core.events import Decision, Hit, Topology
 from sidecar.core.guard import Guard
+from sidecar.core.text import printable
 from sidecar.runtime.problems import Problems
 
+log = logging.getLogger(__name__)
+
 LABELS_PROBLEM = "labels of "
+# What is shown of a container that only its label excludes.
+NOT_WATCHED: Final = (f"{ENABLE_LABEL}=false: not watched",)
 
 
 class NetworkFirewall(Protocol):
@@ -58,6 +65,8 @@ class GuardInputs:
         self._access_logs = access_logs
         self._report = AllowlistReport(problems)
         self._sources = AllowlistSources(settings, own_networks)
+        # Container's name -> the labels that have an effect, as `name=value`.
+        self.labels: Mapping[str, tuple[str, ...]] = {}
         # In force now.
         self.allowlist: Allowlist = self._new_allowlist()
         names.replace(self._sources.host_names())
@@ -71,6 +80,10 @@ class GuardInputs:
     def containers(self) -> Sequence[Container]:
         """The containers that are watched."""
         return self._sources.containers
+
+    def allowlist_reason(self, hit: Hit) -> str | None:
+        """Return why no ban can answer this failure; None: one can, unless an `ignoreip` of its own has the address."""
+        return self.allowlist.reason(hit.address) or self._sources.proxy_reason(hit)
 
     def reconfigure(self, settings: Settings, guard: Guard, now: float) -> Sequence[Decision]:
         """Go by these settings."""
@@ -118,11 +131,22 @@ class GuardInputs:
     def _change(self, guard: Guard, **parts: Any) -> None:  # noqa: ANN401 - parts of a dataclass
         """Replace parts of the sources, and apply what containers' labels say by them."""
         sources = replace(self._sources, **parts)
-        overrides, errors = labels.read(sources.containers, [jail.name for jail in sources.settings.jails])
-        self._sources = replace(sources, labels=overrides)
+        settings = sources.settings
+        read = labels.read(sources.containers, settings.jails, settings.sources.labels)
+        self._sources = replace(sources, labels=read.overrides)
+        self._report_labels(read)
         self._names.replace(self._sources.host_names())
         guard.set_overrides(self._sources.overrides())
-        self._access_logs.reconfigure(log_formats.declared(sources.settings.jails, overrides))
+        self._access_logs.reconfigure(log_formats.declared(settings.jails, read.overrides))
+
+    def _report_labels(self, read: LabelsRead) -> None:
+        """Report what is wrong with labels, and log which are in force."""
         self._problems.replace(
-            LABELS_PROBLEM, {f"{LABELS_PROBLEM}{name}": text for name, text in errors.items()}
+            LABELS_PROBLEM, {f"{LABELS_PROBLEM}{name}": text for name, text in read.problems.items()}
         )
+        topology = self._sources.topology
+        in_force = {**read.in_force, **dict.fromkeys(topology.excluded if topology else (), NOT_WATCHED)}
+        for name, texts in sorted(in_force.items()):
+            if self.labels.get(name) != texts:
+                log.info("labels of %s: %s", printable(name), ", ".join(texts))
+        self.labels = in_force

@@ -45,7 +45,7 @@ class HostChanges:
     def _apply_topology(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
         """Go by the topology. With the first one it is known which failures of the last run count."""
         self._exposed.replace(topology.containers, topology.front_ends)
-        sentences = {f"{UNWATCHED_PROBLEM}{each.name}": unwatched(each) for each in topology.unwatched}
+        sentences = {f"{UNWATCHED_PROBLEM}{name}": unwatched(name) for name in topology.unwatched}
         self._problems.replace(UNWATCHED_PROBLEM, sentences)
         decisions = self._inputs.topology_changed(topology, guard, now)
         return [*decisions, *self._pending.count(guard, now)]

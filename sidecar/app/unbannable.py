@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from sidecar.advice.refused import behind_proxy
 from sidecar.advice.unbannable import FAILURES, PERIOD_S, unbannable_failures
 from sidecar.app.exposed_containers import ExposedContainers
-from sidecar.core.allowlist import IGNOREIP, Allowlist
+from sidecar.core.allowlist import IGNOREIP
 from sidecar.core.events import Hit, IgnoredReason, Turn
 from sidecar.core.rate_alarms import RateAlarms
 from sidecar.runtime.problems import Problems
@@ -20,10 +20,10 @@ UNBANNABLE_PROBLEM: Final = "banning at "
 
 
 class CurrentAllowlist(Protocol):
-    """Has the allowlist in force."""
+    """Knows the allowlist in force."""
 
-    @property
-    def allowlist(self) -> Allowlist: ...
+    def allowlist_reason(self, hit: Hit, /) -> str | None:
+        """Return why no ban can answer this failure; None: one can."""
 
 
 class AllowlistedFailureMetrics(Protocol):
@@ -78,7 +78,7 @@ class UnbannableFailures:
 
     def _reason(self, hit: Hit) -> str | None:
         """Return why no ban can answer this failure; None: it was ignored for another reason."""
-        if reason := self._current.allowlist.reason(hit.address):
+        if reason := self._current.allowlist_reason(hit):
             return reason
         if not hit.peer:
             return None

@@ -172,7 +172,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     health = LoopHealth(loop, problems, clock)
     commands = daemon_commands(
         inbox, health=health, streams=log_states.states, access_logs=access_logs, firewall=firewall_sink,
-        reloader=reload, evidence=store, fleet=fleet, tally=tally,
+        inputs=inputs, reloader=reload, evidence=store, fleet=fleet, tally=tally,
     )  # fmt: skip
     housekeeping = Housekeeping(
         inbox,

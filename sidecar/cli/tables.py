@@ -27,6 +27,7 @@ JAIL_TITLES: Final = (
     "jail", "maxretry", "findtime", "bantime", "failures", "bans", "banned now", "dry runs", "settings",
 )  # fmt: skip
 LOG_TITLES: Final = ("log", "state", "format", "requests understood")
+LABEL_TITLES: Final = ("container", "labels in force")
 ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
 BAN_TITLES: Final = ("address", "jail", "until", "remaining", "failures", "container", "times", "reason")
 
@@ -42,6 +43,7 @@ def show_status(answer: StatusAnswer, now: float) -> None:
         console.print(_cell(f"  {sentence}"))
     _print(console, JAIL_TITLES, map(_jail_row, answer["jails"]))
     _print(console, LOG_TITLES, map(_log_row, answer["streams"]))
+    _print(console, LABEL_TITLES, ((name, ", ".join(labels)) for name, labels in answer["labels"].items()))
     _print(console, ALLOWLIST_TITLES, map(_share_row, answer["allowlist"]))
     _print(console, ("dropped", "packets", "bytes"), _drop_rows(answer["firewall"]))
     for warning in _warnings(answer):

@@ -35,6 +35,7 @@ from sidecar.config.variable_values import (
     fleet_key,
     host_names,
     key_prefix,
+    label_trust,
     listen_address,
     log_as_json,
     log_level,
@@ -104,6 +105,7 @@ VARIABLES: tuple[Variable, ...] = (
         f"{PREFIX}KUBERNETES_API", "sources.kubernetes_api", boolean,
         reloadable=False, sources=(SourceKind.CRI,),
     ),
+    Variable(f"{PREFIX}LABELS", "sources.labels", label_trust),
     Variable(f"{PREFIX}SYSLOG", "sources.syslog", absolute_path, reloadable=False),
     Variable(f"{PREFIX}REDIS_CA", REDIS_CA, certificates_file, reloadable=False),
     Variable(

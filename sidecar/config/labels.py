@@ -2,31 +2,55 @@
 
 A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LABELS` has the others. A label
 that is wrong is ignored and reported: the jail's own value holds, and the container stays watched.
+
+A container's labels include those of its image, which may be a stranger's. So by default a label decides about its own
+container alone, and within limits (`LabelTrust.STRENGTHEN`): trusted proxies hold for its own log, and a time that is
+longer than the jail's does not hold. docs/security.md has the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from sidecar.config import jail_keys
 from sidecar.config.errors import unknown
 from sidecar.config.jail_keys import ENFORCE, OBSERVE, access_format
 from sidecar.config.units import allowlist_entries_without_files, boolean, proxy_networks, words
+from sidecar.core.allowlist import IGNOREIP
+from sidecar.core.allowlist_bounds import bound
 from sidecar.core.containers import (
     ENABLE_LABEL,
     JAILS_LABEL,
     LABEL_PREFIX,
     LOG_FORMAT_LABEL,
+    MAX_LABEL_CHARS,
     Container,
+    LabelTrust,
     requested_jails,
 )
-from sidecar.core.overrides import Overrides
+from sidecar.core.durations import format_duration
+from sidecar.core.jail import Jail
+from sidecar.core.overrides import Overrides, limits
+from sidecar.core.text import printable
 
 PREFIX: Final = LABEL_PREFIX
 # The field of the jail that says how access logs are written.
 LOG_FORMAT: Final = "log_format"
+
+# Labels with the prefix that are read of one container: an image may have any number.
+MAX_LABELS: Final = 50
+# Host names in the labels of one container, and of all together. Each is looked up once a minute.
+MAX_NAMES: Final = 16
+MAX_NAMES_OF_ALL: Final = 256
+# Networks in the labels of one container.
+MAX_NETWORKS: Final = 256
+# Of what is wrong with one container's labels, in a sentence.
+MAX_ERRORS_SHOWN: Final = 8
+MAX_ERROR_CHARS: Final = 300
+# No label has a longer name.
+MAX_NAME_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,48 +98,163 @@ def known_labels() -> dict[str, Label]:
     return {label.name: label for label in (*of_jail_keys, *LABELS)}
 
 
+class LabelsRead(NamedTuple):
+    """What labels set, and what is wrong with them; each by the container's name."""
+
+    # A container whose labels set nothing is absent.
+    overrides: dict[str, Overrides]
+    # One sentence for each container whose labels are not right.
+    problems: dict[str, str]
+    # The labels that have an effect, as `name=value`.
+    in_force: dict[str, tuple[str, ...]]
+
+
 def read(
-    containers: Iterable[Container], jails: Collection[str]
-) -> tuple[dict[str, Overrides], dict[str, str]]:
-    """Return what the labels of containers set, and what is wrong with them; both by the container's name.
-
-    A container whose labels set nothing is not in the first, one whose labels are right not in the second. What is
-    wrong with the labels of a container is one sentence.
-    """
+    containers: Iterable[Container], jails: Sequence[Jail], trust: LabelTrust = LabelTrust.STRENGTHEN
+) -> LabelsRead:
+    """Return what the labels of containers set over these jails, as far as they are trusted."""
     known = known_labels()
-    found: dict[str, Overrides] = {}
-    sentences: dict[str, str] = {}
-    for container in containers:
-        overrides, errors = _overrides(container, known)
-        if missing := sorted((requested_jails(container) or frozenset()) - frozenset(jails)):
-            errors.append(
-                f"{JAILS_LABEL}: no jail is named {', '.join(missing)}; there are {', '.join(jails)}"
+    found = LabelsRead({}, {}, {})
+    readings = [_Reading(container, jails, trust) for container in containers]
+    for reading in readings:
+        reading.read(known)
+    names_left = MAX_NAMES_OF_ALL
+    # Those with few names first, so that one container does not use up what there is for all.
+    for reading in sorted(readings, key=lambda each: len(each.overrides.ignore_names)):
+        names_left = reading.limit_names(names_left)
+        name = reading.container.name
+        if not reading.overrides.is_empty:
+            found.overrides[name] = reading.overrides
+        if reading.errors:
+            found.problems[name] = _sentence(name, reading.errors)
+        if reading.in_force:
+            found.in_force[name] = tuple(reading.in_force)
+    return found
+
+
+class _Reading:
+    """The labels of one container, as they are read."""
+
+    def __init__(self, container: Container, jails: Sequence[Jail], trust: LabelTrust) -> None:
+        self.container = container
+        self.overrides = Overrides(limited=trust is not LabelTrust.ALL)
+        self.errors: list[str] = []
+        self.in_force: list[str] = []
+        self._jails, self._trust = jails, trust
+
+    def read(self, known: Mapping[str, Label]) -> None:
+        """Read all labels of ours."""
+        ours = [(name, text) for name, text in self.container.labels.items() if name.startswith(PREFIX)]
+        if ours and self._trust is LabelTrust.NONE:
+            self._error(f"{len(ours)} labels are ignored: WP_SIDECAR_LABELS=none")
+            return
+        if len(ours) > MAX_LABELS:
+            self._error(f"only {MAX_LABELS} of {len(ours)} labels are read; remove some")
+        values: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        # Those that are known first: an image may have any number of others.
+        for name, text in sorted(ours, key=lambda label: label[0] not in known)[:MAX_LABELS]:
+            if (parsed := self._parsed(known, name, text)) is None:
+                continue
+            label, value = parsed
+            if label.jail_field:
+                values[label.jail_field] = value
+            elif label.own_fields:
+                own |= zip(label.own_fields, value if len(label.own_fields) > 1 else (value,), strict=True)
+            if value is not None and name != JAILS_LABEL:
+                self.in_force.append(f"{name}={printable(text, MAX_ERROR_CHARS)}")
+        self.overrides = replace(self.overrides, values=values, **own)
+        self._check_jails()
+        self._limit()
+
+    def limit_names(self, left: int) -> int:
+        """Keep at most so many host names. Return how many are left for others."""
+        names = self.overrides.ignore_names
+        most = min(left, MAX_NAMES)
+        if len(names) > most:
+            self._error(
+                f"{len(names)} host names are too many; {most} are looked up (of one container at most {MAX_NAMES}, of "
+                f"all {MAX_NAMES_OF_ALL}). Name networks, or use ignoreip in the jails file"
             )
-        if overrides != Overrides():
-            found[container.name] = overrides
-        if errors:
-            sentences[container.name] = f"labels of {container.name}: {'; '.join(errors)}"
-    return found, sentences
+            self.overrides = replace(self.overrides, ignore_names=names[:most])
+        return left - min(len(names), most)
 
-
-def _overrides(container: Container, known: Mapping[str, Label]) -> tuple[Overrides, list[str]]:
-    errors: list[str] = []
-    values: dict[str, Any] = {}
-    own: dict[str, Any] = {}
-    for name, text in container.labels.items():
-        if not name.startswith(PREFIX):
-            continue
+    def _parsed(self, known: Mapping[str, Label], name: str, text: str) -> tuple[Label, Any] | None:
+        """Return the label and its value; None, and what is wrong with it, where it sets nothing."""
         if name not in known:
-            errors.append(f"{name}: {unknown(name, known)}")
-            continue
-        label = known[name]
-        try:
-            value = label.parse(text)
-        except ValueError as err:
-            errors.append(f"{name}: {err}")
-            continue
-        if label.jail_field:
-            values[label.jail_field] = value
-        elif label.own_fields:
-            own |= zip(label.own_fields, value if len(label.own_fields) > 1 else (value,), strict=True)
-    return Overrides(values, **own), errors
+            # A long name is no slip, and to look for a similar one would take long.
+            self._error(f"{name}: {unknown(name, known) if len(name) <= MAX_NAME_CHARS else 'unknown'}")
+        elif len(text) > MAX_LABEL_CHARS:
+            self._error(f"{name}: is longer than {MAX_LABEL_CHARS} characters; shorten it")
+        else:
+            try:
+                return known[name], known[name].parse(text)
+            except ValueError as err:
+                self._error(f"{name}: {err}")
+        return None
+
+    def _check_jails(self) -> None:
+        """Report the jails that the label names and that do not look at this container."""
+        if JAILS_LABEL not in self.container.labels:
+            return
+        requested = requested_jails(self.container, self._jails, self._trust)
+        if requested is None:
+            self._error(
+                f"{JAILS_LABEL}: names no jail, so the jails of the settings watch it; remove it, or name one"
+            )
+            return
+        instead = "" if requested.granted else ", so the jails of the settings watch it"
+        if requested.unknown:
+            names = ", ".join(jail.name for jail in self._jails)
+            unknown_names = ", ".join(requested.unknown)
+            self._error(f"{JAILS_LABEL}: no jail is named {unknown_names}{instead}; there are {names}")
+        if requested.refused:
+            self._error(
+                f"{JAILS_LABEL}: {', '.join(requested.refused)} is for other containers or for files{instead}; "
+                "name this container in its `containers`, or set WP_SIDECAR_LABELS=all"
+            )
+        if requested.granted:
+            self.in_force.append(f"{JAILS_LABEL}={', '.join(sorted(requested.granted))}")
+
+    def _limit(self) -> None:
+        """Apply the limits of labels that are trusted with their own container alone."""
+        if self.overrides.limited:
+            self._report_limits(self.overrides)
+        self.overrides = replace(
+            self.overrides,
+            ignoreip=self._bounded("allow", self.overrides.ignoreip),
+            trusted_proxies=self._bounded("trusted-proxies", self.overrides.trusted_proxies),
+        )
+
+    def _bounded(self, label: str, networks: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the networks that one container may have on an allowlist, and report the others."""
+        counted = tuple(networks[:MAX_NETWORKS])
+        if len(networks) > MAX_NETWORKS:
+            number = f"{MAX_NETWORKS} of {len(networks)}"
+            self._error(f"{PREFIX}{label}: only {number} networks count; use the jails file")
+        refused = {each.network for each in bound({IGNOREIP: counted}).refused}
+        if refused:
+            named = ", ".join(network for network in counted if network in refused)
+            self._error(f"{PREFIX}{label}: too much for one container; use narrower networks than {named}")
+        return tuple(network for network in counted if network not in refused)
+
+    def _report_limits(self, overrides: Overrides) -> None:
+        """Report the times that are longer than what the jails allow."""
+        for field, value in overrides.values.items():
+            allowed = {limits(jail).get(field, value) for jail in self._jails}
+            if shorter := sorted(most for most in allowed if most < value):
+                most = ", ".join(map(format_duration, shorter))
+                self._error(
+                    f"{PREFIX}{field}: {format_duration(value)} is longer than this host allows; {most} holds. "
+                    "Set it in the jails file, or WP_SIDECAR_LABELS=all"
+                )
+
+    def _error(self, sentence: str) -> None:
+        self.errors.append(printable(sentence, MAX_ERROR_CHARS))
+
+
+def _sentence(name: str, errors: Sequence[str]) -> str:
+    shown = [*errors[:MAX_ERRORS_SHOWN]]
+    if len(errors) > MAX_ERRORS_SHOWN:
+        shown.append(f"and {len(errors) - MAX_ERRORS_SHOWN} more")
+    return f"labels of {name}: {'; '.join(shown)}"

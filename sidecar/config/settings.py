@@ -24,6 +24,7 @@ from sidecar.core import ban_budget
 from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn
 from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.ban_limit import MAX_BANS
+from sidecar.core.containers import LabelTrust
 from sidecar.core.jail import Jail
 from sidecar.filters.loader import Filter
 
@@ -76,6 +77,8 @@ class SourceSettings:
     logs: Path | None = None
     # Whether the Kubernetes API may be asked about pods and nodes.
     kubernetes_api: bool = False
+    # What the labels of containers may decide.
+    labels: LabelTrust = LabelTrust.STRENGTHEN
     # The path of a datagram socket that containers use as their /dev/log.
     syslog: Path | None = None
 

@@ -15,6 +15,7 @@ from sidecar.config.errors import CAPLESS, DIRECTORY
 from sidecar.config.node_name import NODE_NAME
 from sidecar.config.settings import SourceKind
 from sidecar.config.units import words
+from sidecar.core.containers import LabelTrust
 from sidecar.core.text import redacted
 from sidecar.runtime.known_hosts import ANY_HOST
 
@@ -74,6 +75,12 @@ def source_kind(text: str) -> SourceKind:
     if text.lower() not in list(SourceKind):
         raise ValueError(f'expected one of {", ".join(SourceKind)}, got "{text}"')
     return SourceKind(text.lower())
+
+
+def label_trust(text: str) -> LabelTrust:
+    if text.lower() not in list(LabelTrust):
+        raise ValueError(f'expected one of {", ".join(LabelTrust)}, got "{text}"')
+    return LabelTrust(text.lower())
 
 
 def pod_globs(text: str) -> tuple[str, ...]:

@@ -85,12 +85,16 @@ class AllowlistShare(TypedDict):
 
 
 class StatusAnswer(TypedDict):
-    """What the daemon watches. Each of `jails` has the settings that are shown, and what was counted."""
+    """What the daemon watches. Each of `jails` has the settings that are shown, and what was counted.
+
+    `labels`: container -> its labels that have an effect.
+    """
 
     version: str
     started: float
     jails: list[dict[str, Any]]
     streams: list[StreamStatus]
+    labels: dict[str, list[str]]
     allowlist: list[AllowlistShare]
     firewall: FirewallStatus
     bans: int

@@ -159,6 +159,13 @@ def is_within(inner: Address, outer: Address) -> bool:
     return outer_first <= inner_first and inner_last <= outer_last
 
 
+def overlap(one: Address, other: Address) -> bool:
+    """Return whether the two have an address in common."""
+    version, first, last = first_and_last(one)
+    other_version, other_first, other_last = first_and_last(other)
+    return version == other_version and first <= other_last and other_first <= last
+
+
 def wider_networks(address: Address) -> Iterator[Address]:
     """Yield every network that holds this one and is wider, the widest first."""
     network = ip_network(address)

@@ -1,18 +1,19 @@
 """What a container is, and which containers are watched by which jails for their own sake.
 
-`wp-sidecar.enable=true` selects a container. Where no container has that label, every container with a WordPress image
-is selected. `wp-sidecar.enable=false` always excludes a container, whatever else would select it.
-`wp-sidecar.jails=wordpress,probes` says which jails look at a container, and that it is watched. `watched.py` adds the
-front ends of these containers.
+Every container with a WordPress image is selected. `wp-sidecar.enable=true` selects a container too, and
+`wp-sidecar.enable=false` excludes it, whatever else would select it. `wp-sidecar.jails=wordpress,probes` says which
+jails look at a container, and that it is watched. A container's labels include those of its image, which may be a
+stranger's, so no label decides about another container. `watched.py` adds the front ends of these containers.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, NamedTuple
 
 from sidecar.core.jail import Jail
 
@@ -20,6 +21,8 @@ ENABLE_LABEL: Final = "wp-sidecar.enable"
 JAILS_LABEL: Final = "wp-sidecar.jails"
 LABEL_PREFIX: Final = "wp-sidecar."
 LOG_FORMAT_LABEL: Final = "wp-sidecar.log-format"
+# A label that is longer is no setting. Docker takes labels of any length.
+MAX_LABEL_CHARS: Final = 4_096
 # The words of labels and of the jails file; those of YAML are among them.
 TRUE_WORDS: Final = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS: Final = frozenset({"false", "no", "off", "0"})
@@ -27,6 +30,27 @@ FALSE_WORDS: Final = frozenset({"false", "no", "off", "0"})
 WORDPRESS_GLOBS: Final = ("*/*wordpress*/*", "*/*/*wordpress*")
 
 _JAIL_NAMES = re.compile(r"""["']([^"']+)["']|([^\s,"']+)""")
+
+
+class LabelTrust(enum.StrEnum):
+    """What the labels of containers may decide (`WP_SIDECAR_LABELS`)."""
+
+    # As much as the settings.
+    ALL = "all"
+    # About their own container alone, and within the limits of the settings.
+    STRENGTHEN = "strengthen"
+    NONE = "none"
+
+
+class RequestedJails(NamedTuple):
+    """The jails that the label `wp-sidecar.jails` of a container names."""
+
+    # Those that look at it.
+    granted: frozenset[str]
+    # Those that are for other containers or for files, in order.
+    refused: tuple[str, ...]
+    # Names of no jail, in order.
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,44 +88,81 @@ def is_wordpress(container: Container) -> bool:
 
 
 def assign_jails(
-    containers: Sequence[Container], jails: Iterable[Jail], discovered: frozenset[str] | None = None
+    containers: Sequence[Container],
+    jails: Iterable[Jail],
+    discovered: frozenset[str] | None = None,
+    labels: LabelTrust = LabelTrust.STRENGTHEN,
 ) -> dict[str, tuple[str, ...]]:
     """Return container id -> the names of the jails that look at it. Containers that are not watched are absent.
 
     `discovered` are the ids of containers that are watched without being named (None: those of `discover`). A jail with
     `containers` looks at those. One with `logpath` alone looks at none, unless no file of it exists. One with neither
-    looks at the discovered ones.
+    looks at the discovered ones. A container that requests jails is looked at by these; where it may have none of them,
+    by those that look at the discovered ones.
     """
-    discovered = discover(containers) if discovered is None else discovered
+    jails = tuple(jails)
+    discovered = discover(containers, labels) if discovered is None else discovered
     assigned: dict[str, tuple[str, ...]] = {}
     for container in containers:
-        names = tuple(jail.name for jail in jails if _looks_at(jail, container, discovered))
+        if is_enabled(container, labels) is False:
+            continue
+        requested = requested_jails(container, jails, labels)
+        if requested and requested.granted:
+            names = tuple(jail.name for jail in jails if jail.name in requested.granted)
+        else:
+            wanted = container.id in discovered or bool(requested)
+            names = tuple(jail.name for jail in jails if _looks_at(jail, container, wanted=wanted))
         if names:
             assigned[container.id] = names
     return assigned
 
 
-def is_enabled(container: Container) -> bool | None:
+def is_enabled(container: Container, labels: LabelTrust = LabelTrust.STRENGTHEN) -> bool | None:
     """Return what the label `wp-sidecar.enable` says; None: it is absent, or is no word for true or false."""
+    if labels is LabelTrust.NONE:
+        return None
     word = container.labels.get(ENABLE_LABEL, "").strip().lower()
     return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
 
 
-def requested_jails(container: Container) -> frozenset[str] | None:
-    """Return the jails that the label `wp-sidecar.jails` names; None: it is absent. Names with blanks are in quotes."""
-    text = container.labels.get(JAILS_LABEL)
-    return None if text is None else frozenset(quoted or word for quoted, word in _JAIL_NAMES.findall(text))
+def requested_jails(
+    container: Container, jails: Iterable[Jail], labels: LabelTrust = LabelTrust.STRENGTHEN
+) -> RequestedJails | None:
+    """Return the jails that the label `wp-sidecar.jails` names (with blanks: in quotes); None: it names nothing.
+
+    A jail that the settings give to certain containers, or to files, may have rights that others must not have: other
+    ports, or `witness = off`. A label gets it only for a container that it looks at anyway.
+    """
+    text = container.labels.get(JAILS_LABEL, "")[:MAX_LABEL_CHARS]
+    names = tuple(dict.fromkeys(quoted or word for quoted, word in _JAIL_NAMES.findall(text)))
+    if not names or labels is LabelTrust.NONE:
+        return None
+    known = {jail.name: jail for jail in jails}
+    granted = frozenset(
+        name
+        for name in names
+        if name in known and (labels is LabelTrust.ALL or _looks_at(known[name], container, wanted=True))
+    )
+    return RequestedJails(
+        granted,
+        tuple(name for name in names if name in known and name not in granted),
+        tuple(name for name in names if name not in known),
+    )
 
 
-def discover(containers: Iterable[Container]) -> frozenset[str]:
+def discover(containers: Iterable[Container], labels: LabelTrust = LabelTrust.STRENGTHEN) -> frozenset[str]:
     """Return the ids of the containers that are watched without being named."""
-    allowed = [container for container in containers if is_enabled(container) is not False]
-    if enabled := [container for container in allowed if is_enabled(container)]:
-        return frozenset(container.id for container in enabled)
-    return frozenset(container.id for container in allowed if is_wordpress(container))
+    return frozenset(
+        container.id
+        for container in containers
+        if is_enabled(container, labels)
+        or (is_enabled(container, labels) is None and is_wordpress(container))
+    )
 
 
-def discover_in_pods(containers: Sequence[Container], globs: Sequence[str] = ()) -> frozenset[str]:
+def discover_in_pods(
+    containers: Sequence[Container], globs: Sequence[str] = (), labels: LabelTrust = LabelTrust.STRENGTHEN
+) -> frozenset[str]:
     """Return the ids of the pods' containers that are watched: those that a glob matches, and no `!glob`.
 
     Without globs these are a WordPress by the name of pod, container or image, and pods with the annotation
@@ -109,15 +170,17 @@ def discover_in_pods(containers: Sequence[Container], globs: Sequence[str] = ())
     node reads.
     """
     included = [glob for glob in globs or WORDPRESS_GLOBS if not glob.startswith("!")] or ["*/*/*"]
-    excluded = [glob[1:] for glob in globs if glob.startswith("!")]
+    left_out = [glob[1:] for glob in globs if glob.startswith("!")]
     found = {
         container.id
         for container in containers
-        if _any_matches(included, container.name) and not _any_matches(excluded, container.name)
+        if _any_matches(included, container.name) and not _any_matches(left_out, container.name)
     }
     if not globs:
         found |= {
-            container.id for container in containers if is_wordpress(container) or is_enabled(container)
+            container.id
+            for container in containers
+            if is_wordpress(container) or is_enabled(container, labels)
         }
     return frozenset(found)
 
@@ -133,14 +196,11 @@ def selects(selector: str, container: Container) -> bool:
     return fnmatchcase(container.name, selector) or selector in container.labels
 
 
-def _looks_at(jail: Jail, container: Container, discovered: frozenset[str]) -> bool:
-    if is_enabled(container) is False:
-        return False
-    if (requested := requested_jails(container)) is not None:
-        return jail.name in requested
+def _looks_at(jail: Jail, container: Container, *, wanted: bool) -> bool:
+    """Return whether the jail looks at a container; `wanted`: it is one that is watched without being named."""
     if jail.containers:
         return any(selects(selector, container) for selector in jail.containers)
-    return (jail.absent or not jail.logpath) and container.id in discovered
+    return (jail.absent or not jail.logpath) and wanted
 
 
 def _any_matches(globs: Iterable[str], name: str) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 from sidecar.core.address import Address
-from sidecar.core.allowlist import IGNOREIP, Allowlist
+from sidecar.core.allowlist import IGNOREIP, PROXY, Allowlist
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 
 
 class EffectiveJail(NamedTuple):
-    """The settings that decide about a hit. `allowlist` is the jail's own `ignoreip`; None where it is empty."""
+    """The settings that decide about a hit. `allowlist` is the jail's own; None where it is empty."""
 
     jail: Jail
     allowlist: Allowlist | None
@@ -19,11 +19,13 @@ class EffectiveJail(NamedTuple):
     @classmethod
     def of(cls, jail: Jail, overrides: Overrides | None = None) -> Self:
         """Return the jail as it is where these overrides hold."""
+        proxies: tuple[str, ...] = ()
         if overrides is not None:
-            jail = overrides.apply_to(jail)
+            jail, proxies = overrides.apply_to(jail), overrides.own_proxies
+        if not (proxies or jail.ignoreip):
+            return cls(jail, None)
         # Private addresses are on the general allowlist where they belong there, so they are not on this one.
-        own = Allowlist({IGNOREIP: jail.ignoreip}, ban_private=True) if jail.ignoreip else None
-        return cls(jail, own)
+        return cls(jail, Allowlist({PROXY: proxies, IGNOREIP: jail.ignoreip}, ban_private=True))
 
     def allowlist_reason(self, address: Address) -> str | None:
         """Return why this jail never bans the address; None: it may."""

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar, datacl
 from sidecar.core.address import Address
 from sidecar.core.ban_history import PastBans
 from sidecar.core.containers import Container
-from sidecar.core.watched import Unwatched, Watched
+from sidecar.core.watched import Watched
 
 T = TypeVar("T")
 
@@ -240,19 +240,21 @@ class Topology:
 
     `networks` are subnets and gateways of all container networks, `containers` those that are watched. `front_ends` are
     the names of those that are watched only because they publish ports and share a network with a site. `unwatched`
-    are WordPress containers that are not watched, although nobody excluded them.
+    are the names of WordPress containers that are not watched, although nobody excluded them, and `excluded` of those
+    that only a label keeps from being watched.
     """
 
     networks: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     front_ends: frozenset[str] = frozenset()
-    unwatched: tuple[Unwatched, ...] = ()
+    unwatched: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, networks: tuple[str, ...], watched: Watched) -> Self:
         """Return the topology with these networks and watched containers."""
         names = frozenset(each.name for each in watched.containers if each.id in watched.front_ends)
-        return cls(networks, watched.containers, names, watched.unwatched)
+        return cls(networks, watched.containers, names, watched.unwatched, watched.excluded)
 
     @property
     def published(self) -> frozenset[int]:

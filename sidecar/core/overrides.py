@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from sidecar.core.jail import Jail
+
+# A label may have failures remembered for so long where no jail does so for longer: they take memory, and the store's
+# disk.
+MAX_FINDTIME_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +24,40 @@ class Overrides:
     ignoreip: tuple[str, ...] = ()
     # Host names for which the same holds; what they stand for is added to `ignoreip`.
     ignore_names: tuple[str, ...] = ()
-    # Networks in canonical form that no jail ever bans.
+    # Networks of proxies in canonical form.
     trusted_proxies: tuple[str, ...] = ()
+    # Whether the labels decide about this container alone and within the jails' own times. Then the proxies are not
+    # banned for this container's log; otherwise no jail ever bans them.
+    limited: bool = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it sets nothing."""
+        return not (self.values or self.ignoreip or self.ignore_names or self.trusted_proxies)
+
+    @property
+    def own_proxies(self) -> tuple[str, ...]:
+        """The proxies that are not banned for this container's log."""
+        return self.trusted_proxies if self.limited else ()
+
+    @property
+    def proxies_of_all(self) -> tuple[str, ...]:
+        """The proxies that no jail ever bans."""
+        return () if self.limited else self.trusted_proxies
 
     def apply_to(self, jail: Jail) -> Jail:
         """Return the jail as it is for this container."""
-        return replace(jail, **self.values, ignoreip=(*jail.ignoreip, *self.ignoreip))
+        values = dict(self.values)
+        if self.limited:
+            values |= {name: min(values[name], most) for name, most in limits(jail).items() if name in values}
+        return replace(jail, **values, ignoreip=(*jail.ignoreip, *self.ignoreip))
+
+
+def limits(jail: Jail) -> dict[str, float]:
+    """Return field -> the longest time, in seconds, that a container's label may set over it."""
+    longest = jail.longest_bantime
+    return {
+        # Where bans grow without end, their first length is the limit.
+        "bantime": jail.bantime if longest == math.inf else longest,
+        "findtime": max(jail.findtime, MAX_FINDTIME_S),
+    }

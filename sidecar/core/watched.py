@@ -8,7 +8,6 @@ does not want its visitors banned by the log in front of it.
 
 from __future__ import annotations
 
-import enum
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,8 @@ from sidecar.core.containers import (
     LABEL_PREFIX,
     LOG_FORMAT_LABEL,
     Container,
+    LabelTrust,
     assign_jails,
-    discover,
     is_enabled,
     is_wordpress,
     requested_jails,
@@ -32,43 +31,31 @@ from sidecar.core.jail import Jail
 _OWN_LABELS = frozenset({ENABLE_LABEL, JAILS_LABEL, LOG_FORMAT_LABEL})
 
 
-class UnwatchedReason(enum.Enum):
-    """Why a WordPress container is not watched, although nobody excluded it."""
-
-    # Other containers have the label `wp-sidecar.enable=true`.
-    OTHERS_ENABLED = enum.auto()
-    # Its label `wp-sidecar.jails` names no jail that there is.
-    NO_SUCH_JAIL = enum.auto()
-    # Each jail has containers or files of its own.
-    NO_JAIL = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Unwatched:
-    """A WordPress container that is not watched."""
-
-    name: str
-    reason: UnwatchedReason
-
-
 @dataclass(frozen=True, slots=True)
 class Watched:
     """The containers that are watched, each with its front ends, and the jails that look at each, by id.
 
-    `front_ends` are the ids of those that are watched as front ends alone.
+    `front_ends` are the ids of those that are watched as front ends alone. `unwatched` are the names of WordPress
+    containers that are not watched, although nobody excluded them: each jail has containers or files of its own.
+    `excluded` are the names of those that only a label keeps from being watched.
     """
 
     containers: tuple[Container, ...]
     jails: Mapping[str, tuple[str, ...]]
     front_ends: frozenset[str] = frozenset()
-    unwatched: tuple[Unwatched, ...] = ()
+    unwatched: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def choose(
-    containers: Sequence[Container], jails: Sequence[Jail], discovered: frozenset[str] | None = None
+    containers: Sequence[Container],
+    jails: Sequence[Jail],
+    discovered: frozenset[str] | None = None,
+    labels: LabelTrust = LabelTrust.STRENGTHEN,
 ) -> Watched:
-    """Return which of these containers are watched. `discovered` is as in `assign_jails`."""
-    chosen = assign_jails(containers, jails, discovered)
+    """Return which of these containers are watched. `discovered` and `labels` are as in `assign_jails`."""
+    chosen = assign_jails(containers, jails, discovered, labels)
+    without_labels = assign_jails(containers, jails, discovered, LabelTrust.NONE)
     in_front = {each.id: front_ends_of(each, containers) for each in containers if each.id in chosen}
     sites: dict[str, list[Container]] = defaultdict(list)
     for each in containers:
@@ -78,7 +65,9 @@ def choose(
     front_ends = set[str]()
     for each in containers:
         names = frozenset(chosen.get(each.id, ()))
-        added = _passed_on(each, [chosen[site.id] for site in sites[each.id]], jails) - names
+        added = frozenset[str]()
+        if _may_be_added(each, jails, labels):
+            added = _passed_on([chosen[site.id] for site in sites[each.id]], jails) - names
         if added and not names:
             front_ends.add(each.id)
         if names | added:
@@ -88,17 +77,31 @@ def choose(
         for each in containers
         if each.id in assigned
     )
+    left_out = [each for each in containers if each.id not in assigned]
     return Watched(
-        watched, assigned, frozenset(front_ends), tuple(_unwatched(containers, jails, assigned, discovered))
+        watched,
+        assigned,
+        frozenset(front_ends),
+        unwatched=tuple(
+            each.name
+            for each in left_out
+            if is_wordpress(each)
+            and is_enabled(each, labels) is not False
+            # Those that were discovered in another way were chosen by a person.
+            and (discovered is None or each.id in discovered)
+        ),
+        excluded=tuple(each.name for each in left_out if each.id in without_labels),
     )
 
 
-def _passed_on(
-    container: Container, jails_of_sites: Iterable[Iterable[str]], jails: Iterable[Jail]
-) -> frozenset[str]:
-    """Return the jails that look at a container because they look at sites behind it."""
-    if is_enabled(container) is False or requested_jails(container) is not None:
-        return frozenset()
+def _may_be_added(container: Container, jails: Iterable[Jail], labels: LabelTrust) -> bool:
+    """Return whether a container's labels let jails look at it because they look at sites behind it."""
+    requested = requested_jails(container, jails, labels)
+    return is_enabled(container, labels) is not False and not (requested and requested.granted)
+
+
+def _passed_on(jails_of_sites: Iterable[Iterable[str]], jails: Iterable[Jail]) -> frozenset[str]:
+    """Return the jails that look at a front end because they look at sites behind it."""
     of_sites = {name for names in jails_of_sites for name in names}
     return frozenset(
         jail.name for jail in jails if jail.reads_requests and not jail.containers and jail.name in of_sites
@@ -117,29 +120,3 @@ def _labelled(container: Container, sites: Sequence[Container]) -> Container:
         and all(site.labels.get(key) == value for site in sites)
     }
     return replace(container, labels={**shared, **container.labels}) if shared else container
-
-
-def _unwatched(
-    containers: Sequence[Container],
-    jails: Sequence[Jail],
-    assigned: Mapping[str, tuple[str, ...]],
-    discovered: frozenset[str] | None,
-) -> Iterable[Unwatched]:
-    found = discover(containers) if discovered is None else discovered
-    for each in containers:
-        if each.id in assigned or not is_wordpress(each) or is_enabled(each) is False:
-            continue
-        requested = requested_jails(each)
-        if requested is not None:
-            # Nobody names no jail by mistake.
-            if requested:
-                yield Unwatched(each.name, UnwatchedReason.NO_SUCH_JAIL)
-        elif each.id in found or not any(_looks_at_discovered(jail) for jail in jails):
-            yield Unwatched(each.name, UnwatchedReason.NO_JAIL)
-        # Those that were discovered in another way were chosen by a person.
-        elif discovered is None:
-            yield Unwatched(each.name, UnwatchedReason.OTHERS_ENABLED)
-
-
-def _looks_at_discovered(jail: Jail) -> bool:
-    return not jail.containers and (jail.absent or not jail.logpath)

@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Batch, Cursor, Origin, Topology
 from sidecar.core.jail import Jail
 from sidecar.runtime.problems import Problems
@@ -116,10 +117,14 @@ class TopologyNotifier:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSelection:
-    """The jails that choose containers, and where reading starts in logs that were never read (unix seconds)."""
+    """The jails that choose containers, and where reading starts in logs that were never read (unix seconds).
+
+    `labels` is what the containers' own labels may decide about it.
+    """
 
     jails: tuple[Jail, ...]
     since: float
+    labels: LabelTrust = LabelTrust.STRENGTHEN
 
 
 @dataclass(frozen=True, slots=True)

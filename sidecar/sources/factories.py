@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.config.settings import Settings
+from sidecar.core.containers import LabelTrust
 from sidecar.core.jail import Jail
 from sidecar.runtime.supervisor import Service
 from sidecar.sources.base import Outputs, TopologyListener
@@ -76,8 +77,11 @@ class SourceFactory(Protocol):
 class ContainerSource(Service, Protocol):
     """A service that reads the logs of containers."""
 
-    def reconfigure(self, jails: Sequence[Jail], since: float, /) -> None:
-        """Have these jails choose the containers; a log that was never read begins at `since` (unix time)."""
+    def reconfigure(self, jails: Sequence[Jail], since: float, labels: LabelTrust, /) -> None:
+        """Have these jails choose the containers; a log that was never read begins at `since` (unix time).
+
+        `labels` is what the containers' own labels may decide about it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class ConfiguredContainers:
     services: tuple[Service, ...]
 
     def reconfigure(self, config: SourceConfig) -> None:
-        self.source.reconfigure(config.settings.jails, config.reading_start)
+        self.source.reconfigure(config.settings.jails, config.reading_start, config.settings.sources.labels)
 
 
 def needs_containers(settings: Settings) -> bool:

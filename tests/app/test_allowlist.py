@@ -34,7 +34,7 @@ def test_every_source_adds_to_the_allowlist():
     sources = replace(
         SOURCES,
         topology=Topology(("203.0.113.128/26",), (BLOG,)),
-        labels={"blog": Overrides(trusted_proxies=("192.0.2.64/28",))},
+        labels={"blog": Overrides(trusted_proxies=("192.0.2.64/28",), limited=False)},
         resolved={"office.example": (BOB,)},
     )
 
@@ -54,7 +54,9 @@ def test_what_others_name_is_bounded_and_what_the_settings_name_is_not():
         ),
         own_networks={**OWN, "a gateway": ("16.0.0.0/6",)},
         topology=Topology(("0.0.0.0/0", "9.0.0.0/8"), ()),
-        labels={"blog": Overrides(trusted_proxies=tuple(f"{n}.0.0.0/8" for n in range(40, 140)))},
+        labels={
+            "blog": Overrides(trusted_proxies=tuple(f"{n}.0.0.0/8" for n in range(40, 140)), limited=False)
+        },
     )
     allowlist, refused = sources.allowlist()
 

@@ -5,8 +5,9 @@ import pytest
 from sidecar.access.logs import AccessLogs
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.host_names import WatchedNames
-from sidecar.config.settings import AllowlistSettings, Settings
+from sidecar.config.settings import AllowlistSettings, Settings, SourceSettings
 from sidecar.config.units import AllowlistEntries
+from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Hit, Origin, Topology, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -108,6 +109,35 @@ def test_a_label_with_an_error_allowlists_nothing_and_is_reported(world, label, 
 
     world.inputs.topology_changed(Topology(), world.guard, 2.0)
     assert world.changes[1:] == [("labels of blog", None)]
+
+
+def proxied(trust):
+    """A world in which the label of one container names a proxy."""
+    world = World(Settings((Jail("web", maxretry=1),), {}, sources=SourceSettings(labels=trust)))
+    labelled = replace(SITE, labels={"wp-sidecar.trusted-proxies": f"{ANN}/32"})
+    world.inputs.topology_changed(Topology((), (labelled,), excluded=("db",)), world.guard, 1.0)
+    return world
+
+
+def test_a_label_names_proxies_of_its_own_container_alone():
+    world = proxied(LabelTrust.STRENGTHEN)
+    here, elsewhere = (Hit("web", ANN, 1.0, Origin("docker", name), "line") for name in ("blog", "shop"))
+
+    assert [world.inputs.allowlist_reason(hit) for hit in (here, elsewhere)] == ["a trusted proxy", None]
+    assert world.guard.hit(here, 1.0) is None
+    assert [each.address for each in world.guard.hit(elsewhere, 1.0)] == [ANN]
+    assert world.inputs.labels == {
+        "blog": ("wp-sidecar.trusted-proxies=203.0.113.7/32",),
+        "db": ("wp-sidecar.enable=false: not watched",),
+    }
+
+
+def test_a_label_that_is_trusted_like_the_settings_names_proxies_of_all():
+    world = proxied(LabelTrust.ALL)
+    hit = Hit("web", ANN, 1.0, Origin("docker", "shop"), "line")
+
+    assert world.inputs.allowlist_reason(hit) == "a trusted proxy"
+    assert world.guard.hit(hit, 1.0) is None
 
 
 def test_resolved_names_are_allowlisted_everywhere_or_in_their_jail():

@@ -10,7 +10,6 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import Topology
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.core.watched import Unwatched, UnwatchedReason
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
 from tests.app.world import ANN, BLOG, BOB, ReadableMetrics, hits
@@ -64,15 +63,12 @@ def test_resolved_names_reach_the_guard():
 
 def test_a_wordpress_that_is_not_watched_is_a_problem_until_it_is():
     world = World()
-    world.changes.on_topology_changed(
-        Topology(unwatched=(Unwatched("shop", UnwatchedReason.OTHERS_ENABLED),))
-    )
+    world.changes.on_topology_changed(Topology(unwatched=("shop",)))
     world.banned()
     [sentence] = world.problems.sentences
     assert sentence == (
-        "the WordPress container shop is not watched: other containers have the label wp-sidecar.enable=true, and it "
-        'has not. Add to its compose file: `labels: wp-sidecar.enable: "true"`; or exclude it: '
-        '`labels: wp-sidecar.enable: "false"`'
+        "the WordPress container shop is not watched: each jail has `logpath` or `containers`, and none names it. "
+        'Add to a jail: `containers = shop`; or exclude it: `labels: wp-sidecar.enable: "false"`'
     )
     assert not world.problems.critical
 

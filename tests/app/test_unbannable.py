@@ -13,10 +13,13 @@ class World:
 
     def __init__(self):
         self.changes, self.readable = Changes(), ReadableMetrics()
-        self.allowlist = Allowlist({"a container network": ["172.18.0.0/16"], "ignoreip": ["192.0.2.1"]})
+        self._allowlist = Allowlist({"a container network": ["172.18.0.0/16"], "ignoreip": ["192.0.2.1"]})
         problems = self.changes.problems()
         self.exposed = ExposedContainers(self.readable.metrics.allowlist, problems)
         self.sink = UnbannableFailures(self, self.exposed, self.readable.metrics.allowlist, problems)
+
+    def allowlist_reason(self, hit):
+        return self._allowlist.reason(hit.address)
 
     def failures(self, reason, container="blog"):
         return self.readable.value("allowlisted_failures_total", container=container, reason=reason)

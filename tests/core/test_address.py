@@ -11,6 +11,7 @@ from sidecar.core.address import (
     ip_version,
     is_within,
     neighbourhood,
+    overlap,
     parse_address,
     parse_ban_target,
     parse_canonical,
@@ -185,3 +186,20 @@ def test_the_networks_around_an_address_come_widest_first():
 )
 def test_the_neighbourhood_of_a_host_is_its_24(address, network):
     assert neighbourhood(address) == network
+
+
+@given(
+    st.sampled_from(
+        ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "11.0.0.0/8", "2001:db8::/32", "2001:db8:1:2::/64"]
+    ),
+    st.data(),
+)
+def test_networks_overlap_as_the_library_says(one, data):
+    other = data.draw(
+        st.sampled_from(["10.1.2.0/24", "10.1.2.3", "12.0.0.1", "2001:db8:1::/48", "2001:db9::/64"])
+    )
+    both = ip_network(one), ip_network(other)
+
+    assert overlap(Address(one), Address(other)) == (
+        both[0].version == both[1].version and both[0].overlaps(both[1])
+    )

@@ -2,7 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.containers import Container, assign_jails, discover_in_pods, requested_jails, selects
+from sidecar.core.containers import (
+    Container,
+    LabelTrust,
+    assign_jails,
+    discover_in_pods,
+    requested_jails,
+    selects,
+)
 from sidecar.core.jail import Jail
 
 LOGIN, PROBE = Jail("login"), Jail("probe")
@@ -22,8 +29,12 @@ def test_without_labels_every_wordpress_image_is_watched():
     }
 
 
-def test_one_label_anywhere_and_only_the_labelled_are_watched():
-    assert assign_jails([BLOG, SHOP, labelled(DB, "true")], [LOGIN]) == {"3": ("login",)}
+def test_a_label_selects_its_container_and_the_others_stay_watched():
+    assert assign_jails([BLOG, SHOP, labelled(DB, "true")], [LOGIN]) == {
+        "1": ("login",),
+        "2": ("login",),
+        "3": ("login",),
+    }
 
 
 def test_false_excludes_one_container_and_selects_no_other():
@@ -32,7 +43,7 @@ def test_false_excludes_one_container_and_selects_no_other():
 
 @pytest.mark.parametrize("word", ["true", "yes", "On", " 1 "])
 def test_the_label_accepts_every_usual_word_for_true(word):
-    assert assign_jails([BLOG, labelled(DB, word)], [LOGIN]) == {"3": ("login",)}
+    assert assign_jails([labelled(DB, word)], [LOGIN]) == {"3": ("login",)}
 
 
 @pytest.mark.parametrize("word", ["false", "no", "Off", " 0 "])
@@ -84,20 +95,62 @@ def test_selectors(selector, yes):
 def test_a_jail_with_blanks_in_its_name_is_named_in_quotes():
     requesting = replace(DB, labels={"wp-sidecar.jails": "probe 'my login',other"})
 
-    assert requested_jails(requesting) == {"probe", "my login", "other"}
+    assert requested_jails(requesting, [PROBE, Jail("my login")]) == ({"probe", "my login"}, (), ("other",))
 
 
 def test_a_container_may_name_its_jails():
     requesting = replace(DB, labels={"wp-sidecar.jails": "probe, other"})
 
     assert assign_jails([BLOG, requesting], [LOGIN, PROBE]) == {"1": ("login", "probe"), "3": ("probe",)}
-    assert assign_jails([replace(BLOG, labels={"wp-sidecar.jails": ""})], [LOGIN, PROBE]) == {}
     assert (
         assign_jails(
             [replace(requesting, labels={**requesting.labels, "wp-sidecar.enable": "false"})], [PROBE]
         )
         == {}
     )
+
+
+@pytest.mark.parametrize("text", ["", " , ", "logn", "logn, prob", "x" * 9_000])
+def test_a_label_that_names_no_jail_leaves_the_container_watched(text):
+    assert assign_jails([replace(BLOG, labels={"wp-sidecar.jails": text})], [LOGIN, PROBE]) == {
+        "1": ("login", "probe")
+    }
+
+
+def test_a_label_that_names_no_jail_still_says_that_the_container_is_watched():
+    assert assign_jails([replace(DB, labels={"wp-sidecar.jails": "logn"})], [LOGIN]) == {"3": ("login",)}
+    assert assign_jails([replace(DB, labels={"wp-sidecar.jails": ""})], [LOGIN]) == {}
+
+
+OTHERS = Jail("others", containers=("proxy",), witness=False)
+SSH = Jail("ssh", logpath=("/var/log/auth.log",), ports=frozenset({22}))
+
+
+@pytest.mark.parametrize("jail", [OTHERS, SSH])
+def test_a_label_gets_no_jail_that_is_for_others(jail):
+    asking = replace(BLOG, labels={"wp-sidecar.jails": f"{jail.name}, probe"})
+    only = replace(BLOG, labels={"wp-sidecar.jails": jail.name})
+
+    assert requested_jails(asking, [LOGIN, PROBE, jail]) == ({"probe"}, (jail.name,), ())
+    assert assign_jails([asking], [LOGIN, PROBE, jail]) == {"1": ("probe",)}
+    assert assign_jails([only], [LOGIN, PROBE, jail]) == {"1": ("login", "probe")}
+    assert assign_jails([only], [LOGIN, jail], labels=LabelTrust.ALL) == {"1": (jail.name,)}
+    assert assign_jails([replace(only, name="proxy")], [LOGIN, OTHERS]) == {
+        "1": ("others",) if jail is OTHERS else ("login", "others")
+    }
+
+
+def test_where_no_label_counts_the_settings_choose():
+    asking = [
+        labelled(BLOG, "false"),
+        labelled(DB, "true"),
+        replace(SHOP, labels={"wp-sidecar.jails": "probe"}),
+    ]
+
+    assert assign_jails(asking, [LOGIN, PROBE], labels=LabelTrust.NONE) == {
+        "1": ("login", "probe"),
+        "2": ("login", "probe"),
+    }
 
 
 def pod(name, image="", **labels):
@@ -131,6 +184,7 @@ def test_without_globs_a_pod_may_select_itself():
 
     assert discover_in_pods([asking, image]) == {asking.id, image.id}
     assert discover_in_pods([asking, image], ["shop/*/*"]) == frozenset()
+    assert discover_in_pods([asking, image], labels=LabelTrust.NONE) == {image.id}
 
 
 def test_jails_look_at_the_containers_that_were_discovered():

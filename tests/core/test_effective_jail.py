@@ -26,3 +26,16 @@ def test_private_addresses_are_left_to_the_general_allowlist():
     effective = EffectiveJail.of(Jail("login", ignoreip=("203.0.113.7",)))
 
     assert effective.allowlist_reason(Address("10.1.2.3")) is None
+
+
+def test_the_proxies_of_a_label_are_not_banned_for_its_container():
+    effective = EffectiveJail.of(
+        Jail("login", ignoreip=("203.0.113.7",)), Overrides(trusted_proxies=("203.0.113.8",))
+    )
+
+    assert (effective.allowlist_reason(ANN), effective.allowlist_reason(BOB)) == (
+        "ignoreip",
+        "a trusted proxy",
+    )
+    for_all = EffectiveJail.of(Jail("login"), Overrides(trusted_proxies=("203.0.113.8",), limited=False))
+    assert for_all.allowlist is None

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from sidecar.core.containers import Container
+from sidecar.core.containers import Container, LabelTrust
 from sidecar.core.jail import Jail
-from sidecar.core.watched import Unwatched, UnwatchedReason, choose
+from sidecar.core.watched import choose
 
 PLUGIN, ACCESS, XMLRPC = (
     Jail("plugin"),
@@ -92,35 +92,38 @@ def test_labels_that_all_sites_share_hold_for_their_front_end():
     assert labels(blog, NGINX) == {"wp-sidecar.mode": "observe", "wp-sidecar.maxretry": "9"}
     assert labels(blog, shop, NGINX) == {"wp-sidecar.mode": "observe"}
     assert labels(blog, shop, labelled(NGINX, mode="enforce")) == {"wp-sidecar.mode": "enforce"}
-    assert labels(BLOG, shop, NGINX) == {"wp-sidecar.mode": "observe", "wp-sidecar.maxretry": "8"}
+    assert labels(BLOG, shop, NGINX) == {}
+    assert labels(labelled(BLOG, enable="false"), shop, NGINX) == {
+        "wp-sidecar.mode": "observe",
+        "wp-sidecar.maxretry": "8",
+    }
 
 
 def unwatched(*containers, jails=JAILS, discovered=None):
     return choose(containers, jails, discovered).unwatched
 
 
-def test_a_wordpress_that_the_label_of_another_leaves_out_is_reported():
-    assert unwatched(BLOG, labelled(NGINX, enable="true")) == (
-        Unwatched("blog", UnwatchedReason.OTHERS_ENABLED),
-    )
-    assert unwatched(labelled(BLOG, enable="false"), labelled(NGINX, enable="true")) == ()
+def test_no_label_of_another_and_no_slip_leaves_a_wordpress_out():
+    assert unwatched(BLOG, labelled(NGINX, enable="true")) == ()
+    assert unwatched(labelled(BLOG, jails="acess"), labelled(SHOP, jails="")) == ()
 
 
-def test_a_wordpress_with_a_jail_that_is_not_there_is_reported():
-    assert unwatched(labelled(BLOG, jails="acess")) == (Unwatched("blog", UnwatchedReason.NO_SUCH_JAIL),)
-    assert unwatched(labelled(BLOG, jails="")) == ()
+def test_a_wordpress_that_its_own_label_leaves_out_is_known():
+    containers = [labelled(BLOG, enable="false"), labelled(DB, enable="false"), SHOP]
+
+    assert choose(containers, JAILS).excluded == ("blog",)
+    assert choose(containers, JAILS).unwatched == ()
+    assert choose(containers, JAILS, labels=LabelTrust.NONE).excluded == ()
+    assert set(choose(containers, JAILS, labels=LabelTrust.NONE).jails) == {BLOG.id, SHOP.id}
 
 
 def test_a_wordpress_that_no_jail_looks_at_is_reported():
     elsewhere = [Jail("file", logpath=("/var/log/access.log",)), Jail("shops", containers=("shop",))]
-    expected = (Unwatched("blog", UnwatchedReason.NO_JAIL),)
 
-    assert unwatched(BLOG, SHOP, jails=elsewhere) == expected
-    assert unwatched(BLOG, SHOP, labelled(DB, enable="true"), jails=elsewhere) == expected
+    assert unwatched(BLOG, SHOP, jails=elsewhere) == ("blog",)
+    assert unwatched(BLOG, SHOP, labelled(DB, enable="true"), jails=elsewhere) == ("blog",)
 
 
 def test_what_a_layout_leaves_out_on_purpose_is_not_reported():
     assert unwatched(BLOG, labelled(SHOP, enable="true"), discovered=frozenset({"shop"})) == ()
-    assert unwatched(BLOG, jails=[], discovered=frozenset({"blog"})) == (
-        Unwatched("blog", UnwatchedReason.NO_JAIL),
-    )
+    assert unwatched(BLOG, jails=[], discovered=frozenset({BLOG.id})) == ("blog",)

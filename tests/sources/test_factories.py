@@ -1,6 +1,7 @@
 """What sources are made by."""
 
-from sidecar.config.settings import Settings
+from sidecar.config.settings import Settings, SourceSettings
+from sidecar.core.containers import LabelTrust
 from sidecar.core.jail import Jail
 from sidecar.sources.factories import ConfiguredContainers, SourceConfig, needs_containers
 
@@ -27,8 +28,8 @@ class Source:
     def __init__(self):
         self.configured = []
 
-    def reconfigure(self, jails, since):
-        self.configured.append((jails, since))
+    def reconfigure(self, jails, since, labels):
+        self.configured.append((jails, since, labels))
 
     def run(self): ...
     def close(self): ...
@@ -36,6 +37,7 @@ class Source:
 
 def test_a_source_of_containers_takes_over_jails_and_where_to_begin():
     source = Source()
-    ConfiguredContainers(source, (source,)).reconfigure(SourceConfig(Settings(JAILS, {}), 5.0))
+    settings = Settings(JAILS, {}, sources=SourceSettings(labels=LabelTrust.NONE))
+    ConfiguredContainers(source, (source,)).reconfigure(SourceConfig(settings, 5.0))
 
-    assert source.configured == [(JAILS, 5.0)]
+    assert source.configured == [(JAILS, 5.0, LabelTrust.NONE)]

@@ -54,6 +54,14 @@ class AccessLogStates(Protocol):
         """Return the logs by source, name and stream."""
 
 
+class LabelsInForce(Protocol):
+    """Knows which labels of containers have an effect."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """Container's name -> its labels, as `name=value`."""
+
+
 class Tally:
     """A sink that counts since the start, by jail. The loop's thread writes it, and others read it as it is.
 
@@ -122,6 +130,7 @@ class StatusCommand:
         streams: Mapping[str, str],
         access_logs: AccessLogStates,
         firewall: FirewallState,
+        inputs: LabelsInForce,
         tally: Tally,
     ) -> None:
         """`streams` is each log's state by its name."""
@@ -130,6 +139,7 @@ class StatusCommand:
         self._streams = streams
         self._access_logs = access_logs
         self._firewall = firewall
+        self._inputs = inputs
         self._tally = tally
 
     def answer(self, _: StatusRequest) -> StatusAnswer:
@@ -143,6 +153,7 @@ class StatusCommand:
                 for jail in jails
             ],
             "streams": self._logs(),
+            "labels": {name: list(labels) for name, labels in sorted(self._inputs.labels.items())},
             "allowlist": _shares(shares),
             "firewall": cast("FirewallStatus", self._firewall.state()),
             "bans": enforced.total(),

@@ -10,6 +10,7 @@ from sidecar.control.commands.daemon import (
     AccessLogStates,
     FirewallState,
     HealthCommand,
+    LabelsInForce,
     ReloadCommand,
     Reloader,
     StatusCommand,
@@ -56,6 +57,7 @@ def daemon_commands(
     streams: Mapping[str, str],
     access_logs: AccessLogStates,
     firewall: FirewallState,
+    inputs: LabelsInForce,
     reloader: Reloader,
     evidence: EvidenceStore,
     fleet: Fleet | None,
@@ -67,7 +69,13 @@ def daemon_commands(
         [
             HealthCommand(health),
             StatusCommand(
-                loop, health=health, streams=streams, access_logs=access_logs, firewall=firewall, tally=tally
+                loop,
+                health=health,
+                streams=streams,
+                access_logs=access_logs,
+                firewall=firewall,
+                inputs=inputs,
+                tally=tally,
             ),
             ReloadCommand(reloader),
             BansCommand(loop, evidence, fleet),

@@ -21,7 +21,8 @@ class DockerSourceFactory:
         from sidecar.sources.docker.api import DockerHost  # noqa: PLC0415
         from sidecar.sources.docker.source import DockerSource  # noqa: PLC0415
 
-        selection = ContainerSelection(config.settings.jails, config.reading_start)
+        settings = config.settings
+        selection = ContainerSelection(settings.jails, config.reading_start, settings.sources.labels)
         host = DockerHost(config.settings.sources.docker_host)
         source = DockerSource(host, inputs.outputs, inputs.topology, selection, inputs.cursors)
         source.check(is_start=config.is_start)

@@ -52,7 +52,7 @@ class FinishedContainers:
                 continue
             container = self._inventory.describe(engine, entry)
             containers = with_joined_networks((*listing.running, container))
-            jails = choose(containers, selection.jails).jails.get(container.id)
+            jails = choose(containers, selection.jails, labels=selection.labels).jails.get(container.id)
             if jails is None or not self._may_count(engine, container.id, selection.since):
                 self._ignored.add(container.id)
             elif free > 0:

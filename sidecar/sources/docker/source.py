@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.core.watched import choose
@@ -103,12 +104,14 @@ class DockerSource:
         finally:
             self._logs.close()
 
-    def reconfigure(self, jails: Sequence[Jail], since: float) -> None:
+    def reconfigure(
+        self, jails: Sequence[Jail], since: float, labels: LabelTrust = LabelTrust.STRENGTHEN
+    ) -> None:
         """Have these jails choose the containers, by a list that is asked for now. Any thread may call this.
 
         Containers that stay watched are read on; a log that has no cursor is read from `since` on (unix time).
         """
-        self._selection = ContainerSelection(tuple(jails), since)
+        self._selection = ContainerSelection(tuple(jails), since, labels)
         self._woken.set()
         self._interrupt.cut()
 
@@ -143,7 +146,7 @@ class DockerSource:
     def _apply(self, engine: Engine, listing: Listing) -> None:
         """Read the logs of the containers that are to be watched now, leave the others, publish the topology."""
         selection = self._selection
-        watched = choose(listing.running, selection.jails)
+        watched = choose(listing.running, selection.jails, labels=selection.labels)
         # Before any line is read that could have a gateway banned.
         self._topology.notify(Topology.of(listing.networks, watched))
         self._logs.keep(listing.ids)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Origin, Topology
 from sidecar.core.front_ends import with_joined_networks
 from sidecar.core.jail import Jail
@@ -44,14 +45,16 @@ class ContainerLogs:
         *,
         cursors: Mapping[str, bytes],
         since: float,
+        labels: LabelTrust = LabelTrust.STRENGTHEN,
         inotify: bool = True,
     ) -> None:
         """`cursors`: the stored cursors of the last run, by key.
 
         `since`: of a log without a cursor, files last written to before this are not read (unix seconds).
+        `labels`: what the containers' own labels may decide.
         """
         self._layout = layout
-        self._selection = ContainerSelection(tuple(jails), since)
+        self._selection = ContainerSelection(tuple(jails), since, labels)
         self._problem = outputs.problems.problem(layout.name)
         self._topology = TopologyNotifier(topology)
         self._followers = Followers(layout, outputs, cursors)
@@ -79,9 +82,11 @@ class ContainerLogs:
         finally:
             self._followers.close()
 
-    def reconfigure(self, jails: Sequence[Jail], since: float) -> None:
+    def reconfigure(
+        self, jails: Sequence[Jail], since: float, labels: LabelTrust = LabelTrust.STRENGTHEN
+    ) -> None:
         """Have these jails choose the containers from now on. Any thread may call this."""
-        self._selection = ContainerSelection(tuple(jails), since)
+        self._selection = ContainerSelection(tuple(jails), since, labels)
         self._rescan()
 
     def cluster_changed(self) -> None:
@@ -115,11 +120,20 @@ class ContainerLogs:
             return
         self._problem.clear()
         containers = with_joined_networks(each.container for each in scan.logs)
-        watched = choose(containers, selection.jails, self._layout.discovered(containers))
+        watched = choose(
+            containers,
+            selection.jails,
+            self._layout.discovered(containers, selection.labels),
+            selection.labels,
+        )
         chosen = watched.jails
         stopped = {each.container.name for each in scan.logs if not each.runs}
-        unwatched = tuple(each for each in watched.unwatched if each.name not in stopped)
-        self._topology.notify(Topology.of(scan.networks, replace(watched, unwatched=unwatched)))
+        unwatched, excluded = (
+            tuple(name for name in names if name not in stopped)
+            for names in (watched.unwatched, watched.excluded)
+        )
+        running = replace(watched, unwatched=unwatched, excluded=excluded)
+        self._topology.notify(Topology.of(scan.networks, running))
         known = {container.id for container in containers}
         for key in self._followers.keys() - chosen.keys():
             self._followers.leave(key, until_read=key not in known, closed=self._closed)

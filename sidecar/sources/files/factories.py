@@ -114,5 +114,5 @@ def _container_logs(layout: LogLayout, config: SourceConfig, inputs: SourceInput
 
     return ContainerLogs(
         layout, config.settings.jails, inputs.outputs, inputs.topology,
-        cursors=inputs.cursors, since=config.reading_start,
+        cursors=inputs.cursors, since=config.reading_start, labels=config.settings.sources.labels,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sidecar.core.address import parse_network
-from sidecar.core.containers import ENABLE_LABEL, Container, discover_in_pods, is_enabled
+from sidecar.core.containers import ENABLE_LABEL, Container, LabelTrust, discover_in_pods, is_enabled
 from sidecar.core.front_ends import HOST_MODE, joined_by
 from sidecar.core.text import printable
 from sidecar.sources.files.cluster import ClusterView, Pod
@@ -66,7 +66,7 @@ class LogLayout(Protocol):
     def scan(self) -> FolderScan:
         """Return the logs that exist now. Raises OSError."""
 
-    def discovered(self, containers: Sequence[Container]) -> frozenset[str] | None:
+    def discovered(self, containers: Sequence[Container], labels: LabelTrust) -> frozenset[str] | None:
         """Return the ids of the containers that are watched without a jail naming them; None: by labels and images."""
 
     def explain(self, err: OSError) -> str:
@@ -111,8 +111,8 @@ class KubeletLayout:
         self._containers = {path: self._containers[path] for path in folders if path in self._containers}
         return FolderScan(tuple(logs), tuple(folders), cluster.networks)
 
-    def discovered(self, containers: Sequence[Container]) -> frozenset[str]:
-        return discover_in_pods(containers, self._globs)
+    def discovered(self, containers: Sequence[Container], labels: LabelTrust) -> frozenset[str]:
+        return discover_in_pods(containers, self._globs, labels)
 
     def explain(self, err: OSError) -> str:
         return (
@@ -193,7 +193,7 @@ class DockerLayout:
         self._files.drop_unused()
         return FolderScan(tuple(logs), (str(self._root),), tuple(sorted(networks)))
 
-    def discovered(self, _: Sequence[Container]) -> None:
+    def discovered(self, _containers: Sequence[Container], _labels: LabelTrust) -> None:
         return None
 
     def explain(self, err: OSError) -> str:

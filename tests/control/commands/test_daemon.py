@@ -23,6 +23,10 @@ class Firewall:
         return {"ok": True, "enforced": [1, 1], "dropped": {}}
 
 
+class Inputs:
+    labels = {"shop": ("wp-sidecar.mode=observe",), "blog": ("wp-sidecar.maxretry=9",)}  # noqa: RUF012
+
+
 class Reloader:
     """Each reload has the next of these outcomes; after the last one the loop has stopped."""
 
@@ -93,6 +97,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
             streams={"blog": "open", "shop": "closed"},
             access_logs=read_logs(),
             firewall=Firewall(),
+            inputs=Inputs(),
             tally=tally,
         ).answer(StatusRequest())
 
@@ -122,6 +127,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
         {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1},
         {"container": "shop", "state": "closed", "format": "", "read": 0, "understood": 0},
     ]
+    assert answer["labels"] == {"blog": ["wp-sidecar.maxretry=9"], "shop": ["wp-sidecar.mode=observe"]}
     assert answer["allowlist"] == [
         {"reason": "ignoreip", "ipv4": pytest.approx(256 / 2**32, rel=0.2), "ipv6": 0.0}
     ]

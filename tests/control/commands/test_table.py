@@ -76,6 +76,7 @@ def test_a_daemon_has_every_command_of_the_command_line():
         streams={},
         access_logs=AccessLogs(),
         firewall=None,
+        inputs=None,
         reloader=None,
         evidence=Store(),
         fleet=None,

@@ -53,9 +53,8 @@ def test_a_container_that_stopped_too_long_ago_is_not_read(engine, recorder):
 
 
 def test_only_selected_containers_are_read(engine, recorder):
-    """A running container that is chosen by its label excludes what is only chosen by its image."""
     engine.run(Container("a", "labelled", "nginx", labels={"wp-sidecar.enable": "true"}))
-    finish(engine, "b", "unlabelled", b"no", at=AT)
+    finish(engine, "b", "excluded", b"no", labels={"wp-sidecar.enable": "false"}, at=AT)
     finish(engine, "c", "database", b"no", image="mariadb", at=AT)
     finish(engine, "d", "job", b"yes", image="nginx", labels={"wp-sidecar.enable": "true"}, at=AT)
     with following(engine, recorder):

@@ -4,7 +4,6 @@ import time
 
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
-from sidecar.core.watched import Unwatched, UnwatchedReason
 from sidecar.sources.docker.inventory import container_of
 from sidecar.sources.docker.source import MIN_LIST_INTERVAL_S, list_interval_s
 from tests.sources.docker.running import AT, JAILS, following, opened
@@ -246,8 +245,8 @@ def test_the_ports_of_a_joined_network_are_those_of_the_site(engine, recorder):
 
 def test_a_wordpress_that_is_not_watched_is_published(engine, recorder):
     engine.run(Container("a", "site"))
-    engine.run(Container("b", "nginx", "nginx", labels={"wp-sidecar.enable": "true"}))
-    with following(engine, recorder, REQUESTS):
+    engine.run(Container("b", "off", labels={"wp-sidecar.enable": "false"}))
+    with following(engine, recorder, [Jail("elsewhere", containers=("shop",))]):
         recorder.wait(lambda: recorder.topologies)
 
-    assert recorder.topologies[0].unwatched == (Unwatched("site", UnwatchedReason.OTHERS_ENABLED),)
+    assert (recorder.topologies[0].unwatched, recorder.topologies[0].excluded) == (("site",), ())

@@ -179,6 +179,7 @@ def test_labels_images_and_names_of_the_api_choose_containers(read, tmp_path):
                 Container("2/web", "blog/other-0/web", ""),
                 Container("0/web", "blog/shop-0/web", "", labels, frozenset({8080})),
             ),
+            excluded=("blog/wordpress-0/web",),
         )
     ]
 
@@ -435,7 +436,7 @@ def test_front_ends_are_read_from_dockers_files_too(read, tmp_path):
         config = json.loads((folder / "config.v2.json").read_text())
         config["NetworkSettings"]["Networks"] = {"blog": {"NetworkID": "f1"}}
         config["State"] = {"Running": name != "other"}
-        config["Config"]["Labels"] = {"wp-sidecar.jails": "gone"} if name == "other" else {}
+        config["Config"]["Labels"] = {"wp-sidecar.enable": "false"} if name == "other" else {}
         (folder / "config.v2.json").write_text(json.dumps(config))
     jails = (Jail("plugin"), Jail("access", reads_requests=True))
     with running(read, DockerLayout(tmp_path), jails=jails):
@@ -446,4 +447,4 @@ def test_front_ends_are_read_from_dockers_files_too(read, tmp_path):
         "nginx": ("access",),
     }
     # The other one does not run.
-    assert read.topologies[0].unwatched == ()
+    assert (read.topologies[0].unwatched, read.topologies[0].excluded) == ((), ())

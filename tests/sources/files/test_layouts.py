@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from sidecar.core.containers import Container, is_enabled
+from sidecar.core.containers import Container, LabelTrust, is_enabled
 from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
 from sidecar.sources.files.layouts import ContainerLog, DockerLayout, KubeletLayout, _subfolders
 
@@ -174,4 +174,4 @@ def test_what_tells_front_ends_and_joined_networks(tmp_path):
     assert blog.joined == "a" * 64
     assert node.is_on_host
     assert [each.runs for each in docker.scan().logs] == [True, False, True]
-    assert docker.discovered([nginx, blog]) is None
+    assert docker.discovered([nginx, blog], LabelTrust.ALL) is None
