@@ -54,6 +54,8 @@ STATUS = {
     "streams": [
         {"container": "blog", "state": "following", "format": "combined", "read": 8, "understood": 7}
     ],
+    "labels": {"blog": ["wp-sidecar.maxretry=10", "wp-sidecar.mode=observe"]},
+    "allowlist": [{"reason": "ignoreip", "ipv4": 0.25, "ipv6": 0.0}],
     "firewall": {"ok": False, "enforced": [1, 3], "dropped": {"4": [12, 720], "6": [0, 0]}},
     "bans": 1,
     "health": {"live": True, "ready": False, "why": ["the firewall table [red]is gone[/red]"]},

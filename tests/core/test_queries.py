@@ -113,3 +113,9 @@ def test_the_answer_does_not_change_the_guard():
     assert guard.view.ignored == {}
     assert guard.view.ban_count == 1
     assert [ban.is_permanent for ban in guard.view.bans] == [True]
+
+
+def test_how_much_of_the_address_space_is_allowlisted():
+    guard = Guard([LOGIN], Allowlist({"ignoreip": ["0.0.0.0/0"]}))
+
+    assert guard.view.allowlist_shares == {4: {"ignoreip": 1.0}, 6: {}}

@@ -39,12 +39,12 @@ def why(daemon):
     return " ".join(daemon.ask("status")["health"]["why"])
 
 
-def site(engine, name, *labels, says=""):
+def site(engine, name, *labels, image=IMAGE, says=""):
     """Run a container with these labels that writes so many failed logins of `says`, and stays."""
     options = [f"--label={label}" for label in labels]
     failures = f"echo '{FAILURE}{says}'; echo '{FAILURE}{says}';" if says else ""
     engine.cli(
-        "run", "--detach", "--init", "--name", name, *options, IMAGE, "sh", "-c", f"{failures} sleep 600"
+        "run", "--detach", "--init", "--name", name, *options, image, "sh", "-c", f"{failures} sleep 600"
     )
 
 
@@ -63,3 +63,53 @@ def test_a_network_of_everything_lifts_no_ban_and_is_reported(engine, daemon):
 
     engine.cli("network", "rm", "everything", "everything6")
     wait_until(lambda: "(a container network)" not in why(daemon))
+
+
+@pytest.fixture(scope="module")
+def images(engine):
+    """An image that is WordPress by its name, and one of a stranger, whose labels ask for all that they can."""
+    engine.cli("tag", IMAGE, "site/wordpress")
+    engine.cli("create", "--name", "mould", IMAGE)
+    every = ",".join(f"{number}.0.0.0/8" for number in range(1, 224))
+    names = ",".join(f"h{number}.example.org" for number in range(20_000))
+    labels = {
+        "trusted-proxies": every, "allow": names, "bantime": "-1", "findtime": "100y", "jails": "wordpres", "enable": "true",
+    }  # fmt: skip
+    changes = [f"--change=LABEL wp-sidecar.{name}={text}" for name, text in labels.items() if name != "allow"]
+    engine.cli(
+        "commit", *changes, f"--change=LABEL wp-sidecar.allow={names[:60_000]}", "mould", "stranger/wordpress"
+    )
+    engine.cli("rm", "mould")
+
+
+def watched(daemon):
+    return {each["container"] for each in daemon.ask("status")["streams"]}
+
+
+@pytest.mark.usefixtures("images")
+def test_no_label_stops_the_watching_of_a_container_but_its_own(engine, daemon):
+    site(engine, "blog", image="site/wordpress")
+    site(engine, "labelled", "wp-sidecar.enable=true")
+    site(engine, "typo", "wp-sidecar.jails=wordpres", image="site/wordpress")
+    site(engine, "empty", "wp-sidecar.jails=", image="site/wordpress")
+    site(engine, "off", "wp-sidecar.enable=false", image="site/wordpress")
+
+    wait_until(lambda: watched(daemon) == {"blog", "labelled", "typo", "empty"})
+    wait_until(lambda: "labels of empty: wp-sidecar.jails: names no jail" in why(daemon))
+    assert "labels of typo: wp-sidecar.jails: no jail is named wordpres" in why(daemon)
+    assert daemon.ask("status")["labels"]["off"] == ["wp-sidecar.enable=false: not watched"]
+
+
+@pytest.mark.usefixtures("images")
+def test_the_labels_of_a_strangers_image_decide_about_its_own_site_alone(engine, daemon):
+    daemon.ask("ban", who=ANN)
+    site(engine, "stranger", image="stranger/wordpress", says=BOB)
+    wait_until(lambda: "labels of stranger" in why(daemon))
+    site(engine, "blog", image="site/wordpress", says="198.51.100.9")
+    wait_until(lambda: len(daemon.banned()) == 3)
+
+    bans = {ban["ip"]: ban for ban in daemon.ask("bans")["bans"]}
+    assert set(bans) == {ANN, BOB, "198.51.100.9"}
+    assert bans[BOB]["until"] - bans[BOB]["at"] == bans["198.51.100.9"]["until"] - bans["198.51.100.9"]["at"]
+    for what in ("wp-sidecar.allow: is longer", "bantime: for good is longer", "trusted-proxies: too much"):
+        assert what in why(daemon)
