@@ -82,7 +82,7 @@ def test_a_new_key_is_one_row(patience, tmp_path):
     assert [shown(jail, where)["patience"] for where in (Shown.STATUS, Shown.CHECK_CONFIG)] == [7.0, 7.0]
 
     blog = Container("1", "blog", "wordpress", {"wp-sidecar.patience": "8"})
-    assert labels.read([blog], ["mail"]) == ({"blog": Overrides({"findtime": 8.0})}, {})
+    assert labels.read([blog], [jail]).overrides == {"blog": Overrides({"findtime": 8.0})}
 
 
 def test_an_error_in_a_new_key_has_its_place(patience, tmp_path):
