@@ -5,7 +5,8 @@ Loading, once for each configuration:
     ini -> options -> loader          files, includes and `%(names)s` -> option texts -> a frozen Filter
     tags, dates                       `<HOST>` and `datepattern` -> regular expressions
     redos                             which of a filter's expressions are prone to ReDoS
-    prefilter -> database             failregexes -> weaker expressions -> one Hyperscan database
+    prefilter -> database             failregexes -> weaker expressions -> one search for all of them
+    search, search_check              the search by Vectorscan; whether it loses lines on this processor
 
 Matching, for each batch, in the thread of the source that read it:
 

@@ -1,27 +1,33 @@
-"""The Hyperscan database: one search over a whole batch, for all failregexes of all filters.
+"""One search over a whole batch, for all failregexes of all filters.
 
 It finds a superset of the lines that match, and for each which failregexes may match it. Only those lines are cut out
-of the batch; nothing is done for the lines between them.
+of the batch; nothing is done for the lines between them. Failregexes that are not found reliably (`search_check.py`,
+`search_audit.py`) are tried on every line.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Final, NamedTuple
 
-import hyperscan
-
-from sidecar.filters import prefilter, required_words
+from sidecar.core.text import printable
+from sidecar.filters import prefilter, required_words, search_check
 from sidecar.filters.loader import Filter, Rule
+from sidecar.filters.search import ID_BITS, ID_MASK, OnMatch, RefusedError, Search
+from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
 
-_FLAGS: Final = hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_PREFILTER
-# A match is one number, so that sorting matches is quick: its end in the batch, and in the low bits its expression.
-_ID_BITS: Final = 16
-_ID_MASK: Final = (1 << _ID_BITS) - 1
+# Expressions of which a search lost a line in this process. A reload has the same library and the same processor.
+_distrusted: Final[set[bytes]] = set()
+# After so many searches that lose lines no other is tried.
+MAX_ROUNDS: Final = 4
+# Searches that are kept for the next configuration with the same expressions; all of our filters take 0.7 MB.
+MAX_SEARCHES: Final = 4
 
 
 class FailregexId(NamedTuple):
@@ -41,22 +47,34 @@ class Expressions(NamedTuple):
 class PatternDatabase:
     """Finds the lines that may match any of these filters' failregexes. Any thread may search.
 
-    `patterns`, here, are bits of an integer: one for each expression that Hyperscan searches for, and one for the
-    failregexes that it cannot search for.
+    `patterns`, here, are bits of an integer: one for each expression that is searched for, and one for the failregexes
+    that are tried on every line. When more are tried on every line, that is another bit.
     """
 
-    def __init__(self, filters: Sequence[Filter]) -> None:
+    def __init__(self, filters: Sequence[Filter], problems: Problems | None = None) -> None:
+        """`problems` is where it is reported that a search loses lines."""
+        self._problem = (problems or Problems()).problem("prefilter", critical=False)
         self._failregexes = [
             FailregexId(i, j) for i, one in enumerate(filters) for j in range(len(one.failregex))
         ]
-        rules = list(_weakened(filters))
-        self._hyperscan, self._meanings = _database(rules)
+        self._rules = list(_weakened(filters))
+        self._search, meanings = _database(self._rules)
+        self._expressions, self._meanings = tuple(meanings), list(meanings.values())
         searched = {number for numbers in self._meanings for number in numbers}
-        self._unsearched = [number for number in range(len(rules)) if number not in searched]
+        self._unsearched = [number for number in range(len(self._rules)) if number not in searched]
+        self._every_line = len(self._meanings)
+        self._lock = threading.Lock()
+        distrusted = [number for number in self._unsearched if _is_distrusted(self._rules[number])]
         for number in self._unsearched:
-            rule = rules[number].rule
-            log.warning("%s:%d: slow, as every line has to be tried: %s", rule.file, rule.line, rule.text)
-        self._threads = threading.local()
+            rule = self._rules[number].rule
+            if number not in distrusted:
+                log.warning("%s:%d: slow, as every line has to be tried: %s", rule.file, rule.line, rule.text)
+        self._report(distrusted)
+
+    @property
+    def expressions(self) -> tuple[bytes, ...]:
+        """What is searched for; the place of an expression is the number of its bit."""
+        return self._expressions
 
     def failregexes(self, patterns: int) -> list[FailregexId]:
         """Return the failregexes that may match a line in which these patterns were found, in their filters' order."""
@@ -66,44 +84,58 @@ class PatternDatabase:
     def candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """Yield the lines that may match, in order, without their newline, each with the patterns found in it."""
         start, end, patterns, beyond = 0, -1, 0, 0
-        for match in self._matches(data):
+        for match in self.matches(data):
             if match >= beyond:
                 if end >= 0:
                     yield data[start:end], patterns
-                last_byte = (match >> _ID_BITS) - 1
+                last_byte = (match >> ID_BITS) - 1
                 start, end, patterns = data.rfind(b"\n", 0, last_byte) + 1, data.find(b"\n", last_byte), 0
                 if end < 0:
                     end = len(data)
-                beyond = end + 1 << _ID_BITS
-            patterns |= 1 << (match & _ID_MASK)
+                beyond = end + 1 << ID_BITS
+            patterns |= 1 << (match & ID_MASK)
         if end >= 0:
             yield data[start:end], patterns
 
-    def scan(self, data: bytes, on_match: Callable[..., object]) -> None:
-        """Have Hyperscan call `on_match(id, start, end, flags, context)` for each match."""
-        if self._hyperscan is not None:
-            self._hyperscan.scan(data, match_event_handler=on_match, scratch=self._scratch())
+    def scan(self, data: bytes, on_match: OnMatch) -> None:
+        """Search the data and do nothing else: what a search takes at least."""
+        if self._search is not None:
+            self._search.scan(data, on_match)
 
-    def _matches(self, data: bytes) -> list[int]:
-        """Return where which expression may have matched, in order: `end offset << _ID_BITS | id`."""
-        matches: list[int] = []
-        append = matches.append
-
-        def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            append(end << _ID_BITS | number)
-
-        self.scan(data, on_match)
+    def matches(self, data: bytes) -> list[int]:
+        """Return where which pattern was found, in order: `end offset << ID_BITS | its bit's number`."""
+        matches = [] if self._search is None else self._search.matches(data)
         if self._unsearched:
-            matches += [end << _ID_BITS | len(self._meanings) for end in _line_ends(data)]
-        matches.sort()
+            every_line = self._every_line
+            matches += [end << ID_BITS | every_line for end in _line_ends(data)]
+            matches.sort()
         return matches
 
-    def _scratch(self) -> Any:  # noqa: ANN401  hyperscan carries no types
-        """Return this thread's scratch space, which a search needs for itself (Hyperscan's manual, "Scratch space")."""
-        scratch = getattr(self._threads, "scratch", None)
-        if scratch is None:
-            scratch = self._threads.scratch = hyperscan.Scratch(self._hyperscan)
-        return scratch
+    def distrust(self, failregexes: Iterable[FailregexId]) -> None:
+        """Try these failregexes on every line from now on, as the search lost a line that they match."""
+        with self._lock:
+            numbers = [self._failregexes.index(failregex) for failregex in failregexes]
+            _distrusted.update(
+                expression for number in numbers for expression in self._rules[number].weakened
+            )
+            distrusted = [number for number, rule in enumerate(self._rules) if _is_distrusted(rule)]
+            self._unsearched = sorted({*self._unsearched, *distrusted})
+            # What is remembered of the patterns in a line is not true any more.
+            self._every_line += 1
+            self._report(distrusted)
+
+    def _report(self, distrusted: Sequence[int]) -> None:
+        """Report the failregexes that are not searched for because a search loses lines."""
+        if not distrusted:
+            self._problem.clear()
+            return
+        rule = self._rules[distrusted[0]].rule
+        self._problem.set(
+            f"on this processor the search for lines (hyperscan {version('hyperscan')}) loses lines that"
+            f" {len(distrusted)} failregexes match, such as {rule.file}:{rule.line}: {printable(rule.text, 200)}."
+            " These are tried on every line instead, which finds all but is slow."
+            " Please report it with the processor's model, and try another version of the package hyperscan"
+        )
 
 
 def _weakened(filters: Sequence[Filter]) -> Iterator[Expressions]:
@@ -122,20 +154,26 @@ def _weakened(filters: Sequence[Filter]) -> Iterator[Expressions]:
             )
 
 
-def _database(rules: Sequence[Expressions]) -> tuple[Any, list[list[int]]]:
-    """Return a database for all rules that Hyperscan accepts, and the rules that each of its expressions stands for.
+def _database(rules: Sequence[Expressions]) -> tuple[Search | None, dict[bytes, list[int]]]:
+    """Return a search for all rules that it finds reliably, and its expressions with the rules that each stands for.
 
-    Hyperscan refuses expressions that are too large, or that would match nothing at all.
+    Vectorscan refuses expressions that are too large, or that would match nothing at all.
     """
-    meanings = _meanings(rules, range(len(rules)))
-    database = _compiled(meanings)
-    if database is None:
-        accepted = {expression for expression in meanings if _compiled([expression])}
-        searched = (number for number, rule in enumerate(rules) if accepted.issuperset(rule.weakened))
-        meanings = _meanings(rules, searched)
-        database = _compiled(meanings)
-    # Each may be small enough, and all together too large.
-    return database, list(meanings.values()) if database is not None else []
+    numbers: Sequence[int] = range(len(rules))
+    for _ in range(MAX_ROUNDS):
+        numbers = [number for number in numbers if not _is_distrusted(rules[number])]
+        meanings = _meanings(rules, numbers)
+        search, lost = _checked(tuple(meanings))
+        if search is None:
+            accepted = {expression for expression in meanings if _compiled((expression,))}
+            numbers = [number for number in numbers if accepted.issuperset(rules[number].weakened)]
+            meanings = _meanings(rules, numbers)
+            search, lost = _checked(tuple(meanings))
+        if not lost:
+            # Each may be small enough, and all together too large.
+            return search, meanings if search is not None else {}
+        _distrusted.update(lost)
+    return None, {}
 
 
 def _meanings(rules: Sequence[Expressions], numbers: Iterable[int]) -> dict[bytes, list[int]]:
@@ -147,21 +185,28 @@ def _meanings(rules: Sequence[Expressions], numbers: Iterable[int]) -> dict[byte
     return meanings
 
 
-def _compiled(expressions: Collection[bytes]) -> Any:  # noqa: ANN401  hyperscan carries no types
-    """Return a database of these, numbered in order; None if Hyperscan refuses, or there are none."""
+@lru_cache(maxsize=MAX_SEARCHES)
+def _checked(expressions: tuple[bytes, ...]) -> tuple[Search | None, frozenset[bytes]]:
+    """Return a search for these, and those of them that it loses; None if Vectorscan refuses, or there are none.
+
+    What it loses depends on the library and the processor, so within a process one check is enough.
+    """
+    search = _compiled(expressions)
+    lost = search_check.lost(search, expressions) if search is not None else ()
+    return search, frozenset(expressions[place] for place in lost)
+
+
+def _compiled(expressions: Sequence[bytes]) -> Search | None:
     if not expressions:
         return None
-    database = hyperscan.Database()
     try:
-        database.compile(
-            expressions=list(expressions),
-            ids=list(range(len(expressions))),
-            elements=len(expressions),
-            flags=[_FLAGS] * len(expressions),
-        )
-    except hyperscan.error:
+        return Search(expressions)
+    except RefusedError:
         return None
-    return database
+
+
+def _is_distrusted(rule: Expressions) -> bool:
+    return not _distrusted.isdisjoint(rule.weakened)
 
 
 def _line_ends(data: bytes) -> Iterator[int]:

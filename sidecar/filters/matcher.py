@@ -84,7 +84,7 @@ class Matcher:
         self.invalid = 0
         problems = problems or Problems()
         distinct = list(dict.fromkeys(filters.values()))
-        self.database = PatternDatabase(distinct)
+        self.database = PatternDatabase(distinct, problems)
         self._numbers = {jail: distinct.index(one) for jail, one in filters.items()}
         self._zone, self._stopwatch = zone, Stopwatch(clock)
         self._log_clocks = LogClocks(problems)

@@ -102,7 +102,7 @@ _GAP: Final = Fragment(ANYTHING, ALL, ALL, 0)
 def weakened(pattern: re.Pattern[str], cuts: DateCuts, *, whole_line: bool = True) -> tuple[bytes, ...]:
     """Return what Hyperscan is to search for, as MULTILINE expressions of bytes, any of which may match.
 
-    None if nearly every line would be found anyway. `whole_line`: the pattern sees the whole line, so that its `$` is
+    Empty if nearly every line would be found anyway. `whole_line`: the pattern sees the whole line, so that its `$` is
     the line's end; behind a `prefregex` it does not. Alternatives at the beginning become expressions of their own,
     so that Hyperscan finds literal text in each.
     """

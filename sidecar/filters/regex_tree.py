@@ -127,6 +127,11 @@ def parse(regex: re.Pattern[str]) -> Nodes:
     return _nodes(parser.parse(regex.pattern, regex.flags), regex.flags)
 
 
+def parse_text(pattern: str) -> Nodes:
+    """Return the tree of an expression without flags, which need not be compiled for this."""
+    return _nodes(parser.parse(pattern, re.NOFLAG), re.NOFLAG)
+
+
 def prefixes(regex: re.Pattern[str]) -> list[re.Pattern[str]]:
     """Return the expressions that consist of the first 0, 1, 2 ... parts of this one, up to all of them."""
     tree = parser.parse(regex.pattern, regex.flags)

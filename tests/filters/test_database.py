@@ -3,8 +3,11 @@ import threading
 
 import pytest
 
-from sidecar.filters.database import PatternDatabase
+from sidecar.filters import database as module
+from sidecar.filters.database import FailregexId, PatternDatabase
 from sidecar.filters.loader import load
+from sidecar.filters.search import ID_MASK, Search
+from sidecar.runtime.problems import Problems
 
 
 @pytest.fixture
@@ -17,6 +20,28 @@ def filters(tmp_path):
         return load(name, [tmp_path])
 
     return filters
+
+
+@pytest.fixture(autouse=True)
+def trusting(monkeypatch):
+    """No search has lost a line so far."""
+    monkeypatch.setattr(module, "_distrusted", set())
+    module._checked.cache_clear()
+    yield
+    module._checked.cache_clear()
+
+
+class Losing(Search):
+    """A search that never finds expressions with this word."""
+
+    word = b"fail"
+
+    def __init__(self, expressions):
+        super().__init__(expressions)
+        self._lost = {i for i, expression in enumerate(expressions) if self.word in expression}
+
+    def matches(self, data):
+        return [match for match in super().matches(data) if match & ID_MASK not in self._lost]
 
 
 def found(database, data):
@@ -89,3 +114,49 @@ def test_threads_may_search_at_once(filters):
         thread.join()
 
     assert numbers == [500] * 80
+
+
+def test_failregexes_that_the_search_loses_are_tried_on_every_line_and_reported(filters, monkeypatch):
+    monkeypatch.setattr(module, "Search", Losing)
+    problems = Problems()
+    database = PatternDatabase([filters("x", "^fail <HOST>$", "^error <HOST>$")], problems)
+
+    assert found(database, b"hello\nfail 203.0.113.7\nerror 203.0.113.7") == [
+        (b"hello", [(0, 0)]),
+        (b"fail 203.0.113.7", [(0, 0)]),
+        (b"error 203.0.113.7", [(0, 0), (0, 1)]),
+    ]
+    (sentence,) = problems.sentences
+    assert "loses lines that 1 failregexes match" in sentence
+    assert "x.conf:2: ^fail <HOST>$" in sentence
+    assert not problems.critical
+
+
+def test_a_search_that_loses_everything_is_not_used(filters, monkeypatch):
+    monkeypatch.setattr(module, "Search", Losing)
+    monkeypatch.setattr(Losing, "word", b"")
+    database = PatternDatabase([filters("x", "^fail <HOST>$", "^error <HOST>$")])
+
+    assert found(database, b"hello") == [(b"hello", [(0, 0), (0, 1)])]
+
+
+def test_a_failregex_that_lost_a_line_is_tried_on_every_line_from_then_on(filters):
+    problems = Problems()
+    rules = filters("x", "^fail <HOST>$", "^error <HOST>$"), filters("y", "^fail <HOST>$")
+    database = PatternDatabase(rules, problems)
+    before = [patterns for _, patterns in database.candidates(b"hello\nerror 203.0.113.7")]
+    database.distrust([FailregexId(0, 0)])
+
+    assert found(database, b"hello\nerror 203.0.113.7") == [
+        (b"hello", [(0, 0), (1, 0)]),
+        (b"error 203.0.113.7", [(0, 0), (0, 1), (1, 0)]),
+    ]
+    # Nothing that was remembered for a set of patterns is taken for another.
+    assert not {patterns for _, patterns in database.candidates(b"hello\nerror 203.0.113.7")} & {*before}
+    assert "2 failregexes" in problems.sentences[0]
+
+    after_a_reload = PatternDatabase(rules, problems)
+    assert found(after_a_reload, b"hello") == [(b"hello", [(0, 0), (1, 0)])]
+
+    PatternDatabase([filters("z", "^error <HOST>$")], problems)
+    assert problems.sentences == ()

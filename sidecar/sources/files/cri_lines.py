@@ -10,17 +10,15 @@ them.
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final
-
-import hyperscan
+from typing import Final
 
 from sidecar.core.events import Framing
 from sidecar.filters.framing import unwrapper
+from sidecar.filters.search import Search
 from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.files.cursor import FilePosition, LogCursor
 from sidecar.sources.files.decoder import DecodedLines, count_lines, shorten_lines
@@ -254,43 +252,16 @@ def _only_stream(data: bytes) -> str:
     if not first:
         return ""
     stream = first[1].decode()
-    others: list[int] = []
-
-    def matched(number: int, *_: object) -> None:
-        others.append(number)
-
-    _others(stream).scan(data, match_event_handler=matched, scratch=_SCRATCHES.of(stream))
-    return "" if others else stream
+    return "" if _others(stream).matches(data) else stream
 
 
 @cache
-def _others(stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
-    """Return a database that finds any line that is not a full line of this stream. It is 8 times as fast as `re`."""
+def _others(stream: str) -> Search:
+    """Return a search for any line that is not a full line of this stream. It is 8 times as fast as `re`."""
     (other,) = {*STREAMS} - {stream}
-    expressions = [rf"^[^ \n]* (?:{other}|{stream} P)", r"^[^0-9]"]
-    database = hyperscan.Database()
-    database.compile(
-        expressions=[each.encode() for each in expressions],
-        ids=list(range(len(expressions))),
-        elements=len(expressions),
-        flags=[hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH] * len(expressions),
-    )
-    return database
+    return Search([rf"^[^ \n]* (?:{other}|{stream} P)".encode(), b"^[^0-9]"], once=True)
 
 
-class _Scratches(threading.local):
-    """Hyperscan's scratch space. Each thread needs its own for each database."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, Any] = {}
-
-    def of(self, stream: str) -> Any:  # noqa: ANN401  hyperscan carries no types
-        if stream not in self._of:
-            self._of[stream] = hyperscan.Scratch(_others(stream))
-        return self._of[stream]
-
-
-_SCRATCHES: Final = _Scratches()
 _WHOLE: Final = r"[^ \n]++ %s F(?:[ :][^\n]*+)?+\n"
 _RUNS: Final = re.compile(
     "|".join(
