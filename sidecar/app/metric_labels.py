@@ -8,7 +8,7 @@ from sidecar.advice.bypass import BypassKind
 from sidecar.alerts.sender import Sender
 from sidecar.config.settings import Settings
 from sidecar.core import allowlist
-from sidecar.core.allowlist import of_cdn
+from sidecar.core.allowlist import of_cdn, of_monitor
 from sidecar.core.jail import MANUAL_JAIL
 from sidecar.sources.base import ReopenReason
 from sidecar.telemetry.metrics import KnownLabels
@@ -26,6 +26,7 @@ def known_labels(settings: Settings, senders: Iterable[Sender]) -> KnownLabels:
             INVALID_ADDRESS,
             *allowlist.REASONS,
             *(of_cdn(cdn.name) for cdn in settings.allowlist.cdns),
+            *(of_monitor(monitor.name) for monitor in settings.allowlist.monitors),
         ),
         reopen_reasons=tuple(ReopenReason),
         bypass_kinds=tuple(BypassKind),

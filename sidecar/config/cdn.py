@@ -1,7 +1,7 @@
-"""The networks from which CDNs fetch pages: a dated list in the package, and an optional file of the operator.
+"""The networks of CDNs and of monitoring services: dated lists in the package, and optional files of the operator.
 
-A ban of such an address would block everyone who comes through the CDN, so all of them are on the allowlist
-by default.
+A ban of an address from which a CDN fetches pages would block everyone who comes through it, so all of them are on the
+allowlist by default. Monitoring services are on it where they are named.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors,
 from sidecar.config.units import words
 from sidecar.core.address import parse_network
 from sidecar.core.allowlist_bounds import WIDEST_PREFIX, is_too_wide
+from sidecar.core.containers import FALSE_WORDS, TRUE_WORDS
 
 BUNDLED_FILE: Final = Path(__file__).with_name("cdn.conf")
+MONITORING_FILE: Final = Path(__file__).with_name("monitoring.conf")
 ALL, NONE = "all", "none"
 SECTION: Final = re.compile(r"\[([a-z0-9][a-z0-9.-]{0,31})\]")
-KEYS: Final = ("as-of", "source")
+KEYS: Final = ("as-of", "source", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class Cdn:
-    """The networks from which one CDN fetches pages."""
+    """The networks from which one CDN fetches pages, or one monitoring service."""
 
     name: str
     # The day of the list.
@@ -35,36 +37,44 @@ class Cdn:
     source: str = ""
     # In canonical form.
     networks: tuple[str, ...] = ()
+    # Whether `all` includes it.
+    in_all: bool = True
 
 
-def load(file: Path | None = None) -> dict[str, Cdn]:
+def load(file: Path | None = None, bundled_file: Path = BUNDLED_FILE) -> dict[str, Cdn]:
     """Return name -> CDN: the bundled list, and over it what the operator's file has. Raises ConfigErrors."""
-    return read(BUNDLED_FILE) | (read(file) if file else {})
+    return read(bundled_file) | (read(file) if file else {})
 
 
 @lru_cache(maxsize=1)
 def bundled() -> tuple[Cdn, ...]:
-    """Return all CDNs of the bundled list."""
-    return tuple(load().values())
+    """Return the CDNs of the bundled list that are allowlisted by default."""
+    return select((ALL,), load())
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list: `("all",)` for `all`, empty for `none`. `select` checks that they exist."""
+    """Return the names in a list, `all` among them; empty for `none`. `select` checks that they exist."""
     names = tuple(dict.fromkeys(word.lower() for word in words(text)))
-    if not names or (len(names) > 1 and {ALL, NONE} & set(names)):
+    if not names or (len(names) > 1 and NONE in names):
         raise ValueError(f'expected all, none or names such as cloudflare, fastly; got "{text}"')
     return () if names == (NONE,) else names
 
 
+def parse_monitors(text: str) -> tuple[str, ...]:
+    """Return the names of monitoring services in a list; empty for `none`."""
+    names = tuple(dict.fromkeys(word.lower() for word in words(text)))
+    if not names or ALL in names or (len(names) > 1 and NONE in names):
+        raise ValueError(f'expected none or names such as uptimerobot, pingdom; got "{text}"')
+    return () if names == (NONE,) else names
+
+
 def select(names: Iterable[str], known: Mapping[str, Cdn]) -> tuple[Cdn, ...]:
-    """Return the CDNs with these names. Raises ValueError for an unknown name."""
+    """Return those with these names; `all` are those that a list does not leave out. Raises ValueError."""
     names = tuple(names)
-    if names == (ALL,):
-        return tuple(known.values())
-    if missing := [name for name in names if name not in known]:
+    if missing := [name for name in names if name not in known and name != ALL]:
         sentences = "; ".join(f'"{name}": {unknown(name, known)}' for name in missing)
         raise ValueError(f"{sentences}; there are {', '.join(known)}")
-    return tuple(known[name] for name in names)
+    return tuple(each for each in known.values() if each.name in names or (ALL in names and each.in_all))
 
 
 def read(file: Path) -> dict[str, Cdn]:
@@ -125,7 +135,8 @@ class _CdnFile:
         """Add a line, `key = value` or a network, to the section."""
         key, equals, value = (part.strip() for part in line.partition("="))
         if not equals:
-            self._add_network(number, name, line)
+            for text in line.split():
+                self._add_network(number, name, text)
             return
         if key not in KEYS:
             self._error(number, name, key, unknown(key, KEYS))
@@ -149,7 +160,11 @@ class _CdnFile:
             sentence = f'expected the day of the list such as 2026-11-22, got "{day}"'
             self._error(section.line, name, "as-of", sentence)
             return None
-        return Cdn(name, as_of, section.keys.get("source", ""), tuple(section.networks))
+        in_all = section.keys.get("all", "yes").lower()
+        if in_all not in TRUE_WORDS | FALSE_WORDS:
+            self._error(section.line, name, "all", f'expected yes or no, got "{in_all}"')
+        networks = tuple(section.networks)
+        return Cdn(name, as_of, section.keys.get("source", ""), networks, in_all in TRUE_WORDS)
 
     def _error(self, number: int, section: str, key: str, sentence: str) -> None:
         self._errors.append(ConfigError(self._file, section, key, sentence, number))

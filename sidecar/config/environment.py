@@ -88,7 +88,8 @@ class FileVariable:
 JAILS_FILE: Final = FileVariable(f"{PREFIX}JAILS", Path("/etc/wp-sidecar/jails.conf"))
 FILTERS_FOLDER: Final = FileVariable(f"{PREFIX}FILTERS", Path("/etc/wp-sidecar/filters"))
 CDN_FILE: Final = FileVariable(f"{PREFIX}CDN_FILE", Path("/etc/wp-sidecar/cdn.conf"))
-FILE_VARIABLES: Final = (JAILS_FILE, FILTERS_FOLDER, CDN_FILE)
+MONITORING_FILE: Final = FileVariable(f"{PREFIX}MONITORING_FILE", Path("/etc/wp-sidecar/monitoring.conf"))
+FILE_VARIABLES: Final = (JAILS_FILE, FILTERS_FOLDER, CDN_FILE, MONITORING_FILE)
 
 
 FILE_SOURCES: Final = (SourceKind.CRI, SourceKind.DOCKER_FILES)
@@ -119,6 +120,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}IGNOREIP", "allowlist.ignoreip", allowlist_entries),
     Variable(f"{PREFIX}TRUSTED_PROXIES", "allowlist.trusted_proxies", proxy_networks),
     Variable(f"{PREFIX}ALLOW_CDN", "allowlist.cdns", cdn.parse_names),
+    Variable(f"{PREFIX}ALLOW_MONITORING", "allowlist.monitors", cdn.parse_monitors),
     Variable(f"{PREFIX}BAN_PRIVATE", "allowlist.ban_private", boolean),
     Variable(f"{PREFIX}BANBUDGET", "budget.rate", ban_rate),
     Variable(f"{PREFIX}BANSHARE", "budget.share", share),

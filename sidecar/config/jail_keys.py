@@ -271,6 +271,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
 GLOBAL_KEYS: tuple[GlobalKey, ...] = (
     GlobalKey("ban_private", boolean, "allowlist.ban_private", operator.or_),
     GlobalKey("allow_cdn", cdn.parse_names, "allowlist.cdns"),
+    GlobalKey("allow_monitoring", cdn.parse_monitors, "allowlist.monitors"),
     GlobalKey("banbudget", ban_rate, "budget.rate"),
     GlobalKey("banshare", share, "budget.share"),
     GlobalKey("dbpurgeage", duration, "dbpurgeage"),

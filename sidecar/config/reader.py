@@ -1,5 +1,5 @@
 # ruff: noqa: PTH110, PTH112 - pathlib's own raise where a folder may not be looked into
-"""Reads the configuration: environment, jails file and list of CDNs -> one `Settings`, or every error together."""
+"""Reads the configuration: environment, jails file and lists of CDNs -> one `Settings`, or every error together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os.path import exists, isdir
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sidecar.config import cdn
 from sidecar.config import jails as jails_file
-from sidecar.config.cdn import Cdn
 from sidecar.config.environment import (
     CDN_FILE,
     FILTERS_FOLDER,
     JAILS_FILE,
+    MONITORING_FILE,
     REDIS_CA,
     Environment,
+    FileVariable,
     variable_for,
 )
 from sidecar.config.errors import ConfigError, ConfigErrors
@@ -26,8 +27,24 @@ from sidecar.config.settings import PathSettings, Settings
 
 T = TypeVar("T")
 
-CDNS: Final = "allowlist.cdns"
 REDIS: Final = "fleet.redis"
+
+
+class Published(NamedTuple):
+    """Networks that a setting names by the word of their owner."""
+
+    setting: str
+    # Where nothing is set.
+    default: tuple[str, ...]
+    # The file of the operator, and that of the package.
+    file: FileVariable
+    bundled: Path
+
+
+PUBLISHED: Final = (
+    Published("allowlist.cdns", (cdn.ALL,), CDN_FILE, cdn.BUNDLED_FILE),
+    Published("allowlist.monitors", (), MONITORING_FILE, cdn.MONITORING_FILE),
+)
 
 
 def read(
@@ -50,9 +67,9 @@ def read(
     path = jails or env.path(JAILS_FILE)
     folders = _folders(env, filters)
     file = _collected(env, lambda: jails_file.read(path, folders, look=look))
-    known = _collected(env, lambda: cdn.load(env.path(CDN_FILE)))
-    if file is not None and known is not None:
-        _add_cdns(env, values, known, str(path), file.values)
+    if file is not None:
+        for each in PUBLISHED:
+            _add_published(env, each, values, file.values, str(path))
         values = _combined(values, file.values)
     if env.errors or file is None:
         raise ConfigErrors(env.errors)
@@ -106,18 +123,23 @@ def _combined(environment: Mapping[str, Any], file: Mapping[str, Any]) -> dict[s
     return {**file, **environment, **both}
 
 
-def _add_cdns(
-    env: Environment, values: dict[str, Any], known: Mapping[str, Cdn], path: str, file: Mapping[str, Any]
+def _add_published(
+    env: Environment, published: Published, values: dict[str, Any], file: Mapping[str, Any], path: str
 ) -> None:
-    """Replace the names of CDNs by the CDNs."""
-    names = values.get(CDNS, file.get(CDNS, (cdn.ALL,)))
+    """Replace the names in a setting by what the lists say of them. What is wrong goes to the environment's errors."""
+    known = _collected(env, lambda: cdn.load(env.path(published.file), published.bundled))
+    if known is None:
+        return
+    setting = published.setting
+    names = values.get(setting, file.get(setting, published.default))
     try:
-        values[CDNS] = cdn.select(names, known)
+        values[setting] = cdn.select(names, known)
     except ValueError as err:
-        if CDNS in values:
-            env.error(variable_for(CDNS).name, str(err))
+        if setting in values:
+            env.error(variable_for(setting).name, str(err))
         else:
-            env.errors.append(ConfigError(path, "DEFAULT", "allow_cdn", str(err)))
+            key = next(key.name for key in GLOBAL_KEYS if key.path == setting)
+            env.errors.append(ConfigError(path, "DEFAULT", key, str(err)))
 
 
 def _with_certificates(values: Mapping[str, Any]) -> dict[str, Any]:

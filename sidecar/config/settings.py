@@ -21,7 +21,7 @@ from sidecar.config.errors import ConfigError
 from sidecar.config.redis_url import RedisUrl
 from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core import ban_budget
-from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn
+from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn, of_monitor
 from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.ban_limit import MAX_BANS
 from sidecar.core.containers import LabelTrust
@@ -48,12 +48,15 @@ class AllowlistSettings:
     # Networks in canonical form.
     trusted_proxies: tuple[str, ...] = ()
     cdns: tuple[Cdn, ...] = field(default_factory=cdn.bundled)
+    # Monitoring services.
+    monitors: tuple[Cdn, ...] = ()
     ban_private: bool = False
 
     def networks_by_reason(self) -> dict[str, tuple[str, ...]]:
         """Return why an address must never be banned -> the networks for which that holds."""
         cdns = {of_cdn(each.name): each.networks for each in self.cdns}
-        return {PROXY: self.trusted_proxies, IGNOREIP: self.ignoreip.networks, **cdns}
+        monitors = {of_monitor(each.name): each.networks for each in self.monitors}
+        return {PROXY: self.trusted_proxies, IGNOREIP: self.ignoreip.networks, **cdns, **monitors}
 
 
 @dataclass(frozen=True, slots=True)

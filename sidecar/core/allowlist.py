@@ -27,6 +27,15 @@ ALWAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "multicast": ("224.0.0.0/4", "ff00::/8"),
     "unspecified": ("0.0.0.0/8", "::"),
     "broadcast": ("255.255.255.255",),
+    # RFC 1112 section 4; the kernel of a host with such an address is its own affair.
+    "reserved": ("240.0.0.0/4",),
+    # RFC 6890: DS-Lite, NAT64 discovery and the like.
+    "IETF protocol assignments": ("192.0.0.0/24",),
+    # RFC 7526: it was an anycast address of many relays, so a ban would be of nobody.
+    "6to4 relay": ("192.88.99.0/24",),
+    # Health probes, DNS, DHCP and metadata: Azure's (its documentation of 168.63.129.16) and Alibaba Cloud's. Those of
+    # other clouds are link-local.
+    "the cloud's platform": ("168.63.129.16", "100.100.100.200"),
     # RFC 6052 and 8215: the client is in the last 32 bits, so one /64 is a whole IPv4 internet.
     "NAT64": ("64:ff9b::/96", "64:ff9b:1::/48"),
     # RFC 4380: the client is in the last 64 bits, so one /64 is every client of one server.
@@ -39,7 +48,7 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-# Every reason not to ban an address, except CDNs, which depend on the settings.
+# Every reason not to ban an address, except CDNs and monitoring services, which depend on the settings.
 REASONS: Final = (OWN, GATEWAY, RESOLVER, CONTAINERS, PROXY, IGNOREIP, *ALWAYS, *PRIVATE)
 
 # An answer takes 3 microseconds to find, and so many weigh 2 MB.
@@ -120,6 +129,11 @@ class Allowlist:
 def of_cdn(name: str) -> str:
     """Return the reason for an address of this CDN. A ban of one of its nodes would block every visitor behind it."""
     return f"an address of the CDN {name}"
+
+
+def of_monitor(name: str) -> str:
+    """Return the reason for an address of this monitoring service."""
+    return f"an address of the monitoring service {name}"
 
 
 def _over_6to4(network: IPv4Network) -> IPv6Network:

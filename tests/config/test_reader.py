@@ -138,23 +138,38 @@ def test_the_environment_takes_precedence_over_the_jails_file(environ, tmp_path)
 
 
 def test_the_operator_may_bring_a_list_of_cdns(environ, tmp_path):
-    (tmp_path / "cdn.conf").write_text("[bunny]\nas-of = 2026-11-01\n192.0.2.7\n")
-    environ |= {"WP_SIDECAR_CDN_FILE": f"{tmp_path}/cdn.conf", "WP_SIDECAR_ALLOW_CDN": "bunny"}
-    (bunny,) = reader.read(environ).allowlist.cdns
-    assert (bunny.name, bunny.networks) == ("bunny", ("192.0.2.7/32",))
+    (tmp_path / "cdn.conf").write_text("[ours]\nas-of = 2026-11-01\n192.0.2.7\n")
+    environ |= {"WP_SIDECAR_CDN_FILE": f"{tmp_path}/cdn.conf", "WP_SIDECAR_ALLOW_CDN": "ours"}
+    (ours,) = reader.read(environ).allowlist.cdns
+    assert (ours.name, ours.networks) == ("ours", ("192.0.2.7/32",))
 
-    (tmp_path / "cdn.conf").write_text("[bunny]\n192.0.2.7\n")
+    (tmp_path / "cdn.conf").write_text("[ours]\n192.0.2.7\n")
     assert errors(environ) == [
-        f'{tmp_path}/cdn.conf:1: bunny.as-of: expected the day of the list such as 2026-11-22, got ""'
+        f'{tmp_path}/cdn.conf:1: ours.as-of: expected the day of the list such as 2026-11-22, got ""'
     ]
     del environ["WP_SIDECAR_CDN_FILE"]
-    (tmp_path / "jails.conf").write_text("[DEFAULT]\nallow_cdn = bunny\n")
+    (tmp_path / "jails.conf").write_text("[DEFAULT]\nallow_cdn = ours\n")
     (error,) = errors({"WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf"})
     assert error.startswith(
-        f'{tmp_path}/jails.conf: DEFAULT.allow_cdn: "bunny": unknown; there are cloudflare, '
+        f'{tmp_path}/jails.conf: DEFAULT.allow_cdn: "ours": unknown; there are cloudflare, '
     )
     assert errors(environ)[0].startswith(
-        'environment: WP_SIDECAR_ALLOW_CDN: "bunny": unknown; there are cloudflare, '
+        'environment: WP_SIDECAR_ALLOW_CDN: "ours": unknown; there are cloudflare, '
+    )
+
+
+def test_monitoring_services_are_allowlisted_by_name(environ, tmp_path):
+    assert reader.read(environ).allowlist.monitors == ()
+    (tmp_path / "monitoring.conf").write_text("[ours]\nas-of = 2026-11-01\n192.0.2.7\n")
+    environ |= {"WP_SIDECAR_MONITORING_FILE": f"{tmp_path}/monitoring.conf"}
+    found = reader.read(environ | {"WP_SIDECAR_ALLOW_MONITORING": "pingdom, ours"}).allowlist
+
+    assert [each.name for each in found.monitors] == ["pingdom", "ours"]
+    assert found.networks_by_reason()["an address of the monitoring service ours"] == ("192.0.2.7/32",)
+    (tmp_path / "jails.conf").write_text("[DEFAULT]\nallow_monitoring = pingdon\n")
+    (error,) = errors({"WP_SIDECAR_JAILS": f"{tmp_path}/jails.conf"})
+    assert error.startswith(
+        f'{tmp_path}/jails.conf: DEFAULT.allow_monitoring: "pingdon": unknown. Did you mean pingdom?'
     )
 
 
@@ -228,7 +243,7 @@ def test_errors_of_environment_and_jails_file_are_raised_together(environ, tmp_p
             "is not an address or network; host names are not allowed here",
         ),
         ("WP_SIDECAR_TRUSTED_PROXIES", "0.0.0.0/0", "0.0.0.0/0 is too wide for proxies"),
-        ("WP_SIDECAR_ALLOW_CDN", "all, fastly", "expected all, none or names such as cloudflare, fastly"),
+        ("WP_SIDECAR_ALLOW_CDN", "none, fastly", "expected all, none or names such as cloudflare, fastly"),
         ("WP_SIDECAR_BANBUDGET", "30000", "expected a number and a duration such as 30000/1m, or off"),
         ("WP_SIDECAR_BANSHARE", "50", "expected a share such as 0.5 or 50%, or off"),
         ("WP_SIDECAR_BAN_PRIVATE", "maybe", "expected true or false"),

@@ -97,7 +97,7 @@ def test_no_label_stops_the_watching_of_a_container_but_its_own(engine, daemon):
     wait_until(lambda: watched(daemon) == {"blog", "labelled", "typo", "empty"})
     wait_until(lambda: "labels of empty: wp-sidecar.jails: names no jail" in why(daemon))
     assert "labels of typo: wp-sidecar.jails: no jail is named wordpres" in why(daemon)
-    assert daemon.ask("status")["labels"]["off"] == ["wp-sidecar.enable=false: not watched"]
+    wait_until(lambda: daemon.ask("status")["labels"].get("off") == ["wp-sidecar.enable=false: not watched"])
 
 
 @pytest.mark.usefixtures("images")
