@@ -83,6 +83,19 @@ class AccessLog:
         self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
         return ()
 
+    def peek(self, line: str) -> tuple[Request, ...]:
+        """Return the requests that a line stands for, as `requests()` does, but without date, counting or learning."""
+        if self._declared and (found := self._declared.requests(line, self.zone)):
+            return found
+        text, _, _ = unwrapped(line)
+        if self._format and (found := self._format.requests(text, self.zone)):
+            return found
+        for each in () if self._declared else FORMATS:
+            found = each.requests(text, self.zone)
+            if found and each.shows_format(found[0]):
+                return found
+        return ()
+
     def _vote(self, found: Format, text: str) -> None:
         name = json_lines.kind(text) if isinstance(found, JsonFormat) else found.name
         named = self._by_name.setdefault(name, JsonFormat(name) if isinstance(found, JsonFormat) else found)

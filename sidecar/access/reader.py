@@ -43,6 +43,10 @@ class RequestReader:
         """Return each way to read a line; () where it is no request."""
         return tuple(map(_reading, self.log.requests(text)))
 
+    def peek(self, text: str) -> tuple[str, ...]:
+        """Return the canonical lines of `readings()`, but learn nothing about the log from this line."""
+        return tuple(request.canonical for request in self.log.peek(text))
+
     def time(self, date: str) -> float | None:
         """Return the unix time of a date in this log; None where it is none."""
         return _unix_time(date, self.log.zone)

@@ -55,7 +55,7 @@ class MetricsUpdate:
         ignored = guard.view.ignored | {INVALID_ADDRESS: self._intake.invalid}
         self._metrics.guard.update(guard.view.usage, ignored, self._resolver.dropped)
         self._metrics.allowlist.covered(guard.view.allowlist_shares)
-        self._metrics.filters.update(self._intake.usage)
+        self._metrics.filters.update(self._intake.usage, self._intake.lost_lines)
         self._metrics.process.log_records_dropped(records_dropped())
         return ()
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol, cast
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
 from sidecar.filters.framing import recognise
-from sidecar.filters.matcher import CUT_MARK, MAX_LINE_BYTES
+from sidecar.filters.line_text import CUT_MARK, MAX_LINE_BYTES
 
 # Large enough that the fixed cost of a scan does not matter.
 CHUNK_BYTES: Final = 1 << 20

@@ -7,11 +7,12 @@ Loading, once for each configuration:
     redos                             which of a filter's expressions are prone to ReDoS
     prefilter -> database             failregexes -> weaker expressions -> one search for all of them
     search, search_check              the search by Vectorscan; whether it loses lines on this processor
+    search_audit                      a few lines are decided without the search, to notice what it loses
 
 Matching, for each batch, in the thread of the source that read it:
 
     matcher                           the loop over the lines that the database finds
-    framing, date_cutter              a line -> its transport's time, its date, its text
+    line_text, framing, date_cutter   a line -> its text, its transport's time, its date
     log_times                         the time zone that a log is in; what a line without a date means
     attempts -> filter_runner         which filters to try; one filter at work, within its cpu_budget
     decider, sessions, redos_sandbox  the outcome: remembered, from several lines, or tried in a sandbox first

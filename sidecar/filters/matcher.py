@@ -26,18 +26,16 @@ from sidecar.filters.date_cutter import DateCutter
 from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import unwrapper
+from sidecar.filters.line_text import decoded
 from sidecar.filters.loader import Filter
 from sidecar.filters.log_times import UNDATED, LogClocks, dated
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.filters.request_decider import RequestDecider
+from sidecar.filters.search_audit import AuditedFilter, SearchAudit
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 
-# Apache and nginx refuse requests with header lines of more than 8 KiB, so what a filter looks at stands before this.
-MAX_LINE_BYTES: Final = 64 * 1024
-# Stands where a line was cut, so that no `$` takes the cut for the line's end.
-CUT_MARK: Final = "…"
 # How much of a line becomes a hit's evidence.
 MAX_EVIDENCE_CHARS: Final = 1_024
 # How often this thread's processor time is read.
@@ -108,6 +106,19 @@ class Matcher:
             for i, one in enumerate(distinct)
         ]
 
+        self._audit = SearchAudit(
+            self.database,
+            [
+                AuditedFilter(runner.filter, runner.cutter, safe)
+                for runner, safe in zip(self._runners, safe_lengths, strict=True)
+            ],
+        )
+
+    @property
+    def lost_lines(self) -> int:
+        """How many lines that match a filter the search for lines was found to have lost."""
+        return self._audit.lost
+
     @property
     def usage(self) -> dict[str, tuple[float, int]]:
         """By filter: seconds that lines were decided for, and how many lines were failures."""
@@ -167,7 +178,7 @@ class Matcher:
         new = tuple.__new__
         decide = RequestDecider(reader, origin, clock).decide
         for line, patterns in self.database.candidates(batch.data):
-            whole = _decoded(line)
+            whole = decoded(line)
             at, text = unwrap(whole, now, zone)
             on_lines, on_requests = attempts[patterns]
             if on_requests:
@@ -211,6 +222,11 @@ class Matcher:
                     self.invalid += 1
         return self._dated(batch, scan, now) if batch.written is Written.EARLIER else scan
 
+    def audit(self, batch: Batch, now: float) -> None:
+        """Check some lines of a batch that was scanned, in the thread that scanned it; see `search_audit.py`."""
+        if self._attempts_in(batch.origin.jails) is not None:
+            self._audit.check(batch, self._access_logs.of(batch.origin), now)
+
     def _dated(self, batch: Batch, scan: Scan, now: float) -> Scan:
         """Return the hits with a time of their own."""
         hits = dated(scan.hits, now)
@@ -237,10 +253,3 @@ def _evidence(line: bytes, text: str) -> str:
     """Return what of a line's text may be shown to people."""
     text = text.strip()[:MAX_EVIDENCE_CHARS]
     return text if line.translate(_PRINTABLE) == line else printable(text, MAX_EVIDENCE_CHARS)
-
-
-def _decoded(line: bytes) -> str:
-    if len(line) > MAX_LINE_BYTES:
-        return line[:MAX_LINE_BYTES].decode(errors="replace") + CUT_MARK
-    text = str(line, "utf-8", "replace")
-    return text.rstrip("\r") if text.endswith("\r") else text

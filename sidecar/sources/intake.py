@@ -57,6 +57,7 @@ class Intake:
         # The figures of the matchers that are closed.
         self._closed_usage: FilterUsage = {}
         self._closed_invalid = 0
+        self._closed_lost = 0
 
     def __call__(self, batch: Batch, cursor: Cursor | None) -> None:
         """Scan a batch and put its hits before the loop; waits while the loop is behind.
@@ -69,6 +70,9 @@ class Intake:
             self._inbox.read(Read(batch.origin, tuple(scan.hits), cursor))
             for name, hits in scan.named:
                 self._resolver.ask(name, hits)
+        # Behind the hits, so that no ban waits for it.
+        with self._scanning() as matcher:
+            matcher.audit(batch, self._clock())
 
     def _scanned(self, batch: Batch) -> Scan:
         """Scan a batch. Raises whatever the matcher does; many such batches in a row are a problem."""
@@ -105,6 +109,12 @@ class Intake:
         with self._lock:
             return self._closed_invalid + sum(matcher.invalid for matcher in self._scans)
 
+    @property
+    def lost_lines(self) -> int:
+        """How many lines that match a filter the search for lines was found to have lost. It never falls."""
+        with self._lock:
+            return self._closed_lost + sum(matcher.lost_lines for matcher in self._scans)
+
     @contextlib.contextmanager
     def _scanning(self) -> Iterator[Matcher]:
         with self._lock:
@@ -125,6 +135,7 @@ class Intake:
             del self._scans[matcher]
             self._closed_usage = _sum([self._closed_usage, matcher.usage])
             self._closed_invalid += matcher.invalid
+            self._closed_lost += matcher.lost_lines
         matcher.close()
 
 

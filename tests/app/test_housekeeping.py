@@ -52,7 +52,7 @@ def test_each_chore_is_done_in_the_loop_though_another_fails(guard, caplog):
 
 def test_figures_that_are_kept_elsewhere_become_metrics(guard, monkeypatch):
     class Figures:
-        usage, invalid, dropped = {"web": (0.5, 7)}, 3, 4
+        usage, invalid, dropped, lost_lines = {"web": (0.5, 7)}, 3, 4, 5
 
     monkeypatch.setattr(housekeeping, "records_dropped", lambda: 2)
     readable, figures = ReadableMetrics(), Figures()
@@ -64,6 +64,7 @@ def test_figures_that_are_kept_elsewhere_become_metrics(guard, monkeypatch):
     assert readable.value("tracked_addresses", jail="web") == 1
     assert readable.value("unresolved_failures_total") == 4
     assert readable.value("filter_matches_total", filter="web") == 7
+    assert readable.value("search_lost_lines_total") == 5
     assert readable.value("log_records_dropped_total") == 2
 
 

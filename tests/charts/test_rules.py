@@ -24,6 +24,7 @@ STORIES = [
     ("SidecarFirewallFails", 'wp_sidecar_firewall_transactions_total{result="ok"}', "0+10x20", {10: False}),
     ("SidecarReadsNothing", 'wp_sidecar_log_up{job="wp-sidecar",container="shop"}', "1x3 0x20", {5: False, 10: True}),
     ("SidecarLogGap", 'wp_sidecar_log_gaps_total{container="shop"}', "0x3 1x40", {2: False, 6: True, 30: False}),
+    ("SidecarSearchLosesLines", "wp_sidecar_search_lost_lines_total", "0x3 1x40", {2: False, 6: True, 30: False}),
     ("SidecarTableChanged", 'wp_sidecar_firewall_repairs_total{reason="table"}', "0 1x20", {5: False}),
     ("SidecarTableChanged", 'wp_sidecar_firewall_repairs_total{reason="table"}', "0+1x20", {10: True}),
     ("SidecarTableChanged", 'wp_sidecar_firewall_repairs_total{reason="ports"}', "0+5x20", {10: False}),

@@ -6,7 +6,7 @@ import pytest
 from sidecar.cli.log_lines import MAX_KEPT_BYTES, decode_line, line_chunks, open_log, with_framing
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
-from sidecar.filters.matcher import CUT_MARK, MAX_LINE_BYTES
+from sidecar.filters.line_text import CUT_MARK, MAX_LINE_BYTES
 
 
 class Pipe:

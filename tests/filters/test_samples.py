@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.events import Framing
+from sidecar.filters.line_text import MAX_LINE_BYTES
 from sidecar.filters.loader import load, pack
-from sidecar.filters.matcher import MAX_LINE_BYTES
 from sidecar.filters.verdict import explain
 from tests.filters.samples import NOW, all_samples, ours
 

@@ -277,3 +277,15 @@ def test_a_failing_log_that_has_gone_is_forgotten(tmp_path, inbox):
     intake(batch(b"hello", origin=other), None)
     inbox.drain(timeout=0)
     assert not problems.critical
+
+
+def test_lines_that_the_search_lost_are_counted_behind_the_hits_and_across_a_reload(tmp_path, inbox):
+    (tmp_path / "login.conf").write_text(FAIL)
+    first, second = (Matcher({"login": load("login", [tmp_path])}) for _ in range(2))
+    intake = Intake(first, inbox, Resolver(inbox), lambda: 9e9, unheard())
+    first.audit = lambda *_: setattr(first._audit, "lost", len(inbox.drain(timeout=0)))
+    intake(batch(b"hello"), None)
+    intake.reconfigure(second)
+    second._audit.lost = 2
+
+    assert intake.lost_lines == 3

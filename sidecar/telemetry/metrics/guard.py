@@ -106,7 +106,16 @@ class FilterMetrics:
             declare.counter("filter_matches_total", "Lines that matched a filter.", filter=LATER)
         )
 
-    def update(self, totals: Mapping[str, tuple[float, int]]) -> None:
-        """Take the totals so far of each filter: seconds, and lines that matched."""
+        self._lost = MirroredSum(
+            declare.counter(
+                "search_lost_lines_total",
+                "Lines that match a filter and that the search for lines did not find. A sample of all lines is"
+                " checked; failregexes that lost a line are tried on every line from then on.",
+            )
+        )
+
+    def update(self, totals: Mapping[str, tuple[float, int]], lost_lines: int) -> None:
+        """Take the totals so far: of each filter seconds, and lines that matched; lines that the search lost."""
+        self._lost.update(lost_lines)
         self._seconds.update({name: seconds for name, (seconds, _) in totals.items()})
         self._matches.update({name: matches for name, (_, matches) in totals.items()})

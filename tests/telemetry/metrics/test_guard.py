@@ -49,12 +49,13 @@ def test_how_full_the_guard_is(scrape):
 
 
 def test_what_each_filter_costs_and_finds(scrape):
-    scrape.metrics.filters.update({"wordpress": (0.5, 3)})
-    scrape.metrics.filters.update({"wordpress": (0.75, 4)})
+    scrape.metrics.filters.update({"wordpress": (0.5, 3)}, 1)
+    scrape.metrics.filters.update({"wordpress": (0.75, 4)}, 2)
 
-    assert scrape("filter_seconds_total", "filter_matches_total") == {
+    assert scrape("filter_seconds_total", "filter_matches_total", "search_lost_lines_total") == {
         'filter_seconds_total{filter="wordpress"}': 0.75,
         'filter_matches_total{filter="wordpress"}': 4,
+        "search_lost_lines_total": 2,
     }
 
 
