@@ -31,7 +31,7 @@ from sidecar.core.events import Ban
 from sidecar.fleet import FleetStore, RedisConnection
 from sidecar.fleet.limits import PeerBudget
 from sidecar.fleet.protocol import MAX_ENTRY_LINES, ClockOffset, Codec, end_ms, key_of
-from sidecar.fleet.redis import WindowFailures
+from sidecar.fleet.redis import BanChange, Publication, WindowFailures
 from sidecar.fleet.subscriber import read_pause_s
 from tests.support import hosts
 from tests.support.peers import PREFIX, Peer, joined
@@ -209,12 +209,8 @@ def _publish_bans(url: str, node: int, count: int) -> None:
 
 def _publish(store: FleetStore, node: str, bans: list[Ban]) -> None:
     codec, offset = Codec(), ClockOffset()
-    store.publish(
-        node,
-        [codec.line(ban, node, offset) for ban in bans],
-        [(end_ms(ban, offset), codec.ban_member(key_of(ban))) for ban in bans],
-        [],
-    )
+    changes = [BanChange(end_ms(ban, offset), codec.ban_member(key_of(ban))) for ban in bans]
+    store.publish(node, [codec.line(ban, node, offset) for ban in bans], Publication(changes))
 
 
 def _hostile(redis: Server) -> Iterator[Figure]:

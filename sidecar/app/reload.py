@@ -21,9 +21,9 @@ from sidecar.telemetry.metrics import Metrics
 
 
 class FleetJails(Protocol):
-    """Counts failures of these jails together with other nodes: the fleet."""
+    """Counts failures of these jails together with other nodes, and seals with these keys: the fleet."""
 
-    def reconfigure(self, jails: Iterable[Jail], /) -> None: ...
+    def reconfigure(self, jails: Iterable[Jail], keys: Sequence[bytes], /) -> None: ...
 
 
 class Reconfiguration:
@@ -68,7 +68,7 @@ class Reconfiguration:
         # Before the first hit too: a series begins at 0, and failures are counted by the rules of their jail.
         self._metrics.reconfigure(jail.name for jail in settings.jails)
         if self._fleet:
-            self._fleet.reconfigure(settings.jails)
+            self._fleet.reconfigure(settings.jails, settings.fleet.keys)
         # From here on there are hits of the new jails.
         self._reading.reconfigure(prepared, now)
         # Independent of all others.

@@ -248,6 +248,6 @@ def _join_fleet(
     name = settings.node or node_name.from_hostname(socket.gethostname())
     return FleetMember(
         FleetStore(RedisConnection(settings.fleet.redis), settings.fleet.prefix),
-        Node(name, settings.fleet.key, secrets.token_hex(4)),
+        Node(name, settings.fleet.keys, secrets.token_hex(4)),
         inbox=inbox, jails=settings.jails, listener=metrics, problems=problems, clock=clock,
     )  # fmt: skip

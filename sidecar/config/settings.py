@@ -93,8 +93,8 @@ class FleetSettings:
     redis: RedisUrl | None = None
     # The first part of all keys in Redis.
     prefix: str = "wp-sidecar"
-    # Seals the messages to other nodes; empty: messages are not sealed.
-    key: bytes = field(default=b"", repr=False)
+    # The first seals the messages to other nodes, each is accepted; none: messages are not sealed.
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ DOCKER_SCHEMES: Final = ("unix", "http+unix", "tcp", "http", "https")
 URL: Final = re.compile(r"[a-z+]+://\S*", re.IGNORECASE)
 # Sealed messages can be tested against guessed keys offline, so a key must be long.
 MIN_FLEET_KEY_LENGTH: Final = 32
+# The one that seals, and the one before or after it.
+MAX_FLEET_KEYS: Final = 2
 
 
 def absolute_path(text: str) -> Path:
@@ -115,14 +117,21 @@ def key_prefix(text: str) -> str:
     return text
 
 
-def fleet_key(path: str) -> bytes:
-    key = content_of(path, "the fleet's key").encode()
-    if len(key) < MIN_FLEET_KEY_LENGTH:
+def fleet_keys(path: str) -> tuple[bytes, ...]:
+    """Return the key that seals, and the one that is accepted as well while the fleet changes its key."""
+    keys = tuple(line.strip().encode() for line in content_of(path, "the fleet's key").splitlines())
+    keys = tuple(filter(None, keys)) or (b"",)
+    for key in keys:
+        if len(key) < MIN_FLEET_KEY_LENGTH:
+            raise ValueError(
+                f"{path} holds {len(key)} characters; a key has {MIN_FLEET_KEY_LENGTH} or more:"
+                f" openssl rand -hex 32 > {path}"
+            )
+    if len(keys) > MAX_FLEET_KEYS:
         raise ValueError(
-            f"{path} holds {len(key)} characters; a key has {MIN_FLEET_KEY_LENGTH} or more:"
-            f" openssl rand -hex 32 > {path}"
+            f"{path} holds {len(keys)} lines; a key is one line, and a second one is the key that is changed"
         )
-    return key
+    return keys
 
 
 def certificates_file(path: str) -> str:

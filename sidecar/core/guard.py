@@ -160,21 +160,31 @@ class Guard:
         return [*decisions, *self._limit.make_room(now)]
 
     def unban(
-        self, address: Address | None, now: float, jail: str = "", cause: UnbanCause = UnbanCause.MANUAL
+        self,
+        address: Address | None,
+        now: float,
+        jail: str = "",
+        cause: UnbanCause = UnbanCause.MANUAL,
+        *,
+        made_until: float = math.inf,
     ) -> list[Decision]:
         """End the bans of this address, of all in this network, or (None) all bans, in one jail or in all.
 
         Their failures are forgotten too, or the next one would ban them again, and so are their former bans.
+        `made_until`: end only bans for failures up to this time; what happened since then was not unbanned.
         """
         states = [state for state in self._state.jails if jail in ("", state.name)]
         decisions: list[Decision] = []
         for state in states:
             unbanned = [
-                ban.address for ban in state.bans if address is None or is_within(ban.address, address)
+                ban.address
+                for ban in state.bans
+                if ban.at <= made_until and (address is None or is_within(ban.address, address))
             ]
             decisions += [self._register.end(state, each, now, cause) for each in unbanned]
         # An address that one jail unbans may be about to be banned by another.
-        for each in {decision.address for decision in decisions} | ({address} if address else set()):
+        named = {address} if address and made_until >= now else set[Address]()
+        for each in {decision.address for decision in decisions} | named:
             for state in states:
                 state.networks.clear(each)
                 self._forgive(state, each, now)

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from sidecar.core.events import Ban, Decision, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.core.queries import GuardView
+from sidecar.fleet.lifts import ORDER_TOLERANCE_S
 from sidecar.fleet.protocol import Echo, Lift
 from sidecar.fleet.session import LOOP_TIMEOUT_S, Session
 from sidecar.runtime.loop import Inbox
@@ -49,10 +50,27 @@ class Applier:
             for echo in run:
                 if isinstance(echo, Echo):
                     outbox.landed(echo.key)
-            for lift in outbox.not_overruled([each for each in run if isinstance(each, Lift)]):
-                decisions += guard.unban(lift.address, now, lift.jail, cause=UnbanCause.FLEET)
+            decisions += self._apply_lifts([each for each in run if isinstance(each, Lift)], guard, now)
             if bans := [each for each in run if isinstance(each, Ban)]:
                 decisions += self._apply_bans(outbox.not_overruled(bans), guard, now)
+        return decisions
+
+    def _apply_lifts(self, lifts: Sequence[Lift], guard: Guard, now: float) -> list[Decision]:
+        """End the bans that were unbanned elsewhere.
+
+        In a fleet with a key only those that were made before: an old unban that somebody publishes again ends no newer
+        ban. Where the clocks cannot say which came first, the stream's order does.
+        """
+        current, decisions = self._session.outbox.not_overruled(lifts), list[Decision]()
+        if not self._session.codec.sealed:
+            for lift in current:
+                decisions += guard.unban(lift.address, now, lift.jail, cause=UnbanCause.FLEET)
+            return decisions
+        for lift in lifts:
+            made_until = lift.at + (ORDER_TOLERANCE_S if lift in current else -ORDER_TOLERANCE_S)
+            decisions += guard.unban(
+                lift.address, now, lift.jail, cause=UnbanCause.FLEET, made_until=made_until
+            )
         return decisions
 
     def _apply_bans(self, bans: Sequence[Ban], guard: Guard, now: float) -> list[Decision]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sidecar.fleet.protocol import ClockOffset
 from sidecar.fleet.redis import Hello
 from sidecar.fleet.session import Session
+from sidecar.runtime.problems import Problem
 
 # The first comparison of the clocks is the quickest of so many: the shorter the round trip, the
 # more exact it is.
@@ -18,6 +19,11 @@ FIRST_MEASUREMENTS = 3
 # The offset is kept while it differs by less: what is published or read twice then has the same
 # end.
 MAX_DRIFT_S = 1.0
+
+
+# In a fleet with a key, the server's clock is believed while it differs from this host's by less.
+# Whoever has the server could otherwise make old messages look new.
+MAX_OFFSET_S = 60.0
 
 
 class _Measurement(NamedTuple):
@@ -29,8 +35,9 @@ class _Measurement(NamedTuple):
 class Heartbeat:
     """What the server's last answer said. Owned by the subscriber's thread."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, problem: Problem) -> None:
+        """`problem`: that the server's clock is not believed."""
+        self._session, self._problem = session, problem
         self._epoch = ""
         # Nodes that are there, this one included.
         self.nodes = 1
@@ -42,8 +49,16 @@ class Heartbeat:
         session, known = self._session, self._epoch
         count = 1 if known else FIRST_MEASUREMENTS
         best = min((self._measure() for _ in range(count)), key=attrgetter("round_trip_s"))
-        if not known or abs(best.ahead_s - session.offset.ahead_s) > MAX_DRIFT_S:
-            session.offset = ClockOffset(best.ahead_s)
+        offset = believed_offset(best.ahead_s, session)
+        if not known or abs(offset.ahead_s - session.offset.ahead_s) > MAX_DRIFT_S:
+            session.offset = offset
+        if offset.ahead_s == best.ahead_s:
+            self._problem.clear()
+        else:
+            self._problem.set(
+                f"the clock of Redis at {session.store.url} differs from this host's by {abs(best.ahead_s):,.0f} s, so "
+                "it is not believed: correct the clock of this host, or of Redis"
+            )
         self._epoch, self.nodes, self.answered_at = best.hello.epoch, best.hello.nodes, session.clock()
         session.listener.peers(self.nodes - 1)
         return self._epoch == known
@@ -55,6 +70,13 @@ class Heartbeat:
         return _Measurement(hello, hello.now_ms / 1000 - (before + after) / 2, after - before)
 
 
+def believed_offset(ahead_s: float, session: Session) -> ClockOffset:
+    """Return the offset for a server whose clock says this: none, where it is sealed messages that would be judged."""
+    if session.codec.sealed and abs(ahead_s) > MAX_OFFSET_S:
+        return ClockOffset()
+    return ClockOffset(ahead_s)
+
+
 def say_hello(session: Session) -> Hello:
     """Announce this node, with an epoch for a server that has none. Raises StoreError."""
-    return session.store.hello(session.node.full, secrets.token_hex(8))
+    return session.store.hello(session.node.full, secrets.token_hex(8), sealed=session.codec.sealed)

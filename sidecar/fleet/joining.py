@@ -42,7 +42,9 @@ class Joining:
         """Apply all unbans and all bans that the server has. Raises StoreError, Closed."""
         self._session.outbox.forget_in_flight()
         now = self._session.clock()
-        self._lift_own(LiftIndex(self._session.stored_lifts(now)), now)
+        lifts = [*self._session.stored_lifts(now)]
+        self._verifier.remember(lifts)
+        self._lift_own(LiftIndex(lifts), now)
         known = {key_of(ban): ban.until for ban in self._applier.bans()}
         pending: deque[Future[Sequence[Decision]]] = deque()
         for part in self._new_bans(known, now):
@@ -52,16 +54,25 @@ class Joining:
         for each in pending:
             each.result(LOOP_TIMEOUT_S)
 
+    def seal_untimed(self) -> None:
+        """Seal bans again that a node of version 0.1 sealed without their times, as far as they are in force here.
+
+        The nodes that made them do so too, unless they are gone.
+        """
+        untimed = self._verifier.take_untimed()
+        known = [ban for ban in self._applier.bans() if key_of(ban) in untimed and not ban.dry_run]
+        for part in slices(known, SLICE_SIZE):
+            self._session.change_sets(part, self._session.offset)
+
     def publish_missing(self) -> None:
         """Publish own bans that the server does not have, or not for as long: it was flushed, full or failed over."""
         session = self._session
         own = [ban for ban in self._applier.bans() if is_shared(ban)]
         for part in slices(own, SLICE_SIZE):
-            ends = session.store.ends([session.codec.ban_member(key_of(ban)) for ban in part])
             missing = [
                 ban
-                for ban, end in zip(part, ends, strict=True)
-                if end is None or session.offset.to_local_s(end) < ban.until - END_TOLERANCE_S
+                for ban, end in zip(part, session.stored_ends(part), strict=True)
+                if end is None or end < ban.until - END_TOLERANCE_S
             ]
             self._publisher.publish_again(missing)
 
@@ -74,12 +85,14 @@ class Joining:
         for part in reversed([*slices(kept, SLICE_SIZE)]):
             outbox.put_back(part)
         lifted = [ban for ban in self._applier.bans() if lifts.covers(ban)]
-        self._applier.apply(self._verifier.lifts([Lift(ban.address, ban.jail, now) for ban in lifted]))
+        self._applier.apply(
+            self._verifier.lifts_at_join([Lift(ban.address, ban.jail, now) for ban in lifted])
+        )
 
     def _new_bans(self, known: Mapping[LineKey, float], now: float) -> Iterator[list[Ban]]:
         """Yield the bans that are believed and not known here, a slice at a time."""
         gathered: list[Ban] = []
-        for page in self._session.store.bans():
+        for page in self._session.store.bans(sealed=self._session.codec.sealed):
             new = [
                 ban
                 for ban in self._verifier.stored_bans(page, now)

@@ -19,6 +19,13 @@ from sidecar.fleet.protocol import ANY, Lift, LineKey, key_of
 # many seconds.
 CLOCK_TOLERANCE_S = 0.1
 
+# They differ by as much where a clock drifts: a host keeps the difference while it changes by less
+# than a second. Something that is older by more was certainly decided before.
+ORDER_TOLERANCE_S = 2.0
+
+# One time, converted twice, differs by less.
+SAME_TIME_S = 0.01
+
 
 class LiftIndex:
     """Unbans, indexed so that one can ask whether any of them covers a ban."""
@@ -29,17 +36,43 @@ class LiftIndex:
         # IP version and prefix length -> network bits and jail -> time of the last unban
         self._networks: dict[tuple[int, int], dict[tuple[int, str], float]] = {}
         for lift in lifts:
-            key = key_of(lift)
-            self._exact[key] = max(lift.at, self._exact.get(key, -math.inf))
-            if lift.address and "/" in lift.address:
-                version, length, bits = _bits(lift.address)
-                table = self._networks.setdefault((version, length), {})
-                table[bits, lift.jail] = max(lift.at, table.get((bits, lift.jail), -math.inf))
+            self.add(lift)
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    def add(self, lift: Lift) -> None:
+        key = key_of(lift)
+        self._exact[key] = max(lift.at, self._exact.get(key, -math.inf))
+        if lift.address and "/" in lift.address:
+            version, length, bits = _bits(lift.address)
+            table = self._networks.setdefault((version, length), {})
+            table[bits, lift.jail] = max(lift.at, table.get((bits, lift.jail), -math.inf))
+
+    def forget_older_half(self) -> None:
+        """Forget the older half of these unbans."""
+        times = sorted(self._exact.values())
+        before = times[len(times) // 2]
+        self._exact = {key: at for key, at in self._exact.items() if at >= before}
+        for kind, table in self._networks.items():
+            self._networks[kind] = {key: at for key, at in table.items() if at >= before}
+
+    def knows(self, lift: Lift) -> bool:
+        """Return whether this unban, or a later one of the same key, is among these."""
+        return self._exact.get(key_of(lift), -math.inf) > lift.at - SAME_TIME_S
 
     def covers(self, ban: Ban) -> bool:
-        """Return whether the ban was lifted after it was made; where two clocks cannot say, it was."""
-        made = max(ban.at, ban.decided_at) - CLOCK_TOLERANCE_S
+        """Return whether the ban was lifted after it was made; where two clocks cannot say, it was.
+
+        A ban is made when the last failure happened that it is for.
+        """
+        made = ban.at - CLOCK_TOLERANCE_S
         return any(at >= made for at in self._times(ban))
+
+    def is_stale(self, ban: Ban) -> bool:
+        """Return whether the ban was lifted after it was made; where two clocks cannot say, it was not."""
+        made = ban.at + ORDER_TOLERANCE_S
+        return any(at > made for at in self._times(ban))
 
     def _times(self, ban: Ban) -> Iterator[float]:
         for key in itertools.product((ban.address, ANY), (ban.jail, ANY)):

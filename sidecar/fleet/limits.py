@@ -6,8 +6,17 @@ everybody.
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
 from typing import NamedTuple
+
+
+class LiftKind(enum.Enum):
+    """What an unban is, as far as its limit goes."""
+
+    UNSEALED = enum.auto()
+    SEALED = enum.auto()
+    WIDE = enum.auto()
 
 
 class Allowance(NamedTuple):
@@ -22,8 +31,13 @@ class Allowance(NamedTuple):
 PEER_BANS = Allowance(20_000, 100.0)
 ALL_BANS = Allowance(100_000, 1_000.0)
 
-# Unbans where nothing is sealed: enough for people, and too few to unban everybody.
-UNSEALED_LIFTS = Allowance(1_000, 1.0)
+# Unbans: enough for people, and too few to unban everybody.
+LIFTS = {
+    LiftKind.UNSEALED: Allowance(1_000, 1.0),
+    LiftKind.SEALED: Allowance(10_000, 100.0),
+    # Of everyone, or of a wide network: three at once, and then three an hour. Only sealed ones get so far.
+    LiftKind.WIDE: Allowance(3, 3 / 3600),
+}
 
 # What a ban that is known already costs: it takes some time, and bans nobody.
 REPEATED_COST = 0.1
@@ -37,7 +51,8 @@ class PeerBudget:
 
     def __init__(self, peer: tuple[float, float] = PEER_BANS, total: tuple[float, float] = ALL_BANS) -> None:
         self._peer = Allowance(*peer)
-        self._total, self._lifts = TokenBucket(Allowance(*total)), TokenBucket(UNSEALED_LIFTS)
+        self._total = TokenBucket(Allowance(*total))
+        self._lifts = {kind: TokenBucket(allowance) for kind, allowance in LIFTS.items()}
         self._peers: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, wanted: int, now: float, peer: str | None = None) -> int:
@@ -66,10 +81,11 @@ class PeerBudget:
                 # It was taken before, so this never exceeds the burst.
                 bucket.left += repeated * (1 - REPEATED_COST)
 
-    def take_lifts(self, wanted: int, now: float) -> int:
-        """Return how many of so many unsealed unbans are believed."""
-        allowed = min(wanted, self._lifts.room(now))
-        self._lifts.left -= allowed
+    def take_lift(self, kind: LiftKind, now: float) -> bool:
+        """Return whether an unban of this kind is believed."""
+        bucket = self._lifts[kind]
+        allowed = bucket.room(now) > 0
+        bucket.left -= allowed
         return allowed
 
 

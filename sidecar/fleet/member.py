@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Unban, UnbanCause
 from sidecar.core.jail import Jail
 from sidecar.fleet.applier import Applier
-from sidecar.fleet.heartbeat import say_hello
+from sidecar.fleet.heartbeat import believed_offset, say_hello
 from sidecar.fleet.joining import Joining
 from sidecar.fleet.lifts import LiftIndex
 from sidecar.fleet.limits import PeerBudget
@@ -45,14 +45,21 @@ class FleetMember:
         joining = Joining(session, verifier, applier, self.publisher)
         self.subscriber = Subscriber(session, verifier, applier, joining, problems)
 
-    def reconfigure(self, jails: Iterable[Jail]) -> None:
-        """Use these jails from now on."""
+    def reconfigure(self, jails: Iterable[Jail], keys: Sequence[bytes] | None = None) -> None:
+        """Use these jails from now on, and these keys (None: those in use)."""
         self.publisher.reconfigure(jails)
+        if keys is not None:
+            self._session.rekey(keys)
 
     def bans(self) -> list[Ban]:
         """Return all bans that the server has, whether or not they are in force here. Raises StoreError."""
         now = self._session.clock()
-        return [*{key_of(ban): ban for ban in self._session.stored_bans(self._offset(now), now)}.values()]
+        session, offset = self._session, self._offset(now)
+        found = {key_of(ban): ban for ban in session.stored_bans(offset, now)}
+        if not session.codec.sealed:
+            return [*found.values()]
+        lifted = LiftIndex(session.stored_lifts(now, offset))
+        return [ban for ban in found.values() if not lifted.is_stale(ban)]
 
     def unban(self, address: Address | None, jail: str) -> int:
         """Unban an address, a network or (None) everyone on every node, whether or not it is banned here.
@@ -73,10 +80,16 @@ class FleetMember:
             for ban in session.stored_bans(offset, now)
             if index.covers(ban)
         ]
+        lift = Lift(address, jail, now)
+        # One sealed line unbans them all; single ones would exceed what the others believe.
+        if sealed and is_wide(address):
+            session.publish([lift], offset)
+            for single in slices(found):
+                session.change_sets(single, offset)
+            return len(found)
         # A wide lift that is not sealed would be refused by the others: it is published as single
         # unbans only.
-        wide = [Lift(address, jail, now)] if sealed or not is_wide(address) else []
-        decisions: list[Outgoing] = [*wide, *found]
+        decisions: list[Outgoing] = [*found] if is_wide(address) else [lift, *found]
         for part in slices(decisions):
             session.publish(part, offset)
         return len(found)
@@ -87,4 +100,4 @@ class FleetMember:
 
     def _offset(self, now: float) -> ClockOffset:
         """Ask the server for its clock: the subscriber may not have joined yet."""
-        return ClockOffset(say_hello(self._session).now_ms / 1000 - now)
+        return believed_offset(say_hello(self._session).now_ms / 1000 - now, self._session)

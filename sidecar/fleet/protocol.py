@@ -10,7 +10,10 @@ their ends; a second set holds the unbans of the last days. Times are millisecon
 clock, so that hosts whose clocks differ agree.
 
 Anybody with access to the server can write anything. `Codec` therefore accepts only what it would
-have written itself, character for character; with a secret, only what was sealed with that secret.
+have written itself, character for character; with keys, only what was sealed with one of them. A
+seal covers the times, as a score is only a number that anybody can change: beside each member of
+the first set stands `until at seal`, and a member of the second is `203.0.113.7 wordpress at seal`.
+So whatever is written again later is recognised as old.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import enum
 import hmac
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -34,8 +38,12 @@ MAX_LINE_CHARS = 256
 # A reader takes 64 entries at once, so it holds at most 64 * 128 lines.
 MAX_ENTRY_LINES = 128
 
-# A sealed unban is believed for so long. An attacker can replay one, but not for ever.
-MAX_LIFT_AGE_S = 86_400.0
+# A sealed unban is believed for so long, in the stream and in the set.
+MAX_LIFT_AGE_S, MAX_STORED_LIFT_AGE_S = 86_400.0, 7 * 86_400.0
+
+# Hosts compare their clocks with the server's, so what two of them write may differ by so much. A
+# sealed decision that is further in the future is not believed, or it could be replayed until then.
+MAX_CLOCK_ERROR_S = 60.0
 
 # 15 digits of milliseconds reach the year 33,658; this leaves room for clocks that differ. Later
 # ends are `inf`.
@@ -49,7 +57,11 @@ _ADDRESS, _JAIL, _SEAL = r"[0-9a-f:./]{2,49}", r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63
 _LINE = re.compile(
     rf"([BU]) ({_ADDRESS}|\*) ({_JAIL}|\*) (\d{{1,15}}|inf|-) (\d{{1,15}}) (\d{{1,7}}) ({_SEAL}|-)", re.ASCII
 )
-_MEMBER = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*)(?: ({_SEAL}))?", re.ASCII)
+_MEMBER = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*)", re.ASCII)
+_BAN_TIMES = re.compile(rf"(\d{{1,15}}|inf) (\d{{1,15}}) ({_SEAL})", re.ASCII)
+_SEALED_LIFT = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*) (\d{{1,15}}) ({_SEAL})", re.ASCII)
+# How version 0.1 wrote a member, without its times.
+_UNTIMED_MEMBER = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*) ({_SEAL})", re.ASCII)
 
 
 class Rejection(enum.StrEnum):
@@ -58,6 +70,8 @@ class Rejection(enum.StrEnum):
     MALFORMED = "malformed"
     EXPIRED = "expired"
     UNSEALED = "unsealed"
+    # Something newer holds, or it is from the future.
+    STALE = "stale"
     TOO_WIDE = "too wide"
     BUDGET = "budget"
     TOO_MANY_LIFTED = "too many lifted"
@@ -144,14 +158,18 @@ def seal(secret: bytes, *parts: str) -> str:
 
 
 class Codec:
-    """Writes and parses lines and members of the sets. With a secret it seals them, and accepts only sealed ones."""
+    """Writes and parses lines and members of the sets. With keys it seals them, and accepts only sealed ones.
 
-    def __init__(self, secret: bytes = b"") -> None:
-        self._secret = secret
+    The first key seals, and each is accepted, so that a fleet can change its key without a gap.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._keys = tuple(keys)
+        self._key = self._keys[0] if self._keys else b""
 
     @property
     def sealed(self) -> bool:
-        return bool(self._secret)
+        return bool(self._keys)
 
     def line(self, decision: Outgoing, node: str, offset: ClockOffset) -> str:
         """Return the line for a decision of this node."""
@@ -161,7 +179,7 @@ class Codec:
             text = f"B {address} {jail} {end_ms(decision, offset)} {at} {decision.failures}"
         else:
             text = f"U {address} {jail} - {at} 0"
-        return f"{text} {seal(self._secret, node, text)}"
+        return f"{text} {seal(self._key, node, text)}"
 
     def parse_line(self, text: str, node: str, offset: ClockOffset, now: float) -> Incoming:
         """Return the decision that a line of this node stands for, in our time. Raises LineError.
@@ -174,10 +192,9 @@ class Codec:
         kind, address, written_jail, until, at, failures, given = found.groups()
         self._check_seal(given, node, text.rpartition(" ")[0])
         jail = _parse_jail(written_jail)
-        when = min(now, offset.to_local_s(int(at)))
+        when = self._time(at, offset, now)
         if kind == "U":
-            if self._secret and when < now - MAX_LIFT_AGE_S:
-                raise LineError(Rejection.EXPIRED)
+            self._check_age(when, now, MAX_LIFT_AGE_S)
             return self._lift(address, jail, when)
         end = _end(until, offset)
         ban = Ban(jail, Address(address), when, end, BanCause.FLEET, failures=int(failures), origin_name=node)
@@ -185,43 +202,106 @@ class Codec:
 
     def ban_member(self, key: LineKey) -> str:
         """Return the member of the set of bans for this address and jail; its score is the end of the ban."""
-        return self._member(key, "B")
+        return " ".join(_written(key))
 
-    def lift_member(self, key: LineKey) -> str:
-        """Return the member of the set of unbans for this address and jail; its score is the time of the unban."""
-        return self._member(key, "U")
+    def ban_times(self, ban: Ban, offset: ClockOffset) -> str:
+        """Return what stands beside the ban's member: its end and its time, sealed; "" without a key."""
+        if not self._keys:
+            return ""
+        times = f"{end_ms(ban, offset)} {offset.to_server_ms(ban.at)}"
+        return f"{times} {seal(self._key, 'ban', f'{self.ban_member(key_of(ban))} {times}')}"
 
-    def parse_ban(self, member: str, until_ms: float, offset: ClockOffset, now: float) -> Ban:
-        """Return the ban that a member of the set of bans and its score stand for. Raises LineError."""
-        address, jail = self._parse_member(member, "B")
-        return _in_force(Ban(jail, Address(address), now, _end(until_ms, offset), BanCause.FLEET), now)
+    def lift_member(self, lift: Unban | Lift, offset: ClockOffset) -> str:
+        """Return the member of the set of unbans for this one; its score is the time of the unban."""
+        member = " ".join(_written(key_of(lift)))
+        if not self._keys:
+            return member
+        timed = f"{member} {offset.to_server_ms(lift.at)}"
+        return f"{timed} {seal(self._key, 'lift', timed)}"
 
-    def parse_lift(self, member: str, at_ms: float, offset: ClockOffset, now: float) -> Lift:
-        """Return the unban that a member of the set of unbans and its score stand for. Raises LineError."""
-        address, jail = self._parse_member(member, "U")
-        return self._lift(address, jail, min(now, offset.to_local_s(at_ms)))
-
-    def _member(self, key: LineKey, kind: str) -> str:
+    def untimed_member(self, key: LineKey) -> str:
+        """Return the member that version 0.1 wrote for a ban; "" without a key."""
         text = " ".join(_written(key))
-        return f"{text} {seal(self._secret, kind, text)}" if self._secret else text
+        return f"{text} {seal(self._key, 'B', text)}" if self._keys else ""
 
-    def _parse_member(self, text: str, kind: str) -> LineKey:
-        found = _MEMBER.fullmatch(text) if len(text) <= MAX_LINE_CHARS else None
+    def parse_ban(self, member: str, until_ms: float, times: str, offset: ClockOffset, now: float) -> Ban:
+        """Return the ban that a member of the set, its score and its times stand for. Raises LineError.
+
+        With keys the score does not count.
+        """
+        address, jail = _parse_member(member)
+        if not self._keys:
+            return _in_force(Ban(jail, Address(address), now, _end(until_ms, offset), BanCause.FLEET), now)
+        found = _BAN_TIMES.fullmatch(times)
         if found is None:
-            raise LineError(Rejection.MALFORMED)
-        self._check_seal(found[3] or "-", kind, f"{found[1]} {found[2]}")
+            raise LineError(Rejection.UNSEALED)
+        self._check_seal(found[3], "ban", f"{member} {found[1]} {found[2]}")
+        at, end = self._time(found[2], offset, now), _end(found[1], offset)
+        return _in_force(Ban(jail, Address(address), at, end, BanCause.FLEET), now)
+
+    def stored_end_ms(self, member: str, until_ms: float | None, times: str) -> float | None:
+        """Return when a ban ends on the server; None where it has none, or none that our own key has sealed."""
+        if not self._keys:
+            return until_ms
+        found = _BAN_TIMES.fullmatch(times)
+        if found is None or seal(self._key, "ban", f"{member} {found[1]} {found[2]}") != found[3]:
+            return None
+        return float(found[1])
+
+    def parse_untimed(self, member: str) -> LineKey | None:
+        """Return the key of a member that version 0.1 sealed; None: it is none. Such a ban is not believed."""
+        found = _UNTIMED_MEMBER.fullmatch(member) if self._keys else None
+        if found is None or not self._is_sealed(found[3], "B", f"{found[1]} {found[2]}"):
+            return None
         return found[1], _parse_jail(found[2])
 
-    def _check_seal(self, given: str, *parts: str) -> None:
-        if self._secret and not hmac.compare_digest(seal(self._secret, *parts), given):
+    def parse_lift(self, member: str, at_ms: float, offset: ClockOffset, now: float) -> Lift:
+        """Return the unban that a member of the set of unbans and its score stand for. Raises LineError.
+
+        With keys the score does not count.
+        """
+        if not self._keys:
+            address, jail = _parse_member(member)
+            return self._lift(address, jail, min(now, offset.to_local_s(at_ms)))
+        found = _SEALED_LIFT.fullmatch(member) if len(member) <= MAX_LINE_CHARS else None
+        if found is None:
             raise LineError(Rejection.UNSEALED)
+        self._check_seal(found[4], "lift", f"{found[1]} {found[2]} {found[3]}")
+        at = self._time(found[3], offset, now)
+        self._check_age(at, now, MAX_STORED_LIFT_AGE_S)
+        return self._lift(found[1], _parse_jail(found[2]), at)
+
+    def _check_seal(self, given: str, *parts: str) -> None:
+        if self._keys and not self._is_sealed(given, *parts):
+            raise LineError(Rejection.UNSEALED)
+
+    def _is_sealed(self, given: str, *parts: str) -> bool:
+        return any(hmac.compare_digest(seal(key, *parts), given) for key in self._keys)
+
+    def _time(self, at_ms: str, offset: ClockOffset, now: float) -> float:
+        """Return the time of a decision, no later than now. Raises LineError for a sealed one of the future."""
+        at = offset.to_local_s(int(at_ms))
+        if self._keys and at > now + MAX_CLOCK_ERROR_S:
+            raise LineError(Rejection.STALE)
+        return min(now, at)
+
+    def _check_age(self, at: float, now: float, max_age_s: float) -> None:
+        if self._keys and at < now - max_age_s:
+            raise LineError(Rejection.EXPIRED)
 
     def _lift(self, address: str, jail: str, at: float) -> Lift:
         """Refuse to unban everyone, or a wide network, unless the line was sealed."""
         target = None if address == ANY else _canonical(address)
-        if is_wide(target) and not self._secret:
+        if is_wide(target) and not self._keys:
             raise LineError(Rejection.TOO_WIDE)
         return Lift(target, "" if jail == ANY else jail, at)
+
+
+def _parse_member(text: str) -> LineKey:
+    found = _MEMBER.fullmatch(text) if len(text) <= MAX_LINE_CHARS else None
+    if found is None:
+        raise LineError(Rejection.MALFORMED)
+    return found[1], _parse_jail(found[2])
 
 
 def _written(key: LineKey) -> LineKey:

@@ -1,6 +1,7 @@
 """What a fleet keeps in Redis or Valkey, and the few commands on it.
 
     {prefix}:bans    a sorted set: `203.0.113.7 wordpress` -> when that ban ends
+    {prefix}:seals   a hash, in a fleet with a key: the same -> the ban's end and time, sealed
     {prefix}:lifts   a sorted set: address and jail of an unban -> its time; for nodes that were away
     {prefix}:events  a stream: what the nodes publish, in the order that holds on all of them
     {prefix}:nodes   a sorted set: each node -> when it last said hello
@@ -48,6 +49,41 @@ class Hello(NamedTuple):
     nodes: int
 
 
+class StoredBan(NamedTuple):
+    """A ban as the server has it. Anybody may have written it."""
+
+    member: str
+    # When it ends, in milliseconds of the server's clock.
+    score: float
+    # Its end and its time, sealed; "" where there is nothing.
+    times: str = ""
+
+
+class Publication(NamedTuple):
+    """What one entry of the stream changes in the sets."""
+
+    bans: Sequence[BanChange] = ()
+    lifts: Sequence[LiftChange] = ()
+
+
+class BanChange(NamedTuple):
+    """A ban that is added to the set. `untimed` is a member that it replaces; "": none."""
+
+    end_ms: str
+    member: str
+    times: str = ""
+    untimed: str = ""
+
+
+class LiftChange(NamedTuple):
+    """A ban that is removed from the set, and the unban that is remembered for it."""
+
+    ban_member: str
+    lift_member: str
+    at_ms: int
+    untimed: str = ""
+
+
 class Entry(NamedTuple):
     """What one node published at once. Anybody may have written it."""
 
@@ -75,9 +111,13 @@ class FleetStore:
         self.url = connection.url
         self._connection, self._prefix = connection, prefix
 
-    def hello(self, node: str, new_epoch: str) -> Hello:
+    def _sealed_keys(self, *, sealed: bool) -> list[str]:
+        """Return the key of the sealed times, for a fleet with a key: its scripts use commands that others need not."""
+        return [self._key("seals")] if sealed else []
+
+    def hello(self, node: str, new_epoch: str, *, sealed: bool = False) -> Hello:
         """Announce this node. `new_epoch` becomes the fleet's where it has none: a new server, or one flushed."""
-        keys = [self._key("epoch"), self._key("nodes"), self._key("bans")]
+        keys = [self._key("epoch"), self._key("nodes"), self._key("bans"), *self._sealed_keys(sealed=sealed)]
         found, now, nodes = self._connection.script(scripts.HELLO, keys, [node, new_epoch, NODE_GONE_MS])
         return Hello(_text(found), int(now), int(nodes))
 
@@ -93,21 +133,16 @@ class FleetStore:
         last = _text(found["last-generated-id"])
         return (_text(found["first-entry"][0]) if found["first-entry"] else last), last
 
-    def publish(
-        self,
-        node: str,
-        lines: Sequence[str],
-        bans: Sequence[tuple[int | str, str]],
-        lifts: Sequence[tuple[str, str, int]],
-    ) -> str:
+    def publish(self, node: str, lines: Sequence[str], change: Publication, *, sealed: bool = False) -> str:
         """Add one entry to the stream, and change the sets to match. Return the entry's position.
 
-        `bans`: end and member of each. `lifts`: the ban's member, the lift's member, and its time.
+        Without lines only the sets are changed.
         """
-        keys = [self._key("bans"), self._key("lifts"), self._key("events")]
-        flat: list[str | int] = [each for ban in bans for each in ban]
-        flat += [each for lift in lifts for each in lift]
-        arguments = [node, "\n".join(lines), MAX_EVENTS, len(bans), *flat]
+        keys = [self._key("bans"), self._key("lifts"), self._key("events"), *self._sealed_keys(sealed=sealed)]
+        flat: list[str | int] = [each for ban in change.bans for each in ban]
+        for lift in change.lifts:
+            flat += [lift.ban_member, lift.untimed, lift.lift_member, lift.at_ms]
+        arguments = [node, "\n".join(lines), MAX_EVENTS, len(change.bans), *flat]
         return _text(self._connection.script(scripts.PUBLISH, keys, arguments))
 
     def read(self, after: str, wait_s: float) -> list[Entry]:
@@ -119,21 +154,25 @@ class FleetStore:
             )
         return [_entry(position, fields) for _, entries in found or () for position, fields in entries]
 
-    def bans(self) -> Iterator[list[tuple[str, float]]]:
-        """Yield all bans in force, a page at a time: member and end. A ban may come twice."""
-        return self._pages("bans")
+    def bans(self, *, sealed: bool = False) -> Iterator[list[StoredBan]]:
+        """Yield all bans in force, a page at a time. A ban may come twice."""
+        return self._pages("bans", *self._sealed_keys(sealed=sealed))
 
     def lifts(self) -> Iterator[list[tuple[str, float]]]:
         """Yield all lifts that are remembered, a page at a time: member and time."""
-        return self._pages("lifts")
+        return ([(found.member, found.score) for found in page] for page in self._pages("lifts"))
 
-    def ends(self, members: Sequence[str]) -> list[float | None]:
-        """Return when each of these bans ends on the server; None where it has no such ban."""
+    def stored(self, members: Sequence[str], *, sealed: bool = False) -> list[StoredBan | None]:
+        """Return these bans as the server has them; None where it has no such ban."""
         if not members:
             return []
         with self._connection.client() as client:
-            found = client.execute_command("ZMSCORE", self._key("bans"), *members)
-        return [None if each is None else float(each) for each in found]
+            scores = client.execute_command("ZMSCORE", self._key("bans"), *members)
+            times = client.execute_command("HMGET", self._key("seals"), *members) if sealed else scores
+        return [
+            None if score is None else StoredBan(member, float(score), _text(text or "") if sealed else "")
+            for member, score, text in zip(members, scores, times, strict=True)
+        ]
 
     def ban_count(self) -> int:
         with self._connection.client() as client:
@@ -173,12 +212,14 @@ class FleetStore:
     def close(self) -> None:
         self._connection.close()
 
-    def _pages(self, name: str) -> Iterator[list[tuple[str, float]]]:
+    def _pages(self, name: str, *sealed_keys: str) -> Iterator[list[StoredBan]]:
         cursor = "0"
         while True:
-            found, text = self._connection.script(scripts.LIST, [self._key(name)], [cursor, PAGE_SIZE])
+            keys = [self._key(name), *sealed_keys]
+            found, text = self._connection.script(scripts.LIST, keys, [cursor, PAGE_SIZE])
             cursor, parts = _text(found), _text(text).split("\n")
-            yield [(member, _score(score)) for member, score in zip(parts[::2], parts[1::2], strict=False)]
+            columns = zip(parts[::3], parts[1::3], parts[2::3], strict=False)
+            yield [StoredBan(member, _score(score), times) for member, score, times in columns]
             if cursor == "0":
                 return
 

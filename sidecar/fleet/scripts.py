@@ -11,33 +11,62 @@ from __future__ import annotations
 MAX_LIFTS = 100_000
 LIFTS_KEPT_MS = 7 * 86_400_000
 
-# KEYS: epoch, nodes, bans. ARGV: node, new epoch, milliseconds after which a silent node is gone.
-# Returns the fleet's epoch, the server's time and the number of nodes.
+# KEYS: epoch, nodes, bans; in a fleet with a key, also the sealed times of the bans. ARGV: node, new
+# epoch, milliseconds after which a silent node is gone. Returns the fleet's epoch, the server's time
+# and the number of nodes.
 HELLO = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('SET', KEYS[1], ARGV[2], 'NX')
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+if KEYS[4] then
+  for _ = 1, 20 do
+    local ended = redis.call('ZRANGE', KEYS[3], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
+    if #ended == 0 then
+      break
+    end
+    redis.call('HDEL', KEYS[4], unpack(ended))
+    redis.call('ZREM', KEYS[3], unpack(ended))
+  end
+else
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+end
 return {redis.call('GET', KEYS[1]), now, redis.call('ZCARD', KEYS[2])}
 """
 
-# KEYS: bans, lifts, events. ARGV: node, lines, entries kept, number of bans; then end and member of
-# each ban; then the ban's member, the lift's member and the time of each lift. Returns the position
-# of the new entry.
+# KEYS: bans, lifts, events; in a fleet with a key, also the sealed times of the bans. ARGV: node,
+# lines ("": nothing is added to the stream), entries kept, number of bans; then end, member, sealed
+# times and a former member of each ban; then the ban's member, its former member, the lift's member
+# and the time of each lift. Returns the position of the new entry.
 PUBLISH = """
 local at = 5
 for _ = 1, ARGV[4] do
-  redis.call('ZADD', KEYS[1], 'GT', ARGV[at], ARGV[at + 1])
-  at = at + 2
+  local member = ARGV[at + 1]
+  if KEYS[4] then
+    local before = redis.call('ZMSCORE', KEYS[1], member)[1]
+    if not before or tonumber(ARGV[at]) >= tonumber(before) then
+      redis.call('ZADD', KEYS[1], ARGV[at], member)
+      redis.call('HSET', KEYS[4], member, ARGV[at + 2])
+    end
+    redis.call('ZREM', KEYS[1], ARGV[at + 3])
+  else
+    redis.call('ZADD', KEYS[1], 'GT', ARGV[at], member)
+  end
+  at = at + 4
 end
 while at <= #ARGV do
-  redis.call('ZREM', KEYS[1], ARGV[at])
-  redis.call('ZADD', KEYS[2], 'GT', ARGV[at + 2], ARGV[at + 1])
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[at + 2] - %d)
+  redis.call('ZREM', KEYS[1], ARGV[at], ARGV[at + 1])
+  if KEYS[4] then
+    redis.call('HDEL', KEYS[4], ARGV[at])
+  end
+  redis.call('ZADD', KEYS[2], 'GT', ARGV[at + 3], ARGV[at + 2])
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[at + 3] - %d)
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -%d)
-  at = at + 3
+  at = at + 4
+end
+if ARGV[2] == '' then
+  return ''
 end
 return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'n', ARGV[1], 't', ARGV[2])
 """ % (LIFTS_KEPT_MS, MAX_LIFTS + 1)  # noqa: UP031 - Lua's own braces
@@ -71,17 +100,29 @@ end
 return full
 """
 
-# KEYS: a sorted set. ARGV: cursor, count. Returns the next cursor, and members and scores as one
-# text: three times as fast to read as 10,000 values. Members that we would never write are left
-# out, since they could break that text.
+# KEYS: a sorted set; for bans of a fleet with a key, also their sealed times. ARGV: cursor, count.
+# Returns the next cursor; and members, scores and times as one text: three times as fast to read as
+# 10,000 values. What we would never write is left out, since it could break that text.
 LIST = """
 local found = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local flat = {}
+local flat, members = {}, {}
 for at = 1, #found[2], 2 do
   local member = found[2][at]
   if #member < 256 and not string.find(member, '\\n', 1, true) then
+    members[#members + 1] = member
     flat[#flat + 1] = member
     flat[#flat + 1] = found[2][at + 1]
+    flat[#flat + 1] = ''
+  end
+end
+if KEYS[2] then
+  for first = 1, #members, 1000 do
+    local times = redis.call('HMGET', KEYS[2], unpack(members, first, math.min(first + 999, #members)))
+    for at, text in ipairs(times) do
+      if text and #text < 256 and not string.find(text, '\\n', 1, true) then
+        flat[3 * (first + at - 1)] = text
+      end
+    end
   end
 end
 return {found[1], table.concat(flat, '\\n')}

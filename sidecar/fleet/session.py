@@ -24,7 +24,7 @@ from sidecar.fleet.protocol import (
     end_ms,
     key_of,
 )
-from sidecar.fleet.redis import FleetStore
+from sidecar.fleet.redis import BanChange, FleetStore, LiftChange, Publication
 from sidecar.runtime.backoff import Backoff
 from sidecar.runtime.clock import Clock
 
@@ -64,8 +64,8 @@ class Node:
     """A host as the other nodes know it."""
 
     name: str
-    # Seals what the fleet publishes; empty: nothing is sealed.
-    secret: bytes = b""
+    # The first seals what the fleet publishes, each is accepted; none: nothing is sealed.
+    keys: tuple[bytes, ...] = ()
     # Different for each start: two hosts may be given one name.
     run: str = ""
 
@@ -79,45 +79,76 @@ class Session:
 
     def __init__(self, store: FleetStore, node: Node, clock: Clock, listener: FleetListener) -> None:
         self.store, self.node, self.clock, self.listener = store, node, clock, listener
-        self.codec, self.outbox = Codec(node.secret), FleetOutbox()
+        self.codec, self.outbox = Codec(node.keys), FleetOutbox()
         self.offset = ClockOffset()
         self.joined, self.closed = threading.Event(), threading.Event()
 
+    def rekey(self, keys: Sequence[bytes]) -> None:
+        """Seal with the first of these keys from now on, and accept each. Any thread may call this."""
+        self.codec = Codec(keys)
+
     def publish(self, decisions: Sequence[Outgoing], offset: ClockOffset) -> None:
         """Add one entry to the stream, and change the sets to match. Raises StoreError."""
-        bans: list[tuple[int | str, str]] = []
-        lifts: list[tuple[str, str, int]] = []
-        for each in decisions:
-            key = key_of(each)
-            member = self.codec.ban_member(key)
-            if isinstance(each, Ban):
-                bans.append((end_ms(each, offset), member))
-            else:
-                lifts.append((member, self.codec.lift_member(key), offset.to_server_ms(each.at)))
-        lines = [self.codec.line(each, self.node.full, offset) for each in decisions]
-        self.store.publish(self.node.full, lines, bans, lifts)
+        codec = self.codec
+        lines = [codec.line(each, self.node.full, offset) for each in decisions]
+        change = _publication(codec, decisions, offset)
+        self.store.publish(self.node.full, lines, change, sealed=codec.sealed)
+
+    def change_sets(self, decisions: Sequence[Outgoing], offset: ClockOffset) -> None:
+        """Change the sets to match what all nodes know already: nothing is added to the stream. Raises StoreError."""
+        codec = self.codec
+        change = _publication(codec, decisions, offset)
+        self.store.publish(self.node.full, (), change, sealed=codec.sealed)
 
     def stored_bans(self, offset: ClockOffset, now: float) -> Iterator[Ban]:
-        """Yield all bans that the server has, except members that no node would have written. Raises StoreError."""
-        for page in self.store.bans():
-            for member, until in page:
+        """Yield all bans that the server has, except what no node would have written. Raises StoreError."""
+        codec = self.codec
+        for page in self.store.bans(sealed=codec.sealed):
+            for found in page:
                 try:
-                    yield self.codec.parse_ban(member, until, offset, now)
+                    yield codec.parse_ban(*found, offset, now)
                 except LineError:
                     continue
 
-    def stored_lifts(self, now: float) -> Iterator[Lift]:
+    def stored_lifts(self, now: float, offset: ClockOffset | None = None) -> Iterator[Lift]:
         """Yield all lifts that the server remembers, likewise. Raises StoreError."""
+        codec = self.codec
         for page in self.store.lifts():
             for member, at in page:
                 try:
-                    yield self.codec.parse_lift(member, at, self.offset, now)
+                    yield codec.parse_lift(member, at, offset or self.offset, now)
                 except LineError:
                     continue
+
+    def stored_ends(self, bans: Sequence[Ban]) -> list[float | None]:
+        """Return when each of these bans ends on the server, in our time; None where it has none, or not with our seal.
+
+        Raises StoreError.
+        """
+        codec, ends = self.codec, list[float | None]()
+        members = [codec.ban_member(key_of(ban)) for ban in bans]
+        for member, found in zip(members, self.store.stored(members, sealed=codec.sealed), strict=True):
+            end = codec.stored_end_ms(member, found.score, found.times) if found else None
+            ends.append(None if end is None else self.offset.to_local_s(end))
+        return ends
 
     def wait_to_retry(self, backoff: Backoff) -> None:
         """Wait before the server is tried again, not quite as long as other nodes: it went away for all at once."""
         self.closed.wait(backoff.next() * random.uniform(0.5, 1))  # noqa: S311
+
+
+def _publication(codec: Codec, decisions: Sequence[Outgoing], offset: ClockOffset) -> Publication:
+    """Return what these decisions change in the sets."""
+    bans, lifts = list[BanChange](), list[LiftChange]()
+    for each in decisions:
+        key = key_of(each)
+        member, untimed = codec.ban_member(key), codec.untimed_member(key)
+        if isinstance(each, Ban):
+            bans.append(BanChange(end_ms(each, offset), member, codec.ban_times(each, offset), untimed))
+        else:
+            lifted = codec.lift_member(each, offset)
+            lifts.append(LiftChange(member, lifted, offset.to_server_ms(each.at), untimed))
+    return Publication(bans, lifts)
 
 
 def slices(values: Sequence[T], size: int = MAX_ENTRY_LINES) -> Iterator[list[T]]:

@@ -54,6 +54,8 @@ LONGEST_FLUSH_PAUSE_S = 60.0
 # How the names of problems with the server begin.
 SERVER = "the fleet's Redis"
 
+CLOCK = "the fleet's clock"
+
 
 class Subscriber:
     """A Service that follows the other nodes until it is closed."""
@@ -64,7 +66,7 @@ class Subscriber:
         self, session: Session, verifier: Verifier, applier: Applier, joining: Joining, problems: Problems
     ) -> None:
         self._session, self._verifier, self._applier, self._joining = session, verifier, applier, joining
-        self._heartbeat = Heartbeat(session)
+        self._heartbeat = Heartbeat(session, problems.problem(CLOCK, critical=False))
         self._problems, self._problem = problems, problems.problem(SERVER, critical=False)
         # The position in the stream up to which all was applied; "" before the first join, and
         # after a flush.
@@ -105,6 +107,7 @@ class Subscriber:
             # If this fails half-way, no position may be known: the next try must begin again.
             self._position = ""
             self._joining.read_all()
+            self._joining.seal_untimed()
             self._position = newest
         while entries := session.store.read(self._position, 0):
             self._receive(entries)
@@ -168,6 +171,7 @@ class Subscriber:
         if entry.node.partition("/")[2] == session.node.run:
             own = [line for line in lines if session.outbox.is_in_flight(key_of_line(line))]
             yield from (Echo(key_of_line(line)) for line in own)
+            self._verifier.remember_own(own, entry.node)
             lines = tuple(line for line in lines if line not in own)
         if lines:
             sent_at = session.offset.to_local_s(_place(entry.position)[0])

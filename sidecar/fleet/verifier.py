@@ -13,14 +13,18 @@ from dataclasses import replace
 
 from sidecar.config.node_name import NODE_NAME
 from sidecar.core.events import Ban
-from sidecar.fleet.limits import PeerBudget
-from sidecar.fleet.protocol import MAX_ENTRY_LINES, Incoming, Lift, LineError, Rejection
-from sidecar.fleet.redis import Entry
+from sidecar.fleet.lifts import LiftIndex
+from sidecar.fleet.limits import LiftKind, PeerBudget
+from sidecar.fleet.protocol import MAX_ENTRY_LINES, Incoming, Lift, LineError, LineKey, Rejection, is_wide
+from sidecar.fleet.redis import Entry, StoredBan
 from sidecar.fleet.session import Session
 from sidecar.runtime.problems import Problems
 
 # Without a refusal for so long, the limits are no problem any more.
 PROBLEM_OVER_S = 60.0
+
+# Unbans that are remembered; the server keeps as many.
+MAX_REMEMBERED_LIFTS = 100_000
 
 # Peers with a time series of their own in the metrics; anybody with access to the server can
 # make up names.
@@ -34,6 +38,10 @@ class Verifier:
         self._session, self._budget = session, budget
         self._problem = problems.problem("the fleet's bans", critical=False)
         self._refused_at = -math.inf
+        # What was unbanned: a ban from before is not believed, whoever publishes it again.
+        self._lifts = LiftIndex(())
+        # Keys of bans in the set that a former version sealed without their times.
+        self._untimed = set[LineKey]()
         self._peer_labels: set[str] = set()
 
     def entry(self, entry: Entry, sent_at: float) -> list[Incoming]:
@@ -47,25 +55,47 @@ class Verifier:
         lines = entry.lines
         if not self._budget.room(now, peer):
             lines = self._without_bans(lines, peer)
-        parsed = self._parse(lines, entry.node, peer, now)
+        parsed = self._current(self._parse(lines, entry.node, peer, now))
         bans = [each for each in parsed if isinstance(each, Ban)]
         lifts = [each for each in parsed if isinstance(each, Lift)]
         allowed = self._budget.take(len(bans), now, peer)
         if allowed < len(bans):
             self._refuse(Rejection.BUDGET, len(bans) - allowed, peer)
-        believed = {*map(id, bans[:allowed]), *map(id, self.lifts(lifts))}
+        believed = {*map(id, bans[:allowed]), *map(id, self.lifts(lifts, peer))}
         return [each for each in parsed if id(each) in believed]
 
-    def stored_bans(self, page: Iterable[tuple[str, float]], now: float) -> list[Ban]:
+    def remember_own(self, lines: Sequence[str], node: str) -> None:
+        """Remember the unbans among lines that this node itself has published."""
+        unbans = [line for line in lines if line.startswith("U ")]
+        parsed = self._parse(unbans, node, node, self._session.clock())
+        self.remember(each for each in parsed if isinstance(each, Lift))
+
+    def remember(self, lifts: Iterable[Lift]) -> None:
+        """Believe no ban from before these unbans."""
+        for lift in lifts:
+            self._lifts.add(lift)
+        if len(self._lifts) > MAX_REMEMBERED_LIFTS:
+            self._lifts.forget_older_half()
+
+    def stored_bans(self, page: Iterable[StoredBan], now: float) -> list[Ban]:
         """Return the bans that a page of the set stands for, before any limit."""
-        session, bans, wrong = self._session, [], Counter[Rejection]()
-        for member, until in page:
+        session, bans, wrong = self._session, list[Ban](), Counter[Rejection]()
+        codec = session.codec
+        for found in page:
             try:
-                bans.append(session.codec.parse_ban(member, until, session.offset, now))
+                bans.append(codec.parse_ban(*found, session.offset, now))
             except LineError as err:
-                wrong[err.reason] += 1
+                if key := codec.parse_untimed(found.member):
+                    self._untimed.add(key)
+                else:
+                    wrong[err.reason] += 1
         self._reject(wrong)
-        return bans
+        return [ban for ban in self._current(bans) if isinstance(ban, Ban)]
+
+    def take_untimed(self) -> set[LineKey]:
+        """Return the keys of bans that a former version sealed without their times, as far as they were read."""
+        untimed, self._untimed = self._untimed, set()
+        return untimed
 
     def room_at_join(self, wanted: int, now: float) -> int:
         """Return how many of so many bans of the set are believed."""
@@ -75,14 +105,23 @@ class Verifier:
         """Report that so many bans of the set are not believed."""
         self._refuse(Rejection.BUDGET, count)
 
-    def lifts(self, lifts: Sequence[Lift]) -> Sequence[Lift]:
-        """Return the lifts that are believed: all of them where they are sealed."""
+    def lifts(self, lifts: Sequence[Lift], peer: str = "") -> Sequence[Lift]:
+        """Return the lifts that are believed. Of everyone, and of wide networks, there are few."""
+        now, usual = self._session.clock(), LiftKind.UNSEALED
         if self._session.codec.sealed:
-            return lifts
-        allowed = self._budget.take_lifts(len(lifts), self._session.clock())
-        if allowed < len(lifts):
-            self._refuse(Rejection.TOO_MANY_LIFTED, len(lifts) - allowed)
-        return lifts[:allowed]
+            usual = LiftKind.SEALED
+        believed = list[Lift]()
+        for lift in lifts:
+            if self._budget.take_lift(LiftKind.WIDE if is_wide(lift.address) else usual, now):
+                believed.append(lift)
+        if len(believed) < len(lifts):
+            self._refuse(Rejection.TOO_MANY_LIFTED, len(lifts) - len(believed), peer)
+        self.remember(believed)
+        return believed
+
+    def lifts_at_join(self, lifts: Sequence[Lift]) -> Sequence[Lift]:
+        """Return the lifts of own bans that are believed, by what the set holds: all of them where it is sealed."""
+        return lifts if self._session.codec.sealed else self.lifts(lifts)
 
     def refund(self, repeated: Counter[str]) -> None:
         """Give back most of what bans cost that were known already: their number by peer."""
@@ -106,6 +145,21 @@ class Verifier:
         wrong[Rejection.MALFORMED] += len(lines[MAX_ENTRY_LINES:])
         self._reject(wrong)
         return parsed
+
+    def _current(self, decisions: Sequence[Incoming]) -> list[Incoming]:
+        """Leave out what is older than something that is known: it was published before, and somebody does so again.
+
+        Without a key an attacker could write any time.
+        """
+        if not self._session.codec.sealed:
+            return [*decisions]
+        current = [
+            each
+            for each in decisions
+            if not (self._lifts.is_stale(each) if isinstance(each, Ban) else self._lifts.knows(each))
+        ]
+        self._reject(Counter({Rejection.STALE: len(decisions) - len(current)}))
+        return current
 
     def _without_bans(self, lines: Sequence[str], peer: str) -> tuple[str, ...]:
         """Drop the bans before they are parsed: none would be believed, and a flood should cost little."""

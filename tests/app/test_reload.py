@@ -68,7 +68,7 @@ def test_each_part_is_reconfigured_in_its_place():
     assert world.parts["inputs"].args == (SETTINGS, GUARD, 5.0)
     assert world.parts["firewall"].args == (("web", "manual"), 5.0)
     assert world.parts["metrics"].args == ["web"]
-    assert world.parts["fleet"].args == (SETTINGS.jails,)
+    assert world.parts["fleet"].args == (SETTINGS.jails, SETTINGS.fleet.keys)
     assert world.parts["slack"].args == ("https://new.example",)
 
 

@@ -377,7 +377,7 @@ def test_the_settings_of_a_fleet(environ, tmp_path):
         "rediss://wp:secret@cache.example:6380/2", f"{tmp_path}/ca.pem"
     )
     assert (settings.fleet.prefix, settings.node) == ("shops", "host-1.example." + "x" * 200)
-    assert settings.fleet.key == b"k" * 40
+    assert settings.fleet.keys == (b"k" * 40,)
     assert "secret" not in repr(settings) and "kkk" not in repr(settings)
 
 

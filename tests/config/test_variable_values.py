@@ -53,9 +53,9 @@ def test_a_secret_is_the_content_of_a_file(tmp_path):
     (tmp_path / "key").write_text("k" * 40 + "\n")
     (tmp_path / "short").write_text("k")
 
-    assert values.fleet_key(f"{tmp_path}/key") == b"k" * 40
+    assert values.fleet_keys(f"{tmp_path}/key") == (b"k" * 40,)
     with pytest.raises(ValueError, match="holds 1 characters; a key has 32 or more"):
-        values.fleet_key(f"{tmp_path}/short")
+        values.fleet_keys(f"{tmp_path}/short")
     with pytest.raises(ValueError, match="/none cannot be read: No such file"):
         values.content_of(f"{tmp_path}/none", "the fleet's key")
 
@@ -69,7 +69,7 @@ def test_a_secret_is_the_content_of_a_file(tmp_path):
         (values.docker_host, "tcp://host:port?hunter2"),
         (values.docker_host, "root:hunter2@host:2375"),
         (values.webhook, "hooks.example/services/hunter2"),
-        (values.fleet_key, "hunter2" * 6),
+        (values.fleet_keys, "hunter2" * 6),
         (values.certificates_file, "redis://:hunter2@host"),
         (lambda path: values.content_of(path, "the webhook's URL"), "https://hooks.example/services/hunter2"),
         *(
@@ -88,3 +88,18 @@ def test_no_error_quotes_a_secret(parse, text):
         parse(text)
 
     assert "hunt" not in str(raised.value) and "er2" not in str(raised.value)
+
+
+def test_a_fleet_that_changes_its_key_has_two(tmp_path):
+    (tmp_path / "keys").write_text("n" * 40 + "\n\n" + "o" * 32 + "\n")
+    assert values.fleet_keys(f"{tmp_path}/keys") == (b"n" * 40, b"o" * 32)
+
+    (tmp_path / "keys").write_text("\n".join(letter * 40 for letter in "abc"))
+    with pytest.raises(ValueError, match="holds 3 lines; a key is one line"):
+        values.fleet_keys(f"{tmp_path}/keys")
+    (tmp_path / "keys").write_text("n" * 40 + "\nold")
+    with pytest.raises(ValueError, match="holds 3 characters"):
+        values.fleet_keys(f"{tmp_path}/keys")
+    (tmp_path / "keys").write_text("")
+    with pytest.raises(ValueError, match="holds 0 characters"):
+        values.fleet_keys(f"{tmp_path}/keys")

@@ -207,6 +207,15 @@ def test_an_unban_of_one_address_leaves_the_other_bans():
     assert [ban.address for ban in guard.view.bans] == [ANN]
 
 
+def test_an_unban_of_the_past_ends_no_later_ban_and_clears_no_failures():
+    guard = Guard([replace(LOGIN, maxretry=1), replace(LOGIN, name="slow", maxretry=2)], ALLOWLIST)
+    guard.hits([*hits(1, address=BOB), *hits(5, address=SIX), *hits(6, jail="slow")], now=6)
+
+    assert guard.unban(None, now=7, made_until=4) == [Unban("login", BOB, 7, "manual")]
+    assert guard.unban(ANN, now=7, made_until=4) == []
+    assert [ban.address for ban in guard.hits(hits(8, jail="slow"), now=8)] == [ANN]
+
+
 def test_an_unban_is_for_one_network_or_for_all():
     guard = Guard([LOGIN], ALLOWLIST)
     for address in (ANN, BOB, SIX):

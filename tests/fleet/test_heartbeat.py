@@ -5,6 +5,7 @@ import pytest
 from sidecar.fleet.heartbeat import Heartbeat
 from sidecar.fleet.redis import Hello
 from sidecar.fleet.session import Node, Session
+from sidecar.runtime.problems import Problems
 from tests.support.peers import FleetCounts
 
 NOW = 1_000.0
@@ -19,7 +20,9 @@ class ScriptedServer:
     def clock(self):
         return self.now
 
-    def hello(self, node, new_epoch):
+    url = "redis.example:6379"
+
+    def hello(self, node, new_epoch, *, sealed):
         assert (node, len(new_epoch)) == ("a/1", 16)
         ahead, takes, epoch = self._answers.pop(0)
         answered_at = self.now + takes / 2 + ahead
@@ -27,10 +30,10 @@ class ScriptedServer:
         return Hello(epoch, round(answered_at * 1000), nodes=3)
 
 
-def beat(*answers, times=1):
+def beat(*answers, times=1, keys=(), problems=None):
     server = ScriptedServer(*answers)
-    session = Session(server, Node("a", run="1"), server.clock, FleetCounts())
-    heartbeat = Heartbeat(session)
+    session = Session(server, Node("a", keys, "1"), server.clock, FleetCounts())
+    heartbeat = Heartbeat(session, (problems or Problems()).problem("the clock", critical=False))
     return heartbeat, session, [heartbeat.beat() for _ in range(times)]
 
 
@@ -56,3 +59,29 @@ def test_another_epoch_is_noticed_once():
     _, _, same = beat(*first, (0.0, 0.1, "one"), (0.0, 0.1, "two"), (0.0, 0.1, "two"), times=4)
 
     assert same == [False, True, False, True]
+
+
+@pytest.mark.parametrize("ahead", [-86_400.0, -61.0, 61.0, 3e7])
+def test_where_messages_are_sealed_a_clock_that_differs_much_is_not_believed(ahead):
+    problems = Problems()
+    lying = [(ahead, 0.1, "one")] * 3
+    _, session, _ = beat(*lying, keys=(b"k" * 32,), problems=problems)
+
+    assert session.offset.ahead_s == 0
+    (sentence,) = problems.sentences
+    assert sentence.startswith("the clock of Redis at redis.example:6379 differs from this host's by ")
+
+
+def test_a_clock_that_is_right_again_is_believed():
+    problems = Problems()
+    answers = [(5.0, 0.1, "one")] * 3, [(9e9, 0.1, "one"), (5.0, 0.1, "one")]
+    _, session, _ = beat(*answers[0], *answers[1], times=3, keys=(b"k" * 32,), problems=problems)
+
+    assert session.offset.ahead_s == pytest.approx(5.0, abs=0.001)
+    assert problems.sentences == ()
+
+
+def test_without_a_key_any_clock_is_the_fleets():
+    _, session, _ = beat(*[(3e7, 0.1, "one")] * 3)
+
+    assert session.offset.ahead_s == pytest.approx(3e7, abs=0.001)

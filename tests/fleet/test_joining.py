@@ -55,12 +55,12 @@ def test_a_join_that_fails_half_way_begins_again(redis, fleet, monkeypatch):
     """What was read before the connection broke must not count as all that there is."""
     pages, failures = FleetStore.bans, []
 
-    def break_once(store):
+    def break_once(store, **options):
         yield from ()
         if not failures:
             failures.append(store)
             raise StoreError("the cable is out")
-        yield from pages(store)
+        yield from pages(store, **options)
 
     redis.client().zadd(BANS, {f"{ANN} login": 9e15})
     monkeypatch.setattr(FleetStore, "bans", break_once)

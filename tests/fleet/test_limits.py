@@ -1,4 +1,6 @@
-from sidecar.fleet.limits import MAX_PEERS, UNSEALED_LIFTS, PeerBudget
+import pytest
+
+from sidecar.fleet.limits import LIFTS, MAX_PEERS, LiftKind, PeerBudget
 
 
 def test_a_peer_may_ban_so_many_at_once_and_then_so_many_a_second():
@@ -36,7 +38,15 @@ def test_made_up_names_do_not_fill_the_memory():
     assert budget.take(1, 0.0, "peer 0") == 1
 
 
-def test_few_unsealed_lifts_are_believed():
-    budget, (burst, per_s) = PeerBudget(), UNSEALED_LIFTS
+@pytest.mark.parametrize("kind", LiftKind)
+def test_few_lifts_are_believed(kind):
+    budget, (burst, per_s) = PeerBudget(), LIFTS[kind]
 
-    assert [budget.take_lifts(burst, now) for now in (0.0, 0.0, 10.0)] == [burst, 0, round(10 * per_s)]
+    def believed(now):
+        return sum(budget.take_lift(kind, now) for _ in range(round(burst) + 1))
+
+    assert [believed(now) for now in (0.0, 0.0, 2 / per_s)] == [burst, 0, 2]
+
+
+def test_three_lifts_of_everyone_are_believed_in_an_hour():
+    assert LIFTS[LiftKind.WIDE] == (3, 3 / 3600)

@@ -39,7 +39,7 @@ def test_everyone_is_unbanned_only_where_the_fleet_has_a_key(redis, fleet):
     (a,) = fleet("a")
     with pytest.raises(ValueError, match="WP_SIDECAR_FLEET_KEY_FILE"):
         a.fleet.unban(None, "")
-    b, c = fleet("b", "c", secret=KEY, prefix="sealed")
+    b, c = fleet("b", "c", keys=(KEY,), prefix="sealed")
     b.ban(ANN, BOB)
     agree([c], [ANN, BOB])
 

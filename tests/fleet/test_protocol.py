@@ -21,7 +21,7 @@ ANN, BOB, NET = Address("203.0.113.7"), Address("2001:db8:1:2::/64"), Address("1
 NOW = 1_000.0
 SAME, AHEAD = ClockOffset(), ClockOffset(100.0)
 KEY = b"k" * 32
-OPEN, SEALED = Codec(), Codec(KEY)
+OPEN, SEALED = Codec(), Codec([KEY])
 BAN = Ban("login", ANN, 990.0, 1990.0, "failures", failures=3, origin_name="blog", evidence=("fail",))
 UNBAN = Unban("login", ANN, 990.0, "manual")
 LIFT = Lift(ANN, "login", 990.0)
@@ -44,12 +44,15 @@ def test_lines_and_members_are_written_as_nodes_of_every_version_write_them():
 
     assert OPEN.line(BAN, "a/1", AHEAD) == "B 203.0.113.7 login 2090000 1090000 3 -"
     assert OPEN.line(UNBAN, "a/1", AHEAD) == "U 203.0.113.7 login - 1090000 0 -"
-    assert OPEN.ban_member(key_of(BAN)) == OPEN.lift_member(key_of(BAN)) == "203.0.113.7 login"
+    assert OPEN.ban_member(key_of(BAN)) == OPEN.lift_member(UNBAN, AHEAD) == "203.0.113.7 login"
+    assert (OPEN.ban_times(BAN, AHEAD), OPEN.untimed_member(key_of(BAN))) == ("", "")
     assert SEALED.line(BAN, "a/1", AHEAD) == "B 203.0.113.7 login 2090000 1090000 3 976e460cb0ab8faa"
     assert SEALED.line(UNBAN, "a/1", AHEAD) == "U 203.0.113.7 login - 1090000 0 919e5814e93dc59c"
     assert SEALED.line(everyone, "a/1", AHEAD) == "U * * - 1090000 0 3a5af30be93364b8"
-    assert SEALED.ban_member(key_of(BAN)) == "203.0.113.7 login f719d63b6fe27a01"
-    assert SEALED.lift_member(key_of(BAN)) == "203.0.113.7 login f3756020e2b281ea"
+    assert SEALED.ban_member(key_of(BAN)) == "203.0.113.7 login"
+    assert SEALED.ban_times(BAN, AHEAD) == "2090000 1090000 efdc2acf95133041"
+    assert SEALED.lift_member(UNBAN, AHEAD) == "203.0.113.7 login 1090000 b782eba89238dfab"
+    assert SEALED.untimed_member(key_of(BAN)) == "203.0.113.7 login f719d63b6fe27a01"
     assert seal(b"target", "admin") == "23c49963aa0d9529"
 
 
@@ -61,8 +64,9 @@ def test_a_jail_may_have_blanks_in_its_name(codec):
     assert (received(ban, codec).jail, received(lift, codec).jail) == ("my own jail", "my own jail")
     assert key_of_line(line) == key_of(ban)
     assert line.startswith("B 203.0.113.7 my+own+jail 1990000 ")
-    assert codec.parse_ban(codec.ban_member(key_of(ban)), 1_990_000.0, SAME, NOW).jail == "my own jail"
-    assert codec.parse_lift(codec.lift_member(key_of(lift)), 990_000.0, SAME, NOW) == lift
+    times = codec.ban_times(ban, SAME)
+    assert codec.parse_ban(codec.ban_member(key_of(ban)), 1_990_000.0, times, SAME, NOW).jail == "my own jail"
+    assert codec.parse_lift(codec.lift_member(lift, SAME), 990_000.0, SAME, NOW) == lift
 
 
 @pytest.mark.parametrize("codec", [OPEN, SEALED], ids=["open", "sealed"])
@@ -151,11 +155,94 @@ def test_a_seal_is_for_one_text_and_one_node_and_that_of_an_unban_for_a_day():
 
 @pytest.mark.parametrize("codec", [OPEN, SEALED], ids=["open", "sealed"])
 def test_a_member_of_the_set_is_read_back_as_a_ban(codec):
-    member = codec.ban_member(key_of(BAN))
+    member, at = codec.ban_member(key_of(BAN)), 990.0 if codec.sealed else NOW
 
-    assert codec.parse_ban(member, 2_090_000.0, AHEAD, NOW) == Ban("login", ANN, NOW, 1990.0, "fleet")
-    assert codec.parse_ban(member, math.inf, AHEAD, NOW).is_permanent
-    assert codec.parse_lift(codec.lift_member(key_of(LIFT)), 1_090_000.0, AHEAD, NOW) == LIFT
+    times = codec.ban_times(BAN, AHEAD)
+    assert codec.parse_ban(member, 2_090_000.0, times, AHEAD, NOW) == Ban("login", ANN, at, 1990.0, "fleet")
+    times = codec.ban_times(replace(BAN, until=math.inf), AHEAD)
+    assert codec.parse_ban(member, math.inf, times, AHEAD, NOW).is_permanent
+    assert codec.parse_lift(codec.lift_member(LIFT, AHEAD), 1_090_000.0, AHEAD, NOW) == LIFT
+
+
+def test_with_a_key_no_score_counts():
+    """A score is a number that anybody can change: a ban for a minute would last for ever."""
+    times, later = SEALED.ban_times(BAN, SAME), 2_000.0
+
+    assert SEALED.parse_ban("203.0.113.7 login", math.inf, times, SAME, NOW).until == 1990.0
+    with pytest.raises(LineError, match="expired"):
+        SEALED.parse_ban("203.0.113.7 login", math.inf, times, SAME, later)
+    lift = SEALED.parse_lift(SEALED.lift_member(LIFT, SAME), 1e12, SAME, NOW)
+    assert lift == LIFT
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "",
+        "1990000 990000",
+        "inf 990000 TIMES",
+        "1990000 999000 TIMES",
+        "9990000 990000 TIMES",
+        "1990000 990000 -",
+    ],
+)
+def test_a_seal_is_for_the_times_too(times):
+    good = SEALED.ban_times(BAN, SAME)
+    with pytest.raises(LineError, match="unsealed"):
+        SEALED.parse_ban("203.0.113.7 login", 2e9, times.replace("TIMES", good.split()[2]), SAME, NOW)
+    with pytest.raises(LineError, match="unsealed"):
+        SEALED.parse_ban("203.0.113.8 login", 2e9, good, SAME, NOW)
+    assert SEALED.stored_end_ms("203.0.113.7 login", 2e9, good) == 1_990_000
+    assert SEALED.stored_end_ms("203.0.113.8 login", 2e9, good) is None
+    assert SEALED.stored_end_ms("203.0.113.7 login", 2e9, times) is None
+    assert OPEN.stored_end_ms("203.0.113.7 login", 2e9, "") == 2e9
+
+
+def test_what_is_sealed_for_the_future_is_not_believed():
+    soon, late = NOW + 50, NOW + 70
+
+    assert SEALED.parse_line(SEALED.line(replace(BAN, at=soon), "a/1", SAME), "a/1", SAME, NOW).at == NOW
+    assert reason(SEALED.line(replace(BAN, at=late), "a/1", SAME), codec=SEALED) == "stale"
+    assert reason(SEALED.line(Lift(None, "", late), "a/1", SAME), codec=SEALED) == "stale"
+    with pytest.raises(LineError, match="stale"):
+        SEALED.parse_lift(SEALED.lift_member(Lift(None, "", late), SAME), 1.0, SAME, NOW)
+
+
+def test_an_unban_of_the_set_is_believed_for_a_week():
+    member, week = SEALED.lift_member(LIFT, SAME), 7 * 86_400.0
+
+    assert SEALED.parse_lift(member, 9e15, SAME, NOW + week - 20) == LIFT
+    with pytest.raises(LineError, match="expired"):
+        SEALED.parse_lift(member, 9e15, SAME, NOW + week)
+    with pytest.raises(LineError, match="unsealed"):
+        SEALED.parse_lift(member.replace(" 990000 ", " 999000 "), 9e15, SAME, NOW)
+    with pytest.raises(LineError, match="unsealed"):
+        SEALED.parse_lift("* *", 9e15, SAME, NOW)
+
+
+def test_the_first_key_seals_and_each_is_accepted():
+    old, both, new = SEALED, Codec([b"n" * 32, KEY]), Codec([b"n" * 32])
+    for writer, readers, stranger in ((old, (old, both), new), (both, (both, new), old)):
+        line, times = writer.line(BAN, "a/1", SAME), writer.ban_times(BAN, SAME)
+        lifted = writer.lift_member(LIFT, SAME)
+        for reader in readers:
+            assert reader.parse_line(line, "a/1", SAME, NOW).address == ANN
+            assert reader.parse_ban("203.0.113.7 login", 1.0, times, SAME, NOW).address == ANN
+            assert reader.parse_lift(lifted, 1.0, SAME, NOW) == LIFT
+        assert reason(line, codec=stranger) == "unsealed"
+    # What the former key sealed is sealed again.
+    assert both.stored_end_ms("203.0.113.7 login", 1.0, old.ban_times(BAN, SAME)) is None
+
+
+def test_a_member_that_a_former_version_sealed_is_known_and_not_believed():
+    member = SEALED.untimed_member(key_of(BAN))
+
+    assert SEALED.parse_untimed(member) == key_of(BAN)
+    assert SEALED.parse_untimed("203.0.113.8 login f719d63b6fe27a01") is None
+    assert SEALED.parse_untimed("203.0.113.7 login") is None
+    assert OPEN.parse_untimed(member) is None
+    with pytest.raises(LineError, match="malformed"):
+        SEALED.parse_ban(member, 2e9, "", SAME, NOW)
 
 
 @pytest.mark.parametrize(
@@ -173,14 +260,13 @@ def test_a_member_of_the_set_is_read_back_as_a_ban(codec):
 )
 def test_a_member_that_we_would_not_have_written_is_no_ban(member, until, why):
     with pytest.raises(LineError, match=why):
-        OPEN.parse_ban(member, until, SAME, NOW)
+        OPEN.parse_ban(member, until, "", SAME, NOW)
 
 
 def test_the_seal_of_an_unban_does_not_seal_a_ban():
+    *_, at, given = SEALED.lift_member(LIFT, SAME).split()
     with pytest.raises(LineError, match="unsealed"):
-        SEALED.parse_ban(SEALED.lift_member(key_of(LIFT)), 2e9, SAME, NOW)
-    with pytest.raises(LineError, match="unsealed"):
-        SEALED.parse_ban("203.0.113.7 login", 2e9, SAME, NOW)
+        SEALED.parse_ban("203.0.113.7 login", 2e9, f"2000000 {at} {given}", SAME, NOW)
 
 
 def test_a_ban_that_ends_too_late_for_a_line_is_permanent():

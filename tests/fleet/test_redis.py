@@ -1,12 +1,13 @@
 """One real Redis (FLEET_SERVER: another of its kind), and what a fleet keeps there."""
 
+import math
 import re
 
 import pytest
 
 from sidecar.config.redis_url import parse_redis_url
 from sidecar.fleet.connection import RedisConnection
-from sidecar.fleet.redis import Entry, FleetStore, WindowFailures
+from sidecar.fleet.redis import BanChange, Entry, FleetStore, LiftChange, Publication, WindowFailures
 from sidecar.fleet.scripts import MAX_LIFTS
 from sidecar.stores.base import StoreError
 from tests.support.paths import ROOT
@@ -28,6 +29,14 @@ def store(redis):
     store = store_at(redis.url)
     yield store
     store.close()
+
+
+def publish(store, bans=(), lifts=(), *, sealed=False):
+    """Bans: end, member and sealed times. Lifts: the ban's member, the lift's member and its time."""
+    bans = [BanChange(str(end), *more) for end, *more in bans]
+    return store.publish(
+        "a/1", ["..."], Publication(bans, [LiftChange(*each) for each in lifts]), sealed=sealed
+    )
 
 
 def failures(name, *ages, maxretry=3, findtime_ms=10_000):
@@ -53,8 +62,8 @@ def test_silent_nodes_are_gone(store, redis):
 
 def test_entries_are_read_in_their_order_from_any_position(store):
     before = store.positions()
-    first = store.publish("a/1", ["B x", "B y"], [], [])
-    second = store.publish("b/2", ["U z"], [], [])
+    first = store.publish("a/1", ["B x", "B y"], Publication())
+    second = store.publish("b/2", ["U z"], Publication())
 
     assert before == ("0-0", "0-0")
     assert store.positions() == (first, second)
@@ -65,7 +74,7 @@ def test_entries_are_read_in_their_order_from_any_position(store):
 
 
 def test_an_emptied_stream_begins_where_it_ends(store, redis):
-    last = store.publish("a/1", ["B x"], [], [])
+    last = store.publish("a/1", ["B x"], Publication())
     redis.client().xtrim("{wps}:events", 0, approximate=False)
 
     assert store.positions() == (last, last)
@@ -73,23 +82,57 @@ def test_an_emptied_stream_begins_where_it_ends(store, redis):
 
 def test_the_sets_match_what_was_published(store, redis):
     now = store.hello("a/1", "one").now_ms
-    store.publish("a/1", ["..."], [(now + 1000, "x login"), ("inf", "y login")], [])
-    store.publish(
-        "a/1", ["..."], [(now + 500, "x login"), (now + 2000, "z login")], [("y login", "y login", now)]
+    publish(store, bans=[(now + 1000, "x login"), ("inf", "y login")])
+    publish(
+        store, bans=[(now + 500, "x login"), (now + 2000, "z login")], lifts=[("y login", "y login", now)]
     )
 
     assert sorted(each for page in store.bans() for each in page) == [
-        ("x login", now + 1000),
-        ("z login", now + 2000),
+        ("x login", now + 1000, ""),
+        ("z login", now + 2000, ""),
     ]
     assert [*store.lifts()] == [[("y login", now)]]
-    assert store.ends(["x login", "y login"]) == [now + 1000, None]
-    assert store.ends([]) == []
+    assert store.stored(["x login", "y login"]) == [("x login", now + 1000, ""), None]
+    assert store.stored([]) == []
     assert store.ban_count() == 2
 
 
+def test_the_sealed_times_of_a_ban_stand_and_go_with_it(store, redis):
+    now = store.hello("a/1", "one", sealed=True).now_ms
+
+    def times():
+        return redis.client().hgetall("{wps}:seals")
+
+    publish(store, bans=[(now + 9000, "x login", "first"), ("inf", "y login", "second")], sealed=True)
+    # A shorter ban changes nothing, one that is sealed again replaces the seal.
+    publish(store, bans=[(now + 500, "x login", "third"), ("inf", "y login", "fourth")], sealed=True)
+    assert times() == {"x login": "first", "y login": "fourth"}
+    assert sorted(each for page in store.bans(sealed=True) for each in page) == [
+        ("x login", now + 9000, "first"),
+        ("y login", math.inf, "fourth"),
+    ]
+    assert store.stored(["y login", "z login"], sealed=True) == [("y login", math.inf, "fourth"), None]
+
+    publish(store, lifts=[("y login", "y login 1 seal", now)], sealed=True)
+    assert times() == {"x login": "first"}
+    redis.client().zadd("{wps}:bans", {"x login": now - 1})
+    store.hello("a/1", "one", sealed=True)
+    assert (times(), store.ban_count()) == ({}, 0)
+
+
+def test_sets_are_changed_without_an_entry_in_the_stream(store, redis):
+    now = store.hello("a/1", "one").now_ms
+    redis.client().zadd("{wps}:bans", {"x login v1seal": now + 1000})
+    store.publish(
+        "a/1", (), Publication([BanChange(str(now + 1000), "x login", "t", "x login v1seal")]), sealed=True
+    )
+
+    assert redis.client().zrange("{wps}:bans", 0, -1) == ["x login"]
+    assert store.positions() == ("0-0", "0-0")
+
+
 def test_expired_bans_are_removed(store, redis):
-    store.publish("a/1", ["..."], [(1, "x login")], [])
+    publish(store, bans=[(1, "x login")])
     store.hello("a/1", "one")
 
     assert store.ban_count() == 0
@@ -98,11 +141,11 @@ def test_expired_bans_are_removed(store, redis):
 def test_lifts_are_remembered_for_a_week_and_up_to_a_number(store, redis):
     now = store.hello("a/1", "one").now_ms
     redis.client().zadd("{wps}:lifts", {"x login": now - 8 * DAY})
-    store.publish("a/1", ["..."], [], [("y login", "y login", now)])
+    publish(store, lifts=[("y login", "y login", now)])
     assert [*store.lifts()] == [[("y login", now)]]
 
     redis.client().zadd("{wps}:lifts", {f"{number} login": now - 5 for number in range(MAX_LIFTS)})
-    store.publish("a/1", ["..."], [], [("z login", "z login", now)])
+    publish(store, lifts=[("z login", "z login", now)])
     assert redis.client().zcard("{wps}:lifts") == MAX_LIFTS
 
 
@@ -111,7 +154,7 @@ def test_pages_have_every_member_and_no_text_that_would_break_them(store, redis)
     redis.client().zadd("{wps}:bans", wanted | {"x\ny": 1e13, "x" * 300: 1e13})
     found = [*store.bans()]
 
-    assert {member: end for page in found for member, end in page} == wanted
+    assert {member: end for page in found for member, end, _ in page} == wanted
     assert len(found) > 2
 
 
@@ -160,13 +203,16 @@ def test_an_acl_user_needs_no_more_than_is_documented(redis):
     redis.client().execute_command("ACL SETUSER", "sidecar", "on", ">secret", *RULE[1].split())
     store = store_at(f"unix://sidecar:secret@{redis.socket}", "wp-sidecar")
     now = store.hello("a/1", "one").now_ms
-    store.publish("a/1", ["..."], [(now + 10_000, "x login")], [("y login", "y login", now)])
+    for sealed in (False, True):
+        store.hello("a/1", "one", sealed=sealed)
+        publish(store, [(now + 10_000, "x login", "times")], [("y login", "y login", now)], sealed=sealed)
     store.count([failures("ann", 1, 2, 3)])
     store.clear(["ann"])
 
-    assert store.positions()[1] == store.read("0-0", 0.01)[0].position
-    assert [*store.bans(), *store.lifts()] == [[("x login", now + 10_000)], [("y login", now)]]
-    assert (store.ends(["x login"]), store.ban_count(), store.warnings()) == ([now + 10_000], 1, {})
+    assert store.positions()[1] == store.read("0-0", 0.01)[-1].position
+    assert [*store.bans(), *store.lifts()] == [[("x login", now + 10_000, "")], [("y login", now)]]
+    assert [*store.bans(sealed=True)] == [store.stored(["x login"], sealed=True)]
+    assert (store.ban_count(), store.warnings()) == (1, {})
     with pytest.raises(StoreError, match="does not permit this user a command that we need"):
         store_at(f"unix://sidecar:secret@{redis.socket}", "other").hello("a/1", "one")
     with pytest.raises(StoreError, match="refuses our user or password"):

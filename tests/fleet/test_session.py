@@ -16,7 +16,7 @@ NOW = 1_800_000_000.0
 SAME = ClockOffset()
 
 
-@pytest.fixture(params=[b"", b"k" * 32], ids=["open", "sealed"])
+@pytest.fixture(params=[(), (b"k" * 32,)], ids=["open", "sealed"])
 def session(request, redis):
     store = FleetStore(RedisConnection(parse_redis_url(redis.url)), PREFIX)
     store.hello("a/1", "epoch")

@@ -2,7 +2,7 @@
 
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.fleet.limits import UNSEALED_LIFTS, PeerBudget
+from sidecar.fleet.limits import LIFTS, LiftKind, PeerBudget
 from tests.support.peers import BANS, EVENTS, agree, publish_lines
 from tests.support.waiting import wait_until
 
@@ -74,7 +74,7 @@ def test_everything_that_is_published_again_after_a_flush_is_within_the_limit(re
 
 
 def test_unsealed_lines_cannot_unban_many(redis, fleet):
-    burst = round(UNSEALED_LIFTS.burst)
+    burst = round(LIFTS[LiftKind.UNSEALED].burst)
     banned = [address(number) for number in range(3 * burst)]
     (a,) = fleet("a", budget=PeerBudget(total=(10_000, 1.0)))
     a.ban(*banned)
@@ -93,9 +93,9 @@ def test_unsealed_lines_cannot_unban_many(redis, fleet):
 
 
 def test_unsealed_lines_are_not_believed_where_the_fleet_has_a_key(redis, fleet):
-    a, b = fleet("a", "b", secret=KEY)
+    a, b = fleet("a", "b", keys=(KEY,))
     publish_lines(redis, ["B 203.0.113.7 login inf 1 3 -", "U 203.0.113.8 login - 1 0 -"])
-    (c,) = fleet("c", secret=b"another" * 5)
+    (c,) = fleet("c", keys=(b"another" * 5,))
     c.ban(EVE)
     a.ban(BOB)
     agree([a, b], [BOB])

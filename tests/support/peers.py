@@ -77,7 +77,7 @@ class Peer:
         *,
         jails=(LOGIN,),
         allowlist=None,
-        secret=b"",
+        keys=(),
         budget=None,
         sinks=(),
         ahead=0.0,
@@ -94,7 +94,7 @@ class Peer:
         self.connection = Unpluggable(parse_redis_url(url))
         self.fleet = FleetMember(
             FleetStore(self.connection, prefix),
-            Node(name, secret, run=f"run-{name}"),
+            Node(name, keys, run=f"run-{name}"),
             inbox=self.inbox,
             jails=jails,
             listener=self.heard,
