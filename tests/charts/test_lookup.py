@@ -92,6 +92,33 @@ def test_it_is_at_random_at_first(major):
 
 
 @pytest.mark.parametrize("major", MAJORS)
+def test_the_nodes_of_our_own_valkey_have_a_key_by_default(major):
+    first, second = (manifests(render(None, *OURS, major=major)) for _ in range(2))
+    keys = [secret(each)["fleet-key"] for every in (first, second) for each in every if each["kind"] == "Secret"]
+
+    assert all(re.fullmatch(r"[A-Za-z0-9]{64}", key) for key in keys)
+    assert keys[0] != keys[1]
+    (node,) = (each for each in first if each["kind"] == "DaemonSet")
+    (container,) = node["spec"]["template"]["spec"]["containers"]
+    (variable,) = (each for each in container["env"] if each["name"] == "WP_SIDECAR_FLEET_KEY_FILE")
+    mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+    (volume,) = (
+        each
+        for each in node["spec"]["template"]["spec"]["volumes"]
+        if each["name"] == mounts[variable["value"].rpartition("/")[0]]
+    )
+    assert volume["secret"]["secretName"] == "shop-wp-sidecar-redis"
+    assert [item["key"] for item in volume["secret"]["items"]] == ["fleet-key"]
+
+
+def test_a_fleet_without_a_key_has_to_be_asked_for():
+    rendered = render(None, *OURS, "--set=redis.fleetKey.create=false")
+
+    assert "fleet-key" not in rendered and "FLEET_KEY" not in rendered
+    assert "FLEET_KEY" not in render(None, "--set=redis.url=redis://other.example")
+
+
+@pytest.mark.parametrize("major", MAJORS)
 def test_an_upgrade_keeps_it(major, cluster):
     answers, url = cluster
     documents = manifests(render(None, *OURS))
@@ -105,7 +132,10 @@ def test_an_upgrade_keeps_it(major, cluster):
             "labels": {"app.kubernetes.io/managed-by": "Helm"},  # helm 4 looks whose it is
             "annotations": {"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "guard"},
         },
-        "data": {"password": base64.b64encode(b"made-when-it-was-installed").decode()},
+        "data": {
+            "password": base64.b64encode(b"made-when-it-was-installed").decode(),
+            "fleet-key": base64.b64encode(b"and-so-was-this-one").decode(),
+        },
     }
     online = ["--dry-run=server", "--disable-openapi-validation", f"--kube-apiserver={url}"]
     upgraded = manifests(render(None, *OURS, *online, major=major))
@@ -113,6 +143,7 @@ def test_an_upgrade_keeps_it(major, cluster):
     (found,) = (each for each in upgraded if each["kind"] == "Secret")
     assert secret(found) == {
         "password": "made-when-it-was-installed",
+        "fleet-key": "and-so-was-this-one",
         "url": "redis://:made-when-it-was-installed@shop-wp-sidecar-redis.guard.svc:6379/0",
         "redis.conf": secret(found)["redis.conf"],
     }

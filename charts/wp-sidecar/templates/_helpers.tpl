@@ -104,6 +104,15 @@ app.kubernetes.io/part-of: wp-sidecar
 {{- end }}
 {{- end }}
 
+{{/* The Secret of the fleet's key, if any. That of our own Valkey holds one that the chart has made. */}}
+{{- define "wp-sidecar.fleetKeySecret" -}}
+{{- if .Values.redis.fleetKey.existingSecret }}
+{{- .Values.redis.fleetKey.existingSecret }}
+{{- else if and .Values.redis.enabled .Values.redis.fleetKey.create }}
+{{- include "wp-sidecar.redisSecret" . }}
+{{- end }}
+{{- end }}
+
 {{/* Each item is a secret that is mounted as a file: name, Secret, key, variable. */}}
 {{- define "wp-sidecar.secretFiles" -}}
 {{- $files := list }}
@@ -115,8 +124,9 @@ app.kubernetes.io/part-of: wp-sidecar
 {{- $key := empty $.Values.redis.existingSecret | ternary "url" $.Values.redis.existingSecretKey }}
 {{- $files = append $files (dict "name" "redis" "secret" . "key" $key "file" "url" "env" "WP_SIDECAR_REDIS_URL_FILE") }}
 {{- end }}
-{{- with .Values.redis.fleetKey.existingSecret }}
-{{- $files = append $files (dict "name" "fleet-key" "secret" . "key" $.Values.redis.fleetKey.existingSecretKey "file" "key" "env" "WP_SIDECAR_FLEET_KEY_FILE") }}
+{{- with include "wp-sidecar.fleetKeySecret" . }}
+{{- $key := empty $.Values.redis.fleetKey.existingSecret | ternary "fleet-key" $.Values.redis.fleetKey.existingSecretKey }}
+{{- $files = append $files (dict "name" "fleet-key" "secret" . "key" $key "file" "key" "env" "WP_SIDECAR_FLEET_KEY_FILE") }}
 {{- end }}
 {{- toJson $files }}
 {{- end }}
