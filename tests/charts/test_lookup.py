@@ -94,7 +94,9 @@ def test_it_is_at_random_at_first(major):
 @pytest.mark.parametrize("major", MAJORS)
 def test_the_nodes_of_our_own_valkey_have_a_key_by_default(major):
     first, second = (manifests(render(None, *OURS, major=major)) for _ in range(2))
-    keys = [secret(each)["fleet-key"] for every in (first, second) for each in every if each["kind"] == "Secret"]
+    keys = [
+        secret(each)["fleet-key"] for every in (first, second) for each in every if each["kind"] == "Secret"
+    ]
 
     assert all(re.fullmatch(r"[A-Za-z0-9]{64}", key) for key in keys)
     assert keys[0] != keys[1]
