@@ -10,7 +10,7 @@ from typing import Final
 from sidecar.config.errors import ConfigError
 from sidecar.config.jail_keys import ENFORCE, FILTER_KEYS, OBSERVE, filter_reference
 from sidecar.config.jail_values import JailValues, quoted
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, Success
 from sidecar.filters.ini import FilterError, FilterErrors
 from sidecar.filters.loader import Filter, load
 from sidecar.filters.redos import redos_prone, redos_prone_dates
@@ -31,7 +31,7 @@ class JailFilters:
         """Return the filter of the jail; None where it cannot be used."""
         written = {key: self._written(jail.name, key) for key in FILTER_KEYS}
         options = self._mode(jail.name, jail.filter) | {key: text for key, text in written.items() if text}
-        if jail.resets:
+        if jail.success is Success.RESET:
             options["success"] = "reset"
         key = (jail.filter, jail.log_zone, *options, *options.values())
         try:
@@ -81,7 +81,7 @@ class JailFilters:
                     jail.name, "filter", f"{rules.name} has no option `{option}`, so it has no effect"
                 )
         # A built-in jail may have another filter; then nobody asked for `success = reset`.
-        asked_for = jail.resets and self._values.text(jail.name, "success")
+        asked_for = jail.success is Success.RESET and self._values.text(jail.name, "success")
         if asked_for and not rules.reports_success:
             self._values.note(jail.name, "success", f"has no effect: filter {rules.name} has no successregex")
         if jail.log_format and not rules.reads_requests and self._values.ini.own(jail.name, "logformat"):

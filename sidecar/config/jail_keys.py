@@ -37,7 +37,8 @@ from sidecar.config.units import (
 )
 from sidecar.core import bantime_formula
 from sidecar.core.durations import format_duration
-from sidecar.core.jail import Jail
+from sidecar.core.escalation import Escalation
+from sidecar.core.jail import Jail, Success
 from sidecar.core.windows import WINDOWS
 from sidecar.filters.time_zones import parse_time_zone
 
@@ -158,11 +159,14 @@ def observes(text: str) -> bool:
     return False
 
 
-def success_resets(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in ("reset", "ignore"):
-        raise ValueError(f'expected reset (a successful login forgives failures) or ignore, got "{text}"')
-    return word == "reset"
+def success(text: str) -> Success:
+    try:
+        return Success(text.strip().lower())
+    except ValueError:
+        raise ValueError(
+            "expected reset (a login clears the failures before it), proof (only one that an access log proves) or "
+            f'ignore, got "{text}"'
+        ) from None
 
 
 def access_format(text: str) -> str:
@@ -261,7 +265,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("mode", observes, "observe", shown=Shown.STATUS, to_json=_mode),
     JailKey("bangroup", group_size, shown=Shown.STATUS),
     JailKey("aggregate", boolean, shown=Shown.STATUS),
-    JailKey("success", success_resets, "resets"),
+    JailKey("success", success),
     JailKey("logformat", access_format, "log_format", shown=Shown.CHECK_CONFIG, to_json=_text_or_none),
     JailKey("logtimezone", parse_time_zone, "log_zone", shown=Shown.CHECK_CONFIG, to_json=_text),
     # No label: a container must not be able to have strangers banned.
@@ -302,13 +306,19 @@ IGNORED_KEYS: Final = (
 
 # Jetpack calls xmlrpc.php from here (https://jetpack.com/support/how-to-add-jetpack-ips-allowlist/).
 JETPACK: Final = "192.0.64.0/18"
+# An hour, 4 hours, a day, a week: a person with a forgotten password waits an hour, and a machine gets a tenth of the
+# guesses of a month that bans of a day leave it (docs/wordpress.md, tests/config/test_growing_bans.py).
+GROWING_BANS: Final[Mapping[str, Any]] = {
+    "bantime": 3_600.0,
+    "escalation": Escalation(multipliers=(1.0, 4.0, 24.0, 168.0), maxtime=7 * 86_400.0),
+}
 # The jails that run where the jails file has none, with what differs from the defaults of every jail. Two read the log
 # lines of plugins, in which every failure is one; an access log also shows harmless requests. docs/wordpress.md has the
 # reasons for the numbers of wordpress-xmlrpc.
 BUILTIN_JAILS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "wordpress": {"maxretry": 3},
-    "wordpress-access": {"resets": True},
-    "wordpress-auth": {"maxretry": 3},
+    "wordpress": {"maxretry": 3, "success": Success.PROOF},
+    "wordpress-access": {"success": Success.RESET, **GROWING_BANS},
+    "wordpress-auth": {"maxretry": 3, "success": Success.PROOF},
     "wordpress-xmlrpc": {"maxretry": 30, "findtime": 600.0, "bantime": 3_600.0, "ignoreip": (JETPACK,)},
 }
 # Built-in jails whose limits stand as if their own section had them: [DEFAULT] does not change them. Each call of

@@ -155,7 +155,9 @@ class _Reader:
             given["ignoreip"] = (*given["ignoreip"], *jail.ignoreip)
         for net in too_wide(given.get("ignoreip", ())):
             self._values.note(name, "ignoreip", f"nobody in {net} is ever banned")
-        given[ESCALATION] = self._escalation(name, given)
+        # Built-in growing bans stand for the built-in ban time: with another one they would be something else.
+        if {"bantime", *(path for path in given if path.startswith(ESCALATION))} & given.keys():
+            given[ESCALATION] = self._escalation(name, given)
         return replace(jail, **given, absent=self._is_absent(name, given.get("logpath", ())))
 
     def _note_value(self, name: str, key: JailKey, value: Any) -> None:  # noqa: ANN401 - the row decides

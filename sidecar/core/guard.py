@@ -32,7 +32,7 @@ from sidecar.core.events import (
     UnbanCause,
 )
 from sidecar.core.guard_state import GuardState
-from sidecar.core.jail import MANUAL_JAIL, Jail
+from sidecar.core.jail import MANUAL_JAIL, Jail, Success
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
 from sidecar.core.memory_relief import recover, relieve
@@ -112,6 +112,11 @@ class Guard:
         at = min(hit.at, now)
         if hit.success:
             self._login_proved(state, effective.jail, hit, at, now)
+            # What a server shows to nobody else proves the login to every jail that asks for proofs.
+            if effective.jail.reads_requests:
+                for other in self._state.jails:
+                    if other is not state and other.jail.success is not Success.IGNORE:
+                        self._login_proved(other, other.jail, hit, at, now)
             return []
         return self._count(state, effective.jail, hit, at, now)
 

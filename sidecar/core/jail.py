@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
@@ -9,6 +10,17 @@ from typing import Final
 from sidecar.core.escalation import Escalation
 
 WEB_PORTS: Final = frozenset({80, 443})
+
+
+class Success(enum.StrEnum):
+    """Which logins clear the failures before them (`success`)."""
+
+    # None.
+    IGNORE = "ignore"
+    # A proof of login that a jail on requests finds: a page that the server gives to logged-in users only.
+    PROOF = "proof"
+    # Such a proof, and what this jail's own filter takes for a login.
+    RESET = "reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +34,7 @@ class Jail:
     `window` is how failures are counted, a word of `core.windows.WINDOWS`. `observe` makes every ban a
     dry run. `escalation` is `bantime.increment`. `bangroup` is how many banned hosts of an
     IPv4 /24 are a ban of all of it, and 0 is never. `aggregate` says that a network is banned if too many of its
-    addresses fail (`network_failures.py`). `resets` says that a proof of login clears the failures before it.
+    addresses fail (`network_failures.py`). `success` is what a login does to the failures before it.
     `log_zone` is the time zone of dates that name none (`logtimezone`), and None is the one of this host.
     `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
     that detected. `witness` says that only an address that sent packets to this host is banned.
@@ -45,7 +57,7 @@ class Jail:
     escalation: Escalation | None = None
     bangroup: int = 0
     aggregate: bool = True
-    resets: bool = False
+    success: Success = Success.IGNORE
     log_zone: tzinfo | None = None
     log_format: str = ""
     witness: bool = True

@@ -7,7 +7,7 @@ from sidecar.config import jail_keys, jails, labels
 from sidecar.config.jail_keys import JAIL_KEYS, JailKey, Shown, default_jail, known_keys, shown
 from sidecar.core.containers import Container
 from sidecar.core.escalation import Escalation
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, Success
 from sidecar.core.overrides import Overrides
 from tests.support.paths import ROOT
 
@@ -55,7 +55,7 @@ def test_check_config_does_not_show_the_secret_of_the_mu_plugin():
 
 def test_a_jail_begins_with_the_defaults():
     assert default_jail("mail") == Jail("mail", "mail")
-    assert default_jail("wordpress") == Jail("wordpress", "wordpress", maxretry=3)
+    assert default_jail("wordpress") == Jail("wordpress", "wordpress", maxretry=3, success=Success.PROOF)
 
 
 def test_the_documentation_has_every_key():

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sidecar.config.errors import ConfigErrors
-from sidecar.config.jail_keys import JETPACK
+from sidecar.config.jail_keys import JETPACK, default_jail
 from sidecar.config.jails import JailsFile, read
 from sidecar.core import bantime_formula
 from sidecar.core.escalation import Escalation
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, Success
 
 FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"
 
@@ -68,7 +68,16 @@ bantime = 86400
     )
 
     assert found.jails == (
-        Jail("wordpress", "wordpress", 3, 10_800.0, 86_400.0, frozenset({80, 443}), ("/var/log/auth.log",)),
+        Jail(
+            "wordpress",
+            "wordpress",
+            3,
+            10_800.0,
+            86_400.0,
+            frozenset({80, 443}),
+            ("/var/log/auth.log",),
+            success=Success.PROOF,
+        ),
     )
     assert {name: rules.name for name, rules in found.filters.items()} == {"wordpress": "wordpress"}
     assert (found.values, found.notes) == ({}, ())
@@ -78,11 +87,24 @@ def test_without_a_file_the_builtin_jails_run(filters):
     found = read(None, [filters])
 
     assert found.jails == (
-        Jail("wordpress", "wordpress", maxretry=3, findtime=10_800, bantime=86_400),
+        Jail("wordpress", "wordpress", maxretry=3, findtime=10_800, bantime=86_400, success=Success.PROOF),
         Jail(
-            "wordpress-access", "wordpress-access", maxretry=5, findtime=10_800, bantime=86_400, resets=True
+            "wordpress-access",
+            "wordpress-access",
+            maxretry=5,
+            findtime=10_800,
+            bantime=3_600,
+            success=Success.RESET,
+            escalation=Escalation(multipliers=(1.0, 4.0, 24.0, 168.0), maxtime=604_800.0),
         ),
-        Jail("wordpress-auth", "wordpress-auth", maxretry=3, findtime=10_800, bantime=86_400),
+        Jail(
+            "wordpress-auth",
+            "wordpress-auth",
+            maxretry=3,
+            findtime=10_800,
+            bantime=86_400,
+            success=Success.PROOF,
+        ),
         Jail(
             "wordpress-xmlrpc",
             "wordpress-xmlrpc",
@@ -124,10 +146,27 @@ def test_the_limits_of_the_jail_for_xml_rpc_are_those_of_its_own_section(of):
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "bantime", "escalation"),
+    [
+        ("", 3_600.0, default_jail("wordpress-access").escalation),
+        ("maxretry = 3", 3_600.0, default_jail("wordpress-access").escalation),
+        ("bantime = 1d", 86_400.0, None),
+        ("bantime.increment = false", 3_600.0, None),
+        ("bantime.increment = true", 3_600.0, Escalation()),
+    ],
+)
+def test_growing_bans_are_built_in_until_the_file_says_how_long_bans_are(of, text, bantime, escalation):
+    for section in (f"[DEFAULT]\n{text}\n[wordpress-access]", f"[wordpress-access]\n{text}"):
+        (jail,) = of(section).jails
+
+        assert (jail.bantime, jail.escalation) == (bantime, escalation)
+
+
 def test_a_builtin_jail_with_a_filter_that_recognises_no_logins_is_no_reason_for_a_note(of):
     (jail,) = (found := of("[wordpress-access]\nfilter = wordpress-xmlrpc")).jails
 
-    assert (jail.resets, found.notes) == (True, ())
+    assert (jail.success, found.notes) == ("reset", ())
 
 
 @pytest.mark.parametrize(("success", "reports"), [("", True), ("success = ignore", False)])
@@ -190,6 +229,7 @@ bantime = 1d12h
             3_600,
             129_600,
             containers=("wp-*", "com.docker.compose.service=blog"),
+            success=Success.PROOF,
         ),
     )
 
@@ -610,8 +650,8 @@ mode = Enforce
 """,
     )
 
-    assert [(jail.observe, jail.window, jail.bangroup, jail.resets) for jail in found.jails] == [
-        (True, "fail2ban", 8, True), (False, "sliding", 0, False), (False, "sliding", 0, False),
+    assert [(jail.observe, jail.window, jail.bangroup, jail.success) for jail in found.jails] == [
+        (True, "fail2ban", 8, "reset"), (False, "sliding", 0, "ignore"), (False, "sliding", 0, "proof"),
     ]  # fmt: skip
     assert found.values == {"dbpurgeage": 7 * 86_400}
 
@@ -627,7 +667,10 @@ mode = Enforce
         ("bantime.formula = exit()", "mail.bantime.formula: exit() is not known in a formula"),
         ("window = tumbling", "mail.window: expected sliding or fail2ban, got"),
         ("mode = observed", 'mail.mode: "observed": unknown. Did you mean observe?'),
-        ("success = yes", "mail.success: expected reset (a successful login forgives failures) or ignore"),
+        (
+            "success = yes",
+            "mail.success: expected reset (a login clears the failures before it), proof (only one that",
+        ),
         ("bangroup = -1", "mail.bangroup: expected a whole number from 0 up"),
         ("datepattern = ^(?:a+)+ %%Y", "mail.datepattern: may take for ever on some lines: ^(?:a+)+ %Y; say"),
     ],

@@ -203,9 +203,9 @@ def test_an_empty_enable_label_says_nothing():
 
 
 def test_a_new_label_is_one_row(monkeypatch):
-    monkeypatch.setattr(labels, "LABELS", (*labels.LABELS, Label("wp-sidecar.strict", bool, "resets")))
+    monkeypatch.setattr(labels, "LABELS", (*labels.LABELS, Label("wp-sidecar.strict", bool, "witness")))
 
-    assert overrides(container(strict="yes")) == Overrides({"resets": True})
+    assert overrides(container(strict="yes")) == Overrides({"witness": True})
 
 
 def test_a_jail_key_becomes_a_label_by_its_row(monkeypatch):

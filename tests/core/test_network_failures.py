@@ -8,12 +8,12 @@ from sidecar.core.address import Address, networks_of
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, BanCause, Hit, Origin
 from sidecar.core.guard import Guard
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, Success
 from sidecar.core.network_failures import NetworkFailures
 from sidecar.core.refused_bans import RefusalReason
 
 SITE = Origin("docker", "blog", "stdout", ("login",))
-LOGIN = Jail("login", maxretry=5, findtime=600, bantime=3600, resets=True)
+LOGIN = Jail("login", maxretry=5, findtime=600, bantime=3600, success=Success.RESET)
 
 
 def customer(n, network=0):
