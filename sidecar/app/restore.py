@@ -7,6 +7,7 @@ before Docker. Where the kernel has a table of ours, it is in force already and 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ def restore(state: Path, now: float) -> Restored:
     The table has the ports and the allowlist of the last run. Nothing is written where there is no ban.
     """
     table = NftTable()
+    # Nothing that is made here is part of a cycle. With 50,000 bans the collector takes a fifth of the time.
+    gc.disable()
     try:
         if table.is_in_force():
             return Restored(0, was_in_force=True)
@@ -49,6 +52,7 @@ def restore(state: Path, now: float) -> Restored:
         firewall.set_topology(layout.allowlist, now, layout.published)
         firewall.start(bans, now)
     finally:
+        gc.enable()
         table.close()
     log.info("%d bans of the last run are in force", len(bans))
     return Restored(len(bans))

@@ -38,6 +38,13 @@ CACHED_ADDRESSES: Final = 4_096
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 _ZONE = re.compile(r"%[^/]*")
+# The prefixes of networks that may be banned, as text, and the bits of an address that they leave to its hosts.
+_HOST_BITS = {
+    version: {
+        str(prefix): (1 << bits - prefix) - 1 for prefix in range(WIDEST_BAN_PREFIX[version], longest + 1)
+    }
+    for version, bits, longest in ((4, 32, 31), (6, 128, IPV6_CUSTOMER_PREFIX))
+}
 
 
 @lru_cache(maxsize=CACHED_ADDRESSES)
@@ -116,13 +123,23 @@ def parse_canonical(text: str) -> Address | None:
     This is for text that another node or an earlier version of this program wrote. Whatever they would have written in
     another form could be read in two ways, so it is refused.
     """
-    address = parse_address(text)
-    if address != text:
+    # By hand, because a start checks 100,000 of them: `ipaddress` takes twenty times as long.
+    host, slash, prefix = text.partition("/")
+    version = 6 if ":" in host else 4
+    if not slash:
+        return Address(text) if version == 4 and _IPV4.fullmatch(text) else None
+    host_bits = _HOST_BITS[version].get(prefix)
+    if host_bits is None:
+        return None
+    if version == 4:
+        is_canonical = bool(_IPV4.fullmatch(host)) and not first_and_last(Address(host))[1] & host_bits
+    else:
         try:
-            address = parse_ban_target(text)
+            first = IPv6Address(host)
         except ValueError:
             return None
-    return address if address == text else None
+        is_canonical = not int(first) & host_bits and str(first) == host and not first.scope_id
+    return Address(text) if is_canonical else None
 
 
 def from_network(network: Network) -> Address:

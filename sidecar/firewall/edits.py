@@ -38,8 +38,8 @@ _CREATE = 0x400
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 # NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_TIMEOUT
 _ELEMENT, _KEY, _VALUE, _FLAGS, _TIMEOUT = 1, 1, 1, 3, 4
-# NFT_SET_ELEM_INTERVAL_END
-_INTERVAL_END = struct.pack(">I", 1)
+# Of the element where an interval ends: NFT_SET_ELEM_INTERVAL_END.
+_END_FLAGS = attribute(_FLAGS, struct.pack(">I", 1))
 # Of an address, by IP version.
 KEY_BYTES: Final = {4: 4, 6: 16}
 _MILLISECONDS = struct.Struct(">Q")
@@ -106,23 +106,19 @@ def interval_messages(name: str, version: int, change: IntervalChange, now: floa
 
     To the kernel an interval is two elements: where it begins, and where the next address is outside again.
     """
-    removed = [part for interval in change.removed for part in _interval(version, interval, None)]
-    put = [
-        part
-        for interval, until in change.put.items()
-        for part in _interval(version, interval, timeout_s(until - now))
-    ]
+    removed = [_interval(version, interval, None) for interval in change.removed]
+    put = [_interval(version, interval, timeout_s(until - now)) for interval, until in change.put.items()]
     return [*_removals({name: removed} if removed else {}), *([_message(_NEW, name, put)] if put else [])]
 
 
-def _interval(version: int, interval: Interval, timeout: int | None) -> Iterator[bytes]:
+def _interval(version: int, interval: Interval, timeout: int | None) -> bytes:
     size = KEY_BYTES[version]
     low, high = interval
-    yield _element(low.to_bytes(size, "big"), timeout)
+    begin = _element(low.to_bytes(size, "big"), timeout)
     # Nothing is outside behind the last address of all.
-    if (end := high + 1) < 1 << 8 * size:
-        key = attribute(NESTED | _KEY, attribute(_VALUE, end.to_bytes(size, "big")))
-        yield attribute(NESTED | _ELEMENT, key + attribute(_FLAGS, _INTERVAL_END))
+    if (end := high + 1) >> 8 * size:
+        return begin
+    return begin + _HEAD_OF_END[size] + end.to_bytes(size, "big") + _END_FLAGS
 
 
 def _removals(removed: dict[str, list[bytes]]) -> Iterator[bytes]:
@@ -145,12 +141,12 @@ def _element(packed: bytes, timeout: int | None) -> bytes:
     return _HEAD_WITH_TIMEOUT[len(packed)] + packed + _TIMEOUT_HEAD + _MILLISECONDS.pack(1000 * timeout)
 
 
-def _head(key_size: int, timeout_size: int) -> bytes:
+def _head(key_size: int, rest_size: int) -> bytes:
     """Return what precedes a key: the heads of the element, the key and its value, each within the one before."""
     value = ATTRIBUTE.size + key_size
     key = ATTRIBUTE.size + value
     return (
-        ATTRIBUTE.pack(ATTRIBUTE.size + key + timeout_size, NESTED | _ELEMENT)
+        ATTRIBUTE.pack(ATTRIBUTE.size + key + rest_size, NESTED | _ELEMENT)
         + ATTRIBUTE.pack(key, NESTED | _KEY)
         + ATTRIBUTE.pack(value, _VALUE)
     )
@@ -158,4 +154,5 @@ def _head(key_size: int, timeout_size: int) -> bytes:
 
 # By the size of the key: IPv4 and IPv6.
 _HEAD = {size: _head(size, 0) for size in (4, 16)}
+_HEAD_OF_END = {size: _head(size, len(_END_FLAGS)) for size in (4, 16)}
 _HEAD_WITH_TIMEOUT = {size: _head(size, len(_TIMEOUT_HEAD) + _MILLISECONDS.size) for size in (4, 16)}

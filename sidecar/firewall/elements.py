@@ -8,6 +8,7 @@ Whatever text is made here for nft is made from a number, so nothing that an att
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,17 +50,17 @@ def classify(address: Address) -> tuple[int, bool]:
     passes. Raises ValueError with a sentence for anything else, and for networks that are too wide to be banned.
     """
     text, _, prefix = address.partition("/")
-    try:
-        key = pack(text)
-        if unpack(key) == text:
-            if len(key) == 4 and not prefix:
-                return 4, True
-            if prefix == "64" and key.endswith(_CUSTOMER_END):
-                return 6, True
-            if parse_canonical(address):
-                return ip_version(address), False
-    except (OSError, ValueError):
-        pass
+    if prefix and prefix != "64":
+        if parse_canonical(address):
+            return ip_version(address), False
+    else:
+        with contextlib.suppress(OSError, ValueError):
+            key = pack(text)
+            if unpack(key) == text:
+                if len(key) == 4 and not prefix:
+                    return 4, True
+                if prefix == "64" and key.endswith(_CUSTOMER_END):
+                    return 6, True
     raise ValueError(
         f"{address!r} cannot be banned: it is no IPv4 host, no IPv6 /64 and no network of allowed width"
     )

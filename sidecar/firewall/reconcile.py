@@ -104,9 +104,17 @@ class Reconciler:
         return restored, removed
 
     def _build(self, desired: DesiredState, now: float) -> int:
-        """Write the table where there is none, the latest bans in its first transaction. Return how many bans."""
-        lines, edits = _whole_table(desired, now)
-        self._transactions.write(lines, edits)
+        """Write the table where there is none, the latest bans in its first transaction. Return how many bans.
+
+        Nothing was in force, so that the networks follow in transactions of their own: nft's language takes ten times
+        as long (docs/benchmarks.md).
+        """
+        edits = puts(desired, desired.groups.host_sets, now)
+        self._transactions.write(_structure(desired), edits)
+        for name, version in desired.groups.network_sets.items():
+            self._transactions.fill_intervals(
+                name, version, ban_intervals(desired.bans.members(name), now), now
+            )
         return len(edits)
 
     def _restructure(self, desired: DesiredState, shape: Shape) -> bool:
@@ -210,12 +218,13 @@ def network_lines(desired: DesiredState, names: Iterable[str], now: float) -> li
 
 def _whole_table(desired: DesiredState, now: float) -> tuple[list[str], list[Edit]]:
     """Return what writes the table where there is none: lines for all but the hosts, edits for the hosts."""
-    lines = [
-        *ruleset.structure(desired),
-        *ruleset.forget_sightings(),
-        *network_lines(desired, desired.groups.network_sets, now),
-    ]
+    lines = [*_structure(desired), *network_lines(desired, desired.groups.network_sets, now)]
     return lines, puts(desired, desired.groups.host_sets, now)
+
+
+def _structure(desired: DesiredState) -> list[str]:
+    """Return the lines of a new table without its bans."""
+    return [*ruleset.structure(desired), *ruleset.forget_sightings()]
 
 
 def _has_our_names(shape: Shape, desired: DesiredState) -> bool:

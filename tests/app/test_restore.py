@@ -1,5 +1,6 @@
 """Stored bans are in force right after a start: in the kernel of a host of their own, from the state directory alone."""
 
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from sidecar.app.restore import Restored, restore
+from sidecar.core.address import Address, first_and_last
 from sidecar.core.events import Turn
 from sidecar.firewall import Firewall, FirewallSink, NftTable
 from sidecar.firewall.layout import FILE_NAME, Layout, LayoutFile
@@ -88,6 +90,22 @@ def test_from_a_store_that_cannot_be_written_nothing_is_restored(host, state):
 
     in_own_mounts(story)
     assert host.nft("list ruleset") == ""
+
+
+def test_fifty_thousand_networks_are_in_force_at_once(host, tmp_path):
+    """No two of them touch, and the last one is as banned as the first."""
+    networks = [Address(f"{11 + n // 16_384}.{n // 64 % 256}.{n % 64 * 4}.0/24") for n in range(50_000)]
+    with closing(SqliteStore(tmp_path / "state.db")) as store:
+        for start in range(0, len(networks), 5_000):
+            store.apply(Turn(time.time(), tuple(map(ban, networks[start : start + 5_000]))))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run(tmp_path, "restore")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    assert done.stdout == "bans restored: 50000\n"
+    assert set(host.kernel.intervals("net4")) == {first_and_last(network)[1:] for network in networks}
+    # It took a second of one processor, of which a third was the kernel's. Half a minute would be quadratic.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
 
 
 def test_bans_that_are_over_are_left_out(host, state):

@@ -142,6 +142,27 @@ def test_text_in_any_other_form_is_refused(text):
     assert parse_canonical(text) is None
 
 
+SPELLINGS = st.one_of(
+    ADDRESSES,
+    st.builds("{}/{}".format, st.sampled_from([HOST, "203.0.113.0", "203.0.0.0", "2001:db8::", "2001:DB8::", "2001:db8:0::",
+              "fe80::%eth0", "::", "::ffff:0:0", "01.2.3.0", "1.2.3", "x:y", "[::]"]),
+              st.sampled_from(["", "0", "15", "16", "024", "24", "31", "32", "33", "48", "64", "65", "128", "x", "24/24"])),
+    st.text("0123456789abcdef:./% ", max_size=20),
+)  # fmt: skip
+
+
+@given(SPELLINGS)
+def test_canonical_text_is_what_parsing_leaves_as_it_is(text):
+    parsed = parse_address(text)
+    if parsed != text:
+        try:
+            parsed = parse_ban_target(text)
+        except ValueError:
+            parsed = None
+
+    assert parse_canonical(text) == (text if parsed == text else None)
+
+
 @given(ADDRESSES)
 def test_the_range_of_an_address_is_that_of_its_network(address):
     network = ip_network(address)
