@@ -10,6 +10,8 @@ from sidecar.app import host
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.last_run import PendingHits
 from sidecar.app.metric_labels import INVALID_ADDRESS
+from sidecar.core.address import Address
+from sidecar.core.allowlist import OWN
 from sidecar.core.events import Decision
 from sidecar.core.guard import Guard
 from sidecar.runtime.loop import Inbox
@@ -128,11 +130,21 @@ class Reports:
         return ()
 
 
+class KnownAddresses(Protocol):
+    """Knows addresses of this host that no interface has."""
+
+    @property
+    def current(self) -> tuple[Address, ...]: ...
+
+
 class OwnNetworksCheck:
     """Notices that this host has other addresses, routes or resolvers. No engine reports that."""
 
-    def __init__(self, inputs: GuardInputs) -> None:
+    def __init__(self, inputs: GuardInputs, public: KnownAddresses) -> None:
         self._inputs = inputs
+        self._public = public
 
     def run(self, guard: Guard, now: float) -> Sequence[Decision]:
-        return self._inputs.own_networks_changed(host.own_networks(), guard, now)
+        found = host.own_networks()
+        found[OWN] = (*found[OWN], *self._public.current)
+        return self._inputs.own_networks_changed(found, guard, now)

@@ -37,6 +37,7 @@ from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
 from sidecar.app.memory_watch import INTERVAL_S as MEMORY_CHECK_INTERVAL_S
 from sidecar.app.memory_watch import MemoryWatch
+from sidecar.app.public_address import PublicAddresses, cloud_of
 from sidecar.app.reading import LogReading
 from sidecar.app.refused_bans import RefusedBansReport
 from sidecar.app.reload import Reconfiguration
@@ -174,6 +175,9 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         inbox, health=health, streams=log_states.states, access_logs=access_logs, firewall=firewall_sink,
         inputs=inputs, reloader=reload, evidence=store, fleet=fleet, tally=tally,
     )  # fmt: skip
+    public_addresses = PublicAddresses(
+        cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)
+    )
     housekeeping = Housekeeping(
         inbox,
         (
@@ -183,7 +187,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
             Reports(unbannable, budget_monitor),
             BanLimitReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
-            OwnNetworksCheck(inputs),
+            OwnNetworksCheck(inputs, public_addresses),
         ),
     )
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
@@ -198,6 +202,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         PeriodicTask("housekeeping", housekeeping.run, INTERVAL_S),
         Monitor(firewall_sink),
         names,
+        public_addresses,
     ]
     if fleet:
         services += [fleet.publisher, fleet.subscriber]

@@ -121,6 +121,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}TRUSTED_PROXIES", "allowlist.trusted_proxies", proxy_networks),
     Variable(f"{PREFIX}ALLOW_CDN", "allowlist.cdns", cdn.parse_names),
     Variable(f"{PREFIX}ALLOW_MONITORING", "allowlist.monitors", cdn.parse_monitors),
+    Variable(f"{PREFIX}CLOUD_METADATA", "cloud_metadata", boolean, reloadable=False),
     Variable(f"{PREFIX}BAN_PRIVATE", "allowlist.ban_private", boolean),
     Variable(f"{PREFIX}BANBUDGET", "budget.rate", ban_rate),
     Variable(f"{PREFIX}BANSHARE", "budget.share", share),

@@ -134,6 +134,8 @@ class Settings:
     listen_names: tuple[str, ...] = ()
     # The name of this host in the fleet and in Kubernetes; "": the host's own.
     node: str = ""
+    # Whether the cloud that this host is in may be asked for the host's public addresses.
+    cloud_metadata: bool = True
     flush_on_exit: bool = False
     # Seconds after its end for which a ban is remembered.
     dbpurgeage: float = HISTORY_AGE_S

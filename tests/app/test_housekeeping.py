@@ -11,7 +11,7 @@ from sidecar.app.housekeeping import (
 )
 from sidecar.app.last_run import PendingHits
 from sidecar.config.settings import Settings
-from sidecar.core.allowlist import Allowlist
+from sidecar.core.allowlist import OWN, Allowlist
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.loop import Inbox, Loop
@@ -146,13 +146,16 @@ def test_every_report_is_made(guard):
 
 
 def test_this_hosts_addresses_are_looked_at_again(guard, monkeypatch):
-    monkeypatch.setattr(host, "own_networks", lambda: {"a gateway": (ANN,)})
+    monkeypatch.setattr(host, "own_networks", lambda: {OWN: ("10.0.0.2",), "a gateway": (ANN,)})
     asked = []
+
+    class Public:
+        current = ("198.51.100.7",)
 
     class Inputs:
         def own_networks_changed(self, networks, guard, now):
             asked.append((networks, now))
             return guard.ban(ANN, now, "web")
 
-    assert [ban.address for ban in OwnNetworksCheck(Inputs()).run(guard, 5.0)] == [ANN]
-    assert asked == [({"a gateway": (ANN,)}, 5.0)]
+    assert [ban.address for ban in OwnNetworksCheck(Inputs(), Public()).run(guard, 5.0)] == [ANN]
+    assert asked == [({OWN: ("10.0.0.2", "198.51.100.7"), "a gateway": (ANN,)}, 5.0)]
