@@ -107,3 +107,7 @@ def test_the_network_mode_names_the_container(mode, container):
 )
 def test_web_servers_are_known_by_their_ports(published, target, web):
     assert serves_web(replace(DB, published=frozenset(published), target_ports=frozenset(target))) is web
+
+
+def test_containers_that_join_no_other_stay_as_they_are():
+    assert with_joined_networks([BLOG, NGINX]) == (BLOG, NGINX)

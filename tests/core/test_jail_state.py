@@ -15,11 +15,11 @@ def failed(state, at):
 
 
 def test_the_effective_jail_of_a_container_is_made_once():
-    state = JailState(LOGIN, Evidence(), {"blog": Overrides({"findtime": 9e9})})
+    state = JailState(LOGIN, Evidence(), {"blog": Overrides({"findtime": 80_000.0})})
 
-    assert state.effective_at("blog") == EffectiveJail.of(LOGIN, Overrides({"findtime": 9e9}))
+    assert state.effective_at("blog") == EffectiveJail.of(LOGIN, Overrides({"findtime": 80_000.0}))
     assert state.effective_at("blog") is state.effective_at("blog")
-    assert (state.effective_at("shop"), state.longest_findtime) == (state.effective, 9e9)
+    assert (state.effective_at("shop"), state.longest_findtime) == (state.effective, 80_000.0)
 
 
 def test_other_overrides_make_another_effective_jail():
