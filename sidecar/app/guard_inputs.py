@@ -27,6 +27,7 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.containers import ENABLE_LABEL, Container
 from sidecar.core.events import Decision, Hit, Topology
 from sidecar.core.guard import Guard
+from sidecar.core.relayed import related_logs
 from sidecar.core.text import printable
 from sidecar.runtime.problems import Problems
 
@@ -94,6 +95,7 @@ class GuardInputs:
     def topology_changed(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
         """Go by these networks, ports and containers."""
         self._change(guard, topology=topology)
+        guard.set_related_logs(related_logs(topology.containers))
         return self.apply_allowlist(guard, now)
 
     def names_resolved(

@@ -92,6 +92,7 @@ class IgnoredReason(enum.StrEnum):
     REPEATED_TARGET = "the same target again"
     BAN_EXPIRED = "over already"
     BEHIND_PROXY = "the client is behind a proxy"
+    COUNTED_ALREADY = "counted in the log of a front end or site"
 
 
 @dataclass(frozen=True, slots=True)

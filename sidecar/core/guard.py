@@ -40,6 +40,7 @@ from sidecar.core.network_failures import FullNetwork
 from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
 from sidecar.core.refused_bans import RefusalReason
+from sidecar.core.relayed import RelatedLogs, RelayedRequests
 from sidecar.core.witness import NO_WITNESS, Witness
 
 # Between two sweeps, which forget the failures and bans that count no more.
@@ -79,6 +80,7 @@ class Guard:
         self._counts_from = counts_from
         # It only spreads the ends of bans (`bantime.rndtime`), and keeps no secret.
         self._chance = chance or random.Random()  # noqa: S311
+        self._relayed = RelayedRequests()
         self._noticed: list[Bypass | Forgiven] = []
         self._next_sweep = -math.inf
         for ban in bans:
@@ -206,6 +208,10 @@ class Guard:
         """Apply what containers' labels say now: container's name -> its overrides; others are absent."""
         self._state.jails.set_overrides(overrides)
 
+    def set_related_logs(self, related: RelatedLogs) -> None:
+        """Count a request once that has a line in several of these logs (`relayed.py`)."""
+        self._relayed.related = related
+
     def reconfigure(
         self,
         jails: Iterable[Jail],
@@ -266,6 +272,8 @@ class Guard:
         self, state: JailState, effective: EffectiveJail, ban: Ban | None, hit: Hit, now: float
     ) -> str | None:
         """Return why a hit does not count; None: it does, or it may have a dry run enforced."""
+        if self._relayed.related and self._relayed.is_second(hit):
+            return IgnoredReason.COUNTED_ALREADY
         # A login that works is no reason to enforce a dry run.
         if ban and (hit.success or not ban.dry_run or not self._may_enforce(effective.jail, now)):
             if bypass := state.bans.bypass_of(ban, hit):

@@ -1,0 +1,136 @@
+"""Web servers and proxies in front of WordPress, on a real engine and without any configuration.
+
+One sidecar sees all of them: nginx in front of php-fpm, a proxy on the network of an Apache that publishes nothing, and
+sites that use the network of another container.
+"""
+
+import pytest
+
+from tests.bed import Bed
+from tests.bed.sidecar import Sidecar
+from tests.bed.wordpress import Site
+from tests.support.waiting import wait_until
+
+# The default jail's.
+MAXRETRY = 5
+
+PROXY = """
+server {
+    listen 80;
+    listen [::]:80;
+    location / {
+        proxy_pass http://SITE;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def bed():
+    with Bed.up(sidecar=True) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="module")
+def sidecar(bed):
+    sidecar = Sidecar(bed)
+    yield sidecar
+    sidecar.remove()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_banned(sidecar):
+    """Stories begin alike."""
+    sidecar.command("unban", "--all")
+
+
+def watched(sidecar, *names):
+    """Wait until the logs of these containers are read."""
+    wait_until(lambda: set(names) <= {log["container"] for log in sidecar.status()["streams"]})
+
+
+def guess(client, site, times, source):
+    for n in range(times):
+        try:
+            client.login(site, "admin", f"wrong{n}", source, timeout=3)
+        except TimeoutError:
+            return
+
+
+def bans(sidecar, jail="wordpress-access"):
+    return {ban["ip"]: ban["site"] for ban in sidecar.bans() if ban["jail"] == jail}
+
+
+def is_out(client, site, source):
+    try:
+        client.get(site, source=source, timeout=1)
+    except TimeoutError:
+        return True
+    return False
+
+
+def proxy(bed, tmp_path, name, to, *options):
+    """Start nginx as a reverse proxy to a site."""
+    path = tmp_path / f"{name}.conf"
+    nginx = bed.engine.cli("run", "--rm", "nginx:1.26", "cat", "/etc/nginx/nginx.conf").stdout
+    server = nginx.index("    server {")
+    path.write_text(nginx[:server] + PROXY.replace("SITE", to) + "}\n")
+    mount = f"--volume={path}:/etc/nginx/nginx.conf:ro"
+    bed.engine.cli("run", "--detach", f"--name={name}", mount, *options, "nginx:1.26")
+
+
+def test_nginx_in_front_of_php_fpm_needs_no_configuration(bed, sidecar):
+    site = bed.wordpress(fpm=True, name="fpm", port=8081)
+    watched(sidecar, "fpm", "fpm-php")
+    ann, bob = bed.attacker.v4[0], bed.visitor.v4[0]
+    guess(bed.visitor, site, MAXRETRY - 1, bob)
+    guess(bed.attacker, site, MAXRETRY, ann)
+    wait_until(lambda: bans(sidecar) == {ann: "fpm"})
+
+    assert is_out(bed.attacker, site, ann)
+    assert not is_out(bed.visitor, site, bob)
+
+
+def test_a_guess_that_a_proxy_and_the_site_both_log_counts_once(bed, sidecar, tmp_path):
+    inner = bed.wordpress(name="inner", port=8082)
+    proxy(bed, tmp_path, "edge", "inner", "--network=inner", "--publish=8083:80")
+    watched(sidecar, "inner", "edge")
+    site = Site(inner.engine, "edge", 8083, "edge", "inner")
+    ann = bed.attacker.v4[1]
+    wait_until(lambda: bed.visitor.get(site) == 200)
+    guess(bed.attacker, site, MAXRETRY - 1, ann)
+    logged = inner.engine.cli("logs", "inner").stdout.count(f"{ann} - - ")
+    assert logged == MAXRETRY - 1, "the site knows the client"
+    assert ann not in bans(sidecar)
+    guess(bed.attacker, site, 1, ann)
+    wait_until(lambda: ann in bans(sidecar))
+
+    assert is_out(bed.attacker, site, ann)
+
+
+def test_sites_on_the_network_of_another_container(bed, sidecar, tmp_path):
+    """As `network_mode: service:vpn`: the ports are those of the other one."""
+    engine = bed.engine
+    engine.cli("network", "create", "joined")
+    engine.cli(
+        "run", "--detach", "--init", "--name=vpn", "--network=joined", "--publish=8084:80",
+        "debian:trixie-slim", "sleep", "600",
+    )  # fmt: skip
+    engine.cli(
+        "run", "--detach", "--name=joined-db", "--network=joined", "--network-alias=db", "mariadb:11-seeded"
+    )
+    database = [f"--env=WORDPRESS_DB_{key}=wordpress" for key in ("USER", "PASSWORD", "NAME")]
+    engine.cli(
+        "run", "--detach", "--name=joined", "--network=container:vpn", "--env=WORDPRESS_DB_HOST=db",
+        *database, "wordpress:apache",
+    )  # fmt: skip
+    site = Site(engine, "joined", 8084, "joined", "joined")
+    bed.ready(site)
+    watched(sidecar, "joined", "vpn")
+    ann = bed.attacker.v4[0]
+    guess(bed.attacker, site, MAXRETRY, ann)
+    wait_until(lambda: bans(sidecar) == {ann: "joined"})
+
+    assert is_out(bed.attacker, site, ann)
