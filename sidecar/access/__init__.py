@@ -12,6 +12,7 @@ match the canonical line, in which a request has exactly one spelling.
     json_lines.py  the JSON formats that are known, by the names of their keys
     wrappers.py    what transports put around a line: syslog, json-file, compose and foreman prefixes
     detect.py      which of these a log has
+    sample.py      how much of a log is understood
 
 Two rules hold everywhere. Text that a client wrote may add to that client's failures, and never excuses it: a line
 that can be read in several ways is read in each. And the client is only ever taken from where the server wrote it.

@@ -57,6 +57,11 @@ class AccessLog:
         """The name of the format, for people; "" while it is not known."""
         return self._format.name if self._format else ""
 
+    @property
+    def declared(self) -> str:
+        """The name of the format that a person configured; "" where it is detected."""
+        return self._declared.name if self._declared else ""
+
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
         self.read += 1

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from sidecar.access.detect import AccessLog, Format
 from sidecar.access.reader import RequestReader
+from sidecar.access.sample import LogSample
 from sidecar.core.events import Origin
 
 LogKey: TypeAlias = tuple[str, str, str]
@@ -71,6 +72,11 @@ class AccessLogs:
         """Return the logs by (source, name, stream), as they are now."""
         with self._lock:
             return {key: reader.log for key, reader in self._logs.items()}
+
+    def samples(self) -> dict[LogKey, LogSample]:
+        """Return how much of each log is understood, by (source, name, stream)."""
+        with self._lock:
+            return {key: reader.sample for key, reader in self._logs.items()}
 
     def _forget(self, key: LogKey) -> None:
         del self._logs[key], self._jails[key]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sidecar.access.detect import AccessLog
 from sidecar.access.request import UNKNOWN, Request
+from sidecar.access.sample import LogSample
 from sidecar.access.when import unix_time
 
 _unix_time = lru_cache(maxsize=64)(unix_time)
@@ -38,6 +39,7 @@ class RequestReader:
 
     def __init__(self, log: AccessLog) -> None:
         self.log = log
+        self.sample = LogSample(log)
 
     def readings(self, text: str) -> tuple[Reading, ...]:
         """Return each way to read a line; () where it is no request."""

@@ -78,6 +78,11 @@ class GuardInputs:
         return self._sources.settings
 
     @property
+    def topology(self) -> Topology:
+        """What the container engine said last; nothing, before it has answered."""
+        return self._sources.topology or Topology()
+
+    @property
     def containers(self) -> Sequence[Container]:
         """The containers that are watched."""
         return self._sources.containers

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sidecar.core.events import Origin
 from sidecar.sources.base import ReopenReason
 from sidecar.telemetry.metrics import Metrics
 
 
 class LogStates:
-    """A LogListener. `states` has "open", "closed" or "unreadable" by the log's name."""
+    """A LogListener. `states` has "open", "closed" or "unreadable" by the log's name, `lines` has a count by jail."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.states: dict[str, str] = {}
+        self.lines: Counter[str] = Counter()
         self._allowlist = metrics.allowlist
         self._metrics = metrics.sources
 
@@ -39,6 +42,8 @@ class LogStates:
         self._allowlist.log_removed(name)
 
     def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
+        for jail in origin.jails:
+            self.lines[jail] += lines
         self._metrics.batch_read(origin, lines, size, last)
 
     def lines_truncated(self, name: str, count: int = 1) -> None:

@@ -45,6 +45,7 @@ from sidecar.app.reload_service import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
 from sidecar.app.unbannable import UnbannableFailures
+from sidecar.app.unread_logs import UnreadLogs
 from sidecar.config import log_formats, node_name
 from sidecar.config.settings import Settings
 from sidecar.control.commands.daemon import Tally
@@ -171,9 +172,10 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     reload_report = ReloadReport(metrics.process, problems, clock)
     reload = ReloadService(settings, read, reconfiguration, reload_report)
     health = LoopHealth(loop, problems, clock)
+    unread_logs = UnreadLogs(inputs, access_logs, log_states, intake, problems)
     commands = daemon_commands(
-        inbox, health=health, streams=log_states.states, access_logs=access_logs, firewall=firewall_sink,
-        inputs=inputs, reloader=reload, evidence=store, fleet=fleet, tally=tally,
+        inbox, health=health, streams=log_states.states, oddities=unread_logs, access_logs=access_logs,
+        firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=store, fleet=fleet, tally=tally,
     )  # fmt: skip
     public_addresses = PublicAddresses(
         cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)
@@ -188,6 +190,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
             BanLimitReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),
+            unread_logs,
         ),
     )
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))

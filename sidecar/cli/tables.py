@@ -46,6 +46,8 @@ def show_status(answer: StatusAnswer, now: float) -> None:
     _print(console, LABEL_TITLES, ((name, ", ".join(labels)) for name, labels in answer["labels"].items()))
     _print(console, ALLOWLIST_TITLES, map(_share_row, answer["allowlist"]))
     _print(console, ("dropped", "packets", "bytes"), _drop_rows(answer["firewall"]))
+    for remark in answer.get("remarks", ()):
+        console.print(_cell(remark))
     for warning in _warnings(answer):
         console.print(Text(warning, "bold red"))
 
@@ -84,7 +86,7 @@ class Progress:
 
 def _log_row(log: StreamStatus) -> tuple[str, ...]:
     understood = f"{log['understood']} of {log['read']}" if log["read"] else ""
-    return log["container"], log["state"], log["format"], understood
+    return log["container"], log["state"], log.get("note") or log["format"], understood
 
 
 def _jail_row(jail: dict[str, Any]) -> tuple[object, ...]:

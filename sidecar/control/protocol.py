@@ -65,8 +65,9 @@ class FirewallStatus(TypedDict):
 class StreamStatus(TypedDict):
     """The log of a container, or a log file.
 
-    `format`: those that requests in it were found in, or "". `read`: the lines in which a filter on requests may match,
-    and `understood`: how many of them are requests.
+    `format`: those that requests in it were found in, or "". `read`: the lines that were read as requests, which are a
+    sample and those in which a filter on requests may match; `understood`: how many of them are requests. `note`: "",
+    "not understood", or "no requests" of a front end that has none.
     """
 
     container: str
@@ -74,6 +75,7 @@ class StreamStatus(TypedDict):
     format: str
     read: int
     understood: int
+    note: NotRequired[str]
 
 
 class AllowlistShare(TypedDict):
@@ -88,6 +90,7 @@ class StatusAnswer(TypedDict):
     """What the daemon watches. Each of `jails` has the settings that are shown, and what was counted.
 
     `labels`: container -> its labels that have an effect.
+    `remarks` are sentences about filters that may not fit.
     """
 
     version: str
@@ -99,6 +102,7 @@ class StatusAnswer(TypedDict):
     firewall: FirewallStatus
     bans: int
     health: HealthAnswer
+    remarks: NotRequired[list[str]]
 
 
 class ReloadAnswer(TypedDict):

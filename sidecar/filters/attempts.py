@@ -62,6 +62,8 @@ class Attempts(dict[int, LineAttempts]):
         """
         super().__init__()
         filters = [runners[number].filter for number in jails]
+        # Whether requests are looked for in these logs.
+        self.read_requests = any(one.reads_requests for one in filters)
         self.zone = next((one.zone for one in filters if one.zone), zone)
         self.dates = tuple({one.dates.templates: one.dates for one in filters}.values())
         self._database, self._runners, self._jails = database, runners, jails

@@ -69,6 +69,8 @@ class FilterRunner:
             self._charge(spent, began, timed_out=timed_out)
         if found is not None:
             budget.matches += 1
+        elif not budget.matches:
+            budget.misses += 1
         return found
 
     def _charge(self, spent: float, at: float, *, timed_out: bool) -> None:

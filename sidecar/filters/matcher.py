@@ -17,6 +17,7 @@ from datetime import tzinfo
 from typing import Final, NamedTuple
 
 from sidecar.access.logs import AccessLogs
+from sidecar.access.sample import LogSample
 from sidecar.core.events import Batch, Framing, Hit, Written
 from sidecar.core.text import printable
 from sidecar.filters.attempts import Attempts
@@ -25,7 +26,7 @@ from sidecar.filters.database import PatternDatabase
 from sidecar.filters.date_cutter import DateCutter
 from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
-from sidecar.filters.framing import unwrapper
+from sidecar.filters.framing import Unwrap, unwrapper
 from sidecar.filters.line_text import decoded
 from sidecar.filters.loader import Filter
 from sidecar.filters.log_times import UNDATED, LogClocks, dated
@@ -130,6 +131,15 @@ class Matcher:
         return totals
 
     @property
+    def misses(self) -> dict[str, int]:
+        """By jail: lines that looked like a failure of its filter, where none was one so far."""
+        return {
+            jail: budget.misses
+            for jail, number in self._numbers.items()
+            if not (budget := self._runners[number].budget).matches
+        }
+
+    @property
     def sandbox_pid(self) -> int | None:
         """The process that tries risky lines; None while there is none."""
         return self._sandbox.pid
@@ -174,6 +184,8 @@ class Matcher:
         stopwatch.restart()
         reader = self._access_logs.of(origin)
         reader.log.zone = zone
+        if attempts.read_requests and now >= reader.sample.due:
+            _sample(batch.data, reader.sample, unwrap, now, zone)
         # A NamedTuple's own constructor takes twice as long.
         new = tuple.__new__
         decide = RequestDecider(reader, origin, clock).decide
@@ -220,6 +232,8 @@ class Matcher:
                     scan.named.append(NamedHits(name, named))
                 else:
                     self.invalid += 1
+        if hits or scan.named:
+            reader.sample.has_matched = True
         return self._dated(batch, scan, now) if batch.written is Written.EARLIER else scan
 
     def audit(self, batch: Batch, now: float) -> None:
@@ -247,6 +261,16 @@ class Matcher:
                 return None
             attempts = self._attempts[jails] = Attempts(self.database, self._runners, users, self._zone)
         return attempts
+
+
+def _sample(data: bytes, sample: LogSample, unwrap: Unwrap, now: float, zone: tzinfo | None) -> None:
+    """Take lines of a batch into the sample of its log."""
+    if sample.wanted == 1:
+        middle = data.rfind(b"\n", 0, len(data) // 2) + 1
+        lines = [data[middle : data.find(b"\n", middle) + 1 or len(data)].rstrip(b"\n")]
+    else:
+        lines = data.split(b"\n")[:-1][-sample.wanted :]
+    sample.add([unwrap(decoded(line), now, zone)[1] for line in lines], now)
 
 
 def _evidence(line: bytes, text: str) -> str:

@@ -104,6 +104,12 @@ class Intake:
             return _sum([self._closed_usage, *(matcher.usage for matcher in self._scans)])
 
     @property
+    def misses(self) -> dict[str, int]:
+        """By jail with a filter that matched no line so far: lines that looked as if it would."""
+        with self._lock:
+            return self._matcher.misses
+
+    @property
     def invalid(self) -> int:
         """How many failures named no valid address. It never falls."""
         with self._lock:

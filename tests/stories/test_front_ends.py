@@ -94,7 +94,7 @@ def test_nginx_in_front_of_php_fpm_needs_no_configuration(bed, sidecar):
 
 
 def test_a_guess_that_a_proxy_and_the_site_both_log_counts_once(bed, sidecar, tmp_path):
-    inner = bed.wordpress(name="inner", port=8082)
+    inner = bed.wordpress(name="inner", port=8082, ipv6=False)
     proxy(bed, tmp_path, "edge", "inner", "--network=inner", "--publish=8083:80")
     watched(sidecar, "inner", "edge")
     site = Site(inner.engine, "edge", 8083, "edge", "inner")
@@ -108,6 +108,9 @@ def test_a_guess_that_a_proxy_and_the_site_both_log_counts_once(bed, sidecar, tm
     wait_until(lambda: ann in bans(sidecar))
 
     assert is_out(bed.attacker, site, ann)
+    # Docker's default publishes for IPv6 too, and the network has none.
+    exposed = [why for why in sidecar.status()["health"]["why"] if "userland proxy" in why]
+    assert any("in the logs of edge, inner. " in why for why in exposed)
 
 
 def test_sites_on_the_network_of_another_container(bed, sidecar, tmp_path):

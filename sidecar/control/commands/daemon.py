@@ -62,6 +62,18 @@ class LabelsInForce(Protocol):
         """Container's name -> its labels, as `name=value`."""
 
 
+class LogOddities(Protocol):
+    """What is odd about logs and filters, without being a problem."""
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """The log's name -> what is odd about it."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences about filters."""
+
+
 class Tally:
     """A sink that counts since the start, by jail. The loop's thread writes it, and others read it as it is.
 
@@ -128,6 +140,7 @@ class StatusCommand:
         *,
         health: HealthCheck,
         streams: Mapping[str, str],
+        oddities: LogOddities,
         access_logs: AccessLogStates,
         firewall: FirewallState,
         inputs: LabelsInForce,
@@ -137,6 +150,7 @@ class StatusCommand:
         self._loop = loop
         self._health = health
         self._streams = streams
+        self._oddities = oddities
         self._access_logs = access_logs
         self._firewall = firewall
         self._inputs = inputs
@@ -158,6 +172,7 @@ class StatusCommand:
             "firewall": cast("FirewallStatus", self._firewall.state()),
             "bans": enforced.total(),
             "health": health_answer(self._health.health()),
+            "remarks": list(self._oddities.remarks),
         }
 
     def _logs(self) -> list[StreamStatus]:
@@ -165,7 +180,11 @@ class StatusCommand:
         by_name: dict[str, list[AccessLog]] = {}
         for (_, name, _), log in snapshot.items():
             by_name.setdefault(name, []).append(log)
-        return [_log(name, state, by_name.get(name, ())) for name, state in sorted(self._streams.items())]
+        notes = self._oddities.notes
+        return [
+            _log(name, state, notes.get(name, ""), by_name.get(name, ()))
+            for name, state in sorted(self._streams.items())
+        ]
 
     def _jail(self, jail: Jail, enforced: int, dry_runs: int, refused: int) -> dict[str, Any]:
         return {
@@ -189,7 +208,7 @@ def _shares(shares: Mapping[int, Mapping[str, float]]) -> list[AllowlistShare]:
     return sorted(found, key=lambda each: (-each["ipv4"], -each["ipv6"]))
 
 
-def _log(name: str, state: str, streams: Sequence[AccessLog]) -> StreamStatus:
+def _log(name: str, state: str, note: str, streams: Sequence[AccessLog]) -> StreamStatus:
     """Return how a log is read; a container's has several streams."""
     return {
         "container": name,
@@ -197,6 +216,7 @@ def _log(name: str, state: str, streams: Sequence[AccessLog]) -> StreamStatus:
         "format": ", ".join(sorted({log.format for log in streams if log.format})),
         "read": sum(log.read for log in streams),
         "understood": sum(log.understood for log in streams),
+        "note": note,
     }
 
 

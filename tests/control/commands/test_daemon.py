@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import pytest
 
 from sidecar.access.logs import AccessLogs
@@ -25,6 +27,11 @@ class Firewall:
 
 class Inputs:
     labels = {"shop": ("wp-sidecar.mode=observe",), "blog": ("wp-sidecar.maxretry=9",)}  # noqa: RUF012
+
+
+class Oddities:
+    notes: ClassVar = {"shop": "not understood"}
+    remarks = ("the filter x of [login] has matched nothing",)
 
 
 class Reloader:
@@ -95,6 +102,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
             loop,
             health=Healthy(),
             streams={"blog": "open", "shop": "closed"},
+            oddities=Oddities(),
             access_logs=read_logs(),
             firewall=Firewall(),
             inputs=Inputs(),
@@ -124,8 +132,15 @@ def test_status_shows_jails_logs_and_what_was_counted():
         ("manual", 0, 1, 1),
     ]
     assert answer["streams"] == [
-        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1},
-        {"container": "shop", "state": "closed", "format": "", "read": 0, "understood": 0},
+        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1, "note": ""},
+        {
+            "container": "shop",
+            "state": "closed",
+            "format": "",
+            "read": 0,
+            "understood": 0,
+            "note": "not understood",
+        },
     ]
     assert answer["labels"] == {"blog": ["wp-sidecar.maxretry=9"], "shop": ["wp-sidecar.mode=observe"]}
     assert answer["allowlist"] == [
@@ -133,3 +148,4 @@ def test_status_shows_jails_logs_and_what_was_counted():
     ]
     assert (answer["started"], answer["bans"], answer["firewall"]["ok"]) == (1.0, 1, True)
     assert answer["health"] == HEALTH
+    assert answer["remarks"] == list(Oddities.remarks)
