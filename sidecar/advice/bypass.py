@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final, NamedTuple
 
-from sidecar.advice.exposure import entrance
+from sidecar.advice.exposure import entrances
 from sidecar.core.containers import Container
 from sidecar.firewall import AddressFacts, RepairKind
 
@@ -102,7 +102,7 @@ def _no_packets(facts: AddressFacts) -> Diagnosis | None:
 
 def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:
     """Another machine or program sends packets on behalf of the address."""
-    if container and entrance(container) and 6 in facts.versions_seen:
+    if container and entrances(container) and 6 in facts.versions_seen:
         return Diagnosis(
             BypassKind.DOCKER_PROXY,
             "IPv6 clients reach the site through Docker's userland proxy, which hides their addresses, and the site "

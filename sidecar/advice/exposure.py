@@ -8,7 +8,7 @@ site itself in this way, or the proxy in front of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sidecar.core.containers import Container
 from sidecar.core.front_ends import serves_web
@@ -17,26 +17,22 @@ from sidecar.core.front_ends import serves_web
 MAX_SITES_SHOWN = 3
 
 
-def entrance(container: Container) -> Container | None:
-    """Return what IPv6 clients reach through Docker's userland proxy: the container itself, or a front end of it.
-
-    None: no such way is known.
-    """
-    if container.ipv6_proxied:
-        return container
-    return next((each for each in container.front_ends if each.ipv6_proxied and serves_web(each)), None)
+def entrances(container: Container) -> tuple[Container, ...]:
+    """Return what IPv6 clients reach through Docker's userland proxy: the container itself, and front ends of it."""
+    front_ends = (each for each in container.front_ends if each.ipv6_proxied and serves_web(each))
+    return (container, *front_ends) if container.ipv6_proxied else tuple(front_ends)
 
 
-def exposure(container: Container, sites: Sequence[str] = ()) -> str | None:
-    """Return how the log of this container can name any address, and what to change; None: no way is known.
+def exposure(container: Container) -> str | None:
+    """Return how the log of this container can name any address, and what to change; None: no way is known."""
+    found = entrances(container)
+    return exposed_by(found[0], [container.name]) if found else None
 
-    `sites` are the names of all containers that clients reach in the same way; () is this one alone.
-    """
-    found = entrance(container)
-    if found is None:
-        return None
+
+def exposed_by(found: Container, sites: Iterable[str]) -> str:
+    """Return how clients that reach this container can forge the address in the logs of these, and what to change."""
     gateways = ", ".join(gateway for gateway in found.gateways if ":" not in gateway) or "its gateway"
-    others = [name for name in sites or (container.name,) if name != found.name]
+    others = [name for name in sites if name != found.name]
     log = f"the logs of {_listed([found.name, *others])}" if others else "the log"
     networks = f"{found.network_of}'s networks" if found.network_of else "the container's networks"
     return (

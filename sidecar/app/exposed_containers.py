@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from sidecar.advice.exposure import entrance, exposure
+from sidecar.advice.exposure import entrances, exposed_by, exposure
 from sidecar.core.containers import Container
 from sidecar.core.events import Origin
 from sidecar.runtime.problems import Problems
@@ -34,17 +34,17 @@ class ExposedContainers:
         `front_ends` are the names of those that nobody chose. Such a container may be a database: what is known of it
         is only that it may lead to a site, so it is reported with the sites behind it or not at all.
         """
-        self._by_name, sites = {}, defaultdict[str, list[str]](list)
+        ways_in, sites = dict[str, Container](), defaultdict[str, list[str]](list)
         for each in watched:
-            if each.name not in front_ends and (found := entrance(each)):
-                self._by_name[each.name] = each
+            for found in () if each.name in front_ends else entrances(each):
+                ways_in[found.name] = found
                 sites[found.name].append(each.name)
         sentences = {
-            f"{EXPOSURE_PROBLEM}{name}": exposure(self._by_name[behind[0]], behind) or ""
-            for name, behind in sites.items()
+            f"{EXPOSURE_PROBLEM}{name}": exposed_by(found, sites[name]) for name, found in ways_in.items()
         }
         self._problems.replace(EXPOSURE_PROBLEM, sentences)
-        self._by_name |= {each.name: each for each in watched if each.name in sites}
+        exposed = {name for behind in sites.values() for name in behind} | ways_in.keys()
+        self._by_name = {each.name: each for each in watched if each.name in exposed}
         self._metrics.exposed(len(self._by_name))
 
     def container_of(self, origin: Origin) -> Container | None:

@@ -177,7 +177,7 @@ def _unread(site: Container, containers: Iterable[Container], logs: Mapping[str,
     """Return the log that is to blame where nothing of a site is understood: of its web server, if it is another's."""
     own = logs.get(site.name)
     if own and own.source == "cri":
-        others = [each for each in containers if _pod_of(each) == _pod_of(site)]
+        others = [each for each in containers if each != site and _pod_of(each) == _pod_of(site)]
         # A pod's other containers need not have an access log.
         if not (is_wordpress(site) or is_enabled(site) or "wordpress" in site.name.rpartition("/")[2]):
             return None

@@ -70,7 +70,7 @@ def test_a_failure_that_a_filter_on_lines_found_shows_that_the_log_is_understood
 
 
 def test_a_configured_format_that_does_not_fit_is_named():
-    wrong = known("logformat of login", "$host $remote_addr [$time_local] $request_time")
+    wrong = known("logformat of login", '$remote_addr|$time_local|"$request"|$status')
     sample = sampled(*[REQUEST] * MIN_LINES, declared=wrong)
 
     assert (sample.declared, sample.is_understood) == ("logformat of login", False)

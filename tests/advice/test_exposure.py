@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from sidecar.advice.exposure import exposure
+from sidecar.advice.exposure import entrances, exposed_by, exposure
 from sidecar.core.containers import Container
 
 PROXIED = Container("1", "blog", "wordpress", gateways=("172.18.0.1", "fd00::1"), ipv6_proxied=True)
@@ -33,7 +33,11 @@ def test_a_site_behind_a_proxy_that_ipv6_clients_reach_as_its_gateway_is_exposed
         "can forge the address in the logs of nginx, shop. Enable IPv6 on one of the container's networks, or publish its "
         "ports for IPv4 only (0.0.0.0:80:80)"
     )
-    assert "in the logs of nginx, a, b, c and 2 more. " in exposure(site, ["a", "b", "c", "d", "e"])
+    assert "in the logs of nginx, a, b, c and 2 more. " in exposed_by(NGINX, ["a", "b", "c", "d", "e"])
+
+
+def test_each_way_in_is_one():
+    assert entrances(replace(PROXIED, front_ends=(NGINX,))) == (replace(PROXIED, front_ends=(NGINX,)), NGINX)
 
 
 def test_a_neighbour_that_publishes_no_web_port_exposes_nothing():

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from sidecar.access.logs import AccessLogs
+from sidecar.access.sample import INTERVAL_S, MIN_LINES
 from sidecar.core.events import Batch, Framing, Hit, Origin
 from sidecar.filters.cpu_budget import SUSPENSION_S
 from sidecar.filters.line_text import MAX_LINE_BYTES
@@ -341,3 +343,58 @@ def test_sessions_go_on_in_the_next_matcher_if_their_filter_is_the_same(tmp_path
     after.continue_from(before)
 
     assert [hit.address for hit in after.scan(batch("s1 failed"), NOW).hits] == [ANN] * known
+
+
+ACCESS = {"a": load("wordpress-access")}
+BENIGN = '198.51.100.7 - - [30/Nov/2026:06:33:20 +0000] "GET / HTTP/1.1" 200 51 "-" "curl"'
+
+
+def sample_of(logs, of):
+    return logs.samples()[of.origin.source, of.origin.name, of.origin.stream]
+
+
+def test_a_log_shows_its_format_by_lines_that_no_filter_looks_at():
+    logs, one = AccessLogs(), batch(f"2026-11-30T06:33:20.000000000Z {BENIGN}", framing=Framing.DOCKER)
+    with closing(Matcher(ACCESS, UTC, access_logs=logs)) as matcher:
+        matcher.scan(one, NOW)
+    sample = sample_of(logs, one)
+
+    assert (sample.lines, sample.is_understood, sample.format) == (1, True, "combined")
+
+
+def test_the_first_lines_are_sampled_and_then_one_a_second():
+    logs, many = AccessLogs(), batch(*["nothing"] * 300)
+    with closing(Matcher(ACCESS, UTC, access_logs=logs)) as matcher:
+        matcher.scan(many, NOW)
+        sample = sample_of(logs, many)
+        assert (sample.lines, sample.is_understood) == (MIN_LINES, False)
+        matcher.scan(many, NOW + INTERVAL_S / 2)
+        assert sample.lines == MIN_LINES
+        matcher.scan(batch("nothing", BENIGN, "nothing"), NOW + INTERVAL_S)
+
+    assert (sample.lines, sample.is_understood) == (MIN_LINES + 1, True)
+
+
+def test_a_log_in_which_nobody_looks_for_requests_has_no_sample():
+    logs, one = AccessLogs(), batch(BENIGN)
+    with closing(Matcher({"a": load("wordpress")}, UTC, access_logs=logs)) as matcher:
+        matcher.scan(one, NOW)
+
+    assert sample_of(logs, one).lines == 0
+
+
+def test_a_failure_by_a_filter_on_lines_shows_that_the_log_is_understood():
+    logs, one = AccessLogs(), batch(*["nothing"] * 300, FAILED.format(ANN))
+    with closing(Matcher({**ACCESS, "b": load("wordpress")}, UTC, access_logs=logs)) as matcher:
+        matcher.scan(one, NOW)
+
+    assert sample_of(logs, one).is_understood is True
+
+
+def test_lines_that_look_like_failures_are_misses_until_one_is(tmp_path):
+    mine = log_filter(tmp_path, "failregex = ^no <HOST>$\nignoreregex = 203.0.113.8$")
+    with closing(Matcher({"a": mine, "b": load("wordpress")})) as matcher:
+        matcher.scan(batch("no 203.0.113.8", "no 203.0.113.8", "yes"), NOW)
+        assert matcher.misses == {"a": 2, "b": 0}
+        matcher.scan(batch("no 203.0.113.7", "no 203.0.113.8"), NOW)
+        assert matcher.misses == {"b": 0}

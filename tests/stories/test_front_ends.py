@@ -35,7 +35,7 @@ def bed():
 
 @pytest.fixture(scope="module")
 def sidecar(bed):
-    sidecar = Sidecar(bed)
+    sidecar = Sidecar(bed, {"SLACK_WEBHOOK_URL": bed.webhook.url})
     yield sidecar
     sidecar.remove()
 
@@ -137,3 +137,47 @@ def test_sites_on_the_network_of_another_container(bed, sidecar, tmp_path):
     wait_until(lambda: bans(sidecar) == {ann: "joined"})
 
     assert is_out(bed.attacker, site, ann)
+
+
+CHATTER = 'n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo "{}"; done; exec sleep 600'
+
+
+def test_a_log_that_is_not_understood_is_reported_and_a_database_is_not(bed, sidecar):
+    engine = bed.engine
+    engine.cli("network", "create", "odd")
+    run = ["run", "--detach", "--init", "--network=odd"]
+    engine.cli(
+        *run, "--name=odd", "wordpress:fpm", "sh", "-c", CHATTER.format("worker $n: GET /index.php ok")
+    )
+    engine.cli(
+        *run, "--name=odd-db", "--publish=3307:3306", "debian:trixie-slim", "sh", "-c",
+        CHATTER.format("2026-11-30 12:00:00 $n [Note] a query of nobody"),
+    )  # fmt: skip
+
+    def problems():
+        return [why for why in sidecar.status()["health"]["why"] if "is not understood" in why]
+
+    # Chores are done every 30 s.
+    wait_until(problems, 60)
+    [sentence] = problems()
+    assert sentence.startswith("the log of odd is not understood: ")
+    assert "the label `wp-sidecar.log-format` of odd" in sentence
+    assert '"worker 300: GET /index.php ok"' in sentence
+    notes = {log["container"]: log["note"] for log in sidecar.status()["streams"]}
+    assert (notes["odd"], notes["odd-db"]) == ("not understood", "no requests")
+    assert "is not understood" in sidecar.logs()
+    wait_until(lambda: any("the log of odd is not" in str(post.body) for post in bed.webhook.posts), 30)
+    assert not any("odd-db" in str(post.body) for post in bed.webhook.posts)
+
+
+def test_a_wordpress_that_a_label_leaves_out_is_reported(bed, sidecar):
+    bed.engine.cli(
+        "run", "--detach", "--init", "--name=chosen", "--label=wp-sidecar.enable=true", "debian:trixie-slim",
+        "sleep", "600",
+    )  # fmt: skip
+    sentence = (
+        "the WordPress container odd is not watched: other containers have the label wp-sidecar.enable=true"
+    )
+    wait_until(lambda: any(why.startswith(sentence) for why in sidecar.status()["health"]["why"]))
+    bed.engine.cli("rm", "--force", "chosen")
+    wait_until(lambda: not any(why.startswith(sentence) for why in sidecar.status()["health"]["why"]))
