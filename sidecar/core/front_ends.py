@@ -29,9 +29,10 @@ WEB_TARGET_PORTS: Final = frozenset({80, 81, 443, 3000, 5000, 8000, 8080, 8081, 
 def with_joined_networks(containers: Iterable[Container]) -> tuple[Container, ...]:
     """Return the containers; those that use the network of another of them have its ports and networks."""
     known = {each.id: each for each in containers}
-    if not any(each.joined for each in known.values()):
-        return tuple(known.values())
-    return tuple(_joined(each, known) for each in known.values())
+    owners = {each.joined for each in known.values()} - {""}
+    return tuple(
+        _joined(each, known) if each.joined or each.id in owners else each for each in known.values()
+    )
 
 
 def joined_by(mode: str) -> str:
