@@ -65,14 +65,20 @@ class AccessLog:
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
         self.read += 1
+        if found := self.learn(line):
+            self.understood += 1
+            return found
+        self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
+        return ()
+
+    def learn(self, line: str) -> tuple[Request, ...]:
+        """Return the requests that a line stands for, as `requests()` does, but without counting."""
         # The beginning of a declared format may look like a wrapper.
         if self._declared and (found := self._declared.requests(line, self.zone)):
-            self.understood += 1
             return found
         text, time, _ = unwrapped(line)
         if self._format and (found := self._format.requests(text, self.zone)):
             self._others = 0
-            self.understood += 1
             if self._votes.total() < VOTES and not self._declared:
                 self._vote(self._format, text)
             return _dated(found, time)
@@ -82,10 +88,8 @@ class AccessLog:
                     continue
                 found = each.requests(text, self.zone)
                 if found and each.shows_format(found[0]):
-                    self.understood += 1
                     self._vote(each, text)
                     return _dated(found, time)
-        self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
         return ()
 
     def peek(self, line: str) -> tuple[Request, ...]:

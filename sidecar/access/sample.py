@@ -69,7 +69,7 @@ class LogSample:
         """Take these lines, without their transport's headers, into the sample."""
         for text in texts:
             self.lines += 1
-            understood = bool(self._log.requests(text) or _PLUGIN.match(text))
+            understood = bool(self._log.learn(text) or _PLUGIN.match(text))
             self._newest = (self._newest << 1 | understood) & (1 << NEWEST_LINES) - 1
             if not understood and text.strip():
                 self.examples = (*self.examples[-(MAX_EXAMPLES - 1) :], text[:MAX_EXAMPLE_CHARS])

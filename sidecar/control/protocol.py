@@ -65,9 +65,9 @@ class FirewallStatus(TypedDict):
 class StreamStatus(TypedDict):
     """The log of a container, or a log file.
 
-    `format`: those that requests in it were found in, or "". `read`: the lines that were read as requests, which are a
-    sample and those in which a filter on requests may match; `understood`: how many of them are requests. `note`: "",
-    "not understood", or "no requests" of a front end that has none.
+    `format`: those that requests in it were found in, or "". `read`: the lines in which a filter on requests may match,
+    and `understood`: how many of them are requests. `note`: "not understood", or "no requests" of a front end that has
+    none; absent where nothing is odd.
     """
 
     container: str

@@ -73,7 +73,10 @@ def choose(
         if names | added:
             assigned[each.id] = tuple(jail.name for jail in jails if jail.name in names | added)
     watched = tuple(
-        replace(_labelled(each, sites[each.id]), front_ends=in_front.get(each.id, ()))
+        replace(
+            _labelled(each, sites[each.id], labels) if each.id in front_ends else each,
+            front_ends=in_front.get(each.id, ()),
+        )
         for each in containers
         if each.id in assigned
     )
@@ -108,9 +111,12 @@ def _passed_on(jails_of_sites: Iterable[Iterable[str]], jails: Iterable[Jail]) -
     )
 
 
-def _labelled(container: Container, sites: Sequence[Container]) -> Container:
-    """Return the container with the labels that all sites behind it have, unless it has them itself."""
-    if not sites:
+def _labelled(container: Container, sites: Sequence[Container], labels: LabelTrust) -> Container:
+    """Return a front end that nobody chose, with the labels that all sites behind it have, unless it has its own.
+
+    That weakens nothing: without these sites its log would not be read at all.
+    """
+    if labels is LabelTrust.NONE:
         return container
     shared = {
         key: value

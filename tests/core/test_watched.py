@@ -127,3 +127,11 @@ def test_a_wordpress_that_no_jail_looks_at_is_reported():
 def test_what_a_layout_leaves_out_on_purpose_is_not_reported():
     assert unwatched(BLOG, labelled(SHOP, enable="true"), discovered=frozenset({"shop"})) == ()
     assert unwatched(BLOG, jails=[], discovered=frozenset({BLOG.id})) == ("blog",)
+
+
+def test_a_front_end_that_a_person_chose_has_its_own_labels_alone():
+    blog = labelled(BLOG, mode="observe")
+    enabled = labelled(NGINX, enable="true")
+
+    assert choose([blog, enabled], JAILS).containers[1].labels == enabled.labels
+    assert choose([blog, NGINX], JAILS, labels=LabelTrust.NONE).containers[1].labels == {}

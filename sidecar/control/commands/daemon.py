@@ -210,14 +210,16 @@ def _shares(shares: Mapping[int, Mapping[str, float]]) -> list[AllowlistShare]:
 
 def _log(name: str, state: str, note: str, streams: Sequence[AccessLog]) -> StreamStatus:
     """Return how a log is read; a container's has several streams."""
-    return {
+    status: StreamStatus = {
         "container": name,
         "state": state,
         "format": ", ".join(sorted({log.format for log in streams if log.format})),
         "read": sum(log.read for log in streams),
         "understood": sum(log.understood for log in streams),
-        "note": note,
     }
+    if note:
+        status["note"] = note
+    return status
 
 
 def _jails_and_bans(

@@ -132,7 +132,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
         ("manual", 0, 1, 1),
     ]
     assert answer["streams"] == [
-        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1, "note": ""},
+        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1},
         {
             "container": "shop",
             "state": "closed",
