@@ -1,9 +1,12 @@
 """Messages to people: what is decided and what goes wrong, delivered by services such as Slack.
 
-    decisions, problems ──sink──▶ Notice ──▶ an outbox for each service ──sender──▶ Slack
+    decisions, problems ──sink──▶ outbox ──▶ journal (a file)
+                                    └──▶ a delivery for each channel ──sender──▶ its service
 
-The sink makes notices (`compose.py`) and never waits. Each outbox has a thread and a backlog; the backlog
-bounds what waits and turns a storm of bans into one message. A sender formats a notice for its service and
-posts it. A new service is a module with a sender, a row in `registry.py`, and the variable that holds its URL
-(`config/environment.py`).
+What is sent: `occurrences.py` (bans and the like, one or counted), `notices.py` (a message), `compose.py` (its words).
+How: `sink.py` publishes and never waits; `outbox.py` is what all channels share; `journal.py` survives `kill -9`;
+`backlog.py` decides what is due and turns a storm of bans into one message; `delivery.py` waits a service out;
+`channels.py` says which jail, site and event goes where.
+Senders (`sender.py`, `registry.py`): `slack.py`, `mail.py` (with `owner.py`), `webhook.py`, `apprise.py`, `command.py`,
+and `http_template.py` for action files, whose tags are in `tags.py`. They share `http_request.py`.
 """

@@ -1,197 +1,178 @@
-"""An outbox takes notices from any thread at once, and delivers them in a thread of its own.
+"""The outbox that all senders share: what is published is kept in the journal, and queued for each channel.
 
-A message that was delayed is tried again with growing pauses. While a service is down nothing is lost but the
-oldest notices: bans go on being counted in the backlog.
+    publish ─▶ journal (a file) ─▶ a delivery for each channel (a thread) ─▶ its service
+                    ▲                                                          │
+                    └──────────────── confirmed up to a number ◀───────────────┘
+
+`publish` writes to a file of the system's cache and to queues in memory; it never waits for a disk or the network.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Final
 
-from sidecar.alerts.backlog import Backlog
+from sidecar.alerts.channels import Channel
+from sidecar.alerts.delivery import AlertListener, Delivery, OutboxTiming
+from sidecar.alerts.journal import Event, Journal
 from sidecar.alerts.notices import Notice
-from sidecar.alerts.sender import Delayed, Rejected, Sender
-from sidecar.core.events import Ban
-from sidecar.runtime.backoff import Backoff
-from sidecar.runtime.clock import Clock
+from sidecar.alerts.occurrences import Digest, Occurrence
+from sidecar.core.actions import AlertEvent
+from sidecar.runtime.problems import Problems
+from sidecar.runtime.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-# Of one message. With the pauses below that is a quarter of an hour.
-MAX_TRIES: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxTiming:
-    """The pauses of an outbox, in seconds."""
-
-    # Between messages. Slack accepts one a second, and turns off a webhook that goes on flooding:
-    # https://api.slack.com/docs/rate-limits
-    pace_s: float = 1.0
-    # Before the first retry, doubled at each one after it.
-    first_retry_s: float = 1.0
-    longest_retry_s: float = 60.0
-    # A closing outbox waits no longer than this, or than the service asked for.
-    closing_retry_s: float = 1.0
-    # For what is left when the daemon stops; the supervisor waits five.
-    closing_s: float = 3.0
-
-
-class AlertListener(Protocol):
-    """Counts what becomes of messages. Any thread may call it."""
-
-    def alert_sent(self, sender: str) -> None: ...
-
-    def alert_rejected(self, sender: str) -> None:
-        """The service will never accept the message."""
-
-    def alert_failed(self, sender: str) -> None:
-        """The message was tried too often."""
-
-    def alerts_dropped(self, sender: str, count: int) -> None:
-        """So many messages were not tried, because too many waited or the daemon stopped."""
+JOURNAL_PROBLEM: Final = "the alerts' journal"
+# Occurrences of one turn that are kept one by one. More are counted at once: the loop has no time for thousands.
+MAX_WHOLE: Final = 200
+TIMING: Final = OutboxTiming()
 
 
 class Outbox:
-    """The queue and the thread of one sender; a service. `publish` and `publish_bans` never wait for the network."""
+    """Publishes to all channels; a service, which runs their deliveries. Any thread may publish."""
+
+    name = "alerts"
 
     def __init__(
         self,
-        sender: Sender,
+        journal: Journal,
+        channels: Sequence[Channel],
         listener: AlertListener,
+        problems: Problems,
         *,
-        timing: OutboxTiming = OutboxTiming(),
-        clock: Clock = time.monotonic,
+        timing: OutboxTiming = TIMING,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.name = f"alerts to {sender.name}"
-        self._sender, self._listener, self._clock, self._timing = sender, listener, clock, timing
-        self._queue = _DeliveryQueue(timing.closing_s, clock)
-        self._backoff = Backoff(timing.first_retry_s, timing.longest_retry_s)
-        # A problem of alerts is logged and not alerted. It is logged once, until a message gets through.
-        self._complaint = ""
-
-    def publish(self, notice: Notice) -> None:
-        if dropped := self._queue.add(notice):
-            self._listener.alerts_dropped(self._sender.name, dropped)
-
-    def publish_bans(self, bans: Sequence[Ban]) -> None:
-        self._queue.add_bans(bans)
-
-    def run(self) -> None:
-        """Deliver until closed, and then what is left, within `closing_s`."""
-        while notice := self._queue.next():
-            self._deliver(notice)
-        if left := self._queue.left:
-            self._listener.alerts_dropped(self._sender.name, left)
-            log.warning("%s: stopped with %d messages not sent", self.name, left)
-
-    def close(self) -> None:
-        self._queue.close()
-
-    def _deliver(self, notice: Notice) -> None:
-        """Deliver the notice, and report what became of it. A sender that raises anything else loses a message."""
-        report = self._listener.alert_failed
-        try:
-            if self._send(notice):
-                report = self._listener.alert_sent
-        except Rejected as err:
-            report = self._listener.alert_rejected
-            self._complain(f"{err} The message is lost.")
-        finally:
-            report(self._sender.name)
-
-    def _send(self, notice: Notice) -> bool:
-        """Try until the notice is delivered; return False when it is given up. Raises Rejected."""
-        for _ in range(MAX_TRIES):
-            try:
-                self._sender.send(notice, self._queue.time_left())
-            except Delayed as err:
-                self._complain(f"{err} It is tried again.")
-                pause = max(self._backoff.next(), err.after_s)
-                if not self._queue.pause(pause, at_least=max(self._timing.closing_retry_s, err.after_s)):
-                    return False
-            else:
-                self._backoff.reset()
-                self._complaint = ""
-                self._queue.pause(self._timing.pace_s)
-                return True
-        return False
-
-    def _complain(self, sentence: str) -> None:
-        if sentence != self._complaint:
-            self._complaint = sentence
-            log.warning("%s: %s", self.name, sentence)
-
-
-class _DeliveryQueue:
-    """A backlog under a lock, and the waiting of the thread that empties it."""
-
-    def __init__(self, closing_s: float, clock: Clock) -> None:
-        self._closing_s, self._clock = closing_s, clock
-        self._backlog = Backlog()
-        self._changed = threading.Condition()
-        # When to stop trying.
-        self._deadline = math.inf
+        """Take up what the last run left. `clock` is unix time."""
+        self._journal, self._listener, self._problems = journal, listener, problems
+        self._timing, self._clock = timing, clock
+        # Publishing keeps the numbers in order.
+        self._lock = threading.Lock()
+        self._journal_problem = problems.problem(JOURNAL_PROBLEM, critical=False)
+        self._commands: SimpleQueue[bool] = SimpleQueue()
+        self._deliveries: dict[str, Delivery] = {}
+        self._wanted: frozenset[AlertEvent] = frozenset()
+        left = self._load() if channels else []
+        self._set_channels(channels, left)
 
     @property
-    def left(self) -> int:
-        """About how many messages are waiting."""
-        return len(self._backlog)
+    def deliveries(self) -> Sequence[Delivery]:
+        return tuple(self._deliveries.values())
 
-    def add(self, notice: Notice) -> int:
-        """Add a notice; return how many were dropped to make room."""
-        with self._changed:
-            dropped = self._backlog.add(notice, self._clock())
-            self._changed.notify()
-        return dropped
+    @property
+    def channels(self) -> Sequence[Channel]:
+        return [delivery.channel for delivery in self.deliveries]
 
-    def add_bans(self, bans: Sequence[Ban]) -> None:
-        with self._changed:
-            self._backlog.add_bans(bans, self._clock())
-            self._changed.notify()
+    @property
+    def wanted(self) -> frozenset[AlertEvent]:
+        """The events that any channel is sent."""
+        return self._wanted
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Queue these for each channel that accepts them."""
+        if not self._deliveries or not events:
+            return
+        failure = None
+        with self._lock:
+            deliveries = self.deliveries
+            wanted = [event for event in events if any(each.channel.accepts(event) for each in deliveries)]
+            if not wanted:
+                return
+            try:
+                first = self._journal.append(wanted)
+            except OSError as err:
+                first, failure = self._journal.last - len(wanted) + 1, err
+            numbered = list(enumerate(wanted, first))
+            for delivery in deliveries:
+                delivery.add(numbered)
+        # Without the lock, as a problem is published too.
+        self._report_journal(failure)
+
+    def publish_notice(self, notice: Notice) -> None:
+        self.publish((notice,))
+
+    def publish_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
+        """Queue them; of very many the first are kept whole, and the others are counted by jail and site."""
+        whole, others = occurrences[:MAX_WHOLE], occurrences[MAX_WHOLE:]
+        groups: dict[tuple[object, ...], Digest] = {}
+        for each in others:
+            groups.setdefault((each.event, each.jail, each.site), Digest()).add((each,))
+        self.publish((*whole, *groups.values()))
+
+    def reconfigure(self, channels: Sequence[Channel]) -> None:
+        """Use the channels of new settings. One with the same key keeps what waits for it."""
+        if channels and not self._deliveries:
+            self._load()
+        with self._lock:
+            self._set_channels(channels, [])
+        self._commands.put(True)  # noqa: FBT003
+
+    def run(self) -> None:
+        """Run a thread for each channel until closed."""
+        supervisor = Supervisor(self._problems)
+        running: set[Delivery] = set()
+        try:
+            while True:
+                for delivery in set(self.deliveries) - running:
+                    supervisor.start(delivery)
+                    running.add(delivery)
+                if not self._commands.get():
+                    return
+        finally:
+            supervisor.close()
+            self._journal.close()
 
     def close(self) -> None:
-        """Make everything due, and `next()` end once it is empty or the time is over."""
-        with self._changed:
-            self._deadline = min(self._deadline, self._clock() + self._closing_s)
-            self._backlog.closing = True
-            self._changed.notify()
+        for delivery in self.deliveries:
+            delivery.close()
+        self._commands.put(False)  # noqa: FBT003
 
-    def time_left(self) -> float:
-        """Return the seconds until the deadline."""
-        return self._deadline - self._clock()
+    def _load(self) -> list[tuple[int, Event]]:
+        try:
+            return self._journal.load()
+        except OSError as err:
+            self._report_journal(err)
+            return []
 
-    def next(self) -> Notice | None:
-        """Wait for a message and return it; None: it is closed and there is no more, or no more time."""
-        with self._changed:
-            while True:
-                now = self._clock()
-                if now >= self._deadline:
-                    return None
-                if notice := self._backlog.take(now):
-                    return notice
-                if self._backlog.closing:
-                    return None
-                due = self._backlog.next_due()
-                self._changed.wait(None if due == math.inf else max(0.0, due - now))
+    def _report_journal(self, failure: OSError | None) -> None:
+        if failure is None:
+            self._journal_problem.clear()
+            return
+        reason = failure.strerror or failure
+        self._journal_problem.set(
+            f"alerts are not kept over a restart, as the state directory cannot be written: {reason}"
+        )
 
-    def pause(self, seconds: float, at_least: float = 0.0) -> bool:
-        """Wait so long; closing shortens it to `at_least`. Return False where even that goes past the deadline."""
-        start = self._clock()
-        with self._changed:
-            while True:
-                now = self._clock()
-                until = start + (at_least if self._backlog.closing else seconds)
-                if until >= self._deadline:
-                    # What is left would have to wait as long.
-                    self._deadline = now
-                    return False
-                if now >= until:
-                    return True
-                self._changed.wait(until - now)
+    def _set_channels(self, channels: Sequence[Channel], left: list[tuple[int, Event]]) -> None:
+        kept = {channel.key: channel for channel in channels}
+        for key, delivery in list(self._deliveries.items()):
+            if channel := kept.pop(key, None):
+                delivery.reconfigure(channel)
+            else:
+                delivery.close()
+                del self._deliveries[key]
+        self._journal.retain([*self._deliveries, *kept])
+        for key, channel in kept.items():
+            self._deliveries[key] = self._delivery(channel, left)
+        self._wanted = frozenset().union(*(channel.events for channel in channels))
+
+    def _delivery(self, channel: Channel, left: list[tuple[int, Event]]) -> Delivery:
+        problem = self._problems.problem(f"alerts to {channel.sender.name}", critical=False)
+        delivery = Delivery(
+            channel, self._journal,
+            listener=self._listener, problem=problem, timing=self._timing, clock=self._clock,
+        )  # fmt: skip
+        confirmed = self._journal.confirmed(channel.key)
+        if confirmed is None:
+            try:
+                self._journal.begin(channel.key)
+            except OSError as err:
+                log.debug("the journal: %s", err)
+        elif waiting := [(number, event) for number, event in left if number > confirmed]:
+            delivery.restore(waiting)
+        return delivery

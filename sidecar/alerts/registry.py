@@ -1,25 +1,140 @@
-"""The senders, by name. A new one is a row here; its URL comes from the settings under the same name."""
+"""The senders, by the kind of an action. A new one is a row here, and a row in `config/action_names.py`.
+
+actions of the jails ─┐
+├─ by destination ─▶ a channel for each
+variables ────────────┘
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
+from sidecar.alerts.apprise import AppriseSender
+from sidecar.alerts.channels import Channel
+from sidecar.alerts.command import CommandSender
+from sidecar.alerts.http_template import HttpTemplate
+from sidecar.alerts.mail import Mail, MailServer
+from sidecar.alerts.owner import NetworkOwner
 from sidecar.alerts.sender import Sender
-from sidecar.alerts.slack import Slack
+from sidecar.alerts.slack import Slack, destination
+from sidecar.alerts.webhook import Webhook
+from sidecar.core.actions import Action, completed, lacking
+from sidecar.core.jail import Jail
 
-# (URL, name of this host) -> a sender. The name of the host tells the messages of several hosts apart.
-MakeSender: TypeAlias = Callable[[str, str], Sender]
-
-SENDERS: dict[str, MakeSender] = {"slack": Slack}
-
-
-def make_senders(urls: Mapping[str, str], host: str) -> list[Sender]:
-    """Return a sender for each service that has a URL."""
-    return [make(urls[name], host) for name, make in SENDERS.items() if urls.get(name)]
+# The kinds that a variable sets up for all jails, and the names of these variables.
+OF_VARIABLES: Final = {
+    "slack": "SLACK_WEBHOOK_URL",
+    "webhook": "WP_SIDECAR_WEBHOOK_URL",
+    "apprise": "WP_SIDECAR_APPRISE_URL",
+    "mail": "WP_SIDECAR_MAIL_TO",
+}
 
 
-def reconfigure(senders: Iterable[Sender], urls: Mapping[str, str]) -> None:
-    """Give the senders the URLs of new settings. It takes a restart to add or remove one."""
-    for sender in senders:
-        sender.reconfigure(urls.get(sender.name, ""))
+@dataclass(frozen=True, slots=True)
+class SenderInputs:
+    """What senders are made of."""
+
+    # The settings of all alerts, by their names. Some are secrets.
+    settings: Mapping[str, str]
+    # The name of this host, which tells the messages of several hosts apart.
+    host: str
+
+
+# (name, the first action with this destination, the actions by jail, inputs) -> a sender.
+MakeSender: TypeAlias = Callable[[str, Action, Mapping[str, Action], SenderInputs], Sender]
+
+
+def _slack(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    return Slack(action.option("url"), inputs.host, action, name)
+
+
+def _webhook(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    return Webhook(action.option("url"), inputs.host, action, name)
+
+
+def _http(name: str, action: Action, actions: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    return HttpTemplate(name, actions or {"": action}, inputs.host)
+
+
+def _mail(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    return Mail(MailServer.of_url(action.option("server")), action, NetworkOwner(), inputs.host, name)
+
+
+def _apprise(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    return AppriseSender(action, inputs.host, name)
+
+
+def _command(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    return CommandSender(action, inputs.host, name)
+
+
+SENDERS: dict[str, MakeSender] = {
+    "slack": _slack,
+    "webhook": _webhook,
+    "http": _http,
+    "mail": _mail,
+    "apprise": _apprise,
+    "exec": _command,
+}
+# A command is run for each ban: it may be what another machine is told by.
+WITHOUT_DIGESTS: Final = frozenset({"exec"})
+# Options that say how something is sent, and not where to.
+TO_THE_SAME_PLACE: Final = frozenset({"timeout", "format", "icon_emoji", "username", "sendername"})
+
+
+def make_channels(jails: Iterable[Jail], settings: Mapping[str, str], host: str) -> list[Channel]:
+    """Return a channel for each destination that an action or a variable names, the variables' first."""
+    inputs = SenderInputs(settings, host)
+    # Destination -> the action for all jails, and those of single jails.
+    found: dict[str, tuple[Action | None, dict[str, Action]]] = {}
+    for action in _of_variables(settings):
+        if not lacking(action):
+            found[_place(action)] = (action, {})
+    for jail in jails:
+        for action in jail.actions:
+            complete = completed(action, settings)
+            # The configuration's notes say what such an action lacks.
+            if not lacking(complete):
+                found.setdefault(_place(complete), (None, {}))[1].setdefault(jail.name, complete)
+    names: set[str] = set()
+    channels = []
+    for place, (others, actions) in found.items():
+        first = others or next(iter(actions.values()))
+        name = _unused(first.name, names)
+        sender = SENDERS[first.kind](name, first, actions, inputs)
+        # A variable keeps its queue when its URL changes; the others are known by a hash of where they send to.
+        key = first.kind if others else f"{first.kind}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+        channels.append(Channel(key, sender, actions, others, first.kind not in WITHOUT_DIGESTS))
+    return channels
+
+
+def _of_variables(settings: Mapping[str, str]) -> list[Action]:
+    """Return the actions for all jails."""
+    found = []
+    for kind, variable in OF_VARIABLES.items():
+        if value := settings.get(kind):
+            option = "dest" if kind == "mail" else "url"
+            found.append(completed(Action(kind, kind, ((option, value),), source=variable), settings))
+    return found
+
+
+def _place(action: Action) -> str:
+    """Return what is the same for all actions that send to the same place."""
+    if action.kind == "http":
+        return f"http {action.requests[0][1].url}"
+    if action.kind == "slack":
+        # Options for the layout are those of the first action.
+        return f"slack {destination(action.option('url'))} {action.option('channel')}"
+    options = sorted((name, value) for name, value in action.options if name not in TO_THE_SAME_PLACE)
+    return f"{action.kind} {options}"
+
+
+def _unused(name: str, names: set[str]) -> str:
+    """Return the name, or the name with a number where another sender has it; it is a metric's label."""
+    candidates: Sequence[str] = [name, *(f"{name}-{number}" for number in range(2, len(names) + 3))]
+    unused = next(each for each in candidates if each not in names)
+    names.add(unused)
+    return unused

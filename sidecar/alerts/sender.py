@@ -16,17 +16,18 @@ class Delayed(Exception):  # noqa: N818 - it is an answer of the service
 
 
 class Rejected(Exception):  # noqa: N818 - likewise
-    """The message was not delivered, and another try will not help. The sentence contains no secret."""
+    """The service will never accept this message, though it may accept others. The sentence contains no secret."""
+
+
+class Refused(Exception):  # noqa: N818 - likewise
+    """The service will accept no message until the configuration changes. The sentence contains no secret."""
 
 
 class Sender(Protocol):
-    """Delivers notices by one service, such as Slack. It is called in the thread of its outbox."""
+    """Delivers notices by one service, such as Slack. It is called in the thread of its delivery."""
 
     @property
     def name(self) -> str: ...
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Deliver the notice, in about so many seconds at most. Raises Delayed or Rejected."""
-
-    def reconfigure(self, url: str) -> None:
-        """Use this URL from now on. Any thread may call it."""
+        """Deliver the notice, in about so many seconds at most. Raises Delayed, Rejected or Refused."""

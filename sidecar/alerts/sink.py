@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from sidecar.alerts import compose
 from sidecar.alerts.notices import Notice
-from sidecar.core.events import DECIDED_HERE, Ban, Turn
+from sidecar.alerts.occurrences import Occurrence
+from sidecar.core.actions import AlertEvent
+from sidecar.core.events import DECIDED_HERE, Ban, Turn, Unban, UnbanCause
 
 
-class AlertChannel(Protocol):
-    """Where notices go on their way to people. Neither call ever waits."""
+class AlertPublisher(Protocol):
+    """Where messages go on their way to people: the outbox. No call ever waits for a service."""
 
-    def publish(self, notice: Notice) -> None: ...
+    def publish_notice(self, notice: Notice) -> None: ...
 
-    def publish_bans(self, bans: Sequence[Ban]) -> None: ...
+    def publish_occurrences(self, occurrences: Sequence[Occurrence]) -> None: ...
+
+    @property
+    def wanted(self) -> Collection[AlertEvent]:
+        """The events that any action asks for."""
 
 
 class AlertSink:
-    """Publishes decisions and problems on every channel. Any thread may call it, and it returns at once."""
+    """Publishes decisions and problems. Any thread may call it, and it returns at once."""
 
     name = "alerts"
 
-    def __init__(self, channels: Sequence[AlertChannel]) -> None:
-        self._channels = tuple(channels)
+    def __init__(self, outbox: AlertPublisher) -> None:
+        self._outbox = outbox
 
     def apply(self, turn: Turn) -> None:
-        """Publish the bans that this host decided. Others were published where they were decided."""
-        bans = [each for each in turn.decisions if isinstance(each, Ban) and each.cause in DECIDED_HERE]
-        if bans:
-            for channel in self._channels:
-                channel.publish_bans(bans)
+        """Publish what this host decided. The rest was published where, and when, it was decided."""
+        wanted = self._outbox.wanted
+        found: list[Occurrence] = []
+        if AlertEvent.FOUND in wanted:
+            found += [Occurrence.of_hit(hit) for hit in turn.hits if not hit.success]
+        for each in turn.decisions:
+            if isinstance(each, Ban):
+                if each.cause in DECIDED_HERE and AlertEvent.BAN in wanted:
+                    found.append(Occurrence.of_ban(each, turn.at))
+            elif isinstance(each, Unban) and each.cause != UnbanCause.FLEET and AlertEvent.UNBAN in wanted:
+                found.append(Occurrence.of_unban(each))
+        if found:
+            self._outbox.publish_occurrences(found)
+
+    def started(self, version: str, jails: Sequence[str], bans: int, now: float) -> None:
+        """Publish that the daemon runs: once, and for action files once for each jail, as fail2ban does."""
+        self.publish(compose.started(version, jails, bans, now))
+        for jail in jails:
+            self.publish(compose.jail_started(jail, now))
+
+    def stopped(self, jails: Sequence[str], bans: int, now: float) -> None:
+        for jail in jails:
+            self.publish(compose.jail_stopped(jail, now))
+        self.publish(compose.stopped(bans, now))
 
     def publish(self, notice: Notice) -> None:
-        for channel in self._channels:
-            channel.publish(notice)
+        self._outbox.publish_notice(notice)
+
+    def publish_occurrence(self, occurrence: Occurrence) -> None:
+        self._outbox.publish_occurrences((occurrence,))
 
     def problem_changed(self, name: str, sentence: str | None) -> None:
         """Publish that a problem began, or (None) that it is over. `runtime.problems` calls it."""

@@ -1,145 +1,151 @@
-"""The sender for Slack's incoming webhooks. Mattermost, Rocket.Chat and Discord (`…/slack`) accept them too.
+"""The sender for Slack's incoming webhooks. Mattermost, Rocket.Chat and Discord accept attachments too.
 
-https://api.slack.com/messaging/webhooks. The URL of the webhook is the password to the channel, so no log
-line and no exception's text contains it.
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/. Slack itself is sent Block Kit inside an
+attachment, which gives both a coloured bar and long text; the others know plain attachments only. Discord takes
+Slack's format at `…/slack`.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 import re
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
-import requests
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry
-
+from sidecar.alerts.http_request import HttpRequest, send
 from sidecar.alerts.notices import Field, Notice
-from sidecar.alerts.sender import Delayed, Rejected
+from sidecar.core.actions import Action
 from sidecar.core.text import printable
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 10.0
-MIN_TIMEOUT_S: Final = 0.1
-MAX_RETRY_AFTER_S: Final = 3600.0
-# Characters before they are escaped. Slack folds a long text, and cuts a field at 2,000.
-MAX_TEXT_LENGTH, MAX_VALUE_LENGTH = 300, 1_000
+# Characters before they are escaped. Slack accepts 3,000 in a section and 2,000 in one of its fields, 40,000 in a
+# text, and 50 blocks; Discord 1,024 in a field and 2,000 in a text.
+MAX_TEXT_LENGTH, MAX_VALUE_LENGTH, MAX_SHORT_LENGTH = 1_500, 1_000, 600
 # https://api.slack.com/reference/surfaces/formatting#escaping; a backtick would end a code span.
 ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
 # Mattermost and Discord notify everyone in the channel.
 MENTION: Final = re.compile(r"@(?=(?:channel|here|everyone|all)\b)", re.IGNORECASE)
-# How Slack says what is wrong: `no_service`, `invalid_payload`.
-ERROR_CODE: Final = re.compile(rb"[a-z_]{1,60}")
-MAX_ERROR_CODE_BYTES: Final = 100
+SLACK_HOSTS: Final = ("hooks.slack.com", "hooks.slack-gov.com")
+DISCORD_HOSTS: Final = ("discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com")
+EMOJI: Final = ":cop:"
+# Of an attachment's bar, where the service does not know Slack's names.
+COLOURS: Final = {"good": "#2eb886", "warning": "#daa038", "danger": "#a30200"}
+
+
+class SlackFormat(StrEnum):
+    """How a message is laid out."""
+
+    BLOCKS = "blocks"
+    ATTACHMENTS = "attachments"
+    TEXT = "text"
 
 
 class Slack:
     """Posts notices to one webhook."""
 
-    name = "slack"
-
-    def __init__(self, url: str, host: str = "") -> None:
+    def __init__(self, url: str, host: str = "", action: Action | None = None, name: str = "slack") -> None:
         """`host` is put before each message, for channels with the messages of several hosts."""
-        self._url, self._host = url, host
-        # At DEBUG it logs the path of the URL.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
-
-    def reconfigure(self, url: str) -> None:
-        """Use this URL from now on."""
-        self._url = url
+        self.name = name
+        action = action or Action("slack", "slack", source="SLACK_WEBHOOK_URL")
+        self._url, self._host, self._action = destination(url), host, action
+        self._format = SlackFormat(action.option("format") or _usual_format(url))
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Post the notice. Raises Delayed on 408, 429, 5xx and where no connection was made, otherwise Rejected.
-
-        An answer that does not come in time is Rejected: the message may have arrived, and would be shown
-        twice.
-        """
-        within_s = max(MIN_TIMEOUT_S, within_s)
-        try:
-            with requests.post(
-                self._url,
-                json=payload(notice, self._host),
-                headers={"User-Agent": "wp-sidecar"},
-                timeout=(min(CONNECT_TIMEOUT_S, within_s), min(READ_TIMEOUT_S, within_s)),
-                # A redirect would be followed with a GET, without the message.
-                allow_redirects=False,
-                # The text of the answer is read only where it says what is wrong.
-                stream=True,
-            ) as response:
-                _check(response)
-        except requests.ReadTimeout:
-            raise Rejected("Slack accepted the connection, but did not answer in time.") from None
-        except requests.ConnectionError as err:
-            raise Delayed(f"Slack cannot be reached: {_reason(err)}.") from None
-        # Any of these may quote the URL.
-        except (requests.RequestException, HTTPError, ValueError) as err:
-            raise Rejected(f"SLACK_WEBHOOK_URL cannot be used ({type(err).__name__}).") from None
+        """Post the notice. Raises Delayed, Rejected or Refused."""
+        is_discord = _host(self._url) in DISCORD_HOSTS
+        body = payload(notice, self._host, self._format)
+        if is_discord:
+            for attachment in body.get("attachments", ()):
+                attachment["color"] = COLOURS[notice.level]
+        for option in ("channel", "username", "icon_emoji"):
+            if value := self._action.option(option):
+                body[option] = value
+        service = "Discord" if is_discord else "Slack"
+        request = HttpRequest(
+            self._url, json.dumps(body).encode(), service, self._action.source,
+            headers={"Content-Type": "application/json"},
+        )  # fmt: skip
+        send(request, within_s)
 
 
-def payload(notice: Notice, host: str = "") -> dict[str, Any]:
+def destination(url: str) -> str:
+    """Return the URL that takes Slack's format: Discord has it beside its own."""
+    if _host(url) not in DISCORD_HOSTS:
+        return url
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if not path.endswith(("/slack", "/github")):
+        return urlunsplit(parts._replace(path=f"{path}/slack"))
+    return url
+
+
+def payload(notice: Notice, host: str = "", layout: SlackFormat = SlackFormat.ATTACHMENTS) -> dict[str, Any]:
     """Return the message in Slack's JSON."""
     text = escape(f"{host}: {notice.text}" if host else notice.text, MAX_TEXT_LENGTH)
-    attachment = {
-        "fallback": text,
-        "color": notice.level,
-        "fields": [_field(field) for field in notice.fields],
-        "mrkdwn_in": ["fields"],
-    }
-    return {"text": text, "icon_emoji": ":cop:", "attachments": [attachment]}
+    fields = [part for field in notice.fields for part in _parts(field)]
+    body: dict[str, Any] = {"text": text, "icon_emoji": EMOJI}
+    if layout == SlackFormat.TEXT:
+        lines = [f"*{escape(each.title, MAX_SHORT_LENGTH)}:* {_value(each)}" for each in fields]
+        return body | {"text": "\n".join([text, *lines])}
+    if layout == SlackFormat.BLOCKS:
+        # An attachment without blocks is rejected.
+        blocks = {"color": COLOURS[notice.level], "blocks": _blocks(fields)}
+        return body | ({"attachments": [blocks]} if fields else {})
+    attachment: dict[str, Any] = {"fallback": text, "color": notice.level}
+    attachment |= {"fields": [_field(field) for field in fields], "mrkdwn_in": ["fields"]}
+    return body | {"attachments": [attachment | ({"ts": int(notice.at)} if notice.at else {})]}
 
 
 def escape(text: str, limit: int) -> str:
     """Return one line that cannot format, link or mention anyone; `limit` counts characters before the escaping."""
-    return MENTION.sub("@\N{ZERO WIDTH SPACE}", printable(text, limit).translate(ENTITIES))
+    shown = printable(text, limit)
+    if len(text) > limit:
+        shown = f"{shown[: limit - 1]}…"
+    return MENTION.sub("@\N{ZERO WIDTH SPACE}", shown.translate(ENTITIES))
+
+
+def _parts(field: Field) -> list[Field]:
+    """Return the field, or several where its value is too long for one."""
+    size = MAX_SHORT_LENGTH if field.short else MAX_VALUE_LENGTH
+    values = [field.value[at : at + size] for at in range(0, len(field.value), size)] or [""]
+    first, *others = values
+    more = (field._replace(title=f"{field.title} …", value=value) for value in others)
+    return [field._replace(value=first), *more]
+
+
+def _blocks(fields: Sequence[Field]) -> list[dict[str, Any]]:
+    """Return sections: the short fields side by side, ten in each; the others below them, over the whole width."""
+    short = [_block_text(each) for each in fields if each.short]
+    rows = [short[at : at + 10] for at in range(0, len(short), 10)]
+    return [
+        *({"type": "section", "fields": row} for row in rows),
+        *({"type": "section", "text": _block_text(each)} for each in fields if not each.short),
+    ]
+
+
+def _block_text(field: Field) -> dict[str, str]:
+    return {"type": "mrkdwn", "text": f"*{escape(field.title, MAX_SHORT_LENGTH)}*\n{_value(field)}"}
 
 
 def _field(field: Field) -> dict[str, Any]:
-    value = escape(field.value, MAX_VALUE_LENGTH)
-    return {
-        "title": escape(field.title, MAX_TEXT_LENGTH),
-        # In a code span nothing becomes a link or a picture.
-        "value": f"`{value}`" if field.verbatim else value,
-        "short": field.short,
-    }
+    title = escape(field.title, MAX_SHORT_LENGTH)
+    return {"title": title, "value": _value(field), "short": field.short}
 
 
-def _check(response: requests.Response) -> None:
-    """Raise Delayed or Rejected unless the message was accepted."""
-    status = response.status_code
-    if 200 <= status < 300:
-        return
-    if status in (408, 429) or status >= 500:
-        raise Delayed(f"Slack answered {status}.", _retry_after(response.headers.get("Retry-After", "0")))
-    if status < 400:
-        raise Rejected(f"Slack answered {status}, a redirect: put the final address into SLACK_WEBHOOK_URL.")
-    raise Rejected(
-        f"Slack answered {status}{_error_code(response)}: does the webhook of SLACK_WEBHOOK_URL still exist?"
-    )
+def _value(field: Field) -> str:
+    value = escape(field.value, MAX_SHORT_LENGTH if field.short else MAX_VALUE_LENGTH)
+    # In a code span nothing becomes a link or a picture.
+    return f"`{value}`" if field.verbatim else value
 
 
-def _error_code(response: requests.Response) -> str:
-    """Return Slack's word for what is wrong: ` (no_service)`. Not the page of a proxy, which could quote the URL."""
+def _usual_format(url: str) -> SlackFormat:
+    return SlackFormat.BLOCKS if _host(url) in SLACK_HOSTS else SlackFormat.ATTACHMENTS
+
+
+def _host(url: str) -> str:
     try:
-        found = ERROR_CODE.fullmatch(response.raw.read(MAX_ERROR_CODE_BYTES).strip())
-    except HTTPError:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        # Sending to it is an error with a sentence.
         return ""
-    return f" ({found[0].decode()})" if found else ""
-
-
-def _retry_after(header: str) -> float:
-    """Return the seconds of a Retry-After header, which holds seconds or a date (RFC 9110); an hour at most."""
-    try:
-        return float(min(Retry().parse_retry_after(header), MAX_RETRY_AFTER_S))
-    except (InvalidHeader, ValueError):
-        return 0.0
-
-
-def _reason(err: BaseException) -> str:
-    """Return the system's own words. What requests and urllib3 put around them contains the URL."""
-    seen: BaseException | None = err
-    while seen:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        causes = (getattr(seen, "reason", None), *seen.args)
-        inner = next((cause for cause in causes if isinstance(cause, BaseException)), None)
-        seen = inner or seen.__cause__ or seen.__context__
-    return type(err).__name__

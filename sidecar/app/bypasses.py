@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from sidecar.advice.bypass import BypassKind, diagnose
-from sidecar.alerts.compose import event
-from sidecar.alerts.notices import Notice
+from sidecar.alerts.occurrences import Occurrence
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Bypass, Decision, Turn
@@ -49,10 +48,10 @@ class BypassMetrics(Protocol):
     def bypassed(self, kind: str) -> None: ...
 
 
-class NoticePublisher(Protocol):
-    """Delivers a notice to people."""
+class OccurrencePublisher(Protocol):
+    """Delivers to people what happened."""
 
-    def publish(self, notice: Notice) -> None: ...
+    def publish_occurrence(self, occurrence: Occurrence) -> None: ...
 
 
 class Bypasses:
@@ -65,7 +64,7 @@ class Bypasses:
         firewall: FactsSource,
         watched: WatchedContainers,
         metrics: BypassMetrics,
-        alerts: NoticePublisher,
+        alerts: OccurrencePublisher,
         inbox: Inbox,
     ) -> None:
         self._firewall = firewall
@@ -103,9 +102,7 @@ class Bypasses:
         )  # fmt: skip
         if self._is_due(kind, origin, now):
             # An event and not a problem, as its end cannot be noticed.
-            self._alerts.publish(
-                event(f"the ban of {bypass.address}", f"It still reaches {origin}: {sentence}.")
-            )
+            self._alerts.publish_occurrence(Occurrence.of_bypass(bypass, sentence))
 
     def _dismiss(self, bypass: Bypass) -> None:
         """Have the guard notice the next log line of this address, which may be a bypass."""

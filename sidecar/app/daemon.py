@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar import __version__
-from sidecar.alerts.compose import started, stopped
 from sidecar.alerts.sink import AlertSink
 from sidecar.app.host_names import HostNames
 from sidecar.app.reload_service import ReloadService
@@ -79,7 +79,7 @@ class Daemon:
     def _start(self) -> None:
         jails, bans = self._reload.settings.jails, self._loop.ban_count
         log.info("wp-sidecar %s: %d jails, %d bans in force", __version__, len(jails), bans)
-        self._alerts.publish(started(__version__, [jail.name for jail in jails], bans))
+        self._alerts.started(__version__, [jail.name for jail in jails], bans, time.time())
         startup = self._startup
         for command in startup.commands:
             self._inbox.submit(command)
@@ -97,8 +97,8 @@ class Daemon:
             bans = 0
         # Nobody else uses the connection to the kernel. The table stays: bans end by their timeouts.
         self._firewall.close()
-        # Before the services end: the outboxes send this with the last alerts.
-        self._alerts.publish(stopped(bans))
+        # Before the services end: the outbox sends this with the last alerts.
+        self._alerts.stopped([jail.name for jail in self._reload.settings.jails], bans, time.time())
         self._supervisor.close()
         for resource in self._resources:
             resource.close()

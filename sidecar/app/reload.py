@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
-from sidecar.alerts import registry as sender_registry
-from sidecar.alerts.sender import Sender
+from sidecar.alerts.outbox import Outbox
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.reading import LogReading, PreparedReading
+from sidecar.app.reporting import channels
 from sidecar.config.settings import Settings
 from sidecar.core.events import Decision
 from sidecar.core.guard import Guard
@@ -39,7 +39,7 @@ class Reconfiguration:
         metrics: Metrics,
         fleet: FleetJails | None,
         reading: LogReading,
-        senders: Sequence[Sender],
+        outbox: Outbox,
     ) -> None:
         self._inbox = inbox
         self._budget = budget
@@ -48,7 +48,7 @@ class Reconfiguration:
         self._metrics = metrics
         self._fleet = fleet
         self._reading = reading
-        self._senders = senders
+        self._outbox = outbox
 
     def apply(self, settings: Settings) -> None:
         """Return once the settings are in force. Raises ConfigErrors, and then nothing has changed; and Closed."""
@@ -72,5 +72,5 @@ class Reconfiguration:
         # From here on there are hits of the new jails.
         self._reading.reconfigure(prepared, now)
         # Independent of all others.
-        sender_registry.reconfigure(self._senders, settings.alerts)
+        self._outbox.reconfigure(channels(settings))
         return decisions

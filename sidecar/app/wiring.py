@@ -147,10 +147,12 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         firewall_sink,
         # Second, so that a crash after it loses nothing that was decided.
         store,
+        # Right after the store, so that hardly a crash comes between them: what is stored is alerted.
+        alerts,
         # After the firewall: measures when the bans of the turn are in force.
         metrics.bans,
         # In any order.
-        tally, budget_monitor, unbannable, DecisionLog(), alerts,
+        tally, budget_monitor, unbannable, DecisionLog(),
         Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),
         *([fleet.publisher] if fleet else []),
     ]  # fmt: skip
@@ -167,7 +169,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     sources.reconfigure(settings, first_reading, now)
     reconfiguration = Reconfiguration(
         inbox=inbox, budget=budget_monitor, inputs=inputs, firewall=firewall_sink,
-        metrics=metrics, fleet=fleet, reading=reading, senders=reporting.senders,
+        metrics=metrics, fleet=fleet, reading=reading, outbox=reporting.outbox,
     )  # fmt: skip
     reload_report = ReloadReport(metrics.process, problems, clock)
     reload = ReloadService(settings, read, reconfiguration, reload_report)
@@ -196,7 +198,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
     endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names))
     services: list[Service] = [
-        *reporting.outboxes,
+        reporting.outbox,
         telemetry_server(telemetry_socket, endpoints),
         control_server(control_socket, ControlApplication(commands)),
         reload,

@@ -48,4 +48,7 @@ def _show_as_json(settings: Settings) -> ExitCode:
 
 
 def _jail(jail: Jail, rules: Filter) -> dict[str, Any]:
-    return {"name": jail.name, "failregex": len(rules.failregex), **shown(jail, Shown.CHECK_CONFIG)}
+    # Their options may be secrets.
+    actions = [action.name for action in jail.actions]
+    known = shown(jail, Shown.CHECK_CONFIG)
+    return {"name": jail.name, "failregex": len(rules.failregex), **known, "actions": actions}

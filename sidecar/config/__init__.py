@@ -4,6 +4,7 @@
     environment    the table of variables, and how they are read (variable_values, units: parsers for one value)
     jail_keys      the table of jail keys: parser, field, label, where it is shown
     jails          the reader of the jails file (jail_values: one value with its place; jail_filters: a jail's filter)
+    actions        a jail's `action`: action_names (fail2ban's), action_file (action.d: shell_words, curl_lines)
     labels         the table of container labels
     cdn            the networks of CDNs
     reader         puts environment, jails file and CDNs together

@@ -32,6 +32,7 @@ from sidecar.config.variable_values import (
     certificates_file,
     content_of,
     docker_host,
+    exec_allowed,
     fleet_keys,
     host_names,
     key_prefix,
@@ -39,10 +40,13 @@ from sidecar.config.variable_values import (
     listen_address,
     log_as_json,
     log_level,
+    mail_addresses,
     node_name,
     pod_globs,
+    smtp_url,
     source_kind,
     webhook,
+    webhook_secret,
 )
 
 T = TypeVar("T")
@@ -89,7 +93,8 @@ JAILS_FILE: Final = FileVariable(f"{PREFIX}JAILS", Path("/etc/wp-sidecar/jails.c
 FILTERS_FOLDER: Final = FileVariable(f"{PREFIX}FILTERS", Path("/etc/wp-sidecar/filters"))
 CDN_FILE: Final = FileVariable(f"{PREFIX}CDN_FILE", Path("/etc/wp-sidecar/cdn.conf"))
 MONITORING_FILE: Final = FileVariable(f"{PREFIX}MONITORING_FILE", Path("/etc/wp-sidecar/monitoring.conf"))
-FILE_VARIABLES: Final = (JAILS_FILE, FILTERS_FOLDER, CDN_FILE, MONITORING_FILE)
+ACTIONS_FOLDER: Final = FileVariable(f"{PREFIX}ACTIONS", Path("/etc/wp-sidecar/action.d"))
+FILE_VARIABLES: Final = (JAILS_FILE, FILTERS_FOLDER, ACTIONS_FOLDER, CDN_FILE, MONITORING_FILE)
 
 
 FILE_SOURCES: Final = (SourceKind.CRI, SourceKind.DOCKER_FILES)
@@ -127,6 +132,15 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}BANSHARE", "budget.share", share),
     Variable(f"{PREFIX}FLUSH_ON_EXIT", "flush_on_exit", boolean),
     Variable("SLACK_WEBHOOK_URL", "alerts.slack", webhook, file_holds="the webhook's URL"),
+    Variable(f"{PREFIX}WEBHOOK_URL", "alerts.webhook", webhook, file_holds="the webhook's URL"),
+    Variable(
+        f"{PREFIX}WEBHOOK_SECRET", "alerts.webhook_secret", webhook_secret, file_holds="the secret of signatures"
+    ),
+    Variable(f"{PREFIX}APPRISE_URL", "alerts.apprise", str, file_holds="Apprise's URLs"),
+    Variable(f"{PREFIX}SMTP_URL", "alerts.smtp", smtp_url, file_holds="the mail server's URL"),
+    Variable(f"{PREFIX}MAIL_TO", "alerts.mail", mail_addresses),
+    Variable(f"{PREFIX}MAIL_FROM", "alerts.mail_from", mail_addresses),
+    Variable(f"{PREFIX}EXEC", "alerts.exec", exec_allowed),
 )  # fmt: skip
 
 

@@ -295,11 +295,16 @@ EXPRESSION_KEYS: Final = ("failregex", "ignoreregex", "prefregex", "datepattern"
 # The values of these are pasted from another program's configuration, where `%` and `#` are its own.
 PASTED_KEYS: Final = ("logformat",)
 
+# `action` (config/actions.py), and the names that its shortcuts are made of.
+ACTION_KEYS: Final = (
+    "action", "banaction", "banaction_allports", "blocktype", "chain", "destemail", "fail2ban_agent", "mta",
+    "protocol", "sender", "sendername",
+)  # fmt: skip
+
 # Keys of fail2ban's jail.conf, and of fail2ban.conf, which people also write into their jails.
 IGNORED_KEYS: Final = (
-    "action", "backend", "banaction", "banaction_allports", "blocktype", "chain", "destemail",
-    "fail2ban_agent", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding",
-    "maxmatches", "mta", "protocol", "sender", "sendername", "skip_if_nologs",
+    "backend", "ignorecache", "ignorecommand", "ignoreself", "journalmatch", "logencoding", "maxmatches",
+    "skip_if_nologs",
     "systemd_if_nologs",
     "allowipv6", "dbfile", "dbmaxmatches", "loglevel", "logtarget", "pidfile", "socket", "stacksize", "syslogsocket",
 )  # fmt: skip
@@ -347,6 +352,7 @@ def known_keys() -> frozenset[str]:
             *(each.name for each in JAIL_KEYS),
             *(each.name for each in GLOBAL_KEYS),
             *FILTER_KEYS,
+            *ACTION_KEYS,
             *IGNORED_KEYS,
         }
     )

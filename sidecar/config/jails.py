@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidecar.config import jail_keys
+from sidecar.config.actions import JailActions
 from sidecar.config.errors import CAPLESS, DIRECTORY, ConfigError, ConfigErrors, unknown
 from sidecar.config.jail_filters import JailFilters
 from sidecar.config.jail_keys import BUILTIN_JAILS, ENABLED, IGNORED_KEYS, JailKey
 from sidecar.config.jail_values import DEFAULT, JailValues
 from sidecar.config.units import boolean, too_wide
+from sidecar.core.actions import Action
 from sidecar.core.escalation import Escalation
-from sidecar.core.jail import Jail
+from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.filters.ini import Ini
 from sidecar.filters.loader import Filter
 
@@ -46,6 +48,8 @@ class JailsFile:
     jails: tuple[Jail, ...]
     # By the name of the jail.
     filters: dict[str, Filter]
+    # What bans by hand are notified by.
+    manual_actions: tuple[Action, ...] = ()
     # The settings that hold for all jails, by their paths; only those that are set.
     values: dict[str, Any] = field(default_factory=dict)
     # Remarks about what is valid, but perhaps not what was meant.
@@ -54,10 +58,13 @@ class JailsFile:
     errors: tuple[ConfigError, ...] = ()
 
 
-def read(path: Path | None, folders: Sequence[Path], *, look: bool = True) -> JailsFile:
+def read(
+    path: Path | None, folders: Sequence[Path], *, look: bool = True, actions: Sequence[Path] = ()
+) -> JailsFile:
     """Read the jails file; without one, or where it has no sections, the built-in jails are meant.
 
-    Filters are searched in `folders`, in this order, and then in the package. With `look`, log files have to
+    Filters are searched in `folders`, in this order, and then in the package; action files in `actions`, then beside
+    the jails file and beside the filters. With `look`, log files have to
     be readable. Raises ConfigErrors where an error concerns all jails, or no jail is left.
     """
     if path and isdir(path):
@@ -68,14 +75,15 @@ def read(path: Path | None, folders: Sequence[Path], *, look: bool = True) -> Ja
     values = JailValues(ini, path, layers)
     if path and (main := path.with_suffix(".conf")) not in layers and isfile(main):
         values.note("", "", f"{main} is not read; name that file, and {path.name} is read over it")
-    return _Reader(values, JailFilters(values, folders), look=look).read()
+    places = (*actions, *_action_folders(path, folders))
+    return _Reader(values, JailFilters(values, folders), JailActions(values, places), look=look).read()
 
 
 class _Reader:
     """One reading of one file."""
 
-    def __init__(self, values: JailValues, filters: JailFilters, *, look: bool) -> None:
-        self._values, self._filters, self._look = values, filters, look
+    def __init__(self, values: JailValues, filters: JailFilters, actions: JailActions, *, look: bool) -> None:
+        self._values, self._filters, self._actions, self._look = values, filters, actions, look
 
     def read(self) -> JailsFile:
         values = self._values
@@ -97,7 +105,9 @@ class _Reader:
         if errors_of_all or not found:
             raise ConfigErrors(errors)
         filters = {jail.name: rules for jail, rules in found.items()}
-        return JailsFile(tuple(found), filters, settings, tuple(dict.fromkeys(values.notes)), errors)
+        manual = self._actions.read(MANUAL_JAIL.name)
+        notes = tuple(dict.fromkeys(values.notes))
+        return JailsFile(tuple(found), filters, manual, settings, notes, errors)
 
     def _enabled(self) -> list[str]:
         """Return the names of the jails that run."""
@@ -158,6 +168,7 @@ class _Reader:
         # Built-in growing bans stand for the built-in ban time: with another one they would be something else.
         if {"bantime", *(path for path in given if path.startswith(ESCALATION))} & given.keys():
             given[ESCALATION] = self._escalation(name, given)
+        given["actions"] = self._actions.read(name)
         return replace(jail, **given, absent=self._is_absent(name, given.get("logpath", ())))
 
     def _note_value(self, name: str, key: JailKey, value: Any) -> None:  # noqa: ANN401 - the row decides
@@ -234,6 +245,12 @@ def _layers(path: Path) -> list[Path]:
     main = [] if path.suffix == ".local" else [path]
     local = [path.with_suffix(".local")] if not main or isfile(path.with_suffix(".local")) else []
     return [*main, *sorted(folder.glob("*.conf")), *local, *sorted(folder.glob("*.local"))]
+
+
+def _action_folders(path: Path | None, filters: Sequence[Path]) -> list[Path]:
+    """Return where action files may be: `action.d` as in fail2ban, or the folder that holds everything."""
+    bases = [*([path.parent] if path else []), *(each.parent for each in filters), *filters]
+    return list(dict.fromkeys([*(base / "action.d" for base in bases), *bases]))
 
 
 def _beside(including: Path, name: str) -> Path | None:

@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from sidecar.config import cdn
 from sidecar.config import jails as jails_file
+from sidecar.config.actions import lacking_notes
 from sidecar.config.environment import (
+    ACTIONS_FOLDER,
     CDN_FILE,
     FILTERS_FOLDER,
     JAILS_FILE,
@@ -66,14 +68,22 @@ def read(
     values = env.values()
     path = jails or env.path(JAILS_FILE)
     folders = _folders(env, filters)
-    file = _collected(env, lambda: jails_file.read(path, folders, look=look))
+    actions = env.path(ACTIONS_FOLDER)
+    file = _collected(
+        env, lambda: jails_file.read(path, folders, look=look, actions=[actions] if actions else [])
+    )
     if file is not None:
         for each in PUBLISHED:
             _add_published(env, each, values, file.values, str(path))
         values = _combined(values, file.values)
     if env.errors or file is None:
         raise ConfigErrors(env.errors)
-    values["notes"], values["errors"] = (*env.notes, *file.notes), file.errors
+    settings = {
+        path.rpartition(".")[2]: value for path, value in values.items() if path.startswith("alerts.")
+    }
+    lacking = lacking_notes(file.jails, settings)
+    values["manual_actions"] = file.manual_actions
+    values["notes"], values["errors"] = (*env.notes, *file.notes, *lacking), file.errors
     if socket:
         values["paths.socket"] = socket
     if flush_on_exit:

@@ -21,6 +21,7 @@ from sidecar.config.errors import ConfigError
 from sidecar.config.redis_url import RedisUrl
 from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core import ban_budget
+from sidecar.core.actions import Action
 from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn, of_monitor
 from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.ban_limit import MAX_BANS
@@ -126,8 +127,10 @@ class Settings:
     fleet: FleetSettings = field(default_factory=FleetSettings)
     paths: PathSettings = field(default_factory=PathSettings)
     log: LogSettings = field(default_factory=LogSettings)
-    # The name of an alert sender -> its URL. The URL is a secret and is never logged.
+    # What variables set for all alerts, by names. URLs and passwords are secrets and are never logged.
     alerts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    # What bans by hand are notified by.
+    manual_actions: tuple[Action, ...] = field(default=(), repr=False)
     # The address and port of the HTTP server.
     listen: tuple[str, int] = ("127.0.0.1", 9734)
     # The names by which clients may ask the HTTP server, besides addresses and this host's own names.

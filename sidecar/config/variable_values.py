@@ -6,6 +6,7 @@ Each raises ValueError with a sentence that says what was expected and what was 
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from sidecar.config.errors import CAPLESS, DIRECTORY
 from sidecar.config.node_name import NODE_NAME
 from sidecar.config.settings import SourceKind
-from sidecar.config.units import words
+from sidecar.config.units import boolean, words
 from sidecar.core.containers import LabelTrust
 from sidecar.core.text import redacted
 from sidecar.runtime.known_hosts import ANY_HOST
@@ -23,6 +24,7 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # What docker-py speaks without further packages.
 DOCKER_SCHEMES: Final = ("unix", "http+unix", "tcp", "http", "https")
 URL: Final = re.compile(r"[a-z+]+://\S*", re.IGNORECASE)
+SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
 # Sealed messages can be tested against guessed keys offline, so a key must be long.
 MIN_FLEET_KEY_LENGTH: Final = 32
 # The one that seals, and the one before or after it.
@@ -149,6 +151,40 @@ def webhook(url: str) -> str:
     if not valid or not re.fullmatch(r"[!-~]+", url):
         raise ValueError("expected one http(s) URL, as Slack shows it for an incoming webhook")
     return url
+
+
+def webhook_secret(text: str) -> str:
+    """Return the secret that signs messages: any text, or base64 behind `whsec_`."""
+    if text.startswith("whsec_"):
+        try:
+            b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raise ValueError("expected base64 behind whsec_") from None
+    return text
+
+
+def smtp_url(url: str) -> str:
+    """Return the URL of a mail server. It has a password, so an error does not quote it."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in SMTP_SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("expected smtp://host:25, smtp+starttls://user:password@host:587 or smtps://…:465")
+    return url
+
+
+def mail_addresses(text: str) -> str:
+    for address in words(text):
+        if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address):
+            raise ValueError(f'expected mail addresses, got "{address}"')
+    return text
+
+
+def exec_allowed(text: str) -> str:
+    """Return "1" where `exec[...]` may run commands, else ""."""
+    return "1" if boolean(text) else ""
 
 
 def content_of(path: str, what: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
+from sidecar.core.actions import Action
 from sidecar.core.escalation import Escalation
 
 WEB_PORTS: Final = frozenset({80, 443})
@@ -39,6 +40,7 @@ class Jail:
     `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
     that detected. `witness` says that only an address that sent packets to this host is banned.
     `reads_requests` says that the filter matches requests of access logs (`input = requests`), and no other lines.
+    `actions` are what people are notified by (`action`).
     """
 
     name: str
@@ -62,6 +64,7 @@ class Jail:
     log_format: str = ""
     witness: bool = True
     reads_requests: bool = False
+    actions: tuple[Action, ...] = field(default=(), repr=False)
 
     @property
     def longest_bantime(self) -> float:

@@ -47,6 +47,10 @@ class Problems:
         self._critical: set[str] = set()
         self._lock = threading.Lock()
 
+    def add_listener(self, listener: ProblemListener) -> None:
+        """Notify one more, of the changes from now on."""
+        self._listeners = (*self._listeners, listener)
+
     def problem(self, name: str, *, critical: bool = True) -> Problem:
         """Return a handle for the problem of this name."""
         return Problem(self, name, critical=critical)

@@ -1,6 +1,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -8,12 +9,16 @@ import pytest
 class Webhook:
     """A local stand-in for a webhook: it keeps the messages, and answers with `answers` in their order, then with 200.
 
-    An answer is (status, headers, body), or None for no answer until `hang_up()`.
+    An answer is (status, headers, body), or None for no answer until `hang_up()`. `decide` gives the answer, where a
+    test sets it. `bodies` are the raw bodies, and `accepted` the messages that were answered with 200.
     """
 
     def __init__(self):
         self.got: list[dict] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
+        self.accepted: list[dict] = []
+        self.decide = None
         self.answers: list[tuple[int, dict[str, str], bytes] | None] = []
         self._changed = threading.Condition()
         self._closed = threading.Event()
@@ -40,11 +45,17 @@ class Webhook:
         self._server.server_close()
 
     def _post(self, handler):
-        message = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        message = decoded(body, handler.headers.get("Content-Type", ""))
         with self._changed:
             self.got.append(message)
+            self.bodies.append(body)
             self.requests.append((handler.command, handler.path, dict(handler.headers)))
             answer = self.answers.pop(0) if self.answers else (200, {}, b"ok")
+            if self.decide:
+                answer = self.decide(message)
+            if answer and answer[0] == 200:
+                self.accepted.append(message)
             self._changed.notify_all()
         if answer is None:
             self._closed.wait(10)
@@ -64,10 +75,20 @@ class Webhook:
             def do_POST(self):
                 webhook._post(self)
 
+            do_PUT = do_GET = do_POST  # noqa: N815
+
             def log_message(self, *args):
                 pass
 
         return Handler
+
+
+def decoded(body, content_type):
+    """The message in JSON, in a form with JSON in it, or in neither."""
+    if "json" in content_type:
+        return json.loads(body)
+    form = dict(parse_qsl(body.decode(errors="replace")))
+    return json.loads(form["payload"]) if "payload" in form else form
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+import re
 import socket
 import threading
 import time
@@ -8,10 +9,12 @@ from email.utils import formatdate
 
 import pytest
 
-from sidecar.alerts.compose import banned
+from sidecar.alerts.compose import described, problem
 from sidecar.alerts.notices import Field, Notice, NoticeKind, NoticeLevel
-from sidecar.alerts.sender import Delayed, Rejected
-from sidecar.alerts.slack import Slack, escape, payload
+from sidecar.alerts.occurrences import Occurrence
+from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.slack import Slack, SlackFormat, destination, escape, payload
+from sidecar.core.actions import Action
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
 
@@ -30,7 +33,7 @@ def hostile(evidence):
         origin_name="blog",
         evidence=(evidence,),
     )
-    return payload(banned(ban))["attachments"][0]["fields"][-1]["value"]
+    return payload(described(Occurrence.of_ban(ban, 0.0)))["attachments"][0]["fields"][-1]["value"]
 
 
 def test_a_notice_in_slacks_json():
@@ -75,13 +78,89 @@ def test_no_field_outgrows_slacks_limits():
         NoticeKind.PROBLEM,
         NoticeLevel.DANGER,
         "<" * 9_999,
-        (Field("`" * 9_999, "\x00" * 9_999, verbatim=True),),
+        (Field("`" * 9_999, "\x00" * 600, verbatim=True),),
     )
     sent = payload(notice)
     (field,) = sent["attachments"][0]["fields"]
 
-    assert (len(sent["text"]), len(field["title"]), len(field["value"])) == (1_200, 300, 1_002)
-    assert escape("<" * 9_999, 4) == "&lt;" * 4
+    assert (len(sent["text"]), len(field["title"]), len(field["value"])) == (4 * 1_499 + 1, 600, 602)
+    assert escape("<" * 9_999, 4) == "&lt;" * 3 + "…"
+    assert escape("<" * 4, 4) == "&lt;" * 4
+
+
+@pytest.mark.parametrize("layout", SlackFormat)
+def test_a_long_sentence_arrives_whole(layout):
+    words = [f"w{number:03}" for number in range(600)]
+    sent = json.dumps(payload(problem("docker", " ".join(words)), layout=layout))
+
+    # A word may stand on both sides of a cut between two fields.
+    assert sum(word not in sent for word in words) <= 2
+    assert len(re.findall("What", sent)) == 3
+
+
+def test_slack_itself_is_sent_blocks():
+    sent = payload(
+        Notice(
+            NoticeKind.START,
+            NoticeLevel.GOOD,
+            "started",
+            (Field("Jails", "a"), Field("What", "b", short=False, verbatim=True)),
+        ),
+        layout=SlackFormat.BLOCKS,
+    )
+
+    assert sent["attachments"] == [
+        {
+            "color": "#2eb886",
+            "blocks": [
+                {"type": "section", "fields": [{"type": "mrkdwn", "text": "*Jails*\na"}]},
+                {"type": "section", "text": {"type": "mrkdwn", "text": "*What*\n`b`"}},
+            ],
+        }
+    ]
+    assert payload(Notice(NoticeKind.TEST, NoticeLevel.GOOD, "x"), layout=SlackFormat.BLOCKS) == {
+        "text": "x",
+        "icon_emoji": ":cop:",
+    }
+
+
+def test_no_section_has_more_fields_than_slack_accepts():
+    fields = tuple(Field(str(number), "x") for number in range(23))
+    sent = payload(Notice(NoticeKind.START, NoticeLevel.GOOD, "a", fields), layout=SlackFormat.BLOCKS)
+
+    assert [len(block["fields"]) for block in sent["attachments"][0]["blocks"]] == [10, 10, 3]
+
+
+@pytest.mark.parametrize(
+    ("url", "sent_to"),
+    [
+        ("https://discord.com/api/webhooks/1/a", "https://discord.com/api/webhooks/1/a/slack"),
+        ("https://discord.com/api/webhooks/1/a/slack", "https://discord.com/api/webhooks/1/a/slack"),
+        (
+            "https://discord.com/api/webhooks/1/a?wait=true",
+            "https://discord.com/api/webhooks/1/a/slack?wait=true",
+        ),
+        ("https://chat.example/hooks/a", "https://chat.example/hooks/a"),
+    ],
+)
+def test_discord_has_slacks_format_beside_its_own(url, sent_to):
+    assert destination(url) == sent_to
+
+
+def test_options_of_the_action_are_sent(webhook):
+    options = (("channel", "#ops"), ("icon_emoji", ":fire:"), ("username", "f2b"), ("format", "text"))
+    action = Action("slack", "slack", options, source="jails.conf")
+    Slack(webhook.url, "", action).send(STARTED, within_s=1.0)
+
+    assert webhook.got == [
+        {"text": "started\n*Jails:* wordpress", "icon_emoji": ":fire:", "channel": "#ops", "username": "f2b"}
+    ]
+
+
+def test_the_time_of_a_notice_is_shown():
+    (attachment,) = payload(Notice(NoticeKind.START, NoticeLevel.GOOD, "a", at=5.5))["attachments"]
+
+    assert attachment["ts"] == 5
 
 
 def test_a_message_is_one_json_post(webhook):
@@ -100,10 +179,11 @@ MOVED = "put the final address into SLACK_WEBHOOK_URL."
 @pytest.mark.parametrize(
     ("answer", "kind", "sentence"),
     [
-        ((404, {}, b"no_service"), Rejected, f"Slack answered 404 (no_service): {GONE}"),
-        ((400, {}, b"invalid_payload\n"), Rejected, f"Slack answered 400 (invalid_payload): {GONE}"),
-        ((403, {}, b"<p>/services/T0/B0/secret</p>"), Rejected, f"Slack answered 403: {GONE}"),
-        ((302, {"Location": "/elsewhere"}, b""), Rejected, f"Slack answered 302, a redirect: {MOVED}"),
+        ((404, {}, b"no_service"), Refused, f"Slack answered 404 (no_service): {GONE}"),
+        ((400, {}, b"user_not_found"), Refused, f"Slack answered 400 (user_not_found): {GONE}"),
+        ((400, {}, b"invalid_payload\n"), Rejected, "Slack answered 400 (invalid_payload) to a message."),
+        ((403, {}, b"<p>/services/T0/B0/secret</p>"), Refused, f"Slack answered 403: {GONE}"),
+        ((302, {"Location": "/elsewhere"}, b""), Refused, f"Slack answered 302, a redirect: {MOVED}"),
         ((500, {}, b"rollup_error"), Delayed, "Slack answered 500."),
         ((408, {}, b""), Delayed, "Slack answered 408."),
         ((429, {"Retry-After": "7"}, b""), Delayed, "Slack answered 429."),
@@ -126,6 +206,7 @@ def test_what_slack_refuses_becomes_one_sentence(webhook, answer, kind, sentence
         ("86400", 3600.0),
         ("9" * 5_000, 0.0),
         ("1" * 400, 3600.0),
+        ("1.5", 1.5),
         ("soon", 0.0),
         ("-5", 0.0),
     ],
@@ -148,7 +229,7 @@ def test_slack_may_name_the_time(webhook):
 
 def test_an_answer_that_does_not_come_is_not_waited_for(webhook):
     webhook.answers = [None]
-    with pytest.raises(Rejected, match=r"^Slack accepted the connection, but did not answer in time\.$"):
+    with pytest.raises(Delayed, match=r"^Slack accepted the connection, but did not answer in time\.$"):
         Slack(webhook.url).send(STARTED, within_s=0.1)
 
 
@@ -181,7 +262,7 @@ def test_a_connection_cut_off():
     ],
 )
 def test_an_invalid_url_is_never_quoted(url):
-    with pytest.raises((Rejected, Delayed)) as caught:
+    with pytest.raises((Rejected, Refused, Delayed)) as caught:
         Slack(url).send(STARTED, within_s=1.0)
 
     assert "secret" not in str(caught.value)
@@ -194,7 +275,7 @@ def test_the_url_is_in_no_log_at_any_level(webhook, caplog):
     slack = Slack(webhook.url)
     slack.send(STARTED, within_s=1.0)
     for _ in range(2):
-        with pytest.raises((Rejected, Delayed)):
+        with pytest.raises((Rejected, Refused, Delayed)):
             slack.send(STARTED, within_s=1.0)
 
     assert "secret" not in caplog.text

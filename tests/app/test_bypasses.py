@@ -5,6 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.advice.bypass import BypassKind
+from sidecar.alerts.compose import described
 from sidecar.app import bypasses
 from sidecar.app.bypasses import ALERT_INTERVAL_S, Bypasses
 from sidecar.core.address import Address
@@ -41,8 +42,8 @@ class World:
     def bypassed(self, kind):
         self.counted.update([kind])
 
-    def publish(self, notice):
-        self.notices.append(notice)
+    def publish_occurrence(self, occurrence):
+        self.notices.append(described(occurrence))
 
     def apply(self, at, *bypasses):
         self.sink.apply(Turn(at, bypasses=bypasses))

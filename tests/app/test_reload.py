@@ -31,13 +31,11 @@ class World:
         self.did, self.error = [], None
         self.parts = {name: Part(name, self.did) for name in ("budget", "firewall", "metrics", "fleet")}
         self.parts["inputs"] = Part("inputs", self.did, ["a decision"])
-        self.parts["slack"] = Part("slack", self.did)
-        named = {name: part for name, part in self.parts.items() if name != "slack"}
+        self.parts["outbox"] = Part("outbox", self.did)
+        named = dict(self.parts)
         if not fleet:
             named["fleet"] = None
-        self.reconfiguration = Reconfiguration(
-            inbox=self, reading=self, senders=[self.parts["slack"]], **named
-        )
+        self.reconfiguration = Reconfiguration(inbox=self, reading=self, **named)
 
     def decide(self, command):
         done = Future()
@@ -61,7 +59,7 @@ def test_each_part_is_reconfigured_in_its_place():
     world.reconfiguration.apply(SETTINGS)
 
     assert world.did == [
-        "prepare", "budget", "inputs", "firewall", "metrics", "fleet", "reading", "slack",
+        "prepare", "budget", "inputs", "firewall", "metrics", "fleet", "reading", "outbox",
     ]  # fmt: skip
     assert world.decisions == ["a decision"]
     assert world.parts["budget"].args == (SETTINGS.budget,)
@@ -69,7 +67,8 @@ def test_each_part_is_reconfigured_in_its_place():
     assert world.parts["firewall"].args == (("web", "manual"), 5.0)
     assert world.parts["metrics"].args == ["web"]
     assert world.parts["fleet"].args == (SETTINGS.jails, SETTINGS.fleet.keys)
-    assert world.parts["slack"].args == ("https://new.example",)
+    ((channel,),) = world.parts["outbox"].args
+    assert (channel.key, channel.sender.name) == ("slack", "slack")
 
 
 def test_a_host_in_no_fleet_has_none_to_reconfigure():

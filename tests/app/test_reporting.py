@@ -1,13 +1,23 @@
-from sidecar.app.reporting import Reporting
+from dataclasses import replace
+
+import pytest
+
+from sidecar.alerts.occurrences import Occurrence
+from sidecar.app.reporting import Reporting, channels
 from sidecar.config.redis_url import parse_redis_url
-from sidecar.config.settings import FleetSettings, Settings
+from sidecar.config.settings import FleetSettings, PathSettings, Settings
+from sidecar.core.actions import Action, AlertEvent
 from sidecar.core.jail import Jail
 
-SETTINGS = Settings((Jail("web"),), {}, alerts={"slack": "http://127.0.0.1:9/hook"})
+
+@pytest.fixture
+def settings(tmp_path):
+    paths = PathSettings(state=tmp_path)
+    return Settings((Jail("web"),), {}, paths=paths, alerts={"slack": "http://127.0.0.1:9/hook"})
 
 
-def test_every_known_series_begins_at_zero():
-    reporting = Reporting.of(SETTINGS)
+def test_every_known_series_begins_at_zero(settings):
+    reporting = Reporting.of(settings)
 
     def value(name, **labels):
         return reporting.registry.get_sample_value(f"wp_sidecar_{name}", labels)
@@ -17,16 +27,38 @@ def test_every_known_series_begins_at_zero():
     assert value("alerts_total", sender="slack", result="sent") == 0
 
 
-def test_each_sender_has_an_outbox():
-    reporting = Reporting.of(SETTINGS)
+def test_each_sender_has_a_channel(settings):
+    reporting = Reporting.of(settings)
 
-    assert [sender.name for sender in reporting.senders] == ["slack"]
-    assert [outbox.name for outbox in reporting.outboxes] == ["alerts to slack"]
-    assert Reporting.of(Settings((), {})).outboxes == []
+    assert [channel.sender.name for channel in reporting.outbox.channels] == ["slack"]
+    assert [delivery.name for delivery in reporting.outbox.deliveries] == ["alerts to slack"]
 
 
-def test_only_a_host_in_a_fleet_has_the_fleets_metrics():
+def test_without_a_sender_nothing_is_kept(tmp_path):
+    outbox = Reporting.of(Settings((), {}, paths=PathSettings(state=tmp_path))).outbox
+
+    assert outbox.channels == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ban_by_hand_is_notified_as_default_says(settings):
+    slack = Action("slack", "slack", (("url", "https://hooks.example/x"),))
+    (_, channel) = channels(replace(settings, manual_actions=(slack,)))
+
+    assert channel.accepts(Occurrence(AlertEvent.BAN, "manual", "203.0.113.7", 0.0))
+    assert not channel.accepts(Occurrence(AlertEvent.BAN, "web", "203.0.113.7", 0.0))
+
+
+def test_a_problem_is_published(settings):
+    reporting = Reporting.of(settings)
+    reporting.problems.report("docker", "no daemon")
+
+    (folder,) = settings.paths.state.iterdir()
+    assert "no daemon" in "".join(path.read_text() for path in folder.iterdir())
+
+
+def test_only_a_host_in_a_fleet_has_the_fleets_metrics(settings):
     fleet = FleetSettings(redis=parse_redis_url("redis://127.0.0.1"))
 
-    assert Reporting.of(SETTINGS).metrics.fleet is None
-    assert Reporting.of(Settings((), {}, fleet=fleet)).metrics.fleet is not None
+    assert Reporting.of(settings).metrics.fleet is None
+    assert Reporting.of(replace(settings, fleet=fleet)).metrics.fleet is not None

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from sidecar.config.action_names import NOT_CARRIED
 from sidecar.config.errors import ConfigErrors
 from sidecar.config.jail_keys import JETPACK, default_jail
 from sidecar.config.jails import JailsFile, read
@@ -398,7 +399,7 @@ logpath = %(wordpress_log)s
         "DEFAULT.nginx_access_log: is ignored: unknown",
         "DEFAULT.findtime.multipliers: is ignored: unknown. Did you mean bantime.multipliers?",
         "DEFAULT.bantme: is ignored: unknown. Did you mean bantime?",
-        "[DEFAULT]: has no meaning here and is ignored: action",
+        f"DEFAULT.action: blocklist_de is not carried over: {NOT_CARRIED['blocklist_de']}",
     ]
 
 
@@ -580,7 +581,7 @@ def test_a_key_that_only_fail2ban_uses_is_a_note(of, tmp_path):
     found = of(
         """[DEFAULT]
 banaction = nftables
-action_mw = %(banaction)s and mail
+action_mw = %(banaction)s
 loglevel = INFO
 [mail]
 backend = systemd
@@ -590,8 +591,9 @@ action = %(action_mw)s
     )
 
     assert [note.replace(f"{tmp_path}/", "") for note in found.notes] == [
-        "jails.conf: [DEFAULT]: has no meaning here and is ignored: banaction, loglevel",
-        "jails.conf: [mail]: has no meaning here and is ignored: action, backend",
+        "jails.conf: [DEFAULT]: has no meaning here and is ignored: loglevel",
+        "jails.conf: [mail]: has no meaning here and is ignored: backend",
+        "jails.conf: DEFAULT.action: nftables is not run: wp-sidecar's own nftables table drops what is banned",
     ]
 
 

@@ -8,6 +8,7 @@ from sidecar.config.environment import REDIS_CA, VARIABLES
 from sidecar.config.jail_keys import GLOBAL_KEYS
 from sidecar.config.settings import AllowlistSettings, PathSettings, Settings
 from sidecar.config.units import AllowlistEntries
+from sidecar.core.actions import SHARED
 
 SETTINGS = Settings((), {})
 
@@ -38,17 +39,19 @@ def test_every_row_of_the_tables_names_a_setting():
     settings = {
         f"{group}.{each.name}" for group, make in groups.items() if group != "alerts" for each in fields(make)
     }
-    settings |= {each.name for each in fields(Settings)} - groups.keys() | {"alerts.slack", REDIS_CA}
+    alerts = {f"alerts.{setting}" for shared in SHARED.values() for _, setting in shared}
+    settings |= {each.name for each in fields(Settings)} - groups.keys() | alerts | {REDIS_CA}
 
     assert {each.path for each in (*VARIABLES, *GLOBAL_KEYS)} <= settings
 
 
 def test_every_setting_but_the_jails_has_a_row():
-    """A group is reached by its fields, and `notes` and `errors` are not set by anyone."""
+    """A group is reached by its fields; `notes`, `errors` and `manual_actions` are read with the jails."""
     paths = {each.path for each in VARIABLES} | {each.path for each in GLOBAL_KEYS}
     groups = {path.partition(".")[0] for path in paths}
 
-    assert {each.name for each in fields(Settings)} - groups == {"jails", "filters", "notes", "errors"}
+    with_the_jails = {"jails", "filters", "manual_actions", "notes", "errors"}
+    assert {each.name for each in fields(Settings)} - groups == with_the_jails
 
 
 def test_networks_are_grouped_by_the_reason_not_to_ban_them():

@@ -5,7 +5,8 @@ from contextlib import closing
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar.alerts.compose import banned
+from sidecar.alerts.compose import described
+from sidecar.alerts.occurrences import Occurrence
 from sidecar.control.commands.answers import ban_entry
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
@@ -56,7 +57,7 @@ def test_it_ends_and_is_remembered_like_any_other(ban):
 def test_it_is_shown_logged_and_alerted(ban):
     assert ban_entry(ban)["cause"] == "honeypot"
     assert str(DecisionLine(ban)).endswith("(honeypot)")
-    assert banned(ban).text.startswith("Banned 203.0.113.7 ")
+    assert described(Occurrence.of_ban(ban, 1.0)).text.startswith("Banned 203.0.113.7 ")
 
 
 def test_it_has_a_series_from_the_start(ban):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sidecar.control.client import NoDaemon, send
-from tests.support.paths import COMMAND
+from tests.support.paths import COMMAND, ROOT
 from tests.support.waiting import wait_until
 
 JAILS = """
@@ -151,6 +152,16 @@ class Running:
         argv = [*self.enter, sys.executable, "-m", "http.server", str(port)]
         with requests.open("w") as file, subprocess.Popen(argv, stderr=file) as server:
             yield requests
+            server.kill()
+
+    @contextlib.contextmanager
+    def recorded(self, port: int) -> Iterator[Callable[[], list[dict[str, str]]]]:
+        """A webhook in the namespace accepts every request; yield a function that returns the requests so far."""
+        file = self.folder / "recorded"
+        file.touch()
+        argv = [*self.enter, sys.executable, "-m", "tests.support.recorder", str(port), str(file)]
+        with subprocess.Popen(argv, cwd=ROOT) as server:
+            yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
             server.kill()
 
     def _health(self, what: str) -> bool:

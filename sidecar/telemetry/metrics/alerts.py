@@ -7,8 +7,8 @@ from typing import Final
 
 from sidecar.telemetry.metrics.declare import Declaration
 
-SENT, REJECTED, FAILED = "sent", "rejected", "failed"
-RESULTS: Final = (SENT, REJECTED, FAILED)
+SENT, REJECTED, DELAYED = "sent", "rejected", "delayed"
+RESULTS: Final = (SENT, REJECTED, DELAYED)
 
 
 class AlertMetrics:
@@ -18,13 +18,13 @@ class AlertMetrics:
         senders = tuple(senders)
         self._alerts = declare.counter(
             "alerts_total",
-            "Messages by result: sent, rejected (the service will never accept it) or failed (tried too often).",
+            "Tries by result: sent, rejected (the service will never accept it) or delayed (it is tried again).",
             sender=senders,
             result=RESULTS,
         )
         self._dropped = declare.counter(
             "alerts_dropped_total",
-            "Messages that were not tried, because too many waited or the daemon stopped.",
+            "Messages that were not tried, because too many waited.",
             sender=senders,
         )
 
@@ -34,8 +34,8 @@ class AlertMetrics:
     def alert_rejected(self, sender: str) -> None:
         self._alerts.labels(sender, REJECTED).inc()
 
-    def alert_failed(self, sender: str) -> None:
-        self._alerts.labels(sender, FAILED).inc()
+    def alert_delayed(self, sender: str) -> None:
+        self._alerts.labels(sender, DELAYED).inc()
 
     def alerts_dropped(self, sender: str, count: int) -> None:
         self._dropped.labels(sender).inc(count)
