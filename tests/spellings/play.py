@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bed import ADMIN, Bed, Site
+from tests.bed import ADMIN, EDITOR, Bed, Site
 from tests.spellings.generate import Spelling
 
 PROBE = Path(__file__).with_name("probe.php")
@@ -54,8 +54,15 @@ def site(bed: Bed, *, fpm: bool, folder: Path) -> Site:
 
 
 def login_cookie(bed: Bed, site: Site) -> str:
-    """Log the administrator in, and return the Cookie header of the session."""
-    form = urllib.parse.urlencode({"log": ADMIN[0], "pwd": ADMIN[1], "testcookie": "1"})
+    """Log all users in, and return the Cookie header of the administrator's session.
+
+    At a login WordPress stores the password anew, as the probe has it hashed.
+    """
+    return [_login(bed, site, *user) for user in (EDITOR, ADMIN)][-1]
+
+
+def _login(bed: Bed, site: Site, name: str, password: str) -> str:
+    form = urllib.parse.urlencode({"log": name, "pwd": password, "testcookie": "1"})
     done = bed.visitor.run(
         [
             "curl", "--silent", "--include", "--cookie", "wordpress_test_cookie=WP%20Cookie%20check",
