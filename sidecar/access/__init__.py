@@ -9,7 +9,12 @@ match the canonical line, in which a request has exactly one spelling.
     when.py        dates as access logs write them
     log_format.py  nginx's `log_format` and Apache's `LogFormat` -> a parser
     formats.py     the text formats that are known, most of them written as such a format
-    json_lines.py  the JSON formats that are known, by the names of their keys
+    layout.py      text in any other order of fields, as far as it is certain what each is
+    named.py       fields by their usual names -> requests
+    json_lines.py  JSON, and
+    pairs.py       LTSV and logfmt, as fields with names
+    escapes.py     text as servers write it -> as a client sent it
+    chain.py       several addresses in the client's place, and trusted proxies -> the client
     wrappers.py    what transports put around a line: syslog, json-file, compose and foreman prefixes
     detect.py      which of these a log has
     sample.py      how much of a log is understood

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Final, Protocol
 
-from sidecar.access import json_lines
-from sidecar.access.formats import TEXT_FORMATS
+from sidecar.access.chain import NO_PROXIES, Proxies, resolved
+from sidecar.access.formats import TEXT_FORMATS, TextFormat, has_one_client
 from sidecar.access.json_lines import JsonFormat
+from sidecar.access.layout import AnyLayout
+from sidecar.access.pairs import PairsFormat
 from sidecar.access.request import Request
+from sidecar.access.target import paths
 from sidecar.access.wrappers import unwrapped
 
 # A format is chosen by more lines than an attacker alone writes into a busy log, and by one line in a quiet one.
@@ -29,6 +33,9 @@ class Format(Protocol):
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format."""
 
+    def of_log(self, line: str) -> Format:
+        """Return the format of a log that has such lines. Its name may be another."""
+
     def shows_format(self, request: Request) -> bool:
         """Return whether a request, read by this format, shows that its log is of this format."""
 
@@ -36,10 +43,12 @@ class Format(Protocol):
 class AccessLog:
     """One log: its format, and how much of it was understood. Owned by the thread that reads the log."""
 
-    def __init__(self, declared: Format | None = None, zone: tzinfo | None = None) -> None:
+    def __init__(
+        self, declared: Format | None = None, zone: tzinfo | None = None, proxies: Proxies = NO_PROXIES
+    ) -> None:
         """`declared`: the format that a person configured; None: it is detected.
 
-        `zone` is for dates that name none; None is the zone of this host.
+        `zone` is for dates that name none; None is the zone of this host. `proxies` are trusted to name their clients.
         """
         self.read = 0
         self.understood = 0
@@ -51,6 +60,9 @@ class AccessLog:
         self._votes: Counter[str] = Counter()
         self._by_name: dict[str, Format] = {}
         self._others = 0
+        self._proxies = proxies
+        # Whether a header stands first, which a client can write into: no line of another log can look so.
+        self._header_first = False
 
     @property
     def format(self) -> str:
@@ -74,54 +86,76 @@ class AccessLog:
     def learn(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as `requests()` does, but without counting."""
         # The beginning of a declared format may look like a wrapper.
-        if self._declared and (found := self._declared.requests(line, self.zone)):
-            return found
-        text, time, _ = unwrapped(line)
-        if self._format and (found := self._format.requests(text, self.zone)):
+        text, time = line, None
+        found = self._declared.requests(line, self.zone) if self._declared else ()
+        if not found:
+            text, time, _ = unwrapped(line)
+            found = self._read(text)
+        if not found:
+            self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
+            return ()
+        self.understood += 1
+        return tuple(_each_reading(found, time, self._proxies))
+
+    def _read(self, text: str) -> tuple[Request, ...]:
+        """Return the requests of a line without wrappers, and count which format it has."""
+        known = self._format
+        if known and (found := self._requests(known, text)):
             self._others = 0
             if self._votes.total() < VOTES and not self._declared:
-                self._vote(self._format, text)
-            return _dated(found, time)
-        if not self._declared:
-            for each in FORMATS:
-                if each is self._format:
-                    continue
-                found = each.requests(text, self.zone)
-                if found and each.shows_format(found[0]):
-                    self._vote(each, text)
-                    return _dated(found, time)
+                self._vote(known)
+            is_read = not isinstance(known, TextFormat) or self._votes[known.name] >= known.min_lines
+            return found if is_read else ()
+        for each in () if self._declared else FORMATS:
+            if each is self._format:
+                continue
+            found = self._requests(each, text)
+            if found and each.shows_format(found[0]):
+                self._vote(each.of_log(text))
+                is_read = not isinstance(each, TextFormat) or self._votes[each.name] >= each.min_lines
+                return found if is_read else ()
         return ()
 
     def peek(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as `requests()` does, but without date, counting or learning."""
-        if self._declared and (found := self._declared.requests(line, self.zone)):
-            return found
-        text, _, _ = unwrapped(line)
-        if self._format and (found := self._format.requests(text, self.zone)):
-            return found
-        for each in () if self._declared else FORMATS:
-            found = each.requests(text, self.zone)
-            if found and each.shows_format(found[0]):
-                return found
-        return ()
+        return self._declared.requests(line, self.zone) if self._declared else ()
 
-    def _vote(self, found: Format, text: str) -> None:
-        name = json_lines.kind(text) if isinstance(found, JsonFormat) else found.name
-        named = self._by_name.setdefault(name, JsonFormat(name) if isinstance(found, JsonFormat) else found)
-        if self._format and self._format is not named:
+    def _requests(self, each: Format, text: str) -> tuple[Request, ...]:
+        """Return what a format reads in a line; () where it could name another client than the line's."""
+        found = each.requests(text, self.zone)
+        if not found:
+            return ()
+        if isinstance(each, TextFormat) and each.header_first:
+            known = self._format
+            self._header_first |= not (isinstance(known, TextFormat) and known.begins_with_host)
+        elif self._header_first and not isinstance(each, JsonFormat) and not has_one_client(text):
+            return ()
+        return found
+
+    def _vote(self, found: Format) -> None:
+        known = self._by_name.setdefault(found.name, found)
+        if self._format and self._format is not known:
             self._others += 1
             if self._others >= CHANGED_AFTER:
                 self._votes.clear()
                 self._others = 0
-        self._votes[name] += 1
+        self._votes[known.name] += 1
         self._format = self._by_name[self._votes.most_common(1)[0][0]]
 
 
-def _dated(requests: tuple[Request, ...], time: float | None) -> tuple[Request, ...]:
-    """Return the requests with the transport's time where the line has none of its own."""
-    if time is None or requests[0].time is not None:
-        return requests
-    return tuple(request._replace(time=time) for request in requests)
+def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies) -> Iterator[Request]:
+    """Yield the requests with their clients, and once more with each other path that a server may see.
+
+    `time` is the transport's, for lines without one of their own.
+    """
+    for each in found:
+        request = resolved(each, proxies)
+        if request.time is None:
+            request = request._replace(time=time)
+        yield request
+        for path in paths(request.target)[1:]:
+            yield request._replace(path=path)
 
 
-FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS)
+# The known formats before those that read whatever looks like a request.
+FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS, PairsFormat(), AnyLayout())

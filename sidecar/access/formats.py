@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Final
 
+from sidecar.access.chain import addresses, without_port
+from sidecar.access.escapes import from_haproxy, unescaped
 from sidecar.access.log_format import pattern
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
@@ -14,8 +17,6 @@ from sidecar.access.when import DATE, unix_time
 
 # A request and its status, wherever they stand in a line.
 _READING = re.compile(r'(?<!\\)"(?P<request>[A-Z]{3,16} [^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{3})(?= |$)')
-_ESCAPE = re.compile(r'\\(?:x([0-9A-Fa-f]{2})|(["\\])|([nrtbvf]))')
-_CONTROL: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "v": "\v", "f": "\f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,24 @@ class TextFormat:
     # Whether a host may stand where other formats have the client. Then a line whose host is an address could be of
     # either, and does not show which format its log has.
     host_first: bool = False
+    # The pattern of a log that is known to be of this format, which may take text that is in doubt elsewhere.
+    known_pattern: re.Pattern[str] | None = None
+    # So many lines must be of this format before any is read by it.
+    min_lines: int = 1
+    # Whether a header stands before the client's address, so that a client writes the beginning of the line.
+    header_first: bool = False
+    # How the server wrote what a client sent -> what it sent.
+    unescape: Callable[[str], str] = unescaped
+
+    @property
+    def begins_with_host(self) -> bool:
+        """Whether what a client chose, its Host header, stands before its address."""
+        groups = self.pattern.groupindex
+        return groups.get("host", groups["client"]) < groups["client"]
+
+    def of_log(self, _line: str) -> TextFormat:
+        """Return the format of a log that has such lines."""
+        return self if self.known_pattern is None else replace(self, pattern=self.known_pattern)
 
     def shows_format(self, request: Request) -> bool:
         """Return whether a request, read by this format, shows that its log is of this format."""
@@ -51,17 +70,17 @@ class TextFormat:
 
     def _request(self, found: re.Match[str], zone: tzinfo | None) -> Request | None:
         fields = {name: text for name, text in found.groupdict().items() if text is not None}
-        client = _host(fields["client"])
+        client, unescape = _host(fields["client"]), self.unescape
         if client is None:
             return None
         method, target = fields.get("method", ""), fields.get("target", "")
         if (line := fields.get("request")) is not None:
-            method, target = request_line(unescaped(line))
+            method, target = request_line(unescape(line))
         elif target:
-            target = unescaped(target)
+            target = unescape(target)
         path, query = split(target)
         if "query" in fields and not query:
-            _, query = split(f"/?{unescaped(fields['query']).removeprefix('?')}")
+            _, query = split(f"/?{unescape(fields['query']).removeprefix('?')}")
         status = fields["status"]
         return Request(
             client,
@@ -71,35 +90,25 @@ class TextFormat:
             query,
             int(status) if status.isdecimal() else 0,
             peer=_host(fields.get("peer", "")) or "",
-            user_agent=unescaped(fields.get("user_agent", "")),
-            host=unescaped(fields.get("host", "")).rpartition(":")[0] or fields.get("host", ""),
-            forwarded=unescaped(fields.get("forwarded", "")),
+            user_agent=unescape(fields.get("user_agent", "")),
+            host=unescape(fields.get("host", "")).rpartition(":")[0] or fields.get("host", ""),
+            forwarded=unescape(fields.get("forwarded", fields.get("before", ""))),
             time=unix_time(fields["date"], zone) if "date" in fields else None,
             user=_user(fields.get("user", "")),
+            chain=(*addresses(fields["before"]), client) if "before" in fields else (),
         )
 
     def _also(self, first: Request, other: re.Match[str]) -> Request:
-        method, target = request_line(unescaped(other["request"]))
+        method, target = request_line(self.unescape(other["request"]))
         path, query = split(target)
         return first._replace(
             method=method, target=target, path=path, query=query, status=int(other["status"])
         )
 
 
-def unescaped(text: str) -> str:
-    r"""Return the text without the server's escapes: `\x22`, `\"`, `\\`, `\n`."""
-    return text if "\\" not in text else _ESCAPE.sub(_character, text)
-
-
-def _character(found: re.Match[str]) -> str:
-    if found[1]:
-        return chr(int(found[1], 16))
-    return found[2] or _CONTROL[found[3]]
-
-
 def _host(text: str) -> str | None:
-    """Return an address without brackets; None where there is none (`-`, `unix:`)."""
-    host = text.strip("[]")
+    """Return an address without port and brackets; None where there is none (`-`, `unix:`)."""
+    host = without_port(text)
     return host if host and host not in ("-", "unix:") else None
 
 
@@ -115,16 +124,22 @@ def known(name: str, text: str) -> TextFormat:
 
 # A client's address, and what may stand before it. A second address before the request would be a header's.
 _ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*\]?)"
-# HAProxy's `option httplog`; captured headers stand in braces before the request.
+# HAProxy's `option httplog`; captured headers stand in braces before the request. It cuts lines at 1024 bytes.
 _HAPROXY = re.compile(
     rf"(?P<client>{_ADDRESS}):\d+ \[(?P<date>{DATE})\] \S+ \S+/\S+ [-+\d/]+ (?P<status>\d{{3}}|-1) \+?\d+ "
-    r'\S+ \S+ \S{4} [+\d/]+ \d+/\d+ (?:\{.*?\} )?(?:\{.*?\} )?"(?P<request>[^"]*)"'
+    r'\S+ \S+ \S{4} [+\d/]+ \d+/\d+ (?:\{.*?\} )?(?:\{.*?\} )?"(?P<request>[^"]*)(?:".*)?'
 )
-# X-Forwarded-For first: the header's addresses, then what `combined` goes on with.
+# X-Forwarded-For first: whatever the client sent, the address that the proxy appended, then what `combined` goes on
+# with. A user name that holds a second such address may be meant instead, so that nobody knows which is the client.
+_APPENDED = rf", ?{_ADDRESS} - "
 _FORWARDED_FIRST = re.compile(
-    rf'(?P<forwarded>{_ADDRESS}(?:, ?{_ADDRESS})*), ?(?P<client>{_ADDRESS}) - [^"]*\[(?P<date>{DATE})\][^"]*'
-    r'"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{3})(?: .*)?'
+    # Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
+    rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED})[^"])*), ?(?P<client>{_ADDRESS}) - (?![^"]*{_APPENDED})'
+    rf'(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?[^"]*'
+    rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?: .*)?'
 )
+# Its client may be in doubt: a second address before the first quote, or a second date before a quote.
+_DOUBTFUL = re.compile(rf'[^"]*{_APPENDED}|.*\[{DATE}\] ".*\[{DATE}\] "', re.DOTALL)
 # Whatever begins with an address, or a virtual host and an address, and goes on to a date, a quoted request, a status.
 _QUOTED = r'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _REST = (
@@ -132,6 +147,8 @@ _REST = (
     r'"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
     rf'(?P<status>\d{{3}})(?: (?:\d+|-) {_QUOTED} "(?P<user_agent>[^"\\]*+(?:\\.[^"\\]*+)*+)")?(?:[ "].*)?'
 )
+_TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}", re.DOTALL)
+_CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
 _LIKE_VHOST_COMBINED = re.compile(
     rf'"?(?P<host>[^\s"]{{1,260}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL
@@ -140,6 +157,12 @@ _COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"'
 )
+
+
+def has_one_client(line: str) -> bool:
+    """Return whether a line of a log in which headers may stand first names one client only."""
+    return not _DOUBTFUL.match(line)
+
 
 # The first that reads a log's lines is taken.
 TEXT_FORMATS: Final = (
@@ -154,7 +177,7 @@ TEXT_FORMATS: Final = (
         '[$time_local] $status - $request_method $scheme $host "$request_uri" [Client $remote_addr] '
         '[Length $body_bytes_sent] [Gzip $gzip_ratio] "$http_user_agent" "$http_referer"',
     ),
-    TextFormat("HAProxy httplog", _HAPROXY),
+    TextFormat("HAProxy httplog", _HAPROXY, unescape=from_haproxy),
     TextFormat(
         "Traefik CLF",
         re.compile(
@@ -163,7 +186,10 @@ TEXT_FORMATS: Final = (
             re.DOTALL,
         ),
     ),
-    TextFormat("X-Forwarded-For first", _FORWARDED_FIRST),
+    TextFormat("X-Forwarded-For first", _FORWARDED_FIRST, header_first=True),
+    # Client and peer, the header and the peer, or a virtual host that is an address: the second is certain in each. But
+    # a single such line may have a Host header that is an address behind the client.
+    TextFormat("two addresses first", _TWO_FIRST, min_lines=20),
     known(
         "rt_cache",
         '$remote_addr $upstream_response_time $upstream_cache_status [$time_local] $http_host "$request" $status '
@@ -176,6 +202,6 @@ TEXT_FORMATS: Final = (
     known("vhost_combined", '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
     known("combined", _COMBINED),
     known("common", '%h %l %u %t "%r" %>s %b'),
-    TextFormat("like combined", _LIKE_COMBINED),
+    TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST),
     TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True),
 )

@@ -1,74 +1,30 @@
-"""JSON access logs -> requests, by the names of their keys.
-
-Traefik, Caddy, nginx with `escape=json`, Apache with a LogFormat of JSON, and the Elastic Common Schema call the same
-things by different names. A line is flattened (`request.headers.User-Agent`) and each field is looked up under all of
-its names, so a format that nobody has seen is read as long as its names are usual.
-"""
+"""JSON access logs -> requests. A line is flattened (`request.headers.User-Agent`); `named.py` knows the names."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Final
 
+from sidecar.access import named
 from sidecar.access.request import Request
-from sidecar.access.target import request_line, split
-from sidecar.access.when import unix_time
 
-# Field -> its names, compared without regard to case, `_` and `-`; the first that is there counts.
-NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "client": (
-        "ClientHost", "request.client_ip", "request.remote_ip", "remote_addr", "client_ip", "remote_ip", "clientip",
-        "client.ip", "source.ip", "client.address", "source.address", "client_addr", "remote_host", "remoteaddress",
-        "client", "ip", "h",
-    ),
-    "peer": ("ClientAddr", "request.remote_ip", "realip_remote_addr", "peer", "peer_addr", "request.remote_addr"),
-    "request": ("request", "request_line", "requestline", "request_first_line", "http.request.line", "r"),
-    "method": (
-        "RequestMethod", "request.method", "request_method", "method", "http.request.method", "http_method", "verb",
-        "m",
-    ),
-    "target": (
-        "RequestPath", "request.uri", "request_uri", "request_target", "url.original", "uri", "url.path", "url", "path",
-        "request_path", "U",
-    ),
-    "query": ("args", "query", "query_string", "url.query", "q"),
-    "status": (
-        "DownstreamStatus", "status", "status_code", "http.response.status_code", "response_code", "response_status",
-        "response.status", "code", "s",
-    ),
-    "user_agent": (
-        "request_User-Agent", "request.headers.User-Agent", "http_user_agent", "user_agent.original", "user_agent",
-        "agent", "ua",
-    ),
-    "host": ("RequestHost", "request.host", "host", "http_host", "server_name", "vhost", "virtual_host", "url.domain"),
-    "forwarded": (
-        "request_X-Forwarded-For", "request.headers.X-Forwarded-For", "http_x_forwarded_for", "x_forwarded_for",
-        "xff", "forwarded_for",
-    ),
-    # Traefik's and Caddy's names for a user are left out: those have been accepted by the proxy itself.
-    "user": ("remote_user", "user.name", "auth"),
-    "date": (
-        "StartUTC", "ts", "time_iso8601", "@timestamp", "timestamp", "time", "time_local", "datetime", "date", "msec",
-        "StartLocal", "t",
-    ),
-}  # fmt: skip
 MAX_DEPTH: Final = 4
 # Apache and nginx without `escape=json` write `\x22`, which is no JSON.
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
-# A key and a plain value, for lines that are no JSON for another reason, such as `"upstream_time": -`.
-_PAIR = re.compile(r'"((?:[^"\\]|\\.)*+)"\s*:\s*(?:"((?:[^"\\]|\\.)*+)"|([^",{}\[\]\s]+))')
-_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+# A key and a plain value, for lines that are no JSON for another reason, such as `"upstream_time": -`. An object is
+# entered, and left: `{` and `}` are kept apart.
+_PAIR = re.compile(
+    r'(?<!\\)"(?P<name>(?:[^"\\]|\\.)*+)"\s*:\s*(?:(?P<open>\{)|"(?P<text>(?:[^"\\]|\\.)*+)"|(?P<bare>[^",{}\[\]\s]+))'
+    r"|(?P<close>\})"
+)
 
 
-def _folded(name: str) -> str:
-    return re.sub(r"[_-]", "", name).lower()
-
-
-_FIELDS: Final = [(field, [_folded(name) for name in names]) for field, names in NAMES.items()]
+class _Object(list[tuple[str, Any]]):
+    """An object's names and values in their order, each as often as it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +33,22 @@ class JsonFormat:
 
     name: str = "JSON"
 
+    def of_log(self, line: str) -> JsonFormat:
+        """Return the format of a log that has such lines, by a name for people."""
+        return JsonFormat(_kind(line))
+
     def shows_format(self, _request: Request) -> bool:
         """Return whether a request, read by this format, shows that its log is of this format."""
         return True
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
-        """Return the request that the line stands for; () where it is none."""
+        """Return the requests that the line may stand for; () where it is none."""
         if not line.startswith("{"):
             return ()
-        found = _fields(line)
-        client, status = _address(found.get("client", "")), found.get("status", "")
-        if not client or not status.isdecimal():
-            return ()
-        method, target = found.get("method", ""), found.get("target", "")
-        if not (method and target) and "request" in found:
-            sent_method, sent_target = request_line(found["request"])
-            if sent_method:
-                method, target = sent_method, sent_target
-            else:
-                target = target or sent_target
-        elif not target:
-            return ()
-        path, query = split(target)
-        if "query" in found and not query:
-            _, query = split(f"/?{found['query'].removeprefix('?')}")
-        peer = _address(found.get("peer", ""))
-        request = Request(
-            client, method, target, path, query, int(status),
-            peer=peer, user_agent=found.get("user_agent", ""), host=found.get("host", ""),
-            forwarded=found.get("forwarded", ""),
-            time=unix_time(found["date"].strip("[]"), zone) if "date" in found else None,
-            user="" if found.get("user") == "-" else found.get("user", ""),
-        )  # fmt: skip
-        return (request,)
+        return named.requests(_flattened(line), zone, is_cut=not line.rstrip().endswith("}"))
 
 
-def kind(line: str) -> str:
+def _kind(line: str) -> str:
     """Return whose JSON it is, for people."""
     if '"ClientAddr"' in line or '"DownstreamStatus"' in line:
         return "Traefik JSON"
@@ -123,54 +59,45 @@ def kind(line: str) -> str:
     return "JSON"
 
 
-def _fields(line: str) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in _flattened(line):
-        flat.setdefault(_folded(name), value)
-    present = {field: [flat[name] for name in names if name in flat] for field, names in _FIELDS}
-    return {field: values[0] for field, values in present.items() if values}
-
-
 def _flattened(line: str) -> Iterator[tuple[str, str]]:
-    try:
-        whole = json.loads(line)
-    except (ValueError, RecursionError):
+    for text in dict.fromkeys((line, _HEX.sub(r"\\u00\1", line))):
         try:
-            whole = json.loads(_HEX.sub(r"\\u00\1", line))
+            whole = json.loads(text, object_pairs_hook=_Object)
         except (ValueError, RecursionError):
-            yield from _pairs(line)
-            return
-    if isinstance(whole, dict):
+            continue
         yield from _walk(whole, "", MAX_DEPTH)
+        return
+    yield from _pairs(line)
 
 
-def _walk(node: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
+def _walk(node: _Object, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
+    for key, value in node:
+        if isinstance(value, _Object):
             if depth:
                 yield from _walk(value, f"{prefix}{key}.", depth - 1)
-            continue
-        # A header is a list of its values.
-        first = value[0] if isinstance(value, list) and value else value
-        if isinstance(first, str | int | float):
-            yield f"{prefix}{key}", str(first)
+        elif isinstance(value, list):
+            # A header is a list of its values.
+            texts = [each for each in value if isinstance(each, str)]
+            if texts:
+                yield f"{prefix}{key}", ", ".join(texts)
+        elif isinstance(value, str | int | float):
+            yield f"{prefix}{key}", str(value)
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    path: list[str] = []
     for found in _PAIR.finditer(line):
-        if found[2] is None:
-            yield found[1], found[3]
-            continue
-        try:
-            yield found[1], json.loads(f'"{_HEX.sub(chr(92) * 2 + "u00" + chr(92) + "1", found[2])}"')
-        except ValueError:
-            yield found[1], found[2]
+        if found["close"]:
+            del path[-1:]
+        elif found["open"]:
+            path.append(found["name"])
+        else:
+            name = ".".join([*path[-MAX_DEPTH:], found["name"]])
+            yield name, found["bare"] if found["text"] is None else _text(found["text"])
 
 
-def _address(text: str) -> str:
-    """Return an address without port and brackets; "" where the text is none."""
-    host, colon, port = text.rpartition(":")
-    if colon and port.isdecimal() and (host.count(".") == 3 or host.endswith("]")):
-        text = host
-    text = text.strip("[]")
-    return text if _ADDRESS.fullmatch(text) else ""
+def _text(escaped: str) -> str:
+    try:
+        return str(json.loads(f'"{_HEX.sub(chr(92) * 2 + "u00" + chr(92) + "1", escaped)}"'))
+    except ValueError:
+        return escaped

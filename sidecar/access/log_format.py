@@ -70,8 +70,8 @@ APACHE: Final[Mapping[str, tuple[str, str]]] = {
     "a": ("client", _ADDRESS),
     "{c}a": ("peer", _ADDRESS),
     "{c}h": ("peer", _ADDRESS),
-    # Nobody runs identd any more. An address here is the client, behind a host of another format.
-    "l": ("", r"(?![0-9A-Fa-f.]*[.:][0-9A-Fa-f.:]*[ ,])\S{1,260}?"),
+    # Nobody runs identd any more. What has a dot or a colon is a host or an address, of another format.
+    "l": ("", r"(?:-|[A-Za-z][\w-]{0,63})"),
     "p": ("", _PORT),
     "u": ("user", _TEXT),
     "t": ("date", _BRACKETED_DATE),

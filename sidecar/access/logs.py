@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final, TypeAlias
 
+from sidecar.access.chain import NO_PROXIES, Proxies
 from sidecar.access.detect import AccessLog, Format
 from sidecar.access.reader import RequestReader
 from sidecar.access.sample import LogSample
@@ -22,15 +23,22 @@ MAX_LOGS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The formats that people configured, by jail (`logformat`) and by log (the label `wp-sidecar.log-format`)."""
+    """What people configured: formats by jail (`logformat`) and by log (label `wp-sidecar.log-format`), and proxies."""
 
     by_jail: Mapping[str, Format]
     by_log: Mapping[str, Format]
+    # Trusted to name their clients in X-Forwarded-For; and those of single logs, whose container has a label.
+    proxies: Proxies = NO_PROXIES
+    proxies_by_log: Mapping[str, Proxies] = field(default_factory=dict)
 
     def of(self, name: str, jails: Sequence[str]) -> Format | None:
         """Return the format of the log of this name; a label goes over the jails that look at the log."""
         declared = (self.by_log.get(name), *(self.by_jail.get(jail) for jail in jails))
         return next((each for each in declared if each), None)
+
+    def proxies_of(self, name: str) -> Proxies:
+        """Return the proxies that may name their clients in the log of this name."""
+        return self.proxies_by_log.get(name, self.proxies)
 
 
 NOTHING_DECLARED: Final = Declared({}, {})
@@ -56,16 +64,20 @@ class AccessLogs:
                 while len(self._logs) >= MAX_LOGS:
                     self._forget(next(iter(self._logs)))
                 declared = self._declared.of(origin.name, origin.jails)
-                found = self._logs[key] = RequestReader(AccessLog(declared, self._zone))
+                found = self._logs[key] = RequestReader(
+                    AccessLog(declared, self._zone, self._declared.proxies)
+                )
                 self._jails[key] = origin.jails
         return found
 
     def reconfigure(self, declared: Declared) -> None:
-        """Read by these formats from now on. A log that has another format now begins afresh."""
+        """Read by these from now on. A log that has another format now, or other proxies, begins afresh."""
         with self._lock:
             before, self._declared = self._declared, declared
             for key, jails in list(self._jails.items()):
-                if before.of(key[1], jails) != declared.of(key[1], jails):
+                if before.proxies != declared.proxies or before.of(key[1], jails) != declared.of(
+                    key[1], jails
+                ):
                     self._forget(key)
 
     def snapshot(self) -> dict[LogKey, AccessLog]:

@@ -35,6 +35,8 @@ class Request(NamedTuple):
     # The user name of a Basic `Authorization` header, as the server wrote it. Empty: there was no such header, or the
     # log does not show it. The password may have been wrong.
     user: str = ""
+    # The addresses that stand in the client's place, where these are several; the last is certain. See `chain.py`.
+    chain: tuple[str, ...] = ()
 
     @property
     def canonical(self) -> str:

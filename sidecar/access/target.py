@@ -17,7 +17,6 @@ _REQUEST_LINE = re.compile(
 )
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
-_PARAMETERS = re.compile(r";[^/]*")
 _UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]")
 
 
@@ -34,29 +33,54 @@ def split(target: str) -> tuple[str, str]:
     Percent-encoding is decoded once, as servers do; `//`, `/./` and `/../` are resolved, `;parameters` and fragments
     cut off, and of an absolute URI only the path is kept. `*` and `host:port` (OPTIONS, CONNECT) become paths.
     """
+    path, query = _parts(target)
+    return normalised(path), _readable_query(query)
+
+
+@lru_cache(maxsize=REMEMBERED_TARGETS)
+def paths(target: str) -> tuple[str, ...]:
+    """Return the normalised paths that servers may see in a request target: nearly always one."""
+    path = _parts(target)[0]
+    found = normalised(path), unresolved(path)
+    return found if found[0] != found[1] else found[:1]
+
+
+def _parts(target: str) -> tuple[str, str]:
     if absolute := _ABSOLUTE.match(target):
         target = target[absolute.end() :]
-    target = target.partition("#")[0]
-    path, _, query = target.partition("?")
-    return normalised(path), _readable_query(query)
+    path, _, query = target.partition("#")[0].partition("?")
+    return path, query
 
 
 def normalised(path: str) -> str:
     """Return a path decoded, without empty, `.` and `..` segments and without parameters."""
+    return _resolved(path, climb=True)
+
+
+def unresolved(path: str) -> str:
+    """Return a path as `normalised`, but with the segments that a `..` behind them takes away.
+
+    Servers differ in what a `..` takes away: whether `%2F` is a slash, `//` is one slash, and `..;x` is two dots. What
+    was taken away may be what the server ran.
+    """
+    return _resolved(path, climb=False)
+
+
+def _resolved(path: str, *, climb: bool) -> str:
     if "%" in path:
         path = _decoded(path)
-    if ";" in path:
-        path = _PARAMETERS.sub("", path)
     # By far the most paths are in normal form already.
-    if "//" not in path and "/." not in path and path.startswith("/"):
+    if "//" not in path and "/." not in path and ";" not in path and path.startswith("/"):
         return path
     segments: list[str] = []
     parts = path.split("/")
     for part in parts:
         if part == "..":
-            del segments[-1:]
-        elif part not in ("", "."):
-            segments.append(part)
+            if climb:
+                del segments[-1:]
+        # No server that runs PHP takes a parameter off before it resolves dots: `..;x` is a name.
+        elif part not in ("", ".") and (name := part.partition(";")[0]):
+            segments.append(name)
     folder = "/" if segments and parts[-1] in ("", ".", "..") else ""
     return f"/{'/'.join(segments)}{folder}"
 

@@ -1,7 +1,7 @@
 r"""What transports put around a line, and the line without it.
 
-`docker compose logs` and foreman write a name and a bar, syslog a header, Docker's json-file an object, and Docker,
-kubelet and `docker logs -t` a time stamp. They may stand in each other.
+`docker compose logs` and foreman write a name and a bar, `kubectl logs --prefix` a pod, syslog a header, Docker's
+json-file an object, and Docker, kubelet and `docker logs -t` a time stamp. They may stand in each other.
 """
 
 from __future__ import annotations
@@ -14,10 +14,21 @@ from sidecar.access.when import unix_time
 
 MAX_WRAPPERS: Final = 4
 _ANSI = r"(?:\x1b\[[\d;]*m)*"
-# `wordpress-1  | `, forego's coloured `nginx.1     | `.
-_COMPOSE = re.compile(rf"{_ANSI}[\w.-]{{1,128}}(?:[ ]+{_ANSI}[ ]*|{_ANSI}[ ]+)\|[ ]?{_ANSI}[ ]?")
+# `wordpress-1  | `, forego's coloured `nginx.1     | `, foreman's `06:33:20 web.1  | `. An address before a bar is the
+# client, in a log with bars.
+_COMPOSE = re.compile(
+    rf"{_ANSI}(?:\d\d:\d\d:\d\d )?(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}}[ |])[\w.@-]{{1,128}}"
+    rf"(?:[ ]+{_ANSI}[ ]*|{_ANSI}[ ]+)\|[ ]?{_ANSI}[ ]?"
+)
+# `kubectl logs --prefix`
+_KUBECTL = re.compile(r"\[pod/[\w.-]{1,253}/[\w.-]{1,253}\] ")
 _STAMP = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:std(?:out|err) [FP] )?"
+    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:std(?:out|err) [FP] )?"
+)
+# As rsyslog writes files since Debian 12: `2026-11-30T06:33:20.123456+00:00 web nginx[7]: `.
+_RSYSLOG = re.compile(
+    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) [\w.:-]{1,255} "
+    r"[\w./-]{1,64}(?:\[\d{1,10}\])?: "
 )
 # RFC 3164: `<190>Nov 30 06:33:20 web nginx: `, with or without priority and host. The tag ends with a colon.
 _SYSLOG = re.compile(
@@ -25,8 +36,16 @@ _SYSLOG = re.compile(
 )
 # RFC 5424: `<190>1 2026-11-30T06:33:20Z web nginx 7 - - `.
 _SYSLOG5424 = re.compile(
-    r"(?:<\d{1,3}>)?1 (\S{1,40}) \S{1,255} \S{1,48} \S{1,128} \S{1,32} "
+    r"(?:<\d{1,3}>)?1 (?P<at>\S{1,40}) \S{1,255} \S{1,48} \S{1,128} \S{1,32} "
     r"(?:-|(?:\[(?:[^\]\\]|\\.){0,1024}\])+) ?(?:\ufeff)?"
+)
+_WRAPPERS: Final = (
+    ("syslog", _RSYSLOG),
+    ("time stamp", _STAMP),
+    ("syslog", _SYSLOG5424),
+    ("syslog", _SYSLOG),
+    ("compose", _COMPOSE),
+    ("kubectl", _KUBECTL),
 )
 
 
@@ -55,14 +74,9 @@ def unwrapped(line: str) -> Unwrapped:
 def _one(text: str) -> tuple[str, str, float | None]:
     if text.startswith('{"log":'):
         return _json_file(text)
-    if found := _STAMP.match(text):
-        return "time stamp", text[found.end() :], unix_time(found[1])
-    if found := _SYSLOG5424.match(text):
-        return "syslog", text[found.end() :], unix_time(found[1])
-    if found := _SYSLOG.match(text):
-        return "syslog", text[found.end() :], None
-    if found := _COMPOSE.match(text):
-        return "compose", text[found.end() :], None
+    for name, wrapper in _WRAPPERS:
+        if found := wrapper.match(text):
+            return name, text[found.end() :], unix_time(found["at"]) if "at" in wrapper.groupindex else None
     return "", text, None
 
 

@@ -144,7 +144,9 @@ class GuardInputs:
         self._report_labels(read)
         self._names.replace(self._sources.host_names())
         guard.set_overrides(self._sources.overrides())
-        self._access_logs.reconfigure(log_formats.declared(settings.jails, read.overrides))
+        self._access_logs.reconfigure(
+            log_formats.declared(settings.jails, read.overrides, settings.allowlist)
+        )
 
     def _report_labels(self, read: LabelsRead) -> None:
         """Report what is wrong with labels, and log which are in force."""

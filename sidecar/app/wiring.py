@@ -111,7 +111,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
 
     # The guard, and what it goes by.
     watched_names = WatchedNames()
-    access_logs = AccessLogs(log_formats.declared(settings.jails, {}))
+    access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
     inputs = GuardInputs(
         settings, host.own_networks(), watched_names, firewall_sink, problems=problems, access_logs=access_logs,
     )  # fmt: skip

@@ -36,7 +36,7 @@ def replay(
         write_error(str(error))
     allowlist = Allowlist(settings.allowlist.networks_by_reason(), ban_private=settings.allowlist.ban_private)
     origin = Origin("replay", log, jails=tuple(settings.filters))
-    access_logs = AccessLogs(log_formats.declared(settings.jails, {}))
+    access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
     engine = Replay(Guard(settings.jails, allowlist), settings.filters, origin, access_logs)
     with open_log(log) as stream:
         for decision in engine.decisions(with_framing(line_chunks(stream), transport)):

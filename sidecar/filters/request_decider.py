@@ -75,7 +75,8 @@ class RequestDecider:
             return remembered[0], when, remembered[1]
         understood = log.understood
         failed = self._failed(attempts, text, at, now)
-        if len(text) <= MAX_KNOWN_CHARS and log.understood > understood:
+        # Whether a line with several addresses names one of them may depend on the lines before it.
+        if len(text) <= MAX_KNOWN_CHARS and log.understood > understood and "," not in text[:start]:
             if len(known) >= MAX_KNOWN:
                 known.clear()
             known[without_date] = failed, _is_plain(text)

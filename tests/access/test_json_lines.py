@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sidecar.access.json_lines import JsonFormat, kind
+from sidecar.access.json_lines import JsonFormat
 
 AGENT = "Mozilla/5.0"
 TRAEFIK = {
@@ -139,7 +139,7 @@ def test_what_is_no_request_is_none(text):
 
 
 def test_the_kind_is_shown_to_people():
-    assert [kind(json.dumps(each)) for each in (TRAEFIK, CADDY, NGINX, ECS)] == [
+    assert [JsonFormat().of_log(json.dumps(each)).name for each in (TRAEFIK, CADDY, NGINX, ECS)] == [
         "Traefik JSON",
         "Caddy JSON",
         "nginx JSON",

@@ -1,0 +1,61 @@
+"""Access logs of names and values in text -> requests: LTSV (`host:203.0.113.7`, tabs) and logfmt (`status=200`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Final
+
+from sidecar.access import named
+from sidecar.access.chain import without_port
+from sidecar.access.escapes import unescaped
+from sidecar.access.request import Request
+from sidecar.core.address import parse_host
+
+_LTSV: Final = re.compile(r"[\w.-]+:[^\t]*(?:\t[\w.-]+:[^\t]*){2,}\s*")
+_LOGFMT: Final = re.compile(r'[\w.@-]+=(?:"|[^\s=]*\s+[\w.@-]+=)')
+_PAIR: Final = re.compile(r'([\w.@-]+)=(?:"((?:[^"\\]|\\.)*+)"|(\S*))')
+# In LTSV `host` is the client and `vhost` the Host header (http://ltsv.org). Some have the Host header in `host`.
+_LTSV_CLIENT: Final = "host"
+_NO_CLIENT: Final = re.compile(r"host|forwarded|xff|upstream|server|backend")
+
+
+@dataclass(frozen=True, slots=True)
+class PairsFormat:
+    """Lines of names and values that have a client, a request and a status under usual names."""
+
+    name: str = "names and values"
+
+    def of_log(self, _line: str) -> PairsFormat:
+        """Return the format of a log that has such lines."""
+        return self
+
+    def shows_format(self, _request: Request) -> bool:
+        """Return whether a request, read by this format, shows that its log is of this format."""
+        return True
+
+    def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
+        """Return the requests that the line may stand for; () where it is none."""
+        if "\t" in line and _LTSV.fullmatch(line):
+            return named.requests(_ltsv(line), zone)
+        return named.requests(_logfmt(line), zone) if _LOGFMT.match(line) else ()
+
+
+def _ltsv(line: str) -> Iterator[tuple[str, str]]:
+    fields = [
+        (name, unescaped(value))
+        for name, _, value in (each.partition(":") for each in line.strip().split("\t"))
+    ]
+    yield from fields
+    others = [
+        value for name, value in fields if not _NO_CLIENT.search(name) and parse_host(without_port(value))
+    ]
+    if not others:
+        yield from (("client", value) for name, value in fields if name == _LTSV_CLIENT)
+
+
+def _logfmt(line: str) -> Iterator[tuple[str, str]]:
+    for found in _PAIR.finditer(line):
+        yield found[1], found[3] if found[2] is None else unescaped(found[2])

@@ -1,0 +1,102 @@
+"""Access logs as people have them: each layout, each in each wrapper, and a day's log of each."""
+
+import pytest
+
+from sidecar.access.detect import AccessLog
+from sidecar.access.logs import AccessLogs
+from sidecar.config import reader
+from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Batch, Framing, Origin
+from sidecar.core.guard import Guard
+from sidecar.filters.matcher import Matcher
+from tests.support import traffic
+from tests.support.traffic import ATTACKERS, BEGIN, LAYOUTS, WRAPPERS, Visit
+
+BENIGN = (
+    Visit(BEGIN, "203.0.113.7", "GET", "/2026/11/hello-world/?ref=wp-login.php"),
+    Visit(BEGIN, "2001:db8::7", status=302),
+    Visit(BEGIN, "203.0.113.7", "GET", "/wp-admin/index.php?a=b", 200),
+)
+# What clients write so that the line is read as something else, or as somebody else's.
+FORGED = 'x" 302 1 "-" "GET / HTTP/1.1" 302 "192.0.2.1 - - [01/Jan/2020:00:00:00 +0000] \\'
+HOSTILE = (
+    Visit(BEGIN, "203.0.113.7"),
+    Visit(BEGIN, "2001:db8::7", target="/wp-login.php?action=rp", status=503),
+    Visit(BEGIN, "203.0.113.7", target="//x/..//%77p-login.php/..;a?redirect_to=%22", status=403),
+    Visit(BEGIN, "203.0.113.7", agent=FORGED),
+    Visit(BEGIN, "203.0.113.7", target='/wp-login.php?a="302', referer=FORGED),
+    Visit(BEGIN, "203.0.113.7", user="x [01/Jan/2020:00:00:00 +0000]"),
+    Visit(BEGIN, "203.0.113.7", agent='","remote_addr":"192.0.2.1","status":"302","ClientHost":"192.0.2.1'),
+    Visit(
+        BEGIN, "203.0.113.7", agent="x\tremote_addr:192.0.2.1\tstatus:302 remote_addr=192.0.2.1 status=302"
+    ),
+    Visit(BEGIN, "203.0.113.7", host="192.0.2.1"),
+)
+
+
+def read(log, name, visit, wrapper="bare"):
+    return log.requests(WRAPPERS[wrapper](traffic.line(name, visit), visit.at))
+
+
+def known(name):
+    """A log whose format was seen in some lines."""
+    log = AccessLog()
+    for number in range(25):
+        read(log, name, Visit(BEGIN, f"198.51.100.{number + 1}", "GET", "/"))
+    return log
+
+
+@pytest.mark.parametrize("visit", BENIGN, ids=[visit.target for visit in BENIGN])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_benign_line_is_read_as_it_is(name, visit):
+    (request,) = read(known(name), name, visit)
+
+    assert (request.client, request.method, request.path, request.status, round(request.time or 0, 3)) == (
+        visit.client,
+        visit.method,
+        visit.target.partition("?")[0],
+        visit.status,
+        BEGIN,
+    )
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_hostile_line_is_its_clients_failure_and_nobody_elses(name, wrapper):
+    log = known(name)
+    for visit in HOSTILE:
+        requests = read(log, name, visit, wrapper)
+
+        assert {request.client for request in requests} == {visit.client}, visit
+        assert any(
+            "/wp-login.php" in request.path and request.method == "POST" and request.status == visit.status
+            for request in requests
+        ), visit
+        assert {round(request.time or 0, 3) for request in requests} == {BEGIN}, visit
+
+
+@pytest.fixture(scope="module")
+def settings():
+    """Those of a new installation: the default jails."""
+    return reader.read({}, look=False)
+
+
+@pytest.fixture(scope="module")
+def matcher(settings):
+    return Matcher(settings.filters, access_logs=AccessLogs())
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_days_log_bans_its_four_attackers_and_nobody_else(name, settings, matcher):
+    visits = traffic.day()
+    assert len(visits) == 700
+    assert {visit.client for visit in visits} - set(traffic.ATTACKING) == set(traffic.READERS)
+
+    for wrapper, wrap in WRAPPERS.items():
+        log = "".join(f"{wrap(traffic.line(name, visit), visit.at)}\n" for visit in visits)
+        origin = Origin("files", f"{name}, {wrapper}", jails=tuple(settings.filters))
+        guard = Guard(settings.jails, Allowlist(settings.allowlist.networks_by_reason()))
+        hits = matcher.scan(Batch(origin, log.encode(), Framing.NONE), visits[-1].at).hits
+        decisions = [each for hit in hits for each in guard.hits([hit], hit.at)]
+
+        assert {(each.address, each.jail) for each in decisions} == ATTACKERS
