@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sidecar.access.chain import NO_PROXIES, Proxies, resolved
-from sidecar.access.formats import TEXT_FORMATS, TextFormat, has_one_client
+from sidecar.access.formats import HEADER_FIRST, TEXT_FORMATS, TextFormat, has_one_client
 from sidecar.access.json_lines import JsonFormat
 from sidecar.access.layout import AnyLayout
-from sidecar.access.pairs import PairsFormat
+from sidecar.access.pairs import LogfmtFormat, LtsvFormat
 from sidecar.access.request import Request
 from sidecar.access.target import paths
 from sidecar.access.wrappers import unwrapped
@@ -30,6 +30,10 @@ class Format(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def min_lines(self) -> int:
+        """How many lines must be of this format before any is read by it."""
+
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is not of this format."""
 
@@ -38,6 +42,13 @@ class Format(Protocol):
 
     def shows_format(self, request: Request) -> bool:
         """Return whether a request, read by this format, shows that its log is of this format."""
+
+
+class _Found(NamedTuple):
+    """The format that reads a line, and what it reads."""
+
+    format: Format
+    requests: tuple[Request, ...]
 
 
 class AccessLog:
@@ -77,60 +88,62 @@ class AccessLog:
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
         self.read += 1
-        if found := self.learn(line):
-            self.understood += 1
-            return found
-        self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
-        return ()
-
-    def learn(self, line: str) -> tuple[Request, ...]:
-        """Return the requests that a line stands for, as `requests()` does, but without counting."""
-        # The beginning of a declared format may look like a wrapper.
-        text, time = line, None
-        found = self._declared.requests(line, self.zone) if self._declared else ()
-        if not found:
-            text, time, _ = unwrapped(line)
-            found = self._read(text)
-        if not found:
+        text, time, found = self._found(line)
+        if found and found.format is not self._declared:
+            self._learn(found, text)
+        if not found or not self._is_shown(found.format):
             self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
             return ()
         self.understood += 1
-        return tuple(_each_reading(found, time, self._proxies))
-
-    def _read(self, text: str) -> tuple[Request, ...]:
-        """Return the requests of a line without wrappers, and count which format it has."""
-        known = self._format
-        if known and (found := self._requests(known, text)):
-            self._others = 0
-            if self._votes.total() < VOTES and not self._declared:
-                self._vote(known)
-            is_read = not isinstance(known, TextFormat) or self._votes[known.name] >= known.min_lines
-            return found if is_read else ()
-        for each in () if self._declared else FORMATS:
-            if each is self._format:
-                continue
-            found = self._requests(each, text)
-            if found and each.shows_format(found[0]):
-                self._vote(each.of_log(text))
-                is_read = not isinstance(each, TextFormat) or self._votes[each.name] >= each.min_lines
-                return found if is_read else ()
-        return ()
+        return tuple(_each_reading(found.requests, time, self._proxies))
 
     def peek(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as `requests()` does, but without date, counting or learning."""
-        return self._declared.requests(line, self.zone) if self._declared else ()
+        _, _, found = self._found(line)
+        return tuple(_each_reading(found.requests, None, self._proxies)) if found and self._is_shown(found.format) else ()
 
-    def _requests(self, each: Format, text: str) -> tuple[Request, ...]:
-        """Return what a format reads in a line; () where it could name another client than the line's."""
-        found = each.requests(text, self.zone)
-        if not found:
-            return ()
-        if isinstance(each, TextFormat) and each.header_first:
+    def _found(self, line: str) -> tuple[str, float | None, _Found | None]:
+        """Return a line without wrappers, its transport's time, and the format that reads it."""
+        # The beginning of a declared format may look like a wrapper.
+        if self._declared and (requests := self._declared.requests(line, self.zone)):
+            return line, None, _Found(self._declared, requests)
+        text, time, _ = unwrapped(line)
+        for each in self._candidates():
+            requests = each.requests(text, self.zone)
+            if requests and (each is self._format or each.shows_format(requests[0])) and self._is_certain(each, text):
+                return text, time, _Found(each, requests)
+        return text, time, None
+
+    def _candidates(self) -> Iterator[Format]:
+        """Yield the formats that may read a line, the log's own first."""
+        if self._format:
+            yield self._format
+        if self._declared:
+            return
+        if self._header_first:
+            yield HEADER_FIRST
+        yield from (each for each in FORMATS if each is not self._format)
+
+    def _is_certain(self, each: Format, text: str) -> bool:
+        """Return whether what a format reads in a line can be of no other client."""
+        is_header = isinstance(each, TextFormat) and each.header_first
+        return not self._header_first or is_header or isinstance(each, JsonFormat) or has_one_client(text)
+
+    def _is_shown(self, each: Format) -> bool:
+        """Return whether enough lines are of this format, where a client could write one that looks so."""
+        return each.min_lines == 1 or (self._votes[each.name] >= each.min_lines and self.format == each.name)
+
+    def _learn(self, found: _Found, text: str) -> None:
+        """Count which format the log has, by a line."""
+        if isinstance(found.format, TextFormat) and found.format.header_first:
             known = self._format
             self._header_first |= not (isinstance(known, TextFormat) and known.begins_with_host)
-        elif self._header_first and not isinstance(each, JsonFormat) and not has_one_client(text):
-            return ()
-        return found
+        if found.format is not self._format:
+            self._vote(found.format.of_log(text))
+            return
+        self._others = 0
+        if self._votes.total() < VOTES:
+            self._vote(found.format)
 
     def _vote(self, found: Format) -> None:
         known = self._by_name.setdefault(found.name, found)
@@ -158,4 +171,4 @@ def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies
 
 
 # The known formats before those that read whatever looks like a request.
-FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS, PairsFormat(), AnyLayout())
+FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS, LtsvFormat(), LogfmtFormat(), AnyLayout())

@@ -129,10 +129,15 @@ _HAPROXY = re.compile(
     rf"(?P<client>{_ADDRESS}):\d+ \[(?P<date>{DATE})\] \S+ \S+/\S+ [-+\d/]+ (?P<status>\d{{3}}|-1) \+?\d+ "
     r'\S+ \S+ \S{4} [+\d/]+ \d+/\d+ (?:\{.*?\} )?(?:\{.*?\} )?"(?P<request>[^"]*)(?:".*)?'
 )
-# X-Forwarded-For first: whatever the client sent, the address that the proxy appended, then what `combined` goes on
-# with. A user name that holds a second such address may be meant instead, so that nobody knows which is the client.
+# X-Forwarded-For first: what the client sent, the address that the proxy appended, then what `combined` goes on with.
+# With blanks in what the client sent it might be another format. A user name that holds a second such address may be
+# meant instead, so that nobody knows which is the client.
 _APPENDED = rf", ?{_ADDRESS} - "
 _FORWARDED_FIRST = re.compile(
+    rf'(?P<before>[^\s",]+(?:, ?[^\s",]+)*?), ?(?P<client>{_ADDRESS}) - (?![^"]*{_APPENDED})[^"]*'
+    rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?: .*)?'
+)
+_ANYTHING_FIRST = re.compile(
     # Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
     rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED})[^"])*), ?(?P<client>{_ADDRESS}) - (?![^"]*{_APPENDED})'
     rf'(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?[^"]*'
@@ -157,6 +162,9 @@ _COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"'
 )
+
+# For the lines of a log in which other lines have shown that the header stands first.
+HEADER_FIRST: Final = TextFormat("X-Forwarded-For first", _ANYTHING_FIRST, header_first=True)
 
 
 def has_one_client(line: str) -> bool:

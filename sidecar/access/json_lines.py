@@ -32,6 +32,7 @@ class JsonFormat:
     """Any JSON object that has a client, a request and a status under usual names."""
 
     name: str = "JSON"
+    min_lines: int = 1
 
     def of_log(self, line: str) -> JsonFormat:
         """Return the format of a log that has such lines, by a name for people."""

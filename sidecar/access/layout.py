@@ -5,8 +5,8 @@ r"""A line of an access log whose format is not known, read field by field -> re
 People put a server's fields in any order, with blanks, bars, commas or tabs between them. What a field is shows in its
 text: a date, an address, a request line, three digits behind it. What a client wrote must not be taken for one:
 
-- The client is the first address. Before it stand only fields that no client writes, and at most one host. Where two
-  addresses stand together, one of them may be a header; then only a log that is known shows which.
+- The client is the first address. Before it stand only fields that no client writes, and at most one host. Where there
+  are two addresses, one of them may be a header; then only a log that is known shows which.
 - Each request line is one that may be meant, and each is returned: a referrer that looks like one only adds.
 - The status stands behind the request. Only if none does it is taken from between the date and the request.
 """
@@ -26,12 +26,15 @@ from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
 from sidecar.core.address import parse_host
 
+# Behind a quote that none closes, everything is text of a client.
 _FIELD: Final = re.compile(
     rf'[\s|;,]+|(?P<date>\[?{DATE}\]?)(?=[\s|,;"\]]|$)'
-    r'|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"(?=[\s|,;]|$)|\[(?P<bracketed>[^\]"]*)\]|(?P<cut>"[^"]*)$|(?P<bare>"|[^\s|;,"]+)'
+    r'|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"(?=[\s|,;]|$)|\[(?P<bracketed>[^\]"]*)\]|(?P<cut>".*)|(?P<bare>[^\s|;,"]+)',
+    re.DOTALL,
 )
 _DATE: Final = re.compile(rf"\[?{DATE}\]?")
-_REQUEST: Final = re.compile(r"[A-Z]{3,16}\s+\S.*\sHTTP/\d(?:\.\d)?\s*|[A-Z]{3,16} +/\S*", re.DOTALL)
+# With a version: php-fpm writes `"POST /wp-login.php" 200` of requests that the web server's log has as well.
+_REQUEST: Final = re.compile(r"[A-Z]{3,16}\s+\S.*\sHTTP/\d(?:\.\d)?\s*", re.DOTALL)
 _METHOD: Final = re.compile(r"[A-Z]{3,16}")
 _TARGET: Final = re.compile(r"/|https?://", re.IGNORECASE)
 _STATUS: Final = re.compile(r"[1-5]\d\d|000")
@@ -68,6 +71,7 @@ class AnyLayout:
     name: str = "like an access log"
     # Which field is the client's; None where the log is not known.
     place: int | None = None
+    min_lines: int = 1
 
     def of_log(self, line: str) -> AnyLayout:
         """Return the format of a log that has such lines: the client stands in the same place in each."""
@@ -114,23 +118,29 @@ def _client(fields: list[_Field], place: int | None = None) -> tuple[int, str] |
 
     `place` is where it stands in the lines of this log.
     """
-    hosts = 0
+    hosts, found = 0, None
     for number, each in enumerate(fields):
         address = _address(each)
-        if address and place in (number, None):
-            # A second address is a Host header's, or the first was a header's. In a known log, nobody writes before it.
+        if address and number == place:
+            # Nobody writes before it, or no second address stands behind it, which then may be the client's.
             is_alone = number + 1 == len(fields) or not _address(fields[number + 1])
-            return (
-                (number, address)
-                if is_alone or (place is not None and not _may_be_sent(fields[:number]))
-                else None
-            )
+            return (number, address) if is_alone or not _may_be_sent(fields[:number]) else None
+        if found:
+            # Only fields before the request tell which address is which.
+            if each.kind in ("quoted", "cut") and not address and " " in each.text:
+                break
+            if address and address != found[1]:
+                return None
+            continue
+        if address and place is None:
+            found = number, address
+            continue
         if each.kind == "bracketed" and not _OURS.fullmatch(each.text):
             return None
         hosts += each.text != "-" and _may_be_sent([each])
         if hosts > 1 or each.kind == "cut" or len(each.text) > MAX_HOST_CHARS:
             return None
-    return None
+    return found
 
 
 def _may_be_sent(fields: list[_Field]) -> bool:
@@ -153,14 +163,14 @@ def _asked(fields: list[_Field], start: int, *, is_cut: bool) -> Iterator[_Asked
     """Yield whatever looks like a request line, in one field or in its parts."""
     for place in range(start, len(fields)):
         kind, text = fields[place]
-        if (kind == "quoted" and _REQUEST.fullmatch(sent := unescaped(text))) or (
-            kind == "cut" and is_cut and _METHOD.match(sent := unescaped(text[1:]))
-        ):
-            method, target = request_line(sent)
-            yield _Asked(place, place + 1, method, target)
-        elif kind in ("quoted", "bare") and _METHOD.fullmatch(text) and place + 1 < len(fields):
+        sent = unescaped(text[1:] if kind == "cut" else text)
+        is_request = kind == "quoted" and _REQUEST.fullmatch(sent)
+        if is_request or (kind == "cut" and is_cut and _METHOD.match(sent)):
+            yield _Asked(place, place + 1, *request_line(sent))
+        # Only in quotes: a part of a longer line, cut somewhere, may be text of a client up to its first quote.
+        elif kind == "quoted" and _METHOD.fullmatch(text) and place + 1 < len(fields):
             after = fields[place + 1]
-            if after.kind in ("quoted", "bare") and _TARGET.match(after.text):
+            if after.kind == "quoted" and _TARGET.match(after.text):
                 yield _Asked(place, place + 2, text, unescaped(after.text))
 
 

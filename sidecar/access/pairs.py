@@ -23,12 +23,13 @@ _NO_CLIENT: Final = re.compile(r"host|forwarded|xff|upstream|server|backend")
 
 
 @dataclass(frozen=True, slots=True)
-class PairsFormat:
-    """Lines of names and values that have a client, a request and a status under usual names."""
+class LtsvFormat:
+    """Labelled tab-separated values. No server writes a tab of a client as it is."""
 
-    name: str = "names and values"
+    name: str = "LTSV"
+    min_lines: int = 1
 
-    def of_log(self, _line: str) -> PairsFormat:
+    def of_log(self, _line: str) -> LtsvFormat:
         """Return the format of a log that has such lines."""
         return self
 
@@ -38,8 +39,30 @@ class PairsFormat:
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is none."""
-        if "\t" in line and _LTSV.fullmatch(line):
-            return named.requests(_ltsv(line), zone)
+        return named.requests(_ltsv(line), zone) if "\t" in line and _LTSV.fullmatch(line) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogfmtFormat:
+    """Names and values with `=` between them.
+
+    It needs no quotes, so a client could write such a line into a log whose long lines are cut. So one line is not
+    enough to show that a log is of this format.
+    """
+
+    name: str = "logfmt"
+    min_lines: int = 20
+
+    def of_log(self, _line: str) -> LogfmtFormat:
+        """Return the format of a log that has such lines."""
+        return self
+
+    def shows_format(self, _request: Request) -> bool:
+        """Return whether a request, read by this format, shows that its log is of this format."""
+        return True
+
+    def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
+        """Return the requests that the line may stand for; () where it is none."""
         return named.requests(_logfmt(line), zone) if _LOGFMT.match(line) else ()
 
 

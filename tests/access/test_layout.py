@@ -24,7 +24,6 @@ FOUND = [("203.0.113.7", "POST", "/wp-login.php", 200)]
         f"2026-11-30T06:33:20Z|0.012|203.0.113.7|{REQUEST}|200",
         f"blog.example.com:443 - 203.0.113.7 - ann {REQUEST} 0.012 HIT 200 5112",
         f"[203.0.113.7] [blog.example.com] {REQUEST} [200] 200",
-        "203.0.113.7 POST /wp-login.php 200 0.012",
         '203.0.113.7 "POST" "/wp-login.php" "HTTP/1.1" "200"',
         f"203.0.113.7 [30/Nov/2026:06:33:20 +0000] 200 0.110 {REQUEST}",
     ],
@@ -45,6 +44,12 @@ def test_fields_in_any_order(line):
         f"1 {REQUEST} 200",
         "203.0.113.7 GET",
         f"203.0.113.7 {REQUEST} ok",
+        f'"192.0.2.1" - 203.0.113.7 {REQUEST} 200',
+        "203.0.113.7 POST /wp-login.php HTTP/1.1 200",
+        # php-fpm, of a request that the web server's log has as well.
+        '203.0.113.7 -  30/Nov/2026:06:33:20 +0000 "POST /wp-login.php" 200',
+        # The rest of a line that was cut in a client's text.
+        '192.0.2.1 x POST /wp-login.php HTTP/1.1 200 " 200 5112 "POST /wp-login.php HTTP/1.1" "200"',
         f"192.0.2.1 203.0.113.7 {REQUEST} 200",
         f"192.0.2.1, 203.0.113.7 {REQUEST} 200",
     ],

@@ -1,6 +1,7 @@
 import pytest
 
-from sidecar.access.pairs import PairsFormat
+from sidecar.access.detect import AccessLog
+from sidecar.access.pairs import LogfmtFormat, LtsvFormat
 
 LTSV = "time:30/Nov/2026:06:33:20 +0000\thost:{}\treq:POST /wp-login.php HTTP/1.1\tstatus:200\tua:x"
 LOGFMT = (
@@ -8,10 +9,12 @@ LOGFMT = (
 )
 
 
+FORMATS = LtsvFormat(), LogfmtFormat()
+
+
 def read(line):
-    return [
-        (each.client, each.method, each.path, each.status, each.time) for each in PairsFormat().requests(line)
-    ]
+    found = [request for each in FORMATS for request in each.requests(line)]
+    return [(each.client, each.method, each.path, each.status, each.time) for each in found]
 
 
 FOUND = [("203.0.113.7", "POST", "/wp-login.php", 200, 1_796_020_400.0)]
@@ -20,7 +23,15 @@ FOUND = [("203.0.113.7", "POST", "/wp-login.php", 200, 1_796_020_400.0)]
 @pytest.mark.parametrize("line", [LTSV.format("203.0.113.7"), LOGFMT.format("Mozilla/5.0 (X11)")])
 def test_names_and_values(line):
     assert read(line) == FOUND
-    assert PairsFormat().of_log(line).shows_format(PairsFormat().requests(line)[0])
+
+
+def test_one_line_does_not_show_that_a_log_is_of_names_and_values():
+    """It needs no quotes, so a client could write one into a log whose long lines are cut."""
+    log = AccessLog()
+    lines = [log.requests(LOGFMT.format("x")) for _ in range(20)]
+
+    assert ([len(found) for found in lines], log.format) == ([0] * 19 + [1], "logfmt")
+    assert AccessLog().requests(LTSV.format("203.0.113.7"))
 
 
 @pytest.mark.parametrize(
