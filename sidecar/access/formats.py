@@ -133,16 +133,13 @@ _HAPROXY = re.compile(
 # With blanks in what the client sent it might be another format. A user name that holds a second such address may be
 # meant instead, so that nobody knows which is the client.
 _APPENDED = rf", ?{_ADDRESS} - "
-_FORWARDED_FIRST = re.compile(
-    rf'(?P<before>[^\s",]+(?:, ?[^\s",]+)*?), ?(?P<client>{_ADDRESS}) - (?![^"]*{_APPENDED})[^"]*'
+_AFTER_HEADER = (
+    rf', ?(?P<client>{_ADDRESS}) - (?![^"]*?{_APPENDED})(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?[^"]*'
     rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?: .*)?'
 )
-_ANYTHING_FIRST = re.compile(
-    # Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
-    rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED})[^"])*), ?(?P<client>{_ADDRESS}) - (?![^"]*{_APPENDED})'
-    rf'(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?[^"]*'
-    rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?: .*)?'
-)
+_FORWARDED_FIRST = re.compile(rf'(?P<before>[^\s",]+(?:, ?[^\s",]+)*?){_AFTER_HEADER}')
+# Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
+_ANYTHING_FIRST = re.compile(rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED})[^"])*){_AFTER_HEADER}')
 # Its client may be in doubt: a second address before the first quote, or a second date before a quote.
 _DOUBTFUL = re.compile(rf'[^"]*{_APPENDED}|.*\[{DATE}\] ".*\[{DATE}\] "', re.DOTALL)
 # Whatever begins with an address, or a virtual host and an address, and goes on to a date, a quoted request, a status.

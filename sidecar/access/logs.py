@@ -65,7 +65,7 @@ class AccessLogs:
                     self._forget(next(iter(self._logs)))
                 declared = self._declared.of(origin.name, origin.jails)
                 found = self._logs[key] = RequestReader(
-                    AccessLog(declared, self._zone, self._declared.proxies)
+                    AccessLog(declared, self._zone, self._declared.proxies_of(origin.name))
                 )
                 self._jails[key] = origin.jails
         return found
@@ -75,9 +75,9 @@ class AccessLogs:
         with self._lock:
             before, self._declared = self._declared, declared
             for key, jails in list(self._jails.items()):
-                if before.proxies != declared.proxies or before.of(key[1], jails) != declared.of(
-                    key[1], jails
-                ):
+                name = key[1]
+                has_format = before.of(name, jails) == declared.of(name, jails)
+                if not has_format or before.proxies_of(name) != declared.proxies_of(name):
                     self._forget(key)
 
     def snapshot(self) -> dict[LogKey, AccessLog]:

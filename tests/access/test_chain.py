@@ -1,6 +1,7 @@
 """Of several addresses in the client's place the client is the first from the right that is no trusted proxy."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,28 @@ def test_where_the_header_stands_first_a_line_with_two_possible_clients_names_no
 
     assert clients(f"{first} {REST}", log=log) == set()
     assert log.examples[-1].startswith(first)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a,",
+        "a, ",
+        f", {VICTIM} - ",
+        f"{VICTIM},",
+        f"{VICTIM} ",
+        f"{VICTIM} - ",
+        "[30/Nov/2026:06:33:20 +0000] ",
+    ],
+)
+@pytest.mark.parametrize("end", ["", '"', f" {REST}", f", {CLIENT} {REST}"])
+def test_long_lines_are_read_at_once(part, end):
+    log = AccessLog()
+    log.requests(f"{VICTIM}, {CLIENT} {REST}")
+    began = time.perf_counter()
+    log.requests(part * (65_536 // len(part)) + end)
+
+    assert time.perf_counter() - began < 0.5
 
 
 def test_in_other_logs_a_user_name_that_looks_like_a_header_is_a_user_name():

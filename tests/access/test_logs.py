@@ -1,6 +1,7 @@
 import pytest
 
 from sidecar.access import logs as module
+from sidecar.access.chain import Proxies
 from sidecar.access.formats import known
 from sidecar.access.logs import AccessLogs, Declared
 from sidecar.core.events import Origin
@@ -68,3 +69,21 @@ def test_only_so_many_logs_are_known(monkeypatch):
         logs.of(origin(name))
 
     assert [name for _, name, _ in logs.snapshot()] == ["shop", "wiki"]
+
+
+def test_proxies_are_those_of_the_log_and_a_log_whose_proxies_change_begins_afresh():
+    chain = COMBINED.replace(" ", ", 198.51.100.9 ", 1)
+    logs = AccessLogs()
+    before = [logs.of(origin(name)).readings(chain)[0] for name in ("blog", "shop")]
+    shop = logs.of(origin("shop"))
+    logs.reconfigure(Declared({}, {}, proxies_by_log={"blog": Proxies(["198.51.100.9"])}))
+    after = [logs.of(origin(name)).readings(chain)[0] for name in ("blog", "shop")]
+
+    assert [(each.canonical.split(" ")[0], each.peer) for each in (*before, *after)] == [
+        ("198.51.100.9", ""), ("198.51.100.9", ""), ("203.0.113.7", "198.51.100.9"), ("198.51.100.9", ""),
+    ]  # fmt: skip
+    assert logs.of(origin("shop")) is shop
+
+    logs.reconfigure(Declared({}, {}, Proxies(["198.51.100.9"])))
+
+    assert logs.of(origin("shop")).readings(chain)[0].peer == "198.51.100.9"

@@ -2,6 +2,7 @@ import pytest
 
 from sidecar.access.logs import AccessLogs
 from sidecar.config.log_formats import declared
+from sidecar.config.settings import AllowlistSettings
 from sidecar.core.events import Origin
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
@@ -31,3 +32,18 @@ def test_a_format_is_that_of_the_containers_label_or_else_of_the_jail(jail, labe
     assert len(log.requests('200 203.0.113.7 "POST /wp-login.php HTTP/1.1"')) == (
         format_name == "logformat of a"
     )
+
+
+def test_the_proxies_and_cdns_that_are_never_banned_may_name_their_clients():
+    """A label's proxies do so in the log of their container, unless labels may decide about all."""
+    overrides = {
+        "blog": Overrides(trusted_proxies=("192.0.2.0/24",)),
+        "shop": Overrides(trusted_proxies=("203.0.113.0/24",), limited=False),
+    }
+    found = declared([], overrides, AllowlistSettings(trusted_proxies=("198.51.100.0/24",)))
+
+    assert [each in found.proxies for each in ("198.51.100.9", "203.0.113.9", "192.0.2.9", "173.245.48.9")] == [
+        True, True, False, True,
+    ]  # fmt: skip
+    assert [name for name in ("blog", "shop") if "192.0.2.9" in found.proxies_of(name)] == ["blog"]
+    assert "173.245.48.9" not in declared([], {}).proxies
