@@ -51,6 +51,38 @@ class _Found(NamedTuple):
     requests: tuple[Request, ...]
 
 
+class FormatVotes:
+    """Which format a log has: the one of most of its lines."""
+
+    def __init__(self, known: Format | None = None) -> None:
+        self.format = known
+        self._votes: Counter[str] = Counter()
+        self._by_name: dict[str, Format] = {}
+        self._others = 0
+
+    def confirm(self) -> None:
+        """Count a line of the log's format."""
+        self._others = 0
+        if self.format and self._votes.total() < VOTES:
+            self.add(self.format)
+
+    def add(self, found: Format) -> None:
+        """Count a line of this format."""
+        known = self._by_name.setdefault(found.name, found)
+        if self.format and self.format is not known:
+            self._others += 1
+            if self._others >= CHANGED_AFTER:
+                self._votes.clear()
+                self._others = 0
+        self._votes[known.name] += 1
+        self.format = self._by_name[self._votes.most_common(1)[0][0]]
+
+    def is_shown(self, each: Format) -> bool:
+        """Return whether enough lines are of this format, where a client could write one that looks so."""
+        is_of_log = self.format is not None and self.format.name == each.name
+        return each.min_lines == 1 or (is_of_log and self._votes[each.name] >= each.min_lines)
+
+
 class AccessLog:
     """One log: its format, and how much of it was understood. Owned by the thread that reads the log."""
 
@@ -66,11 +98,8 @@ class AccessLog:
         # The newest lines that were not understood, shortened.
         self.examples: list[str] = []
         self._declared = declared
-        self._format = declared
         self.zone = zone
-        self._votes: Counter[str] = Counter()
-        self._by_name: dict[str, Format] = {}
-        self._others = 0
+        self._votes = FormatVotes(declared)
         self._proxies = proxies
         # Whether a header stands first, which a client can write into: no line of another log can look so.
         self._header_first = False
@@ -78,7 +107,8 @@ class AccessLog:
     @property
     def format(self) -> str:
         """The name of the format, for people; "" while it is not known."""
-        return self._format.name if self._format else ""
+        known = self._votes.format
+        return known.name if known else ""
 
     @property
     def declared(self) -> str:
@@ -91,7 +121,7 @@ class AccessLog:
         text, time, found = self._found(line)
         if found and found.format is not self._declared:
             self._learn(found, text)
-        if not found or not self._is_shown(found.format):
+        if not found or not self._votes.is_shown(found.format):
             self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
             return ()
         self.understood += 1
@@ -100,7 +130,8 @@ class AccessLog:
     def peek(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as `requests()` does, but without date, counting or learning."""
         _, _, found = self._found(line)
-        return tuple(_each_reading(found.requests, None, self._proxies)) if found and self._is_shown(found.format) else ()
+        is_read = found and self._votes.is_shown(found.format)
+        return tuple(_each_reading(found.requests, None, self._proxies)) if found and is_read else ()
 
     def _found(self, line: str) -> tuple[str, float | None, _Found | None]:
         """Return a line without wrappers, its transport's time, and the format that reads it."""
@@ -110,50 +141,37 @@ class AccessLog:
         text, time, _ = unwrapped(line)
         for each in self._candidates():
             requests = each.requests(text, self.zone)
-            if requests and (each is self._format or each.shows_format(requests[0])) and self._is_certain(each, text):
+            if not requests or not self._is_certain(each, text):
+                continue
+            if each is self._votes.format or each.shows_format(requests[0]):
                 return text, time, _Found(each, requests)
         return text, time, None
 
     def _candidates(self) -> Iterator[Format]:
         """Yield the formats that may read a line, the log's own first."""
-        if self._format:
-            yield self._format
+        known = self._votes.format
+        if known:
+            yield known
         if self._declared:
             return
         if self._header_first:
             yield HEADER_FIRST
-        yield from (each for each in FORMATS if each is not self._format)
+        yield from (each for each in FORMATS if each is not known)
 
     def _is_certain(self, each: Format, text: str) -> bool:
         """Return whether what a format reads in a line can be of no other client."""
         is_header = isinstance(each, TextFormat) and each.header_first
         return not self._header_first or is_header or isinstance(each, JsonFormat) or has_one_client(text)
 
-    def _is_shown(self, each: Format) -> bool:
-        """Return whether enough lines are of this format, where a client could write one that looks so."""
-        return each.min_lines == 1 or (self._votes[each.name] >= each.min_lines and self.format == each.name)
-
     def _learn(self, found: _Found, text: str) -> None:
         """Count which format the log has, by a line."""
         if isinstance(found.format, TextFormat) and found.format.header_first:
-            known = self._format
+            known = self._votes.format
             self._header_first |= not (isinstance(known, TextFormat) and known.begins_with_host)
-        if found.format is not self._format:
-            self._vote(found.format.of_log(text))
-            return
-        self._others = 0
-        if self._votes.total() < VOTES:
-            self._vote(found.format)
-
-    def _vote(self, found: Format) -> None:
-        known = self._by_name.setdefault(found.name, found)
-        if self._format and self._format is not known:
-            self._others += 1
-            if self._others >= CHANGED_AFTER:
-                self._votes.clear()
-                self._others = 0
-        self._votes[known.name] += 1
-        self._format = self._by_name[self._votes.most_common(1)[0][0]]
+        if found.format is self._votes.format:
+            self._votes.confirm()
+        else:
+            self._votes.add(found.format.of_log(text))
 
 
 def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies) -> Iterator[Request]:
