@@ -118,14 +118,21 @@ class AccessLog:
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
         self.read += 1
+        if found := self.learn(line):
+            self.understood += 1
+            return found
+        self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
+        return ()
+
+    def learn(self, line: str) -> tuple[Request, ...]:
+        """Return the requests that a line stands for, as `requests()` does, but without counting."""
         text, time, found = self._found(line)
-        if found and found.format is not self._declared:
-            self._learn(found, text)
-        if not found or not self._votes.is_shown(found.format):
-            self.examples = [*self.examples[-(EXAMPLES - 1) :], line[:EXAMPLE_CHARACTERS]]
+        if not found:
             return ()
-        self.understood += 1
-        return tuple(_each_reading(found.requests, time, self._proxies))
+        if found.format is not self._declared:
+            self._count(found, text)
+        is_read = self._votes.is_shown(found.format)
+        return tuple(_each_reading(found.requests, time, self._proxies)) if is_read else ()
 
     def peek(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as `requests()` does, but without date, counting or learning."""
@@ -163,7 +170,7 @@ class AccessLog:
         is_header = isinstance(each, TextFormat) and each.header_first
         return not self._header_first or is_header or isinstance(each, JsonFormat) or has_one_client(text)
 
-    def _learn(self, found: _Found, text: str) -> None:
+    def _count(self, found: _Found, text: str) -> None:
         """Count which format the log has, by a line."""
         if isinstance(found.format, TextFormat) and found.format.header_first:
             known = self._votes.format
