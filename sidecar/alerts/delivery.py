@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +20,7 @@ from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Digest
 from sidecar.alerts.sender import Delayed, Refused, Rejected
 from sidecar.runtime.backoff import Backoff
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Delivery:
         listener: AlertListener,
         problem: Problem,
         timing: OutboxTiming,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         """`clock` is unix time."""
         self.name = f"alerts to {channel.sender.name}"

@@ -54,6 +54,8 @@ class Journal:
         self._folder, self._segment_bytes = folder, segment_bytes
         self._lock = threading.Lock()
         self._file = -1
+        # Whether anything was written since the last `sync()`.
+        self._unsynced = False
         self._segments: dict[int, _Segment] = {}
         self._confirmed: dict[str, int] = {}
         self._last = 0
@@ -111,7 +113,8 @@ class Journal:
     def sync(self) -> None:
         """Return when everything is on the disk. Raises OSError."""
         with self._lock:
-            file = os.dup(self._file) if self._file >= 0 else -1
+            file = os.dup(self._file) if self._file >= 0 and self._unsynced else -1
+            self._unsynced = False
         if file >= 0:
             # Without the lock, so that no writer waits for the disk.
             try:
@@ -132,6 +135,7 @@ class Journal:
         if self._file < 0 or self._segments[max(self._segments)].size > self._segment_bytes:
             self._begin_segment()
         segment, data = self._segments[max(self._segments)], text.encode()
+        self._unsynced = True
         segment.size += len(data)
         segment.last = self._last
         # A disk that is full takes a part of it. The rest must not run into the next line.

@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from sidecar.alerts.channels import Channel
@@ -22,6 +22,7 @@ from sidecar.alerts.journal import Event, Journal
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Digest, Occurrence
 from sidecar.core.actions import AlertEvent
+from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Supervisor
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 JOURNAL_PROBLEM: Final = "the alerts' journal"
 # Occurrences of one turn that are kept one by one. More are counted at once: the loop has no time for thousands.
 MAX_WHOLE: Final = 200
+# What was published is on the disk after so long; a killed process loses nothing in any case.
+SYNC_INTERVAL_S: Final = 1.0
 TIMING: Final = OutboxTiming()
 
 
@@ -46,9 +49,9 @@ class Outbox:
         problems: Problems,
         *,
         timing: OutboxTiming = TIMING,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = time.time,
     ) -> None:
-        """Take up what the last run left. `clock` is unix time."""
+        """`clock` is unix time. What is published before `open()` waits for it."""
         self._journal, self._listener, self._problems = journal, listener, problems
         self._timing, self._clock = timing, clock
         # Publishing keeps the numbers in order.
@@ -56,9 +59,18 @@ class Outbox:
         self._journal_problem = problems.problem(JOURNAL_PROBLEM, critical=False)
         self._commands: SimpleQueue[bool] = SimpleQueue()
         self._deliveries: dict[str, Delivery] = {}
-        self._wanted: frozenset[AlertEvent] = frozenset()
-        left = self._load() if channels else []
-        self._set_channels(channels, left)
+        self._channels, self._wanted = tuple(channels), _events(channels)
+        self._is_open = self._is_loaded = False
+        self._early: list[Event] = []
+
+    def open(self) -> None:
+        """Take up what the last run left. No other process may use the state directory any more."""
+        left = self._load() if self._channels else []
+        with self._lock:
+            self._set_channels(self._channels, left)
+            self._is_open = True
+            early, self._early = self._early, []
+        self.publish(early)
 
     @property
     def deliveries(self) -> Sequence[Delivery]:
@@ -66,7 +78,7 @@ class Outbox:
 
     @property
     def channels(self) -> Sequence[Channel]:
-        return [delivery.channel for delivery in self.deliveries]
+        return self._channels
 
     @property
     def wanted(self) -> frozenset[AlertEvent]:
@@ -75,10 +87,13 @@ class Outbox:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Queue these for each channel that accepts them."""
-        if not self._deliveries or not events:
+        if not self._channels or not events:
             return
         failure = None
         with self._lock:
+            if not self._is_open:
+                self._early += events
+                return
             deliveries = self.deliveries
             wanted = [event for event in events if any(each.channel.accepts(event) for each in deliveries)]
             if not wanted:
@@ -106,7 +121,7 @@ class Outbox:
 
     def reconfigure(self, channels: Sequence[Channel]) -> None:
         """Use the channels of new settings. One with the same key keeps what waits for it."""
-        if channels and not self._deliveries:
+        if channels and not self._is_loaded:
             self._load()
         with self._lock:
             self._set_channels(channels, [])
@@ -121,11 +136,22 @@ class Outbox:
                 for delivery in set(self.deliveries) - running:
                     supervisor.start(delivery)
                     running.add(delivery)
-                if not self._commands.get():
+                if not self._next_command():
                     return
         finally:
             supervisor.close()
             self._journal.close()
+
+    def _next_command(self) -> bool:
+        """Wait for a command; meanwhile have what was published on the disk, for power cuts."""
+        while True:
+            try:
+                return self._commands.get(timeout=SYNC_INTERVAL_S)
+            except Empty:
+                try:
+                    self._journal.sync()
+                except OSError as err:
+                    self._report_journal(err)
 
     def close(self) -> None:
         for delivery in self.deliveries:
@@ -133,6 +159,7 @@ class Outbox:
         self._commands.put(False)  # noqa: FBT003
 
     def _load(self) -> list[tuple[int, Event]]:
+        self._is_loaded = True
         try:
             return self._journal.load()
         except OSError as err:
@@ -159,7 +186,7 @@ class Outbox:
         self._journal.retain([*self._deliveries, *kept])
         for key, channel in kept.items():
             self._deliveries[key] = self._delivery(channel, left)
-        self._wanted = frozenset().union(*(channel.events for channel in channels))
+        self._channels, self._wanted = tuple(channels), _events(channels)
 
     def _delivery(self, channel: Channel, left: list[tuple[int, Event]]) -> Delivery:
         problem = self._problems.problem(f"alerts to {channel.sender.name}", critical=False)
@@ -176,3 +203,7 @@ class Outbox:
         elif waiting := [(number, event) for number, event in left if number > confirmed]:
             delivery.restore(waiting)
         return delivery
+
+
+def _events(channels: Sequence[Channel]) -> frozenset[AlertEvent]:
+    return frozenset().union(*(channel.events for channel in channels))

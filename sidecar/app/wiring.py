@@ -97,6 +97,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     host_claim = FirewallClaim()
     control_socket = ControlSocket(settings.paths.socket)
     telemetry_socket = listen(*settings.listen)
+    reporting.outbox.open()
 
     # What the last run left.
     inbox = Inbox()
@@ -147,10 +148,10 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         firewall_sink,
         # Second, so that a crash after it loses nothing that was decided.
         store,
-        # Right after the store, so that hardly a crash comes between them: what is stored is alerted.
-        alerts,
         # After the firewall: measures when the bans of the turn are in force.
         metrics.bans,
+        # Soon after the store, so that hardly a crash comes between them: what is stored is alerted.
+        alerts,
         # In any order.
         tally, budget_monitor, unbannable, DecisionLog(),
         Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),

@@ -39,6 +39,7 @@ def main():
     outbox = Outbox(
         Journal(folder), make_channels([], {"slack": url}, ""), Kept(), Problems(), timing=TIMING, clock=clock
     )
+    outbox.open()
     sink = AlertSink(outbox)
     (delivery,) = outbox.deliveries
     while True:

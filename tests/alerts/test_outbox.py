@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 
@@ -25,6 +26,7 @@ class Running:
         self.kept, self.problems = Kept(), Problems()
         self.outbox = Outbox(Journal(folder), channels, self.kept, self.problems, timing=QUICK)
         self.problems.add_listener(AlertSink(self.outbox))
+        self.outbox.open()
         self._thread = threading.Thread(target=self.outbox.run)
 
     def __enter__(self):
@@ -159,7 +161,28 @@ def test_a_state_directory_that_cannot_be_written_is_a_problem_and_alerts_go_on(
     with running as outbox:
         outbox.publish_notice(STARTED)
 
+    assert sender.texts == ["Problem: the alerts' journal", "wp-sidecar 1 has started"]
+
+
+def test_what_is_published_before_it_is_open_touches_no_file_and_is_sent_then(tmp_path):
+    sender = Scripted()
+    outbox = Outbox(Journal(tmp_path / "alerts"), [channel(sender)], Kept(), Problems(), timing=QUICK)
+    outbox.publish_notice(STARTED)
+    assert not (tmp_path / "alerts").exists()
+    outbox.open()
+    outbox.close()
+    outbox.run()
+
     assert sender.texts == ["wp-sidecar 1 has started"]
+
+
+def test_what_is_published_is_soon_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    running = Running(tmp_path, channel(Scripted(Delayed("no", after_s=600))))
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    with running as outbox:
+        outbox.publish_notice(STARTED)
+        wait_until(lambda: synced)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -41,6 +41,7 @@ def test_a_new_sender_is_one_row(pigeon):
     jail = Jail("web", actions=(Action("pigeon", "pigeon", (("url", "the roof"),)),))
     (channel,) = make_channels([jail], {}, "web1")
     outbox = Outbox(Journal(None), [channel], Kept(), Problems())
+    outbox.open()
     outbox.publish_notice(started("1", [], 0))
     outbox.deliveries[0].step()
 

@@ -29,6 +29,7 @@ def test_every_known_series_begins_at_zero(settings):
 
 def test_each_sender_has_a_channel(settings):
     reporting = Reporting.of(settings)
+    reporting.outbox.open()
 
     assert [channel.sender.name for channel in reporting.outbox.channels] == ["slack"]
     assert [delivery.name for delivery in reporting.outbox.deliveries] == ["alerts to slack"]
@@ -37,7 +38,8 @@ def test_each_sender_has_a_channel(settings):
 def test_without_a_sender_nothing_is_kept(tmp_path):
     outbox = Reporting.of(Settings((), {}, paths=PathSettings(state=tmp_path))).outbox
 
-    assert outbox.channels == []
+    outbox.open()
+    assert outbox.channels == ()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,6 +53,7 @@ def test_a_ban_by_hand_is_notified_as_default_says(settings):
 
 def test_a_problem_is_published(settings):
     reporting = Reporting.of(settings)
+    reporting.outbox.open()
     reporting.problems.report("docker", "no daemon")
 
     (folder,) = settings.paths.state.iterdir()
