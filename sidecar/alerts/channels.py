@@ -53,7 +53,7 @@ class Channel:
             # An action file has a message for each jail, instead of the one for the daemon.
             if notice.jail:
                 action = self.actions.get(notice.jail)
-                return action is not None and event in action.events and action.request(event) is not None
+                return action is not None and event in action.events and bool(action.requests_for(event))
             return any(event in each.events and not each.requests for each in self._all())
         return any(event in each.events for each in self._all())
 

@@ -19,12 +19,14 @@ from sidecar.alerts.http_request import HttpRequest, send
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.slack import escape
 from sidecar.core.actions import Action, AlertEvent, BodyPart, RequestTemplate
-from sidecar.core.request_text import LINE_TAGS, is_slack_like, json_of, names_address
+from sidecar.core.request_text import LINE_TAGS, is_slack_like, json_of, names_address, texts_of
 from sidecar.core.text import printable
 
 FORM: Final = "application/x-www-form-urlencoded"
 CONTENT_TYPE: Final = "content-type"
 EVENTS: Final = frozenset(each.value for each in AlertEvent)
+# What curl sends raw in a form, and what neither ends a field nor stands for something else there.
+UNQUOTED: Final = " :/,()[]{}@!$'*~=?\"\\-_."
 # Keys of short texts, where one line is enough.
 SHORT_KEYS: Final = frozenset({"fallback", "title", "summary", "subject"})
 # Characters of a log line, and of a text that is put in.
@@ -38,14 +40,23 @@ class HttpTemplate:
         """`actions` are by jail, and have the same destination."""
         self.name = name
         self._actions, self._host = dict(actions), host
+        # The message that is being sent, and how many of its requests were accepted.
+        self._notice: Notice | None = None
+        self._sent = 0
 
     def send(self, notice: Notice, within_s: float) -> None:
         """Post the notice. Raises Delayed, Rejected or Refused."""
         action = self._actions.get(notice.jail) or next(iter(self._actions.values()))
         meaning = tags.values(notice, self._host)
-        own = action.request(AlertEvent(notice.kind)) if notice.kind.value in EVENTS else None
-        template = own or action.request(AlertEvent.BAN) or action.requests[0][1]
-        send(rendered(template, meaning, None if own else notice, action.source), within_s)
+        own = action.requests_for(AlertEvent(notice.kind)) if notice.kind.value in EVENTS else []
+        usual = action.requests_for(AlertEvent.BAN) or [request for _, request in action.requests]
+        requests = [rendered(each, meaning, None, action.source) for each in own]
+        if notice is not self._notice:
+            self._notice, self._sent = notice, 0
+        # Where one of several fails, those before it are not sent again.
+        for request in (requests or [rendered(usual[0], meaning, notice, action.source)])[self._sent :]:
+            send(request, within_s)
+            self._sent += 1
 
 
 def rendered(
@@ -59,7 +70,7 @@ def rendered(
         value.partition(";")[0].strip() for name, value in headers.items() if name.lower() == CONTENT_TYPE
     ]
     is_form = not kinds or kinds[0] == FORM
-    fill = _Filling(meaning, notice, is_form=is_form)
+    fill = _Filling(meaning, notice, _message_texts(template), is_form=is_form)
     if template.multipart:
         fields = [(part.name, fill.text(part)) for part in template.parts]
         body, content_type = encode_multipart_formdata(fields)
@@ -76,8 +87,11 @@ def rendered(
 class _Filling:
     """Fills the parts of one request."""
 
-    def __init__(self, meaning: Mapping[str, str], notice: Notice | None, *, is_form: bool) -> None:
-        self._meaning, self._notice, self._is_form = meaning, notice, is_form
+    def __init__(
+        self, meaning: Mapping[str, str], notice: Notice | None, texts: frozenset[str], *, is_form: bool
+    ) -> None:
+        """`texts` are those of the template in whose place the notice stands."""
+        self._meaning, self._notice, self._texts, self._is_form = meaning, notice, texts, is_form
 
     def part(self, part: BodyPart) -> str:
         """Return the part as it stands in the body."""
@@ -86,11 +100,12 @@ class _Filling:
             # As curl has it, byte by byte.
             return name + quote(self.text(part), safe="").replace("%20", "+")
         # curl sends it as it stands. What is put in must not end the field.
-        if self._is_form and self._notice is None:
+        is_field = self._is_form and (part.name or "=" in part.text)
+        if is_field and self._notice is None:
             return name + self._filled(part.text, quoted=True)
-        if self._is_form and not part.name and "=" in part.text and json_of(part.text) is None:
+        if is_field and not part.name and json_of(part.text) is None:
             return "&".join(self._field(field) for field in part.text.split("&"))
-        return name + (quote(self.text(part), safe="") if self._is_form else self.text(part))
+        return name + (quote(self.text(part), safe="") if is_field else self.text(part))
 
     def text(self, part: BodyPart) -> str:
         """Return the part's text, before any encoding."""
@@ -98,12 +113,12 @@ class _Filling:
             return self._filled(part.text)
         if json_of(part.text) is not None:
             return json.dumps(self._replaced(json_of(part.text), is_slack_like(part.text)))
-        return self._notice.plain if names_address(part.text) else self._filled(part.text)
+        return self._notice.plain if part.text in self._texts else self._filled(part.text)
 
     def _field(self, field: str) -> str:
         name, _, value = field.partition("=")
         assert self._notice is not None  # noqa: S101 - the caller asks
-        return f"{name}={quote(self._notice.plain if names_address(value) else self._filled(value), safe='')}"
+        return f"{name}={quote(self._notice.plain if value in self._texts else self._filled(value), safe='')}"
 
     def _filled(self, text: str, *, quoted: bool = False) -> str:
         in_json, slack = json_of(text) is not None, is_slack_like(text)
@@ -113,7 +128,7 @@ class _Filling:
                 value = "\n".join(escape(line, MAX_LINE_LENGTH) for line in value.splitlines())
             if in_json:
                 value = json.dumps(value)[1:-1]
-            return quote(value, safe="") if quoted else value
+            return quote(value, safe=UNQUOTED) if quoted else value
 
         return tags.filled(text, self._meaning, fit)
 
@@ -125,7 +140,7 @@ class _Filling:
             return [self._replaced(each, slack, key) for each in value]
         if not isinstance(value, str):
             return value
-        if names_address(value):
+        if value in self._texts:
             return self._message(slack=slack, short=key in SHORT_KEYS)
         return tags.filled(value, self._meaning, lambda _, text: text)
 
@@ -138,3 +153,10 @@ class _Filling:
         if not short:
             lines += [f"{each.title}: {escape(each.value, MAX_TEXT_LENGTH)}" for each in notice.fields]
         return "\n".join(lines)
+
+
+def _message_texts(template: RequestTemplate) -> frozenset[str]:
+    """Return the texts that name the address; where none does, as in a start, the longest."""
+    texts = [text for part in template.parts for text in texts_of(part.text)]
+    named = [text for text in texts if names_address(text)]
+    return frozenset(named or sorted(texts, key=len)[-1:])

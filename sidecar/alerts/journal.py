@@ -145,6 +145,8 @@ class Journal:
 
     def _begin_segment(self) -> None:
         assert self._folder is not None  # noqa: S101 - the callers ask
+        # It may have been removed meanwhile.
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = max(self._segments, default=0) + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         file = os.open(self._folder / f"{number:06}.jsonl", flags, 0o600)

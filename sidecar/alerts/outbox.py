@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -109,7 +110,7 @@ class Outbox:
         self._report_journal(failure)
 
     def publish_notice(self, notice: Notice) -> None:
-        self.publish((notice,))
+        self.publish((notice if notice.at else replace(notice, at=self._clock()),))
 
     def publish_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
         """Queue them; of very many the first are kept whole, and the others are counted by jail and site."""

@@ -12,7 +12,7 @@ from sidecar.config import curl_lines
 from sidecar.config.action_names import FIREWALL_PROGRAMS, MAIL_PROGRAMS
 from sidecar.config.shell_words import ShellCommand, commands
 from sidecar.core.actions import AlertEvent, RequestTemplate
-from sidecar.core.request_text import is_only_address, is_slack_like, json_of, names_address, strings
+from sidecar.core.request_text import is_only_address, is_slack_like, names_address, texts_of
 from sidecar.filters.ini import FilterErrors, Ini, interpolated
 from sidecar.filters.tags import substituted
 
@@ -21,6 +21,7 @@ DEFINITION, INIT = "Definition", "Init"
 SHELL_WORDS: Final = frozenset(
     {"then", "else", "do", "!", "{", "(", "exec", "nohup", "time", "command", "sudo"}
 )
+SHELLS: Final = frozenset({"sh", "bash", "dash", "ash"})
 # Commands that only decide, end or show something.
 WITHOUT_EFFECT: Final = frozenset(
     {"fi", "done", "}", ")", "true", ":", "sleep", "echo", "printf", "exit", "elif"}
@@ -29,6 +30,10 @@ CONDITIONS: Final = frozenset({"if", "[", "[[", "test", "while", "case", "for"})
 # Bans of an earlier run are not alerted here, so this condition always holds.
 ON_RESTORED: Final = re.compile(r"<restored>")
 MAX_SHOWN: Final = 60
+# Files of fail2ban's package that people include and do not bring along.
+STOCK_INCLUDE: Final = re.compile(
+    r"(?:helpers-common|iptables|iptables-common|mail-whois-common|sendmail-common|nftables)\.conf"
+)
 ACTION_KEY: Final = re.compile(r"^\s*action\w+\s*[=:]", re.MULTILINE)
 
 
@@ -60,7 +65,9 @@ def read(path: Path, given: Mapping[str, str]) -> ActionFile:
     ini.add(path, _beside)
     if path.suffix == ".conf" and (local := path.with_suffix(".local")).is_file():
         ini.add(local, _beside)
-    found = ActionFile(notes=[str(error) for error in ini.errors])
+    # What fail2ban's own files define is for its own commands.
+    errors = [error for error in ini.errors if not STOCK_INCLUDE.fullmatch(error.text)]
+    found = ActionFile(notes=[str(error) for error in errors])
     reader = _Reader(ini, given, found, path)
     for event in AlertEvent:
         reader.take(event)
@@ -93,20 +100,15 @@ class _Reader:
         while command.words and command.words[0] in SHELL_WORDS:
             del command.words[0]
         name = command.name
-        if not name:
-            return
-        if name in CONDITIONS:
-            if not ON_RESTORED.search(command.text):
-                self._note(place, command, "is a condition, and what it guards is always done")
+        if name in SHELLS and "-c" in command.words[:-1]:
+            for inner in commands(command.words[command.words.index("-c") + 1]):
+                self._take_command(event, inner, place)
         elif name in ("curl", "wget"):
             self._take_request(event, command, place)
         elif name in FIREWALL_PROGRAMS or name.startswith("<iptables"):
             self._found.firewall.append(f"{place}: {_shown(command)}")
-        elif name in MAIL_PROGRAMS:
-            self._note(place, command, "is not run; use sendmail-whois[dest=...], or mail[dest=...]")
-        # What stands behind a pipe works on the answer of a request, or on text for a program that was named.
-        elif name not in WITHOUT_EFFECT and command.before not in ("|", "|&"):
-            self._note(place, command, "is not run, as no command is; exec[command=...] runs one of yours")
+        elif sentence := _why_not_run(command):
+            self._note(place, command, sentence)
 
     def _take_request(self, event: AlertEvent, command: ShellCommand, place: str) -> None:
         if command.name == "wget":
@@ -119,9 +121,6 @@ class _Reader:
             request = curl_lines.request(command.words)
         except ValueError as err:
             self._note(place, command, f"is not sent: {err}")
-            return
-        if any(event == each for each, _ in self._found.requests):
-            self._note(place, command, "is not sent, as only the first request of an event is")
             return
         if event in (AlertEvent.BAN, AlertEvent.UNBAN) and _is_for_each_address(request):
             sentence = "is not sent: it is for a program, one request for each address; use webhook[url=...]"
@@ -152,17 +151,22 @@ def _is_for_each_address(request: RequestTemplate) -> bool:
     """Return whether the address is a value of its own wherever it stands, and not part of a text for people."""
     if any(is_slack_like(part.text) for part in request.parts):
         return False
-    texts = [text for part in request.parts for text in _texts(part.text)]
+    texts = [text for part in request.parts for text in texts_of(part.text)]
     named = [text for text in texts if names_address(text)]
     return all(is_only_address(text) for text in named) if named else names_address(request.url)
 
 
-def _texts(text: str) -> list[str]:
-    """Return the texts of a part of a body: those of its JSON, the values of its fields, or the whole."""
-    found = json_of(text)
-    if found is not None:
-        return strings(found)
-    return [field.partition("=")[2] if "=" in field else field for field in text.split("&")]
+def _why_not_run(command: ShellCommand) -> str:
+    """Return what to use instead of a command that is not run; "" where nothing is missed."""
+    name = command.name
+    if name in CONDITIONS:
+        return "" if ON_RESTORED.search(command.text) else "is a condition, and what it guards is always done"
+    if name in MAIL_PROGRAMS:
+        return "is not run; use sendmail-whois[dest=...], or mail[dest=...]"
+    # What stands behind a pipe works on the answer of a request, or on text for a program that was named.
+    if not name or name in WITHOUT_EFFECT or command.before in ("|", "|&"):
+        return ""
+    return "is not run, as no command is; exec[command=...] runs one of yours"
 
 
 def _shown(command: ShellCommand) -> str:

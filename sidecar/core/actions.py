@@ -73,9 +73,9 @@ class Action:
     def option(self, name: str, default: str = "") -> str:
         return dict(self.options).get(name, default)
 
-    def request(self, event: AlertEvent) -> RequestTemplate | None:
-        """Return the request that the action file has for this event."""
-        return dict(self.requests).get(event)
+    def requests_for(self, event: AlertEvent) -> list[RequestTemplate]:
+        """Return the requests that the action file has for this event, in their order."""
+        return [request for each, request in self.requests if each == event]
 
     def wants(self, event: AlertEvent, site: str) -> bool:
         """Return whether this event at this container or file is to be sent. Where none is known, any will do."""

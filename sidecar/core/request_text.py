@@ -44,6 +44,15 @@ def is_slack_like(text: str) -> bool:
     return isinstance(found, dict) and bool(SLACK_KEYS & found.keys())
 
 
+def texts_of(text: str) -> list[str]:
+    """Return the texts in a part of a body: those of its JSON, the values of its fields, or the whole."""
+    found = json_of(text)
+    if found is not None:
+        return strings(found)
+    fields = text.split("&")
+    return [field.partition("=")[2] for field in fields] if all("=" in field for field in fields) else [text]
+
+
 def strings(value: Any) -> list[str]:  # noqa: ANN401 - JSON
     """Return all strings in this JSON."""
     if isinstance(value, str):

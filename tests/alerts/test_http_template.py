@@ -9,6 +9,7 @@ from sidecar.alerts.compose import described, digested, jail_started, problem
 from sidecar.alerts.http_request import send
 from sidecar.alerts.http_template import HttpTemplate, rendered
 from sidecar.alerts.occurrences import Digest
+from sidecar.alerts.sender import Delayed
 from sidecar.config import action_file, curl_lines
 from sidecar.config.shell_words import commands
 from sidecar.core.actions import Action, AlertEvent
@@ -167,11 +168,42 @@ def test_a_text_message_without_a_line_of_its_own_takes_the_place_of_the_text(tm
     assert webhook.bodies[2] == b"Problem: docker\nWhat: it is & gone"
 
 
+def test_each_request_of_an_event_is_accepted_once(tmp_path, webhook):
+    lines = "\n  ".join(f"curl -d '{word} <ip>' {webhook.url}" for word in ("one", "two", "three"))
+    sender = HttpTemplate("x", {"wordpress": action_of(f"[Definition]\nactionban = {lines}\n", tmp_path)})
+    webhook.answers = [(200, {}, b""), (500, {}, b"")]
+    notice = described(ban(7))
+    with pytest.raises(Delayed):
+        sender.send(notice, 5.0)
+    sender.send(notice, 5.0)
+
+    assert webhook.bodies == [f"{word} 203.0.0.7".encode() for word in ("one", "two", "two", "three")]
+
+
+def test_a_plain_body_is_no_form(tmp_path, webhook):
+    """ntfy's way: curl says that it is a form, and it is a text."""
+    text = f"[Definition]\nactionban = curl -d '<ip> is out: <matches>' {webhook.url}\n"
+    sender = HttpTemplate("x", {"wordpress": action_of(text, tmp_path)})
+    sender.send(described(ban(7, lines=("a & b",))._replace(address="2001:db8::/64")), 5.0)
+    sender.send(problem("docker", "it is & gone"), 5.0)
+
+    assert webhook.bodies == [b"2001:db8::/64 is out: a & b", b"Problem: docker\nWhat: it is & gone"]
+
+
+def test_a_file_that_only_has_a_start_tells_of_problems_too(tmp_path, webhook):
+    text = (
+        f'[Definition]\nactionstart = curl --json \'{{"text": "<name> is up", "icon": "x"}}\' {webhook.url}\n'
+    )
+    HttpTemplate("x", {"wordpress": action_of(text, tmp_path)}).send(problem("docker", "gone"), 5.0)
+
+    assert webhook.got == [{"text": "Problem: docker\nWhat: gone", "icon": "x"}]
+
+
 def test_each_jail_has_its_own_text(tmp_path, webhook):
     text = f'[Definition]\nactionban = curl --json \'{{"text": "<ip> and <name>"}}\' {webhook.url}\n'
     actions = {name: action_of(text, tmp_path, name) for name in ("one", "two")}
     HttpTemplate("x", actions).send(described(ban(7, jail="two")), 5.0)
 
     assert json.loads(webhook.bodies[0]) == {"text": "203.0.0.7 and two"}
-    assert actions["one"].request(AlertEvent.BAN) != actions["two"].request(AlertEvent.BAN)
+    assert actions["one"].requests_for(AlertEvent.BAN) != actions["two"].requests_for(AlertEvent.BAN)
     assert tags.values(described(ban(7)), "")["ip"] == "203.0.0.7"

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -142,6 +143,16 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_the_numbers_go_on(tmp_p
         with pytest.raises(OSError):
             journal.append([PROBLEM])
         assert journal.last == 1
+
+
+def test_a_folder_that_is_removed_is_made_again(tmp_path):
+    with closing(Journal(tmp_path / "alerts", segment_bytes=0)) as journal:
+        journal.load()
+        journal.begin("slack")
+        shutil.rmtree(tmp_path / "alerts")
+        journal.append([PROBLEM])
+
+    assert [number for number, _ in loaded(tmp_path / "alerts")[0]] == [1]
 
 
 def test_a_full_disk_spoils_one_line(tmp_path, monkeypatch):

@@ -62,6 +62,14 @@ def test_a_local_file_stands_over_the_other(tmp_path):
     assert read(tmp_path / "x.conf", {}).requests[0][1].url == "https://b.example"
 
 
+def test_a_shell_in_the_line_is_read_too(of):
+    found = of(
+        "[Definition]\nactionban = /bin/bash -c 'curl -d \"text=<ip> is out\" https://a.example >/dev/null'\n"
+    )
+
+    assert [request.parts[0].text for _, request in found.requests] == ["text=<ip> is out"]
+
+
 def test_a_condition_on_restored_bans_always_holds(of):
     found = of(
         "[Definition]\nactionban = if [ '<restored>' = '0' ]; then\n  curl -d 'text=<ip> is out' https://a.example; fi\n"
@@ -123,13 +131,14 @@ def test_what_drops_packets_is_done_in_any_case(of):
     ]
 
 
-def test_only_the_first_request_of_an_event_is_sent(of):
+def test_an_event_may_have_several_requests_and_includes_of_fail2ban_are_not_missed(of):
     found = of(
-        "[Definition]\nactionban = curl -d '<ip> is out' https://a.example\n  curl -d '<ip> is out' https://b.example\n"
+        "[INCLUDES]\nbefore = helpers-common.conf\n[Definition]\n"
+        "actionban = curl -d '<ip> is out' https://a.example\n  curl -d 'by <name>' https://a.example\n"
     )
 
-    assert [request.url for _, request in found.requests] == ["https://a.example"]
-    assert "only the first request of an event" in found.notes[0]
+    assert [request.parts[0].text for _, request in found.requests] == ["<ip> is out", "by web"]
+    assert found.notes == []
 
 
 def test_requests_to_several_places_are_grouped(of):

@@ -23,7 +23,7 @@ def test_options_and_requests_are_found_by_their_names():
     action = Action("http", "slack", (("dest", "a@b.example"),), ((AlertEvent.START, start),))
 
     assert (action.option("dest"), action.option("sender", "root")) == ("a@b.example", "root")
-    assert (action.request(AlertEvent.START), action.request(BAN)) == (start, None)
+    assert (action.requests_for(AlertEvent.START), action.requests_for(BAN)) == ([start], [])
 
 
 def test_no_secret_is_shown_in_a_repr():

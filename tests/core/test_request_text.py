@@ -1,4 +1,11 @@
-from sidecar.core.request_text import is_only_address, is_slack_like, json_of, names_address, strings
+from sidecar.core.request_text import (
+    is_only_address,
+    is_slack_like,
+    json_of,
+    names_address,
+    strings,
+    texts_of,
+)
 
 
 def test_a_text_names_the_address_by_any_of_its_tags():
@@ -19,6 +26,12 @@ def test_json_may_have_tags_in_the_place_of_numbers():
 def test_slacks_format_is_known_by_its_keys():
     assert is_slack_like('{"text": "<ip>"}') and is_slack_like('{"attachments": []}')
     assert not is_slack_like('{"content": "<ip>"}') and not is_slack_like('["text"]')
+
+
+def test_the_texts_of_a_body_are_those_of_its_json_its_fields_or_the_whole():
+    assert texts_of('{"a": "b"}') == ["b"]
+    assert texts_of("a=b c&d=e") == ["b c", "e"]
+    assert texts_of("<ip> is in & out=x") == ["<ip> is in & out=x"]
 
 
 def test_strings_are_found_in_any_depth():
