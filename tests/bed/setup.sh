@@ -7,10 +7,11 @@ need=(
   docker.io nftables iptables iproute2 procps util-linux e2fsprogs openssl curl ca-certificates
   mmdebstrap                              # debian:trixie-slim where no registry answers
   hydra ncrack medusa nmap dirb           # attackers: make attacks
-  fail2ban prometheus                     # the yardstick of the benchmark; promtool
+  fail2ban prometheus wrk                 # the yardstick of the benchmark; promtool; load for a web server
   firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
   php-cli                                 # runs the mu-plugin without WordPress
+  systemd                                 # systemd-analyze, for the unit in docs/firewall.md
 )
 # Split out or named differently by release: taken where they exist. (Debian 12's docker-compose is the old Python one:
 # tests/bed/plugins.py has the way round that.)

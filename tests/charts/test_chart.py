@@ -238,6 +238,16 @@ def test_no_pod_has_more_than_it_needs(values):
         assert writable <= {"run", "state", "data", "docker", "syslog"}
 
 
+def test_an_init_container_restores_with_the_rights_and_the_state_of_the_sidecar():
+    (extras,) = (values for values in SETS if name(values) == "extras")
+    spec = one(rendered(extras), "DaemonSet")["spec"]["template"]["spec"]
+    (restore,), (sidecar,) = spec["initContainers"], spec["containers"]
+
+    assert restore["args"] == ["restore"]
+    assert (restore["image"], restore["securityContext"]) == (sidecar["image"], sidecar["securityContext"])
+    assert [mount for mount in sidecar["volumeMounts"] if mount["name"] == "state"] == restore["volumeMounts"]
+
+
 def test_the_sidecar_is_on_the_node_s_network_and_still_finds_services_by_name():
     spec = one(rendered(CHART / "ci/default-values.yaml"), "DaemonSet")["spec"]["template"]["spec"]
 
