@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar, datacl
 from sidecar.core.address import Address
 from sidecar.core.ban_history import PastBans
 from sidecar.core.containers import Container
+from sidecar.core.refused_bans import RefusedBan
 from sidecar.core.watched import Watched
 
 T = TypeVar("T")
@@ -282,7 +283,8 @@ class Turn:
 
     `hits` are those that count, and have to be remembered. `ignored` are those that do not. `enforced_bans` are the
     bans in force after the decisions, counted by jail and IP version; empty where nothing was decided. `in_force` is
-    for a store that has to write everything again; None where a turn does not come from the loop.
+    for a store that has to write everything again; None where a turn does not come from the loop. `refused` are bans
+    that were due and had no witness.
     """
 
     at: float
@@ -294,3 +296,4 @@ class Turn:
     forgiven: tuple[Forgiven, ...] = ()
     enforced_bans: Mapping[tuple[str, int], int] = field(default_factory=dict, compare=False)
     in_force: InForce | None = field(default=None, compare=False, repr=False)
+    refused: tuple[RefusedBan, ...] = ()

@@ -39,7 +39,7 @@ from sidecar.core.memory_relief import recover, relieve
 from sidecar.core.network_failures import FullNetwork
 from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
-from sidecar.core.refused_bans import RefusalReason
+from sidecar.core.refused_bans import RefusalReason, RefusedBan
 from sidecar.core.relayed import RelatedLogs, RelayedRequests
 from sidecar.core.witness import NO_WITNESS, Witness
 
@@ -157,6 +157,7 @@ class Guard:
             if reason := self._state.allowlist_reason(state, ban.address):
                 self._state.ignored[reason] += 1
                 continue
+            self._state.refused.clear(ban.jail, ban.address)
             # By hand: `replace` takes five times as long, and a host that joins a fleet applies 100,000.
             known = ban.failures, ban.origin_name, ban.evidence, ban.reason, ban.ban_count
             decisions.append(
@@ -251,6 +252,14 @@ class Guard:
             tuple(each for each in noticed if isinstance(each, Bypass)),
             tuple(each for each in noticed if isinstance(each, Forgiven)),
         )
+
+    def take_refused(self) -> tuple[RefusedBan, ...]:
+        """Return the bans that were found to have no witness since the last call: another host may be one."""
+        return self._state.refused.take_without_witness()
+
+    def saw_packet(self, address: Address) -> bool:
+        """Return whether this host is a witness for a ban of this address."""
+        return bool(self._witness.seen(address))
 
     def dismiss_bypass(self, bypass: Bypass) -> None:
         """Notice the next bypass of this ban again: this one was a request from before the ban."""

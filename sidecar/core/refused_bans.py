@@ -56,6 +56,8 @@ class RefusedBans:
     def __init__(self, max_bans: int = MAX_REFUSED_BANS) -> None:
         self.totals: Counter[str] = Counter()
         self._max_bans = max_bans
+        # Those that had no witness when that was asked since the last look.
+        self._without_witness: dict[tuple[str, Address], RefusedBan] = {}
         # The ban that was not refused for longest comes first.
         self._bans: dict[tuple[str, Address], RefusedBan] = {}
 
@@ -91,15 +93,25 @@ class RefusedBans:
         if not _is_recent(asked_at, now):
             asked_at = now
         count = before.failures + 1 if before else failures
-        self._bans[jail, address] = RefusedBan(
-            jail, address, reason, origin_name, first_at, now, asked_at, count
-        )
+        ban = RefusedBan(jail, address, reason, origin_name, first_at, now, asked_at, count)
+        self._bans[jail, address] = ban
+        if asked_at == now and reason != RefusalReason.PROBABLE_PROXY:
+            self._without_witness[jail, address] = ban
+            if len(self._without_witness) > self._max_bans:
+                drop_oldest(self._without_witness)
         if len(self._bans) > self._max_bans:
             drop_oldest(self._bans)
+
+    def take_without_witness(self) -> tuple[RefusedBan, ...]:
+        """Return the bans that were found to have no witness since the last call."""
+        found = tuple(self._without_witness.values())
+        self._without_witness.clear()
+        return found
 
     def clear(self, jail: str, address: Address) -> None:
         """Forget the refused ban of this address."""
         self._bans.pop((jail, address), None)
+        self._without_witness.pop((jail, address), None)
 
     def forget(self, before: float) -> None:
         """Forget those that were refused last before then."""

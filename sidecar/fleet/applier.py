@@ -13,15 +13,16 @@ from functools import partial
 from itertools import groupby
 from typing import TypeAlias
 
-from sidecar.core.events import Ban, Decision, UnbanCause
+from sidecar.core.events import Ban, Decision, Hit, Origin, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.core.queries import GuardView
 from sidecar.fleet.lifts import ORDER_TOLERANCE_S
-from sidecar.fleet.protocol import Echo, Lift
+from sidecar.fleet.protocol import Echo, Lift, Proposal
+from sidecar.fleet.publisher import complete
 from sidecar.fleet.session import LOOP_TIMEOUT_S, Session
 from sidecar.runtime.loop import Inbox
 
-Step: TypeAlias = Ban | Lift | Echo
+Step: TypeAlias = Ban | Lift | Proposal | Echo
 
 
 class Applier:
@@ -51,6 +52,7 @@ class Applier:
                 if isinstance(echo, Echo):
                     outbox.landed(echo.key)
             decisions += self._apply_lifts([each for each in run if isinstance(each, Lift)], guard, now)
+            decisions += _proposed_bans([each for each in run if isinstance(each, Proposal)], guard, now)
             if bans := [each for each in run if isinstance(each, Ban)]:
                 decisions += self._apply_bans(outbox.not_overruled(bans), guard, now)
         return decisions
@@ -78,6 +80,19 @@ class Applier:
         self._session.listener.bans("received", "ok", len(made))
         self._session.listener.bans("received", "redundant", len(bans) - len(made))
         return made
+
+
+def _proposed_bans(proposals: Sequence[Proposal], guard: Guard, now: float) -> list[Decision]:
+    """Ban the addresses that another node has counted, as far as packets of theirs came here.
+
+    The guard decides, as for a log of this host: with its allowlist, ban times and budget.
+    """
+    hits = [
+        Hit(each.jail, each.address, now, Origin("fleet", f"({each.origin_name})"), "")
+        for each in proposals
+        if guard.saw_packet(each.address)
+    ]
+    return complete(hits, guard, now)
 
 
 def _bans_in_force(view: GuardView, _: float) -> tuple[Ban, ...]:

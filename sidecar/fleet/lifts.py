@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from sidecar.core.address import Address, first_and_last
 from sidecar.core.events import Ban
-from sidecar.fleet.protocol import ANY, Lift, LineKey, key_of
+from sidecar.fleet.protocol import ANY, Lift, LineKey, Proposal, key_of
 
 # Each host compares its clock with the server's to half a round trip, so two hosts may differ by so
 # many seconds.
@@ -69,12 +69,12 @@ class LiftIndex:
         made = ban.at - CLOCK_TOLERANCE_S
         return any(at >= made for at in self._times(ban))
 
-    def is_stale(self, ban: Ban) -> bool:
+    def is_stale(self, ban: Ban | Proposal) -> bool:
         """Return whether the ban was lifted after it was made; where two clocks cannot say, it was not."""
         made = ban.at + ORDER_TOLERANCE_S
         return any(at > made for at in self._times(ban))
 
-    def _times(self, ban: Ban) -> Iterator[float]:
+    def _times(self, ban: Ban | Proposal) -> Iterator[float]:
         for key in itertools.product((ban.address, ANY), (ban.jail, ANY)):
             yield self._exact.get(key, -math.inf)
         if self._networks:

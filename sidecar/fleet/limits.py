@@ -39,6 +39,13 @@ LIFTS = {
     LiftKind.WIDE: Allowance(3, 3 / 3600),
 }
 
+# Proposed bans of all peers together. Each is a question to the kernel; and a ban that follows counts against this
+# host's own ban budget, of which this is a twentieth.
+PROPOSALS = Allowance(1_000, 10.0)
+
+# Of one node: a log can be made to name any number of addresses.
+OWN_PROPOSALS = Allowance(100, 10.0)
+
 # What a ban that is known already costs: it takes some time, and bans nobody.
 REPEATED_COST = 0.1
 
@@ -53,6 +60,7 @@ class PeerBudget:
         self._peer = Allowance(*peer)
         self._total = TokenBucket(Allowance(*total))
         self._lifts = {kind: TokenBucket(allowance) for kind, allowance in LIFTS.items()}
+        self._proposals = TokenBucket(PROPOSALS)
         self._peers: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, wanted: int, now: float, peer: str | None = None) -> int:
@@ -80,6 +88,12 @@ class PeerBudget:
             if bucket:
                 # It was taken before, so this never exceeds the burst.
                 bucket.left += repeated * (1 - REPEATED_COST)
+
+    def take_proposals(self, wanted: int, now: float) -> int:
+        """Return how many of so many proposed bans are considered."""
+        allowed = min(wanted, self._proposals.room(now))
+        self._proposals.left -= allowed
+        return allowed
 
     def take_lift(self, kind: LiftKind, now: float) -> bool:
         """Return whether an unban of this kind is believed."""

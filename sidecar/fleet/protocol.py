@@ -4,6 +4,7 @@ One decision is one line:
 
     B 203.0.113.7 wordpress 1787486460000 1787400060000 3 -    a ban: address, jail, until, at, failures, seal
     U 203.0.113.7 wordpress - 1787400060000 0 -                an unban
+    P 203.0.113.7 wordpress - 1787400060000 3 -                a ban that is due here, for a node that saw packets
 
 All bans in force are also members of one sorted set, `203.0.113.7 wordpress`, whose scores are
 their ends; a second set holds the unbans of the last days. Times are milliseconds of the server's
@@ -41,6 +42,9 @@ MAX_ENTRY_LINES = 128
 # A sealed unban is believed for so long, in the stream and in the set.
 MAX_LIFT_AGE_S, MAX_STORED_LIFT_AGE_S = 86_400.0, 7 * 86_400.0
 
+# A proposal is about what happens now.
+MAX_PROPOSAL_AGE_S = 60.0
+
 # Hosts compare their clocks with the server's, so what two of them write may differ by so much. A
 # sealed decision that is further in the future is not believed, or it could be replayed until then.
 MAX_CLOCK_ERROR_S = 60.0
@@ -55,7 +59,7 @@ WIDEST_UNSEALED_PREFIX = {4: 24, 6: 48}
 # A blank in the name of a jail is written as `+`.
 _ADDRESS, _JAIL, _SEAL = r"[0-9a-f:./]{2,49}", r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}", r"[0-9a-f]{16}"
 _LINE = re.compile(
-    rf"([BU]) ({_ADDRESS}|\*) ({_JAIL}|\*) (\d{{1,15}}|inf|-) (\d{{1,15}}) (\d{{1,7}}) ({_SEAL}|-)", re.ASCII
+    rf"([BUP]) ({_ADDRESS}|\*) ({_JAIL}|\*) (\d{{1,15}}|inf|-) (\d{{1,15}}) (\d{{1,7}}) ({_SEAL}|-)", re.ASCII
 )
 _MEMBER = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*)", re.ASCII)
 _BAN_TIMES = re.compile(rf"(\d{{1,15}}|inf) (\d{{1,15}}) ({_SEAL})", re.ASCII)
@@ -97,12 +101,26 @@ class Lift:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A ban that is due by the log of one node, which saw no packet of the address: another one may have.
+
+    `at` is when the node refused it; `origin_name` is the node.
+    """
+
+    address: Address
+    jail: str
+    at: float
+    failures: int
+    origin_name: str = ""
+
+
 # Address and jail, as a line has them. A later decision about the same key replaces an earlier one.
 LineKey: TypeAlias = tuple[str, str]
 
 # What a node writes, and what another node reads from it.
 Outgoing: TypeAlias = Ban | Unban | Lift
-Incoming: TypeAlias = Ban | Lift
+Incoming: TypeAlias = Ban | Lift | Proposal
 
 
 class Echo(NamedTuple):
@@ -126,7 +144,7 @@ class ClockOffset(NamedTuple):
         return server_ms / 1000 - self.ahead_s
 
 
-def key_of(decision: Outgoing) -> LineKey:
+def key_of(decision: Outgoing | Proposal) -> LineKey:
     """Return the address and the jail that a decision is about."""
     return decision.address or ANY, decision.jail or ANY
 
@@ -171,12 +189,14 @@ class Codec:
     def sealed(self) -> bool:
         return bool(self._keys)
 
-    def line(self, decision: Outgoing, node: str, offset: ClockOffset) -> str:
+    def line(self, decision: Outgoing | Proposal, node: str, offset: ClockOffset) -> str:
         """Return the line for a decision of this node."""
         address, jail = _written(key_of(decision))
         at = offset.to_server_ms(decision.at)
         if isinstance(decision, Ban):
             text = f"B {address} {jail} {end_ms(decision, offset)} {at} {decision.failures}"
+        elif isinstance(decision, Proposal):
+            text = f"P {address} {jail} - {at} {decision.failures}"
         else:
             text = f"U {address} {jail} - {at} 0"
         return f"{text} {seal(self._key, node, text)}"
@@ -184,7 +204,7 @@ class Codec:
     def parse_line(self, text: str, node: str, offset: ClockOffset, now: float) -> Incoming:
         """Return the decision that a line of this node stands for, in our time. Raises LineError.
 
-        The `origin_name` of a ban is the node that wrote the line.
+        The `origin_name` of a ban or a proposal is the node that wrote the line.
         """
         found = _LINE.fullmatch(text) if len(text) <= MAX_LINE_CHARS else None
         if found is None:
@@ -196,6 +216,12 @@ class Codec:
         if kind == "U":
             self._check_age(when, now, MAX_LIFT_AGE_S)
             return self._lift(address, jail, when)
+        if kind == "P":
+            if when < now - MAX_PROPOSAL_AGE_S:
+                raise LineError(Rejection.EXPIRED)
+            if jail == ANY or until != "-":
+                raise LineError(Rejection.MALFORMED)
+            return Proposal(_canonical(address), jail, when, int(failures), node)
         end = _end(until, offset)
         ban = Ban(jail, Address(address), when, end, BanCause.FLEET, failures=int(failures), origin_name=node)
         return _in_force(ban, now)

@@ -20,7 +20,8 @@ from typing import TypeVar
 from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Forgiven, Hit, Turn, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.fleet.protocol import LineKey, Outgoing, key_of, seal
+from sidecar.fleet.limits import OWN_PROPOSALS, TokenBucket
+from sidecar.fleet.protocol import MAX_ENTRY_LINES, LineKey, Outgoing, Proposal, key_of, seal
 from sidecar.fleet.redis import WindowFailures
 from sidecar.fleet.session import (
     FIRST_RETRY_S,
@@ -42,6 +43,12 @@ T = TypeVar("T")
 # does little harm.
 MAX_FAILURES = 10_000
 
+# Proposed bans that wait while Redis is away.
+MAX_PROPOSALS = 100
+
+# A line has seven digits for the failures.
+MAX_COUNT = 9_999_999
+
 # The evidence that stands for failures which other nodes saw.
 COUNTED_ELSEWHERE = "(counted with the other nodes of the fleet)"
 
@@ -56,6 +63,8 @@ class Publisher:
         self._failures: deque[Hit] = deque(maxlen=MAX_FAILURES)
         # Names of windows whose failures are to be forgotten.
         self._cleared: deque[str] = deque(maxlen=MAX_FAILURES)
+        self._proposals: deque[Proposal] = deque(maxlen=MAX_PROPOSALS)
+        self._proposal_budget = TokenBucket(OWN_PROPOSALS)
         self._wake = threading.Event()
         # Names of failures count up from here.
         self._next_id = random.randrange(1 << 40)  # noqa: S311
@@ -69,6 +78,7 @@ class Publisher:
         """Queue what was decided here. The other nodes know their own decisions, and which bans expired."""
         own = _to_publish(turn.decisions)
         hits = [hit for hit in turn.hits if not hit.success]
+        self._propose(turn)
         if not (own or hits or turn.forgiven):
             return
         banned = {(each.jail, each.address) for each in turn.decisions if isinstance(each, Ban)}
@@ -79,6 +89,18 @@ class Publisher:
         self._wake.set()
         if dropped:
             self._session.listener.bans("sent", "dropped", dropped)
+
+    def _propose(self, turn: Turn) -> None:
+        """Queue bans that are due by this host's logs, and of whose addresses this host saw no packet.
+
+        Their packets may enter by another node: a balancer, an ingress.
+        """
+        for ban in turn.refused:
+            jail = self._jails.get(ban.jail)
+            if jail and not jail.observe and self._proposal_budget.room(turn.at) > 0:
+                self._proposal_budget.left -= 1
+                self._proposals.append(Proposal(ban.address, ban.jail, turn.at, min(ban.failures, MAX_COUNT)))
+                self._wake.set()
 
     def publish_again(self, bans: Sequence[Ban]) -> None:
         """Publish bans that the server has lost, except those about which something newer is under way."""
@@ -110,7 +132,7 @@ class Publisher:
             if session.closed.is_set():
                 return False
             session.listener.outbox(len(session.outbox))
-            if not (session.outbox or self._failures or self._cleared):
+            if not (session.outbox or self._failures or self._cleared or self._proposals):
                 self._wake.wait(HEARTBEAT_S)
             elif session.joined.wait(HEARTBEAT_S):
                 return True
@@ -131,6 +153,12 @@ class Publisher:
             session.listener.bans("sent", "failed", len(decisions))
             raise
         session.listener.bans("sent", "ok", len(decisions))
+        # They are not sent again: the next failure proposes the ban anew.
+        if proposals := [
+            self._proposals.popleft() for _ in range(min(len(self._proposals), MAX_ENTRY_LINES))
+        ]:
+            session.propose(proposals)
+            session.listener.bans("sent", "proposed", len(proposals))
 
     def _count(self, hits: Iterable[Hit]) -> None:
         """Count failures together with those of the other nodes, and ban the addresses whose window is full."""

@@ -21,6 +21,7 @@ from sidecar.fleet.protocol import (
     Lift,
     LineError,
     Outgoing,
+    Proposal,
     end_ms,
     key_of,
 )
@@ -93,6 +94,12 @@ class Session:
         lines = [codec.line(each, self.node.full, offset) for each in decisions]
         change = _publication(codec, decisions, offset)
         self.store.publish(self.node.full, lines, change, sealed=codec.sealed)
+
+    def propose(self, proposals: Sequence[Proposal]) -> None:
+        """Add bans that are due here to the stream, for nodes that saw packets of the addresses. Raises StoreError."""
+        codec = self.codec
+        lines = [codec.line(each, self.node.full, self.offset) for each in proposals]
+        self.store.publish(self.node.full, lines, Publication(), sealed=codec.sealed)
 
     def change_sets(self, decisions: Sequence[Outgoing], offset: ClockOffset) -> None:
         """Change the sets to match what all nodes know already: nothing is added to the stream. Raises StoreError."""

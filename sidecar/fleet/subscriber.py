@@ -169,10 +169,12 @@ class Subscriber:
         """
         session, lines = self._session, entry.lines
         if entry.node.partition("/")[2] == session.node.run:
-            own = [line for line in lines if session.outbox.is_in_flight(key_of_line(line))]
+            decided = [line for line in lines if not line.startswith("P ")]
+            own = [line for line in decided if session.outbox.is_in_flight(key_of_line(line))]
             yield from (Echo(key_of_line(line)) for line in own)
             self._verifier.remember_own(own, entry.node)
-            lines = tuple(line for line in lines if line not in own)
+            # Proposals are for the other nodes.
+            lines = tuple(line for line in decided if line not in own)
         if lines:
             sent_at = session.offset.to_local_s(_place(entry.position)[0])
             yield from self._verifier.entry(entry._replace(lines=lines), sent_at)

@@ -15,7 +15,16 @@ from sidecar.config.node_name import NODE_NAME
 from sidecar.core.events import Ban
 from sidecar.fleet.lifts import LiftIndex
 from sidecar.fleet.limits import LiftKind, PeerBudget
-from sidecar.fleet.protocol import MAX_ENTRY_LINES, Incoming, Lift, LineError, LineKey, Rejection, is_wide
+from sidecar.fleet.protocol import (
+    MAX_ENTRY_LINES,
+    Incoming,
+    Lift,
+    LineError,
+    LineKey,
+    Proposal,
+    Rejection,
+    is_wide,
+)
 from sidecar.fleet.redis import Entry, StoredBan
 from sidecar.fleet.session import Session
 from sidecar.runtime.problems import Problems
@@ -62,7 +71,16 @@ class Verifier:
         if allowed < len(bans):
             self._refuse(Rejection.BUDGET, len(bans) - allowed, peer)
         believed = {*map(id, bans[:allowed]), *map(id, self.lifts(lifts, peer))}
+        believed |= set(
+            map(id, self._proposals([each for each in parsed if isinstance(each, Proposal)], peer))
+        )
         return [each for each in parsed if id(each) in believed]
+
+    def _proposals(self, proposals: Sequence[Proposal], peer: str) -> Sequence[Proposal]:
+        allowed = self._budget.take_proposals(len(proposals), self._session.clock())
+        if allowed < len(proposals):
+            self._refuse(Rejection.BUDGET, len(proposals) - allowed, peer)
+        return proposals[:allowed]
 
     def remember_own(self, lines: Sequence[str], node: str) -> None:
         """Remember the unbans among lines that this node itself has published."""
@@ -141,7 +159,7 @@ class Verifier:
             except LineError as err:
                 wrong[err.reason] += 1
             else:
-                parsed.append(replace(decision, origin_name=peer) if isinstance(decision, Ban) else decision)
+                parsed.append(decision if isinstance(decision, Lift) else replace(decision, origin_name=peer))
         wrong[Rejection.MALFORMED] += len(lines[MAX_ENTRY_LINES:])
         self._reject(wrong)
         return parsed
@@ -156,14 +174,14 @@ class Verifier:
         current = [
             each
             for each in decisions
-            if not (self._lifts.is_stale(each) if isinstance(each, Ban) else self._lifts.knows(each))
+            if not (self._lifts.knows(each) if isinstance(each, Lift) else self._lifts.is_stale(each))
         ]
         self._reject(Counter({Rejection.STALE: len(decisions) - len(current)}))
         return current
 
     def _without_bans(self, lines: Sequence[str], peer: str) -> tuple[str, ...]:
         """Drop the bans before they are parsed: none would be believed, and a flood should cost little."""
-        kept = tuple(line for line in lines if not line.startswith("B "))
+        kept = tuple(line for line in lines if not line.startswith(("B ", "P ")))
         if dropped := len(lines) - len(kept):
             self._refuse(Rejection.BUDGET, dropped, peer)
         return kept

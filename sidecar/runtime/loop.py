@@ -233,12 +233,14 @@ class Loop:
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """Give the sinks what this turn brought. Cursors go along with the hits that were read before them."""
         bypasses, forgiven = self._guard.take_noticed()
+        refused = self._guard.take_refused()
         if not (
             decisions
             or hits
             or ignored
             or bypasses
             or forgiven
+            or refused
             or self._cursors.due(now)
             or self._is_behind()
         ):
@@ -247,7 +249,16 @@ class Loop:
         view = self._guard.view
         enforced = view.enforced_bans if decisions else {}
         turn = Turn(
-            now, tuple(decisions), tuple(hits), cursors, tuple(ignored), bypasses, forgiven, enforced, view
+            now,
+            tuple(decisions),
+            tuple(hits),
+            cursors,
+            tuple(ignored),
+            bypasses,
+            forgiven,
+            enforced,
+            view,
+            refused,
         )
         for sink in self._sinks:
             sink.apply(turn)

@@ -551,6 +551,18 @@ def test_a_flood_of_lines_that_name_a_stranger_asks_the_witness_once_a_second():
     assert guard.view.refused_totals == {RefusalReason.NEVER_SEEN: 1}
 
 
+def test_a_ban_without_a_witness_is_handed_on_for_other_hosts_until_one_of_them_bans():
+    guard = Guard([LOGIN], ALLOWLIST, witness=Packets(BOB))
+    guard.hits(hits(0, 1, 2), now=2)
+    (refused,) = guard.take_refused()
+    assert (refused.jail, refused.address, refused.failures) == ("login", ANN, 3)
+    assert guard.take_refused() == ()
+    assert (guard.saw_packet(ANN), guard.saw_packet(BOB)) == (False, True)
+
+    (ban,) = guard.ban_from_fleet([Ban("login", ANN, 2, 500, "fleet")], now=3)
+    assert (ban.address, list(guard.view.refused_bans)) == (ANN, [])
+
+
 def test_a_jail_without_a_witness_believes_its_logs():
     guard = Guard([replace(LOGIN, witness=False)], ALLOWLIST, witness=Packets())
 

@@ -38,3 +38,24 @@ def test_they_are_forgotten_and_bounded():
 
     refused.clear("login", Address("192.0.2.99"))
     assert list(refused) == []
+
+
+def test_those_without_a_witness_are_taken_once_for_each_question():
+    refused = RefusedBans(max_bans=16)
+    refused.refuse("login", ANN, NEVER, "blog", failures=3, now=10.0)
+    refused.refuse("mail", ANN, PROXY, "blog", failures=3, now=10.0)
+    assert [(ban.jail, ban.reason) for ban in refused.take_without_witness()] == [("login", NEVER)]
+
+    # Nobody is asked again so soon.
+    refused.refuse("login", ANN, NEVER, "blog", failures=3, now=10.5)
+    assert refused.take_without_witness() == ()
+    refused.refuse("login", ANN, NEVER, "blog", failures=3, now=11.5)
+    assert [ban.failures for ban in refused.take_without_witness()] == [5]
+
+    # It was made, or unbanned.
+    refused.refuse("login", ANN, NEVER, "blog", failures=3, now=13.0)
+    refused.clear("login", ANN)
+    assert refused.take_without_witness() == ()
+    for number in range(100):
+        refused.refuse("login", Address(f"192.0.2.{number}"), NEVER, "blog", failures=3, now=20.0)
+    assert len(refused.take_without_witness()) <= 16

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.fleet.limits import LIFTS, MAX_PEERS, LiftKind, PeerBudget
+from sidecar.fleet.limits import LIFTS, MAX_PEERS, PROPOSALS, LiftKind, PeerBudget
 
 
 def test_a_peer_may_ban_so_many_at_once_and_then_so_many_a_second():
@@ -46,6 +46,12 @@ def test_few_lifts_are_believed(kind):
         return sum(budget.take_lift(kind, now) for _ in range(round(burst) + 1))
 
     assert [believed(now) for now in (0.0, 0.0, 2 / per_s)] == [burst, 0, 2]
+
+
+def test_few_proposals_are_considered():
+    budget, (burst, per_s) = PeerBudget(), PROPOSALS
+
+    assert [budget.take_proposals(round(burst) + 1, now) for now in (0.0, 0.0, 2 / per_s)] == [burst, 0, 2]
 
 
 def test_three_lifts_of_everyone_are_believed_in_an_hour():

@@ -10,6 +10,7 @@ from sidecar.fleet.protocol import (
     Codec,
     Lift,
     LineError,
+    Proposal,
     end_ms,
     is_wide,
     key_of,
@@ -283,3 +284,31 @@ def test_networks_wider_than_a_24_or_a_48_are_wide():
         True
     ] * 3
     assert [is_wide(address) for address in (ANN, BOB, NET)] == [False] * 3
+
+
+@pytest.mark.parametrize("codec", [OPEN, SEALED], ids=["open", "sealed"])
+def test_a_proposal_is_read_back_for_a_minute(codec):
+    proposal = Proposal(ANN, "my login", 990.0, 3)
+    line = codec.line(proposal, "a/1", SAME)
+
+    assert line.startswith("P 203.0.113.7 my+login - 990000 3 ")
+    assert codec.parse_line(line, "a/1", SAME, NOW) == replace(proposal, origin_name="a/1")
+    assert reason(line, now=1051.0, codec=codec) == "expired"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P * login - 990000 3 -",
+        "P 203.0.113.7 * - 990000 3 -",
+        "P 203.0.113.7 login 2000000 990000 3 -",
+        "P 0.0.0.0/0 login - 990000 3 -",
+        "P 203.0.113.7/24 login - 990000 3 -",
+    ],
+)
+def test_a_proposal_is_about_one_address_and_one_jail(text):
+    assert reason(text) == "malformed"
+
+
+def test_a_ban_is_no_proposal():
+    assert reason(SEALED.line(BAN, "a/1", SAME).replace("B", "P", 1), codec=SEALED) == "unsealed"

@@ -14,6 +14,7 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Hit, Origin, Read
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.core.witness import NO_WITNESS
 from sidecar.fleet import FleetMember, FleetStore, Node, RedisConnection
 from sidecar.runtime.loop import Closed, Inbox, Loop
 from sidecar.runtime.problems import Problems
@@ -82,6 +83,7 @@ class Peer:
         sinks=(),
         ahead=0.0,
         prefix=PREFIX,
+        witness=NO_WITNESS,
     ):
         def clock():
             return time.time() + ahead
@@ -90,7 +92,8 @@ class Peer:
         self.heard, self.turns = FleetCounts(), []
         self.problems = defaultdict(list)
         self.budget_asked = 0
-        self.inbox, self.guard = Inbox(), Guard(jails, allowlist or Allowlist(), budget=self)
+        self.inbox = Inbox()
+        self.guard = Guard(jails, allowlist or Allowlist(), budget=self, witness=witness)
         self.connection = Unpluggable(parse_redis_url(url))
         self.fleet = FleetMember(
             FleetStore(self.connection, prefix),

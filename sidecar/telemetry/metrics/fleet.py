@@ -8,8 +8,9 @@ from typing import Final
 from sidecar.telemetry.metrics.declare import LATER, Declaration, begin_at_zero
 
 # Direction -> what can become of a decision. `failed` is sent again. `dropped` had to make room; other hosts
-# get it with the next exchange of all bans. `redundant` was known, or may not be banned here.
-RESULTS: Final = {"sent": ("ok", "failed", "dropped"), "received": ("ok", "redundant")}
+# get it with the next exchange of all bans. `proposed` is a ban for hosts that saw packets of the address.
+# `redundant` was known, or may not be banned here.
+RESULTS: Final = {"sent": ("ok", "failed", "dropped", "proposed"), "received": ("ok", "redundant")}
 
 
 class FleetMetrics:
@@ -32,7 +33,8 @@ class FleetMetrics:
         )
         self._bans = declare.counter(
             "fleet_bans_total",
-            "Decisions sent to the fleet (ok, failed or dropped) and bans received from it (ok or redundant).",
+            "Decisions sent to the fleet (ok, failed, dropped, or proposed for want of a witness) and bans received"
+            " from it (ok or redundant).",
             direction=LATER,
             result=LATER,
         )

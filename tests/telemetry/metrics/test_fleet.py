@@ -20,6 +20,7 @@ def test_what_is_exchanged_with_the_fleet(scrape):
         'fleet_bans_total{direction="sent",result="ok"}': 3,
         'fleet_bans_total{direction="sent",result="failed"}': 0,
         'fleet_bans_total{direction="sent",result="dropped"}': 0,
+        'fleet_bans_total{direction="sent",result="proposed"}': 0,
         'fleet_bans_total{direction="received",result="ok"}': 0,
         'fleet_bans_total{direction="received",result="redundant"}': 1,
         'fleet_rejected_total{reason="malformed"}': 0,
