@@ -22,7 +22,7 @@ _WITHOUT_WITNESS: Final = {
     RefusalReason.NEVER_SEEN: (
         "sent no packet to the ports of a jail, so they are not banned. They are forged; or a CDN or balancer "
         "connects for them (ban them there); or `port` of the jail lacks their port; or their packets take another "
-        "path (set `witness = off`, or have the host where they arrive in a fleet with this one)"
+        "path (set `witness = off`)"
     ),
     RefusalReason.UNKNOWN: (
         "may have sent no packet to this host, so they are not banned before their next packet: too many addresses "

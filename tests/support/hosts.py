@@ -16,13 +16,17 @@ from tests.support.paths import COMMAND
 from tests.support.redis_server import Server, serving
 from tests.support.waiting import wait_until
 
-# Clients are lines in a log, and send no packets.
-JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\nwitness = off\n"
+JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\nwitness = {witness}\n"
 
 
 @contextmanager
-def fleet(folder: Path, size: int = 3) -> Iterator[tuple[list[Host], Server]]:
-    """Yield so many hosts, whose daemons have joined the fleet, and their Redis."""
+def fleet(
+    folder: Path, size: int = 3, *, witness: str = "off", key: str = ""
+) -> Iterator[tuple[list[Host], Server]]:
+    """Yield so many hosts, whose daemons have joined the fleet, and their Redis.
+
+    `witness` is on where clients send packets, and off where they are only lines in a log.
+    """
     assert os.geteuid() == 0, "the fleet's tests make network namespaces: run them as root"
     hub = f"wpsi-{os.getpid()}-hub"
     with ExitStack() as stack:
@@ -31,7 +35,7 @@ def fleet(folder: Path, size: int = 3) -> Iterator[tuple[list[Host], Server]]:
         ip(f"-n {hub} link set lo up")
         hosts = []
         for number in range(size):
-            hosts.append(Host(folder, number, hub))
+            hosts.append(Host(folder, number, hub, witness, key))
             stack.callback(hosts[-1].close)
         with inside(hub):
             redis = stack.enter_context(
@@ -46,14 +50,17 @@ def fleet(folder: Path, size: int = 3) -> Iterator[tuple[list[Host], Server]]:
 class Host:
     """A network namespace, a cable to the namespace of Redis, a log and a daemon."""
 
-    def __init__(self, folder, number, hub):
+    def __init__(self, folder, number, hub, witness, key):
         self.name, self.namespace = f"host-{number}", f"wpsi-{os.getpid()}-{number}"
         self.folder, self._hub, self._wire = folder / self.name, hub, f"wire{number}"
         self.folder.mkdir()
         self._log = self.folder / "error.log"
         self._log.touch()
-        (self.folder / "jails.conf").write_text(JAILS.format(log=self._log))
+        (self.folder / "jails.conf").write_text(JAILS.format(log=self._log, witness=witness))
+        self._key = self.folder / "key"
+        self._key.write_text(key)
         self.redis, own = f"192.0.2.{4 * number + 1}", f"192.0.2.{4 * number + 2}"
+        self.address = own
         ip(f"netns add {self.namespace}")
         ip(f"link add {self._wire} netns {hub} type veth peer name wire netns {self.namespace}")
         for where, wire, address in ((hub, self._wire, self.redis), (self.namespace, "wire", own)):
@@ -74,6 +81,8 @@ class Host:
             "WP_SIDECAR_NODE": self.name,
             "WP_SIDECAR_SYSLOG": str(self.folder / "log.sock"),
         }
+        if self._key.read_text():
+            environ["WP_SIDECAR_FLEET_KEY_FILE"] = str(self._key)
         with (self.folder / "said").open("a") as said:
             self._process = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, COMMAND, "run"], stderr=said, env=environ
@@ -120,6 +129,14 @@ class Host:
     def within(self, do):
         with inside(self.namespace):
             return do()
+
+    def send_packet(self, source):
+        """Send a packet of this client to a web port of the host; it need not be answered."""
+        ip(f"-n {self._hub} address replace {source}/32 dev {self._wire}")
+        with inside(self._hub), socket.socket() as client:
+            client.settimeout(0)
+            client.bind((source, 0))
+            client.connect_ex((self.address, 80))
 
     def cut(self):
         ip(f"-n {self._hub} link set {self._wire} down")
