@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Final, NamedTuple, Protocol
 
 from sidecar.access.chain import NO_PROXIES, Proxies, resolved
-from sidecar.access.formats import HEADER_FIRST, TEXT_FORMATS, TextFormat, has_one_client
+from sidecar.access.formats import COMBINED, HEADER_FIRST, TEXT_FORMATS, TextFormat, has_one_client
 from sidecar.access.json_lines import JsonFormat
 from sidecar.access.layout import AnyLayout
 from sidecar.access.pairs import LogfmtFormat, LtsvFormat
@@ -77,6 +77,11 @@ class FormatVotes:
         self._votes[known.name] += 1
         self.format = self._by_name[self._votes.most_common(1)[0][0]]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether enough lines were counted, so that one more of the log's format changes nothing."""
+        return self._others == 0 and self._votes.total() >= VOTES
+
     def is_shown(self, each: Format) -> bool:
         """Return whether enough lines are of this format, where a client could write one that looks so."""
         is_of_log = self.format is not None and self.format.name == each.name
@@ -114,6 +119,20 @@ class AccessLog:
     def declared(self) -> str:
         """The name of the format that a person configured; "" where it is detected."""
         return self._declared.name if self._declared else ""
+
+    @property
+    def is_combined(self) -> bool:
+        """Whether lines in the format `combined` are what the log has had for long, and no header stands first."""
+        return (
+            self._votes.format is COMBINED
+            and self._votes.is_settled
+            and not (self._declared or self._header_first)
+        )
+
+    def count_known(self) -> None:
+        """Count a line of the log's format that need not be parsed, because one like it was."""
+        self.read += 1
+        self.understood += 1
 
     def requests(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as its transport handed it over; () where it is none."""

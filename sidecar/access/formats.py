@@ -169,6 +169,7 @@ def has_one_client(line: str) -> bool:
     return not _DOUBTFUL.match(line)
 
 
+COMBINED: Final = known("combined", _COMBINED)
 # The first that reads a log's lines is taken.
 TEXT_FORMATS: Final = (
     known(
@@ -205,7 +206,7 @@ TEXT_FORMATS: Final = (
         f"{_COMBINED} $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name]",
     ),
     known("vhost_combined", '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
-    known("combined", _COMBINED),
+    COMBINED,
     known("common", '%h %l %u %t "%r" %>s %b'),
     TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST),
     TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True),

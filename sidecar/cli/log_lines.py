@@ -51,7 +51,8 @@ def line_chunks(stream: Reader) -> Iterator[bytes]:
     while data := stream.read1(CHUNK_BYTES):
         end = data.rfind(b"\n") + 1
         if end:
-            yield rest + data[:end]
+            # Without a copy of the data for the cut alone.
+            yield rest + memoryview(data)[:end]
             rest = data[end:]
         elif len(rest) < MAX_KEPT_BYTES:
             rest += data

@@ -66,15 +66,19 @@ class Replay:
         # For lines without a time, and for dates without a year.
         now = time.time()
         last_hit, last_line, framing = -math.inf, b"", Framing.NONE
+        next_tick = self._guard.next_tick
         for chunk, framing in chunks:
             for hit in self._matcher.scan(Batch(self._origin, chunk, framing), now).hits:
-                yield from self._unbans_until(hit.at)
+                if next_tick() <= hit.at:
+                    yield from self._unbans_until(hit.at)
                 bans = self._guard.hits([hit], hit.at)
                 self._failures += 1
                 self._bans += len(bans)
                 last_hit = max(last_hit, hit.at)
                 yield from bans
-            last_line = chunk[:-1].rpartition(b"\n")[2]
+            # Also forgets failures that are too old to count.
+            yield from self._unbans_until(last_hit)
+            last_line = chunk[chunk.rfind(b"\n", 0, len(chunk) - 1) + 1 : -1]
         text = decode_line(last_line)
         ends = (time_of(rules, text, framing, now) for rules in self._filters.values())
         yield from self._unbans_until(max([last_hit, *(end for end in ends if end is not None)]))

@@ -89,7 +89,13 @@ _UNWRAPPERS: Final[Mapping[Framing, Unwrap]] = {
 
 def recognise(sample: bytes) -> Framing:
     """Return the framing that most of a sample's lines have. A few lines that look like another decide nothing."""
-    lines = [line for line in sample.decode(errors="replace").split("\n")[:_SAMPLE_LINES] if line.strip()]
+    end = 0
+    for _ in range(_SAMPLE_LINES):
+        end = sample.find(b"\n", end) + 1
+        if not end:
+            end = len(sample)
+            break
+    lines = [line for line in sample[:end].decode(errors="replace").split("\n") if line.strip()]
     for framing, shape in ((Framing.CRI, _CRI), (Framing.DOCKER, _DOCKER), (Framing.SYSLOG, _SYSLOG)):
         if lines and sum(bool(shape.match(line)) for line in lines) * 2 > len(lines):
             return framing

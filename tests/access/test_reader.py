@@ -1,8 +1,9 @@
+import random
 from datetime import timedelta, timezone
 
 import pytest
 
-from sidecar.access.detect import AccessLog
+from sidecar.access.detect import VOTES, AccessLog
 from sidecar.access.formats import known
 from sidecar.access.reader import Reading, RequestReader
 
@@ -53,3 +54,103 @@ def test_a_filter_may_ask_for_the_user_name_that_a_client_sent(reader):
 
     assert [each.with_user for each in reader.readings(named)] == [f'{LOGIN} - "curl" an%20admin']
     assert [each.with_user for each in reader.readings(COMBINED.format("curl"))] == [f'{LOGIN} - "curl" -']
+
+
+AGENTS = (
+    "curl",
+    "Mozilla/5.0 (X11; [1])",
+    "",
+    "-",
+    "a b",
+    " ",
+    "é",
+    '\\"',
+    "a\\x22",
+    '" 200 "',
+    "POST /x HTTP/1.1",
+)
+TARGETS = (
+    *(
+        "//wp-login.php",
+        "/x/../wp-login.php?a=%20b",
+        "/wp-login.php/a;b",
+        "/é",
+        "*",
+        "",
+        "/a b",
+        "http://a/b?c#d",
+    ),
+    *('/"', "/\\", "/wp-login.php [30/Nov/2026:06:33:21 +0000]", "/%00", "/?203.0.113.9"),
+)
+CLIENTS = (
+    "203.0.113.7",
+    "198.51.100.255",
+    "999.1.1.1",
+    "2001:db8::7",
+    "::1",
+    "203.0.113.7, 192.0.2.1",
+    "-",
+    "host.example",
+)
+
+
+def combined(rnd):
+    """A line of a log in the format `combined`, or nearly so."""
+    return (
+        f"{rnd.choice(CLIENTS)} - {rnd.choice(('-', '-', 'ann', 'a b', 'é'))} [30/Nov/2026:06:33:{rnd.randrange(70):02d} "
+        f'{rnd.choice(("+0000", "+0000", "+0530", ""))}] "{rnd.choice(("GET", "POST", "post"))} {rnd.choice(TARGETS)} HTTP/1.1" '
+        f'{rnd.choice((200, 302, 401))} {rnd.choice((0, 51, 5_000, "-"))} "{rnd.choice(AGENTS)}" "{rnd.choice(AGENTS)}"'
+        f"{rnd.choice(('', '', '', ' 0.1', ' '))}"
+    )
+
+
+def settled():
+    """A reader of a log that has been in the format `combined` for long."""
+    reader = RequestReader(AccessLog())
+    for _ in range(VOTES):
+        reader.readings(COMBINED.format("curl"))
+    assert reader.log.is_combined
+    return reader
+
+
+class Forgetful(dict):
+    """Remembers nothing."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
+def test_a_line_like_one_before_has_the_readings_that_it_has_when_it_is_parsed():
+    rnd = random.Random(11)
+    reader, parsing = settled(), settled()
+    parsing._like = Forgetful()
+    for _ in range(10_000):
+        line = combined(rnd)
+        assert (line, reader.readings(line)) == (line, parsing.readings(line))
+        assert (reader.log.read, reader.log.understood) == (parsing.log.read, parsing.log.understood)
+        if not reader.log.is_combined:
+            # What another format of the log says is not what this is about.
+            reader, parsing = settled(), settled()
+            parsing._like = Forgetful()
+
+
+def test_a_line_like_one_before_is_not_parsed_and_has_its_own_client_and_time():
+    reader = settled()
+    reader.readings(COMBINED.format("curl"))
+    reader.log.requests = lambda _: pytest.fail("parsed")
+    later = (
+        COMBINED.format("curl")
+        .replace("203.0.113.7", "192.0.2.1")
+        .replace("33:20", "33:21")
+        .replace(" 51 ", " 9 ")
+    )
+
+    assert reader.readings(later) == (Reading('192.0.2.1 POST /wp-login.php 200 ? - "curl"', WHEN + 1, ""),)
+
+
+def test_what_is_remembered_of_lines_is_bounded(monkeypatch):
+    monkeypatch.setattr("sidecar.access.reader.MAX_LIKE", 3)
+    reader = settled()
+    for number in range(10):
+        reader.readings(COMBINED.format(number))
+        assert len(reader._like) <= 3
