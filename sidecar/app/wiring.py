@@ -117,7 +117,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         settings, host.own_networks(), watched_names, firewall_sink, problems=problems, access_logs=access_logs,
     )  # fmt: skip
     exposed = ExposedContainers(metrics.allowlist, problems)
-    budget = BanBudget(*settings.budget.rate, settings.budget.share)
+    budget = BanBudget(*settings.budget.rate, settings.budget.share, settings.budget.site_share)
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
         history_age_s=settings.dbpurgeage, max_bans=settings.max_bans, budget=budget, witness=firewall,
@@ -140,8 +140,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     # The loop with its sinks.
     fleet = _join_fleet(settings, inbox, metrics.fleet, problems, clock)
     unbannable = UnbannableFailures(inputs, exposed, metrics.allowlist, problems)
-    budget_problem = problems.problem("the ban budget", critical=False)
-    budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, budget_problem)
+    budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, problems)
     tally = Tally(now)
     sinks: list[Sink] = [
         # First, so that a ban is in force at once.

@@ -130,6 +130,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}BAN_PRIVATE", "allowlist.ban_private", boolean),
     Variable(f"{PREFIX}BANBUDGET", "budget.rate", ban_rate),
     Variable(f"{PREFIX}BANSHARE", "budget.share", share),
+    Variable(f"{PREFIX}SITESHARE", "budget.site_share", share),
     Variable(f"{PREFIX}FLUSH_ON_EXIT", "flush_on_exit", boolean),
     Variable("SLACK_WEBHOOK_URL", "alerts.slack", webhook, file_holds="the webhook's URL"),
     Variable(f"{PREFIX}WEBHOOK_URL", "alerts.webhook", webhook, file_holds="the webhook's URL"),

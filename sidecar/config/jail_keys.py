@@ -278,6 +278,7 @@ GLOBAL_KEYS: tuple[GlobalKey, ...] = (
     GlobalKey("allow_monitoring", cdn.parse_monitors, "allowlist.monitors"),
     GlobalKey("banbudget", ban_rate, "budget.rate"),
     GlobalKey("banshare", share, "budget.share"),
+    GlobalKey("siteshare", share, "budget.site_share"),
     GlobalKey("dbpurgeage", duration, "dbpurgeage"),
     GlobalKey("maxbans", whole_number, "max_bans"),
     GlobalKey("trusted_proxies", proxy_networks, "allowlist.trusted_proxies", operator.add, in_jails=True),

@@ -27,6 +27,7 @@ from sidecar.core.ban_history import HISTORY_AGE_S
 from sidecar.core.ban_limit import MAX_BANS
 from sidecar.core.containers import LabelTrust
 from sidecar.core.jail import Jail
+from sidecar.core.site_budget import SHARE
 from sidecar.filters.loader import Filter
 
 NO_ENTRIES: Final = AllowlistEntries()
@@ -67,6 +68,8 @@ class BudgetSettings:
     rate: BanRate = DEFAULT_RATE
     # The part, from 0 to 1, of the clients seen that may be banned.
     share: float = math.inf
+    # The part of the rate, from 0 to 1, that one log may use while others need some.
+    site_share: float = SHARE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from sidecar.core.address import Address
 from sidecar.core.rate import Rate
+from sidecar.core.site_budget import RECOVERY, SHARE, SiteBudgets
 
 # A storm of 10,000 addresses passes at once, and a botnet of 100,000 within four minutes.
 MAX_BANS: Final = 30_000
@@ -21,24 +22,25 @@ CLIENTS_PERIOD_S: Final = 600.0
 MIN_CLIENTS: Final = 50
 # Clients remembered for the share, as many as a window tracks.
 MAX_CLIENTS: Final = 1_000_000
-# An exceeded budget recovers below this part of it. Without a margin it would change with each ban at its edge.
-RECOVERY: Final = 0.5
 
 
 class EnforcementBudget(Protocol):
     """Decides whether one more ban is enforced or a dry run."""
 
-    def allows(self, now: float) -> bool:
-        """Return whether a ban that is about to be made may be enforced. It counts as made either way."""
+    def allows(self, now: float, site: str = "") -> bool:
+        """Return whether a ban that is about to be made may be enforced. It counts as made either way.
 
-    def allows_again(self, now: float) -> bool:
+        `site` is the name of the log that it follows from.
+        """
+
+    def allows_again(self, now: float, site: str = "") -> bool:
         """Return whether an existing dry-run ban may be enforced now. A no counts for nothing."""
 
 
 class NoBudget:
     """The budget of a guard that enforces any number of bans."""
 
-    def allows(self, _: float) -> bool:
+    def allows(self, _now: float, _site: str = "") -> bool:
         return True
 
     allows_again = allows
@@ -48,23 +50,33 @@ NO_BUDGET: Final[EnforcementBudget] = NoBudget()
 
 
 class BanBudget:
-    """Limits bans per time, and bans as a share of the clients seen. Owned by one thread.
+    """Limits bans per time, in all and from one log, and bans as a share of the clients seen. Owned by one thread.
 
     `exceeded` is as of the last call. `dry_runs` counts the bans that were not to be enforced, since the start.
     """
 
     def __init__(
-        self, max_bans: float = MAX_BANS, period_s: float = PERIOD_S, max_share: float = math.inf
+        self,
+        max_bans: float = MAX_BANS,
+        period_s: float = PERIOD_S,
+        max_share: float = math.inf,
+        site_share: float = SHARE,
     ) -> None:
-        """At most `max_bans` in `period_s` (`math.inf`: any number), and at most this share (0 to 1) of the clients."""
+        """At most `max_bans` in `period_s` (`math.inf`: any number), and at most this share (0 to 1) of the clients.
+
+        `site_share` is the part of `max_bans` that one log may use while others need some.
+        """
         self.exceeded = False
         self.dry_runs = 0
         self._clients = _RecentClients()
-        self.reconfigure(max_bans, period_s, max_share)
+        self.reconfigure(max_bans, period_s, max_share, site_share)
 
-    def reconfigure(self, max_bans: float, period_s: float, max_share: float) -> None:
+    def reconfigure(
+        self, max_bans: float, period_s: float, max_share: float, site_share: float = SHARE
+    ) -> None:
         """Apply these limits from now on. Bans made before count for the share alone."""
         self.max_bans, self.max_share = max_bans, max_share
+        self.sites = SiteBudgets(max_bans * site_share, period_s)
         self._bans = Rate(period_s)
 
     @property
@@ -75,16 +87,20 @@ class BanBudget:
         """Count a client, for the share."""
         self._clients.add(address, now)
 
-    def allows(self, now: float) -> bool:
+    def allows(self, now: float, site: str = "") -> bool:
         """Return whether a ban that is about to be made may be enforced; False: only as a dry run."""
+        # What one log may not have made is not taken from the others.
+        if not self.sites.allows(site, now):
+            self.dry_runs += 1
+            return False
         self._clients.count_ban(now)
         self._update(self._bans.add(now))
         self.dry_runs += self.exceeded
         return not self.exceeded
 
-    def allows_again(self, now: float) -> bool:
+    def allows_again(self, now: float, site: str = "") -> bool:
         """Return whether an existing dry-run ban may be enforced now. Asked at each hit, so a no does not count."""
-        return not self.is_exceeded(now) and self.allows(now)
+        return not (self.is_exceeded(now) or self.sites.is_exceeded(site, now)) and self.allows(now, site)
 
     def is_exceeded(self, now: float) -> bool:
         """Return whether it is exceeded now. While no ban is made, only this call finds that it has recovered."""

@@ -284,7 +284,9 @@ class Guard:
         if self._relayed.related and self._relayed.is_second(hit):
             return IgnoredReason.COUNTED_ALREADY
         # A login that works is no reason to enforce a dry run.
-        if ban and (hit.success or not ban.dry_run or not self._may_enforce(effective.jail, now)):
+        if ban and (
+            hit.success or not ban.dry_run or not self._may_enforce(effective.jail, hit.origin.name, now)
+        ):
             if bypass := state.bans.bypass_of(ban, hit):
                 self._noticed.append(bypass)
             return IgnoredReason.ALREADY_BANNED
@@ -328,7 +330,7 @@ class Guard:
             jail.name, address, at, until, BanCause.FAILURES,
             failures=jail.maxretry, origin_name=hit.origin.name, evidence=lines,
             ban_count=self._state.history.ban_count(jail.name, address, now) + 1,
-            dry_run=jail.observe or not self._budget.allows(now), decided_at=now,
+            dry_run=jail.observe or not self._budget.allows(now, hit.origin.name), decided_at=now,
         )  # fmt: skip
         decisions = [self._register.put(ban), *self._group(state, ban)]
         if full:
@@ -404,13 +406,13 @@ class Guard:
             jail.name, network, at, until, BanCause.GROUP, failures=failures, origin_name=hit.origin.name,
             reason=f"{failures} failures of at least {len(members)} of its addresses",
             ban_count=self._state.history.ban_count(jail.name, network, now) + 1,
-            dry_run=jail.observe or not self._budget.allows(now), decided_at=now,
+            dry_run=jail.observe or not self._budget.allows(now, hit.origin.name), decided_at=now,
         )  # fmt: skip
         return [self._register.put(ban)]
 
-    def _may_enforce(self, jail: Jail, now: float) -> bool:
-        """Return whether a dry run of this jail may be enforced now."""
-        return not jail.observe and self._budget.allows_again(now)
+    def _may_enforce(self, jail: Jail, site: str, now: float) -> bool:
+        """Return whether a dry run of this jail may be enforced now, because of a failure in this log."""
+        return not jail.observe and self._budget.allows_again(now, site)
 
     def _enforce(self, ban: Ban, now: float) -> Ban:
         return self._register.put(replace(ban, dry_run=False, decided_at=now))

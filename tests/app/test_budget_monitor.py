@@ -18,8 +18,7 @@ class World:
         self.changes, self.readable = Changes(), ReadableMetrics()
         self.problems = self.changes.problems()
         self.budget = BanBudget(*settings.rate, settings.share)
-        problem = self.problems.problem("the ban budget", critical=False)
-        self.monitor = BudgetMonitor(settings, self.budget, self.readable.metrics.allowlist, problem)
+        self.monitor = BudgetMonitor(settings, self.budget, self.readable.metrics.allowlist, self.problems)
 
     def make_bans(self, count):
         return [self.budget.allows(0.0) for _ in range(count)]
@@ -67,3 +66,20 @@ def test_new_limits_hold_from_then_on_and_the_same_forget_no_ban():
 
     world.monitor.reconfigure(BudgetSettings(BanRate(math.inf, 60.0)))
     assert all(world.make_bans(100))
+
+
+def test_a_log_that_uses_more_than_its_part_is_reported_by_name():
+    world = World(TEN)
+    world.budget.allows(0.0, "shop")
+    for _ in range(6):
+        world.budget.allows(0.0, "blog")
+    world.monitor.apply(Turn(0.0, (BAN,)))
+
+    ((name, sentence),) = world.changes
+    assert name == "the ban budget of blog"
+    assert sentence.startswith(
+        "more than 5 bans within 60 s were about to be made because of the log of blog: "
+    )
+    assert world.readable.value("ban_budget_exceeded") == 1
+    world.monitor.report(62.0)
+    assert world.changes[1:] == [("the ban budget of blog", None)]

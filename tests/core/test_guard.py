@@ -26,10 +26,10 @@ class Budget:
     def __init__(self, allowed, allowed_again):
         self._allowed, self._again = allowed, allowed_again
 
-    def allows(self, now):
+    def allows(self, now, site):
         return next(self._allowed)
 
-    def allows_again(self, now):
+    def allows_again(self, now, site):
         return next(self._again)
 
 

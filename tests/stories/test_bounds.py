@@ -113,3 +113,23 @@ def test_the_labels_of_a_strangers_image_decide_about_its_own_site_alone(engine,
     assert bans[BOB]["until"] - bans[BOB]["at"] == bans["198.51.100.9"]["until"] - bans["198.51.100.9"]["at"]
     for what in ("wp-sidecar.allow: is longer", "bantime: for good is longer", "trusted-proxies: too much"):
         assert what in why(daemon)
+
+
+def test_a_site_that_is_taken_over_does_not_use_up_the_bans_of_the_others(engine, daemon):
+    (daemon.folder / "jails.conf").write_text(
+        f"{JAILS}\n".replace("maxretry", "banbudget = 20/10m\nmaxretry")
+    )
+    daemon.ask("reload")
+    label = "wp-sidecar.enable=true"
+    site(engine, "shop", label, says=ANN)
+    wait_until(lambda: daemon.banned() == [ANN])
+    lines = f"for n in $(seq 1 100); do echo '{FAILURE}'198.51.100.$n; echo '{FAILURE}'198.51.100.$n; done; sleep 600"
+    engine.cli("run", "--detach", "--init", "--name", "hostile", f"--label={label}", IMAGE, "sh", "-c", lines)
+    wait_until(lambda: daemon.ask("bans")["bans"][100:])
+    site(engine, "blog", label, says=BOB)
+    wait_until(lambda: BOB in daemon.banned())
+
+    bans = {ban["ip"]: ban for ban in daemon.ask("bans")["bans"]}
+    assert not bans[BOB]["observed"]
+    assert sum(not ban["observed"] for ban in bans.values() if ban["site"] == "hostile") == 10
+    assert "because of the log of hostile" in why(daemon)

@@ -114,7 +114,7 @@ class Peer:
     def apply(self, turn):
         self.turns.append(turn)
 
-    def allows(self, _):
+    def allows(self, _now, _site):
         """The guard's ban budget: it has no limit, and counts how often it is asked."""
         self.budget_asked += 1
         return True
