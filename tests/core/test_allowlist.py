@@ -14,6 +14,7 @@ from sidecar.core.allowlist import (
     RESOLVER,
     Allowlist,
     of_cdn,
+    of_monitor,
 )
 
 HERE = Allowlist(
@@ -187,6 +188,7 @@ def test_the_networks_for_the_kernel_do_not_overlap():
 
 
 def test_a_cdn_is_a_reason_by_its_name():
+    assert of_monitor("pingdom") == "an address of the monitoring service pingdom"
     allowlist = Allowlist({PROXY: ["192.0.2.1"], of_cdn("fastly"): ["151.101.0.0/16"]})
 
     assert [allowlist.reason(Address(text)) for text in ("192.0.2.1", "151.101.1.1", "151.102.0.1")] == [
