@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
 
-from sidecar.cli.options import Address, InFleet, InJail, Json, Socket, socket_path
-from sidecar.cli.stdio import write_json, write_line
+from sidecar.cli.errors import refusals_at_the_end
+from sidecar.cli.options import Address, Addresses, InFleet, InJail, Json, Socket, Wide, socket_path
+from sidecar.cli.stdio import write_json, write_json_list, write_line
 from sidecar.cli.text import local_time, times
-from sidecar.control.client import ask
+from sidecar.control.client import ask, stream
 from sidecar.control.protocol import (
+    BanEntry,
     BanRequest,
     BansRequest,
     ExplainAnswer,
     ExplainRequest,
     HistoryRequest,
     JailStanding,
+    UnbannedEntry,
     UnbanRequest,
 )
 from sidecar.core.durations import format_duration
@@ -37,26 +42,38 @@ def bans(
     observed: Annotated[
         bool, typer.Option("--observed", help="Only dry runs, which drop nothing (mode = observe).")
     ] = False,
+    jail: InJail = "",
+    site: Annotated[
+        str,
+        typer.Option(
+            "--site", metavar="GLOB", help="Only bans for this container or file, as blog or 'shop-*'."
+        ),
+    ] = "",
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Only bans made within this time, as 2h or 7d.")
+    ] = "",
     fleet: InFleet = False,
+    wide: Wide = False,
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Show the bans in force: why, and for how long."""
+    """Show the bans in force: why, and for how long. Those that end first come first."""
+    now = time.time()
+    after = now - seconds if (seconds := _duration(since, "--since")) else 0.0
     # A table shows no evidence.
-    answer = ask(socket_path(socket), BansRequest(evidence=as_json, fleet=fleet), BANS_TIMEOUT_S)
-    if observed:
-        answer["bans"] = [ban for ban in answer["bans"] if ban["observed"]]
+    request = BansRequest(as_json, fleet, jail, site, after, observed)
+    found = stream(socket_path(socket), request, BANS_TIMEOUT_S)
     if as_json:
-        write_json(answer)
+        write_json_list("bans", found)
         return
     from sidecar.cli import tables
 
-    tables.show_bans(answer["bans"], time.time())
+    tables.show_bans(map(json.loads, found), now, wide=wide)
 
 
 @commands.command()
 def ban(
-    address: Address,
+    addresses: Addresses,
     *,
     jail: InJail = "",
     lasting: Annotated[
@@ -67,40 +84,54 @@ def ban(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Ban an address by hand, unless it is on an allowlist."""
-    answer = ask(socket_path(socket), BanRequest(address, jail, _bantime(lasting), reason))
-    if as_json:
-        write_json(answer)
-        return
-    for made in answer["banned"]:
-        write_line(f"{made['ip']} is banned in {made['jail']} {_until(made['until'])}")
-    if not answer["banned"]:
-        write_line(f"{printable(address)} is banned for at least as long already")
+    """Ban addresses by hand, unless they are on an allowlist."""
+    path, bantime = socket_path(socket), _bantime(lasting)
+    banned: list[BanEntry] = []
+    with refusals_at_the_end() as refused:
+        for address in addresses:
+            with refused.caught():
+                made = ask(path, BanRequest(address, jail, bantime, reason))["banned"]
+                banned += made
+                if not as_json:
+                    _show_banned(address, made)
+        if as_json and (banned or not refused.sentences):
+            write_json({"banned": banned})
 
 
 @commands.command()
 def unban(
-    address: Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")] = "",
+    addresses: Annotated[
+        list[str] | None, typer.Argument(metavar="ADDR...", help="Addresses or networks.", show_default=False)
+    ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="End all bans.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether --all is meant.")] = False,
     jail: InJail = "",
     fleet: InFleet = False,
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Unban an address; one that is not banned is no error."""
-    if bool(address) == every:
+    """Unban addresses; one that is not banned is no error."""
+    if bool(addresses) == every:
         raise typer.BadParameter("give an address, or --all")
-    answer = ask(socket_path(socket), UnbanRequest(address or None, jail, fleet))
-    if as_json:
-        write_json(answer)
-        return
-    for unbanned in answer["unbanned"]:
-        write_line(f"{unbanned['ip']} is unbanned in {unbanned['jail']}")
-    if fleet:
-        write_line(f"bans that the fleet knew and every node lifts: {answer['fleet']}")
-    elif not answer["unbanned"]:
-        write_line(f"{printable(address)} was not banned" if address else "no address was banned")
+    path = socket_path(socket)
+    # A program has nobody to ask.
+    if every and not yes and sys.stdin.isatty():
+        typer.confirm(f"End all bans{' of the fleet' * fleet}{f' of {jail}' * bool(jail)}?", abort=True)
+    unbanned: list[UnbannedEntry] = []
+    known_to_fleet = 0
+    with refusals_at_the_end() as refused:
+        for address in addresses or (None,):
+            with refused.caught():
+                answer = ask(path, UnbanRequest(address, jail, fleet))
+                unbanned += answer["unbanned"]
+                known_to_fleet += answer.get("fleet", 0)
+                if not as_json:
+                    _show_unbanned(address, answer["unbanned"], fleet=fleet)
+        if as_json and (unbanned or not refused.sentences):
+            write_json({"unbanned": unbanned} | ({"fleet": known_to_fleet} if fleet else {}))
+    if fleet and not as_json:
+        write_line(f"bans that the fleet knew and every node lifts: {known_to_fleet}")
 
 
 @commands.command()
@@ -125,6 +156,20 @@ def explain(address: Address, *, socket: Socket = None, as_json: Json = False) -
         return
     for sentence in _explanation(answer):
         write_line(sentence)
+
+
+def _show_banned(address: str, banned: Sequence[BanEntry]) -> None:
+    for each in banned:
+        write_line(f"{each['ip']} is banned in {each['jail']} {_until(each['until'])}")
+    if not banned:
+        write_line(f"{printable(address)} is banned for at least as long already")
+
+
+def _show_unbanned(address: str | None, unbanned: Sequence[UnbannedEntry], *, fleet: bool) -> None:
+    for each in unbanned:
+        write_line(f"{each['ip']} is unbanned in {each['jail']}")
+    if not unbanned and not fleet:
+        write_line(f"{printable(address)} was not banned" if address else "no address was banned")
 
 
 def _explanation(answer: ExplainAnswer) -> Iterator[str]:
@@ -160,6 +205,18 @@ def _until(until: float | None) -> str:
     if until is None:
         return "for good"
     return f"until {local_time(until)} ({format_duration(until - time.time())})"
+
+
+def _duration(text: str, option: str) -> float:
+    """Return the seconds of this option; 0 where it is not given."""
+    if not text:
+        return 0.0
+    from sidecar.config.units import duration
+
+    try:
+        return duration(text)
+    except ValueError as err:
+        raise typer.BadParameter(str(err), param_hint=option) from None
 
 
 def _bantime(text: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.options import Filters, Jails, Json, Socket, socket_path
+from sidecar.cli.options import Filters, Jails, Json, Socket, Wide, socket_path
 from sidecar.cli.stdio import write_error, write_json, write_line
 from sidecar.control.client import NoDaemon, ask
 from sidecar.control.exit_codes import ExitCode, Failed
@@ -73,7 +73,7 @@ def restore() -> None:
 
 
 @commands.command()
-def status(*, socket: Socket = None, as_json: Json = False) -> None:
+def status(*, wide: Wide = False, socket: Socket = None, as_json: Json = False) -> None:
     """Show what the daemon watches, and how it is."""
     answer = ask(socket_path(socket), StatusRequest())
     if as_json:
@@ -81,7 +81,7 @@ def status(*, socket: Socket = None, as_json: Json = False) -> None:
         return
     from sidecar.cli import tables
 
-    tables.show_status(answer, time.time())
+    tables.show_status(answer, time.time(), wide=wide)
 
 
 @commands.command()

@@ -37,6 +37,31 @@ def exit_on_error() -> Iterator[None]:
         _end(ExitCode.CONFIG, *map(str, err.errors))
 
 
+class Refusals:
+    """The daemon's refusals, where a command asks for several things: one that is refused stops no other."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Keep a refusal for the end."""
+        try:
+            yield
+        except Refused as err:
+            self.sentences.append(str(err))
+
+
+@contextmanager
+def refusals_at_the_end() -> Iterator[Refusals]:
+    """Give a `Refusals`; at the end show them, and end the process if there are any."""
+    refusals = Refusals()
+    yield refusals
+    if refusals.sentences:
+        sys.stdout.flush()
+        _end(ExitCode.NO, *refusals.sentences)
+
+
 @contextmanager
 def _exit_on_output_error() -> Iterator[None]:
     """End the process where its output cannot be written."""

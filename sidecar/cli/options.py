@@ -21,12 +21,18 @@ Socket: TypeAlias = Annotated[
     typer.Option("--socket", metavar="PATH", help="Control socket, instead of WP_SIDECAR_SOCKET."),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON for programs, instead of text.")]
+Wide: TypeAlias = Annotated[
+    bool, typer.Option("--wide", help="One line for each row, however narrow the terminal is.")
+]
 Transport: TypeAlias = Annotated[
     Framing | None,
     typer.Option("--transport", help="How the log writes each line's own time; by default it is detected."),
 ]
 Log: TypeAlias = Annotated[str, typer.Argument(metavar="[LOG|-]", help="A log file; - is standard input.")]
 Address: TypeAlias = Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")]
+Addresses: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="ADDR...", help="Addresses or networks.", show_default=False)
+]
 InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="In this jail.")]
 InFleet: TypeAlias = Annotated[
     bool, typer.Option("--fleet", help="On all nodes of the fleet, in force here or not.")

@@ -6,8 +6,11 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import typer
 
 from sidecar.core.text import printable
 
@@ -37,8 +40,33 @@ def write_json(answer: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
+def write_json_list(key: str, values: Iterable[str]) -> None:
+    """Write one line of JSON: an object with a list, the values of which are JSON already."""
+    sys.stdout.write(f'{{"{key}": [')
+    for number, value in enumerate(values):
+        sys.stdout.write(f", {value}" if number else value)
+    sys.stdout.write("]}\n")
+
+
 def write_line(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+def write_paragraph(text: str, width: int | None) -> None:
+    """Write text that begins two columns in, wrapped between words to this width; None: on one line."""
+    text = printable(text)
+    if width is None:
+        write_line(f"  {text}")
+        return
+    wrapper = textwrap.TextWrapper(max(width, 20), initial_indent="  ", subsequent_indent="  ")
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    for line in wrapper.wrap(text):
+        write_line(line)
+
+
+def write_styled(text: str, *, fg: str) -> None:
+    """Write a bold line in this colour, where standard output is a terminal."""
+    typer.secho(printable(text), fg=fg, bold=True)
 
 
 def write_error(sentence: str) -> None:

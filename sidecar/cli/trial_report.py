@@ -322,6 +322,7 @@ def _with_progress(stream: Reader, log: str) -> Reader:
     size = Path(log).stat().st_size if log != "-" else 0
     if size < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
         return stream
-    from sidecar.cli import tables
 
-    return tables.Progress(stream, size)
+    from sidecar.cli.progress import Progress
+
+    return Progress(stream, size)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sidecar.control.protocol import ControlRequest, Refused
+from sidecar.control.protocol import LIST_GOES_ON, ControlRequest, Refused
 
 A = TypeVar("A")
 
@@ -34,11 +35,36 @@ def ask(path: Path, request: ControlRequest[A], timeout: float = DEFAULT_TIMEOUT
 
 def send(path: Path, fields: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT_S) -> Any:  # noqa: ANN401 - JSON
     """Send a JSON object as it is, and return the JSON object that is answered. Raises what `ask` does."""
+    with _answered(path, fields, timeout) as response:
+        return json.loads(response.read())
+
+
+def stream(path: Path, request: ControlRequest[Any], timeout: float = DEFAULT_TIMEOUT_S) -> Iterator[str]:
+    """Send one request, and yield the values of the list in its answer as they come, each as JSON.
+
+    So a list of 100,000 bans takes no memory. Raises what `ask` does.
+    """
+    with _answered(path, request.as_json(), timeout) as response:
+        response.readline()
+        for line in response:
+            value = line.decode().rstrip(LIST_GOES_ON)
+            if value.startswith("]"):
+                return
+            if value:
+                yield value
+        raise ValueError("the answer has no end")
+
+
+@contextlib.contextmanager
+def _answered(path: Path, fields: Mapping[str, Any], timeout: float) -> Iterator[HTTPResponse]:
+    """Send a request, and give the response, if it is no refusal."""
     connection = _UnixConnection(path, timeout)
     try:
         connection.request("POST", "/", json.dumps(fields), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        reply = json.loads(response.read())
+        if response.status != HTTPStatus.OK:
+            raise Refused(json.loads(response.read())["error"])
+        yield response
     except (FileNotFoundError, ConnectionRefusedError) as err:
         raise NoDaemon(
             f"no wp-sidecar is running at {path}; start it, or name its socket with --socket"
@@ -51,9 +77,6 @@ def send(path: Path, fields: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT
         raise NoDaemon(f"wp-sidecar at {path} closed the connection; its log says why ({err})") from err
     finally:
         connection.close()
-    if response.status != HTTPStatus.OK:
-        raise Refused(reply["error"])
-    return reply
 
 
 class _UnixConnection(HTTPConnection):

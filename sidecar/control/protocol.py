@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, NotRequired, Self, TypedDict, TypeVar
 
@@ -21,6 +21,11 @@ A = TypeVar("A")
 
 # The field of an address in a request.
 ADDRESS: Final = "who"
+
+# Each value of a list is a line of its own, so a long answer can be read line by line.
+LIST_BEGINS: Final = "[\n"
+LIST_GOES_ON: Final = ",\n"
+LIST_ENDS: Final = "\n]"
 
 # A shorter ban would end before it is in force.
 MIN_BANTIME_S: Final = 1.0
@@ -132,7 +137,9 @@ class BanEntry(TypedDict):
 
 
 class BansAnswer(TypedDict):
-    bans: list[BanEntry]
+    """A list as it is received; an iterator as it is sent."""
+
+    bans: list[BanEntry] | Iterator[BanEntry]
 
 
 class HistoryAnswer(TypedDict):
@@ -199,18 +206,41 @@ class ReloadRequest(ControlRequest[ReloadAnswer]):
 
 @dataclass(frozen=True, slots=True)
 class BansRequest(ControlRequest[BansAnswer]):
-    """`evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not."""
+    """The bans in the order of their ends.
+
+    `evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not. The
+    other fields choose some of them: the jail's name, a glob for the name of the container or file, bans made since a
+    unix time, and dry runs.
+    """
 
     command = "bans"
     evidence: bool = True
     fleet: bool = False
+    jail: str = ""
+    site: str = ""
+    since: float = 0.0
+    observed: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        return {"do": self.command, "evidence": self.evidence} | ({"fleet": True} if self.fleet else {})
+        chosen: dict[str, Any] = {
+            "fleet": self.fleet, "jail": self.jail, "site": self.site, "since": self.since, "observed": self.observed,
+        }  # fmt: skip
+        given = {key: value for key, value in chosen.items() if value}
+        return {"do": self.command, "evidence": self.evidence, **given}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        return cls(bool(fields.get("evidence", True)), bool(fields.get("fleet")))
+        since = fields.get("since", 0.0)
+        if isinstance(since, bool) or not isinstance(since, (int, float)):
+            raise Refused(f"since has to be a unix time, not {since}")
+        return cls(
+            bool(fields.get("evidence", True)),
+            bool(fields.get("fleet")),
+            str(fields.get("jail", "")),
+            str(fields.get("site", "")),
+            since,
+            bool(fields.get("observed")),
+        )
 
 
 @dataclass(frozen=True, slots=True)

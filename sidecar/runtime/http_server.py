@@ -15,7 +15,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -44,10 +44,13 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What the client is sent."""
+    """What the client is sent.
+
+    A body in pieces is sent as it is made: then its length is not stated, and the end of the connection ends it.
+    """
 
     status: HTTPStatus
-    body: bytes
+    body: bytes | Iterable[bytes]
     content_type: str = TEXT
 
 
@@ -317,7 +320,11 @@ class _Exchange(BaseHTTPRequestHandler):
         if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", ", ".join(self._application.methods))
         self.send_header("Content-Type", response.content_type)
-        self.send_header("Content-Length", str(len(response.body)))
+        body = response.body
+        if isinstance(body, bytes):
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(response.body)
+        if self.command == "HEAD":
+            return
+        for piece in (body,) if isinstance(body, bytes) else body:
+            self.wfile.write(piece)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -47,6 +48,7 @@ READ_HITS = f"""
 """  # noqa: S608
 READ_CURSORS = f"SELECT key, state FROM cursors WHERE {soundness.CURSORS.condition}"  # noqa: S608
 READ_EVIDENCE = f"SELECT jail, who, lines FROM evidence WHERE {soundness.EVIDENCE.condition}"  # noqa: S608
+READ_EVIDENCE_OF = f"{READ_EVIDENCE} AND jail = ? AND who = ?"
 # Where the rows of bans, history, hits and evidence have the address.
 ADDRESS_AT = 1
 FORGET_HITS = "DELETE FROM hits WHERE rowid IN (SELECT rowid FROM hits ORDER BY rowid LIMIT ?) AND at < ?"
@@ -106,19 +108,26 @@ class SqliteStore:
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
         return Remembered(bans, history, hits, cursors)
 
-    def evidence(self) -> dict[BanKey, tuple[str, ...]]:
-        """Return the lines of each ban that has any, oldest first. Raises StoreError.
+    def evidence(self, keys: Iterable[BanKey] | None = None) -> dict[BanKey, tuple[str, ...]]:
+        """Return the lines of each of these bans, or of all, oldest first, where there are any. Raises StoreError.
 
         Any thread may ask: it reads with a connection of its own what the last turn wrote.
         """
-        pending = self._pending.turn
+        pending, wanted = self._pending.turn, None if keys is None else set(keys)
+        queries = [(READ_EVIDENCE, ())] if wanted is None else [(READ_EVIDENCE_OF, key) for key in wanted]
         found: dict[BanKey, tuple[str, ...]] = {}
         if not self.unavailable:
             with explained(self.path, "read"), reading(self.path) as db:
-                for jail, address, text in SoundRows(db).fetch(READ_EVIDENCE, address_at=ADDRESS_AT):
-                    found[jail, Address(address)] = rows.evidence_lines(text)
+                sound = SoundRows(db)
+                for query, key in queries:
+                    for jail, address, text in sound.fetch(query, key, address_at=ADDRESS_AT):
+                        found[jail, Address(address)] = rows.evidence_lines(text)
         for each in pending.decisions if pending else ():
-            if isinstance(each, Ban) and each.evidence:
+            if (
+                isinstance(each, Ban)
+                and each.evidence
+                and (wanted is None or (each.jail, each.address) in wanted)
+            ):
                 found[each.jail, each.address] = each.evidence
         return found
 

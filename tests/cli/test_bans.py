@@ -6,36 +6,52 @@ import pytest
 from tests.cli.answering import BAN, STATUS
 
 
-def test_bans_are_a_table_in_the_order_of_their_ends(daemon, wp_lines):
+def test_bans_are_a_table_in_the_order_of_the_answer(daemon, wp_lines):
     until = time.time() + 7_200 + 30
     ending = BAN | {"ip": "2001:db8::/64", "until": until, "reason": "by hand", "failures": 0, "site": ""}
-    daemon.answers["bans"] = {"bans": [BAN, ending]}
+    daemon.answers["bans"] = {"bans": [ending, BAN]}
 
     head, first, last = wp_lines("bans")[1][1:]
 
     assert head.split() == [
         "address",
         "jail",
-        "until",
         "remaining",
+        "until",
         "failures",
         "container",
         "times",
         "reason",
     ]
-    assert first.startswith("2001:db8::/64  wordpress  20") and first.endswith("by hand")
-    assert " 2h " in first
+    assert first.startswith("2001:db8::/64  wordpress  2h ") and first.endswith("by hand")
     assert last.split() == ["203.0.113.7", "wordpress", "for", "good", "3", "blog\\x1b[2J", "2", "failures"]
 
 
-def test_dry_runs_are_marked_and_may_be_shown_alone(daemon, wp_lines):
+def test_dry_runs_are_marked(daemon, wp_lines):
     daemon.answers["bans"] = {"bans": [BAN, BAN | {"ip": "203.0.113.8", "observed": True}]}
 
     assert [line.rpartition("  ")[2] for line in wp_lines("bans")[1][2:]] == ["failures", "failures, dry run"]
-    assert [line.split()[0] for line in wp_lines("bans", "--observed")[1][2:]] == ["203.0.113.8"]
-    assert [ban["ip"] for ban in json.loads(wp_lines("bans", "--observed", "--json")[1][0])["bans"]] == [
-        "203.0.113.8"
-    ]
+
+
+def test_bans_are_chosen_by_the_daemon(daemon, wp_lines):
+    daemon.answers["bans"] = {"bans": []}
+    before = time.time()
+
+    wp_lines("bans", "--observed", "--jail", "wordpress", "--site", "shop-*", "--since", "2h")
+    wp_lines("bans", "--json")
+
+    first, second = daemon.asked
+    assert before - 7_200 <= first.pop("since") <= time.time() - 7_200
+    assert first == {"do": "bans", "evidence": False, "observed": True, "jail": "wordpress", "site": "shop-*"}
+    assert second == {"do": "bans", "evidence": True}
+
+
+def test_a_time_that_is_none_is_wrong_usage(daemon, wp_lines):
+    code, _, err = wp_lines("bans", "--since", "yesterday")
+
+    assert code == 2
+    assert "expected a duration" in err
+    assert daemon.asked == []
 
 
 def test_the_history_of_an_address(daemon, wp_lines):
@@ -145,6 +161,18 @@ def test_a_refusal_is_the_daemons_sentence_and_exit_code_1(wp_lines):
         [],
         "wp-sidecar: 10.0.0.1 is never banned: it is a private address\n",
     )
+
+
+def test_several_addresses_are_banned_and_unbanned_and_one_refusal_stops_no_other(daemon, wp_lines):
+    daemon.answers["unban"] = {"unbanned": [{"ip": "203.0.113.7", "jail": "wordpress"}]}
+
+    assert wp_lines("unban", "203.0.113.7", "203.0.113.7")[1] == ["203.0.113.7 is unbanned in wordpress"] * 2
+    assert json.loads(wp_lines("unban", "203.0.113.7", "203.0.113.7", "--json")[1][0]) == {
+        "unbanned": [{"ip": "203.0.113.7", "jail": "wordpress"}] * 2
+    }
+    code, out, err = wp_lines("ban", "10.0.0.1", "10.0.0.2")
+    assert (code, out) == (1, [])
+    assert err.count("is never banned") == 2
 
 
 def test_a_wrong_duration_is_wrong_usage(daemon, wp_lines):

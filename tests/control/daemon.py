@@ -27,7 +27,7 @@ class Store:
     def __init__(self):
         self.error = ""
 
-    def evidence(self):
+    def evidence(self, keys):
         if self.error:
             raise StoreError(self.error)
         return {("login", ANN): ("fail 1", "fail 2")}

@@ -1,9 +1,10 @@
+import json
 import socket
 import threading
 
 import pytest
 
-from sidecar.control.client import NoDaemon, ask, send
+from sidecar.control.client import NoDaemon, ask, send, stream
 from sidecar.control.protocol import BansRequest, Refused, StatusRequest, UnbanRequest
 
 
@@ -67,3 +68,31 @@ def test_a_socket_of_another_user_is_a_matter_of_permission(tmp_path, monkeypatc
 
     with pytest.raises(PermissionError, match="is another user's; ask as root"):
         send(tmp_path / "s", {"do": "status"})
+
+
+def many(fails_after=None):
+    """A list that is made while it is sent."""
+    for n in range(1_000):
+        if n == fails_after:
+            raise OSError("the disk is gone")
+        yield {"ip": f"198.51.{n // 250}.{n % 250}", "reason": "a, [b]\n"}
+
+
+def test_a_list_is_read_as_it_comes(tmp_path, served):
+    served(tmp_path / "s", lambda _: {"bans": many()})
+
+    assert [json.loads(each) for each in stream(tmp_path / "s", BansRequest())] == list(many())
+    assert ask(tmp_path / "s", BansRequest()) == {"bans": list(many())}
+
+
+def test_a_list_without_an_end_is_no_answer(tmp_path, served):
+    served(tmp_path / "s", lambda _: {"bans": many(fails_after=700)})
+
+    with pytest.raises(NoDaemon, match="closed the connection"):
+        list(stream(tmp_path / "s", BansRequest()))
+
+
+def test_an_empty_list_is_read_too(tmp_path, served):
+    served(tmp_path / "s", lambda _: {"bans": iter(())})
+
+    assert list(stream(tmp_path / "s", BansRequest())) == []

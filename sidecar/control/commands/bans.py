@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from sidecar.control.commands.answers import ban_entry, ban_target
 from sidecar.control.commands.loop_access import LoopAccess, check_jail
 from sidecar.control.protocol import (
     BanAnswer,
+    BanEntry,
     BanRequest,
     BansAnswer,
     BansRequest,
@@ -25,8 +28,12 @@ from sidecar.stores.base import StoreError
 
 log = logging.getLogger(__name__)
 
-# (jail, address) -> the lines that led to the ban.
-Evidence: TypeAlias = Mapping[tuple[str, Address], tuple[str, ...]]
+# (jail, address), and the lines that led to each ban.
+BanKey: TypeAlias = tuple[str, Address]
+Evidence: TypeAlias = Mapping[BanKey, tuple[str, ...]]
+
+# Bans whose evidence is read and sent at once.
+PAGE: Final = 500
 
 NO_FLEET: Final = "this host is not in a fleet: set WP_SIDECAR_REDIS_URL"
 
@@ -34,8 +41,8 @@ NO_FLEET: Final = "this host is not in a fleet: set WP_SIDECAR_REDIS_URL"
 class EvidenceStore(Protocol):
     """Has written what the guard decided."""
 
-    def evidence(self) -> Evidence:
-        """Return the evidence of every ban in force. Raises StoreError."""
+    def evidence(self, keys: Sequence[BanKey]) -> Evidence:
+        """Return the evidence of these bans, as far as there is any. Raises StoreError."""
 
 
 class Fleet(Protocol):
@@ -56,15 +63,22 @@ class BansCommand:
         self._loop, self._evidence, self._fleet = loop, evidence, fleet
 
     def answer(self, request: BansRequest) -> BansAnswer:
-        if request.fleet:
-            return {"bans": [ban_entry(ban) for ban in self._fleet_bans()]}
-        bans = self._loop.query(_bans_in_force)
-        lines = self._lines() if request.evidence else {}
-        return {"bans": [ban_entry(ban, lines.get((ban.jail, ban.address), ())) for ban in bans]}
+        found = self._fleet_bans() if request.fleet else self._loop.query(_bans_in_force)
+        bans = sorted((ban for ban in found if _is_asked_for(ban, request)), key=attrgetter("until"))
+        if request.fleet or not request.evidence:
+            return {"bans": map(ban_entry, bans)}
+        return {"bans": self._with_evidence(bans)}
 
-    def _lines(self) -> Evidence:
+    def _with_evidence(self, bans: Sequence[Ban]) -> Iterator[BanEntry]:
+        for begin in range(0, len(bans), PAGE):
+            page = bans[begin : begin + PAGE]
+            lines = self._lines([(ban.jail, ban.address) for ban in page])
+            for ban in page:
+                yield ban_entry(ban, lines.get((ban.jail, ban.address), ()))
+
+    def _lines(self, keys: Sequence[BanKey]) -> Evidence:
         try:
-            return self._evidence.evidence()
+            return self._evidence.evidence(keys)
         except StoreError as err:
             # The loop meets the same problem and reports it.
             log.warning("bans are shown without their evidence: %s", err)
@@ -138,6 +152,15 @@ class UnbanCommand:
 
 def _bans_in_force(view: GuardView, _: float) -> tuple[Ban, ...]:
     return view.bans
+
+
+def _is_asked_for(ban: Ban, request: BansRequest) -> bool:
+    return (
+        (not request.jail or ban.jail == request.jail)
+        and (not request.site or fnmatchcase(ban.origin_name, request.site))
+        and ban.at >= request.since
+        and (ban.dry_run or not request.observed)
+    )
 
 
 def _required(fleet: Fleet | None) -> Fleet:

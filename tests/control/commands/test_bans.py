@@ -26,11 +26,11 @@ def ban(loop, address, **more):
 
 
 def bans(loop, store=None, **asked):
-    return BansCommand(loop, store or Store(), None).answer(BansRequest(**asked))["bans"]
+    return list(BansCommand(loop, store or Store(), None).answer(BansRequest(**asked))["bans"])
 
 
 def bans_of_fleet(loop, fleet):
-    return BansCommand(loop, Store(), fleet).answer(BansRequest(fleet=True))["bans"]
+    return list(BansCommand(loop, Store(), fleet).answer(BansRequest(fleet=True))["bans"])
 
 
 def unban(loop, address, **more):
@@ -53,6 +53,21 @@ def test_bans_are_shown_without_evidence_that_cannot_be_read(loop, caplog):
     with caplog.at_level(logging.WARNING):
         assert bans(loop, store) == [BY_HAND]
     assert caplog.messages == ["bans are shown without their evidence: the disk is full"]
+
+
+def test_bans_are_chosen_and_in_the_order_of_their_ends(loop):
+    ban(loop, "203.0.113.8", bantime=7_200.0)
+    ban(loop, "203.0.113.9", bantime=3_600.0)
+    ban(loop, ANN, jail="login")
+
+    def found(**asked):
+        return [each["ip"] for each in bans(loop, **asked)]
+
+    assert found(jail="manual") == ["203.0.113.9", "203.0.113.8"]
+    assert found(jail="login", site="") == [ANN]
+    assert found(site="shop-*") == []
+    assert found(since=1e12) == []
+    assert found(observed=True) == []
 
 
 @pytest.mark.parametrize(
