@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
+from sidecar.access.log_format import is_quick
 from sidecar.config import jail_keys
 from sidecar.config.errors import unknown
 from sidecar.config.jail_keys import ENFORCE, OBSERVE, access_format
@@ -220,11 +221,23 @@ class _Reading:
         """Apply the limits of labels that are trusted with their own container alone."""
         if self.overrides.limited:
             self._report_limits(self.overrides)
+            self._check_format()
         self.overrides = replace(
             self.overrides,
             ignoreip=self._bounded("allow", self.overrides.ignoreip),
             trusted_proxies=self._bounded("trusted-proxies", self.overrides.trusted_proxies),
         )
+
+    def _check_format(self) -> None:
+        """Leave out a format that may take long: while a line is read, no other line of this host is."""
+        text = self.overrides.values.get(LOG_FORMAT)
+        if text and not is_quick(text):
+            self._error(
+                f"{LOG_FORMAT_LABEL}: has values that may be anything and that nothing certain separates; put a blank "
+                "or quotes between them, or use logformat in the jails file"
+            )
+            values = {name: value for name, value in self.overrides.values.items() if name != LOG_FORMAT}
+            self.overrides = replace(self.overrides, values=values)
 
     def _bounded(self, label: str, networks: Sequence[str]) -> tuple[str, ...]:
         """Return those of the networks that one container may have on an allowlist, and report the others."""

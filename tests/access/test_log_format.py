@@ -1,9 +1,11 @@
 """What a person pastes from a server's configuration becomes a parser of that server's lines."""
 
+import time
+
 import pytest
 
 from sidecar.access.formats import TextFormat
-from sidecar.access.log_format import pattern
+from sidecar.access.log_format import is_quick, pattern
 
 COMBINED = (
     '203.0.113.7 - ann [24/Nov/2026:08:40:00 +0000] "POST /wp-login.php HTTP/1.1" 200 51 "-" "Mozilla/5.0"'
@@ -100,3 +102,39 @@ def test_a_header_before_the_address_forges_nothing():
         "/wp-login.php",
         200,
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '$remote_addr "$request" $status $scheme.$scheme.$scheme.$scheme x',
+        '$remote_addr "$request" $status $http_a $http_b $http_c x"',
+        '$host$host$host $remote_addr "$request" $status',
+        '%h "%r" %>s %{a}t %{b}t %{c}t x"',
+        '%h "%r" %>s %u %q',
+    ],
+)
+def test_values_that_nothing_separates_are_slow(text):
+    assert not is_quick(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"',
+        '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
+        '$host $remote_addr [$time_local] "$request" $status',
+        '$remote_addr "$request" $status $request_time [$proxy_upstream_name] $upstream_addr $upstream_status $req_id',
+        '%h "%r" %>s [%{%Y-%m-%d}t] %b',
+        '$remote_addr "$request" $status ' + "$scheme " * 40 + "x",
+    ],
+)
+@pytest.mark.parametrize("rest", ["a " * 20_000, "." * 40_000, "[a] " * 10_000, '"' * 40_000, "- " * 20_000])
+def test_no_line_takes_long_with_a_quick_format(text, rest):
+    assert is_quick(text)
+    match = pattern(text).match
+    began = time.process_time()
+    for line in (rest, f'203.0.113.7 - "GET / HTTP/1.1" 200 {rest}', f"203.0.113.7 - {rest}"):
+        match(line)
+
+    assert time.process_time() - began < 0.5

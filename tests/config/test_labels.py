@@ -134,6 +134,17 @@ def test_the_networks_of_one_container_are_bounded(name):
     assert "10.0.0.0/7" in problem(container(allow="10.0.0.0/7"))
 
 
+def test_a_format_that_may_take_long_is_no_setting():
+    """A line that almost fits it takes 24 s, in which nothing else is read."""
+    slow = container(**{"log-format": '$remote_addr "$request" $status $scheme.$scheme.$scheme.$scheme x'})
+
+    assert "nothing certain separates" in problem(slow)
+    assert read([slow], [WORDPRESS]).overrides == {}
+    assert overrides(slow, trust=LabelTrust.ALL).values.keys() == {"log_format"}
+    quick = container(**{"log-format": '$remote_addr [$time_local] "$request" $status'})
+    assert overrides(quick).values == {"log_format": '$remote_addr [$time_local] "$request" $status'}
+
+
 def test_a_long_label_is_no_setting():
     long = " ".join(f"host{number}.example.org" for number in range(20_000))
 
