@@ -30,20 +30,21 @@ _RSYSLOG = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) [\w.:-]{1,255} "
     r"[\w./-]{1,64}(?:\[\d{1,10}\])?: "
 )
-# RFC 3164: `<190>Nov 30 06:33:20 web nginx: `, with or without priority and host. The tag ends with a colon.
+# RFC 3164: `<190>Nov 30 06:33:20 web nginx: `, with or without priority and host. The tag ends with a colon. Who reads
+# syslog takes priority and date off before, and leaves the blank.
 _SYSLOG = re.compile(
-    r"(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[\w.:-]{1,255} )?[\w./-]{1,64}(?:\[\d{1,10}\])?: ?"
+    r"(?:(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)? (?:[\w.:-]{1,255} )?[\w./-]{1,64}(?:\[\d{1,10}\])?: ?"
 )
-# RFC 5424: `<190>1 2026-11-30T06:33:20Z web nginx 7 - - `.
+# RFC 5424: `<190>1 2026-11-30T06:33:20Z web nginx 7 - - `, also without priority and date.
 _SYSLOG5424 = re.compile(
-    r"(?:<\d{1,3}>)?1 (?P<at>\S{1,40}) \S{1,255} \S{1,48} \S{1,128} \S{1,32} "
+    r"(?:(?:<\d{1,3}>)?1 (?P<at>\S{1,40}))? \S{1,255} \S{1,48} \S{1,128} \S{1,32} "
     r"(?:-|(?:\[(?:[^\]\\]|\\.){0,1024}\])+) ?(?:\ufeff)?"
 )
 _WRAPPERS: Final = (
     ("syslog", _RSYSLOG),
     ("time stamp", _STAMP),
-    ("syslog", _SYSLOG5424),
     ("syslog", _SYSLOG),
+    ("syslog", _SYSLOG5424),
     ("compose", _COMPOSE),
     ("kubectl", _KUBECTL),
 )
@@ -76,8 +77,13 @@ def _one(text: str) -> tuple[str, str, float | None]:
         return _json_file(text)
     for name, wrapper in _WRAPPERS:
         if found := wrapper.match(text):
-            return name, text[found.end() :], unix_time(found["at"]) if "at" in wrapper.groupindex else None
+            return name, text[found.end() :], _time(found)
     return "", text, None
+
+
+def _time(found: re.Match[str]) -> float | None:
+    at = found.groupdict().get("at")
+    return unix_time(at) if at else None
 
 
 def _json_file(text: str) -> tuple[str, str, float | None]:

@@ -1,5 +1,7 @@
 """Access logs as people have them: each layout, each in each wrapper, and a day's log of each."""
 
+from datetime import UTC
+
 import pytest
 
 from sidecar.access.detect import AccessLog
@@ -32,6 +34,14 @@ HOSTILE = (
     ),
     Visit(BEGIN, "203.0.113.7", host="192.0.2.1"),
 )
+
+# Where a source takes the beginning of the line off itself.
+TRANSPORTS = {
+    "syslog 3164": Framing.SYSLOG,
+    "syslog 5424": Framing.SYSLOG,
+    "docker logs -t": Framing.DOCKER,
+    "kubelet": Framing.CRI,
+}
 
 
 def read(log, name, visit, wrapper="bare"):
@@ -83,20 +93,26 @@ def settings():
 
 @pytest.fixture(scope="module")
 def matcher(settings):
-    return Matcher(settings.filters, access_logs=AccessLogs())
+    return Matcher(settings.filters, UTC, access_logs=AccessLogs())
+
+
+@pytest.fixture(scope="module")
+def allowlist(settings):
+    return Allowlist(settings.allowlist.networks_by_reason())
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_days_log_bans_its_four_attackers_and_nobody_else(name, settings, matcher):
+def test_a_days_log_bans_its_four_attackers_and_nobody_else(name, settings, matcher, allowlist):
     visits = traffic.day()
     assert len(visits) == 700
     assert {visit.client for visit in visits} - set(traffic.ATTACKING) == set(traffic.READERS)
 
-    for wrapper, wrap in WRAPPERS.items():
-        log = "".join(f"{wrap(traffic.line(name, visit), visit.at)}\n" for visit in visits)
-        origin = Origin("files", f"{name}, {wrapper}", jails=tuple(settings.filters))
-        guard = Guard(settings.jails, Allowlist(settings.allowlist.networks_by_reason()))
-        hits = matcher.scan(Batch(origin, log.encode(), Framing.NONE), visits[-1].at).hits
+    lines = [(traffic.line(name, visit), visit.at) for visit in visits]
+    for wrapper, framing in [*((each, Framing.NONE) for each in WRAPPERS), *TRANSPORTS.items()]:
+        log = "".join(f"{WRAPPERS[wrapper](line, at)}\n" for line, at in lines)
+        origin = Origin("files", f"{name}, {wrapper}, {framing}", jails=tuple(settings.filters))
+        guard = Guard(settings.jails, allowlist)
+        hits = matcher.scan(Batch(origin, log.encode(), framing), visits[-1].at).hits
         decisions = [each for hit in hits for each in guard.hits([hit], hit.at)]
 
         assert {(each.address, each.jail) for each in decisions} == ATTACKERS

@@ -19,6 +19,13 @@ AT = 1_796_020_400.0
         (f"<190>Nov 30 06:33:20 nginx: {LINE}", ("syslog",), None),
         (f"<190>1 2026-11-30T06:33:20Z web nginx 7 - - {LINE}", ("syslog",), AT),
         (f'<190>1 2026-11-30T06:33:20Z web nginx 7 - [a b="c\\]"] {LINE}', ("syslog",), AT),
+        # Without what a source of syslog takes off.
+        (f" web nginx: {LINE}", ("syslog",), None),
+        (f" nginx[7]: {LINE}", ("syslog",), None),
+        (f" web nginx 7 - - {LINE}", ("syslog",), None),
+        (f"2026-11-30T06:33:20.123456+00:00 web nginx[7]: {LINE}", ("syslog",), AT + 0.123456),
+        (f"06:33:20 web.1  | {LINE}", ("compose",), None),
+        (f"[pod/blog-0/wordpress] {LINE}", ("kubectl",), None),
         (f"2026-11-30T06:33:20Z {LINE}", ("time stamp",), AT),
         (f"2026-11-30T06:33:20Z stdout F {LINE}", ("time stamp",), AT),
         (

@@ -323,6 +323,23 @@ def forego(text: str, _: float) -> str:
     return f"\x1b[0;36;1mnginx.1     | \x1b[0m{text}"
 
 
+def rsyslog(text: str, at: float) -> str:
+    """As rsyslog writes it to a file since Debian 12."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00 web nginx[4711]: {text}"
+
+
+def kubectl(text: str, _: float) -> str:
+    return f"[pod/blog-0/wordpress] {text}"
+
+
+def docker_stamp(text: str, at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}789Z {text}"
+
+
+def cri(text: str, at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}789Z stdout F {text}"
+
+
 def bare(text: str, _: float) -> str:
     return text
 
@@ -332,7 +349,11 @@ WRAPPERS: dict[str, Callable[[str, float], str]] = {
     "syslog 3164": syslog_3164,
     "syslog 3164 in a file": syslog_3164_file,
     "syslog 5424": syslog_5424,
+    "rsyslog": rsyslog,
     "json-file": json_file,
+    "docker logs -t": docker_stamp,
+    "kubelet": cri,
+    "kubectl logs --prefix": kubectl,
     "docker compose logs": compose,
     "docker compose logs, coloured": compose_coloured,
     "foreman": foreman,
