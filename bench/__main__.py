@@ -11,11 +11,24 @@ import platform
 import time
 from contextlib import ExitStack
 
-from bench import crowd, figures, files, filters, fleet, latency, node, resting, restored, storm, visitors
+from bench import (
+    crowd,
+    figures,
+    files,
+    filters,
+    fleet,
+    latency,
+    node,
+    replay,
+    resting,
+    restored,
+    storm,
+    visitors,
+)
 from bench.figures import Figure
 from bench.rig import Rig
 
-PARTS = (filters, resting, latency, storm, crowd, files, node, fleet, restored, visitors)
+PARTS = (filters, replay, resting, latency, storm, crowd, files, node, fleet, restored, visitors)
 
 
 def main() -> None:
