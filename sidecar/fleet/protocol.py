@@ -23,7 +23,7 @@ import enum
 import hmac
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -65,6 +65,7 @@ _MEMBER = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*)", re.ASCII)
 _BAN_TIMES = re.compile(rf"(\d{{1,15}}|inf) (\d{{1,15}}) ({_SEAL})", re.ASCII)
 _SEALED_LIFT = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*) (\d{{1,15}}) ({_SEAL})", re.ASCII)
 # How version 0.1 wrote a member, without its times.
+_FAILURE = re.compile(rf"([0-9A-Za-z_-]{{1,64}}) (\d{{1,15}}) ({_SEAL})", re.ASCII)
 _UNTIMED_MEMBER = re.compile(rf"({_ADDRESS}|\*) ({_JAIL}|\*) ({_SEAL})", re.ASCII)
 
 
@@ -296,6 +297,26 @@ class Codec:
         at = self._time(found[3], offset, now)
         self._check_age(at, now, MAX_STORED_LIFT_AGE_S)
         return self._lift(found[1], _parse_jail(found[2]), at)
+
+    def failure(self, window: str, name: str, at_ms: int) -> str:
+        """Return how a failure is named in a window that all nodes share; sealed with its window and its time."""
+        if not self._keys:
+            return name
+        return f"{name} {at_ms} {seal(self._key, 'failure', window, name, str(at_ms))}"
+
+    def is_full(
+        self, window: str, names: Iterable[str], maxretry: int, findtime_ms: int, now_ms: int
+    ) -> bool:
+        """Return whether these are enough failures, as far as they are sealed. Of one name only the last counts."""
+        newest = dict[str, int]()
+        for text in names:
+            found = _FAILURE.fullmatch(text)
+            if found and self._is_sealed(found[3], "failure", window, found[1], found[2]):
+                at_ms = int(found[2])
+                if at_ms <= now_ms + MAX_CLOCK_ERROR_S * 1000:
+                    newest[found[1]] = max(at_ms, newest.get(found[1], 0))
+        times = sorted(newest.values(), reverse=True)[:maxretry]
+        return len(times) == maxretry and times[-1] >= max(times[0], now_ms) - findtime_ms
 
     def _check_seal(self, given: str, *parts: str) -> None:
         if self._keys and not self._is_sealed(given, *parts):

@@ -171,13 +171,35 @@ class Publisher:
         if not groups:
             return
         windows = [self._failures_of(name, jails[each[0].jail], each, now) for name, each in groups.items()]
-        full = self._session.store.count(windows)
+        full = [windows[index].name for index in self._full(windows, now)]
         if full:
-            last = [groups[windows[index].name][-1] for index in full]
+            last = [groups[name][-1] for name in full]
             self._inbox.decide(partial(complete, last)).result(LOOP_TIMEOUT_S)
 
+    def _full(self, windows: Sequence[WindowFailures], now: float) -> list[int]:
+        """Count, and return the indexes of the windows that are full: with a key only by failures with its seal."""
+        session, codec = self._session, self._session.codec
+        found = session.store.count(windows, sealed=codec.sealed)
+        if not codec.sealed:
+            return [each.place for each in found]
+        now_ms, full = session.offset.to_server_ms(now), list[int]()
+        for index, names in found:
+            window = windows[index]
+            if codec.is_full(window.name, names, window.maxretry, window.findtime_ms, now_ms):
+                full.append(index)
+        if full:
+            session.store.clear([windows[index].name for index in full])
+        return full
+
     def _failures_of(self, name: str, jail: Jail, hits: Sequence[Hit], now: float) -> WindowFailures:
-        failures = tuple((self._failure_id(hit), max(0, round((now - hit.at) * 1000))) for hit in hits)
+        codec, offset = self._session.codec, self._session.offset
+        failures = tuple(
+            (
+                codec.failure(name, self._failure_id(hit), offset.to_server_ms(hit.at)),
+                max(0, round((now - hit.at) * 1000)),
+            )
+            for hit in hits
+        )
         return WindowFailures(name, jail.maxretry, round(jail.findtime * 1000), failures)
 
     def _failure_id(self, hit: Hit) -> str:

@@ -104,6 +104,15 @@ class WindowFailures:
     failures: tuple[tuple[str, int], ...]
 
 
+class FullWindow(NamedTuple):
+    """A window that holds enough failures, as the server says."""
+
+    # Among the windows that were counted.
+    place: int
+    # Of its failures, in a fleet with a key. Anybody may have written them.
+    names: tuple[str, ...] = ()
+
+
 class FleetStore:
     """The fleet's keys on one server. Any thread may use it; every method raises StoreError."""
 
@@ -166,11 +175,15 @@ class FleetStore:
         """Return these bans as the server has them; None where it has no such ban."""
         if not members:
             return []
-        with self._connection.client() as client:
-            scores = client.execute_command("ZMSCORE", self._key("bans"), *members)
-            times = client.execute_command("HMGET", self._key("seals"), *members) if sealed else scores
+        if not sealed:
+            with self._connection.client() as client:
+                scores = client.execute_command("ZMSCORE", self._key("bans"), *members)
+            times = [None] * len(members)
+        else:
+            keys = [self._key("bans"), self._key("seals")]
+            scores, times = self._connection.script(scripts.STORED, keys, members)
         return [
-            None if score is None else StoredBan(member, float(score), _text(text or "") if sealed else "")
+            None if score is None else StoredBan(member, float(score), _text(text or ""))
             for member, score, text in zip(members, scores, times, strict=True)
         ]
 
@@ -178,14 +191,16 @@ class FleetStore:
         with self._connection.client() as client:
             return int(client.execute_command("ZCARD", self._key("bans")))
 
-    def count(self, windows: Sequence[WindowFailures]) -> list[int]:
-        """Count failures. Return the indexes of the windows that are full now; those begin again with nothing."""
+    def count(self, windows: Sequence[WindowFailures], *, sealed: bool = False) -> list[FullWindow]:
+        """Count failures. Return the windows that are full now; without a key those begin again with nothing."""
         keys = [self._key(f"w:{each.name}") for each in windows]
-        flat: list[str | int] = []
+        flat: list[str | int] = [int(sealed)]
         for each in windows:
             flat += [each.maxretry, each.findtime_ms, len(each.failures)]
             flat += [part for failure in each.failures for part in failure]
-        return [int(place) - 1 for place in self._connection.script(scripts.COUNT, keys, flat)]
+        places, names = self._connection.script(scripts.COUNT, keys, flat)
+        texts = [_text(text).split("\n") for text in names] or [[]] * len(places)
+        return [FullWindow(int(place) - 1, tuple(each)) for place, each in zip(places, texts, strict=True)]
 
     def clear(self, names: Sequence[str]) -> None:
         """Forget the failures of these windows (jail and address)."""

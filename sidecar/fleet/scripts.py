@@ -71,12 +71,14 @@ end
 return redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'n', ARGV[1], 't', ARGV[2])
 """ % (LIFTS_KEPT_MS, MAX_LIFTS + 1)  # noqa: UP031 - Lua's own braces
 
-# KEYS: one window each. ARGV, for each window: maxretry, findtime, number of failures; then name
-# and age of each. Returns the places of the windows that are full; those begin again with nothing.
+# KEYS: one window each. ARGV: 1 in a fleet with a key; and for each window: maxretry, findtime,
+# number of failures, then name and age of each. Returns the places of the windows that are full, and
+# in a fleet with a key the names of their failures. Without a key they begin again with nothing;
+# with one, the node does so when it has found the seals of the names right.
 COUNT = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local full, at = {}, 1
+local full, names, at = {}, {}, 2
 for i, key in ipairs(KEYS) do
   local maxretry, findtime, n = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   at = at + 3
@@ -90,14 +92,37 @@ for i, key in ipairs(KEYS) do
     local found = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
     for last = 2 * maxretry, #found, 2 do
       if found[last] - found[last - 2 * (maxretry - 1)] <= findtime then
-        redis.call('DEL', key)
         full[#full + 1] = i
+        if ARGV[1] == '1' then
+          local kept = {}
+          for each = 1, #found, 2 do
+            if #found[each] < 256 and not string.find(found[each], '\\n', 1, true) then
+              kept[#kept + 1] = found[each]
+            end
+          end
+          names[#names + 1] = table.concat(kept, '\\n')
+        else
+          redis.call('DEL', key)
+        end
         break
       end
     end
   end
 end
-return full
+return {full, names}
+"""
+
+# KEYS: bans, their sealed times. ARGV: members. Returns the score and the times of each; texts that
+# we would never write are left out, as they could be of any length.
+STORED = """
+local scores = redis.call('ZMSCORE', KEYS[1], unpack(ARGV))
+local times = redis.call('HMGET', KEYS[2], unpack(ARGV))
+for at = 1, #ARGV do
+  if times[at] and #times[at] > 255 then
+    times[at] = ''
+  end
+end
+return {scores, times}
 """
 
 # KEYS: a sorted set; for bans of a fleet with a key, also their sealed times. ARGV: cursor, count.

@@ -312,3 +312,24 @@ def test_a_proposal_is_about_one_address_and_one_jail(text):
 
 def test_a_ban_is_no_proposal():
     assert reason(SEALED.line(BAN, "a/1", SAME).replace("B", "P", 1), codec=SEALED) == "unsealed"
+
+
+def full(*names, window="login|203.0.113.7", codec=SEALED, now_ms=1_000_000):
+    return codec.is_full(window, names, 3, 600_000, now_ms)
+
+
+def test_failures_are_sealed_with_their_window_and_their_time():
+    one, two, three = (SEALED.failure("login|203.0.113.7", name, 990_000) for name in ("a1", "a2", "b1"))
+
+    assert full(one, two, three)
+    assert full(one, two, three, codec=Codec([b"n" * 32, KEY]))
+    assert not full(one, two, three, window="login|203.0.113.8")
+    assert not full(one, two, three, codec=Codec([b"n" * 32]))
+    assert not full(one, two, three, now_ms=990_000 + 600_001)
+    assert not full(one, two, three, now_ms=900_000)
+    assert not full(one, two, "x", "b1", "b1 990000 -", three.replace("990000", "990001"))
+    # One target that was tried on several nodes.
+    assert not full(one, two, SEALED.failure("login|203.0.113.7", "a1", 995_000))
+    # An old one and new ones are not within the time.
+    assert not full(one, two, SEALED.failure("login|203.0.113.7", "b1", 1))
+    assert OPEN.failure("login|203.0.113.7", "a1", 990_000) == "a1"

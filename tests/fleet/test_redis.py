@@ -160,13 +160,33 @@ def test_pages_have_every_member_and_no_text_that_would_break_them(store, redis)
 
 def test_a_window_slides_over_the_failures_of_all_nodes(store):
     def full(*each):
-        return store.count(each)
+        return [found.place for found in store.count(each)]
 
     assert full(failures("ann", 9000, 5000)) == []
     assert full(failures("bob", 0), failures("ann", 1)) == [1]
     # It began again with nothing.
     assert full(failures("ann", 1)) == []
     assert full(failures("eve", 30_000, 20_000, 0), failures("kim", 29_000, 25_000, 20_000)) == [1]
+
+
+def test_in_a_fleet_with_a_key_the_names_of_a_full_window_are_read_and_it_stays(store, redis):
+    for age in (9000, 5000, 1):
+        found = store.count([failures("ann", age)], sealed=True)
+    redis.client().zadd("{wps}:w:ann", {"x\ny": 9e15, "x" * 300: 9e15})
+    again = store.count([failures("bob", 0), failures("ann", 2)], sealed=True)
+
+    assert found == [(0, ("ann9000", "ann5000", "ann1"))]
+    ((place, names),) = again
+    assert (place, {*names}) == (1, {"ann9000", "ann5000", "ann2", "ann1"})
+    store.clear(["ann"])
+    assert store.count([failures("ann", 1)], sealed=True) == []
+
+
+def test_of_the_times_of_a_ban_no_endless_text_is_read(store, redis):
+    redis.client().zadd("{wps}:bans", {"x login": 9e15})
+    redis.client().hset("{wps}:seals", "x login", "x" * 1_000)
+
+    assert store.stored(["x login"], sealed=True) == [("x login", 9e15, "")]
 
 
 def test_a_failure_that_is_sent_twice_counts_once(store):

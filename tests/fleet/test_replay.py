@@ -263,3 +263,45 @@ def test_nodes_with_and_without_a_key_use_one_server(redis, tmp_path):
     agree([sealed, unsealed], [ANN, BOB])
     for peer in (sealed, unsealed):
         peer.stop()
+
+
+def test_a_client_that_mistypes_once_is_not_banned_for_failures_that_an_attacker_wrote(redis, fleet):
+    a, b = fleet("a", "b", keys=(KEY,))
+    window, now = f"login|{ANN}", time.time() * 1000
+    key = f"{{{PREFIX}}}:w:{window}"
+    # Made up, of another client, and of yesterday.
+    for number in range(5):
+        redis.client().zadd(key, {f"made-up-{number}": now})
+        redis.client().zadd(key, {CODEC.failure(f"login|{BOB}", f"x{number}", round(now)): now})
+        redis.client().zadd(key, {CODEC.failure(window, f"x{number}", round(now) - 86_400_000): now})
+    a.fail(ANN)
+    b.fail(ANN)
+    for _ in range(3):
+        b.fail(EVE)
+    agree([a, b], [EVE])
+
+    # A third failure is the fleet's third, whatever else is in the window.
+    a.fail(ANN)
+    agree([a, b], [ANN, EVE])
+
+
+def test_failures_on_all_nodes_are_counted_together_in_a_fleet_with_a_key(redis, fleet):
+    peers = fleet("a", "b", "c", keys=(KEY,))
+    for peer in peers:
+        peer.fail(ANN)
+    agree(peers, [ANN])
+    peers[0].unban(ANN)
+    agree(peers, [])
+    # It began again with nothing.
+    peers[1].fail(ANN)
+    peers[2].fail(ANN)
+    peers[0].ban(BOB)
+    agree(peers, [BOB])
+
+
+def test_one_target_counts_once_in_a_fleet_with_a_key(redis, fleet):
+    peers = fleet("a", "b", "c", keys=(KEY,))
+    for peer in peers:
+        peer.fail(ANN, target="admin")
+    peers[0].ban(BOB)
+    agree(peers, [BOB])
