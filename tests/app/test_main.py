@@ -115,6 +115,28 @@ def test_a_process_in_the_hosts_network_namespace_cannot_prevent_the_start(daemo
     assert daemon.is_ready()
 
 
+@pytest.mark.parametrize("kind", ["file", "link", "socket"])
+def test_nothing_in_a_shared_folder_of_dev_log_can_prevent_the_start(daemon, tmp_path, kind):
+    """Bans are made all the same, and it is reported that syslog is not read."""
+    path = tmp_path / "shared" / "log"
+    path.parent.mkdir()
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    if kind == "file":
+        path.touch()
+    elif kind == "link":
+        path.symlink_to("/etc/passwd")
+    else:
+        held.bind(str(path))
+    with held:
+        daemon.start(through=["env", f"WP_SIDECAR_SYSLOG={path}"], ready=False)
+        daemon.wait_until_read(daemon.log)
+        daemon.fail(ANN, 3)
+        wait_until(lambda: daemon.banned() == [ANN])
+        assert f"messages to syslog are not read: {path}" in daemon.stderr()
+        path.unlink()
+        wait_until(daemon.is_ready)
+
+
 def test_a_telemetry_port_in_use_is_reported(daemon):
     script = "import socket, time; s = socket.create_server(('127.0.0.1', 9734)); print('up', flush=True); time.sleep(60)"
     with subprocess.Popen(
