@@ -74,7 +74,7 @@ class Delivery:
         timing: OutboxTiming,
         clock: Clock,
     ) -> None:
-        """`clock` is unix time."""
+        """`clock` may begin anywhere, and goes forward only."""
         self.name = f"alerts to {channel.sender.name}"
         self._channel, self._journal, self._listener, self._clock = channel, journal, listener, clock
         self._queue = _DeliveryQueue(Backlog(max_single=MAX_SINGLE if channel.digests else math.inf), timing)

@@ -4,6 +4,8 @@
                   {"n": 42, "o": [...]}               an occurrence, with its number
                   {"n": 43, "d": {...}}               many of them, counted
                   {"n": 44, "m": [...]}               any other message
+                  {"turn": 45}                        what follows was decided in one turn, which is being stored
+                  {"stored": 45}                      and now it is
                   {"k": "slack", "c": 43}             the service has confirmed everything up to 43
 
 A line is written with one `write()`. What a killed process wrote is in the kernel already; `sync()`, which a thread of
@@ -59,6 +61,7 @@ class Journal:
         self._segments: dict[int, _Segment] = {}
         self._confirmed: dict[str, int] = {}
         self._last = 0
+        self._unstored: int | None = None
 
     def load(self) -> list[tuple[int, Event]]:
         """Return all messages that are kept, in their order. Call it once, before anything else. Raises OSError."""
@@ -83,14 +86,29 @@ class Journal:
         self.confirm(key, self._last)
         return self._last
 
-    def append(self, events: Sequence[Event]) -> int:
-        """Number the messages and keep them; return the number of the first. Raises OSError."""
+    def append(self, events: Sequence[Event], *, is_turn: bool = False) -> int:
+        """Number the messages and keep them; return the number of the first. Raises OSError.
+
+        Those of a turn are known not to be stored until `stored()`.
+        """
         with self._lock:
             first = self._last + 1
             self._last += len(events)
             if self._folder is not None:
-                self._write("".join([_line(n, event) for n, event in enumerate(events, first)]))
+                lines = [json.dumps({"turn": first}) + "\n"] if is_turn else []
+                self._write("".join([*lines, *(_line(n, event) for n, event in enumerate(events, first))]))
             return first
+
+    def stored(self, first: int) -> None:
+        """Keep that the turn that begins with this message is stored. Raises OSError."""
+        with self._lock:
+            if self._folder is not None:
+                self._write(json.dumps({"stored": first}) + "\n")
+
+    @property
+    def unstored(self) -> int | None:
+        """The first message of a turn that was being stored when the last run was killed; None: there was none."""
+        return self._unstored
 
     @property
     def last(self) -> int:
@@ -176,6 +194,10 @@ class Journal:
                 for key, number in values["confirmed"].items():
                     self._confirmed[key] = max(int(number), self._confirmed.get(key, 0))
                 self._last = max(self._last, int(values["last"]))
+            elif "turn" in values:
+                self._unstored = int(values["turn"])
+            elif "stored" in values:
+                self._unstored = None
             elif "k" in values:
                 self._confirmed[values["k"]] = int(values["c"])
             else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -23,6 +23,7 @@ from sidecar.alerts.journal import Event, Journal
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Digest, Occurrence
 from sidecar.core.actions import AlertEvent
+from sidecar.core.events import Ban
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 from sidecar.runtime.supervisor import Supervisor
@@ -50,11 +51,12 @@ class Outbox:
         problems: Problems,
         *,
         timing: OutboxTiming = TIMING,
-        clock: Clock = time.time,
+        clock: Clock = time.monotonic,
+        unix_clock: Clock = time.time,
     ) -> None:
-        """`clock` is unix time. What is published before `open()` waits for it."""
+        """Pauses are measured by `clock`. What is published before `open()` waits for it."""
         self._journal, self._listener, self._problems = journal, listener, problems
-        self._timing, self._clock = timing, clock
+        self._timing, self._clock, self._unix_clock = timing, clock, unix_clock
         # Publishing keeps the numbers in order.
         self._lock = threading.Lock()
         self._journal_problem = problems.problem(JOURNAL_PROBLEM, critical=False)
@@ -63,10 +65,20 @@ class Outbox:
         self._channels, self._wanted = tuple(channels), _events(channels)
         self._is_open = self._is_loaded = False
         self._early: list[Event] = []
+        # What waits to be queued, and the first number of the turn that it waits for; 0: for none.
+        self._kept: list[tuple[int, Event]] = []
+        self._turn = 0
 
-    def open(self) -> None:
-        """Take up what the last run left. No other process may use the state directory any more."""
+    def open(self, bans: Sequence[Ban] | None = None) -> None:
+        """Take up what the last run left. No other process may use the state directory any more.
+
+        `bans` are those of the store, None if that is not known: what was being stored when the last run was killed is
+        alerted only if it was stored. Otherwise it is decided, and alerted, again.
+        """
         left = self._load() if self._channels else []
+        if bans is not None and (first := self._journal.unstored):
+            known = {(ban.jail, str(ban.address), ban.until) for ban in bans}
+            left = [(number, event) for number, event in left if number < first or _is_stored(event, known)]
         with self._lock:
             self._set_channels(self._channels, left)
             self._is_open = True
@@ -90,35 +102,64 @@ class Outbox:
         """Queue these for each channel that accepts them."""
         if not self._channels or not events:
             return
-        failure = None
         with self._lock:
             if not self._is_open:
                 self._early += events
                 return
-            deliveries = self.deliveries
-            wanted = [event for event in events if any(each.channel.accepts(event) for each in deliveries)]
-            if not wanted:
-                return
-            try:
-                first = self._journal.append(wanted)
-            except OSError as err:
-                first, failure = self._journal.last - len(wanted) + 1, err
-            numbered = list(enumerate(wanted, first))
-            for delivery in deliveries:
-                delivery.add(numbered)
+            failure = self._keep(events, is_turn=False)
+            if not self._turn:
+                self._hand_over()
         # Without the lock, as a problem is published too.
         self._report_journal(failure)
 
+    def prepare(self, occurrences: Sequence[Occurrence]) -> None:
+        """Keep what a turn decided, and send nothing of it before `commit()`. Of very many, most are only counted."""
+        if not self._channels:
+            return
+        with self._lock:
+            failure = self._keep(_few(occurrences), is_turn=True)
+        self._report_journal(failure)
+
+    def commit(self) -> None:
+        """Queue what was prepared: its turn is stored, or cannot be."""
+        if not self._turn:
+            return
+        failure = None
+        with self._lock:
+            try:
+                self._journal.stored(self._turn)
+            except OSError as err:
+                failure = err
+            self._turn = 0
+            self._hand_over()
+        self._report_journal(failure)
+
+    def _keep(self, events: Sequence[Event], *, is_turn: bool) -> OSError | None:
+        """Write what any channel accepts to the journal, and have it wait; return why it could not be written."""
+        wanted = [event for event in events if any(each.channel.accepts(event) for each in self.deliveries)]
+        if not wanted:
+            return None
+        failure = None
+        try:
+            first = self._journal.append(wanted, is_turn=is_turn)
+        except OSError as err:
+            first, failure = self._journal.last - len(wanted) + 1, err
+        self._turn = first if is_turn else self._turn
+        self._kept += enumerate(wanted, first)
+        return failure
+
+    def _hand_over(self) -> None:
+        """Queue what was kept, in its order: a number that is confirmed confirms all before it."""
+        kept, self._kept = self._kept, []
+        for delivery in self.deliveries:
+            delivery.add(kept)
+
     def publish_notice(self, notice: Notice) -> None:
-        self.publish((notice if notice.at else replace(notice, at=self._clock()),))
+        self.publish((notice if notice.at else replace(notice, at=self._unix_clock()),))
 
     def publish_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
-        """Queue them; of very many the first are kept whole, and the others are counted by jail and site."""
-        whole, others = occurrences[:MAX_WHOLE], occurrences[MAX_WHOLE:]
-        groups: dict[tuple[object, ...], Digest] = {}
-        for each in others:
-            groups.setdefault((each.event, each.jail, each.site), Digest()).add((each,))
-        self.publish((*whole, *groups.values()))
+        """Queue them; of very many, most are only counted."""
+        self.publish(_few(occurrences))
 
     def reconfigure(self, channels: Sequence[Channel]) -> None:
         """Use the channels of new settings. One with the same key keeps what waits for it."""
@@ -204,6 +245,22 @@ class Outbox:
         elif waiting := [(number, event) for number, event in left if number > confirmed]:
             delivery.restore(waiting)
         return delivery
+
+
+def _few(occurrences: Sequence[Occurrence]) -> Sequence[Event]:
+    """Return the first of them whole, and the others counted by event, jail and site."""
+    groups: dict[tuple[object, ...], Digest] = {}
+    for each in occurrences[MAX_WHOLE:]:
+        groups.setdefault((each.event, each.jail, each.site), Digest()).add((each,))
+    return (*occurrences[:MAX_WHOLE], *groups.values())
+
+
+def _is_stored(event: Event, bans: Collection[tuple[str, str, float]]) -> bool:
+    """Return whether a ban is among these; anything else is taken for stored."""
+    one = event.first[0] if isinstance(event, Digest) else event
+    if isinstance(one, Notice) or one.event != AlertEvent.BAN:
+        return True
+    return (one.jail, one.address, one.until) in bans
 
 
 def _events(channels: Sequence[Channel]) -> frozenset[AlertEvent]:

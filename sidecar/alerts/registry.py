@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from sidecar.alerts.apprise import AppriseSender
@@ -99,6 +99,7 @@ def make_channels(jails: Iterable[Jail], settings: Mapping[str, str], host: str)
             # The configuration's notes say what such an action lacks.
             if not lacking(complete):
                 found.setdefault(_place(complete), (None, {}))[1].setdefault(jail.name, complete)
+    _share_webhooks(found)
     names: set[str] = set()
     channels = []
     for place, (others, actions) in found.items():
@@ -109,6 +110,23 @@ def make_channels(jails: Iterable[Jail], settings: Mapping[str, str], host: str)
         key = first.kind if others else f"{first.kind}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
         channels.append(Channel(key, sender, actions, others, first.kind not in WITHOUT_DIGESTS))
     return channels
+
+
+def _share_webhooks(found: Mapping[str, tuple[Action | None, dict[str, Action]]]) -> None:
+    """Have nothing sent twice where an action file posts to the webhook of SLACK_WEBHOOK_URL.
+
+    The file's own messages go as the file has them, and all others once for the whole daemon.
+    """
+    slack = next((each for each in found.values() if each[0] and each[0].kind == "slack"), None)
+    if slack is None or slack[0] is None:
+        return
+    everything, of_jails = slack[0], slack[1]
+    for _, actions in found.values():
+        for jail, action in actions.items():
+            if action.kind == "http" and action.requests[0][1].url == everything.option("url"):
+                own = frozenset(event for event, _ in action.requests)
+                actions[jail] = replace(action, events=action.events & own)
+                of_jails.setdefault(jail, replace(everything, events=everything.events - own))
 
 
 def _of_variables(settings: Mapping[str, str]) -> list[Action]:

@@ -19,13 +19,21 @@ class AlertPublisher(Protocol):
 
     def publish_occurrences(self, occurrences: Sequence[Occurrence]) -> None: ...
 
+    def prepare(self, occurrences: Sequence[Occurrence]) -> None: ...
+
+    def commit(self) -> None: ...
+
     @property
     def wanted(self) -> Collection[AlertEvent]:
         """The events that any action asks for."""
 
 
 class AlertSink:
-    """Publishes decisions and problems. Any thread may call it, and it returns at once."""
+    """Publishes decisions and problems. Any thread may call it, and it returns at once.
+
+    What a turn decided is kept before it is stored, and sent when it is: so a `kill -9` between the two loses no alert,
+    and doubles none. `StoredTurns` comes after the store.
+    """
 
     name = "alerts"
 
@@ -33,7 +41,7 @@ class AlertSink:
         self._outbox = outbox
 
     def apply(self, turn: Turn) -> None:
-        """Publish what this host decided. The rest was published where, and when, it was decided."""
+        """Prepare what this host decided. The rest was published where, and when, it was decided."""
         wanted = self._outbox.wanted
         found: list[Occurrence] = []
         if AlertEvent.FOUND in wanted:
@@ -45,7 +53,7 @@ class AlertSink:
             elif isinstance(each, Unban) and each.cause != UnbanCause.FLEET and AlertEvent.UNBAN in wanted:
                 found.append(Occurrence.of_unban(each))
         if found:
-            self._outbox.publish_occurrences(found)
+            self._outbox.prepare(found)
 
     def started(self, version: str, jails: Sequence[str], bans: int, now: float) -> None:
         """Publish that the daemon runs: once, and for action files once for each jail, as fail2ban does."""
@@ -67,3 +75,16 @@ class AlertSink:
     def problem_changed(self, name: str, sentence: str | None) -> None:
         """Publish that a problem began, or (None) that it is over. `runtime.problems` calls it."""
         self.publish(compose.resolved(name) if sentence is None else compose.problem(name, sentence))
+
+
+class StoredTurns:
+    """The sink after the store: what `AlertSink` prepared may be sent."""
+
+    name = "alerts of stored turns"
+
+    def __init__(self, outbox: AlertPublisher) -> None:
+        self._outbox = outbox
+
+    def apply(self, turn: Turn) -> None:
+        del turn
+        self._outbox.commit()

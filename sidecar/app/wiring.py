@@ -14,6 +14,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from sidecar.access.logs import AccessLogs
+from sidecar.alerts.sink import StoredTurns
 from sidecar.app import host, last_run
 from sidecar.app.ban_limit_report import BanLimitReport
 from sidecar.app.budget_monitor import BudgetMonitor
@@ -97,13 +98,13 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     host_claim = FirewallClaim()
     control_socket = ControlSocket(settings.paths.socket)
     telemetry_socket = listen(*settings.listen)
-    reporting.outbox.open()
 
     # What the last run left.
     inbox = Inbox()
     store = SqliteStore(settings.paths.state / "state.db")
     firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
     remembered = last_run.load(store, firewall, now)
+    reporting.outbox.open(None if store.unavailable else remembered.bans)
     pending_hits = PendingHits(remembered.hits, jails)
     firewall_sink = FirewallSink(
         firewall, inbox, problems, metrics.firewall, RepairAlerts(alerts),
@@ -145,12 +146,14 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     sinks: list[Sink] = [
         # First, so that a ban is in force at once.
         firewall_sink,
-        # Second, so that a crash after it loses nothing that was decided.
+        # Before the store, and not sent before `StoredTurns`: a crash between them loses no alert and doubles none.
+        alerts,
+        # Early, so that a crash after it loses nothing that was decided.
         store,
         # After the firewall: measures when the bans of the turn are in force.
         metrics.bans,
-        # Soon after the store, so that hardly a crash comes between them: what is stored is alerted.
-        alerts,
+        # After the store: sends what `alerts` prepared.
+        StoredTurns(reporting.outbox),
         # In any order.
         tally, budget_monitor, unbannable, DecisionLog(),
         Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),

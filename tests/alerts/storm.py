@@ -37,7 +37,13 @@ def main():
     folder, url, second, done = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     clock = Clock(float(second))
     outbox = Outbox(
-        Journal(folder), make_channels([], {"slack": url}, ""), Kept(), Problems(), timing=TIMING, clock=clock
+        Journal(folder),
+        make_channels([], {"slack": url}, ""),
+        Kept(),
+        Problems(),
+        timing=TIMING,
+        clock=clock,
+        unix_clock=clock,
     )
     outbox.open()
     sink = AlertSink(outbox)
@@ -47,6 +53,7 @@ def main():
         for _ in range(A_SECOND // A_TURN if clock.now <= STORM_S else 0):
             numbers = range(done, min(done + A_TURN, BANS))
             sink.apply(Turn(clock.now, tuple(ban(number, clock.now) for number in numbers)))
+            outbox.commit()
             done = numbers.stop
         sys.stdout.write(f"{int(clock.now)} {done}\n")
         sys.stdout.flush()

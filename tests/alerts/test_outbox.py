@@ -11,6 +11,8 @@ from sidecar.alerts.outbox import MAX_WHOLE, Outbox
 from sidecar.alerts.sender import Delayed, Refused
 from sidecar.alerts.sink import AlertSink
 from sidecar.core.actions import Action, AlertEvent
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, BanCause
 from sidecar.runtime.problems import Problems
 from tests.alerts.support import Kept, Scripted, ban, channel
 from tests.support.waiting import wait_until
@@ -97,6 +99,41 @@ def test_thousands_of_bans_in_one_turn_are_counted_at_once(tmp_path):
     assert sender.texts[-1].endswith("bans enforced within 0s")
     assert sender.got[-1].digest.count + len(sender.got) - 1 == 10_000
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 500 * MAX_WHOLE + 20 * 10_000
+
+
+def test_a_turn_is_sent_once_it_is_stored_and_holds_up_what_came_after_it(tmp_path):
+    sender = Scripted()
+    running = Running(tmp_path, channel(sender))
+    with running as outbox:
+        outbox.prepare([ban(1)])
+        outbox.publish_notice(STARTED)
+        (delivery,) = outbox.deliveries
+        assert delivery._queue.left == 0
+        outbox.commit()
+        outbox.commit()
+
+    assert sender.texts == ["Banned 203.0.0.1 after 3 failures", "wp-sidecar 1 has started"]
+
+
+@pytest.mark.parametrize("stored", ["all", "none", "unknown", "committed"])
+def test_what_was_being_stored_at_a_kill_is_sent_only_if_it_was_stored(tmp_path, stored):
+    killed = Running(tmp_path, channel(Scripted()))
+    bans = [
+        Ban("wordpress", Address(ban(number).address), 0.0, 60.0, BanCause.FAILURES) for number in range(300)
+    ]
+    killed.outbox.publish_notice(STARTED)
+    killed.outbox.prepare([ban(number) for number in range(300)])
+    killed.outbox.publish_notice(problem("docker", "gone"))
+    if stored == "committed":
+        killed.outbox.commit()
+    sender = Scripted()
+    outbox = Outbox(Journal(tmp_path), [channel(sender)], Kept(), Problems(), timing=QUICK)
+    outbox.open({"all": bans, "unknown": None}.get(stored, []))
+    outbox.close()
+    outbox.run()
+
+    counted = [] if stored == "none" else ["300 bans enforced within 0s"]
+    assert sender.texts == ["wp-sidecar 1 has started", *counted, "Problem: docker"]
 
 
 def test_publishing_never_waits_even_when_nobody_answers(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.alerts import registry
-from sidecar.alerts.compose import started
+from sidecar.alerts.compose import problem, started
 from sidecar.alerts.journal import Journal
 from sidecar.alerts.outbox import Outbox
 from sidecar.alerts.registry import make_channels
@@ -78,6 +78,15 @@ def test_an_action_at_the_variables_url_says_what_of_its_jail_is_sent_there():
         False,
         True,
     )
+
+
+def test_an_action_file_at_the_variables_url_doubles_nothing():
+    template = Action("http", "slack", (), ((AlertEvent.BAN, RequestTemplate(ALL["slack"])),))
+    slack, file = make_channels([Jail("a", actions=(template,)), Jail("b")], {"slack": ALL["slack"]}, "")
+
+    assert [each.accepts(ban(jail="a")) for each in (slack, file)] == [False, True]
+    assert [each.accepts(ban(jail="b")) for each in (slack, file)] == [True, False]
+    assert [each.accepts(problem("docker", "gone")) for each in (slack, file)] == [True, False]
 
 
 def test_senders_of_the_same_kind_have_names_of_their_own():

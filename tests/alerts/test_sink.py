@@ -2,7 +2,7 @@ import math
 
 from sidecar.alerts.compose import jail_started, jail_stopped, problem, resolved, started, stopped
 from sidecar.alerts.occurrences import Occurrence
-from sidecar.alerts.sink import AlertSink
+from sidecar.alerts.sink import AlertSink, StoredTurns
 from sidecar.core.actions import DEFAULT_EVENTS, AlertEvent
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, BanCause, Bypass, Hit, Origin, Turn, Unban, UnbanCause
@@ -20,13 +20,19 @@ class KeptMessages:
     """An AlertPublisher that keeps what is published."""
 
     def __init__(self, *events):
-        self.got, self.wanted = [], events or DEFAULT_EVENTS
+        self.got, self.wanted, self.committed = [], events or DEFAULT_EVENTS, 0
 
     def publish_notice(self, notice):
         self.got.append(notice)
 
     def publish_occurrences(self, occurrences):
         self.got += occurrences
+
+    def prepare(self, occurrences):
+        self.got += occurrences
+
+    def commit(self):
+        self.committed += 1
 
 
 def test_only_bans_that_this_host_decided_are_published():
@@ -36,6 +42,13 @@ def test_only_bans_that_this_host_decided_are_published():
     AlertSink(kept).apply(Turn(0.0))
 
     assert kept.got == [Occurrence.of_ban(BAN, 5.0), Occurrence.of_ban(BY_HAND, 5.0)]
+
+
+def test_what_was_prepared_is_sent_once_the_turn_is_stored():
+    kept = KeptMessages()
+    StoredTurns(kept).apply(Turn(5.0, (BAN,)))
+
+    assert (kept.got, kept.committed) == ([], 1)
 
 
 def test_unbans_and_failures_are_published_where_they_are_wanted():
