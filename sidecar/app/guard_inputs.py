@@ -99,6 +99,12 @@ class GuardInputs:
 
     def topology_changed(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
         """Go by these networks, ports and containers."""
+        before = {each.id: each for each in self._sources.containers}
+        now_watched = {each.id: each for each in topology.containers}
+        for each in (now_watched[id_] for id_ in now_watched if id_ not in before):
+            log.info("watching %s (image %s)", printable(each.name), printable(each.image))
+        for each in (before[id_] for id_ in before if id_ not in now_watched):
+            log.info("%s has ended, or is not watched any more", printable(each.name))
         self._change(guard, topology=topology)
         guard.set_related_logs(related_logs(topology.containers))
         return self.apply_allowlist(guard, now)

@@ -48,7 +48,7 @@ from sidecar.app.reporting import Reporting
 from sidecar.app.unbannable import UnbannableFailures
 from sidecar.app.unread_logs import UnreadLogs
 from sidecar.config import log_formats, node_name
-from sidecar.config.settings import Settings
+from sidecar.config.settings import LogSettings, Settings
 from sidecar.control.commands.daemon import Tally
 from sidecar.control.commands.table import daemon_commands
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
@@ -71,6 +71,7 @@ from sidecar.sources.intake import Intake
 from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
+from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 
@@ -143,6 +144,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     unbannable = UnbannableFailures(inputs, exposed, metrics.allowlist, problems)
     budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, problems)
     tally = Tally(now)
+    event_log = _event_log(settings.log, inputs, problems)
     sinks: list[Sink] = [
         # First, so that a ban is in force at once.
         firewall_sink,
@@ -157,6 +159,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         # In any order.
         tally, budget_monitor, unbannable, DecisionLog(),
         Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),
+        *([event_log] if event_log else []),
         *([fleet.publisher] if fleet else []),
     ]  # fmt: skip
     loop = Loop(guard, inbox, sinks, clock, problems, backlog=store)
@@ -230,6 +233,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         intake,
         # After the sinks' last turn.
         store,
+        *([event_log] if event_log else []),
         # Last: the next daemon may start now.
         host_claim,
     ]
@@ -240,10 +244,25 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     # time is not `now`.
     networks = (*inputs.allowlist.networks(4), *inputs.allowlist.networks(6))
     firewall_sink.start(remembered.bans, networks, clock())
+    if event_log:
+        event_log.restored(remembered.bans, clock())
     return Daemon(
         loop=loop, inbox=inbox, startup=startup, supervisor=supervisor,
         reload=reload, firewall=firewall_sink, alerts=alerts, resources=resources,
     )  # fmt: skip
+
+
+def _event_log(settings: LogSettings, inputs: GuardInputs, problems: Problems) -> EventLog | None:
+    """Make the event log; None: nobody wants one. One that cannot be opened is a problem, and no reason not to run."""
+    problem = problems.problem("the event log", critical=False)
+    if not settings.events:
+        return None
+    try:
+        handler = handler_for(settings.events)
+    except OSError as err:
+        problem.set(f"events are not written: {err}; correct WP_SIDECAR_EVENT_LOG")
+        return None
+    return EventLog(handler, EventFormat(settings.event_format), inputs, problem)
 
 
 def _join_fleet(

@@ -111,10 +111,12 @@ class PathSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """The daemon's own log."""
+    """The daemon's own log, and the event log. `events` is where events go; "": nowhere."""
 
     level: str = "INFO"
     as_json: bool = False
+    events: str = ""
+    event_format: str = "fail2ban"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sidecar.core.text import redacted
 from sidecar.runtime.known_hosts import ANY_HOST
 
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+EVENT_FORMATS = ("fail2ban", "json")
 # What docker-py speaks without further packages.
 DOCKER_SCHEMES: Final = ("unix", "http+unix", "tcp", "http", "https")
 URL: Final = re.compile(r"[a-z+]+://\S*", re.IGNORECASE)
@@ -105,6 +106,25 @@ def log_as_json(text: str) -> bool:
     if text.lower() not in ("text", "json"):
         raise ValueError(f'expected text or json, got "{text}"')
     return text.lower() == "json"
+
+
+def event_target(text: str) -> str:
+    """Return `stdout`, `syslog`, `syslog://host:port` or an absolute path; "" for `off`."""
+    if text.lower() in ("off", "stdout", "syslog"):
+        return "" if text.lower() == "off" else text.lower()
+    if text.startswith("syslog://"):
+        host, colon, port = text.removeprefix("syslog://").rpartition(":")
+        if host and colon and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536:
+            return text
+    elif text.startswith("/") and not text.endswith("/"):
+        return text
+    raise ValueError(f'expected off, stdout, syslog, syslog://host:514 or the path of a file, got "{text}"')
+
+
+def event_format(text: str) -> str:
+    if text.lower() not in EVENT_FORMATS:
+        raise ValueError(f'expected {" or ".join(EVENT_FORMATS)}, got "{text}"')
+    return text.lower()
 
 
 def node_name(text: str) -> str:

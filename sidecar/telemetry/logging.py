@@ -40,7 +40,7 @@ class Lines(NamedTuple):
 
 def configure_logging(level: str, *, as_json: bool) -> None:
     """Log to stderr, one line for each record."""
-    stderr = StderrHandler()
+    stderr = DescriptorHandler(STDERR)
     stderr.setFormatter(JsonFormatter() if as_json else _text_formatter())
     logging.basicConfig(level=level, handlers=[BackgroundHandler(stderr)], force=True)
     # The debug lines of urllib3 contain the URL of the Slack webhook, which is a secret.
@@ -55,14 +55,18 @@ def records_dropped() -> int:
     return sum(handler.dropped for handler in handlers if isinstance(handler, BackgroundHandler))
 
 
-class StderrHandler(logging.Handler):
+class DescriptorHandler(logging.Handler):
     """Writes lines without Python's buffer. Its lock, held by a thread that cannot write, would block the exit."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             rest = f"{self.format(record)}\n".encode(errors="backslashreplace")
             while rest:
-                rest = rest[os.write(STDERR, rest) :]
+                rest = rest[os.write(self._descriptor, rest) :]
         # The handlers of the standard library do the same: a log line must not break anything.
         except Exception:  # noqa: BLE001
             self.handleError(record)
@@ -138,7 +142,7 @@ def _split(record: logging.LogRecord) -> Iterator[logging.LogRecord]:
 
 
 def _missing(lines: int) -> logging.LogRecord:
-    message = "%d log lines are missing here, because stderr was blocked"
+    message = "%d log lines are missing here, because they could not be written in time"
     return logging.LogRecord(__name__, logging.WARNING, __file__, 0, message, (lines,), None)
 
 

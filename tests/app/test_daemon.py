@@ -63,6 +63,37 @@ def test_an_attacker_with_a_whole_ipv6_network_is_banned_with_it(daemon):
     )
 
 
+def test_an_event_log_has_every_failure_and_ban_and_restored_ban(daemon, monkeypatch):
+    events = daemon.folder / "events.log"
+    monkeypatch.setenv("WP_SIDECAR_EVENT_LOG", str(events))
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait_until(lambda: ANN in daemon.banned())
+    daemon.ask("unban", who=ANN)
+    daemon.ask("ban", who=BOB)
+    daemon.end()
+    daemon.start()
+    wait_until(lambda: "Restore Ban" in events.read_text())
+
+    assert [
+        line.partition("]: ")[2].split(" - ")[0].split(maxsplit=1)[1]
+        for line in events.read_text().splitlines()
+    ] == [
+        *[f"[wordpress] Found {ANN}"] * 3,
+        f"[wordpress] Ban {ANN}",
+        f"[wordpress] Unban {ANN}",
+        f"[manual] Ban {BOB}",
+        f"[manual] Restore Ban {BOB}",
+    ]
+
+
+def test_an_event_log_that_cannot_be_opened_is_reported(daemon, monkeypatch):
+    monkeypatch.setenv("WP_SIDECAR_EVENT_LOG", str(daemon.folder / "missing" / "events.log"))
+    daemon.start()
+
+    assert any("correct WP_SIDECAR_EVENT_LOG" in sentence for sentence in daemon.ask("health")["why"])
+
+
 def test_a_start_without_docker_waits_for_it_is_not_ready_and_bans_meanwhile(daemon, monkeypatch):
     socket_path = daemon.folder / "none.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{socket_path}")

@@ -7,7 +7,7 @@ need=(
   docker.io nftables iptables iproute2 procps util-linux e2fsprogs openssl curl ca-certificates
   mmdebstrap                              # debian:trixie-slim where no registry answers
   hydra ncrack medusa nmap dirb           # attackers: make attacks
-  fail2ban prometheus wrk                 # the yardstick of the benchmark; promtool; load for a web server
+  fail2ban logwatch prometheus wrk        # the yardstick of the benchmark; promtool; load for a web server
   firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
   php-cli                                 # runs the mu-plugin without WordPress

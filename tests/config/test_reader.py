@@ -249,6 +249,13 @@ def test_errors_of_environment_and_jails_file_are_raised_together(environ, tmp_p
         ("WP_SIDECAR_BAN_PRIVATE", "maybe", "expected true or false"),
         ("WP_SIDECAR_LOG_LEVEL", "loud", "expected one of DEBUG"),
         ("WP_SIDECAR_LOG_FORMAT", "xml", "expected text or json"),
+        ("WP_SIDECAR_EVENT_FORMAT", "xml", "expected fail2ban or json"),
+        (
+            "WP_SIDECAR_EVENT_LOG",
+            "events.log",
+            "expected off, stdout, syslog, syslog://host:514 or the path of a file",
+        ),
+        ("WP_SIDECAR_EVENT_LOG", "syslog://host", "expected off, stdout, syslog"),
         ("WP_SIDECAR_SOURCE", "k8s", 'expected one of docker, cri, docker-files, got "k8s"'),
         (
             "WP_SIDECAR_PODS",

@@ -62,7 +62,7 @@ def test_logging_never_waits_and_what_does_not_fit_is_counted_and_reported(logge
     pipe.read.set()
     handler.close()
 
-    gap = "3 log lines are missing here, because stderr was blocked"
+    gap = "3 log lines are missing here, because they could not be written in time"
     assert pipe.lines == ["first", gap, "line 0", "line 1"]
 
 
