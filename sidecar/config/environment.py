@@ -50,6 +50,7 @@ from sidecar.config.variable_values import (
     webhook,
     webhook_secret,
 )
+from sidecar.core.text import redacted
 
 T = TypeVar("T")
 
@@ -223,7 +224,9 @@ class Environment:
         try:
             return parse(self._texts[name])
         except ValueError as err:
-            self.error(name, str(err))
+            # A URL may stand where something else was meant, and most sentences quote what they got.
+            text = self._texts[name]
+            self.error(name, str(err).replace(text, redacted(text)))
             return None
 
     def _check_names(self) -> None:

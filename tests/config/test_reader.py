@@ -103,7 +103,7 @@ def test_every_variable(environ, tmp_path):
             kubernetes_api=True,
             syslog=Path("/srv/log"),
         ),
-        fleet=FleetSettings(parse_redis_url("redis://cache"), "shops", b"k" * 40),
+        fleet=FleetSettings(parse_redis_url("redis://cache"), "shops", (b"k" * 40,)),
         paths=PathSettings(Path("/srv/state"), Path("/srv/s")),
         log=LogSettings("DEBUG", as_json=True),
         alerts={"slack": HOOK},
@@ -422,3 +422,10 @@ def test_variables_that_kubernetes_sets_for_a_service_are_ignored(environ):
 def test_the_control_socket_is_known_without_reading_the_configuration():
     assert reader.control_socket({}) == Path("/run/wp-sidecar/control.sock")
     assert reader.control_socket({"WP_SIDECAR_SOCKET": "/srv/s"}) == Path("/srv/s")
+
+
+def test_a_url_with_a_password_in_the_wrong_variable_is_not_quoted():
+    for name in ("WP_SIDECAR_REDIS_PREFIX", "WP_SIDECAR_NODE", "WP_SIDECAR_LISTEN", "WP_SIDECAR_STATE"):
+        with pytest.raises(ConfigErrors) as raised:
+            reader.read({name: "redis://:hunter2@host"})
+        assert "hunter2" not in str(raised.value) and "redis://…@host" in str(raised.value), name
