@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
+from functools import lru_cache
 from itertools import product
 from typing import Final, TypeAlias
 
@@ -64,8 +65,11 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "request_X-Forwarded-For", "request.headers.X-Forwarded-For", "http_x_forwarded_for", "x_forwarded_for",
         "xff", "forwarded_for", "forwardedfor",
     ),
-    # Traefik's and Caddy's names for a user are left out: those have been accepted by the proxy itself.
-    "user": ("remote_user", "user.name", "auth"),
+    # Traefik's and Caddy's names for a user are left out: those have been accepted by the proxy itself. That there was
+    # an Authorization header they show, without its value.
+    "user": (
+        "remote_user", "user.name", "auth", "request.headers.Authorization", "request_Authorization",
+    ),
     "date": (
         "StartUTC", "ts", "time_iso8601", "@timestamp", "timestamp", "time", "time_local", "datetime", "date_time",
         "date", "msec", "StartLocal", "start_time", "time_stamp", "eventtime", "t",
@@ -81,6 +85,9 @@ _OTHERS: Final = re.compile(
 _HOST_FIRST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
 # Between a place for everything and a field: `@nginx_fields.status`, `nginx.access.status`.
 MAX_PLACES: Final = 2
+
+# A client may send headers of any name, and some logs have them all.
+KNOWN_RECORDS: Final = 256
 
 Named: TypeAlias = Iterable[tuple[str, str]]
 """Name and value of fields in the order of the line; of one inside another, `outer.inner`."""
@@ -123,36 +130,44 @@ def requests(named: Named, zone: tzinfo | None = None, *, is_cut: bool = False) 
 
 def _found(named: Named) -> dict[str, Sequence[str]]:
     """Return field -> its values, each once; those of a date under all names."""
-    flat: dict[str, list[str]] = {}
+    names, values = [], []
     for name, value in named:
-        flat.setdefault(_folded(name), []).append(value)
-    found: dict[str, Sequence[str]] = {}
-    inner: dict[str, list[str]] | None = None
-    for field, names in _FIELDS.items():
-        values = _values(flat, field, names)
-        if not values and any("." in name for name in flat):
-            inner = _inner(flat) if inner is None else inner
-            values = _values(inner, field, names)
-        if values:
-            found[field] = tuple(dict.fromkeys(values))
-    return found
+        names.append(name)
+        values.append(value)
+    # A log's lines nearly always have the same names.
+    places = _places(tuple(names))
+    return {
+        field: (values[at[0]],) if len(at) == 1 else tuple(dict.fromkeys(values[place] for place in at))
+        for field, at in places.items()
+    }
 
 
-def _values(flat: Mapping[str, list[str]], field: str, names: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=KNOWN_RECORDS)
+def _places(names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Return field -> where its values stand in a record with these names."""
+    flat: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        flat.setdefault(_folded(name), []).append(place)
+    inner = _inner(flat)
+    found = {field: _of(flat, field, each) or _of(inner, field, each) for field, each in _FIELDS.items()}
+    return {field: tuple(places) for field, places in found.items() if places}
+
+
+def _of(flat: Mapping[str, list[int]], field: str, names: Iterable[str]) -> list[int]:
     present = [flat[name] for name in names if name in flat]
     if field == "date":
-        return [value for values in present for value in values]
+        return [place for places in present for place in places]
     return present[0] if present else []
 
 
-def _inner(flat: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _inner(flat: Mapping[str, list[int]]) -> dict[str, list[int]]:
     """Return the fields without the places that they stand in, as far as no client chooses their names."""
-    inner: dict[str, list[str]] = {}
-    for name, values in flat.items():
+    inner: dict[str, list[int]] = {}
+    for name, places in flat.items():
         parts = name.split(".")
         for count in range(1, min(MAX_PLACES, len(parts) - 1) + 1):
             if not any(map(_OTHERS.search, parts[:count])):
-                inner.setdefault(".".join(parts[count:]), []).extend(values)
+                inner.setdefault(".".join(parts[count:]), []).extend(places)
     return inner
 
 

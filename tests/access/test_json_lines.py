@@ -93,6 +93,9 @@ def test_the_client_behind_a_trusted_proxy_and_the_peer_are_told_apart():
     [
         ({**NGINX, "remote_user": "editor"}, "editor"),
         ({**NGINX, "remote_user": "-"}, ""),
+        ({**CADDY, "user_id": "editor"}, ""),
+        ({**CADDY, "request": {**CADDY["request"], "headers": {"Authorization": ["REDACTED"]}}}, "REDACTED"),
+        ({**TRAEFIK, "request_Authorization": "REDACTED"}, "REDACTED"),
         ({**ECS, "user": {"name": "editor"}}, "editor"),
         # The proxy itself asked for it, and accepted it.
         ({**TRAEFIK, "ClientUsername": "editor"}, ""),
