@@ -4,8 +4,8 @@ A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LAB
 that is wrong is ignored and reported: the jail's own value holds, and the container stays watched.
 
 A container's labels include those of its image, which may be a stranger's. So by default a label decides about its own
-container alone, and within limits (`LabelTrust.STRENGTHEN`): trusted proxies hold for its own log, and a time that is
-longer than the jail's does not hold. docs/security.md has the table.
+container alone, and within limits (`LabelTrust.STRENGTHEN`): trusted proxies hold for its own log, and times are
+neither shorter than the jail's nor much longer. docs/configuration.md has the table.
 """
 
 from __future__ import annotations
@@ -252,14 +252,15 @@ class _Reading:
         return tuple(network for network in counted if network not in refused)
 
     def _report_limits(self, overrides: Overrides) -> None:
-        """Report the times that are longer than what the jails allow."""
+        """Report the values that are less or more than a label may set."""
         for field, value in overrides.values.items():
-            allowed = {limits(jail).get(field, value) for jail in self._jails}
-            if shorter := sorted(most for most in allowed if most < value):
-                most = ", ".join(map(format_duration, shorter))
+            allowed = [limits(jail)[field] for jail in self._jails if field in limits(jail)]
+            held = {min(max(value, least), most) for least, most in allowed}
+            if held - {value}:
+                show = str if field == "maxretry" else format_duration
                 self._error(
-                    f"{PREFIX}{field}: {format_duration(value)} is longer than this host allows; {most} holds. "
-                    "Set it in the jails file, or WP_SIDECAR_LABELS=all"
+                    f"{PREFIX}{field}: {show(value)} is not what a label may set here; "
+                    f"{', '.join(map(show, sorted(held)))} holds. Set it in the jails file, or WP_SIDECAR_LABELS=all"
                 )
 
     def _error(self, sentence: str) -> None:

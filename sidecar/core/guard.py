@@ -113,7 +113,8 @@ class Guard:
             return [self._enforce(ban, now)]
         at = min(hit.at, now)
         if hit.success:
-            self._login_proved(state, effective.jail, hit, at, now)
+            # By the limits of the jail, not of the container: its labels must not excuse failures at others.
+            self._login_proved(state, state.jail, hit, at, now)
             # What a server shows to nobody else proves the login to every jail that asks for proofs.
             if effective.jail.reads_requests:
                 for other in self._state.jails:
@@ -308,7 +309,7 @@ class Guard:
         if jail.escalation:
             previous = self._previous_bans(state, address, now)
             weight = jail.escalation.weight(previous, jail.maxretry)
-        full = state.networks.add(jail, address, at) if jail.aggregate else None
+        full = state.networks.add(state.jail, address, at) if jail.aggregate else None
         lines = state.failures.add(jail, hit, at, weight)
         if lines is None:
             return self._ban_network(state, full, hit, at, now) if full else []
@@ -347,7 +348,7 @@ class Guard:
             seen = self._witness.seen(address)
             if not seen:
                 return RefusalReason.UNKNOWN if seen is None else RefusalReason.NEVER_SEEN
-        if state.excuses.excuse_due_ban(jail, address, at, is_peer=address in self._state.peers):
+        if state.excuses.excuse_due_ban(state.jail, address, at, is_peer=address in self._state.peers):
             return RefusalReason.PROBABLE_PROXY
         return None
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sidecar.core.jail import Jail
 
 # A label may have failures remembered for so long where no jail does so for longer: they take memory, and the store's
 # disk.
 MAX_FINDTIME_S: Final = 86_400.0
+# So many failures of each address may be kept for a label where no jail keeps more.
+MAX_RETRIES: Final = 100
+
+
+class Limits(NamedTuple):
+    """What a container's label may set over one field of a jail."""
+
+    least: float
+    most: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +58,24 @@ class Overrides:
         """Return the jail as it is for this container."""
         values = dict(self.values)
         if self.limited:
-            values |= {name: min(values[name], most) for name, most in limits(jail).items() if name in values}
+            values |= {
+                name: min(max(values[name], least), most)
+                for name, (least, most) in limits(jail).items()
+                if name in values
+            }
         return replace(jail, **values, ignoreip=(*jail.ignoreip, *self.ignoreip))
 
 
-def limits(jail: Jail) -> dict[str, float]:
-    """Return field -> the longest time, in seconds, that a container's label may set over it."""
+def limits(jail: Jail) -> dict[str, Limits]:
+    """Return field -> what a container's label may set over it.
+
+    All containers of a jail share its failures and bans. A short `findtime` or `bantime` at one container would make
+    failures at the others count for less, so labels may only lengthen them.
+    """
     longest = jail.longest_bantime
     return {
+        "maxretry": Limits(1, max(jail.maxretry, MAX_RETRIES)),
         # Where bans grow without end, their first length is the limit.
-        "bantime": jail.bantime if longest == math.inf else longest,
-        "findtime": max(jail.findtime, MAX_FINDTIME_S),
+        "bantime": Limits(jail.bantime, jail.bantime if longest == math.inf else longest),
+        "findtime": Limits(jail.findtime, max(jail.findtime, MAX_FINDTIME_S)),
     }

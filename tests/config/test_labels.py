@@ -32,16 +32,16 @@ def problem(container, *jails, trust=LabelTrust.STRENGTHEN):
 
 def test_labels_are_read_as_a_jails_file_is():
     blog = container(
-        enable="true", maxretry="3", findtime="10m", bantime="-1", mode="observe", allow="192.0.2.7/24, ::1",
+        enable="true", maxretry="3", findtime="10d", bantime="-1", mode="observe", allow="192.0.2.7/24, ::1",
         **{"trusted-proxies": "192.0.2.32/28"},
     )  # fmt: skip
-    values = {"maxretry": 3, "findtime": 600.0, "bantime": math.inf, "observe": True}
+    values = {"maxretry": 3, "findtime": 864_000.0, "bantime": math.inf, "observe": True}
 
     assert overrides(blog, trust=LabelTrust.ALL) == Overrides(
         values, ignoreip=("192.0.2.0/24", "::1"), trusted_proxies=("192.0.2.32/28",), limited=False
     )
     assert read([blog], [FOR_GOOD]).in_force["blog"] == (
-        "wp-sidecar.enable=true", "wp-sidecar.maxretry=3", "wp-sidecar.findtime=10m", "wp-sidecar.bantime=-1",
+        "wp-sidecar.enable=true", "wp-sidecar.maxretry=3", "wp-sidecar.findtime=10d", "wp-sidecar.bantime=-1",
         "wp-sidecar.mode=observe", "wp-sidecar.allow=192.0.2.7/24, ::1", "wp-sidecar.trusted-proxies=192.0.2.32/28",
     )  # fmt: skip
 
@@ -62,26 +62,37 @@ def test_where_no_label_counts_that_is_reported():
 
 
 @pytest.mark.parametrize(
-    ("label", "text", "jail", "allowed"),
+    ("label", "text", "jail", "holds"),
     [
         ("bantime", "-1", WORDPRESS, "1d"),
         ("bantime", "2d", WORDPRESS, "1d"),
+        ("bantime", "1s", WORDPRESS, "1d"),
         ("bantime", "-1", Jail("wordpress", bantime=600.0, escalation=Escalation(maxtime=3_600.0)), "1h"),
         ("bantime", "-1", Jail("wordpress", bantime=600.0, escalation=Escalation()), "10m"),
         ("findtime", "10y", WORDPRESS, "1d"),
+        ("findtime", "1s", WORDPRESS, "3h"),
         ("findtime", "10y", FOR_GOOD, "7d"),
+        ("maxretry", "10000", WORDPRESS, "100"),
+        ("maxretry", "10000", Jail("wordpress", maxretry=500), "500"),
     ],
 )
-def test_a_time_that_is_longer_than_the_hosts_does_not_hold(label, text, jail, allowed):
+def test_a_value_beyond_what_a_label_may_set_does_not_hold(label, text, jail, holds):
     blog = container(**{label: text})
     (found,) = read([blog], [jail]).overrides.values()
 
-    assert f"longer than this host allows; {allowed} holds" in problem(blog, jail)
-    effective = getattr(found.apply_to(jail), label)
-    assert effective == jail_keys.duration(allowed)
-    assert problem(container(**{label: "10m"}), jail) == ""
+    assert f"is not what a label may set here; {holds} holds" in problem(blog, jail)
+    held = int(holds) if label == "maxretry" else jail_keys.duration(holds)
+    assert getattr(found.apply_to(jail), label) == held
 
-    assert getattr(overrides(blog, jail, trust=LabelTrust.ALL).apply_to(jail), label) > effective
+    written = getattr(overrides(blog, jail, trust=LabelTrust.ALL).apply_to(jail), label)
+    assert written != held
+
+
+@pytest.mark.parametrize(
+    ("label", "text"), [("bantime", "1d"), ("findtime", "12h"), ("maxretry", "1"), ("maxretry", "50")]
+)
+def test_a_value_that_a_label_may_set_holds(label, text):
+    assert overrides(container(**{label: text}), WORDPRESS).values.keys() == {label}
 
 
 @pytest.mark.parametrize("word", ["", ",", "wordpres"])
@@ -186,7 +197,7 @@ def test_other_labels_set_nothing():
 def test_a_wrong_label_is_reported_and_the_others_hold():
     blog = container(
         maxretry="five",
-        bantime="1h",
+        bantime="1d",
         maxrety="3",
         mode="dry",
         enable="maybe",
@@ -195,8 +206,8 @@ def test_a_wrong_label_is_reported_and_the_others_hold():
     )
 
     found = read([blog], [WORDPRESS, PROBES])
-    assert found.overrides == {"blog": Overrides({"bantime": 3600.0})}
-    assert found.in_force == {"blog": ("wp-sidecar.bantime=1h", "wp-sidecar.jails=wordpress")}
+    assert found.overrides == {"blog": Overrides({"bantime": 86_400.0})}
+    assert found.in_force == {"blog": ("wp-sidecar.bantime=1d", "wp-sidecar.jails=wordpress")}
     assert found.problems == {
         "blog": "labels of blog: "
         'wp-sidecar.maxretry: expected a whole number from 1 up, got "five"; '
@@ -223,7 +234,7 @@ def test_a_jail_key_becomes_a_label_by_its_row(monkeypatch):
     key = JailKey("patience", float, "findtime", label=True)
     monkeypatch.setattr(jail_keys, "JAIL_KEYS", (*jail_keys.JAIL_KEYS, key))
 
-    assert overrides(container(patience="7")) == Overrides({"findtime": 7.0})
+    assert overrides(container(patience="604800")) == Overrides({"findtime": 604_800.0})
 
 
 def test_the_documentation_has_every_label():

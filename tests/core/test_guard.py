@@ -395,7 +395,8 @@ def test_a_jail_may_count_as_fail2ban_does():
 
 def test_a_containers_labels_override_the_jail():
     guard = Guard([LOGIN], ALLOWLIST)
-    guard.set_overrides({"blog": Overrides({"maxretry": 2, "bantime": 60.0}, ignoreip=("203.0.113.8",))})
+    labels = Overrides({"maxretry": 2, "bantime": 60.0}, ignoreip=("203.0.113.8",), limited=False)
+    guard.set_overrides({"blog": labels})
 
     (ban,) = play(guard, [*hits(0, 1), *hits(0, 1, 2, address=BOB)])
     assert (ban.address, ban.failures, ban.until) == (ANN, 2, 61)

@@ -15,11 +15,16 @@ def test_no_labels_leave_the_jail_as_it_is():
 
 def test_labels_override_the_jail():
     overrides = Overrides(
-        {"maxretry": 9, "findtime": 60.0, "bantime": 120.0, "observe": True}, ignoreip=("192.0.2.2",)
+        {"maxretry": 9, "findtime": 20_000.0, "bantime": 86_400.0, "observe": True}, ignoreip=("192.0.2.2",)
     )
 
     assert overrides.apply_to(LOGIN) == Jail(
-        "login", maxretry=9, findtime=60.0, bantime=120.0, observe=True, ignoreip=("192.0.2.1", "192.0.2.2")
+        "login",
+        maxretry=9,
+        findtime=20_000.0,
+        bantime=86_400.0,
+        observe=True,
+        ignoreip=("192.0.2.1", "192.0.2.2"),
     )
 
 
@@ -63,3 +68,12 @@ def test_proxies_are_the_containers_own_or_those_of_all():
     )  # fmt: skip
     for_all = Overrides(trusted_proxies=proxies, limited=False)
     assert (for_all.own_proxies, for_all.proxies_of_all) == ((), proxies)
+
+
+def test_labels_do_not_shorten_times_or_keep_many_failures():
+    values = {"bantime": 1.0, "findtime": 1.0, "maxretry": 10_000}
+    limited = Overrides(values).apply_to(LOGIN)
+
+    assert (limited.bantime, limited.findtime, limited.maxretry) == (86_400.0, 10_800.0, 100)
+    unlimited = Overrides(values, limited=False).apply_to(LOGIN)
+    assert (unlimited.bantime, unlimited.findtime, unlimited.maxretry) == (1.0, 1.0, 10_000)

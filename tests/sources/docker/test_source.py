@@ -2,6 +2,7 @@
 
 import time
 
+from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.sources.docker.inventory import container_of
@@ -136,6 +137,21 @@ def test_a_reload_that_chooses_other_containers_loses_and_doubles_nothing(engine
         ("wordpress",),
     ]
     assert [sentence for _, sentence in recorder.problems if sentence] == []  # Docker was never away
+
+
+def test_a_reload_that_trusts_no_label_chooses_by_images(engine, recorder):
+    hidden = engine.run(Container("a", "hidden", labels={"wp-sidecar.enable": "false"}))
+    asking = engine.run(Container("b", "asking", "nginx", labels={"wp-sidecar.enable": "true"}))
+    with following(engine, recorder, list_period_s=60) as source:
+        engine.write(asking, b"1")
+        recorder.wait_lines(1)
+        assert recorder.topologies[-1].excluded == ("hidden",)
+        source.reconfigure(JAILS, 0, LabelTrust.NONE)
+        recorder.wait(lambda: ("removed", "asking") in recorder.events)
+        engine.write(hidden, b"2")
+        assert recorder.wait_lines(2) == [b"1", b"2"]
+
+    assert recorder.topologies[-1].excluded == ()
 
 
 def test_a_container_that_stays_watched_is_read_on_for_the_new_jails(engine, recorder):

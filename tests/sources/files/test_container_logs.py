@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from sidecar.core.containers import Container
+from sidecar.core.containers import Container, LabelTrust
 from sidecar.core.events import Framing, Topology
 from sidecar.core.jail import Jail
 from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
@@ -196,6 +196,18 @@ def test_with_globs_other_pods_cannot_choose_themselves(read, tmp_path):
     }
     with running(read, KubeletLayout(tmp_path, ["blog/*/*", "!*/*/db"], seen(pods))):
         read.wait_texts("good")
+
+
+def test_where_no_label_counts_pods_are_chosen_by_their_names(read, tmp_path):
+    Kubelet(tmp_path, "blog_wordpress-0_0", "web").write("named")
+    Kubelet(tmp_path, "blog_asking-0_1", "web").write("asking")
+    pods = {"0": Pod({"wp-sidecar/enable": "false"}), "1": Pod({"wp-sidecar/enable": "true"})}
+    with running(read, KubeletLayout(tmp_path, cluster=seen(pods))) as source:
+        read.wait_texts("asking")
+        source.reconfigure([Jail("one")], 0.0, LabelTrust.NONE)
+        read.wait_texts("asking", "named")
+
+    assert [topology.excluded for topology in read.topologies] == [("blog/wordpress-0/web",), ()]
 
 
 def test_a_reload_changes_the_jails_and_no_line_counts_twice(read, tmp_path):
