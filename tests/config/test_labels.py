@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 
@@ -173,6 +174,24 @@ def test_a_container_with_many_labels_is_read_fast_and_reported_in_one_line():
     assert "only 50 of 20002 labels are read" in found.problems["blog"]
     assert found.problems["blog"].isprintable()
     assert len(found.problems["blog"]) < 3_000
+
+
+ODD = (
+    "9**9**9**9", "9" * 4_000, "(" * 2_000 + "1" + ")" * 2_000, "1+" * 2_000 + "1", "1d" * 1_300, "-1", "inf", "1e999",
+    "\x00", "\ud800", "'" * 4_000, '"' * 4_095, "$" * 4_000, "%h" * 2_000, "${" * 2_000, "%{" * 2_000, "\\" * 4_000,
+    '$remote_addr "$request" $status ' * 100, "LogFormat " + '"' * 4_000, "log_format x " + "'a' " * 1_000,
+    "::/" + "9" * 4_000, "a." * 2_000 + "com", "1y " * 1_300, "\n".join(["x"] * 2_000),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("label", sorted(labels.known_labels()))
+def test_no_text_of_a_label_takes_long_or_is_more_than_a_sentence(label):
+    began = time.process_time()
+    for text in ODD:
+        found = read([Container("1", "blog", "wordpress", {label: text})], [WORDPRESS])
+        assert all(sentence.isprintable() and len(sentence) < 3_000 for sentence in found.problems.values())
+
+    assert time.process_time() - began < 2
 
 
 def test_the_allow_label_may_name_hosts_but_no_files():
