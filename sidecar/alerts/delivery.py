@@ -13,12 +13,14 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.alerts import compose
 from sidecar.alerts.backlog import MAX_SINGLE, Backlog, Due
 from sidecar.alerts.channels import Channel
 from sidecar.alerts.journal import Event, Journal
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Digest
 from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.core.actions import AlertEvent
 from sidecar.runtime.backoff import Backoff
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problem
@@ -244,6 +246,9 @@ class _DeliveryQueue:
                     dropped += self._backlog.add(number, event, now)
                 elif isinstance(event, Digest):
                     self._backlog.add_digest(number, event)
+                elif event.event == AlertEvent.BYPASS:
+                    # It is rare, and says what to change: it is never counted among bans.
+                    dropped += self._backlog.add(number, compose.described(event), now)
                 else:
                     self._backlog.add_occurrences([(number, event)])
         self.wake()

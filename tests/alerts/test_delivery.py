@@ -7,6 +7,7 @@ from sidecar.alerts.compose import problem, started
 from sidecar.alerts.delivery import Delivery, OutboxTiming
 from sidecar.alerts.journal import Journal
 from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.core.actions import AlertEvent
 from sidecar.runtime.problems import Problems
 from tests.alerts.support import Clock, Kept, Scripted, ban, channel
 
@@ -71,6 +72,19 @@ def test_a_service_says_when_to_try_again():
     running.publish(STARTED)
 
     assert running.until_idle() == pytest.approx(601)
+
+
+def test_a_bypass_is_a_message_of_its_own_and_does_not_wait_for_room():
+    sender = Scripted()
+    running = Running(sender)
+    running.publish(*(ban(number) for number in range(20)))
+    running.until_idle()
+    bypass = ban(7)._replace(event=AlertEvent.BYPASS, reason="a CDN is in front")
+    running.publish(ban(30), bypass)
+    took = running.until_idle(limit_s=5)
+
+    assert took <= 5
+    assert sender.texts[-2:] == ["Banned 203.0.0.30 after 3 failures", "Problem: the ban of 203.0.0.7"]
 
 
 def test_bans_are_counted_while_nothing_gets_through():
