@@ -143,7 +143,7 @@ class Mail:
             lines += ["", "Addresses:", *notice.digest.addresses[:MAX_ADDRESSES]]
         one = notice.occurrence
         if one and self._action.option("whois"):
-            lines += ["", f"Who {one.address} belongs to:", *self._owner.lines(one.address)]
+            lines += ["", f"The network of {one.address}:", *self._owner.lines(one.address)]
         if one and self._action.option("lines") and one.lines:
             lines += ["", "Log lines:", *(printable(line) for line in one.lines)]
         return lines

@@ -1,4 +1,4 @@
-"""Which network an address belongs to: RDAP, else whois. For mails that ask for it, in the thread of their sender."""
+"""The network that an address belongs to: RDAP, else whois. For mails that ask for it, in their sender's thread."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ RDAP_TIMEOUT_S, WHOIS_TIMEOUT_S = 4.0, 3.0
 
 
 class NetworkOwner:
-    """Asks the registries. What they say is somebody else's text."""
+    """Asks the registries. What they say is somebody else's text. Owned by one thread."""
 
     def __init__(self, rdap: str = RDAP, whois: tuple[str, int] = WHOIS) -> None:
         self._rdap, self._whois = rdap, whois
+        # The last answer: a mail that is tried again asks nobody again.
+        self._known: dict[str, list[str]] = {}
 
     def lines(self, address: str) -> list[str]:
         """Return what is known, in lines; one sentence where nobody answers."""
         address = address.partition("/")[0]
+        if address not in self._known:
+            self._known = {address: self._ask(address)}
+        return self._known[address]
+
+    def _ask(self, address: str) -> list[str]:
         try:
             return self._ask_rdap(address)
         except (requests.RequestException, ValueError):

@@ -32,6 +32,8 @@ from sidecar.filters.tags import reference
 ACTION: Final = "action"
 # Where the names of the table below are said to be defined, in errors.
 BUILT_IN: Final = "(built in)"
+# How an error about a name that nothing defines begins.
+UNDEFINED: Final = re.compile(r"`%\(([^)]+)\)s` is defined nowhere")
 # Options of every action.
 COMMON: Final = ("events", "sites")
 # Options of fail2ban's own actions that mean nothing here.
@@ -68,14 +70,21 @@ class JailActions:
         return tuple(action for part in _parts(text) for action in self._actions(jail, part))
 
     def _line(self, jail: str, file: str, line: tuple[int, str]) -> str:
-        """Return one line with its names replaced: the others go on where one of them is unknown."""
+        """Return one line with its names replaced. One that is not defined is empty: the rest of the line goes on."""
         own = {**self._ini.sections.get(jail, {}), ACTION: Value(file, (line,))}
-        try:
-            lines = interpolated(Ini({**self._ini.sections, jail: own}), jail, ACTION, {})
-        except FilterErrors as err:
-            self._note(jail, f"`{line[1]}` is not carried over: {err.errors[0].message}")
-            return ""
-        return "\n".join(text for _, text in lines or ())
+        ini, empty = Ini({**self._ini.sections, jail: own}), dict[str, str]()
+        while True:
+            try:
+                lines = interpolated(ini, jail, ACTION, empty)
+            except FilterErrors as err:
+                message = err.errors[0].message
+                self._note(jail, f"`{line[1]}`: {message}")
+                unknown_name = UNDEFINED.match(message)
+                if not unknown_name or unknown_name[1] in empty:
+                    return ""
+                empty[unknown_name[1]] = ""
+            else:
+                return "\n".join(text for _, text in lines or ())
 
     def _actions(self, jail: str, text: str) -> Iterator[Action]:
         try:

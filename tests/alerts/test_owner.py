@@ -79,7 +79,16 @@ def test_rdap_names_the_network_and_its_contacts(rdap):
         "Contact (registrant): Example Ltd",
         "Contact (abuse): abuse@example.net",
     ]
-    assert rdap.asked == ["/ip/203.0.113.7"]
+    assert rdap.asked[-1] == "/ip/203.0.113.7"
+
+
+def test_an_address_is_asked_for_once_in_a_row(rdap):
+    rdap.asked.clear()
+    owner = NetworkOwner(rdap.url)
+    assert owner.lines("203.0.113.7") == owner.lines("203.0.113.7")
+    owner.lines("203.0.113.8")
+
+    assert rdap.asked == ["/ip/203.0.113.7", "/ip/203.0.113.8"]
 
 
 def test_a_network_is_asked_for_by_its_first_address(rdap):

@@ -153,7 +153,7 @@ def test_a_file_that_only_drops_packets_is_noted_with_its_line(of):
         ("exec[command=touch x]", "exec is not carried over: exec needs command="),
         ("webhook[secret=whsec_!]", "webhook is not carried over: expected base64"),
         ("slack[", "slack is not carried over: expected `option=value`"),
-        ("%(nowhere)s", "`%(nowhere)s` is not carried over: `%(nowhere)s` is defined nowhere"),
+        ("%(nowhere)s", "`%(nowhere)s`: `%(nowhere)s` is defined nowhere"),
     ],
 )
 def test_what_is_wrong_is_a_note_and_the_jail_runs_with_the_other_actions(of, line, note):
@@ -162,6 +162,21 @@ def test_what_is_wrong_is_a_note_and_the_jail_runs_with_the_other_actions(of, li
     assert [jail.name for jail in found.jails] == ["wordpress"]
     assert kinds(found)[-1] == ("mail", "mail")
     assert len(found.notes) == 1 and notes(found)[0].startswith(f"wordpress.action: {note}")
+
+
+def test_a_name_that_is_not_defined_costs_only_its_own_action(of):
+    found = of(
+        """[wordpress]
+action_cf = cloudflare[cfuser="%(cfemail)s", cftoken="%(cfapikey)s"]
+            mail[dest="a@example.org"]
+action = %(action_cf)s
+"""
+    )
+
+    assert kinds(found) == [("mail", "mail")]
+    assert [note.partition(": ")[2].partition(" ")[0] for note in notes(found)] == [
+        "`%(action_cf)s`:", "`%(action_cf)s`:", "cloudflare",
+    ]  # fmt: skip
 
 
 def test_a_mail_server_may_be_named_as_in_fail2bans_smtp(of):
