@@ -4,7 +4,14 @@ import pytest
 
 from sidecar.access.detect import AccessLog
 from sidecar.access.formats import known
-from sidecar.access.sample import INTERVAL_S, MAX_EXAMPLE_CHARS, MIN_LINES, NEWEST_LINES, LogSample
+from sidecar.access.sample import (
+    INTERVAL_S,
+    LINES_IN_DOUBT,
+    MAX_EXAMPLE_CHARS,
+    MIN_LATER_LINES,
+    MIN_LINES,
+    LogSample,
+)
 
 REQUEST = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "GET / HTTP/1.1" 200 51 "-" "curl"'
 NOISE = "172.18.0.3 -  30/Nov/2026:12:00:00 +0000 index.php 200"
@@ -31,12 +38,14 @@ def test_one_request_among_many_lines_is_enough():
 
 
 def test_a_format_that_changes_is_noticed():
-    sample = sampled(*[REQUEST] * MIN_LINES)
-    sample.add([NOISE] * (NEWEST_LINES - 1), 1.0)
+    sample = sampled(REQUEST)
+    sample.add([NOISE] * (MIN_LATER_LINES - 1), 1.0)
     assert sample.is_understood is True
     sample.add([NOISE], 2.0)
     assert sample.is_understood is False
     assert sample.format == "combined"
+    sample.add([REQUEST], 3.0)
+    assert sample.is_understood is True
 
 
 @pytest.mark.parametrize(
@@ -77,13 +86,21 @@ def test_a_configured_format_that_does_not_fit_is_named():
     assert sampled(REQUEST).declared == ""
 
 
-def test_the_first_lines_and_then_one_a_second():
+def test_lines_are_wanted_until_one_is_understood_and_then_one_a_second():
     sample = LogSample(AccessLog())
     assert (sample.wanted, sample.due < 0) == (MIN_LINES, True)
-    sample.add([REQUEST] * (MIN_LINES - 1), 7.0)
-    assert (sample.wanted, sample.due < 0) == (1, True)
-    sample.add([REQUEST], 7.0)
-    assert (sample.wanted, sample.due) == (1, 7.0 + INTERVAL_S)
+    sample.add([NOISE] * (MIN_LINES - 50), 7.0)
+    assert (sample.wanted, sample.due < 0) == (50, True)
+    sample.add([NOISE] * 50, 7.0)
+    assert (sample.wanted, sample.due) == (LINES_IN_DOUBT, 7.0 + INTERVAL_S)
+    sample.add([NOISE, REQUEST, NOISE], 8.0)
+    assert (sample.wanted, sample.due, sample.lines) == (1, 8.0 + INTERVAL_S, MIN_LINES + 2)
+    sample.add([NOISE], 9.0)
+    assert sample.wanted == LINES_IN_DOUBT
+
+
+def test_a_log_that_is_understood_at_once_costs_one_line():
+    assert sampled(*[REQUEST] * MIN_LINES).lines == 1
 
 
 def test_examples_are_the_newest_and_short():

@@ -371,8 +371,10 @@ def test_the_first_lines_are_sampled_and_then_one_a_second():
         matcher.scan(many, NOW + INTERVAL_S / 2)
         assert sample.lines == MIN_LINES
         matcher.scan(batch("nothing", BENIGN, "nothing"), NOW + INTERVAL_S)
+        assert (sample.lines, sample.is_understood) == (MIN_LINES + 2, True)
+        matcher.scan(batch("nothing", BENIGN, "nothing"), NOW + 2 * INTERVAL_S)
 
-    assert (sample.lines, sample.is_understood) == (MIN_LINES + 1, True)
+    assert sample.lines == MIN_LINES + 3
 
 
 def test_a_log_in_which_nobody_looks_for_requests_has_no_sample():
