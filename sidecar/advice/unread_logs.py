@@ -10,10 +10,9 @@ from typing import Final
 
 from sidecar.core.containers import LOG_FORMAT_LABEL
 from sidecar.core.text import printable
+from sidecar.filters.lint import JSON_FILE_WRAPPING
 
 MAX_SHOWN_CHARS: Final = 160
-# What Docker's json-file driver puts before a line in its own files. A filter that begins with it reads them raw.
-JSON_FILE_WRAPPING: Final = '{"log":"'
 
 
 def not_understood(

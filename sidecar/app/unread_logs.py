@@ -20,6 +20,7 @@ from sidecar.core.events import Decision, Topology
 from sidecar.core.front_ends import serves_web
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.filters.lint import expects_json_file
 from sidecar.filters.loader import Filter, pack
 from sidecar.runtime.problems import Problems
 
@@ -166,11 +167,6 @@ class UnreadLogs:
             one = settings.filters.get(jail.name)
             if lines >= BUSY_LINES and one and not _is_ours(one) and jail.name in misses:
                 yield advice.idle_filter(jail.name, one.name, lines)
-
-
-def expects_json_file(one: Filter) -> bool:
-    """Return whether a filter expects lines in the wrapping of Docker's json-file driver."""
-    return any(advice.JSON_FILE_WRAPPING in rule.text.replace("\\", "") for rule in one.failregex)
 
 
 def _unread(site: Container, containers: Iterable[Container], logs: Mapping[str, _Log]) -> _Log | None:

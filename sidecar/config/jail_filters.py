@@ -12,6 +12,7 @@ from sidecar.config.jail_keys import ENFORCE, FILTER_KEYS, OBSERVE, filter_refer
 from sidecar.config.jail_values import JailValues, quoted
 from sidecar.core.jail import Jail, Success
 from sidecar.filters.ini import FilterError, FilterErrors
+from sidecar.filters.lint import JSON_FILE_WRAPPING, expects_json_file
 from sidecar.filters.loader import Filter, load
 from sidecar.filters.redos import redos_prone, redos_prone_dates
 
@@ -87,6 +88,12 @@ class JailFilters:
         if jail.log_format and not rules.reads_requests and self._values.ini.own(jail.name, "logformat"):
             sentence = f"has no effect: filter {rules.name} does not read requests (`input = requests`)"
             self._values.note(jail.name, "logformat", sentence)
+        if expects_json_file(rules) and (jail.containers or not jail.logpath):
+            sentence = (
+                f"{rules.name} expects lines as Docker's json-file driver stores them ({JSON_FILE_WRAPPING}...), but "
+                "lines of containers are read without that; remove it from the failregex"
+            )
+            self._values.note(jail.name, "filter", sentence)
         for text in redos_prone_dates(rules):
             sentence = f"may take for ever on some lines: {text}; say more exactly where a date is"
             self._values.error(jail.name, "datepattern", sentence)

@@ -25,6 +25,15 @@ CLIENT6: Final = "2001:db8::7"
 STRANGER: Final = "192.0.2.1"
 
 
+# What Docker's json-file driver puts before a line in its own files. Lines of containers are read without it.
+JSON_FILE_WRAPPING: Final = '{"log":"'
+
+
+def expects_json_file(log_filter: Filter) -> bool:
+    """Return whether a filter is written for lines as Docker's json-file driver stores them."""
+    return any(JSON_FILE_WRAPPING in rule.text.replace("\\", "") for rule in log_filter.failregex)
+
+
 class NearMiss(NamedTuple):
     """The failregex that agreed with most of a line (counted from 1), and the text that it took.
 

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import pytest
-
 from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import MIN_LINES
-from sidecar.app.unread_logs import BUSY_LINES, MIN_MISSES, UnreadLogs, expects_json_file
+from sidecar.app.unread_logs import BUSY_LINES, MIN_MISSES, UnreadLogs
 from sidecar.config.settings import Settings
 from sidecar.core.containers import Container
 from sidecar.core.events import Origin, Topology
@@ -173,19 +171,6 @@ def test_a_filter_that_is_idle_in_a_busy_log_is_a_remark_and_no_problem(tmp_path
     world.settings = replace(world.settings)
     world.run()
     assert world.chore.remarks == ()
-
-
-@pytest.mark.parametrize(
-    ("failregex", "wrapped"),
-    [
-        (r'^{"log":"<HOST> .*POST /wp-login', True),
-        (r'^\{"log":"<HOST> .*POST /wp-login', True),
-        (r"^\s*\{\"log\":\"<HOST> ", True),
-        (r'^<HOST> .*"log": "x"', False),
-    ],
-)
-def test_filters_for_dockers_own_files_are_known(tmp_path, failregex, wrapped):
-    assert expects_json_file(filter_file(tmp_path, failregex)) is wrapped
 
 
 def test_a_filter_for_dockers_own_files_is_reported_where_it_looks_at_containers(tmp_path):

@@ -31,3 +31,13 @@ def test_a_missing_filter_is_an_error_of_the_jail(tmp_path):
 
     assert loader.load(Jail("one", "mial")) is None
     assert [(error.section, error.key, error.line) for error in values.errors] == [("one", "filter", 2)]
+
+
+def test_an_expression_for_dockers_own_files_is_noted_where_containers_are_read(tmp_path):
+    values, loader = filters(tmp_path, '[one]\nfailregex = ^{"log":"<HOST> x$\n')
+    loader.load(Jail("one", "mail", logpath=("/var/lib/docker/containers/*/*-json.log",)))
+    assert values.notes == []
+    loader.load(Jail("one", "mail"))
+
+    [note] = values.notes
+    assert 'mail expects lines as Docker\'s json-file driver stores them ({"log":"...)' in note

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.filters.lint import STRANGER, closest, forgeries
+from sidecar.filters.lint import STRANGER, closest, expects_json_file, forgeries
 from sidecar.filters.loader import load
 from tests.filters.samples import ours
 
@@ -75,3 +75,18 @@ def test_the_failregex_that_agrees_most_with_a_line(rules):
     assert found[:2] == (1, "login of ann failed fr")
     assert 0.5 < found.share < 1
     assert closest(rules("^no <HOST>$"), "hello") is None
+
+
+@pytest.mark.parametrize(
+    ("failregex", "wrapped"),
+    [
+        (r'^{"log":"<HOST> .*POST /wp-login', True),
+        (r'^\{"log":"<HOST> .*POST /wp-login', True),
+        (r"^\s*\{\"log\":\"<HOST> ", True),
+        (r'^<HOST> .*"log": "x"', False),
+    ],
+)
+def test_filters_for_dockers_own_files_are_known(tmp_path, failregex, wrapped):
+    (tmp_path / "mine.conf").write_text(f"[Definition]\nfailregex = {failregex}\n")
+
+    assert expects_json_file(load("mine", [tmp_path])) is wrapped
