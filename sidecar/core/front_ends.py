@@ -11,7 +11,7 @@ ports, and the two share a network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -40,19 +40,27 @@ def joined_by(mode: str) -> str:
     return mode.removeprefix(JOINED_MODE) if mode.startswith(JOINED_MODE) else ""
 
 
-def front_ends_of(site: Container, containers: Sequence[Container]) -> tuple[Container, ...]:
-    """Return the containers that requests may pass on their way to the site, in the order given.
+class FrontEnds:
+    """Knows, of these containers, the front ends of each."""
 
-    They publish ports and share a network with it. A site that nothing leads to in this way is behind two of them: the
-    first publishes ports and shares a network with the second, which shares one with the site.
-    """
-    others = [each for each in containers if each.id != site.id and not is_wordpress(each)]
-    neighbours = [each for each in others if site.networks & each.networks]
-    found = _reachable(neighbours)
-    if found or site.published or site.is_on_host:
-        return found
-    networks = frozenset[str]().union(*(each.networks for each in neighbours))
-    return _reachable(each for each in others if networks & each.networks)
+    def __init__(self, containers: Iterable[Container]) -> None:
+        # Another WordPress is a site of its own.
+        self._others = [each for each in containers if not is_wordpress(each)]
+        # Most containers publish nothing, and a host may have hundreds.
+        self._reachable = _reachable(self._others)
+
+    def of(self, site: Container) -> tuple[Container, ...]:
+        """Return the containers that requests may pass on their way to the site, in the order given.
+
+        They publish ports and share a network with it. A site that nothing leads to in this way is behind two of them:
+        the first publishes ports and shares a network with the second, which shares one with the site.
+        """
+        found = _connected(self._reachable, site.networks, site)
+        if found or site.published or site.is_on_host or not self._reachable:
+            return found
+        neighbours = _connected(self._others, site.networks, site)
+        networks = frozenset[str]().union(*(each.networks for each in neighbours))
+        return _connected(self._reachable, networks, site)
 
 
 def serves_web(container: Container) -> bool:
@@ -62,6 +70,13 @@ def serves_web(container: Container) -> bool:
 
 def _reachable(containers: Iterable[Container]) -> tuple[Container, ...]:
     return tuple(each for each in containers if each.published or each.is_on_host)
+
+
+def _connected(
+    containers: Iterable[Container], networks: frozenset[str], site: Container
+) -> tuple[Container, ...]:
+    """Return those with one of these networks, without the site itself."""
+    return tuple(each for each in containers if not networks.isdisjoint(each.networks) and each.id != site.id)
 
 
 def _joined(container: Container, known: dict[str, Container]) -> Container:

@@ -24,7 +24,7 @@ from sidecar.core.containers import (
     is_wordpress,
     requested_jails,
 )
-from sidecar.core.front_ends import front_ends_of
+from sidecar.core.front_ends import FrontEnds
 from sidecar.core.jail import Jail
 
 # They are about one container, or one log, alone.
@@ -56,7 +56,8 @@ def choose(
     """Return which of these containers are watched. `discovered` and `labels` are as in `assign_jails`."""
     chosen = assign_jails(containers, jails, discovered, labels)
     without_labels = assign_jails(containers, jails, discovered, LabelTrust.NONE)
-    in_front = {each.id: front_ends_of(each, containers) for each in containers if each.id in chosen}
+    found = FrontEnds(containers)
+    in_front = {each.id: found.of(each) for each in containers if each.id in chosen}
     sites: dict[str, list[Container]] = defaultdict(list)
     for each in containers:
         for front_end in in_front.get(each.id, ()):

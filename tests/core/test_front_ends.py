@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.containers import Container
 from sidecar.core.front_ends import (
-    front_ends_of,
+    FrontEnds,
     joined_by,
     serves_web,
     with_joined_networks,
@@ -21,7 +21,7 @@ TRAEFIK = Container(
 
 
 def in_front(site, *containers):
-    return [each.name for each in front_ends_of(site, (site, *containers))]
+    return [each.name for each in FrontEnds((site, *containers)).of(site)]
 
 
 def test_it_publishes_ports_and_shares_a_network():

@@ -42,17 +42,21 @@ class FinishedContainers:
             self._selection, self._ignored = selection, set()
         self._ignored &= listing.ids
         self._some_wait, free = False, MAX_READ_AT_ONCE - self._logs.reading_to_end
-        for entry in listing.stopped:
+        stopped = [
+            self._inventory.describe(engine, entry)
+            for entry in listing.stopped
+            if entry["Id"] not in self._ignored
+            and not self._logs.was_read(entry["Id"])
             # One that was created and never ran has no log.
-            if (
-                entry["Id"] in self._ignored
-                or self._logs.was_read(entry["Id"])
-                or entry["State"] == "created"
-            ):
-                continue
-            container = self._inventory.describe(engine, entry)
-            containers = with_joined_networks((*listing.running, container))
-            jails = choose(containers, selection.jails, labels=selection.labels).jails.get(container.id)
+            and entry["State"] != "created"
+        ]
+        if not stopped:
+            return
+        # All at once: a host may have hundreds.
+        containers = with_joined_networks((*listing.running, *stopped))
+        chosen = choose(containers, selection.jails, labels=selection.labels).jails
+        for container in stopped:
+            jails = chosen.get(container.id)
             if jails is None or not self._may_count(engine, container.id, selection.since):
                 self._ignored.add(container.id)
             elif free > 0:
