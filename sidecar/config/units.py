@@ -18,7 +18,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from sidecar.core import bantime_formula
 from sidecar.core.address import parse_network
-from sidecar.core.allowlist_bounds import is_too_wide
+from sidecar.core.allowlist import IGNOREIP
+from sidecar.core.allowlist_bounds import bound, is_too_wide
 from sidecar.core.containers import FALSE_WORDS, TRUE_WORDS
 
 T = TypeVar("T")
@@ -322,6 +323,7 @@ def _listed(path: str) -> str:
     if nested := [word for word in entries if word.startswith("file:")]:
         raise ValueError(f'"file:{path}" names another file, {nested[0]}; write its entries instead')
     # Such a file is often another program's: it must not end all bans.
-    if wide := too_wide(entries):
-        raise ValueError(f'"file:{path}" has {wide[0]}, which is too wide: nobody in it could be banned')
+    if wide := bound({IGNOREIP: too_wide(entries)}).refused:
+        sentence = "which is too wide: nobody in it could be banned"
+        raise ValueError(f'"file:{path}" has {wide[0].network}, {sentence}')
     return text

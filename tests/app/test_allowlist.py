@@ -8,6 +8,7 @@ from sidecar.core.address import Address
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
+from sidecar.sources.files.kubernetes import nodes_networks
 from tests.app.world import ANN, BLOG, BOB
 
 MAIL = Jail("mail")
@@ -63,6 +64,20 @@ def test_what_others_name_is_bounded_and_what_the_settings_name_is_not():
     assert {each.network for each in refused} >= {"0.0.0.0/0", "16.0.0.0/6", "139.0.0.0/8"}
     assert [allowlist.reason(Address(text)) for text in ("9.9.9.9", "16.0.0.1", "33.0.0.1", "139.0.0.1", ANN)] == [
         "a container network", None, "ignoreip", None, None,
+    ]  # fmt: skip
+
+
+def test_the_networks_of_kubernetes_nodes_are_bounded_too():
+    """A user who may change a node's object must not lift all bans."""
+    nodes = [
+        {"spec": {"podCIDR": "0.0.0.0/0", "podCIDRs": ["0.0.0.0/0", "::/0", "10.42.0.0/16"]}},
+        {"status": {"addresses": [{"type": "ExternalIP", "address": "198.51.100.77"}]}},
+    ]
+    allowlist, refused = replace(SOURCES, topology=Topology(nodes_networks(nodes))).allowlist()
+
+    assert [each.network for each in refused] == ["0.0.0.0/0", "::/0"]
+    assert [allowlist.reason(Address(text)) for text in (ANN, "198.51.100.77", "10.42.1.1")] == [
+        None, "a container network", "a container network",
     ]  # fmt: skip
 
 
