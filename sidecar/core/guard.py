@@ -324,7 +324,8 @@ class Guard:
             )
             # A proxy's failures are excused, and those of others wait for a witness.
             if reason != RefusalReason.PROBABLE_PROXY:
-                state.failures.put_back(jail, address, at, lines)
+                # As many as the strictest reading needs: a label must not have others' failures forgotten.
+                state.failures.put_back(max(jail, state.jail, key=_maxretry), address, at, lines)
             return []
         self._state.refused.clear(jail.name, address)
         ban = Ban(
@@ -437,6 +438,10 @@ class Guard:
             state.forget(now)
         self._state.history.forget(now)
         self._state.refused.forget(now - self.view.longest_findtime)
+
+
+def _maxretry(jail: Jail) -> int:
+    return jail.maxretry
 
 
 def _dry_runs(state: JailState) -> list[Ban]:

@@ -69,3 +69,38 @@ def test_proofs_of_login_at_another_container_excuse_no_more_than_those_of_the_j
         return 200
 
     assert guesses({"hostile": Overrides(labels)}) == guesses({}) < 100
+
+
+def test_lines_that_a_container_dates_back_use_up_no_failures_of_others():
+    jail = Jail("login", maxretry=5, findtime=600.0, bantime=3_600.0, witness=False)
+    guard = Guard([jail], Allowlist())
+    now = 1_000_000.0
+    for number in range(4):
+        guard.hit(Hit("login", ANN, now + number, BLOG, "failed"), now + number)
+    for number in range(20):
+        guard.hit(Hit("login", ANN, now - 86_400.0 + number, HOSTILE, "failed"), now + 4)
+    assert guard.view.bans == ()
+    guard.hit(Hit("login", ANN, now + 5, BLOG, "failed"), now + 5)
+
+    assert [ban.address for ban in guard.view.bans] == [ANN]
+
+
+def test_a_label_has_no_failures_of_others_forgotten_while_a_witness_is_awaited():
+    class Later:
+        """Nothing is known at first."""
+
+        known = False
+
+        def seen(self, _):
+            return True if self.known else None
+
+    witness = Later()
+    guard = Guard([Jail("login", maxretry=5, findtime=600.0)], Allowlist(), witness=witness)
+    guard.set_overrides({"hostile": Overrides({"maxretry": 1})})
+    for at in range(1, 5):
+        guard.hit(Hit("login", ANN, float(at), BLOG, "failed"), float(at))
+    guard.hit(Hit("login", ANN, 5.0, HOSTILE, "failed"), 5.0)
+    witness.known = True
+    guard.hit(Hit("login", ANN, 6.0, BLOG, "failed"), 6.0)
+
+    assert [ban.address for ban in guard.view.bans] == [ANN]
