@@ -49,6 +49,9 @@ class HttpTemplate:
         action = self._actions.get(notice.jail) or next(iter(self._actions.values()))
         meaning = tags.values(notice, self._host)
         own = action.requests_for(AlertEvent(notice.kind)) if notice.kind.value in EVENTS else []
+        if notice.occurrence and notice.occurrence.dry_run:
+            # The file's words say that the address is banned.
+            own = []
         usual = action.requests_for(AlertEvent.BAN) or [request for _, request in action.requests]
         requests = [rendered(each, meaning, None, action.source) for each in own]
         if notice is not self._notice:

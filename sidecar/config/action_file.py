@@ -13,6 +13,7 @@ from sidecar.config.action_names import FIREWALL_PROGRAMS, MAIL_PROGRAMS
 from sidecar.config.shell_words import ShellCommand, commands
 from sidecar.core.actions import AlertEvent, RequestTemplate
 from sidecar.core.request_text import is_only_address, is_slack_like, names_address, texts_of
+from sidecar.core.text import redacted
 from sidecar.filters.ini import FilterErrors, Ini, interpolated
 from sidecar.filters.tags import substituted
 
@@ -170,8 +171,11 @@ def _why_not_run(command: ShellCommand) -> str:
 
 
 def _shown(command: ShellCommand) -> str:
-    """Return the beginning of a command, without a URL, which may be a secret."""
-    text = re.sub(r"(https?://[^/\s'\"]+)\S*", r"\1/...", command.text)
+    """Return the beginning of a command. Of a request it is the host: headers, data and paths may be secrets."""
+    if command.name in ("curl", "wget"):
+        url = next((word for word in command.words[1:] if re.match(r"https?://", word)), "…")
+        return f"{command.name} {redacted(url)}"
+    text = redacted(command.text)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 

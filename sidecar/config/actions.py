@@ -78,7 +78,7 @@ class JailActions:
                 lines = interpolated(ini, jail, ACTION, empty)
             except FilterErrors as err:
                 message = err.errors[0].message
-                self._note(jail, f"`{line[1]}`: {message}")
+                self._note(jail, f"`{line[1].partition('[')[0].strip()}`: {message}")
                 unknown_name = UNDEFINED.match(message)
                 if not unknown_name or unknown_name[1] in empty:
                     return ""
@@ -87,12 +87,20 @@ class JailActions:
                 return "\n".join(text for _, text in lines or ())
 
     def _actions(self, jail: str, text: str) -> Iterator[Action]:
+        # Options may be secrets, so no note quotes them.
+        named = text.partition("[")[0].strip()
         try:
             name, options = reference(text)
+        except ValueError:
+            self._note(
+                jail,
+                f"{named} is not carried over: expected {named}[option=value], quoted if it has `,` or `]`",
+            )
+            return
+        try:
             yield from self._named(jail, name, options)
         except ValueError as err:
-            name = text.partition("[")[0]
-            self._note(jail, f"{name} is not carried over: {err}")
+            self._note(jail, f"{named} is not carried over: {err}")
 
     def _named(self, jail: str, name: str, options: Mapping[str, str]) -> Iterator[Action]:
         """Yield what this action means here. Raises ValueError with a sentence."""

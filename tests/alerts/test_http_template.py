@@ -180,6 +180,14 @@ def test_each_request_of_an_event_is_accepted_once(tmp_path, webhook):
     assert webhook.bodies == [f"{word} 203.0.0.7".encode() for word in ("one", "two", "two", "three")]
 
 
+def test_a_dry_run_is_not_called_a_ban(tmp_path, webhook):
+    text = f"[Definition]\nactionban = curl -d '<ip> was banned' {webhook.url}\n"
+    sender = HttpTemplate("x", {"wordpress": action_of(text, tmp_path)})
+    sender.send(described(ban(7, dry_run=True)), 5.0)
+
+    assert webhook.bodies[0].startswith(b"Would have banned 203.0.0.7 after 3 failures\n")
+
+
 def test_a_plain_body_is_no_form(tmp_path, webhook):
     """ntfy's way: curl says that it is a form, and it is a text."""
     text = f"[Definition]\nactionban = curl -d '<ip> is out: <matches>' {webhook.url}\n"

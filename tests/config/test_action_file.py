@@ -115,7 +115,7 @@ def test_a_note_names_the_line_without_the_webhooks_path(of):
     text = "[Definition]\nactionban = curl -d x$Y https://hooks.example/services/secret\n"
 
     assert of(text).notes == [
-        "2: actionban: `curl -d x https://hooks.example/...` is not sent: there is no shell to compute $Y"
+        "2: actionban: `curl https://hooks.example/…` is not sent: there is no shell to compute $Y"
     ]
 
 

@@ -152,7 +152,12 @@ def test_a_file_that_only_drops_packets_is_noted_with_its_line(of):
         ("sendmail[dest=nobody]", 'sendmail is not carried over: expected mail addresses, got "nobody"'),
         ("exec[command=touch x]", "exec is not carried over: exec needs command="),
         ("webhook[secret=whsec_!]", "webhook is not carried over: expected base64"),
-        ("slack[", "slack is not carried over: expected `option=value`"),
+        ("slack[", "slack is not carried over: expected slack[option=value], quoted"),
+        (
+            "webhook[url=https://secret.example/x y=z]",
+            "webhook is not carried over: expected one http(s) URL",
+        ),
+        ("slack[url=https://secret.example/%(gone)s/x]", "`slack`: `%(gone)s` is defined nowhere"),
         ("%(nowhere)s", "`%(nowhere)s`: `%(nowhere)s` is defined nowhere"),
     ],
 )
@@ -161,6 +166,7 @@ def test_what_is_wrong_is_a_note_and_the_jail_runs_with_the_other_actions(of, li
 
     assert [jail.name for jail in found.jails] == ["wordpress"]
     assert kinds(found)[-1] == ("mail", "mail")
+    assert "secret" not in str(found.notes)
     assert len(found.notes) == 1 and notes(found)[0].startswith(f"wordpress.action: {note}")
 
 
