@@ -69,7 +69,7 @@ class AppriseSender:
             found = apprise.AppriseConfig()
             found.add(config)
             service.add(found)
-        for url in self._action.option("url").split():
+        for url in filter(None, re.split(r",?\s+", self._action.option("url").strip(", "))):
             if not service.add(url):
                 scheme = url.partition(":")[0]
                 raise Refused(f"{scheme}:// is no URL of Apprise: correct {self._action.source}.")

@@ -152,7 +152,9 @@ class JailActions:
             given = _mail_options(given)
         elif kind == "exec":
             given = _command_options(given)
-        events = _events(options.get("events", "")) or DEFAULT_EVENTS
+        # A command is for an address, and a start has none.
+        usual = frozenset({AlertEvent.BAN}) if kind == "exec" else DEFAULT_EVENTS
+        events = _events(options.get("events", "")) or usual
         where = f"`action` of [{jail}]"
         return Action(kind, name, tuple(given.items()), (), events, _sites(options), where)
 

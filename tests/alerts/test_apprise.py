@@ -65,6 +65,12 @@ def test_a_service_that_has_the_message_is_not_sent_it_again(webhook, url):
     assert [path.rpartition("/")[2] for _, path, _ in webhook.requests] == ["one", "two", "two", "one", "two"]
 
 
+def test_urls_may_be_separated_by_commas(webhook, url):
+    sender(f"{url}/one, {url}/two,").send(trial(0.0), 5.0)
+
+    assert [path.rpartition("/")[2] for _, path, _ in webhook.requests] == ["one", "two"]
+
+
 def test_a_file_may_name_the_services(webhook, url, tmp_path):
     (tmp_path / "apprise.conf").write_text(f"ops={url}\n")
     sender("", config=str(tmp_path / "apprise.conf")).send(trial(0.0), 5.0)

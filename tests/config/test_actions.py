@@ -200,6 +200,7 @@ def test_a_command_is_a_list_of_arguments(of):
         "arguments": '["/usr/local/bin/ban", "<ip> x", "--jail", "<name>"]',
         "timeout": "30.0",
     }
+    assert action.events == {AlertEvent.BAN}
 
 
 def test_an_own_file_stands_before_a_name_of_fail2bans(of):
