@@ -151,9 +151,9 @@ def key_of(decision: Outgoing | Proposal) -> LineKey:
 
 
 def key_of_line(line: str) -> LineKey:
-    """Return the address and the jail that a line of our own is about."""
-    _, address, jail, _ = line.split(" ", 3)
-    return address, _parse_jail(jail)
+    """Return the address and the jail that a line of our own is about; of any other line, a key that no line has."""
+    words = line.split(" ", 3)
+    return (words[1], _parse_jail(words[2])) if len(words) == 4 else ("", "")
 
 
 def end_ms(ban: Ban, offset: ClockOffset) -> str:
@@ -304,19 +304,20 @@ class Codec:
             return name
         return f"{name} {at_ms} {seal(self._key, 'failure', window, name, str(at_ms))}"
 
-    def is_full(
-        self, window: str, names: Iterable[str], maxretry: int, findtime_ms: int, now_ms: int
-    ) -> bool:
-        """Return whether these are enough failures, as far as they are sealed. Of one name only the last counts."""
-        newest = dict[str, int]()
+    def is_full(self, window: str, names: Iterable[str], maxretry: int, between_ms: tuple[int, int]) -> bool:
+        """Return whether these are enough failures, as far as they are sealed, after the first of these times.
+
+        The second is now. Those of one name count once.
+        """
+        since_ms, now_ms = between_ms
+        counted = set[str]()
         for text in names:
             found = _FAILURE.fullmatch(text)
-            if found and self._is_sealed(found[3], "failure", window, found[1], found[2]):
-                at_ms = int(found[2])
-                if at_ms <= now_ms + MAX_CLOCK_ERROR_S * 1000:
-                    newest[found[1]] = max(at_ms, newest.get(found[1], 0))
-        times = sorted(newest.values(), reverse=True)[:maxretry]
-        return len(times) == maxretry and times[-1] >= max(times[0], now_ms) - findtime_ms
+            if not found or not since_ms < int(found[2]) <= now_ms + MAX_CLOCK_ERROR_S * 1000:
+                continue
+            if self._is_sealed(found[3], "failure", window, found[1], found[2]):
+                counted.add(found[1])
+        return len(counted) >= maxretry
 
     def _check_seal(self, given: str, *parts: str) -> None:
         if self._keys and not self._is_sealed(given, *parts):

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Forgiven, Hit, Turn, UnbanCause
+from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Forgiven, Hit, Turn, Unban, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.fleet.limits import OWN_PROPOSALS, TokenBucket
@@ -65,6 +65,8 @@ class Publisher:
         self._cleared: deque[str] = deque(maxlen=MAX_FAILURES)
         self._proposals: deque[Proposal] = deque(maxlen=MAX_PROPOSALS)
         self._proposal_budget = TokenBucket(OWN_PROPOSALS)
+        # Window -> when its failures were forgiven, the latest last: they could be written into it again.
+        self._forgiven_at: dict[str, float] = {}
         self._wake = threading.Event()
         # Names of failures count up from here.
         self._next_id = random.randrange(1 << 40)  # noqa: S311
@@ -83,6 +85,12 @@ class Publisher:
             return
         banned = {(each.jail, each.address) for each in turn.decisions if isinstance(each, Ban)}
         dropped = self._session.outbox.put(own)
+        unbanned = [_window(each) for each in turn.decisions if isinstance(each, Unban)]
+        for window in [*map(_window, turn.forgiven), *unbanned]:
+            self._forgiven_at.pop(window, None)
+            self._forgiven_at[window] = turn.at
+        while len(self._forgiven_at) > MAX_FAILURES:
+            del self._forgiven_at[next(iter(self._forgiven_at))]
         self._cleared.extend(_window(each) for each in (*own, *turn.forgiven))
         # The other nodes never see the lines, so they need not wait in memory.
         self._failures.extend(hit._replace(line="") for hit in hits if (hit.jail, hit.address) not in banned)
@@ -185,7 +193,9 @@ class Publisher:
         now_ms, full = session.offset.to_server_ms(now), list[int]()
         for index, names in found:
             window = windows[index]
-            if codec.is_full(window.name, names, window.maxretry, window.findtime_ms, now_ms):
+            forgiven_ms = session.offset.to_server_ms(self._forgiven_at.get(window.name, 0.0))
+            between_ms = max(forgiven_ms, now_ms - window.findtime_ms), now_ms
+            if codec.is_full(window.name, names, window.maxretry, between_ms):
                 full.append(index)
         if full:
             session.store.clear([windows[index].name for index in full])

@@ -32,6 +32,9 @@ from sidecar.runtime.problems import Problems
 # Without a refusal for so long, the limits are no problem any more.
 PROBLEM_OVER_S = 60.0
 
+# What is stale and younger is no sign of an attack.
+JUST_NOW_S = 10.0
+
 # Unbans that are remembered; the server keeps as many.
 MAX_REMEMBERED_LIFTS = 100_000
 
@@ -176,7 +179,11 @@ class Verifier:
             for each in decisions
             if not (self._lifts.knows(each) if isinstance(each, Lift) else self._lifts.is_stale(each))
         ]
-        self._reject(Counter({Rejection.STALE: len(decisions) - len(current)}))
+        # What was decided twice just now, on two nodes or by two commands, is nothing to report.
+        before = self._session.clock() - JUST_NOW_S
+        self._reject(
+            Counter({Rejection.STALE: sum(each.at < before for each in decisions if each not in current)})
+        )
         return current
 
     def _without_bans(self, lines: Sequence[str], peer: str) -> tuple[str, ...]:

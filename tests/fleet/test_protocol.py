@@ -315,7 +315,7 @@ def test_a_ban_is_no_proposal():
 
 
 def full(*names, window="login|203.0.113.7", codec=SEALED, now_ms=1_000_000):
-    return codec.is_full(window, names, 3, 600_000, now_ms)
+    return codec.is_full(window, names, 3, (now_ms - 600_000, now_ms))
 
 
 def test_failures_are_sealed_with_their_window_and_their_time():

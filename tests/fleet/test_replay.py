@@ -305,3 +305,46 @@ def test_one_target_counts_once_in_a_fleet_with_a_key(redis, fleet):
         peer.fail(ANN, target="admin")
     peers[0].ban(BOB)
     agree(peers, [BOB])
+
+
+def test_failures_that_were_forgiven_are_not_counted_again(redis, fleet):
+    (a,) = fleet("a", keys=(KEY,))
+    key = f"{{{PREFIX}}}:w:login|{ANN}"
+    a.fail(ANN)
+    a.fail(ANN)
+    wait_until(lambda: redis.client().zcard(key) == 2)
+    captured = redis.client().zrange(key, 0, -1, withscores=True)
+    a.unban(ANN)
+    wait_until(lambda: not redis.client().exists(key))
+    redis.client().zadd(key, dict(captured))
+    a.fail(ANN)
+    a.ban(BOB)
+    wait_until(lambda: redis.client().zcard(key) == 3)
+    agree([a], [BOB])
+
+
+def test_nonsense_under_a_nodes_own_name_does_not_stop_it(redis, fleet):
+    a, b = fleet("a", "b", keys=(KEY,))
+    for peer in (a, b):
+        publish_lines(
+            redis,
+            ["", "x", "B", "U  ", "P x", "B 203.0.113.7 login inf 1 3 -"],
+            f"{peer.name}/run-{peer.name}",
+        )
+    a.ban(ANN)
+    b.ban(BOB)
+    agree([a, b], [ANN, BOB])
+
+
+def test_what_people_do_twice_is_no_sign_of_an_attack(redis, fleet):
+    a, b = fleet("a", "b", keys=(KEY,))
+    a.ban(ANN)
+    agree([a, b], [ANN])
+    a.fleet.unban(ANN, "")
+    a.unban(ANN)
+    b.unban(ANN)
+    agree([a, b], [])
+    a.ban(BOB)
+    agree([a, b], [BOB])
+
+    assert a.heard.rejections == b.heard.rejections == {}
