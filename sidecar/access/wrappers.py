@@ -25,16 +25,17 @@ _KUBECTL = re.compile(r"\[pod/[\w.-]{1,253}/[\w.-]{1,253}\] ")
 _STAMP = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?:std(?:out|err) [FP] )?"
 )
-# As rsyslog writes files since Debian 12: `2026-11-30T06:33:20.123456+00:00 web nginx[7]: `.
+_HOSTNAME = r"[\w.:-]{0,254}[\w.-]"
+_TAG = r"[\w./-]{1,64}(?:\[\d{1,10}\])?:(?: |$)"
+# As rsyslog writes files since Debian 12: `2026-11-30T06:33:20.123456+00:00 web nginx[7]: `. An address there is the
+# client of a log that begins with a date, and a user name behind it may end with a colon.
 _RSYSLOG = re.compile(
-    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) [\w.:-]{1,255} "
-    r"[\w./-]{1,64}(?:\[\d{1,10}\])?: "
+    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
+    rf"(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}} |[0-9A-Fa-f]{{0,4}}:){_HOSTNAME} {_TAG}"
 )
 # RFC 3164: `<190>Nov 30 06:33:20 web nginx: `, with or without priority and host. The tag ends with a colon. Who reads
 # syslog takes priority and date off before, and leaves the blank.
-_SYSLOG = re.compile(
-    r"(?:(?:<\d{1,3}>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)? (?:[\w.:-]{1,255} )?[\w./-]{1,64}(?:\[\d{1,10}\])?: ?"
-)
+_SYSLOG = re.compile(rf"(?:(?:<\d{{1,3}}>)?[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d)? (?:{_HOSTNAME} )?{_TAG}")
 # RFC 5424: `<190>1 2026-11-30T06:33:20Z web nginx 7 - - `, also without priority and date.
 _SYSLOG5424 = re.compile(
     r"(?:(?:<\d{1,3}>)?1 (?P<at>\S{1,40}))? \S{1,255} \S{1,48} \S{1,128} \S{1,32} "

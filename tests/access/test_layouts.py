@@ -38,6 +38,7 @@ HOSTILE = (
 # Where a source takes the beginning of the line off itself.
 TRANSPORTS = {
     "syslog 3164": Framing.SYSLOG,
+    "syslog 3164, no host": Framing.SYSLOG,
     "syslog 5424": Framing.SYSLOG,
     "docker logs -t": Framing.DOCKER,
     "kubelet": Framing.CRI,

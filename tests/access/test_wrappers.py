@@ -39,6 +39,21 @@ def test_what_a_transport_put_around_a_line_is_taken_off(wrapped, wrappers, time
     assert unwrapped(wrapped) == (LINE, time, wrappers)
 
 
+@pytest.mark.parametrize("client", ["2001:db8::7", "203.0.113.7:28974", "::1"])
+@pytest.mark.parametrize(
+    "header", ["<190>Nov 30 06:33:20 nginx: ", "<190>Nov 30 06:33:20 web nginx: ", " nginx: "]
+)
+def test_no_part_of_an_address_is_taken_for_a_header(header, client):
+    assert unwrapped(f"{header}{client} - -").text == f"{client} - -"
+
+
+@pytest.mark.parametrize("client", ["203.0.113.7", "2001:db8::7"])
+def test_a_date_and_a_client_are_no_header_whatever_the_user_is_called(client):
+    line = f"{client} x: 192.0.2.1 - -"
+
+    assert unwrapped(f"2026-11-30T06:33:20Z {line}").text == line
+
+
 def test_wrappers_of_wrappers():
     syslog = f"<190>Nov 30 06:33:20 web nginx: {LINE}".replace('"', '\\"')
     found = unwrapped('{"log":"' + syslog + '\\n","stream":"stdout","time":"2026-11-30T06:33:20Z"}')

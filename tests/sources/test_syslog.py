@@ -6,16 +6,20 @@ import stat
 import subprocess
 import threading
 import time
+from datetime import UTC
 from queue import Queue
 
 import pytest
 
+from sidecar.access.detect import AccessLog
 from sidecar.core.events import Batch, Framing, Origin
+from sidecar.filters.framing import unwrapper
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.problems import Problems
 from sidecar.sources.base import NullLogListener, Outputs
 from sidecar.sources.syslog import SyslogSocket, SyslogSource, line
+from tests.support import traffic
 from tests.support.waiting import wait_until
 
 NOW = 1_795_338_000.25
@@ -386,3 +390,26 @@ def test_new_jails_look_at_later_messages(running):
     second, _ = running.batches.get(timeout=10)
 
     assert [first.origin.jails, second.origin.jails] == [("a",), ("b", "c")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"<190>Nov 30 06:33:20 web nginx: ",
+        b"<190>Nov  3 06:33:20 nginx: ",
+        b"<190>Nov 30 06:33:20 web haproxy[7]: ",
+        b"<190>1 2026-11-30T06:33:20.123456+01:00 web nginx 7 - - ",
+        b'<190>1 2026-11-30T06:33:20Z web nginx 7 - [a b="c"] ',
+    ],
+)
+@pytest.mark.parametrize("name", ["nginx combined", "nginx JSON", "HAProxy httplog", "Traefik JSON"])
+def test_an_access_log_that_a_server_sends_is_read_at_the_time_it_came(header, name):
+    """As nginx does with `access_log syslog:server=unix:/dev/log`."""
+    sent = traffic.line(name, traffic.Visit(traffic.BEGIN, "203.0.113.7")).encode()
+    at, text = unwrapper(Framing.SYSLOG)(line(header + sent, 1_796_100_000.0).decode().rstrip("\n"), 0, UTC)
+    (request,) = AccessLog().requests(text)
+
+    assert (request.canonical.partition(" ? ")[0], at) == (
+        "203.0.113.7 POST /wp-login.php 200",
+        1_796_100_000.0,
+    )

@@ -292,6 +292,11 @@ def syslog_3164(text: str, at: float) -> str:
     return f"<190>{when:%b} {when.day:2} {when:%H:%M:%S} web nginx: {text}"
 
 
+def syslog_3164_nohostname(text: str, at: float) -> str:
+    """As nginx sends it with `nohostname`."""
+    return syslog_3164(text, at).replace(" web nginx: ", " nginx: ", 1)
+
+
 def syslog_3164_file(text: str, at: float) -> str:
     """As rsyslog writes it to a file."""
     when = datetime.fromtimestamp(at, UTC)
@@ -347,6 +352,7 @@ def bare(text: str, _: float) -> str:
 WRAPPERS: dict[str, Callable[[str, float], str]] = {
     "bare": bare,
     "syslog 3164": syslog_3164,
+    "syslog 3164, no host": syslog_3164_nohostname,
     "syslog 3164 in a file": syslog_3164_file,
     "syslog 5424": syslog_5424,
     "rsyslog": rsyslog,
