@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.attacks.ban_clock import BanClock
 from tests.attacks.tools import Attack, Running, Target
 from tests.attacks.visitor import Visitor, Visits
-from tests.attacks.wire import BanClock, Wire
+from tests.attacks.wire import Wire
 from tests.bed import Bed
 from tests.bed.sidecar import Sidecar
 

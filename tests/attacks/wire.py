@@ -6,14 +6,11 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from bench.heard import GROUP, added
-from sidecar.firewall.netlink import NETFILTER
 from tests.bed import Place
 
 ETH_P_IP: Final = 0x0800
@@ -114,33 +111,3 @@ class Wire:
             self._sent[source].add(sequence, payload, at)
         elif packet[16:20] == self._address and source == self._port:
             self._received[destination].add(sequence, payload, at)
-
-
-class BanClock:
-    """Notes when the kernel committed a ban of one address, as it tells everybody who listens."""
-
-    def __init__(self, host: Place, address: str) -> None:
-        self._key = socket.inet_aton(address)
-        self._sock = host.within(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER))
-        self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES)
-        self._sock.bind((0, GROUP))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._sock.close()
-
-    def wait(self, seconds: float) -> float | None:
-        """Return the unix time of the ban; None if there was none within so many seconds."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._sock.settimeout(left)
-            try:
-                datagram = self._sock.recv(1 << 20)
-            except TimeoutError:
-                return None
-            at = time.time()
-            if self._key in added(datagram):
-                return at
-        return None
