@@ -3,7 +3,9 @@ r"""Filters on requests (`input = requests`) -> Hyperscan expressions that find 
 Such a filter matches the canonical line of a request (`sidecar.access.request`), not the log's own text, in which a
 path may be percent-encoded and the fields stand in any order. But some words of the failregex have to be in both: of
 `POST \S*/wp-login\.php` the word `wp-login`, unless some of its letters are written as `%77`. Nobody has a reason to
-encode a letter, so the longest word that every match contains is searched for, and any encoded letter.
+encode a letter, so the longest word that every match contains is searched for, and any encoded letter. Where every
+match has the status `401`, that is searched for instead, as few lines have it; and of another error, such as `404`, it
+has to be in the same line, before or behind the word.
 """
 
 from __future__ import annotations
@@ -28,20 +30,57 @@ ENCODED_UNRESERVED: Final = rb"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A
 _IN_WORDS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # The canonical line has `%22` for a quote, which the log may have in another spelling.
 _HALF_ESCAPE: Final = re.compile(r"[0-9A-F]{1,2}")
+# The status that hardly any line has, as long as nobody guesses passwords; those that few have. `200` nearly all have.
+_RARE_STATUS: Final = frozenset({"401"})
+_ERROR_STATUS: Final = re.compile(r"[45]\d\d")
 
 
 def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
     """Return expressions, of which one finds each line that the regex matches; () where every line has to be tried."""
-    words = _required(regex_tree.parse(regex))
+    found = _all_required(regex_tree.parse(regex))
+    words = _best(found)
     if not words or len(words) > MAX_WORDS or min(map(_rarity, words)) < MIN_WORD_CHARS:
         return ()
     # A word that holds another is found with that.
     shortest = [word for word in sorted(words) if not any(other in word for other in words - {word})]
-    return (*(re.escape(word).encode() for word in shortest), ENCODED_UNRESERVED)
+    if _RARE_STATUS in found:
+        return tuple(map(_status, _RARE_STATUS))
+    errors = next(
+        (each for each in found if each and each != words and all(map(_is_error, each))), frozenset()
+    )
+    return (*(_with_one_of(errors, word) for word in shortest), ENCODED_UNRESERVED)
+
+
+def _status(code: str) -> bytes:
+    """Return what finds a status, and no number that holds its digits."""
+    return b"(?:^|[^0-9])%b(?:[^0-9]|$)" % code.encode()
+
+
+def _is_error(word: str) -> bool:
+    """Return whether the word is a status that few lines have."""
+    return bool(_ERROR_STATUS.fullmatch(word))
+
+
+def _with_one_of(others: frozenset[str], word: str) -> bytes:
+    """Return what finds a word in lines that have one of the others, too. A log may have its fields in any order."""
+    escaped = re.escape(word).encode()
+    if not others:
+        return escaped
+    other = b"(?:%b)" % b"|".join(each.encode() for each in sorted(others))
+    return b"(?:%b[^\\n]*%b|%b[^\\n]*%b)" % (escaped, other, other, escaped)
 
 
 def _required(nodes: Nodes) -> frozenset[str]:
     """Return words, one of which is in every match; the empty set where none is known."""
+    return _best(_all_required(nodes))
+
+
+def _best(found: Iterable[frozenset[str]]) -> frozenset[str]:
+    return max(found, key=_worth, default=frozenset())
+
+
+def _all_required(nodes: Nodes) -> list[frozenset[str]]:
+    """Return sets of words: of each set, one word is in every match."""
     found: list[frozenset[str]] = []
     word, before = "", ""
     for node in _inlined(nodes):
@@ -63,7 +102,7 @@ def _required(nodes: Nodes) -> frozenset[str]:
         if isinstance(node, Repeat) and node.least:
             found.append(_required(node.body))
     found += _words(word, before)
-    return max(found, key=_worth, default=frozenset())
+    return found
 
 
 def _literal(node: Node) -> str:

@@ -39,6 +39,23 @@ def test_one_of_the_longest_words_that_every_match_contains_is_searched_for(rege
     assert expressions(re.compile(regex)) == ((*words, ENCODED_UNRESERVED) if words else ())
 
 
+def test_the_status_of_a_refused_password_is_searched_for_alone():
+    (status,) = expressions(re.compile(r"^\S+ [A-Z]+ /wp-json/\S* 401 \?"))
+
+    for line in (b'"GET / HTTP/1.1" 401 5', b'{"status":401,"x":1}', b"401 GET /", b"[401]", b"GET / 401"):
+        assert re.search(status, line)
+    for line in (b'"GET / HTTP/1.1" 200 4011', b'"GET / HTTP/1.1" 200 5401', b"40 1"):
+        assert not re.search(status, line)
+
+
+def test_the_status_of_another_error_has_to_be_in_the_line_of_the_word():
+    word, encoded = expressions(re.compile(r"^\S+ [A-Z]+ /wp-json/\S* 404 \?"))
+    lines = (b"/wp-json/ 404", b"[404] /wp-json/", b"/wp-json/ 200\n404", b"/wp-json/ 200")
+
+    assert [bool(re.search(word, line)) for line in lines] == [True, True, False, False]
+    assert encoded == ENCODED_UNRESERVED
+
+
 @pytest.mark.parametrize("text", [b"/%77p", b"/wp%2Dlogin", b"x%7e"])
 def test_an_encoded_letter_is_searched_for(text):
     assert re.search(ENCODED_UNRESERVED, text)
