@@ -74,6 +74,8 @@ from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
+from sidecar.web.activity import Activity
+from sidecar.web.page import StatusPage
 
 if TYPE_CHECKING:
     from sidecar.fleet import FleetMember
@@ -144,6 +146,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     unbannable = UnbannableFailures(inputs, exposed, metrics.allowlist, problems)
     budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, problems)
     tally = Tally(now)
+    activity = Activity(firewall_sink, now)
     event_log = _event_log(settings.log, inputs, problems)
     sinks: list[Sink] = [
         # First, so that a ban is in force at once.
@@ -159,6 +162,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         # In any order.
         tally, budget_monitor, unbannable, DecisionLog(),
         Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),
+        activity,
         *([event_log] if event_log else []),
         *([fleet.publisher] if fleet else []),
     ]  # fmt: skip
@@ -198,11 +202,14 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
             BanLimitReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),
+            activity,
             unread_logs,
         ),
     )
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
-    endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names))
+    endpoints = TelemetryEndpoints(
+        reporting.registry, health, KnownHosts(settings.listen_names), StatusPage(commands, activity)
+    )
     services: list[Service] = [
         reporting.outbox,
         telemetry_server(telemetry_socket, endpoints),

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol, cast
@@ -40,6 +40,8 @@ class HttpRequest:
     headers: Mapping[str, str]
     # None: the request does not state its length, or it is longer than the limits allow.
     body: bytes | None = None
+    # What follows the path's question mark, as it was sent.
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class HttpResponse:
     status: HTTPStatus
     body: bytes | Iterable[bytes]
     content_type: str = TEXT
+    # Other headers.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Application(Protocol):
@@ -281,8 +285,8 @@ class _Exchange(BaseHTTPRequestHandler):
         if self.command not in self._application.methods:
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
             return
-        path = self.path.partition("?")[0]
-        request = HttpRequest(self.command, path, cast("Any", self.headers), self._body())
+        path, _, query = self.path.partition("?")
+        request = HttpRequest(self.command, path, cast("Any", self.headers), self._body(), query)
         self._client.has_asked = True
         self._write(self._application.respond(request))
 
@@ -320,6 +324,8 @@ class _Exchange(BaseHTTPRequestHandler):
         if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", ", ".join(self._application.methods))
         self.send_header("Content-Type", response.content_type)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
         body = response.body
         if isinstance(body, bytes):
             self.send_header("Content-Length", str(len(body)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -38,17 +39,30 @@ class HealthCheck(Protocol):
         """Return the health as of now. Called from several threads at a time."""
 
 
+class Page(Protocol):
+    """Answers requests for a page."""
+
+    @property
+    def paths(self) -> Container[str]: ...
+
+    def respond(self, request: HttpRequest) -> HttpResponse: ...
+
+
 class TelemetryEndpoints:
-    """The application behind the telemetry port: metrics and probes, read only."""
+    """The application behind the web port: metrics, probes and the status page, read only."""
 
     methods = ("GET", "HEAD")
 
-    def __init__(self, registry: CollectorRegistry, check: HealthCheck, hosts: KnownHosts) -> None:
-        self._registry, self._check, self._hosts = registry, check, hosts
+    def __init__(
+        self, registry: CollectorRegistry, check: HealthCheck, hosts: KnownHosts, page: Page | None = None
+    ) -> None:
+        self._registry, self._check, self._hosts, self._page = registry, check, hosts, page
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         if not self._hosts.includes(request.headers.get("Host")):
             return HttpResponse(HTTPStatus.MISDIRECTED_REQUEST, UNKNOWN_HOST)
+        if self._page and request.path in self._page.paths:
+            return self._page.respond(request)
         match request.path:
             case "/metrics":
                 return self._metrics(request.headers.get("Accept", ""))

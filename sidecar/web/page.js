@@ -1,0 +1,34 @@
+// Loads the page again every half minute, and replaces what has changed. Without this script the page is the same, until
+// it is loaded again by hand. Nothing is replaced while somebody types or has selected text.
+"use strict";
+
+const INTERVAL_MS = 30_000;
+
+async function refresh() {
+  const busy = document.hidden || document.activeElement?.id === "q" || !getSelection().isCollapsed;
+  if (busy) return;
+  let answer;
+  try {
+    answer = await fetch(location.href, { cache: "no-store" });
+  } catch {
+    answer = null;
+  }
+  const state = document.getElementById("state");
+  if (!answer?.ok) {
+    state.textContent = "wp-sidecar does not answer; this page is old";
+    state.className = "ill";
+    return;
+  }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const top = scrollY;
+  for (const part of ["main", "footer"]) {
+    document.querySelector(part).replaceWith(fresh.querySelector(part));
+  }
+  const told = fresh.getElementById("state");
+  if (state.textContent !== told.textContent) state.textContent = told.textContent;
+  state.className = told.className;
+  document.title = fresh.title;
+  scrollTo({ top, behavior: "instant" });
+}
+
+setInterval(refresh, INTERVAL_MS);

@@ -1,0 +1,84 @@
+"""The page of a daemon with a hostile container name, some bans and a day of failures, served on a port."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
+from sidecar.runtime.known_hosts import KnownHosts
+from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
+from sidecar.web.activity import Activity
+from sidecar.web.page import StatusPage
+from tests.cli.answering import AT, BAN, STATUS
+
+NOW = AT + 3_600
+HOSTILE = '<img src=x onerror=document.title="taken">'
+
+
+class Firewall:
+    """Drops ten packets more at each look."""
+
+    drops = 0
+
+    def count_drops(self):
+        self.drops += 10
+        return self.drops
+
+
+class Commands:
+    """Answers `status` and `bans`."""
+
+    def __init__(self, count=3, **status):
+        self.status = STATUS | {"streams": [{**STATUS["streams"][0], "container": HOSTILE}]} | status
+        self.bans = [
+            BAN
+            | {
+                "ip": f"198.51.{n >> 8}.{n & 255}",
+                "until": AT + 9_000 + n,
+                "site": HOSTILE,
+                "reason": "a, “b”",
+            }
+            for n in range(count)
+        ]
+
+    def answer(self, fields):
+        return self.status if fields["do"] == "status" else {"bans": iter(self.bans)}
+
+
+def activity():
+    """A day with failures, a ban and an unban."""
+    made = Activity(Firewall(), NOW - 86_400)
+    origin = Origin("docker", "blog")
+    for hours in (20, 10, 1):
+        at = NOW - hours * 3_600
+        ban = Ban("wordpress", Address("203.0.113.7"), at, at + 60, "failures", reason=HOSTILE)
+        hits = tuple(Hit("wordpress", Address("203.0.113.7"), at, origin, "line") for _ in range(hours))
+        made.apply(Turn(at, (ban,), hits))
+        made.run(None, at)
+    made.apply(Turn(NOW, (Unban("wordpress", Address("203.0.113.7"), NOW, "expired"),)))
+    return made
+
+
+class Check:
+    def health(self):
+        return Health(live=True, ready=True)
+
+
+@contextlib.contextmanager
+def served(commands) -> Iterator[str]:
+    """Serve the page; yields its address."""
+    from prometheus_client import CollectorRegistry
+
+    listener = listen("127.0.0.1", 0)
+    endpoints = TelemetryEndpoints(
+        CollectorRegistry(), Check(), KnownHosts(()), StatusPage(commands, activity())
+    )
+    server = telemetry_server(listener, endpoints)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.address[1]}"
+    finally:
+        server.close()
+        thread.join()
