@@ -39,7 +39,6 @@ ASSETS: Final = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-DOCUMENTATION: Final = "https://github.com/wp-sidecar/wp-sidecar#readme"
 
 
 class Answerer(Protocol):
@@ -96,7 +95,7 @@ def _page(
     yield from section("events", "Recent events", _events(activity))
     yield (
         f"</main>\n<footer><p>wp-sidecar {text(status['version'])}, up {format_duration(now - status['started'])}, "
-        f'as of <time>{_local(now)}</time>. <a href="/metrics">Metrics</a>, <a href="{DOCUMENTATION}">documentation</a>'
+        f'as of <time>{_local(now)}</time>. <a href="/metrics">Metrics</a>'
         ".</p></footer></body></html>\n"
     )
 

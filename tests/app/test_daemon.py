@@ -63,6 +63,17 @@ def test_an_attacker_with_a_whole_ipv6_network_is_banned_with_it(daemon):
     )
 
 
+def test_the_status_page_shows_a_ban(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait_until(lambda: ANN in daemon.banned())
+    page = daemon.inside("curl", "-sS", "http://127.0.0.1:9734/?q=203.0.113")
+
+    assert f'<tr><th scope="row">{ANN}</th>' in page
+    assert f"{ANN} banned" in page
+    assert "Failures <strong>3</strong>" in page
+
+
 def test_an_event_log_has_every_failure_and_ban_and_restored_ban(daemon, monkeypatch):
     events = daemon.folder / "events.log"
     monkeypatch.setenv("WP_SIDECAR_EVENT_LOG", str(events))
