@@ -154,6 +154,10 @@ def test_the_sidecar_understands_what_the_chart_tells_it(values, node, monkeypat
         "extras": ("::1", 9734),
     }
     assert settings.listen == expected.get(name(values), ("127.0.0.1", 9734))
+    service = "shop-wp-sidecar-metrics"
+    assert settings.listen_names[:2] == (
+        (service, f"{service}.guard") if name(values) == "monitoring" else ()
+    )
     assert settings.sources.kind == {"docker": "docker", "docker-files": "docker-files"}.get(
         name(values), "cri"
     )

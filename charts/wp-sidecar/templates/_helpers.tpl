@@ -227,6 +227,13 @@ app.kubernetes.io/part-of: wp-sidecar
 {{- end }}
 - name: WP_SIDECAR_LISTEN
   value: {{ printf "[%s]:%d" (eq $address "hostIP" | ternary "$(HOST_IP)" $address) (int .Values.metrics.port) | quote }}
+{{- if include "wp-sidecar.hasService" . }}
+{{- $service := printf "%s-metrics" (include "wp-sidecar.fullname" .) }}
+{{- $full := printf "%s.%s" $service .Release.Namespace }}
+# by the Service's names, beside addresses
+- name: WP_SIDECAR_LISTEN_NAMES
+  value: {{ printf "%s %s %s.svc %s.svc.cluster.local" $service $full $full $full | quote }}
+{{- end }}
 # on the node's folder, where `helm test` finds it
 - name: WP_SIDECAR_SOCKET
   value: /var/lib/wp-sidecar/control.sock
