@@ -111,7 +111,11 @@ def test_the_labels_of_a_strangers_image_decide_about_its_own_site_alone(engine,
     bans = {ban["ip"]: ban for ban in daemon.ask("bans")["bans"]}
     assert set(bans) == {ANN, BOB, "198.51.100.9"}
     assert bans[BOB]["until"] - bans[BOB]["at"] == bans["198.51.100.9"]["until"] - bans["198.51.100.9"]["at"]
-    for what in ("wp-sidecar.allow: is longer", "bantime: for good is not what a label may set", "trusted-proxies: too much"):
+    for what in (
+        "wp-sidecar.allow: is longer",
+        "bantime: for good is not what a label may set",
+        "trusted-proxies: too much",
+    ):
         assert what in why(daemon)
 
 
