@@ -43,6 +43,8 @@ class AlertSink:
     def apply(self, turn: Turn) -> None:
         """Prepare what this host decided. The rest was published where, and when, it was decided."""
         wanted = self._outbox.wanted
+        if not wanted:
+            return
         found: list[Occurrence] = []
         if AlertEvent.FOUND in wanted:
             found += [Occurrence.of_hit(hit) for hit in turn.hits if not hit.success]
