@@ -1,7 +1,10 @@
 """The tutorial's whole configuration, pasted, in a real daemon: what it posts is what its own curl lines would post."""
 
 import json
+import shutil
 import signal
+import subprocess
+from datetime import datetime
 
 import pytest
 
@@ -74,3 +77,51 @@ def test_start_and_bans_are_posted_as_the_curl_lines_would_and_restored_bans_are
 
     assert ours == theirs
     assert json.loads(json.dumps(ours[0]))["path"] == "/services/T0/B0/x"
+
+
+def test_fail2ban_itself_posts_the_same(daemon):
+    """The distribution's fail2ban with the same files, in the same namespace; only what it drops packets by is nothing."""
+    conf = daemon.folder / "fail2ban"
+    shutil.copytree("/etc/fail2ban", conf, ignore=shutil.ignore_patterns("jail.d", "jail.local"))
+    for name in ("jail.local", "action.d/slack.conf", "filter.d/wordpress.conf"):
+        shutil.copy(daemon.folder / name, conf / name)
+    text = (conf / "jail.local").read_text().replace("witness = off", "backend = polling")
+    (conf / "jail.local").write_text(text.replace(str(daemon.log), str(daemon.folder / "syslog")))
+    (conf / "jail.d").mkdir()
+    (conf / "jail.d/nothing.local").write_text("[DEFAULT]\nbanaction = nothing\n[sshd]\nenabled = false\n")
+    (conf / "fail2ban.local").write_text("[Definition]\ndbfile = None\n")
+    (conf / "action.d/nothing.conf").write_text("[Definition]\nactionban =\n")
+    (daemon.folder / "syslog").touch()
+    log = conf / "log"
+    command = [
+        "fail2ban-server",
+        "-f",
+        "-c",
+        conf,
+        "-s",
+        conf / "sock",
+        "-p",
+        conf / "pid",
+        "--logtarget",
+        log,
+    ]
+    with daemon.recorded(PORT) as posts:
+        with subprocess.Popen([*daemon.enter, *map(str, command), "start"]) as server:
+            try:
+                wait_until(posts, timeout=20)
+                with (daemon.folder / "syslog").open("a") as file:
+                    stamp = datetime.now().strftime("%b %d %H:%M:%S")  # noqa: DTZ005 - as syslog has it
+                    file.write(
+                        f"{stamp} web wordpress(blog)[7]: Authentication failure for admin from {ANN}\n" * 3
+                    )
+                wait_until(lambda: len(posts()) == 2, timeout=20, message=log.read_text)
+            finally:
+                server.terminate()
+        theirs = posts()
+        daemon.start(ready=False)
+        daemon.wait_until_read(daemon.log)
+        daemon.fail(ANN, 3)
+        wait_until(lambda: sum(ANN in post["body"] for post in posts()) == 2)
+        ours = [post for post in posts()[len(theirs) :] if "Problem" not in post["body"]]
+
+    assert ours == theirs

@@ -74,7 +74,9 @@ class Running:
             lambda: any(
                 (stream["container"], stream["state"]) == (str(log), "open")
                 for stream in self.ask("status")["streams"]
-            )
+            ),
+            timeout=30,
+            message=self.stderr,
         )
 
     def end(self, number: int = signal.SIGTERM) -> int:
@@ -161,8 +163,10 @@ class Running:
         file.touch()
         argv = [*self.enter, sys.executable, "-m", "tests.support.recorder", str(port), str(file)]
         with subprocess.Popen(argv, cwd=ROOT) as server:
-            yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
-            server.kill()
+            try:
+                yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
+            finally:
+                server.kill()
 
     def _health(self, what: str) -> bool:
         try:
