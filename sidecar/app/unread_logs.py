@@ -31,7 +31,8 @@ FILTER_PROBLEM: Final = "the filter of "
 MIN_MISSES: Final = 100
 # A log of so many lines is busy.
 BUSY_LINES: Final = 10_000
-CONTAINER_SOURCES: Final = frozenset({"docker", "cri"})
+# The official image for the command line, which serves nobody: `wordpress:cli`, `wordpress:cli-php8.3`.
+CLI_TAG: Final = ":cli"
 NO_REQUESTS: Final = "no requests"
 NOT_UNDERSTOOD: Final = "not understood"
 
@@ -171,6 +172,8 @@ class UnreadLogs:
 
 def _unread(site: Container, containers: Iterable[Container], logs: Mapping[str, _Log]) -> _Log | None:
     """Return the log that is to blame where nothing of a site is understood: of its web server, if it is another's."""
+    if CLI_TAG in site.image:
+        return None
     own = logs.get(site.name)
     if own and own.source == "cri":
         others = [each for each in containers if each != site and _pod_of(each) == _pod_of(site)]

@@ -100,6 +100,14 @@ def test_a_container_that_a_person_chose_is_to_be_understood():
     assert world.run() == ["the log of db"]
 
 
+def test_a_wordpress_that_serves_nobody_has_no_requests():
+    world = World(replace(BLOG, image="wordpress:cli-php8.3", front_ends=()))
+    world.log("blog", "Executed the cron event 'wp_version_check' in 0.31s.")
+
+    assert world.run() == []
+    assert world.chore.notes == {"blog": "no requests"}
+
+
 def test_a_log_that_is_gone_is_no_problem_any_more():
     world = World(BLOG)
     world.log("blog", NOISE)
