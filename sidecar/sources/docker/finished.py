@@ -7,12 +7,16 @@ read before, and where it stopped late enough for its lines to count.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
+from sidecar.core.containers import Container
 from sidecar.core.front_ends import with_joined_networks
 from sidecar.core.watched import choose
 from sidecar.sources.base import ContainerSelection
 from sidecar.sources.docker.api import Engine, RequestRefusedError
-from sidecar.sources.docker.inventory import Inventory, Listing
+from sidecar.sources.docker.inventory import Inventory, Listing, bound_ports
 from sidecar.sources.docker.watched_logs import WatchedLogs
 from sidecar.sources.docker.wire import unix_seconds
 
@@ -43,7 +47,7 @@ class FinishedContainers:
         self._ignored &= listing.ids
         self._some_wait, free = False, MAX_READ_AT_ONCE - self._logs.reading_to_end
         stopped = [
-            self._inventory.describe(engine, entry)
+            self._described(engine, entry)
             for entry in listing.stopped
             if entry["Id"] not in self._ignored
             and not self._logs.was_read(entry["Id"])
@@ -64,6 +68,16 @@ class FinishedContainers:
                 self._logs.read_to_end(container.id, container.name, jails, selection.since)
             else:
                 self._some_wait = True
+
+    def _described(self, engine: Engine, entry: Mapping[str, Any]) -> Container:
+        """Return a stopped container. One that was read before has the ports that it would publish."""
+        container = self._inventory.describe(engine, entry)
+        if not self._logs.has_cursor(container.id):
+            return container
+        # Docker's list has no ports of it. It may have been read as the front end of a site.
+        with contextlib.suppress(RequestRefusedError):
+            container = replace(container, published=bound_ports(engine.inspect(container.id)))
+        return container
 
     def _may_count(self, engine: Engine, container: str, since: float) -> bool:
         """Return whether lines of the log may count: it was read before, or the container stopped after `since`."""

@@ -89,6 +89,12 @@ def container_of(entry: Mapping[str, Any], image: str) -> Container:
     )  # fmt: skip
 
 
+def bound_ports(inspected: Mapping[str, Any]) -> frozenset[int]:
+    """Return the host's ports that `GET /containers/ID/json` binds to a container, whether it runs or not; 0 is any."""
+    bindings = ((inspected.get("HostConfig") or {}).get("PortBindings") or {}).values()
+    return frozenset(int(each.get("HostPort") or 0) for bound in bindings for each in bound or ())
+
+
 def network_addresses(networks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the subnets and gateways of `GET /networks`, as canonical networks, in order."""
     pools = [pool for entry in networks for pool in (entry.get("IPAM") or {}).get("Config") or ()]

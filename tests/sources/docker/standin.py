@@ -65,7 +65,12 @@ class Container:
             "Image": self.image,
             "Labels": self.labels,
             "State": self.state,
-            "Ports": [{"PrivatePort": 80, "PublicPort": port, "Type": "tcp"} for port in self.ports],
+            # Only of those that run.
+            "Ports": [
+                {"PrivatePort": 80, "PublicPort": port, "Type": "tcp"}
+                for port in self.ports
+                if self.state == "running"
+            ],
             "HostConfig": {"NetworkMode": self.mode},
             "NetworkSettings": {"Networks": {name: {"NetworkID": name} for name in self.networks}},
         }
@@ -74,7 +79,10 @@ class Container:
         return {
             "Id": self.id,
             "Config": {"Tty": self.tty, "Image": "wordpress:old"},
-            "HostConfig": {"LogConfig": {"Type": "none"}},
+            "HostConfig": {
+                "LogConfig": {"Type": "none"},
+                "PortBindings": {"80/tcp": [{"HostPort": str(port)} for port in self.ports], "81/tcp": None},
+            },
             "State": {
                 "Running": self.state == "running",
                 "StartedAt": self.started_at,

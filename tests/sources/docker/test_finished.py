@@ -84,3 +84,16 @@ def test_a_container_that_never_ran_is_not_opened(engine, recorder):
         assert recorder.wait_lines(1) == [b"hello"]
 
     assert len(engine.opened) == 1
+
+
+def test_a_front_end_that_stopped_while_nobody_read_is_read_to_its_end(engine, recorder):
+    jails = (Jail("access", reads_requests=True),)
+    engine.run(Container("a", "site", "wordpress:fpm", networks=["inner"]))
+    nginx = engine.run(Container("b", "nginx", "nginx", ports=[80], networks=["inner"]))
+    with following(engine, recorder, jails):
+        engine.write(nginx, b"1")
+        recorder.wait_lines(1)
+    engine.write(nginx, b"2")
+    engine.stop_container(nginx)
+    with following(engine, recorder, jails):
+        assert recorder.wait_lines(2) == [b"1", b"2"]

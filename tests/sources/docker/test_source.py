@@ -72,6 +72,7 @@ def test_the_topology_is_published_when_it_changes(engine, recorder):
         recorder.wait(lambda: recorder.topologies)
         engine.run(Container("a", "database", "mariadb", ports=[3306]))
         site = engine.run(Container("b", "site", ports=[8080, 8443]))
+        watched = (container_of(site.entry(), "wordpress:6"),)
         recorder.wait(lambda: recorder.topologies[-1:] and recorder.topologies[-1].published)
         engine.networks = [
             NETWORK,
@@ -84,7 +85,6 @@ def test_the_topology_is_published_when_it_changes(engine, recorder):
 
     bridge = ("172.17.0.0/16", "172.17.0.1/32")
     both = (*bridge, "2001:db8:1::/64", "2001:db8:1::1/128")
-    watched = (container_of(site.entry(), "wordpress:6"),)
     changes = [Topology(bridge, watched), Topology(both, watched), Topology(both)]
     assert recorder.topologies == [Topology(bridge), *changes]
     assert Topology(bridge, watched).published == {8080, 8443}
