@@ -7,13 +7,15 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from socket import gethostbyaddr
 from typing import Annotated
 
 import typer
 
 from sidecar.cli.errors import refusals_at_the_end
+from sidecar.cli.layout import terminal_width
 from sidecar.cli.options import Address, Addresses, InFleet, InJail, Json, Socket, Wide, socket_path
-from sidecar.cli.stdio import write_json, write_json_list, write_line
+from sidecar.cli.stdio import write_json, write_json_list, write_line, write_paragraph
 from sidecar.cli.text import local_time, times
 from sidecar.control.client import ask, stream
 from sidecar.control.protocol import (
@@ -148,14 +150,33 @@ def history(address: Address, *, socket: Socket = None, as_json: Json = False) -
 
 
 @commands.command()
-def explain(address: Address, *, socket: Socket = None, as_json: Json = False) -> None:
-    """Show how an address stands with each jail: banned, close to a ban, or never banned and why."""
+def explain(
+    address: Address,
+    *,
+    dns: Annotated[bool, typer.Option("--dns", help="Ask DNS for the name of the address, too.")] = False,
+    socket: Socket = None,
+    as_json: Json = False,
+) -> None:
+    """Show how an address stands with each jail, why, by which lines, and how to change it."""
     answer = ask(socket_path(socket), ExplainRequest(address))
     if as_json:
         write_json(answer)
         return
-    for sentence in _explanation(answer):
-        write_line(sentence)
+    width = terminal_width()
+    if dns:
+        write_line(f"{answer['ip']} is {_host_name(answer['ip'])}")
+    for sentence, lines in _explanation(answer):
+        write_paragraph(sentence, width, indent="")
+        for line in lines:
+            write_line(f"    {printable(line)}")
+
+
+def _host_name(address: str) -> str:
+    """Return the name that DNS has for an address: it is the owner's own word."""
+    try:
+        return printable(gethostbyaddr(address.partition("/")[0])[0])
+    except OSError:
+        return "an address without a name in DNS"
 
 
 def _show_banned(address: str, banned: Sequence[BanEntry]) -> None:
@@ -172,16 +193,23 @@ def _show_unbanned(address: str | None, unbanned: Sequence[UnbannedEntry], *, fl
         write_line(f"{printable(address)} was not banned" if address else "no address was banned")
 
 
-def _explanation(answer: ExplainAnswer) -> Iterator[str]:
+def _explanation(answer: ExplainAnswer) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield sentences, each with the log lines that show it."""
     address = answer["ip"]
     for network in answer["within"]:
-        yield f"{address} lies in {network}, which is banned"
+        yield f"{address} lies in {network}, which is banned; `wp-sidecar unban {network}` lifts that", ()
     reasons = {standing["never"] for standing in answer["jails"]}
     if None not in reasons and len(reasons) == 1:
-        yield f"{address} is never banned: it is {reasons.pop()}"
+        yield f"{address} is never banned: it is {reasons.pop()}", ()
         return
     for standing in answer["jails"]:
-        yield f"{standing['jail']}: {_standing(standing)}"
+        ban = standing["ban"]
+        yield f"{standing['jail']}: {_standing(standing)}", ban["evidence"] if ban else standing["lines"]
+    lifted = {standing["ban"]["ip"] for standing in answer["jails"] if standing["ban"]} - set(
+        answer["within"]
+    )
+    for banned in sorted(lifted):
+        yield f"`wp-sidecar unban {banned}` lifts the ban; an address in `ignoreip` is never banned", ()
 
 
 def _standing(standing: JailStanding) -> str:
@@ -189,12 +217,20 @@ def _standing(standing: JailStanding) -> str:
         return f"never banned, it is {standing['never']}"
     if ban := standing["ban"]:
         word = "would be banned (dry run)" if ban["observed"] else "banned"
-        why = ban["reason"] or ban["cause"]
-        return f"{word} {_until(ban['until'])}, {printable(why)}{_before(standing['times'] - 1)}"
+        why = ban["reason"] or _why(standing, ban)
+        since = f"since {local_time(ban['at'])} {_until(ban['until'])}"
+        return f"{word} {since}, {printable(why)}{_before(standing['times'] - 1)}"
     window = format_duration(standing["findtime"])
     counted = f"{standing['failures']} of {standing['maxretry']} failures within {window}"
     refused = f"; due to be banned, but {standing['refused']}" if standing.get("refused") else ""
     return f"{counted}{refused}{_before(standing['times'])}"
+
+
+def _why(standing: JailStanding, ban: BanEntry) -> str:
+    if ban["cause"] != "failures":
+        return ban["cause"]
+    where = f", the last in {ban['site']}" if ban["site"] else ""
+    return f"{ban['failures']} failures by filter {standing['filter']}{where}"
 
 
 def _before(count: int) -> str:

@@ -52,13 +52,13 @@ def write_line(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def write_paragraph(text: str, width: int | None) -> None:
-    """Write text that begins two columns in, wrapped between words to this width; None: on one line."""
+def write_paragraph(text: str, width: int | None, indent: str = "  ") -> None:
+    """Write text that begins some columns in, wrapped between words to this width; None: on one line."""
     text = printable(text)
     if width is None:
-        write_line(f"  {text}")
+        write_line(f"{indent}{text}")
         return
-    wrapper = textwrap.TextWrapper(max(width, 20), initial_indent="  ", subsequent_indent="  ")
+    wrapper = textwrap.TextWrapper(max(width, 20), initial_indent=indent, subsequent_indent=indent or "  ")
     wrapper.break_long_words = wrapper.break_on_hyphens = False
     for line in wrapper.wrap(text):
         write_line(line)

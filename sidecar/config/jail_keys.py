@@ -230,7 +230,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _without_secret(reference: str) -> str:
+def without_secret(reference: str) -> str:
     """Return a reference to a filter without the secret of `wordpress-auth[key=...]`."""
     return re.sub(r"(\bkey\s*=\s*)[^,\]]+", r"\1...", reference)
 
@@ -244,7 +244,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey(
         "ignoreip", allowlist_entries, second_field="ignore_names", shown=Shown.CHECK_CONFIG, to_json=_joined
     ),
-    JailKey("filter", filter_reference, shown=Shown.CHECK_CONFIG, to_json=_without_secret),
+    JailKey("filter", filter_reference, shown=Shown.CHECK_CONFIG, to_json=without_secret),
     JailKey("maxretry", max_retries, label=True, shown=Shown.EVERYWHERE, note=_retries_note),
     JailKey("findtime", duration, label=True, shown=Shown.EVERYWHERE, note=_duration_note),
     JailKey(

@@ -152,7 +152,8 @@ class HistoryAnswer(TypedDict):
 class JailStanding(TypedDict):
     """How an address stands with one jail.
 
-    `never` is why the jail never bans it, and `refused` why a ban that is due was not made.
+    `never` is why the jail never bans it, and `refused` why a ban that is due was not made. `filter` is the jail's, and
+    `lines` are those of the failures that count now.
     """
 
     jail: str
@@ -163,6 +164,8 @@ class JailStanding(TypedDict):
     times: int
     ban: BanEntry | None
     refused: str | None
+    filter: str
+    lines: list[str]
 
 
 class ExplainAnswer(TypedDict):

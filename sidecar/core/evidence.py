@@ -40,6 +40,10 @@ class Evidence:
         """Keep as many lines as ever again."""
         self._max_bytes = MAX_EVIDENCE_BYTES
 
+    def lines(self, jail: str, address: Address) -> tuple[str, ...]:
+        """Return the lines that are kept, the oldest first."""
+        return self._lines.get((jail, address), ())
+
     def take(self, jail: str, address: Address) -> tuple[str, ...]:
         """Return the lines that were kept, the oldest first, and forget them."""
         lines = self._lines.pop((jail, address), ())

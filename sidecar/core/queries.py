@@ -12,6 +12,7 @@ from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, UnbanCause
 from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import MANUAL_JAIL, Jail
+from sidecar.core.jail_state import JailState
 from sidecar.core.refused_bans import RefusedBan
 
 
@@ -35,7 +36,7 @@ class AddressStatus(NamedTuple):
 
     `allowlist_reason` says why the jail never bans it; None: it may. `failures` are those that count now. `ban_count`
     includes the ban in force. `ban` is that ban: the address's own, or that of its neighbourhood. `refused` is a ban
-    that was due and not made.
+    that was due and not made. `lines` are those of the failures that count now, as far as they are kept.
     """
 
     jail: Jail
@@ -44,6 +45,7 @@ class AddressStatus(NamedTuple):
     ban_count: int
     ban: Ban | None
     refused: RefusedBan | None = None
+    lines: tuple[str, ...] = ()
 
 
 class GuardView:
@@ -139,14 +141,18 @@ class GuardView:
 
     def statuses(self, address: Address, now: float) -> list[AddressStatus]:
         """Return how the address stands with each jail."""
-        return [
-            AddressStatus(
-                state.jail,
-                self._state.allowlist_reason(state, address),
-                state.failures.window.failures(address, now - state.jail.findtime),
-                self._state.ban_count(state, address, now),
-                state.bans.covering(address),
-                self._state.refused.get(state.jail.name, address),
-            )
-            for state in self._state.jails
-        ]
+        return [self._status(state, address, now) for state in self._state.jails]
+
+    def _status(self, state: JailState, address: Address, now: float) -> AddressStatus:
+        failures = state.failures.window.failures(address, now - state.jail.findtime)
+        # Lines before the window are kept too.
+        lines = self._state.jails.evidence.lines(state.jail.name, address)[-failures:] if failures else ()
+        return AddressStatus(
+            state.jail,
+            self._state.allowlist_reason(state, address),
+            failures,
+            self._state.ban_count(state, address, now),
+            state.bans.covering(address),
+            self._state.refused.get(state.jail.name, address),
+            lines,
+        )

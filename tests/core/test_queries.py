@@ -65,7 +65,7 @@ def test_the_status_of_an_address_in_each_jail():
         AddressStatus(MANUAL_JAIL, allowlist_reason=None, failures=0, ban_count=0, ban=None),
     ]
     assert guard.view.statuses(BOB, 702) == [
-        AddressStatus(LOGIN, allowlist_reason=None, failures=2, ban_count=4, ban=None),
+        AddressStatus(LOGIN, None, failures=2, ban_count=4, ban=None, lines=("line at 700", "line at 701")),
         AddressStatus(MAIL, allowlist_reason="ignoreip", failures=0, ban_count=0, ban=None),
         AddressStatus(MANUAL_JAIL, allowlist_reason=None, failures=0, ban_count=0, ban=None),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sidecar.config import jail_keys
 from sidecar.control.protocol import BanEntry, HealthAnswer, JailStanding, Refused
 from sidecar.core.address import Address, parse_ban_target
 from sidecar.core.events import Ban
@@ -45,6 +46,8 @@ def jail_standing(status: AddressStatus) -> JailStanding:
         "times": status.ban_count,
         "ban": ban_entry(status.ban) if status.ban else None,
         "refused": status.refused.reason if status.refused else None,
+        "filter": jail_keys.without_secret(status.jail.filter or status.jail.name),
+        "lines": list(status.lines),
     }
 
 

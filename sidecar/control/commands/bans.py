@@ -72,17 +72,9 @@ class BansCommand:
     def _with_evidence(self, bans: Sequence[Ban]) -> Iterator[BanEntry]:
         for begin in range(0, len(bans), PAGE):
             page = bans[begin : begin + PAGE]
-            lines = self._lines([(ban.jail, ban.address) for ban in page])
+            lines = evidence_of(self._evidence, [(ban.jail, ban.address) for ban in page])
             for ban in page:
                 yield ban_entry(ban, lines.get((ban.jail, ban.address), ()))
-
-    def _lines(self, keys: Sequence[BanKey]) -> Evidence:
-        try:
-            return self._evidence.evidence(keys)
-        except StoreError as err:
-            # The loop meets the same problem and reports it.
-            log.warning("bans are shown without their evidence: %s", err)
-            return {}
 
     def _fleet_bans(self) -> Sequence[Ban]:
         try:
@@ -152,6 +144,16 @@ class UnbanCommand:
 
 def _bans_in_force(view: GuardView, _: float) -> tuple[Ban, ...]:
     return view.bans
+
+
+def evidence_of(store: EvidenceStore, keys: Sequence[BanKey]) -> Evidence:
+    """Return the evidence of these bans; none where it cannot be read."""
+    try:
+        return store.evidence(keys)
+    except StoreError as err:
+        # The loop meets the same problem and reports it.
+        log.warning("bans are shown without their evidence: %s", err)
+        return {}
 
 
 def _is_asked_for(ban: Ban, request: BansRequest) -> bool:

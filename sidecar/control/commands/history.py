@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sidecar.control.commands.answers import ban_target, jail_standing
+from sidecar.control.commands.bans import EvidenceStore, evidence_of
 from sidecar.control.commands.loop_access import LoopAccess
 from sidecar.control.protocol import ExplainAnswer, ExplainRequest, HistoryAnswer, HistoryRequest
+from sidecar.core.address import Address
 from sidecar.core.queries import GuardView
 
 
@@ -30,8 +32,8 @@ class ExplainCommand:
 
     request = ExplainRequest
 
-    def __init__(self, loop: LoopAccess) -> None:
-        self._loop = loop
+    def __init__(self, loop: LoopAccess, evidence: EvidenceStore) -> None:
+        self._loop, self._evidence = loop, evidence
 
     def answer(self, request: ExplainRequest) -> ExplainAnswer:
         address = ban_target(request.address)
@@ -43,4 +45,9 @@ class ExplainCommand:
                 "jails": [jail_standing(status) for status in view.statuses(address, now)],
             }
 
-        return self._loop.query(explain)
+        answer = self._loop.query(explain)
+        bans = [standing["ban"] for standing in answer["jails"] if standing["ban"]]
+        lines = evidence_of(self._evidence, [(ban["jail"], Address(ban["ip"])) for ban in bans])
+        for ban in bans:
+            ban["evidence"] = list(lines.get((ban["jail"], Address(ban["ip"])), ()))
+        return answer

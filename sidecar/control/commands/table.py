@@ -83,7 +83,7 @@ def daemon_commands(
             ReloadCommand(reloader),
             BansCommand(loop, evidence, fleet),
             HistoryCommand(loop),
-            ExplainCommand(loop),
+            ExplainCommand(loop, evidence),
             BanCommand(loop),
             UnbanCommand(loop, fleet),
         ]
