@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from sidecar.alerts.compose import utc
 from sidecar.alerts.http_request import HttpRequest, send
 from sidecar.alerts.notices import Field, Notice
 from sidecar.core.actions import Action
@@ -90,8 +91,10 @@ def payload(notice: Notice, host: str = "", layout: SlackFormat = SlackFormat.AT
         return body | {"text": "\n".join([text, *lines])}
     if layout == SlackFormat.BLOCKS:
         # An attachment without blocks is rejected.
-        blocks = {"color": COLOURS[notice.level], "blocks": _blocks(fields)}
-        return body | ({"attachments": [blocks]} if fields else {})
+        blocks = [*_blocks(fields), *_when(notice.at)]
+        return body | (
+            {"attachments": [{"color": COLOURS[notice.level], "blocks": blocks}]} if blocks else {}
+        )
     attachment: dict[str, Any] = {"fallback": text, "color": notice.level}
     attachment |= {"fields": [_field(field) for field in fields], "mrkdwn_in": ["fields"]}
     return body | {"attachments": [attachment | ({"ts": int(notice.at)} if notice.at else {})]}
@@ -122,6 +125,14 @@ def _blocks(fields: Sequence[Field]) -> list[dict[str, Any]]:
         *({"type": "section", "fields": row} for row in rows),
         *({"type": "section", "text": _block_text(each)} for each in fields if not each.short),
     ]
+
+
+def _when(at: float) -> list[dict[str, Any]]:
+    """Return the time, which Slack shows in the reader's zone: a message may have waited for long."""
+    if not at:
+        return []
+    text = f"<!date^{int(at)}^{{date_short_pretty}} {{time_secs}}|{utc(at)}>"
+    return [{"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}]
 
 
 def _block_text(field: Field) -> dict[str, str]:

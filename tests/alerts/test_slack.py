@@ -161,6 +161,18 @@ def test_the_time_of_a_notice_is_shown():
     (attachment,) = payload(Notice(NoticeKind.START, NoticeLevel.GOOD, "a", at=5.5))["attachments"]
 
     assert attachment["ts"] == 5
+    sent = payload(Notice(NoticeKind.START, NoticeLevel.GOOD, "a", at=5.5), layout=SlackFormat.BLOCKS)
+    assert sent["attachments"][0]["blocks"] == [
+        {
+            "type": "context",
+            "elements": [
+                {
+                    "type": "mrkdwn",
+                    "text": "<!date^5^{date_short_pretty} {time_secs}|1970-01-01 00:00:05 UTC>",
+                }
+            ],
+        }
+    ]
 
 
 def test_a_message_is_one_json_post(webhook):

@@ -75,7 +75,7 @@ def first_addresses(message):
     return [int(high) * 250 + int(low) for high, low in found]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_storm_is_a_few_messages_none_lost_and_none_out_of_order(storm, webhook):
     outage = [(429, {"Retry-After": "7"}, b""), (500, {}, b""), None, (503, {}, b"")]
     tries = []

@@ -38,7 +38,7 @@ def alerted(posts):
     return single + sum(int(count.replace(",", "")) for text in texts for count in COUNT.findall(text))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_what_is_stored_is_alerted_though_the_daemon_is_killed(daemon):
     with daemon.recorded(PORT) as posts:
         daemon.start(ready=False)
