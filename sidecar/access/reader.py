@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 from sidecar.access.detect import AccessLog
 from sidecar.access.request import UNKNOWN, Request
 from sidecar.access.sample import LogSample
-from sidecar.access.when import unix_time
+from sidecar.access.when import usual_time
 
-_unix_time = lru_cache(maxsize=64)(unix_time)
+# A busy second has many lines.
+_unix_time = lru_cache(maxsize=64)(usual_time)
 # A line in the format `combined` with nothing in it that could be read in two ways: an IPv4 client, no escape, no quote
 # in a quote, no bracket before the date.
 _PLAIN_COMBINED: Final = re.compile(
