@@ -92,7 +92,8 @@ class PatternDatabase:
                 start, end, patterns = data.rfind(b"\n", 0, last_byte) + 1, data.find(b"\n", last_byte), 0
                 if end < 0:
                     end = len(data)
-                beyond = end + 1 << ID_BITS
+                # An expression may take the newline, too.
+                beyond = end + 2 << ID_BITS
             patterns |= 1 << (match & ID_MASK)
         if end >= 0:
             yield data[start:end], patterns

@@ -53,7 +53,7 @@ def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
 
 def _status(code: str) -> bytes:
     """Return what finds a status, and no number that holds its digits."""
-    return b"(?:^|[^0-9])%b(?:[^0-9]|$)" % code.encode()
+    return rb"(?:^|[^0-9])%b(?:[^0-9\n]|$)" % code.encode()
 
 
 def _is_error(word: str) -> bool:

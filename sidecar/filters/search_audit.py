@@ -86,7 +86,7 @@ class SearchAudit:
             end = data.find(b"\n", start)
             end = len(data) if end < 0 else end
             patterns = 0
-            while i < len(matches) and matches[i] >> ID_BITS <= end:
+            while i < len(matches) and matches[i] >> ID_BITS <= end + 1:
                 patterns |= 1 << (matches[i] & ID_MASK)
                 i += 1
             if end - start <= MAX_AUDITED_BYTES:

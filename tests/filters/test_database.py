@@ -68,6 +68,18 @@ def test_each_candidate_line_comes_with_the_failregexes_that_may_match_it(filter
     ]
 
 
+def test_a_line_is_found_once_though_an_expression_takes_its_newline(filters):
+    database = PatternDatabase([filters("x", "^fail <HOST>$")])
+    database._search = Search([b"fail", rb"7\n", b"bye"])
+
+    assert [line for line, _ in database.candidates(b"fail 7\nbye\nx7\nbye")] == [
+        b"fail 7",
+        b"bye",
+        b"x7",
+        b"bye",
+    ]
+
+
 def test_one_expression_may_stand_for_several_failregexes(filters):
     database = PatternDatabase([filters("x", "^fail <HOST>$"), filters("y", "^fail <HOST>$")])
 
