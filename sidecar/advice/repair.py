@@ -13,6 +13,15 @@ _CHANGES = {
 }
 
 
+def describe_repairs(repair: Repair, count: int, seconds: float) -> str:
+    """Return that the table is changed again and again: so often in the last seconds, the last time like this."""
+    return (
+        f"Another program {_CHANGES[repair.kind]}, and does so again and again: {count:,} changes in the last "
+        f"{max(1, round(seconds)):,} s. Each is repaired, but until then bans have no effect. Find the program with "
+        "`nft monitor`, and configure it to leave this table alone."
+    )
+
+
 def describe_repair(repair: Repair) -> str:
     """Return what was changed, that it is repaired, and how to find the program that did it."""
     return (

@@ -109,8 +109,9 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     remembered = last_run.load(store, firewall, now)
     reporting.outbox.open(None if store.unavailable else remembered.bans)
     pending_hits = PendingHits(remembered.hits, jails)
+    repairs = RepairAlerts(alerts, problems.problem("firewall table"))
     firewall_sink = FirewallSink(
-        firewall, inbox, problems, metrics.firewall, RepairAlerts(alerts),
+        firewall, inbox, problems, metrics.firewall, repairs,
         layout_file=LayoutFile(settings.paths.state),
     )  # fmt: skip
 
@@ -198,7 +199,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
             MetricsUpdate(metrics, intake, resolver),
             StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
-            Reports(unbannable, budget_monitor),
+            Reports(unbannable, budget_monitor, repairs),
             BanLimitReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),

@@ -61,8 +61,8 @@ class GuardView:
 
     @property
     def ban_count(self) -> int:
-        """How many bans are in force."""
-        return sum(len(state.bans) for state in self._state.jails)
+        """How many bans are in force. A dry run is not."""
+        return sum(sum(state.bans.enforced.values()) for state in self._state.jails)
 
     @property
     def history(self) -> tuple[PastBans, ...]:

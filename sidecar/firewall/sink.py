@@ -61,7 +61,7 @@ class FirewallListener(Protocol):
 class RepairListener(Protocol):
     """Is notified when a change by another program was undone."""
 
-    def table_repaired(self, repair: Repair) -> None: ...
+    def table_repaired(self, repair: Repair, now: float) -> None: ...
 
 
 class FirewallSink:
@@ -151,7 +151,7 @@ class FirewallSink:
         if repair and clock_was_set:
             log.info("the clock was set: the timeouts in the kernel were adjusted")
         elif repair:
-            self._report(repair)
+            self._report(repair, now)
         return ()
 
     def count_drops(self) -> int | None:
@@ -191,13 +191,13 @@ class FirewallSink:
         if self._layout_file:
             self._layout_file.write(self._firewall.layout)
 
-    def _report(self, repair: Repair) -> None:
+    def _report(self, repair: Repair, now: float) -> None:
         self._metrics.repaired(repair.kind.value)
         log.warning(
             "another program changed our firewall table (%s): %d bans restored, %d removed",
             repair.kind.value, repair.restored, repair.removed,
         )  # fmt: skip
-        self._listener.table_repaired(repair)
+        self._listener.table_repaired(repair, now)
 
     @contextmanager
     def _failures_reported(self) -> Iterator[None]:

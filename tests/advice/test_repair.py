@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.advice.repair import describe_repair
+from sidecar.advice.repair import describe_repair, describe_repairs
 from sidecar.alerts.compose import MAX_SENTENCE_LENGTH
 from sidecar.firewall import Repair, RepairKind
 
@@ -15,7 +15,8 @@ def test_it_says_what_was_changed_that_it_is_repaired_and_what_to_do():
 
 @pytest.mark.parametrize("kind", RepairKind)
 def test_each_kind_of_change_is_described_and_fits_into_an_alert(kind):
-    sentence = describe_repair(Repair(kind, restored=100_000, removed=1_000))
+    repair = Repair(kind, restored=100_000, removed=1_000)
 
-    assert "the nftables table inet wp_sidecar" in sentence
-    assert len(sentence) <= MAX_SENTENCE_LENGTH
+    for sentence in (describe_repair(repair), describe_repairs(repair, 100_000, 600.0)):
+        assert "the nftables table inet wp_sidecar" in sentence
+        assert len(sentence) <= MAX_SENTENCE_LENGTH

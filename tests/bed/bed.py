@@ -13,6 +13,7 @@ from typing import Self
 from tests.bed import cache, engine, images, network, wordpress
 from tests.bed.capsule import Capsule, Process
 from tests.bed.clients import Client
+from tests.bed.daemon import Daemon, own
 from tests.bed.engine import Engine
 from tests.bed.network import Place
 from tests.bed.plugins import plugins
@@ -42,16 +43,18 @@ class Bed:
         keep: bool = False,
         patience: float = 900,
         name: str = NAME,
+        daemon: Daemon | None = None,
     ) -> Iterator[Self]:
         """A bed for as long as the `with` lasts, or, to `keep`, until `python -m tests.bed down`.
 
         `sidecar` builds the checkout's own image as well. `flags` are dockerd's; by default those that
-        publish ports over IPv6 as over IPv4. If another bed is up, waits `patience` seconds for it to go.
+        publish ports over IPv6 as over IPv4. Another `daemon` than the machine's own has the base image only. If another bed is up, waits `patience` seconds for it to go.
         """
         if os.geteuid():
             raise PermissionError("the bed makes network namespaces: run this as root")
-        wanted = [*images.stand_ins(), *([images.sidecar()] if sidecar else [])]
-        home = cache.home() / "engine"
+        docker = daemon or own()
+        wanted = [*images.stand_ins(), *([images.sidecar()] if sidecar else [])] if docker == own() else []
+        home = cache.home() / docker.home
         home.mkdir(exist_ok=True)
         folder = FOLDER / name
         with ExitStack() as stack:
@@ -61,7 +64,7 @@ class Bed:
             _sweep(name)
             folder.mkdir()
             plugged = plugins()
-            images.ensure(wanted, home, folder, held)
+            images.ensure(wanted, home, folder, held, docker)
             with ExitStack() as parts:
                 parts.callback(_sweep, name)
                 network.up(name)
@@ -69,9 +72,14 @@ class Bed:
                 netns = network.FOLDER / f"{name}-{network.HOST.name}"
                 capsule = Capsule(folder, netns=netns, held=held, keep=keep)
                 parts.callback(capsule.close)
-                flags = engine.ip6tables() if flags is None else flags
+                flags = docker.ip6tables if flags is None else flags
                 flags = [*flags, *(["--live-restore"] if live_restore else [])]
-                bed = cls(name, Engine(folder, capsule.process, home / "docker", flags, activated))
+                bed = cls(
+                    name,
+                    Engine(
+                        folder, capsule.process, home / "docker", flags, activated=activated, daemon=docker
+                    ),
+                )
                 parts.callback(bed._close)
                 (folder / "capsule.json").write_text(json.dumps(capsule.process))
                 bed.engine.plug(plugged)

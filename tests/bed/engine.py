@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -12,31 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bed.capsule import Process, inside
-
-# The distribution's own first: a client from elsewhere may lack what fits this daemon.
-PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{os.environ.get('PATH', '')}"
+from tests.bed.daemon import PATH, Daemon, own, program
 
 # What stands in daemon.json: another image store, no userland proxy … The machine's own file is not read.
 CONFIG = os.environ.get("BED_DAEMON_JSON", "")
 
 # With these, a daemon in the machine's own network namespace changes nothing there.
 HARMLESS = ("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false")
-
-
-def program(name: str) -> str:
-    """The full path of a program that setup.sh installs."""
-    if path := shutil.which(name, path=PATH):
-        return path
-    raise RuntimeError(f"{name} is missing: run tests/bed/setup.sh as root")
-
-
-def ip6tables() -> list[str]:
-    """What this dockerd has to be told to publish ports over IPv6 as it does over IPv4."""
-    said = subprocess.run(
-        [program("dockerd"), "--version"], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
-    version = re.search(r"version (\d+)", said)
-    return ["--experimental", "--ip6tables"] if version and int(version[1]) < 27 else []
 
 
 class Engine:
@@ -50,8 +31,11 @@ class Engine:
         capsule: Process,
         data: Path,
         flags: Sequence[str] = (),
+        *,
         activated: socket.socket | None = None,
+        daemon: Daemon | None = None,
     ) -> None:
+        self._daemon = daemon or own()
         self._capsule, self._data, self._flags, self._activated = capsule, data, tuple(flags), activated
         self._client, self._config = folder / "client", folder / "daemon.json"
         self.socket = folder / "docker.sock"
@@ -81,7 +65,7 @@ class Engine:
         self.socket.unlink(missing_ok=True)
         self._config.write_text(CONFIG or "{}")
         argv = [
-            program("dockerd"),
+            self._daemon.dockerd,
             f"--config-file={self._config}",
             f"--data-root={self._data}",
             f"--host={self.base_url}",
@@ -109,7 +93,7 @@ class Engine:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self.env,
+                env={**self.env, "PATH": self._daemon.path},
                 pass_fds=fds,
                 start_new_session=True,
             )

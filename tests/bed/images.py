@@ -10,6 +10,7 @@ from typing import IO
 
 from tests.bed import base, cache, engine
 from tests.bed.capsule import Capsule
+from tests.bed.daemon import Daemon
 from tests.bed.engine import Engine
 
 HERE = Path(__file__).parent
@@ -54,18 +55,23 @@ def sidecar(checkout: Path = CHECKOUT) -> Image:
     return Image(SIDECAR, checkout, "", made_from)
 
 
-def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[str]]) -> None:
-    """Builds those of the images that are absent or made from something else; has the data root to itself."""
+def ensure(
+    images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[str]], daemon: Daemon | None = None
+) -> None:
+    """Builds the base image and those of the images that are absent or made from something else.
+
+    Has the data root to itself.
+    """
     stamps = Stamps(home)
     # with another configuration it may be another store, in which there is nothing yet
     ground = Image(base.TAG, HERE, made_from=base.made_from() + engine.CONFIG)
     wanted = [Image(i.tag, i.context, i.target, f"{ground.made_from}-{i.made_from}") for i in images]
     stale = [image for image in wanted if not stamps.fresh(image)]
-    if not stale:
+    if not stale and stamps.fresh(ground):
         return
-    cache.tell(f"building {', '.join(i.tag for i in stale)}")
+    cache.tell(f"building {', '.join(i.tag for i in stale or [ground])}")
     capsule = Capsule(folder, netns=None, held=held)
-    docker = Engine(folder, capsule.process, home / "docker", engine.HARMLESS)
+    docker = Engine(folder, capsule.process, home / "docker", engine.HARMLESS, daemon=daemon)
     try:
         docker.plug(None)
         engine.disarm(home / "docker")
@@ -75,7 +81,8 @@ def ensure(images: Iterable[Image], home: Path, folder: Path, held: Sequence[IO[
             docker.cli("builder", "prune", "--all", "--force")
             base.make(docker)
             stamps.set(ground)
-        _build(docker, stale, stamps)
+        if stale:
+            _build(docker, stale, stamps)
         docker.cli("image", "prune", "--force")
         docker.cli("builder", "prune", "--force", "--filter=until=48h")
         docker.stop()

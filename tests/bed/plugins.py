@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.bed import cache, debian
-from tests.bed.engine import PATH, program
+from tests.bed.daemon import PATH, program
 
 # In trixie; both only need a libc older than Debian 12's.
 PACKAGES = {"compose": "docker-compose", "buildx": "docker-buildx"}

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.bed import Bed
-from tests.bed.engine import program
+from tests.bed.daemon import program
 from tests.bed.images import SIDECAR
 from tests.bed.network import CLIENTS
 from tests.charts import runtime

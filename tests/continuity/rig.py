@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sidecar.stores.sqlite import SqliteStore
 from tests.bed import Bed
+from tests.continuity.files import LogFiles, append_zeros, cut_record, zero_end
 from tests.continuity.proxy import Proxy
 from tests.support.waiting import wait_until
 
@@ -32,7 +34,7 @@ while (1) {
         $line = sprintf("%013d %07d failed from 2001:db8:%x:%x::1 end\n", $life, $n, $n / 65536, $n % 65536);
         $n % 2 ? syswrite(STDERR, $line) : syswrite(STDOUT, $line);
     }
-    select(undef, undef, undef, 0.02);
+    do { select(undef, undef, undef, 0.02) } while -e "/hold";
 }
 """
 FILTER = r"""[Definition]
@@ -80,6 +82,7 @@ class Rig:
         self._containers, self._slack = dict(containers), slack
         self._random, self._seed = random.Random(seed), seed
         self._truth: Counter[int] = Counter()  # what removed containers had in their logs
+        self._files = LogFiles(bed.engine)
         self._began = time.monotonic()
         self._process: subprocess.Popen[str] | None = None
         self.done: list[str] = []
@@ -94,6 +97,11 @@ class Rig:
             "a container is paused": self.pause,
             "Docker restarts": self.restart_docker,
             "Docker is killed": self.kill_docker,
+            "zeros are at the end of a log": lambda: self.damage(append_zeros),
+            "the end of a log is zeros": lambda: self.damage(zero_end),
+            "the last record of a log is cut": lambda: self.damage(cut_record),
+            "a log is truncated": self.truncate,
+            "a log is deleted": self.delete,
         }
         folder.mkdir(exist_ok=True)
         (folder / "numbered.conf").write_text(FILTER)
@@ -192,10 +200,67 @@ class Rig:
         name = self._one()
         self._stop(name)
         lines = self._log(name)
-        self._truth += lines
+        self._truth |= lines
         wait_until(self._settled, 60, self.why, interval=0.2)
         self._engine.cli("rm", name)
+        self._files.sound(name)
         self._run(name)
+
+    def damage(self, damage: Callable[[Path], None]) -> None:
+        """As a power loss or a full disk do it. What is not destroyed is read, before anything else happens."""
+        name = self._one_with_json()
+        with self._held(name):
+            self._stop(name)
+            self._files.damage(name, damage)
+            left = self._files.lines(name).keys()
+            # It writes some lines, and holds again: what is written in these moments may begin in the damage.
+            self._engine.cli("start", name)
+            wait_until(lambda: self._files.lines(name).keys() - left, 30)
+            self._wait_for(self._files.lines(name).keys())
+
+    def truncate(self) -> None:
+        """As logrotate does with copytruncate, when all is read."""
+        name = self._one_with_json()
+        with self._held(name):
+            self._truth |= self._files.truncate(name)
+
+    def delete(self) -> None:
+        """The log's file is removed, and the container goes on for a while; it is read as long as it runs."""
+        name = self._one_with_json()
+        if self._files.is_spoilt(name):
+            return
+        with self._held(name):
+            file = self._files.delete(name)
+        self._wait(0.5, 2)
+        with file, self._held(name, lambda: self._files.lines_of(file)):
+            self._truth |= self._files.lines_of(file)
+            self._engine.cli("stop", "--time", "0", name)
+            self._engine.cli("start", name)
+
+    @contextmanager
+    def _held(self, name: str, lines: Callable[[], Counter[int]] | None = None) -> Iterator[None]:
+        """Has the container write nothing, as soon as all was read that it wrote."""
+        lines = lines or (lambda: self._files.lines(name))
+        self._engine.cli("exec", name, "touch", "/hold")
+        before: Counter[int] = Counter()
+        while (written := lines()) != before:
+            before = written
+            time.sleep(0.3)
+        self._wait_for(written.keys())
+        yield
+        self._engine.cli("exec", name, "rm", "-f", "/hold")
+
+    def _wait_for(self, lines: AbstractSet[int]) -> None:
+        def missing() -> str:
+            left = sorted(lines - self.counted().keys())
+            return f"{len(left)} of {len(lines)} lines missing ({left[:1]} to {left[-1:]}); {self.why()}"
+
+        wait_until(lambda: self.alive() or not lines - self.counted().keys(), 60, missing, interval=0.2)
+
+    def _one_with_json(self) -> str:
+        return self._random.choice(
+            [name for name, options in self._containers.items() if options[0] == JSON[0]]
+        )
 
     def _stop(self, *names: str) -> None:
         """Ends them, once the sidecar has begun to read them: what it first sees stopped is history, and is not read."""
@@ -250,7 +315,7 @@ class Rig:
         self._tell("no more faults")
         self._stop(*self._containers)
         for name in self._containers:
-            self._truth += self._log(name)
+            self._truth |= self._log(name)
         wait_until(self._settled, 60, self.why, interval=0.2)
         self._end(signal.SIGTERM)
 
@@ -272,6 +337,20 @@ class Rig:
     @property
     def truth(self) -> Counter[int]:
         return self._truth
+
+    @property
+    def destroyed(self) -> AbstractSet[int]:
+        """Lines that were written, and that no log has any more."""
+        return self._files.destroyed
+
+    def unreported(self) -> list[str]:
+        """Containers whose log was damaged, and nothing was reported."""
+        log = "\n".join(self.log())
+        return [
+            name
+            for name in self._files.damaged
+            if f"cannot read a part of the log of container {name}" not in log
+        ]
 
     def counted(self) -> Counter[int]:
         """Each line's number, and how often the store took it."""
@@ -303,7 +382,9 @@ class Rig:
         return sqlite3.connect(f"{self._state.as_uri()}?mode=ro", uri=True, timeout=30)
 
     def _log(self, name: str) -> Counter[int]:
-        """What the container wrote and Docker kept, by Docker's own command: the truth."""
+        """What the container wrote and Docker kept, by Docker's own command: the truth. It may fail on a spoilt file."""
+        if self._files.is_spoilt(name):
+            return self._files.lines(name)
         found = self._engine.cli("logs", name)
         lines = [*found.stdout.splitlines(), *found.stderr.splitlines()]
         return Counter(int(line[3:13] + line[14:21]) for line in lines if _whole(line))

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -105,13 +106,21 @@ def test_the_longest_findtime_of_no_jail_is_zero():
     assert Guard([LOGIN, Jail("slow", findtime=9000)], ALLOWLIST).view.longest_findtime == 9000
 
 
+def test_a_dry_run_is_no_ban_in_force():
+    guard = Guard([LOGIN, replace(LOGIN, name="dry", observe=True)], ALLOWLIST)
+    fail(guard, ANN, 0, 1, 2)
+    fail(guard, BOB, 0, 1, 2, jail="dry")
+
+    assert len(guard.view.bans) == 2
+    assert guard.view.ban_count == 1
+
+
 def test_the_answer_does_not_change_the_guard():
     guard = Guard([LOGIN], ALLOWLIST)
     guard.view.ignored["a reason"] += 1
     guard.ban(ANN, now=0, bantime=math.inf)
 
     assert guard.view.ignored == {}
-    assert guard.view.ban_count == 1
     assert [ban.is_permanent for ban in guard.view.bans] == [True]
 
 

@@ -36,7 +36,7 @@ class Recorder:
     def dropped(self, family, packets, size):
         self.metrics.append((family, packets > 0, size > 0))
 
-    def table_repaired(self, repair):
+    def table_repaired(self, repair, now):
         self.repairs.append(repair)
 
     def problem_changed(self, name, sentence):

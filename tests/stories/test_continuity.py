@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.bed import Bed
+from tests.bed.daemon import other, own
 from tests.continuity import FORGETFUL, Rig
 from tests.support.waiting import wait_until
 
@@ -19,20 +20,27 @@ SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 
 
 @pytest.mark.timeout(LINES / 500 + 300)
-@pytest.mark.parametrize("live_restore", [False, True], ids=["plain", "live-restore"])
-def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore):
-    with Bed.up(live_restore=live_restore) as bed:
+@pytest.mark.parametrize(
+    ("live_restore", "docker"),
+    [(False, own), (True, own), (False, other)],
+    ids=["plain", "live-restore", "other Docker"],
+)
+def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore, docker):
+    with Bed.up(live_restore=live_restore, daemon=docker()) as bed:
         rig = Rig(bed, tmp_path, SEED, tcp=live_restore)
         try:
             rig.play(LINES // 2, patience=LINES / 500 + 120)
         finally:
             rig.close()
             with capsys.disabled():
-                sys.stdout.write(f"\nSEED={SEED}: {len(rig.done)} faults, {rig.truth.total():,} lines\n")
+                said = f"{len(rig.done)} faults, {rig.truth.total():,} lines"
+                destroyed = len(rig.destroyed - rig.counted().keys())
+                sys.stdout.write(f"\nSEED={SEED}: {said}; {destroyed} destroyed before they were read\n")
     counted = rig.counted()
-    lost, strange = rig.truth.keys() - counted.keys(), counted.keys() - rig.truth.keys()
+    lost, strange = rig.truth.keys() - counted.keys(), counted.keys() - rig.truth.keys() - rig.destroyed
     doubled = [line for line, times in counted.items() if times > 1]
     assert (sorted(lost)[:9], sorted(strange)[:9], doubled[:9], rig.gaps()) == ([], [], [], []), rig.why()
+    assert rig.unreported() == []
     assert max(rig.truth.values()) == 1
 
 

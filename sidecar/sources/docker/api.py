@@ -120,6 +120,11 @@ class Engine:
         """Return the name of the container's log driver."""
         return str(self.inspect(container)["HostConfig"]["LogConfig"]["Type"])
 
+    def rotates(self, container: str) -> bool:
+        """Return whether the container's log loses old lines in the ordinary way: json-file keeps all unless told."""
+        found = self.inspect(container)["HostConfig"]["LogConfig"]
+        return found["Type"] != "json-file" or "max-size" in (found.get("Config") or {})
+
     def now(self) -> float:
         """Return the Engine's unix time, from the head of an answer; ours where a proxy leaves that out."""
         head, body = self._connections.fetch("/version")

@@ -212,6 +212,11 @@ class UnreadLines:
             for (stream, texts), cursor in zip(found, cursors, strict=True)
         ]
 
+    def raise_failure(self) -> None:
+        """Raise LogReadError if the Engine has failed to read what follows the lines that came."""
+        if failure := self._decoder.failure:
+            raise failure
+
     def resume(self, cursor: DockerCursor) -> None:
         """Go on where another connection has read up to."""
         self._cursor, self._tracker = cursor, CursorTracker(cursor)

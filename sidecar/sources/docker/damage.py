@@ -13,43 +13,15 @@ has just failed to read the log from its beginning, and never in the second case
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 from sidecar.sources.docker.api import Engine
+from sidecar.sources.docker.cursor import UnreadLines
 from sidecar.sources.docker.docker_log import DockerLog
-from sidecar.sources.docker.wire import (
-    STAMP_BYTES,
-    STDERR,
-    STDOUT,
-    EngineError,
-    FrameDecoder,
-    Line,
-    LogReadError,
-    ProtocolError,
-)
+from sidecar.sources.docker.tails import Tail, last_entries, undamaged_end, window_with_room
+from sidecar.sources.docker.wire import LogReadError
 
 # Later than every stamp.
 UNKNOWN = b"~"
-# A number of entries takes Docker some milliseconds; this is for the case that it never ends.
-TAIL_TIMEOUT_S = 10.0
-GROWTH = 8
-MAX_WINDOW = GROWTH**6
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """The last entries of a log."""
-
-    count: int
-    # The stamp of the first one, and the highest.
-    first: bytes
-    highest: bytes
-    # Whether the line that was read last is among them.
-    has_mark: bool
-
-    def is_whole(self, asked: int) -> bool:
-        """Return whether the log has no more entries than these, of which so many were asked for."""
-        return self.count < asked
 
 
 def read_past(engine: Engine, log: DockerLog, newest_seen: bytes) -> None:
@@ -65,50 +37,64 @@ def read_past(engine: Engine, log: DockerLog, newest_seen: bytes) -> None:
         _read_window(engine, log)
         return
     try:
-        found = log.catch_up(engine, gap_counts=not log.file_gone)
+        found = log.catch_up(engine, gap_counts=log.may_have_lost_lines(engine))
     except LogReadError:
         if engine.is_before_23:
             raise
         _read_window(engine, log)
         return
     log.file_gone = False
-    if newest_seen <= log.cursor.stamp or (found and newest_seen == UNKNOWN and not hides_lines(engine, log)):
+    if newest_seen <= log.cursor.stamp or (found and newest_seen == UNKNOWN and not _is_cut_off(engine, log)):
         # It is sound, or it was truncated or rotated.
         log.report.sound()
     elif not engine.is_before_23:
         _read_window(engine, log)
 
 
-def hides_lines(engine: Engine, log: DockerLog) -> bool:
-    """Return whether the log ends later than what was read. Raises OSError.
+def hidden_stamp(engine: Engine, log: DockerLog) -> bytes:
+    """Return the highest stamp of the log's last entry if it is later than what was read; else nothing. Raises OSError.
 
     Only for a container that was started after that was written: then Docker has opened the file again, and knows its
-    true length.
+    true length. Never where asking may end dockerd.
     """
+    if engine.is_before_23 and engine.log_driver(log.container) == "local":
+        return b""
     started = str(engine.inspect(log.container)["State"].get("StartedAt", "")).encode()
     if started[:19] <= log.cursor.stamp[:19]:
-        return False
-    newest = _tail(engine, log, 1)
-    return newest is not None and newest.highest > log.cursor.stamp
+        return b""
+    newest = last_entries(engine, log, 1)
+    return newest.highest if newest and newest.highest > log.cursor.stamp else b""
+
+
+def _is_cut_off(engine: Engine, log: DockerLog) -> bool:
+    """Return whether lines that are in the log do not come. Raises OSError, EngineError and ReadingEnded."""
+    hidden = hidden_stamp(engine, log)
+    if hidden:
+        # They may have been written just now.
+        log.catch_up(engine, gap_counts=False)
+    return hidden > log.cursor.stamp
 
 
 def _read_window(engine: Engine, log: DockerLog) -> None:
     """Hand on what is unread in the undamaged end of the log, and set its window."""
-    gap_counts, log.file_gone = not log.file_gone, False
-    newest = _tail(engine, log, 1)
+    gap_counts, log.file_gone = log.may_have_lost_lines(engine), False
+    newest = last_entries(engine, log, 1)
     if newest is None:
         # The damage is the end of the log, or there is none. What is written from now on can be read.
+        _read_before_damage(engine, log)
         log.window = 0
     else:
-        log.window, entries = largest_window(engine, log, newest)
-        if entries.is_whole(log.window):
+        entries = undamaged_end(engine, log, newest)
+        if entries.is_whole:
             # Nothing is damaged.
             log.window = None
             log.catch_up(engine, gap_counts=gap_counts)
             log.report.sound()
             return
         if not entries.has_mark:
-            log.catch_up(engine, gap_counts=False)
+            _read_before_damage(engine, log, entries.first)
+            _hand_on(engine, log, entries)
+        log.window = window_with_room(engine, log, entries)
     log.report.impaired(
         f"Docker cannot read a part of the log of container {log.report.name}: its file is damaged, as after a crash "
         "or on a full disk. Lines in that part do not count; what follows is read. To end this, create the container "
@@ -116,77 +102,28 @@ def _read_window(engine: Engine, log: DockerLog) -> None:
     )
 
 
-def largest_window(engine: Engine, log: DockerLog, newest: Tail) -> tuple[int, Tail]:
-    """Return a number of last entries without damage, and these entries.
+def _read_before_damage(engine: Engine, log: DockerLog, window_begins: bytes = b"") -> None:
+    """Hand on what is unread before the damage: up to the first line of the window, if there is one.
 
-    The line that was read last is among them, or they are as many as possible. `newest`: the last one alone.
+    Later Engines were already asked, and stop at the damage.
     """
-    good, found, bad = 1, newest, 0
-    while not bad and not found.has_mark and not found.is_whole(good) and good < MAX_WINDOW:
-        if larger := _sound_tail(engine, log, good * GROWTH, newest):
-            good, found = good * GROWTH, larger
-        else:
-            bad = good * GROWTH
-    # Some room, for lines that come before the log is opened.
-    if found.has_mark and (larger := _sound_tail(engine, log, good * GROWTH, newest)):
-        return good * GROWTH, larger
-    while bad - good > 1 and not found.has_mark:
-        middle = (good + bad) // 2
-        if larger := _sound_tail(engine, log, middle, newest):
-            good, found = middle, larger
-        else:
-            bad = middle
-    return good, found
+    if not engine.is_before_23:
+        return
+    window, log.window = log.window, None
+    # The error stands behind the lines before the damage.
+    with contextlib.suppress(LogReadError):
+        log.catch_up(engine, gap_counts=False, before=window_begins)
+    log.window = window
 
 
-def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tail | None:
-    """Return the last so many entries, if there is no damage in them."""
-    found = _tail(engine, log, count)
-    if found is None or found.highest < newest.highest:
-        return None
-    if not found.is_whole(count):
-        return found
-    # Either the log has no more, or Docker has left some out: then so many begin later.
-    again = _tail(engine, log, found.count)
-    return found if again and (again.count, again.first) == (found.count, found.first) else None
-
-
-def _tail(engine: Engine, log: DockerLog, count: int) -> Tail | None:
-    """Return the last so many entries of the log; None where Docker fails to read them. Raises OSError."""
-    entries, first, highest, has_mark = 0, b"", b"", False
-    try:
-        with contextlib.closing(
-            engine.logs(log.container, 0, follow=False, tail=count, timeout_s=TAIL_TIMEOUT_S)
-        ) as stream:
-            decoder = TerminalEntries() if stream.terminal else FrameDecoder()
-            while data := stream.read():
-                for kind, entry in decoder.feed(data):
-                    if kind not in (STDOUT, STDERR):
-                        return None
-                    stamp = entry[:STAMP_BYTES]
-                    entries += 1
-                    first = first or stamp
-                    highest = max(highest, stamp)
-                    has_mark = has_mark or stamp == log.cursor.stamp
-            if not stream.complete:
-                return None
-    except (TimeoutError, EngineError):
-        return None
-    return Tail(entries, first, highest, has_mark) if entries else None
-
-
-class TerminalEntries:
-    """The body of a log of a container with a TTY -> its lines."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[Line]:
-        """Return the lines that are complete by now. Raises ProtocolError where one has no end."""
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_REST_BYTES:
-            raise ProtocolError("a line without an end")
-        return [(STDOUT, line) for line in whole]
-
-
-MAX_REST_BYTES = 4 * 1024 * 1024
+def _hand_on(engine: Engine, log: DockerLog, entries: Tail) -> None:
+    """Hand on the entries behind the damage."""
+    if entries.body is None:
+        log.window = entries.count
+        log.catch_up(engine, gap_counts=False)
+        return
+    lines = UnreadLines(log.cursor, terminal=entries.terminal)
+    for data in entries.body:
+        unread = lines.feed(data)
+        lines.take_gap()
+        log.hand_on(lines, unread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 
@@ -13,12 +14,14 @@ from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.cursor import DockerCursor, UnreadBatch, UnreadLines
 from sidecar.sources.docker.endings import Ending, ReadingEnded
 from sidecar.sources.docker.reports import LogReport
-from sidecar.sources.docker.wire import LogReadError, joined, unix_seconds
+from sidecar.sources.docker.wire import STAMP_BYTES, LogReadError, joined, unix_seconds
 
 # Docker's json-file has no index, so reading from a time on decodes the whole file. A silent log is asked for more at
 # most once in so many times of what that takes.
 CHECK_INTERVAL_IN_READINGS = 100
 MAX_CHECK_INTERVAL_S = 1800.0
+# What is written between two connections is read before anybody truncates the file, if there is no more between them.
+MAX_UNATTENDED_S = 10.0
 
 
 class DockerLog:
@@ -38,6 +41,7 @@ class DockerLog:
         self.file_gone = False
         # What it takes the Engine to read the log once.
         self.reading_cost_s = 0.0
+        self._followed_until = -math.inf
         self._emit = emit
 
     def open(self, engine: Engine, *, follow: bool = True, timeout_s: float | None = None) -> LogStream:
@@ -85,26 +89,48 @@ class DockerLog:
         finally:
             self.window = window
 
-    def catch_up(self, engine: Engine, *, gap_counts: bool = True) -> bool:
+    def followed(self, lines: UnreadLines) -> None:
+        """Note that a connection that brought these lines ends now."""
+        if lines.mark_found and not lines.gap:
+            self._followed_until = time.monotonic()
+
+    def may_have_lost_lines(self, engine: Engine) -> bool:
+        """Return whether lines may be lost if the line that was read last is no longer in the log.
+
+        Not if the file was truncated while it was followed, or was deleted. Raises OSError and EngineError.
+        """
+        if self.file_gone:
+            return False
+        return time.monotonic() - self._followed_until > MAX_UNATTENDED_S or engine.rotates(self.container)
+
+    def catch_up(self, engine: Engine, *, gap_counts: bool = True, before: bytes = b"") -> bool:
         """Hand on what is unread in the log by now, without following it. Raises OSError, EngineError and ReadingEnded.
 
-        `gap_counts`: it is a gap if the line that was read last is no longer there. Return whether that line came, or a
-        later one.
+        `gap_counts`: it is a gap if the line that was read last is no longer there. `before`: only up to the first line
+        with this stamp or a later one. Return whether the line that was read last came, or a later one.
         """
         found = not self.cursor.stamp
-        for lines, unread in self._unread_now(engine):
+        for lines, unread in self._unread_now(engine, before):
             if not gap_counts:
                 lines.take_gap()
             self.hand_on(lines, unread)
+            self.followed(lines)
             found = lines.mark_found
         return found
 
-    def _unread_now(self, engine: Engine) -> Iterator[tuple[UnreadLines, list[UnreadBatch]]]:
+    def _unread_now(
+        self, engine: Engine, before: bytes = b""
+    ) -> Iterator[tuple[UnreadLines, list[UnreadBatch]]]:
         began = time.monotonic()
         with contextlib.closing(self.open(engine, follow=False)) as stream:
             lines = UnreadLines(self.cursor, terminal=stream.terminal)
             while data := stream.read():
-                yield lines, lines.feed(data)
+                whole = lines.whole(data)
+                earlier = [line for line in whole if line[1][:STAMP_BYTES] < before] if before else whole
+                yield lines, lines.unread(earlier)
+                if len(earlier) < len(whole):
+                    return
+                lines.raise_failure()
             self.reading_cost_s = time.monotonic() - began
             if not stream.complete:
                 raise ReadingEnded(Ending.ENDED)

@@ -38,7 +38,7 @@ class FinishedContainers:
 
     def list_period_s(self, usual_s: float) -> float:
         """Return the seconds until the next list without an event."""
-        return min(usual_s, WAITING_LIST_PERIOD_S) if self._some_wait else usual_s
+        return min(usual_s, WAITING_LIST_PERIOD_S) if self._some_wait or self._logs.has_gone else usual_s
 
     def read(self, engine: Engine, listing: Listing, selection: ContainerSelection) -> None:
         """Start to read what is chosen of the stopped containers. Raises OSError and EngineError."""

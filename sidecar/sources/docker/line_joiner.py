@@ -33,6 +33,8 @@ class LineDecoder(Protocol):
 
     # How many lines were longer than MAX_LINE_BYTES.
     truncated: int
+    # Why nothing comes behind the lines that were returned.
+    failure: LogReadError | None
 
     def feed(self, data: bytes) -> list[Line]:
         """Return the lines that are complete by now. Raises ProtocolError."""
@@ -67,6 +69,7 @@ class MultiplexedLines:
     def __init__(self, headless: Mapping[int, bytes] | None = None) -> None:
         """`headless`: by stream, the stamp of a line whose beginning will not come again."""
         self.truncated = 0
+        self.failure: LogReadError | None = None
         self._frames = FrameDecoder()
         self._open = {
             stream: _UnfinishedLine(stamp, headless=True) for stream, stamp in (headless or {}).items()
@@ -88,13 +91,15 @@ class MultiplexedLines:
                 and 0 < stream < 3
             ):
                 whole.append(frame)
+            elif stream == SYSTEM_ERROR:
+                # The lines before it are as good as any.
+                self.failure = LogReadError(printable(payload.decode(errors="replace").strip(), 200))
+                break
             else:
                 whole += self._join(stream, payload)
         return whole
 
     def _join(self, stream: int, payload: bytes) -> list[Line]:
-        if stream == SYSTEM_ERROR:
-            raise LogReadError(printable(payload.decode(errors="replace").strip(), 200))
         if stream not in (STDOUT, STDERR):
             raise ProtocolError(f"stream {stream}")
         stamp, text = checked_stamp(payload), payload[TEXT_OFFSET:]
@@ -129,6 +134,7 @@ class TerminalLines:
 
     def __init__(self) -> None:
         self.truncated = 0
+        self.failure: LogReadError | None = None
         self._rest = b""
 
     @property

@@ -22,7 +22,7 @@ from sidecar.sources.docker.damage import UNKNOWN, read_past
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
-from sidecar.sources.docker.quirks import reading
+from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, reading
 from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError
 
 log = logging.getLogger(__name__)
@@ -213,26 +213,36 @@ class LogReader:
 
     def _read_stream(self, engine: Engine) -> bool:
         """Read to the end of the stream; return whether the Engine ended it. Raises TimeoutError when it is idle."""
-        freezes = self._freezes.count(time.monotonic())
+        freezes, expected = self._freezes.count(time.monotonic()), ExpectedLine.of(engine, self.log)
         with contextlib.closing(self.log.open(engine, timeout_s=self._idle_timeout_s(engine))) as stream:
             self.log.report.opened()
             lines = UnreadLines(self.log.cursor, terminal=stream.terminal)
-            source = reading(engine, self.log, stream)
-            deadline = time.monotonic() + MAX_SEARCH_S
-            while not self.log.interrupt.is_set and (data := source.read()):
-                began = time.monotonic()
-                if self._freezes.count(began) != freezes:
-                    raise ReadingEnded(Ending.FROZEN)
-                if began > deadline:
-                    lines.give_up_search()
-                unread = source.unread(lines, data)
-                if lines.gap and began <= deadline:
-                    self._way.newest_seen = max((batch.cursor.stamp for batch in unread), default=b"")
-                    raise ReadingEnded(Ending.MARK_MISSING)
-                self.log.hand_on(lines, unread)
-                if time.monotonic() - began > MAX_FREEZE_S:
-                    raise ReadingEnded(Ending.FROZEN)
+            try:
+                self._hand_on_all(reading(engine, self.log, stream, expected), lines, freezes)
+            finally:
+                self.log.followed(lines)
             return stream.complete
+
+    def _hand_on_all(self, source: LogStreamReading, lines: UnreadLines, freezes: int) -> None:
+        """Hand on what comes until the stream ends. Raises as `_read_stream`, and ReadingEnded.
+
+        `freezes`: how many there were before the stream was opened.
+        """
+        deadline = time.monotonic() + MAX_SEARCH_S
+        while not self.log.interrupt.is_set and (data := source.read()):
+            began = time.monotonic()
+            if self._freezes.count(began) != freezes:
+                raise ReadingEnded(Ending.FROZEN)
+            if began > deadline:
+                lines.give_up_search()
+            unread = source.unread(lines, data)
+            if lines.gap and began <= deadline:
+                self._way.newest_seen = max((batch.cursor.stamp for batch in unread), default=b"")
+                raise ReadingEnded(Ending.MARK_MISSING)
+            self.log.hand_on(lines, unread)
+            lines.raise_failure()
+            if time.monotonic() - began > MAX_FREEZE_S:
+                raise ReadingEnded(Ending.FROZEN)
 
     def _idle_timeout_s(self, engine: Engine) -> float | None:
         """Return after what silence a log is opened again, where it is not checked; None: the host's usual."""

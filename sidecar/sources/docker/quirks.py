@@ -21,7 +21,7 @@ from typing import Protocol
 
 from sidecar.sources.docker.api import Engine, LogStream, RequestRefusedError
 from sidecar.sources.docker.cursor import UnreadBatch, UnreadLines
-from sidecar.sources.docker.damage import hides_lines
+from sidecar.sources.docker.damage import hidden_stamp
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, ReadingEnded
 from sidecar.sources.docker.wire import (
@@ -54,10 +54,37 @@ class LogStreamReading(Protocol):
         """Return what is unread of these bytes. Raises ReadingEnded and ProtocolError."""
 
 
-def reading(engine: Engine, log: DockerLog, stream: LogStream) -> LogStreamReading:
-    """Return how this Engine's logs are read, by its version."""
+class ExpectedLine:
+    """The last line of a log before it was opened. It comes before any later one, unless it is behind a damaged part.
+
+    There, some Engines leave out what is in the log, and go on with what is written from now on.
+    """
+
+    def __init__(self, stamp: bytes = b"") -> None:
+        """No stamp: no line is expected."""
+        self._stamp = stamp
+
+    @classmethod
+    def of(cls, engine: Engine, log: DockerLog) -> ExpectedLine:
+        """Return the last line of a log that is to be opened now. Raises OSError."""
+        if not log.cursor.stamp or log.window is not None:
+            return cls()
+        return cls(hidden_stamp(engine, log))
+
+    def is_left_out(self, lines: list[Line]) -> bool:
+        """Return whether these lines begin behind it, and it did not come."""
+        if self._stamp:
+            stamps = {text[:STAMP_BYTES] for _, text in lines}
+            if self._stamp not in stamps:
+                return max(stamps, default=b"") > self._stamp
+            self._stamp = b""
+        return False
+
+
+def reading(engine: Engine, log: DockerLog, stream: LogStream, expected: ExpectedLine) -> LogStreamReading:
+    """Return how this Engine's logs are read, by its version. `expected`: made before the stream was opened."""
     kind = ReadingBefore23 if engine.is_before_23 else PlainReading
-    return kind(engine, log, stream)
+    return kind(engine, log, stream, expected)
 
 
 def is_behind(engine: Engine, log: DockerLog) -> bool:
@@ -81,14 +108,17 @@ class PlainReading:
 
     So a silent log is read over a second connection, without following it, and the first one is not given up for that.
     The log is not asked for its last line alone (`tail`): where the file was truncated, that never ends, and dockerd
-    26.1 goes on with it when the client has long gone.
+    26.1 goes on with it when the client has long gone. Only of a container that was started after what was read last,
+    the last line is asked for first: behind a damaged part, Docker 29 goes on with the lines that are written from now
+    on, and leaves out those before.
     """
 
-    def __init__(self, engine: Engine, log: DockerLog, stream: LogStream) -> None:
+    def __init__(self, engine: Engine, log: DockerLog, stream: LogStream, expected: ExpectedLine) -> None:
         self._engine, self._log, self._stream = engine, log, stream
         self._opened_at = time.monotonic()
         # Something came; a check found that all has come.
         self._began = self._checked = False
+        self._expected = expected
 
     def read(self) -> bytes:
         """Return what comes next; no bytes at the end. Raises ReadingEnded where it does not come."""
@@ -100,7 +130,7 @@ class PlainReading:
                 return data
             if not self._is_due():
                 continue
-            if not self._checked and hides_lines(self._engine, self._log):
+            if not self._checked and hidden_stamp(self._engine, self._log):
                 raise ReadingEnded(Ending.MARK_MISSING)
             if is_behind(self._engine, self._log):
                 # It may have been written just now.
@@ -110,7 +140,10 @@ class PlainReading:
             self._checked = True
 
     def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
-        return lines.feed(data)
+        whole = lines.whole(data)
+        if self._expected.is_left_out(whole):
+            raise ReadingEnded(Ending.MARK_MISSING)
+        return lines.unread(whole)
 
     def _read(self, timeout_s: float) -> bytes:
         data = self._stream.read(timeout_s)
@@ -126,8 +159,9 @@ class PlainReading:
 class ReadingBefore23:
     """The stream may have lines twice, and may lack some."""
 
-    def __init__(self, engine: Engine, log: DockerLog, stream: LogStream) -> None:
+    def __init__(self, engine: Engine, log: DockerLog, stream: LogStream, expected: ExpectedLine) -> None:
         self._engine, self._log, self._stream = engine, log, stream
+        self._expected = expected
         self._repeats = RepeatFilter()
         # The beginning of a stamp; a line with a later one was written after the stream was opened. Empty: the
         # log is read up to there.
@@ -152,6 +186,8 @@ class ReadingBefore23:
     def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
         """When the first line comes that was written after opening, read all up to there once without following."""
         whole = self._repeats.without_repeats(lines.whole(data))
+        if self._expected.is_left_out(whole):
+            raise ReadingEnded(Ending.STUCK)
         opened_at = self._opened_at
         if (
             opened_at
@@ -177,25 +213,15 @@ class ReadingBefore23:
 
     def _catch_up_once(self, lines: UnreadLines) -> None:
         before, found = self._log.cursor, False
+        self._log.followed(lines)
         try:
-            found = self._catch_up()
+            gap_counts = self._log.may_have_lost_lines(self._engine)
+            found = self._log.catch_up(self._engine, gap_counts=gap_counts)
         except LogReadError as err:
             self._log.cannot_open_again(err)
         # Of a file that was deleted, an empty log may come instead of an error.
         if found or self._log.cursor != before:
             lines.resume(self._log.cursor)
-
-    def _catch_up(self) -> bool:
-        """Read all that is in the log by now over another connection; return whether what was read before is there."""
-        found = False
-        with contextlib.closing(self._log.open(self._engine, follow=False)) as stream:
-            lines = UnreadLines(self._log.cursor, terminal=stream.terminal)
-            while data := stream.read():
-                self._log.hand_on(lines, lines.feed(data))
-                found = lines.mark_found
-            if not stream.complete:
-                raise ReadingEnded(Ending.ENDED)
-        return found
 
     def _last_stamp(self) -> bytes:
         """Return the stamp of the last line in the log; nothing where that cannot be learned."""

@@ -117,8 +117,8 @@ class LogReport:
                 self._holders.outputs.listener.log_gap(self.name)
             self._report(None)
             self._report(
-                f"the log of container {self.name} no longer has what was read last: lines were rotated away unread, "
-                "and do not count. Give its log more files (max-file) or larger ones (max-size)",
+                f"the log of container {self.name} no longer has what was read last: lines were rotated away or "
+                "truncated unread, and do not count. Give its log more files (max-file) or larger ones (max-size)",
                 critical=False,
             )
             self._report(None)

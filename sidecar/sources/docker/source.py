@@ -32,9 +32,10 @@ from sidecar.sources.base import (
 )
 from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
-from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.connection import Answer, Interrupt
 from sidecar.sources.docker.finished import FinishedContainers
 from sidecar.sources.docker.inventory import Inventory, Listing, name_of
+from sidecar.sources.docker.list_pace import ListPace, StartEvents
 from sidecar.sources.docker.watched_logs import WatchedLogs
 from sidecar.sources.docker.wire import EngineError
 from sidecar.sources.own_container import own_container_id
@@ -45,11 +46,8 @@ FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # A daemon that restarts is away for about one second; that is no problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
 LIST_PERIOD_S = 30.0
-# Between the beginnings of two lists, however many events there are: a short time, and a multiple of what a list takes,
-# so that lists need no more than a small part of a processor.
-MIN_LIST_INTERVAL_S = 0.2
-MIN_LIST_INTERVAL_IN_LISTS = 20
-MAX_LIST_INTERVAL_S = 2.0
+# A socket does not wait for less.
+MIN_WAIT_S = 0.001
 
 
 class DockerSource:
@@ -131,17 +129,29 @@ class DockerSource:
 
     def _watch(self, engine: Engine) -> None:
         """List at each event. The events are opened first, so that nothing falls between them and the list."""
+        pace, starts = ListPace(time.monotonic()), StartEvents()
         with contextlib.closing(engine.events()) as events:
-            event = b"the first list"
-            while event and not self._interrupt.is_set:
+            while not self._interrupt.is_set:
                 began = time.monotonic()
                 self._apply(engine, self._inventory.listing(engine))
                 self._outage.over()
-                next_list = began + list_interval_s(time.monotonic() - began)
-                with contextlib.suppress(TimeoutError):
-                    event = events.read(self._finished.list_period_s(self._list_period_s))
-                # The events of this pause wait in the connection, and are read at once after the next list.
-                self._woken.wait(max(0.0, next_list - time.monotonic()))
+                pace.listed(began, time.monotonic())
+                if not self._wait_for_event(events, pace, starts):
+                    break
+
+    def _wait_for_event(self, events: Answer, pace: ListPace, starts: StartEvents) -> bool:
+        """Wait until the next list is due; return whether the stream of events goes on."""
+        # Without an event, a list is due after the period.
+        timeout_s, urgent = self._finished.list_period_s(self._list_period_s), False
+        while True:
+            try:
+                event = events.read(max(timeout_s, MIN_WAIT_S))
+            except TimeoutError:
+                return True
+            urgent = starts.feed(event) or urgent
+            timeout_s = pace.delay_s(time.monotonic(), urgent=urgent)
+            if not event or not timeout_s:
+                return bool(event)
 
     def _apply(self, engine: Engine, listing: Listing) -> None:
         """Read the logs of the containers that are to be watched now, leave the others, publish the topology."""
@@ -158,11 +168,6 @@ class DockerSource:
             else:
                 self._logs.leave(container.id)
         self._finished.read(engine, listing, selection)
-
-
-def list_interval_s(list_took_s: float) -> float:
-    """Return the seconds from the beginning of a list that took so long to the beginning of the next one."""
-    return min(max(MIN_LIST_INTERVAL_S, MIN_LIST_INTERVAL_IN_LISTS * list_took_s), MAX_LIST_INTERVAL_S)
 
 
 class Outage:
@@ -188,7 +193,7 @@ class Outage:
 
     def report(self, sentence: str) -> None:
         """Report the problem at once, with a sentence that says what to change."""
-        self._problem.set(f"{sentence}. No log is read until it answers")
+        self._problem.set(f"{sentence}. No container log is read until it answers")
 
     def over(self) -> None:
         """The Engine answers."""
@@ -201,7 +206,7 @@ class Outage:
 def outage_sentence(url: str, why: str, open_logs: int) -> str:
     """Return what an outage means."""
     if open_logs == 0:
-        return f"Docker at {url} is away ({why}); no log is read until it is back"
+        return f"Docker at {url} is away ({why}); no container log is read until it is back"
     return (
         f"Docker at {url} does not say which containers there are ({why}). Logs that are open are read on "
         f"({open_logs} now); no new container is watched. If a socket proxy is in between, it has to allow "

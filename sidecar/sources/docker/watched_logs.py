@@ -20,6 +20,8 @@ from sidecar.sources.docker.reports import LogReport, NameHolders
 log = logging.getLogger(__name__)
 
 MAX_CLOSE_S = 2.0
+# A log that is open is read on for so long after its container was removed.
+MAX_GONE_S = 5.0
 
 
 class WatchedLogs:
@@ -32,6 +34,8 @@ class WatchedLogs:
         self._freezes = FreezeDetector(time.monotonic())
         self._holders = NameHolders(outputs)
         self._readers: dict[str, LogReader] = {}
+        # Ids of containers that were removed while their logs are read, and when that was first seen (monotonic).
+        self._gone: dict[str, float] = {}
         # Of containers that do not run.
         self._to_end: set[str] = set()
 
@@ -77,6 +81,11 @@ class WatchedLogs:
             self._readers[container] = LogReader(self._host, self._freezes, found)
         self._readers[container].start(name, jails)
 
+    @property
+    def has_gone(self) -> bool:
+        """Whether logs of containers that were removed are still being read."""
+        return bool(self._gone)
+
     def rename(self, container: str, name: str) -> None:
         """A container that does not run has this name."""
         if reader := self._readers.get(container):
@@ -88,9 +97,15 @@ class WatchedLogs:
             reader.remove()
 
     def keep(self, containers: AbstractSet[str]) -> None:
-        """There are only these containers any more."""
-        for gone in self._readers.keys() - containers:
-            self._readers.pop(gone).remove()
+        """There are only these containers any more. What is still coming of a log that was removed is read."""
+        self._gone = {
+            each: self._gone.get(each, time.monotonic()) for each in self._readers.keys() - containers
+        }
+        for gone, since in list(self._gone.items()):
+            reader = self._readers[gone]
+            if not reader.is_reading or time.monotonic() - since > MAX_GONE_S:
+                self._readers.pop(gone).remove()
+                del self._gone[gone]
 
     def close(self) -> None:
         """Stop all readers, and wait for them a little."""

@@ -50,6 +50,7 @@ class Container:
         self.frames = []  # (stream, payload)
         self.early = False  # once, its log ends with it though more is there
         self.hole = 0  # so many lines do not come that are written after its log was opened
+        self.driver, self.log_options = "json-file", {"max-size": "10m"}
         self.damage = None  # the log's file is damaged behind so many frames
         self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
         self.truncated = 0  # how often its file was truncated
@@ -80,7 +81,7 @@ class Container:
             "Id": self.id,
             "Config": {"Tty": self.tty, "Image": "wordpress:old"},
             "HostConfig": {
-                "LogConfig": {"Type": "none"},
+                "LogConfig": {"Type": self.driver, "Config": self.log_options},
                 "PortBindings": {"80/tcp": [{"HostPort": str(port)} for port in self.ports], "81/tcp": None},
             },
             "State": {

@@ -41,6 +41,7 @@ def test_lines_behind_the_damage_are_read_once(engine, recorder, site):
     with following(engine, recorder):
         recorder.wait_lines(5)
     damage(site)
+    site.started_at = stamp(AT + 5 * SECOND).decode()
     write(engine, site, 5, 1)  # destroyed by the crash, as far as Docker is concerned
     write(engine, site, 6, 30)
     with following(engine, recorder, idle_timeout_s=0.3):
@@ -50,8 +51,26 @@ def test_lines_behind_the_damage_are_read_once(engine, recorder, site):
         write(engine, site, 37, 10)
         recorder.wait(lambda: 46 in texts(recorder))
 
-    assert sorted(texts(recorder)) == sorted(set(texts(recorder)))
-    assert set(range(5)) | set(range(36, 47)) <= set(texts(recorder))
+    assert texts(recorder) == [*range(5), *range(6, 47)]
+    assert ("gap", "site") not in recorder.events
+
+
+def test_unread_lines_on_both_sides_of_the_damage_are_read(engine, recorder, site):
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+    write(engine, site, 5, 20)
+    damage(site)
+    site.started_at = stamp(AT + 25 * SECOND).decode()
+    write(engine, site, 25, 1)
+    write(engine, site, 26, 20)
+    with following(engine, recorder, idle_timeout_s=0.3):
+        opened(engine, 2)
+        write(engine, site, 46, 1)
+        recorder.wait(lambda: 46 in texts(recorder))
+
+    # The first line behind the damage is destroyed with it.
+    assert texts(recorder) == [*range(25), *range(26, 47)]
     assert ("gap", "site") not in recorder.events
 
 
@@ -131,6 +150,36 @@ def test_a_rotated_log_is_a_gap_and_not_damaged(engine, recorder):
     assert texts(recorder) == [*range(5), *range(9, 14)]
     assert sentences(recorder, "log file of container site") == []
     assert [each for each in recorder.events if each[0] == "gap"] == [("gap", "site")]
+
+
+@pytest.mark.parametrize("options", [{}, {"max-size": "10m"}], ids=["one file", "rotating"])
+def test_a_log_that_was_truncated_while_nobody_read_is_a_gap(engine, recorder, options):
+    site = engine.run(Container("a", "site"))
+    site.log_options = options
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+    site.frames.clear()
+    write(engine, site, 9, 5)
+    with following(engine, recorder):
+        recorder.wait(lambda: ("gap", "site") in recorder.events)
+
+    assert "were rotated away or truncated unread" in sentences(recorder, "container site")[0]
+
+
+def test_a_log_that_keeps_all_and_was_truncated_while_it_was_read_is_no_gap(engine, recorder):
+    site = engine.run(Container("a", "site"))
+    site.log_options = {}
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+        site.frames.clear()
+        write(engine, site, 9, 5)
+        engine.cut()
+        recorder.wait_lines(10)
+
+    assert texts(recorder) == [*range(5), *range(9, 14)]
+    assert ("gap", "site") not in recorder.events
 
 
 def test_lines_after_a_truncation_are_read_soon_and_are_no_gap(engine, recorder):

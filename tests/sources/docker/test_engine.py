@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.events import Topology
 from sidecar.core.jail import Jail
 from sidecar.sources.base import NullLogListener
-from tests.bed import Bed
+from tests.bed import Bed, daemon
 from tests.sources.docker import running
 from tests.sources.recorder import Recorder
 from tests.support.waiting import wait_until
@@ -26,9 +26,10 @@ WRITER = "n=0; while :; do n=$((n+1)); echo out $n; echo err $n >&2; sleep 0.002
 UNTIL_STOPPED = "trap exit TERM; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(scope="module")
-def engine():
-    with Bed.up() as bed:
+@pytest.fixture(scope="module", params=[daemon.own, daemon.other], ids=["own", "other"])
+def engine(request):
+    """This machine's own Docker, and the other Debian release's."""
+    with Bed.up(daemon=request.param()) as bed:
         yield bed.engine
 
 
@@ -257,7 +258,8 @@ def test_lines_that_docker_deleted_while_nobody_read_are_one_gap(engine, recorde
     left = truth(engine, "site")["stdout"]
     assert seen(recorder, "site")["stdout"][50:] == left
     sentence = (
-        "the log of container site no longer has what was read last: lines were rotated away unread, and do not count. "
+        "the log of container site no longer has what was read last: lines were rotated away or truncated unread, and do "
+        "not count. "
         "Give its log more files (max-file) or larger ones (max-size)"
     )
     assert gaps(recorder) == (1, [sentence])
@@ -298,6 +300,12 @@ def cut_record(path):
     os.truncate(path, path.stat().st_size - 30)
 
 
+def zero_end(path):
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size - 130)
+        file.write(bytes(130))
+
+
 # Lines that are asked for by writing their number into a pipe. The first line of a start may be joined to half a record,
 # and then Docker cannot read it.
 ON_DEMAND = "echo start; rm -f /fifo; mkfifo /fifo; exec 3<>/fifo; while read n <&3; do echo $n; done"
@@ -317,7 +325,7 @@ def ask(engine, recorder, numbers):
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("damage", [append_zeros, cut_record])
+@pytest.mark.parametrize("damage", [append_zeros, cut_record, zero_end])
 def test_lines_behind_a_damaged_part_are_read_within_seconds(engine, recorder, damage):
     run(engine, "site", ON_DEMAND)
     with following(engine, recorder):
@@ -370,6 +378,16 @@ def test_short_lived_containers_are_all_read(engine, recorder):
         recorder.wait_lines(25)
 
     assert sorted(int(text) for _, _, text in recorder.lines) == list(range(25))
+
+
+def test_containers_that_are_removed_when_they_end_are_read(engine, recorder):
+    """With `--rm`, the log goes with the container."""
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.topologies)
+        for number in range(20):
+            run(engine, f"job-{number}", f"echo {number}; sleep 1", "--rm")
+        wait_until(lambda: not engine.cli("ps", "--all", "--quiet").stdout, timeout=30)
+        recorder.wait(lambda: len(recorder.lines) >= 19)
 
 
 def test_a_long_log_is_read_fast(engine, capsys):

@@ -5,7 +5,7 @@ import pytest
 from sidecar.sources.base import MAX_LINE_BYTES
 from sidecar.sources.docker.cursor import UnreadLines
 from sidecar.sources.docker.line_joiner import PART_BYTES, MultiplexedLines
-from sidecar.sources.docker.wire import STDERR, STDOUT, ProtocolError
+from sidecar.sources.docker.wire import STDERR, STDOUT, LogReadError, ProtocolError
 from tests.sources.docker.wire_bytes import NEW, cut, frame, line, read, stamp
 
 # Long lines
@@ -128,3 +128,12 @@ def test_a_terminals_line_that_is_too_long_is_cut_and_counted():
 def test_a_terminals_bytes_without_a_stamp_are_not_taken():
     with pytest.raises(ProtocolError):
         UnreadLines(NEW, terminal=True).feed(b"hello\r\n")
+
+
+def test_the_engines_own_error_is_kept_behind_the_lines_that_came_before_it():
+    decoder = MultiplexedLines()
+    error = frame(3, b"Error grabbing logs: invalid character '\\x00'\n")
+
+    assert decoder.feed(frame(STDOUT, line(1)) + error) == [(STDOUT, line(1))]
+    assert isinstance(decoder.failure, LogReadError)
+    assert str(decoder.failure) == "Error grabbing logs: invalid character '\\x00'"

@@ -140,7 +140,9 @@ def test_a_line_that_docker_cut_is_one_line(engine, recorder):
 
 def test_a_log_that_cannot_be_read_is_one_clear_warning(engine, recorder, caplog):
     with following(engine, recorder, list_period_s=0.02):
-        site = engine.run(Container("a", "site", status=501))
+        site = Container("a", "site", status=501)
+        site.driver = "none"
+        engine.run(site)
         other = engine.run(Container("b", "other"))
         engine.write(other, b"hello")
         recorder.wait_lines(1)

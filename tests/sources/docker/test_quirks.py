@@ -10,6 +10,7 @@ from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.line_joiner import MultiplexedLines
 from sidecar.sources.docker.quirks import (
     MAX_REMEMBERED_LINES,
+    ExpectedLine,
     PlainReading,
     ReadingBefore23,
     RepeatFilter,
@@ -30,7 +31,7 @@ def test_workarounds_are_chosen_by_the_version_of_the_api(tmp_path, version, kin
     with closing(StandIn(tmp_path / "docker.sock")) as stand_in:
         stand_in.api = version
         with closing(DockerHost(stand_in.url).open(Interrupt())) as engine:
-            assert type(reading(engine, None, None)) is kind
+            assert type(reading(engine, None, None, ExpectedLine())) is kind
 
 
 def test_a_log_with_more_lines_than_docker_sends_is_reopened(tmp_path, recorder, monkeypatch):

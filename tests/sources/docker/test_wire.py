@@ -104,11 +104,6 @@ def test_the_largest_chunk_comes_out_whole():
     assert b"".join(map(chunks.feed, cut(chunked(body), MAX_CHUNK_BYTES // 4))) == body
 
 
-def test_the_engines_own_error_is_raised():
-    with pytest.raises(ProtocolError, match="Error grabbing logs: invalid character"):
-        read([frame(STDOUT, line(1)), frame(3, b"Error grabbing logs: invalid character '\\x00'\n")])
-
-
 def test_a_newline_inside_a_line_makes_no_second_line():
     assert joined([line(1), line(2, b"half\nforged\n"), line(3)]) == line(1) + line(
         2, b"half forged "

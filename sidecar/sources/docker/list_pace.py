@@ -1,0 +1,68 @@
+"""How often the containers are listed, and what the events of the Engine have to do with it."""
+
+from __future__ import annotations
+
+import json
+
+# Between the beginnings of two lists, however many events there are: a short time, and a multiple of what a list takes,
+# so that lists need no more than a small part of a processor.
+MIN_LIST_INTERVAL_S = 0.2
+MIN_LIST_INTERVAL_IN_LISTS = 20
+MAX_LIST_INTERVAL_S = 2.0
+# A container that just started may end at once and be removed with its log, so it is listed without waiting, as long as
+# there is credit: the time that the same part of a processor gives, saved up to this.
+MAX_CREDIT_S = 5.0
+
+# An event has some hundred bytes, and all labels of its container.
+MAX_EVENT_BYTES = 1024 * 1024
+
+
+class ListPace:
+    """When the next list may begin. Times are of any one clock."""
+
+    def __init__(self, now: float) -> None:
+        self._next_at = now
+        self._credit_s, self._credited_at = MAX_CREDIT_S, now
+
+    def listed(self, began: float, ended: float) -> None:
+        """Note a list."""
+        self._credit_s = self._credit(ended) - (ended - began)
+        self._credited_at = ended
+        self._next_at = began + list_interval_s(ended - began)
+
+    def delay_s(self, now: float, *, urgent: bool) -> float:
+        """Return the seconds until the next list may begin."""
+        if urgent and self._credit(now) > 0:
+            return 0.0
+        return max(0.0, self._next_at - now)
+
+    def _credit(self, now: float) -> float:
+        return min(MAX_CREDIT_S, self._credit_s + (now - self._credited_at) / MIN_LIST_INTERVAL_IN_LISTS)
+
+
+def list_interval_s(list_took_s: float) -> float:
+    """Return the seconds from the beginning of a list that took so long to the beginning of the next one."""
+    return min(max(MIN_LIST_INTERVAL_S, MIN_LIST_INTERVAL_IN_LISTS * list_took_s), MAX_LIST_INTERVAL_S)
+
+
+class StartEvents:
+    """The bytes of the event stream -> whether a container started."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bool:
+        """Return whether one of the events that are complete by now is a start."""
+        *events, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_EVENT_BYTES:
+            self._rest = b""
+        return any(map(_is_start, events))
+
+
+def _is_start(event: bytes) -> bool:
+    try:
+        found = json.loads(event)
+        return bool(found["Type"] == "container" and found["Action"] == "start")
+    except (ValueError, KeyError, TypeError):
+        # Whatever it is, there is a list soon.
+        return False

@@ -1,0 +1,184 @@
+"""The last entries of a log, and how many of them are undamaged.
+
+A log may grow by hundreds of lines between two questions. So what was found is kept as Docker answered it, and it is
+compared by the stamps of the entries, not by their number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+from sidecar.sources.docker.api import Engine
+from sidecar.sources.docker.docker_log import DockerLog
+from sidecar.sources.docker.wire import (
+    STAMP_BYTES,
+    STDERR,
+    STDOUT,
+    EngineError,
+    FrameDecoder,
+    Line,
+    ProtocolError,
+)
+
+# A number of entries takes Docker some milliseconds; this is for the case that it never ends.
+TAIL_TIMEOUT_S = 10.0
+# An answer is kept up to this size.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+GROWTH = 8
+MAX_WINDOW = GROWTH**6
+# How often entries are asked for in vain because the log grew meanwhile.
+MAX_MISSES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last entries of a log."""
+
+    count: int
+    # The stamp of the first one, and the highest.
+    first: bytes
+    highest: bytes
+    # Whether the line that was read last is among them.
+    has_mark: bool
+    # The answer that had them; None: it was too large.
+    body: tuple[bytes, ...] | None = None
+    terminal: bool = False
+    # Whether more were asked for: the log has no more.
+    is_whole: bool = False
+    # The positions of the entry with the highest stamp, and of the one that was asked about (0: it is not among them).
+    highest_at: int = 1
+    asked_at: int = 0
+
+
+def undamaged_end(engine: Engine, log: DockerLog, newest: Tail) -> Tail:
+    """Return entries at the end of the log without damage. Raises OSError.
+
+    The line that was read last is among them, or they are as many as there are. `newest`: the last one alone.
+    """
+    found, step = newest, GROWTH - 1
+    while not found.has_mark and not found.is_whole and found.count < MAX_WINDOW:
+        larger = _sound_tail(engine, log, found.count + step, found)
+        if larger is None:
+            # It reaches into the damage.
+            return _up_to_the_damage(engine, log, found, step // 2)
+        found, step = larger, larger.count * (GROWTH - 1)
+    return found
+
+
+def _up_to_the_damage(engine: Engine, log: DockerLog, found: Tail, step: int) -> Tail:
+    """Return these entries and those before them, up to the damage, which is less than twice so many entries away.
+
+    Entries that are written between two questions move the beginning of the answer on by their number.
+    """
+    # How many were written since the answer that is kept.
+    grown = misses = 0
+    while step and misses < MAX_MISSES and not found.has_mark:
+        larger = _sound_tail(engine, log, found.count + grown + step, found)
+        if larger is None:
+            if step == 1:
+                # The entry before the first one is damaged.
+                break
+            step, misses = step // 2, misses + 1
+        elif larger.is_whole or larger.asked_at > found.highest_at:
+            found, grown, misses = larger, 0, 0
+        else:
+            # It began too late. The next one begins earlier by what was written meanwhile.
+            before, grown = grown, larger.count - larger.asked_at - (found.count - found.highest_at)
+            step, misses = max(1, grown - before - step * (misses % 2)), misses + 1
+    return found
+
+
+def window_with_room(engine: Engine, log: DockerLog, found: Tail) -> int:
+    """Return a number of last entries that has the line that was read last, with room for lines to come.
+
+    `found`: undamaged entries that have that line, or all behind the damage. Raises OSError.
+    """
+    count = found.count
+    while count < MAX_WINDOW:
+        tail = _sound_tail(engine, log, count, found)
+        if tail is None:
+            break
+        count *= GROWTH
+        if tail.has_mark and _sound_tail(engine, log, count, found):
+            return count
+    return max(found.count, count // GROWTH)
+
+
+def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tail | None:
+    """Return the last so many entries, if there is no damage in them."""
+    found = last_entries(engine, log, count, asked=newest.highest)
+    if found is None or found.highest < newest.highest:
+        return None
+    if not found.is_whole:
+        return found
+    # Either the log has no more, or Docker has left some out. Then so many are less, or the log begins earlier:
+    # Docker before 23 may have left out all but the last.
+    again = last_entries(engine, log, found.count)
+    if again is None or again.count < found.count:
+        return None
+    beginning = last_entries(engine, log, None, at_most=1)
+    return found if beginning and beginning.first == found.first else None
+
+
+def last_entries(
+    engine: Engine, log: DockerLog, count: int | None, *, at_most: float = math.inf, asked: bytes = b""
+) -> Tail | None:
+    """Return the last so many entries of the log; None where Docker fails to read them. Raises OSError.
+
+    `count`: None for all. `at_most`: of these, no more than the first so many, give or take what comes at once.
+    `asked`: find the entry with this stamp.
+    """
+    entries, first, highest, has_mark = 0, b"", b"", False
+    body, size = [], 0
+    highest_at = asked_at = 0
+    try:
+        with contextlib.closing(
+            engine.logs(log.container, 0, follow=False, tail=count, timeout_s=TAIL_TIMEOUT_S)
+        ) as stream:
+            decoder = TerminalEntries() if stream.terminal else FrameDecoder()
+            while data := stream.read():
+                size += len(data)
+                if size <= MAX_BODY_BYTES:
+                    body.append(data)
+                for kind, entry in decoder.feed(data):
+                    if kind not in (STDOUT, STDERR):
+                        return None
+                    stamp = entry[:STAMP_BYTES]
+                    entries += 1
+                    first = first or stamp
+                    if stamp > highest:
+                        highest, highest_at = stamp, entries
+                    has_mark = has_mark or stamp == log.cursor.stamp
+                    asked_at = entries if stamp == asked else asked_at
+                if entries >= at_most:
+                    break
+            if entries < at_most and not stream.complete:
+                return None
+    except (TimeoutError, EngineError):
+        return None
+    if not entries:
+        return None
+    kept = tuple(body) if size <= MAX_BODY_BYTES else None
+    return Tail(
+        entries, first, highest, has_mark, kept, stream.terminal,
+        is_whole=count is not None and entries < count, highest_at=highest_at, asked_at=asked_at,
+    )  # fmt: skip
+
+
+class TerminalEntries:
+    """The body of a log of a container with a TTY -> its lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Line]:
+        """Return the lines that are complete by now. Raises ProtocolError where one has no end."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_REST_BYTES:
+            raise ProtocolError("a line without an end")
+        return [(STDOUT, line) for line in whole]
+
+
+MAX_REST_BYTES = 4 * 1024 * 1024

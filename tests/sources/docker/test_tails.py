@@ -1,0 +1,95 @@
+"""The undamaged end of a log is found, also while the log grows."""
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from sidecar.sources.docker.api import DockerHost
+from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.cursor import DockerCursor
+from sidecar.sources.docker.tails import last_entries, undamaged_end, window_with_room
+from tests.sources.docker.running import AT
+from tests.sources.docker.standin import Container, stamp
+
+SECOND = 10**9
+
+
+class UnreadLog:
+    """What is asked about a log whose last line that was read is this one."""
+
+    def __init__(self, container, mark=b""):
+        self.container, self.cursor = container.id, DockerCursor(0, mark)
+
+
+@pytest.fixture
+def asking(engine):
+    with closing(DockerHost(engine.url).open(Interrupt())) as asking:
+        yield asking
+
+
+def at(number):
+    return stamp(AT + number * SECOND)
+
+
+def write(engine, container, numbers):
+    for number in numbers:
+        engine.write(container, b"%d" % number, at=AT + number * SECOND)
+
+
+def damaged(engine, before, behind):
+    """A container with so many lines before the damage, and behind it."""
+    site = engine.run(Container("a", "site"))
+    site.damage_ends = True
+    write(engine, site, range(before))
+    site.damage = len(site.frames)
+    write(engine, site, range(before, before + 1 + behind))
+    return site
+
+
+@pytest.mark.parametrize("behind", [1, 2, 7, 8, 9, 100, 1000])
+def test_the_end_begins_right_behind_the_damage(engine, asking, behind):
+    log = UnreadLog(damaged(engine, 20, behind))
+    found = undamaged_end(asking, log, last_entries(asking, log, 1))
+
+    assert (found.count, found.first, found.is_whole) == (behind, at(21), False)
+
+
+def test_a_log_without_damage_is_whole(engine, asking):
+    site = engine.run(Container("a", "site"))
+    write(engine, site, range(50))
+    log = UnreadLog(site)
+
+    assert undamaged_end(asking, log, last_entries(asking, log, 1)).is_whole
+
+
+def test_the_search_ends_at_the_line_that_was_read_last(engine, asking):
+    log = UnreadLog(damaged(engine, 20, 500), mark=at(500))
+    found = undamaged_end(asking, log, last_entries(asking, log, 1))
+
+    assert found.has_mark
+    assert found.count <= 64
+    assert window_with_room(asking, log, found) >= 21
+
+
+def test_no_line_is_left_out_while_the_log_grows(engine, asking):
+    site = damaged(engine, 20, 300)
+    log, over = UnreadLog(site), threading.Event()
+
+    def grow():
+        number = 1000
+        while not over.wait(0.005):
+            write(engine, site, [number])
+            number += 1
+
+    writer = threading.Thread(target=grow)
+    newest = last_entries(asking, log, 1)
+    writer.start()
+    try:
+        found = undamaged_end(asking, log, newest)
+    finally:
+        over.set()
+        writer.join()
+
+    assert found.first == at(21)
+    assert b"".join(found.body).count(b"\n") == found.count
