@@ -74,9 +74,9 @@ class RequestReader:
         time = _unix_time(date, self.log.zone)
         return tuple(Reading(client + rest, time, "", sent_user) for rest, sent_user in known)
 
-    def peek(self, text: str) -> tuple[str, ...]:
-        """Return the canonical lines of `readings()`, but learn nothing about the log from this line."""
-        return tuple(request.canonical for request in self.log.peek(text))
+    def peek(self, text: str) -> tuple[Reading, ...]:
+        """Return the readings, but learn nothing about the log from this line."""
+        return tuple(map(_reading, self.log.peek(text)))
 
     def time(self, date: str) -> float | None:
         """Return the unix time of a date in this log; None where it is none."""

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sidecar.access.reader import RequestReader
+from sidecar.access.reader import Reading, RequestReader
 from sidecar.core.events import Batch
 from sidecar.filters.database import FailregexId, PatternDatabase
 from sidecar.filters.date_cutter import DateCutter
@@ -106,7 +106,7 @@ class SearchAudit:
         dated_header = date_in_header(batch.framing, whole, text)
         found = {*self._database.failregexes(patterns)}
         lost = []
-        requests: Sequence[str] | None = None
+        readings: Sequence[Reading] | None = None
         for number, (log_filter, cutter, safe_length) in enumerate(self._filters):
             if safe_length is not None and len(text) > safe_length:
                 continue
@@ -114,9 +114,10 @@ class SearchAudit:
             if not others:
                 continue
             if log_filter.reads_requests:
-                seen = requests = reader.peek(text) if requests is None else requests
+                readings = reader.peek(text) if readings is None else readings
+                seen = [log_filter.line_of(reading) for reading in readings]
             else:
-                seen = (text if dated_header else cutter.cut(text, now)[0],)
+                seen = [text if dated_header else cutter.cut(text, now)[0]]
             failure = next((failure for one in seen if (failure := decide(log_filter, one, others))), None)
             if failure:
                 lost.append(FailregexId(number, failure.rule))

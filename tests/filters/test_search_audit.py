@@ -65,6 +65,11 @@ def batch(*lines, framing=Framing.NONE):
             Framing.NONE,
         ),
         ("input = requests\nfailregex = ^<HOST> POST \\S*/wp-login\\.php", ACCESS, Framing.NONE),
+        (
+            'input = requests with user\nfailregex = ^<HOST> POST \\S*/wp-login\\.php .*" ann$',
+            ACCESS.replace("- -", "- ann"),
+            Framing.NONE,
+        ),
     ],
 )
 def test_a_line_that_the_search_loses_is_noticed_and_its_failregex_is_tried_on_every_line(
