@@ -9,6 +9,7 @@ from sidecar.access.detect import AccessLog
 from sidecar.core.events import Batch, Framing, Origin, Written
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
+from tests.filters import oracle
 from tests.support.paths import ROOT
 
 CASES = ROOT / "tests/cases"
@@ -131,3 +132,17 @@ def test_a_filter_for_wrapped_lines_finds_nothing_in_bare_ones(case):
     _, out, _ = case("test-filter", "./json-file-filter.filter.conf", "formats/compose.log")
 
     assert "8 lines: 0 matched, 8 missed" in out
+
+
+@pytest.mark.parametrize("newlines", ["", "\n"])
+def test_fail2bans_own_sample_is_found_alone_whatever_its_length(case, tmp_path, newlines):
+    """Vectorscan 5.4.12 loses it at the end of the data."""
+    log = tmp_path / "one.log"
+    for length in (188, 200, 256):
+        ((_, line),) = oracle.own_lines("apache-pass")
+        log.write_text(line[:-1].ljust(length - 1, "x") + '"' + newlines)
+        _, out, _ = case(
+            "test-filter", str(oracle.CONFIG / "filter.d/apache-pass.conf"), str(log), "--transport", "none"
+        )
+
+        assert "1 lines: 1 matched, 0 missed" in out
