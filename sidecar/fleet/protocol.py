@@ -169,6 +169,11 @@ def is_wide(address: Address | None) -> bool:
     return bool(prefix) and int(prefix) < WIDEST_UNSEALED_PREFIX[ip_version(address)]
 
 
+def is_client(address: str) -> bool:
+    """Return whether this is one client, an IPv4 address or an IPv6 /64, and no wider network."""
+    return address.partition("/")[2] in ("", "64")
+
+
 def seal(secret: bytes, *parts: str) -> str:
     """Return 64 bits, as hexadecimal digits, that can only be made with the secret; `-` without a secret."""
     if not secret:
@@ -220,7 +225,7 @@ class Codec:
         if kind == "P":
             if when < now - MAX_PROPOSAL_AGE_S:
                 raise LineError(Rejection.EXPIRED)
-            if jail == ANY or until != "-":
+            if jail == ANY or until != "-" or not is_client(address):
                 raise LineError(Rejection.MALFORMED)
             return Proposal(_canonical(address), jail, when, int(failures), node)
         end = _end(until, offset)

@@ -21,7 +21,7 @@ from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Forgiven,
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.fleet.limits import OWN_PROPOSALS, TokenBucket
-from sidecar.fleet.protocol import MAX_ENTRY_LINES, LineKey, Outgoing, Proposal, key_of, seal
+from sidecar.fleet.protocol import MAX_ENTRY_LINES, LineKey, Outgoing, Proposal, is_client, key_of, seal
 from sidecar.fleet.redis import WindowFailures
 from sidecar.fleet.session import (
     FIRST_RETRY_S,
@@ -105,7 +105,13 @@ class Publisher:
         """
         for ban in turn.refused:
             jail = self._jails.get(ban.jail)
-            if jail and not jail.observe and self._proposal_budget.room(turn.at) > 0:
+            # What another host saw of one address of a network says nothing about the others.
+            if (
+                jail
+                and not jail.observe
+                and is_client(ban.address)
+                and self._proposal_budget.room(turn.at) > 0
+            ):
                 self._proposal_budget.left -= 1
                 self._proposals.append(Proposal(ban.address, ban.jail, turn.at, min(ban.failures, MAX_COUNT)))
                 self._wake.set()

@@ -113,3 +113,21 @@ def test_a_flood_of_proposals_costs_little(redis, fleet):
     wait_until(lambda: BOB in b.banned)
 
     assert a.heard.counts["sent", "proposed"] <= 2 * OWN_PROPOSALS.burst
+
+
+def test_no_network_is_proposed(redis, fleet):
+    """A jail counts failures by network too, and each network needs a witness."""
+    jails = (replace(LOGIN, maxretry=2),)
+    (a,) = fleet("a", jails=jails, witness=Packets())
+    for number in range(1, 30):
+        for _ in range(2):
+            a.fail(Address(f"203.0.113.{number}"))
+    a.ban(BOB)
+    wait_until(lambda: a.heard.counts["sent", "proposed"] and not a.heard.waiting)
+    wait_until(lambda: redis.client().xlen(EVENTS))
+    texts = [fields["t"] for _, fields in redis.client().xrange(EVENTS)]
+
+    refused = a.inbox.query(lambda view, _: {ban.address for ban in view.refused_bans}).result(10)
+    assert "203.0.113.0/24" in refused
+    assert any(line.startswith("P 203.0.113.1 ") for text in texts for line in text.split("\n"))
+    assert "/24" not in "".join(texts)

@@ -304,6 +304,8 @@ def test_a_proposal_is_read_back_for_a_minute(codec):
         "P 203.0.113.7 login 2000000 990000 3 -",
         "P 0.0.0.0/0 login - 990000 3 -",
         "P 203.0.113.7/24 login - 990000 3 -",
+        "P 203.0.113.0/24 login - 990000 3 -",
+        "P 2001:db8:1::/48 login - 990000 3 -",
     ],
 )
 def test_a_proposal_is_about_one_address_and_one_jail(text):
