@@ -106,10 +106,10 @@ def rules(answers: AnswerFilter, groups: Collection[PortGroup]) -> dict[str, lis
     return {
         **chains,
         ANSWERS_CHAIN: [
-            f"{ports}{banned} goto {REJECTED_CHAIN}"
+            f"{protocol}{banned}{ports} goto {REJECTED_CHAIN}"
             for group in groups
             for banned in _to_banned(group)
-            for ports in _from_ports_of(group, answers)
+            for protocol, ports in _from_ports_of(group, answers)
         ],
         REJECTED_CHAIN: list(_rejected()),
     }
@@ -144,14 +144,20 @@ def _to_banned(group: PortGroup) -> Iterable[str]:
     )
 
 
-def _from_ports_of(group: PortGroup, answers: AnswerFilter) -> Iterable[str]:
-    """Return expressions that match packets of connections to the group's ports."""
+def _from_ports_of(group: PortGroup, answers: AnswerFilter) -> Iterable[tuple[str, str]]:
+    """Return expressions that match packets of connections to the group's ports: protocol and port.
+
+    The address of the packet is looked at in between. Of packets to clients that are not banned the kernel looks at
+    nothing else, and the port of a tracked connection is the dearest of the three.
+    """
     if not group.port_set:
-        return ("",)
+        return (("", ""),)
     if answers is AnswerFilter.HOST:
-        return (f"th sport @{group.port_set} ",)
+        return (("", f" th sport @{group.port_set}"),)
     # To nft, the port of a tracked connection has no type unless one protocol is named before it.
-    return tuple(f"meta l4proto {proto} ct original proto-dst @{group.port_set} " for proto in ("tcp", "udp"))
+    return tuple(
+        (f"meta l4proto {proto} ", f" ct original proto-dst @{group.port_set}") for proto in ("tcp", "udp")
+    )
 
 
 def _rejected() -> Iterator[str]:

@@ -99,9 +99,10 @@ def rules(groups: Collection[PortGroup]) -> Iterator[str]:
         yield f"{_to_ports_of(group)} jump {SIGHTINGS_CHAIN}"
     for version, name in ALLOWLIST_SETS.items():
         yield f"{_FIELDS[version]} @{name} accept"
+    # The address first: that is all that the kernel looks at in packets of clients that are not banned.
     for group in groups:
         for version, banned in _banned(group):
-            yield f"{_to_ports_of(group)} {banned} counter name {DROP_COUNTERS[version]} drop"
+            yield f"{banned} {_to_ports_of(group)} counter name {DROP_COUNTERS[version]} drop"
     for group in groups:
         if group.ports is not None:
             for version, banned in _banned(group):

@@ -244,8 +244,12 @@ SLOW: Final = Attack(
 )
 FUZZING: Final = Attack("dirb, 200 paths", FUZZED, command(_dirb), REQUEST)
 PIPELINING: Final = Attack("60 guesses pipelined on one connection", 60, at_once(GUESSES))
-BURST_30: Final = Attack("30 connections at once", 30, at_once(*([each] for each in MANY[:30])))
-BURST_100: Final = Attack("100 connections at once", 100, at_once(*([each] for each in MANY)))
+BURST_30: Final = Attack(
+    "30 connections at once", 30, at_once(*([each] for each in MANY[:30])), patience_s=180.0
+)
+BURST_100: Final = Attack(
+    "100 connections at once", 100, at_once(*([each] for each in MANY)), patience_s=180.0
+)
 MULTICALL: Final = Attack(
     "XML-RPC system.multicall, 60 guesses each",
     40,

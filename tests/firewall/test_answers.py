@@ -459,17 +459,14 @@ def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
     mask, goto = "ffff:ffff:ffff:ffff::", "goto rejected"
 
     assert answers.rules(AnswerFilter.ALL, groups)["answers"] == [
-        f"{ports}{banned} {goto}"
+        f"meta l4proto {protocol} {banned} ct original proto-dst @ports_22 {goto}"
         for banned in (
             "ip daddr @ban4_22",
             "ip daddr @net4_22",
             f"ip6 daddr & {mask} @ban6_22",
             "ip6 daddr @net6_22",
         )
-        for ports in (
-            "meta l4proto tcp ct original proto-dst @ports_22 ",
-            "meta l4proto udp ct original proto-dst @ports_22 ",
-        )
+        for protocol in ("tcp", "udp")
     ] + [
         f"ip daddr @ban4_all {goto}",
         f"ip daddr @net4_all {goto}",
@@ -478,6 +475,6 @@ def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
     ]
     assert (
         answers.rules(AnswerFilter.HOST, groups)["answers"][0]
-        == "th sport @ports_22 ip daddr @ban4_22 goto rejected"
+        == "ip daddr @ban4_22 th sport @ports_22 goto rejected"
     )
     assert answers.rules(AnswerFilter.NONE, groups) == {}
