@@ -12,7 +12,6 @@ from sidecar.config.jail_keys import ENFORCE, FILTER_KEYS, OBSERVE, filter_refer
 from sidecar.config.jail_values import JailValues, quoted
 from sidecar.core.jail import Jail, Success
 from sidecar.filters.ini import FilterError, FilterErrors
-from sidecar.filters.lint import JSON_FILE_WRAPPING, expects_json_file
 from sidecar.filters.loader import Filter, load
 from sidecar.filters.redos import redos_prone, redos_prone_dates
 
@@ -76,6 +75,9 @@ class JailFilters:
 
     def _check(self, jail: Jail, rules: Filter) -> None:
         """Add what is wrong or odd about a filter that could be loaded."""
+        # It brings the formats of access logs, and each `healthcheck` imports this module but checks no filter.
+        from sidecar.filters.lint import JSON_FILE_WRAPPING, expects_json_file  # noqa: PLC0415
+
         for option in rules.unused:
             if not option.startswith(HARMLESS_OPTIONS):
                 self._values.note(

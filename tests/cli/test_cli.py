@@ -63,6 +63,13 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.decode().split())
 
 
+def test_a_health_check_compiles_no_formats_of_logs():
+    """It runs every few seconds; the formats are a third of its time."""
+    script = "import sys, sidecar.config.reader\nprint('sidecar.access.formats' in sys.modules)"
+
+    assert run(sys.executable, "-c", script).stdout == b"False\n"
+
+
 @pytest.mark.parametrize("args", [["dance"], ["test-filter"], ["replay", "--transport", "pigeon"], ["ban"]])
 def test_wrong_usage(args, capsys):
     with pytest.raises(SystemExit) as end:
