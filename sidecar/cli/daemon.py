@@ -37,6 +37,8 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon in the foreground: read logs, ban attackers."""
+    # Even before the modules are loaded that read the configuration.
+    _restore_bans()
     from sidecar.config import reader
     from sidecar.config.settings import Settings
 
@@ -45,7 +47,6 @@ def run(
             os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
         )
 
-    _restore_bans()
     settings = read()
     # Docker, nftables and the rest are loaded after that, so that errors in the configuration show at once.
     from sidecar.app import main
@@ -57,7 +58,7 @@ def run(
 def restore() -> None:
     """Have the stored bans in force in the kernel, before the daemon runs: for a unit that starts before Docker."""
     from sidecar.app.restore import restore
-    from sidecar.config.reader import state_directory
+    from sidecar.config.state import state_directory
     from sidecar.firewall import FirewallError, NoPermission
     from sidecar.stores.base import StoreError
 
@@ -113,7 +114,7 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
 def _restore_bans() -> None:
     """Have the stored bans in force before anything else is loaded. The daemon reports whatever fails here."""
     from sidecar.app.restore import restore
-    from sidecar.config.reader import state_directory
+    from sidecar.config.state import state_directory
     from sidecar.firewall import FirewallError
     from sidecar.stores.base import StoreError
 

@@ -7,6 +7,7 @@
     actions        a jail's `action`: action_names (fail2ban's), action_file (action.d: shell_words, curl_lines)
     labels         the table of container labels
     cdn            the networks of CDNs
+    state          where the state directory is, loaded before all else
     reader         puts environment, jails file and CDNs together
     changes        what a reload cannot change
     errors         an error with its place; all errors are raised together

@@ -19,6 +19,7 @@ from sidecar.config.errors import ConfigError, unknown
 from sidecar.config.jail_keys import is_jail_key
 from sidecar.config.redis_url import parse_redis_url
 from sidecar.config.settings import SourceKind
+from sidecar.config.state import STATE_VARIABLE
 from sidecar.config.units import (
     allowlist_entries,
     ban_rate,
@@ -102,7 +103,7 @@ FILE_VARIABLES: Final = (JAILS_FILE, FILTERS_FOLDER, ACTIONS_FOLDER, CDN_FILE, M
 
 FILE_SOURCES: Final = (SourceKind.CRI, SourceKind.DOCKER_FILES)
 VARIABLES: tuple[Variable, ...] = (
-    Variable(f"{PREFIX}STATE", "paths.state", absolute_path, reloadable=False),
+    Variable(STATE_VARIABLE, "paths.state", absolute_path, reloadable=False),
     Variable(f"{PREFIX}SOCKET", "paths.socket", absolute_path, reloadable=False),
     Variable(f"{PREFIX}LISTEN", "listen", listen_address, reloadable=False),
     Variable(f"{PREFIX}LISTEN_NAMES", "listen_names", host_names, reloadable=False),

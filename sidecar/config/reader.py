@@ -96,11 +96,6 @@ def control_socket(environ: Mapping[str, str]) -> Path:
     return Path(environ.get(variable_for("paths.socket").name) or PathSettings().socket)
 
 
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """Return the daemon's state directory, without reading anything else."""
-    return Path(environ.get(variable_for("paths.state").name) or PathSettings().state)
-
-
 def filter_folders(environ: Mapping[str, str], filters: Path | None = None) -> list[Path]:
     """Return where the operator's filters are; those of the package come after them. Raises ConfigErrors."""
     env = Environment(environ)

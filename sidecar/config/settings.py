@@ -19,6 +19,7 @@ from sidecar.config import cdn
 from sidecar.config.cdn import Cdn
 from sidecar.config.errors import ConfigError
 from sidecar.config.redis_url import RedisUrl
+from sidecar.config.state import DEFAULT_STATE
 from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core import ban_budget
 from sidecar.core.actions import Action
@@ -105,7 +106,7 @@ class FleetSettings:
 class PathSettings:
     """Files and sockets of the daemon itself."""
 
-    state: Path = Path("/var/lib/wp-sidecar")
+    state: Path = DEFAULT_STATE
     socket: Path = Path("/run/wp-sidecar/control.sock")
 
 
