@@ -131,7 +131,11 @@ class UnreadLogs:
     def _formats(self, logs: Mapping[str, _Log]) -> Iterator[tuple[str, str]]:
         """Yield the name of each log that ought to be understood and is not, and what to change."""
         topology = self._inputs.topology
+        # A web server on the host may have the requests for a site that nothing else leads to.
+        on_host = any(log.source == "file" and log.is_understood for log in logs.values())
         for site in topology.containers:
+            if on_host and not any(map(serves_web, (site, *site.front_ends))):
+                continue
             if site.name not in topology.front_ends and (found := _unread(site, topology.containers, logs)):
                 behind = "" if found.name == site.name else site.name
                 yield found.name, self._sentence(found, advice.setting_of_container(found.name), behind)

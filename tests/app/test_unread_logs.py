@@ -108,6 +108,17 @@ def test_a_wordpress_that_serves_nobody_has_no_requests():
     assert world.chore.notes == {"blog": "no requests"}
 
 
+def test_php_fpm_is_understood_by_the_file_of_a_web_server_on_the_host():
+    world = World(replace(BLOG, front_ends=(DB,), published=frozenset({9000})))
+    world.log("blog", NOISE)
+    world.log("/var/log/nginx/access.log", REQUEST, 1, source="file")
+    assert world.run() == []
+
+    # This one has a web server of its own.
+    world.topology = Topology(containers=(BLOG,))
+    assert world.run() == ["the log of blog"]
+
+
 def test_a_log_that_is_gone_is_no_problem_any_more():
     world = World(BLOG)
     world.log("blog", NOISE)
