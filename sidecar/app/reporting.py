@@ -44,7 +44,7 @@ class Reporting:
         in_fleet = settings.fleet.redis is not None
         labels = known_labels(settings, [channel.sender for channel in found])
         metrics = Metrics.declared(Declaration(registry), __version__, labels, fleet=in_fleet)
-        problems = Problems()
+        problems = Problems(metrics.process)
         journal = Journal(settings.paths.state / JOURNAL_FOLDER)
         outbox = Outbox(journal, found, metrics.alerts, problems)
         alerts = AlertSink(outbox)

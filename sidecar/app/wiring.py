@@ -185,6 +185,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     reload_report = ReloadReport(metrics.process, problems, clock)
     reload = ReloadService(settings, read, reconfiguration, reload_report)
     health = LoopHealth(loop, problems, clock)
+    metrics.process.observe_readiness(lambda: health.health().ready)
     unread_logs = UnreadLogs(inputs, access_logs, log_states, intake, problems)
     commands = daemon_commands(
         inbox, health=health, streams=log_states.states, oddities=unread_logs, access_logs=access_logs,

@@ -59,3 +59,9 @@ def test_prometheus_understands_every_expression(tmp_path):
 
 def test_prometheus_takes_its_configuration():
     assert promtool("check", "config", ROOT / "dashboards/prometheus.yml").returncode == 0
+
+
+def test_no_rule_fires_for_a_healthy_daemon_and_each_new_one_fires_for_what_it_is_about():
+    done = promtool("test", "rules", ROOT / "tests/project/alerts_test.yml")
+
+    assert done.returncode == 0, done.stdout + done.stderr

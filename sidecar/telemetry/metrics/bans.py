@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from sidecar.core.address import Address, ip_version
 from sidecar.core.events import BanCause, Turn, Unban, UnbanCause
 from sidecar.runtime.clock import Clock
-from sidecar.telemetry.metrics.declare import FAMILIES, LATER, Declaration, begin_at_zero
+from sidecar.telemetry.metrics.declare import FAMILIES, LATER, BoundedPairs, Declaration, begin_at_zero
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
 
 # Seconds. A line should become a drop within 5 ms; a backlog that is read after an outage is much later.
@@ -21,6 +21,8 @@ LOG_TO_DROP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 
 # Looked up once: a storm has thousands of bans in one turn.
 FAILURES: Final = BanCause.FAILURES
+# Bans that a log led to.
+COUNTED: Final = frozenset({BanCause.FAILURES, BanCause.GROUP})
 
 
 class BanMetrics:
@@ -34,6 +36,22 @@ class BanMetrics:
             "failures_total",
             "Log lines that matched the filter of a jail, whether or not they counted.",
             jail=LATER,
+        )
+        self._site_failures = BoundedPairs(
+            declare.counter(
+                "site_failures_total",
+                "Failures by container or file, whether or not they counted. The series begins with the first failure.",
+                container=LATER,
+                jail=LATER,
+            )
+        )
+        self._site_bans = BoundedPairs(
+            declare.counter(
+                "site_bans_total",
+                "Bans by the container or file of the last failure. The series begins with the first ban.",
+                container=LATER,
+                jail=LATER,
+            )
         )
         self._bans = declare.counter(
             "bans_total", "Bans decided.", jail=LATER, family=FAMILIES, cause=BanCause
@@ -64,23 +82,30 @@ class BanMetrics:
         begin_at_zero(self._active, jail=jails, family=FAMILIES)
 
     def apply(self, turn: Turn) -> None:
-        for jail, count in Tally([hit.jail for hit in (*turn.hits, *turn.ignored)]).items():
+        failures = Tally([(hit.origin.name, hit.jail) for hit in (*turn.hits, *turn.ignored)])
+        for (container, jail), count in failures.items():
             self._failures.labels(jail).inc(count)
+            self._site_failures.add(container, jail, count)
         if not turn.decisions:
             return
         counts: Tally[tuple[Counter, str, str, str]] = Tally()
+        bans: Tally[tuple[str, str]] = Tally()
         now, in_step = self._clock(), self._firewall.in_step
         for each in turn.decisions:
             if isinstance(each, Unban):
                 counts[self._unbans, each.jail, family(each.address), each.cause] += 1
                 continue
             counts[self._bans, each.jail, family(each.address), each.cause] += 1
+            if each.cause in COUNTED:
+                bans[each.origin_name, each.jail] += 1
             if each.dry_run:
                 self._dry_run_bans.labels(each.jail).inc()
             elif in_step and each.cause == FAILURES:
                 self._log_to_drop.observe(delay(each.at, now))
         for (counter, *labels), count in counts.items():
             counter.labels(*labels).inc(count)
+        for (container, jail), count in bans.items():
+            self._site_bans.add(container, jail, count)
         self.set_active(turn.enforced_bans)
 
     def set_active(self, counts: Mapping[tuple[str, int], int]) -> None:

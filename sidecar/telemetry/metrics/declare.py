@@ -17,6 +17,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 PREFIX: Final = "wp_sidecar_"
 # The values of the label `family`.
 FAMILIES: Final = ("ipv4", "ipv6")
+# Series of a counter by container and jail. A scrape of so many takes 10 ms.
+MAX_PAIRS: Final = 1_000
+OTHERS: Final = "(others)"
 # Stands for the values of a label that are not known yet.
 LATER: Final[tuple[str, ...]] = ()
 
@@ -75,6 +78,26 @@ def begin_at_zero(metric: Counter | Gauge, **labels: Iterable[str]) -> None:
     if labels:
         for values in product(*labels.values()):
             metric.labels(**dict(zip(labels, values, strict=True)))
+
+
+class BoundedPairs:
+    """A counter with two labels, one of which is a container's name: containers come and go for ever, series do not.
+
+    Beyond MAX_PAIRS all further ones are counted together, as `(others)`.
+    """
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._known: set[tuple[str, str]] = set()
+
+    def add(self, container: str, jail: str, count: int) -> None:
+        """Count for this container."""
+        pair = container, jail
+        if pair not in self._known:
+            if len(self._known) >= MAX_PAIRS:
+                pair = OTHERS, jail
+            self._known.add(pair)
+        self._counter.labels(*pair).inc(count)
 
 
 class MirroredTotals:

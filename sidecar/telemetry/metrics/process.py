@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+import contextlib
+from collections.abc import Callable, Sized
 
 from prometheus_client import ProcessCollector
 
-from sidecar.telemetry.metrics.declare import Declaration, MirroredSum
+from sidecar.telemetry.metrics.declare import LATER, Declaration, MirroredSum
 
 
 class ProcessMetrics:
@@ -15,6 +16,14 @@ class ProcessMetrics:
     def __init__(self, declare: Declaration, version: str) -> None:
         ProcessCollector(registry=declare.registry)
         declare.info("build_info", "The running version; always 1.", version=version)
+        self._ready = declare.gauge(
+            "ready", "Whether logs are read and bans are in force (1), as `/readyz` says, or not (0)."
+        )
+        self._problem = declare.gauge(
+            "problem",
+            "1 for each problem that there is now; `wp-sidecar status` has its sentence.",
+            problem=LATER,
+        )
         self._inbox = declare.gauge(
             "inbox_batches", "Batches of log lines that wait for the loop. Sources wait while it is full."
         )
@@ -29,6 +38,19 @@ class ProcessMetrics:
             "config_last_reload_success_timestamp_seconds",
             "Unix time at which the configuration in force was read.",
         )
+
+    def observe_readiness(self, is_ready: Callable[[], bool]) -> None:
+        """Ask this at every scrape."""
+        self._ready.set_function(is_ready)
+
+    def problem_changed(self, name: str, sentence: str | None) -> None:
+        """A problem began, or (None) is over. A ProblemListener."""
+        if sentence is not None:
+            self._problem.labels(name).set(1)
+            return
+        # One that was never reported here has no series.
+        with contextlib.suppress(KeyError):
+            self._problem.remove(name)
 
     def observe_inbox(self, inbox: Sized) -> None:
         """Show the length of this inbox at every scrape."""

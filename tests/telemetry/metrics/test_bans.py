@@ -102,7 +102,7 @@ def test_a_ban_that_the_firewall_did_not_take_is_no_drop(scrape):
 
 
 def test_a_storm_makes_no_series(scrape):
-    scrape.metrics.bans.apply(Turn(1.0, (ban(ANN),)))
+    scrape.metrics.bans.apply(Turn(1.0, (ban(ANN),), (Hit("login", ANN, 1.0, LOG, "line"),)))
     before = len(scrape.text.splitlines())
     storm = tuple(ban(Address(f"198.51.{n // 250}.{n % 250}")) for n in range(10_000))
     hits = tuple(Hit("login", each.address, 2.0, LOG, "line") for each in storm)

@@ -2,6 +2,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.telemetry.metrics.declare import (
+    LATER,
+    BoundedPairs,
     Declaration,
     DeclaredMetric,
     MirroredSum,
@@ -70,3 +72,16 @@ def test_a_mirrored_sum_stays_where_a_part_is_gone(declare):
         mirrored.update(total)
 
     assert series(declare) == {"wp_sidecar_x_total": "7.0"}
+
+
+def test_pairs_beyond_the_bound_are_counted_together(monkeypatch):
+    monkeypatch.setattr("sidecar.telemetry.metrics.declare.MAX_PAIRS", 2)
+    registry = CollectorRegistry()
+    pairs = BoundedPairs(Declaration(registry).counter("site_total", "Text.", container=LATER, jail=LATER))
+    for container in ("a", "b", "c", "d", "a"):
+        pairs.add(container, "login", 1)
+
+    def value(container):
+        return registry.get_sample_value("wp_sidecar_site_total", {"container": container, "jail": "login"})
+
+    assert [value(name) for name in ("a", "b", "c", "(others)")] == [2, 1, None, 2]
