@@ -183,6 +183,9 @@ class AccessLog:
         if self._header_first:
             yield HEADER_FIRST
         yield from (each for each in FORMATS if each is not known)
+        # A line that has something else where the others have a host or a number begins like the others.
+        if isinstance(known, TextFormat) and known.begins_with_client and not self._header_first:
+            yield AnyLayout(place=0)
 
     def _is_certain(self, each: Format, text: str) -> bool:
         """Return whether what a format reads in a line can be of no other client."""

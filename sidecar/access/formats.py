@@ -15,8 +15,12 @@ from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
 
+# A request line of Go's, which may hold quotes but no blanks.
+_GO_REQUEST = r"[A-Z]{3,16} \S+ HTTP/\d(?:\.\d)?"
 # A request and its status, wherever they stand in a line.
-_READING = re.compile(r'(?<!\\)"(?P<request>[A-Z]{3,16} [^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{3})(?= |$)')
+_READING = re.compile(
+    rf'(?<!\\)"(?P<request>[A-Z]{{3,16}} [^"\\]*+(?:\\.[^"\\]*+)*+|{_GO_REQUEST})" (?P<status>\d{{3}})(?= |$)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,11 @@ class TextFormat:
     header_first: bool = False
     # How the server wrote what a client sent -> what it sent.
     unescape: Callable[[str], str] = unescaped
+
+    @property
+    def begins_with_client(self) -> bool:
+        """Whether the client's address is the first field."""
+        return self.pattern.pattern.startswith(("(?P<client>", '"?(?P<client>'))
 
     @property
     def begins_with_host(self) -> bool:
@@ -155,6 +164,8 @@ _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_
 _LIKE_VHOST_COMBINED = re.compile(
     rf'"?(?P<host>[^\s"]{{1,260}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL
 )
+# Traefik escapes nothing but quotes in headers.
+_TRAEFIK = rf'(?P<client>{_ADDRESS}) - .*?\[(?P<date>{DATE})\] "(?P<request>[^"]*|{_GO_REQUEST})" (?P<status>\d{{3}}|-)'
 _COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"'
@@ -186,11 +197,7 @@ TEXT_FORMATS: Final = (
     TextFormat("HAProxy httplog", _HAPROXY, unescape=from_haproxy),
     TextFormat(
         "Traefik CLF",
-        re.compile(
-            rf"(?P<client>{_ADDRESS}) - .*?\[(?P<date>{DATE})\] "
-            r'"(?P<request>[^"]*)" (?P<status>\d{3}|-) \S+ "[^"]*" "(?P<user_agent>[^"]*)" \d+ "[^"]*" "[^"]*" \d+ms',
-            re.DOTALL,
-        ),
+        re.compile(rf'{_TRAEFIK} \S+ "[^"]*" "(?P<user_agent>[^"]*)" \d+ "[^"]*" "[^"]*" \d+ms', re.DOTALL),
     ),
     TextFormat("X-Forwarded-For first", _FORWARDED_FIRST, header_first=True),
     # Client and peer, the header and the peer, or a virtual host that is an address: the second is certain in each. But
@@ -209,5 +216,6 @@ TEXT_FORMATS: Final = (
     COMBINED,
     known("common", '%h %l %u %t "%r" %>s %b'),
     TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST),
+    TextFormat("Traefik generic CLF", re.compile(rf"{_TRAEFIK} .*", re.DOTALL)),
     TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True),
 )

@@ -91,10 +91,11 @@ class AnyLayout:
         first, address = client
         found = []
         for asked in _asked(fields, first + 1, is_cut=len(line) >= CUT_CHARS):
-            status = _status(fields, asked, first + 1)
-            if status is not None:
-                path, query = split(asked.target)
-                found.append((asked.method, asked.target, path, query, status))
+            path, query = split(asked.target)
+            found += [
+                (asked.method, asked.target, path, query, status)
+                for status in _statuses(fields, asked, first + 1)
+            ]
         time = _time(fields, zone)
         agent = next((unescaped(each.text) for each in reversed(fields) if each.kind == "quoted"), "")
         return tuple(Request(address, *each, user_agent=agent, time=time) for each in dict.fromkeys(found))
@@ -174,19 +175,23 @@ def _asked(fields: list[_Field], start: int, *, is_cut: bool) -> Iterator[_Asked
                 yield _Asked(place, place + 2, text, unescaped(after.text))
 
 
-def _status(fields: list[_Field], asked: _Asked, start: int) -> int | None:
-    """Return the status of a request: behind it, or else between the last date before it and it."""
+def _statuses(fields: list[_Field], asked: _Asked, start: int) -> Iterator[int]:
+    """Yield what may be the status of a request: behind it, or else between the last date before it and it."""
     if fields[asked.at].kind == "cut":
-        return 0
+        yield 0
     for each in fields[asked.end : asked.end + NEAR]:
         if each.kind in ("bare", "quoted") and _STATUS.fullmatch(each.text):
-            return int(each.text)
+            yield int(each.text)
+            if each.kind == "bare":
+                return
+            # What stands in quotes may be a header, such as a client that calls itself 302.
+            break
     for each in reversed(fields[start : asked.at]):
         if each.kind == "date":
             break
         if each.kind == "bare" and _STATUS.fullmatch(each.text):
-            return int(each.text)
-    return None
+            yield int(each.text)
+            break
 
 
 def _time(fields: list[_Field], zone: tzinfo | None) -> float | None:

@@ -9,17 +9,22 @@ from datetime import tzinfo
 from typing import Final
 
 from sidecar.access import named
-from sidecar.access.chain import without_port
 from sidecar.access.escapes import unescaped
 from sidecar.access.request import Request
-from sidecar.core.address import parse_host
 
 _LTSV: Final = re.compile(r"[\w.-]+:[^\t]*(?:\t[\w.-]+:[^\t]*){2,}\s*")
 _LOGFMT: Final = re.compile(r'[\w.@-]+=(?:"|[^\s=]*\s+[\w.@-]+=)')
 _PAIR: Final = re.compile(r'([\w.@-]+)=(?:"((?:[^"\\]|\\.)*+)"|(\S*))')
-# In LTSV `host` is the client and `vhost` the Host header (http://ltsv.org). Some have the Host header in `host`.
+# In LTSV `host` is the client, `vhost` the Host header, and these are the other labels (http://ltsv.org). A log with a
+# label that is none of these may have the client there, and the Host header in `host`. Labels are the server's own.
 _LTSV_CLIENT: Final = "host"
-_NO_CLIENT: Final = re.compile(r"host|forwarded|xff|upstream|server|backend")
+_LTSV_LABELS: Final = frozenset({
+    "time", "ident", "user", "forwardedfor", "req", "method", "uri", "protocol", "status", "size", "reqsize", "referer",
+    "ua", "vhost", "reqtime", "reqtime_microsec", "x-reqtime", "apptime", "cache", "runtime", "x-runtime",
+})  # fmt: skip
+_NO_CLIENT: Final = re.compile(
+    r"host|forwarded|xff|upstream|server|backend|time|size|bytes|cache|ssl|tls|scheme|port|cookie"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,8 @@ def _ltsv(line: str) -> Iterator[tuple[str, str]]:
         for name, _, value in (each.partition(":") for each in line.strip().split("\t"))
     ]
     yield from fields
-    others = [
-        value for name, value in fields if not _NO_CLIENT.search(name) and parse_host(without_port(value))
-    ]
-    if not others:
+    labels = {name for name, _ in fields}
+    if "vhost" in labels or all(name in _LTSV_LABELS or _NO_CLIENT.search(name) for name in labels):
         yield from (("client", value) for name, value in fields if name == _LTSV_CLIENT)
 
 

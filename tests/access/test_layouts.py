@@ -1,8 +1,12 @@
 """Access logs as people have them: each layout, each in each wrapper, and a day's log of each."""
 
+import re
 from datetime import UTC
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from sidecar.access.detect import AccessLog
 from sidecar.access.logs import AccessLogs
@@ -84,6 +88,48 @@ def test_a_hostile_line_is_its_clients_failure_and_nobody_elses(name, wrapper):
             for request in requests
         ), visit
         assert {round(request.time or 0, 3) for request in requests} == {BEGIN}, visit
+
+
+# What a client may send is made of these.
+PARTS = (
+    *'"\\ ,;|[]{}:=-/?#%&+<>@\t', "\x1b", "\u00e9", "x", "302", "200", "192.0.2.1", "2001:db8:7::7", "unknown", " - - ",
+    "GET / HTTP/1.1", "POST", "HTTP/2.0", '" 302 ', "[01/Jan/2020:00:00:00 +0000]", "2020-01-01T00:00:00Z",
+    '"remote_addr":"192.0.2.1"', '"status":302', "remote_addr=192.0.2.1", "status:302", ", 192.0.2.1 - ", "\\x22", "\\u0022",
+)  # fmt: skip
+TEXT = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
+NO_CONTROL = TEXT.map(lambda text: re.sub(r"[\x00-\x20]", "+", text))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_whatever_a_client_sends_counts_against_it_and_nobody_else(name):
+    """The request's target holds no blank, and a user name no colon: servers refuse the one, and Basic auth has no other."""
+    log = known(name)
+
+    @settings_of_hypothesis(max_examples=40, deadline=None)
+    @given(
+        agent=TEXT, referer=TEXT, query=NO_CONTROL, user=TEXT.map(lambda text: re.sub(r"[:\t\x1b]", "", text))
+    )
+    def hold(agent, referer, query, user):
+        sent = Visit(
+            BEGIN,
+            "203.0.113.7",
+            target=f"/wp-login.php?{query}",
+            agent=agent,
+            referer=referer,
+            user=user or "-",
+        )
+        requests = read(log, name, sent)
+        # Where a header stands first, a user name may look like its end. Then nobody is named.
+        if not requests and name == "X-Forwarded-For first" and ", 192.0.2.1 - " in sent.user:
+            return
+
+        assert {request.client for request in requests} == {"203.0.113.7"}
+        assert any(
+            (request.method, request.path, request.status) == ("POST", "/wp-login.php", 200)
+            for request in requests
+        )
+
+    hold()
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,8 @@ def test_a_second_client_outside_of_quotes_makes_it_nobodys():
 def test_in_ltsv_the_host_is_the_client_unless_another_field_is():
     assert read(LTSV.format("192.0.2.1") + "\tremote_addr:203.0.113.7") == FOUND
     assert read(LTSV.format("192.0.2.1") + "\tvisitor:203.0.113.7") == []
+    assert read(LTSV.format("203.0.113.7") + "\tvhost:192.0.2.1\tx:192.0.2.1\treferer:192.0.2.1") == FOUND
+    assert read(LTSV.format("203.0.113.7") + "\treferer:192.0.2.1") == FOUND
     assert read(LTSV.format("203.0.113.7") + "\tforwardedfor:192.0.2.1\tupstream_addr:172.18.0.3:80") == FOUND
 
 

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 ADMIN_COOKIE = "{cookie}"
+# Servers differ in what these take away.
+ODD_ENDS = (
+    "/..;x", "/x/..", "/..%2fx", "//../x", "/%2e%2e;/x", "/.;/..", "#/../x", "/..\\x", "/%2e%2e%5cx", "/x/../../x",
+    "/%2e", "/.%00", "?/../x", "/..%252fx", '/"/..', "//..//",
+)  # fmt: skip
 NAMES = ("admin", "editor", "nobody")
 
 
@@ -31,7 +36,19 @@ def spellings(count: int, seed: object, cookie: str, *, first: int = 0) -> Itera
 def _request(chance: random.Random, number: int, cookie: str) -> bytes:
     kind = chance.choices(("login", "xmlrpc", "rest", "admin", "page"), (60, 12, 6, 14, 8))[0]
     folder = chance.choices(
-        ("", "/x/..", "/wp-admin/..", "/.", "/", "/wp-content/../.", "/nowhere"), (60, 6, 6, 6, 6, 4, 4)
+        (
+            "",
+            "/x/..",
+            "/wp-admin/..",
+            "/.",
+            "/",
+            "/wp-content/../.",
+            "/nowhere",
+            '/"/..',
+            "/x/..;",
+            "/x%2f..",
+        ),
+        (60, 6, 6, 6, 6, 4, 4, 2, 2, 2),
     )[0]
     headers = {
         "Host": _host(chance),
@@ -68,7 +85,8 @@ def _parts(chance: random.Random, kind: str) -> tuple[str, str, str, str, str]:
         path = (
             "/wp-login.php"
             + chance.choices(
-                ("", "/", "/x", "/x.php", ";a=b", "/../wp-login.php", "%00"), (70, 6, 6, 6, 5, 5, 2)
+                ("", "/", "/x", "/x.php", ";a=b", "/../wp-login.php", "%00", *ODD_ENDS),
+                (70, 6, 6, 6, 5, 5, 2, *[1] * len(ODD_ENDS)),
             )[0]
         )
         method = chance.choices(

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from tests.bed import ADMIN, EDITOR, Bed, Site
 from tests.spellings.generate import Spelling
+from tests.spellings.proxies import Caddy
 
 PROBE = Path(__file__).with_name("probe.php")
 SENDERS = 4
+PORTS = {"apache": 8080, "nginx-fpm": 8081, "caddy": 8082}
 ANSWER_TIMEOUT_S = 20
 NUMBER = re.compile(r"spelling/(\d+)")
 
@@ -40,15 +42,15 @@ class Played:
         return "admin" in self.probed
 
 
-def site(bed: Bed, *, fpm: bool, folder: Path) -> Site:
+def site(bed: Bed, *, fpm: bool, folder: Path, name: str) -> Site:
     """Start a WordPress with the probe; it writes into `folder`, which every user may write to."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o777)
     mounts = (f"{PROBE}:/var/www/html/wp-content/mu-plugins/probe.php:ro", f"{folder}:/probe")
     return bed.wordpress(
         fpm=fpm,
-        name="fpm" if fpm else "apache",
-        port=8081 if fpm else 8080,
+        name=name,
+        port=PORTS[name],
         options=[*(f"--volume={mount}" for mount in mounts), "--env=WP_ENVIRONMENT_TYPE=local"],
     )
 
@@ -73,12 +75,17 @@ def _login(bed: Bed, site: Site, name: str, password: str) -> str:
     return "; ".join(dict.fromkeys(pair for pair in pairs if not pair.startswith("wordpress_test_cookie")))
 
 
-def play(bed: Bed, site: Site, folder: Path, spellings: Iterable[Spelling]) -> dict[int, Played]:
-    """Send all, wait until the log has them, and sort what was written by request."""
+def play(
+    bed: Bed, site: Site, folder: Path, spellings: Iterable[Spelling], proxy: Caddy | None = None
+) -> dict[int, Played]:
+    """Send all, wait until the log has them, and sort what was written by request.
+
+    With a proxy they are sent to it, and the lines are its own.
+    """
     played = {each.number: Played(each) for each in spellings}
-    bed.attacker.within(lambda: _send_all(site, played.values()))
+    bed.attacker.within(lambda: _send_all(proxy or site, played.values()))
     _settle(site, folder)
-    for line in "".join(site.logs()).splitlines():
+    for line in proxy.lines() if proxy else "".join(site.logs()).splitlines():
         for number in map(int, NUMBER.findall(line)[-1:]):
             if number in played:
                 played[number].lines.append(line)
@@ -88,7 +95,7 @@ def play(bed: Bed, site: Site, folder: Path, spellings: Iterable[Spelling]) -> d
     return played
 
 
-def _send_all(site: Site, todo: Iterable[Played]) -> None:
+def _send_all(site: Site | Caddy, todo: Iterable[Played]) -> None:
     """Threads begin in the namespace of the thread that starts them."""
     waiting: queue.SimpleQueue[Played] = queue.SimpleQueue()
     for each in todo:
@@ -106,7 +113,7 @@ def _send_all(site: Site, todo: Iterable[Played]) -> None:
         thread.join()
 
 
-def _send(site: Site, data: bytes) -> None:
+def _send(site: Site | Caddy, data: bytes) -> None:
     with (
         suppress(OSError),
         socket.create_connection((site.v4, site.port), timeout=ANSWER_TIMEOUT_S) as connection,
