@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,7 +92,7 @@ class Delivery:
         self.add(waiting)
         self._queue.resume(self._clock())
 
-    def add(self, events: list[tuple[int, Event]]) -> None:
+    def add(self, events: Sequence[tuple[int, Event]]) -> None:
         """Queue what the channel accepts of these. Any thread may call it."""
         accepted = [(number, event) for number, event in events if self._accepts(event)]
         if accepted and (dropped := self._queue.add(accepted, self._clock())):
@@ -151,17 +152,19 @@ class Delivery:
             attempts.refuse(self.name, err)
             return
         except Rejected as err:
-            self._listener.alert_rejected(name)
             attempts.rejected(self.name, err, self._clock())
+            self._confirm(due)
+            self._listener.alert_rejected(name)
         except Exception:
             # It would fail for ever, and hold up all others. The supervisor logs it, and begins again.
             attempts.done(self._clock())
             self._listener.alert_rejected(name)
             raise
         else:
-            self._listener.alert_sent(name)
+            # First, as whatever comes between may be the end of the process.
+            self._confirm(due)
             attempts.sent(self._clock())
-        self._confirm(due)
+            self._listener.alert_sent(name)
 
     def _confirm(self, due: Due) -> None:
         try:

@@ -63,6 +63,8 @@ def test_start_and_bans_are_posted_as_the_curl_lines_would_and_restored_bans_are
         daemon.wait_until_read(daemon.log)
         daemon.fail(ANN, 3)
         wait_until(lambda: any(ANN in post["body"] for post in posts()))
+        # The service has confirmed both, and that is written down.
+        wait_until(lambda: daemon.metric('wp_sidecar_alerts_total{result="sent",sender="slack"}') >= 2)
         daemon.end(signal.SIGKILL)
         daemon.start(ready=False)
         wait_until(lambda: daemon.banned() == [ANN])
