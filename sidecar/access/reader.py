@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sidecar.access.detect import AccessLog
-from sidecar.access.request import UNKNOWN, Request
+from sidecar.access.request import Request
 from sidecar.access.sample import LogSample
 from sidecar.access.when import usual_time
 
@@ -37,13 +37,13 @@ class Reading(NamedTuple):
     time: float | None
     # The address that connected, where that is not the client: then its packets are a proxy's.
     peer: str
-    # The user name that the client sent; `-` where there is none.
-    user: str = UNKNOWN
+    # The user name that the client sent; "" where there is none.
+    user: str = ""
 
     @property
     def with_user(self) -> str:
-        """The canonical line with one more field, the user name."""
-        return f"{self.canonical} {self.user}"
+        """The canonical line with one more field, the user name, if there is one."""
+        return f"{self.canonical} {self.user}" if self.user else self.canonical
 
 
 class RequestReader:

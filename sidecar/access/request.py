@@ -51,5 +51,5 @@ class Request(NamedTuple):
 
     @property
     def canonical_user(self) -> str:
-        """The field that `input = requests with user` adds at the end of the line."""
-        return readable(self.user) or UNKNOWN
+        """The field that `input = requests with user` adds at the end of the line; "" where there is none."""
+        return readable(self.user)

@@ -53,7 +53,7 @@ def test_a_filter_may_ask_for_the_user_name_that_a_client_sent(reader):
     named = COMBINED.format("curl").replace(" - - [", " - an admin [")
 
     assert [each.with_user for each in reader.readings(named)] == [f'{LOGIN} - "curl" an%20admin']
-    assert [each.with_user for each in reader.readings(COMBINED.format("curl"))] == [f'{LOGIN} - "curl" -']
+    assert [each.with_user for each in reader.readings(COMBINED.format("curl"))] == [f'{LOGIN} - "curl"']
 
 
 AGENTS = (
