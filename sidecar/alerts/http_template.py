@@ -19,7 +19,7 @@ from sidecar.alerts.http_request import HttpRequest, send
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.slack import escape
 from sidecar.core.actions import Action, AlertEvent, BodyPart, RequestTemplate
-from sidecar.core.request_text import LINE_TAGS, is_slack_like, json_of, names_address, texts_of
+from sidecar.core.request_text import LINE_TAGS, TEXT_TAG, is_slack_like, json_of, names_address, texts_of
 from sidecar.core.text import printable
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -127,8 +127,9 @@ class _Filling:
         in_json, slack = json_of(text) is not None, is_slack_like(text)
 
         def fit(tag: str, value: str) -> str:
-            if slack and tag in LINE_TAGS:
-                value = "\n".join(escape(line, MAX_LINE_LENGTH) for line in value.splitlines())
+            if slack and (tag in LINE_TAGS or tag == TEXT_TAG):
+                limit = MAX_TEXT_LENGTH if tag == TEXT_TAG else MAX_LINE_LENGTH
+                value = "\n".join(escape(line, limit) for line in value.splitlines())
             if in_json:
                 value = json.dumps(value)[1:-1]
             return quote(value, safe=UNQUOTED) if quoted else value

@@ -14,10 +14,11 @@ from typing import Final
 
 from sidecar.alerts.notices import Notice, listed
 from sidecar.alerts.occurrences import Digest, Occurrence
-from sidecar.core.request_text import ADDRESS_TAGS, LINE_TAGS, TAG
+from sidecar.core.request_text import ADDRESS_TAGS, LINE_TAGS, TAG, TEXT_TAG
 
 # All tags that an occurrence fills. A filter's own, `<F-USER>`, are filled with nothing.
 TAGS: Final = ADDRESS_TAGS | LINE_TAGS | {
+    TEXT_TAG,
     "name", "family", "failures", "ipfailures", "ipjailfailures", "time", "bantime", "bancount", "restored",
     "jail.banned", "jail.banned_total", "jail.found", "jail.found_total", "fq-hostname", "sh-hostname",
 }  # fmt: skip
@@ -36,6 +37,7 @@ def values(notice: Notice, host: str) -> dict[str, str]:
         "sh-hostname": host,
         "fq-hostname": fq_hostname(),
     }
+    found[TEXT_TAG] = notice.plain
     if notice.occurrence:
         found |= _of_occurrence(notice.occurrence)
     elif notice.digest:

@@ -33,7 +33,8 @@ def check(environ: Mapping[str, str], jails: Path | None, filters: Path | None, 
         write_line(f"note: {printable(note)}")
     for jail in settings.jails:
         rules = settings.filters[jail.name]
-        write_line(f"jail {jail.name}: filter {jail.filter}, {len(rules.failregex)} expressions")
+        actions = "".join(f", action {action.name}" for action in jail.actions)
+        write_line(f"jail {jail.name}: filter {jail.filter}, {len(rules.failregex)} expressions{actions}")
     if settings.errors:
         raise ConfigErrors(settings.errors)
     write_line("ok")

@@ -11,6 +11,8 @@ TAG: Final = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-/]*)>")
 ADDRESS_TAGS: Final = frozenset({"ip", "fid", "ip-host", "ip-rev", "F-ID", "F-IP", "F-HOST"})
 # Tags whose values are log lines, which attackers wrote.
 LINE_TAGS: Final = frozenset({"matches", "ipmatches", "ipjailmatches"})
+# The whole message, which fail2ban does not have: for problems.
+TEXT_TAG: Final = "text"
 # Keys of the JSON of Slack, and of the many services that take the same.
 SLACK_KEYS: Final = frozenset({"text", "attachments", "blocks"})
 # `"failures": <failures>`: a tag that is not in a string.

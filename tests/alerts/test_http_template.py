@@ -180,6 +180,14 @@ def test_each_request_of_an_event_is_accepted_once(tmp_path, webhook):
     assert webhook.bodies == [f"{word} 203.0.0.7".encode() for word in ("one", "two", "two", "three")]
 
 
+def test_a_file_may_have_a_line_for_problems(tmp_path, webhook):
+    lines = f"actionban = curl -d '<ip> is out' {webhook.url}\nactionproblem = curl --json '{{\"text\": \"!! <text>\"}}' {webhook.url}\n"
+    sender = HttpTemplate("x", {"wordpress": action_of(f"[Definition]\n{lines}", tmp_path)})
+    sender.send(problem("docker", "<!here> is gone. " + "x" * 500), 5.0)
+
+    assert webhook.got == [{"text": "!! Problem: docker\nWhat: &lt;!here&gt; is gone. " + "x" * 500}]
+
+
 def test_a_dry_run_is_not_called_a_ban(tmp_path, webhook):
     text = f"[Definition]\nactionban = curl -d '<ip> was banned' {webhook.url}\n"
     sender = HttpTemplate("x", {"wordpress": action_of(text, tmp_path)})
