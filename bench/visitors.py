@@ -38,7 +38,23 @@ SECONDS = 2
 CONNECTIONS = 8
 # To and fro with one byte, or with a new connection for each.
 EXCHANGES = {"open_connections": 10_000, "new_connections": 1_000}
-HEADERS = {"open_connections": "Connection: keep-alive", "new_connections": "Connection: close"}
+
+
+class Way(NamedTuple):
+    """A way to ask: the exchange that it is like, a header, a path, and the share of the rate that is to be left."""
+
+    exchange: str
+    header: str
+    path: str
+    at_least: float | None
+
+
+# Of the smallest file with a connection for each request nothing is demanded: ten packets are a large part of that.
+WAYS = {
+    "files_open_connections": Way("open_connections", "Connection: keep-alive", STATIC, 99),
+    "files_new_connections": Way("new_connections", "Connection: close", STATIC, None),
+    "pages_new_connections": Way("new_connections", "Connection: close", "/?p=1", 99),
+}
 SERVER, CLIENT = "198.51.100.10", "198.51.100.20"
 # Docker's hosts track connections anyway, so that is no cost of ours.
 TRACKING = """
@@ -60,25 +76,24 @@ def measure(rig: Rig) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         store(Path(folder), hosts(BANS))
         costs = _costs(Path(folder))
-        for name, header in HEADERS.items():
+        for name, (with_table, without) in costs.items():
+            yield Figure(
+                f"rules_{name}", "us", with_table.median - without.median, series=(with_table, without)
+            )
+        for name, way in WAYS.items():
             # Apache starts the processes that it needs.
-            _rate(rig, header)
-            banned, alone = zip(*(_pair(rig, Path(folder), header) for _ in range(PAIRS)), strict=True)
-            with_table, without = costs[name]
+            _rate(rig, way)
+            banned, alone = zip(*(_pair(rig, Path(folder), way) for _ in range(PAIRS)), strict=True)
+            with_table, without = costs[way.exchange]
             cost_us = with_table.median - without.median
             request_us = median(1e6 / rate.processor for rate in alone)
-            series = (
-                with_table,
-                without,
-                *(
-                    Series(f"{name.replace('_', ' ')}, {which}", unit, tuple(rate[at] for rate in rates))
-                    for at, unit in enumerate(("requests/s of a processor", "requests/s"))
-                    for which, rates in ((f"{BANS:,} bans", banned), ("no table", alone))
-                ),
-            )
             share = 100 * request_us / (request_us + cost_us)
-            yield Figure(f"rules_{name}", "us", cost_us)
-            yield Figure(f"visitors_{name}", "% of no table", share, at_least=99, series=series)
+            series = tuple(
+                Series(f"{name.replace('_', ' ')}, {which}", unit, tuple(rate[at] for rate in rates))
+                for at, unit in enumerate(("requests/s of a processor", "requests/s"))
+                for which, rates in ((f"{BANS:,} bans", banned), ("no table", alone))
+            )
+            yield Figure(f"visitors_{name}", "% of no table", share, at_least=way.at_least, series=series)
 
 
 def _costs(folder: Path) -> dict[str, tuple[Series, Series]]:
@@ -153,27 +168,27 @@ def _to_and_fro(near: socket.socket, far: socket.socket) -> None:
     near.recv(1)
 
 
-def _pair(rig: Rig, folder: Path, header: str) -> tuple[Rate, Rate]:
+def _pair(rig: Rig, folder: Path, way: Way) -> tuple[Rate, Rate]:
     """Return the rate with the table, and without."""
     restore(rig.bed.host, folder)
     try:
-        banned = _rate(rig, header)
+        banned = _rate(rig, way)
     finally:
         rig.bed.host.run(["nft", "delete", "table", "inet", "wp_sidecar"])
-    return banned, _rate(rig, header)
+    return banned, _rate(rig, way)
 
 
-def _rate(rig: Rig, header: str) -> Rate:
-    """Ask for a static file for some seconds. Every answer has to be the file."""
+def _rate(rig: Rig, way: Way) -> Rate:
+    """Ask for some seconds. Every answer has to be what was asked for."""
     argv = [
         "wrk",
         "--threads=1",
         f"--connections={CONNECTIONS}",
         f"--duration={SECONDS}s",
-        f"--header={header}",
+        f"--header={way.header}",
     ]
     before = _processor_s(rig)
-    said = rig.bed.visitor.run([*argv, f"{rig.site.url}{STATIC}"]).stdout
+    said = rig.bed.visitor.run([*argv, f"{rig.site.url}{way.path}"]).stdout
     spent = _processor_s(rig) - before
     found = re.search(r"(\d+) requests in", said), re.search(r"Requests/sec: +([\d.]+)", said)
     if "Non-2xx" in said or not (found[0] and found[1]):
