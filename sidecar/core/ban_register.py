@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from sidecar.core.address import Address
@@ -33,6 +34,10 @@ class BanRegister:
         state = self._jails.by_name.get(ban.jail) or self._jails.add_removed(ban.jail)
         self._expiry.schedule(state.bans.put(ban))
         return ban
+
+    def enforce(self, ban: Ban, now: float) -> Ban:
+        """Have a dry run enforced from now on."""
+        return self.put(replace(ban, dry_run=False, decided_at=now))
 
     def end(self, state: JailState, address: Address, now: float, cause: UnbanCause) -> Unban:
         """End the ban of this address. It is remembered unless it was lifted, or made by hand."""

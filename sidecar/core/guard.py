@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from sidecar.core.address import Address, is_within
@@ -19,7 +18,6 @@ from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
 from sidecar.core.ban_limit import MAX_BANS, BanLimit
 from sidecar.core.ban_register import BanRegister
-from sidecar.core.effective_jail import EffectiveJail
 from sidecar.core.escalation import Chance
 from sidecar.core.events import (
     Ban,
@@ -28,27 +26,24 @@ from sidecar.core.events import (
     Decision,
     Forgiven,
     Hit,
-    IgnoredReason,
     UnbanCause,
 )
 from sidecar.core.guard_state import GuardState
-from sidecar.core.jail import MANUAL_JAIL, Jail, Success
+from sidecar.core.hit_judge import HitJudge
+from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
 from sidecar.core.memory_relief import recover, relieve
-from sidecar.core.network_failures import FullNetwork
 from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
-from sidecar.core.refused_bans import RefusalReason, RefusedBan
-from sidecar.core.relayed import RelatedLogs, RelayedRequests
+from sidecar.core.refused_bans import RefusedBan
+from sidecar.core.relayed import RelatedLogs
 from sidecar.core.witness import NO_WITNESS, Witness
 
 # Between two sweeps, which forget the failures and bans that count no more.
 SWEEP_INTERVAL_S: Final = 60.0
 
 
-# One large class on purpose: each way in which a ban begins or ends stands here, so that the allowlist, the witness and
-# the ban budget are asked in one place. What it knows, and what is asked of it, are other modules.
 class Guard:
     """Decides which addresses are banned. `view` answers questions about it."""
 
@@ -76,12 +71,12 @@ class Guard:
         self.view = GuardView(self._state)
         self._register = BanRegister(self._state.jails, self._state.history)
         self._limit = BanLimit(self._state, self._register, max_bans)
-        self._budget, self._witness = budget, witness
-        self._counts_from = counts_from
-        # It only spreads the ends of bans (`bantime.rndtime`), and keeps no secret.
-        self._chance = chance or random.Random()  # noqa: S311
-        self._relayed = RelayedRequests()
-        self._noticed: list[Bypass | Forgiven] = []
+        self._witness = witness
+        # The random numbers only spread the ends of bans (`bantime.rndtime`), and keep no secret.
+        self._judge = HitJudge(
+            self._state, self._register, self._limit, budget, witness,
+            chance=chance or random.Random(), counts_from=counts_from,  # noqa: S311
+        )  # fmt: skip
         self._next_sweep = -math.inf
         for ban in bans:
             self._register.put(ban)
@@ -92,36 +87,11 @@ class Guard:
         A hit counts at its log's time, but no later than now: a container's clock that runs ahead makes no ban longer.
         A ban lasts from the failure that completed it, so of an old burst that is read late only the rest is left.
         """
-        return [decision for hit in hits for decision in self.hit(hit, now) or ()]
+        return [decision for hit in hits for decision in self._judge.hit(hit, now) or ()]
 
     def hit(self, hit: Hit, now: float) -> list[Decision] | None:
         """Count one hit as `hits` does; None: it does not count, and `view.ignored` has the reason."""
-        state = self._state.jails.by_name.get(hit.jail)
-        if state is None or state.is_removed:
-            self._state.ignored[IgnoredReason.JAIL_REMOVED] += 1
-            return None
-        if hit.at < self._counts_from:
-            self._state.ignored[IgnoredReason.BEFORE_START] += 1
-            return None
-        effective = state.effective_at(hit.origin.name)
-        ban = state.bans.covering(hit.address)
-        if reason := self._ignored_reason(state, effective, ban, hit, now):
-            self._state.ignored[reason] += 1
-            return None
-        # A dry run that is enforced from now on.
-        if ban:
-            return [self._enforce(ban, now)]
-        at = min(hit.at, now)
-        if hit.success:
-            # By the limits of the jail, not of the container: its labels must not excuse failures at others.
-            self._login_proved(state, state.jail, hit, at, now)
-            # What a server shows to nobody else proves the login to every jail that asks for proofs.
-            if effective.jail.reads_requests:
-                for other in self._state.jails:
-                    if other is not state and other.jail.success is not Success.IGNORE:
-                        self._login_proved(other, other.jail, hit, at, now)
-            return []
-        return self._count(state, effective.jail, hit, at, now)
+        return self._judge.hit(hit, now)
 
     def ban(
         self, address: Address, now: float, jail: str = "", bantime: float | None = None, reason: str = ""
@@ -196,7 +166,7 @@ class Guard:
         for each in {decision.address for decision in decisions} | named:
             for state in states:
                 state.networks.clear(each)
-                self._forgive(state, each, now)
+                self._state.forgive(state, each, now)
                 self._state.refused.clear(state.name, each)
                 self._state.history.clear(state.name, each)
         return decisions
@@ -212,7 +182,7 @@ class Guard:
 
     def set_related_logs(self, related: RelatedLogs) -> None:
         """Count a request once that has a line in several of these logs (`relayed.py`)."""
-        self._relayed.related = related
+        self._judge.relayed.related = related
 
     def reconfigure(
         self,
@@ -232,7 +202,7 @@ class Guard:
             self._limit.max_bans = max_bans
         enforcing = self._state.jails.reconfigure(jails)
         enforced: list[Decision] = [
-            self._enforce(ban, now) for state in enforcing for ban in _dry_runs(state)
+            self._register.enforce(ban, now) for state in enforcing for ban in _dry_runs(state)
         ]
         return [*self._unban_allowlisted(now), *enforced, *self._limit.make_room(now)]
 
@@ -248,7 +218,7 @@ class Guard:
 
     def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...]]:
         """Return the bypassed bans and the forgiven failures since the last call."""
-        noticed, self._noticed = self._noticed, []
+        noticed, self._state.noticed = self._state.noticed, []
         return (
             tuple(each for each in noticed if isinstance(each, Bypass)),
             tuple(each for each in noticed if isinstance(each, Forgiven)),
@@ -278,147 +248,6 @@ class Guard:
         """Return when the next ban may end; `math.inf`: none does."""
         return self._register.next_end
 
-    def _ignored_reason(
-        self, state: JailState, effective: EffectiveJail, ban: Ban | None, hit: Hit, now: float
-    ) -> str | None:
-        """Return why a hit does not count; None: it does, or it may have a dry run enforced."""
-        if self._relayed.related and self._relayed.is_second(hit):
-            return IgnoredReason.COUNTED_ALREADY
-        # A login that works is no reason to enforce a dry run.
-        if ban and (
-            hit.success or not ban.dry_run or not self._may_enforce(effective.jail, hit.origin.name, now)
-        ):
-            if bypass := state.bans.bypass_of(ban, hit):
-                self._noticed.append(bypass)
-            return IgnoredReason.ALREADY_BANNED
-        if hit.target and state.failures.is_repeated(hit):
-            return IgnoredReason.REPEATED_TARGET
-        if reason := self._state.allowlist.reason(hit.address):
-            return reason
-        # Its packets are the proxy's, and a ban would drop nothing.
-        if hit.peer:
-            self._state.peers.add(hit.peer, hit.address)
-            if not hit.success:
-                return IgnoredReason.BEHIND_PROXY
-        # Most jails have no `ignoreip`, and a call would take a fiftieth of all that is done for a hit.
-        return effective.allowlist.reason(hit.address) if effective.allowlist else None
-
-    def _count(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> list[Decision]:
-        address = hit.address
-        previous, weight = 0, 1
-        if jail.escalation:
-            previous = self._previous_bans(state, address, now)
-            weight = jail.escalation.weight(previous, jail.maxretry)
-        full = state.networks.add(state.jail, address, at) if jail.aggregate else None
-        lines = state.failures.add(jail, hit, at, weight)
-        if lines is None:
-            return self._ban_network(state, full, hit, at, now) if full else []
-        until = at + jail.bantime_after(previous, self._chance.random())
-        if until <= now:
-            self._state.ignored[IgnoredReason.BAN_EXPIRED] += 1
-            return []
-        if reason := self._refusal_reason(state, jail, address, at, now):
-            self._state.ignored[reason] += 1
-            self._state.refused.refuse(
-                jail.name, address, reason, hit.origin.name, failures=jail.maxretry, now=now
-            )
-            # A proxy's failures are excused, and those of others wait for a witness.
-            if reason != RefusalReason.PROBABLE_PROXY:
-                # As many as the strictest reading needs: a label must not have others' failures forgotten.
-                state.failures.put_back(max(jail, state.jail, key=_maxretry), address, at, lines)
-            return []
-        self._state.refused.clear(jail.name, address)
-        ban = Ban(
-            jail.name, address, at, until, BanCause.FAILURES,
-            failures=jail.maxretry, origin_name=hit.origin.name, evidence=lines,
-            ban_count=self._state.history.ban_count(jail.name, address, now) + 1,
-            dry_run=jail.observe or not self._budget.allows(now, hit.origin.name), decided_at=now,
-        )  # fmt: skip
-        decisions = [self._register.put(ban), *self._group(state, ban)]
-        if full:
-            decisions += self._ban_network(state, full, hit, at, now)
-        return [*decisions, *self._limit.make_room(now)]
-
-    def _refusal_reason(
-        self, state: JailState, jail: Jail, address: Address, at: float, now: float
-    ) -> RefusalReason | None:
-        """Return why a ban that is due is not made; None: it is."""
-        if jail.witness:
-            if refused := self._state.refused.without_witness(jail.name, address, now):
-                return refused
-            seen = self._witness.seen(address)
-            if not seen:
-                return RefusalReason.UNKNOWN if seen is None else RefusalReason.NEVER_SEEN
-        if state.excuses.excuse_due_ban(state.jail, address, at, is_peer=address in self._state.peers):
-            return RefusalReason.PROBABLE_PROXY
-        return None
-
-    def _login_proved(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:
-        """Clear the failures before a proof of login, as far as they are excused (`excuses.py`)."""
-        address = hit.address
-        state.networks.login_proved(address)
-        if address not in state.failures.window:
-            state.excuses.login_proved(jail, address, 0, at)
-            return
-        failures = state.failures.window.failures(address, at - jail.findtime)
-        is_peer = address in self._state.peers
-        if not state.excuses.login_proved(jail, address, failures, at, is_peer=is_peer):
-            return
-        self._forgive(state, address, at)
-        if state.excuses.looks_like_proxy(jail, address):
-            proxy = RefusalReason.PROBABLE_PROXY
-            self._state.refused.refuse(jail.name, address, proxy, hit.origin.name, failures=failures, now=now)
-        else:
-            self._state.refused.clear(jail.name, address)
-
-    def _previous_bans(self, state: JailState, address: Address, now: float) -> int:
-        """Return how many bans count for the length of the next."""
-        if state.jail.counts_bans_of_all_jails:
-            return sum(self._state.ban_counts(address, now).values())
-        return self._state.history.ban_count(state.name, address, now)
-
-    def _group(self, state: JailState, ban: Ban) -> list[Decision]:
-        """Ban the neighbourhood of a new ban, once enough of its hosts are banned."""
-        group = state.bans.full_group(ban.address)
-        if not group or self._state.allowlist_reason(state, group[0]):
-            return []
-        address, hosts = group
-        return [
-            self._register.put(
-                replace(ban, address=address, cause=BanCause.GROUP, failures=hosts, evidence=(), ban_count=1)
-            )
-        ]
-
-    def _ban_network(
-        self, state: JailState, full: FullNetwork, hit: Hit, at: float, now: float
-    ) -> list[Decision]:
-        """Ban a network with too many failures, if enough of its members have a witness."""
-        jail = state.effective_at(hit.origin.name).jail
-        network, failures, members = full
-        until = at + jail.bantime
-        if until <= now or network in state.bans or self._state.allowlist_reason(state, network):
-            return []
-        if jail.witness and sum(bool(self._witness.seen(member)) for member in members) < full.least_members:
-            never = RefusalReason.NEVER_SEEN
-            self._state.ignored[never] += 1
-            self._state.refused.refuse(jail.name, network, never, hit.origin.name, failures=failures, now=now)
-            return []
-        self._state.refused.clear(jail.name, network)
-        ban = Ban(
-            jail.name, network, at, until, BanCause.GROUP, failures=failures, origin_name=hit.origin.name,
-            reason=f"{failures} failures of at least {len(members)} of its addresses",
-            ban_count=self._state.history.ban_count(jail.name, network, now) + 1,
-            dry_run=jail.observe or not self._budget.allows(now, hit.origin.name), decided_at=now,
-        )  # fmt: skip
-        return [self._register.put(ban)]
-
-    def _may_enforce(self, jail: Jail, site: str, now: float) -> bool:
-        """Return whether a dry run of this jail may be enforced now, because of a failure in this log."""
-        return not jail.observe and self._budget.allows_again(now, site)
-
-    def _enforce(self, ban: Ban, now: float) -> Ban:
-        return self._register.put(replace(ban, dry_run=False, decided_at=now))
-
     def _unban_allowlisted(self, now: float) -> list[Decision]:
         return [
             self._register.end(state, address, now, UnbanCause.ALLOWED)
@@ -428,20 +257,11 @@ class Guard:
             ]
         ]
 
-    def _forgive(self, state: JailState, address: Address, at: float) -> None:
-        """Forget the failures of this address in this jail."""
-        if state.failures.clear(address):
-            self._noticed.append(Forgiven(state.name, address, at))
-
     def _sweep(self, now: float) -> None:
         for state in self._state.jails:
             state.forget(now)
         self._state.history.forget(now)
         self._state.refused.forget(now - self.view.longest_findtime)
-
-
-def _maxretry(jail: Jail) -> int:
-    return jail.maxretry
 
 
 def _dry_runs(state: JailState) -> list[Ban]:

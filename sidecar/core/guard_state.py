@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import BanHistory
-from sidecar.core.events import BanCause, UnbanCause
+from sidecar.core.events import BanCause, Bypass, Forgiven, UnbanCause
 from sidecar.core.excuses import Peers
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
@@ -21,7 +21,7 @@ class GuardState:
 
     `ignored` counts the hits that did not count, by reason. `refused` are bans that were due and not made. `peers` are
     addresses that forward other clients. `ended_early` counts the bans that ended because there were too many, by
-    cause.
+    cause. `noticed` are the bypassed bans and the forgiven failures that nobody has taken yet.
     """
 
     jails: JailStates
@@ -31,10 +31,16 @@ class GuardState:
     refused: RefusedBans = field(default_factory=RefusedBans)
     peers: Peers = field(default_factory=Peers)
     ended_early: Counter[UnbanCause] = field(default_factory=Counter)
+    noticed: list[Bypass | Forgiven] = field(default_factory=list)
 
     def allowlist_reason(self, state: JailState, address: Address) -> str | None:
         """Return why this jail never bans the address; None: it may."""
         return self.allowlist.reason(address) or state.effective.allowlist_reason(address)
+
+    def forgive(self, state: JailState, address: Address, at: float) -> None:
+        """Forget the failures of this address in this jail."""
+        if state.failures.clear(address):
+            self.noticed.append(Forgiven(state.name, address, at))
 
     def ban_count(self, state: JailState, address: Address, now: float) -> int:
         """Return how often the jail banned the address, the ban in force included."""

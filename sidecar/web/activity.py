@@ -37,7 +37,7 @@ class Slot:
     drops: int = 0
 
 
-class DroppedPackets(Protocol):
+class PacketCounter(Protocol):
     """Counts the packets that bans have dropped: the firewall's sink."""
 
     def count_drops(self) -> int | None: ...
@@ -48,7 +48,7 @@ class Activity:
 
     name = "status page"
 
-    def __init__(self, firewall: DroppedPackets, now: float) -> None:
+    def __init__(self, firewall: PacketCounter, now: float) -> None:
         self._firewall = firewall
         self._drops: int | None = None
         self._lock = threading.Lock()

@@ -41,7 +41,7 @@ ASSETS: Final = {
 }
 
 
-class Answerer(Protocol):
+class Commands(Protocol):
     """The commands of the control socket. Called from several threads at a time."""
 
     def answer(self, fields: Mapping[str, Any], /) -> Mapping[str, Any]: ...
@@ -53,7 +53,7 @@ class StatusPage:
     methods = ("GET", "HEAD")
     paths: Final = frozenset({"/", *ASSETS})
 
-    def __init__(self, commands: Answerer, activity: Activity) -> None:
+    def __init__(self, commands: Commands, activity: Activity) -> None:
         self._commands = commands
         self._activity = activity
 

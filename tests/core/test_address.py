@@ -224,3 +224,8 @@ def test_networks_overlap_as_the_library_says(one, data):
     assert overlap(Address(one), Address(other)) == (
         both[0].version == both[1].version and both[0].overlaps(both[1])
     )
+
+
+@pytest.mark.parametrize("text", ["1::2::3/64", "zz::/48", "2001:db8::1/64", "2001:DB8::/64", "2001:db8::/129"])
+def test_what_is_no_network_is_not_canonical(text):
+    assert parse_canonical(text) is None

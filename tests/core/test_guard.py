@@ -10,7 +10,7 @@ from sidecar.core.ban_history import PastBans
 from sidecar.core.escalation import Escalation
 from sidecar.core.events import Ban, Bypass, Forgiven, Hit, IgnoredReason, Origin, Unban
 from sidecar.core.guard import Guard
-from sidecar.core.jail import Jail, Success
+from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from sidecar.core.refused_bans import RefusalReason
 
@@ -904,19 +904,3 @@ def test_no_ban_ends_early_however_jails_come_and_go():
                 assert each.cause == "manual" or end <= now
     assert {(ban.jail, ban.address): ban.until for ban in guard.view.bans} == ends
     assert len(ends) > 5
-
-
-@pytest.mark.parametrize(("success", "banned"), [("ignore", 1), ("proof", 0), ("reset", 0)])
-def test_what_an_access_log_proves_clears_failures_in_the_jails_that_ask_for_proofs(success, banned):
-    access = Jail("access", success=Success.RESET, reads_requests=True)
-    guard = Guard([replace(LOGIN, success=Success(success)), access], ALLOWLIST)
-    proof = login(2)._replace(jail="access")
-
-    assert len(play(guard, [*hits(0, 1), proof, *hits(3)])) == banned
-
-
-def test_what_a_plugin_reports_is_no_proof_for_other_jails():
-    plugin = Jail("plugin", success=Success.RESET)
-    guard = Guard([replace(LOGIN, success=Success.PROOF), plugin], ALLOWLIST)
-
-    assert len(play(guard, [*hits(0, 1), login(2)._replace(jail="plugin"), *hits(3)])) == 1
