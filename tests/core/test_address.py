@@ -226,6 +226,8 @@ def test_networks_overlap_as_the_library_says(one, data):
     )
 
 
-@pytest.mark.parametrize("text", ["1::2::3/64", "zz::/48", "2001:db8::1/64", "2001:DB8::/64", "2001:db8::/129"])
+@pytest.mark.parametrize(
+    "text", ["1::2::3/64", "zz::/48", "2001:db8::1/64", "2001:DB8::/64", "2001:db8::/129"]
+)
 def test_what_is_no_network_is_not_canonical(text):
     assert parse_canonical(text) is None
