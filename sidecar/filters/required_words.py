@@ -31,24 +31,33 @@ _IN_WORDS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 # The canonical line has `%22` for a quote, which the log may have in another spelling.
 _HALF_ESCAPE: Final = re.compile(r"[0-9A-F]{1,2}")
 # The status that hardly any line has, as long as nobody guesses passwords; those that few have. `200` nearly all have.
-_RARE_STATUS: Final = frozenset({"401"})
+RARE_STATUS: Final = "401"
 _ERROR_STATUS: Final = re.compile(r"[45]\d\d")
 
 
 def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
     """Return expressions, of which one finds each line that the regex matches; () where every line has to be tried."""
-    found = _all_required(regex_tree.parse(regex))
+    nodes = regex_tree.parse(regex)
+    found = _all_required(nodes)
     words = _best(found)
     if not words or len(words) > MAX_WORDS or min(map(_rarity, words)) < MIN_WORD_CHARS:
         return ()
     # A word that holds another is found with that.
     shortest = [word for word in sorted(words) if not any(other in word for other in words - {word})]
-    if _RARE_STATUS in found:
-        return tuple(map(_status, _RARE_STATUS))
+    if f" {RARE_STATUS} " in _text(nodes):
+        return (_status(RARE_STATUS),)
     errors = next(
         (each for each in found if each and each != words and all(map(_is_error, each))), frozenset()
     )
     return (*(_with_one_of(errors, word) for word in shortest), ENCODED_UNRESERVED)
+
+
+def _text(nodes: Nodes) -> str:
+    """Return the text that every match contains, with a zero byte for each part that is not known.
+
+    Within a field of the canonical line there is no blank, but in the User-Agent, which stands in the log as it is.
+    """
+    return "".join(_literal(node) or "\0" for node in _inlined(nodes))
 
 
 def _status(code: str) -> bytes:

@@ -48,6 +48,17 @@ def test_the_status_of_a_refused_password_is_searched_for_alone():
         assert not re.search(status, line)
 
 
+@pytest.mark.parametrize(
+    "regex",
+    [r"/401/secret ", r"/\d401/secret ", r" 401/secret ", r"(?: 401 )?/secret ", r"(?! 401 )/secret "],
+)
+def test_a_number_that_is_no_status_is_not_taken_for_one(regex):
+    """A path may be percent-encoded in the log, and the number may be a part of a longer one."""
+    word, encoded = expressions(re.compile(regex))
+
+    assert re.search(word, b"/5401/secret") and encoded == ENCODED_UNRESERVED
+
+
 def test_the_status_of_another_error_has_to_be_in_the_line_of_the_word():
     word, encoded = expressions(re.compile(r"^\S+ [A-Z]+ /wp-json/\S* 404 \?"))
     lines = (b"/wp-json/ 404", b"[404] /wp-json/", b"/wp-json/ 200\n404", b"/wp-json/ 200")
