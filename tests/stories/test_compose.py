@@ -94,3 +94,40 @@ def test_the_monitoring_profile_is_off_unless_asked_for(compose):
     assert {"grafana", "prometheus"} <= set(
         compose("--profile", "monitoring", "config", "--services").split()
     )
+
+
+def banned(bed):
+    """The banned IPv4 addresses, asked for as the docs say."""
+    answer = bed.engine.cli("exec", "wp-sidecar", "wp-sidecar", "bans", "--json").stdout
+    return {ban["ip"] for ban in json.loads(answer)["bans"]} & {bed.attacker.v4[0], bed.attacker.v4[1]}
+
+
+def test_a_backup_that_is_copied_back_has_the_bans(bed, compose, tmp_path):
+    """docs/how-to/upgrade-and-backup.md."""
+    source = bed.attacker.v4[1]
+    bed.engine.cli("exec", "wp-sidecar", "wp-sidecar", "ban", source, "--for", "1h")
+    compose("stop", "wp-sidecar")
+    bed.engine.cli("cp", "wp-sidecar:/var/lib/wp-sidecar", str(tmp_path / "backup"))
+    assert source in bed.host.run(["nft", "list", "table", "inet", "wp_sidecar"]).stdout
+
+    # Another machine: neither the volume nor the kernel's table is there.
+    compose("rm", "--force", "wp-sidecar")
+    bed.engine.cli("volume", "rm", "shop_wp-sidecar")
+    bed.host.run(["nft", "delete", "table", "inet", "wp_sidecar"])
+    compose("up", "--no-start", "--no-build", "wp-sidecar")
+    bed.engine.cli("cp", f"{tmp_path}/backup/.", "wp-sidecar:/var/lib/wp-sidecar")
+    compose("up", "--detach", "--no-build", "--wait", "wp-sidecar")
+
+    assert source in banned(bed)
+
+
+def test_what_an_uninstall_leaves_in_the_kernel_is_one_table(bed, compose):
+    """docs/uninstall.md."""
+    source = bed.attacker.v4[1]
+    compose("rm", "--stop", "--force", "wp-sidecar")
+    bed.engine.cli("volume", "rm", "shop_wp-sidecar")
+
+    left = bed.host.run(["nft", "list", "table", "inet", "wp_sidecar"]).stdout
+    assert source in left
+    bed.host.run(["nft", "delete", "table", "inet", "wp_sidecar"])
+    assert "wp_sidecar" not in bed.host.run(["nft", "list", "tables"]).stdout

@@ -1,0 +1,137 @@
+"""What README and docs tell people to paste: commands, options, variables and the compose service."""
+
+import contextlib
+import itertools
+import re
+import shlex
+
+import pytest
+import typer.main
+import yaml
+
+from sidecar.cli.app import make_app
+from sidecar.config.environment import known_names
+from tests.support.markdown import blocks, code_spans, pages
+from tests.support.paths import ROOT
+
+README = ROOT / "README.md"
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+(SNIPPET,) = [yaml.safe_load(block.text) for block in blocks(README.read_text()) if block.language == "yaml"]
+APP = typer.main.get_command(make_app())
+
+# Before the command's own words: a prompt, a pipe, or a way into the container.
+COMMAND = re.compile(
+    r"(?:^|[|$;&] *|exec(?: -\w+)* wp-sidecar )wp-sidecar ((?:[a-z][\w-]*|-h|--\w+)(?: .*)?)$"
+)
+# What docs show in the shell and other programs read: mu-plugin and compose.yaml.
+OTHER_VARIABLES = {"WP_SIDECAR_PLUGIN_KEY", "WP_SIDECAR_CROSS_SITE", "WP_SIDECAR_IMAGE"}
+
+
+def shown_lines(page):
+    """Every line that may be a command: those of blocks, and code within prose."""
+    text = page.read_text()
+    for block in blocks(text):
+        if block.language in ("", "sh", "bash", "console"):
+            yield from block.text.replace("\\\n", " ").splitlines()
+    yield from code_spans(text)
+
+
+def words_of(line):
+    """The words after `wp-sidecar` up to the next shell operator; None where a line is no command of ours."""
+    if not (found := COMMAND.search(line.strip())):
+        return None
+    lexer = shlex.shlex(found[1], posix=True, punctuation_chars=True)
+    lexer.commenters, lexer.whitespace_split = "#", True
+    words = []
+    # A line may end within quotes that its next line closes.
+    with contextlib.suppress(ValueError):
+        for word in itertools.takewhile(lambda word: not set(word) <= set("();<>|&"), lexer):
+            words.append(word)  # noqa: PERF402 - what stands before the quotes is kept
+    return words
+
+
+def fault(words):
+    """What is wrong with a command, in a sentence; None: it exists, with each option."""
+    command = APP
+    for n, word in enumerate(words):
+        commands = getattr(command, "commands", None)
+        if commands and not word.startswith("-"):
+            if word not in commands:
+                return f"there is no command {word}"
+            command = commands[word]
+        elif re.match(r"--?[a-zA-Z]", word):
+            known = {name for each in command.params for name in each.opts} | {"--help", "-h"}
+            if word.partition("=")[0] not in known:
+                return f"`{' '.join(words[:n])}` has no option {word}"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("$ docker exec wp-sidecar wp-sidecar bans --json", ["bans", "--json"]),
+        ("docker logs -t wordpress 2>&1 | wp-sidecar test-filter wordpress", ["test-filter", "wordpress"]),
+        ("wp-sidecar bans | head -1", ["bans"]),
+        ("docker build -t wp-sidecar --network=host .", None),
+        ("helm install wp-sidecar charts/wp-sidecar", None),
+        ("wp-sidecar: key=... ip=...", None),
+    ],
+)
+def test_commands_are_found(line, words):
+    assert words_of(line) == words
+
+
+def test_a_command_that_does_not_exist_is_a_fault():
+    assert fault(["alert", "test", "--ban"]) is None
+    assert fault(["bens"]) == "there is no command bens"
+    assert fault(["bans", "--jails", "x"]) == "`bans` has no option --jails"
+
+
+def test_each_command_of_the_docs_exists_with_its_options():
+    shown = [(page, words) for page in pages() for line in shown_lines(page) if (words := words_of(line))]
+
+    assert len(shown) > 30
+    assert [f"{page.relative_to(ROOT)}: {wrong}" for page, words in shown if (wrong := fault(words))] == []
+
+
+def test_each_variable_of_the_docs_exists():
+    known = {*known_names(), *OTHER_VARIABLES}
+    unknown = {
+        (page.name, name)
+        for page in pages()
+        for name in re.findall(r"\bWP_SIDECAR_[A-Z_]*[A-Z]", page.read_text())
+        if name not in known
+    }
+
+    assert unknown == set()
+
+
+def test_the_readmes_service_is_that_of_compose_yaml():
+    shown, real = SNIPPET["services"]["wp-sidecar"], COMPOSE["services"]["wp-sidecar"]
+    same = shown.keys() - {"image", "environment"}
+
+    assert {key: shown[key] for key in same} == {key: real[key] for key in same}
+    assert real.keys() - shown.keys() == {"build", "healthcheck", "labels", "logging"}
+    assert real["image"] == f"${{WP_SIDECAR_IMAGE:-{shown['image']}}}"
+    assert shown["environment"].keys() == real["environment"].keys()
+    assert SNIPPET["volumes"].keys() <= COMPOSE["volumes"].keys()
+
+
+def test_commands_in_the_container_name_one_that_exists():
+    names = {SNIPPET["services"]["wp-sidecar"]["container_name"], "CONTAINER"}
+    # `docker [compose] exec [options] NAME wp-sidecar …`
+    called = {
+        found[1]
+        for page in pages()
+        for line in shown_lines(page)
+        if (found := re.search(r"docker (?:compose )?exec(?: -\w+)* (\S+) wp-sidecar\b", line))
+    }
+
+    assert called == names & called
+    assert "wp-sidecar" in called
+
+
+def test_the_image_that_the_readme_builds_is_the_one_it_runs():
+    assert (
+        f"docker build -t {SNIPPET['services']['wp-sidecar']['image']} --network=host ." in README.read_text()
+    )
