@@ -106,6 +106,8 @@ def pattern(text: str) -> re.Pattern[str]:
         raise ValueError("has no client address; add $remote_addr (nginx) or %h (Apache)")
     if not fields & {"request", "target"}:
         raise ValueError('has no request; add "$request" (nginx) or "%r" (Apache)')
+    if not fields & {"request", "method"}:
+        raise ValueError('has no method; add "$request" or $request_method (nginx), "%r" or %m (Apache)')
     if "status" not in fields:
         raise ValueError("has no status; add $status (nginx) or %>s (Apache)")
     if _is_ambiguous(tokens):
@@ -167,15 +169,32 @@ def _compiled(tokens: list[tuple[str, str]]) -> re.Pattern[str]:
     """Tokens are (field, regex); the field `literal` is text of the format, "" a value that nobody needs."""
     out, seen = [], set[str]()
     literals = [regex if field == "literal" else "" for field, regex in tokens]
-    for (field, regex), before, after in zip(tokens, ["", *literals], [*literals[1:], ""], strict=False):
+    for place, ((field, regex), before, after) in enumerate(
+        zip(tokens, ["", *literals], [*literals[1:], ""], strict=False)
+    ):
         if field == "literal":
             out.append(regex)
             continue
         value = _in_place(regex, before, after)
+        if field == "target" and value is _BARE_TEXT and _is_followed_by_text(tokens[place + 1 :]):
+            # A target holds no blanks, so it ends where the next text may begin.
+            value += "?"
         named = f"(?P<{field}>{value})" if field and field not in seen else f"(?:{value})"
         out.append(rf"\[{named}\]" if regex is _BRACKETED_DATE else named)
         seen.add(field)
     return re.compile(f"{''.join(out)}(?:(?<=[^\\w])|$|(?=\\W)).*", re.DOTALL)
+
+
+def _is_followed_by_text(tokens: list[tuple[str, str]]) -> bool:
+    """Whether other text of a client follows behind a blank or so, before a quote and before the status."""
+    if not tokens or tokens[0][0] != "literal":
+        return False
+    for field, regex in tokens:
+        if field == "status" or (field == "literal" and '"' in regex):
+            return False
+        if regex is _TEXT:
+            return True
+    return False
 
 
 def _pasted(text: str) -> str:

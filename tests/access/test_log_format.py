@@ -45,6 +45,16 @@ def test_combined_in_the_spellings_of_configurations(text):
             ("203.0.113.7", "POST", "/wp-login.php", 403),
         ),
         (
+            "[$time_local] $remote_addr $status $request_method $request_uri $http_user_agent",
+            "[24/Nov/2026:08:40:00 +0000] 203.0.113.7 200 POST /wp-login.php Mozilla/5.0 (X11) 302",
+            ("203.0.113.7", "POST", "/wp-login.php", 200),
+        ),
+        (
+            'log_format j escape=json \'{"visitor":"$remote_addr","line":"$request","answer":$status,"who":"$http_user_agent"}\';',
+            r'{"visitor":"203.0.113.7","line":"POST /wp-login.php HTTP/2.0","answer":200,"who":"\",\"visitor\":\"192.0.2.1"}',
+            ("203.0.113.7", "POST", "/wp-login.php", 200),
+        ),
+        (
             '[$time_iso8601] ${remote_addr} "$request" $status',
             '[2026-11-24T08:40:00+00:00] 2001:db8::7 "GET / HTTP/2.0" 304',
             ("2001:db8::7", "GET", "/", 304),
@@ -69,6 +79,10 @@ def test_formats_of_ones_own(text, line, request_):
     ("text", "sentence"),
     [
         ('"$request" $status', "has no client address; add $remote_addr (nginx) or %h (Apache)"),
+        (
+            "$remote_addr $request_uri $status",
+            'has no method; add "$request" or $request_method (nginx), "%r" or %m (Apache)',
+        ),
         ("%h %>s", 'has no request; add "$request" (nginx) or "%r" (Apache)'),
         ('$remote_addr "$request"', "has no status; add $status (nginx) or %>s (Apache)"),
     ],
