@@ -35,7 +35,7 @@ class Engine:
         activated: socket.socket | None = None,
         daemon: Daemon | None = None,
     ) -> None:
-        self._daemon = daemon or own()
+        self.daemon = daemon or own()
         self._capsule, self._data, self._flags, self._activated = capsule, data, tuple(flags), activated
         self._client, self._config = folder / "client", folder / "daemon.json"
         self.socket = folder / "docker.sock"
@@ -65,7 +65,7 @@ class Engine:
         self.socket.unlink(missing_ok=True)
         self._config.write_text(CONFIG or "{}")
         argv = [
-            self._daemon.dockerd,
+            self.daemon.dockerd,
             f"--config-file={self._config}",
             f"--data-root={self._data}",
             f"--host={self.base_url}",
@@ -93,7 +93,7 @@ class Engine:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**self.env, "PATH": self._daemon.path},
+                env={**self.env, "PATH": self.daemon.path},
                 pass_fds=fds,
                 start_new_session=True,
             )

@@ -44,11 +44,20 @@ class DockerLog:
         self._followed_until = -math.inf
         self._emit = emit
 
-    def open(self, engine: Engine, *, follow: bool = True, timeout_s: float | None = None) -> LogStream:
-        """Return the log from the cursor on. Raises OSError and EngineError."""
-        return engine.logs(
-            self.container, self._start(engine), follow=follow, tail=self.window, timeout_s=timeout_s
-        )
+    def open(
+        self,
+        engine: Engine,
+        *,
+        follow: bool = True,
+        tail: int | None = None,
+        timeout_s: float | None = None,
+    ) -> LogStream:
+        """Return the log from the cursor on. Raises OSError and EngineError.
+
+        `tail`: only so many of its last entries, where there is no window.
+        """
+        tail = tail if self.window is None else self.window
+        return engine.logs(self.container, self._start(engine), follow=follow, tail=tail, timeout_s=timeout_s)
 
     def check_interval_s(self, shortest_s: float) -> float:
         """Return after how many seconds of silence the log is asked whether it has more."""

@@ -22,6 +22,7 @@ from sidecar.sources.docker.damage import UNKNOWN, read_past
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
+from sidecar.sources.docker.long_logs import opening_tail
 from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, reading
 from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError
 
@@ -214,7 +215,8 @@ class LogReader:
     def _read_stream(self, engine: Engine) -> bool:
         """Read to the end of the stream; return whether the Engine ended it. Raises TimeoutError when it is idle."""
         freezes, expected = self._freezes.count(time.monotonic()), ExpectedLine.of(engine, self.log)
-        with contextlib.closing(self.log.open(engine, timeout_s=self._idle_timeout_s(engine))) as stream:
+        tail, timeout_s = opening_tail(engine, self.log), self._idle_timeout_s(engine)
+        with contextlib.closing(self.log.open(engine, tail=tail, timeout_s=timeout_s)) as stream:
             self.log.report.opened()
             lines = UnreadLines(self.log.cursor, terminal=stream.terminal)
             try:

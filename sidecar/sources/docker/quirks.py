@@ -153,7 +153,8 @@ class PlainReading:
     def _is_due(self) -> bool:
         """Return whether a silence means something: a long log takes a while until its first line comes."""
         waited_s = time.monotonic() - self._opened_at
-        return self._began or not self._log.cursor.stamp or waited_s > MAX_FIRST_LINE_S
+        comes_at_once = not self._log.cursor.stamp or self._log.window is not None
+        return self._began or comes_at_once or waited_s > MAX_FIRST_LINE_S
 
 
 class ReadingBefore23:
@@ -167,7 +168,8 @@ class ReadingBefore23:
         # log is read up to there.
         self._opened_at = datetime.fromtimestamp(engine.now() + 1, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
         self._began = False
-        self._silence_checked = True
+        # The last entries alone come at once, or they are not to be had.
+        self._silence_checked = log.window is None
 
     def read(self) -> bytes:
         """At the first silence after the first lines, check that the last line of the log was sent."""

@@ -102,6 +102,7 @@ class StandIn:
         self.url = f"unix://{path}"
         self.containers, self.networks = {}, [NETWORK]
         self.opened = []  # the requests for logs
+        self.tails = []  # how many entries were asked for at each opening
         self.endless = []  # names of logs whose `tail` never ended
         self.paths = []  # of all requests
         self.refused = {}  # path -> status
@@ -326,6 +327,7 @@ class _Handler(BaseHTTPRequestHandler):
         with engine.changed:
             if follow:
                 engine.opened.append((container.name, since))
+                engine.tails.append(tail)
                 engine.changed.notify_all()
             stuck, container.stuck = follow and container.stuck > 0, max(0, container.stuck - follow)
             end, truncated, blind = len(container.frames), container.truncated, container.blind

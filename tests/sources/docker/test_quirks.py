@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_workarounds_are_chosen_by_the_version_of_the_api(tmp_path, version, kin
     with closing(StandIn(tmp_path / "docker.sock")) as stand_in:
         stand_in.api = version
         with closing(DockerHost(stand_in.url).open(Interrupt())) as engine:
-            assert type(reading(engine, None, None, ExpectedLine())) is kind
+            assert type(reading(engine, SimpleNamespace(window=None), None, ExpectedLine())) is kind
 
 
 def test_a_log_with_more_lines_than_docker_sends_is_reopened(tmp_path, recorder, monkeypatch):
