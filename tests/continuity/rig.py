@@ -73,8 +73,9 @@ class Rig:
         containers: Mapping[str, Sequence[str]] = CONTAINERS,
         tcp: bool = False,
         slack: str = "",
+        files: bool = False,
     ) -> None:
-        """`rate`: lines a second of all writers together. `containers`: docker run's options, by their names.
+        """`files`: log files are damaged, truncated and deleted as well. `rate`: lines a second of all writers together. `containers`: docker run's options, by their names.
 
         `tcp`: the sidecar reaches Docker over TCP, as through a socket proxy.
         """
@@ -97,12 +98,16 @@ class Rig:
             "a container is paused": self.pause,
             "Docker restarts": self.restart_docker,
             "Docker is killed": self.kill_docker,
+        }
+        file_faults: dict[str, Callable[[], None]] = {
             "zeros are at the end of a log": lambda: self.damage(append_zeros),
             "the end of a log is zeros": lambda: self.damage(zero_end),
             "the last record of a log is cut": lambda: self.damage(cut_record),
             "a log is truncated": self.truncate,
             "a log is deleted": self.delete,
         }
+        if files:
+            self.faults |= file_faults
         folder.mkdir(exist_ok=True)
         (folder / "numbered.conf").write_text(FILTER)
         (folder / "jails.conf").write_text(JAILS)

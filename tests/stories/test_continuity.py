@@ -1,6 +1,7 @@
 """Every line counts once, whatever fails: the real daemon, a real Docker Engine, three containers, faults at random.
 
-CONTINUITY=1000000 for as many lines, SEED=… for the same faults again.
+CONTINUITY=1000000 for as many lines, SEED=… for the same faults again. CONTINUITY_FILES=1: log files are damaged,
+truncated and deleted as well.
 """
 
 import json
@@ -16,6 +17,7 @@ from tests.continuity import FORGETFUL, Rig
 from tests.support.waiting import wait_until
 
 LINES = int(os.environ.get("CONTINUITY", "60000"))
+FILES = os.environ.get("CONTINUITY_FILES") == "1"
 SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 
 
@@ -27,7 +29,7 @@ SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 )
 def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore, docker):
     with Bed.up(live_restore=live_restore, daemon=docker()) as bed:
-        rig = Rig(bed, tmp_path, SEED, tcp=live_restore)
+        rig = Rig(bed, tmp_path, SEED, tcp=live_restore, files=FILES)
         try:
             rig.play(LINES // 2, patience=LINES / 500 + 120)
         finally:

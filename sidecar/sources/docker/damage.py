@@ -17,8 +17,14 @@ import contextlib
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.cursor import UnreadLines
 from sidecar.sources.docker.docker_log import DockerLog
-from sidecar.sources.docker.tails import Tail, last_entries, undamaged_end, window_with_room
-from sidecar.sources.docker.wire import LogReadError
+from sidecar.sources.docker.tails import (
+    Tail,
+    last_entries,
+    undamaged_end,
+    up_to_later_damage,
+    window_with_room,
+)
+from sidecar.sources.docker.wire import STAMP_BYTES, LogReadError
 
 # Later than every stamp.
 UNKNOWN = b"~"
@@ -92,7 +98,10 @@ def _read_window(engine: Engine, log: DockerLog) -> None:
             log.report.sound()
             return
         if not entries.has_mark:
-            _read_before_damage(engine, log, entries.first)
+            if before := up_to_later_damage(engine, log, entries):
+                _hand_on(engine, log, before, entries.first)
+            else:
+                _read_before_damage(engine, log, entries.first)
             _hand_on(engine, log, entries)
         log.window = window_with_room(engine, log, entries)
     log.report.impaired(
@@ -116,14 +125,18 @@ def _read_before_damage(engine: Engine, log: DockerLog, window_begins: bytes = b
     log.window = window
 
 
-def _hand_on(engine: Engine, log: DockerLog, entries: Tail) -> None:
-    """Hand on the entries behind the damage."""
+def _hand_on(engine: Engine, log: DockerLog, entries: Tail, before: bytes = b"") -> None:
+    """Hand on these entries, up to the first one with this stamp or a later one."""
     if entries.body is None:
         log.window = entries.count
-        log.catch_up(engine, gap_counts=False)
+        log.catch_up(engine, gap_counts=False, before=before)
         return
     lines = UnreadLines(log.cursor, terminal=entries.terminal)
     for data in entries.body:
-        unread = lines.feed(data)
+        whole = lines.whole(data)
+        earlier = [line for line in whole if line[1][:STAMP_BYTES] < before] if before else whole
+        unread = lines.unread(earlier)
         lines.take_gap()
         log.hand_on(lines, unread)
+        if len(earlier) < len(whole):
+            return

@@ -122,49 +122,97 @@ def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tai
     return found if beginning and beginning.first == found.first else None
 
 
+def up_to_later_damage(engine: Engine, log: DockerLog, behind: Tail) -> Tail | None:
+    """Return entries from the line that was read last on, or from before, up to the damage. Raises OSError.
+
+    None where they are not found. The file may have been damaged before that line as well, and Docker reads from where
+    it is asked to, up to the next damage. `behind`: all entries behind the last damage.
+    """
+    too_few, too_many, count = behind.count, 0, behind.count * GROWTH
+    while count > too_few and count <= MAX_WINDOW * GROWTH:
+        found = last_entries(engine, log, count, partial=True)
+        if found and found.has_mark:
+            return found
+        if found and (found.is_whole or found.highest < log.cursor.stamp):
+            too_many = count
+        else:
+            too_few = count
+        count = (too_few + too_many) // 2 if too_many else count * GROWTH
+    return None
+
+
 def last_entries(
-    engine: Engine, log: DockerLog, count: int | None, *, at_most: float = math.inf, asked: bytes = b""
+    engine: Engine,
+    log: DockerLog,
+    count: int | None,
+    *,
+    at_most: float = math.inf,
+    asked: bytes = b"",
+    partial: bool = False,
 ) -> Tail | None:
     """Return the last so many entries of the log; None where Docker fails to read them. Raises OSError.
 
     `count`: None for all. `at_most`: of these, no more than the first so many, give or take what comes at once.
-    `asked`: find the entry with this stamp.
+    `asked`: find the entry with this stamp. `partial`: those before the place where Docker fails will do.
     """
-    entries, first, highest, has_mark = 0, b"", b"", False
-    body, size = [], 0
-    highest_at = asked_at = 0
+    seen = _SeenEntries(log.cursor.stamp, asked)
     try:
         with contextlib.closing(
             engine.logs(log.container, 0, follow=False, tail=count, timeout_s=TAIL_TIMEOUT_S)
         ) as stream:
             decoder = TerminalEntries() if stream.terminal else FrameDecoder()
-            while data := stream.read():
-                size += len(data)
-                if size <= MAX_BODY_BYTES:
-                    body.append(data)
-                for kind, entry in decoder.feed(data):
-                    if kind not in (STDOUT, STDERR):
-                        return None
-                    stamp = entry[:STAMP_BYTES]
-                    entries += 1
-                    first = first or stamp
-                    if stamp > highest:
-                        highest, highest_at = stamp, entries
-                    has_mark = has_mark or stamp == log.cursor.stamp
-                    asked_at = entries if stamp == asked else asked_at
-                if entries >= at_most:
-                    break
-            if entries < at_most and not stream.complete:
+            while seen.count < at_most and (data := stream.read()):
+                if not seen.add(data, decoder.feed(data)) and not partial:
+                    return None
+            if seen.count < at_most and not stream.complete:
                 return None
     except (TimeoutError, EngineError):
         return None
-    if not entries:
-        return None
-    kept = tuple(body) if size <= MAX_BODY_BYTES else None
-    return Tail(
-        entries, first, highest, has_mark, kept, stream.terminal,
-        is_whole=count is not None and entries < count, highest_at=highest_at, asked_at=asked_at,
-    )  # fmt: skip
+    return seen.tail(count, terminal=stream.terminal) if seen.count else None
+
+
+class _SeenEntries:
+    """What is to be known about the entries of an answer."""
+
+    def __init__(self, mark: bytes, asked: bytes) -> None:
+        self.count = 0
+        self._mark, self._asked = mark, asked
+        self._first = self._highest = b""
+        self._has_mark = self._has_failed = False
+        # Positions of the highest one and of the one that is asked about.
+        self._at = [0, 0]
+        # The answer, as long as it is not too large.
+        self._body: list[bytes] | None = []
+        self._bytes = 0
+
+    def add(self, data: bytes, entries: list[Line]) -> bool:
+        """Take what came; return False where Docker has failed to read on."""
+        self._bytes += len(data)
+        if self._bytes > MAX_BODY_BYTES:
+            self._body = None
+        elif self._body is not None:
+            self._body.append(data)
+        for kind, entry in entries:
+            if kind not in (STDOUT, STDERR):
+                self._has_failed = True
+                return False
+            stamp = entry[:STAMP_BYTES]
+            self.count += 1
+            self._first = self._first or stamp
+            self._has_mark = self._has_mark or stamp == self._mark
+            if stamp > self._highest:
+                self._highest, self._at[0] = stamp, self.count
+            if stamp == self._asked:
+                self._at[1] = self.count
+        return True
+
+    def tail(self, asked_for: int | None, *, terminal: bool) -> Tail:
+        """Return all of them."""
+        body = None if self._body is None else tuple(self._body)
+        is_whole = asked_for is not None and self.count < asked_for and not self._has_failed
+        return Tail(
+            self.count, self._first, self._highest, self._has_mark, body, terminal, is_whole, *self._at,
+        )  # fmt: skip
 
 
 class TerminalEntries:

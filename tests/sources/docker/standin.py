@@ -51,6 +51,7 @@ class Container:
         self.early = False  # once, its log ends with it though more is there
         self.hole = 0  # so many lines do not come that are written after its log was opened
         self.driver, self.log_options = "json-file", {"max-size": "10m"}
+        self.earlier_damage = None  # the same, and what is read from before ends there
         self.damage = None  # the log's file is damaged behind so many frames
         self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
         self.truncated = 0  # how often its file was truncated
@@ -335,6 +336,8 @@ class _Handler(BaseHTTPRequestHandler):
         damaged = (
             range(0) if container.damage is None or at > container.damage else range(container.damage, end)
         )
+        if container.earlier_damage is not None and at <= container.earlier_damage:
+            damaged = range(container.earlier_damage, end)
         if not container.frames and container.state != "running":
             self.send_response(200)  # a handler that wrote nothing: Go's server then says so
             self.send_header("Content-Length", "0")

@@ -74,6 +74,27 @@ def test_unread_lines_on_both_sides_of_the_damage_are_read(engine, recorder, sit
     assert ("gap", "site") not in recorder.events
 
 
+@pytest.mark.parametrize("unread", [1, 3, 100])
+def test_unread_lines_between_two_damaged_parts_are_read(tmp_path, recorder, unread):
+    """The file was damaged by an earlier crash as well. Docker 26 reads nothing behind the first damage."""
+    engine = StandIn(tmp_path / "docker.sock")
+    site = engine.run(Container("a", "site"))
+    site.damage_ends = True
+    write(engine, site, 0, 50)
+    with following(engine, recorder):
+        recorder.wait_lines(50)
+    site.earlier_damage = 20
+    write(engine, site, 50, unread)
+    damage(site)
+    write(engine, site, 50 + unread, 1)
+    write(engine, site, 51 + unread, 20)
+    with following(engine, recorder, idle_timeout_s=0.3):
+        recorder.wait_lines(70 + unread)
+    engine.close()
+
+    assert texts(recorder) == [*range(50 + unread), *range(51 + unread, 71 + unread)]
+
+
 def test_a_log_that_was_read_behind_the_damage_goes_on_there(engine, recorder, site):
     """The line that was read last cannot be found from the beginning. That is no gap."""
     write(engine, site, 0, 5)

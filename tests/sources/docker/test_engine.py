@@ -380,44 +380,6 @@ def test_short_lived_containers_are_all_read(engine, recorder):
     assert sorted(int(text) for _, _, text in recorder.lines) == list(range(25))
 
 
-LONG_LOG_BYTES = int(os.environ.get("LONG_LOG", "250000000"))
-OLD = (
-    b'{"log":"203.0.113.11 - - \\"GET /wp-content/themes/x/style.css HTTP/1.1\\" 200 5234 \\"-\\" \\"Mozilla/5.0\\"\\n",'
-    b'"stream":"stdout","time":"2026-01-22T08:57:49.%09dZ"}\n'
-)
-
-
-def cpu_time_s(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def test_a_long_log_is_opened_at_its_end(engine, recorder, capsys):
-    """From its beginning, Docker needs 13 s for 1 GB. Before 23, it is read like that."""
-    run(engine, "site", ON_DEMAND)
-    wait_until(lambda: engine.cli("logs", "site").stdout == "start\n")
-    engine.cli("stop", "--time", "0", "site")
-    path = log_file(engine, "site", "json-file")
-    recent = path.read_bytes()
-    with path.open("wb") as file:
-        for block in range(LONG_LOG_BYTES // (len(OLD) * 10_000)):
-            file.write(b"".join(OLD % (block * 10_000 + number) for number in range(10_000)))
-        file.write(recent)
-    engine.cli("start", "site")
-    since = int(time.time()) - 60
-    with following(engine, recorder, since=since):
-        ask(engine, recorder, range(5))
-    before = cpu_time_s(engine.process.pid)
-    with following(engine, recorder, since=since):
-        took = ask(engine, recorder, range(5, 10))
-    used = cpu_time_s(engine.process.pid) - before
-
-    with capsys.disabled():
-        sys.stdout.write(f"\n{took:.1f} s, and {used:.1f} s of dockerd, until a long log was open\n")
-    assert numbers_read(recorder) == list(range(10))
-    assert took < (3 if engine.daemon.version >= 23 else 60)
-
-
 def test_containers_that_are_removed_when_they_end_are_read(engine, recorder):
     """With `--rm`, the log goes with the container."""
     with following(engine, recorder):
