@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - `run` alone needs the daemon, and tables alone need rich
-"""`run`, `status`, `reload` and `healthcheck`: the daemon itself."""
+"""`run`, `status`, `doctor`, `reload` and `healthcheck`: the daemon itself."""
 
 from __future__ import annotations
 
@@ -83,6 +83,24 @@ def status(*, wide: Wide = False, socket: Socket = None, as_json: Json = False) 
     from sidecar.cli import tables
 
     tables.show_status(answer, time.time(), wide=wide)
+
+
+@commands.command()
+def doctor(
+    *,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Show only what is wrong.")] = False,
+    jails: Jails = None,
+    filters: Filters = None,
+    socket: Socket = None,
+    as_json: Json = False,
+) -> None:
+    """Check this host and each site, with the line to change: exit 0 or 1. The daemon may run or not."""
+    from sidecar.advice.doctor import examine
+    from sidecar.cli import doctor as implementation
+    from sidecar.cli.doctor_facts import collect
+
+    findings = examine(collect(os.environ, jails, filters, socket_path(socket)))
+    raise typer.Exit(implementation.show(findings, only_wrong=wrong, as_json=as_json))
 
 
 @commands.command()

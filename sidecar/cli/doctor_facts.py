@@ -1,0 +1,206 @@
+"""Finds out what `doctor` judges: asks the daemon, Docker, the kernel and the network, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from sidecar.advice.facts import (
+    ClockFacts,
+    ConfigFacts,
+    DaemonFacts,
+    EngineFacts,
+    Facts,
+    HostFacts,
+    KernelFacts,
+    SenderFacts,
+    SocketFacts,
+    StateFacts,
+)
+from sidecar.alerts.channels import Channel
+from sidecar.alerts.mail import MailServer
+from sidecar.app import host
+from sidecar.app.reporting import channels
+from sidecar.cli.doctor_sites import ContainerSites, FileSites
+from sidecar.config import reader
+from sidecar.config.errors import ConfigErrors
+from sidecar.config.settings import Settings
+from sidecar.config.state import state_directory
+from sidecar.control.client import NoDaemon, ask
+from sidecar.control.protocol import BansRequest, Refused, StatusRequest
+from sidecar.core.actions import Action
+from sidecar.core.text import redacted
+from sidecar.firewall import FirewallError, NftTable
+from sidecar.sources.docker.factory import DockerSourceFactory
+from sidecar.sources.own_container import own_container_id
+
+CONNECT_TIMEOUT_S: Final = 5.0
+_PORTS: Final = {"http": 80, "https": 443}
+# Schemes that are TLS from the first byte.
+_TLS: Final = frozenset({"https", "smtps"})
+
+
+def collect(environ: Mapping[str, str], jails: Path | None, filters: Path | None, control: Path) -> Facts:
+    """Return the facts. What cannot be found out is an error among them, and never an exception."""
+    config, settings = _config(environ, jails, filters)
+    now = time.time()
+    found = ContainerSites(settings, now) if settings and DockerSourceFactory().is_needed(settings) else None
+    sites = (*(found.sites() if found else ()), *(FileSites(settings, now).sites() if settings else ()))
+    return Facts(
+        HostFacts(
+            _daemon(control),
+            config,
+            _kernel(found.sees_containers(host.addresses()) if found else None),
+            _clock(environ, now),
+            _state(state_directory(environ)),
+            _sockets(control, settings),
+            EngineFacts(found.url, found.error, found.skew_s) if found else None,
+            tuple(_senders(settings)) if settings else (),
+        ),
+        sites,
+        found.unwatched if found else (),
+    )
+
+
+def _config(
+    environ: Mapping[str, str], jails: Path | None, filters: Path | None
+) -> tuple[ConfigFacts, Settings | None]:
+    try:
+        settings = reader.read(environ, jails=jails, filters=filters)
+    except ConfigErrors as err:
+        return ConfigFacts(errors=tuple(map(str, err.errors))), None
+    return ConfigFacts(tuple(map(str, settings.errors)), settings.notes, settings.jails), settings
+
+
+def _daemon(control: Path) -> DaemonFacts:
+    try:
+        status = ask(control, StatusRequest())
+        dry_runs = len(list(ask(control, BansRequest(evidence=False, observed=True))["bans"]))
+    except (NoDaemon, PermissionError, Refused) as err:
+        return DaemonFacts(str(err))
+    return DaemonFacts(
+        problems=tuple(status["health"]["why"]),
+        bans=status["bans"],
+        dry_runs=dry_runs,
+        formats={log["container"]: log["format"] for log in status["streams"] if log["format"]},
+    )
+
+
+def _kernel(sees_containers: bool | None) -> KernelFacts:  # noqa: FBT001 - it is a fact
+    release = os.uname().release
+    table = NftTable()
+    try:
+        return KernelFacts(release, has_table=table.is_in_force(), sees_containers=sees_containers)
+    except (FirewallError, OSError) as err:
+        return KernelFacts(release, str(err), sees_containers=sees_containers)
+    finally:
+        table.close()
+
+
+def _clock(environ: Mapping[str, str], now: float) -> ClockFacts:
+    zone = environ.get("TZ", "")
+    try:
+        # A name that the system does not know is UTC for the C library, without a word.
+        if zone and "/" in zone:
+            ZoneInfo(zone.removeprefix(":"))
+    except (OSError, ValueError) as err:
+        return ClockFacts(now, zone, f"TZ={zone} is unknown here ({err})")
+    return ClockFacts(now, zone)
+
+
+def _state(path: Path) -> StateFacts:
+    """Look at the directory, or at the nearest one above it, in which it would be made."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir():
+        return StateFacts(str(path), f"{there} is no directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return StateFacts(str(path), f"{there} cannot be written")
+    is_lasting = there.stat().st_dev != Path("/").stat().st_dev if own_container_id() else None
+    return StateFacts(str(path), "", shutil.disk_usage(there).free, is_lasting)
+
+
+def _sockets(control: Path, settings: Settings | None) -> SocketFacts:
+    if settings is None:
+        return SocketFacts(str(control), _mode(control))
+    address, port = settings.listen
+    return SocketFacts(
+        str(control), _mode(control), f"{address}:{port}", redacted(settings.sources.docker_host)
+    )
+
+
+def _mode(control: Path) -> int | None:
+    try:
+        return stat.S_IMODE(control.lstat().st_mode)
+    except OSError:
+        return None
+
+
+def _senders(settings: Settings) -> Iterator[SenderFacts]:
+    for channel in channels(settings):
+        action = _action_of(channel)
+        url = _url_of(action)
+        if not url:
+            yield SenderFacts(channel.sender.name, source=action.source)
+            continue
+        try:
+            server, port, is_tls = _server_of(url)
+        except ValueError as err:
+            yield SenderFacts(channel.sender.name, "", redacted(str(err)), action.source)
+            continue
+        error = _unreachable(server, port, is_tls=is_tls)
+        yield SenderFacts(channel.sender.name, f"{server}:{port}", error, action.source)
+
+
+def _action_of(channel: Channel) -> Action:
+    return channel.others or next(iter(channel.actions.values()))
+
+
+def _url_of(action: Action) -> str:
+    """Return the URL of an action's server; "": it has none that we connect to ourselves."""
+    if action.kind == "http" and action.requests:
+        return action.requests[0][1].url
+    return action.option(_URLS.get(action.kind, ""))
+
+
+# Kind of action -> its option with a URL. Apprise has schemes of its own, and a command is run.
+_URLS: Final = {"slack": "url", "webhook": "url", "mail": "server"}
+
+
+def _server_of(url: str) -> tuple[str, int, bool]:
+    """Return the server's name, its port, and whether it speaks TLS from the beginning. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme.startswith("smtp"):
+        mail = MailServer.of_url(url)
+        return mail.host, mail.port, parts.scheme in _TLS
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("its URL does not begin with https://")
+    return parts.hostname, parts.port or _PORTS[parts.scheme], parts.scheme in _TLS
+
+
+def _unreachable(server: str, port: int, *, is_tls: bool) -> str:
+    """Connect, and say nothing. Return why that is not possible; "": it is."""
+    steps: tuple[tuple[str, type[Exception]], ...] = (
+        ("its certificate is not valid", ssl.SSLCertVerificationError),
+        ("it does not speak TLS", ssl.SSLError),
+        ("its name is unknown here", socket.gaierror),
+        (f"no connection within {CONNECT_TIMEOUT_S:.0f} s", TimeoutError),
+        ("no connection", OSError),
+    )
+    try:
+        with socket.create_connection((server, port), CONNECT_TIMEOUT_S) as plain:
+            if is_tls:
+                with ssl.create_default_context().wrap_socket(plain, server_hostname=server):
+                    pass
+    except (OSError, UnicodeError) as err:
+        what = next((what for what, kind in steps if isinstance(err, kind)), "its name is none")
+        return f"{what} ({getattr(err, 'strerror', None) or err})"
+    return ""

@@ -1,0 +1,229 @@
+"""Reads the newest part of each site's log, and finds out what it says: for `doctor`. Nothing is followed."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from sidecar.access.logs import AccessLogs
+from sidecar.access.sample import LogSample
+from sidecar.advice.facts import LogFacts, SiteFacts
+from sidecar.app import host
+from sidecar.cli.log_lines import with_framing
+from sidecar.cli.replay import Replay
+from sidecar.config import log_formats
+from sidecar.config.settings import Settings
+from sidecar.core.address import Address, parse_address
+from sidecar.core.allowlist import CONTAINERS, Allowlist
+from sidecar.core.containers import Container
+from sidecar.core.events import Framing, Origin
+from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail
+from sidecar.core.watched import choose
+from sidecar.filters.framing import unwrapper
+from sidecar.sources.base import SourceUnavailable
+from sidecar.sources.docker import api
+from sidecar.sources.docker.api import DockerHost, Engine, reason
+from sidecar.sources.docker.connection import Interrupt
+from sidecar.sources.docker.inventory import Inventory, Listing
+from sidecar.sources.docker.wire import EngineError, FrameDecoder
+from sidecar.sources.own_container import own_container_id
+
+# Of each log: what was written so lately, up to so much and for so long.
+MAX_AGE_S: Final = 3 * 3600.0
+MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_READ_S: Final = 5.0
+# The newest lines in which requests are looked for.
+MAX_LINES: Final = 2_000
+MAX_FILES: Final = 50
+
+
+class LogReading:
+    """What logs say under these settings."""
+
+    def __init__(self, settings: Settings, now: float, networks: Iterable[str] = ()) -> None:
+        """`networks` are those of containers."""
+        self._settings, self._now = settings, now
+        own = host.own_networks()
+        reasons = {**own, CONTAINERS: (*own.get(CONTAINERS, ()), *networks)}
+        reasons |= settings.allowlist.networks_by_reason()
+        self._allowlist = Allowlist(reasons, ban_private=settings.allowlist.ban_private)
+
+    def log(self, name: str, data: bytes, framing: Framing, driver: str = "") -> LogFacts:
+        """Return what these whole lines say about their log."""
+        unwrap = unwrapper(framing)
+        logs = self._access_logs()
+        log = logs.of(Origin("doctor", name, jails=tuple(jail.name for jail in self._settings.jails))).log
+        sample, understood, clients = LogSample(log), 0, Counter[str]()
+        lines = data.splitlines()[-MAX_LINES:]
+        for line in lines:
+            _, text = unwrap(line.decode(errors="replace"), self._now, None)
+            requests = log.learn(text)
+            sample.add([text], self._now)
+            understood += bool(requests)
+            if requests and (address := parse_address(requests[0].client)):
+                clients[self._why_never(address, requests[0].peer)] += 1
+        if not understood and sample.is_understood:
+            understood = 1
+        return LogFacts(name, driver, "", len(lines), understood, sample.format, sample.examples, clients)
+
+    def bans(
+        self, name: str, data: bytes, framing: Framing, jails: Iterable[Jail]
+    ) -> tuple[tuple[Address, str], ...]:
+        """Return the addresses that these lines would have banned until now, by the jails that look at the log."""
+        jails = tuple(replace(jail, witness=False) for jail in jails)
+        guard = Guard(jails, self._allowlist)
+        filters = {
+            jail.name: self._settings.filters[jail.name]
+            for jail in jails
+            if jail.name in self._settings.filters
+        }
+        origin = Origin("doctor", name, jails=tuple(filters))
+        engine = Replay(guard, filters, origin, self._access_logs())
+        for _ in engine.decisions([(data, framing)] if data else []):
+            pass
+        guard.tick(self._now)
+        return tuple((ban.address, ban.jail) for ban in guard.view.bans)
+
+    def _access_logs(self) -> AccessLogs:
+        return AccessLogs(log_formats.declared(self._settings.jails, {}, self._settings.allowlist))
+
+    def _why_never(self, client: Address, peer: str) -> str:
+        if why := self._allowlist.reason(client):
+            return why
+        behind = parse_address(peer) if peer else None
+        why = self._allowlist.reason(behind) if behind else None
+        # Packets of clients behind one of our own front ends are seen before it.
+        return why if why and "CDN" in why else ""
+
+
+class FileSites:
+    """The log files of `logpath`."""
+
+    def __init__(self, settings: Settings, now: float) -> None:
+        self._settings, self._reading = settings, LogReading(settings, now)
+
+    def sites(self) -> Iterator[SiteFacts]:
+        """Yield each file, up to `MAX_FILES`."""
+        by_path: dict[str, list[Jail]] = {}
+        for jail in self._settings.jails:
+            for pattern in jail.logpath:
+                for path in sorted(glob.glob(pattern)) or ([] if jail.absent else [pattern]):  # noqa: PTH207
+                    by_path.setdefault(path, []).append(jail)
+        for path, jails in list(by_path.items())[:MAX_FILES]:
+            yield self._site(path, tuple(jails))
+
+    def _site(self, path: str, jails: tuple[Jail, ...]) -> SiteFacts:
+        try:
+            data = _newest(path)
+        except OSError as err:
+            return SiteFacts(LogFacts(path, error=err.strerror or str(err)), jails=jails)
+        chunks = list(with_framing(iter([data]), None)) if data else []
+        framing = chunks[0][1] if chunks else Framing.NONE
+        log = self._reading.log(path, data, framing)
+        return SiteFacts(log, jails=jails, would_ban=self._reading.bans(path, data, framing, jails))
+
+
+class ContainerSites:
+    """The containers that the settings choose. `error`: why Docker did not answer; then nothing is known of them."""
+
+    def __init__(self, settings: Settings, now: float) -> None:
+        self._settings, self._now = settings, now
+        self._host = DockerHost(settings.sources.docker_host)
+        self.url, self.error = str(self._host.endpoint), ""
+        self.skew_s: float | None = None
+        self._listing = Listing((), (), ())
+        try:
+            api.check(self._host)
+            with contextlib.closing(self._open()) as engine:
+                self.skew_s = engine.now() - time.time()
+                self._listing = Inventory(own_container_id()).listing(engine)
+        except SourceUnavailable as err:
+            self.error = str(err)
+        except (OSError, EngineError) as err:
+            self.error = reason(err)
+        self._watched = choose(self._listing.running, settings.jails, labels=settings.sources.labels)
+
+    @property
+    def unwatched(self) -> tuple[str, ...]:
+        return self._watched.unwatched
+
+    def sees_containers(self, own: Iterable[str]) -> bool | None:
+        """Return whether a gateway of a container is among our own addresses; None: no container has one."""
+        gateways = {gateway for each in self._listing.running for gateway in each.gateways}
+        return not gateways.isdisjoint(own) if gateways else None
+
+    def sites(self) -> Iterator[SiteFacts]:
+        """Yield each watched container that is no mere front end, with the front ends of it that are watched."""
+        reading = LogReading(self._settings, self._now, self._listing.networks)
+        read: dict[str, tuple[LogFacts, bytes, Framing]] = {}
+        watched = {each.id: each for each in self._watched.containers}
+        for site in watched.values():
+            if site.id in self._watched.front_ends:
+                continue
+            chain = [site, *(each for each in site.front_ends if each.id in self._watched.front_ends)]
+            for each in chain:
+                if each.id not in read:
+                    read[each.id] = self._read(reading, each)
+            bans = dict.fromkeys(
+                ban
+                for each in chain
+                for ban in reading.bans(each.name, *read[each.id][1:], self._jails_of(each))
+            )
+            logs = [read[each.id][0] for each in chain]
+            yield SiteFacts(logs[0], tuple(logs[1:]), site, self._jails_of(site), tuple(bans))
+
+    def _jails_of(self, container: Container) -> tuple[Jail, ...]:
+        names = self._watched.jails.get(container.id, ())
+        return tuple(jail for jail in self._settings.jails if jail.name in names)
+
+    def _read(self, reading: LogReading, container: Container) -> tuple[LogFacts, bytes, Framing]:
+        driver = ""
+        try:
+            with contextlib.closing(self._open()) as engine:
+                driver = engine.log_driver(container.id)
+                data = _newest_of(engine, container.id, self._now)
+        except (OSError, EngineError) as err:
+            return LogFacts(container.name, driver or "unknown", reason(err)), b"", Framing.NONE
+        return reading.log(container.name, data, Framing.DOCKER, driver), data, Framing.DOCKER
+
+    def _open(self) -> Engine:
+        return self._host.open(Interrupt())
+
+
+def _newest(path: str) -> bytes:
+    """Return the whole lines at the end of a file. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123 - the name may be any text
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MAX_BYTES))
+        data = file.read(MAX_BYTES)
+    begin = data.find(b"\n") + 1 if size > MAX_BYTES else 0
+    return data[begin : data.rfind(b"\n") + 1]
+
+
+def _newest_of(engine: Engine, container: str, now: float) -> bytes:
+    """Return the lines of a container's log that are new, each with its stamp. Raises OSError and EngineError.
+
+    Not by `tail`, which is not safe on every Engine (docs/architecture.md).
+    """
+    kept, size, decoder = list[bytes](), 0, FrameDecoder()
+    deadline = time.monotonic() + MAX_READ_S
+    with contextlib.closing(
+        engine.logs(container, int(now - MAX_AGE_S), follow=False, timeout_s=MAX_READ_S)
+    ) as stream:
+        while size < MAX_BYTES and time.monotonic() < deadline:
+            try:
+                data = stream.read(MAX_READ_S)
+            except TimeoutError:
+                break
+            if not data:
+                break
+            size += len(data)
+            kept += [data] if stream.terminal else [line for _, line in decoder.feed(data)]
+    whole = b"".join(kept).replace(b"\r\n", b"\n")
+    return whole[: whole.rfind(b"\n") + 1]
