@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Final
 
 from sidecar.advice.doctor import Finding
 from sidecar.cli.layout import terminal_width
@@ -12,7 +13,10 @@ from sidecar.cli.stdio import write_json, write_line, write_paragraph, write_sty
 from sidecar.control.exit_codes import ExitCode
 from sidecar.core.text import printable
 
-INDENT = "    "
+# Sentences, and what to change, begin below one another.
+INDENT: Final = " " * 9
+OK: Final = "  ok     "
+WRONG: Final = "  WRONG  "
 
 
 def show(findings: Sequence[Finding], *, only_wrong: bool, as_json: bool) -> ExitCode:
@@ -30,12 +34,11 @@ def show(findings: Sequence[Finding], *, only_wrong: bool, as_json: bool) -> Exi
         if wrong:
             write_styled(f"wrong: {wrong} of {len(findings)}", fg="red")
         else:
-            write_styled(f"all well: {len(findings)} checks", fg="green")
+            write_styled(f"all well: {len(findings)} findings", fg="green")
     return ExitCode.NO if wrong else ExitCode.OK
 
 
 def _show(finding: Finding) -> None:
-    mark = "ok     " if finding.ok else "WRONG  "
-    write_paragraph(mark + finding.sentence, terminal_width())
+    write_paragraph(finding.sentence, terminal_width(), INDENT, OK if finding.ok else WRONG)
     if finding.change:
-        write_paragraph(f"-> {finding.change}", terminal_width(), INDENT)
+        write_paragraph(finding.change, terminal_width(), INDENT)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sidecar.advice.facts import (
     ClockFacts,
@@ -77,8 +77,14 @@ def _config(
     try:
         settings = reader.read(environ, jails=jails, filters=filters)
     except ConfigErrors as err:
-        return ConfigFacts(errors=tuple(map(str, err.errors))), None
-    return ConfigFacts(tuple(map(str, settings.errors)), settings.notes, settings.jails), settings
+        errors = tuple(map(str, err.errors))
+    else:
+        return ConfigFacts(tuple(map(str, settings.errors)), settings.notes, settings.jails), settings
+    try:
+        # If the errors are of log files, all else can be looked at.
+        return ConfigFacts(errors), reader.read(environ, jails=jails, filters=filters, look=False)
+    except ConfigErrors:
+        return ConfigFacts(errors), None
 
 
 def _daemon(control: Path) -> DaemonFacts:
@@ -112,8 +118,8 @@ def _clock(environ: Mapping[str, str], now: float) -> ClockFacts:
         # A name that the system does not know is UTC for the C library, without a word.
         if zone and "/" in zone:
             ZoneInfo(zone.removeprefix(":"))
-    except (OSError, ValueError) as err:
-        return ClockFacts(now, zone, f"TZ={zone} is unknown here ({err})")
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return ClockFacts(now, zone, f"TZ={zone} is unknown here, so it stands for UTC")
     return ClockFacts(now, zone)
 
 

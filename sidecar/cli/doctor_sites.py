@@ -12,6 +12,7 @@ from typing import Final
 
 from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import LogSample
+from sidecar.advice.doctor import LOOPBACK
 from sidecar.advice.facts import LogFacts, SiteFacts
 from sidecar.app import host
 from sidecar.cli.log_lines import with_framing
@@ -19,7 +20,7 @@ from sidecar.cli.replay import Replay
 from sidecar.config import log_formats
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, parse_address
-from sidecar.core.allowlist import CONTAINERS, Allowlist
+from sidecar.core.allowlist import ALWAYS, CONTAINERS, Allowlist
 from sidecar.core.containers import Container
 from sidecar.core.events import Framing, Origin
 from sidecar.core.guard import Guard
@@ -50,7 +51,8 @@ class LogReading:
         """`networks` are those of containers."""
         self._settings, self._now = settings, now
         own = host.own_networks()
-        reasons = {**own, CONTAINERS: (*own.get(CONTAINERS, ()), *networks)}
+        # Loopback first: this host's own requests, such as health checks, are no clients.
+        reasons = {LOOPBACK: ALWAYS[LOOPBACK], **own, CONTAINERS: (*own.get(CONTAINERS, ()), *networks)}
         reasons |= settings.allowlist.networks_by_reason()
         self._allowlist = Allowlist(reasons, ban_private=settings.allowlist.ban_private)
 

@@ -52,13 +52,16 @@ def write_line(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def write_paragraph(text: str, width: int | None, indent: str = "  ") -> None:
-    """Write text that begins some columns in, wrapped between words to this width; None: on one line."""
-    text = printable(text)
+def write_paragraph(text: str, width: int | None, indent: str = "  ", first: str | None = None) -> None:
+    """Write text that begins some columns in, wrapped between words to this width; None: on one line.
+
+    `first` is what the first line begins with, instead of the indent.
+    """
+    text, begin = printable(text), indent if first is None else first
     if width is None:
-        write_line(f"{indent}{text}")
+        write_line(f"{begin}{text}")
         return
-    wrapper = textwrap.TextWrapper(max(width, 20), initial_indent=indent, subsequent_indent=indent or "  ")
+    wrapper = textwrap.TextWrapper(max(width, 20), initial_indent=begin, subsequent_indent=indent or "  ")
     wrapper.break_long_words = wrapper.break_on_hyphens = False
     for line in wrapper.wrap(text):
         write_line(line)
