@@ -135,3 +135,12 @@ def test_the_image_that_the_readme_builds_is_the_one_it_runs():
     assert (
         f"docker build -t {SNIPPET['services']['wp-sidecar']['image']} --network=host ." in README.read_text()
     )
+
+
+def test_the_memory_that_the_readme_states_was_measured():
+    measured = dict(re.findall(r"^(\w+) +MB +(\d+)", (ROOT / "docs/benchmarks.md").read_text(), re.MULTILINE))
+    idle, with_bans = re.findall(r"uses (\d+) MB of memory when idle and (\d+) MB with", README.read_text())[
+        0
+    ]
+
+    assert (idle, with_bans) == (measured["idle_memory"], measured["memory_100000_bans"])
