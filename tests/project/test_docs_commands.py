@@ -9,7 +9,9 @@ import pytest
 import typer.main
 import yaml
 
+from sidecar.access.log_format import is_quick
 from sidecar.cli.app import make_app
+from sidecar.config import labels
 from sidecar.config.environment import known_names
 from tests.support.markdown import blocks, code_spans, pages
 from tests.support.paths import ROOT
@@ -144,3 +146,36 @@ def test_the_memory_that_the_readme_states_was_measured():
     ]
 
     assert (idle, with_bans) == (measured["idle_memory"], measured["memory_100000_bans"])
+
+
+YAML = [
+    pytest.param(yaml.safe_load(block.text), id=f"{page.stem}-{n}")
+    for page in pages()
+    for n, block in enumerate(blocks(page.read_text()))
+    if block.language == "yaml"
+]
+
+
+def settings(value, within=""):
+    """Each label of wp-sidecar and each text in a piece of YAML, as compose hands it on."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from settings(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            name, _, text = str(inner).partition("=")
+            yield from settings(text, name)
+    else:
+        yield within, str(value).replace("$$", "$")
+
+
+@pytest.mark.parametrize("block", YAML)
+def test_the_labels_that_docs_show_exist_and_are_valid(block):
+    shown = {name: text for name, text in settings(block) if name.startswith("wp-sidecar.")}
+
+    known = labels.known_labels()
+    assert shown.keys() <= known.keys()
+    for name, text in shown.items():
+        known[name].parse(text)
+    # Another format in a label would not be believed by default.
+    assert all(is_quick(text) for name, text in shown.items() if name == "wp-sidecar.log-format")
