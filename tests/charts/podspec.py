@@ -49,7 +49,15 @@ def docker_run(
     _known(
         spec,
         PLACEMENT
-        | {"containers", "hostNetwork", "securityContext", "terminationGracePeriodSeconds", "volumes"},
+        | {
+            # It restores bans and ends; tests/stories/test_reboot.py has what it does.
+            "initContainers",
+            "containers",
+            "hostNetwork",
+            "securityContext",
+            "terminationGracePeriodSeconds",
+            "volumes",
+        },
     )
     _known(
         container,
