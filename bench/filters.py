@@ -1,9 +1,9 @@
 """Lines a second through the filters: one core, from memory.
 
-fail2ban's own Filter gets the same lines in this process, and a filter as its users write one: once as they run it, when
-it finds dates by its default templates, and once with a `datepattern`, which saves it most of its work. Hyperscan alone
-searches the same bytes. No two lines are alike, so no remembered date or address is of use. The time measured is this
-thread's processor time, so other processes of the machine do not count.
+fail2ban's own Filter gets the same lines in this process, and a filter as its users write one: once as they run it,
+when it finds dates by its default templates, and once with a `datepattern`, which saves it most of its work.
+Hyperscan alone searches the same bytes. No two lines are alike, so no remembered date or address is of use. The time
+measured is this thread's processor time, so other processes of the machine do not count.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.detect import AccessLog
 from sidecar.access.request import Request
@@ -27,6 +27,10 @@ _PLAIN_COMBINED: Final = re.compile(
 )
 # Kinds of lines that are remembered for each log, at most some MB.
 MAX_LIKE: Final = 1_024
+
+
+LineKey: TypeAlias = tuple[str, str, str, str]
+"""User, request line, status and agent."""
 
 
 class Reading(NamedTuple):
@@ -54,15 +58,26 @@ class RequestReader:
         self.sample = LogSample(log)
         # Of a plain line in the format `combined`: user, request, status and agent -> the canonical lines behind the
         # client, and the user's name in them. The rest of such a line is in no reading.
-        self._like: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
+        self._like: dict[LineKey, tuple[tuple[str, str], ...]] = {}
+
+    def plain(self, text: str) -> tuple[str, str, LineKey] | None:
+        """Return client, date and the rest of a line in the format `combined` that cannot be read in two ways.
+
+        Lines with the same rest stand for the same request of another client at another time. None: it is another line.
+        """
+        plain = _PLAIN_COMBINED.fullmatch(text) if self.log.is_combined else None
+        if not plain:
+            return None
+        client, user, date, request, status, agent = plain.groups()
+        return client, date, (user, request, status, agent)
 
     def readings(self, text: str) -> tuple[Reading, ...]:
         """Return each way to read a line; () where it is no request."""
-        plain = _PLAIN_COMBINED.fullmatch(text) if self.log.is_combined else None
+        plain = self.plain(text)
         if not plain:
             return tuple(map(_reading, self.log.requests(text)))
-        client, user, date, request, status, agent = plain.groups()
-        known = self._like.get(key := (user, request, status, agent))
+        client, date, key = plain
+        known = self._like.get(key)
         if known is None:
             readings = tuple(map(_reading, self.log.requests(text)))
             if all(each.canonical.startswith(f"{client} ") and not each.peer for each in readings):

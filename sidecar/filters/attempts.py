@@ -32,7 +32,9 @@ class RequestAttempts(list[Attempt]):
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         super().__init__(attempts)
-        self.known: dict[object, dict[str, Any]] = {}
+        self.known: dict[object, Any] = {}
+        # Whether requests that differ in nothing but the client come to the same.
+        self.ignore_address = all(runner.ignores_address for runner, *_ in self)
 
 
 class LineAttempts(NamedTuple):

@@ -52,6 +52,18 @@ class Rule:
     line: int
 
 
+# What begins an expression that takes the client of a request, and what would look at it again: another tag of an
+# address, a reference to a group, or a look back.
+_CLIENT: Final = "^<ADDR> "
+_ADDRESS_AGAIN: Final = re.compile(
+    r"<(?:ADDR|HOST|IP4|IP6|DNS|CIDR|SUBNET|F-ID|F-ALT)|\(\?P=|\(\?\(|\(\?<[=!]|\\[1-9]"
+)
+
+
+def _takes_address_first(expression: str) -> bool:
+    return expression.startswith(_CLIENT) and not _ADDRESS_AGAIN.search(expression, len(_CLIENT))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Filter:
     """Which lines are failures, and which address they count against.
@@ -82,6 +94,11 @@ class Filter:
     def line_of(self, reading: Reading) -> str:
         """Return the line of a request that this filter matches."""
         return reading.with_user if self.input == REQUESTS_WITH_USER else reading.canonical
+
+    @property
+    def ignores_address(self) -> bool:
+        """Whether its expressions only take the address at the line's begin, so that it changes no verdict."""
+        return all(_takes_address_first(rule.text) for rule in self.failregex)
 
     @property
     def resolves_names(self) -> bool:

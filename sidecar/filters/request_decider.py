@@ -7,10 +7,10 @@ known costs a look-up, not a parse and an expression.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
-from sidecar.access.reader import Reading, RequestReader
-from sidecar.core.address import Address
+from sidecar.access.reader import LineKey, Reading, RequestReader
+from sidecar.core.address import Address, parse_address
 from sidecar.core.events import Origin
 from sidecar.filters.attempts import RequestAttempts
 from sidecar.filters.filter_runner import FilterRunner
@@ -35,8 +35,24 @@ class FailedRequest(NamedTuple):
     time: float | None
 
 
-Known: TypeAlias = dict[str, tuple[Sequence[FailedRequest], bool]]
-"""A line without its date -> what it fails, and whether its text may be shown to people as it is."""
+class SameRequest(NamedTuple):
+    """What requests fail that differ in nothing but client and date."""
+
+    runner: FilterRunner
+    jails: list[str]
+    target: str
+    success: bool
+
+
+class Known(NamedTuple):
+    """What is remembered of one log.
+
+    `lines`: a line without its date -> what it fails, and whether its text may be shown to people as it is. `requests`:
+    a plain line without client, date, size and referer -> what it fails, where no expression looks at the client.
+    """
+
+    lines: dict[str, tuple[Sequence[FailedRequest], bool]]
+    requests: dict[LineKey, tuple[SameRequest, ...]]
 
 
 class RequestDecider:
@@ -46,7 +62,7 @@ class RequestDecider:
         self._reader, self._origin, self._clock = reader, origin, clock
         self._log, self._time = reader.log, reader.time
         self._attempts: RequestAttempts | None = None
-        self._known: Known = {}
+        self._known = Known({}, {})
 
     def decide(
         self, attempts: RequestAttempts, text: str, at: float | None, now: float
@@ -55,6 +71,9 @@ class RequestDecider:
 
         `text` is the line without its transport's header. The time is the transport's (`at`), its own, or else `now`.
         """
+        plain = self._reader.plain(text) if attempts.ignore_address else None
+        if plain and (found := self._plain(attempts, text, at, now, plain)):
+            return found
         # A date in brackets right before the first quote, as in `combined` and most formats that are like it. Other
         # formats may have something else there, such as the client: then nothing is remembered.
         quote = text.find('"')
@@ -66,7 +85,7 @@ class RequestDecider:
             return failed, at if at is not None else now if time is None else time, False
         when = time if at is None else at
         without_date = text[:start] + text[quote:]
-        known, log = self._known_of(attempts), self._log
+        known, log = self._known_of(attempts).lines, self._log
         if (remembered := known.get(without_date)) is not None:
             log.read += 1
             log.understood += 1
@@ -76,11 +95,49 @@ class RequestDecider:
         understood = log.understood
         failed = self._failed(attempts, text, at, now)
         # Whether a line with several addresses names one of them may depend on the lines before it.
-        if len(text) <= MAX_KNOWN_CHARS and log.understood > understood and "," not in text[:start]:
+        is_clear = log.understood > understood and "," not in text[:start]
+        if len(text) <= MAX_KNOWN_CHARS and is_clear and not _is_suspended(attempts):
             if len(known) >= MAX_KNOWN:
                 known.clear()
             known[without_date] = failed, _is_plain(text)
         return failed, when, False
+
+    def _plain(
+        self,
+        attempts: RequestAttempts,
+        text: str,
+        at: float | None,
+        now: float,
+        plain: tuple[str, str, LineKey],
+    ) -> tuple[Sequence[FailedRequest], float, bool] | None:
+        """Return what `decide` does for a plain line; None where its client is no address, or its date is none."""
+        client, date, key = plain
+        address, time = parse_address(client), self._time(date)
+        if address is None or time is None:
+            return None
+        requests = self._known_of(attempts).requests
+        same = requests.get(key)
+        if same is None:
+            failed = self._failed(attempts, text, at, now)
+            if not _is_suspended(attempts) and all(
+                each.address == address and not each.peer for each in failed
+            ):
+                if len(requests) >= MAX_KNOWN:
+                    requests.clear()
+                requests[key] = tuple(
+                    SameRequest(each.runner, each.jails, each.target, each.success) for each in failed
+                )
+            return failed, time if at is None else at, False
+        found = []
+        for runner, jails, target, success in same:
+            budget = runner.budget
+            if budget.suspended_until:
+                # It may find nothing now, or be tried again.
+                return self._failed(attempts, text, at, now), time if at is None else at, False
+            budget.matches += 1
+            found.append(FailedRequest(runner, jails, address, target, success, "", time))
+        self._log.count_known()
+        return found, time if at is None else at, False
 
     def _known_of(self, attempts: RequestAttempts) -> Known:
         """Return what is remembered of this log; consecutive lines nearly always have the same attempts."""
@@ -90,7 +147,7 @@ class RequestDecider:
         if known is None:
             if len(attempts.known) >= MAX_LOGS:
                 attempts.known.clear()
-            known = attempts.known[self._reader] = {}
+            known = attempts.known[self._reader] = Known({}, {})
         self._attempts, self._known = attempts, known
         return known
 
@@ -108,6 +165,11 @@ class RequestDecider:
                     FailedRequest(runner, jails, address, target, success, reading.peer, reading.time)
                 )
         return found
+
+
+def _is_suspended(attempts: RequestAttempts) -> bool:
+    """Return whether a filter is suspended, and so may have looked at no line: what it came to is not remembered."""
+    return any(runner.budget.suspended_until for runner, *_ in attempts)
 
 
 def _is_plain(text: str) -> bool:

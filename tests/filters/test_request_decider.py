@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from sidecar.access.formats import known
@@ -6,6 +8,7 @@ from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters import request_decider as module
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
+from sidecar.filters.request_decider import RequestDecider
 
 NOW = 1_796_100_000.0
 # 30 November 2026, 06:33:20 UTC.
@@ -181,3 +184,64 @@ def test_each_failing_line_counts_in_the_figures_of_its_filter(blog):
     blog.hits(*[line()] * 3, line("GET / HTTP/1.1"))
 
     assert blog.matcher.usage["wordpress-access"][1] == 3
+
+
+REQUESTS = [
+    "POST /wp-login.php HTTP/1.1",
+    "POST //wp-login.php/..;x HTTP/1.1",
+    "POST /x/../wp-login.php?action=postpass HTTP/1.1",
+    "GET /wp-admin/profile.php HTTP/1.1",
+    "GET /wp-json/wp/v2/users/me HTTP/1.1",
+    "GET /192.0.2.1 POST /wp-login.php HTTP/1.1",
+    "POST http://192.0.2.1/wp-login.php HTTP/1.1",
+    "-",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    "log_filter", ["wordpress-access[success=reset]", "wordpress-xmlrpc", "wordpress-probes"]
+)
+def test_requests_that_differ_in_the_client_alone_come_to_what_each_comes_to(monkeypatch, log_filter):
+    rnd = random.Random(1)
+    clients = ["203.0.113.7", "198.51.100.9", "999.1.1.1", "192.0.2.1", "10.0.0.1", "1.2.3.04"]
+    lines = [
+        LINE.format(
+            client=rnd.choice(clients),
+            date=f"30/Nov/2026:06:{n // 60 % 60:02d}:{n % 60:02d} +0000",
+            request=rnd.choice(REQUESTS),
+            status=rnd.choice((200, 302, 401, 403, 404, 503)),
+            agent=rnd.choice(("curl", "192.0.2.1 POST /wp-login.php 200", "")),
+        ).replace("- - [", f"- {rnd.choice(('-', 'ann', '192.0.2.1'))} [")
+        for n in range(5_000)
+    ]
+    fast = Blog(log_filter).hits(*lines)
+    monkeypatch.setattr(RequestDecider, "_plain", lambda *_: None)
+
+    assert fast == Blog(log_filter).hits(*lines)
+
+
+def test_what_a_suspended_filter_comes_to_is_not_remembered(blog):
+    blog.hits(*[line("GET / HTTP/1.1", client=f"198.51.100.{n}") for n in range(200)])
+    (runner, *_) = blog.matcher._runners
+    runner.budget.suspended_until = 9e9
+    assert blog.brief(line()) == []
+
+    runner.budget.suspended_until = 0.0
+    assert [address for address, *_ in blog.brief(line(), line(at="06:33:21"))] == [ANN, ANN]
+    runner.budget.suspended_until = 9e9
+    assert blog.brief(line(client="198.51.100.1")) == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["^<ADDR>(?<=\\.7) POST /wp-login", "^<ADDR> (?<=\\.7 )POST /wp-login", "^(?=\\S+\\.7 )<ADDR> POST"],
+)
+def test_a_filter_that_looks_at_the_client_is_asked_about_each(tmp_path, expression):
+    path = tmp_path / "mine.conf"
+    path.write_text(f"[Definition]\ninput = requests\nfailregex = {expression}\n")
+    mine = Blog(str(path))
+    mine.hits(*[line("GET / HTTP/1.1", client=f"198.51.100.{n}") for n in range(200)])
+
+    found = [hit.address for n in range(20) for hit in mine.hits(line(client=f"203.0.113.{n}"))]
+    assert found == ["203.0.113.7"]
