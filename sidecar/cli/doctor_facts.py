@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -130,8 +131,28 @@ def _state(path: Path) -> StateFacts:
         return StateFacts(str(path), f"{there} is no directory")
     if not os.access(there, os.W_OK | os.X_OK):
         return StateFacts(str(path), f"{there} cannot be written")
-    is_lasting = there.stat().st_dev != Path("/").stat().st_dev if own_container_id() else None
-    return StateFacts(str(path), "", shutil.disk_usage(there).free, is_lasting)
+    lasting = is_lasting(Path("/proc/self/mountinfo").read_text(), there) if own_container_id() else None
+    return StateFacts(str(path), "", shutil.disk_usage(there).free, lasting)
+
+
+def is_lasting(mountinfo: str, path: Path) -> bool:
+    """Return whether a path is on a mount that outlives its container: neither memory nor a volume without a name.
+
+    `mountinfo` is as in proc(5): the fourth field is what is mounted, the fifth where, and behind ` - ` is the type.
+    """
+    mounts = {}
+    for line in mountinfo.splitlines():
+        mount, _, kind = line.partition(" - ")
+        _, _, _, root, point, *_ = mount.split(" ")
+        # A later mount covers an earlier one.
+        mounts[point] = (root, kind.partition(" ")[0])
+    at = next(str(each) for each in (path, *path.parents) if str(each) in mounts)
+    root, kind = mounts[at]
+    return at != "/" and kind != "tmpfs" and not _NAMELESS_VOLUME.search(root)
+
+
+# Docker names a volume that nobody named.
+_NAMELESS_VOLUME: Final = re.compile(r"/volumes/[0-9a-f]{64}/_data$")
 
 
 def _sockets(control: Path, settings: Settings | None) -> SocketFacts:

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -220,3 +221,26 @@ def test_time_zones_are_looked_up_by_their_names():
     assert doctor_facts._clock({"TZ": "Europe/Berlin"}, 1.0) == ClockFacts(1.0, "Europe/Berlin")
     assert doctor_facts._clock({"TZ": "CET-1CEST"}, 1.0) == ClockFacts(1.0, "CET-1CEST")
     assert "TZ=Mars/Olympus is unknown here" in doctor_facts._clock({"TZ": "Mars/Olympus"}, 1.0).zone_error
+
+
+MOUNTS = f"""\
+22 1 0:40 / / rw,relatime - overlay overlay rw
+23 22 0:41 / /run rw - tmpfs tmpfs rw
+24 22 8:1 /docker/volumes/{"a1" * 32}/_data /var/lib/nameless rw - ext4 /dev/sda1 rw
+25 22 8:1 /docker/volumes/wp-sidecar-state/_data /var/lib/wp-sidecar rw - ext4 /dev/sda1 rw
+26 22 8:1 /srv/state /srv rw master:1 - ext4 /dev/sda1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "lasts"),
+    [
+        ("/var/lib/wp-sidecar", True),
+        ("/srv/deep/er", True),
+        ("/run/wp-sidecar", False),
+        ("/var/lib/nameless", False),
+        ("/var/lib", False),
+    ],
+)
+def test_a_mount_may_outlive_its_container(path, lasts):
+    assert doctor_facts.is_lasting(MOUNTS, Path(path)) is lasts
