@@ -6,6 +6,7 @@ import pytest
 
 from tests.bed import Bed, Site
 from tests.bed.images import SIDECAR
+from tests.support.markdown import blocks
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
 
@@ -130,4 +131,46 @@ def test_what_an_uninstall_leaves_in_the_kernel_is_one_table(bed, compose):
     left = bed.host.run(["nft", "list", "table", "inet", "wp_sidecar"]).stdout
     assert source in left
     bed.host.run(["nft", "delete", "table", "inet", "wp_sidecar"])
+    assert "wp_sidecar" not in bed.host.run(["nft", "list", "tables"]).stdout
+
+
+@pytest.fixture
+def pasted(bed, compose, tmp_path):
+    """README's service, and the words after it, in a compose project of its own beside the site that runs."""
+    (block,) = [each.text for each in blocks((ROOT / "README.md").read_text()) if each.language == "yaml"]
+    file = tmp_path / "compose.yaml"
+    bed.engine.cli("tag", SIDECAR, "wp-sidecar")
+
+    def run(*arguments, environment=""):
+        file.write_text(block.replace('SLACK_WEBHOOK_URL: ""', f'SLACK_WEBHOOK_URL: ""{environment}'))
+        return bed.engine.cli("compose", "-p", "pasted", "-f", str(file), *arguments).stdout
+
+    yield run
+    run("down", "--volumes")
+    bed.host.run(["nft", "delete", "table", "inet", "wp_sidecar"], check=False)
+
+
+def test_the_readme_leads_to_a_ban_and_back(bed, site, pasted):
+    source = bed.attacker.v4[2]
+    pasted("up", "--detach", "wp-sidecar")
+
+    def command(*words):
+        return bed.engine.cli("exec", "wp-sidecar", "wp-sidecar", *words, check=False).stdout
+
+    wait_until(lambda: "healthy\n" in command("status") and "shop-wordpress-1" in command("status"), 60)
+    assert [bed.attacker.login(site, "admin", f"wrong{n}", source) for n in range(5)] == [200] * 5
+    wait_until(lambda: source in command("bans"))
+    with pytest.raises(TimeoutError):
+        bed.attacker.get(site, source=source, timeout=1)
+    command("unban", source)
+    assert bed.attacker.get(site, source=source) == 200
+    assert pasted("run", "--rm", "wp-sidecar", "check-config").endswith("ok\n")
+
+
+def test_it_removes_its_table_itself_if_it_is_asked_to(bed, pasted):
+    """docs/uninstall.md, without nft on the host."""
+    pasted("up", "--detach", "wp-sidecar", environment='\n      WP_SIDECAR_FLUSH_ON_EXIT: "true"')
+    wait_until(lambda: "wp_sidecar" in bed.host.run(["nft", "list", "tables"]).stdout, 60)
+    pasted("rm", "--stop", "--force", "wp-sidecar")
+
     assert "wp_sidecar" not in bed.host.run(["nft", "list", "tables"]).stdout
