@@ -169,8 +169,8 @@ def test_the_readme_leads_to_a_ban_and_back(bed, site, pasted):
 
 def test_it_removes_its_table_itself_if_it_is_asked_to(bed, pasted):
     """docs/uninstall.md, without nft on the host."""
-    pasted("up", "--detach", "wp-sidecar", environment='\n      WP_SIDECAR_FLUSH_ON_EXIT: "true"')
-    wait_until(lambda: "wp_sidecar" in bed.host.run(["nft", "list", "tables"]).stdout, 60)
+    pasted("up", "--detach", "--wait", "wp-sidecar", environment='\n      WP_SIDECAR_FLUSH_ON_EXIT: "true"')
+    assert "wp_sidecar" in bed.host.run(["nft", "list", "tables"]).stdout
     pasted("rm", "--stop", "--force", "wp-sidecar")
 
     assert "wp_sidecar" not in bed.host.run(["nft", "list", "tables"]).stdout
