@@ -121,14 +121,14 @@ def test_an_unreadable_log_is_reported_under_its_new_name(engine, recorder):
     assert status.states == {"shop": "unreadable"}
 
 
-def test_a_container_that_is_no_longer_watched_is_not_published(engine, recorder):
-    """The first label says that only what has one is watched."""
+def test_a_container_that_is_gone_is_not_published(engine, recorder):
     status = Status()
     with following(engine, recorder, listener=status):
-        engine.run(Container("a", "blog", status=501))
+        blog = engine.run(Container("a", "blog", status=501))
         wait_until(lambda: status.states == {"blog": "unreadable"})
-        shop = engine.run(Container("b", "shop", labels={"wp-sidecar.enable": "true"}))
+        shop = engine.run(Container("b", "shop"))
         engine.write(shop, b"1")
+        engine.remove(blog)
         wait_until(lambda: status.states == {"shop": "open"})
 
     assert recorder.problems[-1] == ("container blog", None)
