@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import glob
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import LogSample
@@ -16,17 +16,17 @@ from sidecar.advice.doctor import LOOPBACK
 from sidecar.advice.facts import LogFacts, SiteFacts
 from sidecar.app import host
 from sidecar.cli.log_lines import with_framing
-from sidecar.cli.replay import Replay
-from sidecar.config import log_formats
+from sidecar.config import labels, log_formats
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, parse_address
 from sidecar.core.allowlist import ALWAYS, CONTAINERS, Allowlist
 from sidecar.core.containers import Container
-from sidecar.core.events import Framing, Origin
+from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.core.watched import choose
 from sidecar.filters.framing import unwrapper
+from sidecar.filters.matcher import Matcher
 from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
@@ -35,34 +35,56 @@ from sidecar.sources.docker.inventory import Inventory, Listing
 from sidecar.sources.docker.wire import EngineError, FrameDecoder
 from sidecar.sources.own_container import own_container_id
 
-# Of each log: what was written so lately, up to so much and for so long.
+# Of each log the newest lines are kept. The daemon may share a memory limit of 128 MB with this process.
+MAX_BYTES: Final = 1024 * 1024
+# Of a container's log so much is gone through, from so long ago on, and for so long.
 MAX_AGE_S: Final = 3 * 3600.0
-MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_READ_BYTES: Final = 64 * 1024 * 1024
 MAX_READ_S: Final = 5.0
 # The newest lines in which requests are looked for.
 MAX_LINES: Final = 2_000
 MAX_FILES: Final = 50
 
+Bans: TypeAlias = tuple[tuple[Address, str], ...]
+"""Addresses, each with the name of the jail."""
+
+
+class RawLog(NamedTuple):
+    """The newest whole lines of a log."""
+
+    origin: Origin
+    data: bytes
+    framing: Framing
+    driver: str = ""
+
 
 class LogReading:
     """What logs say under these settings."""
 
-    def __init__(self, settings: Settings, now: float, networks: Iterable[str] = ()) -> None:
-        """`networks` are those of containers."""
+    def __init__(
+        self,
+        settings: Settings,
+        now: float,
+        networks: Iterable[str] = (),
+        containers: Iterable[Container] = (),
+    ) -> None:
+        """`networks` are those of containers, and `containers` are watched: their labels count."""
         self._settings, self._now = settings, now
+        self._overrides = labels.read(containers, settings.jails, settings.sources.labels).overrides
         own = host.own_networks()
         # Loopback first: this host's own requests, such as health checks, are no clients.
         reasons = {LOOPBACK: ALWAYS[LOOPBACK], **own, CONTAINERS: (*own.get(CONTAINERS, ()), *networks)}
         reasons |= settings.allowlist.networks_by_reason()
         self._allowlist = Allowlist(reasons, ban_private=settings.allowlist.ban_private)
+        declared = log_formats.declared(settings.jails, self._overrides, settings.allowlist)
+        self._access_logs = AccessLogs(declared)
+        self._matcher = Matcher(settings.filters, access_logs=self._access_logs)
 
-    def log(self, name: str, data: bytes, framing: Framing, driver: str = "") -> LogFacts:
-        """Return what these whole lines say about their log."""
-        unwrap = unwrapper(framing)
-        logs = self._access_logs()
-        log = logs.of(Origin("doctor", name, jails=tuple(jail.name for jail in self._settings.jails))).log
+    def facts(self, raw: RawLog) -> LogFacts:
+        """Return what the lines say about their log."""
+        unwrap, log = unwrapper(raw.framing), self._access_logs.of(raw.origin).log
         sample, understood, clients = LogSample(log), 0, Counter[str]()
-        lines = data.splitlines()[-MAX_LINES:]
+        lines = raw.data.splitlines()[-MAX_LINES:]
         for line in lines:
             _, text = unwrap(line.decode(errors="replace"), self._now, None)
             requests = log.learn(text)
@@ -72,28 +94,20 @@ class LogReading:
                 clients[self._why_never(address, requests[0].peer)] += 1
         if not understood and sample.is_understood:
             understood = 1
-        return LogFacts(name, driver, "", len(lines), understood, sample.format, sample.examples, clients)
+        name = raw.origin.name
+        return LogFacts(name, raw.driver, "", len(lines), understood, sample.format, sample.examples, clients)
 
-    def bans(
-        self, name: str, data: bytes, framing: Framing, jails: Iterable[Jail]
-    ) -> tuple[tuple[Address, str], ...]:
-        """Return the addresses that these lines would have banned until now, by the jails that look at the log."""
-        jails = tuple(replace(jail, witness=False) for jail in jails)
+    def bans(self, raw: RawLog) -> Bans:
+        """Return the addresses that the lines would have banned until now, if each had been seen to send packets."""
+        names = set(raw.origin.jails)
+        jails = [replace(jail, witness=False) for jail in self._settings.jails if jail.name in names]
         guard = Guard(jails, self._allowlist)
-        filters = {
-            jail.name: self._settings.filters[jail.name]
-            for jail in jails
-            if jail.name in self._settings.filters
-        }
-        origin = Origin("doctor", name, jails=tuple(filters))
-        engine = Replay(guard, filters, origin, self._access_logs())
-        for _ in engine.decisions([(data, framing)] if data else []):
-            pass
+        guard.set_overrides(self._overrides)
+        for hit in self._matcher.scan(Batch(raw.origin, raw.data, raw.framing), self._now).hits:
+            guard.tick(hit.at)
+            guard.hits([hit], hit.at)
         guard.tick(self._now)
         return tuple((ban.address, ban.jail) for ban in guard.view.bans)
-
-    def _access_logs(self) -> AccessLogs:
-        return AccessLogs(log_formats.declared(self._settings.jails, {}, self._settings.allowlist))
 
     def _why_never(self, client: Address, peer: str) -> str:
         if why := self._allowlist.reason(client):
@@ -126,9 +140,9 @@ class FileSites:
         except OSError as err:
             return SiteFacts(LogFacts(path, error=err.strerror or str(err)), jails=jails)
         chunks = list(with_framing(iter([data]), None)) if data else []
-        framing = chunks[0][1] if chunks else Framing.NONE
-        log = self._reading.log(path, data, framing)
-        return SiteFacts(log, jails=jails, would_ban=self._reading.bans(path, data, framing, jails))
+        origin = Origin("file", path, jails=tuple(jail.name for jail in jails))
+        raw = RawLog(origin, *(chunks[0] if chunks else (data, Framing.NONE)))
+        return SiteFacts(self._reading.facts(raw), jails=jails, would_ban=self._reading.bans(raw))
 
 
 class ContainerSites:
@@ -162,37 +176,32 @@ class ContainerSites:
 
     def sites(self) -> Iterator[SiteFacts]:
         """Yield each watched container that is no mere front end, with the front ends of it that are watched."""
-        reading = LogReading(self._settings, self._now, self._listing.networks)
-        read: dict[str, tuple[LogFacts, bytes, Framing]] = {}
-        watched = {each.id: each for each in self._watched.containers}
-        for site in watched.values():
-            if site.id in self._watched.front_ends:
+        watched = self._watched
+        reading = LogReading(self._settings, self._now, self._listing.networks, watched.containers)
+        read: dict[str, tuple[LogFacts, Bans]] = {}
+        for site in watched.containers:
+            if site.id in watched.front_ends:
                 continue
-            chain = [site, *(each for each in site.front_ends if each.id in self._watched.front_ends)]
+            chain = [site, *(each for each in site.front_ends if each.id in watched.front_ends)]
             for each in chain:
                 if each.id not in read:
                     read[each.id] = self._read(reading, each)
-            bans = dict.fromkeys(
-                ban
-                for each in chain
-                for ban in reading.bans(each.name, *read[each.id][1:], self._jails_of(each))
-            )
             logs = [read[each.id][0] for each in chain]
-            yield SiteFacts(logs[0], tuple(logs[1:]), site, self._jails_of(site), tuple(bans))
+            bans = dict.fromkeys(ban for each in chain for ban in read[each.id][1])
+            jails = tuple(jail for jail in self._settings.jails if jail.name in watched.jails[site.id])
+            yield SiteFacts(logs[0], tuple(logs[1:]), site, jails, tuple(bans))
 
-    def _jails_of(self, container: Container) -> tuple[Jail, ...]:
-        names = self._watched.jails.get(container.id, ())
-        return tuple(jail for jail in self._settings.jails if jail.name in names)
-
-    def _read(self, reading: LogReading, container: Container) -> tuple[LogFacts, bytes, Framing]:
+    def _read(self, reading: LogReading, container: Container) -> tuple[LogFacts, Bans]:
         driver = ""
         try:
             with contextlib.closing(self._open()) as engine:
                 driver = engine.log_driver(container.id)
                 data = _newest_of(engine, container.id, self._now)
         except (OSError, EngineError) as err:
-            return LogFacts(container.name, driver or "unknown", reason(err)), b"", Framing.NONE
-        return reading.log(container.name, data, Framing.DOCKER, driver), data, Framing.DOCKER
+            return LogFacts(container.name, driver or "unknown", reason(err)), ()
+        origin = Origin("docker", container.name, jails=self._watched.jails[container.id])
+        raw = RawLog(origin, data, Framing.DOCKER, driver)
+        return reading.facts(raw), reading.bans(raw)
 
     def _open(self) -> Engine:
         return self._host.open(Interrupt())
@@ -213,12 +222,12 @@ def _newest_of(engine: Engine, container: str, now: float) -> bytes:
 
     Not by `tail`, which is not safe on every Engine (docs/architecture.md).
     """
-    kept, size, decoder = list[bytes](), 0, FrameDecoder()
+    newest, decoder, size = Newest(), FrameDecoder(), 0
     deadline = time.monotonic() + MAX_READ_S
     with contextlib.closing(
         engine.logs(container, int(now - MAX_AGE_S), follow=False, timeout_s=MAX_READ_S)
     ) as stream:
-        while size < MAX_BYTES and time.monotonic() < deadline:
+        while size < MAX_READ_BYTES and time.monotonic() < deadline:
             try:
                 data = stream.read(MAX_READ_S)
             except TimeoutError:
@@ -226,6 +235,27 @@ def _newest_of(engine: Engine, container: str, now: float) -> bytes:
             if not data:
                 break
             size += len(data)
-            kept += [data] if stream.terminal else [line for _, line in decoder.feed(data)]
-    whole = b"".join(kept).replace(b"\r\n", b"\n")
-    return whole[: whole.rfind(b"\n") + 1]
+            newest.add([data] if stream.terminal else [line for _, line in decoder.feed(data)])
+    return newest.lines()
+
+
+class Newest:
+    """Keeps the last `MAX_BYTES` of what is added."""
+
+    def __init__(self) -> None:
+        self._parts: deque[bytes] = deque()
+        self._size, self._is_cut = 0, False
+
+    def add(self, parts: Iterable[bytes]) -> None:
+        for part in parts:
+            self._parts.append(part)
+            self._size += len(part)
+            while self._size > MAX_BYTES and len(self._parts) > 1:
+                self._size -= len(self._parts.popleft())
+                self._is_cut = True
+
+    def lines(self) -> bytes:
+        """Return the whole lines."""
+        whole = b"".join(self._parts).replace(b"\r\n", b"\n")
+        begin = whole.find(b"\n") + 1 if self._is_cut else 0
+        return whole[begin : whole.rfind(b"\n") + 1]

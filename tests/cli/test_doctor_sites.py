@@ -95,3 +95,16 @@ def test_a_file_that_is_not_there_is_an_error(sites, tmp_path):
     found = sites(access="")
 
     assert found["folder.log"].log.error == "Is a directory"
+
+
+def test_of_a_stream_the_newest_whole_lines_are_kept(monkeypatch):
+    monkeypatch.setattr(doctor_sites, "MAX_BYTES", 20)
+
+    framed, terminal, short = doctor_sites.Newest(), doctor_sites.Newest(), doctor_sites.Newest()
+    framed.add(f"line {number}\n".encode() for number in range(9))
+    terminal.add([b"a b c d e f g h i\r\nj\r", b"\nk l\r\nm", b"n\r\no"])
+    short.add([b"a\n", b"b\n", b"c"])
+
+    assert framed.lines() == b"line 8\n"
+    assert terminal.lines() == b"k l\nmn\n"
+    assert short.lines() == b"a\nb\n"
