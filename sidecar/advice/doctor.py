@@ -203,12 +203,28 @@ def _is_open_docker(url: str) -> bool:
 
 
 def _sites(facts: Facts) -> Iterator[Finding]:
-    if not facts.sites and not (facts.host.engine and facts.host.engine.error):
+    engine = facts.host.engine
+    # Where Docker is not asked, logs may be those of Kubernetes, which the daemon alone knows.
+    if not facts.sites and engine and not engine.error:
         yield _wrong(
             HOST,
             "no log of a site is watched",
             f'Start WordPress; or give its container `labels: {ENABLE_LABEL}: "true"`, or a jail a `logpath`',
         )
+
+
+def _logs_of_daemon(facts: Facts) -> Iterator[Finding]:
+    """Look at the logs that the daemon alone reads: those of Kubernetes, of files of Docker, and of syslog."""
+    looked_at = {log.name for site in facts.sites for log in (site.log, *site.front_ends)}
+    for name, log in facts.host.daemon.logs.items():
+        if name in looked_at or log.state == "closed":
+            continue
+        if log.state == "unreadable":
+            yield _wrong(
+                name, "its log cannot be read", "See docs/sources.md for the log drivers that can be"
+            )
+        else:
+            yield _well(name, f"the daemon reads its log{f' ({log.format})' * bool(log.format)}")
 
 
 def _unwatched(facts: Facts) -> Iterator[Finding]:
@@ -242,9 +258,10 @@ def _format(host: HostFacts, site: SiteFacts) -> Iterator[Finding]:
     logs = _readable(site)
     if not logs:
         return
-    known = [log for log in logs if log.understood or host.daemon.formats.get(log.name)]
+    formats = {name: log.format for name, log in host.daemon.logs.items()}
+    known = [log for log in logs if log.understood or formats.get(log.name)]
     for log in known:
-        name = log.format or host.daemon.formats.get(log.name) or "messages of a plugin"
+        name = log.format or formats.get(log.name) or "messages of a plugin"
         yield _well(site.log.name, f"the log of {log.name} is understood: {name}")
     if known:
         return
@@ -380,7 +397,7 @@ def _would_ban(host: HostFacts, site: SiteFacts) -> Iterator[Finding]:
 HOST_CHECKS: list[Callable[[HostFacts], Iterable[Finding]]] = [
     _daemon, _configuration, _engine, _kernel, _namespace, _clock, _alerts, _state, _sockets,
 ]  # fmt: skip
-WATCH_CHECKS: list[Callable[[Facts], Iterable[Finding]]] = [_sites, _unwatched]
+WATCH_CHECKS: list[Callable[[Facts], Iterable[Finding]]] = [_sites, _unwatched, _logs_of_daemon]
 SITE_CHECKS: list[Callable[[HostFacts, SiteFacts], Iterable[Finding]]] = [
     _log_is_read, _format, _clients, _ports, _ipv6, _would_ban,
 ]  # fmt: skip

@@ -14,6 +14,14 @@ from sidecar.core.jail import Jail
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonLog:
+    """How the daemon reads a log: `open`, `closed` or `unreadable`, and the format of its requests, if any."""
+
+    state: str
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonFacts:
     """What the daemon at the control socket answered. `error`: why it did not."""
 
@@ -23,8 +31,8 @@ class DaemonFacts:
     # Bans in force, and dry runs.
     bans: int = 0
     dry_runs: int = 0
-    # Log's name -> the format that its requests were found in, if any was.
-    formats: Mapping[str, str] = field(default_factory=dict)
+    # By the log's name.
+    logs: Mapping[str, DaemonLog] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sidecar.advice.facts import (
     ClockFacts,
     ConfigFacts,
     DaemonFacts,
+    DaemonLog,
     EngineFacts,
     Facts,
     HostFacts,
@@ -98,7 +99,7 @@ def _daemon(control: Path) -> DaemonFacts:
         problems=tuple(status["health"]["why"]),
         bans=status["bans"],
         dry_runs=dry_runs,
-        formats={log["container"]: log["format"] for log in status["streams"] if log["format"]},
+        logs={log["container"]: DaemonLog(log["state"], log["format"]) for log in status["streams"]},
     )
 
 

@@ -10,6 +10,7 @@ from sidecar.advice.facts import (
     ClockFacts,
     ConfigFacts,
     DaemonFacts,
+    DaemonLog,
     EngineFacts,
     Facts,
     HostFacts,
@@ -240,7 +241,7 @@ def test_a_site_behind_a_front_end_is_judged_by_the_log_that_has_its_clients():
 
 
 def test_a_log_that_the_daemon_understands_is_understood():
-    host = replace(HOST, daemon=DaemonFacts(formats={"blog": "nginx"}))
+    host = replace(HOST, daemon=DaemonFacts(logs={"blog": DaemonLog("open", "nginx")}))
     quiet = replace(LOG, lines=0, understood=0, format="", clients={})
 
     found = examine(Facts(host, (replace(SITE, log=quiet),)))
@@ -318,6 +319,27 @@ def test_without_docker_and_daemon_only_what_can_be_known_is_said():
     assert "the clock is right" in sentences
     assert "nobody is alerted" in sentences
     assert not any("Docker" in each or "port" in each for each in sentences[1:])
+
+
+def test_logs_that_the_daemon_alone_reads_are_shown():
+    logs = {
+        "web/blog-0/wordpress": DaemonLog("open", "combined"),
+        "syslog": DaemonLog("open"),
+        "gone": DaemonLog("closed"),
+        "mute": DaemonLog("unreadable"),
+    }
+    host = replace(HOST, daemon=DaemonFacts(logs=logs), engine=None)
+
+    assert [each for each in examine(Facts(host)) if each.subject != "host"] == [
+        well("web/blog-0/wordpress", "the daemon reads its log (combined)"),
+        well("syslog", "the daemon reads its log"),
+        Finding(
+            "mute",
+            ok=False,
+            sentence="its log cannot be read",
+            change="See docs/sources.md for the log drivers that can be",
+        ),
+    ]
 
 
 def test_a_new_check_is_a_row(monkeypatch):

@@ -9,8 +9,10 @@ import pytest
 
 from sidecar.advice.facts import LogFacts
 from sidecar.cli import doctor_sites
-from sidecar.cli.doctor_sites import FileSites
+from sidecar.cli.doctor_sites import FileSites, LogReading, RawLog
 from sidecar.config import reader
+from sidecar.core.containers import Container
+from sidecar.core.events import Framing, Origin
 
 JAILS = """
 [DEFAULT]
@@ -108,3 +110,19 @@ def test_of_a_stream_the_newest_whole_lines_are_kept(monkeypatch):
     assert framed.lines() == b"line 8\n"
     assert terminal.lines() == b"k l\nmn\n"
     assert short.lines() == b"a\nb\n"
+
+
+def test_the_labels_of_a_container_count():
+    labels = {"wp-sidecar.log-format": '$status "$request" of $remote_addr', "wp-sidecar.maxretry": "50"}
+    settings = reader.read({})
+    origin = Origin("docker", "blog", jails=tuple(jail.name for jail in settings.jails))
+    guess = b'200 "POST /wp-login.php HTTP/1.1" of 203.0.113.7\n'
+    raw = RawLog(origin, guess * 30, Framing.NONE)
+
+    bare = LogReading(settings, time.time(), containers=[Container("1", "blog", "wordpress")])
+    labelled = LogReading(settings, time.time(), containers=[Container("1", "blog", "wordpress", labels)])
+
+    assert labelled.facts(raw).format == "label wp-sidecar.log-format"
+    assert bare.facts(raw).format != "label wp-sidecar.log-format"
+    assert labelled.bans(raw) == ()
+    assert labelled.bans(raw._replace(data=guess * 60)) == (("203.0.113.7", "wordpress-access"),)
