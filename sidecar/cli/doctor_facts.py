@@ -11,9 +11,12 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
 from sidecar.advice.facts import (
     ClockFacts,
@@ -47,8 +50,6 @@ from sidecar.sources.own_container import own_container_id
 
 CONNECT_TIMEOUT_S: Final = 5.0
 _PORTS: Final = {"http": 80, "https": 443}
-# Schemes that are TLS from the first byte.
-_TLS: Final = frozenset({"https", "smtps"})
 
 
 def collect(environ: Mapping[str, str], jails: Path | None, filters: Path | None, control: Path) -> Facts:
@@ -180,12 +181,11 @@ def _senders(settings: Settings) -> Iterator[SenderFacts]:
             yield SenderFacts(channel.sender.name, source=action.source)
             continue
         try:
-            server, port, is_tls = _server_of(url)
+            server = server_of(url)
         except ValueError as err:
             yield SenderFacts(channel.sender.name, "", redacted(str(err)), action.source)
             continue
-        error = _unreachable(server, port, is_tls=is_tls)
-        yield SenderFacts(channel.sender.name, f"{server}:{port}", error, action.source)
+        yield SenderFacts(channel.sender.name, str(server), unreachable(server), action.source)
 
 
 def _action_of(channel: Channel) -> Action:
@@ -203,32 +203,61 @@ def _url_of(action: Action) -> str:
 _URLS: Final = {"slack": "url", "webhook": "url", "mail": "server"}
 
 
-def _server_of(url: str) -> tuple[str, int, bool]:
-    """Return the server's name, its port, and whether it speaks TLS from the beginning. Raises ValueError."""
+class Server(NamedTuple):
+    """What is connected to. `authorities`: the file with the authorities of certificates; None: the system's."""
+
+    host: str
+    port: int
+    # Whether it speaks TLS from the first byte.
+    is_tls: bool
+    authorities: str | None = None
+    # The server's name, where the connection goes to a proxy (HTTPS_PROXY), which would have to be asked for it.
+    behind: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.host}:{self.port}"
+        return f"the proxy {place} before {self.behind}" if self.behind else place
+
+
+def server_of(url: str) -> Server:
+    """Return what a sender with this URL connects to, by the rules of what sends. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme.startswith("smtp"):
         mail = MailServer.of_url(url)
-        return mail.host, mail.port, parts.scheme in _TLS
+        return Server(mail.host, mail.port, parts.scheme == "smtps")
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("its URL does not begin with https://")
-    return parts.hostname, parts.port or _PORTS[parts.scheme], parts.scheme in _TLS
+    with requests.Session() as session:
+        rules = session.merge_environment_settings(url, {}, None, None, None)
+    if proxy := select_proxy(url, rules["proxies"]):
+        at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        # What requests takes as the port.
+        return Server(
+            at.hostname or "", at.port or _PORTS.get(at.scheme, 80), is_tls=False, behind=parts.hostname
+        )
+    authorities = rules["verify"] if isinstance(rules["verify"], str) else DEFAULT_CA_BUNDLE_PATH
+    return Server(parts.hostname, parts.port or _PORTS[parts.scheme], parts.scheme == "https", authorities)
 
 
-def _unreachable(server: str, port: int, *, is_tls: bool) -> str:
+def unreachable(server: Server) -> str:
     """Connect, and say nothing. Return why that is not possible; "": it is."""
-    steps: tuple[tuple[str, type[Exception]], ...] = (
-        ("its certificate is not valid", ssl.SSLCertVerificationError),
-        ("it does not speak TLS", ssl.SSLError),
-        ("its name is unknown here", socket.gaierror),
-        (f"no connection within {CONNECT_TIMEOUT_S:.0f} s", TimeoutError),
-        ("no connection", OSError),
-    )
     try:
-        with socket.create_connection((server, port), CONNECT_TIMEOUT_S) as plain:
-            if is_tls:
-                with ssl.create_default_context().wrap_socket(plain, server_hostname=server):
+        with socket.create_connection((server.host, server.port), CONNECT_TIMEOUT_S) as plain:
+            if server.is_tls:
+                context = ssl.create_default_context(cafile=server.authorities)
+                with context.wrap_socket(plain, server_hostname=server.host):
                     pass
     except (OSError, UnicodeError) as err:
-        what = next((what for what, kind in steps if isinstance(err, kind)), "its name is none")
+        what = next((what for kind, what in _FAILURES if isinstance(err, kind)), "its name is none")
         return f"{what} ({getattr(err, 'strerror', None) or err})"
     return ""
+
+
+# The narrower ones first.
+_FAILURES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (ssl.SSLCertVerificationError, "its certificate is not valid"),
+    (ssl.SSLError, "it does not speak TLS"),
+    (socket.gaierror, "its name is unknown here"),
+    (TimeoutError, f"no connection within {CONNECT_TIMEOUT_S:.0f} s"),
+    (OSError, "no connection"),
+)

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from sidecar.advice.facts import ClockFacts, DaemonFacts, StateFacts
 from sidecar.cli import doctor_facts
-from sidecar.cli.doctor_facts import collect
+from sidecar.cli.doctor_facts import Server, collect
 from tests.support.paths import COMMAND
 from tests.support.running import Running
 from tests.support.waiting import wait_until
@@ -189,9 +190,34 @@ def test_a_certificate_counts(tmp_path, certificate, monkeypatch):
         ((_, _, why),) = senders(tmp_path, SLACK_WEBHOOK_URL=url)
         assert why.startswith("its certificate is not valid (")
 
-        monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
         assert senders(tmp_path, SLACK_WEBHOOK_URL=url) == [("slack", f"localhost:{port}", "")]
         assert got == []
+
+
+def test_where_a_proxy_sends_for_us_it_is_connected_to(tmp_path, monkeypatch):
+    with server() as (port, got):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@localhost:{port}")
+
+        found = senders(tmp_path, SLACK_WEBHOOK_URL="https://hooks.slack.invalid/x")
+
+    assert found == [("slack", f"the proxy localhost:{port} before hooks.slack.invalid", "")]
+    assert got == []
+
+
+@pytest.mark.parametrize("url", ["ftp://example.net/x", "https:///x", "smtp://"])
+def test_a_url_that_is_none_raises_value_error(url):
+    with pytest.raises(ValueError, match=r"expected smtp|begin with https"):
+        doctor_facts.server_of(url)
+
+
+def test_authorities_are_those_of_what_sends(monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+
+    # The image has no authorities of the system.
+    assert doctor_facts.server_of("https://example.net/x").authorities == DEFAULT_CA_BUNDLE_PATH
+    assert doctor_facts.server_of("smtps://mail.example.net") == Server("mail.example.net", 465, is_tls=True)
 
 
 def test_a_mail_server_and_services_of_apprise(tmp_path):

@@ -170,3 +170,10 @@ def test_a_site_that_no_jail_looks_at(bed, site, sidecar):
     _, found = inside(bed, "WP_SIDECAR_JAILS=/run/jails.conf")
 
     assert "the WordPress container site is not watched" in " ".join(wrong(found)["host"])
+
+
+def test_the_image_knows_public_certificate_authorities(bed, sidecar):
+    """Mail and Redis over TLS go by OpenSSL's own list, which Debian's slim image lacks."""
+    count = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
+
+    assert int(bed.engine.cli("exec", NAME, "python3", "-c", count).stdout) > 100
