@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from sidecar.advice.exposure import exposure
 from sidecar.advice.facts import Facts, HostFacts, LogFacts, SiteFacts
 from sidecar.advice.unwatched import unwatched
-from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PROXY
+from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PROXY, of_cdn, of_monitor
 from sidecar.core.containers import ENABLE_LABEL, LOG_FORMAT_LABEL, Container
 from sidecar.core.durations import format_duration
 from sidecar.core.front_ends import serves_web
@@ -32,7 +32,8 @@ MAX_SHOWN: Final = 5
 MAX_EXAMPLE_CHARS: Final = 120
 LOOPBACK: Final = "loopback"
 _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
-_CDN: Final = "an address of the CDN "
+_CDN: Final = of_cdn("")
+_MONITOR: Final = of_monitor("")
 
 
 class Finding(NamedTuple):
@@ -286,7 +287,8 @@ def _format(host: HostFacts, site: SiteFacts) -> Iterator[Finding]:
 
 def _clients(_: HostFacts, site: SiteFacts) -> Iterator[Finding]:
     totals = [
-        Counter({why: n for why, n in log.clients.items() if why != LOOPBACK}) for log in _readable(site)
+        Counter({why: n for why, n in log.clients.items() if not _is_expected(why)})
+        for log in _readable(site)
     ]
     chosen = max(totals, key=lambda each: (each[""] > each.total() / 2, each.total()), default=Counter[str]())
     count = chosen.total()
@@ -303,6 +305,11 @@ def _clients(_: HostFacts, site: SiteFacts) -> Iterator[Finding]:
         f"of {count} requests {most} have {reason} as their client, which is never banned",
         _change_for(reason),
     )
+
+
+def _is_expected(reason: str) -> bool:
+    """Return whether requests from there say nothing about other clients: a person named them, or they are checks."""
+    return reason in (LOOPBACK, IGNOREIP) or reason.startswith(_MONITOR)
 
 
 def _change_for(reason: str) -> str:
@@ -327,7 +334,6 @@ _CHANGES: Final = {
     GATEWAY: _BEHIND_GATEWAY,
     OWN: _BEHIND_GATEWAY,
     PROXY: _BEHIND_PROXY,
-    IGNOREIP: "Make `ignoreip` narrower",
     "a private address": f"{_BEHIND_PROXY}. If these are the clients themselves, set `ban_private = yes`",
 }
 

@@ -19,7 +19,7 @@ from sidecar.cli.log_lines import with_framing
 from sidecar.config import labels, log_formats
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, parse_address
-from sidecar.core.allowlist import ALWAYS, CONTAINERS, Allowlist
+from sidecar.core.allowlist import ALWAYS, CONTAINERS, Allowlist, of_cdn
 from sidecar.core.containers import Container
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.guard import Guard
@@ -44,6 +44,8 @@ MAX_READ_S: Final = 5.0
 # The newest lines in which requests are looked for.
 MAX_LINES: Final = 2_000
 MAX_FILES: Final = 50
+# WordPress asks itself for this page, by the container's or the gateway's address.
+CRON: Final = "/wp-cron.php"
 
 Bans: TypeAlias = tuple[tuple[Address, str], ...]
 """Addresses, each with the name of the jail."""
@@ -90,7 +92,9 @@ class LogReading:
             requests = log.learn(text)
             sample.add([text], self._now)
             understood += bool(requests)
-            if requests and (address := parse_address(requests[0].client)):
+            if not requests or requests[0].path.endswith(CRON):
+                continue
+            if address := parse_address(requests[0].client):
                 clients[self._why_never(address, requests[0].peer)] += 1
         if not understood and sample.is_understood:
             understood = 1
@@ -115,7 +119,7 @@ class LogReading:
         behind = parse_address(peer) if peer else None
         why = self._allowlist.reason(behind) if behind else None
         # Packets of clients behind one of our own front ends are seen before it.
-        return why if why and "CDN" in why else ""
+        return why if why and why.startswith(of_cdn("")) else ""
 
 
 class FileSites:

@@ -197,7 +197,6 @@ SET_UPS = {
         "real_ip_header",
     ),
     "a proxy on the LAN": (with_log(clients={"a private address": 9}), "a private address", "ban_private"),
-    "visitors in ignoreip": (with_log(clients={"ignoreip": 9}), "have ignoreip", "narrower"),
     "macvlan": (with_container(bypasses_firewall=True), "macvlan", "bridge network"),
     "Docker's proxy for IPv6": (
         with_container(ipv6_proxied=True),
@@ -247,6 +246,11 @@ def test_a_log_that_the_daemon_understands_is_understood():
     found = examine(Facts(host, (replace(SITE, log=quiet),)))
 
     assert well("blog", "the log of blog is understood: nginx") in found
+
+
+@pytest.mark.parametrize("why", ["loopback", "ignoreip", "an address of the monitoring service UptimeRobot"])
+def test_requests_that_a_person_expects_say_nothing_about_clients(why):
+    assert wrong(with_log(clients={why: 90, "": 1})) == []
 
 
 def test_a_log_of_a_few_lines_is_not_judged():

@@ -51,10 +51,13 @@ def test_an_access_log_shows_its_format_and_where_its_clients_are(sites):
         request("198.51.100.9"),
     ]
 
+    # WordPress asks itself.
+    lines.append(request("10.0.0.1", "POST", "/wp-cron.php"))
+
     (site,) = sites(access="".join(lines)).values()
 
     assert site.log == LogFacts(
-        site.log.name, lines=6, understood=6, format="combined",
+        site.log.name, lines=7, understood=7, format="combined",
         clients={"": 3, "a private address": 1, "loopback": 1, "a trusted proxy": 1},
     )  # fmt: skip
     assert [jail.name for jail in site.jails] == ["wordpress", "wordpress-access"]
