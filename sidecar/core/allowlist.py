@@ -82,8 +82,12 @@ class Allowlist:
 
     def reason(self, address: Address) -> str | None:
         """Return the first reason with a network that overlaps this address or network; None: it may be banned."""
-        if ":" not in address and self._is_far(address):
-            return None
+        if ":" not in address:
+            # Nearly every attacker is far from all networks: none of them touches his /16. A /16 is the widest that can
+            # be banned, so this answers for networks too, in 0.3 microseconds.
+            dot, prefixes = address.find("."), self._prefixes
+            if address[:dot] not in prefixes and address[: address.find(".", dot + 1)] not in prefixes:
+                return None
         reason = self._cache.get(address, _UNKNOWN)
         if reason is not _UNKNOWN:
             return reason
@@ -104,15 +108,6 @@ class Allowlist:
             str(network)
             for first, last, _ in flatten((first, last, 0) for first, last, _ in self._spans[version])
             for network in summarize_address_range(address(first), address(last))
-        )
-
-    def _is_far(self, address: Address) -> bool:
-        """Return whether no network touches the /16 of this IPv4 address, as is the case for nearly all attackers."""
-        # A /16 is the widest that can be banned, so this answers for networks too, in 0.3 microseconds.
-        dot = address.find(".")
-        return (
-            address[:dot] not in self._prefixes
-            and address[: address.find(".", dot + 1)] not in self._prefixes
         )
 
     def _find(self, address: Address) -> str | None:

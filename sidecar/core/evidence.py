@@ -25,9 +25,18 @@ class Evidence:
 
     def add(self, jail: str, address: Address, line: str, most: int) -> None:
         """Remember a line, and at most this many of the same address."""
-        lines = self._lines.pop((jail, address), ())
-        self._bytes += len(line) - (len(lines[0]) if len(lines) >= most else 0)
-        self._lines[jail, address] = (*lines[max(0, len(lines) + 1 - most) :], line)
+        # The hot path: most attackers fail for the first time, or have fewer lines than are kept.
+        key = jail, address
+        self._bytes += len(line)
+        lines = self._lines.pop(key, None)
+        if lines is None:
+            self._lines[key] = (line,)
+        elif len(lines) < most:
+            self._lines[key] = (*lines, line)
+        else:
+            kept = lines[len(lines) + 1 - most :]
+            self._bytes -= sum(map(len, lines)) - sum(map(len, kept))
+            self._lines[key] = (*kept, line)
         if self._bytes > self._max_bytes:
             self._drop_excess()
 

@@ -58,7 +58,14 @@ class HitJudge:
             return None
         effective = state.effective_at(hit.origin.name)
         ban = state.bans.covering(hit.address)
-        if reason := self._ignored_reason(state, effective, ban, hit, now):
+        if ban or hit.target or hit.peer or self.relayed.related:
+            reason = self._ignored_reason(state, effective, ban, hit, now)
+        else:
+            # The usual case, without a call for it.
+            reason = self._state.allowlist.reason(hit.address)
+            if not reason and effective.allowlist:
+                reason = effective.allowlist.reason(hit.address)
+        if reason:
             self._state.ignored[reason] += 1
             return None
         # A dry run that is enforced from now on.
@@ -66,13 +73,7 @@ class HitJudge:
             return [self._register.enforce(ban, now)]
         at = min(hit.at, now)
         if hit.success:
-            # By the limits of the jail, not of the container: its labels must not excuse failures at others.
-            self._login_proved(state, state.jail, hit, at, now)
-            # What a server shows to nobody else proves the login to every jail that asks for proofs.
-            if effective.jail.reads_requests:
-                for other in self._state.jails:
-                    if other is not state and other.jail.success is not Success.IGNORE:
-                        self._login_proved(other, other.jail, hit, at, now)
+            self._logged_in(state, effective.jail, hit, at, now)
             return []
         return self._count(state, effective.jail, hit, at, now)
 
@@ -150,6 +151,15 @@ class HitJudge:
         if state.excuses.excuse_due_ban(state.jail, address, at, is_peer=address in self._state.peers):
             return RefusalReason.PROBABLE_PROXY
         return None
+
+    def _logged_in(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:
+        # By the limits of the jail, not of the container: its labels must not excuse failures at others.
+        self._login_proved(state, state.jail, hit, at, now)
+        # What a server shows to nobody else proves the login to every jail that asks for proofs.
+        if jail.reads_requests:
+            for other in self._state.jails:
+                if other is not state and other.jail.success is not Success.IGNORE:
+                    self._login_proved(other, other.jail, hit, at, now)
 
     def _login_proved(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:
         """Clear the failures before a proof of login, as far as they are excused (`excuses.py`)."""

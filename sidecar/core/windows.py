@@ -90,7 +90,7 @@ class SlidingWindow:
                 self._times[address] = later
         if full:
             return True
-        self._times[address] = times[-2 * maxretry :]
+        self._times[address] = times if len(times) <= 2 * maxretry else times[-2 * maxretry :]
         if len(self._times) > self._max_addresses:
             self.dropped += len(drop_oldest(self._times))
         return False

@@ -55,3 +55,13 @@ def test_what_a_plugin_reports_is_no_proof_for_other_jails():
     guard = Guard([replace(LOGIN, success=Success.PROOF), plugin], ALLOWLIST)
 
     assert len(play(guard, [*hits(0, 1), login(2)._replace(jail="plugin"), *hits(3)])) == 1
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("more", [{}, {"target": "/.env"}])
+def test_an_allowlisted_address_does_not_count_with_a_target_or_without(own, more):
+    jail = replace(LOGIN, ignoreip=(ANN,) if own else ())
+    guard = Guard([jail], Allowlist({} if own else {"a friend": [ANN]}))
+
+    assert guard.hits([hit._replace(**more) for hit in hits(*range(9))], 9) == []
+    assert guard.view.ignored == {"ignoreip" if own else "a friend": 9}
