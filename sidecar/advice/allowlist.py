@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sidecar.core.allowlist_bounds import MAX_NETWORKS, MAX_WIDEST, WIDEST_PREFIX, Refused
+from sidecar.core.allowlist_bounds import MAX_NETWORKS, MAX_WIDEST, WIDEST_PREFIX, RefusedNetworks
 from sidecar.core.text import printable
 
 # Networks that a sentence lists.
@@ -13,7 +13,7 @@ MAX_SHOWN: Final = 5
 MAX_CHARS: Final = 64
 
 
-def refused_networks(refused: Sequence[Refused]) -> str:
+def refused_networks(refused: Sequence[RefusedNetworks]) -> str:
     """Return which networks are not allowlisted, why, and what to change."""
     shown = [f"{printable(each.network, MAX_CHARS)} ({each.reason})" for each in refused[:MAX_SHOWN]]
     if more := len(refused) - MAX_SHOWN:

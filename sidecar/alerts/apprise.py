@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sidecar.alerts.http_request import log_no_urls
 from sidecar.alerts.notices import Notice, NoticeLevel
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import Action
 from sidecar.core.text import printable
 
@@ -35,7 +35,7 @@ class AppriseSender:
         self._left: list[Any] = []
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Send the notice. Raises Delayed, Rejected or Refused."""
+        """Send the notice. Raises Delayed, Rejected or MessageRefused."""
         del within_s  # each of Apprise's services has time limits of its own
         if notice is not self._notice:
             self._service = self._service or self._load()
@@ -56,7 +56,7 @@ class AppriseSender:
             del self._left[0]
             raise Rejected(f"{words}.")
         if 400 <= status < 500 and status not in (408, 425, 429):
-            raise Refused(f"{words}: correct the URL in {self._action.source}.")
+            raise MessageRefused(f"{words}: correct the URL in {self._action.source}.")
         raise Delayed(f"{words}.")
 
     def _load(self) -> Any:  # noqa: ANN401 - Apprise's own
@@ -72,9 +72,9 @@ class AppriseSender:
         for url in filter(None, re.split(r",?\s+", self._action.option("url").strip(", "))):
             if not service.add(url):
                 scheme = url.partition(":")[0]
-                raise Refused(f"{scheme}:// is no URL of Apprise: correct {self._action.source}.")
+                raise MessageRefused(f"{scheme}:// is no URL of Apprise: correct {self._action.source}.")
         if not len(service):
-            raise Refused(f"{self._action.source} names no service: set `url` or `config`.")
+            raise MessageRefused(f"{self._action.source} names no service: set `url` or `config`.")
         return service
 
 

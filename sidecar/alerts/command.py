@@ -13,7 +13,7 @@ from typing import Final
 
 from sidecar.alerts import tags
 from sidecar.alerts.notices import Notice
-from sidecar.alerts.sender import Refused, Rejected
+from sidecar.alerts.sender import MessageRefused, Rejected
 from sidecar.alerts.webhook import payload
 from sidecar.core.actions import Action
 from sidecar.core.text import printable
@@ -33,7 +33,7 @@ class CommandSender:
         self._host, self._source = host, action.source
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Run the command. Raises Rejected, or Refused where there is no such command."""
+        """Run the command. Raises Rejected, or MessageRefused where there is no such command."""
         meaning = tags.values(notice, self._host)
         arguments = [
             tags.filled(each, meaning, lambda _, value: printable(value, MAX_ARGUMENT_CHARS))
@@ -54,7 +54,7 @@ class CommandSender:
             raise Rejected(f"{arguments[0]} took longer than {self._timeout_s:g} s and was ended.") from None
         except (OSError, ValueError) as err:
             reason = getattr(err, "strerror", "") or type(err).__name__
-            raise Refused(f"{arguments[0]} cannot be run: {reason}: correct {self._source}.") from None
+            raise MessageRefused(f"{arguments[0]} cannot be run: {reason}: correct {self._source}.") from None
         if done.returncode:
             last = printable(done.stderr.decode(errors="replace").strip()[-200:])
             raise Rejected(f"{arguments[0]} ended with {done.returncode}: {last}")

@@ -20,7 +20,7 @@ from sidecar.alerts.channels import Channel
 from sidecar.alerts.journal import Event, Journal
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Digest
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import AlertEvent
 from sidecar.runtime.backoff import Backoff
 from sidecar.runtime.clock import Clock
@@ -147,7 +147,7 @@ class Delivery:
             self._listener.alert_delayed(name)
             attempts.delayed(self.name, err, self._clock())
             return
-        except Refused as err:
+        except MessageRefused as err:
             self._listener.alert_rejected(name)
             attempts.refuse(self.name, err)
             return
@@ -205,7 +205,7 @@ class _Attempts:
         self.done(now)
         self._problem.set(f"{name}: {err} That message is lost.")
 
-    def refuse(self, name: str, err: Refused) -> None:
+    def refuse(self, name: str, err: MessageRefused) -> None:
         """Keep the message: it is the first one to be tried after a reload."""
         self.refused = str(err)
         self._problem.set(f"{name}: {err} Nothing is sent there until the configuration is reloaded.")

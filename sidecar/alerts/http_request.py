@@ -15,7 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 10.0
 MIN_TIMEOUT_S: Final = 0.1
@@ -33,7 +33,7 @@ OF_THE_WEBHOOK: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class HttpRequest:
+class WebRequest:
     """What is sent. `service` and `setting` are words for sentences: "Slack", "SLACK_WEBHOOK_URL"."""
 
     url: str
@@ -44,8 +44,8 @@ class HttpRequest:
     headers: Mapping[str, str] | None = None
 
 
-def send(request: HttpRequest, within_s: float) -> None:
-    """Send it. Raises Delayed on 408, 425, 429, 5xx and where no answer came, otherwise Rejected or Refused.
+def send(request: WebRequest, within_s: float) -> None:
+    """Send it. Raises Delayed on 408, 425, 429, 5xx and where no answer came, otherwise Rejected or MessageRefused.
 
     Where an answer does not come in time the message may have arrived. It was not confirmed, so it is sent again.
     """
@@ -70,7 +70,7 @@ def send(request: HttpRequest, within_s: float) -> None:
         raise Delayed(f"{request.service} cannot be reached: {_reason(err)}.") from None
     # Any of these may quote the URL.
     except (requests.RequestException, HTTPError, ValueError) as err:
-        raise Refused(f"{request.setting} cannot be used ({type(err).__name__}).") from None
+        raise MessageRefused(f"{request.setting} cannot be used ({type(err).__name__}).") from None
 
 
 def log_no_urls() -> None:
@@ -78,22 +78,24 @@ def log_no_urls() -> None:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
-def _check(response: requests.Response, request: HttpRequest) -> None:
-    """Raise Delayed, Rejected or Refused unless the message was accepted."""
+def _check(response: requests.Response, request: WebRequest) -> None:
+    """Raise Delayed, Rejected or MessageRefused unless the message was accepted."""
     status, service = response.status_code, request.service
     if 200 <= status < 300:
         return
     if status in (408, 425, 429) or status >= 500:
         raise Delayed(f"{service} answered {status}.", _retry_after(response.headers.get("Retry-After", "0")))
     if status < 400:
-        raise Refused(
+        raise MessageRefused(
             f"{service} answered {status}, a redirect: put the final address into {request.setting}."
         )
     code = _error_code(response)
     shown = f" ({code})" if code else ""
     if status in OF_THE_MESSAGE and code not in OF_THE_WEBHOOK:
         raise Rejected(f"{service} answered {status}{shown} to a message.")
-    raise Refused(f"{service} answered {status}{shown}: does the webhook of {request.setting} still exist?")
+    raise MessageRefused(
+        f"{service} answered {status}{shown}: does the webhook of {request.setting} still exist?"
+    )
 
 
 def _error_code(response: requests.Response) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from urllib3.filepost import encode_multipart_formdata
 
 from sidecar.alerts import tags
-from sidecar.alerts.http_request import HttpRequest, send
+from sidecar.alerts.http_request import WebRequest, send
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.slack import escape
 from sidecar.core.actions import Action, AlertEvent, BodyPart, RequestTemplate
@@ -64,7 +64,7 @@ class HttpTemplate:
 
 def rendered(
     template: RequestTemplate, meaning: Mapping[str, str], notice: Notice | None, setting: str
-) -> HttpRequest:
+) -> WebRequest:
     """Return the request. With a notice, its text stands where the template's text names the address."""
     headers = {
         name: tags.filled(value, meaning, lambda _, text: printable(text)) for name, value in template.headers
@@ -84,7 +84,7 @@ def rendered(
             headers["Content-Type"] = FORM
     url = tags.filled(template.url, meaning, lambda _, value: quote(value, safe=""))
     service = urlsplit(url).hostname or "the service"
-    return HttpRequest(url, body, service, setting, template.method, headers)
+    return WebRequest(url, body, service, setting, template.method, headers)
 
 
 class _Filling:

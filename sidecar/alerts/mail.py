@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from sidecar.alerts.notices import Notice
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import Action
 from sidecar.core.text import printable
 
@@ -60,13 +60,13 @@ class Mail:
         self._server, self._action, self._owner, self._host = server, action, owner, host
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Send the notice. Raises Delayed, Rejected or Refused."""
+        """Send the notice. Raises Delayed, Rejected or MessageRefused."""
         message = self._message(notice)
         try:
             with self._connected(within_s) as connection:
                 refused = connection.send_message(message)
         except smtplib.SMTPAuthenticationError as err:
-            raise Refused(
+            raise MessageRefused(
                 f"{self._words} does not accept the user or the password ({err.smtp_code})."
             ) from None
         except smtplib.SMTPSenderRefused as err:
@@ -76,9 +76,11 @@ class Mail:
         except smtplib.SMTPResponseException as err:
             self._raise_for(err.smtp_code, "the message", whole=False)
         except smtplib.SMTPNotSupportedError:
-            raise Refused(f"{self._words} offers no TLS or no login: change the scheme of its URL.") from None
+            raise MessageRefused(
+                f"{self._words} offers no TLS or no login: change the scheme of its URL."
+            ) from None
         except ssl.SSLCertVerificationError as err:
-            raise Refused(
+            raise MessageRefused(
                 f"{self._words} has a certificate that is not valid ({err.verify_message})."
             ) from None
         except (smtplib.SMTPException, OSError) as err:
@@ -120,7 +122,9 @@ class Mail:
             raise Delayed(f"{self._words} answered {code}.") from None
         sentence = f"{self._words} does not accept {what} ({code})"
         if whole:
-            raise Refused(f"{sentence}: correct `sender` and `dest` in {self._action.source}.") from None
+            raise MessageRefused(
+                f"{sentence}: correct `sender` and `dest` in {self._action.source}."
+            ) from None
         raise Rejected(f"{sentence}.") from None
 
     def _message(self, notice: Notice) -> EmailMessage:

@@ -19,7 +19,7 @@ class Rejected(Exception):  # noqa: N818 - likewise
     """The service will never accept this message, though it may accept others. The sentence contains no secret."""
 
 
-class Refused(Exception):  # noqa: N818 - likewise
+class MessageRefused(Exception):  # noqa: N818 - likewise
     """The service will accept no message until the configuration changes. The sentence contains no secret."""
 
 
@@ -30,4 +30,4 @@ class Sender(Protocol):
     def name(self) -> str: ...
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Deliver the notice, in about so many seconds at most. Raises Delayed, Rejected or Refused."""
+        """Deliver the notice, in about so many seconds at most. Raises Delayed, Rejected or MessageRefused."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from sidecar.alerts.compose import utc
-from sidecar.alerts.http_request import HttpRequest, send
+from sidecar.alerts.http_request import WebRequest, send
 from sidecar.alerts.notices import Field, Notice
 from sidecar.core.actions import Action
 from sidecar.core.text import printable
@@ -63,7 +63,7 @@ class Slack:
             if value := self._action.option(option):
                 body[option] = value
         service = "Discord" if is_discord else "Slack"
-        request = HttpRequest(
+        request = WebRequest(
             self._url, json.dumps(body).encode(), service, self._action.source,
             headers={"Content-Type": "application/json"},
         )  # fmt: skip

@@ -15,7 +15,7 @@ import math
 import time
 from typing import Any, Final
 
-from sidecar.alerts.http_request import HttpRequest, send
+from sidecar.alerts.http_request import WebRequest, send
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Digest, Occurrence
 from sidecar.core.actions import Action
@@ -40,7 +40,7 @@ class Webhook:
         headers["webhook-timestamp"] = timestamp = str(int(time.time()))
         if self._secret:
             headers["webhook-signature"] = signature(self._secret, headers["webhook-id"], timestamp, body)
-        send(HttpRequest(self._url, body, "The webhook", self._action.source, headers=headers), within_s)
+        send(WebRequest(self._url, body, "The webhook", self._action.source, headers=headers), within_s)
 
 
 def payload(notice: Notice, host: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, overlap
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
-from sidecar.core.allowlist_bounds import Refused, bound
+from sidecar.core.allowlist_bounds import RefusedNetworks, bound
 from sidecar.core.containers import Container
 from sidecar.core.events import Hit, Topology
 from sidecar.core.jail import Jail
@@ -38,7 +38,7 @@ class AllowlistSources:
         """The containers that are watched; none before the container engine has answered."""
         return self.topology.containers if self.topology else ()
 
-    def allowlist(self) -> tuple[Allowlist, tuple[Refused, ...]]:
+    def allowlist(self) -> tuple[Allowlist, tuple[RefusedNetworks, ...]]:
         """Return the networks that no jail may ban, and those that are too wide or too many to be among them."""
         settings = self.settings.allowlist
         bounded = bound(self._named_by_others())

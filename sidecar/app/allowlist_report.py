@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecar.advice import allowlist as advice
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.allowlist_bounds import Refused, shares
+from sidecar.core.allowlist_bounds import RefusedNetworks, shares
 from sidecar.runtime.problems import Problems
 
 REFUSED_PROBLEM: Final = "networks for the allowlist"
@@ -24,7 +24,7 @@ class AllowlistReport:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
 
-    def report(self, allowlist: Allowlist, refused: Sequence[Refused]) -> None:
+    def report(self, allowlist: Allowlist, refused: Sequence[RefusedNetworks]) -> None:
         """Report what is wrong with this allowlist; `refused` are the networks that it does not have."""
         sentence = advice.refused_networks(refused) if refused else None
         self._problems.report(REFUSED_PROBLEM, sentence, critical=False)

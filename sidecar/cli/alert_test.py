@@ -11,7 +11,7 @@ from sidecar.alerts import compose
 from sidecar.alerts.channels import Channel
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.occurrences import Occurrence
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.app.reporting import channels
 from sidecar.cli.stdio import write_json, write_line
 from sidecar.config import reader
@@ -70,6 +70,6 @@ def _result(channel: Channel, notice: Notice) -> str:
     """Return why the message was not sent; "": it was."""
     try:
         channel.sender.send(notice, TIMEOUT_S)
-    except (Delayed, Rejected, Refused) as err:
+    except (Delayed, Rejected, MessageRefused) as err:
         return str(err)
     return ""

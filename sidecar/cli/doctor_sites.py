@@ -60,7 +60,7 @@ class RawLog(NamedTuple):
     driver: str = ""
 
 
-class LogReading:
+class LogExcerpt:
     """What logs say under these settings."""
 
     def __init__(
@@ -126,7 +126,7 @@ class FileSites:
     """The log files of `logpath`."""
 
     def __init__(self, settings: Settings, now: float) -> None:
-        self._settings, self._reading = settings, LogReading(settings, now)
+        self._settings, self._reading = settings, LogExcerpt(settings, now)
 
     def sites(self) -> Iterator[SiteFacts]:
         """Yield each file, up to `MAX_FILES`."""
@@ -181,7 +181,7 @@ class ContainerSites:
     def sites(self) -> Iterator[SiteFacts]:
         """Yield each watched container that is no mere front end, with the front ends of it that are watched."""
         watched = self._watched
-        reading = LogReading(self._settings, self._now, self._listing.networks, watched.containers)
+        reading = LogExcerpt(self._settings, self._now, self._listing.networks, watched.containers)
         read: dict[str, tuple[LogFacts, Bans]] = {}
         for site in watched.containers:
             if site.id in watched.front_ends:
@@ -195,7 +195,7 @@ class ContainerSites:
             jails = tuple(jail for jail in self._settings.jails if jail.name in watched.jails[site.id])
             yield SiteFacts(logs[0], tuple(logs[1:]), site, jails, tuple(bans))
 
-    def _read(self, reading: LogReading, container: Container) -> tuple[LogFacts, Bans]:
+    def _read(self, reading: LogExcerpt, container: Container) -> tuple[LogFacts, Bans]:
         driver = ""
         try:
             with contextlib.closing(self._open()) as engine:

@@ -69,13 +69,13 @@ def read(path: Path, given: Mapping[str, str]) -> ActionFile:
     # What fail2ban's own files define is for its own commands.
     errors = [error for error in ini.errors if not STOCK_INCLUDE.fullmatch(error.text)]
     found = ActionFile(notes=[str(error) for error in errors])
-    reader = _Reader(ini, given, found, path)
+    reader = _ActionReader(ini, given, found, path)
     for event in AlertEvent:
         reader.take(event)
     return found
 
 
-class _Reader:
+class _ActionReader:
     """Reads the lines of one file, with one jail's options."""
 
     def __init__(self, ini: Ini, given: Mapping[str, str], found: ActionFile, path: Path) -> None:

@@ -76,10 +76,10 @@ def read(
     if path and (main := path.with_suffix(".conf")) not in layers and isfile(main):
         values.note("", "", f"{main} is not read; name that file, and {path.name} is read over it")
     places = (*actions, *_action_folders(path, folders))
-    return _Reader(values, JailFilters(values, folders), JailActions(values, places), look=look).read()
+    return _JailsReader(values, JailFilters(values, folders), JailActions(values, places), look=look).read()
 
 
-class _Reader:
+class _JailsReader:
     """One reading of one file."""
 
     def __init__(self, values: JailValues, filters: JailFilters, actions: JailActions, *, look: bool) -> None:

@@ -44,10 +44,10 @@ class ShellCommand:
 
 def commands(text: str) -> list[ShellCommand]:
     """Return the commands of a script. Raises ValueError where a quote does not end."""
-    return [command for command in _Reader(text).read() if command.words]
+    return [command for command in _WordReader(text).read() if command.words]
 
 
-class _Reader:
+class _WordReader:
     """Reads one script from the beginning to the end."""
 
     def __init__(self, text: str) -> None:

@@ -33,7 +33,7 @@ _ROUTED: Final = {4: (0, (1 << 32) - 1), 6: (1 << 125, (1 << 126) - 1)}
 _6TO4: Final = 0x2002
 
 
-class Refused(NamedTuple):
+class RefusedNetworks(NamedTuple):
     """A network that does not count, and the reason that it would have been allowlisted for."""
 
     reason: str
@@ -44,7 +44,7 @@ class Bounded(NamedTuple):
     """What counts, by reason, and what does not."""
 
     accepted: dict[str, tuple[str, ...]]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedNetworks, ...]
 
 
 def bound(networks: Mapping[str, Iterable[str]]) -> Bounded:
@@ -55,19 +55,19 @@ def bound(networks: Mapping[str, Iterable[str]]) -> Bounded:
     """
     left = {version: MAX_WIDEST << _BITS[version] - widest for version, widest in WIDEST_PREFIX.items()}
     accepted: dict[str, list[str]] = {reason: [] for reason in networks}
-    refused: list[Refused] = []
+    refused: list[RefusedNetworks] = []
     found: list[tuple[int, str, str, Network]] = []
     for reason, texts in networks.items():
         for text in dict.fromkeys(texts):
             network = parse_network(text)
             if network is None:
-                refused.append(Refused(reason, text))
+                refused.append(RefusedNetworks(reason, text))
             else:
                 found.append((_public_size(network), reason, text, network))
     for size, reason, text, network in sorted(found, key=_size):
         too_wide = size > 0 and is_too_wide(network.version, network.prefixlen)
         if too_wide or size > left[network.version] or len(accepted[reason]) >= MAX_NETWORKS:
-            refused.append(Refused(reason, text))
+            refused.append(RefusedNetworks(reason, text))
         else:
             left[network.version] -= size
             accepted[reason].append(text)

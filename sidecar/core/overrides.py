@@ -16,7 +16,7 @@ MAX_FINDTIME_S: Final = 86_400.0
 MAX_RETRIES: Final = 100
 
 
-class Limits(NamedTuple):
+class LabelLimits(NamedTuple):
     """What a container's label may set over one field of a jail."""
 
     least: float
@@ -66,7 +66,7 @@ class Overrides:
         return replace(jail, **values, ignoreip=(*jail.ignoreip, *self.ignoreip))
 
 
-def limits(jail: Jail) -> dict[str, Limits]:
+def limits(jail: Jail) -> dict[str, LabelLimits]:
     """Return field -> what a container's label may set over it.
 
     All containers of a jail share its failures and bans. A short `findtime` or `bantime` at one container would make
@@ -74,8 +74,8 @@ def limits(jail: Jail) -> dict[str, Limits]:
     """
     longest = jail.longest_bantime
     return {
-        "maxretry": Limits(1, max(jail.maxretry, MAX_RETRIES)),
+        "maxretry": LabelLimits(1, max(jail.maxretry, MAX_RETRIES)),
         # Where bans grow without end, their first length is the limit.
-        "bantime": Limits(jail.bantime, jail.bantime if longest == math.inf else longest),
-        "findtime": Limits(jail.findtime, max(jail.findtime, MAX_FINDTIME_S)),
+        "bantime": LabelLimits(jail.bantime, jail.bantime if longest == math.inf else longest),
+        "findtime": LabelLimits(jail.findtime, max(jail.findtime, MAX_FINDTIME_S)),
     }

@@ -30,7 +30,7 @@ RelatedLogs: TypeAlias = Mapping[str, frozenset[str]]
 
 
 @dataclass(slots=True)
-class _Request:
+class _SeenRequest:
     at: float
     # The logs that have a line for it.
     logs: frozenset[str]
@@ -53,7 +53,7 @@ class RelayedRequests:
         self.related: RelatedLogs = {}
         self._max_clients = max_clients
         # The client without another request for longest comes first.
-        self._waiting: dict[tuple[str, Address, bool], list[_Request]] = {}
+        self._waiting: dict[tuple[str, Address, bool], list[_SeenRequest]] = {}
 
     def is_second(self, hit: Hit) -> bool:
         """Return whether a line of another log was the same request; note the hit, if not."""
@@ -67,7 +67,7 @@ class RelayedRequests:
             if request.logs <= others and abs(request.at - hit.at) <= MAX_APART_S:
                 request.logs |= {log}
                 return True
-        waiting.append(_Request(hit.at, frozenset({log})))
+        waiting.append(_SeenRequest(hit.at, frozenset({log})))
         del waiting[:-MAX_WAITING]
         if len(self._waiting) > self._max_clients:
             drop_oldest(self._waiting)

@@ -1,9 +1,9 @@
 from sidecar.advice.allowlist import refused_networks, too_much
-from sidecar.core.allowlist_bounds import Refused
+from sidecar.core.allowlist_bounds import RefusedNetworks
 
 
 def test_refused_networks_are_named_with_the_reason_and_the_bound():
-    sentence = refused_networks([Refused("a container network", "0.0.0.0/0")])
+    sentence = refused_networks([RefusedNetworks("a container network", "0.0.0.0/0")])
 
     assert sentence.startswith(
         "not allowlisted, because nobody in there could be banned: 0.0.0.0/0 (a container network). "
@@ -12,7 +12,7 @@ def test_refused_networks_are_named_with_the_reason_and_the_bound():
 
 
 def test_many_refused_networks_are_a_short_sentence():
-    many = [Refused("a container network", f"{n}.0.0.0/7\x1b{'x' * 900}") for n in range(2_000)]
+    many = [RefusedNetworks("a container network", f"{n}.0.0.0/7\x1b{'x' * 900}") for n in range(2_000)]
 
     assert "1995 more" in refused_networks(many)
     assert len(refused_networks(many)) < 1_200

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.alerts.apprise import AppriseSender
 from sidecar.alerts.compose import described, problem, trial
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import Action
 from tests.alerts.support import ban
 
@@ -44,7 +44,8 @@ def test_a_message_without_fields_has_its_text(webhook, url):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(500, Delayed), (429, Delayed), (404, Refused), (403, Refused), (400, Rejected)]
+    ("status", "kind"),
+    [(500, Delayed), (429, Delayed), (404, MessageRefused), (403, MessageRefused), (400, Rejected)],
 )
 def test_each_status_says_what_becomes_of_the_message(webhook, url, status, kind):
     webhook.answers = [(status, {}, b"")]
@@ -79,11 +80,13 @@ def test_a_file_may_name_the_services(webhook, url, tmp_path):
 
 
 def test_a_url_that_apprise_does_not_know_is_named_without_its_secrets():
-    with pytest.raises(Refused, match=r"pigeon:// is no URL of Apprise: correct jails\.conf") as caught:
+    with pytest.raises(
+        MessageRefused, match=r"pigeon:// is no URL of Apprise: correct jails\.conf"
+    ) as caught:
         sender("pigeon://secret").send(trial(0.0), 5.0)
     assert "secret" not in str(caught.value)
 
-    with pytest.raises(Refused, match="names no service"):
+    with pytest.raises(MessageRefused, match="names no service"):
         sender("").send(trial(0.0), 5.0)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.alerts.command import CommandSender
 from sidecar.alerts.compose import described
-from sidecar.alerts.sender import Refused, Rejected
+from sidecar.alerts.sender import MessageRefused, Rejected
 from sidecar.core.actions import Action
 from tests.alerts.support import ban
 
@@ -51,6 +51,6 @@ def test_a_command_that_fails_says_why():
 
 def test_a_command_that_is_not_there_is_not_tried_again():
     with pytest.raises(
-        Refused, match=r"/nowhere/x cannot be run: No such file or directory: correct jails\.conf"
+        MessageRefused, match=r"/nowhere/x cannot be run: No such file or directory: correct jails\.conf"
     ):
         command("/nowhere/x").send(described(ban()), 5.0)

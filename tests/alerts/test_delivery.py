@@ -6,7 +6,7 @@ import pytest
 from sidecar.alerts.compose import problem, started
 from sidecar.alerts.delivery import Delivery, OutboxTiming
 from sidecar.alerts.journal import Journal
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import AlertEvent
 from sidecar.runtime.problems import Problems
 from tests.alerts.support import Clock, Kept, Scripted, ban, channel
@@ -131,7 +131,7 @@ def test_a_rejected_message_is_lost_and_reported_and_the_others_go_on():
 
 
 def test_a_service_that_refuses_everything_is_not_asked_again_until_a_reload():
-    sender = Scripted(Refused("Slack answered 404."))
+    sender = Scripted(MessageRefused("Slack answered 404."))
     running = Running(sender)
     running.publish(STARTED, ban(1))
     running.until_idle()
@@ -194,7 +194,7 @@ def test_closing_during_a_long_pause_tries_once_more():
 
 
 def test_closing_with_nothing_left_or_after_a_refusal_ends_at_once():
-    for sender in (Scripted(), Scripted(Refused("no."))):
+    for sender in (Scripted(), Scripted(MessageRefused("no."))):
         running = Running(sender)
         running.publish(*([STARTED] if sender.raised else []))
         running.until_idle()

@@ -1,11 +1,11 @@
 import pytest
 
-from sidecar.alerts.http_request import HttpRequest, send
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.http_request import WebRequest, send
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 
 
 def request(url, **more):
-    return HttpRequest(url, b"payload=1", "The service", "action.d/x.conf", **more)
+    return WebRequest(url, b"payload=1", "The service", "action.d/x.conf", **more)
 
 
 def test_a_request_is_sent_as_it_is(webhook):
@@ -20,7 +20,7 @@ def test_a_request_is_sent_as_it_is(webhook):
     [
         *((status, Delayed) for status in (408, 425, 429, 500, 502, 503, 504)),
         *((status, Rejected) for status in (400, 413, 415, 422)),
-        *((status, Refused) for status in (301, 307, 401, 403, 404, 405, 410)),
+        *((status, MessageRefused) for status in (301, 307, 401, 403, 404, 405, 410)),
     ],
 )
 def test_each_status_says_what_becomes_of_the_message(webhook, status, kind):

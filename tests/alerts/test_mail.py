@@ -16,7 +16,7 @@ from aiosmtpd.smtp import AuthResult
 from sidecar.alerts.compose import described, digested, problem
 from sidecar.alerts.mail import Mail, MailServer, recipients
 from sidecar.alerts.occurrences import Digest
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import Action
 from tests.alerts.support import ban
 
@@ -153,10 +153,10 @@ def test_nothing_of_an_attacker_becomes_a_header(server, inbox):
         ({"MAIL": "421 busy"}, Delayed, "answered 421"),
         ({"ops@example.org": "450 greylisted"}, Delayed, "answered 450"),
         ({"DATA": "554 spam"}, Rejected, "does not accept the message"),
-        ({"MAIL": "550 no"}, Refused, "does not accept the sender"),
+        ({"MAIL": "550 no"}, MessageRefused, "does not accept the sender"),
         (
             {"ops@example.org": "550 unknown"},
-            Refused,
+            MessageRefused,
             r"correct `sender` and `dest` in `action` of \[wordpress\]",
         ),
     ],
@@ -192,7 +192,7 @@ def test_tls_from_the_beginning_is_checked(certificate):
 
         thread = threading.Thread(target=shake_hands)
         thread.start()
-        with pytest.raises(Refused, match="has a certificate that is not valid"):
+        with pytest.raises(MessageRefused, match="has a certificate that is not valid"):
             mail(MailServer("127.0.0.1", listening.getsockname()[1], "smtps")).send(BAN, 5.0)
         thread.join()
 
@@ -208,15 +208,15 @@ def test_starttls_and_login(inbox, certificate):
         inbox, tls_context=context, require_starttls=True, authenticator=authenticate, auth_required=True
     ) as port:
         mail(MailServer.of_url(f"smtp://me:p%40ss@127.0.0.1:{port}")).send(BAN, 5.0)
-        with pytest.raises(Refused, match=r"does not accept the user or the password \(535\)"):
+        with pytest.raises(MessageRefused, match=r"does not accept the user or the password \(535\)"):
             mail(MailServer.of_url(f"smtp://me:no@127.0.0.1:{port}")).send(BAN, 5.0)
-        with pytest.raises(Refused, match="has a certificate that is not valid"):
+        with pytest.raises(MessageRefused, match="has a certificate that is not valid"):
             mail(MailServer.of_url(f"smtp+starttls://me:p%40ss@127.0.0.1:{port}")).send(BAN, 5.0)
     assert len(inbox.got) == 1
 
 
 def test_a_server_without_tls_gets_no_password(server):
-    with pytest.raises(Refused, match="offers no TLS or no login"):
+    with pytest.raises(MessageRefused, match="offers no TLS or no login"):
         mail(MailServer(server.host, server.port, "smtp+starttls")).send(BAN, 5.0)
 
 

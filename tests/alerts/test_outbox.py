@@ -8,7 +8,7 @@ from sidecar.alerts.compose import problem, started
 from sidecar.alerts.delivery import OutboxTiming
 from sidecar.alerts.journal import Journal
 from sidecar.alerts.outbox import MAX_WHOLE, Outbox
-from sidecar.alerts.sender import Delayed, Refused
+from sidecar.alerts.sender import Delayed, MessageRefused
 from sidecar.alerts.sink import AlertSink
 from sidecar.core.actions import Action, AlertEvent
 from sidecar.core.address import Address
@@ -159,7 +159,7 @@ def test_publishing_never_waits_even_when_nobody_answers(tmp_path):
 
 
 def test_new_settings_add_change_and_remove_channels(tmp_path):
-    old, kept, new = Scripted(name="old"), Scripted(Refused("no."), name="kept"), Scripted(name="new")
+    old, kept, new = Scripted(name="old"), Scripted(MessageRefused("no."), name="kept"), Scripted(name="new")
     running = Running(tmp_path, channel(old, "old"), channel(kept, "kept"))
     with running as outbox:
         outbox.publish_notice(STARTED)

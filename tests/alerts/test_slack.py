@@ -12,7 +12,7 @@ import pytest
 from sidecar.alerts.compose import described, problem
 from sidecar.alerts.notices import Field, Notice, NoticeKind, NoticeLevel
 from sidecar.alerts.occurrences import Occurrence
-from sidecar.alerts.sender import Delayed, Refused, Rejected
+from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.alerts.slack import Slack, SlackFormat, destination, escape, payload
 from sidecar.core.actions import Action
 from sidecar.core.address import Address
@@ -191,11 +191,11 @@ MOVED = "put the final address into SLACK_WEBHOOK_URL."
 @pytest.mark.parametrize(
     ("answer", "kind", "sentence"),
     [
-        ((404, {}, b"no_service"), Refused, f"Slack answered 404 (no_service): {GONE}"),
-        ((400, {}, b"user_not_found"), Refused, f"Slack answered 400 (user_not_found): {GONE}"),
+        ((404, {}, b"no_service"), MessageRefused, f"Slack answered 404 (no_service): {GONE}"),
+        ((400, {}, b"user_not_found"), MessageRefused, f"Slack answered 400 (user_not_found): {GONE}"),
         ((400, {}, b"invalid_payload\n"), Rejected, "Slack answered 400 (invalid_payload) to a message."),
-        ((403, {}, b"<p>/services/T0/B0/secret</p>"), Refused, f"Slack answered 403: {GONE}"),
-        ((302, {"Location": "/elsewhere"}, b""), Refused, f"Slack answered 302, a redirect: {MOVED}"),
+        ((403, {}, b"<p>/services/T0/B0/secret</p>"), MessageRefused, f"Slack answered 403: {GONE}"),
+        ((302, {"Location": "/elsewhere"}, b""), MessageRefused, f"Slack answered 302, a redirect: {MOVED}"),
         ((500, {}, b"rollup_error"), Delayed, "Slack answered 500."),
         ((408, {}, b""), Delayed, "Slack answered 408."),
         ((429, {"Retry-After": "7"}, b""), Delayed, "Slack answered 429."),
@@ -274,7 +274,7 @@ def test_a_connection_cut_off():
     ],
 )
 def test_an_invalid_url_is_never_quoted(url):
-    with pytest.raises((Rejected, Refused, Delayed)) as caught:
+    with pytest.raises((Rejected, MessageRefused, Delayed)) as caught:
         Slack(url).send(STARTED, within_s=1.0)
 
     assert "secret" not in str(caught.value)
@@ -287,7 +287,7 @@ def test_the_url_is_in_no_log_at_any_level(webhook, caplog):
     slack = Slack(webhook.url)
     slack.send(STARTED, within_s=1.0)
     for _ in range(2):
-        with pytest.raises((Rejected, Refused, Delayed)):
+        with pytest.raises((Rejected, MessageRefused, Delayed)):
             slack.send(STARTED, within_s=1.0)
 
     assert "secret" not in caplog.text

@@ -2,7 +2,7 @@ import pytest
 
 from sidecar.app.allowlist_report import REFUSED_PROBLEM, SHARE_PROBLEM, AllowlistReport
 from sidecar.core.allowlist import CONTAINERS, IGNOREIP, Allowlist
-from sidecar.core.allowlist_bounds import Refused
+from sidecar.core.allowlist_bounds import RefusedNetworks
 from tests.app.world import Changes
 
 
@@ -13,7 +13,7 @@ def changes():
 
 def test_refused_networks_are_a_problem_until_they_are_gone(changes):
     report = AllowlistReport(problems := changes.problems())
-    report.report(Allowlist(), [Refused(CONTAINERS, "0.0.0.0/0")])
+    report.report(Allowlist(), [RefusedNetworks(CONTAINERS, "0.0.0.0/0")])
     report.report(Allowlist(), [])
 
     assert [(name, sentence is None) for name, sentence in changes] == [

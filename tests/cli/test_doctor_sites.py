@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.advice.facts import LogFacts
 from sidecar.cli import doctor_sites
-from sidecar.cli.doctor_sites import FileSites, LogReading, RawLog
+from sidecar.cli.doctor_sites import FileSites, LogExcerpt, RawLog
 from sidecar.config import reader
 from sidecar.core.containers import Container
 from sidecar.core.events import Framing, Origin
@@ -122,8 +122,8 @@ def test_the_labels_of_a_container_count():
     guess = b'200 "POST /wp-login.php HTTP/1.1" of 203.0.113.7\n'
     raw = RawLog(origin, guess * 30, Framing.NONE)
 
-    bare = LogReading(settings, time.time(), containers=[Container("1", "blog", "wordpress")])
-    labelled = LogReading(settings, time.time(), containers=[Container("1", "blog", "wordpress", labels)])
+    bare = LogExcerpt(settings, time.time(), containers=[Container("1", "blog", "wordpress")])
+    labelled = LogExcerpt(settings, time.time(), containers=[Container("1", "blog", "wordpress", labels)])
 
     assert labelled.facts(raw).format == "label wp-sidecar.log-format"
     assert bare.facts(raw).format != "label wp-sidecar.log-format"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sidecar.core import allowlist_bounds
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, Allowlist
-from sidecar.core.allowlist_bounds import Refused, bound, shares
+from sidecar.core.allowlist_bounds import RefusedNetworks, bound, shares
 
 
 def refused(*networks):
@@ -17,7 +17,7 @@ def refused(*networks):
     "text", ["0.0.0.0/0", "8.0.0.0/7", "128.0.0.0/1", "::/0", "2000::/3", "2a00::/15", "::ffff:0:0/96"]
 )
 def test_a_wide_network_does_not_count(text):
-    assert bound({CONTAINERS: [text]}) == ({CONTAINERS: ()}, (Refused(CONTAINERS, text),))
+    assert bound({CONTAINERS: [text]}) == ({CONTAINERS: ()}, (RefusedNetworks(CONTAINERS, text),))
 
 
 @pytest.mark.parametrize("text", ["9.0.0.0/8", "2a00::/16", "172.17.0.0/16", "203.0.113.7", "2001:db8::1"])
@@ -35,7 +35,7 @@ def test_all_together_are_bounded_and_the_narrowest_count_first():
     found = bound({CONTAINERS: wide, GATEWAY: ["198.51.100.1"]})
 
     assert found.accepted == {CONTAINERS: tuple(wide[:3]), GATEWAY: ("198.51.100.1",)}
-    assert found.refused == (Refused(CONTAINERS, "23.0.0.0/8"),)
+    assert found.refused == (RefusedNetworks(CONTAINERS, "23.0.0.0/8"),)
     assert refused(*wide) == []
     assert refused(*wide, "2a00::/16") == []
 
@@ -47,7 +47,7 @@ def test_the_networks_of_one_source_are_bounded_in_number(monkeypatch):
     )
 
     assert found.accepted == {CONTAINERS: ("203.0.113.1", "203.0.113.2"), GATEWAY: ("198.51.100.1",)}
-    assert found.refused == (Refused(CONTAINERS, "203.0.113.3"),)
+    assert found.refused == (RefusedNetworks(CONTAINERS, "203.0.113.3"),)
 
 
 def test_what_is_no_network_does_not_count():
