@@ -53,7 +53,10 @@ class EventKind(enum.StrEnum):
 
 
 class Event(NamedTuple):
-    """`at` is this host's unix time. `detail` is the log's time of a failure, or why it is ignored or the ban ended."""
+    """`at` is this host's unix time, and `logged_at` the log's own of a failure.
+
+    `detail` is why a failure is ignored, or a ban ended. Times become text in the thread that writes them.
+    """
 
     kind: EventKind
     jail: str
@@ -61,6 +64,12 @@ class Event(NamedTuple):
     at: float
     container: str = ""
     detail: str = ""
+    logged_at: float | None = None
+
+    @property
+    def remark(self) -> str:
+        """The detail as text: of a failure its log's time, in this machine's time zone."""
+        return self.detail if self.logged_at is None else _local(self.logged_at)
 
 
 # The parts of fail2ban's line: the logger, the level and the words before and after the address.
@@ -132,7 +141,9 @@ class EventLog:
     def _events(self, turn: Turn) -> Iterator[Event]:
         for hit in turn.hits:
             if not hit.success:
-                yield Event(EventKind.FOUND, hit.jail, hit.address, turn.at, hit.origin.name, _local(hit.at))
+                yield Event(
+                    EventKind.FOUND, hit.jail, hit.address, turn.at, hit.origin.name, logged_at=hit.at
+                )
         for hit in turn.ignored:
             if reason := self._allowlists.allowlist.reason(hit.address):
                 yield Event(EventKind.IGNORED, hit.jail, hit.address, turn.at, hit.origin.name, reason)
@@ -159,7 +170,7 @@ class EventLog:
 def fail2ban_line(event: Event) -> str:
     """Return the line as fail2ban.log has it, in this machine's time zone."""
     logger, level, verb, before_detail = _WORDS[event.kind]
-    detail = before_detail + event.detail if before_detail else ""
+    detail = before_detail + event.remark if before_detail else ""
     milliseconds = int(event.at % 1 * 1000)
     return (
         f"{_local(event.at)},{milliseconds:03d} {logger:<24}[{os.getpid()}]: {level:<7} [{event.jail}] "
@@ -177,7 +188,7 @@ def json_line(event: Event) -> str:
             "jail": event.jail,
             "address": event.address,
             "container": event.container,
-            "detail": event.detail,
+            "detail": event.remark,
         }
     )
 
