@@ -1,6 +1,6 @@
 """Lines of one log -> the canonical lines of the requests that they may stand for.
 
-Guessers send the same request again and again, so that their lines differ in the date alone. Whoever decides lines
+Guessers send the same request again and again, so that their lines differ in the date alone. What decides lines
 may remember what such a line stood for: that costs a look-up instead of a parse.
 """
 

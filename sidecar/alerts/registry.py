@@ -79,7 +79,7 @@ SENDERS: dict[str, MakeSender] = {
     "apprise": _apprise,
     "exec": _command,
 }
-# A command is run for each ban: it may be what another machine is told by.
+# A command is run for each ban: it may be the way to inform another machine.
 WITHOUT_DIGESTS: Final = frozenset({"exec"})
 # Options that say how something is sent, and not where to.
 TO_THE_SAME_PLACE: Final = frozenset({"timeout", "format", "icon_emoji", "username", "sendername"})

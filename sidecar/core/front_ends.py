@@ -85,7 +85,7 @@ def _joined(container: Container, known: dict[str, Container]) -> Container:
         if owner.joined not in known:
             break
         owner = known[owner.joined]
-    # Whoever is in the same network namespace shares a network, also where that has no other.
+    # Containers in one network namespace share a network, also where that has no other.
     networks = owner.networks | {owner.id}
     if owner is container:
         return replace(container, networks=networks)

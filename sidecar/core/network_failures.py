@@ -4,7 +4,7 @@ A customer of an IPv6 provider has a /56 or a /48 whole: 256 or 65,536 times the
 from each would be 262,144 guesses without a ban. In an IPv4 /24 there may be many customers, so it takes more failures.
 
 A network is full at so many rounds of `maxretry` failures within `findtime`, from so many addresses at least. The time
-is counted from the first failure on and then anew, which is cheaper than a true window: at worst, twice as many
+is counted from the first failure on and then again, which is cheaper than a true window: at worst, twice as many
 failures pass. Where people of the network log in as well, it takes `SHARED_ROUNDS` times as many: they may be customers
 of a mobile provider.
 """

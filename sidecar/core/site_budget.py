@@ -1,6 +1,6 @@
 """How much of the ban budget one log may use while others need it.
 
-Whoever has taken over a site writes its log, and can have every recent visitor of the host banned. Without a limit that
+An attacker in a site writes its log, and can have every recent visitor of the host banned. Without a limit that
 would use up the ban budget, so that attackers of the other sites would not be banned any more.
 """
 

@@ -2,8 +2,8 @@
 
 A front end is watched without being named, by the jails with filters on requests that look at a site behind it. Its log
 may be of other sites as well, or no access log at all, so jails that read other lines look at it only if they, or its
-label `wp-sidecar.jails`, say so. Labels that all of its sites have hold for it too: whoever wants a dry run for a site
-does not want its visitors banned by the log in front of it.
+label `wp-sidecar.jails`, say so. Labels that all of its sites have hold for it too: a site in
+a dry run does not want its visitors banned by the log in front of it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class SlidingWindow:
                 insort(late, at)
             times = tuple(late)
             full = _is_full(times, at, maxretry, findtime)
-            # A burst of long ago, which whoever dates his own lines can make up, uses up no later failures.
+            # A burst of long ago, which an author of log lines can make up, uses up no later failures.
             if full and (later := tuple(time for time in times if time > at + findtime)):
                 self._times[address] = later
         if full:

@@ -22,7 +22,7 @@ MAX_DRIFT_S = 1.0
 
 
 # In a fleet with a key, the server's clock is believed while it differs from this host's by less.
-# Whoever has the server could otherwise make old messages look new.
+# An attacker with the server could otherwise make old messages look new.
 MAX_OFFSET_S = 60.0
 
 

@@ -167,7 +167,7 @@ class Publisher:
             session.listener.bans("sent", "failed", len(decisions))
             raise
         session.listener.bans("sent", "ok", len(decisions))
-        # They are not sent again: the next failure proposes the ban anew.
+        # They are not sent again: the next failure proposes the ban again.
         if proposals := [
             self._proposals.popleft() for _ in range(min(len(self._proposals), MAX_ENTRY_LINES))
         ]:

@@ -69,7 +69,7 @@ class Activity:
         with self._lock:
             slot = self._slot(now)
             if drops is not None:
-                # The kernel's counters begin anew with each table.
+                # The kernel's counters begin at 0 again with each table.
                 slot.drops += max(0, drops - self._drops) if self._drops is not None else 0
                 self._drops = drops
         return ()

@@ -24,9 +24,9 @@ async function refresh() {
   for (const part of ["main", "footer"]) {
     document.querySelector(part).replaceWith(fresh.querySelector(part));
   }
-  const told = fresh.getElementById("state");
-  if (state.textContent !== told.textContent) state.textContent = told.textContent;
-  state.className = told.className;
+  const fetched = fresh.getElementById("state");
+  if (state.textContent !== fetched.textContent) state.textContent = fetched.textContent;
+  state.className = fetched.className;
   document.title = fresh.title;
   scrollTo({ top, behavior: "instant" });
 }
