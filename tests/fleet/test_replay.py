@@ -139,7 +139,10 @@ def test_unbans_of_everyone_have_a_limit_even_with_the_key(redis, fleet):
     """As a node publishes that was taken over, which knows the key."""
     (a,) = fleet("a", keys=(KEY,))
     for number in range(5):
+        published = redis.client().xlen(EVENTS)
         a.ban(ANN)
+        # A ban that is still under way would come after the unban, and stay.
+        wait_until(lambda published=published: redis.client().xlen(EVENTS) > published)
         # Each of them is newer than the ban.
         publish_lines(redis, lines(Lift(None, "", time.time() + number)), NODE)
         if number < 3:
