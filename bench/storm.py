@@ -48,18 +48,20 @@ PATIENCE = 120.0
 JAIL = "wordpress-access"
 # Repairs of each kind.
 REPAIRS = 20
+# The sets of bans are named in both chains, and the kernel deletes no set that a rule names.
+NO_RULES = ["flush chain inet wp_sidecar prerouting", "flush chain inet wp_sidecar answers"]
 HARMS = {
     "flush ruleset": ["flush ruleset"],
     "table deleted": ["delete table inet wp_sidecar"],
     "element deleted": ["delete element inet wp_sidecar ban4 { 198.18.0.1 }"],
     # nft cannot rename a set, so another one takes its place.
     "set renamed": [
-        "flush chain inet wp_sidecar prerouting",
+        *NO_RULES,
         "delete set inet wp_sidecar ban4",
         "add set inet wp_sidecar ban4_renamed { typeof ip saddr; flags timeout; }",
     ],
-    "rules deleted": ["flush chain inet wp_sidecar prerouting"],
-    "chain deleted": ["flush chain inet wp_sidecar prerouting", "delete chain inet wp_sidecar prerouting"],
+    "rules deleted": NO_RULES,
+    "chain deleted": [*NO_RULES, "delete chain inet wp_sidecar prerouting"],
     "dormant": ["add table inet wp_sidecar { flags dormant; }"],
 }
 
