@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415 - a host needs one kind of sender, or none, and they load requests, mail and templates
 """The senders, by the kind of an action. A new one is a row here, and a row in `config/action_names.py`.
 
 actions of the jails ─┐
@@ -12,15 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from sidecar.alerts.apprise import AppriseSender
 from sidecar.alerts.channels import Channel
-from sidecar.alerts.command import CommandSender
-from sidecar.alerts.http_template import HttpTemplate
-from sidecar.alerts.mail import Mail, MailServer
-from sidecar.alerts.owner import NetworkOwner
 from sidecar.alerts.sender import Sender
-from sidecar.alerts.slack import Slack, destination
-from sidecar.alerts.webhook import Webhook
 from sidecar.core.actions import Action, completed, lacking
 from sidecar.core.jail import Jail
 
@@ -48,26 +42,39 @@ MakeSender: TypeAlias = Callable[[str, Action, Mapping[str, Action], SenderInput
 
 
 def _slack(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    from sidecar.alerts.slack import Slack
+
     return Slack(action.option("url"), inputs.host, action, name)
 
 
 def _webhook(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    from sidecar.alerts.webhook import Webhook
+
     return Webhook(action.option("url"), inputs.host, action, name)
 
 
 def _http(name: str, action: Action, actions: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    from sidecar.alerts.http_template import HttpTemplate
+
     return HttpTemplate(name, actions or {"": action}, inputs.host)
 
 
 def _mail(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    from sidecar.alerts.mail import Mail, MailServer
+    from sidecar.alerts.owner import NetworkOwner
+
     return Mail(MailServer.of_url(action.option("server")), action, NetworkOwner(), inputs.host, name)
 
 
 def _apprise(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    from sidecar.alerts.apprise import AppriseSender
+
     return AppriseSender(action, inputs.host, name)
 
 
 def _command(name: str, action: Action, _: Mapping[str, Action], inputs: SenderInputs) -> Sender:
+    from sidecar.alerts.command import CommandSender
+
     return CommandSender(action, inputs.host, name)
 
 
@@ -144,6 +151,8 @@ def _place(action: Action) -> str:
     if action.kind == "http":
         return f"http {action.requests[0][1].url}"
     if action.kind == "slack":
+        from sidecar.alerts.slack import destination
+
         # Options for the layout are those of the first action.
         return f"slack {destination(action.option('url'))} {action.option('channel')}"
     options = sorted((name, value) for name, value in action.options if name not in TO_THE_SAME_PLACE)

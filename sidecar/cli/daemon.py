@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
+import warnings
 from typing import Annotated
 
 import typer
@@ -49,6 +51,7 @@ def run(
 
     settings = read()
     # Docker, nftables and the rest are loaded after that, so that errors in the configuration show at once.
+    _leave_out_charset_detection()
     from sidecar.app import main
 
     raise typer.Exit(main.run(settings, read))
@@ -127,6 +130,16 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
         for sentence in health["why"] or ["not ready"]:
             write_error(sentence)
     raise typer.Exit(ExitCode.OK if healthy else ExitCode.NO)
+
+
+def _leave_out_charset_detection() -> None:
+    """Have requests, which docker-py needs, do without its guess at the encoding of an answer that states none.
+
+    The guess weighs 3 MB, and nothing here asks for it. Without it requests takes UTF-8, and warns.
+    """
+    # Python's documentation of the import system: a module that is None is not found.
+    sys.modules["charset_normalizer"] = None  # type: ignore[assignment]
+    warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 
 def _restore_bans() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta, timezone, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 # Hours east of Greenwich, of the abbreviations that mean one zone only in logs. IST and AST mean several.
 ABBREVIATED_ZONE_HOURS: Final = {
@@ -35,6 +34,9 @@ def parse_time_zone(text: str) -> tzinfo:
             hours=ABBREVIATED_ZONE_HOURS[found[1] or "UTC"], minutes=-minutes if found[2] == "-" else minutes
         )
         return timezone(offset)
+    # Few logs need it, and it loads the settings with which Python was built.
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
     try:
         # ZoneInfo also raises OSError and UnicodeError for what is no name of a file.
         return ZoneInfo(text)

@@ -11,7 +11,6 @@ import contextlib
 import enum
 import json
 import logging
-import logging.handlers
 import math
 import os
 import sys
@@ -200,12 +199,15 @@ def handler_for(target: str) -> logging.Handler:
     """
     if target == "stdout":
         return DescriptorHandler(STDOUT)
+    # It loads pickle and more, and most hosts need none of it.
+    from logging import handlers  # noqa: PLC0415
+
     if target == "syslog":
-        return logging.handlers.SysLogHandler("/dev/log", facility="daemon")
+        return handlers.SysLogHandler("/dev/log", facility="daemon")
     if target.startswith("syslog://"):
         host, _, port = target.removeprefix("syslog://").rpartition(":")
-        return logging.handlers.SysLogHandler((host.strip("[]"), int(port)), facility="daemon")
-    return logging.handlers.RotatingFileHandler(
+        return handlers.SysLogHandler((host.strip("[]"), int(port)), facility="daemon")
+    return handlers.RotatingFileHandler(
         Path(target),
         maxBytes=MAX_FILE_BYTES,
         backupCount=KEPT_FILES,
