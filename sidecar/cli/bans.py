@@ -219,7 +219,7 @@ def _standing(standing: JailStanding) -> str:
         word = "would be banned (dry run)" if ban["observed"] else "banned"
         why = ban["reason"] or _why(standing, ban)
         since = f"since {local_time(ban['at'])} {_until(ban['until'])}"
-        return f"{word} {since}, {printable(why)}{_before(standing['times'] - 1)}"
+        return f"{word} {since}, {printable(why)}{_before(standing['times'] - 1)}{_dropped(ban)}"
     window = format_duration(standing["findtime"])
     counted = f"{standing['failures']} of {standing['maxretry']} failures within {window}"
     refused = f"; due to be banned, but {standing['refused']}" if standing.get("refused") else ""
@@ -235,6 +235,14 @@ def _why(standing: JailStanding, ban: BanEntry) -> str:
 
 def _before(count: int) -> str:
     return f"; banned {times(count)} before" if count > 0 else ""
+
+
+def _dropped(ban: BanEntry) -> str:
+    """Return what the kernel dropped since the ban; nothing where that is unknown."""
+    if (packets := ban.get("dropped")) is None:
+        return ""
+    last = f", the last at {local_time(last)}" if (last := ban.get("last_dropped")) else ""
+    return f"; the kernel dropped {packets:,} packet{'s' * (packets != 1)} since{last}"
 
 
 def _until(until: float | None) -> str:

@@ -19,7 +19,7 @@ JAIL_TITLES: Final = (
 LOG_TITLES: Final = ("log", "state", "format", "requests understood")
 LABEL_TITLES: Final = ("container", "labels in force")
 ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
-BAN_TITLES: Final = ("address", "jail", "remaining", "until", "failures", "container", "times", "reason")
+BAN_TITLES: Final = ("address", "jail", "remaining", "until", "failures", "container", "times", "dropped", "reason")
 
 
 def show_status(answer: StatusAnswer, now: float, *, wide: bool = False) -> None:
@@ -112,11 +112,17 @@ def _warnings(answer: StatusAnswer) -> Iterable[str]:
         yield "the firewall table is not as it should be; see the daemon's log"
 
 
+def _count(packets: int | None) -> str:
+    """Return the packets that were dropped since the ban; nothing where that is unknown."""
+    return "" if packets is None else f"{packets:,}"
+
+
 def _ban_row(ban: BanEntry, now: float) -> tuple[object, ...]:
     until = "for good" if ban["until"] is None else local_time(ban["until"])
     remaining = "" if ban["until"] is None else format_duration(ban["until"] - now)
     cause = f"{ban['cause']}, dry run" if ban["observed"] else ban["cause"]
     return (
         ban["ip"], ban["jail"], remaining or until, until if remaining else "",
-        ban["failures"] or "", ban["site"], ban["times"], ban["reason"] or cause,
+        ban["failures"] or "", ban["site"], ban["times"],
+        _count(ban.get("dropped")), ban["reason"] or cause,
     )  # fmt: skip

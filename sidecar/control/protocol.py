@@ -121,7 +121,11 @@ class ReloadAnswer(TypedDict):
 
 
 class BanEntry(TypedDict):
-    """One ban in force. `site` is the container or the file of the last failure. `observed`: it is a dry run."""
+    """One ban in force. `site` is the container or the file of the last failure. `observed`: it is a dry run.
+
+    `dropped` are the packets of the address that the kernel dropped since, and `last_dropped` is when the last of them
+    came. Both are null where that is unknown. Those of the address's bans before, within a week, are included.
+    """
 
     ip: str
     jail: str
@@ -134,6 +138,8 @@ class BanEntry(TypedDict):
     times: int
     observed: bool
     evidence: list[str]
+    dropped: int | None
+    last_dropped: float | None
 
 
 class BansAnswer(TypedDict):

@@ -7,7 +7,7 @@ nftables, `DryRun` only reports what it would do. A new backend is one class wit
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -58,6 +58,15 @@ class Dropped(NamedTuple):
     bytes: int
 
 
+class AddressDrops(NamedTuple):
+    """What the kernel dropped of one address or network, as far as it remembers: since a week without a packet."""
+
+    packets: int
+    bytes: int
+    # When the last of them came (unix time); None: there was none.
+    last: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class AddressFacts:
     """What the firewall knows about a banned address at the time of a log line that names it."""
@@ -98,7 +107,8 @@ class Sightings(Protocol):
 
 
 class Backend(Protocol):
-    """A firewall. One thread owns it and calls it; only `dropped` may be called by any thread.
+    """A firewall. One thread owns it and calls it; only `dropped` and `dropped_from` may be called by any
+    thread.
 
     What writes raises FirewallError if the firewall refuses, and NoPermission if it always will.
     """
@@ -137,6 +147,9 @@ class Backend(Protocol):
 
     def dropped(self) -> dict[int, Dropped]:
         """Return what was dropped so far, by IP version. The figures never fall."""
+
+    def dropped_from(self, addresses: Collection[Address], now: float) -> Mapping[Address, AddressDrops]:
+        """Return what was dropped of these addresses; where it is unknown, they are absent."""
 
     def flush(self) -> None:
         """Remove everything: no address is banned any more."""

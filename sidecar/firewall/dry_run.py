@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from sidecar.core.address import Address
-from sidecar.firewall.backend import AddressFacts, Dropped, RecoveredBan, Repair
+from sidecar.firewall.backend import AddressDrops, AddressFacts, Dropped, RecoveredBan, Repair
 from sidecar.firewall.desired import BansChanged, Change, DesiredState, GroupsChanged, TopologyChanged
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.port_groups import PortGroup, PortGroups
@@ -79,6 +80,11 @@ class DryRun:
 
     def dropped(self) -> dict[int, Dropped]:
         return {4: Dropped(0, 0), 6: Dropped(0, 0)}
+
+    def dropped_from(self, addresses: Collection[Address], now: float) -> dict[Address, AddressDrops]:
+        """Return nothing: a dry run does not know what comes."""
+        del addresses, now
+        return {}
 
     def flush(self) -> None:
         log.info("dry run: all bans would end")

@@ -8,20 +8,20 @@ The desired state and how it becomes a change are the same for all firewalls; th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sidecar.core.active_bans import BYPASS_GRACE_S
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, BanCause, Turn
 from sidecar.core.jail import MANUAL_JAIL, Jail
-from sidecar.firewall.backend import AddressFacts, Backend, Dropped, Repair, RepairKind
+from sidecar.firewall.backend import AddressDrops, AddressFacts, Backend, Dropped, Repair, RepairKind
 from sidecar.firewall.desired import Change, DesiredState, report_rejected
 from sidecar.firewall.layout import Layout
 
 
 class Firewall:
-    """Keeps banned addresses out of this host. Owned by one thread, the only one that calls it (but for `dropped`).
+    """Keeps banned addresses out of this host. Owned by one thread, the only one that calls it (but for `dropped` and `dropped_from`).
 
     What writes raises FirewallError if the backend refuses, and NoPermission if it always will. The desired state is
     kept all the same, so that `repair` makes up for it.
@@ -127,6 +127,10 @@ class Firewall:
     def dropped(self) -> dict[int, Dropped]:
         """Return what was dropped so far, by IP version. Any thread may call this."""
         return self._backend.dropped()
+
+    def dropped_from(self, addresses: Collection[Address], now: float) -> Mapping[Address, AddressDrops]:
+        """Return what was dropped of these addresses; where it is unknown, they are absent. Any thread may call this."""
+        return self._backend.dropped_from(addresses, now)
 
     def flush(self) -> None:
         """Unban all addresses, and remove everything from the host's firewall."""

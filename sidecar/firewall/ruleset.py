@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sidecar.core.address import Address
-from sidecar.firewall import answers, sightings
+from sidecar.firewall import address_drops, answers, sightings
 from sidecar.firewall.desired import DesiredState
 from sidecar.firewall.edits import Edit, Put, Remove
 from sidecar.firewall.elements import (
@@ -28,6 +28,8 @@ from sidecar.firewall.schema import (
     ANSWERS_CHAIN,
     CHAIN,
     DROP_COUNTERS,
+    DROP_SETS,
+    DROPPING_CHAIN,
     LATEST_SET,
     MISSED_SET,
     PASSED_SETS,
@@ -37,6 +39,7 @@ from sidecar.firewall.schema import (
     SIGHTINGS_CHAIN,
     SUSPECT_SETS,
     TABLE,
+    UNCOUNTED,
     WITNESS_SETS,
 )
 
@@ -50,7 +53,7 @@ def structure(desired: DesiredState, more_groups: Iterable[PortGroup] = ()) -> l
     """
     groups = (*desired.groups, *more_groups)
     lines = [f'add table inet {TABLE} {{ comment "{SCHEMA}"; }}']
-    lines += [f"add counter inet {TABLE} {name}" for name in DROP_COUNTERS.values()]
+    lines += [f"add counter inet {TABLE} {name}" for name in (*DROP_COUNTERS.values(), *UNCOUNTED.values())]
     lines += [_set(name, version, "flags interval; auto-merge;") for version, name in ALLOWLIST_SETS.items()]
     for group in groups:
         if group.port_set:
@@ -61,7 +64,7 @@ def structure(desired: DesiredState, more_groups: Iterable[PortGroup] = ()) -> l
             lines.append(_set(group.network_sets[version], version, "flags interval, timeout;"))
     lines += [
         f"add set inet {TABLE} {name} {{ {declaration} }}"
-        for name, declaration in (*sightings.sets(), *answers.sets())
+        for name, declaration in (*sightings.sets(), *address_drops.sets(), *answers.sets())
     ]
     # Before connection tracking (-200) and Docker's address translation (-100), so the port is still the published
     # one, open connections are cut, and a flood from banned addresses makes no conntrack entries.
@@ -75,6 +78,7 @@ def structure(desired: DesiredState, more_groups: Iterable[PortGroup] = ()) -> l
     chains = {
         CHAIN: rules(groups),
         SIGHTINGS_CHAIN: sightings.rules(),
+        DROPPING_CHAIN: address_drops.rules(),
         **answers.rules(desired.answers, groups),
     }
     # A rule may jump only to a chain that is there.
@@ -101,8 +105,8 @@ def rules(groups: Collection[PortGroup]) -> Iterator[str]:
         yield f"{_FIELDS[version]} @{name} accept"
     # The address first: that is all that the kernel looks at in packets of clients that are not banned.
     for group in groups:
-        for version, banned in _banned(group):
-            yield f"{banned} {_to_ports_of(group)} counter name {DROP_COUNTERS[version]} drop"
+        for _, banned in _banned(group):
+            yield f"{banned} {_to_ports_of(group)} goto {DROPPING_CHAIN}"
     for group in groups:
         if group.ports is not None:
             for version, banned in _banned(group):
@@ -131,15 +135,15 @@ def base_chains(desired: DesiredState) -> set[str]:
 
 def names(desired: DesiredState) -> tuple[set[str], set[str], set[str]]:
     """Return the names of all chains, sets and counters of the table."""
-    chains = {CHAIN, SIGHTINGS_CHAIN, *answers.rules(desired.answers, ())}
+    chains = {CHAIN, SIGHTINGS_CHAIN, DROPPING_CHAIN, *answers.rules(desired.answers, ())}
     sets = {
         *ALLOWLIST_SETS.values(), *SEEN_SETS.values(), *PASSED_SETS.values(), LATEST_SET, MISSED_SET,
-        *REJECTED_SETS.values(),
+        *REJECTED_SETS.values(), *DROP_SETS.values(),
         *SUSPECT_SETS.values(), *WITNESS_SETS.values(),
         *desired.groups.host_sets, *desired.groups.network_sets,
         *(group.port_set for group in desired.groups if group.port_set),
     }  # fmt: skip
-    return chains, sets, set(DROP_COUNTERS.values())
+    return chains, sets, {*DROP_COUNTERS.values(), *UNCOUNTED.values()}
 
 
 def rule_count(desired: DesiredState) -> int:

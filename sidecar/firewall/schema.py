@@ -15,14 +15,17 @@ TABLE: Final = "wp_sidecar"
 PROBE_TABLE: Final = "wp_sidecar_probe"
 
 # The table's comment. A table with another schema is replaced.
-SCHEMA: Final = "wp-sidecar schema 4"
+SCHEMA: Final = "wp-sidecar schema 5"
 
 # Schemas with bans and ports in the same sets as this one, so that they can be read.
-READABLE_SCHEMAS: Final = frozenset(f"wp-sidecar schema {number:d}" for number in (1, 2, 3, 4))
+READABLE_SCHEMAS: Final = frozenset(f"wp-sidecar schema {number:d}" for number in (1, 2, 3, 4, 5))
 
 # The chain that drops packets, and the one that records their senders.
 CHAIN: Final = "prerouting"
 SIGHTINGS_CHAIN: Final = "presence"
+
+# The chain that counts a packet of a banned address and drops it.
+DROPPING_CHAIN: Final = "dropping"
 
 # The chains that see what containers and what the host send, the one that finds answers to banned addresses among it,
 # and the one that rejects those. `answers.py` has their rules.
@@ -31,8 +34,15 @@ OUTPUT_CHAIN: Final = "output"
 ANSWERS_CHAIN: Final = "answers"
 REJECTED_CHAIN: Final = "rejected"
 
-# By IP version: the counters of what was dropped, and the sets of networks that are never banned.
+# By IP version: the counters of what was dropped.
 DROP_COUNTERS: Final = {4: "dropped4", 6: "dropped6"}
+
+# By IP version: hosts, and IPv6 customers (/64), of which packets were dropped, with a counter each; and the counters of
+# packets that were dropped while such a set was full.
+DROP_SETS: Final = {4: "drops4", 6: "drops6"}
+UNCOUNTED: Final = {4: "uncounted4", 6: "uncounted6"}
+
+# By IP version: the networks that are never banned.
 ALLOWLIST_SETS: Final = {4: "allow4", 6: "allow6"}
 
 # By IP version: hosts, and IPv6 customers (/64), that sent a packet.

@@ -13,14 +13,15 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
+from sidecar.core.address import Address
 from sidecar.core.events import Ban, Decision, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall.backend import Repair
+from sidecar.firewall.backend import AddressDrops, Repair
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.firewall import Firewall
 from sidecar.firewall.layout import LayoutFile
@@ -65,7 +66,8 @@ class RepairListener(Protocol):
 
 
 class FirewallSink:
-    """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check` and `state`."""
+    """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check`, `state` and
+    `dropped_from`."""
 
     # Not FIREWALL_PROBLEM: the loop clears the problem with a sink's name after each turn that works.
     name = "firewall transactions"
@@ -172,6 +174,14 @@ class FirewallSink:
             "enforced": list(self._firewall.enforced()),
             "dropped": {str(version): tuple(count) for version, count in self._firewall.dropped().items()},
         }
+
+    def dropped_from(self, addresses: Collection[Address]) -> Mapping[Address, AddressDrops]:
+        """Return what was dropped of these addresses; where it is unknown, they are absent. Any thread may call this."""
+        try:
+            return self._firewall.dropped_from(addresses, time.time())
+        except FirewallError as err:
+            log.warning("bans are shown without what was dropped: %s", err)
+            return {}
 
     def flush(self) -> bool:
         """Unban all addresses. Return False if the kernel refuses; the log says why."""

@@ -17,8 +17,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sidecar.core.address import Address
 from sidecar.firewall import answers, ruleset
+from sidecar.firewall.address_drops import DropsByAddress
 from sidecar.firewall.answers import AnswerFilter
-from sidecar.firewall.backend import Dropped, RecoveredBan, Repair
+from sidecar.firewall.backend import AddressDrops, Dropped, RecoveredBan, Repair
 from sidecar.firewall.desired import (
     BansChanged,
     Change,
@@ -49,6 +50,7 @@ class NftTable:
         self._kernel = kernel or Kernel()
         self._transactions = Transactions(self._kernel)
         self._drops = DropCounters()
+        self._drops_by_address = DropsByAddress()
         self._reconciler = Reconciler(self._kernel, self._transactions, self._drops)
         self._limitation: str | None = None
         # The networks in each set of the table that this run has written.
@@ -119,6 +121,9 @@ class NftTable:
     def dropped(self) -> dict[int, Dropped]:
         return self._drops.read()
 
+    def dropped_from(self, addresses: Collection[Address], now: float) -> dict[Address, AddressDrops]:
+        return self._drops_by_address.read(addresses, now)
+
     def flush(self) -> None:
         """Delete the table."""
         self._transactions.run(ruleset.delete_table())
@@ -130,6 +135,7 @@ class NftTable:
     def close(self) -> None:
         self._kernel.close()
         self._drops.close()
+        self._drops_by_address.close()
 
     def _change_bans(self, desired: DesiredState, was_in: Mapping[Member, bool], now: float) -> None:
         emptied = _emptied_sets(desired, was_in)

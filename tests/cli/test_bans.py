@@ -22,6 +22,7 @@ def test_bans_are_a_table_in_the_order_of_the_answer(daemon, wp_lines):
         "failures",
         "container",
         "times",
+        "dropped",
         "reason",
     ]
     assert first.startswith("2001:db8::/64  wordpress  2h ") and first.endswith("by hand")

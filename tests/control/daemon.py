@@ -11,6 +11,7 @@ from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.firewall.backend import AddressDrops
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
 from sidecar.stores.base import StoreError
@@ -31,6 +32,20 @@ class Store:
         if self.error:
             raise StoreError(self.error)
         return {("login", ANN): ("fail 1", "fail 2")}
+
+
+class Drops:
+    """The kernel's counts: of ANN three packets, of BOB it is unknown, of all others none."""
+
+    def __init__(self, last=NOW):
+        self.last = last
+        # What was asked for, question by question.
+        self.asked = []
+
+    def dropped_from(self, addresses):
+        self.asked.append(list(addresses))
+        none = dict.fromkeys(addresses, AddressDrops(0, 0, None)) | {ANN: AddressDrops(3, 180, self.last)}
+        return {address: none[address] for address in addresses if address != BOB}
 
 
 class Fleet:

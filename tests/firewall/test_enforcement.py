@@ -56,7 +56,7 @@ def firewall(kernel):
 
 # A client can connect where its packets pass and those of the host to it.
 FLUSH = "flush chain inet wp_sidecar prerouting\nflush chain inet wp_sidecar answers\n"
-RULE_OF_BAN4 = "ip saddr @ban4 meta l4proto { tcp, udp } th dport @ports counter name dropped4 drop"
+RULE_OF_BAN4 = "ip saddr @ban4 meta l4proto { tcp, udp } th dport @ports goto dropping"
 # nft cannot rename a set, so its elements move to another one.
 RENAMED = (
     FLUSH + "delete set inet wp_sidecar ban4\n"

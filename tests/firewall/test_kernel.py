@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from sidecar.firewall import kernel as kernel_module
 from sidecar.firewall.kernel import _comment
 
 
@@ -96,3 +97,31 @@ def test_each_transaction_of_any_program_raises_the_generation(host):
 
     host.nft("add table ip another")
     assert host.kernel.generation() == before + 1
+
+
+def test_usual_elements_are_read_the_fast_way(host, monkeypatch):
+    """With `_elements` and `_counts` the same takes five times as long."""
+    host.nft(
+        "table inet wp_sidecar {\n"
+        "set ban4 { typeof ip saddr; flags timeout; elements = { 203.0.113.7 timeout 1h }\n}\n"
+        "set drops4 { typeof ip saddr; flags dynamic, timeout; timeout 7d\n"
+        "elements = { 203.0.113.7 counter packets 3 bytes 180 }\n}\n}"
+    )
+    monkeypatch.setattr(kernel_module, "_elements", None)
+    monkeypatch.setattr(kernel_module, "_counts", None)
+
+    assert host.kernel.elements("ban4").keys() == {bytes([203, 0, 113, 7])}
+    ((key, count),) = host.kernel.counts("drops4")
+    assert (key, count[:2], round(count.left_s, -3)) == (bytes([203, 0, 113, 7]), (3, 180), 605_000)
+
+
+def test_unusual_elements_with_counters_are_read_too(host):
+    host.nft(
+        "table inet wp_sidecar {\nset drops4 { typeof ip saddr; flags dynamic, timeout; timeout 7d\n"
+        "elements = { 203.0.113.7 counter packets 3 bytes 180, 203.0.113.8, "
+        "203.0.113.9 counter packets 1 bytes 60 timeout 1d }\n}\n}"
+    )
+
+    found = {key[3]: count.packets for key, count in host.kernel.counts("drops4")}
+    assert found == {7: 3, 9: 1}
+    assert host.kernel.count("drops4", bytes([203, 0, 113, 8])) is None

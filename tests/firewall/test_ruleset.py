@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.core.address import Address
 from sidecar.core.jail import WEB_PORTS
-from sidecar.firewall import answers, ruleset, sightings
+from sidecar.firewall import address_drops, answers, ruleset, sightings
 from sidecar.firewall.answers import AnswerFilter
 from sidecar.firewall.desired import DesiredState
 from sidecar.firewall.edits import Put, Remove
@@ -62,9 +62,11 @@ def test_the_structure():
     desired.set_topology(["10.0.0.0/8", "::1/128"], frozenset({8080}))
 
     assert ruleset.structure(desired) == [
-        'add table inet wp_sidecar { comment "wp-sidecar schema 4"; }',
+        'add table inet wp_sidecar { comment "wp-sidecar schema 5"; }',
         "add counter inet wp_sidecar dropped4",
         "add counter inet wp_sidecar dropped6",
+        "add counter inet wp_sidecar uncounted4",
+        "add counter inet wp_sidecar uncounted6",
         "add set inet wp_sidecar allow4 { typeof ip saddr; flags interval; auto-merge; }",
         "add set inet wp_sidecar allow6 { typeof ip6 saddr; flags interval; auto-merge; }",
         "add set inet wp_sidecar ports { typeof th dport; }",
@@ -77,11 +79,13 @@ def test_the_structure():
         "add set inet wp_sidecar ban6_all { typeof ip6 saddr; flags timeout; }",
         "add set inet wp_sidecar net6_all { typeof ip6 saddr; flags interval, timeout; }",
         *(f"add set inet wp_sidecar {name} {{ {made} }}" for name, made in sightings.sets()),
+        *(f"add set inet wp_sidecar {name} {{ {made} }}" for name, made in address_drops.sets()),
         *(f"add set inet wp_sidecar {name} {{ {made} }}" for name, made in answers.sets()),
         "add chain inet wp_sidecar prerouting { type filter hook prerouting priority -310; policy accept; }",
         "add chain inet wp_sidecar forward { type filter hook forward priority -10; policy accept; }",
         "add chain inet wp_sidecar output { type filter hook output priority -10; policy accept; }",
         "add chain inet wp_sidecar presence",
+        "add chain inet wp_sidecar dropping",
         "add chain inet wp_sidecar answers",
         "add chain inet wp_sidecar rejected",
         "flush chain inet wp_sidecar prerouting",
@@ -91,6 +95,8 @@ def test_the_structure():
         ),
         "flush chain inet wp_sidecar presence",
         *(f"add rule inet wp_sidecar presence {rule}" for rule in sightings.rules()),
+        "flush chain inet wp_sidecar dropping",
+        *(f"add rule inet wp_sidecar dropping {rule}" for rule in address_drops.rules()),
         *(
             line
             for chain, rules in answers.rules(
@@ -119,14 +125,14 @@ def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
         f"{tcp_udp} jump presence",
         "ip saddr @allow4 accept",
         "ip6 saddr @allow6 accept",
-        f"ip saddr @ban4 {tcp_udp} th dport @ports counter name dropped4 drop",
-        f"ip saddr @net4 {tcp_udp} th dport @ports counter name dropped4 drop",
-        f"ip6 saddr & {mask} @ban6 {tcp_udp} th dport @ports counter name dropped6 drop",
-        f"ip6 saddr @net6 {tcp_udp} th dport @ports counter name dropped6 drop",
-        f"ip saddr @ban4_all {tcp_udp} counter name dropped4 drop",
-        f"ip saddr @net4_all {tcp_udp} counter name dropped4 drop",
-        f"ip6 saddr & {mask} @ban6_all {tcp_udp} counter name dropped6 drop",
-        f"ip6 saddr @net6_all {tcp_udp} counter name dropped6 drop",
+        f"ip saddr @ban4 {tcp_udp} th dport @ports goto dropping",
+        f"ip saddr @net4 {tcp_udp} th dport @ports goto dropping",
+        f"ip6 saddr & {mask} @ban6 {tcp_udp} th dport @ports goto dropping",
+        f"ip6 saddr @net6 {tcp_udp} th dport @ports goto dropping",
+        f"ip saddr @ban4_all {tcp_udp} goto dropping",
+        f"ip saddr @net4_all {tcp_udp} goto dropping",
+        f"ip6 saddr & {mask} @ban6_all {tcp_udp} goto dropping",
+        f"ip6 saddr @net6_all {tcp_udp} goto dropping",
         # Where all ports are closed, there is no open one to record.
         sightings.passed_rule(4, "ip saddr @ban4"),
         sightings.passed_rule(4, "ip saddr @net4"),
@@ -147,7 +153,7 @@ def test_senders_are_recorded_for_each_group_if_none_is_for_all_ports():
 
 
 @pytest.mark.parametrize(
-    ("supported", "rules"), [(AnswerFilter.ALL, 52), (AnswerFilter.HOST, 43), (AnswerFilter.NONE, 27)]
+    ("supported", "rules"), [(AnswerFilter.ALL, 56), (AnswerFilter.HOST, 47), (AnswerFilter.NONE, 31)]
 )
 def test_the_names_and_the_number_of_rules_are_those_of_the_structure(supported, rules):
     desired = DesiredState([LOGIN, SSH])

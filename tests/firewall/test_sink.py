@@ -10,7 +10,8 @@ import pytest
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.firewall import DryRun, Firewall, FirewallSink, NftTable, Repair, RepairKind
+from sidecar.firewall import DryRun, Firewall, FirewallError, FirewallSink, NftTable, Repair, RepairKind
+from sidecar.firewall.address_drops import NOTHING
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
 from tests.firewall.decisions import ANN, BOB, LOGIN, ban, turn
@@ -240,6 +241,19 @@ def test_drops_are_counted(host, sink, recorder):
     assert recorder.metrics == [("ipv4", True, True), ("ipv6", False, False)]
 
 
+def test_what_was_dropped_of_an_address_is_counted_or_unknown(host, sink, caplog, monkeypatch):
+    assert sink.dropped_from([ANN])[ANN].packets == 0
+    assert not host.answers(ANN)
+    assert sink.dropped_from([ANN])[ANN].packets > 0
+
+    def refuse(*_):
+        raise FirewallError("reading the firewall failed: no answer")
+
+    monkeypatch.setattr(Firewall, "dropped_from", refuse)
+    assert sink.dropped_from([ANN]) == {}
+    assert "bans are shown without what was dropped: reading the firewall failed: no answer" in caplog.text
+
+
 def test_at_the_end_all_bans_may_be_ended(host, sink):
     assert sink.flush()
     assert host.answers(ANN)
@@ -247,6 +261,7 @@ def test_at_the_end_all_bans_may_be_ended(host, sink):
 
 def test_any_backend_counts_drops_changes_ports_and_flushes(any_sink, recorder):
     assert any_sink.count_drops() == 0
+    assert any_sink.dropped_from([BOB]).get(BOB, NOTHING) == NOTHING
     any_sink.set_topology(["198.51.100.0/24"], time.time(), frozenset({8080}))
     any_sink.reconfigure([Jail("login", ports=frozenset({22}))], time.time())
     assert any_sink.state()["enforced"] == [1, 1]
@@ -291,6 +306,9 @@ class Listing:
         return Repair(RepairKind.BANS, restored=len(missing)) if missing else None
 
     def dropped(self):
+        return {}
+
+    def dropped_from(self, addresses, now):
         return {}
 
     def flush(self):

@@ -44,18 +44,19 @@ def test_a_start_adopts_the_table_and_brings_it_to_the_desired_state(host, firew
 
 def test_a_table_of_this_version_is_adopted_without_repair(host, start):
     """The file is what `nft list ruleset` showed of a table with bans that an earlier version had written."""
-    before, firewall = adopted(host, start, "schema_4.nft")
+    before, firewall = adopted(host, start, "schema_5.nft")
 
     after = host.kernel.shape()
     assert (after.table, after.sets, after.counters) == (before.table, before.sets, before.counters)
     assert firewall.repair(time.time(), whole=True) is None
 
 
-def test_a_table_of_the_version_before_is_upgraded_with_its_bans_and_ports(host, start):
-    """The file is what `nft list ruleset` showed of a table with bans that commit 8981da6 had written."""
-    _, firewall = adopted(host, start, "schema_3.nft")
+@pytest.mark.parametrize("schema", [3, 4])
+def test_a_table_of_a_version_before_is_upgraded_with_its_bans_and_ports(host, start, schema):
+    """The files are what `nft list ruleset` showed of tables with bans that commits 8981da6 and f494c76 had written."""
+    _, firewall = adopted(host, start, f"schema_{schema}.nft")
 
-    assert host.kernel.shape().schema == "wp-sidecar schema 4"
+    assert host.kernel.shape().schema == "wp-sidecar schema 5"
     assert firewall.repair(time.time(), whole=True) is None
 
 
@@ -93,8 +94,8 @@ def test_a_table_with_another_schema_is_replaced(host, start):
     firewall = start(ban(ANN))
 
     assert (host.kernel.shape().schema, host.kernel.shape().chains.keys()) == (
-        "wp-sidecar schema 4",
-        {"prerouting", "presence", "forward", "output", "answers", "rejected"},
+        "wp-sidecar schema 5",
+        {"prerouting", "presence", "dropping", "forward", "output", "answers", "rejected"},
     )
     assert not host.answers(ANN)
     assert firewall.repair(time.time()) is None
@@ -142,13 +143,13 @@ table inet wp_sidecar {
 """
 
 
-SCHEMA_3 = (Path(__file__).parent / "schema_3.nft").read_text()
+SCHEMA_3, SCHEMA_4 = ((Path(__file__).parent / f"schema_{number}.nft").read_text() for number in (3, 4))
 
 
 @pytest.mark.parametrize(
     "before",
-    ["", OTHER_SCHEMA, SCHEMA_1, SCHEMA_3],
-    ids=["adopted", "replaced", "upgraded from 1", "upgraded from 3"],
+    ["", OTHER_SCHEMA, SCHEMA_1, SCHEMA_3, SCHEMA_4],
+    ids=["adopted", "replaced", "upgraded from 1", "upgraded from 3", "upgraded from 4"],
 )
 def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
     """A banned stream, and twenty starts under it."""
@@ -165,7 +166,7 @@ def test_no_packet_passes_while_a_table_is_taken_over(host, start, before):
 
 
 @pytest.mark.parametrize(
-    "before", ["", SCHEMA_1, SCHEMA_3], ids=["adopted", "upgraded from 1", "upgraded from 3"]
+    "before", ["", SCHEMA_1, SCHEMA_4], ids=["adopted", "upgraded from 1", "upgraded from 4"]
 )
 def test_no_packet_passes_while_a_start_compares_many_bans(host, start, before):
     bans = [*(ban(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(100_000)), ban(ANN)]
@@ -188,7 +189,7 @@ def test_an_upgrade_keeps_the_bans_their_time_and_the_published_ports(host, star
 
     assert found.keys() == {ANN, "203.0.113.96/28", ANNS64}
     assert (round(found[ANN] - time.time(), -1), found[ANNS64]) == (3600, math.inf)
-    assert host.kernel.shape().schema == "wp-sidecar schema 4"
+    assert host.kernel.shape().schema == "wp-sidecar schema 5"
     assert host.lets_in(ANN, BOB, EVE, ANN6, BOB6, port=8080) == {BOB, BOB6}
 
 
@@ -284,7 +285,7 @@ def test_nearly_all_bans_end_at_once_while_a_banned_address_sends(host, firewall
 @pytest.mark.usefixtures("firewall")
 def test_no_set_is_declared_by_type_which_would_crash_an_older_nft():
     assert " type ipv4_addr" not in shown("list ruleset")
-    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 12
+    assert shown("list table inet wp_sidecar").count("typeof ip saddr") == 13
 
 
 IN_A_USER_NAMESPACE = f"""
@@ -310,7 +311,7 @@ def test_bans_that_do_not_fit_into_one_message_are_sent_in_several():
         check=True,
     )
 
-    assert ran.stdout == "wp-sidecar schema 4 30000\n"
+    assert ran.stdout == "wp-sidecar schema 5 30000\n"
 
 
 def test_the_same_topology_again_writes_nothing(host, firewall):

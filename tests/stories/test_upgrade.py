@@ -96,8 +96,15 @@ def explained(daemon, address):
     for jail in jails:
         if jail["ban"]:
             # It came without its lines.
-            jail["ban"] = jail["ban"] | {"evidence": []}
+            jail["ban"] = as_before(jail["ban"]) | {"evidence": []}
     return {**answer, "jails": jails}
+
+
+def as_before(ban):
+    """A ban without what the earlier version did not count. The table was made new, and no packet came since."""
+    dropped = ban.pop("dropped"), ban.pop("last_dropped")
+    assert dropped == (None if ban["observed"] else 0, None)
+    return ban
 
 
 def test_bans_history_failures_and_cursors_go_on(daemon, recorded):
@@ -107,7 +114,7 @@ def test_bans_history_failures_and_cursors_go_on(daemon, recorded):
 
     # Those that end first come first now.
     ends = {ban["ip"]: ban["until"] or math.inf for ban in recorded["bans"]}
-    assert daemon.ask("bans")["bans"] == sorted(recorded["bans"], key=lambda ban: ends[ban["ip"]])
+    assert [*map(as_before, daemon.ask("bans")["bans"])] == sorted(recorded["bans"], key=lambda ban: ends[ban["ip"]])
     assert [daemon.ask("history", who=address) for address in (ANN, DAN)] == recorded["history"]
     assert [explained(daemon, address) for address in (ANN, BOB, EVE)] == recorded["explain"]
     assert banned_in_kernel(daemon) == before

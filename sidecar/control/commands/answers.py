@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
 
 from sidecar.config import jail_keys
 from sidecar.control.protocol import BanEntry, HealthAnswer, JailStanding, Refused
 from sidecar.core.address import Address, parse_ban_target
 from sidecar.core.events import Ban
 from sidecar.core.queries import AddressStatus
+from sidecar.firewall.backend import AddressDrops
 from sidecar.telemetry.http import Health
 
 
@@ -20,7 +23,24 @@ def ban_target(text: str) -> Address:
         raise Refused(str(err)) from None
 
 
-def ban_entry(ban: Ban, evidence: Sequence[str] = ()) -> BanEntry:
+class DropCounts(Protocol):
+    """The kernel's counts of what it dropped."""
+
+    def dropped_from(self, addresses: Collection[Address], /) -> Mapping[Address, AddressDrops]:
+        """Return what was dropped of these addresses; where it is unknown, they are absent."""
+
+
+def dropped_from(bans: Collection[Ban], counts: DropCounts) -> Mapping[Address, AddressDrops]:
+    """Return what was dropped because of these bans. A dry run drops nothing."""
+    return counts.dropped_from([ban.address for ban in bans if not ban.dry_run])
+
+
+def ban_entry(
+    ban: Ban, evidence: Sequence[str] = (), drops: Mapping[Address, AddressDrops] = MappingProxyType({})
+) -> BanEntry:
+    dropped = None if ban.dry_run else drops.get(ban.address)
+    # What was dropped before this ban is not its own.
+    is_since = dropped is not None and dropped.last is not None and dropped.last >= ban.at
     return {
         "ip": ban.address,
         "jail": ban.jail,
@@ -33,10 +53,18 @@ def ban_entry(ban: Ban, evidence: Sequence[str] = ()) -> BanEntry:
         "times": ban.ban_count,
         "observed": ban.dry_run,
         "evidence": list(evidence),
+        "dropped": None if dropped is None else dropped.packets if is_since else 0,
+        "last_dropped": dropped.last if dropped is not None and is_since else None,
     }
 
 
-def jail_standing(status: AddressStatus) -> JailStanding:
+def jail_standing(
+    status: AddressStatus,
+    evidence: Mapping[tuple[str, Address], Sequence[str]],
+    drops: Mapping[Address, AddressDrops],
+) -> JailStanding:
+    """Return how an address stands with one jail, with what led to its ban and what that dropped."""
+    ban = status.ban
     return {
         "jail": status.jail.name,
         "never": status.allowlist_reason,
@@ -44,7 +72,7 @@ def jail_standing(status: AddressStatus) -> JailStanding:
         "maxretry": status.jail.maxretry,
         "findtime": status.jail.findtime,
         "times": status.ban_count,
-        "ban": ban_entry(status.ban) if status.ban else None,
+        "ban": ban_entry(ban, evidence.get((ban.jail, ban.address), ()), drops) if ban else None,
         "refused": status.refused.reason if status.refused else None,
         "filter": jail_keys.without_secret(status.jail.filter or status.jail.name),
         "lines": list(status.lines),

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
-from sidecar.control.commands.answers import ban_entry, ban_target
+from sidecar.control.commands.answers import DropCounts, ban_entry, ban_target, dropped_from
 from sidecar.control.commands.loop_access import LoopAccess, check_jail
 from sidecar.control.protocol import (
     BanAnswer,
@@ -20,7 +20,7 @@ from sidecar.control.protocol import (
     UnbanAnswer,
     UnbanRequest,
 )
-from sidecar.core.address import Address
+from sidecar.core.address import Address, is_wide
 from sidecar.core.events import Ban, Decision
 from sidecar.core.guard import Guard
 from sidecar.core.queries import GuardView
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 BanKey: TypeAlias = tuple[str, Address]
 Evidence: TypeAlias = Mapping[BanKey, tuple[str, ...]]
 
-# Bans whose evidence is read and sent at once.
+# Bans whose evidence and counts are read and sent at once.
 PAGE: Final = 500
 
 NO_FLEET: Final = "this host is not in a fleet: set WP_SIDECAR_REDIS_URL"
@@ -59,22 +59,31 @@ class BansCommand:
 
     request = BansRequest
 
-    def __init__(self, loop: LoopAccess, evidence: EvidenceStore, fleet: Fleet | None) -> None:
-        self._loop, self._evidence, self._fleet = loop, evidence, fleet
+    def __init__(
+        self, loop: LoopAccess, evidence: EvidenceStore, drops: DropCounts, fleet: Fleet | None
+    ) -> None:
+        self._loop, self._evidence, self._drops, self._fleet = loop, evidence, drops, fleet
 
     def answer(self, request: BansRequest) -> BansAnswer:
         found = self._fleet_bans() if request.fleet else self._loop.query(_bans_in_force)
         bans = sorted((ban for ban in found if _is_asked_for(ban, request)), key=attrgetter("until"))
-        if request.fleet or not request.evidence:
+        if request.fleet:
             return {"bans": map(ban_entry, bans)}
-        return {"bans": self._with_evidence(bans)}
+        return {"bans": self._entries(bans, evidence=request.evidence)}
 
-    def _with_evidence(self, bans: Sequence[Ban]) -> Iterator[BanEntry]:
+    def _entries(self, bans: Sequence[Ban], *, evidence: bool) -> Iterator[BanEntry]:
+        """Yield the bans. Counts and lines are read when the reader gets there."""
+        # All networks with the first of them: the kernel's counts are read once for any number of networks.
+        networks = [ban for ban in bans if is_wide(ban.address)]
+        sums = dropped_from(networks, self._drops) if networks else {}
         for begin in range(0, len(bans), PAGE):
             page = bans[begin : begin + PAGE]
-            lines = evidence_of(self._evidence, [(ban.jail, ban.address) for ban in page])
-            for ban in page:
-                yield ban_entry(ban, lines.get((ban.jail, ban.address), ()))
+            keys = [(ban.jail, ban.address) for ban in page]
+            lines = evidence_of(self._evidence, keys) if evidence else {}
+            hosts = [ban for ban in page if not is_wide(ban.address)]
+            drops = {**sums, **(dropped_from(hosts, self._drops) if hosts else {})}
+            for ban, key in zip(page, keys, strict=True):
+                yield ban_entry(ban, lines.get(key, ()), drops)
 
     def _fleet_bans(self) -> Sequence[Ban]:
         try:

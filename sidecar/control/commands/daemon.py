@@ -12,7 +12,7 @@ from sidecar.access.logs import LogKey
 from sidecar.config import jail_keys
 from sidecar.config.changes import ReloadOutcome
 from sidecar.config.jail_keys import Shown
-from sidecar.control.commands.answers import health_answer
+from sidecar.control.commands.answers import DropCounts, health_answer
 from sidecar.control.commands.loop_access import STOPPING, LoopAccess
 from sidecar.control.protocol import (
     AllowlistShare,
@@ -33,7 +33,7 @@ from sidecar.runtime.loop import Closed
 from sidecar.telemetry.http import HealthCheck
 
 
-class FirewallState(Protocol):
+class FirewallState(DropCounts, Protocol):
     """The firewall as the last check found it."""
 
     def state(self) -> Mapping[str, Any]:

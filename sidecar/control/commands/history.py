@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sidecar.control.commands.answers import ban_target, jail_standing
+from sidecar.control.commands.answers import DropCounts, ban_target, dropped_from, jail_standing
 from sidecar.control.commands.bans import EvidenceStore, evidence_of
 from sidecar.control.commands.loop_access import LoopAccess
 from sidecar.control.protocol import ExplainAnswer, ExplainRequest, HistoryAnswer, HistoryRequest
 from sidecar.core.address import Address
-from sidecar.core.queries import GuardView
+from sidecar.core.queries import AddressStatus, GuardView
 
 
 class HistoryCommand:
@@ -32,22 +32,21 @@ class ExplainCommand:
 
     request = ExplainRequest
 
-    def __init__(self, loop: LoopAccess, evidence: EvidenceStore) -> None:
-        self._loop, self._evidence = loop, evidence
+    def __init__(self, loop: LoopAccess, evidence: EvidenceStore, drops: DropCounts) -> None:
+        self._loop, self._evidence, self._drops = loop, evidence, drops
 
     def answer(self, request: ExplainRequest) -> ExplainAnswer:
         address = ban_target(request.address)
 
-        def explain(view: GuardView, now: float) -> ExplainAnswer:
-            return {
-                "ip": address,
-                "within": list(view.banned_networks_around(address)),
-                "jails": [jail_standing(status) for status in view.statuses(address, now)],
-            }
+        def explain(view: GuardView, now: float) -> tuple[list[Address], list[AddressStatus]]:
+            return view.banned_networks_around(address), view.statuses(address, now)
 
-        answer = self._loop.query(explain)
-        bans = [standing["ban"] for standing in answer["jails"] if standing["ban"]]
-        lines = evidence_of(self._evidence, [(ban["jail"], Address(ban["ip"])) for ban in bans])
-        for ban in bans:
-            ban["evidence"] = list(lines.get((ban["jail"], Address(ban["ip"])), ()))
-        return answer
+        within, statuses = self._loop.query(explain)
+        bans = [status.ban for status in statuses if status.ban]
+        lines = evidence_of(self._evidence, [(ban.jail, ban.address) for ban in bans])
+        drops = dropped_from(bans, self._drops)
+        return {
+            "ip": address,
+            "within": list(within),
+            "jails": [jail_standing(status, lines, drops) for status in statuses],
+        }

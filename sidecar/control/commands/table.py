@@ -81,9 +81,9 @@ def daemon_commands(
                 tally=tally,
             ),
             ReloadCommand(reloader),
-            BansCommand(loop, evidence, fleet),
+            BansCommand(loop, evidence, firewall, fleet),
             HistoryCommand(loop),
-            ExplainCommand(loop, evidence),
+            ExplainCommand(loop, evidence, firewall),
             BanCommand(loop),
             UnbanCommand(loop, fleet),
         ]

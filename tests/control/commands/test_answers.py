@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from sidecar.core.events import Ban, BanCause
 from sidecar.core.jail import Jail
 from sidecar.core.queries import AddressStatus
 from sidecar.core.refused_bans import RefusalReason, RefusedBan
+from sidecar.firewall.backend import AddressDrops
 from sidecar.telemetry.http import Health
 
 ANN = Address("203.0.113.7")
@@ -16,6 +18,14 @@ ANN = Address("203.0.113.7")
 
 def test_a_permanent_ban_has_no_end():
     assert ban_entry(Ban("login", ANN, 5.0, math.inf, BanCause.MANUAL))["until"] is None
+
+
+def test_a_dry_run_drops_nothing_and_has_no_count():
+    drops = {ANN: AddressDrops(3, 180, 6.0)}
+    made = Ban("login", ANN, 5.0, 65.0, BanCause.FAILURES)
+
+    assert ban_entry(made, (), drops)["dropped"] == 3
+    assert ban_entry(replace(made, dry_run=True), (), drops)["dropped"] is None
 
 
 def test_a_cause_is_its_word():
@@ -32,8 +42,8 @@ def test_a_refused_ban_has_its_reason():
     refused = RefusedBan("login", ANN, RefusalReason.NEVER_SEEN, "blog", 1.0, 2.0, 2.0, 5)
     status = AddressStatus(Jail("login"), None, 4, 0, None, refused)
 
-    assert jail_standing(status)["refused"] == "never seen by this host's network"
-    assert jail_standing(status._replace(refused=None))["refused"] is None
+    assert jail_standing(status, {}, {})["refused"] == "never seen by this host's network"
+    assert jail_standing(status._replace(refused=None), {}, {})["refused"] is None
 
 
 def test_health_has_its_reasons():

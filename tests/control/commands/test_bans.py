@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.control.commands.bans import BanCommand, BansCommand, UnbanCommand
 from sidecar.control.protocol import BanRequest, BansRequest, Refused, UnbanRequest
-from tests.control.daemon import ANN, BOB, Fleet, Store
+from tests.control.daemon import ANN, BOB, Drops, Fleet, Store
 
 BY_HAND = {
     "ip": "203.0.113.7",
@@ -18,7 +18,10 @@ BY_HAND = {
     "times": 1,
     "observed": False,
     "evidence": [],
+    "dropped": None,
+    "last_dropped": None,
 }
+COUNTED = BY_HAND | {"dropped": 3, "last_dropped": 5.0}
 
 
 def ban(loop, address, **more):
@@ -26,11 +29,11 @@ def ban(loop, address, **more):
 
 
 def bans(loop, store=None, **asked):
-    return list(BansCommand(loop, store or Store(), None).answer(BansRequest(**asked))["bans"])
+    return list(BansCommand(loop, store or Store(), Drops(), None).answer(BansRequest(**asked))["bans"])
 
 
 def bans_of_fleet(loop, fleet):
-    return list(BansCommand(loop, Store(), fleet).answer(BansRequest(fleet=True))["bans"])
+    return list(BansCommand(loop, Store(), Drops(), fleet).answer(BansRequest(fleet=True))["bans"])
 
 
 def unban(loop, address, **more):
@@ -39,8 +42,8 @@ def unban(loop, address, **more):
 
 def test_a_ban_by_hand_is_in_force_until_it_is_lifted(loop):
     assert ban(loop, ANN, jail="login", reason="spam") == {"banned": [BY_HAND]}
-    assert bans(loop) == [BY_HAND | {"evidence": ["fail 1", "fail 2"]}]
-    assert bans(loop, evidence=False) == [BY_HAND]
+    assert bans(loop) == [COUNTED | {"evidence": ["fail 1", "fail 2"]}]
+    assert bans(loop, evidence=False) == [COUNTED]
     assert unban(loop, ANN) == {"unbanned": [{"ip": ANN, "jail": "login"}]}
     assert unban(loop, None) == {"unbanned": []}
 
@@ -51,8 +54,38 @@ def test_bans_are_shown_without_evidence_that_cannot_be_read(loop, caplog):
     store.error = "the disk is full"
 
     with caplog.at_level(logging.WARNING):
-        assert bans(loop, store) == [BY_HAND]
+        assert bans(loop, store) == [COUNTED]
     assert caplog.messages == ["bans are shown without their evidence: the disk is full"]
+
+
+def test_drops_are_those_since_the_ban_or_unknown(loop):
+    ban(loop, ANN, jail="login")
+    ban(loop, BOB)
+    ban(loop, "203.0.113.9")
+
+    def dropped(drops):
+        found = BansCommand(loop, Store(), drops, None).answer(BansRequest())["bans"]
+        return {each["ip"]: (each["dropped"], each["last_dropped"]) for each in found}
+
+    assert dropped(Drops()) == {ANN: (3, 5.0), BOB: (None, None), "203.0.113.9": (0, None)}
+    # The last of them came before this ban.
+    assert dropped(Drops(last=4.0))[ANN] == (0, None)
+
+
+def test_counts_are_read_by_the_page_and_those_of_networks_once(loop, monkeypatch):
+    monkeypatch.setattr("sidecar.control.commands.bans.PAGE", 2)
+    hosts = [f"192.0.3.{n}" for n in range(3)]
+    networks = ["203.0.113.0/24", "2001:db8::/48"]
+    for address in (*hosts, *networks):
+        ban(loop, address)
+    drops = Drops()
+
+    entries = iter(BansCommand(loop, Store(), drops, None).answer(BansRequest(evidence=False))["bans"])
+    assert next(entries)["dropped"] == 0
+    # No more than the first page was read.
+    assert [len(asked) for asked in drops.asked] == [2, 2]
+    assert {each["dropped"] for each in entries} == {0}
+    assert sorted(map(sorted, drops.asked)) == sorted([sorted(networks), hosts[:2], hosts[2:]])
 
 
 def test_bans_are_chosen_and_in_the_order_of_their_ends(loop):

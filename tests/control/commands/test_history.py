@@ -1,8 +1,8 @@
 from sidecar.control.commands.bans import BanCommand
 from sidecar.control.commands.history import ExplainCommand, HistoryCommand
 from sidecar.control.protocol import BanRequest, ExplainRequest, HistoryRequest
-from tests.control.commands.test_bans import BY_HAND
-from tests.control.daemon import ANN, BOB, Store
+from tests.control.commands.test_bans import COUNTED
+from tests.control.daemon import ANN, BOB, Drops, Store
 
 
 def test_the_history_of_an_address_is_by_jail(loop):
@@ -15,7 +15,7 @@ def test_the_history_of_an_address_is_by_jail(loop):
 def test_an_address_is_explained_for_each_jail(loop):
     BanCommand(loop).answer(BanRequest(ANN, "login", reason="spam"))
     BanCommand(loop).answer(BanRequest("203.0.113.0/24"))
-    answer = ExplainCommand(loop, Store()).answer(ExplainRequest(ANN))
+    answer = ExplainCommand(loop, Store(), Drops()).answer(ExplainRequest(ANN))
 
     assert (answer["ip"], answer["within"]) == (ANN, ["203.0.113.0/24"])
     assert answer["jails"][0] == {
@@ -25,10 +25,10 @@ def test_an_address_is_explained_for_each_jail(loop):
         "maxretry": 5,
         "findtime": 10_800.0,
         "times": 0,
-        "ban": BY_HAND | {"evidence": ["fail 1", "fail 2"]},
+        "ban": COUNTED | {"evidence": ["fail 1", "fail 2"]},
         "refused": None,
         "filter": "login",
         "lines": [],
     }
-    allowed = ExplainCommand(loop, Store()).answer(ExplainRequest("192.0.2.7"))
+    allowed = ExplainCommand(loop, Store(), Drops()).answer(ExplainRequest("192.0.2.7"))
     assert {standing["never"] for standing in allowed["jails"]} == {"ignoreip"}
