@@ -19,7 +19,17 @@ JAIL_TITLES: Final = (
 LOG_TITLES: Final = ("log", "state", "format", "requests understood")
 LABEL_TITLES: Final = ("container", "labels in force")
 ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
-BAN_TITLES: Final = ("address", "jail", "remaining", "until", "failures", "container", "times", "dropped", "reason")
+BAN_TITLES: Final = (
+    "address",
+    "jail",
+    "remaining",
+    "until",
+    "failures",
+    "container",
+    "times",
+    "dropped",
+    "reason",
+)
 
 
 def show_status(answer: StatusAnswer, now: float, *, wide: bool = False) -> None:

@@ -28,7 +28,10 @@ _NESTED_OR_NOT = (0, NESTED)
 # one before; and that of NFTA_COUNTER_PACKETS.
 _PACKETS = ATTRIBUTE.pack(12, 2)
 _COUNTED = tuple(
-    ATTRIBUTE.pack(44, flag | 7) + attribute(1, "counter") + ATTRIBUTE.pack(28, flag | 2) + ATTRIBUTE.pack(12, 1)
+    ATTRIBUTE.pack(44, flag | 7)
+    + attribute(1, "counter")
+    + ATTRIBUTE.pack(28, flag | 2)
+    + ATTRIBUTE.pack(12, 1)
     for flag in _NESTED_OR_NOT
 )
 # NFTNL_UDATA_TABLE_COMMENT

@@ -67,7 +67,8 @@ class RepairListener(Protocol):
 
 class FirewallSink:
     """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check`, `state` and
-    `dropped_from`."""
+    `dropped_from`.
+    """
 
     # Not FIREWALL_PROBLEM: the loop clears the problem with a sink's name after each turn that works.
     name = "firewall transactions"

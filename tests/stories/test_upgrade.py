@@ -114,7 +114,9 @@ def test_bans_history_failures_and_cursors_go_on(daemon, recorded):
 
     # Those that end first come first now.
     ends = {ban["ip"]: ban["until"] or math.inf for ban in recorded["bans"]}
-    assert [*map(as_before, daemon.ask("bans")["bans"])] == sorted(recorded["bans"], key=lambda ban: ends[ban["ip"]])
+    assert [*map(as_before, daemon.ask("bans")["bans"])] == sorted(
+        recorded["bans"], key=lambda ban: ends[ban["ip"]]
+    )
     assert [daemon.ask("history", who=address) for address in (ANN, DAN)] == recorded["history"]
     assert [explained(daemon, address) for address in (ANN, BOB, EVE)] == recorded["explain"]
     assert banned_in_kernel(daemon) == before
