@@ -107,8 +107,7 @@ class Sightings(Protocol):
 
 
 class Backend(Protocol):
-    """A firewall. One thread owns it and calls it; only `dropped` and `dropped_from` may be called by any
-    thread.
+    """A firewall. One thread owns it and calls it; any thread may ask what was dropped.
 
     What writes raises FirewallError if the firewall refuses, and NoPermission if it always will.
     """

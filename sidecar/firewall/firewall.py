@@ -21,7 +21,7 @@ from sidecar.firewall.layout import Layout
 
 
 class Firewall:
-    """Keeps banned addresses out of this host. Owned by one thread, the only one that calls it (but for `dropped` and `dropped_from`).
+    """Keeps banned addresses out of this host. Owned by one thread; any thread may ask what was dropped.
 
     What writes raises FirewallError if the backend refuses, and NoPermission if it always will. The desired state is
     kept all the same, so that `repair` makes up for it.
@@ -129,7 +129,7 @@ class Firewall:
         return self._backend.dropped()
 
     def dropped_from(self, addresses: Collection[Address], now: float) -> Mapping[Address, AddressDrops]:
-        """Return what was dropped of these addresses; where it is unknown, they are absent. Any thread may call this."""
+        """Return what was dropped of these addresses, in any thread; where it is unknown, they are absent."""
         return self._backend.dropped_from(addresses, now)
 
     def flush(self) -> None:

@@ -37,8 +37,8 @@ REJECTED_CHAIN: Final = "rejected"
 # By IP version: the counters of what was dropped.
 DROP_COUNTERS: Final = {4: "dropped4", 6: "dropped6"}
 
-# By IP version: hosts, and IPv6 customers (/64), of which packets were dropped, with a counter each; and the counters of
-# packets that were dropped while such a set was full.
+# By IP version: hosts, and IPv6 customers (/64), of which packets were dropped, with a counter each; and the counters
+# of packets that were dropped while such a set was full.
 DROP_SETS: Final = {4: "drops4", 6: "drops6"}
 UNCOUNTED: Final = {4: "uncounted4", 6: "uncounted6"}
 

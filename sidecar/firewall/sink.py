@@ -66,9 +66,7 @@ class RepairListener(Protocol):
 
 
 class FirewallSink:
-    """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check`, `state` and
-    `dropped_from`.
-    """
+    """A Sink. The loop's thread owns it; any thread may call `table_changed`, `check` and what reads counters."""
 
     # Not FIREWALL_PROBLEM: the loop clears the problem with a sink's name after each turn that works.
     name = "firewall transactions"
@@ -177,7 +175,7 @@ class FirewallSink:
         }
 
     def dropped_from(self, addresses: Collection[Address]) -> Mapping[Address, AddressDrops]:
-        """Return what was dropped of these addresses; where it is unknown, they are absent. Any thread may call this."""
+        """Return what was dropped of these addresses, in any thread; where it is unknown, they are absent."""
         try:
             return self._firewall.dropped_from(addresses, time.time())
         except FirewallError as err:
