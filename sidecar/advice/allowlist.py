@@ -27,6 +27,16 @@ def refused_networks(refused: Sequence[RefusedNetworks]) -> str:
     )
 
 
+def cannot_allow(refused: Sequence[RefusedNetworks]) -> str:
+    """Return why these networks cannot be allowed by hand, and what to do instead."""
+    shown = ", ".join(printable(each.network, MAX_CHARS) for each in refused[:MAX_SHOWN])
+    return (
+        f"nothing was allowed, because {shown} would be beyond what may be: a /{WIDEST_PREFIX[4]} "
+        f"(IPv6: /{WIDEST_PREFIX[6]}), {MAX_NETWORKS:,} entries, and with the networks of containers, routes and labels "
+        f"{MAX_WIDEST} times as much. Allow narrower networks, or put them into ignoreip"
+    )
+
+
 def too_much(version: int, by_reason: Mapping[str, float]) -> str:
     """Return how much of the address space is allowlisted, for which reasons, and what to change."""
     ordered = sorted(by_reason.items(), key=lambda item: -item[1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, overlap
-from sidecar.core.allowlist import CONTAINERS, IGNOREIP, PROXY, Allowlist
+from sidecar.core.allowlist import BY_HAND, CONTAINERS, IGNOREIP, PROXY, Allowlist
 from sidecar.core.allowlist_bounds import RefusedNetworks, bound
 from sidecar.core.containers import Container
 from sidecar.core.events import Hit, Topology
@@ -32,6 +32,8 @@ class AllowlistSources:
     labels: Mapping[str, Overrides] = field(default_factory=dict)
     # Host name -> its addresses. A name without an answer is absent.
     resolved: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    # What people allowed while the daemon runs.
+    allowed: tuple[Address, ...] = ()
 
     @property
     def containers(self) -> tuple[Container, ...]:
@@ -48,8 +50,14 @@ class AllowlistSources:
             reasons[reason] = (*reasons.get(reason, ()), *networks)
         return Allowlist(reasons, ban_private=settings.ban_private), bounded.refused
 
+    def refused_with(self, more: Iterable[Address]) -> tuple[RefusedNetworks, ...]:
+        """Return the networks that would not be on the allowlist any more, or yet, if these were allowed too."""
+        before = bound(self._named_by_others()).refused
+        after = bound({**self._named_by_others(), BY_HAND: (*self.allowed, *more)}).refused
+        return tuple(each for each in after if each not in before)
+
     def _named_by_others(self) -> dict[str, Iterable[str]]:
-        """Return reason -> the networks that routes, the engine, labels and DNS servers name."""
+        """Return reason -> the networks that routes, the engine, labels, DNS servers and `allow` name."""
         names = self.settings.allowlist.ignoreip.host_names
         networks = self.topology.networks if self.topology else ()
         return {
@@ -58,6 +66,7 @@ class AllowlistSources:
             CONTAINERS: (*self.own_networks.get(CONTAINERS, ()), *networks),
             PROXY: [net for each in self.labels.values() for net in each.proxies_of_all],
             IGNOREIP: self._addresses(names),
+            BY_HAND: self.allowed,
         }
 
     def jails(self) -> tuple[Jail, ...]:

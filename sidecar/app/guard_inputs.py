@@ -1,6 +1,6 @@
 """What the guard and the firewall go by, kept up to date in the loop's thread.
 
-    settings, own addresses, topology, labels, host names ─▶ AllowlistSources
+    settings, own addresses, topology, labels, host names, allowed by hand ─▶ AllowlistSources
         ├─ jails, overrides, allowlist ─▶ guard
         └─ allowed networks, published ports ─▶ firewall
 
@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from sidecar.access.logs import AccessLogs
+from sidecar.advice import allowlist as advice
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.app.allowlist_report import AllowlistReport
 from sidecar.app.host_names import WatchedNames
@@ -23,6 +24,7 @@ from sidecar.config import labels, log_formats
 from sidecar.config.labels import LabelsRead
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, Disallow
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.containers import ENABLE_LABEL, Container
 from sidecar.core.events import Decision, Hit, Topology
@@ -46,6 +48,10 @@ class NetworkFirewall(Protocol):
     ) -> None: ...
 
 
+class AllowlistFull(ValueError):  # noqa: N818 - it is an answer
+    """More of the address space would be allowlisted than may be. The message says what to allow instead."""
+
+
 class GuardInputs:
     """Owned by the loop's thread."""
 
@@ -58,14 +64,15 @@ class GuardInputs:
         *,
         problems: Problems,
         access_logs: AccessLogs,
+        allowed: Iterable[Allow] = (),
     ) -> None:
-        """Have `names` resolve the host names in the settings."""
+        """Have `names` resolve the host names in the settings. `allowed` is what people allowed in the last run."""
         self._names = names
         self._firewall = firewall
         self._problems = problems
         self._access_logs = access_logs
         self._report = AllowlistReport(problems)
-        self._sources = AllowlistSources(settings, own_networks)
+        self._sources = AllowlistSources(settings, own_networks, allowed=_addresses(allowed))
         # Container's name -> the labels that have an effect, as `name=value`.
         self.labels: Mapping[str, tuple[str, ...]] = {}
         # In force now.
@@ -126,8 +133,26 @@ class GuardInputs:
         self._sources = replace(self._sources, own_networks=own_networks)
         return self.apply_allowlist(guard, now)
 
+    def allow(self, entries: Sequence[Allow], guard: Guard, now: float) -> Sequence[Decision]:
+        """Put these on the allowlist. Raises AllowlistFull, and then none of them is."""
+        if refused := self._sources.refused_with(each.address for each in entries):
+            raise AllowlistFull(advice.cannot_allow(refused))
+        guard.allow(entries)
+        return self.apply_allowlist(guard, now)
+
+    def disallow(self, addresses: Iterable[Address], guard: Guard, now: float) -> Sequence[Disallow]:
+        """Take these off the allowlist, as far as people put them there. Return what that was."""
+        if ended := guard.disallow(addresses, now):
+            self.apply_allowlist(guard, now)
+        return ended
+
+    def end_allowed(self, guard: Guard, now: float) -> Sequence[Decision]:
+        """Take off the allowlist what was allowed until now. A command."""
+        return self.apply_allowlist(guard, now) if guard.end_allowed(now) else ()
+
     def apply_allowlist(self, guard: Guard, now: float) -> Sequence[Decision]:
         """Give guard and firewall the allowlist as it is now. A command."""
+        self._sources = replace(self._sources, allowed=_addresses(guard.view.allowed))
         self.allowlist = self._new_allowlist()
         decisions = guard.set_allowlist(self.allowlist, now)
         topology = self._sources.topology
@@ -165,3 +190,7 @@ class GuardInputs:
             if self.labels.get(name) != texts:
                 log.info("labels of %s: %s", printable(name), ", ".join(texts))
         self.labels = in_force
+
+
+def _addresses(allowed: Iterable[Allow]) -> tuple[Address, ...]:
+    return tuple(each.address for each in allowed)

@@ -87,6 +87,16 @@ class StoreCleanup:
         return ()
 
 
+class AllowedExpiry:
+    """Ends what people allowed for a time."""
+
+    def __init__(self, inputs: GuardInputs) -> None:
+        self._inputs = inputs
+
+    def run(self, guard: Guard, now: float) -> Sequence[Decision]:
+        return self._inputs.end_allowed(guard, now)
+
+
 class DroppedPackets(Protocol):
     """Counts the packets that bans have dropped: the firewall's sink."""
 

@@ -27,6 +27,7 @@ from sidecar.app.host_changes import HostChanges
 from sidecar.app.host_names import HostNames, WatchedNames
 from sidecar.app.housekeeping import (
     INTERVAL_S,
+    AllowedExpiry,
     CiliumCheck,
     Housekeeping,
     MetricsUpdate,
@@ -120,6 +121,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
     inputs = GuardInputs(
         settings, host.own_networks(), watched_names, firewall_sink, problems=problems, access_logs=access_logs,
+        allowed=remembered.allowed,
     )  # fmt: skip
     exposed = ExposedContainers(metrics.allowlist, problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share, settings.budget.site_share)
@@ -129,6 +131,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         # Without the store it is unknown how far logs were read, and which clients were unbanned since: if their
         # failures were counted again, they would be banned again. Many logs stamp whole seconds.
         counts_from=math.floor(now) if store.unavailable else -math.inf,
+        allowed=remembered.allowed,
     )  # fmt: skip
     metrics.bans.set_active(guard.view.enforced_bans)
 
@@ -204,6 +207,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
             BanLimitReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),
+            AllowedExpiry(inputs),
             activity,
             unread_logs,
         ),

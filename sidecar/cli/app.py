@@ -11,10 +11,10 @@ from typing import Annotated, Final
 import typer
 
 from sidecar import __version__
-from sidecar.cli import alerts, bans, daemon, offline
+from sidecar.cli import alerts, allow, bans, daemon, offline
 from sidecar.control.exit_codes import ExitCode
 
-FAMILIES: Final = (daemon.commands, bans.commands, offline.commands, alerts.commands)
+FAMILIES: Final = (daemon.commands, bans.commands, allow.commands, offline.commands, alerts.commands)
 
 
 def make_app(families: Iterable[typer.Typer] = FAMILIES) -> typer.Typer:

@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415 - `ban --for` alone needs the grammar of durations, and tables alone need rich
+# ruff: noqa: PLC0415 - tables alone need rich
 """`bans`, `ban`, `unban`, `history` and `explain`: what the daemon has banned."""
 
 from __future__ import annotations
@@ -14,9 +14,21 @@ import typer
 
 from sidecar.cli.errors import refusals_at_the_end
 from sidecar.cli.layout import terminal_width
-from sidecar.cli.options import Address, Addresses, InFleet, InJail, Json, Socket, Wide, socket_path
+from sidecar.cli.options import (
+    Address,
+    Addresses,
+    InFleet,
+    InJail,
+    Json,
+    Socket,
+    SomeAddresses,
+    Wide,
+    Yes,
+    seconds_of,
+    socket_path,
+)
 from sidecar.cli.stdio import write_json, write_json_list, write_line, write_paragraph
-from sidecar.cli.text import local_time, times
+from sidecar.cli.text import local_time, times, until_text
 from sidecar.control.client import ask, stream
 from sidecar.control.protocol import (
     BanEntry,
@@ -61,7 +73,7 @@ def bans(
 ) -> None:
     """Show the bans in force: why, and for how long. Those that end first come first."""
     now = time.time()
-    after = now - seconds if (seconds := _duration(since, "--since")) else 0.0
+    after = now - (seconds_of(since, "--since") or now)
     # A table shows no evidence.
     request = BansRequest(as_json, fleet, jail, site, after, observed)
     found = stream(socket_path(socket), request, BANS_TIMEOUT_S)
@@ -87,7 +99,7 @@ def ban(
     as_json: Json = False,
 ) -> None:
     """Ban addresses by hand, unless they are on an allowlist."""
-    path, bantime = socket_path(socket), _bantime(lasting)
+    path, bantime = socket_path(socket), seconds_of(lasting, "--for", permanent=True)
     banned: list[BanEntry] = []
     with refusals_at_the_end() as refused:
         for address in addresses:
@@ -102,12 +114,10 @@ def ban(
 
 @commands.command()
 def unban(
-    addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="ADDR...", help="Addresses or networks.", show_default=False)
-    ] = None,
+    addresses: SomeAddresses = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="End all bans.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether --all is meant.")] = False,
+    yes: Yes = False,
     jail: InJail = "",
     fleet: InFleet = False,
     socket: Socket = None,
@@ -181,7 +191,7 @@ def _host_name(address: str) -> str:
 
 def _show_banned(address: str, banned: Sequence[BanEntry]) -> None:
     for each in banned:
-        write_line(f"{each['ip']} is banned in {each['jail']} {_until(each['until'])}")
+        write_line(f"{each['ip']} is banned in {each['jail']} {until_text(each['until'])}")
     if not banned:
         write_line(f"{printable(address)} is banned for at least as long already")
 
@@ -218,7 +228,7 @@ def _standing(standing: JailStanding) -> str:
     if ban := standing["ban"]:
         word = "would be banned (dry run)" if ban["observed"] else "banned"
         why = ban["reason"] or _why(standing, ban)
-        since = f"since {local_time(ban['at'])} {_until(ban['until'])}"
+        since = f"since {local_time(ban['at'])} {until_text(ban['until'])}"
         return f"{word} {since}, {printable(why)}{_before(standing['times'] - 1)}{_dropped(ban)}"
     window = format_duration(standing["findtime"])
     counted = f"{standing['failures']} of {standing['maxretry']} failures within {window}"
@@ -243,33 +253,3 @@ def _dropped(ban: BanEntry) -> str:
         return ""
     last = f", the last at {local_time(last)}" if (last := ban.get("last_dropped")) else ""
     return f"; the kernel dropped {packets:,} packet{'s' * (packets != 1)} since{last}"
-
-
-def _until(until: float | None) -> str:
-    if until is None:
-        return "for good"
-    return f"until {local_time(until)} ({format_duration(until - time.time())})"
-
-
-def _duration(text: str, option: str) -> float:
-    """Return the seconds of this option; 0 where it is not given."""
-    if not text:
-        return 0.0
-    from sidecar.config.units import duration
-
-    try:
-        return duration(text)
-    except ValueError as err:
-        raise typer.BadParameter(str(err), param_hint=option) from None
-
-
-def _bantime(text: str) -> float | None:
-    """Return the seconds that `--for` says (`math.inf`: permanently); None: the jail's ban time."""
-    if not text:
-        return None
-    from sidecar.config.units import ban_duration
-
-    try:
-        return ban_duration(text)
-    except ValueError as err:
-        raise typer.BadParameter(str(err), param_hint="--for") from None

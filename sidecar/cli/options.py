@@ -33,6 +33,10 @@ Address: TypeAlias = Annotated[str, typer.Argument(metavar="ADDR", help="An addr
 Addresses: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="ADDR...", help="Addresses or networks.", show_default=False)
 ]
+SomeAddresses: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(metavar="ADDR...", help="Addresses or networks.", show_default=False)
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether --all is meant.")]
 InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="In this jail.")]
 InFleet: TypeAlias = Annotated[
     bool, typer.Option("--fleet", help="On all nodes of the fleet, in force here or not.")
@@ -44,3 +48,15 @@ def socket_path(given: Path | None) -> Path:
     from sidecar.config.reader import control_socket  # noqa: PLC0415 - it is slow to load
 
     return given or control_socket(os.environ)
+
+
+def seconds_of(text: str, option: str, *, permanent: bool = False) -> float | None:
+    """Return the seconds that this option says; None: it is not given. Where `permanent`, -1 is `math.inf`."""
+    if not text:
+        return None
+    from sidecar.config import units  # noqa: PLC0415 - it is slow to load
+
+    try:
+        return units.ban_duration(text) if permanent else units.duration(text)
+    except ValueError as err:
+        raise typer.BadParameter(str(err), param_hint=option) from None

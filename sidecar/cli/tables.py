@@ -9,7 +9,14 @@ from typing import Any, Final
 from sidecar.cli.layout import print_table, terminal_width
 from sidecar.cli.stdio import write_line, write_paragraph, write_styled
 from sidecar.cli.text import local_time
-from sidecar.control.protocol import AllowlistShare, BanEntry, FirewallStatus, StatusAnswer, StreamStatus
+from sidecar.control.protocol import (
+    AllowedEntry,
+    AllowlistShare,
+    BanEntry,
+    FirewallStatus,
+    StatusAnswer,
+    StreamStatus,
+)
 from sidecar.core.durations import format_duration
 from sidecar.core.text import printable
 
@@ -19,6 +26,7 @@ JAIL_TITLES: Final = (
 LOG_TITLES: Final = ("log", "state", "format", "requests understood")
 LABEL_TITLES: Final = ("container", "labels in force")
 ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
+ALLOWED_TITLES: Final = ("address", "remaining", "until", "since", "comment")
 BAN_TITLES: Final = (
     "address",
     "jail",
@@ -47,6 +55,8 @@ def show_status(answer: StatusAnswer, now: float, *, wide: bool = False) -> None
     labels = ((name, ", ".join(labels)) for name, labels in answer["labels"].items())
     print_table(LABEL_TITLES, labels, wide=wide)
     print_table(ALLOWLIST_TITLES, map(_share_row, answer["allowlist"]), wide=wide)
+    if answer["allowed"]:
+        write_line(f"allowed by hand: {answer['allowed']}; `wp-sidecar allowed` lists them")
     print_table(("dropped", "packets", "bytes"), _drop_rows(answer["firewall"]), wide=wide)
     for remark in answer.get("remarks", ()):
         write_paragraph(remark, terminal_width())
@@ -61,6 +71,16 @@ def show_bans(bans: Iterator[BanEntry], now: float, *, wide: bool = False) -> No
         write_line("no address is banned")
         return
     print_table(BAN_TITLES, (_ban_row(ban, now) for ban in itertools.chain([first], bans)), wide=wide)
+
+
+def show_allowed(entries: Iterator[AllowedEntry], now: float, *, wide: bool = False) -> None:
+    """Show what people put on the allowlist, as it comes."""
+    first = next(entries, None)
+    if first is None:
+        write_line("nothing was allowed by hand; `wp-sidecar status` shows what else is never banned")
+        return
+    rows = (_allowed_row(entry, now) for entry in itertools.chain([first], entries))
+    print_table(ALLOWED_TITLES, rows, wide=wide)
 
 
 def show_hits(rows: Iterable[tuple[int, int, str]]) -> None:
@@ -101,6 +121,18 @@ def _share_row(share: AllowlistShare) -> tuple[str, ...]:
 def _percent(share: float) -> str:
     """Return the share with two digits that say something: `0.45 %`, `2.3e-06 %`."""
     return f"{share * 100:.2g} %" if share else ""
+
+
+def _allowed_row(entry: AllowedEntry, now: float) -> tuple[object, ...]:
+    until = "for good" if entry["until"] is None else local_time(entry["until"])
+    remaining = "" if entry["until"] is None else format_duration(entry["until"] - now)
+    return (
+        entry["ip"],
+        remaining or until,
+        until if remaining else "",
+        local_time(entry["at"]),
+        entry["comment"],
+    )
 
 
 def _drop_rows(firewall: FirewallStatus) -> list[tuple[str, int, int]]:

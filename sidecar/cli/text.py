@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from sidecar.core.durations import format_duration
+
 
 def local_time(at: float) -> str:
     """Return a unix time in this machine's time zone: `2026-11-22 08:40:04`."""
@@ -17,3 +19,10 @@ def local_time(at: float) -> str:
 def times(count: int) -> str:
     """Return `1 time`, `2 times`."""
     return f"{count} time{'s' * (count != 1)}"
+
+
+def until_text(until: float | None) -> str:
+    """Return when something ends, and in how long."""
+    if until is None:
+        return "for good"
+    return f"until {local_time(until)} ({format_duration(until - time.time())})"

@@ -94,7 +94,7 @@ class AllowlistShare(TypedDict):
 class StatusAnswer(TypedDict):
     """What the daemon watches. Each of `jails` has the settings that are shown, and what was counted.
 
-    `labels`: container -> its labels that have an effect.
+    `labels`: container -> its labels that have an effect. `allowed`: how many addresses and networks people allowed.
     `remarks` are sentences about filters that may not fit.
     """
 
@@ -104,6 +104,7 @@ class StatusAnswer(TypedDict):
     streams: list[StreamStatus]
     labels: dict[str, list[str]]
     allowlist: list[AllowlistShare]
+    allowed: int
     firewall: FirewallStatus
     bans: int
     health: HealthAnswer
@@ -196,6 +197,34 @@ class UnbanAnswer(TypedDict):
 
     unbanned: list[UnbannedEntry]
     fleet: NotRequired[int]
+
+
+class AllowedEntry(TypedDict):
+    """An address or network that a person allowed, with the comment that was given."""
+
+    ip: str
+    at: float
+    until: float | None
+    comment: str
+
+
+class AllowAnswer(TypedDict):
+    """`unbanned`: the bans that ended because of it."""
+
+    allowed: list[AllowedEntry]
+    unbanned: list[UnbannedEntry]
+
+
+class DisallowAnswer(TypedDict):
+    """The addresses and networks that are allowed no more."""
+
+    disallowed: list[str]
+
+
+class AllowedAnswer(TypedDict):
+    """A list as it is received; an iterator as it is sent."""
+
+    allowed: list[AllowedEntry] | Iterator[AllowedEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +335,7 @@ class BanRequest(ControlRequest[BanAnswer]):
         return cls(
             str(fields.get(ADDRESS)),
             str(fields.get("jail") or ""),
-            _bantime(fields.get("for")),
+            _lasting(fields.get("for"), "a ban lasts"),
             str(fields.get("reason") or ""),
         )
 
@@ -334,8 +363,52 @@ class UnbanRequest(ControlRequest[UnbanAnswer]):
         )
 
 
-def _bantime(seconds: object) -> float | None:
-    """Return seconds (-1: permanently, `math.inf`), or None for the jail's own ban time."""
+@dataclass(frozen=True, slots=True)
+class AllowRequest(ControlRequest[AllowAnswer]):
+    """`lasting` is seconds; None and `math.inf`: for good."""
+
+    command = "allow"
+    address: str
+    lasting: float | None = None
+    comment: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        # JSON has no infinity.
+        lasting = None if self.lasting == math.inf else self.lasting
+        return {"do": self.command, ADDRESS: self.address, "for": lasting, "comment": self.comment}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(
+            str(fields.get(ADDRESS)),
+            _lasting(fields.get("for"), "what is allowed is"),
+            str(fields.get("comment") or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DisallowRequest(ControlRequest[DisallowAnswer]):
+    """`address` None is everything that was allowed."""
+
+    command = "disallow"
+    address: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"do": self.command, ADDRESS: self.address}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        address = fields.get(ADDRESS)
+        return cls(None if address is None else str(address))
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedRequest(ControlRequest[AllowedAnswer]):
+    command = "allowed"
+
+
+def _lasting(seconds: object, subject: str) -> float | None:
+    """Return seconds (-1: permanently, `math.inf`), or None where nothing is said. `subject` begins a refusal."""
     if seconds is None:
         return None
     # True and False are numbers in Python. The comparison also refuses NaN, which is no time either.
@@ -344,4 +417,4 @@ def _bantime(seconds: object) -> float | None:
             return math.inf
         if seconds >= MIN_BANTIME_S:
             return float(min(seconds, sys.float_info.max))
-    raise Refused(f"a ban lasts for a number of seconds, {MIN_BANTIME_S:g} or more, or -1 for good")
+    raise Refused(f"{subject} for a number of seconds, {MIN_BANTIME_S:g} or more, or -1 for good")

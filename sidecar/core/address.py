@@ -112,9 +112,15 @@ def parse_ban_target(text: str) -> Address:
     widest = WIDEST_BAN_PREFIX[network.version]
     if network.prefixlen < widest:
         raise ValueError(f"{text}: too wide to ban; the widest is a /{widest} for IPv{network.version}")
-    if network.version == 6 and network.prefixlen > IPV6_CUSTOMER_PREFIX:
-        network = network.supernet(new_prefix=IPV6_CUSTOMER_PREFIX)
-    return from_network(network)
+    return _widened(network)
+
+
+def parse_allow_target(text: str) -> Address:
+    """Return the address or network that a person wants to allow; an IPv6 address is widened to its customer's /64.
+
+    Raises ValueError with a sentence for that person where the text is neither.
+    """
+    return _widened(require_network(text))
 
 
 def parse_canonical(text: str) -> Address | None:
@@ -145,6 +151,13 @@ def parse_canonical(text: str) -> Address | None:
 def from_network(network: Network) -> Address:
     """Return the canonical form of a network: a single IPv4 address is written without its prefix."""
     return Address(str(network).removesuffix("/32") if network.version == 4 else str(network))
+
+
+def _widened(network: Network) -> Address:
+    """Return the network, or the customer's /64 of an IPv6 address within it."""
+    if network.version == 6 and network.prefixlen > IPV6_CUSTOMER_PREFIX:
+        network = network.supernet(new_prefix=IPV6_CUSTOMER_PREFIX)
+    return from_network(network)
 
 
 def ip_version(address: Address) -> int:

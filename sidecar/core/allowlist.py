@@ -20,6 +20,7 @@ RESOLVER: Final = "a resolver"
 CONTAINERS: Final = "a container network"
 PROXY: Final = "a trusted proxy"
 IGNOREIP: Final = "ignoreip"
+BY_HAND: Final = "allowed by hand"
 
 ALWAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "loopback": ("127.0.0.0/8", "::1"),
@@ -49,7 +50,7 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 # Every reason not to ban an address, except CDNs and monitoring services, which depend on the settings.
-REASONS: Final = (OWN, GATEWAY, RESOLVER, CONTAINERS, PROXY, IGNOREIP, *ALWAYS, *PRIVATE)
+REASONS: Final = (OWN, GATEWAY, RESOLVER, CONTAINERS, PROXY, IGNOREIP, BY_HAND, *ALWAYS, *PRIVATE)
 
 # An answer takes 3 microseconds to find, and so many weigh 2 MB.
 CACHED_REASONS: Final = 16_384

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar, dataclass_transform
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, AllowChange
 from sidecar.core.ban_history import PastBans
 from sidecar.core.containers import Container
 from sidecar.core.refused_bans import RefusedBan
@@ -276,6 +277,10 @@ class InForce(Protocol):
     def history(self) -> tuple[PastBans, ...]:
         """The bans that are over, as far as they still count."""
 
+    @property
+    def allowed(self) -> tuple[Allow, ...]:
+        """What people put on the allowlist."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -284,7 +289,7 @@ class Turn:
     `hits` are those that count, and have to be remembered. `ignored` are those that do not. `enforced_bans` are the
     bans in force after the decisions, counted by jail and IP version; empty where nothing was decided. `in_force` is
     for a store that has to write everything again; None where a turn does not come from the loop. `refused` are bans
-    that were due and had no witness.
+    that were due and had no witness. `allow_changes` are what people put on the allowlist, and what ended of it.
     """
 
     at: float
@@ -297,3 +302,4 @@ class Turn:
     enforced_bans: Mapping[tuple[str, int], int] = field(default_factory=dict, compare=False)
     in_force: InForce | None = field(default=None, compare=False, repr=False)
     refused: tuple[RefusedBan, ...] = ()
+    allow_changes: tuple[AllowChange, ...] = ()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sidecar.core.address import Address, is_within
+from sidecar.core.allowed import Allow, AllowChange, AllowedAddresses, Disallow, DisallowCause
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
@@ -60,14 +61,21 @@ class Guard:
         chance: Chance | None = None,
         counts_from: float = -math.inf,
         max_bans: int = MAX_BANS,
+        allowed: Iterable[Allow] = (),
     ) -> None:
         """Begin with these bans in force. `history_age_s` is how long after its end a ban still counts.
 
         `max_bans` is how many may be in force; beyond it some are merged or end early (`ban_limit.py`).
 
         `counts_from`: hits before this unix time do not count, as it is unknown which of them were forgiven.
+        `allowed` is what people put on the allowlist, which has it.
         """
-        self._state = GuardState(JailStates(jails), allowlist, BanHistory(history, history_age_s))
+        self._state = GuardState(
+            JailStates(jails),
+            allowlist,
+            BanHistory(history, history_age_s),
+            allowed=AllowedAddresses(allowed),
+        )
         self.view = GuardView(self._state)
         self._register = BanRegister(self._state.jails, self._state.history)
         self._limit = BanLimit(self._state, self._register, max_bans)
@@ -171,6 +179,18 @@ class Guard:
                 self._state.history.clear(state.name, each)
         return decisions
 
+    def allow(self, entries: Iterable[Allow]) -> None:
+        """Note what a person allows. It holds with the next `set_allowlist`, which has these addresses too."""
+        self._state.noticed += [entry for entry in entries if self._state.allowed.put(entry)]
+
+    def disallow(self, addresses: Iterable[Address], now: float) -> list[Disallow]:
+        """Note that a person takes back what was allowed. Return what of it was."""
+        return self._disallow(addresses, now, DisallowCause.MANUAL)
+
+    def end_allowed(self, now: float) -> list[Disallow]:
+        """End what was allowed until now. The next `set_allowlist` is without these addresses."""
+        return self._disallow(self._state.allowed.expired(now), now, DisallowCause.EXPIRED)
+
     def set_allowlist(self, allowlist: Allowlist, now: float) -> list[Decision]:
         """Ban none of these from now on, and unban those that are banned."""
         self._state.allowlist = allowlist
@@ -216,12 +236,13 @@ class Guard:
         recover(self._state)
         self._limit.thaw()
 
-    def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...]]:
-        """Return the bypassed bans and the forgiven failures since the last call."""
+    def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...], tuple[AllowChange, ...]]:
+        """Return the bypassed bans, the forgiven failures and the changes of what is allowed since the last call."""
         noticed, self._state.noticed = self._state.noticed, []
         return (
             tuple(each for each in noticed if isinstance(each, Bypass)),
             tuple(each for each in noticed if isinstance(each, Forgiven)),
+            tuple(each for each in noticed if isinstance(each, AllowChange)),
         )
 
     def take_refused(self) -> tuple[RefusedBan, ...]:
@@ -247,6 +268,11 @@ class Guard:
     def next_tick(self) -> float:
         """Return when the next ban may end; `math.inf`: none does."""
         return self._register.next_end
+
+    def _disallow(self, addresses: Iterable[Address], now: float, cause: DisallowCause) -> list[Disallow]:
+        ended = [end for each in addresses if (end := self._state.allowed.end(each, now, cause))]
+        self._state.noticed += ended
+        return ended
 
     def _unban_allowlisted(self, now: float) -> list[Decision]:
         return [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sidecar.core.address import Address, wider_networks
+from sidecar.core.allowed import Allow
 from sidecar.core.allowlist_bounds import shares
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, UnbanCause
@@ -68,6 +69,11 @@ class GuardView:
     def history(self) -> tuple[PastBans, ...]:
         """The bans that are over, as far as they still count."""
         return tuple(self._state.history)
+
+    @property
+    def allowed(self) -> tuple[Allow, ...]:
+        """What people put on the allowlist, in the order in which they did."""
+        return tuple(self._state.allowed)
 
     @property
     def ignored(self) -> Counter[str]:

@@ -232,7 +232,7 @@ class Loop:
 
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """Give the sinks what this turn brought. Cursors go along with the hits that were read before them."""
-        bypasses, forgiven = self._guard.take_noticed()
+        bypasses, forgiven, allow_changes = self._guard.take_noticed()
         refused = self._guard.take_refused()
         if not (
             decisions
@@ -241,6 +241,7 @@ class Loop:
             or bypasses
             or forgiven
             or refused
+            or allow_changes
             or self._cursors.due(now)
             or self._is_behind()
         ):
@@ -259,6 +260,7 @@ class Loop:
             enforced,
             view,
             refused,
+            allow_changes,
         )
         for sink in self._sinks:
             sink.apply(turn)

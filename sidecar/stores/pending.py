@@ -51,26 +51,28 @@ def merged(first: Turn, then: Turn) -> Turn:
         (*hits, *then.hits),
         tuple(cursors.values()),
         forgiven=(*first.forgiven, *then.forgiven),
+        allow_changes=(*first.allow_changes, *then.allow_changes),
     )
 
 
 def divided(turn: Turn) -> tuple[Turn, Turn | None]:
     """Return what to write now, and what to write later, if anything.
 
-    Failures and cursors come with the last part: they stand for everything that was decided.
+    What people allowed comes with the first part: they wait for it. Failures and cursors come with the last part: they
+    stand for everything that was decided.
     """
     if len(turn.decisions) <= MAX_DECISIONS_PER_WRITE:
         return turn, None
     # Neighbours in the file are written at once.
     ordered = sorted(turn.decisions, key=attrgetter("address"))
-    now = Turn(turn.at, tuple(ordered[:MAX_DECISIONS_PER_WRITE]))
+    now = Turn(turn.at, tuple(ordered[:MAX_DECISIONS_PER_WRITE]), allow_changes=turn.allow_changes)
     decided = {(each.jail, each.address) for each in now.decisions}
     hits = tuple(hit for hit in turn.hits if (hit.jail, hit.address) not in decided)
-    return now, replace(turn, decisions=tuple(ordered[MAX_DECISIONS_PER_WRITE:]), hits=hits)
+    return now, replace(turn, decisions=tuple(ordered[MAX_DECISIONS_PER_WRITE:]), hits=hits, allow_changes=())
 
 
 def bounded(turn: Turn) -> Turn:
-    """Return the last ban and the last unban of each address and jail, and the newest failures."""
+    """Return the last decision of each address and jail of its kind, what is allowed, and the newest failures."""
     decisions: dict[tuple[str, Address, type[Decision]], Decision] = {}
     for each in turn.decisions:
         key = each.jail, each.address, type(each)
@@ -81,4 +83,5 @@ def bounded(turn: Turn) -> Turn:
         decisions=tuple(decisions.values()),
         hits=turn.hits[-MAX_PENDING_HITS:],
         forgiven=turn.forgiven[-MAX_PENDING_HITS:],
+        allow_changes=tuple({each.address: each for each in turn.allow_changes}.values()),
     )

@@ -54,6 +54,7 @@ class Backup:
     def write(self, db: sqlite3.Connection, in_force: InForce, due: Turn) -> None:
         """Write everything that is in force, and then what is owed."""
         turns.write_history(db, in_force.history)
+        turns.write_allow_changes(db, in_force.allowed)
         turns.write(db, Turn(due.at, in_force.bans, cursors=tuple(self._cursors.values())))
         turns.write(db, due)
 

@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow
 from sidecar.core.events import Ban, BanCause, Hit, Origin
 
 # Characters of a line that are kept as evidence. What a filter matches stands before.
@@ -44,6 +45,10 @@ def bans(rows: Iterable[Any], now: float) -> tuple[Ban, ...]:
         )
         for jail, address, at, until, cause, failures, site, reason, times, observed in rows
     ])  # fmt: skip
+
+
+def allow_row(entry: Allow) -> tuple[object, ...]:
+    return entry.address, entry.at, entry.until, storable(entry.comment)
 
 
 def evidence_text(ban: Ban) -> str:

@@ -2,7 +2,7 @@
 
 `bans` are those in force, `history` those that are over; `evidence` are the lines of each ban in
 force; `hits` are the failures that may still lead to a ban; `cursors` say how far each log was
-read.
+read; `allowed` is what people put on the allowlist.
 """
 
 from __future__ import annotations
@@ -40,10 +40,13 @@ MIGRATIONS = (
     ALTER TABLE bans DROP COLUMN evidence;
     CREATE INDEX history_until ON history (until);
     """,
+    """
+    CREATE TABLE allowed (network TEXT PRIMARY KEY, at REAL, until REAL, comment TEXT) WITHOUT ROWID;
+    """,
 )
 
 # The tables that a start reads. Damage in `evidence`, most of the file, is repaired when it is met.
-_READ_AT_START = ("bans", "hits", "cursors", "history")
+_READ_AT_START = ("bans", "hits", "cursors", "history", "allowed")
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

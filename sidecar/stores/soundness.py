@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sidecar.core.address import parse_canonical
+from sidecar.core.address import parse_canonical, parse_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,10 @@ HITS: Final = Table(
     "hits", ("rowid",), ("jail", "who", "source", "name", "stream", "line", "target"), ("at",)
 )
 CURSORS: Final = Table("cursors", ("key",), ("key",), ("touched",), ("state",))
+ALLOWED: Final = Table("allowed", ("network",), ("network", "comment"), ("at", "until"))
 EVIDENCE: Final = Table("evidence", ("rowid",), ("jail", "who", "lines"))
 # The tables that a start reads. Evidence, most of the file, is read when somebody asks for it.
-TABLES: Final = (BANS, HISTORY, HITS, CURSORS)
+TABLES: Final = (BANS, HISTORY, HITS, CURSORS, ALLOWED)
 
 
 class SoundRows:
@@ -67,6 +68,13 @@ class SoundRows:
         if address_at is None:
             return found
         sound = [row for row in found if is_address(row[address_at])]
+        self.left_out = self.left_out or len(sound) < len(found)
+        return sound
+
+    def fetch_networks(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        """Return the rows of a query whose first column is a network of any width."""
+        found = self.fetch(query, values)
+        sound = [row for row in found if parse_network(row[0])]
         self.left_out = self.left_out or len(sound) < len(found)
         return sound
 
@@ -124,6 +132,8 @@ def _are_sound(texts: dict[str, bytes]) -> bool:
         decoded = {column: text.decode() for column, text in texts.items()}
     except UnicodeDecodeError:
         return False
+    if "network" in decoded:
+        return parse_network(decoded["network"]) is not None
     return "who" not in decoded or is_address(decoded["who"])
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Cursor, InForce, Turn
 from sidecar.stores import rows, soundness, turns
@@ -47,6 +48,9 @@ READ_HITS = f"""
     SELECT jail, who, at, source, name, stream, line, target FROM hits WHERE {soundness.HITS.condition} ORDER BY rowid
 """  # noqa: S608
 READ_CURSORS = f"SELECT key, state FROM cursors WHERE {soundness.CURSORS.condition}"  # noqa: S608
+READ_ALLOWED = f"""
+    SELECT network, at, until, comment FROM allowed WHERE until > ? AND {soundness.ALLOWED.condition} ORDER BY at
+"""  # noqa: S608
 READ_EVIDENCE = f"SELECT jail, who, lines FROM evidence WHERE {soundness.EVIDENCE.condition}"  # noqa: S608
 READ_EVIDENCE_OF = f"{READ_EVIDENCE} AND jail = ? AND who = ?"
 # Where the rows of bans, history, hits and evidence have the address.
@@ -54,6 +58,7 @@ ADDRESS_AT = 1
 FORGET_HITS = "DELETE FROM hits WHERE rowid IN (SELECT rowid FROM hits ORDER BY rowid LIMIT ?) AND at < ?"
 FORGET_CURSORS = "DELETE FROM cursors WHERE touched < ?"
 FORGET_HISTORY = "DELETE FROM history WHERE until < ?"
+FORGET_ALLOWED = "DELETE FROM allowed WHERE until < ?"
 EXPIRED_BANS = "SELECT jail, who FROM bans WHERE until < ? LIMIT ?"
 
 
@@ -102,11 +107,12 @@ class SqliteStore:
             history = tuple(map(PastBans._make, past))
             hits = tuple(rows.hits(found.fetch(READ_HITS, address_at=ADDRESS_AT)))
             cursors = dict(found.fetch(READ_CURSORS))
+            allowed = tuple(Allow(*row) for row in found.fetch_networks(READ_ALLOWED, (now,)))
             found.check_types()
             if found.left_out:
                 self._remove_unsound(self._db)
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
-        return Remembered(bans, history, hits, cursors)
+        return Remembered(bans, history, hits, cursors, allowed)
 
     def evidence(self, keys: Iterable[BanKey] | None = None) -> dict[BanKey, tuple[str, ...]]:
         """Return the lines of each of these bans, or of all, oldest first, where there are any. Raises StoreError.
@@ -187,6 +193,8 @@ class SqliteStore:
                 # These ended while we were away.
                 turns.end_bans(db, db.execute(EXPIRED_BANS, (before, MAX_ROWS_FORGOTTEN)).fetchall())
                 db.execute(FORGET_HISTORY, (history_before,))
+                # As did these.
+                db.execute(FORGET_ALLOWED, (before,))
         except StoreError as err:
             if reason := damage_reason(err.__cause__):
                 self._replace(self._mark_damaged(reason, Turn(before)), in_force)

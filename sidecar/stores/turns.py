@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, AllowChange
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, BanCause, Decision, Turn, Unban, UnbanCause
 from sidecar.stores import rows
@@ -40,6 +41,8 @@ BAN_TO_HISTORY = """
     INSERT OR REPLACE INTO history SELECT jail, who, times, until FROM bans
     WHERE cause != 'manual' AND jail = ? AND who = ?
 """
+PUT_ALLOWED = "INSERT OR REPLACE INTO allowed VALUES (?, ?, ?, ?)"
+REMOVE_ALLOWED = "DELETE FROM allowed WHERE network = ?"
 REMOVE_BAN = (
     "DELETE FROM bans WHERE jail = ? AND who = ?",
     "DELETE FROM evidence WHERE jail = ? AND who = ?",
@@ -60,7 +63,17 @@ def write(db: sqlite3.Connection, turn: Turn) -> None:
     if turn.hits:
         limit_hits(db, 2 * len(turn.hits))
     db.executemany(FORGIVE, [(each.jail, each.address, each.at) for each in turn.forgiven])
+    write_allow_changes(db, turn.allow_changes)
     _write_decisions(db, turn.decisions)
+
+
+def write_allow_changes(db: sqlite3.Connection, changes: Iterable[AllowChange]) -> None:
+    """Write what people put on the allowlist, and remove what ended of it."""
+    last = {each.address: each for each in changes}
+    db.executemany(PUT_ALLOWED, [rows.allow_row(each) for each in last.values() if isinstance(each, Allow)])
+    db.executemany(
+        REMOVE_ALLOWED, [(address,) for address, each in last.items() if not isinstance(each, Allow)]
+    )
 
 
 def write_history(db: sqlite3.Connection, history: Iterable[PastBans]) -> None:

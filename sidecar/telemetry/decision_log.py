@@ -10,6 +10,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from sidecar.core.allowed import Allow, AllowChange
 from sidecar.core.events import YEAR_10000, Ban, BanCause, Decision, Turn, UnbanCause
 from sidecar.core.text import printable
 from sidecar.telemetry.logging import Lines
@@ -28,6 +29,8 @@ class DecisionLog:
     name = "log"
 
     def apply(self, turn: Turn) -> None:
+        if turn.allow_changes:
+            log.info("%s", Lines(turn.allow_changes, allow_line))
         decisions = turn.decisions
         from_the_fleet = sum(each.cause in FROM_THE_FLEET for each in decisions)
         if from_the_fleet > MAX_RECORDS_PER_TURN:
@@ -51,6 +54,13 @@ class DecisionLine(NamedTuple):
             return f"[{decision.jail}] Unban {decision.address} ({decision.cause})"
         verb = "Would ban" if decision.dry_run else "Ban"
         return f"[{decision.jail}] {verb} {decision.address} {end_of_ban(decision.until)} ({why_banned(decision)})"
+
+
+def allow_line(change: AllowChange) -> str:
+    """Return the line of a change of what people allow."""
+    if not isinstance(change, Allow):
+        return f"Disallow {change.address} ({change.cause})"
+    return f"Allow {change.address} {end_of_ban(change.until)} ({printable(change.comment) or 'no comment'})"
 
 
 def end_of_ban(until: float) -> str:

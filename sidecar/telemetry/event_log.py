@@ -1,5 +1,6 @@
-"""The event log: a line for each failure that counts or is ignored, each ban, unban and restored ban.
+"""The event log: a line for each failure that counts or is ignored, each ban and unban, and what people allow.
 
+Bans that are restored have one too.
 It is apart from the daemon's own log. Its lines are those of fail2ban.log, so that what reads that file (fail2ban's
 filter `recidive`, logwatch, dashboards) reads this one; or JSON. It goes to standard output, to a file that is rotated
 here, or to syslog. A thread of its own writes it, as with the daemon's log, so that a full disk delays no ban.
@@ -21,7 +22,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow
 from sidecar.core.events import Ban, Turn
+from sidecar.core.text import printable
 from sidecar.runtime.problems import Problem
 from sidecar.telemetry.logging import BackgroundHandler, DescriptorHandler, Lines
 
@@ -49,12 +52,15 @@ class EventKind(enum.StrEnum):
     WOULD_BAN = "would_ban"
     UNBAN = "unban"
     RESTORED = "restored"
+    ALLOW = "allow"
+    DISALLOW = "disallow"
 
 
 class Event(NamedTuple):
     """`at` is this host's unix time, and `logged_at` the log's own of a failure.
 
-    `detail` is why a failure is ignored, or a ban ended. Times become text in the thread that writes them.
+    `detail` is why a failure is ignored, a ban ended, or an address is allowed; the last is in no jail.
+    Times become text in the thread that writes them.
     """
 
     kind: EventKind
@@ -80,6 +86,8 @@ _WORDS: Final = {
     EventKind.WOULD_BAN: ("fail2ban.actions", "NOTICE", "Would ban ", ""),
     EventKind.UNBAN: ("fail2ban.actions", "NOTICE", "Unban ", ""),
     EventKind.RESTORED: ("fail2ban.actions", "NOTICE", "Restore Ban ", ""),
+    EventKind.ALLOW: ("fail2ban.server", "INFO", "Allow ", " - "),
+    EventKind.DISALLOW: ("fail2ban.server", "INFO", "Disallow ", " - "),
 }
 
 
@@ -152,6 +160,11 @@ class EventLog:
                 yield Event(kind, each.jail, each.address, turn.at, each.origin_name)
             else:
                 yield Event(EventKind.UNBAN, each.jail, each.address, turn.at, detail=each.cause)
+        for change in turn.allow_changes:
+            if isinstance(change, Allow):
+                yield Event(EventKind.ALLOW, "", change.address, turn.at, detail=printable(change.comment))
+            else:
+                yield Event(EventKind.DISALLOW, "", change.address, turn.at, detail=change.cause)
 
     def _failed(self, _: logging.LogRecord) -> None:
         """A line could not be written. In the writing thread, while the exception is handled."""
@@ -169,10 +182,11 @@ class EventLog:
 def fail2ban_line(event: Event) -> str:
     """Return the line as fail2ban.log has it, in this machine's time zone."""
     logger, level, verb, before_detail = _WORDS[event.kind]
-    detail = before_detail + event.remark if before_detail else ""
+    detail = before_detail + event.remark if before_detail and event.remark else ""
+    jail = f"[{event.jail}] " if event.jail else ""
     milliseconds = int(event.at % 1 * 1000)
     return (
-        f"{_local(event.at)},{milliseconds:03d} {logger:<24}[{os.getpid()}]: {level:<7} [{event.jail}] "
+        f"{_local(event.at)},{milliseconds:03d} {logger:<24}[{os.getpid()}]: {level:<7} {jail}"
         f"{verb}{event.address}{detail}"
     )
 

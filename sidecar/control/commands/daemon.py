@@ -158,7 +158,7 @@ class StatusCommand:
 
     def answer(self, _: StatusRequest) -> StatusAnswer:
         jails, enforced, dry_runs, refused = self._loop.query(_jails_and_bans)
-        shares = self._loop.query(lambda view, _: view.allowlist_shares)
+        shares, allowed = self._loop.query(lambda view, _: (view.allowlist_shares, len(view.allowed)))
         return {
             "version": __version__,
             "started": self._tally.started_at,
@@ -169,6 +169,7 @@ class StatusCommand:
             "streams": self._logs(),
             "labels": {name: list(labels) for name, labels in sorted(self._inputs.labels.items())},
             "allowlist": _shares(shares),
+            "allowed": allowed,
             "firewall": cast("FirewallStatus", self._firewall.state()),
             "bans": enforced.total(),
             "health": health_answer(self._health.health()),

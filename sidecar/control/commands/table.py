@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from sidecar.control.commands.allow import AllowCommand, AllowedCommand, Allowlist, DisallowCommand
 from sidecar.control.commands.bans import BanCommand, BansCommand, EvidenceStore, Fleet, UnbanCommand
 from sidecar.control.commands.daemon import (
     AccessLogStates,
@@ -24,6 +25,10 @@ from sidecar.runtime.loop import Inbox
 from sidecar.telemetry.http import HealthCheck
 
 R = TypeVar("R", bound=ControlRequest[Any])
+
+
+class Inputs(LabelsInForce, Allowlist, Protocol):
+    """What the guard goes by."""
 
 
 class Command(Protocol[R]):
@@ -59,7 +64,7 @@ def daemon_commands(
     oddities: LogOddities,
     access_logs: AccessLogStates,
     firewall: FirewallState,
-    inputs: LabelsInForce,
+    inputs: Inputs,
     reloader: Reloader,
     evidence: EvidenceStore,
     fleet: Fleet | None,
@@ -86,5 +91,8 @@ def daemon_commands(
             ExplainCommand(loop, evidence, firewall),
             BanCommand(loop),
             UnbanCommand(loop, fleet),
+            AllowCommand(loop, inputs),
+            DisallowCommand(loop, inputs),
+            AllowedCommand(loop),
         ]
     )
