@@ -32,8 +32,8 @@ def cannot_allow(refused: Sequence[RefusedNetworks]) -> str:
     shown = ", ".join(printable(each.network, MAX_CHARS) for each in refused[:MAX_SHOWN])
     return (
         f"nothing was allowed, because {shown} would be beyond what may be: a /{WIDEST_PREFIX[4]} "
-        f"(IPv6: /{WIDEST_PREFIX[6]}), {MAX_NETWORKS:,} entries, and with the networks of containers, routes and labels "
-        f"{MAX_WIDEST} times as much. Allow narrower networks, or put them into ignoreip"
+        f"(IPv6: /{WIDEST_PREFIX[6]}), {MAX_NETWORKS:,} entries, and with the networks of containers, routes and "
+        f"labels {MAX_WIDEST} times as much. Allow narrower networks, or put them into ignoreip"
     )
 
 

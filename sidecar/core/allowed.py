@@ -47,26 +47,37 @@ AllowChange: TypeAlias = Allow | Disallow
 
 
 class AllowedAddresses:
-    """The entries in force, in the order in which they were made."""
+    """The entries in force, in the order in which they were made, and what changed since somebody asked."""
 
     def __init__(self, entries: Iterable[Allow] = ()) -> None:
         self._entries = {each.address: each for each in entries}
+        self._changes: list[AllowChange] = []
 
     def __iter__(self) -> Iterator[Allow]:
         return iter(self._entries.values())
 
-    def put(self, entry: Allow) -> bool:
-        """Make or replace the entry of an address: the last word of a person holds. Return whether that changes it."""
-        before = self._entries.get(entry.address)
-        if before and (before.until, before.comment) == (entry.until, entry.comment):
-            return False
-        self._entries[entry.address] = entry
-        return True
+    def put(self, entries: Iterable[Allow]) -> None:
+        """Make or replace the entries of these addresses: the last word of a person holds."""
+        for entry in entries:
+            before = self._entries.get(entry.address)
+            if before is None or (before.until, before.comment) != (entry.until, entry.comment):
+                self._entries[entry.address] = entry
+                self._changes.append(entry)
 
-    def end(self, address: Address, at: float, cause: DisallowCause) -> Disallow | None:
-        """End the entry of an address; None: it has none."""
-        return Disallow(address, at, cause) if self._entries.pop(address, None) else None
+    def end(self, addresses: Iterable[Address], at: float) -> list[Disallow]:
+        """End the entries of these addresses, because a person asks. Return what ended."""
+        return self._end(addresses, at, DisallowCause.MANUAL)
 
-    def expired(self, now: float) -> list[Address]:
-        """Return the addresses whose time is over."""
-        return [entry.address for entry in self if entry.until <= now]
+    def end_expired(self, now: float) -> list[Disallow]:
+        """End the entries whose time is over. Return what ended."""
+        return self._end([entry.address for entry in self if entry.until <= now], now, DisallowCause.EXPIRED)
+
+    def take_changes(self) -> tuple[AllowChange, ...]:
+        """Return what changed since the last call."""
+        changes, self._changes = self._changes, []
+        return tuple(changes)
+
+    def _end(self, addresses: Iterable[Address], at: float, cause: DisallowCause) -> list[Disallow]:
+        ended = [Disallow(each, at, cause) for each in addresses if self._entries.pop(each, None)]
+        self._changes += ended
+        return ended

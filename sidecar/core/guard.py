@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sidecar.core.address import Address, is_within
-from sidecar.core.allowed import Allow, AllowChange, AllowedAddresses, Disallow, DisallowCause
+from sidecar.core.allowed import Allow, AllowChange, AllowedAddresses, Disallow
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
@@ -181,15 +181,15 @@ class Guard:
 
     def allow(self, entries: Iterable[Allow]) -> None:
         """Note what a person allows. It holds with the next `set_allowlist`, which has these addresses too."""
-        self._state.noticed += [entry for entry in entries if self._state.allowed.put(entry)]
+        self._state.allowed.put(entries)
 
     def disallow(self, addresses: Iterable[Address], now: float) -> list[Disallow]:
         """Note that a person takes back what was allowed. Return what of it was."""
-        return self._disallow(addresses, now, DisallowCause.MANUAL)
+        return self._state.allowed.end(addresses, now)
 
     def end_allowed(self, now: float) -> list[Disallow]:
         """End what was allowed until now. The next `set_allowlist` is without these addresses."""
-        return self._disallow(self._state.allowed.expired(now), now, DisallowCause.EXPIRED)
+        return self._state.allowed.end_expired(now)
 
     def set_allowlist(self, allowlist: Allowlist, now: float) -> list[Decision]:
         """Ban none of these from now on, and unban those that are banned."""
@@ -236,14 +236,17 @@ class Guard:
         recover(self._state)
         self._limit.thaw()
 
-    def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...], tuple[AllowChange, ...]]:
-        """Return the bypassed bans, the forgiven failures and the changes of what is allowed since the last call."""
+    def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...]]:
+        """Return the bypassed bans and the forgiven failures since the last call."""
         noticed, self._state.noticed = self._state.noticed, []
         return (
             tuple(each for each in noticed if isinstance(each, Bypass)),
             tuple(each for each in noticed if isinstance(each, Forgiven)),
-            tuple(each for each in noticed if isinstance(each, AllowChange)),
         )
+
+    def take_allow_changes(self) -> tuple[AllowChange, ...]:
+        """Return what people allowed, and what ended of it, since the last call."""
+        return self._state.allowed.take_changes()
 
     def take_refused(self) -> tuple[RefusedBan, ...]:
         """Return the bans that were found to have no witness since the last call: another host may be one."""
@@ -268,11 +271,6 @@ class Guard:
     def next_tick(self) -> float:
         """Return when the next ban may end; `math.inf`: none does."""
         return self._register.next_end
-
-    def _disallow(self, addresses: Iterable[Address], now: float, cause: DisallowCause) -> list[Disallow]:
-        ended = [end for each in addresses if (end := self._state.allowed.end(each, now, cause))]
-        self._state.noticed += ended
-        return ended
 
     def _unban_allowlisted(self, now: float) -> list[Decision]:
         return [

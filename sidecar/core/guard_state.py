@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sidecar.core.address import Address
-from sidecar.core.allowed import AllowChange, AllowedAddresses
+from sidecar.core.allowed import AllowedAddresses
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import BanHistory
 from sidecar.core.events import BanCause, Bypass, Forgiven, UnbanCause
@@ -22,8 +22,8 @@ class GuardState:
 
     `ignored` counts the hits that did not count, by reason. `refused` are bans that were due and not made. `peers` are
     addresses that forward other clients. `ended_early` counts the bans that ended because there were too many, by
-    cause. `allowed` is what people put on the allowlist, which has it. `noticed` are the bypassed bans, the forgiven
-    failures and the changes of `allowed` that nobody has taken yet.
+    cause. `allowed` is what people put on the allowlist, which has it. `noticed` are the bypassed bans and the
+    forgiven failures that nobody has taken yet.
     """
 
     jails: JailStates
@@ -34,7 +34,7 @@ class GuardState:
     peers: Peers = field(default_factory=Peers)
     ended_early: Counter[UnbanCause] = field(default_factory=Counter)
     allowed: AllowedAddresses = field(default_factory=AllowedAddresses)
-    noticed: list[Bypass | Forgiven | AllowChange] = field(default_factory=list)
+    noticed: list[Bypass | Forgiven] = field(default_factory=list)
 
     def allowlist_reason(self, state: JailState, address: Address) -> str | None:
         """Return why this jail never bans the address; None: it may."""

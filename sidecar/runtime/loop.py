@@ -232,7 +232,8 @@ class Loop:
 
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """Give the sinks what this turn brought. Cursors go along with the hits that were read before them."""
-        bypasses, forgiven, allow_changes = self._guard.take_noticed()
+        bypasses, forgiven = self._guard.take_noticed()
+        allow_changes = self._guard.take_allow_changes()
         refused = self._guard.take_refused()
         if not (
             decisions

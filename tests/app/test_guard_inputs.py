@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 
 from sidecar.access.logs import AccessLogs
-from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.guard_inputs import AllowlistFull, GuardInputs
 from sidecar.app.host_names import WatchedNames
 from sidecar.config.settings import AllowlistSettings, Settings, SourceSettings
 from sidecar.config.units import AllowlistEntries
+from sidecar.core.address import Address
+from sidecar.core.allowed import Allow
 from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Hit, Origin, Topology, Unban
 from sidecar.core.guard import Guard
@@ -65,6 +67,61 @@ def test_a_reload_unbans_what_its_allowlist_has_and_tells_the_firewall(world):
     ((allowlist, published),) = world.topologies
     assert (f"{ANN}/32" in allowlist, published) == (True, None)
     assert world.inputs.allowlist.reason(ANN) == "ignoreip"
+
+
+def test_what_a_person_allows_is_unbanned_and_passes_the_firewall_until_it_ends(world):
+    world.ban(ANN, BOB)
+
+    assert world.unbanned(world.inputs.allow([Allow(ANN, 1.0, 60.0)], world.guard, 1.0)) == [ANN]
+    assert world.topologies[-1][0] >= {f"{ANN}/32"}
+    assert world.inputs.allowlist.reason(ANN) == "allowed by hand"
+    world.inputs.topology_changed(Topology(), world.guard, 2.0)
+    world.inputs.reconfigure(settings(Jail("web")), world.guard, 3.0)
+    assert world.inputs.allowlist.reason(ANN) == "allowed by hand"
+
+    before = len(world.topologies)
+    assert world.inputs.end_allowed(world.guard, 59.0) == ()
+    assert len(world.topologies) == before
+    world.inputs.end_allowed(world.guard, 60.0)
+    assert world.inputs.allowlist.reason(ANN) is None
+    assert f"{ANN}/32" not in world.topologies[-1][0]
+
+
+def test_what_a_person_takes_back_may_be_banned_again_and_the_settings_go_on_to_hold():
+    world = World(settings(Jail("web"), networks=(ANN,)))
+    world.inputs.allow([Allow(ANN, 1.0), Allow(BOB, 1.0)], world.guard, 1.0)
+
+    assert [each.address for each in world.inputs.disallow([BOB, ANN], world.guard, 2.0)] == [BOB, ANN]
+    assert [world.inputs.allowlist.reason(each) for each in (ANN, BOB)] == ["ignoreip", None]
+    assert world.inputs.disallow([BOB], world.guard, 3.0) == []
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        ["0.0.0.0/0"],
+        ["11.0.0.0/7"],
+        ["2000::/8"],
+        ["11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8", "14.0.0.0/8", "15.0.0.0/8"],
+    ],
+)
+def test_nobody_can_allow_so_much_that_nobody_could_be_banned(world, networks):
+    world.ban(ANN)
+    entries = [Allow(Address(each), 1.0) for each in networks]
+
+    with pytest.raises(AllowlistFull, match=r"nothing was allowed, because .* Allow narrower networks"):
+        world.inputs.allow(entries, world.guard, 1.0)
+    assert (world.guard.view.allowed, world.guard.take_allow_changes(), world.topologies) == ((), (), [])
+    assert world.changes == []
+
+
+def test_a_network_of_an_engine_is_not_displaced_by_what_a_person_allows(world):
+    """The narrowest count first, and what would displace another is refused."""
+    wide = (*(f"{first}.0.0.0/8" for first in (11, 12, 13)), "14.0.0.0/9")
+    world.inputs.topology_changed(Topology(wide), world.guard, 1.0)
+
+    with pytest.raises(AllowlistFull, match=r"13[.]0[.]0[.]0/8"):
+        world.inputs.allow([Allow(Address("15.0.0.0/9"), 1.0)], world.guard, 2.0)
 
 
 def test_the_first_names_are_watched_from_the_start(world):

@@ -55,6 +55,7 @@ STATUS = {
         {"container": "blog", "state": "following", "format": "combined", "read": 8, "understood": 7}
     ],
     "labels": {"blog": ["wp-sidecar.maxretry=10", "wp-sidecar.mode=observe"]},
+    "allowed": 2,
     "allowlist": [{"reason": "ignoreip", "ipv4": 0.25, "ipv6": 0.0}],
     "firewall": {"ok": False, "enforced": [1, 3], "dropped": {"4": [12, 720], "6": [0, 0]}},
     "bans": 1,
@@ -63,7 +64,7 @@ STATUS = {
 
 
 class Daemon:
-    """Answers by the command, and remembers what it was asked."""
+    """Answers by the command, with a value or by a function, and remembers what it was asked."""
 
     def __init__(self):
         self.asked = []
@@ -73,4 +74,5 @@ class Daemon:
         self.asked.append(fields)
         if fields["do"] not in self.answers:
             raise Refused("10.0.0.1 is never banned: it is a private address")
-        return self.answers[fields["do"]]
+        answer = self.answers[fields["do"]]
+        return answer(fields) if callable(answer) else answer

@@ -28,6 +28,7 @@ def test_status_is_tables(wp_lines):
         "",
         "never banned  of all public IPv4  of all public IPv6",
         "ignoreip      25 %",
+        "allowed by hand: 2; `wp-sidecar allowed` lists them",
         "",
         "dropped  packets  bytes",
         "IPv4     12       720",

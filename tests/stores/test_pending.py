@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, Disallow
 from sidecar.core.events import Ban, Cursor, Forgiven, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.pending import MAX_PENDING_HITS, Pending
@@ -28,6 +29,23 @@ def test_what_could_not_be_written_is_written_later(store, path, locked):
         (hit(1.0, Address("198.51.100.1")), hit(2.0, Address("198.51.100.1"))),
         {"a": b"2", "b": b"1"},
     )
+
+
+def test_what_people_allow_waits_with_the_rest_and_the_last_word_of_each_is_written_first(
+    store, path, locked, monkeypatch
+):
+    monkeypatch.setattr("sidecar.stores.pending.MAX_DECISIONS_PER_WRITE", 1)
+    laptop = Allow(ANN, 2.0, 60.0, "laptop")
+    for turn in (
+        Turn(1.0, (PERMANENT,), allow_changes=(Allow(ANN, 1.0), Allow(CID, 1.0))),
+        Turn(2.0, (BAN,), allow_changes=(laptop, Disallow(CID, 2.0, "manual"))),
+    ):
+        with pytest.raises(StoreError, match="locked"):
+            store.apply(turn)
+    locked()
+    store.apply(Turn(3.0))
+
+    assert (len(reopened(path).bans), reopened(path).allowed, store.behind) == (1, (laptop,), True)
 
 
 def test_what_waits_to_be_written_is_bounded(store, path, locked):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Cursor, Hit, Origin, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
@@ -21,6 +22,7 @@ from tests.support.stored import reopened
 ANN, BOB, CID = Address("203.0.113.7"), Address("203.0.113.8"), Address("198.51.100.1")
 SITE = Origin("docker", "site", "stdout")
 BAN = Ban("wordpress", ANN, 100.0, 86_500.0, "failures", 3, "site", ("first", "second"))
+OFFICE = Allow(Address("198.51.100.0/24"), 1.0, comment="office")
 LATER_BAN = Ban("wordpress", BOB, 200.0, math.inf, "manual")
 LOADED = replace(BAN, evidence=(), decided_at=0.0)
 
@@ -106,7 +108,7 @@ def damage(path):
 
 def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is_in_force(path):
     with closing(SqliteStore(path)) as store:
-        in_force = Remembered((LOADED, LATER_BAN), (PastBans("probes", BOB, 3, 99.0),))
+        in_force = Remembered((LOADED, LATER_BAN), (PastBans("probes", BOB, 3, 99.0),), allowed=(OFFICE,))
         store.apply(
             Turn(
                 1.0,
@@ -132,6 +134,7 @@ def test_a_file_that_is_damaged_while_we_run_is_replaced_by_one_with_all_that_is
         (PastBans("probes", BOB, 3, 99.0),),
         (hit(2.0),),
         {"docker:1": b"3", "file:/log": b"1"},
+        (OFFICE,),
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow
 from sidecar.core.events import Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.schema import MIGRATIONS
@@ -23,6 +24,7 @@ CONTENTS = (
     """,
     "INSERT INTO history VALUES ('wordpress', '203.0.113.7', 1, 86500);",
     "",
+    "INSERT INTO allowed VALUES ('198.51.100.0/24', 1, 9e999, 'office');",
 )
 
 
@@ -49,8 +51,9 @@ def test_a_file_of_each_older_version_is_migrated(path, version):
         db.execute(f"PRAGMA user_version = {version}")
 
     past = (PAST,) if version > 1 else ()
+    allowed = (Allow(Address("198.51.100.0/24"), 1.0, comment="office"),) if version > 3 else ()
     assert reopened(path) == Remembered(
-        (PERMANENT, LOADED), past, (hit(2.0, Address("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}
+        (PERMANENT, LOADED), past, (hit(2.0, Address("198.51.100.1")),), {"docker:4f2a": b"\x00\xff"}, allowed
     )
     with closing(SqliteStore(path)) as store:
         assert store.evidence() == EVIDENCE

@@ -30,6 +30,10 @@ DAMAGE = {
     "a failure of nobody": "UPDATE hits SET who = 'nobody' WHERE who = 'x'",
     "a line that is no text": "UPDATE hits SET line = CAST(x'ff' AS TEXT) WHERE who = 'x'",
     "a cursor that is text": "UPDATE cursors SET state = 'text' WHERE key = 'x'",
+    "a network to allow that is none": "UPDATE allowed SET network = '203.0.113.0/33' WHERE network = 'x'",
+    "a network to allow of bytes": "UPDATE allowed SET network = x'00' WHERE network = 'x'",
+    "a comment that is no text": "UPDATE allowed SET comment = CAST(x'ff' AS TEXT) WHERE network = 'x'",
+    "an end of what is allowed that is text": "UPDATE allowed SET until = 'soon' WHERE network = 'x'",
     "a cursor with an odd name": "UPDATE cursors SET key = CAST(x'ff' AS TEXT) WHERE key = 'x'",
 }
 EVIDENCE_DAMAGE = (
@@ -42,13 +46,15 @@ SECOND_ROWS = """
     INSERT INTO history VALUES ('other', 'x', 1, 86500);
     INSERT INTO hits VALUES ('wordpress', 'x', 1, 'docker', 'site', 'stdout', 'a line', '');
     INSERT INTO cursors VALUES ('x', x'00', 1);
+    INSERT INTO allowed VALUES ('x', 1, 86500, '');
     INSERT INTO evidence VALUES ('wordpress', 'x', 'a line');
 """
 SOUND = "198.51.100.77"
 # Those that were not damaged.
+COLUMNS = {"bans": "who", "history": "who", "hits": "who", "evidence": "who", "allowed": "network"}
 MAKE_SOUND = "".join(
-    f"UPDATE {table} SET who = '{SOUND}' WHERE who = 'x';"  # noqa: S608 - names of our own
-    for table in ("bans", "history", "hits", "evidence")
+    f"UPDATE {table} SET {column} = '{SOUND}' WHERE {column} = 'x';"  # noqa: S608 - names of our own
+    for table, column in COLUMNS.items()
 )
 
 
@@ -76,8 +82,8 @@ def test_a_damaged_row_costs_no_other_row_and_is_reported_once(change, path, dam
 
     assert LOADED in found.bans and hit(1.0, BOB) in found.hits and found.cursors["log"] == b"1"
     assert evidence.items() >= EVIDENCE.items()
-    sound = (len(found.bans), len(found.history), len(found.hits), len(found.cursors), len(evidence))
-    assert sum(sound) == 8
+    kinds = (found.bans, found.history, found.hits, found.cursors, found.allowed, evidence)
+    assert sum(map(len, kinds)) == 9
     with closing(SqliteStore(path)) as store:
         assert store.load(0.0) == found
         assert store.repaired == ""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, Disallow
 from sidecar.core.events import Ban, Cursor, Forgiven, Hit, Origin, Turn, Unban
 from sidecar.stores.base import Remembered, StoreError
 from tests.support.stored import ANN, BAN, BOB, EVIDENCE, LOADED, PAST, PERMANENT, SITE, hit, reopened
@@ -24,6 +25,17 @@ def test_the_target_of_a_failure_comes_back(store, path):
     store.apply(Turn(1.0, hits=(aimed,)))
 
     assert reopened(path).hits == (aimed,)
+
+
+def test_what_people_allow_is_remembered_until_its_end_or_until_they_take_it_back(store, path):
+    office, laptop = Allow(Address("10.0.0.0/7"), 1.0, comment="office"), Allow(ANN, 2.0, 60.0, "laptop")
+    store.apply(Turn(2.0, allow_changes=(office, Allow(BOB, 2.0), laptop, Disallow(BOB, 2.0, "manual"))))
+
+    assert reopened(path).allowed == (office, laptop)
+    assert reopened(path, now=60.0).allowed == (office,)
+    store.apply(Turn(3.0, allow_changes=(Disallow(office.address, 3.0, "manual"),)))
+    store.forget(before=61.0)
+    assert reopened(path).allowed == ()
 
 
 def test_failures_come_back_oldest_first(store, path):

@@ -3,6 +3,7 @@ import math
 from dataclasses import replace
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, Disallow
 from sidecar.core.events import Ban, Turn, Unban
 from sidecar.telemetry.decision_log import DecisionLog, end_of_ban
 
@@ -17,6 +18,22 @@ def test_a_line_for_each_decision_and_none_of_the_evidence(caplog):
     assert caplog.messages == [
         "[login] Ban 203.0.113.7 until 1970-01-01 01:00:00 UTC (3 failures, the last in blog)",
         "[login] Unban 203.0.113.7 (manual)",
+    ]
+
+
+def test_a_line_for_what_people_allow(caplog):
+    caplog.set_level(logging.INFO)
+    changes = (
+        Allow(ANN, 0.0, 3600.0, "on\ncall"),
+        Allow(Address("198.51.100.0/24"), 0.0),
+        Disallow(ANN, 9.0, "expired"),
+    )
+    DecisionLog().apply(Turn(9.0, allow_changes=changes))
+
+    assert "\n".join(caplog.messages).splitlines() == [
+        "Allow 203.0.113.7 until 1970-01-01 01:00:00 UTC (on\\ncall)",
+        "Allow 198.51.100.0/24 for good (no comment)",
+        "Disallow 203.0.113.7 (expired)",
     ]
 
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from sidecar.core.address import Address
+from sidecar.core.allowed import Allow, Disallow
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
 from sidecar.runtime.problems import Problems
@@ -91,6 +92,22 @@ def test_the_lines_of_a_turn_are_those_of_fail2ban(log):
         "2025-11-30 11:00:00,250 fail2ban.actions        [7]: NOTICE  [login] Would ban 203.0.113.8",
         "2025-11-30 11:00:00,250 fail2ban.actions        [7]: NOTICE  [login] Unban 203.0.113.7",
     ]
+
+
+def test_what_people_allow_is_an_event_without_a_jail(log):
+    changes = (Allow(ANN, NOW, comment="on\ncall"), Allow(GATEWAY, NOW), Disallow(ANN, NOW, "expired"))
+    for event_format in EventFormat:
+        events = log(event_format)
+        events.apply(Turn(NOW, allow_changes=changes))
+        events.close()
+
+    lines = [re.sub(r"\[\d+\]", "[7]", line) for line in written(log)]
+    assert lines[:3] == [
+        "2025-11-30 11:00:00,250 fail2ban.server         [7]: INFO    Allow 203.0.113.7 - on\\ncall",
+        "2025-11-30 11:00:00,250 fail2ban.server         [7]: INFO    Allow 172.17.0.1",
+        "2025-11-30 11:00:00,250 fail2ban.server         [7]: INFO    Disallow 203.0.113.7 - expired",
+    ]
+    assert [json.loads(line)["event"] for line in lines[3:]] == ["allow", "allow", "disallow"]
 
 
 def test_json_has_the_same_and_the_container(log):
