@@ -76,7 +76,9 @@ from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
+from sidecar.web.changes import Changes
 from sidecar.web.page import StatusPage
+from sidecar.web.sessions import Sessions
 
 if TYPE_CHECKING:
     from sidecar.fleet import FleetMember
@@ -213,9 +215,8 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         ),
     )
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
-    endpoints = TelemetryEndpoints(
-        reporting.registry, health, KnownHosts(settings.listen_names), StatusPage(commands, activity)
-    )
+    page = StatusPage(commands, activity, Changes(commands, Sessions(inputs)))
+    endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names), page)
     services: list[Service] = [
         reporting.outbox,
         telemetry_server(telemetry_socket, endpoints),

@@ -48,6 +48,7 @@ from sidecar.config.variable_values import (
     pod_globs,
     smtp_url,
     source_kind,
+    web_token,
     webhook,
     webhook_secret,
 )
@@ -107,6 +108,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}SOCKET", "paths.socket", absolute_path, reloadable=False),
     Variable(f"{PREFIX}LISTEN", "listen", listen_address, reloadable=False),
     Variable(f"{PREFIX}LISTEN_NAMES", "listen_names", host_names, reloadable=False),
+    Variable(f"{PREFIX}WEB_TOKEN", "web_token", web_token, file_holds="the status page's token"),
     Variable("DOCKER_HOST", "sources.docker_host", docker_host, reloadable=False),
     Variable(f"{PREFIX}SOURCE", "sources.kind", source_kind, reloadable=False),
     Variable(f"{PREFIX}LOGS", "sources.logs", absolute_path, reloadable=False, sources=FILE_SOURCES),

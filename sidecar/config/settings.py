@@ -141,6 +141,8 @@ class Settings:
     listen: tuple[str, int] = ("127.0.0.1", 9734)
     # The names by which clients may ask the HTTP server, besides addresses and this host's own names.
     listen_names: tuple[str, ...] = ()
+    # What a person who changes bans on the status page has to know; "": nobody may.
+    web_token: str = field(default="", repr=False)
     # The name of this host in the fleet and in Kubernetes; "": the host's own.
     node: str = ""
     # Whether the cloud that this host is in may be asked for the host's public addresses.

@@ -28,6 +28,9 @@ URL: Final = re.compile(r"[a-z+]+://\S*", re.IGNORECASE)
 SMTP_SCHEMES: Final = ("smtp", "smtp+starttls", "smtps")
 # Sealed messages can be tested against guessed keys offline, so a key must be long.
 MIN_FLEET_KEY_LENGTH: Final = 32
+# Tries are limited to a few a minute, so this many random characters cannot be guessed.
+MIN_WEB_TOKEN_LENGTH: Final = 16
+MAX_WEB_TOKEN_LENGTH: Final = 200
 # The one that seals, and the one before or after it.
 MAX_FLEET_KEYS: Final = 2
 
@@ -180,6 +183,21 @@ def webhook_secret(text: str) -> str:
             b64decode(text.removeprefix("whsec_"), validate=True)
         except ValueError:
             raise ValueError("expected base64 behind whsec_") from None
+    return text
+
+
+def web_token(text: str) -> str:
+    """Return the token of the status page. An error does not quote it."""
+    if text.startswith("/"):
+        raise ValueError(
+            "expected a token, got what looks like a path; name a file with WP_SIDECAR_WEB_TOKEN_FILE"
+        )
+    if len(text) < MIN_WEB_TOKEN_LENGTH or not text.isprintable():
+        raise ValueError(
+            f"expected {MIN_WEB_TOKEN_LENGTH} or more printable characters, got {len(text)}: openssl rand -hex 16"
+        )
+    if len(text) > MAX_WEB_TOKEN_LENGTH:
+        raise ValueError(f"expected {MAX_WEB_TOKEN_LENGTH} characters at most, got {len(text)}")
     return text
 
 

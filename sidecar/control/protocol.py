@@ -342,16 +342,21 @@ class BanRequest(ControlRequest[BanAnswer]):
 
 @dataclass(frozen=True, slots=True)
 class UnbanRequest(ControlRequest[UnbanAnswer]):
-    """`address` None is every address, and `jail` "" every jail. `fleet`: on all nodes, banned here or not."""
+    """`address` None is every address, and `jail` "" every jail. `fleet`: on all nodes, banned here or not.
+
+    `web`: a person asked for it on the status page.
+    """
 
     command = "unban"
     address: str | None
     jail: str = ""
     fleet: bool = False
+    web: bool = False
 
     def as_json(self) -> dict[str, Any]:
         asked = {"do": self.command, ADDRESS: self.address, "jail": self.jail}
-        return asked | ({"fleet": True} if self.fleet else {})
+        flags = {"fleet": self.fleet, "web": self.web}
+        return asked | {name: True for name, is_set in flags.items() if is_set}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
@@ -360,6 +365,7 @@ class UnbanRequest(ControlRequest[UnbanAnswer]):
             None if address is None else str(address),
             str(fields.get("jail") or ""),
             bool(fields.get("fleet")),
+            bool(fields.get("web")),
         )
 
 

@@ -7,13 +7,13 @@ from typing import Final
 
 from sidecar.core.address import Address
 from sidecar.core.ban_history import BanHistory
-from sidecar.core.events import Ban, BanCause, Decision, Unban, UnbanCause
+from sidecar.core.events import BY_HAND, Ban, BanCause, Decision, Unban, UnbanCause
 from sidecar.core.expiry import BanExpiry
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
 
 # A ban that ends because of these counts no more.
-FORGIVING: Final = frozenset({UnbanCause.MANUAL, UnbanCause.ALLOWED, UnbanCause.FLEET})
+FORGIVING: Final = BY_HAND | {UnbanCause.ALLOWED, UnbanCause.FLEET}
 
 
 class BanRegister:

@@ -75,6 +75,8 @@ class UnbanCause(enum.StrEnum):
     EXPIRED = "expired"
     # A person asked for it.
     MANUAL = "manual"
+    # A person asked for it on the status page.
+    WEB = "web"
     # The address is on the allowlist now.
     ALLOWED = "allowed"
     # Another node of the fleet lifted it.
@@ -83,6 +85,10 @@ class UnbanCause(enum.StrEnum):
     MERGED = "merged"
     # There are too many bans, and this one would have ended first.
     CROWDED_OUT = "crowded_out"
+
+
+# Unbans that a person asked for on this host.
+BY_HAND: Final = frozenset({UnbanCause.MANUAL, UnbanCause.WEB})
 
 
 class IgnoredReason(enum.StrEnum):

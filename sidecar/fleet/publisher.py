@@ -17,7 +17,18 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from sidecar.core.events import DECIDED_HERE, Ban, BanCause, Decision, Forgiven, Hit, Turn, Unban, UnbanCause
+from sidecar.core.events import (
+    BY_HAND,
+    DECIDED_HERE,
+    Ban,
+    BanCause,
+    Decision,
+    Forgiven,
+    Hit,
+    Turn,
+    Unban,
+    UnbanCause,
+)
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.fleet.limits import OWN_PROPOSALS, TokenBucket
@@ -234,7 +245,7 @@ def is_shared(decision: Decision) -> bool:
     """
     if isinstance(decision, Ban):
         return decision.cause in DECIDED_HERE and not decision.dry_run
-    return decision.cause == UnbanCause.MANUAL
+    return decision.cause in BY_HAND
 
 
 def complete(hits: Iterable[Hit], guard: Guard, now: float) -> list[Decision]:

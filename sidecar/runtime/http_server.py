@@ -42,6 +42,8 @@ class HttpRequest:
     body: bytes | None = None
     # What follows the path's question mark, as it was sent.
     query: str = ""
+    # The address of the TCP client; "": a unix socket's.
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +288,9 @@ class _Exchange(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
             return
         path, _, query = self.path.partition("?")
-        request = HttpRequest(self.command, path, cast("Any", self.headers), self._body(), query)
+        request = HttpRequest(
+            self.command, path, cast("Any", self.headers), self._body(), query, self._peer()
+        )
         self._client.has_asked = True
         self._write(self._application.respond(request))
 
@@ -312,6 +316,13 @@ class _Exchange(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Log nothing: probes ask every few seconds, and a request line is text that any client chooses."""
 
+    def _peer(self) -> str:
+        # A client that has hung up has none any more, and a unix socket's has no address.
+        with contextlib.suppress(OSError):
+            if isinstance(name := self.connection.getpeername(), tuple):
+                return str(name[0])
+        return ""
+
     def _body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
         # int() accepts digits of other alphabets, and refuses more than 4,300 of them.
@@ -321,7 +332,7 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _write(self, response: HttpResponse) -> None:
         self.send_response(response.status)
-        if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        if response.status == HTTPStatus.METHOD_NOT_ALLOWED and "Allow" not in response.headers:
             self.send_header("Allow", ", ".join(self._application.methods))
         self.send_header("Content-Type", response.content_type)
         for name, value in response.headers.items():

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 # Decisions of one turn. A node that joins a fleet gets up to 100,000 bans at once, which the log of the node
 # that made them has already; and the loop has no time to make a record for each of thousands.
 MAX_RECORDS_PER_TURN: Final = 100
+# What a person gave as the reason of a ban.
+MAX_REASON_CHARS: Final = 100
 FROM_THE_FLEET: Final = (BanCause.FLEET, UnbanCause.FLEET)
 
 
@@ -74,6 +76,8 @@ def why_banned(ban: Ban) -> str:
     """Return what led to a ban: `3 failures, the last in blog`, or `manual`."""
     if ban.cause == BanCause.GROUP:
         return ban.reason or f"{ban.failures} of its hosts are banned"
+    if ban.cause == BanCause.MANUAL and ban.reason:
+        return f"{ban.cause}, {printable(ban.reason, MAX_REASON_CHARS)}"
     if ban.cause != BanCause.FAILURES:
         return ban.cause
     repeated = f", ban number {ban.ban_count}" if ban.ban_count > 1 else ""

@@ -59,8 +59,8 @@ class EventKind(enum.StrEnum):
 class Event(NamedTuple):
     """`at` is this host's unix time, and `logged_at` the log's own of a failure.
 
-    `detail` is why a failure is ignored, a ban ended, or an address is allowed; the last is in no jail.
-    Times become text in the thread that writes them.
+    `detail` is why a failure is ignored, a ban was made by hand or ended, or an address is allowed; the last is in no
+    jail. Times become text in the thread that writes them.
     """
 
     kind: EventKind
@@ -157,7 +157,7 @@ class EventLog:
         for each in turn.decisions:
             if isinstance(each, Ban):
                 kind = EventKind.WOULD_BAN if each.dry_run else EventKind.BAN
-                yield Event(kind, each.jail, each.address, turn.at, each.origin_name)
+                yield Event(kind, each.jail, each.address, turn.at, each.origin_name, each.reason)
             else:
                 yield Event(EventKind.UNBAN, each.jail, each.address, turn.at, detail=each.cause)
         for change in turn.allow_changes:

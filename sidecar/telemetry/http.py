@@ -15,7 +15,12 @@ from sidecar.runtime.known_hosts import KnownHosts
 
 # A scraper on the same network sends its request within milliseconds. Prometheus gives up after 10 s by default.
 # Two Prometheus, two probes and a person need five connections; 16 is that three times over.
-LIMITS = Limits(connections=16, silence_s=5.0, request_s=5.0, connection_s=10.0, evict_oldest=True)
+# A form of the status page has a token or an address, a reason and a key: 1 KB.
+LIMITS = Limits(
+    connections=16, silence_s=5.0, request_s=5.0, connection_s=10.0, body_bytes=4 * 1024, evict_oldest=True
+)
+READ_METHODS: Final = ("GET", "HEAD")
+READ_ONLY: Final = b"nothing is changed here\n"
 
 UNKNOWN_HOST: Final = (
     b"this name is not known here: ask by the address, or add the name to WP_SIDECAR_LISTEN_NAMES\n"
@@ -44,14 +49,17 @@ class Page(Protocol):
 
     @property
     def paths(self) -> Container[str]: ...
+    @property
+    def form_paths(self) -> Container[str]:
+        """Those of `paths` that forms are sent to (POST)."""
 
     def respond(self, request: HttpRequest) -> HttpResponse: ...
 
 
 class TelemetryEndpoints:
-    """The application behind the web port: metrics, probes and the status page, read only."""
+    """The application behind the web port: metrics, probes and the status page. Only the page takes forms."""
 
-    methods = ("GET", "HEAD")
+    methods = (*READ_METHODS, "POST")
 
     def __init__(
         self, registry: CollectorRegistry, check: HealthCheck, hosts: KnownHosts, page: Page | None = None
@@ -61,8 +69,15 @@ class TelemetryEndpoints:
     def respond(self, request: HttpRequest) -> HttpResponse:
         if not self._hosts.includes(request.headers.get("Host")):
             return HttpResponse(HTTPStatus.MISDIRECTED_REQUEST, UNKNOWN_HOST)
+        if request.method not in READ_METHODS and not (self._page and request.path in self._page.form_paths):
+            return HttpResponse(
+                HTTPStatus.METHOD_NOT_ALLOWED, READ_ONLY, headers={"Allow": ", ".join(READ_METHODS)}
+            )
         if self._page and request.path in self._page.paths:
             return self._page.respond(request)
+        return self._endpoint(request)
+
+    def _endpoint(self, request: HttpRequest) -> HttpResponse:
         match request.path:
             case "/metrics":
                 return self._metrics(request.headers.get("Accept", ""))

@@ -1,8 +1,9 @@
-"""The status page at `/` of the web port: what is watched, who is banned and why. It changes nothing.
+"""The status page at `/` of the web port: what is watched, who is banned and why; and forms for whoever has the token.
 
     loop ──turns──▶ activity        what happened within a day, and the last events
-    browser ──▶ page ──▶ html, charts, style.css, page.js
-                  └────▶ the commands of the control socket: `status` and `bans`
+    browser ──▶ page ─┬▶ view ──▶ html, charts, style.css, page.js
+                      └▶ changes ──▶ forms (is it ours?), sessions (who is it?)
+                             └──▶ the commands of the control socket
 
 The page is whole without its script, which only loads it again and keeps what was typed.
 """

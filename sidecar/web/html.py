@@ -8,9 +8,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from sidecar.core.text import printable
 
 
+class Markup(str):
+    """HTML that a function of this module made."""
+
+    __slots__ = ()
+
+
 def text(value: object) -> str:
     """Return a value as text in HTML, without control characters."""
-    return html.escape(printable(str(value)))
+    return value if isinstance(value, Markup) else html.escape(printable(str(value)))
+
+
+def document(title: str, *body: Iterable[str], script: str = "") -> Iterator[str]:
+    """Yield a whole page. `script` is the path of the script that it loads."""
+    loaded = f'<script src="{text(script)}" defer></script>' if script else ""
+    yield (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{text(title)}</title><link rel="stylesheet" href="/style.css">{loaded}</head>\n<body>'
+    )
+    for each in body:
+        yield from each
+    yield "</body></html>\n"
 
 
 def table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -35,3 +54,37 @@ def section(name: str, title: str, *content: Iterable[str]) -> Iterator[str]:
     for each in content:
         yield from each
     yield "</section>\n"
+
+
+def form(path: str, key: str, *content: Iterable[str]) -> Iterator[str]:
+    """Yield a form that is sent to a path of ours, with the key that only our own pages know."""
+    yield f'<form action="{text(path)}" method="post" autocomplete="off">'
+    if key:
+        yield f'<input type="hidden" name="key" value="{text(key)}">'
+    for each in content:
+        yield from each
+    yield "</form>\n"
+
+
+def field(name: str, label: str, **attributes: object) -> Markup:
+    """Return a text field with its label."""
+    given = "".join(f' {each}="{text(value)}"' for each, value in attributes.items())
+    return Markup(
+        f'<label for="{text(name)}">{text(label)}</label> <input id="{text(name)}" name="{text(name)}"{given}> '
+    )
+
+
+def choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Markup:
+    """Return a list to choose from, with its label: values, each with its text."""
+    options = "".join(f'<option value="{text(value)}">{text(shown)}</option>' for value, shown in values)
+    return Markup(
+        f'<label for="{text(name)}">{text(label)}</label> <select id="{text(name)}" name="{text(name)}">'
+        f"{options}</select> "
+    )
+
+
+def button(shown: str, name: str = "", value: str = "", spoken: str = "") -> Markup:
+    """Return a button that sends its form, with a value of its own. `spoken`: what a screen reader says instead."""
+    own = f' name="{text(name)}" value="{text(value)}"' if name else ""
+    label = f' aria-label="{text(spoken)}"' if spoken else ""
+    return Markup(f"<button{own}{label}>{text(shown)}</button>")

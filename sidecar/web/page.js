@@ -4,9 +4,14 @@
 
 const INTERVAL_MS = 30_000;
 
+function isBusy() {
+  const typed = [...document.querySelectorAll("main input:not([type=hidden])")].some(field => field.value !== field.defaultValue);
+  const focused = document.querySelector("main").contains(document.activeElement);
+  return document.hidden || typed || focused || !getSelection().isCollapsed;
+}
+
 async function refresh() {
-  const busy = document.hidden || document.activeElement?.id === "q" || !getSelection().isCollapsed;
-  if (busy) return;
+  if (isBusy()) return;
   let answer;
   try {
     answer = await fetch(location.href, { cache: "no-store" });
@@ -21,7 +26,7 @@ async function refresh() {
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const top = scrollY;
-  for (const part of ["main", "footer"]) {
+  for (const part of ["main", "footer", "#account"]) {
     document.querySelector(part).replaceWith(fresh.querySelector(part));
   }
   const fetched = fresh.getElementById("state");

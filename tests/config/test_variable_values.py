@@ -22,6 +22,7 @@ from sidecar.config.settings import SourceKind
         (values.node_name, "host-1.example", "host-1.example"),
         (values.key_prefix, "shops:eu", "shops:eu"),
         (values.webhook, "https://hooks.example/x", "https://hooks.example/x"),
+        (values.web_token, "x" * 16, "x" * 16),
     ],
 )
 def test_a_value_is_parsed(parse, text, value):
@@ -42,6 +43,14 @@ def test_a_value_is_parsed(parse, text, value):
         (values.node_name, "host 1", "expected a name of letters"),
         (values.key_prefix, "{shops}", "expected letters, digits"),
         (values.webhook, "hooks.example", r"expected one http\(s\) URL"),
+        (
+            values.web_token,
+            "x" * 15,
+            "expected 16 or more printable characters, got 15: openssl rand -hex 16",
+        ),
+        (values.web_token, "x" * 201, "expected 200 characters at most, got 201"),
+        (values.web_token, "one\ttoken-of-two-words", "expected 16 or more printable characters"),
+        (values.web_token, "/run/secrets/token", "name a file with WP_SIDECAR_WEB_TOKEN_FILE"),
     ],
 )
 def test_an_error_says_what_is_expected(parse, text, sentence):

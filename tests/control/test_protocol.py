@@ -33,6 +33,7 @@ ANN = "203.0.113.7"
             BanRequest(ANN, "login", math.inf, "rude"),
             {"do": "ban", "who": ANN, "jail": "login", "for": -1, "reason": "rude"},
         ),
+        (UnbanRequest(ANN, web=True), {"do": "unban", "who": ANN, "jail": "", "web": True}),
         (UnbanRequest(None), {"do": "unban", "who": None, "jail": ""}),
         (
             UnbanRequest(ANN, "login", fleet=True),

@@ -62,6 +62,7 @@ def test_a_replaced_ban_ends_at_its_new_end_only(bench):
         (BanCause.FAILURES, UnbanCause.EXPIRED, 2),
         (BanCause.MANUAL, UnbanCause.EXPIRED, 0),
         (BanCause.FAILURES, UnbanCause.MANUAL, 0),
+        (BanCause.FAILURES, UnbanCause.WEB, 0),
         (BanCause.FAILURES, UnbanCause.ALLOWED, 0),
     ],
 )

@@ -39,6 +39,7 @@ def test_dry_runs_and_other_nodes_decisions_are_not_published():
 
     assert is_shared(ban)
     assert is_shared(Unban("login", ANN, 1.0, "manual"))
+    assert is_shared(Unban("login", ANN, 1.0, "web"))
     assert is_shared(Ban("login", NET, 1.0, 2.0, "group"))
     assert not is_shared(Ban("login", ANN, 1.0, 2.0, "failures", dry_run=True))
     assert not is_shared(Ban("login", ANN, 1.0, 2.0, "fleet"))

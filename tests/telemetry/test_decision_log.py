@@ -49,6 +49,17 @@ def test_a_ban_by_hand_and_a_log_whose_name_would_break_a_line(caplog):
     ]
 
 
+def test_who_asked_for_a_ban_and_for_its_end(caplog):
+    caplog.set_level(logging.INFO)
+    by_hand = Ban("manual", ANN, 0.0, math.inf, "manual", reason="web: spam\n[x] Ban all" + "!" * 200)
+    DecisionLog().apply(Turn(0.0, (by_hand, Unban("login", ANN, 9.0, "web"))))
+
+    banned, unbanned = caplog.messages
+    assert banned.startswith("[manual] Ban 203.0.113.7 for good (manual, web: spam\\n[x] Ban all!")
+    assert len(banned) < 160
+    assert unbanned == "[login] Unban 203.0.113.7 (web)"
+
+
 def test_many_decisions_of_other_nodes_are_one_line(caplog):
     caplog.set_level(logging.INFO)
     from_the_fleet = tuple(Ban("login", Address(f"198.18.0.{n}"), 0.0, math.inf, "fleet") for n in range(200))

@@ -99,8 +99,11 @@ def test_a_web_page_with_a_name_of_its_own_reads_nothing(site, host, status):
         )
 
 
-def test_it_is_read_only(site):
-    assert site.endpoints.methods == ("GET", "HEAD")
+@pytest.mark.parametrize("path", ["/metrics", "/", "/login"])
+def test_only_the_page_takes_forms(site, path):
+    response = site.endpoints.respond(HttpRequest("POST", path, {"Host": "127.0.0.1"}, b"x=1"))
+
+    assert (response.status, response.headers["Allow"]) == (HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD")
 
 
 def test_a_port_in_use_is_reported_with_the_setting_to_change(site):

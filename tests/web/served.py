@@ -4,12 +4,17 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from sidecar.config.settings import Settings
+from sidecar.control.protocol import Refused
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
+from sidecar.runtime.http_server import HttpRequest
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.web.activity import Activity
+from sidecar.web.changes import Changes
 from sidecar.web.page import StatusPage
+from sidecar.web.sessions import Sessions
 from tests.cli.answering import AT, BAN, STATUS
 
 NOW = AT + 3_600
@@ -26,11 +31,22 @@ class Firewall:
         return self.drops
 
 
+TOKEN = "a-token-of-this-test"
+
+
+class Current:
+    """Settings in force with a token; "": none."""
+
+    def __init__(self, token=""):
+        self.settings = Settings((), {}, web_token=token)
+
+
 class Commands:
-    """Answers `status` and `bans`."""
+    """Answers `status` and `bans`, and remembers the bans and unbans that it was asked for."""
 
     def __init__(self, count=3, **status):
         self.status = STATUS | {"streams": [{**STATUS["streams"][0], "container": HOSTILE}]} | status
+        self.asked = []
         self.bans = [
             BAN
             | {
@@ -43,7 +59,15 @@ class Commands:
         ]
 
     def answer(self, fields):
-        return self.status if fields["do"] == "status" else {"bans": iter(self.bans)}
+        if fields["do"] in ("status", "bans"):
+            return self.status if fields["do"] == "status" else {"bans": iter(self.bans)}
+        self.asked.append(dict(fields))
+        if fields["who"] == "10.0.0.1":
+            raise Refused("10.0.0.1 is never banned: it is a private address")
+        made = [{"ip": fields["who"], "jail": fields["jail"] or "manual"}]
+        if fields["do"] == "unban":
+            self.bans = [ban for ban in self.bans if ban["ip"] != fields["who"]]
+        return {"banned" if fields["do"] == "ban" else "unbanned": made}
 
 
 def activity():
@@ -60,20 +84,29 @@ def activity():
     return made
 
 
+def page_of(commands, token=""):
+    return StatusPage(commands, activity(), Changes(commands, Sessions(Current(token))))
+
+
+def get(commands=None, path="/", query=""):
+    page = page_of(commands or Commands())
+    response = page.respond(HttpRequest("GET", path, {}, query=query))
+    body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    return response, body.decode()
+
+
 class Check:
     def health(self):
         return Health(live=True, ready=True)
 
 
 @contextlib.contextmanager
-def served(commands) -> Iterator[str]:
+def served(commands, token="") -> Iterator[str]:
     """Serve the page; yields its address."""
     from prometheus_client import CollectorRegistry
 
     listener = listen("127.0.0.1", 0)
-    endpoints = TelemetryEndpoints(
-        CollectorRegistry(), Check(), KnownHosts(()), StatusPage(commands, activity())
-    )
+    endpoints = TelemetryEndpoints(CollectorRegistry(), Check(), KnownHosts(()), page_of(commands, token))
     server = telemetry_server(listener, endpoints)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -21,7 +21,7 @@ from sidecar.control.protocol import (
     UnbanRequest,
 )
 from sidecar.core.address import Address, is_wide
-from sidecar.core.events import Ban, Decision
+from sidecar.core.events import Ban, Decision, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.core.queries import GuardView
 from sidecar.stores.base import StoreError
@@ -126,12 +126,13 @@ class UnbanCommand:
         def is_known(view: GuardView, _: float) -> None:
             check_jail(view, request.jail)
 
+        cause = UnbanCause.WEB if request.web else UnbanCause.MANUAL
         self._loop.query(is_known)
         known_to_fleet = self._unban_in_fleet(address, request.jail) if request.fleet else 0
 
         def unban(guard: Guard, now: float) -> Sequence[Decision]:
             around = guard.view.banned_networks_around(address) if address else ()
-            unbanned = guard.unban(address, now, request.jail)
+            unbanned = guard.unban(address, now, request.jail, cause)
             if around and not unbanned and not known_to_fleet:
                 raise Refused(
                     f"{address} is not banned by itself: it lies in {around[0]}, which is; unban that"

@@ -1,0 +1,206 @@
+"""What the status page shows, as HTML: answers of commands in, pieces of text out."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from sidecar.control.protocol import BanEntry, StatusAnswer
+from sidecar.core.durations import format_duration
+from sidecar.web.activity import SLOTS, Activity
+from sidecar.web.changes import BAN, LOGIN, LOGOUT, MAX_ADDRESS_CHARS, MAX_REASON_CHARS, UNBAN
+from sidecar.web.charts import bars
+from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text
+from sidecar.web.sessions import Session
+
+# Of a longer list the search finds the rest. 10,000 rows are 2 MB.
+MAX_ROWS: Final = 10_000
+MAX_SEARCH_LENGTH: Final = 100
+
+
+class Shown(NamedTuple):
+    """What a page is made of, beside the bans. `session`: of somebody who may change bans."""
+
+    status: StatusAnswer
+    activity: Activity
+    search: str
+    now: float
+    session: Session | None
+    # Whether there is a token to log in with.
+    has_login: bool
+
+
+def page(shown: Shown, bans: Iterator[BanEntry]) -> Iterator[str]:
+    """Yield the page."""
+    status = shown.status
+    is_ready = status["health"]["ready"]
+    state = "healthy" if is_ready else "not healthy"
+    yield from document(
+        f"wp-sidecar: {state}, {status['bans']:,} banned",
+        (
+            '<a class="skip" href="#bans">Skip to the bans</a>\n',
+            f'<header><h1>wp-sidecar</h1><p id="state" role="status" class="{"well" if is_ready else "ill"}">',
+            f"{state}, {status['bans']:,} banned</p>",
+        ),
+        _account(shown),
+        ("</header>\n<main>\n",),
+        section("problems", "Problems", _problems(status["health"]["why"], status)),
+        section("day", "The last 24 hours", _charts(shown.activity)),
+        section("sites", "Logs", _sites(status)),
+        section("policy", "Policy", _policy(status)),
+        _changes(shown),
+        section("bans", "Bans", _search(shown.search), _bans(bans, shown)),
+        section("events", "Recent events", _events(shown.activity)),
+        (
+            "</main>\n",
+            f"<footer><p>wp-sidecar {text(status['version'])}, up {format_duration(shown.now - status['started'])}, ",
+            f'as of <time>{_local(shown.now)}</time>. <a href="/metrics">Metrics</a>.</p></footer>',
+        ),
+        script="/page.js",
+    )
+
+
+def _account(shown: Shown) -> Iterator[str]:
+    yield '<div id="account">'
+    if shown.session:
+        yield from form(LOGOUT, shown.session.form_key, (button("Log out"),))
+    elif shown.has_login:
+        yield f'<a href="{LOGIN}">Log in</a>'
+    yield "</div>"
+
+
+def _changes(shown: Shown) -> Iterator[str]:
+    if shown.session is None:
+        return
+    notice, key = shown.session.notice, shown.session.form_key
+    jails = [("", "the jail of bans by hand")]
+    jails += [(jail["name"], jail["name"]) for jail in shown.status["jails"] if jail["name"] != "manual"]
+    ban = (
+        field("address", "Address or network", maxlength=MAX_ADDRESS_CHARS, required=""),
+        choice("jail", "Jail", jails),
+        field("for", "For", maxlength=20, placeholder="its ban time, or 1d"),
+        field("reason", "Reason", maxlength=MAX_REASON_CHARS),
+        button("Ban"),
+    )
+    said = f'<p id="notice" role="status">{text(notice)}.</p>\n' if notice else ""
+    yield from section("changes", "Ban by hand", (said,), form(BAN, key, ban))
+
+
+def _problems(sentences: Iterable[str], status: StatusAnswer) -> Iterator[str]:
+    found = [*sentences, *status.get("remarks", ())]
+    if not found:
+        yield "<p>None.</p>\n"
+        return
+    yield "<ul>"
+    for sentence in found:
+        yield f"<li>{text(sentence)}</li>"
+    yield "</ul>\n"
+
+
+def _charts(activity: Activity) -> Iterator[str]:
+    slots = activity.slots()
+    yield '<div class="charts">'
+    yield from bars("Failures", [(each.at, each.failures) for each in slots], SLOTS)
+    yield from bars("Bans", [(each.at, each.bans) for each in slots], SLOTS)
+    yield from bars("Packets dropped", [(each.at, each.drops) for each in slots], SLOTS)
+    yield "</div>\n"
+
+
+def _sites(status: StatusAnswer) -> Iterator[str]:
+    labels = status["labels"]
+    rows = [
+        (
+            log["container"],
+            log["state"],
+            log["format"] or log.get("note", ""),
+            f"{log['understood']:,} of {log['read']:,}" if log["read"] else "",
+            ", ".join(labels.get(log["container"], ())),
+        )
+        for log in status["streams"]
+    ]
+    if not rows:
+        yield "<p>No log is read.</p>\n"
+        return
+    yield from table("Logs", ("log", "state", "format", "requests understood", "labels in force"), rows)
+
+
+def _policy(status: StatusAnswer) -> Iterator[str]:
+    rows = [
+        (
+            jail["name"],
+            f"{jail['maxretry']} in {format_duration(jail['findtime'])}",
+            "for good" if jail["bantime"] is None else format_duration(jail["bantime"]),
+            "dry run" if jail["mode"] == "observe" else "enforced",
+            f"{jail['failures']:,}",
+            f"{jail['active']:,}",
+        )
+        for jail in status["jails"]
+    ]
+    yield from table("Jails", ("jail", "banned after", "ban lasts", "mode", "failures", "banned now"), rows)
+    never = [
+        f"{share['reason']} ({share['ipv4'] * 100:.2g} % of IPv4)"
+        for share in status["allowlist"]
+        if share["ipv4"]
+    ]
+    if never:
+        yield f"<p>Never banned: {text(', '.join(never))}.</p>\n"
+
+
+def _search(search: str) -> Iterator[str]:
+    yield (
+        '<form role="search" action="/#bans" method="get"><label for="q">Address, jail or container</label> '
+        f'<input id="q" name="q" type="search" maxlength="{MAX_SEARCH_LENGTH}" value="{text(search)}"> '
+        "<button>Search</button></form>\n"
+    )
+
+
+def _bans(bans: Iterator[BanEntry], shown: Shown) -> Iterator[str]:
+    search = shown.search
+    found = (ban for ban in bans if not search or _matches(ban, search.lower()))
+    first = list(itertools.islice(found, MAX_ROWS))
+    more = sum(1 for _ in found)
+    if not first:
+        yield "<p>No address is banned.</p>\n" if not search else f"<p>No ban has “{text(search)}”.</p>\n"
+        return
+    titles = ["address", "jail", "reason", "failures", "container", "since", "ends"]
+    rows: Iterable[tuple[str, ...]] = (_ban_row(ban, shown.now) for ban in first)
+    if shown.session:
+        # One form for all rows: 10,000 of them would double the page.
+        lifted = ((*row, _unban_button(ban)) for row, ban in zip(rows, first, strict=True))
+        yield from form(UNBAN, shown.session.form_key, table("Bans", [*titles, "lift"], lifted))
+    else:
+        yield from table("Bans", titles, rows)
+    if more:
+        yield f"<p>{more:,} more. Search, or ask <code>wp-sidecar bans</code>.</p>\n"
+
+
+def _unban_button(ban: BanEntry) -> Markup:
+    return button("Unban", "ban", f"{ban['ip']} {ban['jail']}", f"Unban {ban['ip']} in {ban['jail']}")
+
+
+def _matches(ban: BanEntry, search: str) -> bool:
+    return any(search in part.lower() for part in (ban["ip"], ban["jail"], ban["site"], ban["reason"]))
+
+
+def _ban_row(ban: BanEntry, now: float) -> tuple[str, ...]:
+    ends = "never" if ban["until"] is None else f"in {format_duration(ban['until'] - now)}"
+    reason = ban["reason"] or ban["cause"]
+    return (
+        ban["ip"], ban["jail"], f"{reason}, dry run" if ban["observed"] else reason,
+        f"{ban['failures']}" if ban["failures"] else "", ban["site"], _local(ban["at"]), ends,
+    )  # fmt: skip
+
+
+def _events(activity: Activity) -> Iterator[str]:
+    events = activity.events()
+    if not events:
+        yield "<p>Nothing was banned or unbanned since the start.</p>\n"
+        return
+    rows = ((_local(each.at), f"{each.address} {each.what}", each.jail, each.why) for each in events)
+    yield from table("Recent events", ("time", "event", "jail", "why"), rows)
+
+
+def _local(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
