@@ -1,13 +1,17 @@
-"""Read a log, from a file or from standard input, as chunks of whole lines in constant memory."""
+"""Read a log, from a file or from standard input, as chunks of whole lines in constant memory. It may be gzipped."""
 
 from __future__ import annotations
 
+import gzip
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol, cast
 
+from sidecar.cli.meter import NO_METER, Meter
+from sidecar.cli.stdio import write_error
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
 from sidecar.filters.framing import recognise
@@ -17,6 +21,8 @@ from sidecar.filters.line_text import CUT_MARK, MAX_LINE_BYTES
 CHUNK_BYTES: Final = 1 << 20
 # Nothing looks further into a line, so the rest of a longer one is dropped.
 MAX_KEPT_BYTES: Final = 1 << 16
+# How each gzipped file begins (RFC 1952).
+GZIP_MAGIC: Final = b"\x1f\x8b"
 
 # The head of a line of Kubernetes' container runtime, its stream, and whether it is a partial (P) or a full (F) one.
 _CRI = re.compile(rb"(\S+ )(stdout|stderr) ([PF])(?::\S*)? ")
@@ -29,11 +35,11 @@ class Reader(Protocol):
 
 
 @contextmanager
-def open_log(log: str) -> Iterator[Reader]:
-    """Open the file of this name; `-` is standard input. Raises Failed."""
+def open_log(log: str, meter: Meter = NO_METER) -> Iterator[Reader]:
+    """Open the file of this name, gzipped or not; `-` is standard input. Raises Failed."""
     if log == "-":
         # It is a BufferedReader, which typeshed does not say.
-        yield cast("Reader", sys.stdin.buffer)
+        yield _unzipped(log, cast("Reader", sys.stdin.buffer), meter)
         return
     try:
         # Not by pathlib, because the name may be any text.
@@ -42,7 +48,56 @@ def open_log(log: str) -> Iterator[Reader]:
     except OSError as err:
         raise Failed(ExitCode.NO_INPUT, f"{log} cannot be read: {err.strerror}") from err
     with stream:
-        yield stream
+        yield _unzipped(log, cast("Reader", stream), meter)
+
+
+def _unzipped(log: str, stream: Reader, meter: Meter) -> Reader:
+    """Return what a stream has, unzipped if it is gzipped. A pipe cannot be read twice, so its beginning is kept."""
+    begun = MeteredStream(stream, meter)
+    return UnzippedStream(log, begun) if begun.begins_with(GZIP_MAGIC) else begun
+
+
+class MeteredStream:
+    """A stream of which the meter is told how much was read, and the beginning of which may be looked at."""
+
+    def __init__(self, stream: Reader, meter: Meter) -> None:
+        self._stream, self._meter = stream, meter
+        self._beginning = b""
+
+    def begins_with(self, magic: bytes) -> bool:
+        """Return whether the stream begins so. It is read as if nobody had asked."""
+        while len(self._beginning) < len(magic) and (data := self._stream.read1(CHUNK_BYTES)):
+            self._beginning += data
+        return self._beginning.startswith(magic)
+
+    def read1(self, size: int, /) -> bytes:
+        data = self._beginning[:size]
+        if data:
+            self._beginning = self._beginning[size:]
+        else:
+            data = self._stream.read1(size)
+        self._meter.advance(len(data))
+        return data
+
+    # What `gzip` calls.
+    read = read1
+
+
+class UnzippedStream:
+    """A gzipped stream, as plain bytes. One that is damaged ends where the damage begins, and that is reported."""
+
+    def __init__(self, log: str, zipped: MeteredStream) -> None:
+        self._log = log
+        # GzipFile asks its file for no more than `read`.
+        self._plain = gzip.GzipFile(fileobj=zipped)  # type: ignore[call-overload]
+
+    def read1(self, size: int, /) -> bytes:
+        try:
+            data: bytes = self._plain.read1(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as err:
+            write_error(f"{self._log} is damaged ({err}): its rest is not read")
+            return b""
+        return data
 
 
 def line_chunks(stream: Reader) -> Iterator[bytes]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import enum
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sidecar.cli.options import Filters, Jails, Json, Log, Transport
+from sidecar.cli.options import Filters, Jails, Json, Log, Logs, Transport, Wide
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -33,17 +34,43 @@ def check_config(*, jails: Jails = None, filters: Filters = None, as_json: Json 
 
 @commands.command()
 def replay(
-    log: Log = "-",
+    logs: Logs = None,
     *,
     jails: Jails = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="FILE", help="A second jails file: who is banned by one alone."),
+    ] = None,
     filters: Filters = None,
     transport: Transport = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since", metavar="AGE", help="Lines of this age or less: 7d. Without LOG: of containers."
+        ),
+    ] = "",
+    containers: Annotated[
+        list[str] | None,
+        typer.Option("--container", metavar="NAME", help="Read this container's log; repeatable."),
+    ] = None,
+    totals: Annotated[bool, typer.Option("--totals", help="Leave out the line for each decision.")] = False,
+    wide: Wide = False,
     as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV: a row for each decision.")] = False,
 ) -> None:
-    """Show the bans that a log would have led to, and when."""
-    from sidecar.cli import replay as implementation
+    """Show the bans that logs would have led to, and when; `--against` shows those of two policies."""
+    from sidecar.cli import replay_command
+    from sidecar.cli.replay_command import Form, Sources
 
-    implementation.replay(os.environ, log, jails, filters, transport, as_json=as_json)
+    if as_json and as_csv:
+        raise typer.BadParameter("choose --json or --csv", param_hint="--csv")
+    replay_command.run(
+        os.environ,
+        Sources(tuple(logs or ()), tuple(containers or ()), since, transport),
+        [jails] if against is None else [jails, against],
+        filters,
+        Form(as_json=as_json, as_csv=as_csv, only_totals=totals, wide=wide),
+    )
 
 
 @commands.command("test-filter")

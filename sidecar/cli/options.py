@@ -29,6 +29,12 @@ Transport: TypeAlias = Annotated[
     typer.Option("--transport", help="How the log writes each line's own time; by default it is detected."),
 ]
 Log: TypeAlias = Annotated[str, typer.Argument(metavar="[LOG|-]", help="A log file; - is standard input.")]
+Logs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[LOG...|-]", help="Log files, gzipped or not; - is standard input.", show_default=False
+    ),
+]
 Address: TypeAlias = Annotated[str, typer.Argument(metavar="ADDR", help="An address or a network.")]
 Addresses: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="ADDR...", help="Addresses or networks.", show_default=False)

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+
 import rich.progress
 from rich.console import Console
 
-from sidecar.cli.log_lines import Reader
+from sidecar.cli.stdio import write_line
 
 
 class Progress:
-    """A stream that shows on standard error how much of it was read."""
+    """A `Meter` that draws a bar; where the size is not known, it shows how much was read."""
 
-    def __init__(self, stream: Reader, size: int) -> None:
-        self._stream = stream
-        self._bar = rich.progress.Progress(console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("reading", total=size)
+    def __init__(self, size: int | None) -> None:
+        columns = (
+            rich.progress.TextColumn("reading"),
+            rich.progress.BarColumn(),
+            rich.progress.DownloadColumn(binary_units=True),
+            rich.progress.TransferSpeedColumn(),
+            rich.progress.TimeRemainingColumn(),
+        )
+        self._console = Console(stderr=True)
+        self._bar = rich.progress.Progress(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task("", total=size)
 
-    def read1(self, size: int, /) -> bytes:
-        data = self._stream.read1(size)
-        if data:
-            self._bar.start()
-            self._bar.advance(self._task, len(data))
+    def advance(self, size: int) -> None:
+        self._bar.start()
+        self._bar.advance(self._task, size)
+
+    def write_line(self, text: str) -> None:
+        """Write a line above the bar, which is on the same terminal as standard output."""
+        if sys.stdout.isatty():
+            self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
-            self._bar.stop()
-        return data
+            write_line(text)
+
+    def close(self) -> None:
+        self._bar.stop()

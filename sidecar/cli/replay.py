@@ -2,118 +2,209 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Final, NamedTuple
 
 from sidecar.access.logs import AccessLogs
-from sidecar.cli.log_lines import decode_line, line_chunks, open_log, with_framing
-from sidecar.cli.stdio import write_error, write_json, write_line
-from sidecar.cli.text import local_time
-from sidecar.config import log_formats, reader
-from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Ban, Batch, Decision, Framing, Origin
-from sidecar.core.guard import Guard
-from sidecar.filters.loader import Filter
+from sidecar.app import host
+from sidecar.app.allowlist import AllowlistSources
+from sidecar.cli.log_lines import decode_line
+from sidecar.cli.meter import Meter
+from sidecar.cli.replay_logs import LogPart, ReplayLog, UnreadableError
+from sidecar.cli.replay_totals import Totals
+from sidecar.config import labels, log_formats, reader
+from sidecar.config.settings import Settings
+from sidecar.core.events import Ban, Batch, Decision, Hit, Origin, Topology
+from sidecar.core.guard import SWEEP_INTERVAL_S, Guard
+from sidecar.core.relayed import related_logs
+from sidecar.filters.log_times import MAX_AHEAD_S
 from sidecar.filters.matcher import Matcher
 from sidecar.filters.verdict import time_of
+from sidecar.runtime.problems import Problems
+
+# Time at which a log that was never read begins and ends.
+NEVER: Final = (math.inf, -math.inf)
 
 
-def replay(
-    environ: Mapping[str, str],
-    log: str,
-    jails: Path | None,
-    filters: Path | None,
-    transport: Framing | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Show each decision as it is made: as JSON one object a line. Raises Failed and ConfigErrors."""
-    settings = reader.read(environ, jails=jails, filters=filters, look=False)
-    for error in settings.errors:
-        write_error(str(error))
-    allowlist = Allowlist(settings.allowlist.networks_by_reason(), ban_private=settings.allowlist.ban_private)
-    origin = Origin("replay", log, jails=tuple(settings.filters))
-    access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
-    engine = Replay(Guard(settings.jails, allowlist), settings.filters, origin, access_logs)
-    with open_log(log) as stream:
-        for decision in engine.decisions(with_framing(line_chunks(stream), transport)):
-            if as_json:
-                write_json(_as_json(decision))
-            else:
-                write_line(_as_text(decision))
-    if not as_json:
-        write_line(engine.summary())
+def read_settings(environ: Mapping[str, str], jails: Path | None, filters: Path | None) -> Settings:
+    """Return the settings with this jails file. Log files need not be there. Raises ConfigErrors."""
+    return reader.read(environ, jails=jails, filters=filters, look=False)
+
+
+class Policy:
+    """The jails, filters and allowlist of one configuration, at work on the log's own time, as in the daemon."""
+
+    def __init__(self, name: str, settings: Settings, topology: Topology | None = None) -> None:
+        """`topology` is what the daemon would know of this host; None: the logs are of anywhere."""
+        self.name, self.settings = name, settings
+        self.totals = Totals()
+        self.problems = Problems()
+        containers = topology.containers if topology else ()
+        read = labels.read(containers, settings.jails, settings.sources.labels).overrides
+        own = host.own_networks() if topology else {}
+        sources = AllowlistSources(settings, own, topology, read)
+        allowlist, _ = sources.allowlist()
+        self._guard = Guard(
+            sources.jails(), allowlist, history_age_s=settings.dbpurgeage, max_bans=settings.max_bans
+        )
+        self._guard.set_overrides(sources.overrides())
+        self._guard.set_related_logs(related_logs(containers))
+        declared = log_formats.declared(settings.jails, read, settings.allowlist)
+        self._matcher = Matcher(settings.filters, problems=self.problems, access_logs=AccessLogs(declared))
+        self._due = -math.inf
+
+    @property
+    def ignored(self) -> list[tuple[str, int]]:
+        """How many failures did not count, by reason, the most first."""
+        return self._guard.view.ignored.most_common()
+
+    @property
+    def finds_logins(self) -> bool:
+        """Whether any filter finds proofs of a login."""
+        return any(each.reports_success for each in self.settings.filters.values())
+
+    def hits(self, origin: Origin, part: LogPart, since: float, now: float) -> list[Hit]:
+        """Return the hits in a part of a log, from `since` on. Those without a time do not count.
+
+        The daemon does not count them either in a log that it finds: nobody knows when they were written.
+        """
+        found = self._matcher.scan(Batch(origin, part.data, part.framing), now)
+        self.totals.names += len(found.named)
+        limit = now + MAX_AHEAD_S
+        dated = [hit for hit in found.hits if since <= hit.at < limit and hit.at != now]
+        if len(dated) < len(found.hits):
+            self.totals.undated += sum(hit.at == now or hit.at >= limit for hit in found.hits)
+        return dated
+
+    def take(self, hit: Hit) -> Sequence[Decision]:
+        """Return what the daemon would have decided at the time of this hit: unbans that were due, and bans."""
+        at = hit.at
+        decisions = list(self.until(at)) if at >= self._due else []
+        self.totals.add_hit(hit)
+        if bans := self._guard.hit(hit, at):
+            decisions += bans
+            for ban in bans:
+                if isinstance(ban, Ban):
+                    self.totals.add_ban(ban)
+            self._due = min(self._due, self._guard.next_tick())
+        return decisions
+
+    def until(self, end: float) -> Iterator[Decision]:
+        """Yield the bans that end by then, each at its own time, and forget failures that are too old to count."""
+        while (due := self._guard.next_tick()) <= end:
+            yield from self._guard.tick(due)
+        yield from self._guard.tick(end)
+        self._due = min(end + SWEEP_INTERVAL_S, self._guard.next_tick())
+
+    def time_of(self, line: bytes, part: LogPart, now: float) -> float | None:
+        """Return a line's own time, as the filters read it; None: none of them finds one that is over."""
+        text = decode_line(line)
+        times = (time_of(each, text, part.framing, now) for each in self.settings.filters.values())
+        return next((at for at in times if at is not None and at <= now + MAX_AHEAD_S), None)
+
+
+@dataclass(slots=True)
+class ReadLog:
+    """A log, the jails of each policy that look at it, and what was read of it.
+
+    `begin` and `end` are the times of its first and last line that have one. `error` is why its rest was not read.
+    """
+
+    log: ReplayLog
+    jails: Sequence[tuple[str, ...]]
+    size: int = 0
+    begin: float = math.inf
+    end: float = -math.inf
+    error: str = ""
+    _origins: dict[tuple[int, str], Origin] = field(default_factory=dict)
+
+    def origin(self, policy: int, stream: str) -> Origin:
+        """Return what a policy is told of a stream."""
+        key = policy, stream
+        if key not in self._origins:
+            self._origins[key] = Origin(self.log.source, self.log.name, stream, self.jails[policy])
+        return self._origins[key]
+
+
+class Found(NamedTuple):
+    """A hit, and the policy whose filter found it."""
+
+    policy: Policy
+    hit: Hit
+
+    @property
+    def at(self) -> float:
+        return self.hit.at
+
+
+class Decided(NamedTuple):
+    """A decision, and the policy that made it."""
+
+    policy: Policy
+    decision: Decision
 
 
 class Replay:
-    """Decides about a log on the log's own time, as the daemon would have decided."""
+    """Logs, and the policies that decide about them. All logs are read at once, by the time of their failures."""
 
     def __init__(
-        self, guard: Guard, filters: Mapping[str, Filter], origin: Origin, access_logs: AccessLogs
+        self, policies: Sequence[Policy], logs: Sequence[ReadLog], meter: Meter, since: float = -math.inf
     ) -> None:
-        self._guard = guard
-        self._filters = filters
-        self._origin = origin
-        self._matcher = Matcher(filters, access_logs=access_logs)
-        self._failures = 0
-        self._bans = 0
+        """`since`: failures before this unix time are left out."""
+        self.policies, self.logs = policies, logs
+        self._meter, self._since = meter, since
+        # For dates without a year, and to know what is still to come.
+        self._now = time.time()
 
-    def decisions(self, chunks: Iterable[tuple[bytes, Framing]]) -> Iterator[Decision]:
-        """Yield every ban, and every unban that falls within the log's time."""
-        # For lines without a time, and for dates without a year.
-        now = time.time()
-        last_hit, last_line, framing = -math.inf, b"", Framing.NONE
-        next_tick = self._guard.next_tick
-        for chunk, framing in chunks:
-            for hit in self._matcher.scan(Batch(self._origin, chunk, framing), now).hits:
-                if next_tick() <= hit.at:
-                    yield from self._unbans_until(hit.at)
-                bans = self._guard.hits([hit], hit.at)
-                self._failures += 1
-                self._bans += len(bans)
-                last_hit = max(last_hit, hit.at)
-                yield from bans
-            # Also forgets failures that are too old to count.
-            yield from self._unbans_until(last_hit)
-            last_line = chunk[chunk.rfind(b"\n", 0, len(chunk) - 1) + 1 : -1]
-        text = decode_line(last_line)
-        ends = (time_of(rules, text, framing, now) for rules in self._filters.values())
-        yield from self._unbans_until(max([last_hit, *(end for end in ends if end is not None)]))
+    def decisions(self) -> Iterator[Decided]:
+        """Yield every ban, and every unban that falls within the time of the logs."""
+        each = [self._found(log) for log in self.logs]
+        last = -math.inf
+        for policy, hit in each[0] if len(each) == 1 else heapq.merge(*each, key=_at):
+            last = max(last, hit.at)
+            for decision in policy.take(hit):
+                yield Decided(policy, decision)
+        end = max([last, *(log.end for log in self.logs)])
+        for policy in self.policies:
+            for decision in policy.until(end):
+                yield Decided(policy, decision)
 
-    def summary(self) -> str:
-        ignored = "".join(
-            f", {count} of them not counted ({reason})"
-            for reason, count in self._guard.view.ignored.most_common()
-        )
-        return f"{self._bans} bans, {self._failures} failures{ignored}"
+    def _found(self, log: ReadLog) -> Iterator[Found]:
+        part = None
+        try:
+            for part in log.log.parts(self._meter):
+                if log.begin == math.inf:
+                    log.begin = self._time_of(part.data[: part.data.find(b"\n")], part, math.inf)
+                log.size += len(part.data)
+                found = [
+                    [Found(policy, hit) for hit in self._hits(number, log, part)]
+                    for number, policy in enumerate(self.policies)
+                ]
+                yield from found[0] if len(found) == 1 else heapq.merge(*found, key=_at)
+        except UnreadableError as err:
+            log.error = str(err)
+        if part is not None:
+            log.end = self._time_of(_last_line(part.data), part, log.end)
 
-    def _unbans_until(self, end: float) -> Iterator[Decision]:
-        """Yield the bans that end by then, each at its own time."""
-        while self._guard.next_tick() <= end:
-            yield from self._guard.tick(self._guard.next_tick())
-        yield from self._guard.tick(end)
+    def _hits(self, number: int, log: ReadLog, part: LogPart) -> list[Hit]:
+        origin = log.origin(number, part.stream)
+        if not origin.jails:
+            return []
+        return self.policies[number].hits(origin, part, self._since, self._now)
 
-
-def _as_json(decision: Decision) -> dict[str, Any]:
-    common = {"jail": decision.jail, "ip": decision.address, "time": decision.at}
-    if not isinstance(decision, Ban):
-        return {"action": "unban", **common}
-    return {
-        "action": "ban",
-        **common,
-        "until": None if decision.is_permanent else decision.until,
-        "failures": decision.failures,
-        "lines": decision.evidence,
-    }
+    def _time_of(self, line: bytes, part: LogPart, default: float) -> float:
+        times = (policy.time_of(line, part, self._now) for policy in self.policies)
+        return next((at for at in times if at is not None), default)
 
 
-def _as_text(decision: Decision) -> str:
-    action = "ban" if isinstance(decision, Ban) else "unban"
-    start = f"{local_time(decision.at)}  {action:5}  {decision.address}  {decision.jail}"
-    if not isinstance(decision, Ban):
-        return start
-    until = "for good" if decision.is_permanent else f"until {local_time(decision.until)}"
-    return f"{start}  {decision.failures} failures, {until}"
+def _at(found: Found) -> float:
+    return found.hit.at
+
+
+def _last_line(data: bytes) -> bytes:
+    return data[data.rfind(b"\n", 0, len(data) - 1) + 1 : -1]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from sidecar.access.detect import AccessLog
 from sidecar.cli.filter_trial import LineVerdict, Trial, decide_in_time, time_limit
-from sidecar.cli.log_lines import Reader, open_log
+from sidecar.cli.log_lines import open_log
+from sidecar.cli.meter import NO_METER, meter_of
 from sidecar.cli.stdio import write_json, write_line
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
@@ -37,8 +37,6 @@ MAX_COMPARING_S: Final = 2.0
 MAX_EXPRESSION_CHARS: Final = 100
 # How a stalling line ends is of no use.
 MAX_STALLED_CHARS: Final = 200
-# A log from this size on takes seconds, so a person sees a progress bar.
-PROGRESS_FROM_BYTES: Final = 8 << 20
 
 
 @dataclass(slots=True)
@@ -110,7 +108,8 @@ def try_log(trial: Trial, log: str, *, as_json: bool, full: bool = False) -> Non
     With `full`, expressions of any length are shown whole.
     """
     reader = trial.reader()
-    with open_log(log) as stream:
+    meter = NO_METER if as_json else meter_of([log])
+    with open_log(log, meter) as stream:
         if as_json:
             for number, line in enumerate(trial.verdicts(stream, reader), 1):
                 # Only filters on requests have one.
@@ -118,8 +117,9 @@ def try_log(trial: Trial, log: str, *, as_json: bool, full: bool = False) -> Non
                 write_json(_as_json(number, line) | request)
             return
         summary = Summary()
-        for line in trial.verdicts(_with_progress(stream, log), reader):
+        for line in trial.verdicts(stream, reader):
             summary.add(line)
+    meter.close()
     _show(trial, summary, reader.log if reader else None, full=full)
 
 
@@ -315,14 +315,3 @@ def _first(count: int) -> str:
 
 def _beginning(text: str) -> str:
     return printable(text[:MAX_STALLED_CHARS]) + ("…" if len(text) > MAX_STALLED_CHARS else "")
-
-
-def _with_progress(stream: Reader, log: str) -> Reader:
-    """Return the stream, with a progress bar on the terminal where it takes a while."""
-    size = Path(log).stat().st_size if log != "-" else 0
-    if size < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
-        return stream
-
-    from sidecar.cli.progress import Progress
-
-    return Progress(stream, size)
