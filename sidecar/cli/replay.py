@@ -6,7 +6,6 @@ import heapq
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +14,7 @@ from sidecar.app import host
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.cli.log_lines import decode_line
 from sidecar.cli.meter import Meter
-from sidecar.cli.replay_logs import LogPart, ReplayLog, UnreadableError
+from sidecar.cli.replay_logs import LogPart, ReadLog, UnreadableError
 from sidecar.cli.replay_totals import Totals
 from sidecar.config import labels, log_formats, reader
 from sidecar.config.settings import Settings
@@ -106,29 +105,6 @@ class Policy:
         text = decode_line(line)
         times = (time_of(each, text, part.framing, now) for each in self.settings.filters.values())
         return next((at for at in times if at is not None and at <= now + MAX_AHEAD_S), None)
-
-
-@dataclass(slots=True)
-class ReadLog:
-    """A log, the jails of each policy that look at it, and what was read of it.
-
-    `begin` and `end` are the times of its first and last line that have one. `error` is why its rest was not read.
-    """
-
-    log: ReplayLog
-    jails: Sequence[tuple[str, ...]]
-    size: int = 0
-    begin: float = math.inf
-    end: float = -math.inf
-    error: str = ""
-    _origins: dict[tuple[int, str], Origin] = field(default_factory=dict)
-
-    def origin(self, policy: int, stream: str) -> Origin:
-        """Return what a policy is told of a stream."""
-        key = policy, stream
-        if key not in self._origins:
-            self._origins[key] = Origin(self.log.source, self.log.name, stream, self.jails[policy])
-        return self._origins[key]
 
 
 class Found(NamedTuple):

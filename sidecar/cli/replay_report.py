@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 from sidecar.cli import plot
 from sidecar.cli.layout import print_table, terminal_width
 from sidecar.cli.meter import Meter
-from sidecar.cli.replay import Decided, Policy, ReadLog, Replay
+from sidecar.cli.replay import Decided, Policy, Replay
+from sidecar.cli.replay_logs import ReadLog
 from sidecar.cli.replay_totals import OneSided, TimeCounts, compare, step_for
 from sidecar.cli.stdio import write_error, write_json, write_line, write_paragraph
 from sidecar.cli.text import local_time

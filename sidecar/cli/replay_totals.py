@@ -1,4 +1,4 @@
-"""What a replay counts, in bounded memory: by jail, by address and over time. And what two policies decide differently."""
+"""What a replay counts, in bounded memory: by jail, address and time. And what two policies decide differently."""
 
 from __future__ import annotations
 

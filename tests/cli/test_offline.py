@@ -11,7 +11,7 @@ def test_a_jail_with_an_error_is_left_out_and_the_others_are_used(wp, here):
     (here / "jails.conf").write_text(JAILS + "[mail]\nfilter = broken\n")
     code, out, err = wp("replay", "--json", stdin=BURST)
 
-    assert (code, json.loads(out)["jail"]) == (0, "wordpress")
+    assert (code, json.loads(out.splitlines()[0])["jail"]) == (0, "wordpress")
     assert err.startswith(f"wp-sidecar: {here}/broken.conf:2: `failregex` is not a valid regular expression")
     code, out, err = wp("check-config")
     assert (code, out) == (78, "jail wordpress: filter wordpress, 2 expressions\n")

@@ -1,14 +1,11 @@
-import io
-
 from sidecar.cli.progress import Progress
 
 
-def test_what_is_read_is_what_the_stream_has_and_the_bar_goes_at_the_end(capsys):
-    data = bytes(range(256)) * 100
-    stream = Progress(io.BytesIO(data), len(data))
+def test_a_bar_leaves_standard_output_to_the_lines(capsys):
+    for size in (1_000, None):
+        progress = Progress(size)
+        progress.advance(300)
+        progress.write_line("a line with [brackets] and 203.0.113.7")
+        progress.close()
 
-    found = b"".join(iter(lambda: stream.read1(1_000), b""))
-
-    assert found == data
-    out, _ = capsys.readouterr()
-    assert out == ""
+    assert capsys.readouterr().out == "a line with [brackets] and 203.0.113.7\n" * 2

@@ -1,0 +1,107 @@
+"""The logs of containers in files. Those of an engine are read from a real one in tests/stories."""
+
+import gzip
+import json
+import os
+
+import pytest
+
+from sidecar.cli.meter import NO_METER
+from sidecar.cli.replay_host_logs import FolderLog
+from sidecar.core.events import Framing
+
+UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
+DAY = "2026-11-22T08:40:"
+
+
+def cri(second, text, tag="F", stream="stdout"):
+    return f"{DAY}{second:02d}.123456789Z {stream} {tag} {text}\n"
+
+
+@pytest.fixture
+def node(here, monkeypatch):
+    """A node with a pod of three segments, of which the oldest is gzipped, and one that is not watched."""
+    folder = here / "pods" / f"blog_web-0_{UID}" / "wordpress"
+    folder.mkdir(parents=True)
+    (folder / "0.log.20261122-083900.gz").write_bytes(gzip.compress(cri(0, "fail 203.0.113.7").encode()))
+    (folder / "0.log.20261122-084000").write_text(cri(1, "fail 203.", "P") + cri(1, "hello", stream="stderr"))
+    (folder / "0.log").write_text(cri(1, "0.113.7") + cri(2, "fail 203.0.113.7", stream="stderr"))
+    other = here / "pods" / f"shop_db-0_{UID}" / "mariadb"
+    other.mkdir(parents=True)
+    (other / "0.log").write_text(cri(0, "fail 198.51.100.9") * 5)
+    monkeypatch.setenv("WP_SIDECAR_SOURCE", "cri")
+    monkeypatch.setenv("WP_SIDECAR_LOGS", str(here / "pods"))
+    return folder
+
+
+def totals(out):
+    return json.loads(out.splitlines()[-1])
+
+
+def test_the_watched_containers_of_a_node_are_read_rotated_files_and_cut_lines_included(wp, node):
+    code, out, err = wp("replay", "--json", "--since", "100000d")
+
+    ban = json.loads(out.splitlines()[0])
+    assert (code, err) == (0, "")
+    assert (ban["action"], ban["ip"], ban["lines"]) == ("ban", "203.0.113.7", ["fail 203.0.113.7"] * 3)
+    assert [log["log"] for log in totals(out)["logs"]] == ["blog/web-0/wordpress"]
+
+
+def test_a_container_is_chosen_by_its_name_watched_or_not(wp, node):
+    _, out, _ = wp("replay", "--json", "--container", "shop/db-0/mariadb")
+    assert [log["log"] for log in totals(out)["logs"]] == ["shop/db-0/mariadb"]
+    assert json.loads(out.splitlines()[0])["ip"] == "198.51.100.9"
+
+    code, _, err = wp("replay", "--container", "nobody")
+    assert (code, err) == (
+        66,
+        "wp-sidecar: no container is named nobody; there are: blog/web-0/wordpress, shop/db-0/mariadb\n",
+    )
+
+
+def test_files_from_before_are_not_read(node):
+    for path in node.iterdir():
+        os.utime(path, (1_000, 1_000))
+    os.utime(node / "0.log", (9_000, 9_000))
+
+    parts = list(FolderLog(str(node), "blog", 5_000.0, "cri").parts(NO_METER))
+
+    assert {part.framing for part in parts} == {Framing.CRI}
+    assert b"".join(part.data for part in parts).count(b"\n") == 2
+
+
+def test_a_folder_that_is_gone_loses_no_other_log(wp, node, monkeypatch):
+    (node / "0.log").unlink()
+    (node / "0.log").symlink_to("/nowhere/0.log")
+    code, out, err = wp("replay", "--json", "--since", "100000d")
+
+    assert code == 66
+    assert err.startswith("wp-sidecar: blog/web-0/wordpress: /")
+    assert totals(out)["failures"] == 1
+
+
+def test_nothing_to_read_is_said(wp, here, monkeypatch):
+    monkeypatch.setenv("WP_SIDECAR_SOURCE", "cri")
+    monkeypatch.setenv("WP_SIDECAR_LOGS", str(here / "pods"))
+    code, _, err = wp("replay", "--since", "7d")
+    assert (code, "cannot be listed" in err) == (66, True)
+
+    (here / "pods").mkdir()
+    code, _, err = wp("replay", "--since", "7d")
+    assert (code, err) == (
+        66,
+        "wp-sidecar: no container is watched; choose one by --container: none runs here\n",
+    )
+
+
+def test_the_files_of_jails_are_read_too_with_those_that_were_rotated(wp, here, monkeypatch):
+    monkeypatch.setenv("WP_SIDECAR_SOURCE", "cri")
+    monkeypatch.setenv("WP_SIDECAR_LOGS", str(here / "pods"))
+    (here / "pods").mkdir()
+    (here / "jails.conf").write_text(f"[wordpress]\nmaxretry = 3\nlogpath = {here}/error.log\n")
+    (here / "error.log").write_text(f"{DAY}02.000000000Z fail 203.0.113.7\n")
+    (here / "error.log.1").write_text(f"{DAY}01.000000000Z fail 203.0.113.7\n" * 2)
+    _, out, _ = wp("replay", "--json", "--since", "100000d")
+
+    assert [each["log"] for each in totals(out)["logs"]] == [f"{here}/error.log.1", f"{here}/error.log"]
+    assert json.loads(out.splitlines()[0])["ip"] == "203.0.113.7"
