@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 from sidecar.access.detect import AccessLog
 from sidecar.cli.filter_trial import LineVerdict, Trial, decide_in_time, time_limit
+from sidecar.cli.layout import terminal_width
 from sidecar.cli.log_lines import open_log
 from sidecar.cli.meter import NO_METER, meter_of
-from sidecar.cli.stdio import write_json, write_line
+from sidecar.cli.stdio import write_json, write_line, write_paragraph
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
 from sidecar.core.text import printable
@@ -35,6 +36,8 @@ MAX_COMPARED_LINES: Final = 500
 MAX_COMPARING_S: Final = 2.0
 # An expression that is longer is shown whole only on request.
 MAX_EXPRESSION_CHARS: Final = 100
+# Where the rest of a line stands that is longer than the terminal is wide.
+CONTINUED: Final = " " * 8
 # How a stalling line ends is of no use.
 MAX_STALLED_CHARS: Final = 200
 
@@ -188,53 +191,59 @@ def _as_json(number: int, line: LineVerdict) -> dict[str, Any]:
 
 
 def _show(trial: Trial, summary: Summary, log: AccessLog | None, *, full: bool) -> None:
-    from sidecar.cli import tables
-
-    rules = trial.rules
-    tables.show_hits(
-        [
-            (number, summary.hits[number], _expression(rule.text, full=full))
-            for number, rule in enumerate(rules.failregex, 1)
-        ]
-    )
-    matched = summary.hits.total()
-    missed = summary.lines - matched - summary.stalled - summary.ignored_count
-    ignored = f", {summary.ignored_count} ignored" if summary.ignored_count else ""
-    stalled = f", {summary.stalled} stalled" if summary.stalled else ""
-    write_line(f"\n{summary.lines} lines: {matched} matched{ignored}, {missed} missed{stalled}")
-    if log:
-        of_format = f"of the format {log.format}" if log.format else "of any format that is known"
-        write_line(f"{log.understood} of them are requests {of_format}")
-    if matched:
-        speed = summary.seconds / summary.lines * 1e6
-        write_line(f"{summary.dated} of them have a date of their own; {speed:.1f} microseconds a line")
-    _show_ignored(summary, full=full)
-    _show_missed(trial, summary.missed.lines)
+    """Show examples and warnings, and then the totals, which are what is on the screen at the end."""
+    width = terminal_width()
+    _show_ignored(summary, width, full=full)
+    _show_missed(trial, summary.missed.lines, width)
     if summary.stalled_lines:
         write_line(f"stalled, given up after {MATCH_TIMEOUT_S} s each{_first(summary.stalled)}:")
     for beginning in summary.stalled_lines:
-        write_line(f"  {beginning}")
-    for warning in _warnings(rules):
-        write_line(f"warning: {warning}")
+        write_paragraph(beginning, width)
+    for warning in _warnings(trial.rules):
+        write_paragraph(f"warning: {warning}", width, indent="")
+    _show_totals(trial.rules, summary, log, full=full)
 
 
-def _show_ignored(summary: Summary, *, full: bool) -> None:
+def _show_totals(rules: Filter, summary: Summary, log: AccessLog | None, *, full: bool) -> None:
+    from sidecar.cli import tables
+
+    tables.show_hits(
+        (number, summary.hits[number], _expression(rule.text, full=full))
+        for number, rule in enumerate(rules.failregex, 1)
+    )
+    matched = summary.hits.total()
+    write_line("")
+    if log:
+        of_format = f"of the format {log.format}" if log.format else "of any format that is known"
+        write_line(f"{log.understood} lines are requests {of_format}")
+    if matched:
+        speed = summary.seconds / summary.lines * 1e6
+        write_line(f"{summary.dated} matched lines have a date of their own; {speed:.1f} microseconds a line")
+    missed = summary.lines - matched - summary.stalled - summary.ignored_count
+    stalled = f", {summary.stalled} stalled" if summary.stalled else ""
+    write_line(
+        f"{summary.lines} lines: {matched} matched, {missed} missed, {summary.ignored_count} ignored{stalled}"
+    )
+
+
+def _show_ignored(summary: Summary, width: int | None, *, full: bool) -> None:
     if summary.ignored:
         write_line(f"ignored{_first(summary.ignored_count)}:")
     for line in summary.ignored:
-        write_line(f"  {printable(line.text)}")
-        write_line(f"    by ignoreregex: {_expression(line.ignored_by, full=full)}")
+        write_paragraph(line.text, width, indent=CONTINUED, first="  ")
+        expression = _expression(line.ignored_by, full=full)
+        write_paragraph(f"by ignoreregex: {expression}", width, indent=CONTINUED, first="    ")
 
 
-def _show_missed(trial: Trial, lines: Sequence[LineVerdict]) -> None:
+def _show_missed(trial: Trial, lines: Sequence[LineVerdict], width: int | None) -> None:
     nearest = _nearest_first(trial, lines)
     if nearest:
         some = f"{MAX_LINES_SHOWN}" if len(nearest) > MAX_LINES_SHOWN else "first"
         write_line(f"missed, the nearest {some}:")
     for missed in nearest[:MAX_LINES_SHOWN]:
-        write_line(f"  {printable(missed.line.text)}")
+        write_paragraph(missed.line.text, width, indent=CONTINUED, first="  ")
         for clue in missed.clues:
-            write_line(f"    {clue}")
+            write_paragraph(clue, width, indent=CONTINUED, first="    ")
 
 
 def _expression(text: str, *, full: bool) -> str:

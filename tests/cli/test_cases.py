@@ -124,7 +124,7 @@ def test_the_configuration_of_the_tutorial_works_as_it_is_pasted(case):
 def test_a_line_that_ignoreregex_took_out_is_shown_with_the_expression(case):
     _, out, _ = case("test-filter", "./ignoreregex.conf", "ignoreregex.log")
 
-    assert "2 lines: 1 matched, 1 ignored, 0 missed" in out
+    assert "2 lines: 1 matched, 0 missed, 1 ignored" in out
     assert "by ignoreregex: UptimeRobot" in out
 
 

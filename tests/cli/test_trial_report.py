@@ -11,6 +11,10 @@ from tests.cli.logs import BURST, DAY
 from tests.support.paths import ROOT
 
 
+def warnings(out):
+    return [line for line in out.splitlines() if line.startswith("warning: ")]
+
+
 def test_a_verdict_for_each_line_in_order(wp):
     code, out, _ = wp("test-filter", "--json", "wordpress", stdin=BURST)
 
@@ -91,18 +95,18 @@ def test_a_person_sees_a_summary_with_missed_lines_and_how_close_they_came(wp):
 
     assert code == 0
     assert [re.sub(r"\d+\.\d micro", "9 micro", line.rstrip()) for line in out.splitlines()] == [
-        "",
-        "failregex  hits  expression",
-        "1          3     ^ ?fail <HOST>$",
-        "2          1     ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$",
-        "",
-        "7 lines: 4 matched, 3 missed",
-        "0 of them have a date of their own; 9 microseconds a line",
         "missed, the nearest first:",
         "  fail 2O3.0.113.7",
         "    failregex 1 agrees as far as: fail",
         f"  {DAY}40:01.123456789Z a visitor",
         "  \\x1b]0;owned\\x07[red]x[/red]\\u202e",
+        "",
+        "failregex  hits  expression",
+        "1          3     ^ ?fail <HOST>$",
+        "2          1     ^wrong password for <F-USER>\\S+</F-USER> from <HOST>$",
+        "",
+        "0 matched lines have a date of their own; 9 microseconds a line",
+        "7 lines: 4 matched, 3 missed, 0 ignored",
     ]
 
 
@@ -110,7 +114,7 @@ def test_a_filter_that_can_be_fooled_is_shown_with_such_a_line(wp, here):
     (here / "open.conf").write_text("[Definition]\nfailregex = login of \\S+ failed from <HOST>\n")
     _, out, _ = wp("test-filter", "open", stdin=b"\n")
 
-    assert out.splitlines()[-1] == (
+    assert warnings(out)[-1] == (
         f"warning: {here}/open.conf:2: a visitor can have a stranger (192.0.2.1) banned:"
         " 203.0.113.7 wrote: login of a failed from 192.0.2.1"
     )
@@ -120,7 +124,7 @@ def test_a_filter_that_a_line_can_stall_is_shown_with_such_a_line(wp, here):
     (here / "slow.conf").write_text("[Definition]\nfailregex = ^(?:a+)+ <HOST>$\n")
     _, out, _ = wp("test-filter", "slow", stdin=b"\n")
 
-    assert out.splitlines()[-1].startswith(
+    assert warnings(out)[-1].startswith(
         f"warning: {here}/slow.conf:2: a line may take for ever: aaaaaaaaaaaa"
     )
 
@@ -144,7 +148,7 @@ def test_a_line_that_stalls_is_given_up_counted_and_shown(wp, slow):
 
     assert code == 0
     lines = out.splitlines()
-    assert "5 lines: 2 matched, 2 missed, 1 stalled" in lines
+    assert "5 lines: 2 matched, 2 missed, 0 ignored, 1 stalled" in lines
     at = lines.index("stalled, given up after 0.25 s each:")
     assert lines[lines.index("missed, the nearest first:") : at + 2] == [
         "missed, the nearest first:",
@@ -163,7 +167,7 @@ def test_of_many_stalling_lines_a_few_are_shown(wp, slow, monkeypatch):
     line = f"fail {'a' * 60} 203.0.113.8 x\n".encode()
     _, out, _ = wp("test-filter", "slow", stdin=line * 3)
 
-    assert "3 lines: 0 matched, 0 missed, 3 stalled" in out
+    assert "3 lines: 0 matched, 0 missed, 0 ignored, 3 stalled" in out
     assert "stalled, given up after 0.25 s each, the first 2:\n" in out
 
 
@@ -177,7 +181,7 @@ def test_every_expression_of_a_filter_has_the_time_limit(wp, here, option):
     code, out, _ = wp("test-filter", "slow", stdin=log)
 
     assert (code, time.monotonic() - began < 60) == (0, True)
-    assert "2 lines: 0 matched, 1 missed, 1 stalled" in out
+    assert "2 lines: 0 matched, 1 missed, 0 ignored, 1 stalled" in out
 
 
 def test_a_sample_that_stalls_has_failed(wp, slow):
@@ -201,7 +205,7 @@ def test_a_filter_that_takes_half_an_address_is_shown_with_the_stranger_it_bans(
     (here / "greedy.conf").write_text("[Definition]\nfailregex = ^login failed from.*<HOST>\n")
     _, out, _ = wp("test-filter", "greedy", stdin=b"\n")
 
-    assert out.splitlines()[-1] == (
+    assert warnings(out)[-1] == (
         f"warning: {here}/greedy.conf:2: what stands before the address takes its beginning, and a stranger"
         " (3.0.113.7) is banned; put a blank or a word between them: login failed from203.0.113.7"
     )
@@ -211,7 +215,7 @@ def test_an_option_without_effect_is_a_warning(wp, here):
     (here / "slip.conf").write_text("[Definition]\nfailregex = ^no <HOST>$\nignoreregexp = .\n")
     _, out, _ = wp("test-filter", "slip", "--set", "mode=x", stdin=b"\n")
 
-    assert out.splitlines()[-2:] == [
+    assert warnings(out) == [
         "warning: slip does not know `mode=x`, so it has no effect",
         "warning: slip does not know `ignoreregexp (did you mean ignoreregex?)`, so it has no effect",
     ]
@@ -275,7 +279,8 @@ def test_a_failure_that_spans_lines_is_tracked_over_a_log(wp, here):
 def test_of_many_missed_lines_a_few_are_shown(wp):
     _, out, _ = wp("test-filter", "wordpress", stdin=b"".join(b"fine\nfine %d\n" % n for n in range(50)))
 
-    assert "100 lines: 0 matched, 100 missed\nmissed, the nearest 20:\n" in out
+    assert out.startswith("missed, the nearest 20:\n")
+    assert out.endswith("\n100 lines: 0 matched, 100 missed, 0 ignored\n")
     assert (out.count("  fine "), out.count("  fine\n")) == (19, 1)
 
 
@@ -300,7 +305,7 @@ def test_lines_that_ignoreregex_takes_out_are_shown_with_the_expression(wp, here
 
     _, out, _ = wp("test-filter", "site", stdin=log)
     shown = out.splitlines()
-    assert "2 lines: 1 matched, 1 ignored, 0 missed" in shown
+    assert "2 lines: 1 matched, 0 missed, 1 ignored" in shown
     at = shown.index("ignored:")
     assert shown[at + 1 : at + 3] == [f"  {robot[:-1]}", "    by ignoreregex: UptimeRobot"]
 
@@ -365,7 +370,7 @@ def test_a_filter_on_requests_shows_the_request_that_each_line_was_read_as(pack_
     ]
     _, out, _ = pack_wp("test-filter", str(ROOT / "filters/wordpress-access.conf"), stdin=ACCESS)
     lines = [line.strip() for line in out.splitlines()]
-    assert "2 of them are requests of the format combined" in lines
+    assert "2 lines are requests of the format combined" in lines
     assert 'read as: 203.0.113.7 GET /wp-login.php 200 ? - "curl"' in lines
     assert "no request of a known format" in lines
 
