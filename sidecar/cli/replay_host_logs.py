@@ -55,7 +55,7 @@ class EngineLog:
             with (
                 contextlib.closing(self.host.open(Interrupt())) as engine,
                 contextlib.closing(
-                    engine.logs(self.container, max(0, int(self.since)), follow=False)
+                    engine.logs(self.container, int(max(0.0, self.since)), follow=False)
                 ) as stream,
             ):
                 decoder: LineDecoder = TerminalLines() if stream.terminal else MultiplexedLines()
