@@ -17,22 +17,22 @@ SHOWN = re.findall(r"```\n\$ wp-sidecar (.*)\n((?:.*\n)*?)```\n", PAGE)
 
 
 @pytest.fixture
-def utc(monkeypatch):
+def week_wp(wp, here, monkeypatch):
+    """`wp` in a folder with the log and the jails files of the page, in its time zone."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    yield
+    monkeypatch.delenv("WP_SIDECAR_FILTERS")
+    (here / "access.log").write_text(week.access_log())
+    for name, jails in (("jails", week.JAILS), ("strict", week.STRICT), ("patient", week.PATIENT)):
+        (here / f"{name}.conf").write_text(jails)
+    yield wp
     monkeypatch.undo()
     time.tzset()
 
 
 @pytest.mark.parametrize(("command", "shown"), SHOWN)
-def test_the_page_shows_what_is_printed(utc, wp, here, monkeypatch, command, shown):
-    monkeypatch.delenv("WP_SIDECAR_FILTERS")
-    (here / "access.log").write_text(week.access_log())
-    for name, jails in (("jails", week.JAILS), ("strict", week.STRICT), ("patient", week.PATIENT)):
-        (here / f"{name}.conf").write_text(jails)
-
-    code, out, err = wp(*shlex.split(command))
+def test_the_page_shows_what_is_printed(week_wp, command, shown):
+    code, out, err = week_wp(*shlex.split(command))
 
     assert (code, err) == (0, "")
     at = 0
