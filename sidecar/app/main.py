@@ -7,7 +7,6 @@ import gc
 import resource
 import signal
 import time
-from types import FrameType
 from typing import Final
 
 from sidecar.app.daemon import Daemon
@@ -18,6 +17,7 @@ from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.server import NoSocket
 from sidecar.firewall import AlreadyRunning, FirewallError, NoPermission
 from sidecar.runtime.clock import Clock
+from sidecar.runtime.signals import Signals
 from sidecar.sources.base import SourceUnavailable
 from sidecar.stores.base import StoreError
 from sidecar.telemetry.logging import configure_logging
@@ -26,16 +26,27 @@ from sidecar.telemetry.logging import configure_logging
 MAX_OPEN_FILES: Final = 65_536
 
 
-def run(settings: Settings, read: ReadSettings | None = None, clock: Clock = time.time) -> int:
+def run(
+    settings: Settings,
+    read: ReadSettings | None = None,
+    clock: Clock = time.time,
+    signals: Signals | None = None,
+) -> int:
     """Watch logs and ban until SIGTERM or SIGINT. Return the exit code.
 
-    `read()` reads the settings again when a reload is asked for; by default a reload changes nothing. Raises Failed,
-    with a sentence for the operator, where the daemon cannot work at all.
+    `read()` reads the settings again when a reload is asked for; by default a reload changes nothing. `signals` are
+    caught already; by default they are from now on. Raises Failed, with a sentence for the operator, where the daemon
+    cannot work at all.
     """
+    if signals is None:
+        signals = Signals()
+        signals.catch()
+    # `kill -USR1` writes the stack of every thread to stderr.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     configure_logging(settings.log.level, as_json=settings.log.as_json)
     _raise_open_files_limit()
     daemon = _build(settings, read or (lambda: settings), clock)
-    _handle_signals(daemon)
+    signals.hand_to(daemon)
     daemon.run()
     return ExitCode.OK
 
@@ -55,20 +66,6 @@ def _build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:
     gc.freeze()
     gc.enable()
     return daemon
-
-
-def _handle_signals(daemon: Daemon) -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        daemon.stop()
-
-    def reload(_number: int, _frame: FrameType | None) -> None:
-        daemon.request_reload()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, reload)
-    # `kill -USR1` writes the stack of every thread to stderr.
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
 
 
 def _raise_open_files_limit() -> None:

@@ -39,6 +39,11 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon in the foreground: read logs, ban attackers."""
+    from sidecar.runtime.signals import Signals
+
+    # Before anything is in the kernel: who stops a start with --flush-on-exit wants no bans to stay.
+    signals = Signals()
+    signals.catch()
     # Even before the modules are loaded that read the configuration.
     _restore_bans()
     from sidecar.config import reader
@@ -54,7 +59,7 @@ def run(
     _leave_out_charset_detection()
     from sidecar.app import main
 
-    raise typer.Exit(main.run(settings, read))
+    raise typer.Exit(main.run(settings, read, signals=signals))
 
 
 @commands.command()

@@ -237,6 +237,22 @@ def test_bans_stay_in_force_at_the_end_unless_they_are_flushed(daemon):
     assert daemon.table() == ""
 
 
+def test_a_stop_during_the_start_flushes_too(daemon):
+    """The table is in the kernel before anything else of a start is done."""
+    daemon.start()
+    daemon.ask("ban", who=ANN)
+    daemon.end()
+    daemon.inside("nft", "delete", "table", "inet", "wp_sidecar")
+    argv = [*daemon.enter, COMMAND, "run", "--flush-on-exit"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=daemon.environ) as process:
+        wait_until(lambda: ANN in daemon.table(), timeout=30)
+        process.terminate()
+        _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 0, stderr
+    assert daemon.table() == ""
+
+
 def test_bans_by_hand(daemon):
     daemon.start()
     daemon.ask("ban", who="198.51.100.77/24", **{"for": -1, "reason": "spam"})

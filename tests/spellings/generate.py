@@ -1,5 +1,6 @@
 """Requests in many spellings, seeded."""
 
+import base64
 import random
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def spellings(count: int, seed: object, cookie: str, *, first: int = 0) -> Itera
 
 
 def _request(chance: random.Random, number: int, cookie: str) -> bytes:
-    kind = chance.choices(("login", "xmlrpc", "rest", "admin", "page"), (60, 12, 6, 14, 8))[0]
+    kind = chance.choices(("login", "xmlrpc", "rest", "admin", "page"), (30, 6, 50, 8, 6))[0]
     folder = chance.choices(
         (
             "",
@@ -63,8 +64,8 @@ def _request(chance: random.Random, number: int, cookie: str) -> bytes:
         headers["Cookie"] = cookie
     if kind_of_body:
         headers["Content-Type"] = kind_of_body
-    if kind == "rest" and chance.random() < 0.7:
-        headers["Authorization"] = "Basic bm9ib2R5Ond4eXo="
+    if kind == "rest" and chance.random() < 0.8:
+        headers["Authorization"] = _credentials(chance)
     data = body.encode()
     line = f"{method}{_blank(chance)}{target}{_blank(chance)}{_version(chance)}"
     if data and chance.random() < 0.15:
@@ -103,13 +104,7 @@ def _parts(chance: random.Random, kind: str) -> tuple[str, str, str, str, str]:
             chance.choice(("text/xml", "text/plain", "application/xml")),
         )
     if kind == "rest":
-        return (
-            chance.choice(("GET", "POST")),
-            chance.choice(("/wp-json/wp/v2/users/me", "/index.php")),
-            chance.choice(("rest_route=/wp/v2/users/me", "")),
-            "",
-            "",
-        )
+        return _rest(chance)
     if kind == "admin":
         page = chance.choice(
             (
@@ -145,6 +140,53 @@ def _parts(chance: random.Random, kind: str) -> tuple[str, str, str, str, str]:
         "",
         "",
     )
+
+
+def _rest(chance: random.Random) -> tuple[str, str, str, str, str]:
+    """Return a request that needs a user whom WordPress takes from an application password."""
+    method = chance.choices(
+        ("GET", "POST", "get", "HEAD", "PUT", "M-SEARCH", "X_Y"), (40, 30, 6, 4, 4, 4, 4)
+    )[0]
+    if chance.random() < 0.4:
+        path = chance.choice(
+            (
+                "/wp-json/wp/v2/users/me",
+                "/index.php/wp-json/wp/v2/users/me",
+                "/wp-json/../wp-json/wp/v2/users/me",
+                "/wp-json//wp/v2/users/me",
+                "/wp-json/wp/v2/users/me/",
+                "/wp-json/wp/v2/users/me;x",
+            )
+        )
+        return method, path, chance.choice(("", "x=1", "_method=GET", "context=edit")), "", ""
+    name = chance.choices(
+        (
+            "rest_route", "%72est_route", "rest_rout%65", "rest.route", "rest+route", "rest%20route", "rest[route",
+            "rest%5Broute", "+rest_route", "%20%20rest_route", "rest_route%00x", "rest_route%00", "&rest_route",
+            "x=1&rest_route", "rest_route=x&rest_route", "rest%2eroute",
+        ),
+        (20, *[3] * 15),
+    )[0]  # fmt: skip
+    route = chance.choice(("/wp/v2/users/me", "%2Fwp%2Fv2%2Fusers%2Fme", "//wp/v2/users/me", "/wp/v2/users/me/"))
+    path = chance.choice(("/", "/index.php", "/index.php/x", "/nowhere"))
+    pair = f"{name}={route}"
+    if method == "POST" and chance.random() < 0.4:
+        # A stranger gets a 401 for this one: the log does not show the route.
+        return method, path, "", f"{name}=/wp/v2/settings", "application/x-www-form-urlencoded"
+    return method, path, pair, "", ""
+
+
+def _credentials(chance: random.Random) -> str:
+    """Return an Authorization header with a wrong password for some user."""
+    name = chance.choices(
+        ("nobody", "admin", " admin", "admin ", "<b>admin", "ad%41min", 'a"b', "a b", "a\\b", "\u00e9", "a] \"GET / HTTP/1.1\" 302 "),
+        (50, 20, *[4] * 9),
+    )[0]
+    encoded = base64.b64encode(f"{name}:wrong".encode()).decode()
+    return chance.choices(
+        (f"Basic {encoded}", f"basic {encoded}", f"BASIC  {encoded}", f"Basic {encoded.rstrip('=')}"),
+        (80, 4, 4, 4),
+    )[0]
 
 
 def _form(chance: random.Random) -> str:

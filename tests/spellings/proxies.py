@@ -7,11 +7,13 @@ Go's own reading of a request is in Caddy's record.
 """
 
 import base64
+import binascii
 import json
 import re
 import shutil
 import sys
 import urllib.parse
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,8 +134,11 @@ def _traefik(record: dict[str, Any], spelling: Spelling) -> dict[str, Any]:
 
 def _user(spelling: Spelling) -> str:
     """Return the name in a header for Traefik's basicAuth, which goes into the log as it is."""
-    found = re.search(rb"\r\nAuthorization: Basic (\S+)\r\n", spelling.data)
-    return base64.b64decode(found[1]).decode("latin-1").partition(":")[0] if found else ""
+    found = re.search(rb"\r\nAuthorization: (?i:Basic) (\S+)\r\n", spelling.data)
+    # Go takes no name from what lacks its padding.
+    with suppress(binascii.Error):
+        return base64.b64decode(found[1]).decode("latin-1").partition(":")[0] if found else ""
+    return ""
 
 
 def go_path(target: str) -> str:
