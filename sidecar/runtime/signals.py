@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP from the first moment of the process on: what they ask for is kept until it can be done."""
+"""SIGTERM, SIGINT and SIGHUP from the process's first moment on: what they ask for is kept until it can be done."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def spellings(count: int, seed: object, cookie: str, *, first: int = 0) -> Itera
 
 
 def _request(chance: random.Random, number: int, cookie: str) -> bytes:
-    kind = chance.choices(("login", "xmlrpc", "rest", "admin", "page"), (30, 6, 50, 8, 6))[0]
+    kind = chance.choices(("login", "xmlrpc", "rest", "admin", "page"), (52, 12, 14, 14, 8))[0]
     folder = chance.choices(
         (
             "",
@@ -167,7 +167,9 @@ def _rest(chance: random.Random) -> tuple[str, str, str, str, str]:
         ),
         (20, *[3] * 15),
     )[0]  # fmt: skip
-    route = chance.choice(("/wp/v2/users/me", "%2Fwp%2Fv2%2Fusers%2Fme", "//wp/v2/users/me", "/wp/v2/users/me/"))
+    route = chance.choice(
+        ("/wp/v2/users/me", "%2Fwp%2Fv2%2Fusers%2Fme", "//wp/v2/users/me", "/wp/v2/users/me/")
+    )
     path = chance.choice(("/", "/index.php", "/index.php/x", "/nowhere"))
     pair = f"{name}={route}"
     if method == "POST" and chance.random() < 0.4:
@@ -179,7 +181,19 @@ def _rest(chance: random.Random) -> tuple[str, str, str, str, str]:
 def _credentials(chance: random.Random) -> str:
     """Return an Authorization header with a wrong password for some user."""
     name = chance.choices(
-        ("nobody", "admin", " admin", "admin ", "<b>admin", "ad%41min", 'a"b', "a b", "a\\b", "\u00e9", "a] \"GET / HTTP/1.1\" 302 "),
+        (
+            "nobody",
+            "admin",
+            " admin",
+            "admin ",
+            "<b>admin",
+            "ad%41min",
+            'a"b',
+            "a b",
+            "a\\b",
+            "\u00e9",
+            'a] "GET / HTTP/1.1" 302 ',
+        ),
         (50, 20, *[4] * 9),
     )[0]
     encoded = base64.b64encode(f"{name}:wrong".encode()).decode()
