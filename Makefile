@@ -23,11 +23,11 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
-# Lint, then core by its own tests and covered whole, then everything.
+# Lint, then core by its own tests and covered whole, then everything, by two processes (tests/conftest.py).
 test: lint
 	.venv/bin/coverage run --source=sidecar/core -m pytest -q tests/core
 	.venv/bin/coverage report --fail-under=100 --show-missing --skip-covered
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2
 
 demo: setup
 	$(PYTHON) -m tests.bed.demo

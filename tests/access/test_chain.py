@@ -1,7 +1,6 @@
 """Of several addresses in the client's place the client is the first from the right that is no trusted proxy."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from sidecar.access.chain import NO_PROXIES, Hop, Proxies, addresses, hop, without_port
 from sidecar.access.detect import AccessLog
 from sidecar.access.formats import known
+from tests.support.effort import takes_less_than
 
 CLIENT, VICTIM, CDN, BALANCER = "203.0.113.7", "192.0.2.1", "198.51.100.9", "2001:db8:1::2"
 PROXIES = Proxies(["198.51.100.0/24", "2001:db8:1::/48"])
@@ -124,10 +124,8 @@ def test_where_the_header_stands_first_a_line_with_two_possible_clients_names_no
 def test_long_lines_are_read_at_once(part, end):
     log = AccessLog()
     log.requests(f"{VICTIM}, {CLIENT} {REST}")
-    began = time.perf_counter()
-    log.requests(part * (65_536 // len(part)) + end)
 
-    assert time.perf_counter() - began < 0.5
+    assert takes_less_than(0.5, lambda: log.requests(part * (65_536 // len(part)) + end))
 
 
 def test_in_other_logs_a_user_name_that_looks_like_a_header_is_a_user_name():

@@ -1,6 +1,5 @@
 import os
 import threading
-import time
 
 import pytest
 
@@ -140,22 +139,24 @@ def test_publishing_never_waits_even_when_nobody_answers(tmp_path):
     hung = threading.Event()
 
     class Hung(Scripted):
+        over = False
+
         def send(self, notice, within_s):
             self.tries += 1
-            hung.wait(10)
+            hung.wait(100)
+            self.over = True
 
     sender = Hung()
     running = Running(tmp_path, channel(sender))
     with running as outbox:
         outbox.publish_notice(STARTED)
         wait_until(lambda: sender.tries)
-        start = time.perf_counter()
         for _ in range(100):
             outbox.publish_occurrences([ban(number) for number in range(100)])
-        took = time.perf_counter() - start
+        waited = sender.over
         hung.set()
 
-    assert took < 2.0  # 10,000 bans in 100 turns; in fact some 200 ms
+    assert not waited
 
 
 def test_new_settings_add_change_and_remove_channels(tmp_path):

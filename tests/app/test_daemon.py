@@ -523,11 +523,9 @@ def test_a_filter_that_is_prone_to_redos_is_found_in_a_reload_too(daemon):
     """In the thread that asked, while the loop goes on."""
     daemon.start()
     daemon.configure(f"[slow]\nlogpath = {daemon.log}\nfilter = wordpress\nfailregex = ^(?:a+)+ <HOST>$")
-    began = time.monotonic()
     (note,) = daemon.ask("reload")["notes"]
 
     assert "may take for ever on" in note
-    assert time.monotonic() - began < 30
     with daemon.log.open("a") as log:
         log.write(f"{'a' * 60}!a {BOB}\n" * 8)
     # The filter is suspended.

@@ -26,6 +26,7 @@ from tests.charts.__main__ import HOUSE
 from tests.charts.guard import STATE, disk, guarding
 from tests.charts.helm import manifests, render
 from tests.charts.podspec import docker_run
+from tests.support.seed import SEED
 from tests.support.waiting import wait_until
 
 ATTACKER = CLIENTS[0].v4[0]
@@ -34,7 +35,6 @@ TABLE = ["nft", "list", "table", "inet", "wp_sidecar"]
 
 LINES, RATE = int(os.environ.get("LINES", "40000")), 5_000  # lines, lines/s
 SIZE = max(1_000_000, min(10_000_000, LINES * 20))  # bytes of a file; kubelet rotates at 10 MB
-SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 NUMBERED = {
     "jails": "[numbered]\nmaxretry = 10000\nfindtime = 30d\n",
     "filters": {"numbered.conf": "[Definition]\nfailregex = ^line \\S+ from <HOST> \ndatepattern = {NONE}\n"},

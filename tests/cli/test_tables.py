@@ -1,6 +1,5 @@
-import time
-
 from sidecar.cli import tables
+from tests.support.effort import takes_less_than
 
 
 def ban(ip, until, **more):
@@ -26,11 +25,8 @@ def test_no_ban_is_a_sentence(capsys):
 
 def test_a_program_reads_one_line_for_each_ban(capsys):
     many = [ban(f"198.51.{number >> 8}.{number & 255}", 160.0, site="x" * 300) for number in range(20_000)]
-    began = time.process_time()
-    tables.show_bans(iter(many), now=100.0)
-
+    assert takes_less_than(5, lambda: tables.show_bans(iter(many), now=100.0), tries=1)
     assert len(capsys.readouterr().out.splitlines()) == 20_002  # a blank line, and the titles
-    assert time.process_time() - began < 5
 
 
 def test_a_reason_is_neither_markup_nor_a_command_to_the_terminal(capsys):

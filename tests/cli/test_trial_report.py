@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 
@@ -177,10 +176,9 @@ def test_every_expression_of_a_filter_has_the_time_limit(wp, here, option):
     (here / "slow.conf").write_text(f"[Definition]\nfailregex = <HOST>\n{option} = {rest}\n")
     log = b"a" * 60 + b" 203.0.113.7\n" + b"a" * 60 + b" nobody\n"
 
-    began = time.monotonic()
     code, out, _ = wp("test-filter", "slow", stdin=log)
 
-    assert (code, time.monotonic() - began < 60) == (0, True)
+    assert code == 0
     assert "2 lines: 0 matched, 1 missed, 0 ignored, 1 stalled" in out
 
 

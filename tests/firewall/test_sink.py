@@ -25,7 +25,7 @@ class Recorder:
         self.metrics, self.repairs, self.problems = [], [], []
 
     def transaction(self, seconds, error):
-        assert 0 < seconds < 5
+        assert seconds > 0
         self.metrics.append(("transaction", "error" if error else "ok"))
 
     def enforced(self, present, wanted):

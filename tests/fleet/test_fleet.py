@@ -13,6 +13,7 @@ from sidecar.core.address import Address
 from sidecar.core.events import Unban
 from tests.support.peers import BANS, LOGIN, agree
 from tests.support.redis_server import free_port, serving
+from tests.support.seed import SEED
 from tests.support.waiting import wait_until
 
 ANN, BOB, EVE, NET = (
@@ -128,9 +129,7 @@ def test_decisions_that_cross_end_the_same_everywhere(redis, fleet, faults):
     A fault cuts all connections, whatever was on its way.
     """
     peers = fleet("a", "b", "c")
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")  # noqa: T201
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     addresses = [Address(f"203.0.113.{number}") for number in range(5)]
     cuts = {chance.randrange(300) for _ in range(faults)}
     for number in range(300):

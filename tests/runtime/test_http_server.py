@@ -1,6 +1,7 @@
 import contextlib
 import http.client
 import logging
+import select
 import socket
 import threading
 import time
@@ -151,14 +152,16 @@ def test_malformed_requests_are_refused_and_not_quoted(site, request_, status):
     assert b"script" not in response and b"aaaa" not in response
 
 
-def test_a_stalled_client_delays_no_other(site):
-    with contextlib.ExitStack() as stack:
+def test_a_stalled_client_delays_no_other():
+    stalled = []
+    with Site(silence_s=100, request_s=100, connection_s=100) as site, contextlib.ExitStack() as stack:
         for _ in range(LIMITS.connections - 1):
-            stack.enter_context(site.connect()).sendall(b"GET /met")
-        start = time.monotonic()
+            stalled.append(stack.enter_context(site.connect()))
+            stalled[-1].sendall(b"GET /met")
 
         assert site.ask()[0] == 200
-        assert time.monotonic() - start < 2
+        # It did not wait until they were hung up on.
+        assert select.select(stalled, [], [], 0) == ([], [], [])
 
 
 def test_when_all_slots_are_taken_the_oldest_client_is_hung_up_on(site):
@@ -241,7 +244,7 @@ def test_a_slow_answer_is_no_slow_request():
 
 
 def test_where_requests_are_not_cut_short_silent_clients_make_room_for_those_that_ask():
-    with Site(evict_oldest=False, connection_s=float("inf"), silence_s=60, request_s=60) as site:
+    with Site(evict_oldest=False, connection_s=float("inf"), silence_s=1_000, request_s=1_000) as site:
         site.echo.go.clear()
         statuses: list[int] = []
         asking = threading.Thread(target=lambda: statuses.append(site.ask()[0]))
@@ -251,9 +254,7 @@ def test_where_requests_are_not_cut_short_silent_clients_make_room_for_those_tha
             for _ in range(5 * LIMITS.connections):
                 stack.enter_context(site.connect())
             site.echo.go.set()
-            start = time.monotonic()
             assert site.ask()[0] == 200
-            assert time.monotonic() - start < 5
         asking.join(10)
 
     assert statuses == [200]
@@ -320,15 +321,13 @@ def test_a_server_closed_before_it_runs_returns_at_once():
 
 
 def test_closing_hangs_up_at_once_where_time_is_limited():
-    with Site() as site:
+    with Site(silence_s=1_000, request_s=1_000, connection_s=1_000) as site:
         client = site.connect()
         client.sendall(b"GET /met")
         # By now the connection before was accepted, too.
         site.ask()
-        start = time.monotonic()
     with client:
         assert client.recv(100) == b""
-    assert time.monotonic() - start < 2
 
 
 def test_closing_lets_a_request_finish_where_time_is_not_limited():

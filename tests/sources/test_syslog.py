@@ -5,7 +5,6 @@ import socket
 import stat
 import subprocess
 import threading
-import time
 from datetime import UTC
 from queue import Queue
 
@@ -183,17 +182,16 @@ def test_no_writer_waits_while_the_loop_is_behind(tmp_path):
 
     def emit(batch, cursor):
         seen.append(batch.data)
-        go.wait(10)
+        go.wait(100)
 
     running = Running(tmp_path / "log", emit, max_queued_bytes=1_000)
-    began = time.monotonic()
     running.send(*(b"<13>Nov 22 08:59:51 x: %d" % n for n in range(20_000)))
-    took = time.monotonic() - began
+    still_behind = len(seen) == 1
     running.send(b"<13>Nov 22 08:59:51 x: last")
     go.set()
     running.close()
 
-    assert took < 5
+    assert still_behind
     assert "gap" in running.events.all
     assert b"".join(seen).endswith(b" x: last\n")
 

@@ -6,7 +6,6 @@
 import functools
 import json
 import os
-import random
 import time
 from dataclasses import replace
 
@@ -19,9 +18,9 @@ from tests.bed import Bed
 from tests.spellings.generate import spellings
 from tests.spellings.play import login_cookie, play, site
 from tests.spellings.proxies import caddy, traefik_clf, traefik_json
+from tests.support.seed import SEED
 
 COUNT = int(os.environ.get("SPELLINGS", "2000")) // 3
-SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 # So many requests are sent before the log is read.
 ROUND = 10_000
 JAILS = {"access": load("wordpress-access", options={"success": "reset"}), "xmlrpc": load("wordpress-xmlrpc")}

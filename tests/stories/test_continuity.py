@@ -6,7 +6,6 @@ truncated and deleted as well.
 
 import json
 import os
-import random
 import sys
 
 import pytest
@@ -14,11 +13,11 @@ import pytest
 from tests.bed import Bed
 from tests.bed.daemon import other, own
 from tests.continuity import FORGETFUL, Rig
+from tests.support.seed import SEED
 from tests.support.waiting import wait_until
 
 LINES = int(os.environ.get("CONTINUITY", "60000"))
 FILES = os.environ.get("CONTINUITY_FILES") == "1"
-SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 
 
 @pytest.mark.timeout(LINES / 500 + 300)

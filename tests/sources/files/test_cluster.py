@@ -1,7 +1,6 @@
 """What is known about a cluster is shared between the thread that asks and the thread that reads logs."""
 
 import threading
-import time
 
 from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
 
@@ -24,7 +23,6 @@ def test_a_reader_waits_for_the_first_update():
 
 
 def test_a_reader_does_not_wait_for_ever():
-    view, began = ClusterView(first_answer_s=0.05), time.monotonic()
+    view = ClusterView(first_answer_s=0.05)
 
     assert [view.read(), view.read()] == [Cluster(), Cluster()]
-    assert 0.04 < time.monotonic() - began < 5

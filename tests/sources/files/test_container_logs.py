@@ -27,13 +27,13 @@ from sidecar.sources.files.layouts import DockerLayout, KubeletLayout
 from tests.sources.files.kubelet import Kubelet
 from tests.sources.recorder import Recorder
 from tests.support.paths import ROOT
+from tests.support.seed import SEED
 from tests.support.waiting import wait_until
 
 LINES, RATE, SIZE = int(os.environ.get("LINES", "20000")), 2_000, 250_000
 EVERY = (
     4 if LINES <= 100_000 else 10
 )  # seconds between rotations; kubelet looks every 10  # lines, lines/s, bytes of a file
-SEED = int(os.environ.get("SEED", random.randrange(10**6)))
 NAME = "blog/web-0/wordpress"
 JAILS = (Jail("wordpress"),)
 UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"

@@ -2,7 +2,6 @@
 
 import struct
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,8 @@ from sidecar.sources.files.inotify import (
     parse_events,
 )
 
-LONG = 10.0  # seconds; nobody waits so long
+# Seconds. Longer than a test may take.
+LONG = 1_000.0
 
 
 @pytest.fixture
@@ -95,10 +95,8 @@ def test_events_of_one_watch_are_merged():
 def test_any_thread_may_end_a_wait(kind):
     notices = kind()
     threading.Timer(0.05, notices.wake).start()
-    began = time.monotonic()
 
     assert notices.wait(LONG) == {}
-    assert time.monotonic() - began < LONG
     assert notices.wait(0) == {}
 
 

@@ -1,0 +1,52 @@
+"""How the suite is spread over processes (`pytest -n 2`)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.paths import ROOT
+from tests.support.seed import SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xdist.remote import Producer
+
+
+@cache
+def needs_the_bed(file: str) -> bool:
+    """Do tests of this file make a bed?"""
+    return "Bed.up(" in (ROOT / file).read_text()
+
+
+def file_of(test: str) -> str:
+    return test.partition("::")[0]
+
+
+class OneBed(LoadScopeScheduling):
+    """The tests of a file stay together, and so do all that need the bed, as one can be up at a time."""
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        # In the order of the collection, not by the number of tests.
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "the bed" if needs_the_bed(file_of(nodeid)) else file_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneBed:
+    return OneBed(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The bed's tests come first: they wait much, and the others fill the gaps."""
+    items.sort(key=lambda item: not needs_the_bed(file_of(item.nodeid)))
+
+
+def pytest_report_header() -> Sequence[str]:
+    return [f"SEED={SEED}"]
