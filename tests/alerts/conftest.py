@@ -31,7 +31,7 @@ class Webhook:
     def wait(self, count):
         """The texts of the first so many messages."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.got) >= count, timeout=10), self.got
+            assert self._changed.wait_for(lambda: len(self.got) >= count, timeout=60), self.got
             return [message["text"] for message in self.got]
 
     def hang_up(self):
@@ -58,7 +58,7 @@ class Webhook:
                 self.accepted.append(message)
             self._changed.notify_all()
         if answer is None:
-            self._closed.wait(10)
+            self._closed.wait(60)
             return
         status, headers, body = answer
         handler.send_response(status)

@@ -36,7 +36,7 @@ class Running:
 
     def __exit__(self, *_):
         self.outbox.close()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

@@ -47,11 +47,11 @@ def test_what_is_stored_is_alerted_though_the_daemon_is_killed(daemon):
             for number in range(first, first + ADDRESSES // 3):
                 # Each in a network of its own: many in one /24 would be one ban.
                 daemon.fail(f"91.{number // 250}.{number % 250}.7", 3)
-            wait_until(lambda first=first: stored(daemon) > first + 50, timeout=30)
+            wait_until(lambda first=first: stored(daemon) > first + 50)
             if first + ADDRESSES // 3 < ADDRESSES:
                 daemon.end(signal.SIGKILL)
                 daemon.start(ready=False)
-        wait_until(lambda: stored(daemon) == ADDRESSES, timeout=30, message=lambda: str(stored(daemon)))
+        wait_until(lambda: stored(daemon) == ADDRESSES, timeout=60, message=lambda: str(stored(daemon)))
         daemon.end(signal.SIGTERM)
         bans = [post for post in posts() if "ban" in json.loads(post["body"])["text"].lower()]
 

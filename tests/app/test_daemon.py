@@ -221,8 +221,8 @@ def test_it_is_not_ready_while_the_kernel_refuses_the_firewall(daemon):
             assert not daemon.ask("health")["ready"]
             time.sleep(0.1)
 
-    wait_until(lambda: ANN in daemon.table(), timeout=5)
-    wait_until(lambda: daemon.ask("health")["ready"], timeout=5)
+    wait_until(lambda: ANN in daemon.table())
+    wait_until(lambda: daemon.ask("health")["ready"])
 
 
 def test_bans_stay_in_force_at_the_end_unless_they_are_flushed(daemon):
@@ -304,10 +304,10 @@ def test_what_another_program_removes_from_the_table_is_restored(daemon):
     daemon.start()
     daemon.ask("ban", who=ANN)
     daemon.inside("nft", "flush", "ruleset")
-    wait_until(lambda: ANN in daemon.table(), timeout=5)
+    wait_until(lambda: ANN in daemon.table())
     daemon.inside("nft", "delete", "element", "inet", "wp_sidecar", "ban4", f"{{ {ANN} }}")
 
-    wait_until(lambda: ANN in daemon.table(), timeout=5)
+    wait_until(lambda: ANN in daemon.table())
 
 
 def test_status_metrics_and_probes(daemon):
@@ -684,7 +684,7 @@ def test_new_addresses_and_container_networks_of_the_host_are_unbanned(daemon):
     daemon.inside("ip", "link", "add", "docker9", "type", "veth", "peer", "name", "inside")
     daemon.inside("ip", "link", "set", "docker9", "up")
     daemon.inside("ip", "address", "add", "198.51.100.1/24", "dev", "docker9")
-    wait_until(lambda: daemon.banned() == [], timeout=45)
+    wait_until(lambda: daemon.banned() == [])
 
     allowed = daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "allow4")
     assert ANN in allowed and "198.51.100.0/24" in allowed

@@ -170,7 +170,7 @@ def test_where_there_is_no_cloud_nobody_is_asked():
     thread = threading.Thread(target=addresses.run)
     thread.start()
     addresses.close()
-    thread.join(5)
+    thread.join(60)
 
     assert not thread.is_alive()
     assert addresses.current == ()

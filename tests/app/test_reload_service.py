@@ -115,7 +115,7 @@ def test_a_signal_requests_a_reload_in_the_services_thread(world):
 
     assert done.result(10) is thread
     world.service.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     # Fifty requests that waited are one.
     assert len(world.applied) == 1

@@ -105,7 +105,7 @@ def test_fifty_thousand_networks_are_in_force_at_once(host, tmp_path):
     assert done.stdout == "bans restored: 50000\n"
     assert set(host.kernel.intervals("net4")) == {first_and_last(network)[1:] for network in networks}
     # It took a second of one processor, of which a third was the kernel's. Half a minute would be quadratic.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
 
 
 def test_bans_that_are_over_are_left_out(host, state):

@@ -110,13 +110,13 @@ def test_fail2ban_itself_posts_the_same(daemon):
     with daemon.recorded(PORT) as posts:
         with subprocess.Popen([*daemon.enter, *map(str, command), "start"]) as server:
             try:
-                wait_until(posts, timeout=20)
+                wait_until(posts)
                 with (daemon.folder / "syslog").open("a") as file:
                     stamp = datetime.now().strftime("%b %d %H:%M:%S")  # noqa: DTZ005 - as syslog has it
                     file.write(
                         f"{stamp} web wordpress(blog)[7]: Authentication failure for admin from {ANN}\n" * 3
                     )
-                wait_until(lambda: len(posts()) == 2, timeout=20, message=log.read_text)
+                wait_until(lambda: len(posts()) == 2, timeout=60, message=log.read_text)
             finally:
                 server.terminate()
         theirs = posts()

@@ -56,7 +56,7 @@ class Ledger:
 
     def look(self):
         asked = "SELECT rowid, line FROM hits WHERE rowid > ? ORDER BY rowid"
-        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30)) as db:
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=60)) as db:
             for row, line in db.execute(asked, (self._last,)):
                 self._last = row
                 self.found[re.match(r"line (\S+)", line)[1]] += 1

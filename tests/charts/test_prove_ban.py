@@ -82,7 +82,7 @@ class Node:
     def close(self):
         if self._daemon:
             self._daemon.terminate()
-            self._daemon.wait(15)
+            self._daemon.wait(60)
         self._namespace.kill()
         self._namespace.wait()
         self._namespace.stdout.close()

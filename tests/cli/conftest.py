@@ -64,4 +64,4 @@ def daemon(tmp_path, monkeypatch):
     monkeypatch.setenv("WP_SIDECAR_SOCKET", str(tmp_path / "s"))
     yield answering
     control.close()
-    thread.join(5)
+    thread.join(60)

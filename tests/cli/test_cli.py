@@ -18,7 +18,7 @@ WP = Path(sys.executable).with_name("wp-sidecar")
 
 def run(*args: str, **given) -> subprocess.CompletedProcess[bytes]:
     clean = {name: text for name, text in os.environ.items() if not name.startswith(("WP_SIDECAR", "SLACK"))}
-    return subprocess.run(args, capture_output=True, timeout=30, check=False, env=clean, **given)
+    return subprocess.run(args, capture_output=True, timeout=60, check=False, env=clean, **given)
 
 
 def loaded(*args: str) -> set[str]:

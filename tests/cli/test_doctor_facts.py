@@ -75,7 +75,7 @@ def test_what_is_broken_is_named_beside_a_running_daemon(running):
     running.start()
     (running.folder / "control.sock").chmod(0o666)
     with running.table_of_another_program():
-        wait_until(lambda: not running.is_ready(), timeout=15)
+        wait_until(lambda: not running.is_ready())
 
         code, found = doctor(
             running, "--wrong",
@@ -147,7 +147,7 @@ def server(certificate=None):
         thread.start()
         yield httpd.server_port, got
         httpd.shutdown()
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.fixture

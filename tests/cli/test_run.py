@@ -33,7 +33,7 @@ def run(tmp_path):
             ["unshare", "-n", *before, str(WP), "run"],
             env=given | environ,
             capture_output=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         return done.returncode, done.stderr.decode()

@@ -338,7 +338,7 @@ def test_a_file_that_root_without_capabilities_cannot_read():
         def errors_without_capabilities(**environ):
             words = [f"{name}={text}" for name, text in environ.items()]
             done = subprocess.run(
-                [*CAPLESS, sys.executable, "-c", READ, *words], capture_output=True, timeout=30, check=True
+                [*CAPLESS, sys.executable, "-c", READ, *words], capture_output=True, timeout=60, check=True
             )
             return done.stdout.decode().replace(name, "").splitlines()
 

@@ -42,7 +42,7 @@ class Proxy:
         for link in list(self._links):
             link.end()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
 
     def _accept(self) -> None:
         while not self._closed.is_set():

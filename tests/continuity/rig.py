@@ -181,7 +181,7 @@ class Rig:
     def _end(self, number: int) -> None:
         self._signal(number)
         if self._process:
-            self._process.wait(20)
+            self._process.wait(60)
 
     def _signal(self, number: int) -> None:
         if self._process and self._process.poll() is None and (number != signal.SIGUSR2 or self._listens()):
@@ -220,7 +220,7 @@ class Rig:
             left = self._files.lines(name).keys()
             # It writes some lines, and holds again: what is written in these moments may begin in the damage.
             self._engine.cli("start", name)
-            wait_until(lambda: self._files.lines(name).keys() - left, 30)
+            wait_until(lambda: self._files.lines(name).keys() - left)
             self._wait_for(self._files.lines(name).keys())
 
     def truncate(self) -> None:
@@ -384,7 +384,7 @@ class Rig:
         return f"seed {self._seed}: {len(missing)} lines missing {missing[:3]}; {'; '.join(self.done[-5:])}"
 
     def _reading(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._state.as_uri()}?mode=ro", uri=True, timeout=30)
+        return sqlite3.connect(f"{self._state.as_uri()}?mode=ro", uri=True, timeout=60)
 
     def _log(self, name: str) -> Counter[int]:
         """What the container wrote and Docker kept, by Docker's own command: the truth. It may fail on a spoilt file."""

@@ -32,5 +32,5 @@ def served():
     yield serve
     for control, thread in started:
         control.close()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()

@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 
 def raw(path, text):
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5)
+        client.settimeout(60)
         client.connect(str(path))
         client.sendall(text)
         client.shutdown(socket.SHUT_WR)
@@ -192,13 +192,13 @@ def test_many_at_once_are_all_answered_by_few_threads(tmp_path, served):
     served(tmp_path / "s", slow)
     replies = []
     clients = [
-        threading.Thread(target=lambda: replies.append(send(tmp_path / "s", {}, timeout=30)))
+        threading.Thread(target=lambda: replies.append(send(tmp_path / "s", {}, timeout=60)))
         for _ in range(50)
     ]
     for client in clients:
         client.start()
     for client in clients:
-        client.join(30)
+        client.join(60)
 
     assert replies == [{"ok": True}] * 50
     assert max(at_once) <= LIMITS.connections

@@ -10,7 +10,7 @@ def test_a_worker_ends_when_its_work_is_done():
     with closing(WorkerProcess("sidecar.filters.redos")) as worker:
         worker.pipe.send([])
 
-        assert worker.process.wait(30) == 0
+        assert worker.process.wait(60) == 0
 
 
 def test_closing_ends_a_worker_that_waits_for_more():

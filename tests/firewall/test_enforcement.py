@@ -310,7 +310,7 @@ class Senders:
         self._server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self._server.bind((HOST4, 443))
-        self._server.settimeout(5)
+        self._server.settimeout(60)
 
     def __enter__(self):
         return self

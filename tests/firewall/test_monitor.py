@@ -30,7 +30,7 @@ class Listener:
         self._notified.put("changed")
         self._action()
 
-    def is_notified(self, timeout=5):
+    def is_notified(self, timeout=60):
         """Wait for a notification, and take it."""
         try:
             return self._notified.get(timeout=timeout)
@@ -53,7 +53,7 @@ def listener(firewall):
     assert listener.is_notified()
     yield listener
     monitor.close()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -101,7 +101,7 @@ def test_messages_that_the_kernel_dropped_are_notified_as_a_change(firewall, mon
     """A burst of our own changes that is not read: the kernel drops messages, and reports that."""
     monkeypatch.setattr("sidecar.firewall.monitor.BUFFER_BYTES", 4096)
     go_on = threading.Event()
-    listener = Listener(lambda: go_on.wait(5))
+    listener = Listener(lambda: go_on.wait(60))
     monitor = Monitor(listener)
     thread = threading.Thread(target=monitor.run)
     thread.start()
@@ -110,7 +110,7 @@ def test_messages_that_the_kernel_dropped_are_notified_as_a_change(firewall, mon
     go_on.set()
     assert listener.is_notified()
     monitor.close()
-    thread.join(5)
+    thread.join(60)
 
 
 @pytest.mark.usefixtures("host")
@@ -139,7 +139,7 @@ def test_the_table_is_repaired_after_each_flush(host, firewall):
             print(f"repaired {1000 * (time.monotonic() - flushed):.1f} ms after the flush returned")  # noqa: T201
     finally:
         monitor.close()
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.mark.usefixtures("host")

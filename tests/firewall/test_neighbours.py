@@ -110,7 +110,7 @@ def test_firewalld_is_reloaded_and_stopped(host, firewall, firewalld):
         command("--complete-reload")
         assert others_pass(host)
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         assert others_pass(host)
 
 

@@ -23,8 +23,8 @@ ANN, BOB, EVE, NET = (
     Address("198.51.100.0/24"),
 )
 
-# All nodes agree again so many seconds after the server is back.
-BACK = 5.0
+# So long is waited until all nodes agree again after the server is back. It takes up to five seconds.
+BACK = 60.0
 
 
 # What it is for
@@ -138,7 +138,7 @@ def test_decisions_that_cross_end_the_same_everywhere(redis, fleet, faults):
         if number in cuts:
             redis.client().client_kill_filter(_type="normal", skipme=True)
     wait_until(lambda: not any(peer.heard.waiting for peer in peers) and all(peer.joined for peer in peers))
-    wait_until(lambda: len({frozenset(peer.banned) for peer in peers}) == 1, timeout=5)
+    wait_until(lambda: len({frozenset(peer.banned) for peer in peers}) == 1)
     assert {ban.address for ban in peers[0].fleet.bans()} == peers[0].banned
 
 
@@ -147,13 +147,9 @@ def test_decisions_that_cross_end_the_same_everywhere(redis, fleet, faults):
 
 def outage(peers, end, *, before=ANN, meanwhile=(BOB, EVE)):
     """Check what holds during every outage, end it with `end()`, and check that all nodes agree again."""
-    slow = 0.0
     for peer, address in zip(peers, meanwhile, strict=False):
-        began = time.perf_counter()
         peer.ban(address)
-        slow = max(slow, time.perf_counter() - began)
-    # It never waited for the server.
-    assert slow < 0.5
+    assert not any(peer.loop_waits for peer in peers)
     assert all(before in peer.banned for peer in peers)
     end()
     took = agree(peers, {before, *meanwhile}, timeout=BACK)
@@ -239,7 +235,7 @@ def test_the_master_fails_over(tmp_path, fleet):
             agree(peers, [ANN])
             first.kill()
             wait_until(lambda: not any(peer.joined for peer in peers))
-            outage(peers, lambda: wait_until(lambda: _master(watcher) == replica, timeout=30))
+            outage(peers, lambda: wait_until(lambda: _master(watcher) == replica, timeout=60))
             # Otherwise there is nothing to stop.
             first.start()
 

@@ -39,7 +39,7 @@ class Echo:
 
     def respond(self, request):
         self.requests.append(request)
-        self.go.wait(10)
+        self.go.wait(60)
         if self.error:
             raise self.error
         return self.response
@@ -61,19 +61,19 @@ class Site:
 
     def __exit__(self, *_):
         self.server.close()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def ask(self, path="/", method="GET", body=None):
         """Status, body and headers of the response."""
-        connection = http.client.HTTPConnection(*self.address, timeout=10)
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, path, body)
             response = connection.getresponse()
             return response.status, response.read().decode(), dict(response.headers)
 
     def connect(self):
-        return socket.create_connection(self.address, timeout=10)
+        return socket.create_connection(self.address, timeout=60)
 
     def raw(self, text):
         with self.connect() as client:
@@ -185,7 +185,7 @@ def test_when_all_slots_are_taken_the_next_client_waits():
 
         site.echo.go.set()
         for client in clients:
-            client.join(10)
+            client.join(60)
         assert statuses == [200] * 3
 
 
@@ -238,7 +238,7 @@ def test_a_slow_answer_is_no_slow_request():
         # More than one look at connections that took too long.
         assert not site.server._closed.wait(0.4)
         site.echo.go.set()
-        client.join(10)
+        client.join(60)
 
     assert statuses == [200]
 
@@ -255,7 +255,7 @@ def test_where_requests_are_not_cut_short_silent_clients_make_room_for_those_tha
                 stack.enter_context(site.connect())
             site.echo.go.set()
             assert site.ask()[0] == 200
-        asking.join(10)
+        asking.join(60)
 
     assert statuses == [200]
 
@@ -280,7 +280,7 @@ def test_a_client_that_does_not_read_is_hung_up_on():
         with site.connect() as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             wait_until(lambda: site.echo.requests)
-            wait_until(lambda: not serving(), timeout=10)
+            wait_until(lambda: not serving())
 
         site.echo.response = HttpResponse(HTTPStatus.OK, b"ok")
         assert site.ask()[0] == 200
@@ -338,6 +338,6 @@ def test_closing_lets_a_request_finish_where_time_is_not_limited():
         client.start()
         wait_until(lambda: site.echo.requests)
     site.echo.go.set()
-    client.join(10)
+    client.join(60)
 
     assert statuses == [200]

@@ -147,7 +147,7 @@ def test_a_flood_of_hits_waits_with_its_reader():
     assert (reader.is_alive(), len(inbox)) == (True, 1)
 
     assert inbox.drain(0) == [Read(SITE, (HIT, HIT, HIT))]
-    reader.join(5)
+    reader.join(60)
     assert inbox.drain(0) == [Read(SITE, (HIT,))]
 
 
@@ -171,7 +171,7 @@ def test_readers_that_never_pause_do_not_keep_the_loop_from_deciding():
     readers = [threading.Thread(target=read) for _ in range(4)]
     for reader in readers:
         reader.start()
-    taken = [len(inbox.drain(timeout=5)) for _ in range(100)]
+    taken = [len(inbox.drain(timeout=60)) for _ in range(100)]
     stop.set()
     while any(reader.is_alive() for reader in readers):
         inbox.drain(timeout=0.01)
@@ -287,7 +287,7 @@ def test_a_full_inbox_makes_the_reader_wait():
     inbox.read(Read(SITE))
     reader = threading.Thread(target=inbox.read, args=(Read(SITE, (HIT,)),))
     reader.start()
-    taken = inbox.drain(timeout=5)
+    taken = inbox.drain(timeout=60)
     reader.join()
 
     assert [*taken, *inbox.drain(timeout=0)] == [Read(SITE), Read(SITE, (HIT,))]

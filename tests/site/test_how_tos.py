@@ -40,13 +40,13 @@ def caddy(tmp_path):
         )  # fmt: skip
         yield url, log
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def status(url):
     """The status of the answer to a POST; None: nobody listens there yet."""
     try:
-        return requests.post(url, timeout=5).status_code
+        return requests.post(url, timeout=60).status_code
     except requests.ConnectionError:
         return None
 

@@ -6,7 +6,7 @@ from sidecar.runtime.problems import Problems
 from sidecar.sources.base import Outputs
 
 # Seconds after which what a test waits for has gone wrong.
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 class Recorder:

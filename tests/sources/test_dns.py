@@ -46,7 +46,7 @@ def running(resolver):
     thread.start()
     yield
     resolver.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -118,7 +118,7 @@ def test_a_name_server_without_answer_holds_up_one_worker_only(inbox):
 
     def lookup(name):
         if name == "slow.example":
-            go_on.wait(30)
+            go_on.wait(60)
         return (ANN,)
 
     assert WORKERS > 1

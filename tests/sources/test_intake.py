@@ -64,8 +64,8 @@ def test_the_reader_waits_while_the_loop_is_behind(intake, inbox):
     intake(batch(b"first"), Cursor("docker:1", b"1"))
     reader = threading.Thread(target=intake, args=(batch(b"second"), Cursor("docker:1", b"2")))
     reader.start()
-    taken = inbox.drain(timeout=5)
-    reader.join(5)
+    taken = inbox.drain(timeout=60)
+    reader.join(60)
 
     assert [read.cursor.state for read in [*taken, *inbox.drain(timeout=0)]] == [b"1", b"2"]
 
@@ -120,7 +120,7 @@ def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_p
     # It is asked when a scan begins.
     def clock() -> float:
         began.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return 9e9
 
     before, after = (Matcher({"login": load("login", [tmp_path])}) for _ in range(2))
@@ -128,13 +128,13 @@ def test_a_scan_that_is_under_way_is_finished_by_the_matcher_it_began_with(tmp_p
     line = b"a" * 60 + b" 203.0.113.7"
     reader = threading.Thread(target=intake, args=(batch(b"fail 203.0.113.7", line), None))
     reader.start()
-    assert began.wait(10)
+    assert began.wait(60)
     intake.reconfigure(after)
     assert before.usage == {"login": (0.0, 0)}
     go_on.set()
-    reader.join(10)
+    reader.join(60)
 
-    (read,) = inbox.drain(timeout=5)
+    (read,) = inbox.drain(timeout=60)
     assert len(read.hits) == 2
     assert before.usage["login"][1] == 2
     assert before.sandbox_pid is None

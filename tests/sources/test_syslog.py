@@ -67,12 +67,12 @@ class Running:
     def lines(self, count):
         data = b""
         while data.count(b"\n") < count:
-            data += self.batches.get(timeout=10)[0].data
+            data += self.batches.get(timeout=60)[0].data
         return data.split(b"\n")[:-1]
 
     def close(self):
         self.source.close()
-        self.thread.join(timeout=10)
+        self.thread.join(timeout=60)
         assert not self.thread.is_alive()
 
 
@@ -107,7 +107,7 @@ def test_a_message_is_one_line_that_begins_with_its_time_of_arrival(message, exp
 
 def test_what_containers_send_is_handed_on(running):
     running.send(b"<37>Nov 22 08:59:51 wordpress(h)[8]: " + SAID)
-    batch, cursor = running.batches.get(timeout=10)
+    batch, cursor = running.batches.get(timeout=60)
 
     origin = Origin("syslog", str(running.path), "", ("a",))
     assert (batch, cursor) == (
@@ -161,7 +161,7 @@ def test_logger_is_understood(running):
             *options,
             SAID,
         ]
-        subprocess.run(argv, check=True, timeout=10)
+        subprocess.run(argv, check=True, timeout=60)
     batch = Batch(Origin("syslog", "x", "", ("a",)), b"\n".join([*running.lines(2), b""]), Framing.SYSLOG)
 
     assert [hit.address for hit in Matcher({"a": load("wordpress")}).scan(batch, NOW).hits] == [
@@ -373,19 +373,19 @@ def test_after_a_failure_it_listens_again(tmp_path):
         sender.sendto(b"bad", str(tmp_path / "log"))
         wait_until(lambda: events.all == ["up", "down", "up"])
         sender.sendto(b"good", str(tmp_path / "log"))
-    assert [batches.get(timeout=10) for _ in range(2)] == [STAMP + b"bad\n", STAMP + b"good\n"]
+    assert [batches.get(timeout=60) for _ in range(2)] == [STAMP + b"bad\n", STAMP + b"good\n"]
     source.close()
-    supervised.join(10)
+    supervised.join(60)
 
     assert not supervised.is_alive()
 
 
 def test_new_jails_look_at_later_messages(running):
     running.send(b"x")
-    first, _ = running.batches.get(timeout=10)
+    first, _ = running.batches.get(timeout=60)
     running.source.reconfigure(("b", "c"))
     running.send(b"y")
-    second, _ = running.batches.get(timeout=10)
+    second, _ = running.batches.get(timeout=60)
 
     assert [first.origin.jails, second.origin.jails] == [("a",), ("b", "c")]
 

@@ -82,7 +82,7 @@ def caddy(bed: Bed, site: Site, folder: Path) -> Caddy:
             env={"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
         )  # fmt: skip
     probe = ["curl", "--silent", "--fail", "--output", "/dev/null", f"http://{here}:{PORT}/wp-login.php"]
-    wait_until(lambda: bed.attacker.run(probe, check=False).returncode == 0, timeout=20)
+    wait_until(lambda: bed.attacker.run(probe, check=False).returncode == 0)
     return Caddy(here, PORT, log)
 
 

@@ -72,7 +72,7 @@ def test_a_disk_that_goes_read_only_is_an_error_and_not_the_end(tmp_path):
     def story():
         with image.open("wb") as file:
             file.truncate(8 * 1024 * 1024)
-        subprocess.run(["mkfs.ext4", "-q", image], check=True, timeout=20)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True, timeout=60)
         mount("-o", "loop,errors=remount-ro", image, folder)
         with closing(SqliteStore(folder / "state.db")) as store:
             store.apply(Turn(1.0, (BAN,)))

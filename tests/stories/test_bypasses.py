@@ -175,7 +175,7 @@ def attackers(bed, sidecar, misplaced, site, ways):
     attackers = {
         story: (client, ways[story], address) for story, (client, address) in zip(ways, sources, strict=False)
     }
-    wait_until(lambda: '"ready": true' in misplaced("wp-sidecar", "healthcheck", "--json"), 20)
+    wait_until(lambda: '"ready": true' in misplaced("wp-sidecar", "healthcheck", "--json"))
     for client, way, address in attackers.values():
         # A ban needs a witness: a packet to a closed port. It is forgotten as a cause of the bypass within seconds.
         client.get(site, source=address)
@@ -239,7 +239,7 @@ def reported(bed, sidecar, attackers):
         line = rf"WARNING .*: \[wordpress-access\] the ban of {address} has no effect at {site}: (.*)"
         (sentence,) = re.findall(line, sidecar.logs())
         if alerted:
-            wait_until(lambda: posts(bed, address), 30)
+            wait_until(lambda: posts(bed, address))
             ((title, value),) = posts(bed, address)
             assert title.endswith(f": Problem: the ban of {address}")
             assert value == "`It still reaches {}: {}.`".format(site, sentence.replace("`", "'"))

@@ -20,7 +20,7 @@ LINES = int(os.environ.get("CONTINUITY", "60000"))
 FILES = os.environ.get("CONTINUITY_FILES") == "1"
 
 
-@pytest.mark.timeout(LINES / 500 + 300)
+@pytest.mark.timeout(LINES / 500 + 900)
 @pytest.mark.parametrize(
     ("live_restore", "docker"),
     [(False, own), (True, own), (False, other)],
@@ -30,7 +30,7 @@ def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore, d
     with Bed.up(live_restore=live_restore, daemon=docker()) as bed:
         rig = Rig(bed, tmp_path, SEED, tcp=live_restore, files=FILES)
         try:
-            rig.play(LINES // 2, patience=LINES / 500 + 120)
+            rig.play(LINES // 2, patience=LINES / 500 + 600)
         finally:
             rig.close()
             with capsys.disabled():

@@ -70,7 +70,7 @@ def fail(client, site, times, source):
 
 def guess(client, site, password, source):
     try:
-        return client.login(site, "admin", password, source, timeout=5)
+        return client.login(site, "admin", password, source, timeout=60)
     except TimeoutError:
         return None
 
@@ -80,7 +80,7 @@ def forge(client, site, times, source, stranger):
     form = "log=admin&pwd=wrong&wp-submit=Log+In&testcookie=1"
     for _ in range(times):
         headers = {"X-Forwarded-For": stranger, "Content-Type": "application/x-www-form-urlencoded"}
-        connection = http.client.HTTPConnection(site.v6, site.port, timeout=10, source_address=(source, 0))
+        connection = http.client.HTTPConnection(site.v6, site.port, timeout=60, source_address=(source, 0))
         client.within(connection.connect)
         connection.request("POST", "/wp-login.php", form, headers)
         connection.getresponse().read()
@@ -177,7 +177,7 @@ def test_the_failure_that_is_one_too_many_bans_and_the_one_before_does_not(bed, 
     assert fail(bed.attacker, site, ACCESS - 1, source) == [200] * (ACCESS - 1)
     assert not is_out(bed.attacker, site, source)
     assert fail(bed.attacker, site, 1, source) == [200]
-    wait_until(lambda: is_out(bed.attacker, site, source), timeout=5)
+    wait_until(lambda: is_out(bed.attacker, site, source))
     assert source in rules(bed)
 
 
@@ -207,7 +207,7 @@ def test_a_ban_ends_by_itself(bed, site, sidecar):
     sidecar.command("ban", source, "--for", "3", "--reason", "a short lesson")
 
     assert is_out(bed.attacker, site, source)
-    wait_until(lambda: not is_out(bed.attacker, site, source), timeout=10)
+    wait_until(lambda: not is_out(bed.attacker, site, source))
     wait_until(lambda: sidecar.bans() == [])
 
 
@@ -243,7 +243,7 @@ def test_docker_restart_of_wordpress(bed, site, sidecar):
     source = bed.attacker.v4[1]
     fail(bed.attacker, site, 3, source)
     bed.engine.cli("restart", "site")
-    wait_until(lambda: is_up(bed.visitor, site), timeout=30)
+    wait_until(lambda: is_up(bed.visitor, site))
     fail(bed.attacker, site, 2, source)
 
     wait_until(lambda: source in banned(sidecar, "wordpress-access"))
@@ -262,7 +262,7 @@ def test_docker_is_away_for_ten_seconds(bed, site, sidecar):
     assert bed.visitor.get(site) == 200
     time.sleep(10)
     bed.engine.start()
-    wait_until(lambda: sidecar.get("/readyz")[0] == 200, timeout=30)
+    wait_until(lambda: sidecar.get("/readyz")[0] == 200)
     fail(bed.attacker, site, 2, source)
 
     wait_until(lambda: source in banned(sidecar, "wordpress-access"))
@@ -334,7 +334,7 @@ def test_a_line_that_docker_cuts_forges_nobody(bed, site, sidecar):
     for shift in range(-4, 5):  # the size of the answer is a guess: hit the cut from both sides
         referer = "r" * 7900
         agent = "p" * (16_384 - head - len(referer) - len('" "') + shift) + forged
-        connection = http.client.HTTPConnection(site.v4, site.port, timeout=5, source_address=(source, 0))
+        connection = http.client.HTTPConnection(site.v4, site.port, timeout=60, source_address=(source, 0))
         bed.attacker2.within(connection.connect)
         connection.request("GET", uri, headers={"Referer": referer, "User-Agent": agent})
         connection.getresponse().read()
@@ -413,11 +413,11 @@ def test_flush_ruleset_is_undone(bed, site, sidecar):
     sidecar.command("ban", source)
     bed.host.run(["nft", "flush", "ruleset"])
 
-    wait_until(lambda: source in bed.host.run(["nft", "list", "ruleset"]).stdout, timeout=5)
+    wait_until(lambda: source in bed.host.run(["nft", "list", "ruleset"]).stdout)
     wait_until(lambda: sidecar.metric('wp_sidecar_firewall_repairs_total{reason="table"}') == 1)
     bed.engine.stop()
     bed.engine.start()
-    wait_until(lambda: is_up(bed.visitor, site), timeout=30)
+    wait_until(lambda: is_up(bed.visitor, site))
     assert is_out(bed.attacker, site, source)
 
 
@@ -427,7 +427,7 @@ def test_of_100_guesses_on_open_connections_only_the_answers_on_the_wire_arrive(
     attacker, source = bed.attacker, bed.attacker.v4[1]
     connections = []
     for _ in range(100):
-        connection = http.client.HTTPConnection(site.v4, site.port, timeout=15, source_address=(source, 0))
+        connection = http.client.HTTPConnection(site.v4, site.port, timeout=60, source_address=(source, 0))
         attacker.within(connection.connect)
         connections.append(connection)
     user, right = ADMIN

@@ -520,7 +520,7 @@ def test_what_the_plugin_sends_to_dev_log_is_heard(heard):
         running.start()
         heard.after(lambda: heard.client.login(heard.site, "admin", "wrong"), 2)
         source.close()
-        running.join(10)
+        running.join(60)
 
     assert [batch.data.count(b"\n") for batch in batches] == [1, 1]
     found = [hit for batch in batches for hit in MATCHER.scan(batch, 0).hits]

@@ -27,7 +27,7 @@ def mount_small_disk(folder):
 
 
 def mount(*arguments):
-    subprocess.run(["mount", *map(str, arguments)], check=True, timeout=20)
+    subprocess.run(["mount", *map(str, arguments)], check=True, timeout=60)
 
 
 def fill(path):

@@ -161,7 +161,7 @@ class Host:
     def end(self):
         if self._process:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(60)
             self._process = None
 
     def close(self):

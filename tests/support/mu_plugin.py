@@ -52,7 +52,7 @@ class MuPlugin:
     ) -> None:
         assert self._php.stdin is not None
         self._php.stdin.close()
-        self._php.wait(10)
+        self._php.wait(60)
         for stream in (self._php.stdout, self._php.stderr):
             assert stream is not None
             stream.close()

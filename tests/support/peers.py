@@ -30,12 +30,17 @@ EVENTS, BANS = f"{{{PREFIX}}}:events", f"{{{PREFIX}}}:bans"
 
 
 class Unpluggable(RedisConnection):
-    """A connection that a test can interrupt."""
+    """A connection that a test can interrupt. `askers` are the threads that have used it."""
 
     unplugged = False
 
+    def __init__(self, url):
+        super().__init__(url)
+        self.askers = set()
+
     @contextmanager
     def client(self):
+        self.askers.add(threading.current_thread())
         if self.unplugged:
             raise StoreError("the cable is out")
         with super().client() as client:
@@ -125,6 +130,11 @@ class Peer:
         self.problems[name].append(sentence)
 
     @property
+    def loop_waits(self):
+        """Does the loop ever wait for the server?"""
+        return self._threads[0] in self.connection.askers
+
+    @property
     def joined(self):
         return bool(self.heard.up)
 
@@ -135,26 +145,26 @@ class Peer:
     @property
     def bans(self):
         """As they are after all that was asked before."""
-        return [*self.inbox.query(lambda view, _: view.bans).result(10)]
+        return [*self.inbox.query(lambda view, _: view.bans).result(60)]
 
     def ban(self, *addresses, jail="login", lasting=None):
-        return self.inbox.decide(partial(_ban, addresses, jail, lasting)).result(10)
+        return self.inbox.decide(partial(_ban, addresses, jail, lasting)).result(60)
 
     def unban(self, address):
-        return self.inbox.decide(lambda guard, now: guard.unban(address, now)).result(10)
+        return self.inbox.decide(lambda guard, now: guard.unban(address, now)).result(60)
 
     def reconfigure(self, jails):
         def command(guard, now):
             self.fleet.reconfigure(jails)
             return guard.reconfigure(jails, now)
 
-        self.inbox.decide(command).result(10)
+        self.inbox.decide(command).result(60)
 
     def fail(self, address, ago=0.0, target="", line="fail"):
         self.inbox.read(Read(SITE, (Hit("login", Address(address), self.clock() - ago, SITE, line, target),)))
         # Afterwards it is counted.
         with suppress(Closed):
-            self.inbox.query(lambda *_: None).result(10)
+            self.inbox.query(lambda *_: None).result(60)
 
     @contextmanager
     def unplugged(self):
@@ -177,7 +187,7 @@ class Peer:
     def stop(self):
         self.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
         self.fleet.close()
 
@@ -186,11 +196,11 @@ def _ban(addresses, jail, lasting, guard, now):
     return [ban for address in addresses for ban in guard.ban(Address(address), now, jail, lasting)]
 
 
-def joined(*peers, timeout=15.0):
+def joined(*peers, timeout=60):
     return wait_until(lambda: all(peer.joined for peer in peers), timeout)
 
 
-def agree(peers, addresses, timeout=10.0):
+def agree(peers, addresses, timeout=60):
     """Wait until all of them ban these addresses and no others. Return how many seconds it took."""
     wanted = set(addresses)
     return wait_until(lambda: all(peer.banned == wanted for peer in peers), timeout)

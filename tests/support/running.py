@@ -66,7 +66,7 @@ class Running:
         with (self.folder / "stderr").open("a") as stderr:
             argv = [*self.enter, *through, COMMAND, "run", *options]
             self._process = subprocess.Popen(argv, stderr=stderr, env=self.environ)
-        wait_until(lambda: self.is_ready() if ready else self.is_live(), timeout=15, message=self.stderr)
+        wait_until(lambda: self.is_ready() if ready else self.is_live(), timeout=60, message=self.stderr)
 
     def wait_until_read(self, log: Path) -> None:
         """Wait until it has read this log for the first time: undated lines that are there before do not count."""
@@ -75,14 +75,14 @@ class Running:
                 (stream["container"], stream["state"]) == (str(log), "open")
                 for stream in self.ask("status")["streams"]
             ),
-            timeout=30,
+            timeout=60,
             message=self.stderr,
         )
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """End it with this signal. Return its exit code."""
         self._process.send_signal(number)
-        return self._process.wait(15)
+        return self._process.wait(60)
 
     def hang_up(self) -> None:
         self._process.send_signal(signal.SIGHUP)
@@ -135,7 +135,7 @@ class Running:
     def inside(self, *argv: str) -> str:
         """Return the output of a command in the namespace."""
         done = subprocess.run(
-            [*self.enter, *argv], capture_output=True, text=True, check=True, timeout=20
+            [*self.enter, *argv], capture_output=True, text=True, check=True, timeout=60
         )  # fmt: skip
         return done.stdout
 
@@ -183,6 +183,6 @@ def run(
     """Run `wp-sidecar run` where it cannot work, and return what came of it."""
     own = {"WP_SIDECAR_STATE": str(folder / "state"), "WP_SIDECAR_SOCKET": str(folder / "control.sock")}
     return subprocess.run(
-        [*enter, COMMAND, "run"], capture_output=True, text=True, timeout=30, check=False,
+        [*enter, COMMAND, "run"], capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, **own, **environ},
     )  # fmt: skip

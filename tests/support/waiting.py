@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 def wait_until(
     condition: Callable[[], object],
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     message: str | Callable[[], str] = "",
     *,
     interval: float = 0.01,

@@ -164,7 +164,7 @@ def test_logwatch_counts_the_bans(log, tmp_path):
 def test_syslog_gets_each_line(log, tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(60)
         events = log(target=f"syslog://127.0.0.1:{receiver.getsockname()[1]}")
         events.apply(TURN)
         first = receiver.recv(1000)

@@ -37,7 +37,7 @@ class Blocked(logging.Handler):
 
     def emit(self, record):
         self.reached.set()
-        self.read.wait(5)
+        self.read.wait(60)
         self.lines.append(record.getMessage())
 
 
@@ -54,7 +54,7 @@ def test_logging_never_waits_and_what_does_not_fit_is_counted_and_reported(logge
     handler = BackgroundHandler(pipe, max_waiting=2)
     logger.addHandler(handler)
     logger.info("first")
-    pipe.reached.wait(5)
+    pipe.reached.wait(60)
     for n in range(5):
         logger.info("line %d", n)
     assert (pipe.lines, handler.dropped) == ([], 3)
@@ -85,7 +85,7 @@ def test_the_lines_of_a_turn_that_has_no_room_are_counted_one_by_one(logger, mon
     logger.addHandler(handler := BackgroundHandler(pipe, max_waiting=100))
     many = tuple(Unban("login", Address(f"198.18.0.{n}"), 9.0, "manual") for n in range(200))
     DecisionLog().apply(Turn(0.0, many))
-    assert pipe.reached.wait(5)
+    assert pipe.reached.wait(60)
     DecisionLog().apply(Turn(0.0, many))
     logger.info("and one more")
     pipe.read.set()
@@ -128,4 +128,4 @@ def test_a_program_whose_stderr_nobody_reads_works_and_ends():
     program = PROGRAM.replace("%d", "%9000d").replace("\nassert", "\nprint('done', flush=True)\nassert")
     with subprocess.Popen([sys.executable, "-c", program], stdout=-1, stderr=-1, text=True) as child:
         assert child.stdout.readline() == "done\n"
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0

@@ -60,7 +60,7 @@ def test_another_command_is_asked_over_the_socket(loop, tmp_path):
             send(tmp_path / "s", {"do": "dance"})
     finally:
         control.close()
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.mark.parametrize("fields", [{}, {"do": None}, {"do": ["ban"]}])

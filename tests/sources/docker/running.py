@@ -43,10 +43,10 @@ def following(engine, recorder, jails=JAILS, **options):
         yield source
     finally:
         source.close()
-        thread.join(10)
+        thread.join(60)
         for each in threading.enumerate():
             if each.name.startswith("docker "):
-                each.join(10)
+                each.join(60)
                 assert not each.is_alive()
         assert not thread.is_alive()
 

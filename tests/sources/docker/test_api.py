@@ -91,7 +91,7 @@ def test_another_thread_ends_a_log(engine, site):
     thread.start()
     engine.wait(lambda: engine.opened)
     interrupt.set()
-    thread.join(5)
+    thread.join(60)
 
     assert ended == [b""]
 

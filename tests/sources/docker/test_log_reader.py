@@ -51,17 +51,15 @@ def test_reading_over_tcp_ends_when_it_is_stopped(recorder, modern):
     jails = (Jail("shop", containers=("shop",)),)
     engine = StandIn(modern=modern)
     try:
-        with following(engine, recorder, jails, idle_timeout_s=60, list_period_s=60):
+        with following(engine, recorder, jails, idle_timeout_s=1_000, list_period_s=1_000):
             shop = engine.run(Container("a", "shop"))
             opened(engine, 1)
             [reader] = [each for each in threading.enumerate() if each.name == "docker shop"]
             engine.rename(shop, "other")
-            reader.join(5)
+            reader.join(60)
             assert not reader.is_alive()
             engine.rename(shop, "shop")
             opened(engine, 2)
-            closing = time.monotonic()
-        assert time.monotonic() - closing < 5
     finally:
         engine.close()
 

@@ -21,6 +21,7 @@ import pytest
 from sidecar.core.containers import Container, LabelTrust
 from sidecar.core.events import Framing, Topology
 from sidecar.core.jail import Jail
+from sidecar.sources.files import container_logs, log_watcher
 from sidecar.sources.files.cluster import Cluster, ClusterView, Pod
 from sidecar.sources.files.container_logs import ContainerLogs
 from sidecar.sources.files.layouts import DockerLayout, KubeletLayout
@@ -77,7 +78,7 @@ def running(read, layout, jails=JAILS, **options):
         yield source
     finally:
         source.close()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -126,19 +127,17 @@ def test_a_bad_disk_under_one_log_does_not_delay_others(read, tmp_path):
     assert [each for each in read.problems if each[1]] == [("log shop/web-0/wordpress", sentence)]
 
 
-def test_a_line_is_read_when_it_is_written_and_not_at_the_next_sweep(read, tmp_path):
+def test_a_line_is_read_when_it_is_written_and_not_at_the_next_sweep(read, tmp_path, monkeypatch):
+    # Later than the test ends.
+    monkeypatch.setattr(log_watcher, "SWEEP_INTERVAL_S", 10_000.0)
+    monkeypatch.setattr(container_logs, "SCAN_INTERVAL_S", 10_000.0)
     kubelet = Kubelet(tmp_path)
     with running(read, KubeletLayout(tmp_path, ["blog/*/*"])):
         kubelet.write("0")
         read.wait_texts("0")
-        took = []
         for number in range(1, 30):
-            began = time.perf_counter()
             kubelet.write(str(number))
             read.wait_texts(*map(str, range(number + 1)))
-            took.append(time.perf_counter() - began)
-
-    assert sorted(took)[15] < 0.1  # without the kernel's word it would be half a second
 
 
 def test_wordpress_pods_are_watched_and_our_own_is_not(read, tmp_path):
@@ -400,7 +399,7 @@ class Process:
 
 def counted(path):
     """Return how often each numbered line is in the store."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as db:
         return Counter(
             {line.split()[1]: times for line, times in db.execute("SELECT line, times FROM ledger")}
         )

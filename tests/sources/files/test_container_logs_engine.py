@@ -45,7 +45,7 @@ def following(engine, read):
         yield
     finally:
         source.close()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

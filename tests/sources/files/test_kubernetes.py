@@ -140,7 +140,7 @@ class StandIn:
     def watched(self):
         """Wait until there is a watch."""
         with self.changed:
-            assert self.changed.wait_for(lambda: self._open, 5)
+            assert self.changed.wait_for(lambda: self._open, 60)
 
     def cut(self):
         """End every watch."""
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
             api.changed.notify_all()
         while True:
             with api.changed:
-                api.changed.wait_for(lambda: api._events or not api._watching, 5)
+                api.changed.wait_for(lambda: api._events or not api._watching, 60)
                 events, api._events, over = api._events, [], not api._watching
             for line in events:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
@@ -231,7 +231,7 @@ class Observed:
 
     def wait(self, ready):
         with self.happened:
-            assert self.happened.wait_for(ready, 10), (self.clusters, self.problems)
+            assert self.happened.wait_for(ready, 60), (self.clusters, self.problems)
 
 
 class CountingApi(Api):
@@ -256,7 +256,7 @@ def watching(api, monkeypatch):
     finally:
         service.close()
         # It waits in a socket, for more than a minute.
-        thread.join(3)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -551,7 +551,7 @@ def running(log, paths):
         yield source
     finally:  # or the tests would never end, once one fails
         source.close()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
 
 
