@@ -19,11 +19,13 @@ class Post:
 
 
 class Webhook:
-    """Records what is posted to it. `status`, `headers` and `delay` say how it answers from now on."""
+    """Records what is posted to it. `status` and `headers` say how it answers from now on, once `answering` is set."""
 
     def __init__(self, host: Place) -> None:
         self.posts: list[Post] = []
-        self.status, self.headers, self.delay = 200, {}, 0.0  # type: tuple[int, dict[str, str], float]
+        self.status, self.headers = 200, {}  # type: tuple[int, dict[str, str]]
+        self.answering = threading.Event()
+        self.answering.set()
         self._new = threading.Condition()
         webhook = self
 
@@ -31,7 +33,7 @@ class Webhook:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 webhook._record(Post(time.time(), self.path, dict(self.headers), json.loads(body)))
-                time.sleep(webhook.delay)
+                webhook.answering.wait()
                 self.send_response(webhook.status)
                 for name, value in webhook.headers.items():
                     self.send_header(name, value)
