@@ -4,18 +4,12 @@ import json
 
 import pytest
 
-from tests.bed import Bed, Site
+from tests.bed import Bed
 from tests.bed.images import SIDECAR
+from tests.support.compose import composed, site_of
 from tests.support.markdown import blocks
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
-
-# The bed's own images, and a database in which WordPress is installed already.
-OVERRIDE = f"""
-services:
-  wp-sidecar: {{image: "{SIDECAR}"}}
-  db: {{image: "mariadb:11-seeded"}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +20,13 @@ def bed():
 
 @pytest.fixture(scope="module")
 def compose(bed, tmp_path_factory):
-    override = tmp_path_factory.mktemp("compose") / "override.yaml"
-    override.write_text(OVERRIDE)
-    files = [
-        f"--project-directory={ROOT}",
-        "-p",
-        "shop",
-        "-f",
-        f"{ROOT}/compose.yaml",
-        "-f",
-        str(override),
-    ]
-
-    def compose(*arguments: str) -> str:
-        return bed.engine.cli("compose", *files, *arguments).stdout
-
-    compose("up", "--detach", "--no-build", "--wait")
-    yield compose
-    compose("down", "--volumes")
+    with composed(bed, "shop", tmp_path_factory.mktemp("compose")) as compose:
+        yield compose
 
 
 @pytest.fixture(scope="module")
 def site(bed, compose):
-    site = Site(bed.engine, "shop", 80, container="shop-wordpress-1", php="shop-wordpress-1")
-    wait_until(lambda: bed.visitor.get(site, "/wp-login.php") == 200, timeout=60)
-    return site
+    return site_of(bed, "shop")
 
 
 def test_five_wrong_passwords_and_nothing_comes_back(bed, compose, site):

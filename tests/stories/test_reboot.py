@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed import Bed, Site
+from tests.bed import Bed
 from tests.bed.clients import STATIC
 from tests.bed.images import SIDECAR
+from tests.support.compose import composed, site_of
 from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
 
@@ -25,12 +26,6 @@ FIREWALL = (ROOT / "docs/firewall.md").read_text()
 (COMPOSE,) = re.findall(r"```yaml\n(  wp-sidecar-restore:.*?)```", FIREWALL, re.DOTALL)
 PROGRAM = "/usr/local/bin/wp-sidecar"
 INSTALLED = Path(sys.executable).with_name("wp-sidecar")
-OVERRIDE = f"""
-services:
-  wp-sidecar: {{image: "{SIDECAR}"}}
-  wp-sidecar-restore: {{image: "{SIDECAR}"}}
-  db: {{image: "mariadb:11-seeded"}}
-"""
 # While the containers start. Measured on two busy cores; docs/firewall.md has the figures.
 WINDOW_S = 20.0
 
@@ -71,29 +66,16 @@ def bed():
 def compose(bed, tmp_path_factory):
     """The checkout's compose file with the recipe's service."""
     folder = tmp_path_factory.mktemp("compose")
-    (folder / "recipe.yaml").write_text(f"services:\n{COMPOSE}")
-    (folder / "override.yaml").write_text(OVERRIDE)
-    files = [str(ROOT / "compose.yaml"), str(folder / "recipe.yaml"), str(folder / "override.yaml")]
-    options = [
-        f"--project-directory={ROOT}",
-        "-p",
-        "wordpress",
-        *(word for each in files for word in ("-f", each)),
-    ]
-
-    def compose(*arguments, check=True):
-        return bed.engine.cli("compose", *options, *arguments, check=check).stdout
-
-    compose("up", "--detach", "--no-build", "--wait", "db", "wp-sidecar", "wordpress")
-    yield compose
-    compose("down", "--volumes")
+    recipe, image = folder / "recipe.yaml", folder / "image.yaml"
+    recipe.write_text(f"services:\n{COMPOSE}")
+    image.write_text(f'services:\n  wp-sidecar-restore: {{image: "{SIDECAR}"}}\n')
+    with composed(bed, "wordpress", folder, recipe, image) as compose:
+        yield compose
 
 
 @pytest.fixture(scope="module")
 def site(bed, compose):
-    site = Site(bed.engine, "wordpress", 80, container="wordpress-wordpress-1", php="wordpress-wordpress-1")
-    wait_until(lambda: bed.visitor.get(site, "/wp-login.php") == 200, timeout=60)
-    return site
+    return site_of(bed, "wordpress")
 
 
 @pytest.fixture
