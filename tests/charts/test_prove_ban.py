@@ -77,7 +77,7 @@ class Node:
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
     def bans(self):
-        return send(self.socket, {"do": "bans"})["bans"]
+        return send(self.socket, {"do": "bans"}, timeout=60)["bans"]
 
     def close(self):
         if self._daemon:
@@ -92,7 +92,7 @@ class Node:
 
     def _ready(self):
         try:
-            return send(self.socket, {"do": "health"})["ready"]
+            return send(self.socket, {"do": "health"}, timeout=60)["ready"]
         except NoDaemon:
             return False
 

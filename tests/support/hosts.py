@@ -100,7 +100,7 @@ class Host:
         return (self.folder / "said").read_text()
 
     def ask(self, what, **request):
-        return send(self.folder / "control.sock", {"do": what, **request})
+        return send(self.folder / "control.sock", {"do": what, **request}, timeout=60)
 
     def cli(self, *words):
         environ = {**os.environ, "WP_SIDECAR_SOCKET": str(self.folder / "control.sock")}

@@ -101,7 +101,7 @@ class Running:
     def ask(self, what: str, **request: object) -> dict[str, object]:
         """Return the answer of the control socket. A refusal is an AssertionError with the sentence and the log."""
         try:
-            return send(self.folder / "control.sock", {"do": what, **request})
+            return send(self.folder / "control.sock", {"do": what, **request}, timeout=60)
         except Exception as err:
             raise AssertionError(f"{err}: {self.stderr()}") from err
 
@@ -170,7 +170,7 @@ class Running:
 
     def _health(self, what: str) -> bool:
         try:
-            return send(self.folder / "control.sock", {"do": "health"})[what]
+            return send(self.folder / "control.sock", {"do": "health"}, timeout=60)[what]
         except NoDaemon:
             # It does not listen yet, or this is the socket of one that was killed.
             assert self._process.poll() is None, self.stderr()
