@@ -11,10 +11,13 @@ from typing import Annotated, Final
 import typer
 
 from sidecar import __version__
-from sidecar.cli import alerts, allow, bans, daemon, offline
+from sidecar.cli import alerts, allow, bans, daemon, explain, history, offline
 from sidecar.control.exit_codes import ExitCode
 
-FAMILIES: Final = (daemon.commands, bans.commands, allow.commands, offline.commands, alerts.commands)
+FAMILIES: Final = (
+    daemon.commands, bans.commands, history.commands, explain.commands, allow.commands, offline.commands,
+    alerts.commands,
+)  # fmt: skip
 
 
 def make_app(families: Iterable[typer.Typer] = FAMILIES) -> typer.Typer:

@@ -44,6 +44,10 @@ SomeAddresses: TypeAlias = Annotated[
 ]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether --all is meant.")]
 InJail: TypeAlias = Annotated[str, typer.Option("--jail", metavar="NAME", help="In this jail.")]
+Site: TypeAlias = Annotated[
+    str,
+    typer.Option("--site", metavar="GLOB", help="Only bans for this container or file, as blog or 'shop-*'."),
+]
 InFleet: TypeAlias = Annotated[
     bool, typer.Option("--fleet", help="On all nodes of the fleet, in force here or not.")
 ]

@@ -22,7 +22,7 @@ def times(count: int) -> str:
 
 
 def until_text(until: float | None) -> str:
-    """Return when something ends, and in how long."""
+    """Return `until 2026-11-22 08:40:04 (2h)`, or `for good`."""
     if until is None:
         return "for good"
     return f"until {local_time(until)} ({format_duration(until - time.time())})"

@@ -27,6 +27,10 @@ LIST_BEGINS: Final = "[\n"
 LIST_GOES_ON: Final = ",\n"
 LIST_ENDS: Final = "\n]"
 
+# Bans that `history` shows, unless it is asked for another number; and the most that it gives.
+HISTORY_LIMIT: Final = 100
+MAX_HISTORY_LIMIT: Final = 50_000
+
 # A shorter ban would end before it is in force.
 MIN_BANTIME_S: Final = 1.0
 
@@ -149,11 +153,32 @@ class BansAnswer(TypedDict):
     bans: list[BanEntry] | Iterator[BanEntry]
 
 
-class HistoryAnswer(TypedDict):
-    """`times`: jail -> how often it banned the address."""
+class PastBanEntry(TypedDict):
+    """One ban, in force or over. `ended` and `ended_by` are null as long as it is in force.
+
+    `ended_by`: expired, manual, allowed, fleet, merged, crowded_out, or replaced by a ban by hand.
+    """
 
     ip: str
-    times: dict[str, int]
+    jail: str
+    at: float
+    until: float | None
+    cause: str
+    failures: int
+    site: str
+    reason: str
+    times: int
+    observed: bool
+    ended: float | None
+    ended_by: str | None
+
+
+class HistoryAnswer(TypedDict):
+    """The bans, the last made first. Of one address: `times`, jail -> how often it banned the address."""
+
+    bans: list[PastBanEntry]
+    ip: NotRequired[str]
+    times: NotRequired[dict[str, int]]
 
 
 class JailStanding(TypedDict):
@@ -268,32 +293,47 @@ class BansRequest(ControlRequest[BansAnswer]):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        since = fields.get("since", 0.0)
-        if isinstance(since, bool) or not isinstance(since, (int, float)):
-            raise Refused(f"since has to be a unix time, not {since}")
         return cls(
             bool(fields.get("evidence", True)),
             bool(fields.get("fleet")),
             str(fields.get("jail", "")),
             str(fields.get("site", "")),
-            since,
+            _number(fields, "since", 0.0),
             bool(fields.get("observed")),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRequest(ControlRequest[HistoryAnswer]):
-    """`address` is text as a person wrote it, here and below."""
+    """Bans in force and over, made since a unix time. `address` None: of every address; "" is any jail or site.
+
+    `address` is text as a person wrote it, here and below.
+    """
 
     command = "history"
-    address: str
+    address: str | None = None
+    since: float = 0.0
+    jail: str = ""
+    site: str = ""
+    limit: int = HISTORY_LIMIT
 
     def as_json(self) -> dict[str, Any]:
-        return {"do": self.command, ADDRESS: self.address}
+        given: dict[str, Any] = {"since": self.since, "jail": self.jail, "site": self.site}
+        chosen = {key: value for key, value in given.items() if value}
+        if self.limit != HISTORY_LIMIT:
+            chosen["limit"] = self.limit
+        return {"do": self.command, ADDRESS: self.address, **chosen}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        return cls(str(fields.get(ADDRESS)))
+        address = fields.get(ADDRESS)
+        return cls(
+            None if address is None else str(address),
+            _number(fields, "since", 0.0),
+            str(fields.get("jail", "")),
+            str(fields.get("site", "")),
+            max(0, int(min(_number(fields, "limit", HISTORY_LIMIT), MAX_HISTORY_LIMIT))),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +451,14 @@ class DisallowRequest(ControlRequest[DisallowAnswer]):
 @dataclass(frozen=True, slots=True)
 class AllowedRequest(ControlRequest[AllowedAnswer]):
     command = "allowed"
+
+
+def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
+    """Return the number of this name. Raises Refused."""
+    number = fields.get(name, default)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or number != number:  # noqa: PLR0124 - NaN
+        raise Refused(f"{name} has to be a number, not {number}")
+    return number
 
 
 def _lasting(seconds: object, subject: str) -> float | None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import NamedTuple
 
+from sidecar.core.address import Address, is_wide, is_within, wider_networks
 from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Hit
@@ -12,6 +16,43 @@ from sidecar.core.events import Ban, Hit
 
 class StoreError(OSError):
     """The store cannot be read or written. The message says what to change; the loop goes on without the store."""
+
+
+class EndedBan(NamedTuple):
+    """A ban that is over. `ended_by` is an `UnbanCause`, or "replaced" by a ban by hand."""
+
+    ban: Ban
+    ended: float
+    ended_by: str
+
+
+@dataclass(frozen=True)
+class PastBansWanted:
+    """Which bans of the history are asked for: made since a unix time, by a jail, at a container or file (a glob).
+
+    An address stands for the networks that hold it too, and a network for all that it holds.
+    """
+
+    address: Address | None = None
+    since: float = 0.0
+    jail: str = ""
+    site: str = ""
+    limit: int = 100
+
+    @cached_property
+    def holders(self) -> frozenset[Address]:
+        """The address with all networks that hold it."""
+        return frozenset((self.address, *wider_networks(self.address))) if self.address else frozenset()
+
+    def has(self, ban: Ban) -> bool:
+        """Return whether this ban is asked for."""
+        if ban.at < self.since or self.jail not in ("", ban.jail):
+            return False
+        if self.site and not fnmatchcase(ban.origin_name, self.site):
+            return False
+        if not self.address or ban.address in self.holders:
+            return True
+        return is_wide(self.address) and is_within(ban.address, self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The tables, and how a file of an older version gets them.
 
-`bans` are those in force, `history` those that are over; `evidence` are the lines of each ban in
-force; `hits` are the failures that may still lead to a ban; `cursors` say how far each log was
-read; `allowed` is what people put on the allowlist.
+`bans` are those in force, `history` counts those that are over, and `past_bans` has each of them;
+`evidence` are the lines of each ban in force; `hits` are the failures that may still lead to a ban;
+`cursors` say how far each log was read; `allowed` is what people put on the allowlist.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ MIGRATIONS = (
     """,
     """
     CREATE TABLE allowed (network TEXT PRIMARY KEY, at REAL, until REAL, comment TEXT) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE past_bans (
+        id INTEGER PRIMARY KEY, jail TEXT, who TEXT, at REAL, until REAL, cause TEXT, failures INTEGER, site TEXT,
+        reason TEXT, times INTEGER, observed INTEGER, ended REAL, ended_by TEXT
+    );
     """,
 )
 

@@ -44,7 +44,11 @@ HITS: Final = Table(
 CURSORS: Final = Table("cursors", ("key",), ("key",), ("touched",), ("state",))
 ALLOWED: Final = Table("allowed", ("network",), ("network", "comment"), ("at", "until"))
 EVIDENCE: Final = Table("evidence", ("rowid",), ("jail", "who", "lines"))
-# The tables that a start reads. Evidence, most of the file, is read when somebody asks for it.
+PAST_BANS: Final = Table(
+    "past_bans", ("id",), ("jail", "who", "cause", "site", "reason", "ended_by"),
+    ("at", "until", "failures", "times", "observed", "ended"),
+)  # fmt: skip
+# The tables that a start reads. Evidence, most of the file, and past bans are read when somebody asks.
 TABLES: Final = (BANS, HISTORY, HITS, CURSORS, ALLOWED)
 
 

@@ -19,8 +19,8 @@ from sidecar.core.address import Address
 from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Cursor, InForce, Turn
-from sidecar.stores import rows, soundness, turns
-from sidecar.stores.base import Remembered, StoreError
+from sidecar.stores import past_bans, rows, soundness, turns
+from sidecar.stores.base import EndedBan, PastBansWanted, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.pending import Pending, divided
 from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
@@ -74,7 +74,7 @@ def stored_bans(path: Path, now: float) -> tuple[Ban, ...]:
 
 
 class SqliteStore:
-    """A Sink. It is used by one thread at a time, but for `evidence`.
+    """A Sink. It is used by one thread at a time, but for `evidence` and `past_bans`.
 
     `is_new`: it began with nothing. `repaired`: a sentence, if the file was damaged at the start,
     and is quarantined or mended. `unavailable`: why the file cannot be opened; everything is owed until
@@ -137,6 +137,13 @@ class SqliteStore:
                 found[each.jail, each.address] = each.evidence
         return found
 
+    def past_bans(self, wanted: PastBansWanted) -> list[EndedBan]:
+        """Return the bans that are over, the last made first. Any thread may ask. Raises StoreError."""
+        if self.unavailable:
+            raise StoreError(self.unavailable)
+        with explained(self.path, "read"), reading(self.path) as db:
+            return list(past_bans.read(db, wanted))
+
     def apply(self, turn: Turn) -> None:
         """Write what one turn changed, in one transaction. Raises StoreError, and then none of it is written.
 
@@ -195,6 +202,7 @@ class SqliteStore:
                 db.execute(FORGET_HISTORY, (history_before,))
                 # As did these.
                 db.execute(FORGET_ALLOWED, (before,))
+                db.execute(past_bans.FORGET, (MAX_ROWS_FORGOTTEN, history_before))
         except StoreError as err:
             if reason := damage_reason(err.__cause__):
                 self._replace(self._mark_damaged(reason, Turn(before)), in_force)

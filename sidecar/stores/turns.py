@@ -14,7 +14,7 @@ from sidecar.core.address import Address
 from sidecar.core.allowed import Allow, AllowChange
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, BanCause, Decision, Turn, Unban, UnbanCause
-from sidecar.stores import rows
+from sidecar.stores import past_bans, rows
 
 # Failures kept: those of 50,000 addresses that are one short of a ban. A start reads them all, in 2
 # s.
@@ -87,13 +87,15 @@ def limit_hits(db: sqlite3.Connection, at_most: int) -> None:
 
 
 def end_bans(db: sqlite3.Connection, keys: list[BanKey]) -> None:
-    """Move these bans to the history."""
+    """Move these bans, which have expired, to the history."""
+    past_bans.write_expired(db, keys)
     db.executemany(BAN_TO_HISTORY, keys)
     _remove_bans(db, keys)
 
 
 def _write_decisions(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
     """Write decisions, sorted by their keys: a thousand are then written ten times as fast."""
+    past_bans.write_ended(db, decisions)
     last = {(each.jail, each.address): each for each in decisions}
     keys = sorted(last)
     bans = [each for key in keys if isinstance(each := last[key], Ban)]

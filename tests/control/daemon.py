@@ -27,6 +27,14 @@ class Store:
 
     def __init__(self):
         self.error = ""
+        # Of past bans: what is there, and what was asked for.
+        self.past, self.wanted = [], []
+
+    def past_bans(self, wanted):
+        self.wanted.append(wanted)
+        if self.error:
+            raise StoreError(self.error)
+        return self.past[: wanted.limit]
 
     def evidence(self, keys):
         if self.error:

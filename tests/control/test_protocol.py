@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from sidecar.control.protocol import (
+    MAX_HISTORY_LIMIT,
     BanRequest,
     BansRequest,
     ExplainRequest,
@@ -27,6 +28,10 @@ ANN = "203.0.113.7"
         (BansRequest(), {"do": "bans", "evidence": True}),
         (BansRequest(evidence=False, fleet=True), {"do": "bans", "evidence": False, "fleet": True}),
         (HistoryRequest(ANN), {"do": "history", "who": ANN}),
+        (
+            HistoryRequest(None, 5.0, "login", "shop-*", 7),
+            {"do": "history", "who": None, "since": 5.0, "jail": "login", "site": "shop-*", "limit": 7},
+        ),
         (ExplainRequest(ANN), {"do": "explain", "who": ANN}),
         (BanRequest(ANN), {"do": "ban", "who": ANN, "jail": "", "for": None, "reason": ""}),
         (
@@ -52,7 +57,7 @@ def test_a_request_arrives_as_it_was_sent(request_, sent):
         (BansRequest, BansRequest(evidence=True, fleet=False)),
         (UnbanRequest, UnbanRequest(None, "", fleet=False)),
         (BanRequest, BanRequest("None", "", None, "")),
-        (HistoryRequest, HistoryRequest("None")),
+        (HistoryRequest, HistoryRequest()),
     ],
 )
 def test_fields_that_are_absent_have_their_defaults(kind, request_):
@@ -80,3 +85,14 @@ def test_a_ban_time_is_a_number_of_at_least_a_second(seconds):
 )
 def test_a_ban_time_is_read_as_it_was_meant(seconds, bantime):
     assert BanRequest.from_json({"who": ANN, "for": seconds}).bantime == bantime
+
+
+@pytest.mark.parametrize("limit", ["many", True, math.nan, None])
+def test_a_limit_is_a_number(limit):
+    with pytest.raises(Refused, match="limit has to be a number, not"):
+        HistoryRequest.from_json({"limit": limit})
+
+
+@pytest.mark.parametrize(("limit", "taken"), [(-1, 0), (2.5, 2), (math.inf, MAX_HISTORY_LIMIT)])
+def test_a_limit_is_bounded(limit, taken):
+    assert HistoryRequest.from_json({"limit": limit}).limit == taken

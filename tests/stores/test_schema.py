@@ -25,6 +25,7 @@ CONTENTS = (
     "INSERT INTO history VALUES ('wordpress', '203.0.113.7', 1, 86500);",
     "",
     "INSERT INTO allowed VALUES ('198.51.100.0/24', 1, 9e999, 'office');",
+    "",
 )
 
 

@@ -2,29 +2,71 @@
 
 from __future__ import annotations
 
-from sidecar.control.commands.answers import DropCounts, ban_target, dropped_from, jail_standing
+import heapq
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Protocol
+
+from sidecar.control.commands.answers import (
+    DropCounts,
+    ban_target,
+    dropped_from,
+    jail_standing,
+    past_ban_entry,
+)
 from sidecar.control.commands.bans import EvidenceStore, evidence_of
 from sidecar.control.commands.loop_access import LoopAccess
-from sidecar.control.protocol import ExplainAnswer, ExplainRequest, HistoryAnswer, HistoryRequest
+from sidecar.control.protocol import (
+    ExplainAnswer,
+    ExplainRequest,
+    HistoryAnswer,
+    HistoryRequest,
+    PastBanEntry,
+    Refused,
+)
 from sidecar.core.address import Address
+from sidecar.core.events import Ban
 from sidecar.core.queries import AddressStatus, GuardView
+from sidecar.stores.base import EndedBan, PastBansWanted, StoreError
+
+
+class HistoryStore(EvidenceStore, Protocol):
+    """Has written what the guard decided."""
+
+    def past_bans(self, wanted: PastBansWanted, /) -> Sequence[EndedBan]:
+        """Return the bans that are over, the last made first. Raises StoreError."""
 
 
 class HistoryCommand:
-    """Tells how often each jail banned an address, as far as that is remembered; the ban in force included."""
+    """Shows bans in force and over, and how often each jail banned an address."""
 
     request = HistoryRequest
 
-    def __init__(self, loop: LoopAccess) -> None:
-        self._loop = loop
+    def __init__(self, loop: LoopAccess, store: HistoryStore) -> None:
+        self._loop, self._store = loop, store
 
     def answer(self, request: HistoryRequest) -> HistoryAnswer:
-        address = ban_target(request.address)
+        address = None if request.address is None else ban_target(request.address)
+        wanted = PastBansWanted(address, request.since, request.jail, request.site, request.limit)
 
-        def ban_counts(view: GuardView, now: float) -> dict[str, int]:
-            return view.ban_counts(address, now)
+        def known(view: GuardView, now: float) -> tuple[tuple[Ban, ...], dict[str, int]]:
+            return view.bans, view.ban_counts(address, now) if address else {}
 
-        return {"ip": address, "times": self._loop.query(ban_counts)}
+        in_force, times = self._loop.query(known)
+        try:
+            bans = history_of(wanted, in_force, self._store)
+        except StoreError as err:
+            raise Refused(str(err)) from None
+        return {"bans": bans, "ip": address, "times": times} if address else {"bans": bans}
+
+
+def history_of(wanted: PastBansWanted, in_force: Iterable[Ban], store: HistoryStore) -> list[PastBanEntry]:
+    """Return the bans that are wanted, the last made first. Raises StoreError."""
+    entries = [
+        *(past_ban_entry(ban) for ban in in_force if wanted.has(ban)),
+        *(past_ban_entry(*past) for past in store.past_bans(wanted)),
+    ]
+    return heapq.nlargest(wanted.limit, entries, key=itemgetter("at"))
 
 
 class ExplainCommand:

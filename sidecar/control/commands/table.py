@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from sidecar.control.commands.allow import AllowCommand, AllowedCommand, Allowlist, DisallowCommand
-from sidecar.control.commands.bans import BanCommand, BansCommand, EvidenceStore, Fleet, UnbanCommand
+from sidecar.control.commands.bans import BanCommand, BansCommand, Fleet, UnbanCommand
 from sidecar.control.commands.daemon import (
     AccessLogStates,
     FirewallState,
@@ -18,7 +18,7 @@ from sidecar.control.commands.daemon import (
     StatusCommand,
     Tally,
 )
-from sidecar.control.commands.history import ExplainCommand, HistoryCommand
+from sidecar.control.commands.history import ExplainCommand, HistoryCommand, HistoryStore
 from sidecar.control.commands.loop_access import LoopAccess
 from sidecar.control.protocol import ControlRequest, Refused
 from sidecar.runtime.loop import Inbox
@@ -66,7 +66,7 @@ def daemon_commands(
     firewall: FirewallState,
     inputs: Inputs,
     reloader: Reloader,
-    evidence: EvidenceStore,
+    evidence: HistoryStore,
     fleet: Fleet | None,
     tally: Tally,
 ) -> CommandTable:
@@ -87,7 +87,7 @@ def daemon_commands(
             ),
             ReloadCommand(reloader),
             BansCommand(loop, evidence, firewall, fleet),
-            HistoryCommand(loop),
+            HistoryCommand(loop, evidence),
             ExplainCommand(loop, evidence, firewall),
             BanCommand(loop),
             UnbanCommand(loop, fleet),

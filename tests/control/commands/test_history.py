@@ -1,15 +1,49 @@
+import pytest
+
 from sidecar.control.commands.bans import BanCommand
 from sidecar.control.commands.history import ExplainCommand, HistoryCommand
-from sidecar.control.protocol import BanRequest, ExplainRequest, HistoryRequest
+from sidecar.control.protocol import BanRequest, ExplainRequest, HistoryRequest, Refused
+from sidecar.core.events import Ban
+from sidecar.stores.base import EndedBan, PastBansWanted
 from tests.control.commands.test_bans import COUNTED
 from tests.control.daemon import ANN, BOB, Drops, Store
 
+PAST = EndedBan(Ban("login", ANN, 2.0, 62.0, "failures", 5, "blog"), 3.0, "manual")
+
+
+def history(loop, store, *asked, **more):
+    return HistoryCommand(loop, store).answer(HistoryRequest(*asked, **more))
+
 
 def test_the_history_of_an_address_is_by_jail(loop):
-    history = HistoryCommand(loop)
+    assert history(loop, Store(), ANN) == {"ip": ANN, "times": {}, "bans": []}
+    assert history(loop, Store(), BOB) == {"ip": BOB, "times": {"login": 3}, "bans": []}
 
-    assert history.answer(HistoryRequest(ANN)) == {"ip": ANN, "times": {}}
-    assert history.answer(HistoryRequest(BOB)) == {"ip": BOB, "times": {"login": 3}}
+
+def test_the_history_has_bans_in_force_and_over_the_last_made_first(loop):
+    BanCommand(loop).answer(BanRequest(ANN, "login", reason="spam"))
+    BanCommand(loop).answer(BanRequest("198.51.100.1"))
+    store = Store()
+    store.past = [PAST]
+
+    in_force, over = history(loop, store, ANN)["bans"]
+    assert in_force == {
+        "ip": ANN, "jail": "login", "at": 5.0, "until": 65.0, "cause": "manual", "failures": 0, "site": "",
+        "reason": "spam", "times": 1, "observed": False, "ended": None, "ended_by": None,
+    }  # fmt: skip
+    assert (over["at"], over["ended"], over["ended_by"], over["site"]) == (2.0, 3.0, "manual", "blog")
+    assert [each["at"] for each in history(loop, store)["bans"]] == [5.0, 5.0, 2.0]
+    assert [each["ended"] for each in history(loop, store, limit=1)["bans"]] == [None]
+    assert [each["jail"] for each in history(loop, store, jail="manual", limit=1)["bans"]] == ["manual"]
+    assert store.wanted[-1] == PastBansWanted(None, 0.0, "manual", "", 1)
+
+
+def test_a_history_that_cannot_be_read_is_refused_with_the_reason(loop):
+    store = Store()
+    store.error = "the disk is gone"
+
+    with pytest.raises(Refused, match="the disk is gone"):
+        history(loop, store)
 
 
 def test_an_address_is_explained_for_each_jail(loop):
