@@ -24,7 +24,7 @@ def test_the_history_of_an_address(daemon, wp_lines):
     assert wp_lines("history", "203.0.113.7")[1] == ["203.0.113.7 was never banned, as far as is remembered"]
 
 
-def test_bans_are_shown_with_their_ends_and_no_row_breaks(daemon, wp_lines):
+def test_bans_are_shown_with_their_ends_and_no_row_breaks(daemon, wp_lines, monkeypatch):
     daemon.answers["history"] = {"bans": [IN_FORCE, PAST]}
     lines = wp_lines("history", "--wide")[1]
 
@@ -36,6 +36,7 @@ def test_bans_are_shown_with_their_ends_and_no_row_breaks(daemon, wp_lines):
         assert word in lines[3]
     assert lines[3].endswith("blog\\x1b[2J  failures")
     # At 80 columns what does not fit stands below.
+    monkeypatch.setattr("sidecar.cli.layout.terminal_width", lambda: 80)
     narrow = wp_lines("history")[1]
     assert max(map(len, narrow)) <= 80
     assert any("how unbanned by hand" in line for line in narrow)

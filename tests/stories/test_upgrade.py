@@ -100,6 +100,13 @@ def explained(daemon, address):
     return {**answer, "jails": jails}
 
 
+def counted(daemon, address):
+    """What `history` answers, without the bans themselves, which the earlier version did not keep."""
+    answer = daemon.ask("history", who=address)
+    assert all(each["ended"] is None for each in answer.pop("bans"))
+    return answer
+
+
 def as_before(ban):
     """A ban without what the earlier version did not count. The table was made new, and no packet came since."""
     dropped = ban.pop("dropped"), ban.pop("last_dropped")
@@ -117,7 +124,7 @@ def test_bans_history_failures_and_cursors_go_on(daemon, recorded):
     assert [*map(as_before, daemon.ask("bans")["bans"])] == sorted(
         recorded["bans"], key=lambda ban: ends[ban["ip"]]
     )
-    assert [daemon.ask("history", who=address) for address in (ANN, DAN)] == recorded["history"]
+    assert [counted(daemon, address) for address in (ANN, DAN)] == recorded["history"]
     assert [explained(daemon, address) for address in (ANN, BOB, EVE)] == recorded["explain"]
     assert banned_in_kernel(daemon) == before
     assert cursors(daemon) == read
