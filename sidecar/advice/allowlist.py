@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from sidecar.core.allowed import MAX_ALLOWED
 from sidecar.core.allowlist_bounds import MAX_NETWORKS, MAX_WIDEST, WIDEST_PREFIX, RefusedNetworks
 from sidecar.core.text import printable
 
@@ -27,12 +28,18 @@ def refused_networks(refused: Sequence[RefusedNetworks]) -> str:
     )
 
 
+TOO_MANY_ALLOWED: Final = (
+    f"no more than {MAX_ALLOWED:,} addresses and networks can be allowed by hand; put a longer list into a file, "
+    "and name it in ignoreip (file:PATH)"
+)
+
+
 def cannot_allow(refused: Sequence[RefusedNetworks]) -> str:
     """Return why these networks cannot be allowed by hand, and what to do instead."""
     shown = ", ".join(printable(each.network, MAX_CHARS) for each in refused[:MAX_SHOWN])
     return (
         f"nothing was allowed, because {shown} would be beyond what may be: a /{WIDEST_PREFIX[4]} "
-        f"(IPv6: /{WIDEST_PREFIX[6]}), {MAX_NETWORKS:,} entries, and with the networks of containers, routes and "
+        f"(IPv6: /{WIDEST_PREFIX[6]}), and with the networks of containers, routes and "
         f"labels {MAX_WIDEST} times as much. Allow narrower networks, or put them into ignoreip"
     )
 

@@ -26,6 +26,7 @@ from sidecar.config.settings import Settings
 from sidecar.core.address import Address
 from sidecar.core.allowed import Allow, Disallow
 from sidecar.core.allowlist import Allowlist
+from sidecar.core.allowlist_bounds import RefusedNetworks
 from sidecar.core.containers import ENABLE_LABEL, Container
 from sidecar.core.events import Decision, Hit, Topology
 from sidecar.core.guard import Guard
@@ -135,10 +136,17 @@ class GuardInputs:
 
     def allow(self, entries: Sequence[Allow], guard: Guard, now: float) -> Sequence[Decision]:
         """Put these on the allowlist. Raises AllowlistFull, and then none of them is."""
-        if refused := self._sources.refused_with(each.address for each in entries):
+        addresses = [each.address for each in entries]
+        if guard.view.room_to_allow(addresses) < 0:
+            raise AllowlistFull(advice.TOO_MANY_ALLOWED)
+        if refused := self.refused_with(addresses):
             raise AllowlistFull(advice.cannot_allow(refused))
         guard.allow(entries)
         return self.apply_allowlist(guard, now)
+
+    def refused_with(self, addresses: Iterable[Address]) -> Sequence[RefusedNetworks]:
+        """Return the networks that would be too much for the allowlist if these were allowed too."""
+        return self._sources.refused_with(addresses)
 
     def disallow(self, addresses: Iterable[Address], guard: Guard, now: float) -> Sequence[Disallow]:
         """Take these off the allowlist, as far as people put them there. Return what that was."""

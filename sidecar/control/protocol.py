@@ -34,6 +34,9 @@ MAX_HISTORY_LIMIT: Final = 50_000
 # A shorter ban would end before it is in force.
 MIN_BANTIME_S: Final = 1.0
 
+# A piece of a list to import; 32 clients may send one each.
+MAX_REQUEST_BYTES: Final = 256 * 1024
+
 
 class Refused(Exception):  # noqa: N818 - it is an answer
     """The request cannot be carried out. The message is for the person who asked."""
@@ -375,7 +378,7 @@ class BanRequest(ControlRequest[BanAnswer]):
         return cls(
             str(fields.get(ADDRESS)),
             str(fields.get("jail") or ""),
-            _lasting(fields.get("for"), "a ban lasts"),
+            lasting(fields.get("for"), "a ban lasts"),
             str(fields.get("reason") or ""),
         )
 
@@ -427,7 +430,7 @@ class AllowRequest(ControlRequest[AllowAnswer]):
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         return cls(
             str(fields.get(ADDRESS)),
-            _lasting(fields.get("for"), "what is allowed is"),
+            lasting(fields.get("for"), "what is allowed is"),
             str(fields.get("comment") or ""),
         )
 
@@ -461,7 +464,7 @@ def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
     return number
 
 
-def _lasting(seconds: object, subject: str) -> float | None:
+def lasting(seconds: object, subject: str) -> float | None:
     """Return seconds (-1: permanently, `math.inf`), or None where nothing is said. `subject` begins a refusal."""
     if seconds is None:
         return None

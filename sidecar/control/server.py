@@ -20,7 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
-from sidecar.control.protocol import LIST_BEGINS, LIST_ENDS, LIST_GOES_ON, Refused
+from sidecar.control.protocol import LIST_BEGINS, LIST_ENDS, LIST_GOES_ON, MAX_REQUEST_BYTES, Refused
 from sidecar.runtime import unix_socket
 from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, stop_listening
 
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 # A person and a health check are two connections. A client has 5 s to send its request and 5 s to take the response,
 # however slowly bytes come; the answer itself may take longer (a reload compiles filters), and each command limits
 # that. Clients that connect and send nothing make room for those that ask, so 200 of them delay a health check by a
-# second. The largest request is a ban with a long reason.
-LIMITS = Limits(connections=32, silence_s=5.0, request_s=5.0, body_bytes=64 * 1024, check_s=1.0)
+# second. The largest request is a piece of a list to import.
+LIMITS = Limits(connections=32, silence_s=5.0, request_s=5.0, body_bytes=MAX_REQUEST_BYTES, check_s=1.0)
 
 
 # Some 50 KB of bans.

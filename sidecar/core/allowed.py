@@ -6,9 +6,13 @@ import enum
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sidecar.core.address import Address
+
+# The allowlist is built anew whenever networks change. With these it takes some 50 ms of the loop's time; longer lists
+# belong into the settings.
+MAX_ALLOWED: Final = 1_000
 
 
 class DisallowCause(enum.StrEnum):
@@ -56,11 +60,15 @@ class AllowedAddresses:
     def __iter__(self) -> Iterator[Allow]:
         return iter(self._entries.values())
 
+    def says(self, entry: Allow) -> bool:
+        """Return whether the same is allowed already, until the same time and with the same comment."""
+        before = self._entries.get(entry.address)
+        return before is not None and (before.until, before.comment) == (entry.until, entry.comment)
+
     def put(self, entries: Iterable[Allow]) -> None:
         """Make or replace the entries of these addresses: the last word of a person holds."""
         for entry in entries:
-            before = self._entries.get(entry.address)
-            if before is None or (before.until, before.comment) != (entry.until, entry.comment):
+            if not self.says(entry):
                 self._entries[entry.address] = entry
                 self._changes.append(entry)
 
@@ -71,6 +79,10 @@ class AllowedAddresses:
     def end_expired(self, now: float) -> list[Disallow]:
         """End the entries whose time is over. Return what ended."""
         return self._end([entry.address for entry in self if entry.until <= now], now, DisallowCause.EXPIRED)
+
+    def room(self, addresses: Iterable[Address]) -> int:
+        """Return how many more entries there may be once these addresses have one; less than 0: that is too many."""
+        return MAX_ALLOWED - len(self._entries.keys() | set(addresses))
 
     def take_changes(self) -> tuple[AllowChange, ...]:
         """Return what changed since the last call."""

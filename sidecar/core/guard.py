@@ -110,9 +110,16 @@ class Guard:
         KeyError for a jail that is not known.
         """
         state = self._state.jails.by_name[jail or MANUAL_JAIL.name]
+        lasting = state.jail.bantime if bantime is None else bantime
+        return self.ban_until(address, now + lasting, now, jail, reason)
+
+    def ban_until(
+        self, address: Address, until: float, now: float, jail: str = "", reason: str = ""
+    ) -> list[Decision]:
+        """Ban by hand until a unix time, as `ban` does."""
+        state = self._state.jails.by_name[jail or MANUAL_JAIL.name]
         if self._state.allowlist_reason(state, address):
             return []
-        until = now + (state.jail.bantime if bantime is None else bantime)
         before = state.bans.get(address)
         if before and before.until >= until and not before.dry_run:
             return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sidecar.core.address import Address, wider_networks
@@ -75,6 +75,14 @@ class GuardView:
         """What people put on the allowlist, in the order in which they did."""
         return tuple(self._state.allowed)
 
+    def is_allowed(self, entry: Allow) -> bool:
+        """Return whether people allowed the same already, until the same time and with the same comment."""
+        return self._state.allowed.says(entry)
+
+    def room_to_allow(self, addresses: Iterable[Address]) -> int:
+        """Return how many more entries there may be once people allow these too; less than 0: that is too many."""
+        return self._state.allowed.room(addresses)
+
     @property
     def ignored(self) -> Counter[str]:
         """How many hits did not count so far, by reason."""
@@ -132,6 +140,10 @@ class GuardView:
         Raises KeyError for a jail that is not known.
         """
         return self._state.allowlist_reason(self._state.jails.by_name[jail or MANUAL_JAIL.name], address)
+
+    def ban_in(self, jail: str, address: Address) -> Ban | None:
+        """Return the ban of this very address in this jail, without its evidence. Raises KeyError for no jail."""
+        return self._state.jails.by_name[jail].bans.get(address)
 
     def ban_counts(self, address: Address, now: float) -> dict[str, int]:
         """Return how often each jail banned the address, with the bans in force; jails that never did are absent."""

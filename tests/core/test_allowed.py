@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sidecar.core.address import Address, parse_allow_target
-from sidecar.core.allowed import Allow, AllowedAddresses, Disallow
+from sidecar.core.allowed import MAX_ALLOWED, Allow, AllowedAddresses, Disallow
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -66,3 +66,22 @@ def test_an_address_to_allow_has_the_form_that_a_ban_has(text, address):
 def test_a_name_cannot_be_allowed():
     with pytest.raises(ValueError, match="host names are not looked up"):
         parse_allow_target("office.example")
+
+
+def test_there_is_room_for_so_many_and_for_what_is_there_already():
+    full = AllowedAddresses(Allow(Address(f"198.18.{n // 256}.{n % 256}"), 1.0) for n in range(MAX_ALLOWED))
+
+    assert (full.room([]), full.room(["198.18.0.0"]), full.room([ANN])) == (0, 0, -1)
+
+
+def test_the_view_says_what_is_allowed_and_what_is_banned_by_itself():
+    guard = Guard([Jail("login")], Allowlist(), allowed=[Allow(OFFICE, 1.0, 60.0, "office")])
+    (ban,) = guard.ban_until(ANN, 90.5, 2.0, "login", "spam")
+
+    assert guard.view.is_allowed(Allow(OFFICE, 9.0, 60.0, "office"))
+    assert not guard.view.is_allowed(Allow(OFFICE, 9.0, 61.0, "office"))
+    assert not guard.view.is_allowed(Allow(ANN, 9.0))
+    assert guard.view.room_to_allow([ANN]) == MAX_ALLOWED - 2
+    assert (ban.until, ban.at, ban.reason, ban.cause) == (90.5, 2.0, "spam", "manual")
+    assert guard.view.ban_in("login", ANN) == ban
+    assert guard.view.ban_in("manual", ANN) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from sidecar.control.commands.allow import AllowCommand, AllowedCommand, Allowlist, DisallowCommand
+from sidecar.control.commands.allow import AllowCommand, AllowedCommand, DisallowCommand
 from sidecar.control.commands.bans import BanCommand, BansCommand, Fleet, UnbanCommand
 from sidecar.control.commands.daemon import (
     AccessLogStates,
@@ -20,6 +20,7 @@ from sidecar.control.commands.daemon import (
 )
 from sidecar.control.commands.history import ExplainCommand, HistoryCommand, HistoryStore
 from sidecar.control.commands.loop_access import LoopAccess
+from sidecar.control.commands.transfer import BoundedAllowlist, ImportCommand
 from sidecar.control.protocol import ControlRequest, Refused
 from sidecar.runtime.loop import Inbox
 from sidecar.telemetry.http import HealthCheck
@@ -27,7 +28,7 @@ from sidecar.telemetry.http import HealthCheck
 R = TypeVar("R", bound=ControlRequest[Any])
 
 
-class Inputs(LabelsInForce, Allowlist, Protocol):
+class Inputs(LabelsInForce, BoundedAllowlist, Protocol):
     """What the guard goes by."""
 
 
@@ -94,5 +95,6 @@ def daemon_commands(
             AllowCommand(loop, inputs),
             DisallowCommand(loop, inputs),
             AllowedCommand(loop),
+            ImportCommand(loop, inputs),
         ]
     )
