@@ -188,11 +188,3 @@ def test_what_would_displace_a_network_of_another_source_is_refused(take_over, i
 
     assert "14.0.0.0/8 would be beyond" in refused["why"]
     assert in_force()[1] == []
-
-
-def test_a_request_arrives_as_it_was_sent():
-    request = ImportRequest([ban()], "login", dry_run=True)
-
-    assert ImportRequest.from_json(request.as_json()) == request
-    with pytest.raises(Refused, match="entries has to be a list"):
-        ImportRequest.from_json({"entries": "x"})
