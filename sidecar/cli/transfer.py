@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, BinaryIO, Final, NamedTuple, cast
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -105,7 +105,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Take over bans, and what is allowed, from a file: lines of `export`, or addresses with # comments."""
-    from sidecar.cli.log_lines import open_log
+    from sidecar.cli.log_lines import line_chunks, open_log
 
     path, seconds = socket_path(socket), seconds_of(lasting, "--for", permanent=True)
     totals: Counter[str] = Counter()
@@ -118,7 +118,7 @@ def import_(
                 write_error(f"line {each.line}: {each.why}")
 
     with open_log(file) as source:
-        for piece in pieces(entries(cast("BinaryIO", source), "allow" if allow else "ban", seconds)):
+        for piece in pieces(entries(line_chunks(source), "allow" if allow else "ban", seconds)):
             if isinstance(piece, BadLine):
                 refuse([piece])
                 continue
@@ -149,9 +149,13 @@ class BadLine(NamedTuple):
     why: str
 
 
-def entries(source: BinaryIO, kind: str, seconds: float | None) -> Iterator[Entry | BadLine]:
-    """Yield what each line says. A plain one is of this kind, and one without an end holds so many seconds."""
-    for number, raw in _numbered(source):
+def entries(chunks: Iterable[bytes], kind: str, seconds: float | None) -> Iterator[Entry | BadLine]:
+    """Yield what each line says, of chunks of whole lines.
+
+    A plain one is of this kind, and one without an end holds so many seconds.
+    """
+    lines = (line for chunk in chunks for line in chunk.split(b"\n")[:-1])
+    for number, raw in enumerate(lines, 1):
         # A file that Windows wrote may begin with a mark, and nobody knows in which encoding comments are.
         text = raw.decode(errors="replace").removeprefix("\ufeff").strip()
         if len(raw) > MAX_LINE_BYTES:
@@ -235,17 +239,6 @@ def _ending(fields: dict[str, Any], seconds: float | None) -> dict[str, Any]:
         # JSON has no infinity.
         fields["for"] = -1 if seconds == math.inf else seconds
     return fields
-
-
-def _numbered(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines with their numbers; of one that is too long only its beginning."""
-    number = 0
-    while line := source.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        rest = line
-        while rest and not rest.endswith(b"\n") and len(rest) > MAX_LINE_BYTES:
-            rest = source.readline(MAX_LINE_BYTES + 1)
-        yield number, line
 
 
 def _ban_text(ban: Mapping[str, Any]) -> str:

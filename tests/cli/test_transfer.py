@@ -1,4 +1,3 @@
-import io
 import json
 
 import pytest
@@ -137,7 +136,7 @@ def test_a_file_that_does_not_exist_is_an_error_before_anything_is_sent(daemon, 
 
 def test_json_that_nests_without_end_is_a_bad_line():
     text = b'{"kind": ' + b"[" * 9_000
-    (found,) = entries(io.BytesIO(text), "ban", None)
+    (found,) = entries([text + b"\n"], "ban", None)
 
     assert isinstance(found, BadLine)
 
