@@ -251,6 +251,8 @@ JAIL_KEYS: tuple[JailKey, ...] = (
         "bantime", ban_duration, label=True, shown=Shown.EVERYWHERE, to_json=_finite, note=_duration_note
     ),
     JailKey("port", ports, "ports", shown=Shown.CHECK_CONFIG, shown_as="ports", to_json=_numbers),
+    # No label: which ports a site's bans close is the host's to say.
+    JailKey("published", boolean, shown=Shown.CHECK_CONFIG),
     JailKey("containers", selectors, shown=Shown.CHECK_CONFIG),
     JailKey(
         "bantime.increment", boolean, "escalation", shown=Shown.STATUS, shown_as="increment", to_json=_is_set

@@ -29,6 +29,7 @@ FALSE_WORDS: Final = frozenset({"false", "no", "off", "0"})
 # The names, `namespace/pod/container`, of pods that are watched without a label.
 WORDPRESS_GLOBS: Final = ("*/*wordpress*/*", "*/*/*wordpress*")
 
+_GLOB: Final = frozenset("*?[")
 _JAIL_NAMES = re.compile(r"""["']([^"']+)["']|([^\s,"']+)""")
 
 
@@ -188,12 +189,14 @@ def discover_in_pods(
 def selects(selector: str, container: Container) -> bool:
     """Return whether `label`, `label=value` or a name glob selects this container.
 
-    A selector with `=` is about labels. Any other one is a name glob, or the name of a label that is set.
+    A selector with `=` is about labels. Any other one is a name glob, or, without a `*`, `?` or `[`, the name of a
+    label that is set: a stranger's image could have a label that is called `blog-*`.
     """
     key, equals, value = selector.partition("=")
     if equals:
         return key in container.labels and fnmatchcase(container.labels[key], value)
-    return fnmatchcase(container.name, selector) or selector in container.labels
+    is_glob = not _GLOB.isdisjoint(selector)
+    return fnmatchcase(container.name, selector) or (not is_glob and selector in container.labels)
 
 
 def _looks_at(jail: Jail, container: Container, *, wanted: bool) -> bool:

@@ -29,7 +29,8 @@ class Jail:
     """One jail, as read from the jails file.
 
     `filter` is a name, a path, or `name[option=value]`; "" is the jail's own name. `findtime` and `bantime` are
-    seconds, and `math.inf` is a permanent ban. `ports` is None for all ports. `absent` says that no file of `logpath`
+    seconds, and `math.inf` is a permanent ban. `ports` is None for all ports. `published` says that
+    the ports that watched containers publish are closed too. `absent` says that no file of `logpath`
     was there at the start, so that the jail looks at the discovered containers too. `containers` are label selectors or
     name globs. `ignoreip` are canonical networks, and `ignore_names` host names that are resolved while we run.
     `window` is how failures are counted, a word of `core.windows.WINDOWS`. `observe` makes every ban a
@@ -64,6 +65,7 @@ class Jail:
     log_format: str = ""
     witness: bool = True
     reads_requests: bool = False
+    published: bool = True
     actions: tuple[Action, ...] = field(default=(), repr=False)
 
     @property

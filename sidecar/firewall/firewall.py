@@ -94,8 +94,10 @@ class Firewall:
     @property
     def layout(self) -> Layout:
         """All that it needs besides the bans."""
-        ports = {name: group.ports for name, group in self._desired.groups.by_jail.items()}
-        return Layout(ports, self._desired.allowlist, self._desired.published)
+        groups = self._desired.groups.by_jail
+        ports = {name: group.ports for name, group in groups.items()}
+        alone = frozenset(name for name, group in groups.items() if not group.published)
+        return Layout(ports, self._desired.allowlist, self._desired.published, alone)
 
     @property
     def limitation(self) -> str | None:

@@ -31,11 +31,16 @@ class Layout:
     allowlist: tuple[str, ...] = ()
     # None: the container engine has not answered yet.
     published: frozenset[int] | None = None
+    # The jails that close their own ports alone.
+    own_ports_alone: frozenset[str] = frozenset()
 
     @property
     def jails(self) -> tuple[Jail, ...]:
         """The jails, as far as the firewall needs them."""
-        return tuple(Jail(name, ports=ports) for name, ports in self.ports.items())
+        return tuple(
+            Jail(name, ports=ports, published=name not in self.own_ports_alone)
+            for name, ports in self.ports.items()
+        )
 
     def to_json(self) -> str:
         return json.dumps(
@@ -43,6 +48,7 @@ class Layout:
                 "jails": {name: _listed(ports) for name, ports in self.ports.items()},
                 "allowlist": list(self.allowlist),
                 "published": _listed(self.published),
+                "own_ports_alone": sorted(self.own_ports_alone),
             }
         )
 
@@ -52,7 +58,9 @@ class Layout:
         try:
             values = json.loads(text)
             ports = {str(name): _ports(each) for name, each in values["jails"].items()}
-            return cls(ports, tuple(map(str, values["allowlist"])), _ports(values["published"]))
+            # Absent in the files of earlier versions.
+            alone = frozenset(map(str, values.get("own_ports_alone", ())))
+            return cls(ports, tuple(map(str, values["allowlist"])), _ports(values["published"]), alone)
         except (KeyError, TypeError, AttributeError) as err:
             raise ValueError(f"not a layout of the firewall: {err!r}") from err
 

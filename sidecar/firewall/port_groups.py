@@ -6,6 +6,10 @@ set of its ports unless it closes all of them:
     ports = 80,443 (the web's)   ban4 ban6  net4 net6  ports
     ports = 22                   ban4_22 ban6_22  net4_22 net6_22  ports_22
     ports = all                  ban4_all ban6_all  net4_all net6_all
+
+The ports that watched containers publish are added, unless the jail says `published = no`:
+
+    ports = 8081, alone          ban4_8081_only ban6_8081_only  net4_8081_only net6_8081_only  ports_8081_only
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 from sidecar.core.address import Address
 from sidecar.core.jail import WEB_PORTS, Jail
@@ -30,16 +34,26 @@ class PortGroup:
 
     # None: all TCP and UDP ports.
     ports: frozenset[int] | None
+    # Whether the ports that watched containers publish are closed too.
+    published: bool = True
+
+    @classmethod
+    def of(cls, jail: Jail) -> Self:
+        """Return the group of a jail. All ports are all ports, whoever publishes them."""
+        return cls(jail.ports, jail.published or jail.ports is None)
 
     @cached_property
     def suffix(self) -> str:
         """What the names of the group's sets end with."""
         if self.ports is None:
             return "_all"
+        end = "" if self.published else "_only"
         if self.ports == WEB_PORTS:
-            return ""
+            return end
         listed = "_" + "_".join(f"{port:d}" for port in sorted(self.ports))
-        return listed if len(listed) <= MAX_PORTS_IN_NAME else f"_x{zlib.crc32(listed.encode()):08x}"
+        return (
+            f"{listed if len(listed) <= MAX_PORTS_IN_NAME else f'_x{zlib.crc32(listed.encode()):08x}'}{end}"
+        )
 
     @cached_property
     def host_sets(self) -> dict[int, str]:
@@ -62,8 +76,8 @@ class PortGroup:
         return self.host_sets[version] if is_host else self.network_sets[version]
 
     def closed_ports(self, published: frozenset[int]) -> frozenset[int]:
-        """Return the ports in the group's set: its own, and those that containers publish on this host."""
-        return (self.ports or frozenset()) | published
+        """Return the ports in the group's set: its own, and where it has them, those that containers publish."""
+        return (self.ports or frozenset()) | (published if self.published else frozenset())
 
 
 class PortGroups:
@@ -73,7 +87,7 @@ class PortGroups:
     default: Final = PortGroup(WEB_PORTS)
 
     def __init__(self, jails: Iterable[Jail]) -> None:
-        self.by_jail = {jail.name: PortGroup(jail.ports) for jail in jails}
+        self.by_jail = {jail.name: PortGroup.of(jail) for jail in jails}
         self._groups = tuple(dict.fromkeys([self.default, *self.by_jail.values()]))
         self.host_sets = tuple(name for group in self._groups for name in group.host_sets.values())
         # Name -> IP version.

@@ -39,6 +39,7 @@ def test_check_config_shows_these_keys():
         "findtime": 10_800.0,
         "bantime": 86_400.0,
         "ports": [80, 443],
+        "published": True,
         "containers": (),
         "logformat": None,
         "logtimezone": None,

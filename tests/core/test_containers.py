@@ -92,6 +92,15 @@ def test_selectors(selector, yes):
     assert selects(selector, BLOG) is yes
 
 
+@pytest.mark.parametrize("selector", ["blog-*", "blog-?", "blog-[a-z]", "*"])
+def test_no_label_of_a_strangers_image_is_taken_for_a_name(selector):
+    """A jail with `containers` may have rights that others must not have."""
+    stranger = Container("9", "stranger", "x", {selector: "", "blog-*": "", "app": ""})
+
+    assert selects(selector, stranger) is (selector == "*")
+    assert selects("app", stranger)
+
+
 def test_a_jail_with_blanks_in_its_name_is_named_in_quotes():
     requesting = replace(DB, labels={"wp-sidecar.jails": "probe 'my login',other"})
 

@@ -5,7 +5,10 @@ from sidecar.firewall.layout import FILE_NAME, Layout, LayoutFile
 LAYOUT = Layout({"login": frozenset({443, 80}), "all": None}, ("10.0.0.0/8", "::1"), frozenset({8080}))
 
 
-@pytest.mark.parametrize("layout", [Layout(), LAYOUT, Layout({"a": None}, (), frozenset())])
+ALONE = Layout({"shop": frozenset({8081})}, own_ports_alone=frozenset({"shop"}))
+
+
+@pytest.mark.parametrize("layout", [Layout(), LAYOUT, Layout({"a": None}, (), frozenset()), ALONE])
 def test_what_was_written_is_read(tmp_path, layout):
     LayoutFile(tmp_path).write(layout)
 
@@ -17,6 +20,16 @@ def test_its_jails_have_the_ports():
         ("login", frozenset({80, 443})),
         ("all", None),
     ]
+
+
+def test_its_jails_say_whether_published_ports_are_closed_too():
+    assert [jail.published for jail in (*LAYOUT.jails, *ALONE.jails)] == [True, True, False]
+
+
+def test_the_file_of_an_earlier_version_is_read(tmp_path):
+    (tmp_path / FILE_NAME).write_text('{"jails": {"a": [80]}, "allowlist": [], "published": null}')
+
+    assert [jail.published for jail in LayoutFile(tmp_path).read().jails] == [True]
 
 
 @pytest.mark.parametrize(

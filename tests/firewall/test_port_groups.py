@@ -66,6 +66,40 @@ def test_published_ports_are_closed_with_the_groups_own():
     assert PortGroup(frozenset({22})).closed_ports(frozenset({8080})) == {22, 8080}
 
 
+@pytest.mark.parametrize(
+    ("jail", "hosts", "port_set"),
+    [
+        (Jail("a", ports=frozenset({8081}), published=False), "ban4_8081_only", "ports_8081_only"),
+        (Jail("a", published=False), "ban4_only", "ports_only"),
+        (Jail("a", ports=None, published=False), "ban4_all", None),
+    ],
+)
+def test_a_group_without_the_published_ports_has_sets_of_its_own(jail, hosts, port_set):
+    group = PortGroup.of(jail)
+
+    assert (group.host_sets[4], group.port_set) == (hosts, port_set)
+    assert group.closed_ports(frozenset({8080})) - {8080} == (jail.ports or set())
+    assert (8080 in group.closed_ports(frozenset({8080}))) == (jail.ports is None)
+
+
+def test_the_bans_of_one_site_leave_the_ports_of_the_other_open(host, start):
+    """`published = no`: jails for one site each, on a host where sites do not trust each other."""
+    shop = Jail("shop", ports=frozenset({8080}), published=False)
+    blog = Jail("blog", ports=frozenset({80}), published=False)
+    firewall = start(ban(ANN, "shop"), ban(BOB, "blog"), ban(EVE), jails=[shop, blog, LOGIN])
+    firewall.set_topology([], time.time(), frozenset({80, 8080}))
+
+    assert {port: host.lets_in(ANN, BOB, EVE, port=port) for port in (22, 80, 8080)} == {
+        22: {ANN, BOB, EVE},
+        80: {ANN},
+        8080: {BOB},
+    }
+    assert firewall.repair(time.time(), whole=True) is None
+    firewall.reconfigure([Jail("shop", ports=frozenset({8080})), blog, LOGIN], time.time())
+    assert host.lets_in(ANN, port=80) == set()
+    assert firewall.repair(time.time(), whole=True) is None
+
+
 def test_bans_of_a_jail_move_from_its_old_ports_to_its_new_ones(host, start):
     firewall = start(ban(ANN), ban(ANNS64), ban(NET), ban(BOB, "ssh"), jails=JAILS)
     firewall.reconfigure([AT_8080, SSH], time.time())
