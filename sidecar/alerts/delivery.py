@@ -87,6 +87,11 @@ class Delivery:
     def channel(self) -> Channel:
         return self._channel
 
+    @property
+    def waiting(self) -> int:
+        """About how many messages are not sent yet."""
+        return self._queue.left + (self._attempts.due is not None)
+
     def restore(self, waiting: list[tuple[int, Event]]) -> None:
         """Take what the last run left."""
         self.add(waiting)
@@ -114,8 +119,10 @@ class Delivery:
         """Deliver until closed, and then what is left, within `closing_s`."""
         while (wait_s := self.step()) is not None:
             self._queue.wait(wait_s)
-        if left := self._queue.left + (self._attempts.due is not None):
-            log.warning("%s: stopped with %d messages not sent; the next start sends them", self.name, left)
+        if self.waiting:
+            log.warning(
+                "%s: stopped with %d messages not sent; the next start sends them", self.name, self.waiting
+            )
 
     def close(self) -> None:
         self._queue.close(self._clock())

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -90,6 +91,14 @@ class Outbox:
     @property
     def deliveries(self) -> Sequence[Delivery]:
         return self._deliveries.all
+
+    @property
+    def waiting(self) -> Mapping[str, int]:
+        """About how many messages wait, by the sender's name."""
+        counts: Counter[str] = Counter()
+        for delivery in self.deliveries:
+            counts[delivery.channel.sender.name] += delivery.waiting
+        return counts
 
     @property
     def channels(self) -> Sequence[Channel]:

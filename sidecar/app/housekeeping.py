@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from sidecar.advice import kubernetes
+from sidecar.alerts.outbox import Outbox
 from sidecar.app import host
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.last_run import PendingHits
@@ -48,14 +49,17 @@ class Housekeeping:
 class MetricsUpdate:
     """Brings the metrics up to figures that are kept elsewhere."""
 
-    def __init__(self, metrics: Metrics, intake: Intake, resolver: Resolver) -> None:
+    def __init__(self, metrics: Metrics, intake: Intake, resolver: Resolver, outbox: Outbox) -> None:
         self._metrics = metrics
         self._intake = intake
         self._resolver = resolver
+        self._outbox = outbox
 
     def run(self, guard: Guard, _now: float) -> Sequence[Decision]:
         ignored = guard.view.ignored | {INVALID_ADDRESS: self._intake.invalid}
         self._metrics.guard.update(guard.view.usage, ignored, self._resolver.dropped)
+        self._metrics.allowlist.update()
+        self._metrics.alerts.waiting(self._outbox.waiting)
         self._metrics.allowlist.covered(guard.view.allowlist_shares)
         self._metrics.filters.update(self._intake.usage, self._intake.lost_lines)
         self._metrics.process.log_records_dropped(records_dropped())

@@ -16,6 +16,7 @@ class LogStates:
         self.states: dict[str, str] = {}
         self.lines: Counter[str] = Counter()
         self._allowlist = metrics.allowlist
+        self._sites = metrics.sites
         self._metrics = metrics.sources
 
     def log_opened(self, name: str) -> None:
@@ -40,10 +41,12 @@ class LogStates:
         self.states.pop(name, None)
         self._metrics.log_removed(name)
         self._allowlist.log_removed(name)
+        self._sites.log_removed(name)
 
     def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
         for jail in origin.jails:
             self.lines[jail] += lines
+        self._sites.begin(origin)
         self._metrics.batch_read(origin, lines, size, last)
 
     def lines_truncated(self, name: str, count: int = 1) -> None:

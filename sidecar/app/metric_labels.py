@@ -21,6 +21,7 @@ def known_labels(settings: Settings, senders: Iterable[Sender]) -> KnownLabels:
     """Return the label values that are known at the start, so that each of their series begins at 0."""
     return KnownLabels(
         jails=(*(jail.name for jail in settings.jails), MANUAL_JAIL.name),
+        filters=tuple(settings.filters),
         senders=tuple(sender.name for sender in senders),
         ignored_reasons=(
             INVALID_ADDRESS,

@@ -160,7 +160,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         # Before the store, and not sent before `StoredTurns`: a crash between them loses no alert and doubles none.
         alerts,
         # Early, so that a crash after it loses nothing that was decided.
-        store,
+        metrics.loop.timed(store),
         # After the firewall: measures when the bans of the turn are in force.
         metrics.bans,
         # After the store: sends what `alerts` prepared.
@@ -171,9 +171,12 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         activity,
         *([event_log] if event_log else []),
         *([fleet.publisher] if fleet else []),
+        # Last, to measure the whole turn.
+        metrics.loop,
     ]  # fmt: skip
     loop = Loop(guard, inbox, sinks, clock, problems, backlog=store)
-    metrics.process.observe_inbox(inbox)
+    metrics.loop.observe_inbox(inbox)
+    metrics.loop.observe_store(store)
 
     # What runs beside the loop.
     supervisor = Supervisor(problems)
@@ -202,7 +205,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     housekeeping = Housekeeping(
         inbox,
         (
-            MetricsUpdate(metrics, intake, resolver),
+            MetricsUpdate(metrics, intake, resolver, reporting.outbox),
             StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(unbannable, budget_monitor, repairs),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, exposition
+from prometheus_client import CollectorRegistry
 
 from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, TcpListener
 from sidecar.runtime.known_hosts import KnownHosts
+from sidecar.telemetry.exposition import CONTENT_TYPE, Exposition
 
 # A scraper on the same network sends its request within milliseconds. Prometheus gives up after 10 s by default.
 # Two Prometheus, two probes and a person need five connections; 16 is that three times over.
@@ -64,7 +65,7 @@ class TelemetryEndpoints:
     def __init__(
         self, registry: CollectorRegistry, check: HealthCheck, hosts: KnownHosts, page: Page | None = None
     ) -> None:
-        self._registry, self._check, self._hosts, self._page = registry, check, hosts, page
+        self._exposition, self._check, self._hosts, self._page = Exposition(registry), check, hosts, page
 
     def respond(self, request: HttpRequest) -> HttpResponse:
         if not self._hosts.includes(request.headers.get("Host")):
@@ -80,7 +81,7 @@ class TelemetryEndpoints:
     def _endpoint(self, request: HttpRequest) -> HttpResponse:
         match request.path:
             case "/metrics":
-                return self._metrics(request.headers.get("Accept", ""))
+                return HttpResponse(HTTPStatus.OK, self._exposition.text(), CONTENT_TYPE)
             case "/healthz":
                 health = self._check.health()
                 return _probe(health, passed=health.live)
@@ -88,14 +89,6 @@ class TelemetryEndpoints:
                 health = self._check.health()
                 return _probe(health, passed=health.live and health.ready)
         return HttpResponse(HTTPStatus.NOT_FOUND, b"here are /metrics, /healthz and /readyz\n")
-
-    def _metrics(self, accept: str) -> HttpResponse:
-        try:
-            encode, content_type = exposition.choose_encoder(accept)
-        except (TypeError, ValueError):
-            # The header names a version that is no number.
-            encode, content_type = exposition.choose_encoder("")
-        return HttpResponse(HTTPStatus.OK, encode(self._registry), content_type)
 
 
 def listen(host: str, port: int) -> TcpListener:

@@ -53,12 +53,13 @@ def test_each_chore_is_done_in_the_loop_though_another_fails(guard, caplog):
 def test_figures_that_are_kept_elsewhere_become_metrics(guard, monkeypatch):
     class Figures:
         usage, invalid, dropped, lost_lines = {"web": (0.5, 7)}, 3, 4, 5
+        waiting = {"slack": 6}  # noqa: RUF012 - of a test
 
     monkeypatch.setattr(housekeeping, "records_dropped", lambda: 2)
     readable, figures = ReadableMetrics(), Figures()
     guard.hits(hits(1, "127.0.0.1") + hits(1, ANN), 5.0)
 
-    assert MetricsUpdate(readable.metrics, figures, figures).run(guard, 5.0) == ()
+    assert MetricsUpdate(readable.metrics, figures, figures, figures).run(guard, 5.0) == ()
     assert readable.value("ignored_failures_total", reason="invalid address") == 3
     assert readable.value("ignored_failures_total", reason="loopback") == 1
     assert readable.value("tracked_addresses", jail="web") == 1
@@ -66,6 +67,7 @@ def test_figures_that_are_kept_elsewhere_become_metrics(guard, monkeypatch):
     assert readable.value("filter_matches_total", filter="web") == 7
     assert readable.value("search_lost_lines_total") == 5
     assert readable.value("log_records_dropped_total") == 2
+    assert readable.value("alerts_waiting", sender="slack") == 6
 
 
 class Cleanup:

@@ -20,7 +20,7 @@ def golden(values: Path, major: int = 4) -> str:
     """What is kept of a render: no dashboard, and of `helm test`'s pod one copy is enough to look at."""
     text = render(values, *(() if name(values) == "default" else ["--skip-tests"]), major=major)
     text = re.sub(r'^(  fleet-key: )".*"$', r'\1"64 characters at random"', text, flags=re.MULTILINE)
-    return re.sub(r'^(  [\w-]+\.json: )".*"$', r'\1"as in dashboards/"', text, flags=re.MULTILINE)
+    return re.sub(r'^(  [\w-]+\.json: )".*"$', r'\1"as in dashboards/boards/"', text, flags=re.MULTILINE)
 
 
 def main() -> None:

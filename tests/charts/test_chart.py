@@ -111,7 +111,7 @@ def test_the_oldest_kubernetes_that_is_claimed_is_the_oldest_that_is_validated()
 
 def test_alerts_and_dashboards_are_the_ones_of_the_house():
     """A chart takes no file from outside of its folder, and follows links."""
-    wanted = [HOUSE / "dashboards/alerts.yml", *(HOUSE / "dashboards").glob("*.json")]
+    wanted = [HOUSE / "dashboards/alerts.yml", *(HOUSE / "dashboards/boards").glob("*.json")]
 
     links = {path.resolve() for path in (CHART / "files").iterdir() if path.is_symlink()}
     assert links == set(wanted)
@@ -319,9 +319,9 @@ def test_prometheus_takes_the_rules(tmp_path):
     assert rule["spec"] == yaml.safe_load((HOUSE / "dashboards/alerts.yml").read_text())
 
 
-def test_grafana_gets_the_dashboard():
+def test_grafana_gets_the_dashboards():
     board = one(rendered(CHART / "ci/monitoring-values.yaml"), "ConfigMap", "-dashboards")
-    source = HOUSE / "dashboards"
+    source = HOUSE / "dashboards/boards"
 
     assert board["metadata"]["namespace"] == "monitoring"
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"

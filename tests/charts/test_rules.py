@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.charts.__main__ import HOUSE
+from tests.support.markdown import anchors
 
 FILE = HOUSE / "dashboards/alerts.yml"
 RULES = [
@@ -36,6 +37,13 @@ STORIES = [
     ("SidecarBansMany", 'wp_sidecar_bans_total{cause="fleet"}', "0+200x30", {20: False}),
     ("SidecarAlertsFail", 'wp_sidecar_alerts_total{result="rejected"}', "0x3 1x40", {2: False, 6: True}),
     ("SidecarFleetDisconnected", "wp_sidecar_fleet_connected", "1x3 0x20", {8: False, 15: True}),
+    ("SidecarAbsent", 'up{job="node"}', "1x40", {14: False, 16: True}),
+    ("SidecarNotReady", "wp_sidecar_ready", "1x3 0x20", {6: False, 10: True}),
+    ("SidecarProblem", 'wp_sidecar_problem{problem="the store"}', "1x40", {29: False, 31: True}),
+    ("SidecarAttackCannotBeBanned", 'wp_sidecar_allowlisted_failures_total{container="shop",reason="a gateway"}', "0x3 200x30", {2: False, 6: True, 30: False}),
+    ("SidecarAttackCannotBeBanned", 'wp_sidecar_allowlisted_failures_total{container="shop",reason="a gateway"}', "0+5x30", {30: False}),
+    ("SidecarAttackCannotBeBanned", 'wp_sidecar_allowlisted_failures_total{container="shop",reason="ignoreip"}', "0+50x30", {30: False}),
+    ("SidecarBanBudgetExceeded", "wp_sidecar_ban_budget_exceeded", "0x3 1x20", {6: False, 10: True}),
     ("SidecarReloadFailed", "wp_sidecar_config_last_reload_successful", "1x3 0x20", {6: False, 10: True}),
 ]  # fmt: skip
 
@@ -47,6 +55,19 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule):
     if not rule["expr"].startswith("absent("):
         assert re.search(r"\{\{ \$labels\.instance \}\}", rule["annotations"]["summary"])
     assert rule["annotations"]["description"].endswith(".")
+
+
+def test_every_rule_is_proven_to_fire():
+    proven = {alert for alert, _, _, up in STORIES if any(up.values())} | {"SidecarDropsAreLate"}
+
+    assert proven == {param.id for param in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_runbook_is_a_heading_of_our_docs(rule):
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+
+    assert anchor in anchors((HOUSE / page).read_text())
 
 
 @pytest.mark.parametrize("rule", RULES)

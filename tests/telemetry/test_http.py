@@ -39,22 +39,11 @@ def test_metrics(site):
     assert content_type.startswith("text/plain; version=")
 
 
-@pytest.mark.parametrize(
-    ("accept", "content_type"),
-    [
-        (
-            "application/openmetrics-text; version=1.0.0, text/plain;version=0.0.4;q=0.5",
-            "application/openmetrics-text",
-        ),
-        ("application/openmetrics-text; version=abc", "text/plain"),
-        ("application/openmetrics-text; version=" + "9" * 5_000, "text/plain"),
-        (",;=,;", "text/plain"),
-    ],
-)
-def test_metrics_in_the_requested_format(site, accept, content_type):
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=1.0.0", "text/html", ",;=,;"])
+def test_metrics_are_in_one_format_whatever_is_asked_for(site, accept):
     status, _, found = site.ask("/metrics", {"Accept": accept})
 
-    assert (status, found.partition(";")[0]) == (200, content_type)
+    assert (status, found.partition(";")[0]) == (200, "text/plain")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,11 @@ class LogReader:
             outcome = self._outcome()
             self._way.ended(outcome.ending, moved=self.log.cursor != before)
             with self._lock:
-                if self._rests(outcome.ending):
+                rests = self._rests(outcome.ending)
+                # An idle log was read to its end and is opened again at once: nobody needs to know.
+                if rests or outcome.ending is not Ending.IDLE:
+                    self.log.report.closed()
+                if rests:
                     self._thread = None
                     return
             self.log.report.reopened(outcome.ending.reason)
@@ -146,8 +150,6 @@ class LogReader:
             if not self.log.interrupt.wait(FIRST_RETRY_DELAY_S):
                 log.exception("a batch of %s failed", self.log.report.name)
             return ReadingOutcome(Ending.LOST, repr(err), engine_answers=True)
-        finally:
-            self.log.report.closed()
 
     def _read(self, engine: Engine) -> Ending:
         """Read in the way that is due. Raises OSError, EngineError, and whatever a batch did."""

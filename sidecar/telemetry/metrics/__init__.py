@@ -19,7 +19,9 @@ from sidecar.telemetry.metrics.declare import Declaration
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.telemetry.metrics.guard import FilterMetrics, GuardMetrics
+from sidecar.telemetry.metrics.loop import LoopMetrics
 from sidecar.telemetry.metrics.process import ProcessMetrics
+from sidecar.telemetry.metrics.sites import SiteMetrics
 from sidecar.telemetry.metrics.sources import SourceMetrics
 
 
@@ -28,6 +30,7 @@ class KnownLabels:
     """The values of labels that are known at the start, from the packages that use them."""
 
     jails: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     ignored_reasons: tuple[str, ...] = ()
     reopen_reasons: tuple[str, ...] = ()
@@ -40,12 +43,14 @@ class Metrics:
     """The metrics of one run, by subject."""
 
     bans: BanMetrics
+    sites: SiteMetrics
     guard: GuardMetrics
     filters: FilterMetrics
     allowlist: AllowlistMetrics
     sources: SourceMetrics
     firewall: FirewallMetrics
     alerts: AlertMetrics
+    loop: LoopMetrics
     process: ProcessMetrics
     # None: this host is in no fleet.
     fleet: FleetMetrics | None
@@ -62,14 +67,17 @@ class Metrics:
     ) -> Metrics:
         """Declare every metric; those of the fleet only where there is one."""
         firewall = FirewallMetrics(declare, bypass_kinds=known.bypass_kinds)
+        sites = SiteMetrics(declare)
         metrics = cls(
-            BanMetrics(declare, firewall, clock=clock),
+            BanMetrics(declare, firewall, sites, clock=clock),
+            sites,
             GuardMetrics(declare, ignored_reasons=known.ignored_reasons),
-            FilterMetrics(declare),
+            FilterMetrics(declare, filters=known.filters),
             AllowlistMetrics(declare),
-            SourceMetrics(declare, reopen_reasons=known.reopen_reasons),
+            SourceMetrics(declare, reopen_reasons=known.reopen_reasons, clock=clock),
             firewall,
             AlertMetrics(declare, senders=known.senders),
+            LoopMetrics(declare, clock=clock),
             ProcessMetrics(declare, version),
             FleetMetrics(declare, rejections=known.fleet_rejections) if fleet else None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sidecar.telemetry.metrics.declare import Declaration
@@ -27,6 +27,15 @@ class AlertMetrics:
             "Messages that were not tried, because too many waited.",
             sender=senders,
         )
+
+        self._waiting = declare.gauge(
+            "alerts_waiting", "Messages that wait to be sent, or to be tried again.", sender=senders
+        )
+
+    def waiting(self, counts: Mapping[str, int]) -> None:
+        """Take how many messages wait, by sender."""
+        for sender, count in counts.items():
+            self._waiting.labels(sender).set(count)
 
     def alert_sent(self, sender: str) -> None:
         self._alerts.labels(sender, SENT).inc()

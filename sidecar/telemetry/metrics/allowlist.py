@@ -11,14 +11,17 @@ class AllowlistMetrics:
     """Figures about the allowlist and the ban budget. Any thread may report."""
 
     def __init__(self, declare: Declaration) -> None:
-        # The one counter without zeros from the start: containers times reasons would be thousands of series.
+        # Without zeros from the start: containers times reasons would be thousands of series. So a new series is 0
+        # until the next `update()`, and Prometheus sees its first failures as well.
         self._failures = declare.counter(
             "allowlisted_failures_total",
             "Failures of addresses that must not be banned, or behind a proxy that sends their packets, by the reason."
-            " The series begins with the first failure.",
+            " A series begins with its first failures, which are added within 30 seconds.",
             container=LATER,
             reason=LATER,
         )
+        self._first: dict[tuple[str, str], int] = {}
+        self._seen: set[tuple[str, str]] = set()
         self._exposed = declare.gauge(
             "exposed_containers",
             "Watched containers with a log that may name a wrong client, because IPv6 clients reach them through"
@@ -51,7 +54,18 @@ class AllowlistMetrics:
 
     def failed(self, container: str, reason: str, count: int) -> None:
         """Count failures that must not lead to a ban for this reason."""
-        self._failures.labels(container, reason).inc(count)
+        series = self._failures.labels(container, reason)
+        if (container, reason) in self._seen:
+            series.inc(count)
+        else:
+            self._first[container, reason] = self._first.get((container, reason), 0) + count
+
+    def update(self) -> None:
+        """Add the first failures of new series. To be called from time to time, by the thread that calls `failed`."""
+        for container, reason in list(self._first):
+            count = self._first.pop((container, reason), 0)
+            self._seen.add((container, reason))
+            self._failures.labels(container, reason).inc(count)
 
     def exposed(self, containers: int) -> None:
         self._exposed.set(containers)
@@ -61,4 +75,7 @@ class AllowlistMetrics:
 
     def log_removed(self, container: str) -> None:
         """Remove the series of the container."""
+        for labels in [each for each in (*list(self._first), *list(self._seen)) if each[0] == container]:
+            self._first.pop(labels, None)
+            self._seen.discard(labels)
         self._failures.remove_by_labels({"container": container})

@@ -12,8 +12,9 @@ from prometheus_client import Counter
 from sidecar.core.address import Address, ip_version
 from sidecar.core.events import BanCause, Turn, Unban, UnbanCause
 from sidecar.runtime.clock import Clock
-from sidecar.telemetry.metrics.declare import FAMILIES, LATER, BoundedPairs, Declaration, begin_at_zero
+from sidecar.telemetry.metrics.declare import FAMILIES, LATER, Declaration, begin_at_zero
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
+from sidecar.telemetry.metrics.sites import SiteMetrics
 
 # Seconds. A line should become a drop within 5 ms; a backlog that is read after an outage is much later.
 LOG_TO_DROP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -30,31 +31,17 @@ class BanMetrics:
 
     name = "metrics"
 
-    def __init__(self, declare: Declaration, firewall: FirewallMetrics, *, clock: Clock = time.time) -> None:
-        self._firewall, self._clock = firewall, clock
+    def __init__(
+        self, declare: Declaration, firewall: FirewallMetrics, sites: SiteMetrics, *, clock: Clock = time.time
+    ) -> None:
+        self._firewall, self._sites, self._clock = firewall, sites, clock
         self._failures = declare.counter(
             "failures_total",
             "Log lines that matched the filter of a jail, whether or not they counted.",
             jail=LATER,
         )
-        self._site_failures = BoundedPairs(
-            declare.counter(
-                "site_failures_total",
-                "Failures by container or file, whether or not they counted. The series begins with the first failure.",
-                container=LATER,
-                jail=LATER,
-            )
-        )
-        self._site_bans = BoundedPairs(
-            declare.counter(
-                "site_bans_total",
-                "Bans by the container or file of the last failure. The series begins with the first ban.",
-                container=LATER,
-                jail=LATER,
-            )
-        )
         self._bans = declare.counter(
-            "bans_total", "Bans decided.", jail=LATER, family=FAMILIES, cause=BanCause
+            "bans_total", "Bans decided, enforced or not.", jail=LATER, family=FAMILIES, cause=BanCause
         )
         self._unbans = declare.counter(
             "unbans_total", "Bans ended.", jail=LATER, family=FAMILIES, cause=UnbanCause
@@ -85,11 +72,11 @@ class BanMetrics:
         failures = Tally([(hit.origin.name, hit.jail) for hit in (*turn.hits, *turn.ignored)])
         for (container, jail), count in failures.items():
             self._failures.labels(jail).inc(count)
-            self._site_failures.add(container, jail, count)
+            self._sites.failed(container, jail, count)
         if not turn.decisions:
             return
         counts: Tally[tuple[Counter, str, str, str]] = Tally()
-        bans: Tally[tuple[str, str]] = Tally()
+        bans: Tally[tuple[str, str, bool]] = Tally()
         now, in_step = self._clock(), self._firewall.in_step
         for each in turn.decisions:
             if isinstance(each, Unban):
@@ -97,15 +84,15 @@ class BanMetrics:
                 continue
             counts[self._bans, each.jail, family(each.address), each.cause] += 1
             if each.cause in COUNTED:
-                bans[each.origin_name, each.jail] += 1
+                bans[each.origin_name, each.jail, each.dry_run] += 1
             if each.dry_run:
                 self._dry_run_bans.labels(each.jail).inc()
             elif in_step and each.cause == FAILURES:
                 self._log_to_drop.observe(delay(each.at, now))
         for (counter, *labels), count in counts.items():
             counter.labels(*labels).inc(count)
-        for (container, jail), count in bans.items():
-            self._site_bans.add(container, jail, count)
+        for (container, jail, dry_run), count in bans.items():
+            self._sites.banned(container, jail, count, dry_run=dry_run)
         self.set_active(turn.enforced_bans)
 
     def set_active(self, counts: Mapping[tuple[str, int], int]) -> None:

@@ -93,19 +93,19 @@ class GuardMetrics:
 class FilterMetrics:
     """What each filter costs and finds."""
 
-    def __init__(self, declare: Declaration) -> None:
+    def __init__(self, declare: Declaration, *, filters: Iterable[str] = ()) -> None:
+        filters = tuple(filters)
         self._seconds = MirroredTotals(
             declare.counter(
                 "filter_seconds_total",
                 "Time spent on the lines that the prefilter let through to a filter. The prefilter itself is one pass"
                 " for all filters, and is not included.",
-                filter=LATER,
+                filter=filters,
             )
         )
         self._matches = MirroredTotals(
-            declare.counter("filter_matches_total", "Lines that matched a filter.", filter=LATER)
+            declare.counter("filter_matches_total", "Lines that matched a filter.", filter=filters)
         )
-
         self._lost = MirroredSum(
             declare.counter(
                 "search_lost_lines_total",

@@ -1,9 +1,9 @@
-"""The process itself: its version, its configuration, its queue, and its own log."""
+"""The process itself: its version, its configuration, its problems, and its own log."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 
 from prometheus_client import ProcessCollector
 
@@ -23,9 +23,6 @@ class ProcessMetrics:
             "problem",
             "1 for each problem that there is now; `wp-sidecar status` has its sentence.",
             problem=LATER,
-        )
-        self._inbox = declare.gauge(
-            "inbox_batches", "Batches of log lines that wait for the loop. Sources wait while it is full."
         )
         self._log_records = MirroredSum(
             declare.counter("log_records_dropped_total", "Log records dropped because stderr was blocked.")
@@ -51,10 +48,6 @@ class ProcessMetrics:
         # One that was never reported here has no series.
         with contextlib.suppress(KeyError):
             self._problem.remove(name)
-
-    def observe_inbox(self, inbox: Sized) -> None:
-        """Show the length of this inbox at every scrape."""
-        self._inbox.set_function(inbox.__len__)
 
     def log_records_dropped(self, total: int) -> None:
         """Take the number of log records dropped so far."""

@@ -5,19 +5,24 @@ The label `container` is the name of a container, or the path of a log file.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from prometheus_client import Counter
 
 from sidecar.core.events import Origin
+from sidecar.runtime.clock import Clock
 from sidecar.telemetry.metrics.declare import LATER, Declaration, begin_at_zero
 
 
 class SourceMetrics:
     """Figures about logs. Any thread may report."""
 
-    def __init__(self, declare: Declaration, *, reopen_reasons: Iterable[str] = ()) -> None:
+    def __init__(
+        self, declare: Declaration, *, reopen_reasons: Iterable[str] = (), clock: Clock = time.time
+    ) -> None:
         """`reopen_reasons`: why a log can be opened again, as `sources.base` names the reasons."""
+        self._clock = clock
         self._reopen_reasons = tuple(reopen_reasons)
         self._lines = declare.counter("log_lines_total", "Log lines read.", container=LATER, stream=LATER)
         self._bytes = declare.counter(
@@ -39,7 +44,9 @@ class SourceMetrics:
             reason=LATER,
         )
         self._last = declare.gauge(
-            "log_last_line_timestamp_seconds", "Unix time of the last log line read.", container=LATER
+            "log_last_line_timestamp_seconds",
+            "Unix time of the last log line read; where the log's lines have none that is known, of its reading.",
+            container=LATER,
         )
         # (container, stream) -> counters of lines and bytes: looking them up takes longer than counting.
         self._read: dict[tuple[str, str], tuple[Counter, Counter]] = {}
@@ -51,8 +58,7 @@ class SourceMetrics:
             counters = self._read[key] = self._lines.labels(*key), self._bytes.labels(*key)
         counters[0].inc(lines)
         counters[1].inc(size)
-        if last is not None:
-            self._last.labels(origin.name).set(last)
+        self._last.labels(origin.name).set(self._clock() if last is None else last)
 
     def log_opened(self, container: str) -> None:
         self._up.labels(container).set(1)

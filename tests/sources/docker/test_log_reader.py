@@ -101,7 +101,9 @@ def test_a_log_without_any_line_is_opened_again(tmp_path, recorder):
         engine.write(site, b"at last")
 
         assert recorder.wait_lines(1) == [b"at last"]
-    assert ("reopened", "site", "idle") in recorder.events
+        # Nobody was told that the log is not read meanwhile.
+        assert ("reopened", "site", "idle") in recorder.events
+        assert ("closed", "site") not in recorder.events
     engine.close()
 
 

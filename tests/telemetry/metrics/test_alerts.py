@@ -16,3 +16,9 @@ def test_messages_are_counted_by_sender_and_result(scrape):
         'alerts_total{result="sent",sender="slack"}': 1,
         'alerts_dropped_total{sender="slack"}': 4,
     }
+
+
+def test_messages_that_wait_are_shown_by_sender(scrape):
+    scrape.metrics.alerts.waiting({"slack": 3})
+
+    assert scrape("alerts_waiting") == {'alerts_waiting{sender="slack"}': 3}

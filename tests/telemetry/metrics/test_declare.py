@@ -2,7 +2,6 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar.telemetry.metrics.declare import (
-    LATER,
     BoundedPairs,
     Declaration,
     DeclaredMetric,
@@ -76,12 +75,10 @@ def test_a_mirrored_sum_stays_where_a_part_is_gone(declare):
 
 def test_pairs_beyond_the_bound_are_counted_together(monkeypatch):
     monkeypatch.setattr("sidecar.telemetry.metrics.declare.MAX_PAIRS", 2)
-    registry = CollectorRegistry()
-    pairs = BoundedPairs(Declaration(registry).counter("site_total", "Text.", container=LATER, jail=LATER))
-    for container in ("a", "b", "c", "d", "a"):
-        pairs.add(container, "login", 1)
+    pairs = BoundedPairs()
 
-    def value(container):
-        return registry.get_sample_value("wp_sidecar_site_total", {"container": container, "jail": "login"})
+    assert [pairs.labels(name, "login")[0] for name in "abcda"] == ["a", "b", "(others)", "(others)", "a"]
 
-    assert [value(name) for name in ("a", "b", "c", "(others)")] == [2, 1, None, 2]
+    pairs.forget("a")
+
+    assert [pairs.labels(name, "login")[0] for name in "cdb"] == ["c", "(others)", "b"]

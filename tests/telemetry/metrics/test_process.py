@@ -1,13 +1,11 @@
 RELOAD = ("config_last_reload_successful", "config_last_reload_success_timestamp_seconds")
 
 
-def test_version_inbox_and_own_log(scrape):
-    scrape.metrics.process.observe_inbox(range(7))
+def test_version_and_own_log(scrape):
     scrape.metrics.process.log_records_dropped(2)
     scrape.metrics.process.log_records_dropped(5)
 
-    assert scrape("inbox_batches", "log_records_dropped_total", "build_info") == {
-        "inbox_batches": 7,
+    assert scrape("log_records_dropped_total", "build_info") == {
         "log_records_dropped_total": 5,
         'build_info{version="1.2.3"}': 1,
     }

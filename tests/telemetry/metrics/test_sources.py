@@ -5,7 +5,7 @@ OUT, ERR = (Origin("docker", "blog", stream, ("login",)) for stream in ("stdout"
 
 def test_lines_are_counted_by_container_and_stream(scrape):
     scrape.metrics.sources.batch_read(OUT, lines=2, size=100, last=50.0)
-    scrape.metrics.sources.batch_read(OUT, lines=1, size=10)
+    scrape.metrics.sources.batch_read(OUT, lines=1, size=10, last=50.5)
     scrape.metrics.sources.batch_read(ERR, lines=1, size=5, last=51.0)
 
     assert scrape("log_lines_total", "log_bytes_total", "log_last_line_timestamp_seconds") == {
@@ -66,3 +66,12 @@ def test_a_container_that_is_gone_takes_its_series_along(scrape):
 
     scrape.metrics.sources.batch_read(OUT, lines=1, size=1)
     assert scrape("log_lines_total")['log_lines_total{container="blog",stream="stdout"}'] == 1
+
+
+def test_the_last_line_of_a_log_without_times_was_written_when_it_was_read(scrape):
+    """As in a plain file."""
+    scrape.metrics.sources.batch_read(OUT, lines=1, size=10)
+
+    assert scrape("log_last_line_timestamp_seconds") == {
+        'log_last_line_timestamp_seconds{container="blog"}': 100
+    }
