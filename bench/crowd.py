@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 from bench.figures import Figure, Series
 from bench.lines import MAXRETRY, failures, strangers
@@ -16,6 +18,7 @@ from sidecar.core.allowlist import CONTAINERS, Allowlist
 from sidecar.core.events import Hit, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from tests.bed import Place
 from tests.support.waiting import wait_until
 
 RUNS = 5
@@ -23,11 +26,13 @@ HITS, ADDRESSES = 300_000, 100_000  # three of each: none is banned, and each ha
 BANS, TRACKED, FOLLOWED = 100_000, 1_000_000, 200
 AT_ONCE = 20_000  # addresses in one write to the log
 PATIENCE = 300.0
+SCRAPES, SCRAPE_PAUSE_S = 100, 0.1
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
     yield _hits()
     yield _memory("memory_100000_bans", BANS, MAXRETRY, at_most=110)
+    yield _metrics()
     yield _memory("memory_1000000_tracked", TRACKED, 1, at_most=350)
     yield _containers(rig)
 
@@ -56,12 +61,37 @@ def _hits() -> Figure:
 def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:
     """The daemon's, once so many addresses have failed so often."""
     with place() as host, Daemon(host) as ours:
-        ours.ready()
-        crowd = strangers()
-        for done in range(AT_ONCE, addresses + 1, AT_ONCE):
-            ours.write(b"".join(failures(address, each) for address in itertools.islice(crowd, AT_ONCE)))
-            wait_until(lambda least=done * each: ours.heard() >= least, PATIENCE)
+        _fail(ours, addresses, each)
         return Figure(name, "MB", resident(ours.process), at_most=at_most)
+
+
+def _fail(daemon: Daemon, addresses: int, each: int) -> None:
+    """Have so many addresses fail so often, and wait until the daemon has counted all of it."""
+    daemon.ready()
+    crowd = strangers()
+    for done in range(AT_ONCE, addresses + 1, AT_ONCE):
+        daemon.write(b"".join(failures(address, each) for address in itertools.islice(crowd, AT_ONCE)))
+        wait_until(lambda least=done * each: daemon.heard() >= least, PATIENCE)
+
+
+def _metrics() -> Figure:
+    """From the request until the whole answer of /metrics is there, while 100,000 bans are in force."""
+    with place() as host, Daemon(host) as ours:
+        _fail(ours, BANS, MAXRETRY)
+        series = Series("/metrics with 100,000 bans", "ms", tuple(_scrape(host) for _ in range(SCRAPES)))
+    return Figure("metrics_100000_bans", "ms", series.median, at_most=20, series=(series,))
+
+
+def _scrape(host: Place) -> float:
+    """Return the milliseconds that one takes on a connection that is open already, as Prometheus has one."""
+    # Not one upon the other, as no Prometheus asks like that.
+    time.sleep(SCRAPE_PAUSE_S)
+    with closing(http.client.HTTPConnection("127.0.0.1", 9734, timeout=PATIENCE)) as web:
+        host.within(web.connect)
+        began = time.perf_counter()
+        web.request("GET", "/metrics")
+        assert b"wp_sidecar_bans_active" in web.getresponse().read()
+        return 1000 * (time.perf_counter() - began)
 
 
 def _containers(rig: Rig) -> Figure:

@@ -8,13 +8,14 @@ from sidecar.core.jail import Jail
 from sidecar.fleet.protocol import Rejection
 from sidecar.telemetry.metrics import KnownLabels
 
-SETTINGS = Settings((Jail("login"),), {})
+SETTINGS = Settings((Jail("login"),), {"login": None})
 
 
 def test_jails_and_senders_are_those_of_the_settings():
     known = known_labels(SETTINGS, [Slack("https://hooks.example/x")])
 
     assert known.jails == ("login", "manual")
+    assert known.filters == ("login",)
     assert known.senders == ("slack",)
     assert known.fleet_rejections == ()
 

@@ -22,6 +22,7 @@ class World:
         return self._allowlist.reason(hit.address)
 
     def failures(self, reason, container="blog"):
+        self.readable.metrics.allowlist.update()
         return self.readable.value("allowlisted_failures_total", container=container, reason=reason)
 
 

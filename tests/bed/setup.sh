@@ -8,6 +8,7 @@ need=(
   mmdebstrap                              # debian:trixie-slim where no registry answers
   hydra ncrack medusa nmap dirb           # attackers: make attacks
   fail2ban logwatch prometheus wrk        # the yardstick of the benchmark; promtool; load for a web server
+  prometheus-alertmanager                 # and amtool: the monitoring profile's configuration
   firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
   php-cli                                 # runs the mu-plugin without WordPress
@@ -56,7 +57,7 @@ if command -v systemctl >/dev/null; then
   for package in "${absent[@]}"; do
     case $package in
       docker.io) units=(docker.socket docker.service containerd.service) ;;
-      fail2ban | firewalld | nftables | prometheus | redis-server | ufw) units=("$package.service") ;;
+      fail2ban | firewalld | nftables | prometheus | prometheus-alertmanager | redis-server | ufw) units=("$package.service") ;;
       *) continue ;;
     esac
     systemctl --quiet disable "${units[@]}" 2>/dev/null || true

@@ -68,7 +68,7 @@ def test_it_has_one_capability_and_can_write_to_its_state_alone(bed, compose):
 
 def test_the_monitoring_profile_is_off_unless_asked_for(compose):
     assert sorted(compose("config", "--services").split()) == ["db", "wordpress", "wp-sidecar"]
-    assert {"grafana", "prometheus"} <= set(
+    assert {"alertmanager", "grafana", "prometheus"} <= set(
         compose("--profile", "monitoring", "config", "--services").split()
     )
 
