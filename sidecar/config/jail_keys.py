@@ -118,6 +118,11 @@ class GlobalKey:
     # Whether the key may stand in a jail too, and the values of all jails are joined.
     in_jails: bool = False
 
+    @property
+    def is_combined(self) -> bool:
+        """Whether the values of the environment and of the file both count."""
+        return self.combine is not environment_first
+
 
 def filter_reference(text: str) -> str:
     if not text.strip() or "\n" in text.strip():

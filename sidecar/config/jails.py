@@ -67,6 +67,13 @@ def read(
     the jails file and beside the filters. With `look`, log files have to
     be readable. Raises ConfigErrors where an error concerns all jails, or no jail is left.
     """
+    values = parsed(path)
+    places = (*actions, *_action_folders(path, folders))
+    return _JailsReader(values, JailFilters(values, folders), JailActions(values, places), look=look).read()
+
+
+def parsed(path: Path | None) -> JailValues:
+    """Return the values of the jails file and of the layers over it, as they are written. Raises ConfigErrors."""
     if path and isdir(path):
         raise ConfigErrors([ConfigError(str(path), "", "", DIRECTORY)])
     ini, layers = Ini(), _layers(path) if path else []
@@ -75,8 +82,7 @@ def read(
     values = JailValues(ini, path, layers)
     if path and (main := path.with_suffix(".conf")) not in layers and isfile(main):
         values.note("", "", f"{main} is not read; name that file, and {path.name} is read over it")
-    places = (*actions, *_action_folders(path, folders))
-    return _JailsReader(values, JailFilters(values, folders), JailActions(values, places), look=look).read()
+    return values
 
 
 class _JailsReader:

@@ -1,0 +1,110 @@
+# ruff: noqa: PLC0415 - the configuration and tables are loaded only where they are used
+"""`config show`: the settings in force, and where each comes from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sidecar.cli.options import Filters, Jails, Json, Socket, Wide, socket_path
+from sidecar.cli.stdio import write_json, write_line
+from sidecar.control.client import NoDaemon, ask
+from sidecar.control.protocol import Refused, StatusAnswer, StatusRequest
+
+if TYPE_CHECKING:
+    from sidecar.config.effective import Setting, SiteSetting
+
+commands = typer.Typer(rich_markup_mode=None)
+config = typer.Typer(name="config", help="The configuration: show what is in force.", rich_markup_mode=None)
+commands.add_typer(config)
+
+
+@config.callback()
+def _family() -> None:
+    """Have `show` be a word of its own, though it is the only one."""
+
+
+@config.command()
+def show(
+    *,
+    site: Annotated[
+        str,
+        typer.Option("--site", metavar="NAME", help="Only this container: its labels, and what they change."),
+    ] = "",
+    changed: Annotated[bool, typer.Option("--changed", help="Leave out what has its default.")] = False,
+    jails: Jails = None,
+    filters: Filters = None,
+    wide: Wide = False,
+    socket: Socket = None,
+    as_json: Json = False,
+) -> None:
+    """Show each setting in force with the place that it comes from: default, environment, jails file, label."""
+    from sidecar.config.effective import BY_DEFAULT, effective, of_site
+
+    found = effective(os.environ, jails=jails, filters=filters)
+    status = _status(socket)
+    labels = status["labels"] if status else {}
+    of_sites = [each for name in sorted(labels) for each in of_site(name, labels[name], found.settings)]
+    if site:
+        of_sites = [each for each in of_sites if each.site == site]
+
+    def is_shown(origin: str) -> bool:
+        return not site and not (changed and origin == BY_DEFAULT)
+
+    host = [each for each in found.host if is_shown(each.origin)]
+    by_jail = {name: [each for each in rows if is_shown(each.origin)] for name, rows in found.jails.items()}
+    if as_json:
+        write_json({
+            "host": [_json(each) for each in host],
+            "jails": {name: [_json(each) for each in rows] for name, rows in by_jail.items()},
+            "sites": [_json(each) for each in of_sites] if status else None,
+        })  # fmt: skip
+        return
+    from sidecar.cli.layout import print_table
+
+    print_table(("setting", "value", "from"), map(_row, host), wide=wide)
+    rows = [(name, *_row(each)) for name, settings in by_jail.items() for each in settings]
+    print_table(("jail", "setting", "value", "from"), rows, wide=wide)
+    site_rows = [(each.site, each.jail or "all", *_row(each)) for each in of_sites]
+    print_table(("site", "jail", "setting", "value", "from"), site_rows, wide=wide)
+    write_line("")
+    if status is None:
+        write_line("no daemon answers, so labels of containers are not shown")
+    elif not site_rows:
+        write_line(f"no label of {site or 'a container'} changes anything: the settings of the jails hold")
+
+
+def text(name: str, value: Any) -> str:  # noqa: ANN401 - as JSON has it
+    """Return a value as it is written in the configuration."""
+    from sidecar.core.durations import format_duration
+
+    if value is None or value == []:
+        return {"bantime": "-1", "port": "all"}.get(name, "")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(text("", each) for each in value)
+    if isinstance(value, int | float):
+        is_time = name in ("findtime", "bantime", "bantime.maxtime", "bantime.rndtime", "dbpurgeage")
+        return format_duration(value) if is_time else f"{value:g}"
+    return str(value)
+
+
+def _status(socket: Socket) -> StatusAnswer | None:
+    """Return what the daemon watches; None: none answers."""
+    try:
+        return ask(socket_path(socket), StatusRequest())
+    except (NoDaemon, PermissionError, Refused):
+        return None
+
+
+def _row(each: Setting | SiteSetting) -> tuple[str, str, str]:
+    return each.name, text(each.name, each.value), each.origin
+
+
+def _json(each: Setting | SiteSetting) -> dict[str, Any]:
+    fields: dict[str, Any] = each._asdict()
+    fields["from"] = fields.pop("origin")
+    return fields
