@@ -8,8 +8,7 @@ from operator import attrgetter
 from typing import Final
 
 from sidecar.advice.doctor import Finding
-from sidecar.cli.layout import terminal_width
-from sidecar.cli.stdio import write_json, write_line, write_paragraph, write_styled
+from sidecar.cli.stdio import terminal_width, write_json, write_line, write_paragraph, write_styled
 from sidecar.control.exit_codes import ExitCode
 from sidecar.core.text import printable
 

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.layout import terminal_width
 from sidecar.cli.options import Address, Json, Socket, socket_path
-from sidecar.cli.stdio import write_json, write_line, write_paragraph
+from sidecar.cli.stdio import terminal_width, write_json, write_line, write_paragraph
 from sidecar.cli.text import local_time, times, until_text
 from sidecar.control.client import ask
 from sidecar.control.protocol import BanEntry, ExplainAnswer, ExplainRequest, JailStanding

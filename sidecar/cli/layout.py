@@ -1,31 +1,23 @@
 """Rows as text for a person: columns where the terminal is wide enough, and a second line where it is not.
 
-No cell is ever broken: half an address is no address. What does not fit into the first line goes to lines below it,
-each cell with the title of its column. Where the output is no terminal each row is one line, however wide.
+No word is ever broken: half an address is no address. What does not fit into the first line goes to lines below it,
+each cell with the title of its column, and a cell that is a sentence to several lines. Where the output is no terminal
+each row is one line, however wide.
 """
 
 from __future__ import annotations
 
 import itertools
-import shutil
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from sidecar.cli.stdio import write_line
+from sidecar.cli.stdio import terminal_width, wrapped, write_row
 from sidecar.core.text import printable
 
 GAP: Final = "  "
 INDENT: Final = "    "
 # Rows that are looked at to know how wide columns are. Among more of them, a wider cell moves the rest of its line.
 MEASURED_ROWS: Final = 1_000
-# The first column names the row, and the second is needed to know which one it is.
-MIN_COLUMNS: Final = 2
-
-
-def terminal_width() -> int | None:
-    """Return the columns of the terminal that standard output leads to; None: to none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Iterable[object]], *, wide: bool = False) -> None:
@@ -33,14 +25,14 @@ def print_table(titles: Sequence[str], rows: Iterable[Iterable[object]], *, wide
     lines = iter(table(titles, rows, None if wide else terminal_width()))
     for number, line in enumerate(lines):
         if not number:
-            write_line("")
-        write_line(line)
+            write_row("")
+        write_row(line)
 
 
 def table(titles: Sequence[str], rows: Iterable[Iterable[object]], width: int | None) -> Iterator[str]:
     """Yield the lines of a table that is at most so many columns wide; None: as wide as it gets.
 
-    Only a cell that is wider by itself makes a wider line. Memory does not grow with the number of rows.
+    Only a word that is wider by itself makes a wider line. Memory does not grow with the number of rows.
     """
     cells = ([printable(str(value)) for value in row] for row in rows)
     measured = list(itertools.islice(cells, MEASURED_ROWS))
@@ -61,7 +53,8 @@ def _fitting(widths: Sequence[int], width: int) -> int:
     for count, each in enumerate(widths):
         used += each + (len(GAP) if count else 0)
         if used > width:
-            return max(count, MIN_COLUMNS)
+            # The first column names the row.
+            return max(count, 1)
     return len(widths)
 
 
@@ -75,8 +68,8 @@ def _below(titles: Sequence[str], cells: Sequence[str], width: int) -> Iterator[
     for pair in (f"{title} {cell}" for title, cell in zip(titles, cells, strict=True) if cell):
         longer = f"{line}{GAP}{pair}" if line else f"{INDENT}{pair}"
         if line and len(longer) > width:
-            yield line
+            yield from wrapped(line, width, INDENT * 2)
             longer = f"{INDENT}{pair}"
         line = longer
     if line:
-        yield line
+        yield from wrapped(line, width, INDENT * 2)

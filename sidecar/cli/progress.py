@@ -7,7 +7,7 @@ import sys
 import rich.progress
 from rich.console import Console
 
-from sidecar.cli.stdio import write_line
+from sidecar.cli.stdio import fitted, write_line
 
 
 class Progress:
@@ -32,7 +32,7 @@ class Progress:
     def write_line(self, text: str) -> None:
         """Write a line above the bar, which is on the same terminal as standard output."""
         if sys.stdout.isatty():
-            self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+            self._console.print(fitted(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
             write_line(text)
 

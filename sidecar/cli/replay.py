@@ -26,8 +26,8 @@ from sidecar.filters.matcher import Matcher
 from sidecar.filters.verdict import time_of
 from sidecar.runtime.problems import Problems
 
-# Time at which a log that was never read begins and ends.
-NEVER: Final = (math.inf, -math.inf)
+# So many lines at a log's end may have no time.
+MAX_UNDATED_LINES: Final = 100
 
 
 def read_settings(environ: Mapping[str, str], jails: Path | None, filters: Path | None) -> Settings:
@@ -165,7 +165,9 @@ class Replay:
         except UnreadableError as err:
             log.error = str(err)
         if part is not None:
-            log.end = self._time_of(_last_line(part.data), part, log.end)
+            newest = part.data[:-1].split(b"\n")[: -MAX_UNDATED_LINES - 1 : -1]
+            times = (self._time_of(line, part, log.end) for line in newest)
+            log.end = next((at for at in times if at > log.end), log.end)
 
     def _hits(self, number: int, log: ReadLog, part: LogPart) -> list[Hit]:
         origin = log.origin(number, part.stream)
@@ -180,7 +182,3 @@ class Replay:
 
 def _at(found: Found) -> float:
     return found.hit.at
-
-
-def _last_line(data: bytes) -> bytes:
-    return data[data.rfind(b"\n", 0, len(data) - 1) + 1 : -1]

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import typer
 
@@ -21,6 +21,9 @@ from sidecar.config.settings import Settings
 from sidecar.config.units import duration
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing, Topology
+
+# The policy without a jails file.
+BUILT_IN: Final = "built-in jails"
 
 
 class Sources(NamedTuple):
@@ -60,7 +63,7 @@ def run(
     settings = [read_settings(environ, each, filters) for each in jails]
     for error in dict.fromkeys(str(error) for each in settings for error in each.errors):
         write_error(error)
-    names = [_name(environ, each) for each in jails]
+    names = _names(environ, jails)
     logs, topologies = _logs(sources, settings, since)
     policies = [
         Policy(name, each, topology) for name, each, topology in zip(names, settings, topologies, strict=True)
@@ -86,10 +89,11 @@ def _age(text: str) -> float:
         raise typer.BadParameter(str(err), param_hint="--since") from None
 
 
-def _name(environ: Mapping[str, str], jails: Path | None) -> str:
-    """Return what the policy of a jails file is called; None: of the one in force."""
-    path = jails or Path(environ.get(JAILS_FILE.name) or JAILS_FILE.default)
-    return str(path) if path.exists() else "built-in jails"
+def _names(environ: Mapping[str, str], jails: Sequence[Path | None]) -> list[str]:
+    """Return what the policies of these jails files are called; None is the one in force."""
+    paths = [each or Path(environ.get(JAILS_FILE.name) or JAILS_FILE.default) for each in jails]
+    names = [path.name if path.exists() else BUILT_IN for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def _logs(

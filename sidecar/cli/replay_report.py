@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from sidecar.cli import plot
-from sidecar.cli.layout import print_table, terminal_width
+from sidecar.cli.layout import print_table
 from sidecar.cli.meter import Meter
 from sidecar.cli.replay import Decided, Policy, Replay
 from sidecar.cli.replay_logs import ReadLog
 from sidecar.cli.replay_totals import OneSided, TimeCounts, compare, step_for
-from sidecar.cli.stdio import write_error, write_json, write_line, write_paragraph
+from sidecar.cli.stdio import terminal_width, write_error, write_json, write_line, write_paragraph
 from sidecar.cli.text import local_time
 from sidecar.core.durations import format_duration
 from sidecar.core.events import Ban
@@ -267,8 +267,8 @@ def _as_text(decided: Decided) -> str:
     start = f"{local_time(decision.at)}  {action:5}  {decision.address}  {decision.jail}"
     if not isinstance(decision, Ban):
         return start
-    until = "for good" if decision.is_permanent else f"until {local_time(decision.until)}"
-    return f"{start}  {decision.failures} failures, {until}"
+    duration = "good" if decision.is_permanent else format_duration(decision.until - decision.at)
+    return f"{start}  {decision.failures} failures, for {duration}"
 
 
 def _jail(policy: Policy, name: str) -> dict[str, int]:

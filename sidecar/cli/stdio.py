@@ -5,14 +5,20 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from sidecar.core.text import printable
+
+# A narrower terminal gets lines that are longer than it is wide.
+MIN_WRAPPED_CHARS: Final = 20
+# How far the rest of a line that is too long stands to the right of its beginning.
+CONTINUED: Final = "  "
 
 
 def prepare() -> None:
@@ -48,7 +54,26 @@ def write_json_list(key: str, values: Iterable[str]) -> None:
     sys.stdout.write("]}\n")
 
 
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output leads to; None: to none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def write_line(text: str) -> None:
+    """Write a line. What a terminal is too narrow for goes to lines below it, between words."""
+    write_row(fitted(text))
+
+
+def fitted(text: str) -> str:
+    """Return a line as lines that fit the terminal, if standard output is one."""
+    if len(text) <= MIN_WRAPPED_CHARS or not (width := terminal_width()) or len(text) <= width:
+        return text
+    indent = " " * (len(text) - len(text.lstrip(" "))) + CONTINUED
+    return "\n".join(wrapped(text, width, indent))
+
+
+def write_row(text: str) -> None:
+    """Write a line as it is, however wide: a row of a table that a person wants in one line."""
     sys.stdout.write(text + "\n")
 
 
@@ -59,19 +84,30 @@ def write_paragraph(text: str, width: int | None, indent: str = "  ", first: str
     """
     text, begin = printable(text), indent if first is None else first
     if width is None:
-        write_line(f"{begin}{text}")
+        write_row(f"{begin}{text}")
         return
-    wrapper = textwrap.TextWrapper(max(width, 20), initial_indent=begin, subsequent_indent=indent or "  ")
-    wrapper.break_long_words = wrapper.break_on_hyphens = False
-    for line in wrapper.wrap(text):
-        write_line(line)
+    for line in wrapped(text, width, indent or CONTINUED, begin):
+        write_row(line)
+
+
+def wrapped(text: str, width: int, indent: str, first: str = "") -> list[str]:
+    """Return the lines of a text that is wrapped between words: half an address is no address."""
+    wrapper = textwrap.TextWrapper(
+        max(width, MIN_WRAPPED_CHARS), initial_indent=first, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return wrapper.wrap(text)
 
 
 def write_styled(text: str, *, fg: str) -> None:
-    """Write a bold line in this colour, where standard output is a terminal."""
-    typer.secho(printable(text), fg=fg, bold=True)
+    """Write a bold line in this colour, where standard output is a terminal that may have colours (no-color.org)."""
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    typer.secho(fitted(printable(text)), fg=fg, bold=True, color=False if is_plain else None)
 
 
 def write_error(sentence: str) -> None:
     """Write a sentence about what is wrong to standard error, as printable text."""
-    sys.stderr.write(f"wp-sidecar: {printable(sentence)}\n")
+    text = f"wp-sidecar: {printable(sentence)}"
+    if sys.stderr.isatty():
+        text = "\n".join(wrapped(text, shutil.get_terminal_size().columns, CONTINUED))
+    sys.stderr.write(f"{text}\n")

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sidecar.cli.layout import print_table, terminal_width
-from sidecar.cli.stdio import write_line, write_paragraph, write_styled
+from sidecar.cli.layout import print_table
+from sidecar.cli.stdio import terminal_width, write_line, write_paragraph, write_styled
 from sidecar.cli.text import local_time
 from sidecar.control.protocol import (
     AllowedEntry,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter
@@ -14,10 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from sidecar.access.detect import AccessLog
 from sidecar.cli.filter_trial import LineVerdict, Trial, decide_in_time, time_limit
-from sidecar.cli.layout import terminal_width
 from sidecar.cli.log_lines import open_log
 from sidecar.cli.meter import NO_METER, meter_of
-from sidecar.cli.stdio import write_json, write_line, write_paragraph
+from sidecar.cli.stdio import terminal_width, write_json, write_line, write_paragraph
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.events import Framing
 from sidecar.core.text import printable
@@ -36,6 +36,9 @@ MAX_COMPARED_LINES: Final = 500
 MAX_COMPARING_S: Final = 2.0
 # An expression that is longer is shown whole only on request.
 MAX_EXPRESSION_CHARS: Final = 100
+MIN_EXPRESSION_CHARS: Final = 20
+# What stands beside an expression: its number and its hits, or that it is an `ignoreregex`.
+BESIDE_EXPRESSION_CHARS: Final = 22
 # Where the rest of a line stands that is longer than the terminal is wide.
 CONTINUED: Final = " " * 8
 # How a stalling line ends is of no use.
@@ -247,7 +250,10 @@ def _show_missed(trial: Trial, lines: Sequence[LineVerdict], width: int | None) 
 
 
 def _expression(text: str, *, full: bool) -> str:
-    return text if full or len(text) <= MAX_EXPRESSION_CHARS else f"{text[:MAX_EXPRESSION_CHARS]}…"
+    """Return an expression as it is shown: unless it is wanted whole, it fits into a table on the terminal."""
+    width = terminal_width() or math.inf
+    most = int(max(min(MAX_EXPRESSION_CHARS, width - BESIDE_EXPRESSION_CHARS), MIN_EXPRESSION_CHARS))
+    return text if full or len(text) <= most else f"{text[: most - 1]}…"
 
 
 class MissedLine(NamedTuple):

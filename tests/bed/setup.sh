@@ -13,6 +13,7 @@ need=(
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
   php-cli                                 # runs the mu-plugin without WordPress
   chromium chromium-driver                # the status page in a browser
+  tmux                                    # a real terminal, for the tables
   systemd                                 # systemd-analyze, for the unit in docs/firewall.md
 )
 # Split out or named differently by release: taken where they exist. (Debian 12's docker-compose is the old Python one:

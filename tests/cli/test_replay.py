@@ -42,7 +42,7 @@ def test_a_person_sees_a_line_for_each_decision(wp):
 
     assert (code, err) == (0, "")
     ban, *_, total = out.splitlines()
-    assert ban.endswith("ban    203.0.113.7  wordpress  3 failures, until " + ban.rpartition("until ")[2])
+    assert ban.endswith("ban    203.0.113.7  wordpress  3 failures, for 1h")
     assert total == "1 bans, 4 failures, 1 of them not counted (a private address)"
 
 
@@ -138,7 +138,7 @@ def test_two_policies_side_by_side(wp, here):
     _, out, _ = wp("replay", "--json", "--against", "strict.conf", stdin=lines)
 
     mild, strict = [each for each in map(json.loads, out.splitlines()) if each["action"] == "total"]
-    assert (mild["policy"], strict["policy"]) == (str(here / "jails.conf"), "strict.conf")
+    assert (mild["policy"], strict["policy"]) == ("jails.conf", "strict.conf")
     assert (mild["bans"], strict["bans"], mild["only_here"]) == (1, 2, [])
     assert [each["ip"] for each in strict["only_here"]] == ["198.51.100.9"]
-    assert {each["policy"] for each in decided(out)} == {str(here / "jails.conf"), "strict.conf"}
+    assert {each["policy"] for each in decided(out)} == {"jails.conf", "strict.conf"}
