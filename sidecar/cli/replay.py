@@ -78,13 +78,13 @@ class Policy:
         dated = [hit for hit in found.hits if since <= hit.at < limit and hit.at != now]
         if len(dated) < len(found.hits):
             self.totals.undated += sum(hit.at == now or hit.at >= limit for hit in found.hits)
+        self.totals.add_hits(dated)
         return dated
 
     def take(self, hit: Hit) -> Sequence[Decision]:
         """Return what the daemon would have decided at the time of this hit: unbans that were due, and bans."""
         at = hit.at
         decisions = list(self.until(at)) if at >= self._due else []
-        self.totals.add_hit(hit)
         if bans := self._guard.hit(hit, at):
             decisions += bans
             for ban in bans:

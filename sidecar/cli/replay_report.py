@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -14,9 +15,10 @@ from sidecar.cli.layout import print_table
 from sidecar.cli.meter import Meter
 from sidecar.cli.replay import Decided, Policy, Replay
 from sidecar.cli.replay_logs import ReadLog
-from sidecar.cli.replay_totals import OneSided, TimeCounts, compare, step_for
+from sidecar.cli.replay_totals import OneSided, TimeCounts, Totals, compare, step_for
 from sidecar.cli.stdio import terminal_width, write_error, write_json, write_line, write_paragraph
 from sidecar.cli.text import local_time
+from sidecar.core.address import Address
 from sidecar.core.durations import format_duration
 from sidecar.core.events import Ban
 from sidecar.core.text import printable
@@ -82,16 +84,7 @@ class JsonReport:
                     "names": totals.names,
                     "ignored": dict(policy.ignored),
                     "jails": {name: _jail(policy, name) for name in policy.settings.filters},
-                    "addresses": [
-                        {
-                            "ip": address,
-                            "failures": each.failures,
-                            "logins": each.logins,
-                            "bans": each.bans,
-                            "banned": each.banned_at if each.bans else None,
-                        }
-                        for address, each in addresses
-                    ],
+                    "addresses": [_address(totals, each) for each in addresses],
                     **compared,
                     "logs": [_log(each) for each in replay.logs],
                     "problems": policy.problems.sentences,
@@ -164,14 +157,12 @@ class TextReport:
         totals = policy.totals
         if self._with_policy:
             write_line(f"\n{printable(policy.name)}:")
-        banned = totals.by_address.banned().values()
+        by_address = totals.by_address
+        banned = Counter(first.jail for first in by_address.bans.values())
         print_table(
             ("jail", "failures", "logins", "bans", "banned addresses"),
             [
-                (
-                    name, totals.failures[name], totals.logins[name], totals.bans[name],
-                    sum(each.jail == name for each in banned),
-                )
+                (name, totals.failures[name], totals.logins[name], totals.bans[name], banned[name])
                 for name in policy.settings.filters
             ],
             wide=self._wide,
@@ -179,8 +170,13 @@ class TextReport:
         print_table(
             ("address", "failures", "logins", "bans", "first ban"),
             [
-                (address, each.failures, each.logins, each.bans, _time(each.banned_at))
-                for address, each in totals.by_address.most_failures(MAX_ADDRESSES_SHOWN)
+                (
+                    each,
+                    by_address.failures.get(each, 0),
+                    by_address.logins.get(each, 0),
+                    *((first.bans, _time(first.at)) if (first := by_address.bans.get(each)) else (0, "")),
+                )
+                for each in by_address.most_failures(MAX_ADDRESSES_SHOWN)
             ],
             wide=self._wide,
         )
@@ -202,10 +198,7 @@ class TextReport:
             print_table(
                 ("address", "jail", "first ban", "failures", "logins"),
                 [
-                    (
-                        each.address, each.totals.jail, _time(each.totals.banned_at),
-                        each.totals.failures or "", each.logins or "",
-                    )
+                    (each.address, each.first.jail, _time(each.first.at), each.failures or "", each.logins or "")
                     for each in found[:MAX_ONE_SIDED_SHOWN]
                 ],
                 wide=self._wide,
@@ -277,8 +270,18 @@ def _jail(policy: Policy, name: str) -> dict[str, int]:
 
 
 def _one_sided(each: OneSided) -> dict[str, Any]:
-    totals = each.totals
-    return {"ip": each.address, "jail": totals.jail, "time": totals.banned_at, "logins": each.logins}
+    return {"ip": each.address, "jail": each.first.jail, "time": each.first.at, "logins": each.logins}
+
+
+def _address(totals: Totals, address: Address) -> dict[str, Any]:
+    by_address, first = totals.by_address, totals.by_address.bans.get(address)
+    return {
+        "ip": address,
+        "failures": by_address.failures.get(address, 0),
+        "logins": by_address.logins.get(address, 0),
+        "bans": first.bans if first else 0,
+        "banned": first.at if first else None,
+    }
 
 
 def _log(each: ReadLog) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeVar
 
 from sidecar.core.address import Address, is_wide, is_within, networks_of
 from sidecar.core.bounded_dict import drop_oldest
 from sidecar.core.events import Ban, Hit
+
+T = TypeVar("T")
 
 # Addresses that are remembered: about 40 MB. Those that failed last are kept.
 MAX_ADDRESSES: Final = 200_000
@@ -20,53 +24,60 @@ STEPS_S: Final = (1, 10, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 60
 MAX_TIMES: Final = 4_096
 
 
-@dataclass(slots=True)
-class AddressTotals:
-    """What is counted of one address. `banned_at` is the time of its first ban, `jail` the jail that made it."""
+class FirstBan(NamedTuple):
+    """When an address was banned first, in which jail, and how often it was banned."""
 
-    first_at: float
-    failures: int = 0
-    logins: int = 0
-    bans: int = 0
-    banned_at: float = math.inf
-    jail: str = ""
+    at: float
+    jail: str
+    bans: int
 
 
 class ByAddress:
-    """Totals by address: those of the addresses that were seen last, if there are too many."""
+    """Failures, proofs of a login and bans by address. If there are too many addresses, those that came last stay."""
 
     def __init__(self, limit: int = MAX_ADDRESSES) -> None:
+        # The address that was not seen for longest comes first, in each.
+        self.failures: dict[Address, int] = {}
+        self.logins: dict[Address, int] = {}
+        self.bans: dict[Address, FirstBan] = {}
         self.dropped = 0
         self._limit = limit
-        # The address that was not seen for longest comes first.
-        self._totals: dict[Address, AddressTotals] = {}
 
-    def of(self, address: Address, at: float) -> AddressTotals:
-        """Return the totals of an address that was seen now."""
-        totals = self._totals.pop(address, None) or AddressTotals(at)
-        self._totals[address] = totals
-        if len(self._totals) > self._limit:
-            self.dropped += len(drop_oldest(self._totals))
-        return totals
+    def add_hits(self, hits: Iterable[Hit]) -> None:
+        """Count failures and logins."""
+        failures, logins = self.failures, self.logins
+        for hit in hits:
+            counts = logins if hit.success else failures
+            address = hit.address
+            counts[address] = counts.pop(address, 0) + 1
+        for counts in (failures, logins):
+            self._bound(counts)
 
-    def __iter__(self) -> Iterator[tuple[Address, AddressTotals]]:
-        return iter(self._totals.items())
+    def add_ban(self, ban: Ban) -> None:
+        """Count a ban."""
+        before = self.bans.pop(ban.address, None) or FirstBan(math.inf, "", 0)
+        at, jail = min((before.at, before.jail), (ban.at, ban.jail))
+        self.bans[ban.address] = FirstBan(at, jail, before.bans + 1)
+        self._bound(self.bans)
 
-    def most_failures(self, count: int) -> list[tuple[Address, AddressTotals]]:
-        """Return the addresses with the most failures."""
-        found = ((address, totals) for address, totals in self if totals.failures or totals.bans)
-        return sorted(found, key=lambda each: (-each[1].failures, each[1].first_at))[:count]
-
-    def banned(self) -> dict[Address, AddressTotals]:
-        """Return the addresses, and networks, that were banned."""
-        return {address: totals for address, totals in self if totals.bans}
+    def most_failures(self, count: int) -> list[Address]:
+        """Return the addresses with the most failures, those that were banned first before others."""
+        never = FirstBan(math.inf, "", 0)
+        return heapq.nsmallest(
+            count,
+            self.failures.keys() | self.bans.keys(),
+            key=lambda each: (-self.failures.get(each, 0), self.bans.get(each, never).at, each),
+        )
 
     def logins_within(self, address: Address) -> int:
         """Return how many proofs of a login came from an address, or from a network."""
         if not is_wide(address):
-            found = self._totals.get(address)
-            return found.logins if found else 0
-        return sum(totals.logins for each, totals in self if totals.logins and is_within(each, address))
+            return self.logins.get(address, 0)
+        return sum(count for each, count in self.logins.items() if is_within(each, address))
+
+    def _bound(self, table: dict[Address, T]) -> None:
+        while len(table) > self._limit:
+            self.dropped += len(drop_oldest(table))
 
 
 class TimeCounts:
@@ -78,12 +89,12 @@ class TimeCounts:
         # Number of the step since 1970 -> count.
         self._counts: Counter[int] = Counter()
 
-    def add(self, at: float) -> None:
-        """Count something at this unix time."""
-        counts = self._counts
-        counts[int(at // self.step_s)] += 1
-        if len(counts) > self._limit and self.step_s < STEPS_S[-1]:
-            self._counts = self._joined(STEPS_S[STEPS_S.index(self.step_s) + 1])
+    def add(self, times: Iterable[float]) -> None:
+        """Count something at each of these unix times."""
+        step_s = self.step_s
+        self._counts.update([int(at) // step_s for at in times])
+        while len(self._counts) > self._limit and self.step_s < STEPS_S[-1]:
+            self._joined(STEPS_S[STEPS_S.index(self.step_s) + 1])
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -130,33 +141,34 @@ class Totals:
     failures_at: TimeCounts = field(default_factory=TimeCounts)
     bans_at: TimeCounts = field(default_factory=TimeCounts)
 
-    def add_hit(self, hit: Hit) -> None:
-        """Count a failure, or a login."""
-        totals = self.by_address.of(hit.address, hit.at)
-        if hit.success:
-            totals.logins += 1
-            self.logins[hit.jail] += 1
-            return
-        totals.failures += 1
-        self.failures[hit.jail] += 1
-        self.failures_at.add(hit.at)
+    def add_hits(self, hits: Sequence[Hit]) -> None:
+        """Count failures and logins."""
+        # Not one by one: this is done for each hit of the log.
+        failures = [hit for hit in hits if not hit.success]
+        if len(failures) < len(hits):
+            self.logins.update(hit.jail for hit in hits if hit.success)
+        self.failures.update(map(_JAIL, failures))
+        self.failures_at.add(map(_AT, failures))
+        self.by_address.add_hits(hits)
 
     def add_ban(self, ban: Ban) -> None:
         """Count a ban."""
-        totals = self.by_address.of(ban.address, ban.at)
-        totals.bans += 1
-        if ban.at < totals.banned_at:
-            totals.banned_at, totals.jail = ban.at, ban.jail
+        self.by_address.add_ban(ban)
         self.bans[ban.jail] += 1
         self.dry_runs += ban.dry_run
-        self.bans_at.add(ban.at)
+        self.bans_at.add([ban.at])
+
+
+_JAIL: Final[Callable[[Hit], str]] = attrgetter("jail")
+_AT: Final[Callable[[Hit], float]] = attrgetter("at")
 
 
 class OneSided(NamedTuple):
     """An address that only one of two policies bans. `logins` are proofs of a login, by either policy."""
 
     address: Address
-    totals: AddressTotals
+    first: FirstBan
+    failures: int
     logins: int
 
 
@@ -170,18 +182,22 @@ class Comparison(NamedTuple):
 
 def compare(first: Totals, second: Totals) -> Comparison:
     """Return what the two decide differently. Who is banned with a network is banned."""
-    one, other = first.by_address.banned(), second.by_address.banned()
-    only_first = _not_in(one, other, (first, second))
-    return Comparison(only_first, _not_in(other, one, (first, second)), both=len(one) - len(only_first))
+    only_first = _not_in(first, second)
+    return Comparison(only_first, _not_in(second, first), both=len(first.by_address.bans) - len(only_first))
 
 
-def _not_in(
-    banned: dict[Address, AddressTotals], other: dict[Address, AddressTotals], both: tuple[Totals, Totals]
-) -> list[OneSided]:
+def _not_in(policy: Totals, other: Totals) -> list[OneSided]:
+    """Return the addresses that a policy bans and the other does not."""
+    mine, others = policy.by_address, other.by_address
     found = [
-        OneSided(address, totals, max(each.by_address.logins_within(address) for each in both))
-        for address, totals in banned.items()
-        if address not in other and not any(network in other for network in networks_of(address))
+        OneSided(
+            address,
+            first,
+            mine.failures.get(address, 0),
+            max(mine.logins_within(address), others.logins_within(address)),
+        )
+        for address, first in mine.bans.items()
+        if address not in others.bans and not any(network in others.bans for network in networks_of(address))
     ]
     # Those who logged in first: their bans may be mistakes.
-    return sorted(found, key=lambda each: (-each.logins, each.totals.banned_at))
+    return sorted(found, key=lambda each: (-each.logins, each.first.at))

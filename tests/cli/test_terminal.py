@@ -158,15 +158,16 @@ def test_a_command_keeps_to_the_terminal(terminal, folder, environ, command):
 
 
 def words(text):
-    """The words of a text, without the microseconds that a line took."""
-    return set(re.sub(r"[\d.]+ microseconds", "", text).split())
+    """The words of a text, without the microseconds that a line took, and expressions, which are cut with a mark."""
+    found = re.sub(r"[\d.]+ microseconds", "", text).split()
+    return {word for word in found if not re.search(r"[\\^]|\(\?|…", word)}
 
 
 def table_rows(rows):
     """Yield each row of a table with the row of its titles."""
     for is_blank, group in itertools.groupby(rows, lambda row: not row):
         titles, *body = group
-        if not is_blank and len(re.split(r"  +", titles)) > 1 and not titles.startswith(" "):
+        if not is_blank and re.fullmatch(r"[a-z][A-Za-z ]*  [A-Za-z0-9 ]+", titles):
             yield from ((row, titles) for row in body if row[:1] not in (" ", "-") and "  " in row)
 
 
