@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from sidecar.cli.options import InJail, Json, Socket, seconds_of, socket_path
-from sidecar.cli.stdio import write_error, write_json, write_line
+from sidecar.cli.stdio import write_error, write_json, write_line, write_row
 from sidecar.control.client import ask, stream
 from sidecar.control.exit_codes import ExitCode
 from sidecar.control.protocol import MAX_REQUEST_BYTES, AllowedRequest, BansRequest
@@ -72,14 +72,14 @@ def export(
     if allowed or not (bans or jail or text):
         for value in stream(path, AllowedRequest(), STREAM_TIMEOUT_S):
             entry = json.loads(value)
-            write_line(_allowed_text(entry) if text else json.dumps({"kind": "allow", **entry}))
+            write_row(_allowed_text(entry) if text else json.dumps({"kind": "allow", **entry}))
     if allowed:
         return
     for value in stream(path, BansRequest(evidence=False, jail=jail), STREAM_TIMEOUT_S):
         ban = json.loads(value)
         if not ban["observed"]:
             fields = {key: ban[key] for key in BAN_FIELDS}
-            write_line(_ban_text(ban) if text else json.dumps({"kind": "ban", **fields}))
+            write_row(_ban_text(ban) if text else json.dumps({"kind": "ban", **fields}))
 
 
 @commands.command("import")

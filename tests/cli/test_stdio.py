@@ -2,6 +2,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from sidecar.cli import stdio
 from sidecar.cli.stdio import write_error, write_json, write_line
 
 PROGRAM = """
@@ -43,3 +46,48 @@ def test_answers_go_to_standard_output_and_errors_to_standard_error(capsys):
     first, second = out.splitlines()
     assert (json.loads(first), second) == ({"a": "\x1b"}, "a line")
     assert err == "wp-sidecar: a \\x1bsentence\n"
+
+
+ADDRESS = "fd12:3456:789a:bcde:f012:3456:789a:bc00/120"
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setattr(stdio, "terminal_width", lambda: 40)
+
+
+def test_a_line_is_wrapped_between_words_on_a_terminal_alone(capsys, monkeypatch):
+    text = f"  the ban of {ADDRESS} ends by itself in an hour"
+    stdio.write_line(text)
+    monkeypatch.setattr(stdio, "terminal_width", lambda: 40)
+    stdio.write_line(text)
+    stdio.write_row(text)
+
+    assert capsys.readouterr().out.splitlines() == [
+        text,
+        "  the ban of",
+        f"    {ADDRESS}",
+        "    ends by itself in an hour",
+        text,
+    ]
+
+
+def test_a_short_line_and_one_that_fits_stay_as_they_are(narrow):
+    assert stdio.fitted("a  line") == "a  line"
+    assert stdio.fitted("x" * 40) == "x" * 40
+
+
+def test_colours_are_for_terminals_that_want_them(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stdio.write_styled("healthy", fg="green")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stdio.write_styled("healthy", fg="green")
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    stdio.write_styled("healthy", fg="green")
+
+    coloured, *plain = capsys.readouterr().out.splitlines()
+    assert coloured.startswith("\x1b[")
+    assert plain == ["healthy", "healthy"]

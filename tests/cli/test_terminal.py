@@ -37,6 +37,10 @@ STANDING = {
     "jail": JAIL, "never": None, "failures": 3, "maxretry": 5, "findtime": 600.0, "times": 4, "ban": BAN | LONG,
     "refused": None, "filter": JAIL, "lines": [LINE],
 }  # fmt: skip
+PAST = {
+    "ip": NETWORK, "jail": JAIL, "at": AT, "until": UNTIL, "cause": "failures", "failures": 12_345, "site": CONTAINER,
+    "reason": "", "times": 3, "observed": False, "ended": AT + 3_600, "ended_by": "manual",
+}  # fmt: skip
 LOG = {
     "container": CONTAINER,
     "state": "following",
@@ -52,11 +56,12 @@ ANSWERS = {
         "remarks": [f"filter {JAIL} never matched in {CONTAINER}, although 12,345 lines of it looked like a failure"],
     },
     "bans": {"bans": BANS},
-    "history": {"ip": NETWORK, "times": {JAIL: 3, "wordpress-xmlrpc": 1}},
+    "history": {"ip": NETWORK, "times": {JAIL: 3, "wordpress-xmlrpc": 1}, "bans": [PAST, PAST | {"ended": None}]},
     "explain": {"ip": NETWORK, "within": [NETWORK], "jails": [STANDING, STANDING | {"ban": None}]},
     "ban": {"banned": BANS[:1]},
     "unban": {"unbanned": [{"ip": NETWORK, "jail": JAIL}]},
     "allow": {"allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}], "unbanned": []},
+    "disallow": {"disallowed": [NETWORK]},
     "allowed": {"allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}] * 2},
     "health": STATUS["health"] | {"why": [f"the log of {CONTAINER} is not understood: none of 1,234 lines is a request"]},
 }  # fmt: skip
@@ -74,12 +79,14 @@ SIDECAR = (sys.executable, "-m", "sidecar")
 COMMANDS = {
     "status": [*SIDECAR, "status"],
     "bans": [*SIDECAR, "bans"],
-    "history": [*SIDECAR, "history", NETWORK],
+    "history": [*SIDECAR, "history"],
+    "history of an address": [*SIDECAR, "history", NETWORK],
     "explain": [*SIDECAR, "explain", NETWORK],
     "ban": [*SIDECAR, "ban", NETWORK],
     "unban": [*SIDECAR, "unban", NETWORK],
     "allow": [*SIDECAR, "allow", NETWORK],
     "allowed": [*SIDECAR, "allowed"],
+    "disallow": [*SIDECAR, "disallow", NETWORK],
     "healthcheck": [*SIDECAR, "healthcheck"],
     "check-config": [*SIDECAR, "check-config"],
     "alert test": [*SIDECAR, "alert", "test"],
