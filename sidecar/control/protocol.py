@@ -151,9 +151,10 @@ class BanEntry(TypedDict):
 
 
 class BansAnswer(TypedDict):
-    """A list as it is received; an iterator as it is sent."""
+    """A list as it is received; an iterator as it is sent. `more`: how many come after the `first`."""
 
     bans: list[BanEntry] | Iterator[BanEntry]
+    more: NotRequired[int]
 
 
 class PastBanEntry(TypedDict):
@@ -276,7 +277,7 @@ class BansRequest(ControlRequest[BansAnswer]):
 
     `evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not. The
     other fields choose some of them: the jail's name, a glob for the name of the container or file, bans made since a
-    unix time, and dry runs.
+    unix time, dry runs, and those with a text in address, jail, container or reason. `first`: of these so many; 0: all.
     """
 
     command = "bans"
@@ -286,16 +287,22 @@ class BansRequest(ControlRequest[BansAnswer]):
     site: str = ""
     since: float = 0.0
     observed: bool = False
+    search: str = ""
+    first: int = 0
 
     def as_json(self) -> dict[str, Any]:
         chosen: dict[str, Any] = {
             "fleet": self.fleet, "jail": self.jail, "site": self.site, "since": self.since, "observed": self.observed,
+            "search": self.search, "first": self.first,
         }  # fmt: skip
         given = {key: value for key, value in chosen.items() if value}
         return {"do": self.command, "evidence": self.evidence, **given}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        first = fields.get("first", 0)
+        if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+            raise Refused(f"first has to be a number of bans, not {first}")
         return cls(
             bool(fields.get("evidence", True)),
             bool(fields.get("fleet")),
@@ -303,6 +310,8 @@ class BansRequest(ControlRequest[BansAnswer]):
             str(fields.get("site", "")),
             _number(fields, "since", 0.0),
             bool(fields.get("observed")),
+            str(fields.get("search", "")),
+            first,
         )
 
 

@@ -1,4 +1,4 @@
-"""The forms of the status page: log in and out, ban and unban. Each does what the command of the same name does.
+"""The forms of the status page: log in and out, ban and unban, allow. Each does what the command of the same name does.
 
 browser ──form──▶ forms (is it ours?) ──▶ sessions (who is it?) ──▶ a command of the control socket
 └──▶ a notice on the page
@@ -10,11 +10,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from sidecar.config.units import ban_duration
 from sidecar.config.variable_values import MAX_WEB_TOKEN_LENGTH
-from sidecar.control.protocol import BanRequest, ControlRequest, Refused, UnbanRequest
+from sidecar.control.protocol import (
+    AllowAnswer,
+    AllowRequest,
+    BanRequest,
+    ControlRequest,
+    DisallowRequest,
+    Refused,
+    UnbanAnswer,
+    UnbanRequest,
+)
 from sidecar.core.text import printable
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web import forms
@@ -30,12 +39,16 @@ from sidecar.web.sessions import (
     may_be_ours,
 )
 
+A = TypeVar("A")
+
 log = logging.getLogger(__name__)
 
 LOGIN: Final = "/login"
 LOGOUT: Final = "/logout"
 BAN: Final = "/ban"
 UNBAN: Final = "/unban"
+ALLOW: Final = "/allow"
+DISALLOW: Final = "/disallow"
 # Where the notice about a form is.
 CHANGES: Final = "/#changes"
 # An IPv6 network has 43 characters.
@@ -57,7 +70,9 @@ class Changes:
     def __init__(self, commands: Commands, sessions: Sessions) -> None:
         self._commands = commands
         self._sessions = sessions
-        self._actions: Mapping[str, Callable[[Mapping[str, str]], str]] = {BAN: self._ban, UNBAN: self._unban}
+        self._actions: Mapping[str, Callable[[Mapping[str, str]], str]] = {
+            BAN: self._ban, UNBAN: self._unban, ALLOW: self._allow, DISALLOW: self._disallow,
+        }  # fmt: skip
         self.paths: Final = frozenset({LOGIN, LOGOUT, *self._actions})
 
     def respond(self, request: HttpRequest, now: float) -> HttpResponse:
@@ -113,26 +128,38 @@ class Changes:
         return outcome
 
     def _ban(self, form: Mapping[str, str]) -> str:
-        address, bantime = _address(form.get("address", "")), form.get("for", "")
-        reason = ": ".join(filter(None, (ACTOR, form.get("reason", "")[:MAX_REASON_CHARS])))
-        request = BanRequest(
-            address,
-            form.get("jail", ""),
-            ban_duration(bantime[:MAX_ADDRESS_CHARS]) if bantime else None,
-            reason,
+        address = _address(form.get("address", ""))
+        asked = BanRequest(
+            address, form.get("jail", ""), _lasting(form.get("for", "")), _because(form.get("reason", ""))
         )
-        banned = self._ask(request)["banned"]
+        banned = self._ask(asked)["banned"]
         done = ", ".join(f"{each['ip']} is banned in {each['jail']}" for each in banned)
         return done or f"{address} is banned for at least as long already"
 
     def _unban(self, form: Mapping[str, str]) -> str:
         address, _, jail = form.get("ban", "").partition(" ")
-        unbanned = self._ask(UnbanRequest(_address(address), jail, web=True))["unbanned"]
-        done = ", ".join(f"{each['ip']} is unbanned in {each['jail']}" for each in unbanned)
-        return done or f"{address} was not banned"
+        return (
+            _unbanned(self._ask(UnbanRequest(_address(address), jail, web=True)))
+            or f"{address} was not banned"
+        )
 
-    def _ask(self, request: ControlRequest[Any]) -> Any:  # noqa: ANN401 - JSON
-        return self._commands.answer(request.as_json())
+    def _allow(self, form: Mapping[str, str]) -> str:
+        asked = AllowRequest(
+            _address(form.get("allow", "")),
+            _lasting(form.get("allow-for", "")),
+            _because(form.get("comment", "")),
+        )
+        answer = self._ask(asked)
+        done = ", ".join(f"{each['ip']} is allowed" for each in answer["allowed"])
+        return "; ".join(filter(None, (done, _unbanned(answer))))
+
+    def _disallow(self, form: Mapping[str, str]) -> str:
+        address = _address(form.get("allowed", ""))
+        done = ", ".join(self._ask(DisallowRequest(address))["disallowed"])
+        return f"{done} is allowed no more" if done else f"{address} was not allowed"
+
+    def _ask(self, request: ControlRequest[A]) -> A:
+        return cast("A", self._commands.answer(request.as_json()))
 
 
 def _address(written: str) -> str:
@@ -140,6 +167,20 @@ def _address(written: str) -> str:
     if not written or len(written) > MAX_ADDRESS_CHARS:
         raise Refused("name an address or a network, as 203.0.113.7")
     return written
+
+
+def _lasting(written: str) -> float | None:
+    """Return seconds (`math.inf`: for good), or None where nothing is written. Raises ValueError."""
+    return ban_duration(written[:MAX_ADDRESS_CHARS]) if written else None
+
+
+def _because(written: str) -> str:
+    """Return a reason that says who asked."""
+    return ": ".join(filter(None, (ACTOR, written[:MAX_REASON_CHARS])))
+
+
+def _unbanned(answer: UnbanAnswer | AllowAnswer) -> str:
+    return ", ".join(f"{each['ip']} is unbanned in {each['jail']}" for each in answer["unbanned"])
 
 
 def _login_page(status: HTTPStatus, problem: str) -> HttpResponse:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qs
 
+from sidecar.control.protocol import AllowedRequest, BansRequest, ControlRequest, StatusRequest
 from sidecar.core.rate import Rate
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web import view
@@ -18,7 +19,8 @@ from sidecar.web.activity import Activity
 from sidecar.web.changes import Changes, Commands
 from sidecar.web.response import page_response
 
-MAX_SEARCH_LENGTH: Final = view.MAX_SEARCH_LENGTH
+A = TypeVar("A")
+
 # Each page asks the loop about all bans, which bans wait for. Thirty browsers load the page so often by themselves.
 PAGES_A_MINUTE: Final = 60
 # Pieces of text that are sent together.
@@ -53,11 +55,17 @@ class StatusPage:
         session = self._changes.session_of(request, now)
         if session is None and self._is_too_often(now):
             return page_response(TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "60"}, "text/plain")
-        search = parse_qs(request.query, max_num_fields=10).get("q", [""])[0][:MAX_SEARCH_LENGTH]
-        status: Any = self._commands.answer({"do": "status"})
-        bans: Any = self._commands.answer({"do": "bans", "evidence": False})["bans"]
-        shown = view.Shown(status, self._activity, search.strip(), now, session, self._changes.are_possible)
-        return page_response(_encoded(view.page(shown, iter(bans))))
+        search = parse_qs(request.query, max_num_fields=10).get("q", [""])[0][: view.MAX_SEARCH_LENGTH]
+        bans = BansRequest(evidence=False, search=search.strip(), first=view.MAX_ROWS)
+        shown = view.Shown(
+            self._ask(StatusRequest()), self._ask(bans), self._activity, bans.search, now, session,
+            self._ask(AllowedRequest())["allowed"] if session else (), self._changes.are_possible,
+        )  # fmt: skip
+        return page_response(_encoded(view.page(shown)))
+
+    def _ask(self, request: ControlRequest[A]) -> A:
+        answer: Any = self._commands.answer(request.as_json())
+        return cast("A", answer)
 
     def _is_too_often(self, now: float) -> bool:
         with self._lock:

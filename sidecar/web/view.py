@@ -7,10 +7,19 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from sidecar.control.protocol import BanEntry, StatusAnswer
+from sidecar.control.protocol import AllowedEntry, BanEntry, BansAnswer, StatusAnswer
 from sidecar.core.durations import format_duration
 from sidecar.web.activity import SLOTS, Activity
-from sidecar.web.changes import BAN, LOGIN, LOGOUT, MAX_ADDRESS_CHARS, MAX_REASON_CHARS, UNBAN
+from sidecar.web.changes import (
+    ALLOW,
+    BAN,
+    DISALLOW,
+    LOGIN,
+    LOGOUT,
+    MAX_ADDRESS_CHARS,
+    MAX_REASON_CHARS,
+    UNBAN,
+)
 from sidecar.web.charts import bars
 from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text
 from sidecar.web.sessions import Session
@@ -21,18 +30,20 @@ MAX_SEARCH_LENGTH: Final = 100
 
 
 class Shown(NamedTuple):
-    """What a page is made of, beside the bans. `session`: of somebody who may change bans."""
+    """What a page is made of. `session`: of somebody who may change bans. `allowed`: what people allowed."""
 
     status: StatusAnswer
+    bans: BansAnswer
     activity: Activity
     search: str
     now: float
     session: Session | None
+    allowed: Iterable[AllowedEntry]
     # Whether there is a token to log in with.
     has_login: bool
 
 
-def page(shown: Shown, bans: Iterator[BanEntry]) -> Iterator[str]:
+def page(shown: Shown) -> Iterator[str]:
     """Yield the page."""
     status = shown.status
     is_ready = status["health"]["ready"]
@@ -51,7 +62,7 @@ def page(shown: Shown, bans: Iterator[BanEntry]) -> Iterator[str]:
         section("sites", "Logs", _sites(status)),
         section("policy", "Policy", _policy(status)),
         _changes(shown),
-        section("bans", "Bans", _search(shown.search), _bans(bans, shown)),
+        section("bans", "Bans", _search(shown.search), _bans(shown)),
         section("events", "Recent events", _events(shown.activity)),
         (
             "</main>\n",
@@ -78,14 +89,36 @@ def _changes(shown: Shown) -> Iterator[str]:
     jails = [("", "the jail of bans by hand")]
     jails += [(jail["name"], jail["name"]) for jail in shown.status["jails"] if jail["name"] != "manual"]
     ban = (
-        field("address", "Address or network", maxlength=MAX_ADDRESS_CHARS, required=""),
-        choice("jail", "Jail", jails),
-        field("for", "For", maxlength=20, placeholder="its ban time, or 1d"),
-        field("reason", "Reason", maxlength=MAX_REASON_CHARS),
+        field("address", "Ban an address or a network", maxlength=MAX_ADDRESS_CHARS, required=""),
+        choice("jail", "in", jails),
+        field("for", "for", maxlength=20, placeholder="its ban time, or 1d"),
+        field("reason", "because", maxlength=MAX_REASON_CHARS),
         button("Ban"),
     )
+    allow = (
+        field("allow", "Allow an address or a network", maxlength=MAX_ADDRESS_CHARS, required=""),
+        field("allow-for", "for", maxlength=20, placeholder="good, or 8h"),
+        field("comment", "because", maxlength=MAX_REASON_CHARS),
+        button("Allow"),
+    )
     said = f'<p id="notice" role="status">{text(notice)}.</p>\n' if notice else ""
-    yield from section("changes", "Ban by hand", (said,), form(BAN, key, ban))
+    yield from section(
+        "changes", "By hand", (said,), form(BAN, key, ban), form(ALLOW, key, allow), _allowed(shown, key)
+    )
+
+
+def _allowed(shown: Shown, key: str) -> Iterator[str]:
+    rows = [
+        (
+            each["ip"], each["comment"], _local(each["at"]), _end(each["until"], shown.now),
+            button("Take back", "allowed", each["ip"], f"Take back {each['ip']}"),
+        )
+        for each in shown.allowed
+    ]  # fmt: skip
+    if rows:
+        yield from form(
+            DISALLOW, key, table("Allowed", ("allowed", "because", "since", "ends", "take back"), rows)
+        )
 
 
 def _problems(sentences: Iterable[str], status: StatusAnswer) -> Iterator[str]:
@@ -156,23 +189,21 @@ def _search(search: str) -> Iterator[str]:
     )
 
 
-def _bans(bans: Iterator[BanEntry], shown: Shown) -> Iterator[str]:
-    search = shown.search
-    found = (ban for ban in bans if not search or _matches(ban, search.lower()))
-    first = list(itertools.islice(found, MAX_ROWS))
-    more = sum(1 for _ in found)
-    if not first:
+def _bans(shown: Shown) -> Iterator[str]:
+    bans, search = iter(shown.bans["bans"]), shown.search
+    first = next(bans, None)
+    if first is None:
         yield "<p>No address is banned.</p>\n" if not search else f"<p>No ban has “{text(search)}”.</p>\n"
         return
-    titles = ["address", "jail", "reason", "failures", "container", "since", "ends"]
-    rows: Iterable[tuple[str, ...]] = (_ban_row(ban, shown.now) for ban in first)
+    bans = itertools.chain((first,), bans)
+    titles = ["address", "jail", "reason", "failures", "container", "since", "ends", "packets dropped"]
     if shown.session:
         # One form for all rows: 10,000 of them would double the page.
-        lifted = ((*row, _unban_button(ban)) for row, ban in zip(rows, first, strict=True))
-        yield from form(UNBAN, shown.session.form_key, table("Bans", [*titles, "lift"], lifted))
+        rows = ((*_ban_row(ban, shown.now), _unban_button(ban)) for ban in bans)
+        yield from form(UNBAN, shown.session.form_key, table("Bans", [*titles, "lift"], rows))
     else:
-        yield from table("Bans", titles, rows)
-    if more:
+        yield from table("Bans", titles, (_ban_row(ban, shown.now) for ban in bans))
+    if more := shown.bans.get("more", 0):
         yield f"<p>{more:,} more. Search, or ask <code>wp-sidecar bans</code>.</p>\n"
 
 
@@ -180,17 +211,18 @@ def _unban_button(ban: BanEntry) -> Markup:
     return button("Unban", "ban", f"{ban['ip']} {ban['jail']}", f"Unban {ban['ip']} in {ban['jail']}")
 
 
-def _matches(ban: BanEntry, search: str) -> bool:
-    return any(search in part.lower() for part in (ban["ip"], ban["jail"], ban["site"], ban["reason"]))
-
-
 def _ban_row(ban: BanEntry, now: float) -> tuple[str, ...]:
-    ends = "never" if ban["until"] is None else f"in {format_duration(ban['until'] - now)}"
     reason = ban["reason"] or ban["cause"]
+    dropped = ban["dropped"]
     return (
         ban["ip"], ban["jail"], f"{reason}, dry run" if ban["observed"] else reason,
-        f"{ban['failures']}" if ban["failures"] else "", ban["site"], _local(ban["at"]), ends,
+        f"{ban['failures']}" if ban["failures"] else "", ban["site"], _local(ban["at"]), _end(ban["until"], now),
+        "" if dropped is None else f"{dropped:,}",
     )  # fmt: skip
+
+
+def _end(until: float | None, now: float) -> str:
+    return "never" if until is None else f"in {format_duration(until - now)}"
 
 
 def _events(activity: Activity) -> Iterator[str]:

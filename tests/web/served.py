@@ -47,6 +47,7 @@ class Commands:
     def __init__(self, count=3, **status):
         self.status = STATUS | {"streams": [{**STATUS["streams"][0], "container": HOSTILE}]} | status
         self.asked = []
+        self.allowed = []
         self.bans = [
             BAN
             | {
@@ -54,16 +55,34 @@ class Commands:
                 "until": AT + 9_000 + n,
                 "site": HOSTILE,
                 "reason": "a, “b”",
+                "dropped": 1_234,
+                "last_dropped": AT,
             }
             for n in range(count)
         ]
 
     def answer(self, fields):
-        if fields["do"] in ("status", "bans"):
-            return self.status if fields["do"] == "status" else {"bans": iter(self.bans)}
+        if fields["do"] == "status":
+            return self.status
+        if fields["do"] == "bans":
+            search, first = fields.get("search", "").lower(), fields["first"]
+            found = [
+                ban
+                for ban in self.bans
+                if any(search in ban[key].lower() for key in ("ip", "jail", "site", "reason"))
+            ]
+            return {"bans": iter(found[:first]), "more": max(0, len(found) - first)}
+        if fields["do"] == "allowed":
+            return {"allowed": iter(self.allowed)}
         self.asked.append(dict(fields))
         if fields["who"] == "10.0.0.1":
             raise Refused("10.0.0.1 is never banned: it is a private address")
+        if fields["do"] == "allow":
+            self.allowed.append({"ip": fields["who"], "at": AT, "until": None, "comment": fields["comment"]})
+            return {"allowed": self.allowed[-1:], "unbanned": [{"ip": fields["who"], "jail": "wordpress"}]}
+        if fields["do"] == "disallow":
+            self.allowed.clear()
+            return {"disallowed": [fields["who"]]}
         made = [{"ip": fields["who"], "jail": fields["jail"] or "manual"}]
         if fields["do"] == "unban":
             self.bans = [ban for ban in self.bans if ban["ip"] != fields["who"]]

@@ -262,7 +262,7 @@ def test_nothing_that_others_wrote_runs_or_restyles(chromium, hostile, token):
         assert chromium.title == "wp-sidecar: not healthy, 1 banned"
         assert chromium.find_element("tag name", "main").is_displayed()
         assert all(each.startswith(address) for each in forms)
-        assert len(forms) == (4 if token else 1)
+        assert len(forms) == (5 if token else 1)
         assert chromium.find_elements("css selector", "img, style, base, main script, meta[http-equiv]") == []
         assert (
             chromium.execute_script(

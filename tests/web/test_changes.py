@@ -62,7 +62,7 @@ def test_the_token_gives_the_forms_and_logging_out_takes_them(browser):
     page = browser.log_in()
 
     assert (page.status_code, urlsplit(page.url).path) == (HTTPStatus.OK, "/")
-    assert page.text.count('method="post"') == 3
+    assert page.text.count('method="post"') == 4
     assert TOKEN not in page.text
     (cookie,) = browser.session.cookies
     browser.send("/logout", key=browser.key)
@@ -101,6 +101,21 @@ def test_a_ban_is_lifted_as_the_command_does(browser, commands, caplog):
     assert "web: 127.0.0.1 sent /unban: 198.51.0.1 is unbanned in wordpress" in caplog.messages
 
 
+def test_an_address_is_allowed_and_taken_back_as_the_commands_do(browser, commands):
+    browser.log_in()
+    page = browser.send("/allow", key=browser.key, allow="203.0.113.9", comment="Ann", **{"allow-for": "8h"})
+    assert "203.0.113.9 is allowed; 203.0.113.9 is unbanned in wordpress." in page.text
+    assert "Take back 203.0.113.9" in page.text
+    page = browser.send("/disallow", key=browser.key, allowed="203.0.113.9")
+    assert "203.0.113.9 is allowed no more." in page.text
+    assert "Take back" not in page.text
+
+    assert commands.asked == [
+        {"do": "allow", "who": "203.0.113.9", "for": 28_800.0, "comment": "web: Ann"},
+        {"do": "disallow", "who": "203.0.113.9"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "form", "sentence"),
     [
@@ -109,6 +124,8 @@ def test_a_ban_is_lifted_as_the_command_does(browser, commands, caplog):
         ("/ban", {}, "name an address or a network"),
         ("/ban", {"address": "9" * 1_000}, "name an address or a network"),
         ("/unban", {}, "name an address or a network"),
+        ("/allow", {}, "name an address or a network"),
+        ("/disallow", {}, "name an address or a network"),
         ("/unban", {"ban": "9" * 1_000}, "name an address or a network"),
     ],
 )
@@ -126,7 +143,7 @@ def test_no_form_is_about_every_address(browser, commands):
     assert all(each["who"] for each in commands.asked)
 
 
-@pytest.mark.parametrize("path", ["/ban", "/unban", "/logout"])
+@pytest.mark.parametrize("path", ["/ban", "/unban", "/allow", "/disallow", "/logout"])
 def test_a_get_changes_nothing(browser, commands, path):
     browser.log_in()
     answer = browser.get(f"{path}?address=203.0.113.9&ban=198.51.0.1+wordpress&key={browser.key}")
@@ -145,7 +162,7 @@ def test_a_get_changes_nothing(browser, commands, path):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-@pytest.mark.parametrize("path", ["/ban", "/unban", "/logout", "/login"])
+@pytest.mark.parametrize("path", ["/ban", "/unban", "/allow", "/disallow", "/logout", "/login"])
 def test_another_site_cannot_use_a_person_s_browser(browser, commands, path, headers):
     browser.log_in()
     form = {"key": browser.key, "address": "203.0.113.9", "ban": "198.51.0.1 wordpress", "token": TOKEN}

@@ -44,6 +44,7 @@ def test_it_has_the_state_the_logs_the_policy_the_bans_and_the_events():
         "Never banned: ignoreip (25 % of IPv4)",
         "198.51.0.0",
         "a, “b”",
+        "1,234",
         "203.0.113.7 unbanned",
         "wp-sidecar 0.1.0",
     ):

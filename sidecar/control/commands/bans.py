@@ -67,9 +67,9 @@ class BansCommand:
     def answer(self, request: BansRequest) -> BansAnswer:
         found = self._fleet_bans() if request.fleet else self._loop.query(_bans_in_force)
         bans = sorted((ban for ban in found if _is_asked_for(ban, request)), key=attrgetter("until"))
-        if request.fleet:
-            return {"bans": map(ban_entry, bans)}
-        return {"bans": self._entries(bans, evidence=request.evidence)}
+        shown = bans[: request.first] if request.first else bans
+        entries = map(ban_entry, shown) if request.fleet else self._entries(shown, evidence=request.evidence)
+        return {"bans": entries, "more": len(bans) - len(shown)} if request.first else {"bans": entries}
 
     def _entries(self, bans: Sequence[Ban], *, evidence: bool) -> Iterator[BanEntry]:
         """Yield the bans. Counts and lines are read when the reader gets there."""
@@ -172,7 +172,12 @@ def _is_asked_for(ban: Ban, request: BansRequest) -> bool:
         and (not request.site or fnmatchcase(ban.origin_name, request.site))
         and ban.at >= request.since
         and (ban.dry_run or not request.observed)
+        and (not request.search or _has(ban, request.search.lower()))
     )
+
+
+def _has(ban: Ban, text: str) -> bool:
+    return any(text in part.lower() for part in (ban.address, ban.jail, ban.origin_name, ban.reason))
 
 
 def _required(fleet: Fleet | None) -> Fleet:

@@ -164,3 +164,19 @@ def test_without_a_fleet_nothing_can_be_asked_of_it(loop):
         bans_of_fleet(loop, None)
     with pytest.raises(Refused, match="this host is not in a fleet"):
         UnbanCommand(loop, None).answer(UnbanRequest(ANN, fleet=True))
+
+
+def test_a_search_finds_addresses_jails_containers_and_reasons_and_the_first_of_them(loop):
+    for n in range(5):
+        ban(loop, f"203.0.113.{n}", reason="Spam" if n % 2 else "probes")
+    command = BansCommand(loop, Store(), Drops(), None)
+
+    def found(**asked):
+        return [each["ip"][-1] for each in command.answer(BansRequest(evidence=False, **asked))["bans"]]
+
+    assert found(search="SPAM") == ["1", "3"]
+    assert found(search="113.4") == ["4"]
+    assert found(search="Manual") == ["0", "1", "2", "3", "4"]
+    assert found(search="nothing") == []
+    answer = command.answer(BansRequest(evidence=False, search="probes", first=2))
+    assert ([each["ip"][-1] for each in answer["bans"]], answer["more"]) == (["0", "2"], 1)
