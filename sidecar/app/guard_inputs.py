@@ -30,6 +30,7 @@ from sidecar.core.allowlist_bounds import RefusedNetworks
 from sidecar.core.containers import ENABLE_LABEL, Container
 from sidecar.core.events import Decision, Hit, Topology
 from sidecar.core.guard import Guard
+from sidecar.core.overrides import Overrides
 from sidecar.core.relayed import related_logs
 from sidecar.core.text import printable
 from sidecar.runtime.problems import Problems
@@ -94,6 +95,11 @@ class GuardInputs:
     def containers(self) -> Sequence[Container]:
         """The containers that are watched."""
         return self._sources.containers
+
+    @property
+    def overrides(self) -> Mapping[str, Overrides]:
+        """What the labels of containers set, by the container's name. Any thread may ask."""
+        return self._sources.overrides()
 
     def allowlist_reason(self, hit: Hit) -> str | None:
         """Return why no ban can answer this failure; None: one can, unless an `ignoreip` of its own has the address."""

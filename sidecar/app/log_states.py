@@ -10,11 +10,17 @@ from sidecar.telemetry.metrics import Metrics
 
 
 class LogStates:
-    """A LogListener. `states` has "open", "closed" or "unreadable" by the log's name, `lines` has a count by jail."""
+    """A LogListener. `states` has "open", "closed" or "unreadable" by the log's name, `lines` has a count by jail.
+
+    `last_lines` has the unix time of each log's last line, where that is known, and `jails` the names of those that
+    look at it.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self.states: dict[str, str] = {}
         self.lines: Counter[str] = Counter()
+        self.last_lines: dict[str, float] = {}
+        self.jails: dict[str, tuple[str, ...]] = {}
         self._allowlist = metrics.allowlist
         self._sites = metrics.sites
         self._metrics = metrics.sources
@@ -38,7 +44,8 @@ class LogStates:
         self._metrics.log_gap(name)
 
     def log_removed(self, name: str) -> None:
-        self.states.pop(name, None)
+        for known in (self.states, self.last_lines, self.jails):
+            known.pop(name, None)
         self._metrics.log_removed(name)
         self._allowlist.log_removed(name)
         self._sites.log_removed(name)
@@ -47,6 +54,9 @@ class LogStates:
         for jail in origin.jails:
             self.lines[jail] += lines
         self._sites.begin(origin)
+        self.jails[origin.name] = origin.jails
+        if last is not None:
+            self.last_lines[origin.name] = last
         self._metrics.batch_read(origin, lines, size, last)
 
     def lines_truncated(self, name: str, count: int = 1) -> None:

@@ -7,6 +7,7 @@ import gc
 import resource
 import signal
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from sidecar.app.daemon import Daemon
@@ -31,12 +32,13 @@ def run(
     read: ReadSettings | None = None,
     clock: Clock = time.time,
     signals: Signals | None = None,
+    arguments: Sequence[str] = (),
 ) -> int:
     """Watch logs and ban until SIGTERM or SIGINT. Return the exit code.
 
     `read()` reads the settings again when a reload is asked for; by default a reload changes nothing. `signals` are
-    caught already; by default they are from now on. Raises Failed, with a sentence for the operator, where the daemon
-    cannot work at all.
+    caught already; by default they are from now on. `arguments` are the options by which other commands read the same
+    configuration. Raises Failed, with a sentence for the operator, where the daemon cannot work at all.
     """
     if signals is None:
         signals = Signals()
@@ -45,18 +47,18 @@ def run(
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     configure_logging(settings.log.level, as_json=settings.log.as_json)
     _raise_open_files_limit()
-    daemon = _build(settings, read or (lambda: settings), clock)
+    daemon = _build(settings, read or (lambda: settings), clock, arguments)
     signals.hand_to(daemon)
     daemon.run()
     return ExitCode.OK
 
 
-def _build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:
+def _build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str]) -> Daemon:
     # What is made now lives as long as the process. With 100,000 bans the collector would spend a second on going
     # through it again and again, now and later (gc.freeze).
     gc.disable()
     try:
-        daemon = build(settings, read, clock)
+        daemon = build(settings, read, clock, arguments)
     except (NoSocket, AlreadyRunning, SourceUnavailable) as err:
         raise Failed(ExitCode.UNAVAILABLE, str(err)) from err
     except NoPermission as err:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sidecar.access.logs import AccessLogs
@@ -36,6 +37,7 @@ from sidecar.app.housekeeping import (
     StoreCleanup,
 )
 from sidecar.app.last_run import PendingHits
+from sidecar.app.log_details import LogDetails
 from sidecar.app.log_states import LogStates
 from sidecar.app.memory_watch import INTERVAL_S as MEMORY_CHECK_INTERVAL_S
 from sidecar.app.memory_watch import MemoryWatch
@@ -77,6 +79,7 @@ from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
 from sidecar.web.changes import Changes
+from sidecar.web.doctor import Doctor
 from sidecar.web.page import StatusPage
 from sidecar.web.sessions import Sessions
 
@@ -88,8 +91,12 @@ FIREWALL_CHECK_INTERVAL_S: Final = 1.0
 
 
 # One list in the order of dependency is easier to check than its parts.
-def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # noqa: PLR0915
+def build(  # noqa: PLR0915
+    settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str] = ()
+) -> Daemon:
     """Make a daemon. `read` reads the settings again for a reload; `clock` is unix time.
+
+    `arguments` have other commands read the same configuration.
 
     Raises NoSocket, StoreError, SourceUnavailable, FirewallError and OSError, each with a sentence for the operator.
     """
@@ -196,7 +203,8 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
     metrics.process.observe_readiness(lambda: health.health().ready)
     unread_logs = UnreadLogs(inputs, access_logs, log_states, intake, problems)
     commands = daemon_commands(
-        inbox, health=health, streams=log_states.states, oddities=unread_logs, access_logs=access_logs,
+        inbox, health=health, streams=log_states.states, details=LogDetails(log_states, inputs),
+        oddities=unread_logs, access_logs=access_logs,
         firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=store, fleet=fleet, tally=tally,
     )  # fmt: skip
     public_addresses = PublicAddresses(
@@ -218,7 +226,8 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         ),
     )
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
-    page = StatusPage(commands, activity, Changes(commands, Sessions(inputs)))
+    doctor = Doctor([*arguments, "--socket", str(settings.paths.socket)])
+    page = StatusPage(commands, activity, Changes(commands, Sessions(inputs), doctor), doctor)
     endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names), page)
     services: list[Service] = [
         reporting.outbox,
@@ -246,6 +255,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock) -> Daemon:  # no
         sources=first_reading.services,
     )
     resources: list[Resource] = [
+        doctor,
         *([fleet] if fleet else []),
         intake,
         # After the sinks' last turn.

@@ -59,7 +59,9 @@ def run(
     _leave_out_charset_detection()
     from sidecar.app import main
 
-    raise typer.Exit(main.run(settings, read, signals=signals))
+    paths = (("--jails", jails), ("--filters", filters))
+    arguments = [word for option, path in paths if path for word in (option, str(path))]
+    raise typer.Exit(main.run(settings, read, signals=signals, arguments=arguments))
 
 
 @commands.command()

@@ -79,7 +79,8 @@ class StreamStatus(TypedDict):
 
     `format`: those that requests in it were found in, or "". `read`: the lines in which a filter on requests may match,
     and `understood`: how many of them are requests. `note`: "not understood", or "no requests" of a front end that has
-    none; absent where nothing is odd.
+    none; absent where nothing is odd. `last`: the unix time of its last line. `jails`: those that look at it, with the
+    settings that are shown, as its labels change them. `ports`: those of the host that lead to it.
     """
 
     container: str
@@ -88,6 +89,9 @@ class StreamStatus(TypedDict):
     read: int
     understood: int
     note: NotRequired[str]
+    last: NotRequired[float]
+    jails: NotRequired[list[dict[str, Any]]]
+    ports: NotRequired[list[int]]
 
 
 class AllowlistShare(TypedDict):

@@ -27,6 +27,7 @@ from sidecar.control.protocol import (
 from sidecar.core.text import printable
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web import forms
+from sidecar.web.doctor import Checkup
 from sidecar.web.forms import BadForm
 from sidecar.web.html import button, document, field, form, text
 from sidecar.web.response import page_response, redirect
@@ -49,6 +50,7 @@ BAN: Final = "/ban"
 UNBAN: Final = "/unban"
 ALLOW: Final = "/allow"
 DISALLOW: Final = "/disallow"
+CHECK: Final = "/doctor"
 # Where the notice about a form is.
 CHANGES: Final = "/#changes"
 # An IPv6 network has 43 characters.
@@ -64,14 +66,22 @@ class Commands(Protocol):
     def answer(self, fields: Mapping[str, Any], /) -> Mapping[str, Any]: ...
 
 
+class Doctor(Protocol):
+    """Looks at the host and its sites."""
+
+    def again(self) -> Checkup:
+        """Look again, unless that was just done."""
+
+
 class Changes:
     """Answers the paths of forms. What a person did is in the log, with the address that the form came from."""
 
-    def __init__(self, commands: Commands, sessions: Sessions) -> None:
+    def __init__(self, commands: Commands, sessions: Sessions, doctor: Doctor) -> None:
         self._commands = commands
+        self._doctor = doctor
         self._sessions = sessions
         self._actions: Mapping[str, Callable[[Mapping[str, str]], str]] = {
-            BAN: self._ban, UNBAN: self._unban, ALLOW: self._allow, DISALLOW: self._disallow,
+            BAN: self._ban, UNBAN: self._unban, ALLOW: self._allow, DISALLOW: self._disallow, CHECK: self._check,
         }  # fmt: skip
         self.paths: Final = frozenset({LOGIN, LOGOUT, *self._actions})
 
@@ -157,6 +167,10 @@ class Changes:
         address = _address(form.get("allowed", ""))
         done = ", ".join(self._ask(DisallowRequest(address))["disallowed"])
         return f"{done} is allowed no more" if done else f"{address} was not allowed"
+
+    def _check(self, _: Mapping[str, str]) -> str:
+        is_running = self._doctor.again().is_running
+        return "doctor looks at everything" if is_running else "doctor has just looked: wait a minute"
 
     def _ask(self, request: ControlRequest[A]) -> A:
         return cast("A", self._commands.answer(request.as_json()))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 from urllib.parse import parse_qs
 
 from sidecar.control.protocol import AllowedRequest, BansRequest, ControlRequest, StatusRequest
@@ -17,6 +17,7 @@ from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web import view
 from sidecar.web.activity import Activity
 from sidecar.web.changes import Changes, Commands
+from sidecar.web.doctor import Checkup
 from sidecar.web.response import page_response
 
 A = TypeVar("A")
@@ -33,13 +34,21 @@ ASSETS: Final = {
 TOO_MANY: Final = b"this page was loaded too often: wait a minute, log in, or use the command line\n"
 
 
+class Doctor(Protocol):
+    """Looks at the host and its sites."""
+
+    def latest(self) -> Checkup:
+        """Return what was found last, and look again where that is old."""
+
+
 class StatusPage:
     """Answers `/`, the two files that the page loads, and its forms."""
 
-    def __init__(self, commands: Commands, activity: Activity, changes: Changes) -> None:
+    def __init__(self, commands: Commands, activity: Activity, changes: Changes, doctor: Doctor) -> None:
         self._commands = commands
         self._activity = activity
         self._changes = changes
+        self._doctor = doctor
         self._lock = threading.Lock()
         self._loaded = Rate(60.0)
         self.form_paths: Final = changes.paths
@@ -60,6 +69,7 @@ class StatusPage:
         shown = view.Shown(
             self._ask(StatusRequest()), self._ask(bans), self._activity, bans.search, now, session,
             self._ask(AllowedRequest())["allowed"] if session else (), self._changes.are_possible,
+            self._doctor.latest(),
         )  # fmt: skip
         return page_response(_encoded(view.page(shown)))
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from sidecar.control.protocol import AllowedEntry, BanEntry, BansAnswer, StatusAnswer
+from sidecar.advice.doctor import HOST, Finding
+from sidecar.control.protocol import AllowedEntry, BanEntry, BansAnswer, StatusAnswer, StreamStatus
 from sidecar.core.durations import format_duration
 from sidecar.web.activity import SLOTS, Activity
 from sidecar.web.changes import (
     ALLOW,
     BAN,
+    CHECK,
     DISALLOW,
     LOGIN,
     LOGOUT,
@@ -21,12 +23,15 @@ from sidecar.web.changes import (
     UNBAN,
 )
 from sidecar.web.charts import bars
+from sidecar.web.doctor import Checkup
 from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text
 from sidecar.web.sessions import Session
 
 # Of a longer list the search finds the rest. 10,000 rows are 2 MB.
 MAX_ROWS: Final = 10_000
 MAX_SEARCH_LENGTH: Final = 100
+# A host has tens of sites.
+MAX_LOGS: Final = 500
 
 
 class Shown(NamedTuple):
@@ -41,6 +46,7 @@ class Shown(NamedTuple):
     allowed: Iterable[AllowedEntry]
     # Whether there is a token to log in with.
     has_login: bool
+    checkup: Checkup
 
 
 def page(shown: Shown) -> Iterator[str]:
@@ -59,7 +65,8 @@ def page(shown: Shown) -> Iterator[str]:
         ("</header>\n<main>\n",),
         section("problems", "Problems", _problems(status["health"]["why"], status)),
         section("day", "The last 24 hours", _charts(shown.activity)),
-        section("sites", "Logs", _sites(status)),
+        section("doctor", "Doctor", _doctor(shown)),
+        section("sites", "Sites and logs", _sites(shown)),
         section("policy", "Policy", _policy(status)),
         _changes(shown),
         section("bans", "Bans", _search(shown.search), _bans(shown)),
@@ -141,30 +148,93 @@ def _charts(activity: Activity) -> Iterator[str]:
     yield "</div>\n"
 
 
-def _sites(status: StatusAnswer) -> Iterator[str]:
-    labels = status["labels"]
-    rows = [
-        (
-            log["container"],
-            log["state"],
-            log["format"] or log.get("note", ""),
-            f"{log['understood']:,} of {log['read']:,}" if log["read"] else "",
-            ", ".join(labels.get(log["container"], ())),
-        )
-        for log in status["streams"]
-    ]
-    if not rows:
+def _doctor(shown: Shown) -> Iterator[str]:
+    checkup = shown.checkup
+    wrong = [each for each in checkup.findings if not each.ok]
+    well = [each for each in checkup.findings if each.ok and each.subject == HOST]
+    if checkup.at is not None:
+        summary = f"{len(wrong):,} wrong of {len(checkup.findings):,} findings" if wrong else "All is well"
+        yield f"<p>{summary}, as of <time>{_local(checkup.at)}</time>.</p>\n"
+    if checkup.error:
+        yield f'<p class="ill">{text(checkup.error)}.</p>\n'
+    if checkup.is_running:
+        yield "<p>It is looking now. Load the page again in a moment.</p>\n"
+    yield from _findings(wrong, with_subject=True)
+    if well:
+        yield "<details><summary>What is well on this host</summary>"
+        yield from _findings(well, with_subject=False)
+        yield "</details>\n"
+    if shown.session:
+        yield from form(CHECK, shown.session.form_key, (button("Look again"),))
+
+
+def _findings(findings: Sequence[Finding], *, with_subject: bool) -> Iterator[str]:
+    """Yield findings, each with what to change."""
+    if not findings:
+        return
+    yield '<ul class="findings">'
+    for each in findings:
+        where = f"{text(each.subject)}: " if with_subject else ""
+        mark = "" if each.ok else "<strong>wrong</strong> "
+        change = f'<span class="change">{text(each.change)}.</span>' if each.change else ""
+        yield f"<li>{mark}{where}{text(each.sentence)}. {change}</li>\n"
+    yield "</ul>\n"
+
+
+def _sites(shown: Shown) -> Iterator[str]:
+    logs = shown.status["streams"]
+    if not logs:
         yield "<p>No log is read.</p>\n"
         return
-    yield from table("Logs", ("log", "state", "format", "requests understood", "labels in force"), rows)
+    by_site: dict[str, list[Finding]] = {}
+    for each in shown.checkup.findings:
+        by_site.setdefault(each.subject, []).append(each)
+    yield '<div class="sites">'
+    for log in logs[:MAX_LOGS]:
+        name = log["container"]
+        yield f"<article><h3>{text(name)}</h3><dl>\n"
+        for what, value in _log(log, shown.status["labels"].get(name, ()), shown.now):
+            if value:
+                yield f"<dt>{what}</dt><dd>{text(value)}</dd>\n"
+        yield "</dl>"
+        yield from _findings(by_site.get(name, []), with_subject=False)
+        yield "</article>\n"
+    yield "</div>\n"
+    if len(logs) > MAX_LOGS:
+        yield f"<p>{len(logs) - MAX_LOGS:,} more: <code>wp-sidecar status</code> has all.</p>\n"
+
+
+def _log(log: StreamStatus, labels: Sequence[str], now: float) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a log, each with its name; what is not known is empty."""
+    last = log.get("last")
+    yield "log", log["state"]
+    yield "last line", "" if last is None else f"{format_duration(max(0, now - last))} ago"
+    yield "format", log["format"] or log.get("note", "")
+    yield "understood", f"{log['understood']:,} of {log['read']:,} requests" if log["read"] else ""
+    yield "ports", ", ".join(map(str, log.get("ports", ())))
+    for jail in log.get("jails", ()):
+        yield f"jail {text(jail['name'])}", f"{_counts(jail)}, for {_lasts(jail)}{_mode(jail)}"
+    yield "labels", ", ".join(labels)
+
+
+def _counts(jail: Mapping[str, Any]) -> str:
+    return f"{jail['maxretry']} in {format_duration(jail['findtime'])}"
+
+
+def _lasts(jail: Mapping[str, Any]) -> str:
+    return "good" if jail["bantime"] is None else format_duration(jail["bantime"])
+
+
+def _mode(jail: Mapping[str, Any]) -> str:
+    return ", dry run" if jail["mode"] == "observe" else ""
 
 
 def _policy(status: StatusAnswer) -> Iterator[str]:
     rows = [
         (
             jail["name"],
-            f"{jail['maxretry']} in {format_duration(jail['findtime'])}",
-            "for good" if jail["bantime"] is None else format_duration(jail["bantime"]),
+            _counts(jail),
+            f"for {_lasts(jail)}",
             "dry run" if jail["mode"] == "observe" else "enforced",
             f"{jail['failures']:,}",
             f"{jail['active']:,}",

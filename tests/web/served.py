@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from sidecar.advice.doctor import Finding
 from sidecar.config.settings import Settings
 from sidecar.control.protocol import Refused
 from sidecar.core.address import Address
@@ -13,6 +14,7 @@ from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.web.activity import Activity
 from sidecar.web.changes import Changes
+from sidecar.web.doctor import Checkup
 from sidecar.web.page import StatusPage
 from sidecar.web.sessions import Sessions
 from tests.cli.answering import AT, BAN, STATUS
@@ -45,8 +47,16 @@ class Commands:
     """Answers `status` and `bans`, and remembers the bans and unbans that it was asked for."""
 
     def __init__(self, count=3, **status):
-        self.status = STATUS | {"streams": [{**STATUS["streams"][0], "container": HOSTILE}]} | status
+        stream = {
+            **STATUS["streams"][0],
+            "container": HOSTILE,
+            "last": NOW - 60,
+            "ports": [80, 443],
+            "jails": [STATUS["jails"][0] | {"maxretry": 7}],
+        }
+        self.status = STATUS | {"streams": [stream]} | status
         self.asked = []
+        self.doctor = Looked()
         self.allowed = []
         self.bans = [
             BAN
@@ -103,8 +113,32 @@ def activity():
     return made
 
 
+class Looked:
+    """A doctor that found two things wrong."""
+
+    def __init__(self, subject=HOSTILE):
+        self.times = 0
+        self.checkup = Checkup(
+            (
+                Finding("host", ok=True, sentence="the daemon answers"),
+                Finding("host", ok=False, sentence="the clock is years behind", change="Set it"),
+                Finding(subject, ok=False, sentence=f"its log {subject}", change=f"Give {subject} a driver"),
+                Finding(subject, ok=True, sentence="bans close the ports that lead to it: 80"),
+            ),
+            NOW,
+        )
+
+    def latest(self):
+        return self.checkup
+
+    def again(self):
+        self.times += 1
+        return self.checkup._replace(is_running=self.times == 1)
+
+
 def page_of(commands, token=""):
-    return StatusPage(commands, activity(), Changes(commands, Sessions(Current(token))))
+    doctor = commands.doctor
+    return StatusPage(commands, activity(), Changes(commands, Sessions(Current(token)), doctor), doctor)
 
 
 def get(commands=None, path="/", query=""):

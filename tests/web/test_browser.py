@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.web.served import HOSTILE, TOKEN, Commands, served
+from tests.web.served import HOSTILE, TOKEN, Commands, Looked, served
 
 PHONE, DESKTOP = (390, 844), (1280, 900)
 AXE = (resources.files("axe_core_python") / "axe.min.js").read_text()
@@ -214,6 +214,8 @@ def test_a_phone_needs_no_sideways_scrolling(page):
 def test_a_search_by_keyboard(page):
     page.switch_to.active_element.send_keys(Keys.TAB)
     assert page.switch_to.active_element.text == "Skip to the bans"
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    WebDriverWait(page, 60).until(lambda page: page.current_url.endswith("#bans"))
     page.switch_to.active_element.send_keys(Keys.TAB)
     field = page.switch_to.active_element
     assert field.accessible_name == "Address, jail or container"
@@ -250,6 +252,7 @@ def test_nothing_that_others_wrote_runs_or_restyles(chromium, hostile, token):
         health={"live": True, "ready": False, "why": [hostile]},
         remarks=[hostile],
     )
+    commands.doctor = Looked(hostile)
     commands.bans = [each | {"site": hostile, "reason": hostile, "jail": hostile} for each in commands.bans]
     with served(commands, token) as address:
         if token:
@@ -262,7 +265,7 @@ def test_nothing_that_others_wrote_runs_or_restyles(chromium, hostile, token):
         assert chromium.title == "wp-sidecar: not healthy, 1 banned"
         assert chromium.find_element("tag name", "main").is_displayed()
         assert all(each.startswith(address) for each in forms)
-        assert len(forms) == (5 if token else 1)
+        assert len(forms) == (6 if token else 1)
         assert chromium.find_elements("css selector", "img, style, base, main script, meta[http-equiv]") == []
         assert (
             chromium.execute_script(

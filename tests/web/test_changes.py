@@ -62,7 +62,7 @@ def test_the_token_gives_the_forms_and_logging_out_takes_them(browser):
     page = browser.log_in()
 
     assert (page.status_code, urlsplit(page.url).path) == (HTTPStatus.OK, "/")
-    assert page.text.count('method="post"') == 4
+    assert page.text.count('method="post"') == 5
     assert TOKEN not in page.text
     (cookie,) = browser.session.cookies
     browser.send("/logout", key=browser.key)
@@ -116,6 +116,14 @@ def test_an_address_is_allowed_and_taken_back_as_the_commands_do(browser, comman
     ]
 
 
+def test_doctor_looks_again_for_whoever_has_the_token(browser, commands):
+    browser.log_in()
+
+    assert "doctor looks at everything." in browser.send("/doctor", key=browser.key).text
+    assert "doctor has just looked: wait a minute." in browser.send("/doctor", key=browser.key).text
+    assert commands.asked == []
+
+
 @pytest.mark.parametrize(
     ("path", "form", "sentence"),
     [
@@ -143,7 +151,7 @@ def test_no_form_is_about_every_address(browser, commands):
     assert all(each["who"] for each in commands.asked)
 
 
-@pytest.mark.parametrize("path", ["/ban", "/unban", "/allow", "/disallow", "/logout"])
+@pytest.mark.parametrize("path", ["/ban", "/unban", "/allow", "/disallow", "/doctor", "/logout"])
 def test_a_get_changes_nothing(browser, commands, path):
     browser.log_in()
     answer = browser.get(f"{path}?address=203.0.113.9&ban=198.51.0.1+wordpress&key={browser.key}")
@@ -162,7 +170,7 @@ def test_a_get_changes_nothing(browser, commands, path):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-@pytest.mark.parametrize("path", ["/ban", "/unban", "/allow", "/disallow", "/logout", "/login"])
+@pytest.mark.parametrize("path", ["/ban", "/unban", "/allow", "/disallow", "/doctor", "/logout", "/login"])
 def test_another_site_cannot_use_a_person_s_browser(browser, commands, path, headers):
     browser.log_in()
     form = {"key": browser.key, "address": "203.0.113.9", "ban": "198.51.0.1 wordpress", "token": TOKEN}

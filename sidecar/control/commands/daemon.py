@@ -62,6 +62,13 @@ class LabelsInForce(Protocol):
         """Container's name -> its labels, as `name=value`."""
 
 
+class LogDetails(Protocol):
+    """Knows more about each log."""
+
+    def of(self, name: str) -> Mapping[str, Any]:
+        """Return the fields of a StreamStatus that not each log has."""
+
+
 class LogOddities(Protocol):
     """What is odd about logs and filters, without being a problem."""
 
@@ -140,6 +147,7 @@ class StatusCommand:
         *,
         health: HealthCheck,
         streams: Mapping[str, str],
+        details: LogDetails,
         oddities: LogOddities,
         access_logs: AccessLogStates,
         firewall: FirewallState,
@@ -150,6 +158,7 @@ class StatusCommand:
         self._loop = loop
         self._health = health
         self._streams = streams
+        self._details = details
         self._oddities = oddities
         self._access_logs = access_logs
         self._firewall = firewall
@@ -183,7 +192,10 @@ class StatusCommand:
             by_name.setdefault(name, []).append(log)
         notes = self._oddities.notes
         return [
-            _log(name, state, notes.get(name, ""), by_name.get(name, ()))
+            cast(
+                "StreamStatus",
+                {**_log(name, state, notes.get(name, ""), by_name.get(name, ())), **self._details.of(name)},
+            )
             for name, state in sorted(self._streams.items())
         ]
 

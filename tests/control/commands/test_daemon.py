@@ -29,6 +29,11 @@ class Inputs:
     labels = {"shop": ("wp-sidecar.mode=observe",), "blog": ("wp-sidecar.maxretry=9",)}  # noqa: RUF012
 
 
+class Details:
+    def of(self, name):
+        return {"last": 4.0} if name == "blog" else {}
+
+
 class Oddities:
     notes: ClassVar = {"shop": "not understood"}
     remarks = ("the filter x of [login] has matched nothing",)
@@ -102,6 +107,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
             loop,
             health=Healthy(),
             streams={"blog": "open", "shop": "closed"},
+            details=Details(),
             oddities=Oddities(),
             access_logs=read_logs(),
             firewall=Firewall(),
@@ -132,7 +138,7 @@ def test_status_shows_jails_logs_and_what_was_counted():
         ("manual", 0, 1, 1),
     ]
     assert answer["streams"] == [
-        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1},
+        {"container": "blog", "state": "open", "format": "combined", "read": 2, "understood": 1, "last": 4.0},
         {
             "container": "shop",
             "state": "closed",

@@ -74,6 +74,7 @@ def test_a_daemon_has_every_command_of_the_command_line():
         Inbox(),
         health=Healthy(),
         streams={},
+        details=None,
         oddities=None,
         access_logs=AccessLogs(),
         firewall=None,
