@@ -63,6 +63,11 @@ class Policy:
         return self._guard.view.ignored.most_common()
 
     @property
+    def invalid(self) -> int:
+        """How many failures named neither an address nor a host."""
+        return self._matcher.invalid
+
+    @property
     def finds_logins(self) -> bool:
         """Whether any filter finds proofs of a login."""
         return any(each.reports_success for each in self.settings.filters.values())

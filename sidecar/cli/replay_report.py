@@ -82,6 +82,7 @@ class JsonReport:
                     "dry_runs": totals.dry_runs,
                     "undated": totals.undated,
                     "names": totals.names,
+                    "invalid": policy.invalid,
                     "ignored": dict(policy.ignored),
                     "jails": {name: _jail(policy, name) for name in policy.settings.filters},
                     "addresses": [_address(totals, each) for each in addresses],
@@ -250,6 +251,8 @@ def _not_counted(replay: Replay) -> Iterator[str]:
         )
     if names := max(policy.totals.names for policy in replay.policies):
         yield f"{names} failures name a host and no address (`usedns`), and are not counted: no name is looked up"
+    if invalid := max(policy.invalid for policy in replay.policies):
+        yield f"{invalid} failures name no address, and are not counted"
     if dropped := max(policy.totals.by_address.dropped for policy in replay.policies):
         yield f"there are too many addresses: {dropped} that failed long before the end are left out of these tables"
 

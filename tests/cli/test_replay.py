@@ -142,3 +142,12 @@ def test_two_policies_side_by_side(wp, here):
     assert (mild["bans"], strict["bans"], mild["only_here"]) == (1, 2, [])
     assert [each["ip"] for each in strict["only_here"]] == ["198.51.100.9"]
     assert {each["policy"] for each in decided(out)} == {"jails.conf", "strict.conf"}
+
+
+def test_a_failure_of_no_address_is_counted_apart(wp, here):
+    (here / "wordpress.conf").write_text("[Definition]\nfailregex = ^fail <F-ID>\\S+</F-ID>$\n")
+    _, out, _ = wp("replay", "--json", stdin=docker(("40:00", "fail nobody")))
+    assert json.loads(out)["invalid"] == 1
+
+    _, out, _ = wp("replay", stdin=docker(("40:00", "fail nobody")))
+    assert "- 1 failures name no address, and are not counted\n" in out

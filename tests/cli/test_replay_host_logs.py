@@ -105,3 +105,26 @@ def test_the_files_of_jails_are_read_too_with_those_that_were_rotated(wp, here, 
 
     assert [each["log"] for each in totals(out)["logs"]] == [f"{here}/error.log.1", f"{here}/error.log"]
     assert json.loads(out.splitlines()[0])["ip"] == "203.0.113.7"
+
+
+def test_containers_whose_logs_docker_keeps_in_files(wp, here, monkeypatch):
+    for key, name, driver in (("a", "blog", "json-file"), ("b", "shop", "local")):
+        folder = here / "containers" / (key * 64)
+        folder.mkdir(parents=True)
+        config = {"Name": f"/{name}", "Config": {"Image": "wordpress:6"}}
+        (folder / "config.v2.json").write_text(json.dumps(config))
+        (folder / "hostconfig.json").write_text(json.dumps({"LogConfig": {"Type": driver}}))
+        entry = {"log": "fail 203.0.113.7\n", "stream": "stderr", "time": f"{DAY}04.5Z"}
+        (folder / f"{folder.name}-json.log").write_text((json.dumps(entry, separators=(",", ":")) + "\n") * 3)
+    monkeypatch.setenv("WP_SIDECAR_SOURCE", "docker-files")
+    monkeypatch.setenv("WP_SIDECAR_LOGS", str(here / "containers"))
+
+    code, out, err = wp("replay", "--json", "--since", "100000d")
+
+    # A log that cannot be read hides no other, and is no silence.
+    assert code == 66
+    assert err.startswith(
+        "wp-sidecar: shop: container shop is not watched: its log driver local writes no files"
+    )
+    assert json.loads(out.splitlines()[0])["ip"] == "203.0.113.7"
+    assert totals(out)["failures"] == 3

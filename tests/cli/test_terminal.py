@@ -62,6 +62,11 @@ ANSWERS = {
     "unban": {"unbanned": [{"ip": NETWORK, "jail": JAIL}]},
     "allow": {"allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}], "unbanned": []},
     "disallow": {"disallowed": [NETWORK]},
+    "reload": {
+        "ok": True, "jails": [JAIL, "wordpress-xmlrpc", "wordpress-probes", "wordpress-auth", "wordpress"],
+        "notes": [f"{CONTAINER}: label wp-sidecar.findtime is shorter than the jail's, which holds"], "mistakes": [],
+        "restart": ["WP_SIDECAR_LISTEN", "WP_SIDECAR_STATE"],
+    },
     "allowed": {"allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}] * 2},
     "health": STATUS["health"] | {"why": [f"the log of {CONTAINER} is not understood: none of 1,234 lines is a request"]},
 }  # fmt: skip
@@ -89,6 +94,8 @@ COMMANDS = {
     "disallow": [*SIDECAR, "disallow", NETWORK],
     "healthcheck": [*SIDECAR, "healthcheck"],
     "check-config": [*SIDECAR, "check-config"],
+    "config show": [*SIDECAR, "config", "show"],
+    "reload": [*SIDECAR, "reload"],
     "alert test": [*SIDECAR, "alert", "test"],
     "doctor": [sys.executable, "-c", FINDINGS],
     "test-filter": [*SIDECAR, "test-filter", JAIL, f"{CONTAINER}.log"],
