@@ -10,7 +10,7 @@ from typing import Final
 
 from sidecar.access.chain import addresses, without_port
 from sidecar.access.escapes import from_haproxy, unescaped
-from sidecar.access.log_format import pattern
+from sidecar.access.log_format import MAX_HOST_CHARS, pattern
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
@@ -162,7 +162,7 @@ _TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}"
 _CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
 _LIKE_VHOST_COMBINED = re.compile(
-    rf'"?(?P<host>[^\s"]{{1,260}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL
+    rf'"?(?P<host>[^\s"]{{1,{MAX_HOST_CHARS}}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL
 )
 # Traefik escapes nothing but quotes in headers.
 _TRAEFIK = rf'(?P<client>{_ADDRESS}) - .*?\[(?P<date>{DATE})\] "(?P<request>[^"]*|{_GO_REQUEST})" (?P<status>\d{{3}}|-)'

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from sidecar.access.chain import without_port
 from sidecar.access.escapes import unescaped
+from sidecar.access.log_format import MAX_HOST_CHARS
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
@@ -40,8 +41,6 @@ _TARGET: Final = re.compile(r"/|https?://", re.IGNORECASE)
 _STATUS: Final = re.compile(r"[1-5]\d\d|000")
 # Words that servers write before a client's address: numbers, durations, states of a cache, a scheme.
 _OURS: Final = re.compile(r"-|[\d.]+(?:ms|s)?|[A-Z]{3,11}|https?|on|off")
-# A DNS name has at most 253 characters.
-MAX_HOST_CHARS: Final = 260
 # So many fields behind a request line may be something else than its status, such as a time.
 NEAR: Final = 4
 # A longer line is examined up to here. Servers refuse requests with header lines over 8 KiB.

@@ -19,8 +19,9 @@ _ADDRESS = r"(?:[0-9A-Fa-f.:]+|\[[0-9A-Fa-f.:]+\]|unix:)"
 _WORD = r"\S{0,1024}?"
 _TEXT = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # A virtual host: a client chooses it, and servers let no blank pass in it.
-# A DNS name has at most 253 characters.
-_HOST = r"[^\s\"]{0,260}?"
+# A name has 253 characters, but nginx and Apache take as long a Host header as any other, and it excuses nothing.
+MAX_HOST_CHARS: Final = 8 * 1024
+_HOST = rf"[^\s\"]{{0,{MAX_HOST_CHARS}}}?"
 # Outside of quotes text ends where what follows it fits; it holds no raw quote either.
 _BARE_TEXT = r'(?:[^"\\]|\\.)*'
 _DATE = DATE

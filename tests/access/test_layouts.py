@@ -37,6 +37,8 @@ HOSTILE = (
         BEGIN, "203.0.113.7", agent="x\tremote_addr:192.0.2.1\tstatus:302 remote_addr=192.0.2.1 status=302"
     ),
     Visit(BEGIN, "203.0.113.7", host="192.0.2.1"),
+    # Longer than any name: nginx takes it.
+    Visit(BEGIN, "203.0.113.7", host="x" * 430),
 )
 
 # Where a source takes the beginning of the line off itself.
