@@ -162,7 +162,8 @@ _TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}"
 _CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
 _LIKE_VHOST_COMBINED = re.compile(
-    rf'"?(?P<host>[^\s"]{{1,{MAX_HOST_CHARS}}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL
+    rf'"?(?P<host>[^\s"]{{1,{MAX_HOST_CHARS}}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
+    re.DOTALL,
 )
 # Traefik escapes nothing but quotes in headers.
 _TRAEFIK = rf'(?P<client>{_ADDRESS}) - .*?\[(?P<date>{DATE})\] "(?P<request>[^"]*|{_GO_REQUEST})" (?P<status>\d{{3}}|-)'
