@@ -14,6 +14,7 @@ need=(
   php-cli                                 # runs the mu-plugin without WordPress
   chromium chromium-driver                # the status page in a browser
   tmux                                    # a real terminal, for the tables
+  zsh fish mandoc man-db                  # shells that are completed; what reads man pages
   systemd                                 # systemd-analyze, for the unit in docs/firewall.md
 )
 # Split out or named differently by release: taken where they exist. (Debian 12's docker-compose is the old Python one:
