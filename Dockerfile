@@ -21,6 +21,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-nftables tini tzdata \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=builder /opt/wp-sidecar /opt/wp-sidecar
+# For the host: `docker cp wp-sidecar:/usr/local/share/man/man1/. /usr/local/share/man/man1/`.
+COPY man/ /usr/local/share/man/man1/
 # The last two: one thread computes at a time, so one arena is enough, and what is freed goes back: 1.6 MB less at rest.
 ENV PATH=/opt/wp-sidecar/bin:$PATH \
     SSL_CERT_FILE=/opt/wp-sidecar/authorities.pem \

@@ -1,10 +1,10 @@
-# make setup | test | lint | demo | attacks | bench | fuzz | spellings | bed | bed-down | chart | site | lock
+# make setup | test | lint | demo | attacks | bench | fuzz | spellings | bed | bed-down | chart | man | site | lock
 # A machine needs nothing but make, apt and root: what is used, `make setup` installs.
 
 PYTHON := .venv/bin/python
 STAMP  := .venv/.made-from
 
-.PHONY: setup test lint demo attacks bench fuzz spellings bed bed-down chart site lock clean
+.PHONY: setup test lint demo attacks bench fuzz spellings bed bed-down chart man site lock clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,10 @@ bed-down: setup
 # The chart's README and the golden renders, anew; `git diff` shows what has changed
 chart: setup
 	$(PYTHON) -m tests.charts
+
+# The man pages, anew: man/*.1
+man: setup
+	$(PYTHON) -m tests.cli.man_pages
 
 # The docs as a site: site/index.html
 site: setup

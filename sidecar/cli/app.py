@@ -12,6 +12,7 @@ import typer
 
 from sidecar import __version__
 from sidecar.cli import alerts, allow, bans, config, daemon, explain, history, offline, shell, transfer
+from sidecar.cli.examples import add_examples
 from sidecar.control.exit_codes import ExitCode
 
 FAMILIES: Final = (
@@ -34,6 +35,7 @@ def make_app(families: Iterable[typer.Typer] = FAMILIES) -> typer.Typer:
     )
     app.callback()(_options)
     for family in families:
+        add_examples(family)
         app.add_typer(family)
     return app
 
