@@ -205,7 +205,8 @@ def build(  # noqa: PLR0915
     commands = daemon_commands(
         inbox, health=health, streams=log_states.states, details=LogDetails(log_states, inputs),
         oddities=unread_logs, access_logs=access_logs,
-        firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=store, fleet=fleet, tally=tally,
+        firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=store, explainer=intake,
+        fleet=fleet, tally=tally,
     )  # fmt: skip
     public_addresses = PublicAddresses(
         cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from socket import gethostbyaddr
-from typing import Annotated
+import os
+from typing import Annotated, Any
 
 import typer
 
+from sidecar.cli import address_facts
+from sidecar.cli.explanation import explanation
 from sidecar.cli.options import Address, Json, Socket, socket_path
-from sidecar.cli.stdio import terminal_width, write_json, write_line, write_paragraph
-from sidecar.cli.text import local_time, times, until_text
+from sidecar.cli.stdio import terminal_width, write_error, write_json, write_line, write_paragraph
 from sidecar.control.client import ask
-from sidecar.control.protocol import BanEntry, ExplainAnswer, ExplainRequest, JailStanding
-from sidecar.core.durations import format_duration
+from sidecar.control.protocol import ExplainRequest
 from sidecar.core.text import printable
 
 commands = typer.Typer(rich_markup_mode=None)
@@ -23,79 +22,46 @@ commands = typer.Typer(rich_markup_mode=None)
 def explain(
     address: Address,
     *,
-    dns: Annotated[bool, typer.Option("--dns", help="Ask DNS for the name of the address, too.")] = False,
+    dns: Annotated[
+        bool | None,
+        typer.Option(
+            "--dns/--no-dns", help="Ask DNS for the name of the address. Default: as text, not as JSON."
+        ),
+    ] = None,
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
     """Show how an address stands with each jail, why, by which lines, and how to change it."""
     answer = ask(socket_path(socket), ExplainRequest(address))
+    host = address_facts.host_of(address)
+    asks_dns = not as_json if dns is None else dns
+    name = address_facts.host_name(host) if host and asks_dns else None
+    network = _network(host or answer["ip"].partition("/")[0])
     if as_json:
-        write_json(answer)
-        return
-    width = terminal_width()
-    if dns:
-        write_line(f"{answer['ip']} is {_host_name(answer['ip'])}")
-    for sentence, lines in _explanation(answer):
-        write_paragraph(sentence, width, indent="")
-        for line in lines:
-            write_line(f"    {printable(line)}")
+        found: dict[str, Any] = {"owner": network.owner, "place": network.place} if network else {}
+        found |= {"dns": name and name._asdict()} if asks_dns else {}
+        write_json({**answer, **found})
+    else:
+        if name:
+            claim = "" if name.confirmed else " (unconfirmed: the name does not lead back to the address)"
+            write_line(f"name: {name.name}{claim}")
+        if network and (network.owner or network.place):
+            write_line(f"network: {', '.join(filter(None, (network.owner, network.place)))}")
+        width = terminal_width()
+        for sentence, below in explanation(answer):
+            write_paragraph(sentence, width, indent="")
+            for line in below:
+                write_line(f"    {printable(line)}")
+    for problem in network.problems if network else ():
+        write_error(problem)
 
 
-def _host_name(address: str) -> str:
-    """Return the name that DNS has for an address: it is the owner's own word."""
+def _network(address: str) -> address_facts.NetworkFacts | None:
+    """Return whose network the address is; None: no database is named."""
+    from sidecar.config.reader import geoip_databases  # noqa: PLC0415 - it is slow to load
+
     try:
-        return printable(gethostbyaddr(address.partition("/")[0])[0])
-    except OSError:
-        return "an address without a name in DNS"
-
-
-def _explanation(answer: ExplainAnswer) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield sentences, each with the log lines that show it."""
-    address = answer["ip"]
-    for network in answer["within"]:
-        yield f"{address} lies in {network}, which is banned; `wp-sidecar unban {network}` lifts that", ()
-    reasons = {standing["never"] for standing in answer["jails"]}
-    if None not in reasons and len(reasons) == 1:
-        yield f"{address} is never banned: it is {reasons.pop()}", ()
-        return
-    for standing in answer["jails"]:
-        ban = standing["ban"]
-        yield f"{standing['jail']}: {_standing(standing)}", ban["evidence"] if ban else standing["lines"]
-    lifted = {standing["ban"]["ip"] for standing in answer["jails"] if standing["ban"]} - set(
-        answer["within"]
-    )
-    for banned in sorted(lifted):
-        yield f"`wp-sidecar unban {banned}` lifts the ban; an address in `ignoreip` is never banned", ()
-
-
-def _standing(standing: JailStanding) -> str:
-    if standing["never"]:
-        return f"never banned, it is {standing['never']}"
-    if ban := standing["ban"]:
-        word = "would be banned (dry run)" if ban["observed"] else "banned"
-        why = ban["reason"] or _why(standing, ban)
-        since = f"since {local_time(ban['at'])} {until_text(ban['until'])}"
-        return f"{word} {since}, {printable(why)}{_before(standing['times'] - 1)}{_dropped(ban)}"
-    window = format_duration(standing["findtime"])
-    counted = f"{standing['failures']} of {standing['maxretry']} failures within {window}"
-    refused = f"; due to be banned, but {standing['refused']}" if standing.get("refused") else ""
-    return f"{counted}{refused}{_before(standing['times'])}"
-
-
-def _why(standing: JailStanding, ban: BanEntry) -> str:
-    if ban["cause"] != "failures":
-        return ban["cause"]
-    where = f", the last in {ban['site']}" if ban["site"] else ""
-    return f"{ban['failures']} failures by filter {standing['filter']}{where}"
-
-
-def _before(count: int) -> str:
-    return f"; banned {times(count)} before" if count > 0 else ""
-
-
-def _dropped(ban: BanEntry) -> str:
-    """Return what the kernel dropped since the ban; nothing where that is unknown."""
-    if (packets := ban.get("dropped")) is None:
-        return ""
-    last = f", the last at {local_time(last)}" if (last := ban.get("last_dropped")) else ""
-    return f"; the kernel dropped {packets:,} packet{'s' * (packets != 1)} since{last}"
+        databases = geoip_databases(os.environ)
+    except ValueError as err:
+        return address_facts.NetworkFacts("", "", (f"WP_SIDECAR_GEOIP: {err}",))
+    return address_facts.network_facts(address, databases) if databases else None

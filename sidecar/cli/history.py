@@ -24,6 +24,7 @@ TIMEOUT_S: Final = 30.0
 ENDS: Final = {
     "expired": "expired",
     "manual": "unbanned by hand",
+    "web": "unbanned on the status page",
     "allowed": "allowlisted",
     "fleet": "unbanned by another node",
     "merged": "its network was banned",

@@ -30,6 +30,7 @@ from sidecar.config.units import (
 )  # fmt: skip
 from sidecar.config.variable_values import (
     absolute_path,
+    absolute_paths,
     certificates_file,
     content_of,
     docker_host,
@@ -106,6 +107,7 @@ FILE_SOURCES: Final = (SourceKind.CRI, SourceKind.DOCKER_FILES)
 VARIABLES: tuple[Variable, ...] = (
     Variable(STATE_VARIABLE, "paths.state", absolute_path, reloadable=False),
     Variable(f"{PREFIX}SOCKET", "paths.socket", absolute_path, reloadable=False),
+    Variable(f"{PREFIX}GEOIP", "paths.geoip", absolute_paths),
     Variable(f"{PREFIX}LISTEN", "listen", listen_address, reloadable=False),
     Variable(f"{PREFIX}LISTEN_NAMES", "listen_names", host_names, reloadable=False),
     Variable(f"{PREFIX}WEB_TOKEN", "web_token", web_token, file_holds="the status page's token"),

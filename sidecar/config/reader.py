@@ -96,6 +96,12 @@ def control_socket(environ: Mapping[str, str]) -> Path:
     return Path(environ.get(variable_for("paths.socket").name) or PathSettings().socket)
 
 
+def geoip_databases(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the paths of databases of networks, without reading anything else. Raises ValueError."""
+    variable = variable_for("paths.geoip")
+    return tuple(variable.parse(environ.get(variable.name, "")))
+
+
 def filter_folders(environ: Mapping[str, str], filters: Path | None = None) -> list[Path]:
     """Return where the operator's filters are; those of the package come after them. Raises ConfigErrors."""
     env = Environment(environ)

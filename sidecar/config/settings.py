@@ -104,10 +104,11 @@ class FleetSettings:
 
 @dataclass(frozen=True, slots=True)
 class PathSettings:
-    """Files and sockets of the daemon itself."""
+    """Files and sockets of the daemon itself; `geoip` are databases that `explain` alone reads."""
 
     state: Path = DEFAULT_STATE
     socket: Path = Path("/run/wp-sidecar/control.sock")
+    geoip: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

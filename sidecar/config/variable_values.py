@@ -42,6 +42,11 @@ def absolute_path(text: str) -> Path:
     return path
 
 
+def absolute_paths(text: str) -> tuple[Path, ...]:
+    """Return the paths of a list with commas. Whether they exist is seen when they are opened."""
+    return tuple(absolute_path(path.strip()) for path in text.split(",") if path.strip())
+
+
 def listen_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

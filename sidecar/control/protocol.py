@@ -189,15 +189,26 @@ class HistoryAnswer(TypedDict):
     times: NotRequired[dict[str, int]]
 
 
+class MatchedExpression(TypedDict):
+    """A failregex of the jail's filter, counted from 1, and how many of the lines match it."""
+
+    number: int
+    expression: str
+    lines: int
+
+
 class JailStanding(TypedDict):
     """How an address stands with one jail.
 
     `never` is why the jail never bans it, and `refused` why a ban that is due was not made. `filter` is the jail's, and
-    `lines` are those of the failures that count now.
+    `lines` are those of the failures that count now. `expressions` are those of the filter that the lines match, of
+    the ban or of these failures, and `failed_at` is when these failures were, as far as that is known.
     """
 
     jail: str
     never: str | None
+    expressions: list[MatchedExpression]
+    failed_at: list[float]
     failures: int
     maxretry: int
     findtime: float
@@ -209,11 +220,16 @@ class JailStanding(TypedDict):
 
 
 class ExplainAnswer(TypedDict):
-    """`within`: the banned networks that hold the address and are wider than it."""
+    """`within`: the banned networks that hold the address and are wider than it, and `networks` their bans.
+
+    `history` are bans of the address that are over, and those of networks that hold it, the last made first.
+    """
 
     ip: str
     within: list[str]
+    networks: list[BanEntry]
     jails: list[JailStanding]
+    history: list[PastBanEntry]
 
 
 class BanAnswer(TypedDict):

@@ -191,11 +191,11 @@ class HitJudge:
         if not group or self._state.allowlist_reason(state, group[0]):
             return []
         address, hosts = group
-        return [
-            self._register.put(
-                replace(ban, address=address, cause=BanCause.GROUP, failures=hosts, evidence=(), ban_count=1)
-            )
-        ]
+        reason = f"{hosts} of its addresses are banned, the last is {ban.address}"
+        grouped = replace(
+            ban, address=address, cause=BanCause.GROUP, failures=hosts, evidence=(), reason=reason
+        )
+        return [self._register.put(replace(grouped, ban_count=1))]
 
     def _ban_network(
         self, state: JailState, full: FullNetwork, hit: Hit, at: float, now: float
@@ -214,7 +214,8 @@ class HitJudge:
         self._state.refused.clear(jail.name, network)
         ban = Ban(
             jail.name, network, at, until, BanCause.GROUP, failures=failures, origin_name=hit.origin.name,
-            reason=f"{failures} failures of at least {len(members)} of its addresses",
+            evidence=(hit.line,),
+            reason=f"{failures} failures of at least {len(members)} of its addresses, the last of {hit.address}",
             ban_count=self._state.history.ban_count(jail.name, network, now) + 1,
             dry_run=jail.observe or not self._budget.allows(now, hit.origin.name), decided_at=now,
         )  # fmt: skip

@@ -37,7 +37,8 @@ class AddressStatus(NamedTuple):
 
     `allowlist_reason` says why the jail never bans it; None: it may. `failures` are those that count now. `ban_count`
     includes the ban in force. `ban` is that ban: the address's own, or that of its neighbourhood. `refused` is a ban
-    that was due and not made. `lines` are those of the failures that count now, as far as they are kept.
+    that was due and not made. `lines` are those of the failures that count now, as far as they are kept, and
+    `failed_at` is when these were.
     """
 
     jail: Jail
@@ -47,6 +48,7 @@ class AddressStatus(NamedTuple):
     ban: Ban | None
     refused: RefusedBan | None = None
     lines: tuple[str, ...] = ()
+    failed_at: tuple[float, ...] = ()
 
 
 class GuardView:
@@ -149,12 +151,13 @@ class GuardView:
         """Return how often each jail banned the address, with the bans in force; jails that never did are absent."""
         return self._state.ban_counts(address, now)
 
-    def banned_networks_around(self, address: Address) -> list[Address]:
-        """Return the banned networks that hold this address and are wider than it, the widest first."""
+    def bans_of_networks_around(self, address: Address) -> list[Ban]:
+        """Return the bans of networks that hold this address and are wider than it, the widest first."""
         return [
-            network
+            ban
             for network in wider_networks(address)
-            if any(network in state.bans for state in self._state.jails)
+            for state in self._state.jails
+            if (ban := state.bans.get(network))
         ]
 
     def statuses(self, address: Address, now: float) -> list[AddressStatus]:
@@ -173,4 +176,5 @@ class GuardView:
             state.bans.covering(address),
             self._state.refused.get(state.jail.name, address),
             lines,
+            state.failures.window.times(address, now - state.jail.findtime),
         )

@@ -34,6 +34,9 @@ class FailureWindow(Protocol):
     def failures(self, address: Address, since: float) -> int:
         """Return how many failures count now, of those since then."""
 
+    def times(self, address: Address, since: float) -> tuple[float, ...]:
+        """Return when these failures were, the earliest first; nothing where that is not kept."""
+
     def add(self, address: Address, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
         """Count a failure, or as many as `weight` says. True: they are too many, and counting begins again."""
 
@@ -71,6 +74,9 @@ class SlidingWindow:
 
     def failures(self, address: Address, since: float) -> int:
         return sum(at >= since for at in self._times.get(address, ()))
+
+    def times(self, address: Address, since: float) -> tuple[float, ...]:
+        return tuple(at for at in self._times.get(address, ()) if at >= since)
 
     def add(self, address: Address, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
         # Lines do not arrive in order: there are two streams, several containers, and backlogs. A late one is
@@ -131,6 +137,11 @@ class Fail2banWindow:
     def failures(self, address: Address, since: float) -> int:
         count, _, last = self._counts.get(address, (0, since, since))
         return count if last >= since else 0
+
+    def times(self, address: Address, since: float) -> tuple[float, ...]:
+        """Return nothing: only a count is kept."""
+        del address, since
+        return ()
 
     def add(self, address: Address, at: float, maxretry: int, findtime: float, weight: int = 1) -> bool:
         count, first, last = self._counts.pop(address, (0, at, at))

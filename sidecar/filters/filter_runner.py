@@ -28,7 +28,8 @@ class FilterRunner:
         stopwatch: Stopwatch,
     ) -> None:
         self.filter, self.cutter, self.budget = log_filter, cutter, budget
-        self.plain = is_plain(log_filter) and not guarded.is_risky
+        self.is_risky = guarded.is_risky
+        self.plain = is_plain(log_filter) and not self.is_risky
         # Requests that differ in nothing but the client come to the same.
         self.ignores_address = self.plain and log_filter.ignores_address
         self.trackers = SessionTrackers(log_filter, guarded) if log_filter.needs_earlier_lines else None

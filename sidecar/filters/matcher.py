@@ -27,6 +27,7 @@ from sidecar.filters.date_cutter import DateCutter
 from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import Unwrap, unwrapper
+from sidecar.filters.line_explainer import LineExplanation, explain_line
 from sidecar.filters.line_text import decoded
 from sidecar.filters.loader import Filter
 from sidecar.filters.log_times import UNDATED, LogClocks, dated
@@ -149,6 +150,14 @@ class Matcher:
         self._sandbox.close()
         for runner in self._runners:
             runner.budget.lift()
+
+    def explain(self, jail: str, line: str, now: float) -> LineExplanation | None:
+        """Return which expression of the jail's filter a line of evidence matches; None: none, or a slow one."""
+        runner = self._runners[self._numbers[jail]] if jail in self._numbers else None
+        # Outside of the sandbox nothing would end a slow one.
+        if runner is None or runner.is_risky:
+            return None
+        return explain_line(runner.filter, line, now, self._zone)
 
     def continue_from(self, before: Matcher) -> None:
         """Take over what the matcher before knows of logs, and of sessions for each filter that is the same."""

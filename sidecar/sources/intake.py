@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Batch, Cursor, Hit, Read
 from sidecar.core.text import printable
+from sidecar.filters.line_explainer import LineExplanation
 from sidecar.filters.matcher import Matcher, Scan
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.loop import Closed, Inbox
@@ -96,6 +97,11 @@ class Intake:
     def close(self) -> None:
         """Close the matcher; no source reads any more."""
         self._matcher.close()
+
+    def explain(self, jail: str, lines: Iterable[str]) -> list[LineExplanation | None]:
+        """Return which expressions of the jail's filter these lines of evidence match. Any thread may ask."""
+        with self._scanning() as matcher:
+            return [matcher.explain(jail, line, self._clock()) for line in lines]
 
     @property
     def usage(self) -> FilterUsage:

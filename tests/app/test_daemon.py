@@ -59,7 +59,7 @@ def test_an_attacker_with_a_whole_ipv6_network_is_banned_with_it(daemon):
     assert (ban["cause"], ban["failures"], ban["reason"]) == (
         "group",
         9,
-        "9 failures of at least 5 of its addresses",
+        "9 failures of at least 5 of its addresses, the last of 2001:db8:0:8::/64",
     )
 
 

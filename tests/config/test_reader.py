@@ -61,6 +61,7 @@ def test_every_variable(environ, tmp_path):
         | {
             "WP_SIDECAR_STATE": "/srv/state",
             "WP_SIDECAR_SOCKET": "/srv/s",
+            "WP_SIDECAR_GEOIP": "/geo/asn.mmdb, /geo/country.mmdb",
             "WP_SIDECAR_LISTEN": "[::1]:80",
             "WP_SIDECAR_IGNOREIP": "203.0.113.7, 198.51.100.0/24, Office.example.org",
             "WP_SIDECAR_TRUSTED_PROXIES": "192.0.2.0/28",
@@ -104,7 +105,9 @@ def test_every_variable(environ, tmp_path):
             syslog=Path("/srv/log"),
         ),
         fleet=FleetSettings(parse_redis_url("redis://cache"), "shops", (b"k" * 40,)),
-        paths=PathSettings(Path("/srv/state"), Path("/srv/s")),
+        paths=PathSettings(
+            Path("/srv/state"), Path("/srv/s"), (Path("/geo/asn.mmdb"), Path("/geo/country.mmdb"))
+        ),
         log=LogSettings("DEBUG", as_json=True),
         alerts={"slack": HOOK},
         listen=("::1", 80),
@@ -422,6 +425,16 @@ def test_variables_that_kubernetes_sets_for_a_service_are_ignored(environ):
 def test_the_control_socket_is_known_without_reading_the_configuration():
     assert reader.control_socket({}) == Path("/run/wp-sidecar/control.sock")
     assert reader.control_socket({"WP_SIDECAR_SOCKET": "/srv/s"}) == Path("/srv/s")
+
+
+def test_the_databases_of_networks_are_found_without_reading_the_rest():
+    assert reader.geoip_databases({"WP_SIDECAR_GEOIP": "/a.mmdb,/b.mmdb", "WP_SIDECAR_LISTEN": "?"}) == (
+        Path("/a.mmdb"),
+        Path("/b.mmdb"),
+    )
+    assert reader.geoip_databases({}) == ()
+    with pytest.raises(ValueError, match=r'expected a path that starts with /, got "b\.mmdb"'):
+        reader.geoip_databases({"WP_SIDECAR_GEOIP": "/a.mmdb, b.mmdb"})
 
 
 def test_a_url_with_a_password_in_the_wrong_variable_is_not_quoted():

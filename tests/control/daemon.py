@@ -11,6 +11,7 @@ from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.filters.line_explainer import LineExplanation
 from sidecar.firewall.backend import AddressDrops
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.problems import Problems
@@ -54,6 +55,16 @@ class Drops:
         self.asked.append(list(addresses))
         none = dict.fromkeys(addresses, AddressDrops(0, 0, None)) | {ANN: AddressDrops(3, 180, self.last)}
         return {address: none[address] for address in addresses if address != BOB}
+
+
+class Explainer:
+    """Every line with `fail` matches the first expression, at its last number."""
+
+    def explain(self, jail, lines):
+        del jail
+        return [
+            LineExplanation(1, "^fail", float(line.split()[-1])) if "fail" in line else None for line in lines
+        ]
 
 
 class Fleet:

@@ -465,6 +465,7 @@ def test_enough_banned_hosts_are_a_ban_of_their_24():
     assert [(each.address, each.cause) for each in decided] == [
         ("203.0.113.1", "failures"), ("203.0.113.2", "failures"), ("203.0.113.3", "failures"), ("203.0.113.0/24", "group"),
     ]  # fmt: skip
+    assert decided[-1].reason == "3 of its addresses are banned, the last is 203.0.113.3"
     assert guard.view.ignored == {"banned already": 2}
 
 

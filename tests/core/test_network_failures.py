@@ -83,7 +83,7 @@ def test_a_24_is_banned_after_many_more_failures():
     [ban] = guard.hits(guesses([host(149)]), now=1)
 
     assert (ban.address, ban.cause, ban.failures) == ("203.0.113.0/24", BanCause.GROUP, 150)
-    assert ban.reason == "150 failures of at least 64 of its addresses"
+    assert ban.reason == "150 failures of at least 64 of its addresses, the last of 203.0.113.149"
 
 
 def test_few_addresses_of_a_24_never_ban_it():

@@ -34,9 +34,12 @@ def test_the_banned_networks_around_an_address():
     ):
         guard.ban(Address(network), now=0)
 
-    assert guard.view.banned_networks_around(ANN) == ["203.0.0.0/16", "203.0.113.0/24"]
-    assert guard.view.banned_networks_around(SIX) == ["2001:db8:bad::/48"]
-    assert guard.view.banned_networks_around(Address("192.0.2.1")) == []
+    def around(address):
+        return [ban.address for ban in guard.view.bans_of_networks_around(address)]
+
+    assert around(ANN) == ["203.0.0.0/16", "203.0.113.0/24"]
+    assert around(SIX) == ["2001:db8:bad::/48"]
+    assert around(Address("192.0.2.1")) == []
 
 
 def test_how_full_the_memory_is():
@@ -66,7 +69,15 @@ def test_the_status_of_an_address_in_each_jail():
         AddressStatus(MANUAL_JAIL, allowlist_reason=None, failures=0, ban_count=0, ban=None),
     ]
     assert guard.view.statuses(BOB, 702) == [
-        AddressStatus(LOGIN, None, failures=2, ban_count=4, ban=None, lines=("line at 700", "line at 701")),
+        AddressStatus(
+            LOGIN,
+            None,
+            failures=2,
+            ban_count=4,
+            ban=None,
+            lines=("line at 700", "line at 701"),
+            failed_at=(700, 701),
+        ),
         AddressStatus(MAIL, allowlist_reason="ignoreip", failures=0, ban_count=0, ban=None),
         AddressStatus(MANUAL_JAIL, allowlist_reason=None, failures=0, ban_count=0, ban=None),
     ]

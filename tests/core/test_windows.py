@@ -238,6 +238,15 @@ def test_the_failures_that_count_now(count):
     assert count.failures(BOB, 0) == 0
 
 
+@pytest.mark.parametrize(("count", "times"), [(SlidingWindow(), (100, 200)), (Fail2banWindow(), ())])
+def test_when_they_were_is_known_where_it_is_kept(count, times):
+    for at in (0, 100, 200):
+        count.add(ANN, at, maxretry=5, findtime=600)
+
+    assert count.times(ANN, 100) == times
+    assert count.times(BOB, 0) == ()
+
+
 @pytest.mark.parametrize("count", [SlidingWindow(), Fail2banWindow()])
 def test_an_address_is_in_the_window_until_it_is_forgotten(count):
     count.add(ANN, 0, maxretry=5, findtime=600)
@@ -260,6 +269,9 @@ class Strict:
 
     def failures(self, address, since):
         return 0
+
+    def times(self, address, since):
+        return ()
 
     def add(self, address, at, maxretry, findtime, weight=1):
         return True

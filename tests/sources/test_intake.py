@@ -7,6 +7,7 @@ import pytest
 
 from sidecar.core.address import Address
 from sidecar.core.events import Batch, Cursor, Framing, Hit, Origin, Read
+from sidecar.filters.line_explainer import LineExplanation
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 from sidecar.runtime.loop import Inbox
@@ -39,6 +40,14 @@ def intake(tmp_path, inbox):
     return Intake(
         Matcher({"login": load("login", [tmp_path])}), inbox, Resolver(inbox), lambda: 9e9, unheard()
     )
+
+
+def test_lines_of_evidence_are_explained_by_the_filters_in_force(intake):
+    assert intake.explain("login", ["fail 203.0.113.7", "hello"]) == [
+        LineExplanation(1, "^fail <HOST>$", None),
+        None,
+    ]
+    assert intake.explain("manual", ["fail 203.0.113.7"]) == [None]
 
 
 def test_a_batch_becomes_its_hits_and_its_cursor(intake, inbox):

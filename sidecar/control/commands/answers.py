@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
@@ -11,6 +12,7 @@ from sidecar.control.protocol import BanEntry, HealthAnswer, JailStanding, PastB
 from sidecar.core.address import Address, parse_ban_target
 from sidecar.core.events import Ban
 from sidecar.core.queries import AddressStatus
+from sidecar.filters.line_explainer import LineExplanation
 from sidecar.firewall.backend import AddressDrops
 from sidecar.telemetry.http import Health
 
@@ -80,12 +82,21 @@ def jail_standing(
     status: AddressStatus,
     evidence: Mapping[tuple[str, Address], Sequence[str]],
     drops: Mapping[Address, AddressDrops],
+    explanations: Sequence[LineExplanation | None] = (),
 ) -> JailStanding:
     """Return how an address stands with one jail, with what led to its ban and what that dropped."""
     ban = status.ban
+    matched = [each for each in explanations if each]
+    failed_at = status.failed_at or sorted(each.at for each in matched if each.at is not None)
+    counts = Counter((each.failregex, each.expression) for each in matched)
     return {
         "jail": status.jail.name,
         "never": status.allowlist_reason,
+        "expressions": [
+            {"number": number, "expression": expression, "lines": count}
+            for (number, expression), count in counts.most_common()
+        ],
+        "failed_at": list(failed_at),
         "failures": status.failures,
         "maxretry": status.jail.maxretry,
         "findtime": status.jail.findtime,

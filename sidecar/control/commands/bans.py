@@ -131,11 +131,11 @@ class UnbanCommand:
         known_to_fleet = self._unban_in_fleet(address, request.jail) if request.fleet else 0
 
         def unban(guard: Guard, now: float) -> Sequence[Decision]:
-            around = guard.view.banned_networks_around(address) if address else ()
+            around = guard.view.bans_of_networks_around(address) if address else ()
             unbanned = guard.unban(address, now, request.jail, cause)
             if around and not unbanned and not known_to_fleet:
                 raise Refused(
-                    f"{address} is not banned by itself: it lies in {around[0]}, which is; unban that"
+                    f"{address} is not banned by itself: it lies in {around[0].address}, which is; unban that"
                 )
             return unbanned
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidecar.control.commands.answers import (
     DropCounts,
+    ban_entry,
     ban_target,
     dropped_from,
     jail_standing,
@@ -21,13 +23,22 @@ from sidecar.control.protocol import (
     ExplainRequest,
     HistoryAnswer,
     HistoryRequest,
+    JailStanding,
     PastBanEntry,
     Refused,
 )
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
 from sidecar.core.queries import AddressStatus, GuardView
+from sidecar.filters.line_explainer import LineExplanation
 from sidecar.stores.base import EndedBan, PastBansWanted, StoreError
+
+log = logging.getLogger(__name__)
+
+# Of one jail: of what led to a ban, the last lines are shown to match an expression.
+MAX_EXPLAINED_LINES: Final = 20
+# That `explain` shows; `history` has more.
+MAX_PAST_BANS: Final = 10
 
 
 class HistoryStore(EvidenceStore, Protocol):
@@ -35,6 +46,13 @@ class HistoryStore(EvidenceStore, Protocol):
 
     def past_bans(self, wanted: PastBansWanted, /) -> Sequence[EndedBan]:
         """Return the bans that are over, the last made first. Raises StoreError."""
+
+
+class LineExplainer(Protocol):
+    """Has the filters that are in force."""
+
+    def explain(self, jail: str, lines: Sequence[str], /) -> Sequence[LineExplanation | None]:
+        """Return which expressions of the jail's filter these lines match."""
 
 
 class HistoryCommand:
@@ -74,21 +92,40 @@ class ExplainCommand:
 
     request = ExplainRequest
 
-    def __init__(self, loop: LoopAccess, evidence: EvidenceStore, drops: DropCounts) -> None:
-        self._loop, self._evidence, self._drops = loop, evidence, drops
+    def __init__(
+        self, loop: LoopAccess, store: HistoryStore, drops: DropCounts, explainer: LineExplainer
+    ) -> None:
+        self._loop, self._store, self._drops, self._explainer = loop, store, drops, explainer
 
     def answer(self, request: ExplainRequest) -> ExplainAnswer:
         address = ban_target(request.address)
 
-        def explain(view: GuardView, now: float) -> tuple[list[Address], list[AddressStatus]]:
-            return view.banned_networks_around(address), view.statuses(address, now)
+        def explain(view: GuardView, now: float) -> tuple[list[Ban], list[AddressStatus]]:
+            return view.bans_of_networks_around(address), view.statuses(address, now)
 
-        within, statuses = self._loop.query(explain)
-        bans = [status.ban for status in statuses if status.ban]
-        lines = evidence_of(self._evidence, [(ban.jail, ban.address) for ban in bans])
+        around, statuses = self._loop.query(explain)
+        bans = [*around, *(status.ban for status in statuses if status.ban)]
+        lines = evidence_of(self._store, [(ban.jail, ban.address) for ban in bans])
         drops = dropped_from(bans, self._drops)
+
+        def standing(status: AddressStatus) -> JailStanding:
+            ban = status.ban
+            shown = lines.get((ban.jail, ban.address), ()) if ban else status.lines
+            explained = self._explainer.explain(status.jail.name, shown[-MAX_EXPLAINED_LINES:])
+            return jail_standing(status, lines, drops, explained)
+
         return {
             "ip": address,
-            "within": list(within),
-            "jails": [jail_standing(status, lines, drops) for status in statuses],
+            "within": list(dict.fromkeys(ban.address for ban in around)),
+            "networks": [ban_entry(ban, lines.get((ban.jail, ban.address), ()), drops) for ban in around],
+            "jails": [standing(status) for status in statuses],
+            "history": self._past(address),
         }
+
+    def _past(self, address: Address) -> list[PastBanEntry]:
+        """Return the last bans that are over; none where they cannot be read."""
+        try:
+            return history_of(PastBansWanted(address, limit=MAX_PAST_BANS), (), self._store)
+        except StoreError as err:
+            log.warning("an address is explained without its past bans: %s", err)
+            return []

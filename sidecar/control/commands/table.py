@@ -19,7 +19,7 @@ from sidecar.control.commands.daemon import (
     StatusCommand,
     Tally,
 )
-from sidecar.control.commands.history import ExplainCommand, HistoryCommand, HistoryStore
+from sidecar.control.commands.history import ExplainCommand, HistoryCommand, HistoryStore, LineExplainer
 from sidecar.control.commands.loop_access import LoopAccess
 from sidecar.control.commands.transfer import BoundedAllowlist, ImportCommand
 from sidecar.control.protocol import ControlRequest, Refused
@@ -70,6 +70,7 @@ def daemon_commands(
     inputs: Inputs,
     reloader: Reloader,
     evidence: HistoryStore,
+    explainer: LineExplainer,
     fleet: Fleet | None,
     tally: Tally,
 ) -> CommandTable:
@@ -92,7 +93,7 @@ def daemon_commands(
             ReloadCommand(reloader),
             BansCommand(loop, evidence, firewall, fleet),
             HistoryCommand(loop, evidence),
-            ExplainCommand(loop, evidence, firewall),
+            ExplainCommand(loop, evidence, firewall, explainer),
             BanCommand(loop),
             UnbanCommand(loop, fleet),
             AllowCommand(loop, inputs),

@@ -6,7 +6,7 @@ from sidecar.control.protocol import BanRequest, ExplainRequest, HistoryRequest,
 from sidecar.core.events import Ban
 from sidecar.stores.base import EndedBan, PastBansWanted
 from tests.control.commands.test_bans import COUNTED
-from tests.control.daemon import ANN, BOB, Drops, Store
+from tests.control.daemon import ANN, BOB, Drops, Explainer, Store
 
 PAST = EndedBan(Ban("login", ANN, 2.0, 62.0, "failures", 5, "blog"), 3.0, "manual")
 
@@ -46,15 +46,23 @@ def test_a_history_that_cannot_be_read_is_refused_with_the_reason(loop):
         history(loop, store)
 
 
+def explained(loop, store, address):
+    return ExplainCommand(loop, store, Drops(), Explainer()).answer(ExplainRequest(address))
+
+
 def test_an_address_is_explained_for_each_jail(loop):
+    store = Store()
+    store.past = [PAST]
     BanCommand(loop).answer(BanRequest(ANN, "login", reason="spam"))
     BanCommand(loop).answer(BanRequest("203.0.113.0/24"))
-    answer = ExplainCommand(loop, Store(), Drops()).answer(ExplainRequest(ANN))
+    answer = explained(loop, store, ANN)
 
     assert (answer["ip"], answer["within"]) == (ANN, ["203.0.113.0/24"])
     assert answer["jails"][0] == {
         "jail": "login",
         "never": None,
+        "expressions": [{"number": 1, "expression": "^fail", "lines": 2}],
+        "failed_at": [1.0, 2.0],
         "failures": 0,
         "maxretry": 5,
         "findtime": 10_800.0,
@@ -64,5 +72,24 @@ def test_an_address_is_explained_for_each_jail(loop):
         "filter": "login",
         "lines": [],
     }
-    allowed = ExplainCommand(loop, Store(), Drops()).answer(ExplainRequest("192.0.2.7"))
+    allowed = explained(loop, Store(), "192.0.2.7")
     assert {standing["never"] for standing in allowed["jails"]} == {"ignoreip"}
+
+
+def test_a_banned_network_around_is_explained_with_its_ban(loop):
+    BanCommand(loop).answer(BanRequest("203.0.113.0/24", reason="botnet"))
+    answer = explained(loop, Store(), "203.0.113.9")
+
+    (ban,) = answer["networks"]
+    assert (ban["ip"], ban["reason"], ban["dropped"]) == ("203.0.113.0/24", "botnet", 0)
+    assert answer["within"] == ["203.0.113.0/24"]
+
+
+def test_past_bans_that_cannot_be_read_are_left_out(loop, caplog):
+    store = Store()
+    store.past = [PAST]
+    assert [each["ended"] for each in explained(loop, store, ANN)["history"]] == [3.0]
+
+    store.error = "the disk is gone"
+    assert explained(loop, store, ANN)["history"] == []
+    assert "an address is explained without its past bans: the disk is gone" in caplog.text

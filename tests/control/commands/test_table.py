@@ -13,7 +13,7 @@ from sidecar.control.commands.table import CommandTable, daemon_commands
 from sidecar.control.protocol import ControlRequest, HealthRequest, Refused
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from sidecar.runtime.loop import Inbox
-from tests.control.daemon import ANN, Healthy, Store
+from tests.control.daemon import ANN, Explainer, Healthy, Store
 
 
 class CountAnswer(TypedDict):
@@ -81,6 +81,7 @@ def test_a_daemon_has_every_command_of_the_command_line():
         inputs=None,
         reloader=None,
         evidence=Store(),
+        explainer=Explainer(),
         fleet=None,
         tally=Tally(1.0),
     )
