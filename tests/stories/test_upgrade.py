@@ -93,7 +93,10 @@ def explained(daemon, address):
     answer = daemon.ask("explain", who=address)
     new = ("refused", "filter", "lines", "expressions", "failed_at")
     # The earlier version kept no bans that are over.
-    assert (answer.pop("history"), {each["ip"] for each in answer.pop("networks")}) == ([], {*answer["within"]})
+    assert (answer.pop("history"), {each["ip"] for each in answer.pop("networks")}) == (
+        [],
+        {*answer["within"]},
+    )
     jails = [{key: value for key, value in jail.items() if key not in new} for jail in answer["jails"]]
     for jail in jails:
         if jail["ban"]:
