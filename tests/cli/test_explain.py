@@ -113,18 +113,6 @@ def test_expressions_times_drops_and_past_bans_are_shown(daemon, wp_lines, monke
     ]
 
 
-@pytest.mark.parametrize(
-    ("span_s", "unit"), [(20, "second"), (400, "10 seconds"), (20_000, "10 minutes"), (9e9, "day")]
-)
-def test_a_plot_fits_whatever_it_spans(daemon, wp_lines, span_s, unit):
-    jails = [standing("login", failed_at=[AT - span_s, AT - span_s / 2, AT])]
-    daemon.answers["explain"] = {"ip": ANN, "within": [], "networks": [], "jails": jails, "history": []}
-    lines = wp_lines("explain", ANN)[1]
-
-    assert f"failures per {unit}, " in lines[1]
-    assert max(map(len, lines[2:])) <= 60
-
-
 def answer_nothing(daemon, ip=ANN):
     daemon.answers["explain"] = {
         "ip": ip,
