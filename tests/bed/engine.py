@@ -16,6 +16,9 @@ from tests.bed.daemon import PATH, Daemon, own, program
 # What stands in daemon.json: another image store, no userland proxy … The machine's own file is not read.
 CONFIG = os.environ.get("BED_DAEMON_JSON", "")
 
+# How often dockerd is started until it answers.
+STARTS = 3
+
 # With these, a daemon in the machine's own network namespace changes nothing there.
 HARMLESS = ("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false")
 
@@ -61,7 +64,22 @@ class Engine:
             link.symlink_to(plugins)
 
     def start(self) -> None:
-        """Starts dockerd in the capsule and waits until it answers."""
+        """Starts dockerd in the capsule and waits until it answers; one that ends is started again, as by systemd.
+
+        On a busy disk it gives its containerd up after 15 seconds.
+        """
+        for _ in range(STARTS):
+            nsenter = self._launch()
+            if self._is_up(nsenter):
+                break
+        else:
+            raise self._failure()
+        # nsenter stays outside and waits: the daemon is its child
+        children = Path(f"/proc/{nsenter.pid}/task/{nsenter.pid}/children").read_text()
+        self.process = Process.of(int(children.split()[0]))
+        self._nsenter = nsenter
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         self.socket.unlink(missing_ok=True)
         self._config.write_text(CONFIG or "{}")
         argv = [
@@ -88,7 +106,7 @@ class Engine:
                 "--host=fd://",
             ]  # sh cannot name a descriptor above 9
         with self.log.open("a") as log:
-            nsenter = subprocess.Popen(
+            return subprocess.Popen(
                 inside(self._capsule.pid, argv),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -97,17 +115,12 @@ class Engine:
                 pass_fds=fds,
                 start_new_session=True,
             )
-        self._wait(nsenter)
-        # nsenter stays outside and waits: the daemon is its child
-        children = Path(f"/proc/{nsenter.pid}/task/{nsenter.pid}/children").read_text()
-        self.process = Process.of(int(children.split()[0]))
-        self._nsenter = nsenter
 
     def stop(self) -> None:
         """Stops dockerd as the system would; without --live-restore its containers stop as well."""
         if self.process:
             self.process.end(30)
-            self._nsenter.wait(10)
+            self._nsenter.wait(60)
             self.process = None
 
     def answers(self) -> bool:
@@ -119,10 +132,10 @@ class Engine:
 
     def api(self, path: str) -> str:
         """The answer to a GET of the Engine API."""
-        connection = http.client.HTTPConnection("docker", timeout=10)
+        connection = http.client.HTTPConnection("docker", timeout=60)
         connection.sock = socket.socket(socket.AF_UNIX)
         try:
-            connection.sock.settimeout(10)
+            connection.sock.settimeout(60)
             connection.sock.connect(str(self.socket))
             connection.request("GET", path)
             return connection.getresponse().read().decode()
@@ -130,7 +143,7 @@ class Engine:
             connection.close()
 
     def cli(
-        self, *arguments: str, check: bool = True, timeout: float = 120, text: str | None = None
+        self, *arguments: str, check: bool = True, timeout: float = 300, text: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs `docker ARGUMENTS`; with `check`, one that fails raises with what it said."""
         done = subprocess.run(
@@ -155,13 +168,20 @@ class Engine:
             self.cli("volume", "rm", "--force", *volumes)
         self.cli("network", "prune", "--force")
 
-    def _wait(self, nsenter: subprocess.Popen[bytes], patience: float = 60) -> None:
+    def _is_up(self, nsenter: subprocess.Popen[bytes], patience: float = 120) -> bool:
+        """Waits until it answers, or ends."""
         deadline = time.monotonic() + patience
         while not self.answers():
-            if nsenter.poll() is not None or time.monotonic() > deadline:
-                end = "\n".join(self.log.read_text().splitlines()[-15:])
-                raise RuntimeError(f"dockerd did not start. The end of {self.log}:\n{end}")
+            if nsenter.poll() is not None:
+                return False
+            if time.monotonic() > deadline:
+                raise self._failure()
             time.sleep(0.02)
+        return True
+
+    def _failure(self) -> RuntimeError:
+        end = "\n".join(self.log.read_text().splitlines()[-15:])
+        return RuntimeError(f"dockerd did not start. The end of {self.log}:\n{end}")
 
 
 def disarm(data: Path) -> None:
