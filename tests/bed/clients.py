@@ -4,7 +4,8 @@ import http.client
 import subprocess
 import tempfile
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bed.network import Place
@@ -41,7 +42,7 @@ class Client(Place):
     """Someone on the Internet."""
 
     def login(
-        self, site: Site, user: str, password: str, source: str | None = None, timeout: float = 10
+        self, site: Site, user: str, password: str, source: str | None = None, timeout: float = 30
     ) -> int:
         """The status of a login: 302 if it is right, 200 if not. A TimeoutError where packets are dropped."""
         form = {"log": user, "pwd": password, "wp-submit": "Log In", "testcookie": "1"}
@@ -53,7 +54,7 @@ class Client(Place):
         body = urllib.parse.urlencode(form)
         return self._once(site, source, timeout, "POST", "/wp-login.php", body, headers)
 
-    def get(self, site: Site, path: str = STATIC, source: str | None = None, timeout: float = 10) -> int:
+    def get(self, site: Site, path: str = STATIC, source: str | None = None, timeout: float = 30) -> int:
         """The status of a request on a new connection. A TimeoutError where packets are dropped."""
         return self._once(site, source, timeout, "GET", path, "", {"User-Agent": "Mozilla/5.0 (bed)"})
 
@@ -75,15 +76,21 @@ class Client(Place):
     ) -> subprocess.CompletedProcess[str]:
         """Lets hydra guess at wp-login.php. It never gives up when packets vanish: `timeout` ends it."""
         with tempfile.TemporaryDirectory() as folder:
-            guesses = Path(folder, "passwords")
-            guesses.write_text("".join(f"{p}\n" for p in passwords))
-            form = "/wp-login.php:log=^USER^&pwd=^PASS^&wp-submit=Log+In&testcookie=1:S=Location"
-            family = ["-6"] if ipv6 else []
-            target = [site.v6 if ipv6 else site.v4, "http-post-form", form]
-            options = ["-I", *family, "-l", user, "-P", str(guesses), "-t", str(tasks), "-s", str(site.port)]
             limit = ["timeout", "--kill-after=2", str(timeout)]
-            argv = [*limit, "hydra", *options, *target]
-            return self.run(argv, check=False, timeout=timeout + 10, cwd=Path(folder))
+            argv = [*limit, *_hydra(site, passwords, Path(folder), user=user, ipv6=ipv6, tasks=tasks)]
+            return self.run(argv, check=False, timeout=timeout + 60, cwd=Path(folder))
+
+    @contextmanager
+    def guessing(self, site: Site, passwords: Sequence[str], *, ipv6: bool = False) -> Iterator[None]:
+        """Lets hydra guess as long as the `with` lasts."""
+        with tempfile.TemporaryDirectory() as folder:
+            argv = _hydra(site, passwords, Path(folder), ipv6=ipv6)
+            hydra = self.popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+            try:
+                yield
+            finally:
+                hydra.terminate()
+                hydra.wait(60)
 
     def _once(  # noqa: PLR0917 - it is a request
         self,
@@ -107,3 +114,21 @@ class Client(Place):
         connection = http.client.HTTPConnection(target, site.port, timeout, source_address=(source, 0))
         self.within(connection.connect)  # the socket is made there, and may then be used from here
         return Connection(connection)
+
+
+def _hydra(
+    site: Site,
+    passwords: Sequence[str],
+    folder: Path,
+    *,
+    user: str = "admin",
+    ipv6: bool = False,
+    tasks: int = 4,
+) -> list[str]:
+    """The command; it writes to the folder, and reads the passwords there."""
+    guesses = folder / "passwords"
+    guesses.write_text("".join(f"{each}\n" for each in passwords))
+    form = "/wp-login.php:log=^USER^&pwd=^PASS^&wp-submit=Log+In&testcookie=1:S=Location"
+    family = ["-6"] if ipv6 else []
+    options = ["-I", *family, "-l", user, "-P", str(guesses), "-t", str(tasks), "-s", str(site.port)]
+    return ["hydra", *options, site.v6 if ipv6 else site.v4, "http-post-form", form]

@@ -6,7 +6,6 @@ One bed serves all stories; each story has an address of its own to be banned.
 import contextlib
 import http.client
 import json
-import threading
 import time
 import urllib.parse
 
@@ -16,7 +15,7 @@ from tests.bed import ADMIN, Bed
 from tests.bed.sidecar import Sidecar
 from tests.support.waiting import wait_until
 
-GUESSES = [f"guess{n}" for n in range(40)]
+GUESSES = [f"guess{n}" for n in range(100)]
 ACCESS, PLUGIN = 5, 3  # the default jails' maxretry
 
 
@@ -70,7 +69,7 @@ def fail(client, site, times, source):
 
 def guess(client, site, password, source):
     try:
-        return client.login(site, "admin", password, source, timeout=60)
+        return client.login(site, "admin", password, source, timeout=20)
     except TimeoutError:
         return None
 
@@ -117,7 +116,7 @@ def use_until_silent(connection):
     def use():
         for _ in range(80):  # Apache closes a connection after 100 requests, or 5 idle seconds
             connection.get()
-            time.sleep(0.2)
+            time.sleep(1)
 
     with pytest.raises(TimeoutError):
         use()
@@ -133,21 +132,20 @@ def test_hydra_against_the_login_page_with_nothing_but_the_access_log(bed, site,
     address = "2001:db8:bad:1::/64" if ipv6 else bed.attacker.v4[0]
     source = (bed.attacker.v6 if ipv6 else bed.attacker.v4)[0]
     connection = bed.attacker.keepalive(site, source)
-    hydra = threading.Thread(
-        target=bed.attacker.hydra, args=(site, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8}
-    )
-    hydra.start()
-    use_until_silent(connection)
-    wait_until(lambda: address in banned(sidecar, "wordpress-access"))
+    counter = ["nft", "list", "counter", "inet", "wp_sidecar", f"dropped{6 if ipv6 else 4}"]
 
-    (ban,) = [ban for ban in sidecar.bans() if ban["ip"] == address]
-    assert (ban["failures"], ban["site"], len(ban["evidence"])) == (ACCESS, "site", ACCESS)
-    assert is_out(bed.attacker, site, source)
-    assert bed.visitor.get(site, source=(bed.visitor.v6 if ipv6 else bed.visitor.v4)[0]) == 200
-    hydra.join()
-    family = 6 if ipv6 else 4
-    counter = bed.host.run(["nft", "list", "counter", "inet", "wp_sidecar", f"dropped{family}"]).stdout
-    assert int(counter.split("packets ")[1].split()[0]) >= 3
+    def dropped():
+        return int(bed.host.run(counter).stdout.split("packets ")[1].split()[0])
+
+    with bed.attacker.guessing(site, GUESSES, ipv6=ipv6):
+        use_until_silent(connection)
+        wait_until(lambda: address in banned(sidecar, "wordpress-access"))
+
+        (ban,) = [ban for ban in sidecar.bans() if ban["ip"] == address]
+        assert (ban["failures"], ban["site"], len(ban["evidence"])) == (ACCESS, "site", ACCESS)
+        assert is_out(bed.attacker, site, source)
+        assert bed.visitor.get(site, source=(bed.visitor.v6 if ipv6 else bed.visitor.v4)[0]) == 200
+        wait_until(lambda: dropped() >= 3)
     posts = [line for line in site.logs()[0].splitlines() if line.startswith(source) and '"POST ' in line]
     assert len(posts) < len(GUESSES) / 2  # the fifth banned; what was in flight is all that came through
 
@@ -156,19 +154,15 @@ def test_hydra_against_the_login_page_with_nothing_but_the_access_log(bed, site,
 def test_hydra_against_a_site_whose_plugin_says_who_failed(bed, spoken, sidecar, ipv6):
     address = "2001:db8:bad:2::/64" if ipv6 else bed.attacker2.v4[0]
     source = (bed.attacker2.v6 if ipv6 else bed.attacker2.v4)[0]
-    hydra = threading.Thread(
-        target=bed.attacker2.hydra, args=(spoken, GUESSES), kwargs={"ipv6": ipv6, "timeout": 8}
-    )
-    hydra.start()
-    wait_until(lambda: address in banned(sidecar, "wordpress"))
+    with bed.attacker2.guessing(spoken, GUESSES, ipv6=ipv6):
+        wait_until(lambda: address in banned(sidecar, "wordpress"))
 
-    (ban,) = [ban for ban in sidecar.bans() if (ban["ip"], ban["jail"]) == (address, "wordpress")]
-    assert (ban["failures"], ban["site"]) == (PLUGIN, "spoken")
-    network = address.removesuffix(":/64")  # of his IPv6 addresses the kernel chooses one
-    assert all(f"Authentication failure for admin from {network}" in line for line in ban["evidence"])
-    assert is_out(bed.attacker2, spoken, source)
-    assert bed.visitor.get(spoken, source=(bed.visitor.v6 if ipv6 else bed.visitor.v4)[0]) == 200
-    hydra.join()
+        (ban,) = [ban for ban in sidecar.bans() if (ban["ip"], ban["jail"]) == (address, "wordpress")]
+        assert (ban["failures"], ban["site"]) == (PLUGIN, "spoken")
+        network = address.removesuffix(":/64")  # of his IPv6 addresses the kernel chooses one
+        assert all(f"Authentication failure for admin from {network}" in line for line in ban["evidence"])
+        assert is_out(bed.attacker2, spoken, source)
+        assert bed.visitor.get(spoken, source=(bed.visitor.v6 if ipv6 else bed.visitor.v4)[0]) == 200
 
 
 def test_the_failure_that_is_one_too_many_bans_and_the_one_before_does_not(bed, site, sidecar):

@@ -63,7 +63,7 @@ def guess(client, site, times, source):
 def complete(client, site, source):
     """Fail once more; the ban that follows may reject the answer."""
     with contextlib.suppress(OSError):
-        client.login(site, "admin", "last", source, timeout=60)
+        client.login(site, "admin", "last", source, timeout=20)
 
 
 def bans(sidecar, jail="wordpress-access"):
