@@ -29,7 +29,7 @@ class Node:
         self.folder, self.pods, self.socket = folder, folder / "pods", folder / "control.sock"
         self.pods.mkdir()
         self._namespace = subprocess.Popen(
-            ["unshare", "--net", "--", "sh", "-c", "ip link set lo up; echo up; exec sleep 600"],
+            ["unshare", "--net", "--", "sh", "-c", "ip link set lo up; echo up; exec sleep 3600"],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -44,7 +44,7 @@ def site(engine, name, *labels, image=IMAGE, says=""):
     options = [f"--label={label}" for label in labels]
     failures = f"echo '{FAILURE}{says}'; echo '{FAILURE}{says}';" if says else ""
     engine.cli(
-        "run", "--detach", "--init", "--name", name, *options, image, "sh", "-c", f"{failures} sleep 600"
+        "run", "--detach", "--init", "--name", name, *options, image, "sh", "-c", f"{failures} sleep 3600"
     )
 
 
@@ -128,7 +128,7 @@ def test_a_site_that_is_taken_over_does_not_use_up_the_bans_of_the_others(engine
     site(engine, "shop", label, says=ANN)
     wait_until(lambda: daemon.banned() == [ANN])
     lines = (
-        f"for n in $(seq 1 100); do echo '{FAILURE}'198.18.$n.7; echo '{FAILURE}'198.18.$n.7; done; sleep 600"
+        f"for n in $(seq 1 100); do echo '{FAILURE}'198.18.$n.7; echo '{FAILURE}'198.18.$n.7; done; sleep 3600"
     )
     engine.cli("run", "--detach", "--init", "--name", "hostile", f"--label={label}", IMAGE, "sh", "-c", lines)
     wait_until(lambda: daemon.ask("bans")["bans"][100:])

@@ -37,7 +37,7 @@ def broken(bed, site):
     """Containers that are watched, each with one thing wrong."""
 
     def run(name: str, line: str, *options: str) -> None:
-        script = f"for i in $(seq 30); do {line} done; exec sleep 600"
+        script = f"for i in $(seq 30); do {line} done; exec sleep 3600"
         bed.engine.cli(
             "run", "--detach", "--init", f"--name={name}", WATCHED, *options, IMAGE, "sh", "-c", script
         )

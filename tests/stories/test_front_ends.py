@@ -127,7 +127,7 @@ def test_sites_on_the_network_of_another_container(bed, sidecar, tmp_path):
     engine.cli("network", "create", "joined")
     engine.cli(
         "run", "--detach", "--init", "--name=vpn", "--network=joined", "--publish=8084:80",
-        "debian:trixie-slim", "sleep", "600",
+        "debian:trixie-slim", "sleep", "3600",
     )  # fmt: skip
     engine.cli(
         "run", "--detach", "--name=joined-db", "--network=joined", "--network-alias=db", "mariadb:11-seeded"
@@ -148,7 +148,7 @@ def test_sites_on_the_network_of_another_container(bed, sidecar, tmp_path):
     assert is_out(bed.attacker, site, ann)
 
 
-CHATTER = 'n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo "{}"; done; exec sleep 600'
+CHATTER = 'n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo "{}"; done; exec sleep 3600'
 
 
 def test_a_log_that_is_not_understood_is_reported_and_a_database_is_not(bed, sidecar):

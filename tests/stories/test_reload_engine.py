@@ -50,7 +50,7 @@ def run(engine, name, *command):
 
 
 def test_ten_reloads_while_a_container_writes_lose_and_double_no_line(engine, daemon):
-    run(engine, "other", "sleep", "600")
+    run(engine, "other", "sleep", "3600")
     configure(daemon, 0)
     daemon.start()
     run(engine, "writer", "awk", WRITER)

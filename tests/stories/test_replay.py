@@ -65,7 +65,7 @@ def test_a_request_that_a_front_end_logged_too_counts_once(bed):
     for name, options in (("site", (WATCHED,)), ("proxy", ("--publish=8082:80",))):
         bed.engine.cli(
             "run", "--detach", "--init", f"--name={name}", "--network=chain", *options, IMAGE, "sh", "-c",
-            f'for i in 1 2 3; do echo "{script}"; done; echo done; exec sleep 600',
+            f'for i in 1 2 3; do echo "{script}"; done; echo done; exec sleep 3600',
         )  # fmt: skip
         wait_until(lambda name=name: "done" in bed.engine.cli("logs", name).stdout)
 

@@ -38,7 +38,7 @@ class Running:
         self.log.touch()
         self.configure()
         self._namespace = subprocess.Popen(
-            ["unshare", "--net", "--", "sh", "-c", "ip link set lo up; echo up; exec sleep 600"],
+            ["unshare", "--net", "--", "sh", "-c", "ip link set lo up; echo up; exec sleep 3600"],
             stdout=subprocess.PIPE,
             text=True,
         )

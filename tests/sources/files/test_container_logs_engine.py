@@ -24,7 +24,7 @@ for $n (1 .. shift) {
     syswrite($n % 3 ? STDOUT : STDERR, "$n $more\n");
     select(undef, undef, undef, 0.001) if $n % 5 == 0;
 }
-sleep 600;
+sleep 3600;
 """
 
 
