@@ -50,6 +50,10 @@ def made(name: str, made_from: str, make: Callable[[Path], None]) -> Path:
     try:
         make(scratch)
         scratch.rename(folder)
+    except OSError:
+        # Another process may have been quicker.
+        if not folder.exists():
+            raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     _forget(p for p in home().glob(f"{name}-*") if p != folder)
