@@ -222,10 +222,10 @@ def test_a_request_has_a_time_limit_of_its_own_however_steadily_it_comes():
         site.connect() as client,
         contextlib.suppress(OSError),
     ):
-        for _ in range(100):
+        for _ in range(2_000):
             client.sendall(b"X")
             time.sleep(0.05)
-        pytest.fail("five seconds, and still connected")
+        pytest.fail("more than a minute, and still connected")
 
 
 def test_a_slow_answer_is_no_slow_request():
@@ -267,10 +267,10 @@ def test_a_silent_client_is_hung_up_on():
 
 def test_a_client_that_sends_a_byte_at_a_time_is_hung_up_on():
     with Site(connection_s=0.3) as site, site.connect() as client, contextlib.suppress(OSError):
-        for _ in range(100):
+        for _ in range(2_000):
             client.sendall(b"X")
             time.sleep(0.05)
-        pytest.fail("five seconds, and still connected")
+        pytest.fail("more than a minute, and still connected")
 
 
 def test_a_client_that_does_not_read_is_hung_up_on():

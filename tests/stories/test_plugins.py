@@ -68,7 +68,7 @@ class Heard:
         """What is written because of this, up to so many lines of the plugins' own, and a little longer for more."""
         self.lines()
         do()
-        new, end = [], time.monotonic() + 10
+        new, end = [], time.monotonic() + 60
         while time.monotonic() < end:
             new += self.lines()
             if sum("wp-sidecar: " in line or "wordpress(" in line for line in new) >= expected:
@@ -77,7 +77,7 @@ class Heard:
         return new
 
     def post(self, path, body, headers=None):
-        return self.client._once(self.site, None, 10, "POST", path, body, headers or {})
+        return self.client._once(self.site, None, 60, "POST", path, body, headers or {})
 
     def get(self, path, headers=None):
         return self.client._once(self.site, None, 10, "GET", path, "", headers or {})
