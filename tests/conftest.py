@@ -27,6 +27,11 @@ def file_of(test: str) -> str:
     return test.partition("::")[0]
 
 
+def is_of_the_other_docker(test: str) -> bool:
+    """Does it need the bed of the other Debian's Docker, which may be up beside that of the machine's own?"""
+    return "[other" in test
+
+
 class OneBed(LoadScopeScheduling):
     """The tests of a file stay together, and so do all that need the bed, as one can be up at a time."""
 
@@ -36,7 +41,9 @@ class OneBed(LoadScopeScheduling):
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        return "the bed" if needs_the_bed(file_of(nodeid)) else file_of(nodeid)
+        if not needs_the_bed(file_of(nodeid)):
+            return file_of(nodeid)
+        return "the other bed" if is_of_the_other_docker(nodeid) else "the bed"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneBed:
@@ -45,7 +52,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneBed:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The bed's tests come first: they wait much, and the others fill the gaps."""
-    items.sort(key=lambda item: not needs_the_bed(file_of(item.nodeid)))
+    items.sort(
+        key=lambda item: (not needs_the_bed(file_of(item.nodeid)), is_of_the_other_docker(item.nodeid))
+    )
 
 
 def pytest_report_header() -> Sequence[str]:

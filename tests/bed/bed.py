@@ -42,24 +42,28 @@ class Bed:
         flags: Sequence[str] | None = None,
         keep: bool = False,
         patience: float = 900,
-        name: str = NAME,
+        name: str = "",
         daemon: Daemon | None = None,
     ) -> Iterator[Self]:
         """A bed for as long as the `with` lasts, or, to `keep`, until `python -m tests.bed down`.
 
         `sidecar` builds the checkout's own image as well. `flags` are dockerd's; by default those that
-        publish ports over IPv6 as over IPv4. Another `daemon` than the machine's own has the base image only. If another bed is up, waits `patience` seconds for it to go.
+        publish ports over IPv6 as over IPv4. Another `daemon` than the machine's own has the base image only, a data
+        root and a name of its own. If another bed has them, waits `patience` seconds for it to go.
         """
         if os.geteuid():
             raise PermissionError("the bed makes network namespaces: run this as root")
         docker = daemon or own()
-        wanted = [*images.stand_ins(), *([images.sidecar()] if sidecar else [])] if docker == own() else []
+        is_own = docker == own()
+        # No beginning of the other, with a dash behind it: by that a bed's namespaces are known.
+        name = name or (NAME if is_own else f"{NAME}o")
+        wanted = [*images.stand_ins(), *([images.sidecar()] if sidecar else [])] if is_own else []
         home = cache.home() / docker.home
         home.mkdir(exist_ok=True)
         folder = FOLDER / name
         with ExitStack() as stack:
             # The name is one bed's at a time, and so is the data root.
-            locks = (FOLDER / f"{name}.lock", cache.home() / "lock")
+            locks = (FOLDER / f"{name}.lock", home / "lock")
             held = [stack.enter_context(cache.lock(path, patience)) for path in locks]
             _sweep(name)
             folder.mkdir()

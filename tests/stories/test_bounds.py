@@ -127,9 +127,7 @@ def test_a_site_that_is_taken_over_does_not_use_up_the_bans_of_the_others(engine
     label = "wp-sidecar.enable=true"
     site(engine, "shop", label, says=ANN)
     wait_until(lambda: daemon.banned() == [ANN])
-    lines = (
-        f"for n in $(seq 1 100); do echo '{FAILURE}'198.18.$n.7; echo '{FAILURE}'198.18.$n.7; done; sleep 3600"
-    )
+    lines = f"for n in $(seq 1 100); do echo '{FAILURE}'198.18.$n.7; echo '{FAILURE}'198.18.$n.7; done; sleep 3600"
     engine.cli("run", "--detach", "--init", "--name", "hostile", f"--label={label}", IMAGE, "sh", "-c", lines)
     wait_until(lambda: daemon.ask("bans")["bans"][100:])
     site(engine, "blog", label, says=BOB)
