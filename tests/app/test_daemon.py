@@ -746,6 +746,8 @@ def test_a_store_that_is_damaged_while_it_runs_is_replaced_by_one_with_everythin
         file.write(os.urandom(size - 4096))
     daemon.fail(BOB, 3)
     wait_until(lambda: daemon.banned() == [ANN, BOB])
+    said = "was damaged (database disk image is malformed): bans, history and log positions"
+    wait_until(lambda: said in daemon.stderr(), message=daemon.stderr)
     wait_until(daemon.is_ready)
     daemon.end(signal.SIGKILL)
     daemon.start()
@@ -753,9 +755,6 @@ def test_a_store_that_is_damaged_while_it_runs_is_replaced_by_one_with_everythin
     assert daemon.banned() == [ANN, BOB]
     # No line is read again.
     assert not any(daemon.failures().values())
-    assert (
-        "was damaged (database disk image is malformed): bans, history and log positions" in daemon.stderr()
-    )
 
 
 def test_a_store_that_is_damaged_at_the_start_is_logged(daemon):

@@ -103,7 +103,7 @@ def test_half_a_million_attackers_do_not_end_a_daemon_with_128_mb(tmp_path):
         running.start(through=limited)
         running.wait_until_read(running.log)
         running.inside("sh", "-c", f"cat {attackers} >> {running.log}")
-        wait_until(lambda: "forgotten" in running.stderr(), timeout=120, message=running.stderr)
+        wait_until(lambda: "forgotten" in running.stderr(), timeout=250, message=running.stderr)
         running.fail("203.0.113.7", 3)
-        wait_until(lambda: "Ban 203.0.113.7" in running.stderr(), timeout=120, message=running.stderr)
+        wait_until(lambda: "Ban 203.0.113.7" in running.stderr(), timeout=250, message=running.stderr)
         assert running.end() == 0

@@ -32,6 +32,7 @@ def chromium():
     for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
         options.add_argument(option)
     browser = webdriver.Chrome(options, Service(paths[1]))
+    browser.set_script_timeout(120)
     yield browser
     browser.quit()
 
