@@ -108,6 +108,9 @@ class AccessLog:
         self._proxies = proxies
         # Whether a header stands first, which a client can write into: no line of another log can look so.
         self._header_first = False
+        # Whether lines in the format `combined` are what the log has had for long, and no header stands first. It is
+        # asked for each line, and changes with those that are parsed.
+        self.is_combined = False
 
     @property
     def format(self) -> str:
@@ -119,15 +122,6 @@ class AccessLog:
     def declared(self) -> str:
         """The name of the format that a person configured; "" where it is detected."""
         return self._declared.name if self._declared else ""
-
-    @property
-    def is_combined(self) -> bool:
-        """Whether lines in the format `combined` are what the log has had for long, and no header stands first."""
-        return (
-            self._votes.format is COMBINED
-            and self._votes.is_settled
-            and not (self._declared or self._header_first)
-        )
 
     def count_known(self) -> None:
         """Count a line of the log's format that need not be parsed, because one like it was."""
@@ -201,6 +195,8 @@ class AccessLog:
             self._votes.confirm()
         else:
             self._votes.add(found.format.of_log(text))
+        is_usual = self._votes.format is COMBINED and self._votes.is_settled
+        self.is_combined = is_usual and not (self._declared or self._header_first)
 
 
 def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies) -> Iterator[Request]:

@@ -19,7 +19,6 @@ from typing import Final, NamedTuple
 from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import LogSample
 from sidecar.core.events import Batch, Framing, Hit, Written
-from sidecar.core.text import printable
 from sidecar.filters.attempts import Attempts
 from sidecar.filters.cpu_budget import SLOW_LINE_S, CpuBudget, Stopwatch
 from sidecar.filters.database import PatternDatabase
@@ -28,7 +27,7 @@ from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import Unwrap, unwrapper
 from sidecar.filters.line_explainer import LineExplanation, explain_line
-from sidecar.filters.line_text import decoded
+from sidecar.filters.line_text import decoded, evidence
 from sidecar.filters.loader import Filter
 from sidecar.filters.log_times import UNDATED, LogClocks, dated
 from sidecar.filters.redos import redos_prone
@@ -38,13 +37,8 @@ from sidecar.filters.search_audit import AuditedFilter, SearchAudit
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
 
-# How much of a line becomes a hit's evidence.
-MAX_EVIDENCE_CHARS: Final = 1_024
 # How often this thread's processor time is read.
 _CPU_SAMPLE_S: Final = SLOW_LINE_S / 4
-# Turns each byte that is not printable ASCII into a blank. A line that stays the same is printable; `str.isprintable()`
-# says so too, but takes three times as long.
-_PRINTABLE: Final = bytes(code if 32 <= code < 127 else 32 for code in range(256))
 
 
 class NamedHits(NamedTuple):
@@ -195,21 +189,13 @@ class Matcher:
         reader.log.zone = zone
         if attempts.read_requests and now >= reader.sample.due:
             _sample(batch.data, reader.sample, unwrap, now, zone)
-        # A NamedTuple's own constructor takes twice as long.
-        new = tuple.__new__
-        decide = RequestDecider(reader, origin, clock).decide
+        decide = RequestDecider(reader, origin, clock, hits).decide
         for line, patterns in self.database.candidates(batch.data):
             whole = decoded(line)
             at, text = unwrap(whole, now, zone)
             on_lines, on_requests = attempts[patterns]
             if on_requests:
-                failed, when, is_printable = decide(on_requests, text, at, undated)
-                if failed:
-                    evidence = text if is_printable else _evidence(line, text)
-                    for _, jails, address, target, success, peer, _ in failed:
-                        for jail in jails:
-                            fields = jail, address, when, origin, evidence, target, success, peer
-                            hits.append(new(Hit, fields))
+                decide(on_requests, line, text, at, undated)
             if not on_lines:
                 continue
             # A syslog header's date is the line's only one, and is cut off already.
@@ -231,13 +217,13 @@ class Matcher:
                 if outcome is None:
                     continue
                 address, target, name, success = outcome
-                evidence = _evidence(line, text)
+                shown = evidence(line, text)
                 if address:
                     for jail in jails:
                         # A loop, because a list for each line costs more.
-                        hits.append(Hit(jail, address, when, origin, evidence, target, success))  # noqa: PERF401
+                        hits.append(Hit(jail, address, when, origin, shown, target, success))  # noqa: PERF401
                 elif name:
-                    named = [Hit(jail, address, when, origin, evidence, target, success) for jail in jails]
+                    named = [Hit(jail, address, when, origin, shown, target, success) for jail in jails]
                     scan.named.append(NamedHits(name, named))
                 else:
                     self.invalid += 1
@@ -280,9 +266,3 @@ def _sample(data: bytes, sample: LogSample, unwrap: Unwrap, now: float, zone: tz
     else:
         lines = data.split(b"\n")[:-1][-sample.wanted :]
     sample.add([unwrap(decoded(line), now, zone)[1] for line in lines], now)
-
-
-def _evidence(line: bytes, text: str) -> str:
-    """Return what of a line's text may be shown to people."""
-    text = text.strip()[:MAX_EVIDENCE_CHARS]
-    return text if line.translate(_PRINTABLE) == line else printable(text, MAX_EVIDENCE_CHARS)

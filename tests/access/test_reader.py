@@ -1,11 +1,13 @@
 import random
+import re
 from datetime import timedelta, timezone
 
 import pytest
 
 from sidecar.access.detect import VOTES, AccessLog
 from sidecar.access.formats import known
-from sidecar.access.reader import Reading, RequestReader
+from sidecar.access.reader import MAX_PLAIN_CHARS, Reading, RequestReader
+from sidecar.core.address import parse_address
 
 COMBINED = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST //wp-login.php HTTP/1.1" 200 51 "-" "{}"'
 # 30 November 2026, 06:33:20 UTC.
@@ -133,7 +135,54 @@ def test_a_line_like_one_before_has_the_readings_that_it_has_when_it_is_parsed()
         assert (line, reader.readings(line)) == (line, parsed)
         assert (reader.log.read, reader.log.understood) == (parsing.log.read, parsing.log.understood)
     assert len(not_parsed) > 1_000
-    assert len(reader._like) > 100
+    assert len(reader._like) > 50
+
+
+# What a plain line is, in one expression.
+PLAIN = re.compile(
+    r"(\d{1,3}(?:\.\d{1,3}){3}) - (-|[\w.@+-]{1,60}) "
+    r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
+    r'"([^"\\]*)" (\d{3}) \d+ "[^"\\]*" "([^"\\]*)"',
+    re.ASCII,
+)
+# Characters that make a line another one.
+ODD = (*'" \\[]-.0aé²\x00', " 200 ", '" "', " - ", "\u2028")
+
+
+def test_a_line_is_plain_where_the_expression_says_so():
+    rnd = random.Random(5)
+    reader = settled()
+    found = {True: 0, False: 0}
+    for _ in range(30_000):
+        line = combined(rnd) if rnd.random() < 0.3 else COMBINED.format(rnd.choice(AGENTS))
+        for _ in range(rnd.choice((0, 0, 1, 1, 2))):
+            at = rnd.randrange(len(line))
+            line = line[:at] + rnd.choice(ODD) + line[at + rnd.randrange(2) :]
+        plain, expected = reader.plain(line), PLAIN.fullmatch(line)
+        if expected:
+            client, user, date, request, status, agent = expected.groups()
+            address, time = parse_address(client), reader.time(date)
+            known = (
+                None if address is None or time is None else (address, time, (user, request, status, agent))
+            )
+            assert (line, plain) == (line, known)
+        else:
+            assert (line, plain) == (line, None)
+        found[plain is not None] += 1
+    assert min(found.values()) > 5_000
+
+
+def test_a_long_line_is_not_plain():
+    assert settled().plain(COMBINED.format("x" * MAX_PLAIN_CHARS)) is None
+
+
+def test_users_and_dates_that_are_remembered_are_bounded(monkeypatch):
+    monkeypatch.setattr("sidecar.access.reader.MAX_DATES", 2)
+    reader = settled()
+    lines = [COMBINED.format("curl").replace("33:20", f"33:{second}") for second in range(21, 30)]
+
+    assert [reader.plain(line)[1] - WHEN for line in lines] == [*range(1, 10)]
+    assert len(reader._dates) <= 2
 
 
 def test_a_line_like_one_before_is_not_parsed_and_has_its_own_client_and_time():

@@ -12,9 +12,9 @@ from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import INTERVAL_S, MIN_LINES
 from sidecar.core.events import Batch, Framing, Hit, Origin
 from sidecar.filters.cpu_budget import SUSPENSION_S
-from sidecar.filters.line_text import MAX_LINE_BYTES
+from sidecar.filters.line_text import MAX_EVIDENCE_CHARS, MAX_LINE_BYTES
 from sidecar.filters.loader import load
-from sidecar.filters.matcher import MAX_EVIDENCE_CHARS, Matcher
+from sidecar.filters.matcher import Matcher
 from sidecar.runtime.problems import Problems
 from tests.filters.samples import all_samples
 from tests.support.problems import ProblemChanges

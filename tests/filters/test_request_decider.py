@@ -4,11 +4,11 @@ import pytest
 
 from sidecar.access.formats import known
 from sidecar.access.logs import NOTHING_DECLARED, AccessLogs, Declared
+from sidecar.access.reader import RequestReader
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.filters import request_decider as module
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
-from sidecar.filters.request_decider import RequestDecider
 
 NOW = 1_796_100_000.0
 # 30 November 2026, 06:33:20 UTC.
@@ -216,7 +216,7 @@ def test_requests_that_differ_in_the_client_alone_come_to_what_each_comes_to(mon
         for n in range(5_000)
     ]
     fast = Blog(log_filter).hits(*lines)
-    monkeypatch.setattr(RequestDecider, "_plain", lambda *_: None)
+    monkeypatch.setattr(RequestReader, "plain", lambda *_: None)
 
     assert fast == Blog(log_filter).hits(*lines)
 
