@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import time
-import warnings
 from typing import Annotated
 
 import typer
@@ -39,29 +36,9 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon in the foreground: read logs, ban attackers."""
-    from sidecar.runtime.signals import Signals
+    from sidecar.cli import run as implementation
 
-    # Before anything is in the kernel: who stops a start with --flush-on-exit wants no bans to stay.
-    signals = Signals()
-    signals.catch()
-    # Even before the modules are loaded that read the configuration.
-    _restore_bans()
-    from sidecar.config import reader
-    from sidecar.config.settings import Settings
-
-    def read() -> Settings:
-        return reader.read(
-            os.environ, jails=jails, filters=filters, socket=socket, flush_on_exit=flush_on_exit
-        )
-
-    settings = read()
-    # Docker, nftables and the rest are loaded after that, so that errors in the configuration show at once.
-    _leave_out_charset_detection()
-    from sidecar.app import main
-
-    paths = (("--jails", jails), ("--filters", filters))
-    arguments = [word for option, path in paths if path for word in (option, str(path))]
-    raise typer.Exit(main.run(settings, read, signals=signals, arguments=arguments))
+    raise typer.Exit(implementation.run(jails, filters, socket, flush_on_exit=flush_on_exit))
 
 
 @commands.command()
@@ -137,27 +114,6 @@ def healthcheck(*, socket: Socket = None, as_json: Json = False) -> None:
         for sentence in health["why"] or ["not ready"]:
             write_error(sentence)
     raise typer.Exit(ExitCode.OK if healthy else ExitCode.NO)
-
-
-def _leave_out_charset_detection() -> None:
-    """Have requests, which docker-py needs, do without its guess at the encoding of an answer that states none.
-
-    The guess weighs 3 MB, and nothing here asks for it. Without it requests takes UTF-8, and warns.
-    """
-    # Python's documentation of the import system: a module that is None is not found.
-    sys.modules["charset_normalizer"] = None  # type: ignore[assignment]
-    warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
-
-
-def _restore_bans() -> None:
-    """Have the stored bans in force before anything else is loaded. The daemon reports whatever fails here."""
-    from sidecar.app.restore import restore
-    from sidecar.config.state import state_directory
-    from sidecar.firewall import FirewallError
-    from sidecar.stores.base import StoreError
-
-    with contextlib.suppress(FirewallError, StoreError, OSError):
-        restore(state_directory(os.environ), time.time())
 
 
 def _health(socket: Socket) -> HealthAnswer:

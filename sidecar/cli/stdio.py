@@ -11,8 +11,6 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import typer
-
 from sidecar.core.text import printable
 
 # A narrower terminal gets lines that are longer than it is wide.
@@ -102,6 +100,9 @@ def wrapped(text: str, width: int, indent: str, first: str = "") -> list[str]:
 def write_styled(text: str, *, fg: str) -> None:
     """Write a bold line in this colour, where standard output is a terminal that may have colours (no-color.org)."""
     is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    # Not at the top, as the daemon loads this module too.
+    import typer  # noqa: PLC0415
+
     typer.secho(fitted(printable(text)), fg=fg, bold=True, color=False if is_plain else None)
 
 

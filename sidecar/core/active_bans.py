@@ -28,7 +28,7 @@ class ActiveBans:
         # How many hosts of each /24 are banned; counted only where `bangroup` asks for it.
         self._neighbours: Counter[Address] = Counter()
         # How many bans of whole networks are in force: while there are none, nobody looks for one.
-        self._networks = {4: 0, 6: 0}
+        self._wide = 0
         # Addresses with a bypass that was reported.
         self._bypassed: set[Address] = set()
 
@@ -49,7 +49,7 @@ class ActiveBans:
         """Return the ban that holds for this address: its own, or that of its /24, /56 or /48."""
         if ban := self._bans.get(address):
             return ban
-        if not self._networks[6 if ":" in address else 4]:
+        if not self._wide:
             return None
         return next((ban for network in networks_of(address) if (ban := self._bans.get(network))), None)
 
@@ -60,7 +60,7 @@ class ActiveBans:
         if self._bangroup and not before and (network := neighbourhood(ban.address)):
             self._neighbours[network] += 1
         if not before and is_wide(ban.address):
-            self._networks[ip_version(ban.address)] += 1
+            self._wide += 1
         kept = self._bans[ban.address] = replace(ban, evidence=()) if ban.evidence else ban
         return kept
 
@@ -70,7 +70,7 @@ class ActiveBans:
         self.enforced[ip_version(address)] -= not ban.dry_run
         self._bypassed.discard(address)
         if is_wide(address):
-            self._networks[ip_version(address)] -= 1
+            self._wide -= 1
         if self._bangroup and (network := neighbourhood(address)):
             self._neighbours[network] -= 1
         return ban

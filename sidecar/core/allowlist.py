@@ -79,15 +79,19 @@ class Allowlist:
         self._spans = {version: flatten(_spans(version, networks)) for version in (4, 6)}
         self._lasts = {version: [last for _, last, _ in spans] for version, spans in self._spans.items()}
         self._prefixes = frozenset(_touched_prefixes(self._spans[4]))
+        self._octets = frozenset(prefix.partition(".")[0] for prefix in self._prefixes)
         self._cache: dict[Address, str | None] = {}
 
     def reason(self, address: Address) -> str | None:
         """Return the first reason with a network that overlaps this address or network; None: it may be banned."""
         if ":" not in address:
-            # Nearly every attacker is far from all networks: none of them touches his /16. A /16 is the widest that can
-            # be banned, so this answers for networks too, in 0.3 microseconds.
-            dot, prefixes = address.find("."), self._prefixes
-            if address[:dot] not in prefixes and address[: address.find(".", dot + 1)] not in prefixes:
+            # Nearly every attacker is far from all networks: none of them touches his /8, or at least his /16. A /16 is
+            # the widest that can be banned, so this answers for networks too.
+            dot = address.find(".")
+            octet = address[:dot]
+            if octet not in self._octets:
+                return None
+            if octet not in self._prefixes and address[: address.find(".", dot + 1)] not in self._prefixes:
                 return None
         reason = self._cache.get(address, _UNKNOWN)
         if reason is not _UNKNOWN:

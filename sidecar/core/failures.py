@@ -24,13 +24,14 @@ class Failures:
 
     def add(self, jail: Jail, hit: Hit, at: float, weight: int) -> tuple[str, ...] | None:
         """Count a failure at this time. Return the lines that counted, the oldest first, once they are too many."""
-        if hit.target:
-            self._targets.add(hit.address, hit.target, 2 * jail.maxretry)
-        self._evidence.add(self._name, hit.address, hit.line, jail.maxretry)
-        if not self.window.add(hit.address, at, jail.maxretry, jail.findtime, weight):
+        address, maxretry = hit.address, jail.maxretry
+        if target := hit.target:
+            self._targets.add(address, target, 2 * maxretry)
+        self._evidence.add(self._name, address, hit.line, maxretry)
+        if not self.window.add(address, at, maxretry, jail.findtime, weight):
             return None
-        self._targets.clear(hit.address)
-        return self._evidence.take(self._name, hit.address)
+        self._targets.clear(address)
+        return self._evidence.take(self._name, address)
 
     def put_back(self, jail: Jail, address: Address, at: float, lines: tuple[str, ...]) -> None:
         """Take back failures that were too many, all but one, as if they had come at this time.

@@ -49,29 +49,31 @@ class HitJudge:
 
     def hit(self, hit: Hit, now: float) -> list[Decision] | None:
         """Count one hit as `hits` does; None: it does not count, and `view.ignored` has the reason."""
-        state = self._state.jails.by_name.get(hit.jail)
+        # The hot path: a flood makes a million of these calls, and each name that is looked up counts.
+        address, at, known = hit.address, hit.at, self._state
+        state = known.jails.by_name.get(hit.jail)
         if state is None or state.is_removed:
-            self._state.ignored[IgnoredReason.JAIL_REMOVED] += 1
+            known.ignored[IgnoredReason.JAIL_REMOVED] += 1
             return None
-        if hit.at < self._counts_from:
-            self._state.ignored[IgnoredReason.BEFORE_START] += 1
+        if at < self._counts_from:
+            known.ignored[IgnoredReason.BEFORE_START] += 1
             return None
         effective = state.effective_at(hit.origin.name)
-        ban = state.bans.covering(hit.address)
+        ban = state.bans.covering(address)
         if ban or hit.target or hit.peer or self.relayed.related:
             reason = self._ignored_reason(state, effective, ban, hit, now)
         else:
             # The usual case, without a call for it.
-            reason = self._state.allowlist.reason(hit.address)
+            reason = known.allowlist.reason(address)
             if not reason and effective.allowlist:
-                reason = effective.allowlist.reason(hit.address)
+                reason = effective.allowlist.reason(address)
         if reason:
-            self._state.ignored[reason] += 1
+            known.ignored[reason] += 1
             return None
         # A dry run that is enforced from now on.
         if ban:
             return [self._register.enforce(ban, now)]
-        at = min(hit.at, now)
+        at = min(at, now)
         if hit.success:
             self._logged_in(state, effective.jail, hit, at, now)
             return []

@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Final, NamedTuple
 
 from sidecar.core.text import printable
@@ -130,6 +129,9 @@ class PatternDatabase:
         if not distrusted:
             self._problem.clear()
             return
+        # It loads the reader of packages' metadata, and this hardly ever happens.
+        from importlib.metadata import version  # noqa: PLC0415
+
         rule = self._rules[distrusted[0]].rule
         self._problem.set(
             f"on this processor the search for lines (hyperscan {version('hyperscan')}) loses lines that"

@@ -6,7 +6,6 @@ Work that `re` may never finish is done there, because a process can be ended.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,8 @@ class WorkerProcess:
     """Runs `python -m MODULE FD`; FD is its end of `pipe`. Both sides pickle, and only our code writes to it."""
 
     def __init__(self, module: str) -> None:
-        # multiprocessing weighs 1 MB, and only the few filters that are prone to ReDoS need it.
+        # They weigh 1 MB, and only the few filters that are prone to ReDoS need them.
+        import subprocess  # noqa: PLC0415
         from multiprocessing.connection import Pipe  # noqa: PLC0415
 
         self.pipe, theirs = Pipe()

@@ -16,6 +16,7 @@ from sidecar.core.address import (
     parse_ban_target,
     parse_canonical,
     parse_host,
+    parse_ipv4,
     parse_network,
     require_network,
     wider_networks,
@@ -48,6 +49,7 @@ ADDRESSES = st.one_of(
 )
 def test_the_address_that_a_ban_of_a_client_needs(text, expected):
     assert parse_address(text) == expected
+    assert parse_ipv4(text) == (text if expected == text else None)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.text import printable
 from sidecar.filters.dates import Dates, templates
+from sidecar.filters.line_text import MAX_EVIDENCE_CHARS
 from sidecar.filters.loader import load
-from sidecar.filters.matcher import MAX_EVIDENCE_CHARS, Matcher
+from sidecar.filters.matcher import Matcher
 from sidecar.filters.prefilter import MAX_BRANCHES, date_cuts, weakened
 from sidecar.filters.sessions import SessionTracker
 from sidecar.filters.verdict import explain
