@@ -12,7 +12,6 @@ import math
 import re
 import socket
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -96,12 +95,17 @@ def _duration(text: str, expected: str) -> float:
     written = f"{text}s" if re.fullmatch(NUMBER, text, re.ASCII) else text
     if not re.fullmatch(f"(?:{DURATION_PART.pattern})+", written, re.ASCII):
         return _calculated_duration(text, expected)
-    seconds = Decimal(0)
-    for count, unit in DURATION_PART.findall(written):
-        seconds += Decimal(count) * _unit_seconds(unit, expected)
+    parts = [(count, _unit_seconds(unit, expected)) for count, unit in DURATION_PART.findall(written)]
+    if "." in written:
+        # Most durations are whole numbers, and this weighs half a MB.
+        from decimal import Decimal  # noqa: PLC0415
+
+        seconds = float(sum(Decimal(count) * each for count, each in parts))
+    else:
+        seconds = float(sum(int(count) * each for count, each in parts))
     if not seconds:
         raise ValueError(f'{expected}; "{text}" is no time at all')
-    return float(seconds)
+    return seconds
 
 
 def _calculated_duration(text: str, expected: str) -> float:
