@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from sidecar.core.address import Address, ip_version, is_wide, neighbourhood, networks_of
@@ -61,7 +60,7 @@ class ActiveBans:
             self._neighbours[network] += 1
         if not before and is_wide(ban.address):
             self._wide += 1
-        kept = self._bans[ban.address] = replace(ban, evidence=()) if ban.evidence else ban
+        kept = self._bans[ban.address] = ban.without_evidence() if ban.evidence else ban
         return kept
 
     def remove(self, address: Address) -> Ban:

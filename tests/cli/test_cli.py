@@ -56,6 +56,32 @@ def test_run_never_loads_rich_and_shows_errors_before_it_loads_anything():
     assert "rich" not in loaded_by("sidecar.app.main")
 
 
+def test_run_without_options_loads_nothing_that_the_daemon_does_not_need():
+    """Each of these weighs up to some MB, and the idle daemon has 60."""
+    heavy = {
+        "typer",
+        "click",
+        "rich",
+        "apprise",
+        "redis",
+        "smtplib",
+        "multiprocessing",
+        "decimal",
+        "zoneinfo",
+    }
+    # It ends with an error: there is no such file.
+    script = (
+        "import os, sys\n"
+        "from sidecar.cli import main\n"
+        "os.environ['WP_SIDECAR_JAILS'] = '/nowhere'\n"
+        "try:\n    main(['run'])\n"
+        "except SystemExit as end:\n    print(end.code, *sys.modules)\n"
+    )
+    code, *modules = run(sys.executable, "-c", script).stdout.decode().split()
+    assert (int(code), heavy & {*modules}) == (ExitCode.CONFIG, set())
+    assert loaded_by("sidecar.app.main") & {*heavy, "docker", "requests", "pickle"} == set()
+
+
 def loaded_by(module: str) -> set[str]:
     script = f"import sys, {module}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     done = run(sys.executable, "-c", script)

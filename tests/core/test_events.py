@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
@@ -9,6 +10,16 @@ from sidecar.core.watched import Watched
 def test_a_ban_without_an_end_is_for_good():
     assert Ban("login", Address("203.0.113.7"), 0.0, math.inf, "manual").is_permanent
     assert not Ban("login", Address("203.0.113.7"), 0.0, 60.0, "manual").is_permanent
+
+
+def test_a_ban_without_its_evidence_is_the_same_in_all_else():
+    ban = Ban(
+        "login", Address("203.0.113.7"), 1.0, 2.0, "manual", 3, "blog", ("line",), "why", 4,
+        dry_run=True, decided_at=5.0,
+    )  # fmt: skip
+    kept = ban.without_evidence()
+
+    assert (kept, kept.decided_at) == (replace(ban, evidence=()), 5.0)
 
 
 def test_the_ports_that_lead_to_what_is_watched():
