@@ -21,6 +21,8 @@ from sidecar.filters.line_text import CUT_MARK, MAX_LINE_BYTES
 CHUNK_BYTES: Final = 1 << 20
 # Nothing looks further into a line, so the rest of a longer one is dropped.
 MAX_KEPT_BYTES: Final = 1 << 16
+# Of a gzipped log so much is searched at once.
+MAX_UNZIPPED_BYTES: Final = 1 << 19
 # How each gzipped file begins (RFC 1952).
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -90,14 +92,20 @@ class UnzippedStream:
         self._log = log
         # GzipFile asks its file for no more than `read`.
         self._plain = gzip.GzipFile(fileobj=zipped)  # type: ignore[call-overload]
+        self._is_damaged = False
 
     def read1(self, size: int, /) -> bytes:
+        # One call unzips 8 KiB, and each chunk of lines has fixed costs.
+        pieces: list[bytes] = []
+        left = min(size, MAX_UNZIPPED_BYTES)
         try:
-            data: bytes = self._plain.read1(size)
+            while left > 0 and not self._is_damaged and (data := self._plain.read1(left)):
+                pieces.append(data)
+                left -= len(data)
         except (EOFError, zlib.error, gzip.BadGzipFile) as err:
+            self._is_damaged = True
             write_error(f"{self._log} is damaged ({err}): its rest is not read")
-            return b""
-        return data
+        return b"".join(pieces)
 
 
 def line_chunks(stream: Reader) -> Iterator[bytes]:

@@ -41,9 +41,22 @@ class NoMeter:
 NO_METER: Final[Meter] = NoMeter()
 
 
+def is_long(log: str) -> bool:
+    """Return whether a file takes seconds to read; of standard input that is not known."""
+    return _size(log) >= SHOWN_FROM_BYTES
+
+
 def meter_of(logs: Iterable[str]) -> Meter:
     """Return what shows how far these files are read."""
-    return meter(sum(Path(log).stat().st_size for log in logs if log != "-" and Path(log).is_file()))
+    return meter(sum(map(_size, logs)))
+
+
+def _size(log: str) -> int:
+    try:
+        return Path(log).stat().st_size if log != "-" and Path(log).is_file() else 0
+    except (OSError, ValueError):
+        # Whoever opens it says why.
+        return 0
 
 
 def meter(size: int | None) -> Meter:

@@ -21,6 +21,7 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import Ban, Batch, Decision, Hit, Origin, Topology
 from sidecar.core.guard import SWEEP_INTERVAL_S, Guard
 from sidecar.core.relayed import related_logs
+from sidecar.filters.database import PatternDatabase
 from sidecar.filters.log_times import MAX_AHEAD_S
 from sidecar.filters.matcher import Matcher
 from sidecar.filters.verdict import time_of
@@ -61,6 +62,11 @@ class Policy:
     def ignored(self) -> list[tuple[str, int]]:
         """How many failures did not count, by reason, the most first."""
         return self._guard.view.ignored.most_common()
+
+    @property
+    def database(self) -> PatternDatabase:
+        """What finds the lines that may be failures."""
+        return self._matcher.database
 
     @property
     def invalid(self) -> int:
@@ -161,7 +167,7 @@ class Replay:
             for part in log.log.parts(self._meter):
                 if log.begin == math.inf:
                     log.begin = self._time_of(part.data[: part.data.find(b"\n")], part, math.inf)
-                log.size += len(part.data)
+                log.size += part.size
                 found = [
                     [Found(policy, hit) for hit in self._hits(number, log, part)]
                     for number, policy in enumerate(self.policies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Final, NamedTuple
 
 import typer
 
-from sidecar.cli.meter import NO_METER, Meter, meter, meter_of
+from sidecar.cli.meter import NO_METER, Meter, is_long, meter, meter_of
 from sidecar.cli.replay import Policy, Replay, read_settings
 from sidecar.cli.replay_logs import FileLog, ReadLog
 from sidecar.cli.replay_report import CsvReport, JsonReport, Report, TextReport, show_errors
+from sidecar.cli.replay_sieve import SievedLog
 from sidecar.cli.stdio import write_error
 from sidecar.cli.text import local_time
 from sidecar.config.environment import JAILS_FILE
@@ -68,6 +70,7 @@ def run(
     policies = [
         Policy(name, each, topology) for name, each, topology in zip(names, settings, topologies, strict=True)
     ]
+    _sieve(logs, policies)
     shown = _meter(sources, form)
     assumptions = list(_assumptions(sources, settings, logs, since))
     replay = Replay(policies, logs, shown, since)
@@ -110,6 +113,14 @@ def _logs(
     found = host_logs(settings[0], since)
     logs = watched_logs(found, settings, sources.containers, since)
     return logs, [found.topology(each) for each in settings]
+
+
+def _sieve(logs: Sequence[ReadLog], policies: Sequence[Policy]) -> None:
+    """Have other processors read the long ones of these logs, at most one log each."""
+    processors = len(os.sched_getaffinity(0))
+    long = [each for each in logs if is_long(each.log.name)] if processors > 1 else []
+    for each in long[:processors]:
+        each.log = SievedLog(each.log, [policy.database for policy in policies])
 
 
 def _meter(sources: Sources, form: Form) -> Meter:

@@ -79,7 +79,7 @@ class EngineLog:
 def _by_stream(lines: Sequence[Line]) -> Iterator[LogPart]:
     for is_stdout, name in STREAMS.items():
         if data := joined([line for stream, line in lines if (stream == STDOUT) is is_stdout]):
-            yield LogPart(name, data, Framing.DOCKER)
+            yield LogPart(name, data, Framing.DOCKER, len(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class FolderLog:
                         reader.advance(raw.size)
                         data = to_cri_lines(raw.data) if raw.data.startswith(b"{") else raw.data
                         for lines in joiner.feed(data):
-                            yield LogPart(lines.stream, lines.data, Framing.CRI)
+                            yield LogPart(lines.stream, lines.data, Framing.CRI, len(lines.data))
         except OSError as err:
             raise UnreadableError(f"{err.filename or self.folder}: {err.strerror or err}") from err
 

@@ -17,11 +17,12 @@ class UnreadableError(Exception):
 
 
 class LogPart(NamedTuple):
-    """Whole lines of one stream of a log."""
+    """Whole lines of one stream of a log. `size` is what they have in the log, from which some may be left out."""
 
     stream: str
     data: bytes
     framing: Framing
+    size: int
 
 
 class ReplayLog(Protocol):
@@ -47,7 +48,7 @@ class FileLog:
     def parts(self, meter: Meter) -> Iterator[LogPart]:
         with open_log(self.name, meter) as stream:
             for chunk, framing in with_framing(line_chunks(stream), self.transport):
-                yield LogPart("", chunk, framing)
+                yield LogPart("", chunk, framing, len(chunk))
 
 
 @dataclass(slots=True)

@@ -123,4 +123,4 @@ class Given:
         self._data = data
 
     def parts(self, meter):
-        yield LogPart("", self._data, Framing.DOCKER)
+        yield LogPart("", self._data, Framing.DOCKER, len(self._data))
