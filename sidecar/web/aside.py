@@ -5,22 +5,19 @@ It gets the processor when nobody else wants it, and where memory is short the k
 
 from __future__ import annotations
 
-import contextlib
 import os
 import runpy
-from pathlib import Path
 from typing import Final
 
+from sidecar.runtime.memory import end_before_others
+
 LOWEST_PRIORITY: Final = 19
-FIRST_TO_GO: Final = "1000"
 
 
 def step_aside() -> None:
     """Let all other processes go first."""
     os.nice(LOWEST_PRIORITY)
-    # Without /proc nothing is lost but this preference.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
+    end_before_others()
 
 
 if __name__ == "__main__":

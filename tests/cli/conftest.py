@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.cli import main
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
+from sidecar.runtime import memory
 from tests.cli.answering import Daemon
 
 FAIL = r"""[Definition]
@@ -32,6 +33,9 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def wp(here, capsys, monkeypatch):
     """Runs a command, and returns its exit code and what it wrote to standard output and standard error."""
+
+    # This process is not to be the first that the kernel ends.
+    monkeypatch.setattr(memory, "OOM_SCORE", here / "oom_score_adj")
 
     def wp(*args: str, stdin: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))

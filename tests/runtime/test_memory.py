@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from sidecar.runtime import memory
 from sidecar.runtime.memory import MemoryCgroup, MemoryUse
 from tests.support.cgroups import memory_limit
 
@@ -62,6 +63,7 @@ def test_without_a_limit_there_is_nothing_to_watch(tmp_path, files):
 
 LOOK = """
 import sys
+from sidecar.runtime import memory
 from sidecar.runtime.memory import MemoryCgroup
 kept = bytearray(30_000_000)
 print(*MemoryCgroup.find().use())
@@ -78,3 +80,15 @@ def test_a_real_cgroup_says_what_a_process_uses():
     used, limit = map(int, done.stdout.split())
     assert limit == 200 << 20
     assert 30_000_000 < used < 80_000_000
+
+
+def test_a_process_may_be_the_first_that_the_kernel_ends(tmp_path, monkeypatch):
+    script = (
+        "from sidecar.runtime.memory import OOM_SCORE, end_before_others\n"
+        "end_before_others()\nprint(OOM_SCORE.read_text())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "1000"
+    monkeypatch.setattr(memory, "OOM_SCORE", tmp_path / "none" / "oom_score_adj")
+    memory.end_before_others()
