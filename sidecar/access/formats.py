@@ -10,11 +10,13 @@ from typing import Final
 
 from sidecar.access.chain import addresses, without_port
 from sidecar.access.escapes import from_haproxy, unescaped
-from sidecar.access.log_format import MAX_HOST_CHARS, pattern
+from sidecar.access.log_format import MAX_HOST_CHARS, cut_pattern, pattern
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
 
+# Lines are cut at 64 KiB, which may be a quarter as many characters.
+LONG_CHARS: Final = 16 * 1024
 # A request line of Go's, which may hold quotes but no blanks.
 _GO_REQUEST = r"[A-Z]{3,16} \S+ HTTP/\d(?:\.\d)?"
 # A request and its status, wherever they stand in a line.
@@ -34,6 +36,8 @@ class TextFormat:
     host_first: bool = False
     # The pattern of a log that is known to be of this format, which may take text that is in doubt elsewhere.
     known_pattern: re.Pattern[str] | None = None
+    # The pattern of lines that a transport may have cut (`LONG_CHARS`).
+    cut_pattern: re.Pattern[str] | None = None
     # So many lines must be of this format before any is read by it.
     min_lines: int = 1
     # Whether a header stands before the client's address, so that a client writes the beginning of the line.
@@ -67,6 +71,8 @@ class TextFormat:
         nobody but its writer knows which is meant: then all of them are returned, all of the same client.
         """
         found = self.pattern.match(line)
+        if found is None and self.cut_pattern and len(line) >= LONG_CHARS:
+            found = self.cut_pattern.match(line)
         if found is None:
             return ()
         first = self._request(found, zone)
@@ -128,7 +134,7 @@ def _user(text: str) -> str:
 
 def known(name: str, text: str) -> TextFormat:
     """Return the format of this name, as nginx's or Apache's configuration writes it."""
-    return TextFormat(name, pattern(text))
+    return TextFormat(name, pattern(text), cut_pattern=cut_pattern(text))
 
 
 # A client's address, and what may stand before it. A second address before the request would be a header's.

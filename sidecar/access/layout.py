@@ -43,8 +43,9 @@ _STATUS: Final = re.compile(r"[1-5]\d\d|000")
 _OURS: Final = re.compile(r"-|[\d.]+(?:ms|s)?|[A-Z]{3,11}|https?|on|off")
 # So many fields behind a request line may be something else than its status, such as a time.
 NEAR: Final = 4
-# A longer line is examined up to here. Servers refuse requests with header lines over 8 KiB.
-MAX_CHARS: Final = 32 * 1024
+# A longer line is examined up to here. Servers refuse requests with header lines over 8 KiB, and write four characters
+# for one that they do not print. Sources cut lines there, too.
+MAX_CHARS: Final = 64 * 1024
 # Syslog daemons and HAProxy cut lines at 1024 bytes or more. Then the status is lost, and it is no excuse.
 CUT_CHARS: Final = 1000
 

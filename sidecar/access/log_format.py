@@ -100,8 +100,7 @@ def pattern(text: str) -> re.Pattern[str]:
     `text` is what stands in the server's configuration: with or without `log_format NAME` or `LogFormat`, quotes and
     the final semicolon or nickname. Raises ValueError, with a sentence that says what is missing.
     """
-    bare = _pasted(text)
-    tokens = list(_apache(bare) if _is_apache(bare) else _nginx(bare))
+    tokens = _tokens(text)
     fields = {field for field, _ in tokens}
     if "client" not in fields:
         raise ValueError("has no client address; add $remote_addr (nginx) or %h (Apache)")
@@ -119,6 +118,21 @@ def pattern(text: str) -> re.Pattern[str]:
     return _compiled(tokens)
 
 
+def cut_pattern(text: str) -> re.Pattern[str]:
+    """Return the pattern of such lines whose end is missing: up to client, request and status. `text` is right.
+
+    Servers write four characters for one of a client's that they do not print, so its headers can fill any line.
+    """
+    tokens = _tokens(text)
+    missing = {"client", "status", "method", "target"}
+    for place, (field, _) in enumerate(tokens):
+        missing -= {"method", "target"} if field == "request" else {field}
+        if not missing:
+            # With the text behind it, where the last field ends.
+            return _compiled(tokens[: place + 2])
+    raise ValueError("has no client, request and status")
+
+
 def is_quick(text: str) -> bool:
     """Return whether a line that almost has this format is refused as quickly as any other.
 
@@ -127,8 +141,7 @@ def is_quick(text: str) -> bool:
     of one's own in a jails file, and must not be possible for a stranger's label. Raises what `pattern` does.
     """
     pattern(text)
-    bare = _pasted(text)
-    tokens = list(_apache(bare) if _is_apache(bare) else _nginx(bare))
+    tokens = _tokens(text)
     literals = [regex if field == "literal" else "" for field, regex in tokens]
     # Since the last quote, was there unquoted text; since the last blank, any value without a certain end?
     has_text = has_word = False
@@ -215,6 +228,11 @@ def _pasted(text: str) -> str:
     elif '\\"' in text:
         text = text.replace('\\"', '"')
     return text
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    bare = _pasted(text)
+    return list(_apache(bare) if _is_apache(bare) else _nginx(bare))
 
 
 def _is_apache(text: str) -> bool:

@@ -92,6 +92,20 @@ def test_a_hostile_line_is_its_clients_failure_and_nobody_elses(name, wrapper):
         assert {round(request.time or 0, 3) for request in requests} == {BEGIN}, visit
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_long_headers_do_not_excuse_a_guess_whose_line_is_cut(name):
+    """Servers write `\\xFF` for a byte that they do not print; sources cut lines of 64 KiB."""
+    log, long = known(name), "\xff" * 7_900
+    for visit in (
+        Visit(BEGIN, "203.0.113.7", target=f"/wp-login.php?{long}", referer=long, agent=long),
+        Visit(BEGIN, "203.0.113.7", target=f"/wp-login.php?{long}", user=long[:6000]),
+    ):
+        line = traffic.line(name, visit)
+        requests = log.requests(f"{line[:65_536]}…" if len(line) > 65_536 else line)
+
+        assert {(each.client, each.path) for each in requests} == {(visit.client, "/wp-login.php")}
+
+
 # What a client may send is made of these.
 PARTS = (
     *'"\\ ,;|[]{}:=-/?#%&+<>@\t', "\x1b", "\u00e9", "x", "302", "200", "192.0.2.1", "2001:db8:7::7", "unknown", " - - ",
