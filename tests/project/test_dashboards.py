@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from dashboards.__main__ import FOLDER, texts
@@ -53,6 +54,18 @@ def test_every_metric_of_ours_is_on_a_board_or_is_named_here():
 
     assert DOCUMENTED - shown == {"wp_sidecar_dropped_bytes_total"}
     assert shown <= DOCUMENTED
+
+
+def test_grafana_of_the_monitoring_profile_finds_them_and_begins_with_the_overview():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    mounts = dict(mount.split(":")[:2] for mount in services["grafana"]["volumes"])
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    provider = yaml.safe_load((ROOT / "dashboards/provisioning/dashboards/wp-sidecar.yaml").read_text())[
+        "providers"
+    ][0]
+
+    assert mounts["./dashboards/boards"] == provider["options"]["path"]
+    assert home == f"{provider['options']['path']}/wp-sidecar-overview.json"
 
 
 def test_panels_do_not_lie_on_each_other():
