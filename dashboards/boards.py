@@ -56,8 +56,8 @@ SITE_BANS = annotation(
     f"sum by (jail) (increase({of('site_bans_total', 'container', 'jail')}[1m])) > 0", "{{jail}}",
 )  # fmt: skip
 
-# `adopted` bans were made by a run before.
-NEW: Final = {"not_cause": "adopted"}
+# Each attacker is counted once: by the host that decided, not by the others of its fleet, nor by a run that finds the ban.
+NEW: Final = {"not_cause": "fleet|adopted"}
 READ = {"0": "not read", "1": "read"}
 READY = {"0": "not ready", "1": "ready"}
 DROP_BUCKETS = of("log_to_drop_seconds_bucket")
@@ -65,7 +65,7 @@ DROP_BUCKETS = of("log_to_drop_seconds_bucket")
 
 def overview() -> Json:
     """What an operator looks at first: are attackers stopped, is each site watched, is protection ready?"""
-    bans, observed = of("bans_total", "jail", **NEW), of("dry_run_bans_total", "jail")
+    bans, observed = of("bans_total", "jail", **NEW), of("dry_run_bans_total", "jail", **NEW)
     enforced = f"sum({counted(bans, DAY)}) - sum({counted(observed, DAY)})"
     site_bans, site_observed = (
         of(f"site_{name}_total", "container", "jail") for name in ("bans", "dry_run_bans")
@@ -95,7 +95,7 @@ def overview() -> Json:
                 "Are attackers stopped?",
                 stat("Bans in force", "Addresses (IPv6: /64 networks) that are banned now.",
                      f"sum({of('bans_active', 'jail')})"),
-                stat("Banned, last 24 h", "New bans that were enforced. Those that are only observed are not in it.", enforced),
+                stat("Banned, last 24 h", "New bans that were decided here and enforced. Those that are only observed are not in it, nor those of other hosts of a fleet.", enforced),
                 stat("Only observed, last 24 h", "Bans that were decided and not enforced: the jail or the container only"
                      " observes, or the ban budget is exceeded.", f"sum({counted(observed, DAY)})"),
                 stat("Packets dropped, last 24 h", "Packets that banned addresses sent nevertheless.",

@@ -7,8 +7,10 @@ of the test suite: it makes files, and takes its time.
 import json
 import os
 import random
+import shutil
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +20,6 @@ from tests.stories.test_dashboards import (  # noqa: F401 - fixtures
     asked,
     attacked,
     bed,
-    log,
     node,
     prometheus,
     redis,
@@ -34,6 +35,16 @@ IMAGES = ROOT / "docs/images"
 PICTURES = {"wp-sidecar-overview": 4, "wp-sidecar-daemon": 3}
 
 
+@pytest.fixture(scope="module")
+def log():
+    """A log with a name that may be seen."""
+    log = Path("/tmp/shop/error.log")
+    log.parent.mkdir()
+    log.touch()
+    yield log
+    shutil.rmtree(log.parent)
+
+
 @pytest.fixture
 def attack(bed, attacked, site, log):  # noqa: F811
     """Failures of many addresses in the file, and visitors and guesses at the site."""
@@ -43,11 +54,10 @@ def attack(bed, attacked, site, log):  # noqa: F811
         stamp = datetime.now(UTC).strftime("%d-%b-%Y %H:%M:%S UTC")
         with log.open("a") as file:
             for _ in range(random.randrange(2 * wave)):
-                address = f"192.0.2.{random.randrange(100, 250)}"
-                file.write(
-                    f"[{stamp}] wordpress(blog)[7]: Authentication failure for admin from {address}\n"
-                    * random.randrange(1, 4)
-                )
+                # Each has an address of its own, as nobody comes again who is banned. Some give up before.
+                address = f"2001:db8:{random.randrange(1, 0xFFFF):x}::7"
+                line = f"[{stamp}] wordpress(blog)[7]: Authentication failure for admin from {address}\n"
+                file.write(line * random.randrange(1, 4))
         bed.visitor.get(site)
         try:
             bed.attacker.get(site, source=random.choice(bed.attacker.v4), timeout=0.5)

@@ -283,13 +283,14 @@ def panel(board, title):
 
 
 def test_the_overview_says_what_happened_in_whole_numbers(prometheus, attacked, sidecar, node, site):
-    """As the daemons count themselves. Observed bans are not among those that stopped somebody."""
+    """As the daemons count themselves. Observed bans stopped nobody, and each attacker is counted by one host."""
 
     def shown(title):
         return value(prometheus, asked("", panel("wp-sidecar-overview", title), site))
 
-    own = value(prometheus, "sum(wp_sidecar_bans_total) - sum(wp_sidecar_dry_run_bans_total)")
-    observed = value(prometheus, "sum(wp_sidecar_dry_run_bans_total)")
+    new = '{cause!~"fleet|adopted"}'
+    observed = value(prometheus, f"sum(wp_sidecar_dry_run_bans_total{new})")
+    own = value(prometheus, f"sum(wp_sidecar_bans_total{new})") - observed
 
     assert [shown("Banned, last 24 h"), shown("Only observed, last 24 h")] == [own, observed]
     assert shown("Failures, last 24 h") == value(prometheus, "sum(wp_sidecar_failures_total)")

@@ -50,6 +50,7 @@ class BanMetrics:
             "dry_run_bans_total",
             "Bans decided but not enforced, because the jail only observes or the ban budget is exceeded.",
             jail=LATER,
+            cause=BanCause,
         )
         self._active = declare.gauge("bans_active", "Bans in force.", jail=LATER, family=FAMILIES)
         self._log_to_drop = declare.histogram(
@@ -62,8 +63,8 @@ class BanMetrics:
     def reconfigure(self, jails: Iterable[str]) -> None:
         """Create the series of these jails. Series of jails that are gone stay, as counters must."""
         jails = tuple(jails)
-        for metric in (self._failures, self._dry_run_bans):
-            begin_at_zero(metric, jail=jails)
+        begin_at_zero(self._failures, jail=jails)
+        begin_at_zero(self._dry_run_bans, jail=jails, cause=BanCause)
         begin_at_zero(self._bans, jail=jails, family=FAMILIES, cause=BanCause)
         begin_at_zero(self._unbans, jail=jails, family=FAMILIES, cause=UnbanCause)
         begin_at_zero(self._active, jail=jails, family=FAMILIES)
@@ -86,7 +87,7 @@ class BanMetrics:
             if each.cause in COUNTED:
                 bans[each.origin_name, each.jail, each.dry_run] += 1
             if each.dry_run:
-                self._dry_run_bans.labels(each.jail).inc()
+                self._dry_run_bans.labels(each.jail, each.cause).inc()
             elif in_step and each.cause == FAILURES:
                 self._log_to_drop.observe(delay(each.at, now))
         for (counter, *labels), count in counts.items():

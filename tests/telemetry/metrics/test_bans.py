@@ -48,7 +48,7 @@ def test_every_cause_begins_at_zero(scrape):
     series = scrape.all("bans_total", "unbans_total", "failures_total", "dry_run_bans_total", "bans_active")
 
     assert set(series.values()) == {0}
-    assert len(series) == 2 * len(BanCause) + 2 * len(UnbanCause) + 1 + 1 + 2
+    assert len(series) == 3 * len(BanCause) + 2 * len(UnbanCause) + 1 + 2
 
 
 def test_a_jail_of_a_reload_begins_at_zero(scrape):
@@ -67,7 +67,7 @@ def test_a_dry_run_is_counted_and_is_no_drop(scrape):
 
     assert scrape("bans_total", "dry_run_bans_total", "log_to_drop_seconds_count") == {
         'bans_total{cause="failures",family="ipv4",jail="login"}': 1,
-        'dry_run_bans_total{jail="login"}': 1,
+        'dry_run_bans_total{cause="failures",jail="login"}': 1,
     }
 
 
