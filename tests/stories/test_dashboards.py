@@ -155,7 +155,11 @@ def prometheus(bed, start, sidecar, node, tmp_path_factory):
             part for name, value in parameters.items() for part in ("--data-urlencode", f"{name}={value}")
         ]
         done = bed.host.run(["curl", "-s", "-m", "30", *words, f"{PROMETHEUS}/{path}"], check=False)
-        answer = json.loads(done.stdout or '{"status": "no answer"}')
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            # It does not listen yet, or says in words that it is not ready.
+            return {"status": done.stdout}
         return answer["data"] if answer["status"] == "success" else answer
 
     wait_until(
