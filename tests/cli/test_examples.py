@@ -6,6 +6,7 @@ import typer.main
 from sidecar.cli.app import make_app
 from sidecar.cli.examples import EXAMPLES
 from tests.project.test_docs_commands import fault, words_of
+from tests.support.paths import ROOT
 
 
 def all_commands():
@@ -42,3 +43,23 @@ def test_the_help_of_a_command_ends_with_an_example_of_it_that_is_right(name, wp
     words = words_of(EXAMPLES[name][EXAMPLES[name].index("wp-sidecar") :].rstrip(")"))
     assert words[: len(name.split())] == name.split()
     assert fault(words) is None
+
+
+def test_every_command_that_answers_takes_json():
+    """`run` answers nobody, `restore` is for a unit, and what `export` and `completion` write has a form already."""
+    without = {
+        name for name, each in LEAVES.items() if "--json" not in {o for p in each.params for o in p.opts}
+    }
+
+    assert without - {"top"} == {"run", "restore", "export", "completion"}
+
+
+def test_the_page_about_the_command_line_has_every_command():
+    page = (ROOT / "docs/cli.md").read_text()
+    overview = page.partition("```")[2].partition("```")[0]
+    headings = [
+        word.strip(",") for line in page.splitlines() if line.startswith("## ") for word in line.split()
+    ]
+
+    assert [name for name in LEAVES if f"wp-sidecar {name} " not in overview] == []
+    assert [name for name in LEAVES if not set(name.split()) <= set(headings)] == []

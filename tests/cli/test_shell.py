@@ -1,15 +1,13 @@
 """The scripts of `completion` in real shells."""
 
 import os
-import pty
-import select
 import subprocess
-import time
 
 import pytest
 
 from tests.cli.answering import BAN
 from tests.support.paths import COMMAND
+from tests.support.terminal import on_a_terminal
 
 
 @pytest.fixture
@@ -69,26 +67,10 @@ def test_fish(script, line, values):
 def test_zsh(script, tmp_path, line, whole):
     path = script("zsh")
     (tmp_path / ".zshrc").write_text(f"autoload -U compinit; compinit -u -D; source {path}; PS1='ready> '\n")
-    pid, terminal = pty.fork()
-    if not pid:
-        os.execvpe("zsh", ["zsh", "-i"], {**os.environ, "ZDOTDIR": str(tmp_path), "TERM": "dumb"})  # noqa: S606
-    try:
-        assert "ready> " in until(terminal, "ready> ")
-        os.write(terminal, f"{line}\t".encode())
-        assert whole in until(terminal, whole)
-    finally:
-        os.kill(pid, 9)
-        os.waitpid(pid, 0)
-        os.close(terminal)
-
-
-def until(terminal, text, timeout_s=60.0):
-    """Return what the terminal shows up to this text, or up to the timeout."""
-    shown, deadline = "", time.monotonic() + timeout_s
-    while text not in shown and time.monotonic() < deadline:
-        if select.select([terminal], [], [], 0.5)[0]:
-            shown += os.read(terminal, 65_536).decode(errors="replace")
-    return shown
+    with on_a_terminal("zsh", "-i", env={**os.environ, "ZDOTDIR": str(tmp_path), "TERM": "dumb"}) as terminal:
+        assert "ready> " in terminal.until("ready> ")
+        terminal.type(f"{line}\t")
+        assert whole in terminal.until(whole)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
