@@ -54,6 +54,7 @@ from sidecar.config import log_formats, node_name
 from sidecar.config.settings import LogSettings, Settings
 from sidecar.control.commands.daemon import Tally
 from sidecar.control.commands.table import daemon_commands
+from sidecar.control.commands.top import RecentEvents
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from sidecar.core.ban_budget import BanBudget
 from sidecar.core.guard import Guard
@@ -158,7 +159,7 @@ def build(  # noqa: PLR0915
     fleet = _join_fleet(settings, inbox, metrics.fleet, problems, clock)
     unbannable = UnbannableFailures(inputs, exposed, metrics.allowlist, problems)
     budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, problems)
-    tally = Tally(now)
+    tally, recent = Tally(now), RecentEvents()
     activity = Activity(firewall_sink, now)
     event_log = _event_log(settings.log, inputs, problems)
     sinks: list[Sink] = [
@@ -173,7 +174,7 @@ def build(  # noqa: PLR0915
         # After the store: sends what `alerts` prepared.
         StoredTurns(reporting.outbox),
         # In any order.
-        tally, budget_monitor, unbannable, DecisionLog(),
+        tally, recent, budget_monitor, unbannable, DecisionLog(),
         Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),
         activity,
         *([event_log] if event_log else []),
@@ -206,7 +207,7 @@ def build(  # noqa: PLR0915
         inbox, health=health, streams=log_states.states, details=LogDetails(log_states, inputs),
         oddities=unread_logs, access_logs=access_logs,
         firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=store, explainer=intake,
-        fleet=fleet, tally=tally,
+        fleet=fleet, tally=tally, recent=recent,
     )  # fmt: skip
     public_addresses = PublicAddresses(
         cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)

@@ -11,13 +11,13 @@ from typing import Annotated, Final
 import typer
 
 from sidecar import __version__
-from sidecar.cli import alerts, allow, bans, config, daemon, explain, history, offline, shell, transfer
+from sidecar.cli import alerts, allow, bans, config, daemon, explain, history, offline, shell, top, transfer
 from sidecar.cli.examples import add_examples
 from sidecar.control.exit_codes import ExitCode
 
 FAMILIES: Final = (
     daemon.commands, bans.commands, history.commands, explain.commands, allow.commands, transfer.commands,
-    offline.commands, alerts.commands, config.commands, shell.commands,
+    offline.commands, top.commands, alerts.commands, config.commands, shell.commands,
 )  # fmt: skip
 
 

@@ -232,6 +232,48 @@ class ExplainAnswer(TypedDict):
     history: list[PastBanEntry]
 
 
+class RecentAddress(TypedDict):
+    """An address that failed lately. `jail` and `site` are those of its last failure."""
+
+    ip: str
+    failures: int
+    jail: str
+    site: str
+    banned: bool
+    dropped: int | None
+
+
+class RecentDecision(TypedDict):
+    """A ban or an unban; `what` is "banned", "would be banned" or "unbanned"."""
+
+    at: float
+    what: str
+    ip: str
+    jail: str
+    why: str
+    site: str
+
+
+class TopAnswer(TypedDict):
+    """What happens just now. `failures` and `dropped` (packets) are counted since the start, for rates.
+
+    `sites` and `addresses` are those with the most failures within ten minutes, as far as the last 2,000 tell, and
+    `decisions` the last ones, the newest first.
+    """
+
+    version: str
+    started: float
+    now: float
+    health: HealthAnswer
+    bans: int
+    failures: int
+    dropped: int
+    jails: list[dict[str, Any]]
+    sites: list[dict[str, Any]]
+    addresses: list[RecentAddress]
+    decisions: list[RecentDecision]
+
+
 class BanAnswer(TypedDict):
     banned: list[BanEntry]
 
@@ -284,6 +326,11 @@ class HealthRequest(ControlRequest[HealthAnswer]):
 @dataclass(frozen=True, slots=True)
 class StatusRequest(ControlRequest[StatusAnswer]):
     command = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class TopRequest(ControlRequest[TopAnswer]):
+    command = "top"
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,10 @@ class GuardView:
             if (ban := state.bans.get(network))
         ]
 
+    def is_banned(self, address: Address) -> bool:
+        """Return whether any jail bans the address or its neighbourhood, or makes a dry run of that."""
+        return any(state.bans.covering(address) for state in self._state.jails)
+
     def statuses(self, address: Address, now: float) -> list[AddressStatus]:
         """Return how the address stands with each jail."""
         return [self._status(state, address, now) for state in self._state.jails]

@@ -42,6 +42,14 @@ def test_the_banned_networks_around_an_address():
     assert around(Address("192.0.2.1")) == []
 
 
+def test_whether_an_address_is_banned_by_itself_or_with_its_neighbourhood():
+    guard = Guard([LOGIN], ALLOWLIST)
+    assert not guard.view.is_banned(ANN)
+    guard.ban(ANN, now=0)
+    assert guard.view.is_banned(ANN)
+    assert not guard.view.is_banned(BOB)
+
+
 def test_how_full_the_memory_is():
     guard = Guard([LOGIN], ALLOWLIST, history=[PastBans("login", BOB, 1, 5.0)])
     assert guard.view.history == (PastBans("login", BOB, 1, 5.0),)

@@ -21,6 +21,7 @@ from sidecar.control.commands.daemon import (
 )
 from sidecar.control.commands.history import ExplainCommand, HistoryCommand, HistoryStore, LineExplainer
 from sidecar.control.commands.loop_access import LoopAccess
+from sidecar.control.commands.top import RecentEvents, TopCommand
 from sidecar.control.commands.transfer import BoundedAllowlist, ImportCommand
 from sidecar.control.protocol import ControlRequest, Refused
 from sidecar.runtime.loop import Inbox
@@ -73,6 +74,7 @@ def daemon_commands(
     explainer: LineExplainer,
     fleet: Fleet | None,
     tally: Tally,
+    recent: RecentEvents,
 ) -> CommandTable:
     """Return the commands of a running daemon. `streams` is each log's state by its name."""
     loop = LoopAccess(inbox)
@@ -96,6 +98,7 @@ def daemon_commands(
             ExplainCommand(loop, evidence, firewall, explainer),
             BanCommand(loop),
             UnbanCommand(loop, fleet),
+            TopCommand(loop, health=health, firewall=firewall, tally=tally, recent=recent),
             AllowCommand(loop, inputs),
             DisallowCommand(loop, inputs),
             AllowedCommand(loop),

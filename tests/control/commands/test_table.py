@@ -10,6 +10,7 @@ from sidecar.access.logs import AccessLogs
 from sidecar.control.client import ask, send
 from sidecar.control.commands.daemon import HealthCommand, Tally
 from sidecar.control.commands.table import CommandTable, daemon_commands
+from sidecar.control.commands.top import RecentEvents
 from sidecar.control.protocol import ControlRequest, HealthRequest, Refused
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from sidecar.runtime.loop import Inbox
@@ -84,6 +85,7 @@ def test_a_daemon_has_every_command_of_the_command_line():
         explainer=Explainer(),
         fleet=None,
         tally=Tally(1.0),
+        recent=RecentEvents(),
     )
 
     assert table.answer({"do": "health"}) == {"live": True, "ready": True, "why": []}
