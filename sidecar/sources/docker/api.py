@@ -10,6 +10,8 @@ import contextlib
 import functools
 import io
 import json
+import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -33,6 +35,11 @@ EVENTS = {
     "type": ["container", "network"],
     "event": ["start", "die", "destroy", "rename", "create", "remove", "connect", "disconnect"],
 }
+
+# The `max-size` and `max-file` of log drivers; Docker's sizes are decimal.
+ROTATED_BY_DEFAULT = {"json-file": ("0", "1"), "local": ("20m", "5")}
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)i?b?", re.IGNORECASE)
+THOUSANDS = "kmgt"
 
 
 class RequestRefusedError(EngineError):
@@ -120,10 +127,25 @@ class Engine:
         """Return the name of the container's log driver."""
         return str(self.inspect(container)["HostConfig"]["LogConfig"]["Type"])
 
-    def rotates(self, container: str) -> bool:
-        """Return whether the container's log loses old lines in the ordinary way: json-file keeps all unless told."""
+    def bytes_before_loss(self, container: str) -> float:
+        """Return how many bytes the container's log has at least when a rotation has removed lines.
+
+        Infinite where none does: json-file keeps all unless told.
+        """
         found = self.inspect(container)["HostConfig"]["LogConfig"]
-        return found["Type"] != "json-file" or "max-size" in (found.get("Config") or {})
+        options = found.get("Config") or {}
+        defaults = ROTATED_BY_DEFAULT.get(found["Type"], ("0", "1"))
+        if found["Type"] == "json-file" and "max-size" not in options:
+            return math.inf
+        try:
+            size, files = (
+                _bytes(options.get("max-size", defaults[0])),
+                int(options.get("max-file", defaults[1])),
+            )
+        except ValueError:
+            return 0.0
+        # All files but the newest are full, up to the record that no longer fitted.
+        return max(0, files - 1) * size / 2
 
     def now(self) -> float:
         """Return the Engine's unix time, from the head of an answer; ours where a proxy leaves that out."""
@@ -310,3 +332,10 @@ def check(host: DockerHost) -> None:
 def reason(err: BaseException) -> str:
     """Return what an error says, or its kind where it says nothing."""
     return redacted(str(err)) or type(err).__name__
+
+
+def _bytes(text: str) -> float:
+    """Return a size as Docker's options have it: `20m`. Raises ValueError."""
+    if not (found := SIZE.fullmatch(text.strip())):
+        raise ValueError(f"no size: {text}")
+    return float(found[1]) * 1000.0 ** (THOUSANDS.find(found[2].lower()) + 1 if found[2] else 0)

@@ -22,6 +22,9 @@ CHECK_INTERVAL_IN_READINGS = 100
 MAX_CHECK_INTERVAL_S = 1800.0
 # What is written between two connections is read before anybody truncates the file, if there is no more between them.
 MAX_UNATTENDED_S = 10.0
+# A byte of an answer is at most so many in a json-file: a control character becomes `\u0000`, and what stands around
+# each line is shorter than six times its header and stamp.
+MAX_GROWTH_IN_FILES = 6
 
 
 class DockerLog:
@@ -110,7 +113,11 @@ class DockerLog:
         """
         if self.file_gone:
             return False
-        return time.monotonic() - self._followed_until > MAX_UNATTENDED_S or engine.rotates(self.container)
+        if time.monotonic() - self._followed_until > MAX_UNATTENDED_S:
+            return True
+        # A rotation that removes a line leaves full files behind, and a truncation next to nothing.
+        least = engine.bytes_before_loss(self.container)
+        return least < math.inf and self._may_have_bytes(engine, least)
 
     def catch_up(self, engine: Engine, *, gap_counts: bool = True, before: bytes = b"") -> bool:
         """Hand on what is unread in the log by now, without following it. Raises OSError, EngineError and ReadingEnded.
@@ -143,6 +150,14 @@ class DockerLog:
             self.reading_cost_s = time.monotonic() - began
             if not stream.complete:
                 raise ReadingEnded(Ending.ENDED)
+
+    def _may_have_bytes(self, engine: Engine, least: float) -> bool:
+        """Return whether the log may have so many bytes in Docker's files. Raises OSError and EngineError."""
+        size = 0
+        with contextlib.closing(engine.logs(self.container, 0, follow=False)) as stream:
+            while size < least and (data := stream.read()):
+                size += MAX_GROWTH_IN_FILES * len(data)
+        return size >= least
 
     def hand_on(self, lines: UnreadLines, batches: list[UnreadBatch]) -> None:
         """Emit each stream's new lines as one batch, and move the cursor on. Raises ReadingEnded."""

@@ -188,9 +188,11 @@ def test_a_log_that_was_truncated_while_nobody_read_is_a_gap(engine, recorder, o
     assert "were rotated away or truncated unread" in sentences(recorder, "container site")[0]
 
 
-def test_a_log_that_keeps_all_and_was_truncated_while_it_was_read_is_no_gap(engine, recorder):
+@pytest.mark.parametrize("options", [{}, {"max-size": "10m", "max-file": "3"}], ids=["one file", "rotating"])
+def test_a_log_that_was_truncated_while_it_was_read_is_no_gap(engine, recorder, options):
+    """A rotation that removes a line leaves full files behind."""
     site = engine.run(Container("a", "site"))
-    site.log_options = {}
+    site.log_options = options
     write(engine, site, 0, 5)
     with following(engine, recorder):
         recorder.wait_lines(5)
@@ -201,6 +203,24 @@ def test_a_log_that_keeps_all_and_was_truncated_while_it_was_read_is_no_gap(engi
 
     assert texts(recorder) == [*range(5), *range(9, 14)]
     assert ("gap", "site") not in recorder.events
+
+
+@pytest.mark.parametrize(
+    "options", [{"max-size": "10m"}, {"max-size": "100", "max-file": "3"}, {"max-size": "x"}]
+)
+def test_a_log_that_may_have_been_rotated_while_it_was_read_has_a_gap(engine, recorder, options):
+    site = engine.run(Container("a", "site"))
+    site.log_options = options
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+        site.frames.clear()
+        write(engine, site, 9, 5)
+        engine.cut()
+        recorder.wait(lambda: ("gap", "site") in recorder.events)
+        recorder.wait_lines(10)
+
+    assert texts(recorder) == [*range(5), *range(9, 14)]
 
 
 def test_lines_after_a_truncation_are_read_soon_and_are_no_gap(engine, recorder):

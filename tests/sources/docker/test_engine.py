@@ -341,9 +341,10 @@ def test_lines_behind_a_damaged_part_are_read_within_seconds(engine, recorder, d
     assert not recorder.critical
 
 
-def test_lines_after_a_truncation_are_read_within_seconds(engine, recorder):
+@pytest.mark.parametrize("options", [(), ("--log-opt=max-size=2m", "--log-opt=max-file=5")])
+def test_lines_after_a_truncation_are_read_within_seconds(engine, recorder, options):
     """As logrotate does with copytruncate (moby#45728)."""
-    run(engine, "site", ON_DEMAND)
+    run(engine, "site", ON_DEMAND, *options)
     with following(engine, recorder):
         ask(engine, recorder, range(20))
         for first in (20, 25, 30):
