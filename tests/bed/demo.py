@@ -20,8 +20,7 @@ def main() -> None:
         site = bed.wordpress(log="access")
         sidecar = Sidecar(bed, {"SLACK_WEBHOOK_URL": bed.webhook.url})
         show(bed.engine.cli("ps", "--format", "table {{.Names}}\t{{.Image}}\t{{.Status}}").stdout)
-        attack(bed, site)
-        wait_until(lambda: bool(sidecar.bans()))
+        attack(bed, site, sidecar)
         banned(bed, sidecar)
         outcome(bed, site)
         alert(bed)
@@ -32,18 +31,13 @@ def main() -> None:
     step(f"Done in {time.monotonic() - began:.0f} s; nothing of it is left")
 
 
-def attack(bed: Bed, site: Site) -> None:
-    for family, address in (("IPv4", site.v4), ("IPv6", site.v6)):
-        step(
-            f"$ hydra -l admin -P passwords … {address} http-post-form /wp-login.php:…   ({family}, at most 8 s)"
-        )
-        client = bed.attacker2 if family == "IPv6" else bed.attacker
-        said = client.hydra(site, GUESSES, ipv6=family == "IPv6", timeout=8)
-        show(
-            "\n".join(
-                [line for line in said.stdout.splitlines() if "[DATA]" in line] or ["hydra found nothing"]
-            )
-        )
+def attack(bed: Bed, site: Site, sidecar: Sidecar) -> None:
+    for client, address in ((bed.attacker, site.v4), (bed.attacker2, site.v6)):
+        step(f"$ hydra -l admin -P passwords … {address} http-post-form /wp-login.php:…")
+        before = len(sidecar.bans())
+        with client.guessing(site, GUESSES, ipv6=":" in address):
+            wait_until(lambda before=before: len(sidecar.bans()) > before)  # type: ignore[misc]
+        say("banned; hydra found nothing, and was ended")
     step("$ docker logs site | grep 'POST /wp-login.php'")
     guesses = [line for line in site.logs()[0].splitlines() if '"POST ' in line]
     show("\n".join(line[:110] for line in guesses))
