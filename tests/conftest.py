@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -30,23 +32,26 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+class Lane(IntEnum):
+    """What has to be one after the other. Two beds can be up at a time: one has the base image alone."""
+
+    BED, BARE_BED, NONE = range(3)
+
+
 @cache
-def needs_the_bed(file: str) -> bool:
-    """Do tests of this file make a bed?"""
-    return "Bed.up(" in (ROOT / file).read_text()
+def lane_of(file: str) -> Lane:
+    text = (ROOT / file).read_text()
+    if "Bed.up(" not in text:
+        return Lane.NONE
+    return Lane.BARE_BED if re.search(r"Bed\.up\(.*daemon=", text) else Lane.BED
 
 
 def file_of(test: str) -> str:
     return test.partition("::")[0]
 
 
-def is_of_the_other_docker(test: str) -> bool:
-    """Does it need the bed of the other Debian's Docker, which may be up beside that of the machine's own?"""
-    return "[other" in test
-
-
-class OneBed(LoadScopeScheduling):
-    """The tests of a file stay together, and so do all that need the bed, as one can be up at a time."""
+class Lanes(LoadScopeScheduling):
+    """The tests of a file stay together, and so do those of all files that need the same bed."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         # In the order of the collection, not by the number of tests.
@@ -54,20 +59,17 @@ class OneBed(LoadScopeScheduling):
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        if not needs_the_bed(file_of(nodeid)):
-            return file_of(nodeid)
-        return "the other bed" if is_of_the_other_docker(nodeid) else "the bed"
+        file = file_of(nodeid)
+        return lane_of(file).name if lane_of(file) != Lane.NONE else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneBed:
-    return OneBed(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    return Lanes(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The bed's tests come first: they wait much, and the others fill the gaps."""
-    items.sort(
-        key=lambda item: (not needs_the_bed(file_of(item.nodeid)), is_of_the_other_docker(item.nodeid))
-    )
+    items.sort(key=lambda item: lane_of(file_of(item.nodeid)))
 
 
 def pytest_report_header() -> Sequence[str]:

@@ -49,7 +49,8 @@ class Bed:
 
         `sidecar` builds the checkout's own image as well. `flags` are dockerd's; by default those that
         publish ports over IPv6 as over IPv4. Another `daemon` than the machine's own has the base image only, a data
-        root and a name of its own. If another bed has them, waits `patience` seconds for it to go.
+        root and a name of its own: two beds can be up at a time. If another bed has them, waits `patience` seconds
+        for it to go.
         """
         if os.geteuid():
             raise PermissionError("the bed makes network namespaces: run this as root")

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -55,6 +55,11 @@ class Daemon:
 def own() -> Daemon:
     """This machine's own."""
     return Daemon(program("dockerd"), PATH, "engine")
+
+
+def bare() -> Daemon:
+    """The same with a data root in which there is the base image alone, so that it can be up beside the other bed."""
+    return replace(own(), home="engine-bare")
 
 
 def other() -> Daemon:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.bed import Bed
+from tests.bed.daemon import bare
 from tests.support.running import Running
 from tests.support.waiting import wait_until
 
@@ -20,7 +21,7 @@ ANN, BOB = "203.0.113.7", "203.0.113.8"
 
 @pytest.fixture(scope="module")
 def engine():
-    with Bed.up() as bed:
+    with Bed.up(daemon=bare()) as bed:
         yield bed.engine
 
 

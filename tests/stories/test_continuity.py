@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.bed import Bed
-from tests.bed.daemon import other, own
+from tests.bed.daemon import bare, other
 from tests.continuity import FORGETFUL, Rig
 from tests.support.seed import SEED
 from tests.support.waiting import wait_until
@@ -23,7 +23,7 @@ FILES = os.environ.get("CONTINUITY_FILES") == "1"
 @pytest.mark.timeout(LINES / 500 + 900)
 @pytest.mark.parametrize(
     ("live_restore", "docker"),
-    [(False, own), (True, own), (False, other)],
+    [(False, bare), (True, bare), (False, other)],
     ids=["plain", "live-restore", "other Docker"],
 )
 def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore, docker):
@@ -47,7 +47,7 @@ def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore, d
 
 def test_what_docker_threw_away_while_we_were_away_is_told_each_time_and_nothing_else_is(tmp_path):
     """In the log, and in one message to people for each hole; a short absence leaves none."""
-    with Bed.up() as bed:
+    with Bed.up(daemon=bare()) as bed:
         rig = Rig(bed, tmp_path, SEED, rate=300, containers={"writer-1": FORGETFUL}, slack=bed.webhook.url)
 
         def told():

@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 from tests.bed import Bed
+from tests.bed.daemon import bare
 from tests.support.running import Running
 from tests.support.waiting import wait_until
 
@@ -19,7 +20,7 @@ WRITER = """BEGIN { for (n = 0; ; n++) {
 
 @pytest.fixture
 def engine():
-    with Bed.up() as bed:
+    with Bed.up(daemon=bare()) as bed:
         yield bed.engine
         bed.engine.clear()
 

@@ -26,7 +26,7 @@ WRITER = "n=0; while :; do n=$((n+1)); echo out $n; echo err $n >&2; sleep 0.002
 UNTIL_STOPPED = "trap exit TERM; while :; do sleep 0.1; done"
 
 
-@pytest.fixture(scope="module", params=[daemon.own, daemon.other], ids=["own", "other"])
+@pytest.fixture(scope="module", params=[daemon.bare, daemon.other], ids=["own", "other"])
 def engine(request):
     """This machine's own Docker, and the other Debian release's."""
     with Bed.up(daemon=request.param()) as bed:

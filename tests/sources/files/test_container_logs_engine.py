@@ -10,6 +10,7 @@ from sidecar.core.jail import Jail
 from sidecar.sources.files.container_logs import ContainerLogs
 from sidecar.sources.files.layouts import DockerLayout
 from tests.bed import Bed
+from tests.bed.daemon import bare
 from tests.sources.files.test_container_logs import Reading
 
 IMAGE = "debian:trixie-slim"
@@ -30,7 +31,7 @@ sleep 3600;
 
 @pytest.fixture(scope="module")
 def engine():
-    with Bed.up() as bed:
+    with Bed.up(daemon=bare()) as bed:
         yield bed.engine
 
 
