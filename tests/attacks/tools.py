@@ -67,7 +67,7 @@ class Attack:
     # The mu-plugin's site instead of the one with nothing but an access log.
     with_plugin: bool = False
     # How long it may take until the ban.
-    patience_s: float = 60.0
+    patience_s: float = 180.0
 
 
 def command(argv: Callable[[Target], Sequence[str]]) -> Callable[[Target], Running]:

@@ -159,7 +159,7 @@ class Rig:
         time.sleep(seconds)
         before = self.count()
         self.start()
-        wait_until(lambda: self.alive() or self.count() > before + self._rate, 60, self.why, interval=0.2)
+        wait_until(lambda: self.alive() or self.count() > before + self._rate, 300, self.why, interval=0.2)
 
     def restart_sidecar(self) -> None:
         self._end(signal.SIGTERM)
@@ -206,7 +206,7 @@ class Rig:
         self._stop(name)
         lines = self._log(name)
         self._truth |= lines
-        wait_until(self._settled, 60, self.why, interval=0.2)
+        wait_until(self._settled, 300, self.why, interval=0.2)
         self._engine.cli("rm", name)
         self._files.sound(name)
         self._run(name)
@@ -260,7 +260,7 @@ class Rig:
             left = sorted(lines - self.counted().keys())
             return f"{len(left)} of {len(lines)} lines missing ({left[:1]} to {left[-1:]}); {self.why()}"
 
-        wait_until(lambda: self.alive() or not lines - self.counted().keys(), 60, missing, interval=0.2)
+        wait_until(lambda: self.alive() or not lines - self.counted().keys(), 300, missing, interval=0.2)
 
     def _one_with_json(self) -> str:
         return self._random.choice(
@@ -269,7 +269,7 @@ class Rig:
 
     def _stop(self, *names: str) -> None:
         """Ends them, once the sidecar has begun to read them: what it first sees stopped is history, and is not read."""
-        wait_until(lambda: self.alive() or all(map(self._begun, names)), 60, self.why, interval=0.2)
+        wait_until(lambda: self.alive() or all(map(self._begun, names)), 300, self.why, interval=0.2)
         self._engine.cli("stop", "--time", "1", *names)
 
     def _begun(self, name: str) -> bool:
@@ -321,7 +321,7 @@ class Rig:
         self._stop(*self._containers)
         for name in self._containers:
             self._truth |= self._log(name)
-        wait_until(self._settled, 60, self.why, interval=0.2)
+        wait_until(self._settled, 300, self.why, interval=0.2)
         self._end(signal.SIGTERM)
 
     def _settled(self) -> bool:
