@@ -83,7 +83,7 @@ class Capsule:
         """Ends all that is inside."""
         os.close(self._lifeline)
         self.process.end()
-        self._unshare.wait(10)
+        self._unshare.wait(60)
 
 
 def inside(pid: int, argv: Sequence[str]) -> list[str]:

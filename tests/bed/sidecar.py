@@ -78,7 +78,7 @@ class Sidecar:
         self._engine.cli("rm", "--force", NAME)
         self._engine.cli("volume", "rm", "--force", "wp-sidecar-state")
 
-    def wait_ready(self, patience: float = 20) -> None:
+    def wait_ready(self, patience: float = 120) -> None:
         wait_until(
             lambda: self.get("/readyz")[0] == 200, patience, lambda: f"not ready: {self.logs()[-3000:]}"
         )

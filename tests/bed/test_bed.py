@@ -131,7 +131,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
-    wait = ["timeout", "5", "tail", f"--pid={killed.stdout.strip()}", "--follow", "/dev/null"]
+    wait = ["timeout", "60", "tail", f"--pid={killed.stdout.strip()}", "--follow", "/dev/null"]
     assert subprocess.run(wait, check=False).returncode == 0
 
 

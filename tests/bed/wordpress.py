@@ -79,7 +79,7 @@ def start(
     return site
 
 
-def wait(site: Site, host: Place, patience: float = 60) -> None:
+def wait(site: Site, host: Place, patience: float = 240) -> None:
     """Waits until the database answers, and then the login page: its log shall not begin with errors."""
     deadline = time.monotonic() + patience
     for answers in (_database, _login_page):
@@ -96,4 +96,4 @@ def _database(site: Site, _: Place) -> bool:
 
 def _login_page(site: Site, host: Place) -> bool:
     probe = ["curl", "--silent", "--fail", "--max-time", "5", "--output", "/dev/null"]
-    return not host.run([*probe, f"{site.url}/wp-login.php"], check=False, timeout=10).returncode
+    return not host.run([*probe, f"{site.url}/wp-login.php"], check=False, timeout=60).returncode

@@ -36,7 +36,7 @@ def guarding(
     pod = docker_run(manifests(render(values, *arguments)), node, image=SIDECAR, name=NAME)
     bed.engine.cli("run", "--detach", *pod)
     try:
-        wait_until(lambda: command("healthcheck", check=False) == "ok\n", 30, why)
+        wait_until(lambda: command("healthcheck", check=False) == "ok\n", 120, why)
         yield command
     finally:
         bed.engine.cli("rm", "--force", NAME)
