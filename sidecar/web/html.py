@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from sidecar.core.text import printable
+
+_CODE: Final = re.compile("`([^`]+)`")
 
 
 class Markup(str):
@@ -17,6 +21,11 @@ class Markup(str):
 def text(value: object) -> str:
     """Return a value as text in HTML, without control characters."""
     return value if isinstance(value, Markup) else html.escape(printable(str(value)))
+
+
+def with_code(sentence: str) -> Markup:
+    """Return a sentence in which what stands in backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", text(sentence)))
 
 
 def document(title: str, *body: Iterable[str], script: str = "") -> Iterator[str]:
@@ -32,19 +41,27 @@ def document(title: str, *body: Iterable[str], script: str = "") -> Iterator[str
     yield "</body></html>\n"
 
 
-def table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Yield a table; the first cell of each row is its heading. On a narrow screen a row becomes a block."""
-    yield f'<table><caption class="visually-hidden">{text(caption)}</caption><thead><tr>'
+def table(
+    caption: str, titles: Sequence[str], rows: Iterable[Sequence[object]], *, is_long: bool = False
+) -> Iterator[str]:
+    """Yield a table; the first cell of each row is its heading. On a narrow screen a row becomes a block.
+
+    The columns of a long one are equally wide, so a browser need not look at all rows before it shows the first.
+    Where rows are blocks, a browser takes them for no table without the roles.
+    """
+    kind = ' class="long"' if is_long else ""
+    yield f'<table{kind} role="table"><caption class="visually-hidden">{text(caption)}</caption>'
+    yield '<thead role="rowgroup"><tr role="row">'
     for title in titles:
-        yield f'<th scope="col">{text(title)}</th>'
-    yield "</tr></thead><tbody>\n"
+        yield f'<th scope="col" role="columnheader">{text(title)}</th>'
+    yield '</tr></thead><tbody role="rowgroup">\n'
     labels = [text(title) for title in titles]
     for first, *others in rows:
         cells = "".join(
-            f'<td data-title="{label}">{text(value)}</td>'
+            f'<td role="cell" data-title="{label}">{text(value)}</td>'
             for label, value in zip(labels[1:], others, strict=True)
         )
-        yield f'<tr><th scope="row">{text(first)}</th>{cells}</tr>\n'
+        yield f'<tr role="row"><th scope="row" role="rowheader">{text(first)}</th>{cells}</tr>\n'
     yield "</tbody></table>\n"
 
 
@@ -70,7 +87,8 @@ def field(name: str, label: str, **attributes: object) -> Markup:
     """Return a text field with its label."""
     given = "".join(f' {each}="{text(value)}"' for each, value in attributes.items())
     return Markup(
-        f'<label for="{text(name)}">{text(label)}</label> <input id="{text(name)}" name="{text(name)}"{given}> '
+        f'<span class="field"><label for="{text(name)}">{text(label)}</label> '
+        f'<input id="{text(name)}" name="{text(name)}"{given}></span> '
     )
 
 
@@ -78,8 +96,8 @@ def choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Markup:
     """Return a list to choose from, with its label: values, each with its text."""
     options = "".join(f'<option value="{text(value)}">{text(shown)}</option>' for value, shown in values)
     return Markup(
-        f'<label for="{text(name)}">{text(label)}</label> <select id="{text(name)}" name="{text(name)}">'
-        f"{options}</select> "
+        f'<span class="field"><label for="{text(name)}">{text(label)}</label> '
+        f'<select id="{text(name)}" name="{text(name)}">{options}</select></span> '
     )
 
 

@@ -24,12 +24,14 @@ from sidecar.web.changes import (
 )
 from sidecar.web.charts import bars
 from sidecar.web.doctor import Checkup
-from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text
+from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text, with_code
 from sidecar.web.sessions import Session
 
 # Of a longer list the search finds the rest. 10,000 rows are 2 MB.
 MAX_ROWS: Final = 10_000
 MAX_SEARCH_LENGTH: Final = 100
+# A list of so many rows is laid out as it is scrolled through.
+LONG: Final = 200
 # A host has tens of sites.
 MAX_LOGS: Final = 500
 
@@ -176,8 +178,8 @@ def _findings(findings: Sequence[Finding], *, with_subject: bool) -> Iterator[st
     for each in findings:
         where = f"{text(each.subject)}: " if with_subject else ""
         mark = "" if each.ok else "<strong>wrong</strong> "
-        change = f'<span class="change">{text(each.change)}.</span>' if each.change else ""
-        yield f"<li>{mark}{where}{text(each.sentence)}. {change}</li>\n"
+        change = f'<span class="change">{with_code(each.change)}.</span>' if each.change else ""
+        yield f"<li>{mark}{where}{with_code(each.sentence)}. {change}</li>\n"
     yield "</ul>\n"
 
 
@@ -243,12 +245,16 @@ def _policy(status: StatusAnswer) -> Iterator[str]:
     ]
     yield from table("Jails", ("jail", "banned after", "ban lasts", "mode", "failures", "banned now"), rows)
     never = [
-        f"{share['reason']} ({share['ipv4'] * 100:.2g} % of IPv4)"
+        f"{share['reason']} ({_percent(share['ipv4'])} of IPv4)"
         for share in status["allowlist"]
         if share["ipv4"]
     ]
     if never:
         yield f"<p>Never banned: {text(', '.join(never))}.</p>\n"
+
+
+def _percent(share: float) -> str:
+    return "less than 0.01 %" if share < 0.0001 else f"{share * 100:.2g} %"
 
 
 def _search(search: str) -> Iterator[str]:
@@ -261,18 +267,21 @@ def _search(search: str) -> Iterator[str]:
 
 def _bans(shown: Shown) -> Iterator[str]:
     bans, search = iter(shown.bans["bans"]), shown.search
-    first = next(bans, None)
-    if first is None:
+    first = list(itertools.islice(bans, LONG))
+    if not first:
         yield "<p>No address is banned.</p>\n" if not search else f"<p>No ban has “{text(search)}”.</p>\n"
         return
-    bans = itertools.chain((first,), bans)
+    is_long = len(first) == LONG
+    bans = itertools.chain(first, bans)
     titles = ["address", "jail", "reason", "failures", "container", "since", "ends", "packets dropped"]
     if shown.session:
         # One form for all rows: 10,000 of them would double the page.
         rows = ((*_ban_row(ban, shown.now), _unban_button(ban)) for ban in bans)
-        yield from form(UNBAN, shown.session.form_key, table("Bans", [*titles, "lift"], rows))
+        yield from form(
+            UNBAN, shown.session.form_key, table("Bans", [*titles, "lift"], rows, is_long=is_long)
+        )
     else:
-        yield from table("Bans", titles, (_ban_row(ban, shown.now) for ban in bans))
+        yield from table("Bans", titles, (_ban_row(ban, shown.now) for ban in bans), is_long=is_long)
     if more := shown.bans.get("more", 0):
         yield f"<p>{more:,} more. Search, or ask <code>wp-sidecar bans</code>.</p>\n"
 

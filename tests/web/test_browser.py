@@ -13,6 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from sidecar.web.view import LONG
 from tests.web.served import HOSTILE, TOKEN, Commands, Looked, served
 
 PHONE, DESKTOP = (390, 844), (1280, 900)
@@ -29,10 +30,15 @@ def chromium():
     assert all(paths), "install chromium and chromium-driver (make setup does)"
     options = webdriver.ChromeOptions()
     options.binary_location = paths[0]
-    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+    # With the last one the browser does for a page what it does when a screen reader runs.
+    for option in (
+        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+        "--force-renderer-accessibility",
+    ):  # fmt: skip
         options.add_argument(option)
     browser = webdriver.Chrome(options, Service(paths[1]))
-    browser.set_script_timeout(120)
+    # axe looks at every cell, and the machine may be busy.
+    browser.set_script_timeout(300)
     yield browser
     browser.quit()
 
@@ -299,6 +305,23 @@ def test_it_is_whole_without_its_script(chromium):
             assert "198.51.0.1" in chromium.find_element("tag name", "main").text
     finally:
         chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_a_long_list_is_a_table_for_screen_readers_too(chromium, size):
+    with served(Commands(count=LONG)) as address:
+        see(chromium, size, "light")
+        chromium.get(address)
+        # The page renews itself only while nobody is on it, so no element changes under the test.
+        chromium.find_element("id", "q").send_keys("")
+        table = awaited(chromium, "table.long")
+        row = table.find_elements("css selector", "tbody tr")[-1]
+
+        assert (table.aria_role, row.aria_role) == ("table", "row")
+        cells = [cell.aria_role for cell in row.find_elements("css selector", "th, td")]
+        assert cells == ["rowheader", *["cell"] * 7]
+        assert chromium.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert serious(chromium) == []
 
 
 def test_ten_thousand_bans(chromium):

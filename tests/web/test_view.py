@@ -94,14 +94,14 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_or_style_is_inline():
 def test_a_search_finds_addresses_jails_and_containers(query, rows):
     _, body = get(Commands(count=300), query=query)
 
-    assert body.count('<tr><th scope="row">198.51.') == rows
+    assert body.count('<th scope="row" role="rowheader">198.51.') == rows
     assert "<script>" not in body
 
 
 def test_a_long_list_says_how_many_more_there_are():
     _, body = get(Commands(count=MAX_ROWS + 5))
 
-    assert body.count('<tr><th scope="row">198.51.') == MAX_ROWS
+    assert body.count('<th scope="row" role="rowheader">198.51.') == MAX_ROWS
     assert "5 more" in body
 
 
