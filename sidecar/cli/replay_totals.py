@@ -20,7 +20,11 @@ T = TypeVar("T")
 # Addresses that are remembered: about 40 MB. Those that failed last are kept.
 MAX_ADDRESSES: Final = 200_000
 # Seconds that one count over time stands for. Each divides the next, so that counts can be joined.
-STEPS_S: Final = (1, 10, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_419_200, 29_030_400)
+STEPS_S: Final = (
+    1, 10, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_419_200, 29_030_400,
+    # For lines with the year of no calendar.
+    290_304_000, 2_903_040_000,
+)  # fmt: skip
 MAX_TIMES: Final = 4_096
 
 

@@ -124,3 +124,10 @@ class Given:
 
     def parts(self, meter):
         yield LogPart("", self._data, Framing.DOCKER, len(self._data))
+
+
+def test_a_line_of_another_age_makes_no_plot_wider_than_the_terminal(wp):
+    lines = docker(("40:00", "fail 203.0.113.7")).replace(b"2026", b"0002") + BURST
+    _, out, _ = wp("replay", stdin=lines)
+
+    assert max(len(line) for line in out.splitlines() if set(line) <= set("0123456789 ▁▂▃▄▅▆▇█")) <= 80
