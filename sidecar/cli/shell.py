@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sidecar.cli.stdio import write_line
+from sidecar.cli.stdio import write_row
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -48,10 +48,10 @@ def completion(
 
     if line is not None:
         for each in implementation.candidates(make_app(), line):
-            write_line(f"{each.value}\t{each.help}")
+            write_row(f"{each.value}\t{each.help}")
         return
     if shell is None:
         raise typer.BadParameter("name a shell: bash, zsh or fish")
     if container and not CONTAINER_NAME.fullmatch(container):
         raise typer.BadParameter("is no container's name", param_hint="--container")
-    write_line(implementation.script(shell.value, container).rstrip())
+    write_row(implementation.script(shell.value, container).rstrip())

@@ -63,11 +63,16 @@ def write_line(text: str) -> None:
 
 
 def fitted(text: str) -> str:
-    """Return a line as lines that fit the terminal, if standard output is one."""
+    """Return lines as lines that fit the terminal, if standard output is one."""
     if len(text) <= MIN_WRAPPED_CHARS or not (width := terminal_width()) or len(text) <= width:
         return text
-    indent = " " * (len(text) - len(text.lstrip(" "))) + CONTINUED
-    return "\n".join(wrapped(text, width, indent))
+    return "\n".join(line for each in text.split("\n") for line in _fitted(each, width))
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    return wrapped(line, width, " " * (len(line) - len(line.lstrip(" "))) + CONTINUED)
 
 
 def write_row(text: str) -> None:

@@ -75,6 +75,9 @@ def test_a_line_is_wrapped_between_words_on_a_terminal_alone(capsys, monkeypatch
 def test_a_short_line_and_one_that_fits_stay_as_they_are(narrow):
     assert stdio.fitted("a  line") == "a  line"
     assert stdio.fitted("x" * 40) == "x" * 40
+    assert stdio.fitted("\nseveral lines, each of which\nfits into the terminal") == (
+        "\nseveral lines, each of which\nfits into the terminal"
+    )
 
 
 def test_colours_are_for_terminals_that_want_them(capsys, monkeypatch):
