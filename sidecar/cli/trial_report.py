@@ -253,7 +253,7 @@ def _expression(text: str, *, full: bool) -> str:
     """Return an expression as it is shown: unless it is wanted whole, it fits into a table on the terminal."""
     width = terminal_width() or math.inf
     most = int(max(min(MAX_EXPRESSION_CHARS, width - BESIDE_EXPRESSION_CHARS), MIN_EXPRESSION_CHARS))
-    return text if full or len(text) <= most else f"{text[: most - 1]}…"
+    return text if full or len(text) <= most else f"{text[:most]}…"
 
 
 class MissedLine(NamedTuple):
