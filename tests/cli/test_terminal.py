@@ -16,7 +16,7 @@ import pytest
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from tests.cli import week
 from tests.cli.answering import AT, BAN, STATUS, Daemon
-from tests.support.terminal import Terminal
+from tests.support.tmux import Terminal
 
 # The longest that there are: a network's text, and a name that people still use.
 NETWORK = "fd12:3456:789a:bcde:f012:3456:789a:bc00/120"
