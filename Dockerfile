@@ -1,5 +1,7 @@
 # python3-nftables comes from the distribution only, so the base is Debian and its Python; the rest goes into a venv beside it.
 FROM debian:trixie-slim AS builder
+# Compiled modules without the columns of each instruction, which only mark a place within the line of a traceback.
+ENV PYTHONNODEBUGRANGES=1
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv python3-hatchling \
  && rm -rf /var/lib/apt/lists/*
@@ -17,6 +19,7 @@ RUN /opt/wp-sidecar/bin/pip install --no-cache-dir --no-deps --no-build-isolatio
  && /opt/wp-sidecar/bin/pip uninstall --yes pip
 
 FROM debian:trixie-slim
+ENV PYTHONNODEBUGRANGES=1
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-nftables tini tzdata \
  && rm -rf /var/lib/apt/lists/*

@@ -15,10 +15,9 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from sidecar.config import action_file
 from sidecar.config.action_names import FIREWALL, MAILS, NOT_CARRIED, OWN_KINDS, SHORTCUTS
 from sidecar.config.errors import unknown
 from sidecar.config.jail_values import DEFAULT, REMARK, JailValues
@@ -28,6 +27,9 @@ from sidecar.core.actions import DEFAULT_EVENTS, Action, AlertEvent, completed, 
 from sidecar.core.jail import Jail
 from sidecar.filters.ini import FilterErrors, Ini, Value, interpolated
 from sidecar.filters.tags import reference
+
+if TYPE_CHECKING:
+    from sidecar.config import action_file
 
 ACTION: Final = "action"
 # Where the names of the table below are said to be defined, in errors.
@@ -104,6 +106,9 @@ class JailActions:
 
     def _named(self, jail: str, name: str, options: Mapping[str, str]) -> Iterator[Action]:
         """Yield what this action means here. Raises ValueError with a sentence."""
+        # Most jails have no action of their own.
+        from sidecar.config import action_file  # noqa: PLC0415
+
         path = action_file.find(name, self._folders)
         if path and not FIREWALL.fullmatch(name):
             found = action_file.read(path, {"name": jail, **options})
@@ -131,6 +136,8 @@ class JailActions:
     def _of_file(
         self, name: str, path: Path, found: action_file.ActionFile, options: Mapping[str, str]
     ) -> Iterator[Action]:
+        from sidecar.config import action_file  # noqa: PLC0415
+
         for requests in action_file.by_destination(found.requests):
             # What the file has no line for is sent in the style of what it has, as far as it protects.
             usual = {*(event for event, _ in requests), AlertEvent.BYPASS, AlertEvent.PROBLEM}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import Final
+
+from sidecar.core.text import close_matches
 
 # The image runs as root without capabilities. Operators expect root to read every file, so errors explain it.
 CAPLESS: Final = (
@@ -51,5 +52,5 @@ class ConfigErrors(Exception):  # noqa: N818 - it holds several
 
 def unknown(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return a sentence about an unknown word; it suggests a similar known one, with `prefix` before it."""
-    near = get_close_matches(word, list(known), n=1, cutoff=MIN_SIMILARITY)
+    near = close_matches(word, list(known), 1, MIN_SIMILARITY)
     return f"unknown. Did you mean {prefix}{near[0]}?" if near else "unknown"

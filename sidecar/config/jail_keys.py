@@ -13,7 +13,6 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Flag, auto
 from typing import Any, Final, TypeVar
 
@@ -39,6 +38,7 @@ from sidecar.core import bantime_formula
 from sidecar.core.durations import format_duration
 from sidecar.core.escalation import Escalation
 from sidecar.core.jail import Jail, Success
+from sidecar.core.text import close_matches
 from sidecar.core.windows import WINDOWS
 from sidecar.filters.time_zones import parse_time_zone
 
@@ -159,7 +159,7 @@ def observes(text: str) -> bool:
     word = text.strip().lower()
     if word in (OBSERVE, ENFORCE):
         return word == OBSERVE
-    if get_close_matches(word, (OBSERVE, ENFORCE), cutoff=MIN_MODE_SIMILARITY):
+    if close_matches(word, (OBSERVE, ENFORCE), 1, MIN_MODE_SIMILARITY):
         raise ValueError(f'"{word}": {unknown(word, (OBSERVE, ENFORCE))}')
     return False
 

@@ -55,3 +55,11 @@ def _public_url(found: re.Match[str]) -> str:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def close_matches(word: str, known: Iterable[str], most: int, likeness: float = 0.6) -> list[str]:
+    """Return the known words that are most like this one, by difflib's ratio; the likest first."""
+    # The daemon hardly ever has to suggest a word.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    return get_close_matches(word, list(known), most, likeness)

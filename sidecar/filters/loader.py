@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sidecar.core.text import close_matches
 from sidecar.filters import dates, tags
 from sidecar.filters.dates import Dates
 from sidecar.filters.ini import FilterError, FilterErrors, Ini
@@ -193,7 +193,7 @@ def _unknown(name: str, folders: Sequence[Path]) -> FilterError:
     stems = {path.stem for folder in folders for path in folder.glob("*.conf")}
     # Files of such a name are only included.
     known = sorted(stem for stem in stems if not stem.endswith("common"))
-    close = get_close_matches(name, known, 1)
+    close = close_matches(name, known, 1)
     more = f" and {len(known) - MAX_NAMED_FILTERS} more" if len(known) > MAX_NAMED_FILTERS else ""
     there_are = (", ".join(known[:MAX_NAMED_FILTERS]) or "none") + more
     hint = f"did you mean `{close[0]}`?" if close else f"there are: {there_are}"

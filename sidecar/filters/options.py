@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from sidecar.core.text import close_matches
 from sidecar.filters import tags
 from sidecar.filters.ini import FilterError, FilterErrors, Ini, interpolated
 
@@ -90,7 +90,7 @@ class Options:
             for option, value in self.ini.sections.get(section, {}).items()
             if option not in KNOWN
         }
-        for option in get_close_matches("failregex", written, 1):
+        for option in close_matches("failregex", written, 1):
             return written[option].error(f"unknown option `{option}`; did you mean `failregex`?")
         place = str(self.ini.read[0]) if self.ini.read else name
         message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
@@ -102,7 +102,7 @@ class Options:
             if not self._is_used(option):
                 yield f"{option}={value}"
         for option in self.ini.sections.get("Definition", {}):
-            meant = () if option in KNOWN else get_close_matches(option, KNOWN, 1, SLIP_SIMILARITY)
+            meant = () if option in KNOWN else close_matches(option, KNOWN, 1, SLIP_SIMILARITY)
             if meant and not self._is_named(option):
                 yield f"{option} (did you mean {meant[0]}?)"
 

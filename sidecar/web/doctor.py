@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import IO, Final, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
-from sidecar.advice.doctor import Finding
 from sidecar.core.text import printable, redacted
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from sidecar.advice.doctor import Finding
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,9 @@ class Doctor:
             return self._last._replace(is_running=self._process is not None)
 
     def _start(self, now: float) -> None:
+        # Loaded when somebody opens the page.
+        import subprocess  # noqa: PLC0415
+
         self._may_at = now + PAUSE_S
         try:
             self._process = subprocess.Popen(
@@ -113,6 +119,8 @@ class Doctor:
 
 def read_findings(written: bytes) -> tuple[Finding, ...]:
     """Return the findings that `doctor --json` wrote, without what may be a secret. Raises ValueError."""
+    from sidecar.advice.doctor import Finding  # noqa: PLC0415
+
     try:
         given = json.loads(written)["findings"]
         return tuple(

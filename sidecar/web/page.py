@@ -14,7 +14,6 @@ from urllib.parse import parse_qs
 from sidecar.control.protocol import AllowedRequest, BansRequest, ControlRequest, StatusRequest
 from sidecar.core.rate import Rate
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
-from sidecar.web import view
 from sidecar.web.activity import Activity
 from sidecar.web.changes import Changes, Commands
 from sidecar.web.doctor import Checkup
@@ -55,6 +54,9 @@ class StatusPage:
         self.paths: Final = frozenset({"/", *ASSETS, *changes.paths})
 
     def respond(self, request: HttpRequest) -> HttpResponse:
+        # What writes the page and its tables is loaded when somebody opens it.
+        from sidecar.web import view  # noqa: PLC0415
+
         if asset := ASSETS.get(request.path):
             name, content_type = asset
             return page_response((FOLDER / name).read_bytes(), content_type=content_type)

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.core.text import printable, redacted
+from sidecar.core.text import close_matches, printable, redacted
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,8 @@ def test_known_secrets_are_left_out_wherever_they_stand():
     assert redacted(said, ["pass", "a long pass", ""]) == (
         "unknown command 'AUTH', with args beginning with: 'root' '…' '…'"
     )
+
+
+def test_the_words_most_like_one_that_is_not_known():
+    assert close_matches("bantme", ("findtime", "bantime", "maxretry"), 1) == ["bantime"]
+    assert close_matches("bantme", iter(("bantime",)), 2, 0.99) == []
