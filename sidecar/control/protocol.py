@@ -29,7 +29,7 @@ LIST_ENDS: Final = "\n]"
 
 # Bans that `history` shows, unless it is asked for another number; and the most that it gives.
 HISTORY_LIMIT: Final = 100
-MAX_HISTORY_LIMIT: Final = 50_000
+MAX_HISTORY_LIMIT: Final = 10_000
 
 # A shorter ban would end before it is in force.
 MIN_BANTIME_S: Final = 1.0

@@ -48,6 +48,25 @@ def test_a_line_becomes_a_drop(daemon):
     assert re.search(rf"elements = {{ {ANN} timeout (1h|59m)", daemon.table())
 
 
+def test_a_ban_is_explained_and_stays_in_the_history(daemon):
+    daemon.start()
+    daemon.fail(ANN, 3)
+    wait_until(lambda: ANN in daemon.banned())
+    jails = {each["jail"]: each for each in daemon.ask("explain", who=ANN)["jails"]}
+
+    (expression,) = jails["wordpress"]["expressions"]
+    assert expression["lines"] == 3 and "Authentication failure for" in expression["expression"]
+    assert len(jails["wordpress"]["failed_at"]) == 3
+    assert (jails["wordpress"]["ban"]["dropped"], jails["wordpress"]["ban"]["last_dropped"]) == (0, None)
+    (busiest,) = daemon.ask("top")["addresses"]
+    assert (busiest["ip"], busiest["failures"], busiest["banned"], busiest["dropped"]) == (ANN, 3, True, 0)
+
+    daemon.ask("unban", who=ANN)
+    (past,) = daemon.ask("history", who=None)["bans"]
+    assert (past["ip"], past["cause"], past["ended_by"]) == (ANN, "failures", "manual")
+    assert [each["ended"] for each in daemon.ask("explain", who=ANN)["history"]] == [past["ended"]]
+
+
 def test_an_attacker_with_a_whole_ipv6_network_is_banned_with_it(daemon):
     daemon.start()
     for n in range(9):

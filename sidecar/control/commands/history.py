@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Final, Protocol
 
 from sidecar.control.commands.answers import (
@@ -80,8 +80,10 @@ class HistoryCommand:
 
 def history_of(wanted: PastBansWanted, in_force: Iterable[Ban], store: HistoryStore) -> list[PastBanEntry]:
     """Return the bans that are wanted, the last made first. Raises StoreError."""
+    # Chosen before an entry is made of each: there may be 100,000.
+    last = heapq.nlargest(wanted.limit, filter(wanted.has, in_force), key=attrgetter("at"))
     entries = [
-        *(past_ban_entry(ban) for ban in in_force if wanted.has(ban)),
+        *map(past_ban_entry, last),
         *(past_ban_entry(*past) for past in store.past_bans(wanted)),
     ]
     return heapq.nlargest(wanted.limit, entries, key=itemgetter("at"))
