@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from sidecar.advice.exposure import exposure
 from sidecar.advice.facts import Facts, HostFacts, LogFacts, SiteFacts
+from sidecar.advice.finding import HOST, Finding
 from sidecar.advice.unwatched import unwatched
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PROXY, of_cdn, of_monitor
 from sidecar.core.containers import ENABLE_LABEL, LOG_FORMAT_LABEL, Container
@@ -18,7 +19,6 @@ from sidecar.core.durations import format_duration
 from sidecar.core.front_ends import serves_web
 from sidecar.core.text import printable
 
-HOST: Final = "host"
 # Bans and failures carry times of the engine, and of this process.
 MAX_SKEW_S: Final = 5.0
 # Nobody ran this version before: 2026-01-01.
@@ -34,15 +34,6 @@ LOOPBACK: Final = "loopback"
 _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 _CDN: Final = of_cdn("")
 _MONITOR: Final = of_monitor("")
-
-
-class Finding(NamedTuple):
-    """`subject`: the host, or a site. `change`: what to change, also where nothing is wrong; "": nothing."""
-
-    subject: str
-    ok: bool
-    sentence: str
-    change: str = ""
 
 
 def examine(facts: Facts) -> tuple[Finding, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
-from sidecar.advice.doctor import Finding
+from sidecar.advice.finding import Finding
 from sidecar.cli.stdio import terminal_width, write_json, write_line, write_paragraph, write_styled
 from sidecar.control.exit_codes import ExitCode
 from sidecar.core.text import printable

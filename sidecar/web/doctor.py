@@ -14,12 +14,11 @@ import time
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
+from sidecar.advice.finding import Finding
 from sidecar.core.text import printable, redacted
 
 if TYPE_CHECKING:
     import subprocess
-
-    from sidecar.advice.doctor import Finding
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +118,6 @@ class Doctor:
 
 def read_findings(written: bytes) -> tuple[Finding, ...]:
     """Return the findings that `doctor --json` wrote, without what may be a secret. Raises ValueError."""
-    from sidecar.advice.doctor import Finding  # noqa: PLC0415
-
     try:
         given = json.loads(written)["findings"]
         return tuple(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sidecar.advice.doctor import HOST, Finding
+from sidecar.advice.finding import HOST, Finding
 from sidecar.control.protocol import AllowedEntry, BanEntry, BansAnswer, StatusAnswer, StreamStatus
 from sidecar.core.durations import format_duration
 from sidecar.web.activity import SLOTS, Activity

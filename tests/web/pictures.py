@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 
-from sidecar.advice.doctor import Finding
+from sidecar.advice.finding import Finding
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
 from sidecar.web.activity import SLOT_S, Activity

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from sidecar.advice.doctor import Finding
+from sidecar.advice.finding import Finding
 from sidecar.config.settings import Settings
 from sidecar.control.protocol import Refused
 from sidecar.core.address import Address

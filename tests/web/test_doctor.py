@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sidecar.advice.doctor import Finding
+from sidecar.advice.finding import Finding
 from sidecar.web import doctor as module
 from sidecar.web.doctor import MAX_CHARS, MAX_FINDINGS, Checkup, Doctor, read_findings
 from tests.support.waiting import wait_until
