@@ -70,7 +70,7 @@ const Inside = ({ panel, width, height }: any) => {
     return <TimeSeries frames={data} width={width} height={height} timeRange={range as any} timeZone="utc" legend={panel.options.legend} />;
   }
   if (panel.type === 'table' && rows(panel).length) {
-    return <Table data={rows(panel)} width={width - 24} height={height} columnMinWidth={60} />;
+    return <Table data={rows(panel)} width={width} height={height} columnMinWidth={60} />;
   }
   const why = ['timeseries', 'table'].includes(panel.type) ? 'No data' : 'not in Grafana\u2019s library for panels, and so not in this picture';
   return <div style={{ display: 'grid', placeItems: 'center', width, height, color: theme.colors.text.secondary }}>{why}</div>;

@@ -20,7 +20,7 @@ WIDTH, ROW = 24 * 66, 38
 DRAWN_WITHIN_MS: Final = 20_000
 
 PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="{style}">
-<style>body {{ background: #111217; }} #root {{ position: relative; margin: 8px; }}</style>
+<style>*, *::before, *::after {{ box-sizing: border-box; }} body {{ background: #111217; }} #root {{ position: relative; margin: 8px; }}</style>
 <div id="root"></div><script>window.process = {{env: {{}}}}; window.PICTURE = {picture};</script><script src="{script}"></script>
 """
 
