@@ -95,5 +95,5 @@ def _database(site: Site, _: Place) -> bool:
 
 
 def _login_page(site: Site, host: Place) -> bool:
-    probe = ["curl", "--silent", "--fail", "--max-time", "5", "--output", "/dev/null"]
+    probe = ["curl", "--silent", "--fail", "--max-time", "30", "--output", "/dev/null"]
     return not host.run([*probe, f"{site.url}/wp-login.php"], check=False, timeout=60).returncode
