@@ -18,6 +18,7 @@ from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.server import NoSocket
 from sidecar.firewall import AlreadyRunning, FirewallError, NoPermission
 from sidecar.runtime.clock import Clock
+from sidecar.runtime.memory import give_back_free_memory
 from sidecar.runtime.signals import Signals
 from sidecar.sources.base import SourceUnavailable
 from sidecar.stores.base import StoreError
@@ -54,6 +55,8 @@ def run(
 
 
 def _build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str]) -> Daemon:
+    # What loading the modules left.
+    gc.collect()
     # What is made now lives as long as the process. With 100,000 bans the collector would spend a second on going
     # through it again and again, now and later (gc.freeze).
     gc.disable()
@@ -67,6 +70,7 @@ def _build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequ
         raise Failed(ExitCode.CONFIG, str(err)) from err
     gc.freeze()
     gc.enable()
+    give_back_free_memory()
     return daemon
 
 

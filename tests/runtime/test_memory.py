@@ -92,3 +92,21 @@ def test_a_process_may_be_the_first_that_the_kernel_ends(tmp_path, monkeypatch):
     assert done.stdout.strip() == "1000"
     monkeypatch.setattr(memory, "OOM_SCORE", tmp_path / "none" / "oom_score_adj")
     memory.end_before_others()
+
+
+def test_what_is_free_between_blocks_in_use_is_given_back():
+    # In a process of its own, as memory that others freed counts too.
+    script = (
+        "from pathlib import Path\n"
+        "from sidecar.runtime.memory import give_back_free_memory\n"
+        "def pages():\n    return int(Path('/proc/self/statm').read_text().split()[1])\n"
+        "blocks = [bytes(20_000) for _ in range(2_000)]\n"
+        "kept = blocks[::50]\n"
+        "del blocks\n"
+        "before = pages()\n"
+        "give_back_free_memory()\n"
+        "print(before - pages())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) > 5_000
