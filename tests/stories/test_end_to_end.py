@@ -169,7 +169,7 @@ def test_the_failure_that_is_one_too_many_bans_and_the_one_before_does_not(bed, 
     source = bed.attacker.v4[1]
 
     assert fail(bed.attacker, site, ACCESS - 1, source) == [200] * (ACCESS - 1)
-    assert not is_out(bed.attacker, site, source)
+    wait_until(lambda: not is_out(bed.attacker, site, source))
     assert fail(bed.attacker, site, 1, source) == [200]
     wait_until(lambda: is_out(bed.attacker, site, source))
     assert source in rules(bed)
@@ -216,7 +216,7 @@ def test_a_restart_keeps_bans_and_loses_no_line(bed, site, sidecar):
 
     assert banned(sidecar, "manual") == [out]
     assert is_out(bed.attacker, site, out)
-    assert not is_out(bed.attacker, site, close)
+    wait_until(lambda: not is_out(bed.attacker, site, close))
     fail(bed.attacker, site, 1, close)
     wait_until(lambda: close in banned(sidecar, "wordpress-access"))
 

@@ -98,7 +98,7 @@ def test_nginx_in_front_of_php_fpm_needs_no_configuration(bed, sidecar):
     wait_until(lambda: bans(sidecar) == {ann: "fpm"})
 
     assert is_out(bed.attacker, site, ann)
-    assert not is_out(bed.visitor, site, bob)
+    wait_until(lambda: not is_out(bed.visitor, site, bob))
 
 
 def test_a_guess_that_a_proxy_and_the_site_both_log_counts_once(bed, sidecar, tmp_path):
