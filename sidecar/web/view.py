@@ -27,7 +27,7 @@ from sidecar.web.doctor import Checkup
 from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text, with_code
 from sidecar.web.sessions import Session
 
-# Of a longer list the search finds the rest. 10,000 rows are 2 MB.
+# Of a longer list the search finds the rest. 10,000 rows are 5 MB.
 MAX_ROWS: Final = 10_000
 MAX_SEARCH_LENGTH: Final = 100
 # A list of so many rows is laid out as it is scrolled through.
