@@ -55,7 +55,7 @@ def _hits() -> Figure:
             guard.hit(hit, HITS / 1000)
         rates.append(HITS / (time.thread_time() - began))
     series = Series("hits of new addresses", "hits/s", tuple(rates))
-    return Figure("guard_hits", "hits/s", series.median, at_least=200_000, series=(series,))
+    return Figure("guard_hits", "hits/s", series.median, at_least=500_000, series=(series,))
 
 
 def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:

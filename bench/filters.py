@@ -38,7 +38,7 @@ BATCH_LINES = 4_000
 TURNS = 30
 PEERS_TURNS = 3
 # Percentage of failures -> lines a second, and how many times fail2ban's rate.
-GOALS = {1: (4_000_000, 200), 50: (200_000, 20)}
+GOALS = {1: (4_000_000, 200), 50: (600_000, 20)}
 # Percentage of Hyperscan's own rate, with 1 % failures.
 GOAL_SHARE = 40
 # So many jails cost less than so many times one.
