@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-# A URL up to the next blank or quote. A password may contain any other character, also where it must not.
-_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>]*)")
+# A URL up to the next blank or quote. A password may contain any other character, also where it must not. The scheme's
+# length is bounded, or a long word would be searched again from each of its letters.
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://(?P<rest>[^\s\"'<>]*)")
 # The path of a web address may be the secret, as in a webhook. The path of a socket is none.
 _WEB: Final = ("http", "https")
 OMITTED: Final = "…"
@@ -47,7 +48,7 @@ def _public_url(found: re.Match[str]) -> str:
     # Everything before the last `@`, as a password may contain `/`, `?`, `#` and `@` by mistake.
     secret, at, rest = rest.rpartition("@")
     shown, mark, _ = rest.partition("?")
-    if scheme.lower() in _WEB:
+    if scheme.lower().endswith(_WEB):
         shown, slash, path = shown.partition("/")
         mark = "/" if slash and path else mark
     return f"{scheme}://{OMITTED + at if secret else ''}{shown}{mark + OMITTED if mark else ''}"
