@@ -9,6 +9,7 @@
     cdn            the networks of CDNs
     state          where the state directory is, loaded before all else
     reader         puts environment, jails file and CDNs together
+    effective      every setting with the place that it comes from, for people
     changes        what a reload cannot change
     errors         an error with its place; all errors are raised together
 

@@ -150,3 +150,13 @@ def test_it_removes_its_table_itself_if_it_is_asked_to(bed, pasted):
     pasted("rm", "--stop", "--force", "wp-sidecar")
 
     assert "wp_sidecar" not in bed.host.run(["nft", "list", "tables"]).stdout
+
+
+def test_the_image_has_the_man_pages_and_completes_on_the_host(compose):
+    listed = compose("exec", "-T", "wp-sidecar", "ls", "/usr/local/share/man/man1").split()
+    candidates = compose(
+        "exec", "-T", "wp-sidecar", "wp-sidecar", "completion", "--line", "wp-sidecar bans --jail "
+    )
+
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "man").glob("*.1"))
+    assert "wordpress-access\tjail" in candidates.splitlines()
