@@ -43,6 +43,16 @@ def test_five_wrong_passwords_and_nothing_comes_back(bed, compose, site):
     assert bed.visitor.get(site) == 200
 
 
+def test_the_image_has_the_man_pages_and_completes_on_the_host(compose):
+    listed = compose("exec", "-T", "wp-sidecar", "ls", "/usr/local/share/man/man1").split()
+    candidates = compose(
+        "exec", "-T", "wp-sidecar", "wp-sidecar", "completion", "--line", "wp-sidecar bans --jail "
+    )
+
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "man").glob("*.1"))
+    assert "wordpress-access\tjail" in candidates.splitlines()
+
+
 def test_an_attacker_over_ipv6_is_known_by_his_own_address(bed, compose, site):
     source = bed.attacker2.v6[0]
     for n in range(5):
@@ -150,13 +160,3 @@ def test_it_removes_its_table_itself_if_it_is_asked_to(bed, pasted):
     pasted("rm", "--stop", "--force", "wp-sidecar")
 
     assert "wp_sidecar" not in bed.host.run(["nft", "list", "tables"]).stdout
-
-
-def test_the_image_has_the_man_pages_and_completes_on_the_host(compose):
-    listed = compose("exec", "-T", "wp-sidecar", "ls", "/usr/local/share/man/man1").split()
-    candidates = compose(
-        "exec", "-T", "wp-sidecar", "wp-sidecar", "completion", "--line", "wp-sidecar bans --jail "
-    )
-
-    assert sorted(listed) == sorted(path.name for path in (ROOT / "man").glob("*.1"))
-    assert "wordpress-access\tjail" in candidates.splitlines()
