@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from typing import Final, NamedTuple, Protocol
 
-from sidecar.access.chain import NO_PROXIES, Proxies, resolved
+from sidecar.access.chain import NO_PROXIES, Proxies, resolved, without_port
 from sidecar.access.formats import COMBINED, HEADER_FIRST, TEXT_FORMATS, TextFormat, has_one_client
 from sidecar.access.json_lines import JsonFormat
 from sidecar.access.layout import AnyLayout
@@ -15,6 +16,7 @@ from sidecar.access.pairs import LogfmtFormat, LtsvFormat
 from sidecar.access.request import Request
 from sidecar.access.target import paths
 from sidecar.access.wrappers import unwrapped
+from sidecar.core.address import parse_host
 
 # A format is chosen by more lines than an attacker alone writes into a busy log, and by one line in a quiet one.
 VOTES: Final = 100
@@ -22,6 +24,12 @@ VOTES: Final = 100
 CHANGED_AFTER: Final = 20
 EXAMPLES: Final = 3
 EXAMPLE_CHARACTERS: Final = 300
+
+
+# As Apache, nginx and HAProxy begin a line. Then a second address is a user name, as far as anybody can tell.
+_USUAL: Final = re.compile(r'"?[0-9A-Fa-f.:]+(?: - |:\d+ \[)')
+# What separates words in front of the request.
+_BETWEEN: Final = re.compile(r"[\s,;|()\[\]{}<>=\\]+")
 
 
 class Format(Protocol):
@@ -183,6 +191,16 @@ class AccessLog:
 
     def _is_certain(self, each: Format, text: str) -> bool:
         """Return whether what a format reads in a line can be of no other client."""
+        known = self._votes.format
+        # A client may have written what stands before its address, and so an address that looks like the first field.
+        if (
+            each is not known
+            and not _begins_with_client(known)
+            and _takes_first(each)
+            and _has_addresses(text)
+            and (known or not _USUAL.match(text))
+        ):
+            return False
         is_header = isinstance(each, TextFormat) and each.header_first
         return not self._header_first or is_header or isinstance(each, JsonFormat) or has_one_client(text)
 
@@ -197,6 +215,33 @@ class AccessLog:
             self._votes.add(found.format.of_log(text))
         is_usual = self._votes.format is COMBINED and self._votes.is_settled
         self.is_combined = is_usual and not (self._declared or self._header_first)
+
+
+def _takes_first(each: Format) -> bool:
+    """Return whether a format takes the first address of a line for the client's, or the first behind a host."""
+    return _is_loose(each) or (isinstance(each, TextFormat) and each.begins_with_client)
+
+
+def _is_loose(each: Format) -> bool:
+    """Return whether a format takes the first address for the client, whatever else stands before a quote."""
+    return isinstance(each, AnyLayout) or (isinstance(each, TextFormat) and each.is_loose)
+
+
+def _begins_with_client(known: Format | None) -> bool:
+    """Return whether nothing that a client writes stands before its address in a log of this format."""
+    if isinstance(known, AnyLayout):
+        return known.place == 0
+    return isinstance(known, TextFormat) and known.begins_with_client
+
+
+def _has_addresses(line: str) -> bool:
+    """Return whether several addresses stand where a client's may: before the date in brackets, or the first quote."""
+    head = line.lstrip('"').partition('"')[0]
+    # What stands behind the date is a host. The last bracket is the server's own, whatever a client wrote before it.
+    head = head[: head.rfind("[")] if head.rfind("[") > 0 else head
+    return (
+        len({host for word in _BETWEEN.split(head) if word and (host := parse_host(without_port(word)))}) > 1
+    )
 
 
 def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies) -> Iterator[Request]:

@@ -42,6 +42,8 @@ class TextFormat:
     min_lines: int = 1
     # Whether a header stands before the client's address, so that a client writes the beginning of the line.
     header_first: bool = False
+    # Whether anything may stand between the client's address and the date.
+    is_loose: bool = False
     # How the server wrote what a client sent -> what it sent.
     unescape: Callable[[str], str] = unescaped
 
@@ -222,7 +224,7 @@ TEXT_FORMATS: Final = (
     known("vhost_combined", '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'),
     COMBINED,
     known("common", '%h %l %u %t "%r" %>s %b'),
-    TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST),
-    TextFormat("Traefik generic CLF", re.compile(rf"{_TRAEFIK} .*", re.DOTALL)),
-    TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True),
+    TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST, is_loose=True),
+    TextFormat("Traefik generic CLF", re.compile(rf"{_TRAEFIK} .*", re.DOTALL), is_loose=True),
+    TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True, is_loose=True),
 )

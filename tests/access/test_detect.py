@@ -1,3 +1,5 @@
+import pytest
+
 from sidecar.access.detect import CHANGED_AFTER, AccessLog
 from sidecar.access.formats import known
 
@@ -62,3 +64,27 @@ def test_a_declared_format_may_begin_like_a_wrapper():
     log = AccessLog(known("mine", "$remote_addr | $request_method $request_uri $status"))
 
     assert read(log, "203.0.113.7 | POST /wp-login.php 200") == ["203.0.113.7"]
+
+
+# An unquoted header before or beside the peer, as people add it; the peer is behind it.
+HEADER_AND_PEER = (
+    '{} 203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5112 "-" "x"',
+    '[{}] 203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5112 "-" "x"',
+    '{} - 203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5112 "-" "x"',
+)
+
+
+@pytest.mark.parametrize("header", ["192.0.2.1 x", "192.0.2.1 a.b - ", "192.0.2.1 [x] y", "2001:db8::9 x y"])
+@pytest.mark.parametrize("layout", HEADER_AND_PEER)
+@pytest.mark.parametrize("before", [0, 3, 150])
+def test_a_header_that_begins_like_a_line_names_nobody_else(layout, header, before):
+    log = AccessLog()
+    for _ in range(before):
+        log.requests(layout.format("-"))
+
+    named = {each.client for _ in range(60) for each in log.requests(layout.format(header))}
+    assert named <= {"203.0.113.7"}
+
+
+def test_a_user_name_that_is_an_address_excuses_nothing_in_a_new_log():
+    assert read(AccessLog(), COMBINED.replace(" - - ", " - 192.0.2.1 ")) == ["203.0.113.7"]
