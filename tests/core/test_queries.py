@@ -147,3 +147,12 @@ def test_how_much_of_the_address_space_is_allowlisted():
     guard = Guard([LOGIN], Allowlist({"ignoreip": ["0.0.0.0/0"]}))
 
     assert guard.view.allowlist_shares == {4: {"ignoreip": 1.0}, 6: {}}
+
+
+def test_an_address_is_banned_by_itself_or_by_its_neighbourhood_in_any_jail():
+    guard = Guard([Jail("login"), Jail("mail")], Allowlist())
+    guard.ban(Address("203.0.113.7"), 0.0, "mail")
+    guard.ban(Address("198.51.100.0/24"), 0.0)
+
+    asked = ("203.0.113.7", "198.51.100.9", "203.0.113.8")
+    assert [guard.view.is_banned(Address(each)) for each in asked] == [True, True, False]
