@@ -343,9 +343,9 @@ def test_status_metrics_and_probes(daemon):
         "wordpress-access": (0, 0, 0),
         "manual": (0, 0, 0),
     }
-    assert status["streams"] == [
-        {"container": str(daemon.log), "state": "open", "format": "", "read": 0, "understood": 0}
-    ]
+    (log,) = status["streams"]
+    assert (log["container"], log["state"], log["read"]) == (str(daemon.log), "open", 0)
+    assert [jail["name"] for jail in log["jails"]] == ["wordpress", "wordpress-access"]
     assert (status["bans"], status["firewall"]["ok"]) == (1, True)
     assert 'wp_sidecar_bans_total{cause="failures",family="ipv4",jail="wordpress"} 1.0' in metrics
     assert ANN not in metrics
