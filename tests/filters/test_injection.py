@@ -297,6 +297,9 @@ def test_an_event_of_the_mu_plugin(text, shape):
 )
 def test_probes(fields, status):
     fields = {name: text.replace("\\", "\\\\").replace('"', '\\"') for name, text in fields.items()}
-    line = ACCESS[0].format(client=REAL, method="GET", status=status, **fields)
+    data = ACCESS[0].format(client=REAL, method="GET", status=status, **fields).encode()
+    # Whole, or as nginx and syslog daemons truncate it. The rest of a line as a line of its own may begin with what a
+    # client wrote, and looks like any other: our sources join what Docker and php-fpm cut, and a ban needs a witness.
+    kept = [data, *(data[:size] for size in CUTS)]
 
-    assert {against("wordpress-probes", piece) for piece in cut(line)} <= {REAL, None}
+    assert {against("wordpress-probes", each.decode(errors="replace")) for each in kept} <= {REAL, None}
