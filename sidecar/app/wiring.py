@@ -79,7 +79,7 @@ from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
-from sidecar.web.changes import Changes
+from sidecar.web.changes import ChangeForms
 from sidecar.web.doctor import Doctor
 from sidecar.web.page import StatusPage
 from sidecar.web.sessions import Sessions
@@ -229,7 +229,7 @@ def build(  # noqa: PLR0915
     )
     memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
     doctor = Doctor([*arguments, "--socket", str(settings.paths.socket)])
-    page = StatusPage(commands, activity, Changes(commands, Sessions(inputs), doctor), doctor)
+    page = StatusPage(commands, activity, ChangeForms(commands, Sessions(inputs), doctor), doctor)
     endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names), page)
     services: list[Service] = [
         reporting.outbox,

@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
     help: str = ""
 
 
-class Known:
+class DaemonNames:
     """What the daemon knows; nothing, where none answers."""
 
     def __init__(self, socket: Path | None) -> None:
@@ -72,12 +72,15 @@ class Known:
 
 
 # Who knows the values of an option, and of the arguments of a command.
-OPTIONS: Final[Mapping[str, Callable[[Known], Iterator[Candidate]]]] = {
-    "--jail": Known.jails, "--site": Known.sites, "--container": Known.sites,
+OPTIONS: Final[Mapping[str, Callable[[DaemonNames], Iterator[Candidate]]]] = {
+    "--jail": DaemonNames.jails, "--site": DaemonNames.sites, "--container": DaemonNames.sites,
 }  # fmt: skip
-ARGUMENTS: Final[Mapping[str, Callable[[Known], Iterator[Candidate]]]] = {
-    "unban": Known.banned, "explain": Known.banned, "history": Known.banned, "disallow": Known.allowed,
-}  # fmt: skip
+ARGUMENTS: Final[Mapping[str, Callable[[DaemonNames], Iterator[Candidate]]]] = {
+    "unban": DaemonNames.banned,
+    "explain": DaemonNames.banned,
+    "history": DaemonNames.banned,
+    "disallow": DaemonNames.allowed,
+}
 
 
 def candidates(app: typer.Typer, line: str) -> list[Candidate]:
@@ -114,7 +117,7 @@ def _of_command(command: Any, words: Sequence[str], begun: str) -> Iterator[Cand
             command = commands[word]
         else:
             arguments += 1
-    known = Known(socket)
+    known = DaemonNames(socket)
     if waiting:
         yield from _values(command, waiting, known)
     elif begun.startswith("-"):
@@ -134,7 +137,7 @@ def _options(command: Any) -> Iterator[Candidate]:  # noqa: ANN401
     yield Candidate("--help", "Show this message and exit.")
 
 
-def _values(command: Any, option: str, known: Known) -> Iterator[Candidate]:  # noqa: ANN401
+def _values(command: Any, option: str, known: DaemonNames) -> Iterator[Candidate]:  # noqa: ANN401
     for param in command.params:
         if option in param.opts:
             yield from _choices(param)
@@ -142,7 +145,7 @@ def _values(command: Any, option: str, known: Known) -> Iterator[Candidate]:  # 
         yield from OPTIONS[option](known)
 
 
-def _argument_values(command: Any, given: int, known: Known) -> Iterator[Candidate]:  # noqa: ANN401
+def _argument_values(command: Any, given: int, known: DaemonNames) -> Iterator[Candidate]:  # noqa: ANN401
     params = [param for param in command.params if param.param_type_name == "argument"]
     if not params or (given >= len(params) and params[-1].nargs != -1):
         return

@@ -14,7 +14,7 @@ import typer
 from sidecar.cli.meter import NO_METER, Meter, is_long, meter, meter_of
 from sidecar.cli.replay import Policy, Replay, read_settings
 from sidecar.cli.replay_logs import FileLog, ReadLog
-from sidecar.cli.replay_report import CsvReport, JsonReport, Report, TextReport, show_errors
+from sidecar.cli.replay_report import CsvReport, JsonReport, ReplayReport, TextReport, show_errors
 from sidecar.cli.replay_sieve import SievedLog
 from sidecar.cli.stdio import write_error
 from sidecar.cli.text import local_time
@@ -129,7 +129,7 @@ def _meter(sources: Sources, form: Form) -> Meter:
     return meter(None) if sources.are_containers else meter_of(sources.logs)
 
 
-def _report(form: Form, shown: Meter, assumptions: Sequence[str], *, with_policy: bool) -> Report:
+def _report(form: Form, shown: Meter, assumptions: Sequence[str], *, with_policy: bool) -> ReplayReport:
     if form.as_json:
         return JsonReport(with_policy=with_policy)
     if form.as_csv:

@@ -32,7 +32,7 @@ DEFAULT_PLOT_COLUMNS: Final = 80
 CSV_TITLES: Final = ("action", "jail", "ip", "time", "until", "failures")
 
 
-class Report(Protocol):
+class ReplayReport(Protocol):
     """One form of what is shown."""
 
     def decided(self, decided: Decided) -> None:

@@ -135,7 +135,7 @@ def import_(
     raise typer.Exit(ExitCode.NO if refused else ExitCode.OK)
 
 
-class Entry(NamedTuple):
+class ListedEntry(NamedTuple):
     """What a line says, as the daemon takes it."""
 
     line: int
@@ -149,7 +149,7 @@ class BadLine(NamedTuple):
     why: str
 
 
-def entries(chunks: Iterable[bytes], kind: str, seconds: float | None) -> Iterator[Entry | BadLine]:
+def entries(chunks: Iterable[bytes], kind: str, seconds: float | None) -> Iterator[ListedEntry | BadLine]:
     """Yield what each line says, of chunks of whole lines.
 
     A plain one is of this kind, and one without an end holds so many seconds.
@@ -165,10 +165,10 @@ def entries(chunks: Iterable[bytes], kind: str, seconds: float | None) -> Iterat
         elif address := text.partition("#")[0].strip():
             comment = text.partition("#")[2].strip()
             key = "comment" if kind == "allow" else "reason"
-            yield Entry(number, _ending({"kind": kind, "ip": address, key: comment}, seconds))
+            yield ListedEntry(number, _ending({"kind": kind, "ip": address, key: comment}, seconds))
 
 
-def pieces(found: Iterable[Entry | BadLine]) -> Iterator[list[Entry] | BadLine]:
+def pieces(found: Iterable[ListedEntry | BadLine]) -> Iterator[list[ListedEntry] | BadLine]:
     """Yield the entries in pieces that fit into a request each, and bad lines as they come.
 
     What is to be allowed is sent before the bans that were read after it, and as long as it fits in one piece: the
@@ -190,31 +190,31 @@ class Piece:
     """Entries for one request."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[ListedEntry] = []
         self._bytes = 0
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
-    def is_full_with(self, entry: Entry) -> bool:
+    def is_full_with(self, entry: ListedEntry) -> bool:
         """Return whether this entry has no room left."""
         return len(self._entries) >= MAX_ENTRIES or self._bytes + _size(entry) > MAX_PIECE_BYTES
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ListedEntry) -> None:
         self._entries.append(entry)
         self._bytes += _size(entry)
 
-    def take(self) -> list[Entry]:
+    def take(self) -> list[ListedEntry]:
         """Return the entries, and begin anew."""
         taken, self._entries, self._bytes = self._entries, [], 0
         return taken
 
 
-def _size(entry: Entry) -> int:
+def _size(entry: ListedEntry) -> int:
     return len(json.dumps(entry.fields)) + 2
 
 
-def _from_json(number: int, text: str, seconds: float | None) -> Entry | BadLine:
+def _from_json(number: int, text: str, seconds: float | None) -> ListedEntry | BadLine:
     try:
         line = json.loads(text)
     except (ValueError, RecursionError) as err:
@@ -223,7 +223,7 @@ def _from_json(number: int, text: str, seconds: float | None) -> Entry | BadLine
     fields = {key: line[key] for key in known if key in line}
     if line.get("kind") == "ban" and not fields.get("reason"):
         fields["reason"] = _cause(line)
-    return Entry(number, _ending(fields, seconds))
+    return ListedEntry(number, _ending(fields, seconds))
 
 
 def _cause(line: Mapping[str, Any]) -> str:

@@ -27,15 +27,15 @@ from sidecar.control.protocol import (
 from sidecar.core.text import printable
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web import forms
-from sidecar.web.doctor import Checkup
+from sidecar.web.doctor import Checkups
 from sidecar.web.forms import BadForm
 from sidecar.web.html import button, document, field, form, text
 from sidecar.web.response import page_response, redirect
 from sidecar.web.sessions import (
     NO_TOKEN,
     NotLoggedIn,
-    Session,
     Sessions,
+    WebSession,
     cookie_of,
     may_be_ours,
 )
@@ -66,17 +66,10 @@ class Commands(Protocol):
     def answer(self, fields: Mapping[str, Any], /) -> Mapping[str, Any]: ...
 
 
-class Doctor(Protocol):
-    """Looks at the host and its sites."""
-
-    def again(self) -> Checkup:
-        """Look again, unless that was just done."""
-
-
-class Changes:
+class ChangeForms:
     """Answers the paths of forms. What a person did is in the log, with the address that the form came from."""
 
-    def __init__(self, commands: Commands, sessions: Sessions, doctor: Doctor) -> None:
+    def __init__(self, commands: Commands, sessions: Sessions, doctor: Checkups) -> None:
         self._commands = commands
         self._doctor = doctor
         self._sessions = sessions
@@ -98,7 +91,7 @@ class Changes:
             )  # fmt: skip
         return _login_page(HTTPStatus.OK, "" if self._sessions.is_possible else NO_TOKEN)
 
-    def session_of(self, request: HttpRequest, now: float) -> Session | None:
+    def session_of(self, request: HttpRequest, now: float) -> WebSession | None:
         """Return the session that a request belongs to, if it does to one."""
         return self._sessions.find(request.headers.get("Cookie", ""), request.client, now)
 

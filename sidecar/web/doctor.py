@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from sidecar.advice.finding import Finding
 from sidecar.core.text import printable, redacted
@@ -43,6 +43,16 @@ class Checkup(NamedTuple):
     at: float | None = None
     error: str = ""
     is_running: bool = False
+
+
+class Checkups(Protocol):
+    """Looks at the host and its sites."""
+
+    def latest(self) -> Checkup:
+        """Return what was found last, and look again where that is old."""
+
+    def again(self) -> Checkup:
+        """Look again, unless that was just done."""
 
 
 class Doctor:

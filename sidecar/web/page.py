@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qs
 
 from sidecar.control.protocol import AllowedRequest, BansRequest, ControlRequest, StatusRequest
 from sidecar.core.rate import Rate
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web.activity import Activity
-from sidecar.web.changes import Changes, Commands
-from sidecar.web.doctor import Checkup
+from sidecar.web.changes import ChangeForms, Commands
+from sidecar.web.doctor import Checkups
 from sidecar.web.response import page_response
 
 A = TypeVar("A")
@@ -33,17 +33,12 @@ ASSETS: Final = {
 TOO_MANY: Final = b"this page was loaded too often: wait a minute, log in, or use the command line\n"
 
 
-class Doctor(Protocol):
-    """Looks at the host and its sites."""
-
-    def latest(self) -> Checkup:
-        """Return what was found last, and look again where that is old."""
-
-
 class StatusPage:
     """Answers `/`, the two files that the page loads, and its forms."""
 
-    def __init__(self, commands: Commands, activity: Activity, changes: Changes, doctor: Doctor) -> None:
+    def __init__(
+        self, commands: Commands, activity: Activity, changes: ChangeForms, doctor: Checkups
+    ) -> None:
         self._commands = commands
         self._activity = activity
         self._changes = changes
@@ -68,7 +63,7 @@ class StatusPage:
             return page_response(TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "60"}, "text/plain")
         search = parse_qs(request.query, max_num_fields=10).get("q", [""])[0][: view.MAX_SEARCH_LENGTH]
         bans = BansRequest(evidence=False, search=search.strip(), first=view.MAX_ROWS)
-        shown = view.Shown(
+        shown = view.PageData(
             self._ask(StatusRequest()), self._ask(bans), self._activity, bans.search, now, session,
             self._ask(AllowedRequest())["allowed"] if session else (), self._changes.are_possible,
             self._doctor.latest(),

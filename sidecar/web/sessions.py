@@ -51,7 +51,7 @@ class HasToken(Protocol):
 
 
 @dataclass(slots=True)
-class Session:
+class WebSession:
     """One browser that gave the token."""
 
     # The client's address, or its /64: a cookie that another site on this host was sent is of no use elsewhere.
@@ -72,7 +72,7 @@ class Sessions:
         self._current = current
         self._lock = threading.Lock()
         # By the hash of the cookie's value, so how long a lookup takes says nothing about a value. The oldest first.
-        self._open: dict[bytes, Session] = {}
+        self._open: dict[bytes, WebSession] = {}
         self._wrong_of: dict[str, Rate] = {}
         self._wrong = Rate(PERIOD_S)
 
@@ -96,11 +96,11 @@ class Sessions:
             self._end_over(now)
             while len(self._open) >= MAX_SESSIONS:
                 drop_oldest(self._open)
-            self._open[_hash(value)] = Session(client, now + SESSION_S, _hash(wanted))
+            self._open[_hash(value)] = WebSession(client, now + SESSION_S, _hash(wanted))
         log.info("web: %s logged in", client)
         return value
 
-    def find(self, cookies: str, client: str, now: float) -> Session | None:
+    def find(self, cookies: str, client: str, now: float) -> WebSession | None:
         """Return the session that a `Cookie` header names for this client, if there is one."""
         token = _hash(self._current.settings.web_token)
         with self._lock:
@@ -111,7 +111,7 @@ class Sessions:
                     return session
         return None
 
-    def close(self, session: Session) -> None:
+    def close(self, session: WebSession) -> None:
         """End a session. May be called more than once."""
         with self._lock:
             self._open = {key: each for key, each in self._open.items() if each is not session}
@@ -144,7 +144,7 @@ def cookie_of(value: str, *, is_secure: bool) -> str:
     return f"{COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{'; Secure' * is_secure}"
 
 
-def may_be_ours(form: Mapping[str, str], session: Session) -> bool:
+def may_be_ours(form: Mapping[str, str], session: WebSession) -> bool:
     """Return whether a form carries the key of this session's own forms."""
     return hmac.compare_digest(_hash(form.get("key", "")), _hash(session.form_key))
 

@@ -25,7 +25,7 @@ from sidecar.web.changes import (
 from sidecar.web.charts import bars
 from sidecar.web.doctor import Checkup
 from sidecar.web.html import Markup, button, choice, document, field, form, section, table, text, with_code
-from sidecar.web.sessions import Session
+from sidecar.web.sessions import WebSession
 
 # Of a longer list the search finds the rest. 10,000 rows are 5 MB.
 MAX_ROWS: Final = 10_000
@@ -36,7 +36,7 @@ LONG: Final = 200
 MAX_LOGS: Final = 500
 
 
-class Shown(NamedTuple):
+class PageData(NamedTuple):
     """What a page is made of. `session`: of somebody who may change bans. `allowed`: what people allowed."""
 
     status: StatusAnswer
@@ -44,14 +44,14 @@ class Shown(NamedTuple):
     activity: Activity
     search: str
     now: float
-    session: Session | None
+    session: WebSession | None
     allowed: Iterable[AllowedEntry]
     # Whether there is a token to log in with.
     has_login: bool
     checkup: Checkup
 
 
-def page(shown: Shown) -> Iterator[str]:
+def page(shown: PageData) -> Iterator[str]:
     """Yield the page."""
     status = shown.status
     is_ready = status["health"]["ready"]
@@ -82,7 +82,7 @@ def page(shown: Shown) -> Iterator[str]:
     )
 
 
-def _account(shown: Shown) -> Iterator[str]:
+def _account(shown: PageData) -> Iterator[str]:
     yield '<div id="account">'
     if shown.session:
         yield from form(LOGOUT, shown.session.form_key, (button("Log out"),))
@@ -91,7 +91,7 @@ def _account(shown: Shown) -> Iterator[str]:
     yield "</div>"
 
 
-def _changes(shown: Shown) -> Iterator[str]:
+def _changes(shown: PageData) -> Iterator[str]:
     if shown.session is None:
         return
     notice, key = shown.session.notice, shown.session.form_key
@@ -116,7 +116,7 @@ def _changes(shown: Shown) -> Iterator[str]:
     )
 
 
-def _allowed(shown: Shown, key: str) -> Iterator[str]:
+def _allowed(shown: PageData, key: str) -> Iterator[str]:
     rows = [
         (
             each["ip"], each["comment"], _local(each["at"]), _end(each["until"], shown.now),
@@ -150,7 +150,7 @@ def _charts(activity: Activity) -> Iterator[str]:
     yield "</div>\n"
 
 
-def _doctor(shown: Shown) -> Iterator[str]:
+def _doctor(shown: PageData) -> Iterator[str]:
     checkup = shown.checkup
     wrong = [each for each in checkup.findings if not each.ok]
     well = [each for each in checkup.findings if each.ok and each.subject == HOST]
@@ -183,7 +183,7 @@ def _findings(findings: Sequence[Finding], *, with_subject: bool) -> Iterator[st
     yield "</ul>\n"
 
 
-def _sites(shown: Shown) -> Iterator[str]:
+def _sites(shown: PageData) -> Iterator[str]:
     logs = shown.status["streams"]
     if not logs:
         yield "<p>No log is read.</p>\n"
@@ -265,7 +265,7 @@ def _search(search: str) -> Iterator[str]:
     )
 
 
-def _bans(shown: Shown) -> Iterator[str]:
+def _bans(shown: PageData) -> Iterator[str]:
     bans, search = iter(shown.bans["bans"]), shown.search
     first = list(itertools.islice(bans, LONG))
     if not first:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sidecar.cli import transfer
-from sidecar.cli.transfer import BadLine, Entry, entries, pieces
+from sidecar.cli.transfer import BadLine, ListedEntry, entries, pieces
 from sidecar.control.exit_codes import ExitCode
 from tests.cli.answering import AT, BAN
 
@@ -143,14 +143,14 @@ def test_json_that_nests_without_end_is_a_bad_line():
 
 def test_a_long_list_goes_in_pieces_that_fit_into_a_request_and_allowed_before_banned(monkeypatch):
     monkeypatch.setattr(transfer, "MAX_ENTRIES", 2)
-    bans = [Entry(n, {"kind": "ban", "n": n}) for n in range(5)]
-    allowed = [Entry(9, {"kind": "allow"})]
+    bans = [ListedEntry(n, {"kind": "ban", "n": n}) for n in range(5)]
+    allowed = [ListedEntry(9, {"kind": "allow"})]
     found = list(pieces([*bans[:2], *allowed, BadLine(7, "is bad"), *bans[2:]]))
 
     assert found == [BadLine(7, "is bad"), allowed, bans[:2], bans[2:4], bans[4:]]
 
 
 def test_long_comments_make_pieces_small():
-    long = [Entry(n, {"kind": "allow", "comment": "x" * 100_000}) for n in range(5)]
+    long = [ListedEntry(n, {"kind": "allow", "comment": "x" * 100_000}) for n in range(5)]
 
     assert [len(piece) for piece in pieces(long)] == [2, 2, 1]

@@ -13,7 +13,7 @@ from sidecar.runtime.http_server import HttpRequest
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.web.activity import Activity
-from sidecar.web.changes import Changes
+from sidecar.web.changes import ChangeForms
 from sidecar.web.doctor import Checkup
 from sidecar.web.page import StatusPage
 from sidecar.web.sessions import Sessions
@@ -138,7 +138,7 @@ class Looked:
 
 def page_of(commands, token=""):
     doctor = commands.doctor
-    return StatusPage(commands, activity(), Changes(commands, Sessions(Current(token)), doctor), doctor)
+    return StatusPage(commands, activity(), ChangeForms(commands, Sessions(Current(token)), doctor), doctor)
 
 
 def get(commands=None, path="/", query=""):

@@ -24,7 +24,7 @@ from sidecar.core.guard import Guard
 from sidecar.core.queries import GuardView
 
 
-class Allowlist(Protocol):
+class EditableAllowlist(Protocol):
     """The allowlist that is in force. Both methods are called in the loop's thread."""
 
     def allow(self, entries: Sequence[Allow], guard: Guard, now: float) -> Sequence[Decision]:
@@ -39,7 +39,7 @@ class AllowCommand:
 
     request = AllowRequest
 
-    def __init__(self, loop: LoopAccess, allowlist: Allowlist) -> None:
+    def __init__(self, loop: LoopAccess, allowlist: EditableAllowlist) -> None:
         self._loop, self._allowlist = loop, allowlist
 
     def answer(self, request: AllowRequest) -> AllowAnswer:
@@ -66,7 +66,7 @@ class DisallowCommand:
 
     request = DisallowRequest
 
-    def __init__(self, loop: LoopAccess, allowlist: Allowlist) -> None:
+    def __init__(self, loop: LoopAccess, allowlist: EditableAllowlist) -> None:
         self._loop, self._allowlist = loop, allowlist
 
     def answer(self, request: DisallowRequest) -> DisallowAnswer:

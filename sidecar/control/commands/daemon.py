@@ -62,7 +62,7 @@ class LabelsInForce(Protocol):
         """Container's name -> its labels, as `name=value`."""
 
 
-class LogDetails(Protocol):
+class DescribesLogs(Protocol):
     """Knows more about each log."""
 
     def of(self, name: str) -> Mapping[str, Any]:
@@ -147,7 +147,7 @@ class StatusCommand:
         *,
         health: HealthCheck,
         streams: Mapping[str, str],
-        details: LogDetails,
+        details: DescribesLogs,
         oddities: LogOddities,
         access_logs: AccessLogStates,
         firewall: FirewallState,

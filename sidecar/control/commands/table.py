@@ -9,10 +9,10 @@ from sidecar.control.commands.allow import AllowCommand, AllowedCommand, Disallo
 from sidecar.control.commands.bans import BanCommand, BansCommand, Fleet, UnbanCommand
 from sidecar.control.commands.daemon import (
     AccessLogStates,
+    DescribesLogs,
     FirewallState,
     HealthCommand,
     LabelsInForce,
-    LogDetails,
     LogOddities,
     ReloadCommand,
     Reloader,
@@ -64,7 +64,7 @@ def daemon_commands(
     *,
     health: HealthCheck,
     streams: Mapping[str, str],
-    details: LogDetails,
+    details: DescribesLogs,
     oddities: LogOddities,
     access_logs: AccessLogStates,
     firewall: FirewallState,

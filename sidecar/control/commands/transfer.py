@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from sidecar.advice import allowlist as advice
-from sidecar.control.commands.allow import Allowlist, allow_target
+from sidecar.control.commands.allow import EditableAllowlist, allow_target
 from sidecar.control.commands.answers import ban_target
 from sidecar.control.commands.loop_access import LoopAccess, check_jail
 from sidecar.control.protocol import Refused, lasting
@@ -30,7 +30,7 @@ KNOWN: Final = "known"
 OVER: Final = "over"
 
 
-class BoundedAllowlist(Allowlist, Protocol):
+class BoundedAllowlist(EditableAllowlist, Protocol):
     """An allowlist that has no more than it may."""
 
     def refused_with(self, addresses: Iterable[Address]) -> Sequence[RefusedNetworks]:
