@@ -39,10 +39,15 @@ class Pane:
         return self.do("capture-pane", "-p")
 
     def shows(self, text):
-        try:
-            wait_until(lambda: text in self.text, PATIENCE_S)
-        except AssertionError:
-            raise AssertionError(f"the terminal shows no {text!r}:\n{self.text}") from None
+        wait_until(lambda: text in self.text, PATIENCE_S, lambda: f"{text!r} is not in:\n{self.text}")
+
+    def prompts(self):
+        """Wait until the shell waits for a command."""
+        wait_until(
+            lambda: self.text.rstrip().endswith("prompt>"),
+            PATIENCE_S,
+            lambda: f"no prompt at the end of:\n{self.text}",
+        )
 
     def close(self):
         self.do("kill-server")
@@ -52,6 +57,7 @@ class Pane:
 def pane(tmp_path, daemon):
     daemon.answers["top"] = ANSWER
     pane = Pane(tmp_path)
+    pane.prompts()
     yield pane
     pane.close()
 
@@ -66,7 +72,7 @@ def top(pane):
 
 def is_whole(pane, tmp_path):
     """Whether the terminal is as it was: its settings, no second screen, and the cursor is seen."""
-    pane.shows("prompt> ")
+    pane.prompts()
     socket = os.environ["WP_SIDECAR_SOCKET"]
     pane.type(f"stty -a > {socket}.after; echo do'ne'")
     pane.shows("done")
