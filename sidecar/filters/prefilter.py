@@ -145,6 +145,11 @@ def _date_cut(template: Template) -> DateCut:
     return DateCut(NON_WORD if bounded else ALL, after, within)
 
 
+def _last_that_takes(nodes: Nodes) -> int:
+    """Return the index of the last node that takes a character in any case, and -1 without one."""
+    return next((i for i in reversed(range(len(nodes))) if regex_tree.width(nodes[i : i + 1]).least), -1)
+
+
 def _begins_line(nodes: Nodes) -> bool:
     """Return whether an expression begins with `^`, in a group or not."""
     match nodes:
@@ -203,9 +208,9 @@ class _Weakener:
         """Return each node's fragment, with a gap wherever a date may have been cut out between two of them."""
         placed: list[PlacedFragment] = []
         ends = 0
+        final = _last_that_takes(nodes) if last else len(nodes)
         for i, node in enumerate(nodes):
-            follows = regex_tree.width(nodes[i + 1 :]).least > 0
-            fragment = self.node(node, last=last and not follows, before=before)
+            fragment = self.node(node, last=i >= final, before=before)
             if not fragment.text:
                 continue
             if placed and self.may_cut(ends, fragment.first, before):
