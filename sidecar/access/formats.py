@@ -152,7 +152,7 @@ _HAPROXY = re.compile(
 _APPENDED = rf", ?{_ADDRESS} - "
 _AFTER_HEADER = (
     rf', ?(?P<client>{_ADDRESS}) - (?![^"]*?{_APPENDED})(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?[^"]*'
-    rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?: .*)?'
+    rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?!\d)(?: .*)?'
 )
 _FORWARDED_FIRST = re.compile(rf'(?P<before>[^\s",]+(?:, ?[^\s",]+)*?){_AFTER_HEADER}')
 # Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
@@ -164,7 +164,7 @@ _QUOTED = r'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _REST = (
     rf'[ ](?:- (?P<user>[^\s"\[\]\\]{{1,60}}) )?(?:[^"\\]|\\.)*?\[(?P<date>{DATE})\](?:[^"\[\]\\]|\\.)*'
     r'"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
-    rf'(?P<status>\d{{3}})(?: (?:\d+|-) {_QUOTED} "(?P<user_agent>[^"\\]*+(?:\\.[^"\\]*+)*+)")?(?:[ "].*)?'
+    rf'(?P<status>\d{{3}})(?!\d)(?: (?:\d+|-) {_QUOTED} "(?P<user_agent>[^"\\]*+(?:\\.[^"\\]*+)*+)")?(?:[ "].*)?'
 )
 _TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}", re.DOTALL)
 _CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)

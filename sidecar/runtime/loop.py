@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # Messages that wait between the other threads and the loop.
 MAX_WAITING_MESSAGES = 256
 
-# Hits in the messages that wait, about 8 MB: some 50 ms of work. As many may be at work, and one more batch may come in.
+# Hits in the messages that wait, about 8 MB and some 50 ms of work. As many may be at work, and one more batch come in.
 MAX_WAITING_HITS = 16_000
 
 # A cursor without hits waits at most this long to be stored: without it each batch of harmless lines would be a

@@ -134,3 +134,9 @@ def test_what_is_no_record_is_none(line):
 
 def test_servers_escapes():
     assert unescaped(r"a\x22b\"c\\d\n") == 'a"b"c\\d\n'
+
+
+def test_a_longer_number_is_no_status():
+    line = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "GET /wp-json/ HTTP/1.1" 4012 589 "-" "x"'
+
+    assert [name for name, each in BY_NAME.items() if each.requests(line)] == []
