@@ -27,11 +27,11 @@ Write = Callable[[bytes], object]
 def measure(rig: Rig) -> Iterator[Figure]:
     _ = rig.sidecar
     alone = _ours(rig, 0), _peers(rig, 0), _limit(rig, 0)
-    yield Figure("log_to_drop_median", "ms", *(s.median for s in alone), at_most=5, series=alone)
-    yield Figure("log_to_drop_p99", "ms", *(s.p99 for s in alone), series=alone)
+    yield Figure("log_to_drop_median", "ms", *(s.median for s in alone), at_most=1.5, series=alone)
+    yield Figure("log_to_drop_p99", "ms", *(s.p99 for s in alone), at_most=8, series=alone)
     busy = _ours(rig, RATE), _peers(rig, RATE), _limit(rig, RATE)
-    yield Figure("log_to_drop_busy_median", "ms", *(s.median for s in busy), at_most=2, series=busy)
-    yield Figure("log_to_drop_busy_p99", "ms", *(s.p99 for s in busy), at_most=10, series=busy)
+    yield Figure("log_to_drop_busy_median", "ms", *(s.median for s in busy), at_most=1.5, series=busy)
+    yield Figure("log_to_drop_busy_p99", "ms", *(s.p99 for s in busy), at_most=8, series=busy)
 
 
 def _ours(rig: Rig, rate: float) -> Series:
