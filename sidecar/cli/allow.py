@@ -26,7 +26,7 @@ from sidecar.core.text import printable
 
 commands = typer.Typer(rich_markup_mode=None)
 
-# The allowlist may have to be built anew from 20,000 networks.
+# The allowlist may have to be built again from 20,000 networks.
 ALLOW_TIMEOUT_S = 15.0
 
 

@@ -60,7 +60,7 @@ def _unzipped(log: str, stream: Reader, meter: Meter) -> Reader:
 
 
 class MeteredStream:
-    """A stream of which the meter is told how much was read, and the beginning of which may be looked at."""
+    """A stream that reports to the meter how much was read, and whose beginning may be looked at."""
 
     def __init__(self, stream: Reader, meter: Meter) -> None:
         self._stream, self._meter = stream, meter

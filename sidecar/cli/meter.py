@@ -15,7 +15,7 @@ SHOWN_FROM_BYTES: Final = 8 << 20
 
 
 class Meter(Protocol):
-    """Is told what is read, and writes the lines that are shown meanwhile."""
+    """Shows how much was read, and writes the lines that are shown meanwhile."""
 
     def advance(self, size: int) -> None:
         """Note that so many bytes more were read."""
@@ -55,7 +55,7 @@ def _size(log: str) -> int:
     try:
         return Path(log).stat().st_size if log != "-" and Path(log).is_file() else 0
     except (OSError, ValueError):
-        # Whoever opens it says why.
+        # The code that opens it reports why.
         return 0
 
 

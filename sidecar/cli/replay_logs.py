@@ -67,7 +67,7 @@ class ReadLog:
     _origins: dict[tuple[int, str], Origin] = field(default_factory=dict)
 
     def origin(self, policy: int, stream: str) -> Origin:
-        """Return what a policy is told of a stream."""
+        """Return what a policy needs to know of a stream."""
         key = policy, stream
         if key not in self._origins:
             self._origins[key] = Origin(self.log.source, self.log.name, stream, self.jails[policy])

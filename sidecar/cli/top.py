@@ -34,7 +34,7 @@ def top(
     ] = 1.0,
     socket: Socket = None,
 ) -> None:
-    """Show what happens just now, each second anew; q ends it. Without a terminal: once."""
+    """Show what happens now, refreshed each second; q ends it. Without a terminal: once."""
     from rich.console import Console
     from rich.live import Live
 

@@ -205,7 +205,7 @@ class Piece:
         self._bytes += _size(entry)
 
     def take(self) -> list[ListedEntry]:
-        """Return the entries, and begin anew."""
+        """Return the entries, and begin again with none."""
         taken, self._entries, self._bytes = self._entries, [], 0
         return taken
 

@@ -132,12 +132,8 @@ class ReloadAnswer(TypedDict):
     restart: list[str]
 
 
-class BanEntry(TypedDict):
-    """One ban in force. `site` is the container or the file of the last failure. `observed`: it is a dry run.
-
-    `dropped` are the packets of the address that the kernel dropped since, and `last_dropped` is when the last of them
-    came. Both are null where that is unknown. Those of the address's bans before, within a week, are included.
-    """
+class BanFields(TypedDict):
+    """One ban. `site` is the container or the file of the last failure. `observed`: it is a dry run."""
 
     ip: str
     jail: str
@@ -149,6 +145,15 @@ class BanEntry(TypedDict):
     reason: str
     times: int
     observed: bool
+
+
+class BanEntry(BanFields):
+    """One ban in force.
+
+    `dropped` are the packets of the address that the kernel dropped since, and `last_dropped` is when the last of them
+    came. Both are null where that is unknown. Those of the address's bans before, within a week, are included.
+    """
+
     evidence: list[str]
     dropped: int | None
     last_dropped: float | None
@@ -161,22 +166,12 @@ class BansAnswer(TypedDict):
     more: NotRequired[int]
 
 
-class PastBanEntry(TypedDict):
+class PastBanEntry(BanFields):
     """One ban, in force or over. `ended` and `ended_by` are null as long as it is in force.
 
     `ended_by`: expired, manual, allowed, fleet, merged, crowded_out, or replaced by a ban by hand.
     """
 
-    ip: str
-    jail: str
-    at: float
-    until: float | None
-    cause: str
-    failures: int
-    site: str
-    reason: str
-    times: int
-    observed: bool
     ended: float | None
     ended_by: str | None
 

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from sidecar.core.address import Address
 
-# The allowlist is built anew whenever networks change. With these it takes some 50 ms of the loop's time; longer lists
+# The allowlist is built again whenever networks change. With these it takes some 50 ms of the loop's time; longer lists
 # belong into the settings.
 MAX_ALLOWED: Final = 1_000
 

@@ -39,7 +39,7 @@ class PortGroup:
 
     @classmethod
     def of(cls, jail: Jail) -> Self:
-        """Return the group of a jail. All ports are all ports, whoever publishes them."""
+        """Return the group of a jail. All ports are all ports, from whichever container."""
         return cls(jail.ports, jail.published or jail.ports is None)
 
     @cached_property

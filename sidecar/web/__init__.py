@@ -1,4 +1,4 @@
-"""The status page at `/` of the web port: what is watched, who is banned and why; and forms for whoever has the token.
+"""The status page at `/` of the web port: what is watched, who is banned and why; and forms for those with the token.
 
     loop ──turns──▶ activity        what happened within a day, and the last events
     browser ──▶ page ─┬▶ view ──▶ html, charts, style.css, page.js

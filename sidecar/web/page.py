@@ -1,4 +1,4 @@
-"""The status page as an application of the web server. Whoever has the token may ban and unban; all else is read."""
+"""The status page as an application of the web server. With the token people may ban and unban."""
 
 from __future__ import annotations
 

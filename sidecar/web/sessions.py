@@ -1,7 +1,8 @@
 """Who may change bans on the status page: a token opens a session, and a cookie names it.
 
-Whoever has the port may try tokens, so a client has a few wrong ones a minute, and all together have some more. What is
-kept is bounded: a wrong token costs a number for each of the last clients, and only the right one makes a session.
+Everybody who reaches the port may try tokens, so a client has a few wrong ones a minute, and all together have some
+more. What is kept is bounded: a wrong token costs a number for each of the last clients, and only the right one makes a
+session.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sidecar.config import jail_keys
-from sidecar.control.protocol import BanEntry, HealthAnswer, JailStanding, PastBanEntry, Refused
+from sidecar.control.protocol import BanEntry, BanFields, HealthAnswer, JailStanding, PastBanEntry, Refused
 from sidecar.core.address import Address, parse_ban_target
 from sidecar.core.events import Ban
 from sidecar.core.queries import AddressStatus
@@ -44,16 +44,7 @@ def ban_entry(
     # What was dropped before this ban is not its own.
     is_since = dropped is not None and dropped.last is not None and dropped.last >= ban.at
     return {
-        "ip": ban.address,
-        "jail": ban.jail,
-        "at": ban.at,
-        "until": None if ban.is_permanent else ban.until,
-        "cause": ban.cause,
-        "failures": ban.failures,
-        "site": ban.origin_name,
-        "reason": ban.reason,
-        "times": ban.ban_count,
-        "observed": ban.dry_run,
+        **_fields(ban),
         "evidence": list(evidence),
         "dropped": None if dropped is None else dropped.packets if is_since else 0,
         "last_dropped": dropped.last if dropped is not None and is_since else None,
@@ -62,6 +53,14 @@ def ban_entry(
 
 def past_ban_entry(ban: Ban, ended: float | None = None, ended_by: str | None = None) -> PastBanEntry:
     """Return a ban as `history` shows it; without an end it is in force."""
+    return {
+        **_fields(ban),
+        "ended": ended,
+        "ended_by": ended_by,
+    }
+
+
+def _fields(ban: Ban) -> BanFields:
     return {
         "ip": ban.address,
         "jail": ban.jail,
@@ -73,8 +72,6 @@ def past_ban_entry(ban: Ban, ended: float | None = None, ended_by: str | None = 
         "reason": ban.reason,
         "times": ban.ban_count,
         "observed": ban.dry_run,
-        "ended": ended,
-        "ended_by": ended_by,
     }
 
 
