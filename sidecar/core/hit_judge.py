@@ -194,10 +194,17 @@ class HitJudge:
             return []
         address, hosts = group
         reason = f"{hosts} of its addresses are banned, the last is {ban.address}"
+        # The network's first ban, whatever its member had before.
         grouped = replace(
-            ban, address=address, cause=BanCause.GROUP, failures=hosts, evidence=(), reason=reason
+            ban,
+            address=address,
+            cause=BanCause.GROUP,
+            failures=hosts,
+            evidence=(),
+            reason=reason,
+            ban_count=1,
         )
-        return [self._register.put(replace(grouped, ban_count=1))]
+        return [self._register.put(grouped)]
 
     def _ban_network(
         self, state: JailState, full: FullNetwork, hit: Hit, at: float, now: float
