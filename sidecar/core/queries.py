@@ -113,6 +113,11 @@ class GuardView:
         return {(name, version): n for name, state in states for version, n in state.bans.enforced.items()}
 
     @property
+    def dry_run_bans(self) -> dict[str, int]:
+        """How many bans are dry runs, by jail."""
+        return {state.name: len(state.bans) - sum(state.bans.enforced.values()) for state in self._state.jails}
+
+    @property
     def longest_findtime(self) -> float:
         """Seconds that a failure counts at most, in any jail and at any container that was seen so far."""
         states = (state for state in self._state.jails if state.jail != MANUAL_JAIL)

@@ -316,7 +316,29 @@ def test_prometheus_takes_the_rules(tmp_path):
     done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+    ours = (HOUSE / "dashboards/alerts.yml").read_text()
+    page = "https://docs.example.org/troubleshooting.html"
+    assert rule["spec"] == yaml.safe_load(ours.replace("docs/troubleshooting.md", page))
+    assert all(
+        each["annotations"]["runbook_url"].startswith(f"{page}#")
+        for each in rule["spec"]["groups"][0]["rules"]
+    )
+
+
+def test_without_an_address_runbooks_are_paths_in_the_repository():
+    rule = one(manifests(render(None, "--set=prometheusRule.enabled=true")), "PrometheusRule")
+
     assert rule["spec"] == yaml.safe_load((HOUSE / "dashboards/alerts.yml").read_text())
+
+
+def test_another_token_of_the_status_page_makes_new_pods():
+    def daemons(token):
+        return one(manifests(render(None, f"--set=web.token={token}")), "DaemonSet")
+
+    first, second = daemons("a" * 16), daemons("b" * 16)
+    assert first["spec"]["template"]["metadata"] != second["spec"]["template"]["metadata"]
+    # The token itself is in the Secret alone.
+    assert "a" * 16 not in json.dumps(first)
 
 
 def test_grafana_gets_the_dashboards():

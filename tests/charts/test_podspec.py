@@ -12,16 +12,18 @@ from tests.charts.helm import CHART, manifests, render
 from tests.charts.podspec import Node, docker_run, environ, pod
 
 GIVEN = {  # Secrets that the values name, and an administrator has made
-    "slack-secret": ("alerts", {"webhook": "https://hooks.slack.example/services/T/B/X"}),
-    "redis-secret": ("fleet", {"redis-url": "rediss://:word@redis.example:6380/0", "seal": "k" * 64}),
+    "slack-secret": {
+        "alerts": {"webhook": "https://hooks.slack.example/services/T/B/X"},
+        "page": {"word": "for-the-status-page-alone"},
+    },
+    "redis-secret": {"fleet": {"redis-url": "rediss://:word@redis.example:6380/0", "seal": "k" * 64}},
 }
 
 
 def documents(values):
-    if name(values) not in GIVEN:
-        return manifests(render(values))
-    secret, data = GIVEN[name(values)]
-    return [*manifests(render(values)), {"kind": "Secret", "metadata": {"name": secret}, "stringData": data}]
+    given = GIVEN.get(name(values), {})
+    secrets = [{"kind": "Secret", "metadata": {"name": each}, "stringData": given[each]} for each in given]
+    return [*manifests(render(values)), *secrets]
 
 
 @pytest.fixture
@@ -165,6 +167,7 @@ def test_the_sidecar_understands_what_the_chart_tells_it(values, node, monkeypat
     assert bool(settings.fleet.redis) is name(values).startswith("redis")
     assert settings.node == "node-7"
     assert bool(settings.alerts.get("slack")) is name(values).startswith("slack")
+    assert settings.web_token == ("for-the-status-page-alone" if name(values).startswith("slack") else "")
 
 
 def test_the_jails_of_the_values_pass_check_config(node, capsys):

@@ -47,6 +47,8 @@ WRONG = [
     ("nameOverride=Shop_1", "nameOverride"),
     ("neverBan.nodes={node-1}", "nodes"),
     ("slack.webhookUrl=hooks.slack.example", "webhookUrl"),
+    ("web.token=short", "token"),
+    ("prometheusRule.runbookUrl=docs.example.org", "runbookUrl"),
     ("redis.password=short", "password"),
     ("redis.maxMemory=0", "maxMemory"),
     ("serviceMonitor.interval=often", "interval"),
@@ -67,6 +69,7 @@ TOGETHER = [
         "slack.webhookUrl=https://a.example,slack.existingSecret=b",
         "slack.webhookUrl is set, and so is slack.existingSecret",
     ),
+    ("web.token=0123456789abcdef,web.existingSecret=b", "web.token is set, and so is web.existingSecret"),
     ("redis.enabled=true,redis.url=redis://a", "redis.enabled, redis.url are set; keep one"),
     ("redis.url=redis://a,redis.existingSecret=b", "redis.url, redis.existingSecret are set; keep one"),
     (

@@ -12,7 +12,9 @@ import threading
 import time
 
 import pytest
+import typer.main
 
+from sidecar.cli.app import make_app
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from tests.cli import week
 from tests.cli.answering import AT, BAN, STATUS, Daemon
@@ -68,6 +70,10 @@ ANSWERS = {
         "restart": ["WP_SIDECAR_LISTEN", "WP_SIDECAR_STATE"],
     },
     "allowed": {"allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}] * 2},
+    "import": {
+        "banned": 0, "longer": 0, "allowed": 0, "known": 1, "over": 0, "unbanned": 0,
+        "refused": [{"index": 0, "why": f"{NETWORK} is never banned: it is in {NETWORK}, which people allowed"}],
+    },
     "health": STATUS["health"] | {"why": [f"the log of {CONTAINER} is not understood: none of 1,234 lines is a request"]},
 }  # fmt: skip
 JAILS = (
@@ -80,7 +86,9 @@ FINDINGS = (
     "doctor.show([finding, finding._replace(ok=True, change='')], only_wrong=False, as_json=False)\n"
 )
 SIDECAR = (sys.executable, "-m", "sidecar")
-# A new command is a line here, and what the daemon answers in ANSWERS.
+# What may change the kernel gets one that nobody else has.
+ALONE = ("unshare", "--net", *SIDECAR)
+# A new command is a line here that begins with its name, and what the daemon answers in ANSWERS.
 COMMANDS = {
     "status": [*SIDECAR, "status"],
     "bans": [*SIDECAR, "bans"],
@@ -101,8 +109,20 @@ COMMANDS = {
     "test-filter": [*SIDECAR, "test-filter", JAIL, f"{CONTAINER}.log"],
     "replay": [*SIDECAR, "replay", f"{CONTAINER}.log"],
     "replay --against": [*SIDECAR, "replay", f"{CONTAINER}.log", "--against", "strict.conf"],
+    "import": [*SIDECAR, "import", "networks.txt"],
+    "import --dry-run": [*SIDECAR, "import", "--dry-run", "networks.txt"],
+    "restore": [*ALONE, "restore"],
+    "run: with a jail that is wrong": [*ALONE, "run", "--jails", "wrong.conf"],
     "a log that is not there": [*SIDECAR, "replay", f"/nowhere/{CONTAINER}.log"],
 }  # fmt: skip
+# What is written for a program, a shell or `import`: its lines are as long as they are.
+DATA = {
+    "export": [*SIDECAR, "export"],
+    "export --text": [*SIDECAR, "export", "--text"],
+    "completion": [*SIDECAR, "completion", "bash"],
+}
+# A command that draws a screen, and the test that does the same with it.
+ELSEWHERE = {"top": "tests/cli/test_top.py"}
 # A column begins behind at least two blanks.
 COLUMN = re.compile(r"(?<=  )\S")
 # What bars are made of depends on the width.
@@ -114,6 +134,10 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("terminal")
     (folder / "jails.conf").write_text(JAILS)
     (folder / "strict.conf").write_text(week.STRICT)
+    (folder / "networks.txt").write_text(f"{NETWORK}  # guesses\n{NETWORK}x\n")
+    (folder / "wrong.conf").write_text(
+        f"[{JAIL}]\nmaxretri = 5\nbantime = {CONTAINER}\nlogpath = {NETWORK} {CONTAINER}\n"
+    )
     lines = f"{LINE}\n" * 6 + week.access_log() + "nobody knows what this line is\n"
     (folder / f"{CONTAINER}.log").write_text(lines)
     return folder
@@ -130,6 +154,7 @@ def environ(folder):
     yield {
         "WP_SIDECAR_SOCKET": str(folder / "s"),
         "WP_SIDECAR_JAILS": str(folder / "jails.conf"),
+        "WP_SIDECAR_STATE": str(folder / "state"),
         # Nothing listens there.
         "WP_SIDECAR_WEBHOOK_URL": "http://127.0.0.1:9/a/webhook/that/nobody/answers",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -146,6 +171,36 @@ def terminal(request, folder):
 
 def in_folder(folder, argv):
     return ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv]
+
+
+def names(command, before=()):
+    """Yield the words of each command that does something."""
+    commands = getattr(command, "commands", None)
+    if commands is None:
+        yield " ".join(before)
+    for name, each in (commands or {}).items():
+        yield from names(each, (*before, name))
+
+
+def test_every_command_is_run_in_a_terminal():
+    known = set(names(typer.main.get_command(make_app())))
+    run = {" ".join(argv) for argv in (*COMMANDS.values(), *DATA.values())}
+
+    covered = {
+        name for name in known if name in ELSEWHERE or any(f"sidecar {name} " in f"{each} " for each in run)
+    }
+    assert known - covered == {"doctor"}
+    assert "doctor.show" in " ".join(COMMANDS["doctor"])
+
+
+@pytest.mark.parametrize("command", DATA)
+def test_what_a_program_reads_is_the_same_in_a_terminal(terminal, folder, environ, command):
+    argv = in_folder(folder, DATA[command])
+    piped = subprocess.run(
+        argv, env={"PATH": os.environ["PATH"], **environ}, text=True, check=True, capture_output=True
+    ).stdout  # fmt: skip
+
+    assert terminal.run(argv, environ).lines == [line.rstrip() for line in piped.splitlines()]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

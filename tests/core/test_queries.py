@@ -109,6 +109,7 @@ def test_enforced_bans_are_counted_by_jail_and_ip_version():
 
     counts = {key: count for key, count in guard.view.enforced_bans.items() if count}
     assert counts == {("login", 4): 1, ("login", 6): 1}
+    assert guard.view.dry_run_bans == {"login": 0, "watched": 1, "manual": 0}
 
 
 def test_a_ban_by_hand_does_not_count_as_a_former_ban():

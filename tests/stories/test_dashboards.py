@@ -27,6 +27,7 @@ from tests.support.paths import COMMAND, ROOT
 from tests.support.waiting import wait_until
 
 PROMETHEUS = "http://127.0.0.1:9090/api/v1"
+RUNBOOKS = "https://docs.example.org/troubleshooting.html"
 REDIS = 6379
 OBSERVING = """
 [DEFAULT]
@@ -128,16 +129,16 @@ def prometheus(bed, start, sidecar, node, tmp_path_factory):
     config["global"] |= {"scrape_interval": "2s", "evaluation_interval": "2s"}
     config["scrape_configs"][0]["static_configs"][0]["targets"].append(node)
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    (folder / "written").mkdir()
     shutil.copy(ROOT / "dashboards/alerts.yml", folder)
     start(
         bed.host,
-        [
-            program("prometheus"),
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            "--web.listen-address=127.0.0.1:9090",
-        ],
+        ["sh", f"{ROOT}/dashboards/prometheus.sh", f"--storage.tsdb.path={folder}/data"],
         folder / "said",
+        PROMETHEUS=program("prometheus"),
+        PROMETHEUS_FROM=str(folder),
+        PROMETHEUS_TO=str(folder / "written"),
+        WP_SIDECAR_RUNBOOK_URL=RUNBOOKS,
     )
     start(
         bed.host,
@@ -338,6 +339,6 @@ def test_a_rule_that_fires_arrives_at_both_webhooks(bed, prometheus, attacked, s
     )
     slack, generic = posts("alertmanager")[0], posts("generic")[0]
     assert "another program on 127.0.0.1:9734 keeps changing the firewall table" in json.dumps(slack)
-    assert "docs/troubleshooting.md#" in json.dumps(slack)
+    assert f"{RUNBOOKS}#" in json.dumps(slack)
     assert generic["alerts"][0]["labels"]["alertname"] == "SidecarTableChanged"
     assert NAME in generic["alerts"][0]["annotations"]["summary"]

@@ -95,6 +95,15 @@ app.kubernetes.io/part-of: wp-sidecar
 {{- end }}
 {{- end }}
 
+{{/* The Secret of the status page's token, if any. */}}
+{{- define "wp-sidecar.webSecret" -}}
+{{- if .Values.web.existingSecret }}
+{{- .Values.web.existingSecret }}
+{{- else if .Values.web.token }}
+{{- printf "%s-web" (include "wp-sidecar.fullname" .) }}
+{{- end }}
+{{- end }}
+
 {{/* The Secret of Redis' URL, if any. */}}
 {{- define "wp-sidecar.redisSecret" -}}
 {{- if .Values.redis.existingSecret }}
@@ -120,6 +129,10 @@ app.kubernetes.io/part-of: wp-sidecar
 {{- $key := empty $.Values.slack.existingSecret | ternary "url" $.Values.slack.existingSecretKey }}
 {{- $files = append $files (dict "name" "slack" "secret" . "key" $key "file" "url" "env" "SLACK_WEBHOOK_URL_FILE") }}
 {{- end }}
+{{- with include "wp-sidecar.webSecret" . }}
+{{- $key := empty $.Values.web.existingSecret | ternary "token" $.Values.web.existingSecretKey }}
+{{- $files = append $files (dict "name" "web" "secret" . "key" $key "file" "token" "env" "WP_SIDECAR_WEB_TOKEN_FILE") }}
+{{- end }}
 {{- with include "wp-sidecar.redisSecret" . }}
 {{- $key := empty $.Values.redis.existingSecret | ternary "url" $.Values.redis.existingSecretKey }}
 {{- $files = append $files (dict "name" "redis" "secret" . "key" $key "file" "url" "env" "WP_SIDECAR_REDIS_URL_FILE") }}
@@ -135,6 +148,9 @@ app.kubernetes.io/part-of: wp-sidecar
 {{- define "wp-sidecar.check" -}}
 {{- if and .Values.slack.webhookUrl .Values.slack.existingSecret }}
 {{- fail "slack.webhookUrl is set, and so is slack.existingSecret; keep one of the two" }}
+{{- end }}
+{{- if and .Values.web.token .Values.web.existingSecret }}
+{{- fail "web.token is set, and so is web.existingSecret; keep one of the two" }}
 {{- end }}
 {{- $redis := list }}
 {{- if .Values.redis.enabled }}{{ $redis = append $redis "redis.enabled" }}{{ end }}

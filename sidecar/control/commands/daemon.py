@@ -236,10 +236,11 @@ def _log(name: str, state: str, note: str, streams: Sequence[AccessLog]) -> Stre
 
 
 def _jails_and_bans(
-    view: GuardView, _: float
+    view: GuardView, _now: float
 ) -> tuple[tuple[Jail, ...], Counter[str], Counter[str], Counter[str]]:
     """Return the jails, and by jail how many bans are enforced, how many are dry runs and how many are refused."""
-    enforced = Counter(ban.jail for ban in view.bans if not ban.dry_run)
-    dry_runs = Counter(ban.jail for ban in view.bans if ban.dry_run)
+    enforced: Counter[str] = Counter()
+    for (jail, _), count in view.enforced_bans.items():
+        enforced[jail] += count
     refused = Counter(ban.jail for ban in view.refused_bans)
-    return view.jails, enforced, dry_runs, refused
+    return view.jails, enforced, Counter(view.dry_run_bans), refused
