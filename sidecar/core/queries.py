@@ -115,7 +115,9 @@ class GuardView:
     @property
     def dry_run_bans(self) -> dict[str, int]:
         """How many bans are dry runs, by jail."""
-        return {state.name: len(state.bans) - sum(state.bans.enforced.values()) for state in self._state.jails}
+        return {
+            state.name: len(state.bans) - sum(state.bans.enforced.values()) for state in self._state.jails
+        }
 
     @property
     def longest_findtime(self) -> float:

@@ -26,7 +26,12 @@ COMMAND = re.compile(
     r"(?:^|[|$;&] *|exec(?: -\w+)* wp-sidecar )wp-sidecar ((?:[a-z][\w-]*|-h|--\w+)(?: .*)?)$"
 )
 # What docs show in the shell and other programs read: mu-plugin and compose.yaml.
-OTHER_VARIABLES = {"WP_SIDECAR_PLUGIN_KEY", "WP_SIDECAR_CROSS_SITE", "WP_SIDECAR_IMAGE"}
+OTHER_VARIABLES = {
+    "WP_SIDECAR_PLUGIN_KEY",
+    "WP_SIDECAR_CROSS_SITE",
+    "WP_SIDECAR_IMAGE",
+    "WP_SIDECAR_RUNBOOK_URL",
+}
 
 
 def shown_lines(page):
