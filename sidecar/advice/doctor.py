@@ -225,6 +225,11 @@ def _unwatched(facts: Facts) -> Iterator[Finding]:
         yield _wrong(HOST, sentence, change)
 
 
+def _labels(facts: Facts) -> Iterator[Finding]:
+    for sentence in facts.labels:
+        yield _wrong(HOST, *_split(sentence))
+
+
 def _log_is_read(_: HostFacts, site: SiteFacts) -> Iterator[Finding]:
     for log in (site.log, *site.front_ends):
         what = "its log" if log is site.log else f"the log of {log.name} before it"
@@ -394,7 +399,7 @@ def _would_ban(host: HostFacts, site: SiteFacts) -> Iterator[Finding]:
 HOST_CHECKS: list[Callable[[HostFacts], Iterable[Finding]]] = [
     _daemon, _configuration, _engine, _kernel, _namespace, _clock, _alerts, _state, _sockets,
 ]  # fmt: skip
-WATCH_CHECKS: list[Callable[[Facts], Iterable[Finding]]] = [_sites, _unwatched, _logs_of_daemon]
+WATCH_CHECKS: list[Callable[[Facts], Iterable[Finding]]] = [_sites, _unwatched, _labels, _logs_of_daemon]
 SITE_CHECKS: list[Callable[[HostFacts, SiteFacts], Iterable[Finding]]] = [
     _log_is_read, _format, _clients, _ports, _ipv6, _would_ban,
 ]  # fmt: skip

@@ -156,8 +156,12 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything. `unwatched` are the names of WordPress containers that no jail looks at."""
+    """Everything. `unwatched` are the names of WordPress containers that no jail looks at.
+
+    `labels` says, in a sentence for each container, which labels of watched ones do not count, and why.
+    """
 
     host: HostFacts
     sites: tuple[SiteFacts, ...] = ()
     unwatched: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()

@@ -71,6 +71,7 @@ def collect(environ: Mapping[str, str], jails: Path | None, filters: Path | None
         ),
         sites,
         found.unwatched if found else (),
+        found.labels if found else (),
     )
 
 

@@ -162,7 +162,7 @@ class ContainerSites:
             api.check(self._host)
             with contextlib.closing(self._open()) as engine:
                 self.skew_s = engine.now() - time.time()
-                self._listing = Inventory(own_container_id()).listing(engine)
+                self._listing = Inventory(own_container_id(), settings.sources.image_labels).listing(engine)
         except SourceUnavailable as err:
             self.error = str(err)
         except (OSError, EngineError) as err:
@@ -172,6 +172,12 @@ class ContainerSites:
     @property
     def unwatched(self) -> tuple[str, ...]:
         return self._watched.unwatched
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is wrong with the labels of watched containers, as the daemon would report it."""
+        read = labels.read(self._watched.containers, self._settings.jails, self._settings.sources.labels)
+        return tuple(read.problems.values())
 
     def sees_containers(self, own: Iterable[str]) -> bool | None:
         """Return whether a gateway of a container is among our own addresses; None: no container has one."""

@@ -142,13 +142,13 @@ def host_logs(settings: Settings, since: float) -> HostLogs:
     """Return the logs of this host's containers, which are read from this unix time on. Raises Failed."""
     sources = settings.sources
     if sources.kind is SourceKind.DOCKER:
-        return _of_engine(DockerHost(sources.docker_host), since)
+        return _of_engine(DockerHost(sources.docker_host), since, sources.image_labels)
     layout: LogLayout
     if sources.kind is SourceKind.CRI:
         root = sources.logs or KUBELET_ROOT
         layout = KubeletLayout(root, sources.pods, mountinfo=Path("/proc/self/mountinfo").read_text())
     else:
-        layout = DockerLayout(sources.logs or DOCKER_ROOT, own_container_id())
+        layout = DockerLayout(sources.logs or DOCKER_ROOT, own_container_id(), sources.image_labels)
     try:
         scan = layout.scan()
     except OSError as err:
@@ -161,11 +161,11 @@ def host_logs(settings: Settings, since: float) -> HostLogs:
     return HostLogs(logs, containers, scan.networks, layout)
 
 
-def _of_engine(host: DockerHost, since: float) -> HostLogs:
+def _of_engine(host: DockerHost, since: float, trusted_images: Sequence[str]) -> HostLogs:
     try:
         check(host)
         with contextlib.closing(host.open(Interrupt())) as engine:
-            inventory = Inventory(own_container_id())
+            inventory = Inventory(own_container_id(), trusted_images)
             listing = inventory.listing(engine)
             # One that was created and never ran has no log.
             stopped = [

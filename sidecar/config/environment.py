@@ -39,6 +39,7 @@ from sidecar.config.variable_values import (
     exec_allowed,
     fleet_keys,
     host_names,
+    image_globs,
     key_prefix,
     label_trust,
     listen_address,
@@ -120,6 +121,10 @@ VARIABLES: tuple[Variable, ...] = (
         reloadable=False, sources=(SourceKind.CRI,),
     ),
     Variable(f"{PREFIX}LABELS", "sources.labels", label_trust),
+    Variable(
+        f"{PREFIX}IMAGE_LABELS", "sources.image_labels", image_globs,
+        reloadable=False, sources=(SourceKind.DOCKER, SourceKind.DOCKER_FILES),
+    ),
     Variable(f"{PREFIX}SYSLOG", "sources.syslog", absolute_path, reloadable=False),
     Variable(f"{PREFIX}REDIS_CA", REDIS_CA, certificates_file, reloadable=False),
     Variable(

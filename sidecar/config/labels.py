@@ -3,9 +3,10 @@
 A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LABELS` has the others. A label
 that is wrong is ignored and reported: the jail's own value holds, and the container stays watched.
 
-A container's labels include those of its image, which may be a stranger's. So by default a label decides about its own
-container alone, and within limits (`LabelTrust.STRENGTHEN`): trusted proxies hold for its own log, and times are
-neither shorter than the jail's nor much longer. docs/configuration.md has the table.
+By default a label decides about its own container alone, and within limits (`LabelTrust.STRENGTHEN`): trusted proxies
+hold for its own log, and times are neither shorter than the jail's nor much longer. A container's labels include those
+of its image, which may be a stranger's: such a label says at most that the container is watched. docs/configuration.md
+has the table.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from sidecar.core.containers import (
     MAX_LABEL_CHARS,
     Container,
     LabelTrust,
+    is_enabled,
+    is_of_image,
     requested_jails,
 )
 from sidecar.core.durations import format_duration
@@ -50,6 +53,9 @@ MAX_NETWORKS: Final = 256
 # Of what is wrong with one container's labels, in a sentence.
 MAX_ERRORS_SHOWN: Final = 8
 MAX_ERROR_CHARS: Final = 300
+# Of labels that do not count because they may be of an image.
+MAX_NAMES_SHOWN: Final = 4
+MAX_IMAGE_CHARS: Final = 128
 # No label has a longer name.
 MAX_NAME_CHARS: Final = 64
 
@@ -151,11 +157,12 @@ class _Reading:
             return
         if len(ours) > MAX_LABELS:
             self._error(f"only {MAX_LABELS} of {len(ours)} labels are read; remove some")
+        unheard = self._labels_of_image()
         values: dict[str, Any] = {}
         own: dict[str, Any] = {}
         # Those that are known first: an image may have any number of others.
         for name, text in sorted(ours, key=lambda label: label[0] not in known)[:MAX_LABELS]:
-            if (parsed := self._parsed(known, name, text)) is None:
+            if name in unheard or (parsed := self._parsed(known, name, text)) is None:
                 continue
             label, value = parsed
             if label.jail_field:
@@ -180,6 +187,31 @@ class _Reading:
             self.overrides = replace(self.overrides, ignore_names=names[:most])
         return left - min(len(names), most)
 
+    def _labels_of_image(self) -> frozenset[str]:
+        """Return the labels that do not count because they may be of the image, and report them.
+
+        What an image may set is that its container is watched: not to do so would protect less.
+        """
+        watches = ENABLE_LABEL if is_enabled(self.container, self._trust) else ""
+        unheard = sorted(
+            name
+            for name in self.container.image_labels
+            if is_of_image(self.container, name, self._trust) and name != watches
+        )
+        if unheard:
+            image, why = printable(self.container.image, MAX_IMAGE_CHARS), self.container.image_error
+            whose = (
+                f"may be set by the image {image}, which cannot be inspected ({why})"
+                if why
+                else f"set by the image {image}"
+            )
+            names = ", ".join(printable(name, MAX_NAME_CHARS) for name in unheard[:MAX_NAMES_SHOWN])
+            more = f" and {len(unheard) - MAX_NAMES_SHOWN} more" if len(unheard) > MAX_NAMES_SHOWN else ""
+            self.errors.append(
+                f"{names}{more}: {whose}, so ignored; if you trust the image, name it in WP_SIDECAR_IMAGE_LABELS"
+            )
+        return frozenset(unheard)
+
     def _parsed(self, known: Mapping[str, Label], name: str, text: str) -> tuple[Label, Any] | None:
         """Return the label and its value; None, and what is wrong with it, where it sets nothing."""
         if name not in known:
@@ -196,7 +228,7 @@ class _Reading:
 
     def _check_jails(self) -> None:
         """Report the jails that the label names and that do not look at this container."""
-        if JAILS_LABEL not in self.container.labels:
+        if JAILS_LABEL not in self.container.labels or is_of_image(self.container, JAILS_LABEL, self._trust):
             return
         requested = requested_jails(self.container, self._jails, self._trust)
         if requested is None:

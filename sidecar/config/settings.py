@@ -87,6 +87,8 @@ class SourceSettings:
     kubernetes_api: bool = False
     # What the labels of containers may decide.
     labels: LabelTrust = LabelTrust.STRENGTHEN
+    # Globs of the names of images whose labels count as their containers' own.
+    image_labels: tuple[str, ...] = ()
     # The path of a datagram socket that containers use as their /dev/log.
     syslog: Path | None = None
 

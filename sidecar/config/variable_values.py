@@ -96,6 +96,10 @@ def label_trust(text: str) -> LabelTrust:
     return LabelTrust(text.lower())
 
 
+def image_globs(text: str) -> tuple[str, ...]:
+    return tuple(words(text))
+
+
 def pod_globs(text: str) -> tuple[str, ...]:
     globs = tuple(words(text))
     for glob in globs:

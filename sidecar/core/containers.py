@@ -3,7 +3,8 @@
 Every container with a WordPress image is selected. `wp-sidecar.enable=true` selects a container too, and
 `wp-sidecar.enable=false` excludes it, whatever else would select it. `wp-sidecar.jails=wordpress,probes` says which
 jails look at a container, and that it is watched. A container's labels include those of its image, which may be a
-stranger's, so no label decides about another container. `watched.py` adds the front ends of these containers.
+stranger's. So no label decides about another container, and one that the image may have set says at most that its
+container is watched. `watched.py` adds the front ends of these containers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
@@ -65,6 +66,7 @@ class Container:
     ids of its networks. `joined` is the id of the container with the network that it uses, and "" is its own
     (`front_ends.with_joined_networks` gives it that container's ports and networks, and `network_of` its name).
     `is_on_host` says that it uses the host's own network. `front_ends` may pass requests on to it.
+    `image_labels` are the names of labels that its image may have set, and `image_error` says why that is not known.
     """
 
     id: str
@@ -81,6 +83,29 @@ class Container:
     network_of: str = ""
     is_on_host: bool = False
     front_ends: tuple[Container, ...] = ()
+    image_labels: frozenset[str] = frozenset()
+    image_error: str = ""
+
+
+def with_image(
+    container: Container, image: Mapping[str, str] | None, trusted: Sequence[str], error: str = ""
+) -> Container:
+    """Return the container with the names of the labels that its image may have set, unless a glob trusts the image.
+
+    `image` are the labels of its image; None: they are unknown, because of this error, and any label may be of it. A
+    label that both have with the same value may be of both, and counts as the image's.
+    """
+    if any(fnmatchcase(container.image, glob) for glob in trusted):
+        return container
+    ours = [name for name in container.labels if name.startswith(LABEL_PREFIX)]
+    if image is not None:
+        ours, error = [name for name in ours if image.get(name) == container.labels[name]], ""
+    return replace(container, image_labels=frozenset(ours), image_error=error if ours else "")
+
+
+def is_of_image(container: Container, label: str, labels: LabelTrust) -> bool:
+    """Return whether the label counts as one of the image, and not as one of the container's own."""
+    return labels is LabelTrust.STRENGTHEN and label in container.image_labels
 
 
 def is_wordpress(container: Container) -> bool:
@@ -119,11 +144,16 @@ def assign_jails(
 
 
 def is_enabled(container: Container, labels: LabelTrust = LabelTrust.STRENGTHEN) -> bool | None:
-    """Return what the label `wp-sidecar.enable` says; None: it is absent, or is no word for true or false."""
+    """Return what the label `wp-sidecar.enable` says; None: it is absent, or is no word for true or false.
+
+    An image may have its containers watched, and not keep them from it.
+    """
     if labels is LabelTrust.NONE:
         return None
     word = container.labels.get(ENABLE_LABEL, "").strip().lower()
-    return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
+    if word in FALSE_WORDS and not is_of_image(container, ENABLE_LABEL, labels):
+        return False
+    return True if word in TRUE_WORDS else None
 
 
 def requested_jails(
@@ -132,13 +162,16 @@ def requested_jails(
     """Return the jails that the label `wp-sidecar.jails` names (with blanks: in quotes); None: it names nothing.
 
     A jail that the settings give to certain containers, or to files, may have rights that others must not have: other
-    ports, or `witness = off`. A label gets it only for a container that it looks at anyway.
+    ports, or `witness = off`. A label gets it only for a container that it looks at anyway. An image's label grants
+    none: the container is watched, by the jails of the settings.
     """
     text = container.labels.get(JAILS_LABEL, "")[:MAX_LABEL_CHARS]
     names = tuple(dict.fromkeys(quoted or word for quoted, word in _JAIL_NAMES.findall(text)))
     if not names or labels is LabelTrust.NONE:
         return None
     known = {jail.name: jail for jail in jails}
+    if is_of_image(container, JAILS_LABEL, labels):
+        return RequestedJails(frozenset(), (), ())
     granted = frozenset(
         name
         for name in names

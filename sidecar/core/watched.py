@@ -21,6 +21,7 @@ from sidecar.core.containers import (
     LabelTrust,
     assign_jails,
     is_enabled,
+    is_of_image,
     is_wordpress,
     requested_jails,
 )
@@ -115,7 +116,7 @@ def _passed_on(jails_of_sites: Iterable[Iterable[str]], jails: Iterable[Jail]) -
 def _labelled(container: Container, sites: Sequence[Container], labels: LabelTrust) -> Container:
     """Return a front end that nobody chose, with the labels that all sites behind it have, unless it has its own.
 
-    That weakens nothing: without these sites its log would not be read at all.
+    Labels of images are not among them. That weakens nothing: without these sites its log would not be read at all.
     """
     if labels is LabelTrust.NONE:
         return container
@@ -124,6 +125,6 @@ def _labelled(container: Container, sites: Sequence[Container], labels: LabelTru
         for key, value in sites[0].labels.items()
         if key.startswith(LABEL_PREFIX)
         and key not in _OWN_LABELS
-        and all(site.labels.get(key) == value for site in sites)
+        and all(site.labels.get(key) == value and not is_of_image(site, key, labels) for site in sites)
     }
     return replace(container, labels={**shared, **container.labels}) if shared else container

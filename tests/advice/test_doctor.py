@@ -171,6 +171,11 @@ SET_UPS = {
         "the WordPress container shop is not watched",
         "`containers = shop`",
     ),
+    "a label that does not count": (
+        replace(FACTS, labels=("labels of shop: wp-sidecar.mode: set by the image shop:1, so ignored",)),
+        "labels of shop: wp-sidecar.mode: set by the image shop:1",
+        "",
+    ),
     "a log driver without reading": (
         with_log(driver="none", error="configured logging driver does not support reading"),
         "its log cannot be read (driver none)",

@@ -25,7 +25,7 @@ def test_the_same_settings_need_no_restart():
 def test_fixed_settings_are_those_that_are_used_at_the_start():
     assert fixed_paths() == [
         "paths.state", "paths.socket", "listen", "listen_names", "sources.docker_host", "sources.kind", "sources.logs",
-        "sources.pods", "sources.kubernetes_api", "sources.syslog", "fleet.redis", "fleet.prefix", "node",
+        "sources.pods", "sources.kubernetes_api", "sources.image_labels", "sources.syslog", "fleet.redis", "fleet.prefix", "node",
         "log.level", "log.as_json", "log.events", "log.event_format", "cloud_metadata",
     ]  # fmt: skip
 

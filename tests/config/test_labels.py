@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from sidecar.config import jail_keys, labels
 from sidecar.config.jail_keys import JailKey
 from sidecar.config.labels import Label, read
-from sidecar.core.containers import Container, LabelTrust
+from sidecar.core.containers import Container, LabelTrust, with_image
 from sidecar.core.escalation import Escalation
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
@@ -261,3 +262,59 @@ def test_the_documentation_has_every_label():
     names = [name.removeprefix("wp-sidecar") for name in labels.known_labels()]
 
     assert [name for name in names if f"{name}`" not in text] == []
+
+
+def of_image(*trusted, **labels):
+    """A container whose labels are all its image's."""
+    own = container(**labels)
+    return with_image(own, own.labels, trusted)
+
+
+WEAKER = {"mode": "observe", "allow": "192.0.2.7", "maxretry": "90", "enable": "false", "jails": "probes"}
+
+
+@pytest.mark.parametrize("label", [*WEAKER, "trusted-proxies", "log-format", "bantime", "findtime"])
+def test_a_label_of_an_image_sets_nothing_and_is_reported(label):
+    found = read([of_image(**{label: WEAKER.get(label, "1d")})], [WORDPRESS, PROBES])
+
+    assert (found.overrides, found.in_force) == ({}, {})
+    assert found.problems["blog"] == (
+        f"labels of blog: wp-sidecar.{label}: set by the image wordpress, so ignored; if you trust the image, "
+        "name it in WP_SIDECAR_IMAGE_LABELS"
+    )
+
+
+def test_an_image_may_say_that_its_container_is_watched():
+    found = read([of_image(enable="true")], [WORDPRESS])
+
+    assert (found.problems, found.in_force) == ({}, {"blog": ("wp-sidecar.enable=true",)})
+
+
+def test_the_containers_own_label_counts_beside_those_of_its_image():
+    both = container(mode="observe", maxretry="7")
+    both = with_image(both, {"wp-sidecar.mode": "observe", "wp-sidecar.maxretry": "90"}, ())
+
+    assert read([both], [WORDPRESS]).overrides == {"blog": Overrides({"maxretry": 7})}
+
+
+def test_the_labels_of_a_trusted_image_count_as_the_containers_own():
+    assert overrides(of_image("word*", mode="observe")).values == {"observe": True}
+    assert overrides(of_image(mode="observe"), trust=LabelTrust.ALL).values == {"observe": True}
+
+
+def test_labels_do_not_count_where_it_is_unknown_whose_they_are():
+    unknown = with_image(container(mode="observe"), None, (), "a socket proxy has to allow IMAGES")
+
+    assert "which cannot be inspected (a socket proxy has to allow IMAGES)" in problem(unknown)
+    assert with_image(Container("1", "blog", "wordpress"), None, (), "why") == Container(
+        "1", "blog", "wordpress"
+    )
+
+
+def test_many_long_labels_of_an_image_do_not_hide_the_remedy():
+    image = of_image(**{f"{number}{'x' * 1_000}": "" for number in range(100)})
+    image = replace(image, image="y" * 1_000)
+
+    assert " and 96 more: set by the image" in problem(image)
+    assert "WP_SIDECAR_IMAGE_LABELS" in problem(image)
+    assert len(problem(image)) < 1_000

@@ -9,6 +9,7 @@ from sidecar.core.containers import (
     discover_in_pods,
     requested_jails,
     selects,
+    with_image,
 )
 from sidecar.core.jail import Jail
 
@@ -147,6 +148,24 @@ def test_a_label_gets_no_jail_that_is_for_others(jail):
     assert assign_jails([replace(only, name="proxy")], [LOGIN, OTHERS]) == {
         "1": ("others",) if jail is OTHERS else ("login", "others")
     }
+
+
+def with_image_labels(image="wordpress:6", **labels):
+    named = {f"wp-sidecar.{name}": text for name, text in labels.items()}
+    return with_image(Container("1", "blog", image, named), named, ())
+
+
+def test_no_image_excludes_its_containers_or_chooses_their_jails():
+    assert assign_jails([with_image_labels(enable="false")], [LOGIN, PROBE]) == {"1": ("login", "probe")}
+    assert assign_jails([with_image_labels(jails="probe")], [LOGIN, PROBE]) == {"1": ("login", "probe")}
+    assert assign_jails([with_image_labels(jails="probe")], [LOGIN, PROBE], labels=LabelTrust.ALL) == {
+        "1": ("probe",)
+    }
+
+
+@pytest.mark.parametrize("labels", [{"enable": "true"}, {"jails": "probe"}])
+def test_an_image_may_have_its_containers_watched(labels):
+    assert assign_jails([with_image_labels("shop:1", **labels)], [LOGIN, PROBE]) == {"1": ("login", "probe")}
 
 
 def test_where_no_label_counts_the_settings_choose():

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sidecar.core.containers import Container, LabelTrust
+from sidecar.core.containers import Container, LabelTrust, with_image
 from sidecar.core.jail import Jail
 from sidecar.core.watched import choose
 
@@ -135,3 +135,11 @@ def test_a_front_end_that_a_person_chose_has_its_own_labels_alone():
 
     assert choose([blog, enabled], JAILS).containers[1].labels == enabled.labels
     assert choose([blog, NGINX], JAILS, labels=LabelTrust.NONE).containers[1].labels == {}
+
+
+def test_a_front_end_gets_no_label_of_an_image():
+    blog = labelled(BLOG, mode="observe")
+
+    assert choose([blog, NGINX], JAILS).containers[1].labels == blog.labels
+    of_image = with_image(blog, blog.labels, ())
+    assert choose([of_image, NGINX], JAILS).containers[1].labels == {}

@@ -8,6 +8,7 @@
        bytes                frames   whole lines    unread lines   batches and stored cursors
 
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.
+- `images` tells the labels of containers from those of their images.
 - `quirks` has the workarounds for faults of Docker before 23.
 - `reports` publishes how reading goes, under the name that a container has at the moment.
 - `factory` makes the source from the settings.

@@ -105,6 +105,11 @@ class Engine:
             found: dict[str, Any] = self._client.inspect_container(container)
         return found
 
+    def inspect_image(self, image: str) -> dict[str, Any]:
+        with self._translated():
+            found: dict[str, Any] = self._client.inspect_image(image)
+        return found
+
     def networks(self) -> list[dict[str, Any]]:
         with self._translated():
             found: list[dict[str, Any]] = self._client.networks()

@@ -24,6 +24,9 @@ class DockerSourceFactory:
         settings = config.settings
         selection = ContainerSelection(settings.jails, config.reading_start, settings.sources.labels)
         host = DockerHost(config.settings.sources.docker_host)
-        source = DockerSource(host, inputs.outputs, inputs.topology, selection, inputs.cursors)
+        source = DockerSource(
+            host, inputs.outputs, inputs.topology, selection, inputs.cursors,
+            trusted_images=settings.sources.image_labels,
+        )  # fmt: skip
         source.check(is_start=config.is_start)
         return ConfiguredContainers(source, (source,))

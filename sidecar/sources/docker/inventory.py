@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from sidecar.core.address import parse_network
 from sidecar.core.containers import Container
 from sidecar.core.front_ends import HOST_MODE, joined_by, with_joined_networks
 from sidecar.sources.docker.api import Engine
+from sidecar.sources.docker.images import ImageLabels
 
 RUNNING_STATES = ("running", "paused", "restarting")
 # Networks whose packets pass no hook of the host's firewall.
@@ -34,9 +35,11 @@ class Listing:
 class Inventory:
     """Lists what there is, without our own container, and remembers by which image each container was started."""
 
-    def __init__(self, own_id: str) -> None:
+    def __init__(self, own_id: str, trusted_images: Sequence[str] = ()) -> None:
+        """`trusted_images`: globs of the names of images whose labels count as their containers' own."""
         self._own_id = own_id
         self._images: dict[str, str] = {}
+        self._image_labels = ImageLabels(trusted_images)
 
     def listing(self, engine: Engine) -> Listing:
         """Ask what there is now. Raises OSError and EngineError."""
@@ -47,6 +50,7 @@ class Inventory:
         bypassing = bypassing_ids(networks, running)
         for gone in self._images.keys() - {entry["Id"] for entry in entries}:
             del self._images[gone]
+        self._image_labels.keep(map(_image_id, entries))
         return Listing(
             with_joined_networks(replace(each, bypasses_firewall=each.id in bypassing) for each in described),
             tuple(entry for entry in entries if entry["State"] not in RUNNING_STATES),
@@ -60,7 +64,11 @@ class Inventory:
             # The name that it was started by now means a newer image.
             image = self._images.get(key) or engine.inspect(key)["Config"]["Image"]
         self._images[key] = image
-        return container_of(entry, image)
+        return self._image_labels.apply_to(container_of(entry, image), _image_id(entry), engine)
+
+
+def _image_id(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("ImageID") or entry["Image"])
 
 
 def name_of(entry: Mapping[str, Any]) -> str:

@@ -64,12 +64,16 @@ class DockerSource:
         cursors: Mapping[str, bytes],
         *,
         list_period_s: float = LIST_PERIOD_S,
+        trusted_images: Sequence[str] = (),
     ) -> None:
-        """`cursors`: how far the last run has read. `list_period_s`: seconds between lists without an event."""
+        """`cursors`: how far the last run has read. `list_period_s`: seconds between lists without an event.
+
+        `trusted_images`: globs of the names of images whose labels count as their containers' own.
+        """
         self._host, self._selection, self._list_period_s = host, selection, list_period_s
         self._topology = TopologyNotifier(topology)
         self._logs = WatchedLogs(host, outputs, cursors)
-        self._inventory = Inventory(own_container_id())
+        self._inventory = Inventory(own_container_id(), trusted_images)
         self._finished = FinishedContainers(self._inventory, self._logs)
         self._outage = Outage(str(host.endpoint), outputs.problems.problem(self.name))
         self._interrupt = Interrupt()

@@ -98,7 +98,8 @@ class DockerFilesSourceFactory:
     def make(self, config: SourceConfig, inputs: SourceInputs) -> ConfiguredContainers:
         from sidecar.sources.files.layouts import DOCKER_ROOT, DockerLayout  # noqa: PLC0415
 
-        layout = DockerLayout(config.settings.sources.logs or DOCKER_ROOT, own_container_id())
+        sources = config.settings.sources
+        layout = DockerLayout(sources.logs or DOCKER_ROOT, own_container_id(), sources.image_labels)
         logs = _container_logs(layout, config, inputs)
         return ConfiguredContainers(logs, (logs,))
 

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sidecar.core.address import parse_network
-from sidecar.core.containers import ENABLE_LABEL, Container, LabelTrust, discover_in_pods, is_enabled
+from sidecar.core.containers import (
+    ENABLE_LABEL,
+    LABEL_PREFIX,
+    Container,
+    LabelTrust,
+    discover_in_pods,
+    is_enabled,
+    with_image,
+)
 from sidecar.core.front_ends import HOST_MODE, joined_by
 from sidecar.core.text import printable
 from sidecar.sources.files.cluster import ClusterView, Pod
@@ -26,6 +34,7 @@ DOCKER_ROOT: Final = Path("/var/lib/docker/containers")
 _POD_FOLDER: Final = re.compile(r"([a-z0-9.-]+)_([a-z0-9.-]+)_([0-9a-f-]+)")
 _OWN_POD: Final = re.compile(r"/pods/([0-9a-f-]{32,36})/")
 _DOCKER_FOLDER: Final = re.compile(r"[0-9a-f]{64}")
+_IMAGE_ID: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +180,14 @@ class DockerLayout:
 
     name, origin = "docker-files", "docker"
 
-    def __init__(self, root: Path = DOCKER_ROOT, own_id: str = "") -> None:
-        """`own_id`: the id of our own container, which is ignored."""
-        self._root, self._own_id = root, own_id
+    def __init__(
+        self, root: Path = DOCKER_ROOT, own_id: str = "", trusted_images: Sequence[str] = ()
+    ) -> None:
+        """`own_id`: the id of our own container, which is ignored.
+
+        `trusted_images`: globs of the names of images whose labels count as their containers' own.
+        """
+        self._root, self._own_id, self._trusted_images = root, own_id, tuple(trusted_images)
         self._files = JsonFiles()
 
     def scan(self) -> FolderScan:
@@ -187,7 +201,7 @@ class DockerLayout:
             if config:
                 host_config = self._files.load(f"{folder.path}/hostconfig.json")
                 unsupported = _unsupported(config, host_config)
-                container = _docker_container(folder.name, config, host_config)
+                container = self._with_image(_docker_container(folder.name, config, host_config), config)
                 runs = (config.get("State") or {}).get("Running") is not False
                 logs.append(ContainerLog(container, folder.path, unsupported, runs=runs))
         self._files.drop_unused()
@@ -201,6 +215,18 @@ class DockerLayout:
         if err.errno in (errno.EACCES, errno.EPERM):
             advice = "Run as uid 0: only root may list it"
         return f"{self._root} cannot be listed ({err.strerror or err}): no log is read. {advice}"
+
+    def _with_image(self, container: Container, config: Mapping[str, Any]) -> Container:
+        """Return the container with the names of the labels that may be of its image, as `docker/images.py` does."""
+        if not any(name.startswith(LABEL_PREFIX) for name in container.labels):
+            return container
+        found = _IMAGE_ID.fullmatch(str(config.get("Image") or ""))
+        driver = str(config.get("Driver") or "").replace("/", "")
+        # It may not be mounted, and is empty where containerd has the images.
+        folder = self._root.parent / "image" / driver / "imagedb/content/sha256"
+        image = self._files.load(str(folder / found[1])) if found else {}
+        labels = (image["config"] or {}).get("Labels") or {} if "config" in image else None
+        return with_image(container, labels, self._trusted_images, f"it is not in {folder}")
 
 
 class JsonFiles:

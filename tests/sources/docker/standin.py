@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from socket import SHUT_RDWR
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sidecar.sources.docker.wire import unix_seconds
 from tests.sources.recorder import TIMEOUT_S
@@ -41,9 +41,11 @@ class Container:
         ports=(),
         networks=(),
         mode="",
+        image_labels=None,
     ):
         self.id, self.name, self.image, self.tty = key * 64, name, image, tty
         self.labels, self.ports, self.status = labels or {}, list(ports), status
+        self.image_labels = image_labels
         self.networks, self.mode = networks, mode
         self.state = "running"
         self.started_at = self.finished_at = "0001-01-01T00:00:00Z"
@@ -65,6 +67,7 @@ class Container:
             "Id": self.id,
             "Names": ["/other/alias", f"/{self.name}"],
             "Image": self.image,
+            "ImageID": self.image_id,
             "Labels": self.labels,
             "State": self.state,
             # Only of those that run.
@@ -76,6 +79,10 @@ class Container:
             "HostConfig": {"NetworkMode": self.mode},
             "NetworkSettings": {"Networks": {name: {"NetworkID": name} for name in self.networks}},
         }
+
+    @property
+    def image_id(self):
+        return f"sha256:{self.id}"
 
     def inspected(self):
         return {
@@ -250,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(
                 [each.entry() for each in list(engine.containers.values()) if self._listed(each, query)]
             )
+        elif image := re.fullmatch(r"/images/(.+)/json", path):
+            self._image(unquote(image[1]))
         elif path == "/networks":
             self._answer(engine.networks)
         elif path == "/events":
@@ -260,6 +269,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _listed(self, container, query):
         wanted = json.loads(query.get("filters", "{}")).get("id", [container.id])
         return container.id in wanted and (query.get("all") == "1" or container.state == "running")
+
+    def _image(self, key):
+        found = next((each for each in self.engine.containers.values() if each.image_id == key), None)
+        if found:
+            self._answer({"Id": key, "Config": {"Labels": found.image_labels}})
+        else:
+            self._answer({"message": f"No such image: {key}"}, 404)
 
     def _container(self, key, what, query):
         container = self.engine.containers.get(key)

@@ -175,3 +175,36 @@ def test_what_tells_front_ends_and_joined_networks(tmp_path):
     assert node.is_on_host
     assert [each.runs for each in docker.scan().logs] == [True, False, True]
     assert docker.discovered([nginx, blog], LabelTrust.ALL) is None
+
+
+def test_labels_are_told_from_those_of_an_image_whose_description_is_there(tmp_path):
+    """Docker keeps it beside the folders of containers, unless containerd has the images."""
+    images, root = tmp_path / "image/overlay2/imagedb/content/sha256", tmp_path / "containers"
+    images.mkdir(parents=True)
+    (images / ("1" * 64)).write_text('{"config": {"Labels": {"wp-sidecar.mode": "observe"}}}')
+    (images / ("2" * 64)).write_text('{"config": null}')
+    labels = {"wp-sidecar.mode": "observe", "wp-sidecar.maxretry": "9"}
+    for key, image in (
+        ("a", "sha256:" + "1" * 64),
+        ("b", "sha256:" + "2" * 64),
+        ("c", "sha256:" + "3" * 64),
+        ("d", "../x"),
+    ):
+        folder = root / (key * 64)
+        folder.mkdir(parents=True)
+        config = {
+            "Name": key,
+            "Image": image,
+            "Driver": "overlay2",
+            "Config": {"Image": f"img-{key}", "Labels": labels},
+        }
+        (folder / "config.v2.json").write_text(json.dumps(config))
+
+    scans = DockerLayout(root).scan(), DockerLayout(root, trusted_images=["img-c"]).scan()
+    found, trusted = ({each.container.name: each.container for each in scan.logs} for scan in scans)
+
+    assert [found[name].image_labels for name in "abcd"] == [
+        {"wp-sidecar.mode"}, frozenset(), labels.keys(), labels.keys()
+    ]  # fmt: skip
+    assert [found[name].image_error for name in "abcd"] == ["", "", *[f"it is not in {images}"] * 2]
+    assert trusted["c"].image_labels == frozenset()
