@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -39,7 +40,10 @@ TOTALS: Final = {
     "banned": ("banned", "would be banned"),
     "longer": ("banned for longer", "would be banned for longer"),
     "allowed": ("allowed", "would be allowed"),
-    "unbanned": ("unbanned, because an address is allowed", ""),
+    "unbanned": (
+        "unbanned, because an address is allowed",
+        "would be unbanned, because an address is allowed",
+    ),
     "known": ("in force before", "in force already"),
     "over": ("over already", "over already"),
 }
@@ -108,6 +112,7 @@ def import_(
     from sidecar.cli.log_lines import line_chunks, open_log
 
     path, seconds = socket_path(socket), seconds_of(lasting, "--for", permanent=True)
+    draft = secrets.token_hex(8) if dry_run else ""
     totals: Counter[str] = Counter()
     refused: list[BadLine] = []
 
@@ -122,11 +127,13 @@ def import_(
             if isinstance(piece, BadLine):
                 refuse([piece])
                 continue
-            answer = ask(
-                path, ImportRequest([each.fields for each in piece], jail, dry_run), IMPORT_TIMEOUT_S
-            )
+            request = ImportRequest([each.fields for each in piece], jail, dry_run, draft)
+            answer = ask(path, request, IMPORT_TIMEOUT_S)
             totals.update({key: answer[key] for key in TOTALS})  # type: ignore[literal-required]
             refuse(BadLine(piece[each["index"]].line, each["why"]) for each in answer["refused"])
+    if dry_run:
+        # The daemon forgets the draft.
+        ask(path, ImportRequest([], dry_run=True), IMPORT_TIMEOUT_S)
     if as_json:
         counts = {key: totals[key] for key in TOTALS}
         write_json({**counts, "dry_run": dry_run, "refused": [each._asdict() for each in refused]})

@@ -39,16 +39,21 @@ class ImportAnswer(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest(ControlRequest[ImportAnswer]):
-    """`jail`: bans are put into this one, whatever their entries say. `dry_run`: only say what would become of it."""
+    """`jail`: bans are put into this one, whatever their entries say. `dry_run`: only say what would become of it.
+
+    `draft`: a word that the requests of one dry run have in common, so that they are judged together; "" ends that.
+    """
 
     command = "import"
     entries: Sequence[Any]
     jail: str = ""
     dry_run: bool = False
+    draft: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
             "do": self.command, "entries": list(self.entries), "jail": self.jail, "dry_run": self.dry_run,
+            "draft": self.draft,
         }  # fmt: skip
 
     @classmethod
@@ -56,4 +61,9 @@ class ImportRequest(ControlRequest[ImportAnswer]):
         entries = fields.get("entries")
         if not isinstance(entries, list):
             raise Refused("entries has to be a list")
-        return cls(entries, str(fields.get("jail") or ""), bool(fields.get("dry_run")))
+        return cls(
+            entries,
+            str(fields.get("jail") or ""),
+            bool(fields.get("dry_run")),
+            str(fields.get("draft") or ""),
+        )

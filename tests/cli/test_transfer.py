@@ -129,6 +129,18 @@ def test_a_dry_run_says_what_would_be(wp):
     assert wp("import", "--dry-run", stdin=b"")[1] == "would be banned: 0\n"
 
 
+def test_the_pieces_of_a_dry_run_are_judged_together_and_the_daemon_forgets_them(daemon, wp, monkeypatch):
+    monkeypatch.setattr(transfer, "MAX_ENTRIES", 1)
+    for _ in range(2):
+        wp("import", "--dry-run", stdin=b"203.0.113.7\n203.0.113.8\n")
+    drafts = [fields["draft"] for fields in daemon.asked]
+    wp("import", stdin=b"203.0.113.7\n")
+
+    assert drafts == [drafts[0], drafts[0], "", drafts[3], drafts[3], ""]
+    assert len({*drafts}) == 3
+    assert daemon.asked[-1]["draft"] == ""
+
+
 def test_a_file_that_does_not_exist_is_an_error_before_anything_is_sent(daemon, wp):
     assert wp("import", "nowhere")[0] == ExitCode.NO_INPUT
     assert daemon.asked == []

@@ -20,9 +20,10 @@ from sidecar.control.commands.daemon import (
     Tally,
 )
 from sidecar.control.commands.history import ExplainCommand, HistoryCommand, HistoryStore, LineExplainer
+from sidecar.control.commands.import_judge import BoundedAllowlist
 from sidecar.control.commands.loop_access import LoopAccess
 from sidecar.control.commands.top import RecentEvents, TopCommand
-from sidecar.control.commands.transfer import BoundedAllowlist, ImportCommand
+from sidecar.control.commands.transfer import ImportCommand
 from sidecar.control.protocol import ControlRequest, Refused
 from sidecar.runtime.loop import Inbox
 from sidecar.telemetry.http import HealthCheck

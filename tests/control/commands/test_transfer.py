@@ -3,6 +3,7 @@ import math
 import pytest
 
 from sidecar.advice.allowlist import TOO_MANY_ALLOWED
+from sidecar.control.commands import import_judge
 from sidecar.control.commands.bans import BanCommand
 from sidecar.control.commands.transfer import ImportCommand
 from sidecar.control.protocol import BanRequest, Refused
@@ -137,6 +138,62 @@ def test_a_dry_run_says_the_same_and_changes_nothing(take_over, in_force):
     assert in_force() == ([], [])
     assert take_over(*entries) == said
     assert said == {"banned": 1, "allowed": 1, "over": 1, "refused": said["refused"]}
+
+
+def test_what_a_list_allows_it_does_not_ban(take_over, in_force):
+    entries = (ban("198.51.100.9"), allow("198.51.100.0/24"), ban())
+    said = take_over(*entries)
+
+    assert said == {
+        "banned": 1,
+        "allowed": 1,
+        "refused": [{"index": 0, "why": "198.51.100.9 is never banned: it is allowed by hand"}],
+    }
+    assert in_force()[0] == [(ANN, "manual", NOW + 86_400, "")]
+
+
+# Lists in the pieces in which they are sent: what a piece does to the next ones, and to what is in force.
+LISTS = [
+    pytest.param([ban()], [ban()], [ban(**{"for": -1})], id="an address in three pieces"),
+    pytest.param([allow(BOB)], [ban(BOB), ban()], id="allowed, then banned"),
+    pytest.param([ban(BOB), ban()], [allow("203.0.113.8/31")], id="banned, then allowed"),
+    pytest.param([allow(BOB)], [allow(BOB), allow(BOB, comment="x")], id="allowed in two pieces"),
+    pytest.param([ban()], [allow(ANN)], [ban()], id="banned, allowed, banned"),
+    pytest.param([ban(BOB, **{"for": -1})], [allow(BOB)], id="banned for longer, then allowed"),
+    pytest.param(
+        *([allow(f"198.18.{piece}.{n % 256}") for n in range(200)] for piece in range(6)),
+        id="more to allow than there is room for",
+    ),
+    pytest.param(
+        *([allow(f"{first}.0.0.0/8")] for first in (11, 12, 13, 14, 15)), id="more than may be allowed"
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", [each.values for each in LISTS], ids=[each.id for each in LISTS])
+def test_a_dry_run_of_several_pieces_says_what_the_import_of_all_of_them_does(loop, inputs, in_force, pieces):
+    command = ImportCommand(loop, inputs)
+    BanCommand(loop).answer(BanRequest("203.0.113.8"))
+
+    def said(draft):
+        """What each piece does. The name of a draft makes it a dry run."""
+        return [command.answer(ImportRequest(piece, "", bool(draft), draft)) for piece in pieces]
+
+    before, drafted = in_force(), said("a")
+    assert in_force() == before
+    # Another draft begins with what is in force.
+    assert said("b") == drafted
+    assert command.answer(ImportRequest((), dry_run=True))["banned"] == 0
+    assert said("") == drafted
+
+
+def test_a_draft_remembers_no_more_bans_than_it_may(loop, inputs, monkeypatch):
+    monkeypatch.setattr(import_judge, "MAX_DRAFT_BANS", 1)
+    command = ImportCommand(loop, inputs)
+    pieces = [ban(), ban("203.0.113.9")], [ban(), ban("203.0.113.9")]
+
+    answers = [command.answer(ImportRequest(piece, dry_run=True, draft="a")) for piece in pieces]
+    assert [(each["banned"], each["known"]) for each in answers] == [(2, 0), (1, 1)]
 
 
 @pytest.mark.parametrize(
