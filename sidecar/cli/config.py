@@ -11,7 +11,9 @@ import typer
 from sidecar.cli.options import Filters, Jails, Json, Socket, Wide, socket_path
 from sidecar.cli.stdio import write_json, write_line
 from sidecar.control.client import NoDaemon, ask
+from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.control.protocol import Refused, StatusAnswer, StatusRequest
+from sidecar.core.text import printable
 
 if TYPE_CHECKING:
     from sidecar.config.effective import Setting, SiteSetting
@@ -31,7 +33,9 @@ def show(
     *,
     site: Annotated[
         str,
-        typer.Option("--site", metavar="NAME", help="Only this container: its labels, and what they change."),
+        typer.Option(
+            "--site", metavar="NAME", help="Only this container: all settings of the jails that look at it."
+        ),
     ] = "",
     changed: Annotated[bool, typer.Option("--changed", help="Leave out what has its default.")] = False,
     jails: Jails = None,
@@ -45,16 +49,25 @@ def show(
 
     found = effective(os.environ, jails=jails, filters=filters)
     status = _status(socket)
-    labels = status["labels"] if status else {}
-    of_sites = [each for name in sorted(labels) for each in of_site(name, labels[name], found.settings)]
-    if site:
-        of_sites = [each for each in of_sites if each.site == site]
+    labels, looking = (status["labels"], _looking(status)) if status else ({}, {})
+    if site and status and site not in {*labels, *looking}:
+        known = ", ".join(sorted({*labels, *looking}))
+        raise Failed(ExitCode.NO_INPUT, f"{printable(site)} is not watched; there are {printable(known)}")
 
     def is_shown(origin: str) -> bool:
-        return not site and not (changed and origin == BY_DEFAULT)
+        return not (changed and origin == BY_DEFAULT)
 
-    host = [each for each in found.host if is_shown(each.origin)]
-    by_jail = {name: [each for each in rows if is_shown(each.origin)] for name, rows in found.jails.items()}
+    of_sites = [
+        each
+        for name in ([site] if site else sorted(labels))
+        for each in of_site(name, labels.get(name, ()), found, looking.get(name, ()))
+        if (is_shown(each.origin) if site else each.is_of_label)
+    ]
+    host = [each for each in found.host if not site and is_shown(each.origin)]
+    by_jail = {
+        name: [each for each in rows if not site and is_shown(each.origin)]
+        for name, rows in found.jails.items()
+    }
     if as_json:
         write_json({
             "host": [_json(each) for each in host],
@@ -72,7 +85,7 @@ def show(
     write_line("")
     if status is None:
         write_line("no daemon answers, so labels of containers are not shown")
-    elif not site_rows:
+    elif not any(each.is_of_label for each in of_sites):
         write_line(f"no label of {site or 'a container'} changes anything: the settings of the jails hold")
 
 
@@ -98,6 +111,11 @@ def _status(socket: Socket) -> StatusAnswer | None:
         return ask(socket_path(socket), StatusRequest())
     except (NoDaemon, PermissionError, Refused):
         return None
+
+
+def _looking(status: StatusAnswer) -> dict[str, list[str]]:
+    """Return the jails that look at each log, by its name."""
+    return {each["container"]: [jail["name"] for jail in each.get("jails", ())] for each in status["streams"]}
 
 
 def _row(each: Setting | SiteSetting) -> tuple[str, str, str]:

@@ -1,13 +1,13 @@
 """The settings in force, each with the place that it comes from; secrets are left out.
 
 environment, jails file, defaults ─▶ `effective` ─▶ host: [Setting…], jails: {name: [Setting…]}
-labels of a container             ─▶ `of_site`   ─▶ what they change
+labels of a container             ─▶ `of_site`   ─▶ what its jails are for it
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,14 +28,16 @@ from sidecar.config.environment import (
 from sidecar.config.jail_keys import BUILTIN_JAILS, GLOBAL_KEYS, JAIL_KEYS, OWN_LIMITS, GlobalKey, JailKey
 from sidecar.config.jail_values import DEFAULT, JailValues
 from sidecar.config.settings import Settings
-from sidecar.config.units import AllowlistEntries, BanRate, words
+from sidecar.config.units import AllowlistEntries, BanRate
 from sidecar.core.allowlist import IGNOREIP
-from sidecar.core.containers import JAILS_LABEL, LABEL_PREFIX, Container
+from sidecar.core.containers import LABEL_PREFIX, Container
 from sidecar.core.jail import Jail
+from sidecar.core.overrides import Overrides
 from sidecar.core.text import OMITTED, redacted
 
 BY_DEFAULT: Final = "default"
 BUILT_IN: Final = "built-in jail"
+BY_LABEL: Final = "label "
 # A secret, whose variable names a file anyway.
 KEYS: Final = "fleet.keys"
 LOG_FORMAT: Final = "log.as_json"
@@ -51,13 +53,18 @@ class Setting(NamedTuple):
 
 
 class SiteSetting(NamedTuple):
-    """What a label of a container changes; `jail` "" is every jail that looks at it."""
+    """One setting of a jail as it is for a container; `jail` "": what a label says beside that."""
 
     site: str
     jail: str
     name: str
     value: Any
     origin: str
+
+    @property
+    def is_of_label(self) -> bool:
+        """Whether a label of the container says so."""
+        return self.origin.startswith(BY_LABEL)
 
 
 class Effective(NamedTuple):
@@ -94,24 +101,30 @@ def effective(
     return Effective((*files, *with_variables, *keys_alone), of_jails, settings)
 
 
-def of_site(name: str, texts: Sequence[str], settings: Settings) -> Iterator[SiteSetting]:
-    """Yield what the labels of this container change. `texts` are those in force, as `name=value`."""
+def of_site(
+    name: str, texts: Sequence[str], found: Effective, looking: Collection[str]
+) -> Iterator[SiteSetting]:
+    """Yield the settings of the jails that look at this container, as its labels change them; then its other labels.
+
+    `texts` are the labels in force, as `name=value`, and `looking` names the jails.
+    """
     given = dict(text.partition("=")[::2] for text in texts)
+    settings = found.settings
     read = labels.read([Container("", name, "", given)], settings.jails, settings.sources.labels)
-    overrides = read.overrides.get(name)
-    only = set(words(given.get(JAILS_LABEL, "")))
-    changed = overrides.values if overrides else {}
-    for jail in settings.jails:
-        if only and jail.name not in only:
-            continue
-        for key in JAIL_KEYS:
-            if overrides and key.target in changed:
-                value = _shown(key.value(overrides.apply_to(jail)))
-                yield SiteSetting(name, jail.name, key.name, value, f"label {_label_of(key)}")
-    shown = {_label_of(key) for key in JAIL_KEYS if key.target in changed}
+    overrides = read.overrides.get(name, Overrides())
+    changed = {key.name: key for key in JAIL_KEYS if key.target in overrides.values}
+    for jail in (each for each in settings.jails if each.name in looking):
+        overridden = overrides.apply_to(jail)
+        for setting in found.jails[jail.name]:
+            if key := changed.get(setting.name):
+                value = _shown(key.value(overridden))
+                yield SiteSetting(name, jail.name, key.name, value, f"{BY_LABEL}{_label_of(key)}")
+            else:
+                yield SiteSetting(name, jail.name, *setting)
+    shown = {_label_of(key) for key in changed.values()}
     for label, text in given.items():
         if label not in shown:
-            yield SiteSetting(name, "", label.removeprefix(LABEL_PREFIX), text, f"label {label}")
+            yield SiteSetting(name, "", label.removeprefix(LABEL_PREFIX), text, f"{BY_LABEL}{label}")
 
 
 class _Origins:

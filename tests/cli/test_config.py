@@ -4,6 +4,15 @@ import pytest
 
 from sidecar.cli.config import text
 from sidecar.control.exit_codes import ExitCode
+from tests.cli.answering import STATUS
+
+
+@pytest.fixture(autouse=True)
+def looked_at(daemon):
+    """Two logs, each with the jails that look at it."""
+    looking = {"state": "open", "format": "", "read": 0, "understood": 0, "jails": [{"name": "wordpress"}]}
+    streams = [{"container": name, **looking} for name in ("blog", "shop")]
+    daemon.answers["status"] = STATUS | {"streams": streams}
 
 
 def test_settings_are_tables_with_the_place_of_each(daemon, wp_lines, here):
@@ -24,15 +33,33 @@ def test_what_has_its_default_is_left_out_where_that_is_asked_for(daemon, wp_lin
     assert [line for line in lines if line.startswith("wordpress  maxretry")]
 
 
-def test_one_site_alone(daemon, wp_lines):
+def test_one_site_alone_has_all_settings_of_the_jails_that_look_at_it(daemon, wp_lines):
     lines = wp_lines("config", "show", "--site", "blog")[1]
+    rows = [line.split() for line in lines if line.startswith("blog")]
 
-    assert [line.split()[:3] for line in lines if line.startswith("blog")] == [
-        ["blog", "wordpress", "maxretry"],
-        ["blog", "wordpress", "mode"],
+    assert {row[1] for row in rows} == {"wordpress"}
+    assert [row[2:] for row in rows if row[-2] == "label"] == [
+        ["maxretry", "10", "label", "wp-sidecar.maxretry"],
+        ["mode", "observe", "label", "wp-sidecar.mode"],
     ]
+    assert ["port", "80,", "443", "default"] in [row[2:] for row in rows]
     assert "WP_SIDECAR_LISTEN" not in "\n".join(lines)
-    assert wp_lines("config", "show", "--site", "shop")[1][-1].startswith("no label of shop changes anything")
+    changed = wp_lines("config", "show", "--site", "blog", "--changed")[1]
+    assert not [line for line in changed if line.endswith("default")]
+    assert len([line for line in changed if line.startswith("blog")]) > 2
+
+
+def test_a_site_without_labels_has_the_settings_of_its_jails(daemon, wp_lines):
+    lines = wp_lines("config", "show", "--site", "shop")[1]
+
+    assert [line.split()[:3] for line in lines if " maxretry " in line] == [["shop", "wordpress", "maxretry"]]
+    assert lines[-1].startswith("no label of shop changes anything")
+
+
+def test_a_site_that_is_not_watched_is_an_error_with_those_that_are(daemon, wp):
+    code, _, err = wp("config", "show", "--site", "blgo")
+
+    assert (code, err) == (ExitCode.NO_INPUT, "wp-sidecar: blgo is not watched; there are blog, shop\n")
 
 
 def test_without_a_daemon_labels_are_not_known(wp_lines, here, monkeypatch):

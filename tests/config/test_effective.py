@@ -151,27 +151,36 @@ def test_errors_are_those_of_a_run():
         effective({"WP_SIDECAR_LISTEN": "everywhere"})
 
 
-def test_the_labels_of_a_site_are_what_they_make_of_its_jails(path):
-    settings = effective({}, jails=path).settings
+def test_the_settings_of_a_site_are_those_of_the_jails_that_look_at_it_as_its_labels_change_them(path):
+    found = effective({}, jails=path)
     labels = (
         "wp-sidecar.maxretry=10",
         "wp-sidecar.bantime=1m",
         "wp-sidecar.jails=wordpress",
         "wp-sidecar.allow=192.0.2.9",
     )
-    found = [tuple(each) for each in of_site("blog", labels, settings)]
+    rows = [*of_site("blog", labels, found, ["wordpress"])]
 
-    assert found == [
+    assert [tuple(each) for each in rows if each.is_of_label] == [
         ("blog", "wordpress", "maxretry", 10, "label wp-sidecar.maxretry"),
         # A label makes no ban shorter.
         ("blog", "wordpress", "bantime", 7200.0, "label wp-sidecar.bantime"),
         ("blog", "", "jails", "wordpress", "label wp-sidecar.jails"),
         ("blog", "", "allow", "192.0.2.9", "label wp-sidecar.allow"),
     ]
-    assert (
-        len([each for each in of_site("blog", ["wp-sidecar.mode=observe"], settings) if each.name == "mode"])
-        == 4
-    )
-    assert [tuple(each) for each in of_site("db", ["wp-sidecar.enable=false: not watched"], settings)] == [
+    # All else is as in the jail, with the same place.
+    assert [each[2:] for each in rows if not each.is_of_label] == [
+        tuple(each) for each in found.jails["wordpress"] if each.name not in ("maxretry", "bantime")
+    ]
+
+
+def test_no_jail_that_does_not_look_at_a_site_is_among_its_settings(path):
+    found, observe = effective({}, jails=path), ["wp-sidecar.mode=observe"]
+
+    def jails_of(looking):
+        return [each.jail for each in of_site("blog", observe, found, looking) if each.is_of_label]
+
+    assert jails_of(["wordpress-access", "wordpress"]) == ["wordpress", "wordpress-access"]
+    assert [tuple(each) for each in of_site("db", ["wp-sidecar.enable=false: not watched"], found, [])] == [
         ("db", "", "enable", "false: not watched", "label wp-sidecar.enable")
     ]

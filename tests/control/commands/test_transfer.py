@@ -3,7 +3,6 @@ import math
 import pytest
 
 from sidecar.advice.allowlist import TOO_MANY_ALLOWED
-from sidecar.control.commands import import_judge
 from sidecar.control.commands.bans import BanCommand
 from sidecar.control.commands.transfer import ImportCommand
 from sidecar.control.protocol import BanRequest, Refused
@@ -185,15 +184,6 @@ def test_a_dry_run_of_several_pieces_says_what_the_import_of_all_of_them_does(lo
     assert said("b") == drafted
     assert command.answer(ImportRequest((), dry_run=True))["banned"] == 0
     assert said("") == drafted
-
-
-def test_a_draft_remembers_no_more_bans_than_it_may(loop, inputs, monkeypatch):
-    monkeypatch.setattr(import_judge, "MAX_DRAFT_BANS", 1)
-    command = ImportCommand(loop, inputs)
-    pieces = [ban(), ban("203.0.113.9")], [ban(), ban("203.0.113.9")]
-
-    answers = [command.answer(ImportRequest(piece, dry_run=True, draft="a")) for piece in pieces]
-    assert [(each["banned"], each["known"]) for each in answers] == [(2, 0), (1, 1)]
 
 
 @pytest.mark.parametrize(
