@@ -24,10 +24,11 @@ class Failures:
 
     def add(self, jail: Jail, hit: Hit, at: float, weight: int) -> tuple[str, ...] | None:
         """Count a failure at this time. Return the lines that counted, the oldest first, once they are too many."""
-        address, maxretry = hit.address, jail.maxretry
-        if target := hit.target:
+        _, address, _, _, line, target, _, _ = hit
+        maxretry = jail.maxretry
+        if target:
             self._targets.add(address, target, 2 * maxretry)
-        self._evidence.add(self._name, address, hit.line, maxretry)
+        self._evidence.add(self._name, address, line, maxretry)
         if not self.window.add(address, at, maxretry, jail.findtime, weight):
             return None
         self._targets.clear(address)

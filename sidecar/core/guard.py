@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sidecar.core.address import Address, is_within
@@ -97,7 +97,7 @@ class Guard:
         """
         return [decision for hit in hits for decision in self._judge.hit(hit, now) or ()]
 
-    def hit(self, hit: Hit, now: float) -> list[Decision] | None:
+    def hit(self, hit: Hit, now: float) -> Sequence[Decision] | None:
         """Count one hit as `hits` does; None: it does not count, and `view.ignored` has the reason."""
         return self._judge.hit(hit, now)
 

@@ -6,13 +6,13 @@ failure, the witness, the excuses and the ban budget.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sidecar.core.address import Address
 from sidecar.core.ban_budget import EnforcementBudget
 from sidecar.core.ban_limit import BanLimit
 from sidecar.core.ban_register import BanRegister
-from sidecar.core.effective_jail import EffectiveJail
 from sidecar.core.escalation import Chance
 from sidecar.core.events import Ban, BanCause, Decision, Hit, IgnoredReason
 from sidecar.core.guard_state import GuardState
@@ -47,48 +47,47 @@ class HitJudge:
         self._chance = chance
         self._counts_from = counts_from
 
-    def hit(self, hit: Hit, now: float) -> list[Decision] | None:
+    def hit(self, hit: Hit, now: float) -> Sequence[Decision] | None:
         """Count one hit as `hits` does; None: it does not count, and `view.ignored` has the reason."""
-        # The hot path: a flood makes a million of these calls, and each name that is looked up counts.
-        address, at, known = hit.address, hit.at, self._state
-        state = known.jails.by_name.get(hit.jail)
+        # The hot path: a flood makes a million of these calls. Names are looked up once, and the usual case is here.
+        jail_name, address, at, origin, _, target, success, peer = hit
+        known = self._state
+        state = known.jails.by_name.get(jail_name)
         if state is None or state.is_removed:
             known.ignored[IgnoredReason.JAIL_REMOVED] += 1
             return None
         if at < self._counts_from:
             known.ignored[IgnoredReason.BEFORE_START] += 1
             return None
-        effective = state.effective_at(hit.origin.name)
+        jail, own_allowlist = state.effective_at(origin.name)
         ban = state.bans.covering(address)
-        if ban or hit.target or hit.peer or self.relayed.related:
-            reason = self._ignored_reason(state, effective, ban, hit, now)
+        if ban or target or peer or self.relayed.related:
+            reason = self._ignored_reason(state, jail, ban, hit, now)
         else:
-            # The usual case, without a call for it.
             reason = known.allowlist.reason(address)
-            if not reason and effective.allowlist:
-                reason = effective.allowlist.reason(address)
+        if not reason and own_allowlist:
+            reason = own_allowlist.reason(address)
         if reason:
             known.ignored[reason] += 1
             return None
         # A dry run that is enforced from now on.
         if ban:
             return [self._register.enforce(ban, now)]
-        at = min(at, now)
-        if hit.success:
-            self._logged_in(state, effective.jail, hit, at, now)
-            return []
-        return self._count(state, effective.jail, hit, at, now)
+        if at > now:
+            at = now
+        if success:
+            self._logged_in(state, jail, hit, at, now)
+            return ()
+        return self._count(state, jail, hit, at, now)
 
     def _ignored_reason(
-        self, state: JailState, effective: EffectiveJail, ban: Ban | None, hit: Hit, now: float
+        self, state: JailState, jail: Jail, ban: Ban | None, hit: Hit, now: float
     ) -> str | None:
         """Return why a hit does not count; None: it does, or it may have a dry run enforced."""
         if self.relayed.related and self.relayed.is_second(hit):
             return IgnoredReason.COUNTED_ALREADY
         # A login that works is no reason to enforce a dry run.
-        if ban and (
-            hit.success or not ban.dry_run or not self._may_enforce(effective.jail, hit.origin.name, now)
-        ):
+        if ban and (hit.success or not ban.dry_run or not self._may_enforce(jail, hit.origin.name, now)):
             if bypass := state.bans.bypass_of(ban, hit):
                 self._state.noticed.append(bypass)
             return IgnoredReason.ALREADY_BANNED
@@ -101,10 +100,9 @@ class HitJudge:
             self._state.peers.add(hit.peer, hit.address)
             if not hit.success:
                 return IgnoredReason.BEHIND_PROXY
-        # Most jails have no `ignoreip`, and a call would take a fiftieth of all that is done for a hit.
-        return effective.allowlist.reason(hit.address) if effective.allowlist else None
+        return None
 
-    def _count(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> list[Decision]:
+    def _count(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> Sequence[Decision]:
         address = hit.address
         previous, weight = 0, 1
         if jail.escalation:
@@ -117,7 +115,7 @@ class HitJudge:
         until = at + jail.bantime_after(previous, self._chance.random())
         if until <= now:
             self._state.ignored[IgnoredReason.BAN_EXPIRED] += 1
-            return []
+            return ()
         if reason := self._refusal_reason(state, jail, address, at, now):
             self._state.ignored[reason] += 1
             self._state.refused.refuse(
@@ -127,7 +125,7 @@ class HitJudge:
             if reason != RefusalReason.PROBABLE_PROXY:
                 # As many as the strictest reading needs: a label must not have others' failures forgotten.
                 state.failures.put_back(max(jail, state.jail, key=_maxretry), address, at, lines)
-            return []
+            return ()
         self._state.refused.clear(jail.name, address)
         ban = Ban(
             jail.name, address, at, until, BanCause.FAILURES,

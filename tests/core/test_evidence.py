@@ -36,3 +36,13 @@ def test_replaced_lines_do_not_count_towards_the_limit():
         evidence.add("login", ANN, "x" * 4, most=2)
 
     assert (evidence.take("login", ANN), evidence.dropped) == (("x" * 4, "x" * 4), 0)
+
+
+def test_a_flood_in_one_jail_leaves_the_lines_of_others_alone():
+    evidence = Evidence(max_bytes=100)
+    evidence.add("login", ANN, "x" * 6, most=3)
+    for n in range(100):
+        evidence.add("probe", Address(f"198.51.100.{n}"), "y" * 6, most=3)
+
+    assert evidence.lines("login", ANN) == ("x" * 6,)
+    assert evidence.dropped > 80
