@@ -73,8 +73,7 @@ class HitJudge:
         # A dry run that is enforced from now on.
         if ban:
             return [self._register.enforce(ban, now)]
-        if at > now:
-            at = now
+        at = min(at, now)
         if success:
             self._logged_in(state, jail, hit, at, now)
             return ()
