@@ -19,6 +19,7 @@ from bench import (
     fleet,
     latency,
     node,
+    page,
     replay,
     resting,
     restored,
@@ -28,7 +29,7 @@ from bench import (
 from bench.figures import Figure
 from bench.rig import Rig
 
-PARTS = (filters, replay, resting, latency, storm, crowd, files, node, fleet, restored, visitors)
+PARTS = (filters, replay, resting, latency, storm, crowd, files, node, fleet, restored, visitors, page)
 
 
 def main() -> None:

@@ -136,7 +136,7 @@ def _one_more() -> Figure:
 def _starts() -> Iterator[Figure]:
     """From the opening of the store until all of its bans are in the kernel, and from the start of the program."""
     with place() as host, Daemon(host) as ours:
-        _remember(ours.folder / "state", MANY)
+        remember(ours.folder / "state", MANY)
         script = [sys.executable, "-c", START, str(ours.folder / "state" / "state.db"), JAIL]
         fresh = [float(host.run(script).stdout) for _ in range(STARTS)]
         whole = [_whole_start(host, ours) for _ in range(STARTS)]
@@ -198,7 +198,7 @@ def _unban() -> Figure:
 def _repairs() -> Figure:
     """From just before the table is changed until the daemon has repaired it."""
     with place() as host, Daemon(host) as ours:
-        _remember(ours.folder / "state", 1_000)
+        remember(ours.folder / "state", 1_000)
         ours.start()
         ours.ready()
         found = host.within(lambda: {harm: _repaired(lines) for harm, lines in HARMS.items()})
@@ -326,7 +326,7 @@ def _bans(count: int, now: float) -> tuple[Ban, ...]:
     return tuple(_ban(address, now) for address in itertools.islice(_addresses(1), count))
 
 
-def _remember(folder: Path, count: int) -> None:
+def remember(folder: Path, count: int) -> None:
     """A store with so many bans, each with its evidence."""
     now = time.time()
     with closing(SqliteStore(folder / "state.db")) as store:

@@ -30,6 +30,7 @@ from sidecar.cli.text import until_text
 from sidecar.control.client import ask, stream
 from sidecar.control.protocol import (
     BanEntry,
+    BanOrder,
     BanRequest,
     BansRequest,
     UnbannedEntry,
@@ -54,6 +55,9 @@ def bans(
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="Only bans made within this time, as 2h or 7d.")
     ] = "",
+    order: Annotated[
+        BanOrder, typer.Option("--order", metavar="ends|newest|failures", help="Which bans come first.")
+    ] = BanOrder.ENDS,
     fleet: InFleet = False,
     wide: Wide = False,
     socket: Socket = None,
@@ -63,7 +67,7 @@ def bans(
     now = time.time()
     after = now - (seconds_of(since, "--since") or now)
     # A table shows no evidence.
-    request = BansRequest(as_json, fleet, jail, site, after, observed)
+    request = BansRequest(as_json, fleet, jail, site, after, observed, order=order)
     found = stream(socket_path(socket), request, BANS_TIMEOUT_S)
     if as_json:
         write_json_list("bans", found)

@@ -11,6 +11,7 @@ This module is loaded by every command of the command line, so it imports nothin
 
 from __future__ import annotations
 
+import enum
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -333,9 +334,17 @@ class ReloadRequest(ControlRequest[ReloadAnswer]):
     command = "reload"
 
 
+class BanOrder(enum.StrEnum):
+    """Which bans come first."""
+
+    ENDS = "ends"
+    NEWEST = "newest"
+    FAILURES = "failures"
+
+
 @dataclass(frozen=True, slots=True)
 class BansRequest(ControlRequest[BansAnswer]):
-    """The bans in the order of their ends.
+    """The bans: those that end first, the newest, or those with the most failures come first.
 
     `evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not. The
     other fields choose some of them: the jail's name, a glob for the name of the container or file, bans made since a
@@ -351,11 +360,13 @@ class BansRequest(ControlRequest[BansAnswer]):
     observed: bool = False
     search: str = ""
     first: int = 0
+    order: BanOrder = BanOrder.ENDS
 
     def as_json(self) -> dict[str, Any]:
         chosen: dict[str, Any] = {
             "fleet": self.fleet, "jail": self.jail, "site": self.site, "since": self.since, "observed": self.observed,
             "search": self.search, "first": self.first,
+            "order": "" if self.order is BanOrder.ENDS else self.order.value,
         }  # fmt: skip
         given = {key: value for key, value in chosen.items() if value}
         return {"do": self.command, "evidence": self.evidence, **given}
@@ -365,6 +376,9 @@ class BansRequest(ControlRequest[BansAnswer]):
         first = fields.get("first", 0)
         if isinstance(first, bool) or not isinstance(first, int) or first < 0:
             raise Refused(f"first has to be a number of bans, not {first}")
+        order = str(fields.get("order") or BanOrder.ENDS)
+        if order not in [*BanOrder]:
+            raise Refused(f"order has to be one of {', '.join(BanOrder)}, not {order}")
         return cls(
             bool(fields.get("evidence", True)),
             bool(fields.get("fleet")),
@@ -374,6 +388,7 @@ class BansRequest(ControlRequest[BansAnswer]):
             bool(fields.get("observed")),
             str(fields.get("search", "")),
             first,
+            BanOrder(order),
         )
 
 

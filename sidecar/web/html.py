@@ -92,9 +92,12 @@ def field(name: str, label: str, **attributes: object) -> Markup:
     )
 
 
-def choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Markup:
+def choice(name: str, label: str, values: Iterable[tuple[str, str]], chosen: str = "") -> Markup:
     """Return a list to choose from, with its label: values, each with its text."""
-    options = "".join(f'<option value="{text(value)}">{text(shown)}</option>' for value, shown in values)
+    options = "".join(
+        f'<option value="{text(value)}"{" selected" * (value == chosen)}>{text(shown)}</option>'
+        for value, shown in values
+    )
     return Markup(
         f'<span class="field"><label for="{text(name)}">{text(label)}</label> '
         f'<select id="{text(name)}" name="{text(name)}">{options}</select></span> '

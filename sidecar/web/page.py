@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qs
 
-from sidecar.control.protocol import AllowedRequest, BansRequest, ControlRequest, StatusRequest
+from sidecar.control.protocol import AllowedRequest, BanOrder, BansRequest, ControlRequest, StatusRequest
 from sidecar.core.rate import Rate
 from sidecar.runtime.http_server import HttpRequest, HttpResponse
 from sidecar.web.activity import Activity
@@ -61,10 +61,14 @@ class StatusPage:
         session = self._changes.session_of(request, now)
         if session is None and self._is_too_often(now):
             return page_response(TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "60"}, "text/plain")
-        search = parse_qs(request.query, max_num_fields=10).get("q", [""])[0][: view.MAX_SEARCH_LENGTH]
-        bans = BansRequest(evidence=False, search=search.strip(), first=view.MAX_ROWS)
+        given = {key: values[0] for key, values in parse_qs(request.query, max_num_fields=10).items()}
+        search, order = given.get("q", "")[: view.MAX_SEARCH_LENGTH].strip(), given.get("order", "")
+        bans = BansRequest(
+            evidence=False, search=search, first=view.MAX_ROWS,
+            order=BanOrder(order) if order in [*BanOrder] else BanOrder.ENDS,
+        )  # fmt: skip
         shown = view.PageData(
-            self._ask(StatusRequest()), self._ask(bans), self._activity, bans.search, now, session,
+            self._ask(StatusRequest()), self._ask(bans), self._activity, bans.search, bans.order, now, session,
             self._ask(AllowedRequest())["allowed"] if session else (), self._changes.are_possible,
             self._doctor.latest(),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sidecar.advice.finding import HOST, Finding
-from sidecar.control.protocol import AllowedEntry, BanEntry, BansAnswer, StatusAnswer, StreamStatus
+from sidecar.control.protocol import AllowedEntry, BanEntry, BanOrder, BansAnswer, StatusAnswer, StreamStatus
 from sidecar.core.durations import format_duration
 from sidecar.web.activity import SLOTS, Activity
 from sidecar.web.changes import (
@@ -32,6 +32,10 @@ MAX_ROWS: Final = 10_000
 MAX_SEARCH_LENGTH: Final = 100
 # A list of so many rows is laid out as it is scrolled through.
 LONG: Final = 200
+# How the page says what comes first.
+ORDERS: Final[Mapping[str, str]] = {
+    BanOrder.ENDS: "those that end first", BanOrder.NEWEST: "the newest", BanOrder.FAILURES: "the most failures",
+}  # fmt: skip
 # A host has tens of sites.
 MAX_LOGS: Final = 500
 
@@ -43,6 +47,7 @@ class PageData(NamedTuple):
     bans: BansAnswer
     activity: Activity
     search: str
+    order: BanOrder
     now: float
     session: WebSession | None
     allowed: Iterable[AllowedEntry]
@@ -71,7 +76,7 @@ def page(shown: PageData) -> Iterator[str]:
         section("sites", "Sites and logs", _sites(shown)),
         section("policy", "Policy", _policy(status)),
         _changes(shown),
-        section("bans", "Bans", _search(shown.search), _bans(shown)),
+        section("bans", "Bans", _search(shown), _bans(shown)),
         section("events", "Recent events", _events(shown.activity)),
         (
             "</main>\n",
@@ -257,11 +262,11 @@ def _percent(share: float) -> str:
     return "less than 0.01 %" if share < 0.0001 else f"{share * 100:.2g} %"
 
 
-def _search(search: str) -> Iterator[str]:
+def _search(shown: PageData) -> Iterator[str]:
     yield (
         '<form role="search" action="/#bans" method="get"><label for="q">Address, jail or container</label> '
-        f'<input id="q" name="q" type="search" maxlength="{MAX_SEARCH_LENGTH}" value="{text(search)}"> '
-        "<button>Search</button></form>\n"
+        f'<input id="q" name="q" type="search" maxlength="{MAX_SEARCH_LENGTH}" value="{text(shown.search)}"> '
+        f"{choice('order', 'First', ORDERS.items(), shown.order)}<button>Search</button></form>\n"
     )
 
 

@@ -56,6 +56,8 @@ class Commands:
         }
         self.status = STATUS | {"streams": [stream]} | status
         self.asked = []
+        # In which order bans were asked for.
+        self.orders = []
         self.doctor = Looked()
         self.allowed = []
         self.bans = [
@@ -75,6 +77,7 @@ class Commands:
         if fields["do"] == "status":
             return self.status
         if fields["do"] == "bans":
+            self.orders.append(fields.get("order"))
             search, first = fields.get("search", "").lower(), fields["first"]
             found = [
                 ban

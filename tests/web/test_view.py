@@ -1,5 +1,6 @@
 """The page says what the commands say, and nothing that comes from outside is markup in it."""
 
+import re
 from html.parser import HTMLParser
 from http import HTTPStatus
 
@@ -96,6 +97,15 @@ def test_a_search_finds_addresses_jails_and_containers(query, rows):
 
     assert body.count('<th scope="row" role="rowheader">198.51.') == rows
     assert "<script>" not in body
+
+
+def test_the_order_is_chosen_and_an_unknown_one_is_the_first():
+    commands = Commands(count=1)
+
+    for query, chosen in (("order=newest", "newest"), ("order=x%22%3E", "ends"), ("", "ends")):
+        _, body = get(commands, query=query)
+        assert re.findall(r'<option value="(\w+)" selected>', body) == [chosen]
+    assert commands.orders == ["newest", None, None]
 
 
 def test_a_long_list_says_how_many_more_there_are():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from sidecar.control.commands.answers import DropCounts, ban_entry, ban_target, dropped_from
@@ -13,6 +12,7 @@ from sidecar.control.commands.loop_access import LoopAccess, check_jail
 from sidecar.control.protocol import (
     BanAnswer,
     BanEntry,
+    BanOrder,
     BanRequest,
     BansAnswer,
     BansRequest,
@@ -34,6 +34,12 @@ Evidence: TypeAlias = Mapping[BanKey, tuple[str, ...]]
 
 # Bans whose evidence and counts are read and sent at once.
 PAGE: Final = 500
+
+ORDERS: Final[Mapping[BanOrder, Callable[[Ban], float]]] = {
+    BanOrder.ENDS: lambda ban: ban.until,
+    BanOrder.NEWEST: lambda ban: -ban.at,
+    BanOrder.FAILURES: lambda ban: -ban.failures,
+}
 
 NO_FLEET: Final = "this host is not in a fleet: set WP_SIDECAR_REDIS_URL"
 
@@ -66,7 +72,7 @@ class BansCommand:
 
     def answer(self, request: BansRequest) -> BansAnswer:
         found = self._fleet_bans() if request.fleet else self._loop.query(_bans_in_force)
-        bans = sorted((ban for ban in found if _is_asked_for(ban, request)), key=attrgetter("until"))
+        bans = sorted((ban for ban in found if _is_asked_for(ban, request)), key=ORDERS[request.order])
         shown = bans[: request.first] if request.first else bans
         entries = map(ban_entry, shown) if request.fleet else self._entries(shown, evidence=request.evidence)
         return {"bans": entries, "more": len(bans) - len(shown)} if request.first else {"bans": entries}

@@ -1,10 +1,13 @@
 import logging
+import math
 
 import pytest
 
 from sidecar.control.commands.bans import BanCommand, BansCommand, UnbanCommand
-from sidecar.control.protocol import BanRequest, BansRequest, Refused, UnbanRequest
-from tests.control.daemon import ANN, BOB, Drops, Fleet, Store
+from sidecar.control.protocol import BanOrder, BanRequest, BansRequest, Refused, UnbanRequest
+from sidecar.core.address import Address
+from sidecar.core.events import Ban, BanCause
+from tests.control.daemon import ANN, BOB, Drops, Fleet, Store, running_loop
 
 BY_HAND = {
     "ip": "203.0.113.7",
@@ -180,3 +183,20 @@ def test_a_search_finds_addresses_jails_containers_and_reasons_and_the_first_of_
     assert found(search="nothing") == []
     answer = command.answer(BansRequest(evidence=False, search="probes", first=2))
     assert ([each["ip"][-1] for each in answer["bans"]], answer["more"]) == (["0", "2"], 1)
+
+
+def test_the_bans_that_end_first_the_newest_or_those_of_most_failures_come_first():
+    bans = [
+        Ban("login", Address(f"203.0.113.{n}"), at, until, BanCause.FAILURES, failures)
+        for n, (at, until, failures) in enumerate(((1, 30, 5), (3, 20, 4), (2, math.inf, 6)))
+    ]
+    with running_loop(bans) as loop:
+        command = BansCommand(loop, Store(), Drops(), None)
+        found = {
+            order: [
+                each["ip"][-1] for each in command.answer(BansRequest(evidence=False, order=order))["bans"]
+            ]
+            for order in BanOrder
+        }
+
+    assert found == {"ends": ["1", "0", "2"], "newest": ["1", "2", "0"], "failures": ["2", "0", "1"]}
