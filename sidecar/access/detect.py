@@ -201,7 +201,10 @@ class AccessLog:
             and (known or not _USUAL.match(text))
         ):
             return False
+        # The first line of a log whose format is not known: it may begin with what a client sent, up to its address.
         is_header = isinstance(each, TextFormat) and each.header_first
+        if known is None and isinstance(each, TextFormat) and not (is_header or has_one_client(text)):
+            return False
         return not self._header_first or is_header or isinstance(each, JsonFormat) or has_one_client(text)
 
     def _count(self, found: _Found, text: str) -> None:

@@ -14,6 +14,7 @@ from sidecar.access.log_format import MAX_HOST_CHARS, cut_pattern, pattern
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
+from sidecar.core.address import parse_host
 
 # Lines are cut at 64 KiB, which may be a quarter as many characters.
 LONG_CHARS: Final = 16 * 1024
@@ -124,9 +125,11 @@ class TextFormat:
 
 
 def _host(text: str) -> str | None:
-    """Return an address without port and brackets; None where there is none (`-`, `unix:`)."""
+    """Return an address without port and brackets; None where there is none (`-`, `unix:`, `06:33:20`)."""
     host = without_port(text)
-    return host if host and host not in ("-", "unix:") else None
+    if ":" in host:
+        return host if parse_host(host) else None
+    return host if host and host != "-" else None
 
 
 def _user(text: str) -> str:
@@ -140,7 +143,7 @@ def known(name: str, text: str) -> TextFormat:
 
 
 # A client's address, and what may stand before it. A second address before the request would be a header's.
-_ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*\]?)"
+_ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?\]?)"
 # HAProxy's `option httplog`; captured headers stand in braces before the request. It cuts lines at 1024 bytes.
 _HAPROXY = re.compile(
     rf"(?P<client>{_ADDRESS}):\d+ \[(?P<date>{DATE})\] \S+ \S+/\S+ [-+\d/]+ (?P<status>\d{{3}}|-1) \+?\d+ "
@@ -170,7 +173,7 @@ _TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}"
 _CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
 _LIKE_VHOST_COMBINED = re.compile(
-    rf'"?(?P<host>[^\s"]{{1,{MAX_HOST_CHARS}}}) (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
+    rf'"?(?P<host>[^\s"]{{1,{MAX_HOST_CHARS}}})"? (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
     re.DOTALL,
 )
 # Traefik escapes nothing but quotes in headers.

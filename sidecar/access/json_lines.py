@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import chain
 from typing import Any, Final
 
 from sidecar.access import named
 from sidecar.access.request import Request
+from sidecar.access.when import DATE
+from sidecar.access.wrappers import ANSI
 
 MAX_DEPTH: Final = 4
 # Apache and nginx without `escape=json` write `\x22`, which is no JSON.
@@ -20,6 +23,12 @@ _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _PAIR = re.compile(
     r'(?<!\\)"(?P<name>(?:[^"\\]|\\.)*+)"\s*:\s*(?:(?P<open>\{)|"(?P<text>(?:[^"\\]|\\.)*+)"|(?P<bare>[^",{}\[\]\s]+))'
     r"|(?P<close>\})"
+)
+# What Caddy's console encoder writes before its JSON: date, level, logger, message. It is the encoder where the output
+# is a terminal, as with `tty: true` in a compose file.
+_CONSOLE: Final = re.compile(
+    rf"{ANSI}(?P<date>{DATE}){ANSI}\t{ANSI}[A-Za-z]{{4,5}}{ANSI}\t"
+    r"(?:http\.log\.access[\w.-]{0,128}\t)?[\w ]{1,64}\t(?=\{)"
 )
 
 
@@ -44,16 +53,19 @@ class JsonFormat:
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is none."""
-        if not line.startswith("{"):
+        before = None if line.startswith("{") else _CONSOLE.match(line)
+        if before is None and not line.startswith("{"):
             return ()
-        return named.requests(_flattened(line), zone, is_cut=not line.rstrip().endswith("}"))
+        date = () if before is None else (("ts", before["date"]),)
+        fields = chain(date, _flattened(line[before.end() :] if before else line))
+        return named.requests(fields, zone, is_cut=not line.rstrip().endswith("}"))
 
 
 def _kind(line: str) -> str:
     """Return whose JSON it is, for people."""
     if '"ClientAddr"' in line or '"DownstreamStatus"' in line:
         return "Traefik JSON"
-    if '"http.log.access' in line:
+    if '"http.log.access' in line or not line.startswith("{"):
         return "Caddy JSON"
     if '"remote_addr"' in line:
         return "nginx JSON"

@@ -48,6 +48,10 @@ NEAR: Final = 4
 MAX_CHARS: Final = 64 * 1024
 # Syslog daemons and HAProxy cut lines at 1024 bytes or more. Then the status is lost, and it is no excuse.
 CUT_CHARS: Final = 1000
+# Apache's `ssl_request_log`: its request is followed by a size, which is no status.
+_WITHOUT_STATUS: Final = re.compile(
+    rf'\[{DATE}\] \S+ (?:(?:TLS|SSL)v[\d.]+ \S+|- -) "[^"\\]*+(?:\\.[^"\\]*+)*+" (?:\d+|-)\s*', re.DOTALL
+)
 
 
 class _Field(NamedTuple):
@@ -84,6 +88,8 @@ class AnyLayout:
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
         """Return the requests that the line may stand for; () where it is none."""
+        if _WITHOUT_STATUS.fullmatch(line):
+            return ()
         fields = list(_fields(line[:MAX_CHARS]))
         client = _client(fields, self.place)
         if client is None:

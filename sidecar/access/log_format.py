@@ -15,7 +15,11 @@ from typing import Final
 from sidecar.access.when import DATE
 
 # What the value of a field may be. `text` is for what a client chose.
-_ADDRESS = r"(?:[0-9A-Fa-f.:]+|\[[0-9A-Fa-f.:]+\]|unix:)"
+# Text before the address may be a client's, so a word such as `a` or a clock must be none.
+_ADDRESS = (
+    r"(?:\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?"
+    r"|\[[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?\](?::\d{1,5})?|unix:)"
+)
 _WORD = r"\S{0,1024}?"
 _TEXT = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # A virtual host: a client chooses it, and servers let no blank pass in it.

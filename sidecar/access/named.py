@@ -37,12 +37,12 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "method": (
         "RequestMethod", "request.method", "request_method", "method", "http.request.method", "http.method",
-        "http_method", "req_method", "verb", "cs-method", "m",
+        "http_method", "req_method", "verb", "cs-method", "ClientRequestMethod", "m",
     ),
     "target": (
         "RequestPath", "request.uri", "request_uri", "request_target", "url.original", "http.url", "request_url",
         "http_uri", "uri", "url.path", "url", "path", "request_path", "url_path", "uri_path", "http_path",
-        "cs-uri-stem", "U",
+        "cs-uri-stem", "x-envoy-origin-path", "x-envoy-original-path", "ClientRequestURI", "ClientRequestPath", "U",
     ),
     "query": (
         "args", "query", "query_string", "request_query", "request_querystring", "request_args", "url.query",
@@ -50,16 +50,16 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "status": (
         "DownstreamStatus", "status", "status_code", "http.response.status_code", "http.status_code", "http_status",
-        "http_status_code", "response_code", "response_status", "response.status", "resp_status", "sc-status", "code",
-        "s",
+        "http_status_code", "response_code", "response_status", "response.status", "response.status_code",
+        "resp_status", "sc-status", "EdgeResponseStatus", "OriginStatus", "code", "s",
     ),
     "user_agent": (
         "request_User-Agent", "request.headers.User-Agent", "http_user_agent", "user_agent.original", "user_agent",
-        "http.useragent", "useragent", "agent", "ua",
+        "http.useragent", "ClientRequestUserAgent", "useragent", "agent", "ua",
     ),
     "host": (
         "RequestHost", "request.host", "vhost", "host", "http_host", "server_name", "virtual_host", "url.domain",
-        "authority", "domain",
+        "authority", "domain", "ClientRequestHost",
     ),
     "forwarded": (
         "request_X-Forwarded-For", "request.headers.X-Forwarded-For", "http_x_forwarded_for", "x_forwarded_for",
@@ -72,7 +72,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "date": (
         "StartUTC", "ts", "time_iso8601", "@timestamp", "timestamp", "time", "time_local", "datetime", "date_time",
-        "date", "msec", "StartLocal", "start_time", "time_stamp", "eventtime", "t",
+        "date", "msec", "StartLocal", "start_time", "time_stamp", "eventtime", "EdgeStartTimestamp", "started_at", "t",
     ),
 }  # fmt: skip
 # Headers that Traefik keeps: a client may send one that is called Method, so these names have to fit exactly.

@@ -17,6 +17,7 @@ _REQUEST_LINE = re.compile(
 )
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_MARK = re.compile(r"[?#]")
 _UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]")
 
 
@@ -41,8 +42,12 @@ def split(target: str) -> tuple[str, str]:
 def paths(target: str) -> tuple[str, ...]:
     """Return the normalised paths that servers may see in a request target: nearly always one."""
     path = _parts(target)[0]
-    found = normalised(path), unresolved(path)
-    return found if found[0] != found[1] else found[:1]
+    found = [normalised(path), unresolved(path)]
+    # Varnish writes `http://`, the Host header as it came and the target: with a Host of `x?`, all behind it looks like
+    # a query. So what may stand behind such a host is a path, too.
+    if (absolute := _ABSOLUTE.match(target)) and "/" in target[absolute.end() + len(path) :]:
+        found.append(unresolved(_MARK.sub("/", target[absolute.end() :])))
+    return tuple(dict.fromkeys(found))
 
 
 def _parts(target: str) -> tuple[str, str]:

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from sidecar.access.when import unix_time
 
 MAX_WRAPPERS: Final = 4
-_ANSI = r"(?:\x1b\[[\d;]*m)*"
+ANSI: Final = r"(?:\x1b\[[\d;]*m)*"
 # `wordpress-1  | `, forego's coloured `nginx.1     | `, foreman's `06:33:20 web.1  | `. An address before a bar is the
 # client, in a log with bars.
 _COMPOSE = re.compile(
-    rf"{_ANSI}(?:\d\d:\d\d:\d\d )?(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}}[ |])[\w.@-]{{1,128}}"
-    rf"(?:[ ]+{_ANSI}[ ]*|{_ANSI}[ ]+)\|[ ]?{_ANSI}[ ]?"
+    rf"{ANSI}(?:\d\d:\d\d:\d\d )?(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}}[ |])[\w.@-]{{1,128}}"
+    rf"(?:[ ]+{ANSI}[ ]*|{ANSI}[ ]+)\|[ ]?{ANSI}[ ]?"
 )
 # `kubectl logs --prefix`
 _KUBECTL = re.compile(r"\[pod/[\w.-]{1,253}/[\w.-]{1,253}\] ")
@@ -29,8 +29,9 @@ _HOSTNAME = r"[\w.:-]{0,254}[\w.-]"
 _TAG = r"[\w./-]{1,64}(?:\[\d{1,10}\])?:(?: |$)"
 # As rsyslog writes files since Debian 12: `2026-11-30T06:33:20.123456+00:00 web nginx[7]: `. An address there is the
 # client of a log that begins with a date, and a user name behind it may end with a colon.
+# `journalctl -o short-iso` has an offset without a colon.
 _RSYSLOG = re.compile(
-    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
+    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) "
     rf"(?!\d{{1,3}}(?:\.\d{{1,3}}){{3}} |[0-9A-Fa-f]{{0,4}}:){_HOSTNAME} {_TAG}"
 )
 # RFC 3164: `<190>Nov 30 06:33:20 web nginx: `, with or without priority and host. The tag ends with a colon. Who reads

@@ -88,3 +88,13 @@ def test_a_header_that_begins_like_a_line_names_nobody_else(layout, header, befo
 
 def test_a_user_name_that_is_an_address_excuses_nothing_in_a_new_log():
     assert read(AccessLog(), COMBINED.replace(" - - ", " - 192.0.2.1 ")) == ["203.0.113.7"]
+
+
+def test_a_clock_or_a_word_in_the_place_of_the_address_is_none():
+    log = AccessLog()
+    rest = '203.0.113.7 - - [24/Nov/2026:08:40:00 +0000] "POST /wp-login.php HTTP/1.1" 200 5 "-" "x"'
+
+    assert [
+        each.client for each in log.requests(f"2026-11-24 08:40:00.123456789 blog.example.com {rest}")
+    ] == ["203.0.113.7"]
+    assert log.requests(f"a b c, {rest}") == ()

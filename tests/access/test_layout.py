@@ -93,3 +93,10 @@ def test_a_line_that_was_cut_within_the_request_has_no_status_to_excuse_it():
 
     assert read(long) == [("203.0.113.7", "POST", "/wp-login.php", 0)]
     assert read(long[:200]) == []
+
+
+def test_a_size_behind_the_request_is_no_status():
+    """Apache's `ssl_request_log` beside the access log."""
+    for number in ("302", "-"):
+        line = f'[30/Nov/2026:06:33:20 +0000] 203.0.113.7 TLSv1.3 TLS_AES_256_GCM_SHA384 "POST /wp-login.php HTTP/1.1" {number}'
+        assert AnyLayout().requests(line) == ()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.access.target import normalised, readable, split
+from sidecar.access.target import normalised, paths, readable, split
 
 LOGIN = [
     "/wp-login.php",
@@ -99,3 +99,10 @@ def test_readable_text_is_one_word_of_printable_ascii(text):
 
 def test_normalising_keeps_what_is_normal():
     assert normalised("/a/b.c/") == "/a/b.c/"
+
+
+def test_a_host_that_stands_in_the_target_hides_no_path():
+    assert paths("http://x?/wp-login.php?a=b") == ("/", "/wp-login.php/a=b")
+    assert paths("http://#22/wp-login.php") == ("/", "/22/wp-login.php")
+    assert paths("http://blog.example.com/wp-login.php?a=b") == ("/wp-login.php",)
+    assert paths("/?to=/wp-login.php") == ("/",)

@@ -64,3 +64,7 @@ def test_wrappers_of_wrappers():
 @pytest.mark.parametrize("line", ['{"log":"half', '{"log":1,"time":""}', "", "|", "a | " * 10])
 def test_what_is_no_wrapper_stays(line):
     assert unwrapped(line).text.startswith(line[:1])
+
+
+def test_an_offset_needs_no_colon():
+    assert unwrapped(f"2026-11-30T06:33:20+0000 web nginx[7]: {LINE}") == (LINE, AT, ("syslog",))

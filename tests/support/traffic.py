@@ -104,6 +104,14 @@ LAYOUTS: dict[str, tuple[str, Escape]] = {
     "Caddy JSON": (CADDY.replace("$ts", "$epoch"), in_json),
     "Caddy JSON, ISO": (CADDY.replace("$ts", '"$iso_ms"'), in_json),
     "Caddy JSON, wall": (CADDY.replace("$ts", '"$wall"'), in_json),
+    "Caddy's console": (
+        "$wall\tINFO\thttp.log.access.log0\thandled request\t{" + CADDY.partition('"handled request",')[2],
+        in_json,
+    ),
+    "Caddy's console in colours": (
+        "$wall\t\x1b[34mINFO\x1b[0m\thttp.log.access\thandled request\t{" + CADDY.partition('"handled request",')[2],
+        in_json,
+    ),
     "Nginx Proxy Manager": (
         ('[$clf] - $status $status - $method https $host "$target" [Client $client] [Length 5112] [Gzip -] '
         '[Sent-to wordpress] "$agent" "$referer"'),
@@ -114,6 +122,13 @@ LAYOUTS: dict[str, tuple[str, Escape]] = {
         nginx,
     ),
     "nginx-proxy": (f'$host {COMBINED} "172.18.0.3:80"', nginx),
+    "lighttpd": ('$client $host $user [$clf] "$request" $status 5112 "$referer" "$agent"', apache),
+    "Varnish": (COMBINED.replace("$request", "$method http://$host$target HTTP/1.1"), nginx),
+    "APISIX": (
+        ('$client - $user [$clf] $host "$request" $status 5112 0.112 "$referer" "$agent" 172.18.0.3:80 $status 0.110 '
+        '"http://$host"'),
+        nginx,
+    ),
     "HAProxy httplog": (
         ("$bare:28974 [$haproxy_date] www-https~ wordpress/wp1 0/0/1/231/110 $status 5112 - - ---- 3/3/0/0/0 0/0 "
         '"$request"'),
@@ -132,6 +147,7 @@ LAYOUTS: dict[str, tuple[str, Escape]] = {
     ),
     "LiteSpeed": (f'"{COMBINED}', apache),
     "LiteSpeed, virtual host": (f'"$host {COMBINED}', apache),
+    "LiteSpeed, virtual host in quotes": (f'"$host" {COMBINED}', apache),
     "X-Forwarded-For first": (COMBINED.replace("$client", "192.0.2.1, $client", 1), nginx),
     "X-Forwarded-For, then the peer": (COMBINED.replace("$client", "192.0.2.1 $client", 1), apache),
     # --- Fields that people add.
@@ -239,6 +255,21 @@ LAYOUTS: dict[str, tuple[str, Escape]] = {
     "Elastic Common Schema": (
         ('{"@timestamp":"$iso_z","client":{"ip":"$client"},"http":{"request":{"method":"$method"},"response":'
         '{"status_code":$status}},"url":{"original":"$target","domain":"$host"},"user_agent":{"original":"$agent"}}'),
+        in_json,
+    ),
+    "HAProxy JSON": (
+        ('{"time":"$haproxy_date","conn":{"act":1},"client":{"ip":"$client","port":40526},"frontend":"https","request":'
+        '{"method":"$method","uri":"$target","protocol":"HTTP/2.0"},"response":{"status_code":$status}}'),
+        in_json,
+    ),
+    "Cloudflare": (
+        ('{"ClientIP":"$client","ClientRequestHost":"$host","ClientRequestMethod":"$method","ClientRequestURI":"$target",'
+        '"ClientRequestUserAgent":"$agent","EdgeResponseStatus":$status,"EdgeStartTimestamp":"$iso_ms"}'),
+        in_json,
+    ),
+    "Envoy Gateway": (
+        ('{"start_time":"$iso_ms","method":"$method","x-envoy-origin-path":"$target","response_code":$status,'
+        '"x-forwarded-for":"$client","user-agent":"$agent",":authority":"$host","downstream_remote_address":"$socket"}'),
         in_json,
     ),
     "Envoy JSON": (
