@@ -47,19 +47,23 @@ def allow(
     path, seconds = socket_path(socket), seconds_of(lasting, "--for", permanent=True)
     allowed: list[AllowedEntry] = []
     unbanned: list[UnbannedEntry] = []
+    alone = False
     with refusals_at_the_end() as refused:
         for address in addresses:
             with refused.caught():
                 answer = ask(path, AllowRequest(address, seconds, comment), ALLOW_TIMEOUT_S)
                 allowed += answer["allowed"]
                 unbanned += answer["unbanned"]
+                alone = answer["alone"]
                 if not as_json:
                     for entry in answer["allowed"]:
                         write_line(f"{entry['ip']} is never banned {until_text(entry['until'])}")
                     for each in answer["unbanned"]:
                         write_line(f"{each['ip']} is unbanned in {each['jail']}")
         if as_json and (allowed or not refused.sentences):
-            write_json({"allowed": allowed, "unbanned": unbanned})
+            write_json({"allowed": allowed, "unbanned": unbanned, "alone": alone})
+        elif alone:
+            write_line("on this host alone: the other hosts of its fleet are not told, so allow it there too")
 
 
 @commands.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 
 from sidecar.cli.meter import Meter
 from sidecar.cli.replay_logs import FileLog, LogPart, ReadLog, ReplayLog, UnreadableError
+from sidecar.cli.stdio import write_error
 from sidecar.config.settings import Settings, SourceKind
 from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.core.containers import Container
@@ -25,11 +27,13 @@ from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.inventory import Inventory
 from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines
 from sidecar.sources.docker.wire import STDOUT, EngineError, Line, joined
+from sidecar.sources.files.cluster import ClusterView
 from sidecar.sources.files.container_folder import list_segments
 from sidecar.sources.files.cri_lines import LineJoiner
 from sidecar.sources.files.cursor import FilePosition
 from sidecar.sources.files.factories import logpaths
 from sidecar.sources.files.json_file import to_cri_lines
+from sidecar.sources.files.kubernetes import Api, Unlisted, api_url, list_cluster
 from sidecar.sources.files.layouts import DOCKER_ROOT, KUBELET_ROOT, DockerLayout, KubeletLayout, LogLayout
 from sidecar.sources.files.rotated_path import rotated_files
 from sidecar.sources.files.segments import READ_SIZE_BYTES, SegmentReader
@@ -146,7 +150,8 @@ def host_logs(settings: Settings, since: float) -> HostLogs:
     layout: LogLayout
     if sources.kind is SourceKind.CRI:
         root = sources.logs or KUBELET_ROOT
-        layout = KubeletLayout(root, sources.pods, mountinfo=Path("/proc/self/mountinfo").read_text())
+        mountinfo = Path("/proc/self/mountinfo").read_text()
+        layout = KubeletLayout(root, sources.pods, _cluster(settings), mountinfo)
     else:
         layout = DockerLayout(sources.logs or DOCKER_ROOT, own_container_id(), sources.image_labels)
     try:
@@ -159,6 +164,18 @@ def host_logs(settings: Settings, since: float) -> HostLogs:
     }
     containers = with_joined_networks(each.container for each in scan.logs)
     return HostLogs(logs, containers, scan.networks, layout)
+
+
+def _cluster(settings: Settings) -> ClusterView:
+    """Return what the Kubernetes API says, where it may be asked: labels, images and ports."""
+    view = ClusterView()
+    url = api_url(os.environ) if settings.sources.kubernetes_api else ""
+    if url:
+        try:
+            view.update(list_cluster(Api(url), settings.node or socket.gethostname()))
+        except Unlisted as err:
+            write_error(str(err))
+    return view
 
 
 def _of_engine(host: DockerHost, since: float, trusted_images: Sequence[str]) -> HostLogs:

@@ -296,10 +296,11 @@ class AllowedEntry(TypedDict):
 
 
 class AllowAnswer(TypedDict):
-    """`unbanned`: the bans that ended because of it."""
+    """`unbanned`: the bans that ended because of it. `alone`: this host is in a fleet, and no other host was told."""
 
     allowed: list[AllowedEntry]
     unbanned: list[UnbannedEntry]
+    alone: bool
 
 
 class DisallowAnswer(TypedDict):

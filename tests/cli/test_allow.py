@@ -12,6 +12,7 @@ def test_an_address_is_allowed_and_what_that_unbans_is_shown(daemon, wp_lines):
     daemon.answers["allow"] = {
         "allowed": [ENTRY],
         "unbanned": [{"ip": "203.0.113.0/24", "jail": "wordpress"}],
+        "alone": False,
     }
 
     assert wp_lines("allow", "203.0.113.7", "--for", "2h", "--comment", "office") == (
@@ -22,16 +23,26 @@ def test_an_address_is_allowed_and_what_that_unbans_is_shown(daemon, wp_lines):
     assert json.loads(wp_lines("allow", "203.0.113.7", "203.0.113.7", "--json")[1][0]) == {
         "allowed": [ENTRY] * 2,
         "unbanned": [{"ip": "203.0.113.0/24", "jail": "wordpress"}] * 2,
+        "alone": False,
     }
     assert daemon.asked[0] == {"do": "allow", "who": "203.0.113.7", "for": 7200.0, "comment": "office"}
     assert daemon.asked[1] == {"do": "allow", "who": "203.0.113.7", "for": None, "comment": ""}
+
+
+def test_in_a_fleet_it_says_that_no_other_host_is_told(daemon, wp_lines):
+    daemon.answers["allow"] = {"allowed": [ENTRY], "unbanned": [], "alone": True}
+
+    assert wp_lines("allow", "203.0.113.7", "203.0.113.7")[1] == [
+        *["203.0.113.7 is never banned for good"] * 2,
+        "on this host alone: the other hosts of its fleet are not told, so allow it there too",
+    ]
 
 
 def test_an_address_that_is_refused_stops_no_other(daemon, wp_lines):
     def answer(fields):
         if fields["who"] == "x":
             raise Refused("no address")
-        return {"allowed": [ENTRY], "unbanned": []}
+        return {"allowed": [ENTRY], "unbanned": [], "alone": False}
 
     daemon.answers["allow"] = answer
     code, lines, err = wp_lines("allow", "x", "203.0.113.7")

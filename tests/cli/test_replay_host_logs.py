@@ -9,8 +9,9 @@ import pytest
 from sidecar.cli.meter import NO_METER
 from sidecar.cli.replay_host_logs import FolderLog
 from sidecar.core.events import Framing
+from sidecar.sources.files import kubernetes
+from tests.support.kubernetes_api import UID, StandIn, item
 
-UID = "6a1f0e52-9c0d-4b8e-8f43-0d7c1f6b2a11"
 DAY = "2026-11-22T08:40:"
 
 
@@ -45,6 +46,37 @@ def test_the_watched_containers_of_a_node_are_read_rotated_files_and_cut_lines_i
     assert (code, err) == (0, "")
     assert (ban["action"], ban["ip"], ban["lines"]) == ("ban", "203.0.113.7", ["fail 203.0.113.7"] * 3)
     assert [log["log"] for log in totals(out)["logs"]] == ["blog/web-0/wordpress"]
+
+
+@pytest.fixture
+def api(tmp_path_factory, monkeypatch):
+    """The Kubernetes API, with the account of a pod."""
+    made = StandIn(tmp_path_factory.mktemp("account"))
+    monkeypatch.setattr(kubernetes, "SERVICE_ACCOUNT", made.folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", made.url.rpartition(":")[2])
+    monkeypatch.setenv("WP_SIDECAR_KUBERNETES_API", "true")
+    monkeypatch.setenv("WP_SIDECAR_NODE", "node-7")
+    yield made
+    made.close()
+
+
+def test_the_labels_of_pods_count_as_in_the_daemon(wp, node, api):
+    # The pod of the site and that of its database have one uid here.
+    api.pods = {UID: item(annotations={"wp-sidecar/maxretry": "4"})}
+    _, out, err = wp("replay", "--json", "--since", "100000d")
+
+    assert (err, [each[1].get("fieldSelector") for each in api.asked]) == ("", ["spec.nodeName=node-7", None])
+    # Three failures are none too many for this container.
+    assert (totals(out)["failures"], totals(out)["bans"]) == (3, 0)
+
+
+def test_an_api_that_refuses_is_said_and_pods_are_chosen_by_their_names(wp, node, api):
+    api.status = 403
+    code, out, err = wp("replay", "--json", "--since", "100000d")
+
+    assert (code, totals(out)["bans"]) == (0, 1)
+    assert "does not list this node's pods (403 Forbidden for pods)" in err
 
 
 def test_a_container_is_chosen_by_its_name_watched_or_not(wp, node):

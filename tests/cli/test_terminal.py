@@ -62,7 +62,9 @@ ANSWERS = {
     "explain": {"ip": NETWORK, "within": [NETWORK], "jails": [STANDING, STANDING | {"ban": None}]},
     "ban": {"banned": BANS[:1]},
     "unban": {"unbanned": [{"ip": NETWORK, "jail": JAIL}]},
-    "allow": {"allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}], "unbanned": []},
+    "allow": {
+        "allowed": [{"ip": NETWORK, "at": AT, "until": UNTIL, "comment": "the office of the shop"}], "unbanned": [], "alone": True,
+    },
     "disallow": {"disallowed": [NETWORK]},
     "reload": {
         "ok": True, "jails": [JAIL, "wordpress-xmlrpc", "wordpress-probes", "wordpress-auth", "wordpress"],

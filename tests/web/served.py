@@ -92,7 +92,11 @@ class Commands:
             raise Refused("10.0.0.1 is never banned: it is a private address")
         if fields["do"] == "allow":
             self.allowed.append({"ip": fields["who"], "at": AT, "until": None, "comment": fields["comment"]})
-            return {"allowed": self.allowed[-1:], "unbanned": [{"ip": fields["who"], "jail": "wordpress"}]}
+            return {
+                "allowed": self.allowed[-1:],
+                "unbanned": [{"ip": fields["who"], "jail": "wordpress"}],
+                "alone": False,
+            }
         if fields["do"] == "disallow":
             self.allowed.clear()
             return {"disallowed": [fields["who"]]}

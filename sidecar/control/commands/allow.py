@@ -39,8 +39,8 @@ class AllowCommand:
 
     request = AllowRequest
 
-    def __init__(self, loop: LoopAccess, allowlist: EditableAllowlist) -> None:
-        self._loop, self._allowlist = loop, allowlist
+    def __init__(self, loop: LoopAccess, allowlist: EditableAllowlist, *, in_fleet: bool = False) -> None:
+        self._loop, self._allowlist, self._in_fleet = loop, allowlist, in_fleet
 
     def answer(self, request: AllowRequest) -> AllowAnswer:
         address = allow_target(request.address)
@@ -58,6 +58,7 @@ class AllowCommand:
         return {
             "allowed": [allowed_entry(each) for each in made],
             "unbanned": [{"ip": each.address, "jail": each.jail} for each in unbanned],
+            "alone": self._in_fleet,
         }
 
 

@@ -100,7 +100,7 @@ def daemon_commands(
             BanCommand(loop),
             UnbanCommand(loop, fleet),
             TopCommand(loop, health=health, firewall=firewall, tally=tally, recent=recent),
-            AllowCommand(loop, inputs),
+            AllowCommand(loop, inputs, in_fleet=fleet is not None),
             DisallowCommand(loop, inputs),
             AllowedCommand(loop),
             ImportCommand(loop, inputs),

@@ -61,6 +61,10 @@ class ApiRefused(Exception):  # noqa: N818
         self.status = status
 
 
+class Unlisted(Exception):  # noqa: N818
+    """The API did not list the pods; the text says why, and what to change."""
+
+
 class KubernetesPods:
     """Keeps the view of one node's pods up to date. A Service."""
 
@@ -70,7 +74,7 @@ class KubernetesPods:
         self, api: Api, node: str, view: ClusterView, listener: ClusterListener, problems: Problems
     ) -> None:
         self._api = api
-        self._node_pods = {"fieldSelector": f"spec.nodeName={node}"}
+        self._node_pods = _of_node(node)
         self._view = view
         self._listener = listener
         self._problem = problems.problem(self.name, critical=False)
@@ -124,10 +128,10 @@ class KubernetesPods:
 class Api:
     """The address of the API and the service account to use."""
 
-    def __init__(self, url: str, account: Path = SERVICE_ACCOUNT) -> None:
-        """`account`: the folder with the token and with the certificate of the cluster's authority."""
+    def __init__(self, url: str, account: Path | None = None) -> None:
+        """`account`: the folder with the token and the certificate of the cluster's authority; None: a pod's own."""
         self.url = url
-        self._account = account
+        self._account = account or SERVICE_ACCOUNT
         self._lock = threading.Lock()
         self._connection: ApiConnection | None = None
 
@@ -211,6 +215,22 @@ class ApiConnection:
             response.close()
             raise ApiRefused(response.status, response.reason, resource)
         return response
+
+
+def list_cluster(api: Api, node: str) -> Cluster:
+    """Return what the API says now about this node's pods and the nodes. Raises Unlisted, with a sentence."""
+    try:
+        with contextlib.closing(api.connect()) as connection:
+            listed = connection.get("pods", _of_node(node) | FROM_CACHE)
+            networks = nodes_networks(connection.get("nodes", FROM_CACHE)["items"])
+    # ValueError: the answer is not JSON.
+    except (ApiRefused, HTTPException, OSError, ValueError) as err:
+        raise Unlisted(_explain(api.url, err)) from err
+    return Cluster(dict(map(parse_pod, listed["items"])), networks)
+
+
+def _of_node(node: str) -> dict[str, str]:
+    return {"fieldSelector": f"spec.nodeName={node}"}
 
 
 def _lines(response: HTTPResponse) -> Iterator[bytes]:

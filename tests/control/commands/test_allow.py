@@ -44,12 +44,17 @@ def allowed(loop):
     return list(AllowedCommand(loop).answer(AllowedRequest())["allowed"])
 
 
+def test_in_a_fleet_it_holds_on_this_host_alone(loop, inputs):
+    assert AllowCommand(loop, inputs, in_fleet=True).answer(AllowRequest(ANN))["alone"] is True
+
+
 def test_what_is_allowed_is_unbanned_and_cannot_be_banned_until_it_is_disallowed(loop, inputs):
     BanCommand(loop).answer(BanRequest(ANN, jail="login"))
 
     assert allow(loop, inputs, ANN, comment="office") == {
         "allowed": [ENTRY],
         "unbanned": [{"ip": ANN, "jail": "login"}],
+        "alone": False,
     }
     assert allowed(loop) == [ENTRY]
     with pytest.raises(Refused, match="is never banned: it is allowed by hand"):
