@@ -22,6 +22,8 @@ _unix_time = lru_cache(maxsize=64)(usual_time)
 MAX_PLAIN_CHARS: Final = 1_024
 # How many parts the quotes of a line in the format `combined` make of it, if no quoted text has another.
 _PARTS: Final = 7
+# What stands right behind such a line's request -> the status in it.
+_STATUSES: Final = {f" {status:03d} ": f"{status:03d}" for status in range(1_000)}
 # What stands between a plain line's client and its request.
 _USER_AND_DATE: Final = re.compile(
     r"- (-|[\w.@+-]{1,60}) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ", re.ASCII
@@ -83,13 +85,10 @@ class RequestReader:
             return None
         before, request, numbers, _, blank, agent, behind = parts
         client, _, user_and_date = before.partition(" ")
-        status, size = numbers[1:4], numbers[5:-1]
-        if (
-            behind
-            or blank != " "
-            or not (status.isdigit() and size.isdigit() and numbers.isascii())
-            or numbers != f" {status} {size} "
-        ):
+        status, size = _STATUSES.get(numbers[:5]), numbers[5:-1]
+        if status is None or numbers[-1] != " " or not (size.isdigit() and size.isascii()):
+            return None
+        if behind or blank != " ":
             return None
         address = parse_ipv4(client)
         known = self._dates.get(user_and_date) or self._user_and_time(user_and_date)

@@ -35,8 +35,8 @@ WIDEST_BAN_PREFIX: Final = {4: 16, 6: 32}
 # Attackers come back at once or not at all, so few answers are worth keeping; a botnet's 100,000 would weigh 30 MB.
 CACHED_ADDRESSES: Final = 4_096
 
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+# The octets of an IPv4 address in its canonical form. An expression takes longer.
+_OCTETS: Final = frozenset(map(str, range(256)))
 _ZONE = re.compile(r"%[^/]*")
 # The prefixes of networks that may be banned, as text, and the bits of an address that they leave to its hosts.
 _HOST_BITS = {
@@ -55,8 +55,8 @@ def parse_address(text: str) -> Address | None:
     means that the text is no address; `999.1.1.1`, `01.02.03.04`, networks and host names are none.
     """
     # Already canonical. This is by far the most common case, and `ipaddress` takes ten times as long.
-    if _IPV4.fullmatch(text):
-        return Address(text)
+    if address := parse_ipv4(text):
+        return address
     host = parse_host(text)
     if host is None:
         return None
@@ -71,7 +71,8 @@ def parse_ipv4(text: str) -> Address | None:
 
     This remembers nothing, so for clients that come once it takes half of the time of `parse_address`.
     """
-    return Address(text) if _IPV4.fullmatch(text) else None
+    octets = text.split(".")
+    return Address(text) if len(octets) == 4 and _OCTETS.issuperset(octets) else None
 
 
 def parse_host(text: str) -> IPv4Address | IPv6Address | None:
@@ -141,12 +142,12 @@ def parse_canonical(text: str) -> Address | None:
     host, slash, prefix = text.partition("/")
     version = 6 if ":" in host else 4
     if not slash:
-        return Address(text) if version == 4 and _IPV4.fullmatch(text) else None
+        return parse_ipv4(text) if version == 4 else None
     host_bits = _HOST_BITS[version].get(prefix)
     if host_bits is None:
         return None
     if version == 4:
-        is_canonical = bool(_IPV4.fullmatch(host)) and not first_and_last(Address(host))[1] & host_bits
+        is_canonical = parse_ipv4(host) is not None and not first_and_last(Address(host))[1] & host_bits
     else:
         try:
             first = IPv6Address(host)

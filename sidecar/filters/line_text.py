@@ -21,8 +21,7 @@ def decoded(line: bytes) -> str:
     """Return the text of a line, given without its newline."""
     if len(line) > MAX_LINE_BYTES:
         return line[:MAX_LINE_BYTES].decode(errors="replace") + CUT_MARK
-    text = str(line, "utf-8", "replace")
-    return text.rstrip("\r") if text.endswith("\r") else text
+    return str(line, "utf-8", "replace").rstrip("\r")
 
 
 def evidence(line: bytes, text: str) -> str:

@@ -181,7 +181,7 @@ class Matcher:
             undated, zone, is_detected = self._log_clocks.times(batch, now, zone, attempts.dates)
         elif batch.written is Written.EARLIER:
             undated = UNDATED
-        unwrap, syslog = unwrapper(framing), framing is Framing.SYSLOG
+        unwrap, syslog, is_bare = unwrapper(framing), framing is Framing.SYSLOG, framing is Framing.NONE
         stopwatch, clock = self._stopwatch, self._stopwatch.clock
         sampled = clock()
         stopwatch.restart()
@@ -192,7 +192,7 @@ class Matcher:
         decide = RequestDecider(reader, origin, clock, hits).decide
         for line, patterns in self.database.candidates(batch.data):
             whole = decoded(line)
-            at, text = unwrap(whole, now, zone)
+            at, text = (None, whole) if is_bare else unwrap(whole, now, zone)
             on_lines, on_requests = attempts[patterns]
             if on_requests:
                 decide(on_requests, line, text, at, undated)
