@@ -38,7 +38,7 @@ def main():
     clock = Clock(float(second))
     outbox = Outbox(
         Journal(folder),
-        make_channels([], {"slack": url}, ""),
+        make_channels([], {"slack": url, "webhook": f"{url}/json"}, ""),
         Kept(),
         Problems(),
         timing=TIMING,
@@ -47,7 +47,6 @@ def main():
     )
     outbox.open()
     sink = AlertSink(outbox)
-    (delivery,) = outbox.deliveries
     while True:
         clock.now += 1
         for _ in range(A_SECOND // A_TURN if clock.now <= STORM_S else 0):
@@ -58,8 +57,9 @@ def main():
         sys.stdout.write(f"{int(clock.now)} {done}\n")
         sys.stdout.flush()
         sys.stdin.readline()
-        while (wait := delivery.step()) is not None and wait <= 0:
-            pass
+        for delivery in outbox.deliveries:
+            while (wait := delivery.step()) is not None and wait <= 0:
+                pass
 
 
 if __name__ == "__main__":
