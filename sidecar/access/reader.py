@@ -18,6 +18,8 @@ from sidecar.core.address import Address, parse_ipv4
 
 # A busy second has many lines.
 _unix_time = lru_cache(maxsize=64)(usual_time)
+# All but the first of a minute.
+_LATER_SECONDS: Final = {f"{second:02d}": float(second) for second in range(1, 60)}
 # A longer line is not plain, so what is remembered of plain lines is bounded.
 MAX_PLAIN_CHARS: Final = 1_024
 # How many parts the quotes of a line in the format `combined` make of it, if no quoted text has another.
@@ -28,6 +30,8 @@ _STATUSES: Final = {f" {status:03d} ": f"{status:03d}" for status in range(1_000
 _USER_AND_DATE: Final = re.compile(
     r"- (-|[\w.@+-]{1,60}) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ", re.ASCII
 )
+# Where the seconds stand in that.
+_SECOND: Final = slice(-len("00 +0000] "), -len(" +0000] "))
 # Users and dates that are remembered for each log.
 MAX_DATES: Final = 256
 # Kinds of lines that are remembered for each log, at most some MB.
@@ -99,13 +103,20 @@ class RequestReader:
 
     def _user_and_time(self, text: str) -> tuple[str, float] | None:
         """Return the user and the time of the text between client and request; None: the line is not plain."""
-        found = _USER_AND_DATE.fullmatch(text)
-        time = _unix_time(found[2], self.log.zone) if found else None
-        if found is None or time is None:
-            return None
-        if len(self._dates) >= MAX_DATES:
-            self._dates.clear()
-        known = self._dates[text] = found[1], time
+        # In a log that is read again each second is a new one, but only a minute has to be parsed.
+        later = _LATER_SECONDS.get(text[_SECOND], 0.0)
+        if later:
+            first = f"{text[: _SECOND.start]}00{text[_SECOND.stop :]}"
+            minute = self._dates.get(first) or self._user_and_time(first)
+            known = (minute[0], minute[1] + later) if minute else None
+        else:
+            found = _USER_AND_DATE.fullmatch(text)
+            time = _unix_time(found[2], self.log.zone) if found else None
+            known = None if found is None or time is None else (found[1], time)
+        if known is not None:
+            if len(self._dates) >= MAX_DATES:
+                self._dates.clear()
+            self._dates[text] = known
         return known
 
     def readings(self, text: str) -> tuple[Reading, ...]:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.logs import AccessLogs
 from sidecar.app import host
@@ -118,15 +118,8 @@ class Policy:
         return next((at for at in times if at is not None and at <= now + MAX_AHEAD_S), None)
 
 
-class Found(NamedTuple):
-    """A hit, and the policy whose filter found it."""
-
-    policy: Policy
-    hit: Hit
-
-    @property
-    def at(self) -> float:
-        return self.hit.at
+Found: TypeAlias = tuple[Policy, Hit]
+"""A hit, and the policy whose filter found it. It is a plain tuple, because one is made for each failing line."""
 
 
 class Decided(NamedTuple):
@@ -169,7 +162,7 @@ class Replay:
                     log.begin = self._time_of(part.data[: part.data.find(b"\n")], part, math.inf)
                 log.size += part.size
                 found = [
-                    [Found(policy, hit) for hit in self._hits(number, log, part)]
+                    [(policy, hit) for hit in self._hits(number, log, part)]
                     for number, policy in enumerate(self.policies)
                 ]
                 yield from found[0] if len(found) == 1 else heapq.merge(*found, key=_at)
@@ -192,4 +185,4 @@ class Replay:
 
 
 def _at(found: Found) -> float:
-    return found.hit.at
+    return found[1].at

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.cli.meter import NO_METER
 from sidecar.cli.replay_logs import FileLog, LogPart, UnreadableError
-from sidecar.cli.replay_sieve import CountedBytes, Ended, Passed, SievedLog, messages, sieved
+from sidecar.cli.replay_sieve import PARTS_AT_ONCE, CountedBytes, Ended, Passed, SievedLog, messages, sieved
 from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
 from sidecar.filters.database import PatternDatabase
@@ -71,15 +71,30 @@ def test_nothing_that_a_search_finds_is_left_out(databases, size):
         assert list(each.candidates(kept)) == list(each.candidates(data))
 
 
-def test_the_beginning_is_passed_on_whole(databases):
-    first, *later, end = messages(Pieces(VISIT * 300, VISIT * 50 + FAILURE, VISIT * 9), databases)
+def test_the_beginning_is_passed_on_whole_and_parts_are_passed_on_together(databases):
+    pieces = [VISIT * 300, VISIT * 50 + FAILURE, *[VISIT * 9] * PARTS_AT_ONCE]
+    sizes = [len(piece) for piece in pieces]
+    first, second, end = messages(Pieces(*pieces), databases)
 
-    assert first == Passed(LogPart("", VISIT * 300, Framing.NONE, 300 * len(VISIT)), 300 * len(VISIT))
-    assert [(each.part.data, each.part.size, each.read) for each in later] == [
-        (FAILURE, 50 * len(VISIT) + len(FAILURE), 50 * len(VISIT) + len(FAILURE)),
-        (VISIT, 9 * len(VISIT), 9 * len(VISIT)),
-    ]
+    data = VISIT * 300 + FAILURE + VISIT * (PARTS_AT_ONCE - 2)
+    assert first.part == LogPart("", data, Framing.NONE, sum(sizes[:PARTS_AT_ONCE]))
+    assert second.part == LogPart("", VISIT * 2, Framing.NONE, sum(sizes[PARTS_AT_ONCE:]))
+    assert first.read + second.read == sum(sizes)
     assert end == Ended()
+
+
+def test_parts_of_two_streams_are_not_passed_on_as_one(databases):
+    class Streams(Pieces):
+        def parts(self, meter):
+            for number, part in enumerate(super().parts(meter)):
+                yield part._replace(stream=("stdout", "stderr")[number // 2])
+
+    passed = [*messages(Streams(*[VISIT] * 4), databases)][:-1]
+
+    assert [(each.part.stream, each.part.data) for each in passed] == [
+        ("stdout", VISIT * 2),
+        ("stderr", VISIT * 2),
+    ]
 
 
 def test_another_process_reads_what_this_one_would(log, databases):
@@ -99,8 +114,9 @@ def test_why_a_log_cannot_be_read_comes_from_the_other_process(databases):
         list(SievedLog(FileLog("/nowhere/log"), databases).parts(NO_METER))
 
 
-def test_a_process_that_dies_is_no_end_of_the_log(log, databases):
-    sieve = SievedLog(log, databases)
+def test_a_process_that_dies_is_no_end_of_the_log(databases):
+    # More than the pipe holds, in several messages.
+    sieve = SievedLog(Pieces(*[FAILURE * 5_000] * 4 * PARTS_AT_ONCE), databases)
     parts = sieve.parts(NO_METER)
     next(parts)
     os.kill(sieve._pid, signal.SIGKILL)
