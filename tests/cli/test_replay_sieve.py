@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.cli.meter import NO_METER
 from sidecar.cli.replay_logs import FileLog, LogPart, UnreadableError
-from sidecar.cli.replay_sieve import PARTS_AT_ONCE, CountedBytes, Ended, Passed, SievedLog, messages, sieved
+from sidecar.cli.replay_sieve import PARTS_AT_ONCE, CountedBytes, Ended, SievedLog, messages, sieved
 from sidecar.control.exit_codes import Failed
 from sidecar.core.events import Framing
 from sidecar.filters.database import PatternDatabase
