@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from bench.figures import Figure, Series
-from bench.lines import MAXRETRY, failures, strangers
+from bench.lines import MAXRETRY, failures
 from bench.resting import resident
 from bench.rig import WATCHED, Rig
 from bench.storm import Daemon, place
+from bench.strangers import addresses
 from sidecar.core.address import Address
 from sidecar.core.allowlist import CONTAINERS, Allowlist
 from sidecar.core.events import Hit, Origin
@@ -40,7 +41,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
 def _hits() -> Figure:
     """The worst case: every address is a new one."""
     origin = Origin("docker", "blog", "stdout", ("login",))
-    whos = [Address(address) for address in itertools.islice(strangers(), ADDRESSES)]
+    whos = [Address(address) for address in itertools.islice(addresses(), ADDRESSES)]
     hits = [
         Hit("login", whos[n % ADDRESSES], n / 1000, origin, failures(whos[n % ADDRESSES], 1).decode())
         for n in range(HITS)
@@ -68,7 +69,7 @@ def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:
 def _fail(daemon: Daemon, addresses: int, each: int) -> None:
     """Have so many addresses fail so often, and wait until the daemon has counted all of it."""
     daemon.ready()
-    crowd = strangers()
+    crowd = addresses()
     for done in range(AT_ONCE, addresses + 1, AT_ONCE):
         daemon.write(b"".join(failures(address, each) for address in itertools.islice(crowd, AT_ONCE)))
         wait_until(lambda least=done * each: daemon.heard() >= least, PATIENCE)

@@ -20,8 +20,9 @@ from typing import Self
 
 from bench.figures import Figure, Series
 from bench.heard import Heard
-from bench.lines import MAXRETRY, failures, strangers
+from bench.lines import MAXRETRY, failures
 from bench.rig import Rig
+from bench.strangers import Strangers, addresses
 from sidecar.config.jail_keys import BUILTIN_JAILS
 from sidecar.control.client import NoDaemon, send
 from sidecar.core.events import Batch, Cursor, Origin, Topology
@@ -126,7 +127,7 @@ def _rates(*, json_file: bool) -> tuple[Series, Series]:
 
 def _to_hit() -> Series:
     found = []
-    address = strangers()
+    address = addresses()
     with tempfile.TemporaryDirectory() as folder, Reader(Path(folder)) as reader:
         path = reader.folder / "0.log"
         path.touch()
@@ -162,8 +163,9 @@ def _to_drop() -> Series:
 def drops(name: str, place: Place, path: Path) -> Series:
     """Measure the time from an address's last failure in this log to its ban in the kernel."""
     found = []
-    with Heard(place) as heard, path.open("ab", buffering=0) as log:
-        for _, address in zip(range(WARM_UP_ROUNDS + ROUNDS), strangers(), strict=False):
+    with Strangers(place) as strangers, Heard(place) as heard, path.open("ab", buffering=0) as log:
+        for _, address in zip(range(WARM_UP_ROUNDS + ROUNDS), addresses(), strict=False):
+            strangers.send_packet(address)
             log.write(stamped(failures(address, MAXRETRY - 1)))
             _pause()
             data = stamped(failures(address, 1))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Self
 
 from sidecar.firewall.netlink import FAMILY, NETFILTER, NFTABLES, attributes, messages
+from sidecar.firewall.schema import SUSPECT_SETS
 from tests.bed import Place
 
 NEWSETELEM = NFTABLES << 8 | 12  # NFT_MSG_NEWSETELEM
@@ -60,8 +61,12 @@ class Heard:
 
 
 def added(datagram: bytes) -> Iterator[bytes]:
-    """The keys of the elements that this datagram tells of; each has a message to itself."""
+    """The keys of the elements that this datagram tells of, but for suspects'; each has a message to itself."""
     for kind, _, payload in messages(datagram):
         if kind == NEWSETELEM:
-            elements = attributes(attributes(payload, FAMILY.size)[3])  # NFTA_SET_ELEM_LIST_ELEMENTS
+            of_list = attributes(payload, FAMILY.size)
+            # An address in one of these is one that is not banned.
+            if of_list[2].rstrip(b"\0").decode() in SUSPECT_SETS.values():  # NFTA_SET_ELEM_LIST_SET
+                continue
+            elements = attributes(of_list[3])  # NFTA_SET_ELEM_LIST_ELEMENTS
             yield attributes(attributes(elements[1])[1])[1]  # NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE

@@ -11,8 +11,9 @@ from typing import Self
 from bench.fail2ban import Fail2ban
 from bench.figures import Figure, Series
 from bench.heard import Heard
-from bench.lines import MAXRETRY, Traffic, failures, strangers, visits
+from bench.lines import MAXRETRY, Traffic, failures, visits
 from bench.rig import Rig
+from bench.strangers import Strangers, addresses
 from tests.bed import Engine
 
 ROUNDS, PEERS_ROUNDS = 300, 15  # fail2ban takes up to seconds for one
@@ -36,31 +37,37 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 def _ours(rig: Rig, rate: float) -> Series:
     with Heard(rig.bed.host) as heard, Traffic(rig.writer.write, rate) as traffic:
-        seconds = _rounds(rig.writer.write, failures, heard.wait, ROUNDS, PAUSE)
+        seconds = _rounds(rig.strangers, rig.writer.write, failures, heard.wait, ROUNDS, PAUSE)
     return _series("ours", traffic, seconds)
 
 
 def _peers(rig: Rig, rate: float) -> Series:
     with Heard(rig.bed.host) as heard, Fail2ban(rig.bed.host) as peer:
         with Traffic(peer.write, rate) as traffic:
-            seconds = _rounds(peer.write, failures, heard.wait, PEERS_ROUNDS, PEERS_PAUSE)
+            seconds = _rounds(rig.strangers, peer.write, failures, heard.wait, PEERS_ROUNDS, PEERS_PAUSE)
         return _series(f"fail2ban ({peer.backend})", traffic, seconds)
 
 
 def _limit(rig: Rig, rate: float) -> Series:
     """Docker alone: until as many lines arrive at somebody who only reads."""
     with Tail(rig.bed.engine, rig.writer.name) as tail, Traffic(rig.writer.write, rate) as traffic:
-        seconds = _rounds(rig.writer.write, _visits, tail.wait, ROUNDS, PAUSE)
+        seconds = _rounds(rig.strangers, rig.writer.write, _visits, tail.wait, ROUNDS, PAUSE)
     return _series("Docker alone", traffic, seconds)
 
 
-def _rounds(
-    write: Write, lines: Callable[[str], bytes], wait: Callable[[str], float], times: int, pause: float
+def _rounds(  # noqa: PLR0917 - what one round takes
+    strangers: Strangers,
+    write: Write,
+    lines: Callable[[str], bytes],
+    wait: Callable[[str], float],
+    times: int,
+    pause: float,
 ) -> list[float]:
-    """Write one stranger's lines at once, wait for what comes of it, and again: seconds each."""
+    """Let a stranger send a packet, write his lines at once, wait for what comes of it, and again: seconds each."""
     found = []
     for _ in range(WARM_UP + times):
-        address = next(STRANGERS)
+        address = next(ADDRESSES)
+        strangers.send_packet(address)
         data = lines(address)
         began = time.perf_counter()
         write(data)
@@ -107,4 +114,4 @@ class Tail:
         return at
 
 
-STRANGERS = strangers()
+ADDRESSES = addresses()

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address
+from collections.abc import Callable
 from itertools import count
 from typing import Self
 
 # Of the default jail `wordpress-access`; fail2ban is configured with the same.
 MAXRETRY = 5
 
-# 198.18.0.0/15 is reserved for benchmarks (RFC 2544).
-FIRST = IPv4Address("198.18.0.1")
 VISITOR = "198.19.255.7"
 PAGES = ("/", "/2026/11/hello-world/", "/wp-includes/css/buttons.css", "/wp-json/wp/v2/posts?per_page=3")
-
-
-def strangers() -> Iterator[str]:
-    """Yield addresses that were not used before."""
-    return (str(FIRST + n) for n in count())
 
 
 def failures(address: str, times: int = MAXRETRY) -> bytes:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from bench.strangers import Strangers
 from tests.bed import Bed, Engine, Site
 from tests.bed.sidecar import NAME, Sidecar
 from tests.support.waiting import wait_until
@@ -36,8 +37,13 @@ class Rig:
         return self._stack.enter_context(Writer(self.bed.engine))
 
     @cached_property
+    def strangers(self) -> Strangers:
+        return self._stack.enter_context(Strangers(self.bed.host))
+
+    @cached_property
     def sidecar(self) -> Sidecar:
         """Running, with no configuration at all, and following both containers."""
+        _ = self.strangers
         followed = {self.site.container, self.writer.name}
         sidecar = Sidecar(self.bed)
         wait_until(

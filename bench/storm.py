@@ -20,8 +20,9 @@ from typing import Self
 from bench.fail2ban import Fail2ban
 from bench.figures import Figure, Series
 from bench.heard import Heard
-from bench.lines import MAXRETRY, failures, strangers
+from bench.lines import MAXRETRY, failures
 from bench.rig import Rig
+from bench.strangers import addresses
 from sidecar.control.client import NoDaemon, send
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
@@ -315,7 +316,7 @@ def place() -> Iterator[Place]:
 
 
 def _addresses(start: int) -> Iterator[str]:
-    return itertools.islice(strangers(), start - 1, None)
+    return itertools.islice(addresses(), start - 1, None)
 
 
 def _ban(address: str, now: float) -> Ban:
