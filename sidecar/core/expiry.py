@@ -37,6 +37,9 @@ class BanExpiry:
 
     def take_expired(self, now: float) -> list[Ban]:
         """Return the bans that have ended by now in the order of their ends, and forget them."""
+        # The usual case, in each turn.
+        if now < self.next_at:
+            return []
         expired: list[Ban] = []
         while self.next_at <= now:
             first = self._slots[self._order[0]]

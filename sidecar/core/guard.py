@@ -245,6 +245,9 @@ class Guard:
 
     def take_noticed(self) -> tuple[tuple[Bypass, ...], tuple[Forgiven, ...]]:
         """Return the bypassed bans and the forgiven failures since the last call."""
+        # The usual case, in each turn.
+        if not self._state.noticed:
+            return (), ()
         noticed, self._state.noticed = self._state.noticed, []
         return (
             tuple(each for each in noticed if isinstance(each, Bypass)),
@@ -270,9 +273,10 @@ class Guard:
 
     def tick(self, now: float) -> list[Decision]:
         """End the bans that have expired. Call it at `next_tick()`, or at any time."""
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_INTERVAL_S
-            self._sweep(now)
+        if now < self._next_sweep:
+            return self._register.end_expired(now)
+        self._next_sweep = now + SWEEP_INTERVAL_S
+        self._sweep(now)
         return [*self._register.end_expired(now), *self._limit.make_room(now)]
 
     def next_tick(self) -> float:

@@ -28,6 +28,9 @@ from sidecar.runtime.clock import Clock
 SHARE: Final = 0.01
 # What is not used is kept for later, so that in a quiet log every line is checked. One batch takes no longer than this.
 MAX_ALLOWANCE_S: Final = 0.005
+# A check takes some 50 microseconds. With less than this it waits, so that few of the batches that come in quick
+# succession wait for one.
+MIN_ALLOWANCE_S: Final = 0.0005
 # Every other time the end of a batch is checked, because that is where searches have lost lines.
 TAIL_BYTES: Final = 1_024
 # In longer lines an expression may take long.
@@ -67,7 +70,7 @@ class SearchAudit:
             at = self._clock()
             self._allowance = min(MAX_ALLOWANCE_S, self._allowance + SHARE * (at - self._checked_at))
             self._checked_at = at
-            if self._allowance > 0:
+            if self._allowance >= MIN_ALLOWANCE_S:
                 began = time.thread_time()
                 self._check(batch, reader, now, began + self._allowance)
                 self._allowance -= time.thread_time() - began

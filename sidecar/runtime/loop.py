@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -36,7 +35,7 @@ MAX_WAITING_HITS = 16_000
 # transaction.
 MAX_CURSOR_DELAY_S = 1.0
 
-# A quiet loop wakes up this often, as does a thread that waits for room in the inbox: to notice that it is to stop.
+# A quiet loop wakes up this often, to notice that it is to stop.
 MAX_SLEEP_S = 1.0
 
 T = TypeVar("T")
@@ -82,23 +81,22 @@ class Inbox:
     """The only way into the loop. Bounded: a flood of lines slows down the sources, not the host."""
 
     def __init__(self, max_messages: int = MAX_WAITING_MESSAGES, max_hits: int = MAX_WAITING_HITS) -> None:
-        self._max_hits = max_hits
+        self._max_messages, self._max_hits = max_messages, max_hits
+        self._messages: list[Message] = []
+        # Hits in those messages.
         self._hits = 0
-        self._room = threading.Condition()
-        self._queue: queue.Queue[Message] = queue.Queue(max_messages)
-        self._closed = threading.Event()
+        self._closed = False
+        # One lock, and who waits for it to change: the loop for a message, the other threads for room.
+        self._lock = threading.Lock()
+        self._arrival, self._room = threading.Condition(self._lock), threading.Condition(self._lock)
 
     def __len__(self) -> int:
         """Return how many messages wait."""
-        return self._queue.qsize()
+        return len(self._messages)
 
     def read(self, read: Read) -> None:
         """Put in what a source has read. Waits while the loop is behind. Raises Closed once the loop has stopped."""
-        with self._room:
-            while self._hits >= self._max_hits and not self._closed.is_set():
-                self._room.wait(MAX_SLEEP_S)
-            self._hits += len(read.hits)
-        self._put(read)
+        self._put(read, len(read.hits))
 
     def decide(self, command: Command) -> Future[Sequence[Decision]]:
         """Have the loop run `command(guard, now)`. The future is ready when every sink has acted on its decisions.
@@ -120,37 +118,35 @@ class Inbox:
 
     def drain(self, timeout: float) -> list[Message]:
         """Wait up to `timeout` seconds for a message, then take all that are there."""
-        try:
-            taken = [self._queue.get(timeout=max(0.0, timeout))]
-        except queue.Empty:
-            return []
-        # Not more than the queue holds: fast sources could keep the loop here for ever.
-        while len(taken) <= self._queue.maxsize:
-            try:
-                taken.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        with self._room:
-            self._hits -= sum(len(each.hits) for each in taken if isinstance(each, Read))
+        with self._lock:
+            if not self._messages and timeout > 0:
+                self._arrival.wait(timeout)
+            taken, self._messages, self._hits = self._messages, [], 0
             self._room.notify_all()
         return taken
 
     def close(self) -> None:
-        self._closed.set()
+        """Take nothing any more."""
+        with self._lock:
+            self._closed = True
+            self._room.notify_all()
 
     def _request(self, work: Callable[[Guard, float], Any], *, decides: bool) -> Future[Any]:
         done: Future[Any] = Future()
         self._put(_Request(work, done, decides))
         return done
 
-    def _put(self, message: Message) -> None:
-        while not self._closed.is_set():
-            try:
-                self._queue.put(message, timeout=MAX_SLEEP_S)
-            except queue.Full:
-                continue
-            return
-        raise Closed
+    def _put(self, message: Message, hits: int = 0) -> None:
+        with self._lock:
+            while not self._closed and (
+                len(self._messages) >= self._max_messages or (hits and self._hits >= self._max_hits)
+            ):
+                self._room.wait()
+            if self._closed:
+                raise Closed
+            self._messages.append(message)
+            self._hits += hits
+            self._arrival.notify()
 
 
 class Loop:

@@ -66,20 +66,19 @@ class Intake:
         Once the loop has stopped nothing is put there, and the cursor is not stored: the next run reads the batch
         again.
         """
-        scan = self._scanned(batch)
-        with contextlib.suppress(Closed):
-            self._inbox.read(Read(batch.origin, tuple(scan.hits), cursor))
-            for name, hits in scan.named:
-                self._resolver.ask(name, hits)
-        # Behind the hits, so that no ban waits for it.
         with self._scanning() as matcher:
+            scan = self._scanned(matcher, batch)
+            with contextlib.suppress(Closed):
+                self._inbox.read(Read(batch.origin, tuple(scan.hits), cursor))
+                for name, hits in scan.named:
+                    self._resolver.ask(name, hits)
+            # Behind the hits, so that no ban waits for it.
             matcher.audit(batch, self._clock())
 
-    def _scanned(self, batch: Batch) -> Scan:
+    def _scanned(self, matcher: Matcher, batch: Batch) -> Scan:
         """Scan a batch. Raises whatever the matcher does; many such batches in a row are a problem."""
         try:
-            with self._scanning() as matcher:
-                scan = matcher.scan(batch, self._clock())
+            scan = matcher.scan(batch, self._clock())
         except Exception as err:
             self._failures.failed(batch.origin.name, err, self._clock())
             raise

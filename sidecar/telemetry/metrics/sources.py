@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from sidecar.core.events import Origin
 from sidecar.runtime.clock import Clock
@@ -48,17 +48,20 @@ class SourceMetrics:
             "Unix time of the last log line read; where the log's lines have none that is known, of its reading.",
             container=LATER,
         )
-        # (container, stream) -> counters of lines and bytes: looking them up takes longer than counting.
-        self._read: dict[tuple[str, str], tuple[Counter, Counter]] = {}
+        # (container, stream) -> counters of lines and bytes, and the time of the last line. Looking them up takes
+        # longer than counting.
+        self._read: dict[tuple[str, str], tuple[Counter, Counter, Gauge]] = {}
 
     def batch_read(self, origin: Origin, lines: int, size: int, last: float | None = None) -> None:
         """Count one batch: its lines, its bytes, and the unix time of its last line where that is known."""
         key = (origin.name, origin.stream)
-        if (counters := self._read.get(key)) is None:
-            counters = self._read[key] = self._lines.labels(*key), self._bytes.labels(*key)
-        counters[0].inc(lines)
-        counters[1].inc(size)
-        self._last.labels(origin.name).set(self._clock() if last is None else last)
+        if (series := self._read.get(key)) is None:
+            series = self._lines.labels(*key), self._bytes.labels(*key), self._last.labels(origin.name)
+            self._read[key] = series
+        count, count_bytes, last_at = series
+        count.inc(lines)
+        count_bytes.inc(size)
+        last_at.set(self._clock() if last is None else last)
 
     def log_opened(self, container: str) -> None:
         self._up.labels(container).set(1)
