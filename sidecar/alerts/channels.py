@@ -11,6 +11,7 @@ from sidecar.alerts.notices import Notice, NoticeKind
 from sidecar.alerts.occurrences import Digest, Occurrence
 from sidecar.alerts.sender import Sender
 from sidecar.core.actions import Action, AlertEvent
+from sidecar.core.jail import configured_name
 
 Routed = TypeVar("Routed", bound=Event)
 
@@ -44,7 +45,7 @@ class Channel:
         return self._accepts_notice(event)
 
     def _wants(self, jail: str, event: AlertEvent, site: str) -> bool:
-        action = self.actions.get(jail, self.others)
+        action = self.actions.get(configured_name(jail), self.others)
         return action is not None and action.wants(event, site)
 
     def _accepts_notice(self, notice: Notice) -> bool:

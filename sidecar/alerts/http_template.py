@@ -19,6 +19,7 @@ from sidecar.alerts.http_request import WebRequest, send
 from sidecar.alerts.notices import Notice
 from sidecar.alerts.slack import escape
 from sidecar.core.actions import Action, AlertEvent, BodyPart, RequestTemplate
+from sidecar.core.jail import configured_name
 from sidecar.core.request_text import LINE_TAGS, TEXT_TAG, is_slack_like, json_of, names_address, texts_of
 from sidecar.core.text import printable
 
@@ -46,7 +47,7 @@ class HttpTemplate:
 
     def send(self, notice: Notice, within_s: float) -> None:
         """Post the notice. Raises Delayed, Rejected or Refused."""
-        action = self._actions.get(notice.jail) or next(iter(self._actions.values()))
+        action = self._actions.get(configured_name(notice.jail)) or next(iter(self._actions.values()))
         meaning = tags.values(notice, self._host)
         own = action.requests_for(AlertEvent(notice.kind)) if notice.kind.value in EVENTS else []
         if notice.occurrence and notice.occurrence.dry_run:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from sidecar.access.logs import AccessLogs
 from sidecar.advice import allowlist as advice
+from sidecar.advice import sites as advice_on_sites
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.app.allowlist_report import AllowlistReport
 from sidecar.app.host_names import WatchedNames
@@ -30,20 +31,26 @@ from sidecar.core.allowlist_bounds import RefusedNetworks
 from sidecar.core.containers import ENABLE_LABEL, Container
 from sidecar.core.events import Decision, Hit, Topology
 from sidecar.core.guard import Guard
+from sidecar.core.jail import Jail, Scope
 from sidecar.core.overrides import Overrides
 from sidecar.core.relayed import related_logs
+from sidecar.core.sites import Sites
 from sidecar.core.text import printable
 from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
 
 LABELS_PROBLEM = "labels of "
+SITES_PROBLEM: Final = "sites without a port of their own"
+NO_SITES: Final = Sites()
 # What is shown of a container that only its label excludes.
 NOT_WATCHED: Final = (f"{ENABLE_LABEL}=false: not watched",)
 
 
 class NetworkFirewall(Protocol):
-    """Lets allowlisted networks pass, and closes published ports to the banned."""
+    """Lets allowlisted networks pass, and closes ports to the banned."""
+
+    def reconfigure(self, jails: Iterable[Jail], now: float) -> None: ...
 
     def set_topology(
         self, allowlist: Iterable[str], now: float, published: frozenset[int] | None
@@ -67,8 +74,13 @@ class GuardInputs:
         problems: Problems,
         access_logs: AccessLogs,
         allowed: Iterable[Allow] = (),
+        sites: Sites = NO_SITES,
     ) -> None:
-        """Have `names` resolve the host names in the settings. `allowed` is what people allowed in the last run."""
+        """Have `names` resolve the host names in the settings.
+
+        `allowed` is what people allowed in the last run, and `sites` are those that were known.
+        """
+        self._sites = sites
         self._names = names
         self._firewall = firewall
         self._problems = problems
@@ -108,6 +120,7 @@ class GuardInputs:
     def reconfigure(self, settings: Settings, guard: Guard, now: float) -> Sequence[Decision]:
         """Go by these settings."""
         self._change(guard, settings=settings)
+        self._report_sites()
         decisions = guard.reconfigure(self._sources.jails(), now, settings.dbpurgeage, settings.max_bans)
         return [*decisions, *self.apply_allowlist(guard, now)]
 
@@ -121,6 +134,7 @@ class GuardInputs:
             log.info("%s has ended, or is not watched any more", printable(each.name))
         self._change(guard, topology=topology)
         guard.set_related_logs(related_logs(topology.containers))
+        self._apply_sites(guard, now)
         return self.apply_allowlist(guard, now)
 
     def names_resolved(
@@ -173,6 +187,27 @@ class GuardInputs:
         networks = (*self.allowlist.networks(4), *self.allowlist.networks(6))
         self._firewall.set_topology(networks, now, topology.published if topology else None)
         return decisions
+
+    def _apply_sites(self, guard: Guard, now: float) -> None:
+        """Give guard and firewall the sites as they are now, before any ban that follows from them."""
+        sites = self._sites.with_containers(self.topology.containers, self.topology.shared)
+        if sites != self._sites:
+            self._sites = sites
+            guard.set_sites(sites)
+            # Without a jail with such a scope they are the same jails.
+            self._firewall.reconfigure(guard.view.jails, now)
+        self._report_sites()
+
+    def _report_sites(self) -> None:
+        """Report the sites for which a jail with their scope can drop nothing."""
+        problem = self._problems.problem(SITES_PROBLEM, critical=False)
+        jails = [jail.name for jail in self.settings.jails if jail.scope is Scope.SITE]
+        names = dict.fromkeys(self._sites.site_of(each.name) for each in self.containers)
+        without = [printable(name) for name in names if not self._sites.ports_of(name)]
+        if jails and without:
+            problem.set(advice_on_sites.without_ports(without, jails))
+        else:
+            problem.clear()
 
     def _new_allowlist(self) -> Allowlist:
         """Return the allowlist by what is known now, and report what is wrong with it."""

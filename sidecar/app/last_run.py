@@ -10,6 +10,7 @@ from typing import Protocol
 
 from sidecar.core.events import Ban, Decision, Hit, Turn
 from sidecar.core.guard import Guard
+from sidecar.core.jail import configured_name
 from sidecar.runtime.problems import Problems
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import SqliteStore
@@ -56,7 +57,7 @@ class PendingHits:
 
     def __init__(self, hits: Iterable[Hit], jails: Collection[str]) -> None:
         """Failures of jails that are not among these count no more."""
-        self._hits = tuple(hit for hit in hits if hit.jail in jails)
+        self._hits = tuple(hit for hit in hits if configured_name(hit.jail) in jails)
 
     def __bool__(self) -> bool:
         """Return whether any wait."""
@@ -65,4 +66,4 @@ class PendingHits:
     def count(self, guard: Guard, now: float) -> Sequence[Decision]:
         """Count them, the first time this is called. A lower maxretry may ban now. A command."""
         hits, self._hits = self._hits, ()
-        return guard.hits(hits, now)
+        return guard.hits(guard.located(hits), now)

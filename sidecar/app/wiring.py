@@ -59,6 +59,7 @@ from sidecar.control.server import ControlApplication, ControlSocket, control_se
 from sidecar.core.ban_budget import BanBudget
 from sidecar.core.guard import Guard
 from sidecar.core.jail import MANUAL_JAIL
+from sidecar.core.sites import Sites, with_sites
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, Monitor, NftTable
 from sidecar.firewall.layout import LayoutFile
@@ -116,14 +117,17 @@ def build(  # noqa: PLR0915
     # What the last run left.
     inbox = Inbox()
     store = SqliteStore(settings.paths.state / "state.db")
-    firewall = Firewall(NftTable(), (*settings.jails, MANUAL_JAIL))
+    layout_file = LayoutFile(settings.paths.state)
+    sites = Sites.of_layout(layout_file.read().ports)
+    # Until the container engine has answered, bans of a site close the ports that led to it.
+    firewall = Firewall(NftTable(), with_sites((*settings.jails, MANUAL_JAIL), sites))
     remembered = last_run.load(store, firewall, now)
     reporting.outbox.open(None if store.unavailable else remembered.bans)
     pending_hits = PendingHits(remembered.hits, jails)
     repairs = RepairAlerts(alerts, problems.problem("firewall table"))
     firewall_sink = FirewallSink(
         firewall, inbox, problems, metrics.firewall, repairs,
-        layout_file=LayoutFile(settings.paths.state),
+        layout_file=layout_file,
     )  # fmt: skip
 
     # The guard, and what it goes by.
@@ -131,7 +135,7 @@ def build(  # noqa: PLR0915
     access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
     inputs = GuardInputs(
         settings, host.own_networks(), watched_names, firewall_sink, problems=problems, access_logs=access_logs,
-        allowed=remembered.allowed,
+        allowed=remembered.allowed, sites=sites,
     )  # fmt: skip
     exposed = ExposedContainers(metrics.allowlist, problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share, settings.budget.site_share)
@@ -143,6 +147,7 @@ def build(  # noqa: PLR0915
         counts_from=math.floor(now) if store.unavailable else -math.inf,
         allowed=remembered.allowed,
     )  # fmt: skip
+    guard.set_sites(sites)
     metrics.bans.set_active(guard.view.enforced_bans)
 
     # Sources: from the logs to the inbox.

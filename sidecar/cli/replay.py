@@ -21,6 +21,7 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import Ban, Batch, Decision, Hit, Origin, Topology
 from sidecar.core.guard import SWEEP_INTERVAL_S, Guard
 from sidecar.core.relayed import related_logs
+from sidecar.core.sites import Sites
 from sidecar.filters.database import PatternDatabase
 from sidecar.filters.log_times import MAX_AHEAD_S
 from sidecar.filters.matcher import Matcher
@@ -54,6 +55,9 @@ class Policy:
         )
         self._guard.set_overrides(sources.overrides())
         self._guard.set_related_logs(related_logs(containers))
+        self._guard.set_sites(
+            Sites().with_containers(containers, topology.shared if topology else frozenset())
+        )
         declared = log_formats.declared(settings.jails, read, settings.allowlist)
         self._matcher = Matcher(settings.filters, problems=self.problems, access_logs=AccessLogs(declared))
         self._due = -math.inf
@@ -96,7 +100,7 @@ class Policy:
         """Return what the daemon would have decided at the time of this hit: unbans that were due, and bans."""
         at = hit.at
         decisions = list(self.until(at)) if at >= self._due else []
-        if bans := self._guard.hit(hit, at):
+        if bans := self._guard.hits(self._guard.located([hit]), at):
             decisions += bans
             for ban in bans:
                 if isinstance(ban, Ban):

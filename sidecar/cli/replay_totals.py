@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 from sidecar.core.address import Address, is_wide, is_within, networks_of
 from sidecar.core.bounded_dict import drop_oldest
 from sidecar.core.events import Ban, Hit
+from sidecar.core.jail import configured_name
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class ByAddress:
     def add_ban(self, ban: Ban) -> None:
         """Count a ban."""
         before = self.bans.pop(ban.address, None) or FirstBan(math.inf, "", 0)
-        at, jail = min((before.at, before.jail), (ban.at, ban.jail))
+        at, jail = min((before.at, before.jail), (ban.at, configured_name(ban.jail)))
         self.bans[ban.address] = FirstBan(at, jail, before.bans + 1)
         self._bound(self.bans)
 
@@ -158,7 +159,7 @@ class Totals:
     def add_ban(self, ban: Ban) -> None:
         """Count a ban."""
         self.by_address.add_ban(ban)
-        self.bans[ban.jail] += 1
+        self.bans[configured_name(ban.jail)] += 1
         self.dry_runs += ban.dry_run
         self.bans_at.add([ban.at])
 

@@ -37,7 +37,7 @@ from sidecar.config.units import (
 from sidecar.core import bantime_formula
 from sidecar.core.durations import format_duration
 from sidecar.core.escalation import Escalation
-from sidecar.core.jail import Jail, Success
+from sidecar.core.jail import Jail, Scope, Success
 from sidecar.core.text import close_matches
 from sidecar.core.windows import WINDOWS
 from sidecar.filters.time_zones import parse_time_zone
@@ -164,6 +164,12 @@ def observes(text: str) -> bool:
     return False
 
 
+def scope(text: str) -> Scope:
+    if text.lower() not in list(Scope):
+        raise ValueError(f'expected {" or ".join(Scope)}, got "{text}"')
+    return Scope(text.lower())
+
+
 def success(text: str) -> Success:
     try:
         return Success(text.strip().lower())
@@ -258,6 +264,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("port", ports, "ports", shown=Shown.CHECK_CONFIG, shown_as="ports", to_json=_numbers),
     # No label: which ports a site's bans close is the host's to say.
     JailKey("published", boolean, shown=Shown.CHECK_CONFIG),
+    JailKey("scope", scope, shown=Shown.CHECK_CONFIG, to_json=_text),
     JailKey("containers", selectors, shown=Shown.CHECK_CONFIG),
     JailKey(
         "bantime.increment", boolean, "escalation", shown=Shown.STATUS, shown_as="increment", to_json=_is_set

@@ -31,7 +31,7 @@ class BanRegister:
 
     def put(self, ban: Ban) -> Ban:
         """Put a ban in force, and return it. A jail that is not configured has a state for as long as it has bans."""
-        state = self._jails.by_name.get(ban.jail) or self._jails.add_removed(ban.jail)
+        state = self._jails.by_name.get(ban.jail) or self._jails.add(ban.jail)
         self._expiry.schedule(state.bans.put(ban))
         return ban
 

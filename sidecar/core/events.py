@@ -257,7 +257,7 @@ class Topology:
     `networks` are subnets and gateways of all container networks, `containers` those that are watched. `front_ends` are
     the names of those that are watched only because they publish ports and share a network with a site. `unwatched`
     are the names of WordPress containers that are not watched, although nobody excluded them, and `excluded` of those
-    that only a label keeps from being watched.
+    that only a label keeps from being watched. `shared` are the names of front ends of several sites, watched or not.
     """
 
     networks: tuple[str, ...] = ()
@@ -265,12 +265,13 @@ class Topology:
     front_ends: frozenset[str] = frozenset()
     unwatched: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, networks: tuple[str, ...], watched: Watched) -> Self:
         """Return the topology with these networks and watched containers."""
         names = frozenset(each.name for each in watched.containers if each.id in watched.front_ends)
-        return cls(networks, watched.containers, names, watched.unwatched, watched.excluded)
+        return cls(networks, watched.containers, names, watched.unwatched, watched.excluded, watched.shared)
 
     @property
     def published(self) -> frozenset[int]:

@@ -31,7 +31,7 @@ from sidecar.core.events import (
 )
 from sidecar.core.guard_state import GuardState
 from sidecar.core.hit_judge import HitJudge
-from sidecar.core.jail import MANUAL_JAIL, Jail
+from sidecar.core.jail import MANUAL_JAIL, Jail, configured_name
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
 from sidecar.core.memory_relief import recover, relieve
@@ -39,6 +39,7 @@ from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
 from sidecar.core.refused_bans import RefusedBan
 from sidecar.core.relayed import RelatedLogs
+from sidecar.core.sites import Sites
 from sidecar.core.witness import NO_WITNESS, Witness
 
 # Between two sweeps, which forget the failures and bans that count no more.
@@ -89,6 +90,10 @@ class Guard:
         for ban in bans:
             self._register.put(ban)
 
+    def located(self, hits: Iterable[Hit]) -> Iterable[Hit]:
+        """Return the hits as they are to be counted: in the jail of their site, where a jail has its scope."""
+        return self._state.jails.located(hits)
+
     def hits(self, hits: Iterable[Hit], now: float) -> list[Decision]:
         """Count hits in their order, and return a ban for each address that failed too often.
 
@@ -135,7 +140,7 @@ class Guard:
         """
         decisions: list[Decision] = []
         for ban in bans:
-            state = self._state.jails.by_name.get(ban.jail) or self._state.jails.add_removed(ban.jail)
+            state = self._state.jails.by_name.get(ban.jail) or self._state.jails.add(ban.jail)
             until = min(ban.until, now + state.jail.longest_bantime)
             before = state.bans.get(ban.address)
             if until <= now or (before and before.until >= until):
@@ -164,10 +169,14 @@ class Guard:
     ) -> list[Decision]:
         """End the bans of this address, of all in this network, or (None) all bans, in one jail or in all.
 
+        A jail with the scope of a site stands for those of its sites too.
+
         Their failures are forgotten too, or the next one would ban them again, and so are their former bans.
         `made_until`: end only bans for failures up to this time; what happened since then was not unbanned.
         """
-        states = [state for state in self._state.jails if jail in ("", state.name)]
+        states = [
+            state for state in self._state.jails if jail in ("", state.name, configured_name(state.name))
+        ]
         decisions: list[Decision] = []
         for state in states:
             unbanned = [
@@ -206,6 +215,10 @@ class Guard:
     def set_overrides(self, overrides: Mapping[str, Overrides]) -> None:
         """Apply what containers' labels say now: container's name -> its overrides; others are absent."""
         self._state.jails.set_overrides(overrides)
+
+    def set_sites(self, sites: Sites) -> None:
+        """Have these be the sites of jails with the scope of a site."""
+        self._state.jails.set_sites(sites)
 
     def set_related_logs(self, related: RelatedLogs) -> None:
         """Count a request once that has a line in several of these logs (`relayed.py`)."""

@@ -156,8 +156,14 @@ class HitJudge:
         self._login_proved(state, state.jail, hit, at, now)
         # What a server shows to nobody else proves the login to every jail that asks for proofs.
         if jail.reads_requests:
+            # Of jails with the scope of a site, to those of this site: another one could write such lines.
+            sites = "", state.jail.site or self._state.jails.sites.site_of(hit.origin.name)
             for other in self._state.jails:
-                if other is not state and other.jail.success is not Success.IGNORE:
+                if (
+                    other is not state
+                    and other.jail.success is not Success.IGNORE
+                    and other.jail.site in sites
+                ):
                     self._login_proved(other, other.jail, hit, at, now)
 
     def _login_proved(self, state: JailState, jail: Jail, hit: Hit, at: float, now: float) -> None:

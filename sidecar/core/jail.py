@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Final
 
@@ -11,6 +11,8 @@ from sidecar.core.actions import Action
 from sidecar.core.escalation import Escalation
 
 WEB_PORTS: Final = frozenset({80, 443})
+# Between the names of a jail and of a site, in the name of the jail as it is for that site. No jail of a file has it.
+SITE_MARK: Final = "@"
 
 
 class Success(enum.StrEnum):
@@ -22,6 +24,15 @@ class Success(enum.StrEnum):
     PROOF = "proof"
     # Such a proof, and what this jail's own filter takes for a login.
     RESET = "reset"
+
+
+class Scope(enum.StrEnum):
+    """For what a ban holds that a site's log leads to (`scope`)."""
+
+    # For the ports of the jail, and those that all watched containers publish.
+    HOST = "host"
+    # For the site's own ports. Failures at one site are none at another.
+    SITE = "site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,8 @@ class Jail:
     `log_format` is how access logs are written, in the words of a web server's configuration (`logformat`), and "" has
     that detected. `witness` says that only an address that sent packets to this host is banned.
     `reads_requests` says that the filter matches requests of access logs (`input = requests`), and no other lines.
-    `actions` are what people are notified by (`action`).
+    `actions` are what people are notified by (`action`). `scope` is for what a ban holds; a jail with the scope of a
+    site is, for each site, a jail of its own, with `site` as the site's name (`sites.py`).
     """
 
     name: str
@@ -67,6 +79,8 @@ class Jail:
     reads_requests: bool = False
     published: bool = True
     actions: tuple[Action, ...] = field(default=(), repr=False)
+    scope: Scope = Scope.HOST
+    site: str = ""
 
     @property
     def longest_bantime(self) -> float:
@@ -80,11 +94,28 @@ class Jail:
         """Whether bans in other jails make the next ban of this jail longer (`bantime.overalljails`)."""
         return self.escalation is not None and self.escalation.overalljails
 
+    def for_site(self, site: str, ports: frozenset[int]) -> Jail:
+        """Return the jail as it is for a site to which these ports lead."""
+        return replace(
+            self, name=f"{self.name}{SITE_MARK}{site}", filter=self.filter or self.name, site=site, ports=ports,
+            published=False,
+        )  # fmt: skip
+
     def bantime_after(self, previous_bans: int, chance: float) -> float:
         """Return the seconds that the next ban lasts after so many. `chance` is from 0 to 1."""
         return (
             self.escalation.bantime(self.bantime, previous_bans, chance) if self.escalation else self.bantime
         )
+
+
+def site_of_jail(name: str) -> str:
+    """Return the site in the name of a jail; "": it is a jail of the whole host."""
+    return name.partition(SITE_MARK)[2]
+
+
+def configured_name(name: str) -> str:
+    """Return the name of the jail without the site in it: the one of the settings."""
+    return name.partition(SITE_MARK)[0]
 
 
 # Where a ban by hand goes that names no jail.

@@ -8,7 +8,7 @@ a dry run does not want its visitors banned by the log in front of it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,7 +38,8 @@ class Watched:
 
     `front_ends` are the ids of those that are watched as front ends alone. `unwatched` are the names of WordPress
     containers that are not watched, although nobody excluded them: each jail has containers or files of its own.
-    `excluded` are the names of those that only a label keeps from being watched.
+    `excluded` are the names of those that only a label keeps from being watched. `shared` are the names of front ends
+    of several sites, watched or not.
     """
 
     containers: tuple[Container, ...]
@@ -46,6 +47,7 @@ class Watched:
     front_ends: frozenset[str] = frozenset()
     unwatched: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
 
 
 def choose(
@@ -58,7 +60,9 @@ def choose(
     chosen = assign_jails(containers, jails, discovered, labels)
     without_labels = assign_jails(containers, jails, discovered, LabelTrust.NONE)
     found = FrontEnds(containers)
-    in_front = {each.id: found.of(each) for each in containers if each.id in chosen}
+    all_in_front = {each.id: found.of(each) for each in containers if each.id in chosen or is_wordpress(each)}
+    served = Counter(each.name for front_ends in all_in_front.values() for each in front_ends)
+    in_front = {id_: front_ends for id_, front_ends in all_in_front.items() if id_ in chosen}
     sites: dict[str, list[Container]] = defaultdict(list)
     for each in containers:
         for front_end in in_front.get(each.id, ()):
@@ -96,6 +100,7 @@ def choose(
             and (discovered is None or each.id in discovered)
         ),
         excluded=tuple(each.name for each in left_out if each.id in without_labels),
+        shared=frozenset(name for name, sites_behind in served.items() if sites_behind > 1),
     )
 
 

@@ -44,6 +44,8 @@ class Firewall:
         return [
             Ban(jails[found.group], found.address, now, now + found.left_s, BanCause.ADOPTED)
             for found in self._backend.recover_bans(groups)
+            # They close no port, so it does not matter which site they were of.
+            if found.group in jails
         ]
 
     def start(self, bans: Sequence[Ban], now: float) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, Scope, site_of_jail
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,12 @@ class Layout:
     def jails(self) -> tuple[Jail, ...]:
         """The jails, as far as the firewall needs them."""
         return tuple(
-            Jail(name, ports=ports, published=name not in self.own_ports_alone)
+            Jail(
+                name,
+                ports=ports,
+                published=name not in self.own_ports_alone,
+                scope=Scope.SITE if site_of_jail(name) else Scope.HOST,
+            )
             for name, ports in self.ports.items()
         )
 

@@ -7,9 +7,10 @@ set of its ports unless it closes all of them:
     ports = 22                   ban4_22 ban6_22  net4_22 net6_22  ports_22
     ports = all                  ban4_all ban6_all  net4_all net6_all
 
-The ports that watched containers publish are added, unless the jail says `published = no`:
+The ports that watched containers publish are added, unless the jail says `published = no`, or is that of one site:
 
     ports = 8081, alone          ban4_8081_only ban6_8081_only  net4_8081_only net6_8081_only  ports_8081_only
+    no port leads to the site    ban4_none_only ban6_none_only  net4_none_only net6_none_only  ports_none_only
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import cached_property
 from typing import Final, Self
 
 from sidecar.core.address import Address
-from sidecar.core.jail import WEB_PORTS, Jail
+from sidecar.core.jail import WEB_PORTS, Jail, Scope, site_of_jail
 from sidecar.firewall.elements import classify
 
 # Characters of a set's name that list ports; the kernel takes names of 255 characters at most.
@@ -50,7 +51,7 @@ class PortGroup:
         end = "" if self.published else "_only"
         if self.ports == WEB_PORTS:
             return end
-        listed = "_" + "_".join(f"{port:d}" for port in sorted(self.ports))
+        listed = "_" + ("_".join(f"{port:d}" for port in sorted(self.ports)) or "none")
         return (
             f"{listed if len(listed) <= MAX_PORTS_IN_NAME else f'_x{zlib.crc32(listed.encode()):08x}'}{end}"
         )
@@ -85,10 +86,15 @@ class PortGroups:
 
     # Bans of a jail that is no longer configured close the web's ports.
     default: Final = PortGroup(WEB_PORTS)
+    # Those of a site that is not known close none: they may be the ports of another site.
+    unknown_site: Final = PortGroup(frozenset(), published=False)
 
     def __init__(self, jails: Iterable[Jail]) -> None:
+        jails = tuple(jails)
         self.by_jail = {jail.name: PortGroup.of(jail) for jail in jails}
-        self._groups = tuple(dict.fromkeys([self.default, *self.by_jail.values()]))
+        self._has_site_scope = any(jail.scope is Scope.SITE for jail in jails)
+        of_sites = [self.unknown_site] if self._has_site_scope else []
+        self._groups = tuple(dict.fromkeys([self.default, *self.by_jail.values(), *of_sites]))
         self.host_sets = tuple(name for group in self._groups for name in group.host_sets.values())
         # Name -> IP version.
         self.network_sets = {
@@ -100,7 +106,9 @@ class PortGroups:
 
     def of(self, jail: str) -> PortGroup:
         """Return the group of the jail with this name."""
-        return self.by_jail.get(jail, self.default)
+        if group := self.by_jail.get(jail):
+            return group
+        return self.unknown_site if self._has_site_scope and site_of_jail(jail) else self.default
 
     def jails_moved_from(self, before: PortGroups) -> list[str]:
         """Return the names of the jails that are in another group than before."""

@@ -77,7 +77,7 @@ class NftTable:
         return frozenset(
             port
             for group in groups
-            if group.ports is not None and group.port_set
+            if group.ports is not None and group.port_set and group.published
             for port in self._ports_in(group.port_set) - group.ports
         )
 

@@ -30,7 +30,7 @@ from sidecar.core.events import (
     UnbanCause,
 )
 from sidecar.core.guard import Guard
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, site_of_jail
 from sidecar.fleet.limits import OWN_PROPOSALS, TokenBucket
 from sidecar.fleet.protocol import MAX_ENTRY_LINES, LineKey, Outgoing, Proposal, is_client, key_of, seal
 from sidecar.fleet.redis import WindowFailures
@@ -241,8 +241,11 @@ def is_shared(decision: Decision) -> bool:
     """Return whether this decision is published.
 
     The other nodes know their own decisions, and when bans expire. Dry-run bans are not enforced
-    anywhere, and unbans by the allowlist concern this host alone.
+    anywhere, and unbans by the allowlist concern this host alone. So does what a site's log leads to
+    in a jail with its scope: elsewhere the ports are another site's.
     """
+    if site_of_jail(decision.jail):
+        return False
     if isinstance(decision, Ban):
         return decision.cause in DECIDED_HERE and not decision.dry_run
     return decision.cause in BY_HAND

@@ -205,7 +205,7 @@ class Loop:
         answered: list[tuple[Future[Any], Any]] = []
         for message in messages:
             if isinstance(message, Read):
-                for hit in message.hits:
+                for hit in self._guard.located(message.hits):
                     decided = self._guard.hit(hit, now)
                     if not hit.success:
                         (ignored if decided is None else hits).append(hit)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Batch, Cursor, Hit, Read
+from sidecar.core.jail import configured_name
 from sidecar.core.text import printable
 from sidecar.filters.line_explainer import LineExplanation
 from sidecar.filters.matcher import Matcher, Scan
@@ -100,7 +101,7 @@ class Intake:
     def explain(self, jail: str, lines: Iterable[str]) -> list[LineExplanation | None]:
         """Return which expressions of the jail's filter these lines of evidence match. Any thread may ask."""
         with self._scanning() as matcher:
-            return [matcher.explain(jail, line, self._clock()) for line in lines]
+            return [matcher.explain(configured_name(jail), line, self._clock()) for line in lines]
 
     @property
     def usage(self) -> FilterUsage:

@@ -12,6 +12,7 @@ from typing import Final
 
 from sidecar.core.address import Address, is_wide
 from sidecar.core.events import Ban, BanCause, Decision, Unban, UnbanCause
+from sidecar.core.jail import SITE_MARK
 from sidecar.stores import rows, soundness
 from sidecar.stores.base import EndedBan, PastBansWanted
 
@@ -38,7 +39,8 @@ FORGET: Final = (
 )
 _READ = f"""
     SELECT {_COLUMNS}, ended, ended_by FROM past_bans
-    WHERE at >= ? AND ? IN ('', jail) AND {soundness.PAST_BANS.condition}
+    WHERE at >= ?1 AND (?2 IN ('', jail) OR substr(jail, 1, length(?2) + 1) = ?2 || '{SITE_MARK}')
+    AND {soundness.PAST_BANS.condition}
 """  # noqa: S608
 _NEWEST_FIRST = " ORDER BY at DESC, id DESC"
 

@@ -47,3 +47,10 @@ def test_problems_go_where_any_action_asks_for_them():
 
     assert all(channel(Scripted(), actions={"a": TEMPLATE}, others=None).accepts(each) for each in notices)
     assert not any(channel(Scripted(), actions={"a": SHOP}, others=None).accepts(each) for each in notices)
+
+
+def test_bans_of_a_site_are_sent_as_its_jail_says():
+    one = channel(Scripted(), actions={"wordpress": SHOP}, others=None)
+
+    assert one.accepts(ban(1, "shop-2", jail="wordpress@shop-2"))
+    assert not one.accepts(ban(1, "blog", jail="wordpress@blog"))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.access.logs import AccessLogs
-from sidecar.app.guard_inputs import AllowlistFull, GuardInputs
+from sidecar.app.guard_inputs import SITES_PROBLEM, AllowlistFull, GuardInputs
 from sidecar.app.host_names import WatchedNames
 from sidecar.config.settings import AllowlistSettings, Settings, SourceSettings
 from sidecar.config.units import AllowlistEntries
@@ -12,7 +12,7 @@ from sidecar.core.allowed import Allow
 from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Hit, Origin, Topology, Unban
 from sidecar.core.guard import Guard
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, Scope
 from tests.app.world import ANN, BLOG, BOB, Changes
 
 SITE = replace(BLOG, ipv6_proxied=False)
@@ -41,6 +41,9 @@ class World:
     def set_topology(self, allowlist, now, published):
         self.topologies.append((set(allowlist), published))
 
+    def reconfigure(self, jails, now):
+        self.jails = tuple(jails)
+
     def ban(self, *addresses):
         for address in addresses:
             self.guard.ban(address, 0.0, "web")
@@ -53,6 +56,37 @@ class World:
 @pytest.fixture
 def world():
     return World(settings(Jail("web", maxretry=2), names=("office.example",)))
+
+
+def test_a_jail_of_each_site_is_there_before_its_first_ban():
+    world = World(settings(Jail("web", maxretry=2, scope=Scope.SITE)))
+    blog = replace(SITE, name="blog", published=frozenset({8081}))
+    world.inputs.topology_changed(
+        Topology(containers=(blog, replace(SITE, id="2", name="shop"))), world.guard, 1.0
+    )
+
+    assert {jail.name: set(jail.ports) for jail in world.jails if jail.site} == {
+        "web@blog": {8081},
+        "web@shop": set(),
+    }
+    (sentence,) = [text for name, text in world.changes if name == SITES_PROBLEM and text]
+    assert (
+        sentence.startswith("bans for the logs of shop drop nothing")
+        and "web have `scope = site`" in sentence
+    )
+
+    world.inputs.reconfigure(settings(Jail("web")), world.guard, 2.0)
+    assert world.changes[-1] == (SITES_PROBLEM, None)
+    assert [jail.name for jail in world.guard.view.jails] == ["web", "manual"]
+
+
+def test_the_same_sites_change_no_jail(world):
+    topology = Topology(containers=(replace(SITE, published=frozenset({8080})),))
+    world.inputs.topology_changed(topology, world.guard, 1.0)
+    world.jails = None
+    world.inputs.topology_changed(topology, world.guard, 2.0)
+
+    assert world.jails is None
 
 
 def test_a_reload_unbans_what_its_allowlist_has_and_tells_the_firewall(world):

@@ -40,6 +40,7 @@ def test_check_config_shows_these_keys():
         "bantime": 86_400.0,
         "ports": [80, 443],
         "published": True,
+        "scope": "host",
         "containers": (),
         "logformat": None,
         "logtimezone": None,

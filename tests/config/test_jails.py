@@ -777,3 +777,10 @@ def test_a_format_is_of_no_use_to_a_filter_that_reads_lines(of):
         "mail.logformat: has no effect: filter mail does not read requests (`input = requests`)"
     ]
     assert of('[DEFAULT]\nlogformat = %h "%r" %>s\n[mail]').notes == ()
+
+
+def test_the_scope_of_bans_is_the_host_unless_a_jail_says_otherwise(of, wrong):
+    found = of("[DEFAULT]\nscope = site\n[wordpress]\n[wordpress-access]\nscope = Host\n")
+
+    assert [jail.scope for jail in found.jails] == ["site", "host"]
+    assert 'expected host or site, got "tenant"' in wrong("[wordpress]\nscope = tenant\n")[0]

@@ -219,3 +219,15 @@ def test_jails_look_at_the_containers_that_were_discovered():
     assert assign_jails(PODS, [LOGIN], discover_in_pods(PODS)) == {
         PODS[number].id: ("login",) for number in (0, 1)
     }
+
+
+def test_a_label_with_the_value_of_the_images_may_be_the_images():
+    labels = {"wp-sidecar.mode": "observe", "wp-sidecar.jails": "login", "app": "blog"}
+    blog = replace(BLOG, labels=labels)
+    image = {"wp-sidecar.mode": "observe", "wp-sidecar.jails": "probe", "app": "blog"}
+
+    assert with_image(blog, image, ()).image_labels == {"wp-sidecar.mode"}
+    assert with_image(blog, image, ["other/*", "wordpress:*"]) == blog
+    unknown = with_image(blog, None, (), "refused")
+    assert (unknown.image_labels, unknown.image_error) == ({"wp-sidecar.mode", "wp-sidecar.jails"}, "refused")
+    assert with_image(BLOG, None, (), "refused") == BLOG

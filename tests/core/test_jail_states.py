@@ -16,7 +16,7 @@ def test_the_manual_jail_is_always_there():
 
 def test_an_unknown_jail_is_added_as_removed():
     jails = JailStates([LOGIN])
-    shop = jails.add_removed("shop")
+    shop = jails.add("shop")
 
     assert (shop.jail, shop.is_removed) == (Jail("shop"), True)
     assert jails.by_name["shop"] is shop
@@ -30,7 +30,7 @@ def test_overrides_hold_in_jails_that_come_later():
 
     retries = {name: state.effective_at("blog").jail.maxretry for name, state in jails.by_name.items()}
     assert retries == {"login": 1, "manual": 1, "mail": 1}
-    assert jails.add_removed("shop").effective_at("blog").jail.maxretry == 1
+    assert jails.add("shop").effective_at("blog").jail.maxretry == 1
 
 
 def test_jails_that_enforce_from_now_on_are_returned():

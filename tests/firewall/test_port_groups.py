@@ -1,11 +1,14 @@
 """Port groups, and how bans move between them while they are in force."""
 
 import time
+from contextlib import closing
 
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.jail import WEB_PORTS, Jail
+from sidecar.core.jail import WEB_PORTS, Jail, Scope
+from sidecar.core.sites import Sites, with_sites
+from sidecar.firewall import Firewall, NftTable
 from sidecar.firewall.port_groups import PortGroup, PortGroups
 from tests.firewall.decisions import ANN, ANN6, ANNS64, BOB, EVE, LOGIN, SSH, ban, turn
 from tests.support.cable import stream
@@ -189,3 +192,45 @@ def test_later_bans_are_in_the_new_groups(host, start):
     firewall.apply(turn(ban(ANN), ban(NET)))
 
     assert host.lets_in(ANN, EVE, BOB, port=8080) == {BOB}
+
+
+BLOG = Jail("web", scope=Scope.SITE).for_site("blog", frozenset({80}))
+SITES = [Jail("web", ports=frozenset({443}), scope=Scope.SITE), BLOG]
+
+
+def test_a_jail_of_a_site_that_is_not_known_closes_no_port():
+    groups = PortGroups(SITES)
+
+    assert groups.of("web@shop") == groups.unknown_site
+    assert (groups.unknown_site.host_sets[4], groups.unknown_site.port_set) == (
+        "ban4_none_only",
+        "ports_none_only",
+    )
+    assert groups.unknown_site in tuple(groups)
+    assert PortGroups([LOGIN]).of("web@shop") == PortGroups.default
+
+
+def test_bans_of_a_site_close_its_ports_once_they_are_known(host, start):
+    firewall = start(ban(ANN, "web@blog"), ban(BOB, "web@shop"), jails=SITES)
+    firewall.set_topology([], time.time(), frozenset({80, 8080}))
+    firewall.apply(turn(ban(NET, "web@shop")))
+
+    assert {port: host.lets_in(ANN, BOB, EVE, port=port) for port in (80, 8080)} == {
+        80: {BOB, EVE},
+        8080: {ANN, BOB, EVE},
+    }
+    firewall.reconfigure([*SITES, SITES[0].for_site("shop", frozenset({8080}))], time.time())
+    assert {port: host.lets_in(ANN, BOB, EVE, port=port) for port in (80, 8080)} == {
+        80: {BOB, EVE},
+        8080: {ANN},
+    }
+    assert firewall.repair(time.time(), whole=True) is None
+
+
+def test_bans_of_a_site_are_adopted_with_its_jail(host, start):
+    firewall = start(ban(ANN, "web@blog"), ban(BOB, "web@shop"), jails=SITES)
+    sites = Sites.of_layout(firewall.layout.ports)
+
+    with closing(Firewall(NftTable(), with_sites(SITES[:1], sites))) as again:
+        assert [(each.jail, each.address) for each in again.adoptable(time.time())] == [("web@blog", ANN)]
+    assert [jail.name for jail in firewall.layout.jails if jail.scope is Scope.SITE] == ["web@blog"]

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Ban, Hit, Turn, Unban
+from sidecar.core.events import Ban, Hit, Read, Turn, Unban
 from sidecar.core.guard import Guard
+from sidecar.core.jail import Scope
 from sidecar.fleet.publisher import COUNTED_ELSEWHERE, complete, is_shared
 from tests.support.peers import LOGIN, SITE, Peer, agree
 from tests.support.waiting import wait_until
@@ -39,6 +40,9 @@ def test_dry_runs_and_other_nodes_decisions_are_not_published():
     assert is_shared(Ban("login", NET, 1.0, 2.0, "group"))
     assert not is_shared(Ban("login", ANN, 1.0, 2.0, "failures", dry_run=True))
     assert not is_shared(Ban("login", ANN, 1.0, 2.0, "fleet"))
+    # Elsewhere a container of that name is another site, or there is none.
+    assert not is_shared(Ban("login@blog", ANN, 1.0, 2.0, "failures"))
+    assert not is_shared(Unban("login@blog", ANN, 1.0, "manual"))
     for cause in ("expired", "allowed", "fleet"):
         assert not is_shared(Unban("login", ANN, 1.0, cause))
 
@@ -61,3 +65,16 @@ def test_addresses_that_all_nodes_together_saw_too_often_are_banned_by_the_guard
     assert ban.evidence == ("fail", COUNTED_ELSEWHERE, COUNTED_ELSEWHERE)
     banned_already, allowlisted, jail_removed = hit, hit._replace(address=BOB), hit._replace(jail="gone")
     assert complete([banned_already, allowlisted, jail_removed], guard, 6.0) == []
+
+
+def test_failures_at_a_site_are_not_counted_on_all_nodes_together(fleet):
+    of_site = replace(LOGIN, maxretry=3, scope=Scope.SITE)
+    peers = fleet("a", "b")
+    for peer in peers:
+        peer.reconfigure([of_site, replace(LOGIN, name="other", maxretry=3)])
+    for peer in peers:
+        for _ in range(2):
+            peer.fail(ANN)
+            peer.inbox.read(Read(SITE, (Hit("other", BOB, peer.clock(), SITE, "fail"),)))
+
+    agree(peers, [BOB])

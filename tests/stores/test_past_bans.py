@@ -118,3 +118,18 @@ def test_a_file_that_cannot_be_read_is_a_sentence(store, path):
     store.unavailable = "not there yet"
     with pytest.raises(StoreError, match="not there yet"):
         store.past_bans(PastBansWanted())
+
+
+def test_a_jail_stands_for_the_jails_of_its_sites(store):
+    at_blog = replace(BAN, jail="wordpress@blog")
+    others = [replace(BAN, jail=name) for name in ("wordpress-access@blog", "wordpress_x", "mail@wordpress")]
+    store.apply(Turn(100.0, (at_blog, *others)))
+    store.apply(Turn(LATER, tuple(Unban(each.jail, ANN, LATER, "expired") for each in (at_blog, *others))))
+
+    found = {name: [each.ban.jail for each in store.past_bans(PastBansWanted(jail=name))] for name in
+             ("wordpress", "wordpress@blog", "word", "mail")}  # fmt: skip
+    assert found == {
+        "wordpress": ["wordpress@blog"], "wordpress@blog": ["wordpress@blog"], "word": [], "mail": ["mail@wordpress"]
+    }  # fmt: skip
+    assert PastBansWanted(jail="wordpress").has(at_blog)
+    assert not any(PastBansWanted(jail="wordpress").has(each) for each in others)

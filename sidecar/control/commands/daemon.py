@@ -174,6 +174,11 @@ class StatusCommand:
             "jails": [
                 self._jail(jail, enforced[jail.name], dry_runs[jail.name], refused[jail.name])
                 for jail in jails
+                # Of the jails of sites, those that had something to do.
+                if not jail.site
+                or self._tally.failures[jail.name]
+                or enforced[jail.name]
+                or dry_runs[jail.name]
             ],
             "streams": self._logs(),
             "labels": {name: list(labels) for name, labels in sorted(self._inputs.labels.items())},

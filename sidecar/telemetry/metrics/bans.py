@@ -11,6 +11,7 @@ from prometheus_client import Counter
 
 from sidecar.core.address import Address, ip_version
 from sidecar.core.events import BanCause, Turn, Unban, UnbanCause
+from sidecar.core.jail import configured_name
 from sidecar.runtime.clock import Clock
 from sidecar.telemetry.metrics.declare import FAMILIES, LATER, Declaration, begin_at_zero
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
@@ -71,7 +72,8 @@ class BanMetrics:
 
     def apply(self, turn: Turn) -> None:
         failures = Tally([(hit.origin.name, hit.jail) for hit in (*turn.hits, *turn.ignored)])
-        for (container, jail), count in failures.items():
+        for (container, name), count in failures.items():
+            jail = configured_name(name)
             self._failures.labels(jail).inc(count)
             self._sites.failed(container, jail, count)
         if not turn.decisions:
@@ -80,25 +82,30 @@ class BanMetrics:
         bans: Tally[tuple[str, str, bool]] = Tally()
         now, in_step = self._clock(), self._firewall.in_step
         for each in turn.decisions:
+            # A series for each site would be one for each container there ever was.
+            jail = configured_name(each.jail)
             if isinstance(each, Unban):
-                counts[self._unbans, each.jail, family(each.address), each.cause] += 1
+                counts[self._unbans, jail, family(each.address), each.cause] += 1
                 continue
-            counts[self._bans, each.jail, family(each.address), each.cause] += 1
+            counts[self._bans, jail, family(each.address), each.cause] += 1
             if each.cause in COUNTED:
-                bans[each.origin_name, each.jail, each.dry_run] += 1
+                bans[each.origin_name, jail, each.dry_run] += 1
             if each.dry_run:
-                self._dry_run_bans.labels(each.jail, each.cause).inc()
+                self._dry_run_bans.labels(jail, each.cause).inc()
             elif in_step and each.cause == FAILURES:
                 self._log_to_drop.observe(delay(each.at, now))
         for (counter, *labels), count in counts.items():
             counter.labels(*labels).inc(count)
-        for (container, jail, dry_run), count in bans.items():
-            self._sites.banned(container, jail, count, dry_run=dry_run)
+        for (container, name, dry_run), count in bans.items():
+            self._sites.banned(container, name, count, dry_run=dry_run)
         self.set_active(turn.enforced_bans)
 
     def set_active(self, counts: Mapping[tuple[str, int], int]) -> None:
         """Take the number of bans in force, by jail and IP version."""
+        active = Tally[tuple[str, int]]()
         for (jail, version), count in counts.items():
+            active[configured_name(jail), version] += count
+        for (jail, version), count in active.items():
             self._active.labels(jail, f"ipv{version}").set(count)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from sidecar.core.events import IgnoredReason
+from sidecar.core.jail import configured_name
 from sidecar.core.queries import GuardUsage
 from sidecar.core.refused_bans import RefusalReason
 from sidecar.telemetry.metrics.declare import LATER, Declaration, MirroredSum, MirroredTotals, begin_at_zero
@@ -73,10 +75,13 @@ class GuardMetrics:
 
     def update(self, usage: GuardUsage, ignored: Mapping[str, float], unresolved: int) -> None:
         """Take how full the guard is, and the totals of what did not count and was not resolved so far."""
-        for jail in self._tracked_jails - usage.tracked_addresses.keys():
+        tracked = Counter[str]()
+        for name, count in usage.tracked_addresses.items():
+            tracked[configured_name(name)] += count
+        for jail in self._tracked_jails - tracked.keys():
             self._tracked.remove(jail)
-        self._tracked_jails = set(usage.tracked_addresses)
-        for jail, count in usage.tracked_addresses.items():
+        self._tracked_jails = set(tracked)
+        for jail, count in tracked.items():
             self._tracked.labels(jail).set(count)
         self._history.set(usage.history_addresses)
         self._ignored.update(ignored)

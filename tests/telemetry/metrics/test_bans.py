@@ -110,3 +110,22 @@ def test_a_storm_makes_no_series(scrape):
 
     assert len(scrape.text.splitlines()) == before
     assert scrape("bans_total") == {'bans_total{cause="failures",family="ipv4",jail="login"}': 10_001}
+
+
+def test_jails_of_sites_are_counted_as_their_jail(scrape):
+    """A series for each would be one for each container there ever was."""
+    hits = tuple(Hit(f"login@{site}", ANN, 99.0, LOG, "line") for site in ("blog", "shop"))
+    decisions = (
+        ban(ANN, "login@blog"),
+        ban(BOB, "login@shop"),
+        Unban("login@shop", BOB, 99.0, UnbanCause.EXPIRED),
+    )
+    active = {("login@blog", 4): 1, ("login@shop", 4): 2, ("login", 4): 4}
+    scrape.metrics.bans.apply(Turn(99.0, decisions, hits, enforced_bans=active))
+
+    assert scrape("failures_total", "bans_total", "unbans_total", "bans_active", "container_bans_total") == {
+        'failures_total{jail="login"}': 2,
+        'bans_total{cause="failures",family="ipv4",jail="login"}': 2,
+        'unbans_total{cause="expired",family="ipv4",jail="login"}': 1,
+        'bans_active{family="ipv4",jail="login"}': 7,
+    }

@@ -67,3 +67,11 @@ def test_refused_bans_are_counted_by_reason(scrape):
     assert scrape("refused_bans_total") == {
         f'refused_bans_total{{reason="{RefusalReason.UNKNOWN.value}"}}': 3
     }
+
+
+def test_addresses_at_sites_are_those_of_their_jail(scrape):
+    scrape.metrics.guard.update(
+        GuardUsage({"login": 1, "login@blog": 2, "login@shop": 4}, 0, 0, 0, 0, {}), {}, 0
+    )
+
+    assert scrape("tracked_addresses") == {'tracked_addresses{jail="login"}': 7}
