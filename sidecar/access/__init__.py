@@ -7,7 +7,8 @@ match the canonical line, in which a request has exactly one spelling.
     request.py     the value, and its canonical line
     target.py      request target -> normalised path and query
     when.py        dates as access logs write them
-    log_format.py  nginx's `log_format` and Apache's `LogFormat` -> a parser
+    dialects.py    formats as the configurations of nginx, Apache and HAProxy have them -> their parts, and
+    log_format.py  these -> a parser
     formats.py     the text formats that are known, most of them written as such a format
     layout.py      text in any other order of fields, as far as it is certain what each is
     named.py       fields by their usual names -> requests

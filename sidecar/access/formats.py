@@ -9,8 +9,9 @@ from datetime import tzinfo
 from typing import Final
 
 from sidecar.access.chain import addresses, without_port
+from sidecar.access.dialects import MAX_HOST_CHARS
 from sidecar.access.escapes import from_haproxy, unescaped
-from sidecar.access.log_format import MAX_HOST_CHARS, cut_pattern, pattern
+from sidecar.access.log_format import cut_pattern, has_backslashes, pattern, raw_pattern
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
@@ -39,6 +40,8 @@ class TextFormat:
     known_pattern: re.Pattern[str] | None = None
     # The pattern of lines that a transport may have cut (`LONG_CHARS`).
     cut_pattern: re.Pattern[str] | None = None
+    # The pattern of lines of a server that does not escape a `\`.
+    raw_pattern: re.Pattern[str] | None = None
     # So many lines must be of this format before any is read by it.
     min_lines: int = 1
     # Whether a header stands before the client's address, so that a client writes the beginning of the line.
@@ -76,6 +79,8 @@ class TextFormat:
         found = self.pattern.match(line)
         if found is None and self.cut_pattern and len(line) >= LONG_CHARS:
             found = self.cut_pattern.match(line)
+        if found is None and self.raw_pattern:
+            found = self.raw_pattern.match(line)
         if found is None:
             return ()
         first = self._request(found, zone)
@@ -138,16 +143,23 @@ def _user(text: str) -> str:
 
 
 def known(name: str, text: str) -> TextFormat:
-    """Return the format of this name, as nginx's or Apache's configuration writes it."""
+    """Return the format of this name, as the configuration of nginx, Apache or HAProxy writes it."""
     return TextFormat(name, pattern(text), cut_pattern=cut_pattern(text))
+
+
+def declared(name: str, text: str) -> TextFormat:
+    """Return the format that a person configured, of whatever server. Raises what `log_format.pattern` does."""
+    unescape = unescaped if has_backslashes(text) else from_haproxy
+    return replace(known(name, text), raw_pattern=raw_pattern(text), unescape=unescape)
 
 
 # A client's address, and what may stand before it. A second address before the request would be a header's.
 _ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?\]?)"
-# HAProxy's `option httplog`; captured headers stand in braces before the request. It cuts lines at 1024 bytes.
+# HAProxy's `option httplog`. A captured cookie may have blanks, and captured headers stand in braces before the
+# request. It cuts lines at 1024 bytes.
 _HAPROXY = re.compile(
     rf"(?P<client>{_ADDRESS}):\d+ \[(?P<date>{DATE})\] \S+ \S+/\S+ [-+\d/]+ (?P<status>\d{{3}}|-1) \+?\d+ "
-    r'\S+ \S+ \S{4} [+\d/]+ \d+/\d+ (?:\{.*?\} )?(?:\{.*?\} )?"(?P<request>[^"]*)(?:".*)?'
+    r'[^"]*? \S{4} [+\d/]+ \d+/\d+ (?:\{.*?\} )?(?:\{.*?\} )?"(?P<request>[^"]*)(?:".*)?'
 )
 # X-Forwarded-For first: what the client sent, the address that the proxy appended, then what `combined` goes on with.
 # With blanks in what the client sent it might be another format. A user name that holds a second such address may be

@@ -20,8 +20,8 @@ from datetime import tzinfo
 from typing import Final, NamedTuple
 
 from sidecar.access.chain import without_port
+from sidecar.access.dialects import MAX_HOST_CHARS
 from sidecar.access.escapes import unescaped
-from sidecar.access.log_format import MAX_HOST_CHARS
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time

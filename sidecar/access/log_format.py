@@ -1,101 +1,37 @@
-r"""nginx's `log_format` and Apache's `LogFormat` -> a parser of the lines they make.
+r"""nginx's `log_format`, Apache's `LogFormat` and HAProxy's `log-format` -> a parser of the lines they make.
 
-A format is text between variables. Each variable becomes a group that takes what the server can write for it and no
-more: a status is digits, an address is an address. What a client chose (a header, a user name, the request) may hold
-anything but a quote, because both servers escape quotes (`\x22`, `\"`); so the fields before the first quote cannot be
-forged, and a quoted field ends where the server ended it.
+A format is text between values (`dialects.py`). Each value becomes a group. What a client chose (a header, a user name,
+the request) may hold anything but a quote, because servers escape quotes (`\x22`, `\"`, `#22`); so the fields before
+the first quote cannot be forged, and a quoted field ends where the server ended it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
-from sidecar.access.when import DATE
-
-# What the value of a field may be. `text` is for what a client chose.
-# Text before the address may be a client's, so a word such as `a` or a clock must be none.
-_ADDRESS = (
-    r"(?:\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?"
-    r"|\[[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?\](?::\d{1,5})?|unix:)"
+from sidecar.access.dialects import (
+    ADDRESS,
+    ANY_DATE,
+    BRACKETED_DATE,
+    HOST,
+    HOST_OF_PATH,
+    TEXT,
+    WORD,
+    Dialect,
+    Token,
+    tokens,
 )
-_WORD = r"\S{0,1024}?"
-_TEXT = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
-# A virtual host: a client chooses it, and servers let no blank pass in it.
-# A name has 253 characters, but nginx and Apache take as long a Host header as any other, and it excuses nothing.
-MAX_HOST_CHARS: Final = 8 * 1024
-_HOST = rf"[^\s\"]{{0,{MAX_HOST_CHARS}}}?"
+
 # Outside of quotes text ends where what follows it fits; it holds no raw quote either.
-_BARE_TEXT = r'(?:[^"\\]|\\.)*'
-_DATE = DATE
-# As Apache writes `%t`; in nginx's formats the brackets are literals.
-_BRACKETED_DATE = rf"(?:{DATE})"
-# Apache's `%{FORMAT}t`: dates of any form.
-_ANY_DATE = r"[^\]\"]*?"
-_STATUS = r"\d{3}|-"
-
-# Our fields -> how nginx calls them. Everything else is matched and forgotten.
-_SECONDS = r"(?:-|\d{1,7}\.\d{3})(?:(?:, | : )(?:-|\d{1,7}\.\d{3}))*"
-_CACHE_STATUS = r"(?:HIT|MISS|BYPASS|EXPIRED|STALE|UPDATING|REVALIDATED|SCARCE|-)"
-_PORT = r"(?:\d{1,5}|-)"
-NGINX: Final[Mapping[str, tuple[str, str]]] = {
-    "remote_addr": ("client", _ADDRESS),
-    "realip_remote_addr": ("peer", _ADDRESS),
-    "remote_user": ("user", _TEXT),
-    "time_local": ("date", _DATE),
-    "time_iso8601": ("date", _DATE),
-    "msec": ("date", _DATE),
-    "upstream_response_time": ("", _SECONDS),
-    "upstream_cache_status": ("", _CACHE_STATUS),
-    "srcache_fetch_status": ("", _CACHE_STATUS),
-    "server_port": ("", _PORT),
-    "remote_port": ("", _PORT),
-    "request": ("request", _TEXT),
-    "request_method": ("method", _WORD),
-    "request_uri": ("target", _TEXT),
-    "uri": ("target", _TEXT),
-    "document_uri": ("target", _TEXT),
-    "args": ("query", _TEXT),
-    "query_string": ("query", _TEXT),
-    "status": ("status", _STATUS),
-    "host": ("host", _HOST),
-    "http_host": ("host", _HOST),
-    "server_name": ("host", _HOST),
-    "http_user_agent": ("user_agent", _TEXT),
-    "http_x_forwarded_for": ("forwarded", _TEXT),
-    "proxy_add_x_forwarded_for": ("forwarded", _TEXT),
-}
-_NGINX_WORDS = re.compile(
-    r"scheme|server_\w+|request_(?:id|length|time|completion)|upstream_\w+|body_bytes_sent|bytes_sent|connection\w*|pipe"
-    r"|gzip_ratio|ssl_(?:protocol|cipher|session_\w+)|remote_port|server|https|pid|hostname|http2|http3|geoip\w*|nginx_version"
-    r"|proxy_(?:host|port|upstream_name|alternative_upstream_name)|req_id|namespace|ingress_name|service_name|service_port"
-)
-# The same for Apache. `%{NAME}X` is looked up as `{name}X`.
-APACHE: Final[Mapping[str, tuple[str, str]]] = {
-    "h": ("client", _ADDRESS),
-    "a": ("client", _ADDRESS),
-    "{c}a": ("peer", _ADDRESS),
-    "{c}h": ("peer", _ADDRESS),
-    # Nobody runs identd any more. What has a dot or a colon is a host or an address, of another format.
-    "l": ("", r"(?:-|[A-Za-z][\w-]{0,63})"),
-    "p": ("", _PORT),
-    "u": ("user", _TEXT),
-    "t": ("date", _BRACKETED_DATE),
-    "r": ("request", _TEXT),
-    "m": ("method", _WORD),
-    "U": ("target", _TEXT),
-    "q": ("query", _TEXT),
-    "s": ("status", _STATUS),
-    "v": ("host", _HOST),
-    "V": ("host", _HOST),
-    "{host}i": ("host", _HOST),
-    "{user-agent}i": ("user_agent", _TEXT),
-    "{x-forwarded-for}i": ("forwarded", _TEXT),
-}
-_APACHE_TEXT = frozenset("ionCef")
-_NGINX_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_APACHE_VARIABLE = re.compile(r"%(?:[!\d,]*)[<>]?(\{[^}]*\})?(\^t[io]|[A-Za-z%])")
+_BARE_TEXT: Final = r'(?:[^"\\]|\\.)*'
+# Where a server does not escape with a backslash; and where, besides, no quote is the format's own.
+_RAW_TEXT: Final = r'[^"]*'
+_ANY_TEXT: Final = ".*"
+# X-Forwarded-For in the client's place: the last address is what a proxy appended.
+_BEFORE: Final = r'(?:(?:[^"\\]|\\.)*,[ ]?)?'
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -104,22 +40,19 @@ def pattern(text: str) -> re.Pattern[str]:
     `text` is what stands in the server's configuration: with or without `log_format NAME` or `LogFormat`, quotes and
     the final semicolon or nickname. Raises ValueError, with a sentence that says what is missing.
     """
-    tokens = _tokens(text)
-    fields = {field for field, _ in tokens}
-    if "client" not in fields:
-        raise ValueError("has no client address; add $remote_addr (nginx) or %h (Apache)")
-    if not fields & {"request", "target"}:
-        raise ValueError('has no request; add "$request" (nginx) or "%r" (Apache)')
-    if not fields & {"request", "method"}:
-        raise ValueError('has no method; add "$request" or $request_method (nginx), "%r" or %m (Apache)')
-    if "status" not in fields:
-        raise ValueError("has no status; add $status (nginx) or %>s (Apache)")
-    if _is_ambiguous(tokens):
-        raise ValueError(
-            "has text that visitors choose on both sides of the address, so the address could be forged; "
-            "put the address first, or quotes around that text"
-        )
-    return _compiled(tokens)
+    dialect = _checked(text)
+    return _compiled(dialect.tokens, raw=not dialect.has_backslashes)
+
+
+def raw_pattern(text: str) -> re.Pattern[str] | None:
+    r"""Return the pattern for lines of a server that does not escape `\`; None: a client's text may name the client.
+
+    H2O and Varnish write Apache's variables and leave `\` as it is, so a header that ends with one seems to go on.
+    """
+    dialect = _checked(text)
+    fields = [token.field for token in dialect.tokens]
+    has_text_first = any(token.regex is TEXT for token in dialect.tokens[: fields.index("client")])
+    return None if has_text_first or "before" in fields else _compiled(dialect.tokens, raw=True)
 
 
 def cut_pattern(text: str) -> re.Pattern[str]:
@@ -127,14 +60,19 @@ def cut_pattern(text: str) -> re.Pattern[str]:
 
     Servers write four characters for one of a client's that they do not print, so its headers can fill any line.
     """
-    tokens = _tokens(text)
+    dialect = _checked(text)
     missing = {"client", "status", "method", "target"}
-    for place, (field, _) in enumerate(tokens):
-        missing -= {"method", "target"} if field == "request" else {field}
+    for place, token in enumerate(dialect.tokens):
+        missing -= {"method", "target"} if token.field == "request" else {token.field}
         if not missing:
             # With the text behind it, where the last field ends.
-            return _compiled(tokens[: place + 2])
+            return _compiled(dialect.tokens[: place + 2], raw=not dialect.has_backslashes)
     raise ValueError("has no client, request and status")
+
+
+def has_backslashes(text: str) -> bool:
+    r"""Return whether lines of this format have a client's quotes as `\"` or `\x22`, and not as HAProxy's `#22`."""
+    return tokens(text).has_backslashes
 
 
 def is_quick(text: str) -> bool:
@@ -144,136 +82,124 @@ def is_quick(text: str) -> bool:
     contain: then a line can be cut in many ways (`$scheme.$scheme.$scheme`), and `re` tries them all. That is a mistake
     of one's own in a jails file, and must not be possible for a stranger's label. Raises what `pattern` does.
     """
-    pattern(text)
-    tokens = _tokens(text)
-    literals = [regex if field == "literal" else "" for field, regex in tokens]
+    found = _checked(text).tokens
+    literals = [token.regex if token.field == "literal" else "" for token in found]
     # Since the last quote, was there unquoted text; since the last blank, any value without a certain end?
     has_text = has_word = False
-    for (field, regex), before, after in zip(tokens, ["", *literals], [*literals[1:], ""], strict=False):
-        if field == "literal":
-            has_text = has_text and '"' not in regex
-            has_word = has_word and '"' not in regex and "[ ]" not in regex
+    for token, before, after in zip(found, ["", *literals], [*literals[1:], ""], strict=False):
+        if token.field == "literal":
+            has_text = has_text and '"' not in token.regex
+            has_word = has_word and '"' not in token.regex and "[ ]" not in token.regex
             continue
-        value = _in_place(regex, before, after)
-        if value not in (_WORD, _HOST, _BARE_TEXT, _ANY_DATE):
+        value = _in_place(token.regex, before, after)
+        if value not in (WORD, HOST, _BARE_TEXT, ANY_DATE, _BEFORE):
             continue
         if has_text or has_word:
             return False
         # No date has the bracket that ends it.
-        has_word = not (value == _ANY_DATE and after.startswith(r"\]"))
-        has_text = has_word and value in (_BARE_TEXT, _ANY_DATE)
+        has_word = not (value == ANY_DATE and after.startswith(r"\]"))
+        has_text = has_word and value in (_BARE_TEXT, ANY_DATE, _BEFORE)
     return True
 
 
-def _is_ambiguous(tokens: list[tuple[str, str]]) -> bool:
-    """Whether unquoted text before the address, and after it up to a quote, could hold another address."""
-    kinds = [
-        ('"' if field == "literal" and '"' in regex else "text" if regex is _TEXT else field)
-        for field, regex in tokens
+def _checked(text: str) -> Dialect:
+    """Return the parts of a format that has what it needs. Raises ValueError, with a sentence, where it has not."""
+    dialect = tokens(text)
+    found = _with_client(dialect.tokens)
+    fields = {token.field for token in found}
+    if "client" not in fields:
+        raise ValueError("has no client address; add $remote_addr (nginx), %h (Apache) or %ci (HAProxy)")
+    if not fields & {"request", "target"}:
+        raise ValueError('has no request; add "$request" (nginx), "%r" (Apache) or %{+Q}r (HAProxy)')
+    if not fields & {"request", "method"}:
+        raise ValueError('has no method; add "$request" or $request_method (nginx), "%r" or %m (Apache)')
+    if "status" not in fields:
+        raise ValueError("has no status; add $status (nginx), %>s (Apache) or %ST (HAProxy)")
+    if around := _texts_around(found):
+        raise ValueError(
+            f"has text that visitors choose on both sides of the address ({around[0]} and {around[1]}), so the address "
+            "could be forged; leave one out, put the address first, or quotes around that text. $word stands for a "
+            "word that the server writes itself"
+        )
+    return dialect._replace(tokens=tuple(_hosts_of_paths(found)))
+
+
+def _with_client(found: Sequence[Token]) -> Sequence[Token]:
+    """Return the parts with a client: where there is none but X-Forwarded-For, its last address."""
+    fields = [token.field for token in found]
+    if "client" in fields or "forwarded" not in fields:
+        return found
+    at = fields.index("forwarded")
+    source = found[at].source
+    return (*found[:at], Token("before", _BEFORE, source), Token("client", ADDRESS, source), *found[at + 1 :])
+
+
+def _hosts_of_paths(found: Sequence[Token]) -> list[Token]:
+    """Return the parts with hosts that end where a path begins, as in `$host$request_uri`."""
+    return [
+        token._replace(regex=HOST_OF_PATH) if token.regex is HOST and after.field == "target" else token
+        for token, after in pairwise((*found, Token("literal", "")))
     ]
-    client = kinds.index("client")
-    before, after = kinds[:client][::-1], kinds[client + 1 :]
-    return all("text" in (side[: side.index('"')] if '"' in side else side) for side in (before, after))
+
+
+def _texts_around(found: Sequence[Token]) -> tuple[str, str] | None:
+    """Return the unquoted text before the address, and that after it up to a quote; None: one of these is not there.
+
+    With both, text could hold another address.
+    """
+    client = [token.field for token in found].index("client")
+    nearest = []
+    for side in (found[:client][::-1], found[client + 1 :]):
+        text = ""
+        for token in side:
+            if token.field == "literal" and '"' in token.regex:
+                break
+            if token.regex in (TEXT, _BEFORE):
+                text = token.source
+                break
+        nearest.append(text)
+    before, after = nearest
+    return (before, after) if before and after else None
 
 
 def _in_place(regex: str, before: str, after: str) -> str:
     """Return what a value may be between these literals: alone in quotes anything, elsewhere no raw quote."""
     if before.endswith('"') and after.startswith('"'):
-        return _TEXT if regex in (_TEXT, _HOST) else regex
-    return _BARE_TEXT if regex is _TEXT else regex
+        return TEXT if regex in (TEXT, HOST) else regex
+    return _BARE_TEXT if regex is TEXT else regex
 
 
-def _compiled(tokens: list[tuple[str, str]]) -> re.Pattern[str]:
-    """Tokens are (field, regex); the field `literal` is text of the format, "" a value that nobody needs."""
+def _compiled(found: Sequence[Token], *, raw: bool) -> re.Pattern[str]:
     out, seen = [], set[str]()
-    literals = [regex if field == "literal" else "" for field, regex in tokens]
-    for place, ((field, regex), before, after) in enumerate(
-        zip(tokens, ["", *literals], [*literals[1:], ""], strict=False)
+    literals = [token.regex if token.field == "literal" else "" for token in found]
+    raw_text = _RAW_TEXT if any('"' in each for each in literals) else _ANY_TEXT
+    for place, (token, before, after) in enumerate(
+        zip(found, ["", *literals], [*literals[1:], ""], strict=False)
     ):
+        field, regex = token.field, token.regex
         if field == "literal":
             out.append(regex)
             continue
         value = _in_place(regex, before, after)
-        if field == "target" and value is _BARE_TEXT and _is_followed_by_text(tokens[place + 1 :]):
+        is_bare = value is _BARE_TEXT
+        if raw and value in (TEXT, _BARE_TEXT):
+            value = raw_text
+        if field == "target" and is_bare and _is_followed_by_text(found[place + 1 :]):
             # A target holds no blanks, so it ends where the next text may begin.
             value += "?"
         named = f"(?P<{field}>{value})" if field and field not in seen else f"(?:{value})"
-        out.append(rf"\[{named}\]" if regex is _BRACKETED_DATE else named)
+        out.append(rf"\[{named}\]" if regex is BRACKETED_DATE else named)
         seen.add(field)
     return re.compile(f"{''.join(out)}(?:(?<=[^\\w])|$|(?=\\W)).*", re.DOTALL)
 
 
-def _is_followed_by_text(tokens: list[tuple[str, str]]) -> bool:
+def _is_followed_by_text(found: Sequence[Token]) -> bool:
     """Whether other text of a client follows behind a blank or so, before a quote and before the status."""
-    if not tokens or tokens[0][0] != "literal":
+    if not found or found[0].field != "literal":
         return False
-    for field, regex in tokens:
-        if field == "status" or (field == "literal" and '"' in regex):
+    for token in found:
+        if token.field == "status" or (token.field == "literal" and '"' in token.regex):
             return False
-        if regex is _TEXT:
+        if token.regex is TEXT:
             return True
     return False
-
-
-def _pasted(text: str) -> str:
-    """What a person pasted, without what is the configuration's own."""
-    text = text.strip()
-    if found := re.match(
-        r'LogFormat\s+(?P<quote>["\'])(?P<format>.*)(?P=quote)(?:\s+\S+)?\s*$', text, re.DOTALL
-    ):
-        return re.sub(r'\\(["\\])', r"\1", found["format"])
-    if found := re.match(r"log_format\s+\S+\s+(?:escape=\w+\s+)?(?P<parts>.*?);?\s*$", text, re.DOTALL):
-        text = found["parts"]
-    if re.fullmatch(r"""(?:'(?:[^'\\]|\\.)*'\s*|"(?:[^"\\]|\\.)*"\s*)+""", text) and (
-        "$" in text or "%" in text
-    ):
-        parts = re.findall(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", text)
-        text = "".join(re.sub(r"\\(['\"\\])", r"\1", single or double) for single, double in parts)
-    elif '\\"' in text:
-        text = text.replace('\\"', '"')
-    return text
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    bare = _pasted(text)
-    return list(_apache(bare) if _is_apache(bare) else _nginx(bare))
-
-
-def _is_apache(text: str) -> bool:
-    return "$" not in text and "%" in text
-
-
-def _nginx(text: str) -> Iterator[tuple[str, str]]:
-    at = 0
-    for found in _NGINX_VARIABLE.finditer(text):
-        yield from _literal(text[at : found.start()])
-        name = found[1] or found[2]
-        field, regex = NGINX.get(name, ("", _WORD if _NGINX_WORDS.fullmatch(name) else _TEXT))
-        yield field, regex
-        at = found.end()
-    yield from _literal(text[at:])
-
-
-def _apache(text: str) -> Iterator[tuple[str, str]]:
-    at = 0
-    for found in _APACHE_VARIABLE.finditer(text):
-        yield from _literal(text[at : found.start()])
-        argument, kind = found[1] or "", found[2]
-        at = found.end()
-        if kind == "%":
-            yield from _literal("%")
-            continue
-        key = f"{argument.lower()}{kind}"
-        if kind == "t" and argument:
-            yield "date", _ANY_DATE
-        elif key in APACHE:
-            yield APACHE[key]
-        else:
-            yield "", _TEXT if kind in _APACHE_TEXT else _WORD
-    yield from _literal(text[at:])
-
-
-def _literal(text: str) -> Iterator[tuple[str, str]]:
-    """Blanks of any number match blanks of any number: nginx joins the parts of a format with what stands there."""
-    if text:
-        yield "literal", re.sub(r"(?:\\ )+", "[ ]+", re.escape(text))

@@ -82,7 +82,8 @@ _OTHERS: Final = re.compile(
     r"header|cookie|param|query|args|form|body|upstream|backend|origin|response|server|host|kube|geo|dest|docker",
     re.IGNORECASE,
 )
-_HOST_FIRST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?/")
+# `$host$request_uri`; a client chooses the host, so it may be any text.
+_HOST_FIRST: Final = re.compile(r"(?![a-zA-Z][a-zA-Z0-9+.-]*://)[^/]+/")
 # Between a place for everything and a field: `@nginx_fields.status`, `nginx.access.status`.
 MAX_PLACES: Final = 2
 

@@ -28,8 +28,9 @@ def not_understood(
     shown = "; ".join(f'"{printable(each, MAX_SHOWN_CHARS)}"' for each in examples)
     return (
         f"the log of {log}{of_site} is not understood: of {lines} lines none is a request in a known format, or a "
-        f"plugin's message, so failed logins do not count. {why}Set {setting} to the web server's `log_format` or "
-        f"`LogFormat`; or have the log of its web server read (docs/sources.md, Front ends). It has lines like {shown}"
+        f"plugin's message, so failed logins do not count. {why}Set {setting} to the server's `log_format`, "
+        "`LogFormat` or `log-format`; or have the log of its web server read (docs/sources.md, Front ends). It has "
+        f"lines like {shown}"
     )
 
 

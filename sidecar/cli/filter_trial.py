@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sidecar.access.detect import AccessLog
-from sidecar.access.formats import TextFormat
-from sidecar.access.log_format import pattern
+from sidecar.access.formats import TextFormat, declared
 from sidecar.access.reader import RequestReader
 from sidecar.cli.log_lines import Reader, decode_line, line_chunks, with_framing
 from sidecar.config import reader
@@ -199,7 +198,7 @@ def _parse_zone(text: str) -> tzinfo:
 
 def _parse_format(text: str) -> TextFormat:
     try:
-        return TextFormat("--log-format", pattern(text))
+        return declared("--log-format", text)
     except ValueError as err:
         raise Failed(ExitCode.USAGE, f"--log-format: {err}") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sidecar.access.chain import Proxies
-from sidecar.access.formats import known
+from sidecar.access.formats import declared as read_by
 from sidecar.access.logs import Declared
 from sidecar.config.labels import LOG_FORMAT
 from sidecar.config.settings import AllowlistSettings
@@ -31,8 +31,12 @@ def declared(
     ]
     by_container = {name: each.values.get(LOG_FORMAT) for name, each in overrides.items()}
     return Declared(
-        {jail.name: known(f"logformat of {jail.name}", jail.log_format) for jail in jails if jail.log_format},
-        {name: known(f"label {LOG_FORMAT_LABEL}", text) for name, text in by_container.items() if text},
+        {
+            jail.name: read_by(f"logformat of {jail.name}", jail.log_format)
+            for jail in jails
+            if jail.log_format
+        },
+        {name: read_by(f"label {LOG_FORMAT_LABEL}", text) for name, text in by_container.items() if text},
         Proxies(networks),
         {
             name: Proxies([*networks, *each.own_proxies])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.access.formats import TextFormat
+from sidecar.access.formats import declared
 from sidecar.access.log_format import is_quick, pattern
 from tests.support.effort import takes_less_than
 
@@ -12,7 +12,7 @@ COMBINED = (
 
 
 def first(text, line):
-    (request, *_) = TextFormat("x", pattern(text)).requests(line)
+    (request, *_) = declared("x", text).requests(line)
     return request.client, request.method, request.path, request.status
 
 
@@ -77,13 +77,16 @@ def test_formats_of_ones_own(text, line, request_):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('"$request" $status', "has no client address; add $remote_addr (nginx) or %h (Apache)"),
+        (
+            '"$request" $status',
+            "has no client address; add $remote_addr (nginx), %h (Apache) or %ci (HAProxy)",
+        ),
         (
             "$remote_addr $request_uri $status",
             'has no method; add "$request" or $request_method (nginx), "%r" or %m (Apache)',
         ),
-        ("%h %>s", 'has no request; add "$request" (nginx) or "%r" (Apache)'),
-        ('$remote_addr "$request"', "has no status; add $status (nginx) or %>s (Apache)"),
+        ("%h %>s", 'has no request; add "$request" (nginx), "%r" (Apache) or %{+Q}r (HAProxy)'),
+        ('$remote_addr "$request"', "has no status; add $status (nginx), %>s (Apache) or %ST (HAProxy)"),
     ],
 )
 def test_what_a_format_lacks_is_named(text, sentence):
@@ -148,3 +151,97 @@ def test_no_line_takes_long_with_a_quick_format(text, rest):
     match = pattern(text).match
     for line in (rest, f'203.0.113.7 - "GET / HTTP/1.1" 200 {rest}', f"203.0.113.7 - {rest}"):
         assert takes_less_than(0.2, lambda line=line: match(line))
+
+
+GUESS = ("203.0.113.7", "POST", "/wp-login.php", 200)
+SOZU = "2026-11-30T06:33:20.123Z 7 WRK-00 INFO access [a] - 203.0.113.7:40526 -> 10.0.0.5:80 POST /wp-login.php -> 200"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("log_format t '$remote_addr\\t$request_method\\t$request_uri\\t$status';", "203.0.113.7\tPOST\t/wp-login.php\t200"),
+        ('accesslog.format = "%h %V %u %t \\"%r\\" %>s %b"', f"203.0.113.7 blog.example.com - {COMBINED[18:]}"),
+        ("varnishncsa -F '%h %l %u %t \"%r\" %s'", COMBINED),
+        ('CustomLog /dev/stdout "%h %l %u %t \\"%r\\" %>s %b" env=!quiet', COMBINED),
+        ("$time_iso8601 $status $remote_addr $request_method $host$request_uri", "2026-11-30T06:33:20Z 200 203.0.113.7 POST blog.example.com/wp-login.php"),
+        ("$time_iso8601 $word $word INFO access [$word] - $remote_addr:$remote_port -> $word $request_method $request_uri -> $status", SOZU),
+    ],
+)  # fmt: skip
+def test_formats_of_other_servers(text, line):
+    assert first(text, line) == GUESS
+
+
+@pytest.mark.parametrize("client", ["203.0.113.7", "2001:db8::7"])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"',
+            'CLIENT:40526 [30/Nov/2026:06:33:20.123] www~ wp/<NOSRV> 0/0/1/-1/+5 200 512 - - ---- 1/1/0/0/+3 0/0 "POST /wp-login.php HTTP/1.1"',
+        ),
+        (
+            'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"',
+            'CLIENT:40526 [30/Nov/2026:06:33:20.123] www~ wp/1 0/0/1/5/5 200 512 - - ---- 1/1/0/0/0 0/0 {b|192.0.2.1} "POST /wp-login.php HTTP/1.1"',
+        ),
+        ("log-format %ci\\ [%T]\\ %ST\\ %HM\\ %HU\\ %HV", "CLIENT [30/Nov/2026:06:33:20 +0000] 200 POST /wp-login.php?x=\\ HTTP/1.1"),
+        (
+            'log-format %{+Q}o\\ %{-Q}ci\\ -\\ -\\ [%T]\\ %r\\ %ST\\ %B\\ \\"\\"\\ %ft',
+            'CLIENT - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php?x=\\ HTTP/1.1" 200 512 "" "www"',
+        ),
+        (
+            'log-format "%[src] %[date,http_date]x %[status] %[method] %[capture.req.hdr(0)] %{+Q}[capture.req.uri]"',
+            'CLIENT Monx 200 POST x#22 302 y "/wp-login.php"',
+        ),
+    ],
+)  # fmt: skip
+def test_haproxys_formats(text, line, client):
+    assert first(text, line.replace("CLIENT", client)) == (client, *GUESS[1:])
+
+
+def test_a_servers_own_format_is_quick_in_a_label():
+    assert is_quick(
+        "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r"
+    )
+    assert is_quick("$remote_addr $status $request_method $host$request_uri")
+
+
+def test_a_backslash_at_the_end_of_a_header_hides_nothing_where_the_server_does_not_escape_it():
+    """H2O and Varnish."""
+    line = COMBINED.replace('"-"', '"\\"').replace("ann", "a\\")
+
+    assert first('%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-agent}i"', line) == GUESS
+
+
+def test_a_header_alone_names_the_client_that_the_proxy_appended():
+    text = '"$proxy_add_x_forwarded_for" [$time_local] "$request" $status'
+    rest = '[24/Nov/2026:08:40:00 +0000] "POST /wp-login.php HTTP/1.1" 200'
+
+    assert first(text, f'"203.0.113.7" {rest}') == GUESS
+    assert first(text, f'"192.0.2.1, x\\x22 192.0.2.2, 203.0.113.7" {rest}') == GUESS
+    assert declared("x", text).requests(f'"192.0.2.1, unknown" {rest}') == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[%START_TIME%] "%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL%" %RESPONSE_CODE% "%REQ(X-FORWARDED-FOR)%"',
+        "%DOWNSTREAM_REMOTE_ADDRESS% %RESPONSE_CODE%",
+    ],
+)
+def test_envoys_text_can_be_forged_and_its_json_cannot(text):
+    with pytest.raises(ValueError, match="have it write JSON instead"):
+        pattern(text)
+
+
+def test_what_is_in_the_way_is_named():
+    with pytest.raises(ValueError, match=r"\(%\{X-Forwarded-For\}i and %u\)"):
+        pattern('%{X-Forwarded-For}i %l %u %t "%r" %s')
+
+
+def test_a_quote_hides_nothing_where_the_format_has_none():
+    """Zoraxy."""
+    text = "[$word $word] [client: $remote_addr] [useragent: $http_user_agent] $request_method $request_uri $status"
+    line = '[2026-11-30 06:33:20.123456] [client: 203.0.113.7] [useragent: " \\] GET / 302] POST /wp-login.php 200'
+
+    assert first(text, line) == GUESS

@@ -11,8 +11,8 @@ from sidecar.advice.unread_logs import (
 def test_a_log_that_is_not_understood_comes_with_example_lines_and_the_setting():
     assert not_understood("nginx", 200, ["GET / 200", "a\x1b[31m\nb"], setting_of_container("nginx")) == (
         "the log of nginx is not understood: of 200 lines none is a request in a known format, or a plugin's message, so "
-        "failed logins do not count. Set the label `wp-sidecar.log-format` of nginx to the web server's `log_format` or "
-        "`LogFormat`; or have the log of its web server read (docs/sources.md, Front ends). It has lines like "
+        "failed logins do not count. Set the label `wp-sidecar.log-format` of nginx to the server's `log_format`, "
+        "`LogFormat` or `log-format`; or have the log of its web server read (docs/sources.md, Front ends). It has lines like "
         r'"GET / 200"; "a\x1b[31m\nb"'
     )
 

@@ -760,8 +760,11 @@ def test_a_format_of_access_logs_is_pasted_from_the_web_servers_configuration(tm
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('"$request" $status', "has no client address; add $remote_addr (nginx) or %h (Apache)"),
-        ("%h %>s", 'has no request; add "$request" (nginx) or "%r" (Apache)'),
+        (
+            '"$request" $status',
+            "has no client address; add $remote_addr (nginx), %h (Apache) or %ci (HAProxy)",
+        ),
+        ("%h %>s", 'has no request; add "$request" (nginx), "%r" (Apache) or %{+Q}r (HAProxy)'),
     ],
 )
 def test_a_format_without_what_a_failure_needs_is_an_error(of, text, sentence):
