@@ -25,7 +25,7 @@ from sidecar.config.jail_keys import BUILTIN_JAILS, ENABLED, IGNORED_KEYS, JailK
 from sidecar.config.jail_values import DEFAULT, JailValues
 from sidecar.config.units import boolean, too_wide
 from sidecar.core.actions import Action
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.filters.ini import Ini
 from sidecar.filters.loader import Filter

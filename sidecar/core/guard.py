@@ -19,7 +19,7 @@ from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
 from sidecar.core.ban_limit import MAX_BANS, BanLimit
 from sidecar.core.ban_register import BanRegister
-from sidecar.core.escalation import Chance
+from sidecar.core.bantime_increment import Chance
 from sidecar.core.events import (
     Ban,
     BanCause,

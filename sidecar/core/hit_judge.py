@@ -13,7 +13,7 @@ from sidecar.core.address import Address
 from sidecar.core.ban_budget import EnforcementBudget
 from sidecar.core.ban_limit import BanLimit
 from sidecar.core.ban_register import BanRegister
-from sidecar.core.escalation import Chance
+from sidecar.core.bantime_increment import Chance
 from sidecar.core.events import Ban, BanCause, Decision, Hit, IgnoredReason
 from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import Jail, Success

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from sidecar.core.actions import Action
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 
 WEB_PORTS: Final = frozenset({80, 443})
 # Between the names of a jail and of a site, in the name of the jail as it is for that site. No jail of a file has it.

@@ -12,7 +12,7 @@ from sidecar.config.errors import ConfigErrors
 from sidecar.config.jail_keys import JETPACK, default_jail
 from sidecar.config.jails import JailsFile, read
 from sidecar.core import bantime_formula
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 from sidecar.core.jail import Jail, Success
 
 FAIL = "[Definition]\nfailregex = ^fail <HOST>$\n"

@@ -7,7 +7,7 @@ import pytest
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import PastBans
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 from sidecar.core.events import Ban, Bypass, Forgiven, Hit, IgnoredReason, Origin, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail

@@ -1,6 +1,6 @@
 import math
 
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 from sidecar.core.jail import Jail
 
 

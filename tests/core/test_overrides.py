@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from sidecar.core import bantime_formula
-from sidecar.core.escalation import Escalation
+from sidecar.core.bantime_increment import Escalation
 
 DAY = 86_400.0
 
