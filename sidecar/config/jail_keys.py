@@ -35,8 +35,8 @@ from sidecar.config.units import (
     words,
 )
 from sidecar.core import bantime_formula
-from sidecar.core.durations import format_duration
 from sidecar.core.bantime_increment import Escalation
+from sidecar.core.durations import format_duration
 from sidecar.core.jail import Jail, Scope, Success
 from sidecar.core.text import close_matches
 from sidecar.core.windows import WINDOWS

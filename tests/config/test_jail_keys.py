@@ -5,8 +5,8 @@ import pytest
 
 from sidecar.config import jail_keys, jails, labels
 from sidecar.config.jail_keys import JAIL_KEYS, JailKey, Shown, default_jail, known_keys, shown
-from sidecar.core.containers import Container
 from sidecar.core.bantime_increment import Escalation
+from sidecar.core.containers import Container
 from sidecar.core.jail import Jail, Success
 from sidecar.core.overrides import Overrides
 from tests.support.paths import ROOT

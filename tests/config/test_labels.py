@@ -6,8 +6,8 @@ import pytest
 from sidecar.config import jail_keys, labels
 from sidecar.config.jail_keys import JailKey
 from sidecar.config.labels import Label, read
-from sidecar.core.containers import Container, LabelTrust, with_image
 from sidecar.core.bantime_increment import Escalation
+from sidecar.core.containers import Container, LabelTrust, with_image
 from sidecar.core.jail import Jail
 from sidecar.core.overrides import Overrides
 from tests.support.effort import takes_less_than
