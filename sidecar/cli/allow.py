@@ -43,7 +43,7 @@ def allow(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Never ban these addresses, on this host and at once; they are unbanned."""
+    """Never ban these addresses, on this host and at once. They are unbanned."""
     path, seconds = socket_path(socket), seconds_of(lasting, "--for", permanent=True)
     allowed: list[AllowedEntry] = []
     unbanned: list[UnbannedEntry] = []
@@ -75,7 +75,7 @@ def disallow(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Take back `allow`; an address that was not allowed is no error. Settings go on to hold."""
+    """Take back `allow`. An address that was not allowed is no error. Settings go on to hold."""
     if bool(addresses) == every:
         raise typer.BadParameter("give an address, or --all")
     path = socket_path(socket)

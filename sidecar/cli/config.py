@@ -80,8 +80,9 @@ def show(
     print_table(("setting", "value", "from"), map(_row, host), wide=wide)
     rows = [(name, *_row(each)) for name, settings in by_jail.items() for each in settings]
     print_table(("jail", "setting", "value", "from"), rows, wide=wide)
-    site_rows = [(each.site, each.jail or "all", *_row(each)) for each in of_sites]
-    print_table(("site", "jail", "setting", "value", "from"), site_rows, wide=wide)
+    # One site stands in no column of its own.
+    site_rows = [(each.site, each.jail or "all", *_row(each))[bool(site) :] for each in of_sites]
+    print_table(("site", "jail", "setting", "value", "from")[bool(site) :], site_rows, wide=wide)
     write_line("")
     if status is None:
         write_line("no daemon answers, so labels of containers are not shown")

@@ -43,7 +43,10 @@ def run(
 
 @commands.command()
 def restore() -> None:
-    """Have the stored bans in force in the kernel, before the daemon runs: for a unit that starts before Docker."""
+    """Put the stored bans into the kernel, before the daemon runs.
+
+    It is for a unit that starts before Docker.
+    """
     from sidecar.app.restore import restore
     from sidecar.config.state import state_directory
     from sidecar.firewall import FirewallError, NoPermission
@@ -81,7 +84,10 @@ def doctor(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Check this host and each site, with the line to change: exit 0 or 1. The daemon may run or not."""
+    """Check this host and each site, and name the line to change.
+
+    The exit code is 0 or 1. The daemon may run or not.
+    """
     from sidecar.advice.doctor import examine
     from sidecar.cli import doctor as implementation
     from sidecar.cli.doctor_facts import collect
@@ -92,7 +98,7 @@ def doctor(
 
 @commands.command()
 def reload(*, socket: Socket = None, as_json: Json = False) -> None:
-    """Have the daemon read jails, filters and secrets again; with any error nothing changes."""
+    """Read jails, filters and secrets again. With any error nothing changes."""
     answer = ask(socket_path(socket), ReloadRequest(), RELOAD_TIMEOUT_S)
     if as_json:
         write_json(answer)

@@ -31,7 +31,10 @@ def explain(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Show how an address stands with each jail, why, by which lines, and how to change it."""
+    """Show why an address is banned, or is not.
+
+    That is how it stands with each jail, by which lines, and how to change it.
+    """
     answer = ask(socket_path(socket), ExplainRequest(address))
     host = address_facts.host_of(address)
     asks_dns = not as_json if dns is None else dns

@@ -34,15 +34,25 @@ def explanation(answer: ExplainAnswer) -> Iterator[tuple[str, Sequence[str]]]:
     if None not in reasons and len(reasons) == 1:
         yield f"{address} is never banned: it is {reasons.pop()}", ()
         return
-    for standing in answer["jails"]:
+    # What a person asks about comes first.
+    for standing in sorted(filter(_says_something, answer["jails"]), key=lambda each: not each["ban"]):
         yield f"{standing['jail']}: {_standing(standing)}", [*_lines(standing), *_plot(standing)]
+    if idle := [each["jail"] for each in answer["jails"] if not _says_something(each)]:
+        yield f"nothing that counts in {', '.join(idle)}", ()
     lifted = {standing["ban"]["ip"] for standing in answer["jails"] if standing["ban"]} - set(
         answer["within"]
     )
     for banned in sorted(lifted):
-        yield f"`wp-sidecar unban {banned}` lifts the ban; an address in `ignoreip` is never banned", ()
+        yield (
+            f"`wp-sidecar unban {banned}` lifts the ban, and `wp-sidecar allow {banned}` also prevents the next",
+            (),
+        )
     if past := answer.get("history"):
         yield f"bans before (`wp-sidecar history {address}` has all):", [*map(_past, past)]
+
+
+def _says_something(standing: JailStanding) -> bool:
+    return any(standing.get(key) for key in ("never", "ban", "failures", "refused", "times"))
 
 
 def _lines(standing: JailStanding) -> Iterator[str]:

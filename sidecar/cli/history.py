@@ -52,7 +52,7 @@ def history(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Show the bans there were, in force or over, the last first: of an address, or of all."""
+    """Show the bans there were, in force or over, the last first. Of an address, or of all."""
     now = time.time()
     after = now - (seconds_of(since, "--since") or now)
     answer = ask(socket_path(socket), HistoryRequest(address, after, jail, site, limit), TIMEOUT_S)

@@ -58,7 +58,7 @@ def replay(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV: a row for each decision.")] = False,
 ) -> None:
-    """Show the bans that logs would have led to, and when; `--against` shows those of two policies."""
+    """Show the bans that logs would have led to, and when. `--against` shows those of two policies."""
     from sidecar.cli import replay_command
     from sidecar.cli.replay_command import Form, Sources
     from sidecar.runtime.memory import end_before_others
@@ -113,7 +113,7 @@ def filter_test(
     full: Annotated[bool, typer.Option("--full", help="Show long expressions whole.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the verdict of a filter on each line of a log, with advice for its author."""
+    """Show the verdict of a filter on each line of a log. It has advice for the filter's author."""
     from sidecar.cli import filter_trial, trial_report
     from sidecar.runtime.memory import end_before_others
 

@@ -159,11 +159,16 @@ class Replay:
                 yield Decided(policy, decision)
 
     def _found(self, log: ReadLog) -> Iterator[Found]:
-        part = None
+        # A container's streams are not in one order.
+        newest: dict[str, LogPart] = {}
+        begins: dict[str, float] = {}
         try:
             for part in log.log.parts(self._meter):
-                if log.begin == math.inf:
-                    log.begin = self._time_of(part.data[: part.data.find(b"\n")], part, math.inf)
+                newest[part.stream] = part
+                if begins.get(part.stream, math.inf) == math.inf:
+                    first = part.data[: part.data.find(b"\n")]
+                    begins[part.stream] = self._time_of(first, part, math.inf)
+                    log.begin = min(log.begin, begins[part.stream])
                 log.size += part.size
                 found = [
                     [(policy, hit) for hit in self._hits(number, log, part)]
@@ -172,9 +177,9 @@ class Replay:
                 yield from found[0] if len(found) == 1 else heapq.merge(*found, key=_at)
         except UnreadableError as err:
             log.error = str(err)
-        if part is not None:
-            newest = part.data[:-1].split(b"\n")[: -MAX_UNDATED_LINES - 1 : -1]
-            times = (self._time_of(line, part, log.end) for line in newest)
+        for part in newest.values():
+            lines = part.data[:-1].split(b"\n")[: -MAX_UNDATED_LINES - 1 : -1]
+            times = (self._time_of(line, part, log.end) for line in lines)
             log.end = next((at for at in times if at > log.end), log.end)
 
     def _hits(self, number: int, log: ReadLog, part: LogPart) -> list[Hit]:

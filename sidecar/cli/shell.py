@@ -42,7 +42,10 @@ def completion(
         str | None, typer.Option("--line", metavar="TEXT", help="A line that is being written.", hidden=True)
     ] = None,
 ) -> None:
-    """Print the script that completes commands, options, jails, sites and banned addresses in a shell."""
+    """Print a script for a shell that completes commands.
+
+    It completes options, jails, sites and banned addresses too.
+    """
     from sidecar.cli import completion as implementation
     from sidecar.cli.app import make_app
 

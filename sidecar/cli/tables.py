@@ -27,6 +27,7 @@ LOG_TITLES: Final = ("log", "state", "format", "requests understood")
 LABEL_TITLES: Final = ("container", "labels in force")
 ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
 ALLOWED_TITLES: Final = ("address", "remaining", "until", "since", "comment")
+MIN_SHOWN_SHARE: Final = 0.0001
 BAN_TITLES: Final = (
     "address",
     "jail",
@@ -119,8 +120,10 @@ def _share_row(share: AllowlistShare) -> tuple[str, ...]:
 
 
 def _percent(share: float) -> str:
-    """Return the share with two digits that say something: `0.45 %`, `2.3e-06 %`."""
-    return f"{share * 100:.2g} %" if share else ""
+    """Return the share with two digits that say something: `0.45 %`, `< 0.01 %`."""
+    if not share:
+        return ""
+    return "< 0.01 %" if share < MIN_SHOWN_SHARE else f"{share * 100:.2g} %"
 
 
 def _allowed_row(entry: AllowedEntry, now: float) -> tuple[object, ...]:

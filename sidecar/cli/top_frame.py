@@ -22,7 +22,9 @@ TABLES: Final = 3
 MIN_ROWS: Final = 1
 MAX_ROWS: Final = 20
 # Columns that are never cut, beside those of addresses; and those that stand on the right.
-NUMBERS: Final = frozenset({"failures", "dropped", "bans", "banned now"})
+# Failures, which the daemon counts over ten minutes.
+LATELY: Final = "last 10m"
+NUMBERS: Final = frozenset({"failures", LATELY, "dropped", "bans", "banned now"})
 WHOLE: Final = NUMBERS | {"decision", "banned"}
 # A wider terminal shows sites beside jails.
 WIDE_COLUMNS: Final = 70
@@ -38,7 +40,7 @@ def frame(answer: TopAnswer, before: TopAnswer | None, width: int, height: int |
         ((each["name"], each["failures"], each["bans"], each["active"]) for each in answer["jails"][:rows]),
     )
     sites = _table(
-        ("log, last 10 minutes", "failures"),
+        ("log", LATELY),
         ((each["name"], each["failures"]) for each in answer["sites"][:rows]),
     )
     return Group(
@@ -47,7 +49,7 @@ def frame(answer: TopAnswer, before: TopAnswer | None, width: int, height: int |
         _beside(jails, sites) if width >= WIDE_COLUMNS else jails,
         Text(),
         _table(
-            ("address, last 10 minutes", "failures", "dropped", "banned", "jail", "log"),
+            ("address", LATELY, "dropped", "banned", "jail", "log"),
             (
                 (
                     each["ip"], each["failures"], "" if each["dropped"] is None else f"{each['dropped']:,}",
@@ -98,7 +100,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, title in enumerate(titles):
-        whole = title.startswith("address") or title in WHOLE
+        whole = title == "address" or title in WHOLE
         widest = max((len(row[number]) for row in cells), default=0)
         table.add_column(
             Text(title, no_wrap=True, overflow="ellipsis"),

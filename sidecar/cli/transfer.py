@@ -66,7 +66,7 @@ def export(
     jail: InJail = "",
     socket: Socket = None,
 ) -> None:
-    """Write the bans in force, and what is allowed, a line each, for `import`. Dry runs are left out."""
+    """Write bans and what is allowed, a line each, for `import`. Dry runs are left out."""
     if allowed and (bans or jail):
         raise typer.BadParameter(
             "--allowed goes with neither --bans nor --jail; without these both are written"
@@ -108,7 +108,7 @@ def import_(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Take over bans, and what is allowed, from a file: lines of `export`, or addresses with # comments."""
+    """Take over bans, and what is allowed, from a file. It has lines of `export`, or addresses with # comments."""
     from sidecar.cli.log_lines import line_chunks, open_log
 
     path, seconds = socket_path(socket), seconds_of(lasting, "--for", permanent=True)

@@ -29,4 +29,5 @@ def bars(title: str, points: Sequence[tuple[float, int]], slots: int) -> Iterato
                 f'<rect x="{number * step:.1f}" y="{HEIGHT - height:.1f}" width="{max(step - 1, 1):.1f}" '
                 f'height="{height:.1f}"><title>{when}: {count:,}</title></rect>'
             )
-    yield "</svg></figure>\n"
+    yield '</svg><p class="axis"><span>24 h ago</span>'
+    yield f"<span>at most {most:,} in ten minutes</span><span>now</span></p></figure>\n"

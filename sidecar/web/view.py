@@ -32,10 +32,10 @@ MAX_ROWS: Final = 10_000
 MAX_SEARCH_LENGTH: Final = 100
 # A list of so many rows is laid out as it is scrolled through.
 LONG: Final = 200
-# How the page says what comes first.
 ORDERS: Final[Mapping[str, str]] = {
-    BanOrder.ENDS: "those that end first", BanOrder.NEWEST: "the newest", BanOrder.FAILURES: "the most failures",
+    BanOrder.ENDS: "ends first", BanOrder.NEWEST: "newest first", BanOrder.FAILURES: "most failures first",
 }  # fmt: skip
+MIN_SHOWN_SHARE: Final = 0.0001
 # A host has tens of sites.
 MAX_LOGS: Final = 500
 
@@ -81,7 +81,8 @@ def page(shown: PageData) -> Iterator[str]:
         (
             "</main>\n",
             f"<footer><p>wp-sidecar {text(status['version'])}, up {format_duration(shown.now - status['started'])}, ",
-            f'as of <time>{_local(shown.now)}</time>. <a href="/metrics">Metrics</a>.</p></footer>',
+            f"as of <time>{_local(shown.now)}</time>. ",
+            '<a href="/metrics">Metrics</a>, <a href="/readyz">readiness</a>.</p></footer>',
         ),
         script="/page.js",
     )
@@ -249,24 +250,19 @@ def _policy(status: StatusAnswer) -> Iterator[str]:
         for jail in status["jails"]
     ]
     yield from table("Jails", ("jail", "banned after", "ban lasts", "mode", "failures", "banned now"), rows)
-    never = [
-        f"{share['reason']} ({_percent(share['ipv4'])} of IPv4)"
-        for share in status["allowlist"]
-        if share["ipv4"]
-    ]
+    shares = [(share["reason"], share["ipv4"]) for share in status["allowlist"] if share["ipv4"]]
+    never = [f"{reason} ({share * 100:.2g} %)" for reason, share in shares if share >= MIN_SHOWN_SHARE]
+    if small := [reason for reason, share in shares if share < MIN_SHOWN_SHARE]:
+        never.append(f"and, less than 0.01 % each, {', '.join(small)}")
     if never:
-        yield f"<p>Never banned: {text(', '.join(never))}.</p>\n"
-
-
-def _percent(share: float) -> str:
-    return "less than 0.01 %" if share < 0.0001 else f"{share * 100:.2g} %"
+        yield f"<p>Never banned, with the share of all public IPv4 addresses: {text(', '.join(never))}.</p>\n"
 
 
 def _search(shown: PageData) -> Iterator[str]:
     yield (
         '<form role="search" action="/#bans" method="get"><label for="q">Address, jail or container</label> '
         f'<input id="q" name="q" type="search" maxlength="{MAX_SEARCH_LENGTH}" value="{text(shown.search)}"> '
-        f"{choice('order', 'First', ORDERS.items(), shown.order)}<button>Search</button></form>\n"
+        f"{choice('order', 'Order', ORDERS.items(), shown.order)}<button>Search</button></form>\n"
     )
 
 

@@ -51,3 +51,10 @@ def test_every_command_says_what_it_does(capsys):
     for name in names.split():
         (line,) = (line for line in out.splitlines() if line.split()[:1] == [name])
         assert line.removeprefix(f"  {name}").strip()
+
+
+def test_the_help_says_of_each_command_a_whole_sentence(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out = run(capsys, "--help")
+
+    assert "..." not in out.replace("[ARGS]...", "")

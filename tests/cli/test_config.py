@@ -35,24 +35,24 @@ def test_what_has_its_default_is_left_out_where_that_is_asked_for(daemon, wp_lin
 
 def test_one_site_alone_has_all_settings_of_the_jails_that_look_at_it(daemon, wp_lines):
     lines = wp_lines("config", "show", "--site", "blog")[1]
-    rows = [line.split() for line in lines if line.startswith("blog")]
+    rows = [line.split() for line in lines if line.startswith("wordpress")]
 
-    assert {row[1] for row in rows} == {"wordpress"}
-    assert [row[2:] for row in rows if row[-2] == "label"] == [
+    assert {row[0] for row in rows} == {"wordpress"}
+    assert [row[1:] for row in rows if row[-2] == "label"] == [
         ["maxretry", "10", "label", "wp-sidecar.maxretry"],
         ["mode", "observe", "label", "wp-sidecar.mode"],
     ]
-    assert ["port", "80,", "443", "default"] in [row[2:] for row in rows]
+    assert ["port", "80,", "443", "default"] in [row[1:] for row in rows]
     assert "WP_SIDECAR_LISTEN" not in "\n".join(lines)
     changed = wp_lines("config", "show", "--site", "blog", "--changed")[1]
     assert not [line for line in changed if line.endswith("default")]
-    assert len([line for line in changed if line.startswith("blog")]) > 2
+    assert len([line for line in changed if line.startswith("wordpress")]) > 2
 
 
 def test_a_site_without_labels_has_the_settings_of_its_jails(daemon, wp_lines):
     lines = wp_lines("config", "show", "--site", "shop")[1]
 
-    assert [line.split()[:3] for line in lines if " maxretry " in line] == [["shop", "wordpress", "maxretry"]]
+    assert [line.split()[:2] for line in lines if " maxretry " in line] == [["wordpress", "maxretry"]]
     assert lines[-1].startswith("no label of shop changes anything")
 
 

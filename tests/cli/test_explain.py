@@ -45,6 +45,8 @@ def test_an_address_is_explained_for_each_jail(daemon, wp_lines):
         standing("access", failures=2, refused="never seen by this host's network"),
         standing("probes", times=3, ban=BAN),
         standing("shop", times=1, ban=BAN | {"observed": True, "cause": "manual", "reason": "a\x1bguess"}),
+        standing("auth"),
+        standing("manual"),
     ]
     daemon.answers["explain"] = {"ip": "203.0.113.7", "within": ["203.0.113.0/24"], "jails": jails}
     since, by_filter = local_time(AT), "3 failures by filter probes, the last in blog\\x1b[2J"
@@ -53,15 +55,16 @@ def test_an_address_is_explained_for_each_jail(daemon, wp_lines):
         0,
         [
             "203.0.113.7 lies in 203.0.113.0/24, which is banned; `wp-sidecar unban 203.0.113.0/24` lifts that",
-            "login: 2 of 3 failures within 10m; banned 4 times before",
-            "    a line with \\x1b[2J",
-            "mail: never banned, it is ignoreip",
-            "access: 2 of 3 failures within 10m; due to be banned, but never seen by this host's network",
             f"probes: banned since {since} for good, {by_filter}; banned 2 times before",
             "    fail 203.0.113.7",
             f"shop: would be banned (dry run) since {since} for good, a\\x1bguess",
             "    fail 203.0.113.7",
-            "`wp-sidecar unban 203.0.113.7` lifts the ban; an address in `ignoreip` is never banned",
+            "login: 2 of 3 failures within 10m; banned 4 times before",
+            "    a line with \\x1b[2J",
+            "mail: never banned, it is ignoreip",
+            "access: 2 of 3 failures within 10m; due to be banned, but never seen by this host's network",
+            "nothing that counts in auth, manual",
+            "`wp-sidecar unban 203.0.113.7` lifts the ban, and `wp-sidecar allow 203.0.113.7` also prevents the next",
         ],
         "",
     )
@@ -86,7 +89,7 @@ def test_a_banned_network_around_is_told_with_its_ban_and_the_member_that_led_th
     assert wp_lines("explain", ANN)[1] == [
         f"203.0.113.7 lies in 203.0.113.0/24, which is banned, {why}; {lifts}",
         "    fail 203.0.113.9",
-        "login: 0 of 3 failures within 10m",
+        "nothing that counts in login",
     ]
 
 
@@ -107,7 +110,7 @@ def test_expressions_times_drops_and_past_bans_are_shown(daemon, wp_lines, monke
         f"    failures per minute, {local_time(AT - 600)} to {local_time(AT)}:",
         "    2 #",
         "    0 #         #",
-        "`wp-sidecar unban 203.0.113.7` lifts the ban; an address in `ignoreip` is never banned",
+        "`wp-sidecar unban 203.0.113.7` lifts the ban, and `wp-sidecar allow 203.0.113.7` also prevents the next",
         "bans before (`wp-sidecar history 203.0.113.7` has all):",
         f"    {local_time(AT - 90)} to {local_time(AT - 30)} (unbanned by hand): 203.0.113.7 in wordpress, {counted}",
     ]

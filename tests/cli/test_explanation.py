@@ -14,14 +14,16 @@ def explained(*jails, **more):
     ("span_s", "unit"), [(20, "second"), (400, "10 seconds"), (20_000, "10 minutes"), (9e9, "day")]
 )
 def test_a_plot_fits_whatever_it_spans(span_s, unit):
-    ((_, lines),) = explained(standing("login", failed_at=[AT - span_s, AT - span_s / 2, AT]))
+    ((_, lines),) = explained(standing("login", failures=3, failed_at=[AT - span_s, AT - span_s / 2, AT]))
 
     assert lines[0].startswith(f"failures per {unit}, ")
     assert max(map(len, lines[1:])) <= 60
 
 
 def test_one_time_is_no_plot():
-    assert explained(standing("login", failed_at=[AT])) == [("login: 0 of 3 failures within 10m", [])]
+    assert explained(standing("login", failures=1, failed_at=[AT])) == [
+        ("login: 1 of 3 failures within 10m", [])
+    ]
 
 
 def test_an_older_daemon_is_explained_as_well():

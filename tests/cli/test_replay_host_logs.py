@@ -160,3 +160,16 @@ def test_containers_whose_logs_docker_keeps_in_files(wp, here, monkeypatch):
     )
     assert json.loads(out.splitlines()[0])["ip"] == "203.0.113.7"
     assert totals(out)["failures"] == 3
+
+
+def test_a_log_begins_and_ends_with_any_of_its_streams(wp, node):
+    """What a container wrote to standard error first may come last."""
+    for path in node.iterdir():
+        path.unlink()
+    (node / "0.log").write_text(
+        cri(5, "fail 203.0.113.7") + cri(9, "hello") + cri(1, "started", stream="stderr")
+    )
+    _, out, _ = wp("replay", "--json", "--since", "100000d")
+
+    (log,) = totals(out)["logs"]
+    assert log["last"] - log["first"] == 8

@@ -48,7 +48,7 @@ def test_it_has_the_state_the_logs_the_policy_the_bans_and_the_events():
         "bans close the ports that lead to it: 80.",
         "for good",
         "dry run",
-        "Never banned: ignoreip (25 % of IPv4)",
+        "of all public IPv4 addresses: ignoreip (25 %)",
         "198.51.0.0",
         "a, “b”",
         "1,234",
