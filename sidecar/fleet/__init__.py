@@ -11,7 +11,8 @@ missed.
     lifts         which bans a number of unbans ended; pure
     limits        how much of another node is believed; pure
     outbox        own decisions on their way
-    connection    one client of Redis; scripts: what runs on the server; redis: the fleet's keys
+    connection    one client of Redis; answer_limit: how long an answer may be
+    redis         the fleet's keys; scripts: what runs on the server
     session       what publisher and subscriber share; heartbeat: hello, clock, epoch
     publisher     sends
     subscriber    reads: verifier (is it believed?), applier (put it in force), joining (what was missed)

@@ -34,6 +34,7 @@ from redis.sentinel import Sentinel
 
 from sidecar.config.redis_url import RedisUrl
 from sidecar.core.text import printable, redacted
+from sidecar.fleet.answer_limit import bound_answers
 from sidecar.stores.base import StoreError
 
 # For an answer, a connection included. No ban waits for it.
@@ -104,6 +105,7 @@ def _connect(url: RedisUrl, timeout_s: float) -> RedisClient:
         "retry": Retry(NoBackoff(), 0),
         # RESP3 has nothing that we need, and asks more of an ACL user.
         "protocol": 2,
+        "redis_connect_func": bound_answers,
     }
     if url.path:
         return redis.Redis(unix_socket_path=url.path, db=url.database, **options)

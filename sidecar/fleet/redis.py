@@ -15,15 +15,17 @@ or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from redis.exceptions import ResponseError
 
 from sidecar.core.text import printable
 from sidecar.fleet import scripts
 from sidecar.fleet.connection import RedisClient, RedisConnection
+from sidecar.stores.base import StoreError
 
 # Entries that the stream keeps. A node that missed more reads the whole set of bans.
 MAX_EVENTS = 10_000
@@ -31,6 +33,8 @@ READ_ENTRIES = 64
 
 # Bans read at once: 1 ms of the server's time.
 PAGE_SIZE = 5_000
+# 20 million bans. The server says itself where its list ends.
+MAX_PAGES = 4_000
 
 # A node that says no hello for so long is gone.
 NODE_GONE_MS = 60_000
@@ -113,6 +117,28 @@ class FullWindow(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _answered(
+    method: Callable[Concatenate[FleetStore, P], T],
+) -> Callable[Concatenate[FleetStore, P], T]:
+    """Have the method raise StoreError where an answer has another shape than Redis gives it: not Redis, or a liar."""
+
+    @functools.wraps(method)
+    def checked(self: FleetStore, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as err:
+            raise StoreError(
+                f"Redis at {self.url} does not answer as Redis does ({type(err).__name__}): is another program there?"
+            ) from None
+
+    # `wraps` gives it a type of its own.
+    return checked  # type: ignore[return-value]
+
+
 class FleetStore:
     """The fleet's keys on one server. Any thread may use it; every method raises StoreError."""
 
@@ -124,12 +150,14 @@ class FleetStore:
         """Return the key of the sealed times, for a fleet with a key: its scripts use commands that others need not."""
         return [self._key("seals")] if sealed else []
 
+    @_answered
     def hello(self, node: str, new_epoch: str, *, sealed: bool = False) -> Hello:
         """Announce this node. `new_epoch` becomes the fleet's where it has none: a new server, or one flushed."""
         keys = [self._key("epoch"), self._key("nodes"), self._key("bans"), *self._sealed_keys(sealed=sealed)]
         found, now, nodes = self._connection.script(scripts.HELLO, keys, [node, new_epoch, NODE_GONE_MS])
         return Hello(_text(found), int(now), int(nodes))
 
+    @_answered
     def positions(self) -> tuple[str, str]:
         """Return the positions of the stream's oldest entry and of the newest that it ever had."""
         with self._connection.client() as client:
@@ -142,6 +170,7 @@ class FleetStore:
         last = _text(found["last-generated-id"])
         return (_text(found["first-entry"][0]) if found["first-entry"] else last), last
 
+    @_answered
     def publish(self, node: str, lines: Sequence[str], change: Publication, *, sealed: bool = False) -> str:
         """Add one entry to the stream, and change the sets to match. Return the entry's position.
 
@@ -154,6 +183,7 @@ class FleetStore:
         arguments = [node, "\n".join(lines), MAX_EVENTS, len(change.bans), *flat]
         return _text(self._connection.script(scripts.PUBLISH, keys, arguments))
 
+    @_answered
     def read(self, after: str, wait_s: float) -> list[Entry]:
         """Return up to 64 entries after this position; if there are none, wait for some up to `wait_s` seconds."""
         block: list[str | int] = ["BLOCK", max(1, round(wait_s * 1000))] if wait_s else []
@@ -171,6 +201,7 @@ class FleetStore:
         """Yield all lifts that are remembered, a page at a time: member and time."""
         return ([(found.member, found.score) for found in page] for page in self._pages("lifts"))
 
+    @_answered
     def stored(self, members: Sequence[str], *, sealed: bool = False) -> list[StoredBan | None]:
         """Return these bans as the server has them; None where it has no such ban."""
         if not members:
@@ -187,10 +218,12 @@ class FleetStore:
             for member, score, text in zip(members, scores, times, strict=True)
         ]
 
+    @_answered
     def ban_count(self) -> int:
         with self._connection.client() as client:
             return int(client.execute_command("ZCARD", self._key("bans")))
 
+    @_answered
     def count(self, windows: Sequence[WindowFailures], *, sealed: bool = False) -> list[FullWindow]:
         """Count failures. Return the windows that are full now; without a key those begin again with nothing."""
         keys = [self._key(f"w:{each.name}") for each in windows]
@@ -202,11 +235,13 @@ class FleetStore:
         texts = [_text(text).split("\n") for text in names] or [[]] * len(places)
         return [FullWindow(int(place) - 1, tuple(each)) for place, each in zip(places, texts, strict=True)]
 
+    @_answered
     def clear(self, names: Sequence[str]) -> None:
         """Forget the failures of these windows (jail and address)."""
         with self._connection.client() as client:
             client.execute_command("DEL", *(self._key(f"w:{name}") for name in names))
 
+    @_answered
     def warnings(self) -> dict[str, str]:
         """Return what about this server may cost the fleet its bans: a short name and a sentence for each."""
         with self._connection.client() as client:
@@ -228,15 +263,21 @@ class FleetStore:
         self._connection.close()
 
     def _pages(self, name: str, *sealed_keys: str) -> Iterator[list[StoredBan]]:
-        cursor = "0"
-        while True:
-            keys = [self._key(name), *sealed_keys]
-            found, text = self._connection.script(scripts.LIST, keys, [cursor, PAGE_SIZE])
-            cursor, parts = _text(found), _text(text).split("\n")
-            columns = zip(parts[::3], parts[1::3], parts[2::3], strict=False)
-            yield [StoredBan(member, _score(score), times) for member, score, times in columns]
-            if cursor == "0":
+        cursor = 0
+        for _ in range(MAX_PAGES):
+            cursor, page = self._page([self._key(name), *sealed_keys], cursor)
+            yield page
+            if not cursor:
                 return
+        raise StoreError(f"Redis at {self.url} never ends its list of {name}: is another program there?")
+
+    @_answered
+    def _page(self, keys: Sequence[str], cursor: int) -> tuple[int, list[StoredBan]]:
+        """Return where the next page begins, 0 where there is none, and what stands on this page."""
+        found, text = self._connection.script(scripts.LIST, keys, [cursor, PAGE_SIZE])
+        parts = _text(text).split("\n")
+        columns = zip(parts[::3], parts[1::3], parts[2::3], strict=False)
+        return int(found), [StoredBan(member, _score(score), times) for member, score, times in columns]
 
     def _foreign_key(self, client: RedisClient) -> str:
         """Return a key that is not ours, if there is one among the first: a cache has thousands, a fleet few."""

@@ -1,7 +1,10 @@
 """One real Redis (FLEET_SERVER: another of its kind), and what a fleet keeps there."""
 
+import contextlib
 import math
 import re
+import socketserver
+import threading
 
 import pytest
 
@@ -241,3 +244,62 @@ def test_an_acl_user_needs_no_more_than_is_documented(redis):
         store_at(f"unix://sidecar:secret@{redis.socket}", "other").hello("a/1", "one")
     with pytest.raises(StoreError, match="refuses our user or password"):
         store_at(f"unix://sidecar:wrong@{redis.socket}").hello("a/1", "one")
+
+
+@contextlib.contextmanager
+def liar(folder, answer):
+    """Something that gives this answer to every command of a client."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            # The greeting of redis-py is two commands.
+            while self.request.recv(65536):
+                self.request.sendall(answer)
+
+    path = str(folder / "liar.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"unix://{path}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"*0\r\n", b":1\r\n", b"$-1\r\n", b"+OK\r\n", b"*3\r\n$1\r\nx\r\n*0\r\n:1\r\n", b"*1\r\n" * 5000, b"HTTP/1.1 400\r\n"],
+    ids=["empty", "number", "nothing", "word", "list", "nested", "other"],
+)  # fmt: skip
+def test_whatever_answers_like_no_redis_is_an_error_of_the_store(tmp_path, answer):
+    with liar(tmp_path, answer) as url:
+        store = store_at(url)
+        windows = [WindowFailures("login 203.0.113.7", 3, 1000, (("a", 0),))]
+        for ask in (
+            lambda: store.hello("a", "e"),
+            store.positions,
+            lambda: store.publish("a", ["x"], Publication()),
+            lambda: store.read("0-0", 0),
+            lambda: list(store.bans()),
+            lambda: store.stored(["a"]),
+            lambda: store.stored(["a"], sealed=True),
+            store.ban_count,
+            lambda: store.count(windows),
+            lambda: store.clear(["a"]),
+            store.warnings,
+        ):
+            # An answer may happen to be one.
+            with contextlib.suppress(StoreError):
+                ask()
+        with pytest.raises(StoreError):
+            store.hello("a", "e")
+        store.close()
+
+
+def test_a_list_without_an_end_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("sidecar.fleet.redis.MAX_PAGES", 20)
+    with liar(tmp_path, b"*2\r\n:1\r\n$11\r\na login\n1\n\n\r\n") as url:
+        store = store_at(url)
+        with pytest.raises(StoreError, match="never ends its list of bans"):
+            list(store.bans())
+        store.close()
