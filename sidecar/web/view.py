@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from sidecar.advice.finding import HOST, Finding
 from sidecar.control.protocol import AllowedEntry, BanEntry, BanOrder, BansAnswer, StatusAnswer, StreamStatus
+from sidecar.core.containers import LABEL_PREFIX
 from sidecar.core.durations import format_duration
 from sidecar.web.activity import SLOTS, Activity
 from sidecar.web.changes import (
@@ -222,7 +223,7 @@ def _log(log: StreamStatus, labels: Sequence[str], now: float) -> Iterator[tuple
     yield "ports", ", ".join(map(str, log.get("ports", ())))
     for jail in log.get("jails", ()):
         yield f"jail {text(jail['name'])}", f"{_counts(jail)}, for {_lasts(jail)}{_mode(jail)}"
-    yield "labels", ", ".join(labels)
+    yield "labels", ", ".join(each.removeprefix(LABEL_PREFIX) for each in labels)
 
 
 def _counts(jail: Mapping[str, Any]) -> str:
