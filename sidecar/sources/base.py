@@ -44,6 +44,8 @@ class ReopenReason(enum.StrEnum):
     LOST = "lost"
     # The log has more lines than Docker sends.
     STUCK = "stuck"
+    # Docker left lines out between others that came.
+    INCOMPLETE = "incomplete"
     # What was read last was not found, or the log's file is damaged.
     DAMAGED = "damaged"
     # This process did not run, or did not read, for a while.

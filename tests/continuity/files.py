@@ -42,14 +42,21 @@ class LogFiles:
         # Names of containers whose log was ever damaged.
         self.damaged: set[str] = set()
         self._spoilt: set[str] = set()
+        # Those that are so still.
+        self._damaged_now: set[str] = set()
 
     def is_spoilt(self, name: str) -> bool:
         """Does Docker's own command not show all of the log that there is?"""
         return name in self._spoilt
 
+    def is_damaged(self, name: str) -> bool:
+        """Is there a place in the log that Docker cannot read?"""
+        return name in self._damaged_now
+
     def sound(self, name: str) -> None:
         """The container was recreated."""
         self._spoilt.discard(name)
+        self._damaged_now.discard(name)
 
     def lines(self, name: str) -> Counter[int]:
         """The numbers of the lines that are whole in the files."""
@@ -69,6 +76,7 @@ class LogFiles:
         damage(self._path(name))
         self.destroyed |= before.keys() - self.lines(name).keys()
         self.damaged.add(name)
+        self._damaged_now.add(name)
         self._spoilt.add(name)
 
     def truncate(self, name: str) -> Counter[int]:

@@ -224,10 +224,16 @@ class Rig:
             self._wait_for(self._files.lines(name).keys())
 
     def truncate(self) -> None:
-        """As logrotate does with copytruncate, when all is read."""
+        """As logrotate does with copytruncate, when all is read.
+
+        If the log is damaged as well, Docker from 23 on can read nothing of it until the container is restarted.
+        """
         name = self._one_with_json()
         with self._held(name):
             self._truth |= self._files.truncate(name)
+        if self._files.is_damaged(name):
+            self._wait(0.5, 2)
+            self._engine.cli("restart", "--time", "1", name)
 
     def delete(self) -> None:
         """The log's file is removed, and the container goes on for a while; it is read as long as it runs."""

@@ -16,11 +16,11 @@ from tests.continuity import FORGETFUL, Rig
 from tests.support.seed import SEED
 from tests.support.waiting import wait_until
 
-LINES = int(os.environ.get("CONTINUITY", "60000"))
+LINES = int(os.environ.get("CONTINUITY", "30000"))
 FILES = os.environ.get("CONTINUITY_FILES") == "1"
 
 
-@pytest.mark.timeout(LINES / 500 + 900)
+@pytest.mark.timeout(LINES / 250 + 900)
 @pytest.mark.parametrize(
     ("live_restore", "docker"),
     [(False, bare), (True, bare), (False, other)],
@@ -30,7 +30,7 @@ def test_every_line_counts_once_whatever_fails(tmp_path, capsys, live_restore, d
     with Bed.up(live_restore=live_restore, daemon=docker()) as bed:
         rig = Rig(bed, tmp_path, SEED, tcp=live_restore, files=FILES)
         try:
-            rig.play(LINES // 2, patience=LINES / 500 + 600)
+            rig.play(LINES, patience=LINES / 250 + 600)
         finally:
             rig.close()
             with capsys.disabled():

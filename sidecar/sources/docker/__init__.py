@@ -7,6 +7,7 @@
        api, connection ──▶ wire ──▶ line_joiner ──▶ cursor ──▶ docker_log ──▶ the intake
        bytes                frames   whole lines    unread lines   batches and stored cursors
 
+- `completeness` finds the lines that Docker left out of what it sent.
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.
 - `images` tells the labels of containers from those of their images.
 - `quirks` has the workarounds for faults of Docker before 23.

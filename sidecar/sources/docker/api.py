@@ -38,6 +38,8 @@ EVENTS = {
 
 # The `max-size` and `max-file` of log drivers; Docker's sizes are decimal.
 ROTATED_BY_DEFAULT = {"json-file": ("0", "1"), "local": ("20m", "5")}
+# What other drivers send elsewhere, Docker keeps in files of the `local` driver as well, to be read.
+CACHE_OPTION_PREFIX = "cache-"
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)i?b?", re.IGNORECASE)
 THOUSANDS = "kmgt"
 
@@ -137,20 +139,30 @@ class Engine:
 
         Infinite where none does: json-file keeps all unless told.
         """
-        found = self.inspect(container)["HostConfig"]["LogConfig"]
-        options = found.get("Config") or {}
-        defaults = ROTATED_BY_DEFAULT.get(found["Type"], ("0", "1"))
-        if found["Type"] == "json-file" and "max-size" not in options:
+        size, files = self._rotation(container)
+        if size == math.inf:
             return math.inf
-        try:
-            size, files = (
-                _bytes(options.get("max-size", defaults[0])),
-                int(options.get("max-file", defaults[1])),
-            )
-        except ValueError:
-            return 0.0
         # All files but the newest are full, up to the record that no longer fitted.
         return max(0, files - 1) * size / 2
+
+    def log_file_bytes(self, container: str) -> float:
+        """Return at which size a file of the container's log is rotated: infinite where that does not happen."""
+        return self._rotation(container)[0]
+
+    def _rotation(self, container: str) -> tuple[float, int]:
+        """Return at which size the log's files are rotated, and how many there are; no size where it is not known."""
+        found = self.inspect(container)["HostConfig"]["LogConfig"]
+        options, driver = found.get("Config") or {}, found["Type"]
+        if driver == "journald" or (driver == "json-file" and "max-size" not in options):
+            return math.inf, 1
+        prefix = "" if driver in ROTATED_BY_DEFAULT else CACHE_OPTION_PREFIX
+        size, files = ROTATED_BY_DEFAULT.get(driver, ROTATED_BY_DEFAULT["local"])
+        try:
+            return _bytes(options.get(f"{prefix}max-size", size)), int(
+                options.get(f"{prefix}max-file", files)
+            )
+        except ValueError:
+            return 0.0, 1
 
     def now(self) -> float:
         """Return the Engine's unix time, from the head of an answer; ours where a proxy leaves that out."""

@@ -68,11 +68,10 @@ class DockerCursor:
             int(min([mark, *(at for at in unfinished if at >= mark - MAX_UNFINISHED_S)]) - MAX_DISORDER_S) - 1
         )
 
-    @property
-    def headless(self) -> dict[int, bytes]:
-        """By stream, the stamp of an unfinished line that begins before `start`: its end is no line."""
+    def headless(self, start: float) -> dict[int, bytes]:
+        """By stream, the stamp of an unfinished line that begins before `start` (unix time): its end is no line."""
         unfinished = ((STDOUT, self.open_out), (STDERR, self.open_err))
-        return {stream: stamp for stream, stamp in unfinished if stamp and unix_seconds(stamp) < self.start}
+        return {stream: stamp for stream, stamp in unfinished if stamp and unix_seconds(stamp) < start}
 
 
 class CursorTracker:
@@ -179,9 +178,15 @@ class UnreadBatch(NamedTuple):
 class UnreadLines:
     """The bytes of one connection -> each stream's unread lines, with the cursor that holds once they count."""
 
-    def __init__(self, cursor: DockerCursor, *, terminal: bool = False) -> None:
-        """`terminal`: the container has a TTY."""
-        self._decoder: LineDecoder = TerminalLines() if terminal else MultiplexedLines(cursor.headless)
+    def __init__(
+        self, cursor: DockerCursor, *, terminal: bool = False, headless: Mapping[int, bytes] | None = None
+    ) -> None:
+        """`terminal`: the container has a TTY.
+
+        `headless`: as `DockerCursor.headless`, where the bytes do not begin at the cursor's start.
+        """
+        headless = cursor.headless(cursor.start) if headless is None else headless
+        self._decoder: LineDecoder = TerminalLines() if terminal else MultiplexedLines(headless)
         self._cursor = cursor
         self._tracker = CursorTracker(cursor)
 
@@ -195,7 +200,14 @@ class UnreadLines:
 
     def unread(self, lines: list[Line]) -> list[UnreadBatch]:
         """Return what is unread of these lines, without those that must not be seen."""
-        unread = self._tracker.unread(lines)
+        return self.batches(self.unread_lines(lines))
+
+    def unread_lines(self, lines: list[Line]) -> list[Line]:
+        """Return which of these lines are unread, in order; from now on they are read."""
+        return self._tracker.unread(lines)
+
+    def batches(self, unread: list[Line]) -> list[UnreadBatch]:
+        """Return the batches of the unread lines that were returned last."""
         if not unread:
             return []
         streams: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
@@ -216,10 +228,6 @@ class UnreadLines:
         """Raise LogReadError if the Engine has failed to read what follows the lines that came."""
         if failure := self._decoder.failure:
             raise failure
-
-    def resume(self, cursor: DockerCursor) -> None:
-        """Go on where another connection has read up to."""
-        self._cursor, self._tracker = cursor, CursorTracker(cursor)
 
     def give_up_search(self) -> None:
         """Take what comes as unread, if the line that was read last was not found yet."""

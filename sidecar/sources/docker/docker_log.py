@@ -6,25 +6,50 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from sidecar.core.events import Batch, Cursor, Framing
 from sidecar.sources.base import Emit
 from sidecar.sources.docker.api import Engine, LogStream
+from sidecar.sources.docker.completeness import ComparisonPace, UnverifiedLines
 from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.cursor import DockerCursor, UnreadBatch, UnreadLines
 from sidecar.sources.docker.endings import Ending, ReadingEnded
 from sidecar.sources.docker.reports import LogReport
-from sidecar.sources.docker.wire import STAMP_BYTES, LogReadError, joined, unix_seconds
+from sidecar.sources.docker.wire import (
+    STAMP_BYTES,
+    STDERR,
+    STDOUT,
+    Line,
+    LogReadError,
+    joined,
+    precise_unix_seconds,
+    unix_seconds,
+)
 
 # Docker's json-file has no index, so reading from a time on decodes the whole file. A silent log is asked for more at
 # most once in so many times of what that takes.
 CHECK_INTERVAL_IN_READINGS = 100
+# The shortest time until then, if lines may have been left out.
+DOUBTFUL_SILENCE_S = 1.0
 MAX_CHECK_INTERVAL_S = 1800.0
 # What is written between two connections is read before anybody truncates the file, if there is no more between them.
 MAX_UNATTENDED_S = 10.0
 # A byte of an answer is at most so many in a json-file: a control character becomes `\u0000`, and what stands around
 # each line is shorter than six times its header and stamp.
 MAX_GROWTH_IN_FILES = 6
+
+
+class UnreadPart(NamedTuple):
+    """What is unread of a part of a log."""
+
+    lines: UnreadLines
+    # Lines before the cursor that were left out of the stream.
+    left_out: list[Line]
+    # Whether lines were left out that are no longer in the log.
+    are_some_lost: bool
+    # After the cursor.
+    batches: list[UnreadBatch]
 
 
 class DockerLog:
@@ -44,6 +69,12 @@ class DockerLog:
         self.file_gone = False
         # What it takes the Engine to read the log once.
         self.reading_cost_s = 0.0
+        # Lines were left out of it while it was followed; they are in the log.
+        self.is_incomplete = False
+        self.pace = ComparisonPace()
+        self._unverified = UnverifiedLines(cursor)
+        # At which size a file of it is rotated. Infinite: it is not, and then nothing can be left out.
+        self._file_bytes: float | None = None
         self._followed_until = -math.inf
         self._emit = emit
 
@@ -52,18 +83,24 @@ class DockerLog:
         engine: Engine,
         *,
         follow: bool = True,
+        start: int | None = None,
         tail: int | None = None,
         timeout_s: float | None = None,
     ) -> LogStream:
-        """Return the log from the cursor on. Raises OSError and EngineError.
+        """Return the log from the cursor on, or from `start` (unix time). Raises OSError and EngineError.
 
         `tail`: only so many of its last entries, where there is no window.
         """
         tail = tail if self.window is None else self.window
-        return engine.logs(self.container, self._start(engine), follow=follow, tail=tail, timeout_s=timeout_s)
+        start = _start(engine, self.cursor) if start is None else start
+        if self._file_bytes is None:
+            self._file_bytes = engine.log_file_bytes(self.container)
+        return engine.logs(self.container, start, follow=follow, tail=tail, timeout_s=timeout_s)
 
     def check_interval_s(self, shortest_s: float) -> float:
         """Return after how many seconds of silence the log is asked whether it has more."""
+        if self.is_rotated and self.pace.is_doubtful:
+            shortest_s = min(shortest_s, DOUBTFUL_SILENCE_S)
         return min(max(shortest_s, CHECK_INTERVAL_IN_READINGS * self.reading_cost_s), MAX_CHECK_INTERVAL_S)
 
     def follows(self) -> None:
@@ -85,21 +122,47 @@ class DockerLog:
         if not self.truncated and not self.file_gone and self.window is None:
             self.report.sound()
 
+    @property
+    def is_rotated(self) -> bool:
+        """Whether files of the log are rotated; known once it was opened."""
+        return self._file_bytes is not None and self._file_bytes < math.inf
+
     def has_unread(self, engine: Engine) -> bool:
-        """Return whether the log has lines after the cursor. Raises OSError and EngineError.
+        """Return whether the log has lines after the cursor, or before it, and then it is incomplete.
 
         A log with a damaged part is asked without its window, since its file may have been truncated: as long as it
-        was not, Docker fails to read it, and then the stream through the window has all.
+        was not, Docker fails to read it, and then the stream through the window has all. Raises OSError and
+        EngineError.
         """
         window, self.window = self.window, None
         try:
-            return any(unread for _, unread in self._unread_now(engine))
+            return any(self._finds_unread(part) for part in self._unread_now(engine))
         except LogReadError:
             if window is None:
                 raise
             return False
         finally:
             self.window = window
+            self.pace.compared(time.monotonic())
+
+    def _finds_unread(self, part: UnreadPart) -> bool:
+        if part.left_out:
+            self.is_incomplete = True
+        elif part.batches:
+            # All before these was read.
+            self._unverified.verified(self.cursor)
+        return bool(part.left_out or part.batches)
+
+    def came(self, batches: list[UnreadBatch]) -> None:
+        """Note that these lines came over a stream now."""
+        if self.is_rotated and batches and batches[0].lines:
+            delay_s = time.time() - precise_unix_seconds(batches[0].lines[0])
+            self.pace.came(delay_s, self._file_bytes or 0.0, time.monotonic())
+
+    @property
+    def is_comparison_due(self) -> bool:
+        """Whether to look for lines that were left out, though lines come."""
+        return self.is_rotated and self.pace.is_due(time.monotonic(), self.reading_cost_s)
 
     def followed(self, lines: UnreadLines) -> None:
         """Note that a connection that brought these lines ends now."""
@@ -125,31 +188,48 @@ class DockerLog:
         `gap_counts`: it is a gap if the line that was read last is no longer there. `before`: only up to the first line
         with this stamp or a later one. Return whether the line that was read last came, or a later one.
         """
-        found = not self.cursor.stamp
-        for lines, unread in self._unread_now(engine, before):
-            if not gap_counts:
-                lines.take_gap()
-            self.hand_on(lines, unread)
-            self.followed(lines)
-            found = lines.mark_found
+        found, late = not self.cursor.stamp, 0
+        try:
+            for part in self._unread_now(engine, before):
+                if part.are_some_lost and gap_counts:
+                    self.report.gap()
+                self._hand_on_late(part.left_out)
+                late += len(part.left_out)
+                if not gap_counts:
+                    part.lines.take_gap()
+                self.hand_on(part.lines, part.batches)
+                self.followed(part.lines)
+                found = part.lines.mark_found
+        finally:
+            if late:
+                self.report.read_late(late)
         return found
 
-    def _unread_now(
-        self, engine: Engine, before: bytes = b""
-    ) -> Iterator[tuple[UnreadLines, list[UnreadBatch]]]:
+    def _unread_now(self, engine: Engine, before: bytes = b"") -> Iterator[UnreadPart]:
+        """Read the log without following it. Raises OSError, EngineError and ReadingEnded."""
         began = time.monotonic()
-        with contextlib.closing(self.open(engine, follow=False)) as stream:
-            lines = UnreadLines(self.cursor, terminal=stream.terminal)
+        if not self.is_rotated:
+            self._unverified.verified(self.cursor)
+        since = self._unverified.since
+        start = min(_start(engine, since), _start(engine, self.cursor))
+        headless = {**since.headless(start), **self.cursor.headless(start)}
+        comparison = self._unverified.comparison()
+        with contextlib.closing(self.open(engine, start=start, follow=False)) as stream:
+            lines = UnreadLines(self.cursor, terminal=stream.terminal, headless=headless)
             while data := stream.read():
                 whole = lines.whole(data)
                 earlier = [line for line in whole if line[1][:STAMP_BYTES] < before] if before else whole
-                yield lines, lines.unread(earlier)
+                unread = lines.unread_lines(earlier)
+                left_out = comparison.left_out(earlier, unread)
+                yield UnreadPart(lines, left_out, comparison.take_lost(), lines.batches(unread))
                 if len(earlier) < len(whole):
                     return
                 lines.raise_failure()
             self.reading_cost_s = time.monotonic() - began
             if not stream.complete:
                 raise ReadingEnded(Ending.ENDED)
+            self._unverified.verified(self.cursor)
+            self.is_incomplete = False
 
     def _may_have_bytes(self, engine: Engine, least: float) -> bool:
         """Return whether the log may have so many bytes in Docker's files. Raises OSError and EngineError."""
@@ -165,30 +245,44 @@ class DockerLog:
         if lines.take_gap():
             self.report.gap()
         for batch in batches:
-            if self.interrupt.is_set:
-                raise ReadingEnded(Ending.ENDED)
             # Before the batch is emitted: one that breaks a filter must not be read for ever.
-            self.cursor = batch.cursor
-            data = joined(batch.lines)
-            if data:
-                last = unix_seconds(batch.lines[-1])
-                origin = self.report.batch_read(batch.stream, len(batch.lines), len(data), last)
-                self._emit(Batch(origin, data, Framing.DOCKER), self._stored(batch.cursor))
+            self._count(batch)
             if truncated := lines.take_truncated():
                 self.report.truncated(truncated)
         if batches:
             self.report.working()
 
+    def _hand_on_late(self, left_out: list[Line]) -> None:
+        """Emit lines that Docker has left out of the stream; later ones were read. Raises ReadingEnded."""
+        for stream in (STDOUT, STDERR):
+            if texts := [text for each, text in left_out if each == stream]:
+                self._count(UnreadBatch(stream, texts, self.cursor))
+
+    def _count(self, batch: UnreadBatch) -> None:
+        if self.interrupt.is_set:
+            raise ReadingEnded(Ending.ENDED)
+        self.cursor = batch.cursor
+        data = joined(batch.lines)
+        if not data:
+            return
+        if self.is_rotated:
+            self._unverified.add(batch.lines, batch.cursor)
+        origin = self.report.batch_read(
+            batch.stream, len(batch.lines), len(data), unix_seconds(batch.lines[-1])
+        )
+        self._emit(Batch(origin, data, Framing.DOCKER), self._stored(batch.cursor))
+
     def _stored(self, cursor: DockerCursor) -> Cursor:
         return Cursor(cursor_key(self.container), cursor.encode())
 
-    def _start(self, engine: Engine) -> int:
-        """Return the unix time to ask for lines from; if it is still to come, the clock was set back, and it is 0.
 
-        The Engine would leave out whatever is older until that time comes again.
-        """
-        start = self.cursor.start
-        return 0 if start > time.time() and start > engine.now() else start
+def _start(engine: Engine, cursor: DockerCursor) -> int:
+    """Return the unix time to ask for lines from; if it is still to come, the clock was set back, and it is 0.
+
+    The Engine would leave out whatever is older until that time comes again.
+    """
+    start = cursor.start
+    return 0 if start > time.time() and start > engine.now() else start
 
 
 def cursor_key(container: str) -> str:

@@ -35,6 +35,8 @@ class Ending(enum.Enum):
     IDLE = ReopenReason.IDLE, Next.REOPEN
     # This process did not read for so long that Docker may have skipped a rotated file.
     FROZEN = ReopenReason.FROZEN, Next.LOG
+    # Lines were left out of the stream, between others that came.
+    INCOMPLETE = ReopenReason.INCOMPLETE, Next.LOG
     # The log has more lines than the stream (Docker before 23).
     STUCK = ReopenReason.STUCK, Next.LOG
     # The log has more lines than the stream: its file was truncated (moby#45728).

@@ -23,7 +23,7 @@ from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
 from sidecar.sources.docker.long_logs import opening_tail
-from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, reading
+from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, is_behind, reading
 from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ class LogReader:
             began, before = time.monotonic(), self.log.cursor
             self._started_again = False
             outcome = self._outcome()
-            self._way.ended(outcome.ending, moved=self.log.cursor != before)
+            is_soon = time.monotonic() - began <= MAX_RETRY_DELAY_S
+            self._way.ended(outcome.ending, moved=self.log.cursor != before, is_soon=is_soon)
             with self._lock:
                 rests = self._rests(outcome.ending)
                 # An idle log was read to its end and is opened again at once: nobody needs to know.
@@ -109,7 +110,7 @@ class LogReader:
                     return
             self.log.report.reopened(outcome.ending.reason)
             self._publish(outcome, repeated=repeated)
-            repeated = time.monotonic() - began <= MAX_RETRY_DELAY_S
+            repeated = is_soon
             if self._way.futile_openings >= MAX_FUTILE_OPENINGS:
                 count = self._way.futile_openings
                 self.log.report.failing(f"{count} openings in a row brought no line: {outcome.ending.reason}")
@@ -158,6 +159,8 @@ class LogReader:
                 # Before it was truncated, all was read.
                 self.log.window = None
                 self.log.catch_up(engine, gap_counts=False)
+            elif self.log.is_incomplete:
+                self.log.catch_up(engine)
             if self._way.search or self.log.window is not None:
                 read_past(engine, self.log, self._way.newest_seen)
                 self._way.found()
@@ -222,12 +225,14 @@ class LogReader:
             self.log.report.opened()
             lines = UnreadLines(self.log.cursor, terminal=stream.terminal)
             try:
-                self._hand_on_all(reading(engine, self.log, stream, expected), lines, freezes)
+                self._hand_on_all(engine, reading(engine, self.log, stream, expected), lines, freezes)
             finally:
                 self.log.followed(lines)
             return stream.complete
 
-    def _hand_on_all(self, source: LogStreamReading, lines: UnreadLines, freezes: int) -> None:
+    def _hand_on_all(
+        self, engine: Engine, source: LogStreamReading, lines: UnreadLines, freezes: int
+    ) -> None:
         """Hand on what comes until the stream ends. Raises as `_read_stream`, and ReadingEnded.
 
         `freezes`: how many there were before the stream was opened.
@@ -243,10 +248,13 @@ class LogReader:
             if lines.gap and began <= deadline:
                 self._way.newest_seen = max((batch.cursor.stamp for batch in unread), default=b"")
                 raise ReadingEnded(Ending.MARK_MISSING)
+            self.log.came(unread)
             self.log.hand_on(lines, unread)
             lines.raise_failure()
             if time.monotonic() - began > MAX_FREEZE_S:
                 raise ReadingEnded(Ending.FROZEN)
+            if self.log.is_comparison_due:
+                is_behind(engine, self.log)
 
     def _idle_timeout_s(self, engine: Engine) -> float | None:
         """Return after what silence a log is opened again, where it is not checked; None: the host's usual."""
@@ -281,7 +289,7 @@ class WayOfReading:
     """How a log is read next, by how reading it ended before."""
 
     def __init__(self) -> None:
-        # How many openings in a row ended soon, without a line.
+        # How many openings in a row failed to bring a line.
         self.futile_openings = 0
         # The stamp of a line that is in the log, as `read_past` takes it.
         self.newest_seen = b""
@@ -303,8 +311,8 @@ class WayOfReading:
         due, self._truncated = self._truncated, False
         return due
 
-    def ended(self, ending: Ending, *, moved: bool) -> None:
-        """Note how reading ended. `moved`: lines were read."""
+    def ended(self, ending: Ending, *, moved: bool, is_soon: bool) -> None:
+        """Note how reading ended. `moved`: lines were read. `is_soon`: the connection was hardly open."""
         self._truncated = self._truncated or ending is Ending.BLIND
         if ending is Ending.BLIND:
             self._blind_in_a_row += 1
@@ -321,5 +329,9 @@ class WayOfReading:
             self.search, self.newest_seen = True, self.newest_seen or UNKNOWN
         elif self._stuck_in_a_row > 1:
             self.search, self.newest_seen = True, UNKNOWN
-        futile = ending in (Ending.ENDED, Ending.STUCK, Ending.BLIND, Ending.MARK_MISSING) and not moved
+        # A connection that ends later may be one of a quiet log, cut by a proxy.
+        failed = ending in (Ending.STUCK, Ending.BLIND, Ending.MARK_MISSING) or (
+            ending is Ending.ENDED and is_soon
+        )
+        futile = failed and not moved
         self.futile_openings = self.futile_openings + 1 if futile else 0

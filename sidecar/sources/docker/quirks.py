@@ -88,7 +88,10 @@ def reading(engine: Engine, log: DockerLog, stream: LogStream, expected: Expecte
 
 
 def is_behind(engine: Engine, log: DockerLog) -> bool:
-    """Return whether the log has lines that did not come over the open stream. Raises OSError and EngineError."""
+    """Return whether the log has later lines than those that came over the open stream.
+
+    Raises ReadingEnded where lines were left out between those, OSError and EngineError.
+    """
     try:
         behind = log.has_unread(engine)
     except RequestRefusedError:
@@ -98,6 +101,8 @@ def is_behind(engine: Engine, log: DockerLog) -> bool:
         log.cannot_open_again(err)
         return False
     log.file_gone = False
+    if log.is_incomplete:
+        raise ReadingEnded(Ending.INCOMPLETE)
     if not behind:
         log.passed_check()
     return behind
@@ -186,7 +191,7 @@ class ReadingBefore23:
         return data
 
     def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
-        """When the first line comes that was written after opening, read all up to there once without following."""
+        """When the first line comes that was written after opening, have all up to there compared with the log."""
         whole = self._repeats.without_repeats(lines.whole(data))
         if self._expected.is_left_out(whole):
             raise ReadingEnded(Ending.STUCK)
@@ -196,7 +201,7 @@ class ReadingBefore23:
             and self._log.window is None
             and any(text[: len(opened_at)] > opened_at for _, text in whole)
         ):
-            self._catch_up_once(lines)
+            self._log.pace.is_doubtful = True
             self._opened_at = b""
         unread = lines.unread(whole)
         if lines.gap and not self._opened_at:
@@ -206,24 +211,17 @@ class ReadingBefore23:
     def _read_on(self) -> bytes:
         while True:
             with contextlib.suppress(TimeoutError):
-                return self._stream.read(self._log.check_interval_s(self._engine.idle_timeout_s))
+                return self._stream.read(self._log.check_interval_s(self._shortest_interval_s))
             # What these Engines send of a damaged log from its beginning says nothing.
             if self._log.window is None and is_behind(self._engine, self._log):
                 with contextlib.suppress(TimeoutError):
                     return self._stream.read(ARRIVAL_S)
                 raise ReadingEnded(Ending.STUCK)
 
-    def _catch_up_once(self, lines: UnreadLines) -> None:
-        before, found = self._log.cursor, False
-        self._log.followed(lines)
-        try:
-            gap_counts = self._log.may_have_lost_lines(self._engine)
-            found = self._log.catch_up(self._engine, gap_counts=gap_counts)
-        except LogReadError as err:
-            self._log.cannot_open_again(err)
-        # Of a file that was deleted, an empty log may come instead of an error.
-        if found or self._log.cursor != before:
-            lines.resume(self._log.cursor)
+    @property
+    def _shortest_interval_s(self) -> float:
+        # Of a log that is not rotated, nothing is left out, and these Engines notice where it is truncated.
+        return self._engine.check_interval_s if self._log.is_rotated else self._engine.idle_timeout_s
 
     def _last_stamp(self) -> bytes:
         """Return the stamp of the last line in the log; nothing where that cannot be learned."""
@@ -255,6 +253,7 @@ class RepeatFilter:
                 known = known or {*self._recent, *map(hash, kept)}
                 if hash(line) in known:
                     continue
+            if known:
                 known.add(hash(line))
             last[stream] = stamp or last[stream]
             kept.append(line)

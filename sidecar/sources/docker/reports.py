@@ -105,6 +105,14 @@ class LogReport:
                 self._holders.outputs.listener.batch_read(origin, lines, size, last)
             return origin
 
+    def read_late(self, count: int) -> None:
+        """Log that so many lines were read late: Docker had left them out of what it sent."""
+        log.info(
+            "%d lines of the log of %s were read late: Docker had left them out, as it was rotated while they came",
+            count,
+            self.name,
+        )
+
     def truncated(self, count: int) -> None:
         with self._holders.lock:
             if self._holds_name:

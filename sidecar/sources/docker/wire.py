@@ -137,6 +137,11 @@ def unix_seconds(stamp: bytes) -> float:
     return datetime.fromisoformat(stamp[:19].decode() + "+00:00").timestamp()
 
 
+def precise_unix_seconds(stamp: bytes) -> float:
+    """Return the unix time of a stamp. Raises ValueError where it is none."""
+    return unix_seconds(stamp) + float(stamp[19 : STAMP_BYTES - 1])
+
+
 def joined(lines: Sequence[bytes]) -> bytes:
     """Return the bytes of one batch.
 

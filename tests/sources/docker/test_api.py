@@ -1,5 +1,6 @@
 """What is asked of the Engine, and what it answers."""
 
+import math
 import threading
 import time
 from contextlib import closing
@@ -121,6 +122,26 @@ def test_the_last_line_of_a_log(engine, site, api):
         engine.write(site, b"%d" % number, at=number)
 
     assert FrameDecoder().feed(api.last_bytes(site.id)) == [(1, stamp(2) + b" 2\n")]
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "file_bytes"),
+    [
+        ("json-file", {}, math.inf),
+        ("json-file", {"max-size": "10m", "max-file": "3"}, 10e6),
+        ("local", {}, 20e6),
+        ("local", {"max-size": "1k"}, 1e3),
+        # Docker's own cache of it.
+        ("awslogs", {}, 20e6),
+        ("awslogs", {"cache-max-size": "5m"}, 5e6),
+        ("journald", {}, math.inf),
+        ("json-file", {"max-size": "much"}, 0.0),
+    ],
+)
+def test_at_which_size_a_log_is_rotated(site, api, driver, options, file_bytes):
+    site.driver, site.log_options = driver, options
+
+    assert api.log_file_bytes(site.id) == file_bytes
 
 
 def test_the_engines_time_is_read_from_an_answer(api):

@@ -1,7 +1,10 @@
 """Damaged, truncated and deleted log files: what follows is read, and the remedy is reported."""
 
+import time
+
 import pytest
 
+from sidecar.sources.docker.log_reader import MAX_FUTILE_OPENINGS
 from tests.sources.docker.running import AT, following, opened
 from tests.sources.docker.standin import Container, StandIn, stamp
 from tests.support.waiting import wait_until
@@ -310,3 +313,21 @@ def test_a_log_that_docker_ends_again_and_again_is_a_problem(engine, recorder, m
         recorder.wait(lambda: recorder.problems[-1] == ("container site", None))
 
     assert "openings in a row brought no line" in sentences(recorder, "container site")[0]
+
+
+def test_a_quiet_log_whose_connections_a_proxy_cuts_is_no_problem(engine, recorder, monkeypatch):
+    """As the idle timeouts of haproxy and Traefik do, again and again."""
+    monkeypatch.setattr("sidecar.sources.docker.log_reader.MAX_RETRY_DELAY_S", 0.02)
+    site = engine.run(Container("a", "site"))
+    write(engine, site, 0, 1)
+    with following(engine, recorder):
+        recorder.wait_lines(1)
+        for cuts in range(MAX_FUTILE_OPENINGS + 2):
+            opened(engine, cuts + 1)
+            # It was open for longer than that.
+            time.sleep(0.1)
+            engine.cut()
+        write(engine, site, 1, 1)
+        recorder.wait_lines(2)
+
+    assert sentences(recorder, "container site") == []

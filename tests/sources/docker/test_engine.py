@@ -216,16 +216,20 @@ def test_networks_and_ports_are_published(engine, recorder):
 def test_rotation_under_load_loses_and_doubles_nothing(engine, recorder):
     """With room for the files: what Docker itself throws away is not there to be read.
 
-    20.10's own `docker logs --follow` shows thousands of these lines twice.
+    20.10's own `docker logs --follow` shows thousands of these lines twice, and on a busy machine both Dockers leave
+    thousands of them out.
     """
     options = ("--log-opt", "max-size=100k", "--log-opt", "max-file=50")
-    # So that 20.10 keeps up on a busy machine: with 0.1 s, lines were missing at a load of 20.
-    bursts = "for i in $(seq 1 20); do seq $((i*1000)) $((i*1000+999)); sleep 0.5; done"
+    bursts = "for i in $(seq 1 20); do seq $((i*1000)) $((i*1000+999)); sleep 0.1; done"
     with following(engine, recorder):
         run(engine, "site", f"{bursts}; {UNTIL_STOPPED}", *options)
-        recorder.wait(lambda: recorder.lines[-1:] == [("site", "stdout", b"20999")])
+        recorder.wait(lambda: len(recorder.lines) >= 20_000)
+        engine.cli("stop", "--time", "2", "site")
 
-        assert all_of_it(engine, recorder, "site") == 20_000
+    # What Docker left out is read later than what follows it.
+    assert sorted(seen(recorder, "site")["stdout"]) == sorted(truth(engine, "site")["stdout"])
+    assert len(recorder.lines) == 20_000
+    assert gaps(recorder) == (0, [])
 
 
 SMALL = ("--log-opt", "max-size=10k", "--log-opt", "max-file=2")  # some 200 lines

@@ -18,7 +18,7 @@ from sidecar.sources.docker.quirks import (
     reading,
 )
 from sidecar.sources.docker.wire import STDERR, STDOUT
-from tests.sources.docker.running import following
+from tests.sources.docker.running import following, opened
 from tests.sources.docker.standin import Container, StandIn
 from tests.sources.docker.wire_bytes import cut, frame, line
 from tests.support.waiting import wait_until
@@ -67,10 +67,11 @@ def test_lines_that_docker_leaves_out_of_what_it_follows_are_read(tmp_path, reco
         for number, text in enumerate([b"two", b"three", b"four"]):
             old.write(site, text, at=now + (number + 5) * 10**9)
 
-        assert recorder.wait_lines(4) == [b"one", b"two", b"three", b"four"]
+        assert recorder.wait_lines(4) == [b"one", b"four", b"two", b"three"]
+        opened(old, 2)
         old.write(site, b"five", at=now + 9 * 10**9)
         assert recorder.wait_lines(5)[-1] == b"five"
-    assert [each for each in recorder.events if each[0] == "reopened"] == []
+    assert [each[2] for each in recorder.events if each[0] == "reopened"] == ["incomplete"]
     old.close()
 
 
@@ -85,6 +86,15 @@ def test_lines_that_come_again_are_taken_out():
         repeats, decoder = RepeatFilter(), MultiplexedLines()
         found = [each for piece in cut(wire, size) for each in repeats.without_repeats(decoder.feed(piece))]
         assert sorted(found) == [*((STDOUT, line(at)) for at in range(12)), (STDERR, line(8))]
+
+
+def test_lines_that_come_again_twice_in_one_piece_are_taken_out():
+    """Where a log is rotated more than once before a piece is read."""
+    at = [0, 1, 2, 1, 2, 3, 4, 3, 4, 5]
+
+    found = RepeatFilter().without_repeats([(STDOUT, line(each)) for each in at])
+
+    assert found == [(STDOUT, line(each)) for each in range(6)]
 
 
 def test_lines_of_a_clock_that_was_set_back_are_kept():
