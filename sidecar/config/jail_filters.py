@@ -76,7 +76,7 @@ class JailFilters:
     def _check(self, jail: Jail, rules: Filter) -> None:
         """Add what is wrong or odd about a filter that could be loaded."""
         # It brings the formats of access logs, and each `healthcheck` imports this module but checks no filter.
-        from sidecar.filters.lint import JSON_FILE_WRAPPING, expects_json_file  # noqa: PLC0415
+        from sidecar.filters.lint import JSON_FILE_WRAPPING, expects_json_file, raw_lines  # noqa: PLC0415
 
         for option in rules.unused:
             if not option.startswith(HARMLESS_OPTIONS):
@@ -94,6 +94,13 @@ class JailFilters:
             sentence = (
                 f"{rules.name} expects lines as Docker's json-file driver stores them ({JSON_FILE_WRAPPING}...), but "
                 "lines of containers are read without that; remove it from the failregex"
+            )
+            self._values.note(jail.name, "filter", sentence)
+        for rule in raw_lines(rules):
+            sentence = (
+                f"{rule.text} is for lines as a server writes them, but {rules.name} reads requests "
+                r"(`input = requests`), so it matches nothing: write it like ^<ADDR> POST /wp-login\.php 200 \?, or "
+                "set a filter that reads lines"
             )
             self._values.note(jail.name, "filter", sentence)
         for text in redos_prone_dates(rules):

@@ -35,6 +35,8 @@ RESERVED_NAMES: Final = ("manual", DEFAULT, "INCLUDES", "Definition", "Init", "K
 # A jail's name becomes a metric's label and a word in messages.
 JAIL_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_. -]{0,62}[A-Za-z0-9_.-])?")
 # fail2ban's jail for addresses that its own log shows again and again.
+# Docker's own files, as fail2ban has to read them.
+_DOCKERS_FILES: Final = re.compile(r".*/containers/[^/]+/[^/]*-json\.log")
 RECIDIVE: Final = "recidive"
 ESCALATION: Final = "escalation"
 # None is a value: all ports.
@@ -212,6 +214,9 @@ class _JailsReader:
             return False
         values = self._values
         found = {path: glob.glob(path) for path in logpath}
+        for path in filter(_DOCKERS_FILES.fullmatch, found):
+            sentence = "leave logpath out: the logs of containers are read from Docker, each with its container's name"
+            values.note(name, "logpath", f"{path} has containers' logs; {sentence}")
         for path in (path for paths in found.values() for path in paths):
             if isdir(path):
                 values.error(name, "logpath", f"{path} is a directory; name the file")

@@ -3,6 +3,7 @@
 Loading, once for each configuration:
 
     ini -> options -> loader          files, includes and `%(names)s` -> option texts -> a frozen Filter
+    others_names                      names of other projects' filters -> ours that count the same
     tags, dates                       `<HOST>` and `datepattern` -> regular expressions
     redos                             which of a filter's expressions are prone to ReDoS
     prefilter -> database             failregexes -> weaker expressions -> one search for all of them

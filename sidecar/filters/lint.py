@@ -34,6 +34,21 @@ def expects_json_file(log_filter: Filter) -> bool:
     return any(JSON_FILE_WRAPPING in rule.text.replace("\\", "") for rule in log_filter.failregex)
 
 
+# In a canonical line no quote stands before a method, and there is no version.
+_RAW_LINE: Final = re.compile(r'"(?:GET|POST|HEAD|PUT|DELETE|PATCH|OPTIONS)|\bHTTP/')
+
+
+def raw_lines(log_filter: Filter) -> tuple[Rule, ...]:
+    """Return the failregexes of a filter on requests that are written for lines as servers write them."""
+    if not log_filter.reads_requests:
+        return ()
+    return tuple(
+        rule
+        for rule in log_filter.failregex
+        if _RAW_LINE.search(example(regex_tree.parse(rule.regex), spaced=True))
+    )
+
+
 class NearMiss(NamedTuple):
     """The failregex that agreed with most of a line (counted from 1), and the text that it took.
 

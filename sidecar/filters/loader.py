@@ -19,6 +19,7 @@ from sidecar.filters import dates, tags
 from sidecar.filters.dates import Dates
 from sidecar.filters.ini import FilterError, FilterErrors, Ini
 from sidecar.filters.options import OptionLine, Options
+from sidecar.filters.others_names import ours
 
 # It compiles the expressions of all formats: 0.08 s of each `healthcheck`, which reads the settings.
 if TYPE_CHECKING:
@@ -196,7 +197,14 @@ def _unknown(name: str, folders: Sequence[Path]) -> FilterError:
     close = close_matches(name, known, 1)
     more = f" and {len(known) - MAX_NAMED_FILTERS} more" if len(known) > MAX_NAMED_FILTERS else ""
     there_are = (", ".join(known[:MAX_NAMED_FILTERS]) or "none") + more
-    hint = f"did you mean `{close[0]}`?" if close else f"there are: {there_are}"
+    if mine := ours(name):
+        hint = f"`{mine}` of ours counts such failures"
+    elif close:
+        hint = f"did you mean `{close[0]}`?"
+    else:
+        hint = f"there are: {there_are}"
+    if not close and len(folders) > 1:
+        hint = f"{hint}; or copy its file into {folders[0]}"
     places = ", ".join(str(folder) for folder in folders)
     return FilterError(name, 0, "", f"there is no filter `{name}` in {places}; {hint}")
 

@@ -94,6 +94,11 @@ class Options:
             return written[option].error(f"unknown option `{option}`; did you mean `failregex`?")
         place = str(self.ini.read[0]) if self.ini.read else name
         message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
+        misspelt = [
+            each for each in self.ini.sections if each.lower() == "definition" and each != "Definition"
+        ]
+        if misspelt and "Definition" not in self.ini.sections:
+            message = f"rename [{misspelt[0]}] to [Definition]: the names of sections are case-sensitive"
         return FilterError(place, 0, "", message)
 
     def unused(self) -> Iterator[str]:

@@ -787,3 +787,16 @@ def test_the_scope_of_bans_is_the_host_unless_a_jail_says_otherwise(of, wrong):
 
     assert [jail.scope for jail in found.jails] == ["site", "host"]
     assert 'expected host or site, got "tenant"' in wrong("[wordpress]\nscope = tenant\n")[0]
+
+
+def test_an_expression_for_lines_is_noted_where_the_filter_reads_requests(of):
+    text = '[wordpress-xmlrpc]\nfailregex = ^<HOST> .* "POST /xmlrpc\n    ^<ADDR> POST /x 200\n'
+    (note,) = of(text).notes
+
+    assert 'wordpress-xmlrpc.filter: ^<HOST> .* "POST /xmlrpc is for lines as a server writes them' in note
+
+
+def test_dockers_own_files_are_better_left_to_docker(of):
+    notes = of("[wordpress]\nlogpath = /var/lib/docker/containers/*/*-json.log\n", look=True).notes
+
+    assert any("leave logpath out: the logs of containers are read from Docker" in note for note in notes)

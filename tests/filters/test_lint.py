@@ -1,7 +1,7 @@
 import pytest
 
-from sidecar.filters.lint import STRANGER, closest, expects_json_file, forgeries
-from sidecar.filters.loader import load
+from sidecar.filters.lint import STRANGER, closest, expects_json_file, forgeries, raw_lines
+from sidecar.filters.loader import load, pack
 from tests.filters.samples import ours
 
 
@@ -90,3 +90,25 @@ def test_filters_for_dockers_own_files_are_known(tmp_path, failregex, wrapped):
     (tmp_path / "mine.conf").write_text(f"[Definition]\nfailregex = {failregex}\n")
 
     assert expects_json_file(load("mine", [tmp_path])) is wrapped
+
+
+@pytest.mark.parametrize(
+    ("failregex", "is_raw"),
+    [
+        ('^<HOST> .* "POST /wp-login', True),
+        (r'^<HOST> -.*"(?:GET|POST).*HTTP/1\.[01]" 404', True),
+        (r"^<ADDR> POST /wp-login\.php 200 \?", False),
+        (r'^<ADDR> \S+ \S+ 404 \S+ \S+ "WPScan', False),
+        (r'^<ADDR> GET /.* "(?:curl|wget|)"$', False),
+    ],
+)
+def test_an_expression_for_raw_lines_in_a_filter_on_requests_is_found(rules, failregex, is_raw):
+    for kind in ("requests", "requests with user"):
+        found = raw_lines(rules(f"{failregex}\ninput = {kind}"))
+        assert [rule.text for rule in found] == [failregex] * is_raw
+    assert raw_lines(rules(failregex)) == ()
+
+
+@pytest.mark.parametrize("name", ["wordpress-access", "wordpress-probes", "wordpress-xmlrpc"])
+def test_our_own_filters_are_for_requests(name):
+    assert raw_lines(load(name, [pack()])) == ()
