@@ -37,6 +37,10 @@ ORDERS: Final[Mapping[str, str]] = {
     BanOrder.ENDS: "ends first", BanOrder.NEWEST: "newest first", BanOrder.FAILURES: "most failures first",
 }  # fmt: skip
 MIN_SHOWN_SHARE: Final = 0.0001
+# The style sheet has these too.
+BAN_TITLES: Final = (
+    "address", "jail", "reason", "failures", "container", "since", "ends", "packets dropped",
+)  # fmt: skip
 # A host has tens of sites.
 MAX_LOGS: Final = 500
 
@@ -273,17 +277,15 @@ def _bans(shown: PageData) -> Iterator[str]:
     if not first:
         yield "<p>No address is banned.</p>\n" if not search else f"<p>No ban has “{text(search)}”.</p>\n"
         return
-    is_long = len(first) == LONG
+    long = "bans" if len(first) == LONG else ""
     bans = itertools.chain(first, bans)
-    titles = ["address", "jail", "reason", "failures", "container", "since", "ends", "packets dropped"]
+    titles = [*BAN_TITLES, *(("lift",) if shown.session else ())]
     if shown.session:
         # One form for all rows: 10,000 of them would double the page.
         rows = ((*_ban_row(ban, shown.now), _unban_button(ban)) for ban in bans)
-        yield from form(
-            UNBAN, shown.session.form_key, table("Bans", [*titles, "lift"], rows, is_long=is_long)
-        )
+        yield from form(UNBAN, shown.session.form_key, table("Bans", titles, rows, long=long))
     else:
-        yield from table("Bans", titles, (_ban_row(ban, shown.now) for ban in bans), is_long=is_long)
+        yield from table("Bans", titles, (_ban_row(ban, shown.now) for ban in bans), long=long)
     if more := shown.bans.get("more", 0):
         yield f"<p>{more:,} more. Search, or ask <code>wp-sidecar bans</code>.</p>\n"
 

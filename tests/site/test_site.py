@@ -53,6 +53,16 @@ def test_the_readme_is_the_first_page_and_leads_to_the_others(site):
     assert (site / "repository/wordpress/mu-plugins/wp-sidecar.php").exists()
 
 
+def test_each_runbook_of_an_alert_is_a_place_of_the_site(site):
+    """As WP_SIDECAR_RUNBOOK_URL leads there: `…/troubleshooting.html#nobody-is-banned`."""
+    runbooks = re.findall(r"runbook_url: docs/(\S+)\.md#(\S+)", (ROOT / "dashboards/alerts.yml").read_text())
+    places = {page: re.findall(r' id="([^"]+)"', (site / f"{page}.html").read_text()) for page, _ in runbooks}
+
+    assert list(places) == ["troubleshooting"]
+    assert len(runbooks) > 15
+    assert [anchor for page, anchor in runbooks if anchor not in places[page]] == []
+
+
 def test_a_page_loads_nothing_from_elsewhere(site):
     loaded = r'<(?:script|img|iframe)[^>]* src="(\w+:)?//|<link[^>]* rel="stylesheet"[^>]* href="(\w+:)?//'
 

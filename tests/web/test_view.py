@@ -6,7 +6,8 @@ from http import HTTPStatus
 
 import pytest
 
-from sidecar.web.view import MAX_ROWS
+from sidecar.web.view import BAN_TITLES, LONG, MAX_ROWS
+from tests.support.paths import ROOT
 from tests.web.served import HOSTILE, Commands, get
 
 
@@ -106,6 +107,16 @@ def test_the_order_is_chosen_and_an_unknown_one_is_the_first():
         _, body = get(commands, query=query)
         assert re.findall(r'<option value="(\w+)" selected>', body) == [chosen]
     assert commands.orders == ["newest", None, None]
+
+
+def test_the_style_sheet_has_the_titles_of_the_bans():
+    css = (ROOT / "sidecar/web/style.css").read_text()
+    found = re.findall(r'\.bans td:nth-of-type\((\d)\):not\(:empty\)::before { content: "(.*): "; }', css)
+
+    assert found == [(str(number), title) for number, title in enumerate([*BAN_TITLES[1:], "lift"], 1)]
+    _, body = get(Commands(count=LONG))
+    assert '<table class="long bans" role="table">' in body
+    assert body.count('<td role="cell">') == LONG * len(BAN_TITLES[1:])
 
 
 def test_a_long_list_says_how_many_more_there_are():

@@ -196,6 +196,8 @@ class EntryJudge:
     def _bound(self) -> None:
         """Refuse what would be too much for the allowlist."""
         found = self.found
+        if not found.allowed:
+            return
         if self._view.room_to_allow(self._addresses()) < 0:
             room = max(0, self._view.room_to_allow(self._draft.allowed))
             self._refuse([*found.allowed][room:], advice.TOO_MANY_ALLOWED)
