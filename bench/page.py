@@ -27,7 +27,7 @@ PAUSE_S = 1.0
 ROWS = "#bans ~ table tbody tr"
 PAGES = {
     "page_10000_bans": ("", BANS),
-    "page_10000_bans_search": ("?q=198.18.0.", 100),
+    "page_10000_bans_search": ("?q=198.18.1", 2_000),
     "page_10000_bans_newest": ("?order=newest", BANS),
 }
 # From the click to the picture: a frame is drawn between two animation frames.
