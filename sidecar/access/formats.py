@@ -25,6 +25,7 @@ _GO_REQUEST = r"[A-Z]{3,16} \S+ HTTP/\d(?:\.\d)?"
 _READING = re.compile(
     rf'(?<!\\)"(?P<request>[A-Z]{{3,16}} [^"\\]*+(?:\\.[^"\\]*+)*+|{_GO_REQUEST})" (?P<status>\d{{3}})(?= |$)'
 )
+_BRACKETED = re.compile(rf"\[({DATE})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,11 @@ class TextFormat:
         first = self._request(found, zone)
         if first is None:
             return ()
-        others = (
-            _READING.finditer(line, found.end("status")) if line.count('" ', found.end("status")) > 1 else ()
-        )
+        status_end = found.end("status")
+        others = list(_READING.finditer(line, status_end)) if line.count('" ', status_end) > 1 else []
+        # A user name or a host may hold a date, too. An older one would excuse a failure.
+        if latest := _latest_date(line[: others[-1].start() if others else status_end], zone):
+            first = first._replace(time=latest)
         return first, *(self._also(first, other) for other in others)
 
     def _request(self, found: re.Match[str], zone: tzinfo | None) -> Request | None:
@@ -127,6 +130,14 @@ class TextFormat:
         return first._replace(
             method=method, target=target, path=path, query=query, status=int(other["status"])
         )
+
+
+def _latest_date(text: str, zone: tzinfo | None) -> float | None:
+    """Return the latest of the dates in brackets; None where there is at most one."""
+    if text.count("[") < 2:
+        return None
+    times = (unix_time(date, zone) for date in _BRACKETED.findall(text))
+    return max((time for time in times if time is not None), default=None)
 
 
 def _host(text: str) -> str | None:

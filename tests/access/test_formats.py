@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.access.detect import AccessLog
 from sidecar.access.formats import TEXT_FORMATS, unescaped
 
 BY_NAME = {each.name: each for each in TEXT_FORMATS}
@@ -140,3 +141,18 @@ def test_a_longer_number_is_no_status():
     line = '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "GET /wp-json/ HTTP/1.1" 4012 589 "-" "x"'
 
     assert [name for name, each in BY_NAME.items() if each.requests(line)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # A user name in a server that does not escape quotes, and a Host behind the date.
+        '203.0.113.7 - x [01/Jan/2020:00:00:00 +0000] "GET / HTTP/1.1" 302 5 [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5 "-" "x"',
+        '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] [01/Jan/2020:00:00:00+0000] "POST /wp-login.php HTTP/1.1" 200 5 "-" "x"',
+    ],
+)
+def test_a_date_that_a_client_wrote_makes_no_failure_look_older(line):
+    log = AccessLog()
+    log.requests(LINES["combined"])
+
+    assert {(each.client, each.time) for each in log.requests(line)} == {("203.0.113.7", 1_796_020_400.0)}

@@ -145,6 +145,8 @@ def test_whatever_a_client_sends_counts_against_it_and_nobody_else(name):
             return
 
         assert {request.client for request in requests} == {"203.0.113.7"}
+        # A failure that looks old does not count.
+        assert all(request.time is None or request.time > BEGIN - 1 for request in requests)
         # Varnish writes the host into the request's target.
         assert any(
             request.method == "POST" and "/wp-login.php" in request.path and request.status == 200
