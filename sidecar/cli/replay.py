@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.logs import AccessLogs
+from sidecar.access.sample import LogSample
 from sidecar.app import host
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.cli.log_lines import decode_line
@@ -28,6 +29,8 @@ from sidecar.filters.matcher import Matcher
 from sidecar.filters.verdict import time_of
 from sidecar.runtime.problems import Problems
 
+# A shorter log may have what a server says when it starts, and no request.
+MIN_UNREAD_LINES: Final = 20
 # So many lines at a log's end may have no time.
 MAX_UNDATED_LINES: Final = 100
 
@@ -59,7 +62,8 @@ class Policy:
             Sites().with_containers(containers, topology.shared if topology else frozenset())
         )
         declared = log_formats.declared(settings.jails, read, settings.allowlist)
-        self._matcher = Matcher(settings.filters, problems=self.problems, access_logs=AccessLogs(declared))
+        self._access_logs = AccessLogs(declared)
+        self._matcher = Matcher(settings.filters, problems=self.problems, access_logs=self._access_logs)
         self._due = -math.inf
 
     @property
@@ -76,6 +80,15 @@ class Policy:
     def invalid(self) -> int:
         """How many failures named neither an address nor a host."""
         return self._matcher.invalid
+
+    @property
+    def unread_logs(self) -> dict[str, LogSample]:
+        """The logs in which requests were looked for and no line was understood, by name."""
+        return {
+            name: sample
+            for (_, name, _), sample in self._access_logs.samples().items()
+            if not sample.is_understood and sample.lines >= MIN_UNREAD_LINES
+        }
 
     @property
     def finds_logins(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from sidecar.advice import unread_logs
 from sidecar.cli import plot
 from sidecar.cli.layout import print_table
 from sidecar.cli.meter import Meter
@@ -88,6 +89,7 @@ class JsonReport:
                     "addresses": [_address(totals, each) for each in addresses],
                     **compared,
                     "logs": [_log(each) for each in replay.logs],
+                    "not_understood": list(policy.unread_logs),
                     "problems": policy.problems.sentences,
                 },
             )
@@ -243,6 +245,21 @@ def _only(replay: Replay) -> dict[Policy, list[OneSided]]:
 
 def _not_counted(replay: Replay) -> Iterator[str]:
     """Yield what a person may miss in the totals."""
+    unread = {name: sample for policy in replay.policies for name, sample in policy.unread_logs.items()}
+    for name, sample in unread.items():
+        setting = unread_logs.setting_of_file(
+            sorted(
+                {
+                    jail.name
+                    for policy in replay.policies
+                    for jail in policy.settings.jails
+                    if jail.reads_requests
+                }
+            )
+        )
+        yield unread_logs.not_understood(
+            name, sample.lines, sample.examples, setting, declared=sample.declared
+        )
     undated = max(policy.totals.undated for policy in replay.policies)
     if undated:
         yield (

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from sidecar.cli.meter import NO_METER
@@ -131,3 +133,22 @@ def test_a_line_of_another_age_makes_no_plot_wider_than_the_terminal(wp):
     _, out, _ = wp("replay", stdin=lines)
 
     assert max(len(line) for line in out.splitlines() if set(line) <= set("0123456789 ▁▂▃▄▅▆▇█")) <= 80
+
+
+def test_a_log_that_is_not_understood_is_no_silence(wp, here, monkeypatch):
+    """0 failures in it say nothing."""
+    # The default jails.
+    monkeypatch.delenv("WP_SIDECAR_JAILS", raising=False)
+    line = "https 2026-11-30T06:33:20Z lb 203.0.113.7:40526 10.0.0.1:80 0 200 POST /wp-login.php\n"
+    lb, few = here / "lb.log", here / "few.log"
+    lb.write_text(line * 30)
+    few.write_text(line * 3)
+
+    code, out, _ = wp("replay", "--wide", str(lb), str(few))
+    sentence = " ".join(out.split())
+    assert f"- the log of {lb} is not understood: of 30 lines none is a request in a known format" in sentence
+    assert "Set `logformat` in [wordpress-access]" in sentence
+    assert (code, f"{few} is not understood" in sentence) == (0, False)
+
+    _, out, _ = wp("replay", "--json", str(lb))
+    assert json.loads(out.splitlines()[-1])["not_understood"] == [str(lb)]
