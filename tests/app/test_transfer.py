@@ -109,10 +109,14 @@ def test_the_bans_of_one_host_are_those_of_another_with_their_ends_and_outlive_a
 def test_a_deny_list_of_fifty_thousand_networks_is_in_force_for_good_and_bad_lines_are_named(daemon):
     host = daemon("host")
     networks = [f"{11 + n // 16_384}.{n // 64 % 256}.{n % 64 * 4}.0/24" for n in range(50_000)]
-    lines = ["# a deny list", *networks, "127.0.0.1", "0.0.0.0/0", "nobody # at all"]
+    # The first one stands at the end again, far from its piece.
+    lines = ["# a deny list", *networks, "127.0.0.1", "0.0.0.0/0", "nobody # at all", networks[0]]
+    drafted = wp(host, "import", "-", "--for", "-1", "--dry-run", stdin="\n".join(lines))
+    assert host.ask("status")["bans"] == 0
     code, out, err = wp(host, "import", "-", "--for", "-1", stdin="\n".join(lines))
 
-    assert (code, out) == (1, "banned: 50,000\nlines that are refused: 3\n")
+    assert (code, out) == (1, "banned: 50,000\nin force before: 1\nlines that are refused: 3\n")
+    assert drafted == (code, "would be banned: 50,000\nin force already: 1\nlines that are refused: 3\n", err)
     assert err.splitlines() == [
         "wp-sidecar: line 50002: 127.0.0.1 is never banned: it is this host's own address",
         "wp-sidecar: line 50003: 0.0.0.0/0: too wide to ban; the widest is a /16 for IPv4",
