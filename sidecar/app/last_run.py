@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from sidecar.app.memory_watch import ENOUGH
 from sidecar.core.events import Ban, Decision, Hit, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import configured_name
+from sidecar.runtime.memory import MemoryCgroup
 from sidecar.runtime.problems import Problems
 from sidecar.stores.base import Remembered, StoreError
 from sidecar.stores.sqlite import SqliteStore
@@ -24,9 +27,15 @@ class AdoptableBans(Protocol):
     def adoptable(self, now: float) -> Sequence[Ban]: ...
 
 
-def load(store: SqliteStore, firewall: AdoptableBans, now: float) -> Remembered:
-    """Return what the store holds; if it begins with nothing, the bans in the kernel. Raises StoreError."""
-    remembered = store.load(now)
+def load(
+    store: SqliteStore, firewall: AdoptableBans, now: float, cgroup: MemoryCgroup | None = None
+) -> Remembered:
+    """Return what the store holds; if it begins with nothing, the bans in the kernel. Raises StoreError.
+
+    `cgroup` is None where nothing limits the memory.
+    """
+    use = cgroup.use() if cgroup else None
+    remembered = store.load(now, use.limit * ENOUGH - use.used if use else math.inf)
     if not store.is_new:
         return remembered
     bans = tuple(firewall.adoptable(now))

@@ -121,7 +121,8 @@ def build(  # noqa: PLR0915
     sites = Sites.of_layout(layout_file.read().ports)
     # Until the container engine has answered, bans of a site close the ports that led to it.
     firewall = Firewall(NftTable(), with_sites((*settings.jails, MANUAL_JAIL), sites))
-    remembered = last_run.load(store, firewall, now)
+    cgroup = MemoryCgroup.find()
+    remembered = last_run.load(store, firewall, now, cgroup)
     reporting.outbox.open(None if store.unavailable else remembered.bans)
     pending_hits = PendingHits(remembered.hits, jails)
     repairs = RepairAlerts(alerts, problems.problem("firewall table"))
@@ -232,7 +233,7 @@ def build(  # noqa: PLR0915
             unread_logs,
         ),
     )
-    memory_watch = MemoryWatch(inbox, MemoryCgroup.find(), problems.problem("memory", critical=False))
+    memory_watch = MemoryWatch(inbox, cgroup, problems.problem("memory", critical=False))
     doctor = Doctor([*arguments, "--socket", str(settings.paths.socket)])
     page = StatusPage(commands, activity, ChangeForms(commands, Sessions(inputs), doctor), doctor)
     endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names), page)

@@ -27,7 +27,8 @@ MAX_BANS: Final = 250_000
 MIN_BANS: Final = 1_000
 # So many bans of one network become one, by IP version: of an IPv4 /24, or of an IPv6 /48.
 MERGED_FROM: Final = {4: 16, 6: 4}
-# Room is made for so many at once, as a share of the limit, because finding out which ones takes a look at all.
+# Room is made for so many at once, because finding out which ones takes a look at all: a share of those that may end,
+# so that a long list by hand does not end all others.
 ROOM: Final = 1 / 16
 
 
@@ -50,8 +51,12 @@ class BanLimit:
             for network, members in _crowded(state.bans):
                 if not self._state.allowlist_reason(state, network):
                     decisions += self._merge(state, network, members, now)
-        excess = self._count() - int(limit * (1 - ROOM))
-        first = heapq.nsmallest(excess, self._ending(), key=attrgetter("until")) if excess > 0 else ()
+        excess = int(self._count() - limit)
+        if excess <= 0:
+            return decisions
+        ending = list(self._ending())
+        most = excess + math.ceil(min(limit, len(ending)) * ROOM)
+        first = heapq.nsmallest(most, ending, key=attrgetter("until"))
         return [*decisions, *(self._end(ban, now, UnbanCause.CROWDED_OUT) for ban in first)]
 
     def freeze(self) -> None:

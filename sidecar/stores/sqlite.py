@@ -9,6 +9,7 @@ memory (see `recovery`).
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import sqlite3
 from collections.abc import Iterable
@@ -24,8 +25,11 @@ from sidecar.stores.base import EndedBan, PastBansWanted, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.pending import Pending, divided
 from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
+from sidecar.stores.room import hits_that_fit
 from sidecar.stores.soundness import SoundRows
 from sidecar.stores.turns import BanKey
+
+log = logging.getLogger(__name__)
 
 # A log that nobody wrote to for so long has no lines left that a window would count.
 CURSOR_KEPT_S = 30 * 86_400.0
@@ -45,8 +49,11 @@ READ_HISTORY = f"""
     WHERE until <= ? AND cause != 'manual' AND {soundness.BANS.condition} ORDER BY until
 """  # noqa: S608
 READ_HITS = f"""
-    SELECT jail, who, at, source, name, stream, line, target FROM hits WHERE {soundness.HITS.condition} ORDER BY rowid
+    SELECT jail, who, at, source, name, stream, line, target FROM hits WHERE {soundness.HITS.condition}
+    ORDER BY rowid DESC LIMIT ?
 """  # noqa: S608
+# SQLite's word for it.
+NO_LIMIT = -1
 READ_CURSORS = f"SELECT key, state FROM cursors WHERE {soundness.CURSORS.condition}"  # noqa: S608
 READ_ALLOWED = f"""
     SELECT network, at, until, comment FROM allowed WHERE until > ? AND {soundness.ALLOWED.condition} ORDER BY at
@@ -96,8 +103,8 @@ class SqliteStore:
     def behind(self) -> bool:
         return self._pending.behind
 
-    def load(self, now: float) -> Remembered:
-        """Return everything that still matters at this time. Raises StoreError."""
+    def load(self, now: float, room_bytes: float = math.inf) -> Remembered:
+        """Return everything that still matters at this time; of failures the last that fit. Raises StoreError."""
         if self._db is None:
             return Remembered()
         with explained(self.path, "read"):
@@ -105,7 +112,14 @@ class SqliteStore:
             bans = rows.bans(found.fetch(READ_BANS, (now,), address_at=ADDRESS_AT), now)
             past = found.fetch(READ_HISTORY, (now,), address_at=ADDRESS_AT)
             history = tuple(map(PastBans._make, past))
-            hits = tuple(rows.hits(found.fetch(READ_HITS, address_at=ADDRESS_AT)))
+            most = hits_that_fit(room_bytes, len(bans) + len(history))
+            latest = found.fetch(READ_HITS, (NO_LIMIT if most is None else most,), address_at=ADDRESS_AT)
+            hits = tuple(rows.hits(latest[::-1]))
+            if len(latest) == most:
+                log.warning(
+                    "memory is short: of the failures before this start only the last %d count. Raise the memory limit",
+                    most,
+                )
             cursors = dict(found.fetch(READ_CURSORS))
             allowed = tuple(Allow(*row) for row in found.fetch_networks(READ_ALLOWED, (now,)))
             found.check_types()

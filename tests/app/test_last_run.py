@@ -8,6 +8,8 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.runtime.memory import MemoryUse
+from sidecar.stores.room import HIT_BYTES, MIN_HITS
 from sidecar.stores.sqlite import SqliteStore
 from tests.app.world import ANN, BOB, Changes, hits
 
@@ -41,6 +43,26 @@ def test_a_store_with_bans_is_believed(path):
         store.apply(Turn(5.0, (STORED,)))
     with closing(SqliteStore(path)) as store:
         assert last_run.load(store, Kernel(), 5.0).bans == (STORED,)
+
+
+class Cgroup:
+    """A limit of so many bytes, none of which are used."""
+
+    def __init__(self, limit):
+        self._limit = limit
+
+    def use(self):
+        return MemoryUse(0, self._limit)
+
+
+@pytest.mark.parametrize(("limit", "loaded"), [(10 * MIN_HITS * HIT_BYTES, 2 * MIN_HITS), (1, MIN_HITS)])
+def test_under_a_memory_limit_the_failures_that_fit_are_loaded(path, limit, loaded):
+    with closing(SqliteStore(path)) as store:
+        store.apply(Turn(5.0, (STORED,), hits=hits(2 * MIN_HITS, ANN)))
+    with closing(SqliteStore(path)) as store:
+        remembered = last_run.load(store, Kernel(), 5.0, Cgroup(limit))
+
+    assert (remembered.bans, len(remembered.hits)) == ((STORED,), loaded)
 
 
 def test_a_store_that_cannot_be_opened_keeps_no_ban_from_being_adopted(path):

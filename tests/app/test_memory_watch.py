@@ -1,15 +1,20 @@
 """Short memory is reported, and relieved before the kernel ends the process."""
 
 import contextlib
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from sidecar.app.memory_watch import MIN_RELIEF_INTERVAL_CHECKS, MemoryWatch
 from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Ban, Hit, Origin, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.memory import MemoryUse
+from sidecar.stores import turns
+from sidecar.stores.database import Database
+from sidecar.stores.sqlite import SqliteStore
 from tests.app.world import Changes
 from tests.support.cgroups import memory_limit
 from tests.support.running import Running
@@ -106,4 +111,28 @@ def test_half_a_million_attackers_do_not_end_a_daemon_with_128_mb(tmp_path):
         wait_until(lambda: "forgotten" in running.stderr(), timeout=250, message=running.stderr)
         running.fail("203.0.113.7", 3)
         wait_until(lambda: "Ban 203.0.113.7" in running.stderr(), timeout=250, message=running.stderr)
+        assert running.end() == 0
+
+
+def test_a_daemon_with_100_000_bans_and_as_many_failures_starts_within_128_mb(tmp_path):
+    """Without a bound on what is loaded the kernel ends the start, and the next one, for ever."""
+    running = Running(tmp_path)
+    # One group of ports, as without any configuration.
+    (tmp_path / "jails.conf").write_text(f"[wordpress]\nlogpath = {running.log}\nwitness = off\n")
+    (tmp_path / "state").mkdir()
+    now = time.time()
+    path = tmp_path / "state" / "state.db"
+    SqliteStore(path).close()
+    with contextlib.closing(Database(path)) as database, database.transaction() as db:
+        addresses = [f"{11 + n // 65_536}.{n % 256}.{n // 256 % 256}.7" for n in range(200_000)]
+        bans = [Ban("wordpress", each, now, now + 3600, "failures", 3) for each in addresses[:100_000]]
+        origin = Origin("file", str(running.log), "")
+        failures = [Hit("wordpress", each, now, origin, "x" * 100) for each in addresses[100_000:]]
+        turns.write(db, Turn(now, tuple(bans), hits=tuple(failures)))
+    with memory_limit(128 << 20) as limited, contextlib.closing(running):
+        running.start(through=limited)
+        wait_until(lambda: "failures before this start" in running.stderr(), message=running.stderr)
+        running.wait_until_read(running.log)
+        running.fail("203.0.113.7", 3)
+        wait_until(lambda: "Ban 203.0.113.7" in running.stderr(), timeout=100, message=running.stderr)
         assert running.end() == 0

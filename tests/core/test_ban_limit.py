@@ -43,6 +43,15 @@ def test_those_that_end_first_end_early():
     assert guard.view.usage.ended_early == {UnbanCause.CROWDED_OUT: 50}
 
 
+def test_a_long_list_by_hand_does_not_end_all_other_bans():
+    by_hand = [ban(scattered(n), 1000.0 + n, BanCause.MANUAL) for n in range(90)]
+    others = [ban(scattered(n), 2000.0 + n) for n in range(90, 107)]
+    guard = Guard([LOGIN], Allowlist(), [*by_hand, *others], max_bans=106)
+
+    # One too many, and one in sixteen of those that may end.
+    assert ended(guard.tick(1.0), UnbanCause.CROWDED_OUT) == [scattered(n) for n in range(90, 93)]
+
+
 def test_a_ban_that_ends_early_is_remembered():
     guard = Guard([LOGIN], Allowlist(), crowd(20), max_bans=10)
     guard.tick(1.0)
