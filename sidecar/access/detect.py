@@ -111,6 +111,8 @@ class AccessLog:
         # The newest lines that were not understood, shortened.
         self.examples: list[str] = []
         self._declared = declared
+        # Whether the declared format has read a line.
+        self._is_confirmed = False
         self.zone = zone
         self._votes = FormatVotes(declared)
         self._proxies = proxies
@@ -150,7 +152,8 @@ class AccessLog:
         text, time, found = self._found(line)
         if not found:
             return ()
-        if found.format is not self._declared:
+        self._is_confirmed |= found.format is self._declared
+        if not self._declared:
             self._count(found, text)
         is_read = self._votes.is_shown(found.format)
         return tuple(_each_reading(found.requests, time, self._proxies)) if is_read else ()
@@ -181,6 +184,9 @@ class AccessLog:
         if known:
             yield known
         if self._declared:
+            # A line in which a server left a client's quotes as they were may not fit.
+            if self._is_confirmed and _begins_with_client(self._declared):
+                yield from CLIENT_FIRST
             return
         if self._header_first:
             yield HEADER_FIRST
@@ -261,5 +267,10 @@ def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies
             yield request._replace(path=path)
 
 
+# Whatever begins with a client's address, in a log that is known to begin so.
+CLIENT_FIRST: Final[tuple[Format, ...]] = (
+    *(each.of_log("") for each in TEXT_FORMATS if each.is_loose and each.begins_with_client),
+    AnyLayout(place=0),
+)
 # The known formats before those that read whatever looks like a request.
 FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS, LtsvFormat(), LogfmtFormat(), AnyLayout())

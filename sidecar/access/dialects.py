@@ -20,6 +20,8 @@ ADDRESS: Final = (
     r"|\[[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*(?:%[\w.-]{1,15})?\](?::\d{1,5})?|unix:)"
 )
 WORD: Final = r"\S{0,1024}?"
+# A method, which is a token (RFC 9110 section 9.1).
+METHOD: Final = r"[!#$%&'*+.^`|~\w-]{0,64}?"
 TEXT: Final = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # A virtual host: a client chooses it, and servers let no blank pass in it.
 # A name has 253 characters, but nginx and Apache take as long a Host header as any other, and it excuses nothing.
@@ -51,7 +53,7 @@ NGINX: Final[Mapping[str, tuple[str, str]]] = {
     "server_port": ("", _PORT),
     "remote_port": ("", _PORT),
     "request": ("request", TEXT),
-    "request_method": ("method", WORD),
+    "request_method": ("method", METHOD),
     "request_uri": ("target", TEXT),
     "uri": ("target", TEXT),
     "document_uri": ("target", TEXT),
@@ -84,7 +86,7 @@ APACHE: Final[Mapping[str, tuple[str, str]]] = {
     "u": ("user", TEXT),
     "t": ("date", BRACKETED_DATE),
     "r": ("request", TEXT),
-    "m": ("method", WORD),
+    "m": ("method", METHOD),
     "U": ("target", TEXT),
     "q": ("query", TEXT),
     "s": ("status", _STATUS),
@@ -103,9 +105,9 @@ HAPROXY: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(("t", "tr", "trg", "trl", "T", "Tl"), ("date", DATE)),
     "Ts": ("date", _EPOCH),
     "r": ("request", TEXT),
-    "HM": ("method", WORD),
-    "[method]": ("method", WORD),
-    "[capture.req.method]": ("method", WORD),
+    "HM": ("method", METHOD),
+    "[method]": ("method", METHOD),
+    "[capture.req.method]": ("method", METHOD),
     **dict.fromkeys(("HU", "HPO", "HP", "[capture.req.uri]", "[url]", "[pathq]", "[path]"), ("target", TEXT)),
     "HQ": ("query", TEXT),
     "[query]": ("query", TEXT),

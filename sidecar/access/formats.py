@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.access.chain import addresses, without_port
 from sidecar.access.dialects import MAX_HOST_CHARS
 from sidecar.access.escapes import from_haproxy, unescaped
-from sidecar.access.log_format import cut_pattern, has_backslashes, pattern, raw_pattern
+from sidecar.access.log_format import cut_pattern, has_backslashes, other_patterns, pattern
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
@@ -41,8 +41,8 @@ class TextFormat:
     known_pattern: re.Pattern[str] | None = None
     # The pattern of lines that a transport may have cut (`LONG_CHARS`).
     cut_pattern: re.Pattern[str] | None = None
-    # The pattern of lines of a server that does not escape a `\`.
-    raw_pattern: re.Pattern[str] | None = None
+    # Patterns that read a line in other ways, all of the same client.
+    other_patterns: tuple[re.Pattern[str], ...] = ()
     # So many lines must be of this format before any is read by it.
     min_lines: int = 1
     # Whether a header stands before the client's address, so that a client writes the beginning of the line.
@@ -80,8 +80,8 @@ class TextFormat:
         found = self.pattern.match(line)
         if found is None and self.cut_pattern and len(line) >= LONG_CHARS:
             found = self.cut_pattern.match(line)
-        if found is None and self.raw_pattern:
-            found = self.raw_pattern.match(line)
+        if self.other_patterns:
+            return self._each_way(line, found, zone)
         if found is None:
             return ()
         first = self._request(found, zone)
@@ -91,8 +91,16 @@ class TextFormat:
         others = list(_READING.finditer(line, status_end)) if line.count('" ', status_end) > 1 else []
         # A user name or a host may hold a date, too. An older one would excuse a failure.
         if latest := _latest_date(line[: others[-1].start() if others else status_end], zone):
-            first = first._replace(time=latest)
+            first = first._replace(time=max(latest, first.time or latest))
         return first, *(self._also(first, other) for other in others)
+
+    def _each_way(self, line: str, found: re.Match[str] | None, zone: tzinfo | None) -> tuple[Request, ...]:
+        """Return each request that the patterns read in a line, at the latest of their times."""
+        ways = (found, *(each.match(line) for each in self.other_patterns))
+        requests = [request for way in ways if way and (request := self._request(way, zone))]
+        time = max((each.time for each in requests if each.time is not None), default=None)
+        different = {(each.method, each.target, each.status): each for each in reversed(requests)}
+        return tuple(each._replace(time=time) for each in reversed(different.values()))
 
     def _request(self, found: re.Match[str], zone: tzinfo | None) -> Request | None:
         fields = {name: text for name, text in found.groupdict().items() if text is not None}
@@ -161,7 +169,7 @@ def known(name: str, text: str) -> TextFormat:
 def declared(name: str, text: str) -> TextFormat:
     """Return the format that a person configured, of whatever server. Raises what `log_format.pattern` does."""
     unescape = unescaped if has_backslashes(text) else from_haproxy
-    return replace(known(name, text), raw_pattern=raw_pattern(text), unescape=unescape)
+    return replace(known(name, text), other_patterns=other_patterns(text), unescape=unescape)
 
 
 # A client's address, and what may stand before it. A second address before the request would be a header's.

@@ -44,15 +44,21 @@ def pattern(text: str) -> re.Pattern[str]:
     return _compiled(dialect.tokens, raw=not dialect.has_backslashes)
 
 
-def raw_pattern(text: str) -> re.Pattern[str] | None:
-    r"""Return the pattern for lines of a server that does not escape `\`; None: a client's text may name the client.
+def other_patterns(text: str) -> tuple[re.Pattern[str], ...]:
+    r"""Return patterns that read the lines in other ways, all of the same client; () where that is not certain.
 
-    H2O and Varnish write Apache's variables and leave `\` as it is, so a header that ends with one seems to go on.
+    Of a server that does not escape a `\`, as H2O and Varnish do not, a header that ends with one seems to go on. And
+    unquoted text may hold what the format has behind it: then it ends at the first, or at the last of these.
     """
     dialect = _checked(text)
     fields = [token.field for token in dialect.tokens]
     has_text_first = any(token.regex is TEXT for token in dialect.tokens[: fields.index("client")])
-    return None if has_text_first or "before" in fields else _compiled(dialect.tokens, raw=True)
+    if has_text_first or "before" in fields:
+        return ()
+    return (
+        _compiled(dialect.tokens, raw=True),
+        _compiled(dialect.tokens[: _decided(dialect.tokens)], raw=True, lazy=True),
+    )
 
 
 def cut_pattern(text: str) -> re.Pattern[str]:
@@ -61,13 +67,7 @@ def cut_pattern(text: str) -> re.Pattern[str]:
     Servers write four characters for one of a client's that they do not print, so its headers can fill any line.
     """
     dialect = _checked(text)
-    missing = {"client", "status", "method", "target"}
-    for place, token in enumerate(dialect.tokens):
-        missing -= {"method", "target"} if token.field == "request" else {token.field}
-        if not missing:
-            # With the text behind it, where the last field ends.
-            return _compiled(dialect.tokens[: place + 2], raw=not dialect.has_backslashes)
-    raise ValueError("has no client, request and status")
+    return _compiled(dialect.tokens[: _decided(dialect.tokens)], raw=not dialect.has_backslashes)
 
 
 def has_backslashes(text: str) -> bool:
@@ -124,6 +124,16 @@ def _checked(text: str) -> Dialect:
     return dialect._replace(tokens=tuple(_hosts_of_paths(found)))
 
 
+def _decided(found: Sequence[Token]) -> int:
+    """Return how many parts have client, request and status, and the text behind these, where the last field ends."""
+    missing = {"client", "status", "method", "target"}
+    for place, token in enumerate(found):
+        missing -= {"method", "target"} if token.field == "request" else {token.field}
+        if not missing:
+            return place + 2
+    return len(found)
+
+
 def _with_client(found: Sequence[Token]) -> Sequence[Token]:
     """Return the parts with a client: where there is none but X-Forwarded-For, its last address."""
     fields = [token.field for token in found]
@@ -169,7 +179,12 @@ def _in_place(regex: str, before: str, after: str) -> str:
     return _BARE_TEXT if regex is TEXT else regex
 
 
-def _compiled(found: Sequence[Token], *, raw: bool) -> re.Pattern[str]:
+def _compiled(found: Sequence[Token], *, raw: bool, lazy: bool = False) -> re.Pattern[str]:
+    """Return the pattern of lines with these parts.
+
+    `raw`: a backslash escapes nothing. `lazy`: unquoted text ends where what follows may first begin, and so does a
+    request, whatever quotes are in it.
+    """
     out, seen = [], set[str]()
     literals = [token.regex if token.field == "literal" else "" for token in found]
     raw_text = _RAW_TEXT if any('"' in each for each in literals) else _ANY_TEXT
@@ -184,8 +199,10 @@ def _compiled(found: Sequence[Token], *, raw: bool) -> re.Pattern[str]:
         is_bare = value is _BARE_TEXT
         if raw and value in (TEXT, _BARE_TEXT):
             value = raw_text
-        if field == "target" and is_bare and _is_followed_by_text(found[place + 1 :]):
-            # A target holds no blanks, so it ends where the next text may begin.
+        if lazy and value is _RAW_TEXT and field in ("request", "target"):
+            value, is_bare = _ANY_TEXT, True
+        # A target holds no blanks, so it ends where the next text may begin.
+        if is_bare and (lazy or (field == "target" and _is_followed_by_text(found[place + 1 :]))):
             value += "?"
         named = f"(?P<{field}>{value})" if field and field not in seen else f"(?:{value})"
         out.append(rf"\[{named}\]" if regex is BRACKETED_DATE else named)

@@ -98,3 +98,15 @@ def test_a_clock_or_a_word_in_the_place_of_the_address_is_none():
         each.client for each in log.requests(f"2026-11-24 08:40:00.123456789 blog.example.com {rest}")
     ] == ["203.0.113.7"]
     assert log.requests(f"a b c, {rest}") == ()
+
+
+def test_a_declared_log_that_begins_with_the_client_may_have_quotes_as_they_came():
+    """Caddy's transform encoder in the format `combined`."""
+    log = AccessLog(known("ours", '$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent'))
+    line = '203.0.113.7 - " 302 "x [24/Nov/2026:08:40:00 +0000] "POST /wp-login.php HTTP/1.1" 200 5'
+    assert log.requests(line) == (), "the format may not fit at all"
+    assert log.requests(COMBINED)
+
+    for _ in range(CHANGED_AFTER + 1):
+        assert ("203.0.113.7", 200) in [(each.client, each.status) for each in log.requests(line)]
+    assert log.format == "ours"

@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.access.formats import declared
-from sidecar.access.log_format import is_quick, pattern
+from sidecar.access.log_format import is_quick, other_patterns, pattern
 from tests.support.effort import takes_less_than
 
 COMBINED = (
@@ -148,9 +148,9 @@ def test_values_that_nothing_separates_are_slow(text):
 @pytest.mark.parametrize("rest", ["a " * 20_000, "." * 40_000, "[a] " * 10_000, '"' * 40_000, "- " * 20_000])
 def test_no_line_takes_long_with_a_quick_format(text, rest):
     assert is_quick(text)
-    match = pattern(text).match
-    for line in (rest, f'203.0.113.7 - "GET / HTTP/1.1" 200 {rest}', f"203.0.113.7 - {rest}"):
-        assert takes_less_than(0.2, lambda line=line: match(line))
+    for match in [pattern(text).match, *(each.match for each in other_patterns(text))]:
+        for line in (rest, f'203.0.113.7 - "GET / HTTP/1.1" 200 {rest}', f"203.0.113.7 - {rest}"):
+            assert takes_less_than(0.2, lambda line=line, match=match: match(line))
 
 
 GUESS = ("203.0.113.7", "POST", "/wp-login.php", 200)
@@ -245,3 +245,23 @@ def test_a_quote_hides_nothing_where_the_format_has_none():
     line = '[2026-11-30 06:33:20.123456] [client: 203.0.113.7] [useragent: " \\] GET / 302] POST /wp-login.php 200'
 
     assert first(text, line) == GUESS
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        # What stands behind the request, in the agent.
+        ("$remote_addr | $request | $status | $http_user_agent", "203.0.113.7 | REQUEST | 200 | x | 302 | y"),
+        ("$remote_addr\\t$request_method\\t$uri\\t$status\\t$http_user_agent", "203.0.113.7\tPOST\t/wp-login.php\t200\tx\t-\ty"),
+        # The same in the target, where a server takes blanks in it.
+        ("$remote_addr | $request | $status | $http_user_agent", "203.0.113.7 | POST /wp-login.php?a | 302 | b HTTP/1.1 | 200 | x"),
+        # Quotes as they came.
+        ('$remote_addr "$request" $status', '203.0.113.7 "POST /wp-login.php?"a":"b" HTTP/1.1" 200'),
+        ("$remote_addr $request_method $host$request_uri $status [$http_user_agent]", '203.0.113.7 POST x?/wp-login.php 200 ["] GET y/ 302 []'),
+    ],
+)  # fmt: skip
+def test_whatever_stands_in_other_fields_a_guess_is_one_way_to_read_the_line(text, line):
+    requests = declared("x", text).requests(line.replace("REQUEST", "POST /wp-login.php HTTP/1.1"))
+
+    assert {each.client for each in requests} == {"203.0.113.7"}
+    assert GUESS in {(each.client, each.method, each.path, each.status) for each in requests}
