@@ -18,8 +18,8 @@ def test_a_valid_configuration_is_shown_with_its_notes(wp, here):
     assert shown["jails"] == [
         {
             "name": "wordpress", "filter": "wordpress", "failregex": 2, "maxretry": 3, "findtime": 600,
-            "bantime": 3600, "ports": [80, 443], "published": True, "logpath": ["/nowhere"], "containers": [], "ignoreip": [],
-            "logformat": None, "logtimezone": None, "actions": [],
+            "bantime": 3600, "ports": [80, 443], "published": True, "scope": "host", "logpath": ["/nowhere"], "containers": [],
+            "ignoreip": [], "logformat": None, "logtimezone": None, "actions": [],
         }
     ]  # fmt: skip
 
