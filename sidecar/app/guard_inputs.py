@@ -202,10 +202,15 @@ class GuardInputs:
         """Report the sites for which a jail with their scope can drop nothing."""
         problem = self._problems.problem(SITES_PROBLEM, critical=False)
         jails = [jail.name for jail in self.settings.jails if jail.scope is Scope.SITE]
-        names = dict.fromkeys(self._sites.site_of(each.name) for each in self.containers)
-        without = [printable(name) for name in names if not self._sites.ports_of(name)]
+        syslog = self.settings.sources.syslog
+        # Any container may write to it, so it is of no site that has a port.
+        names = [
+            *(self._sites.site_of(each.name) for each in self.containers),
+            *([str(syslog)] if syslog else []),
+        ]
+        without = [printable(name) for name in dict.fromkeys(names) if not self._sites.ports_of(name)]
         if jails and without:
-            problem.set(advice_on_sites.without_ports(without, jails))
+            problem.set(advice_on_sites.without_ports(without, jails, self._sites.left_out))
         else:
             problem.clear()
 

@@ -66,6 +66,7 @@ class Container:
     ids of its networks. `joined` is the id of the container with the network that it uses, and "" is its own
     (`front_ends.with_joined_networks` gives it that container's ports and networks, and `network_of` its name).
     `is_on_host` says that it uses the host's own network. `front_ends` may pass requests on to it.
+    `listening` are the ports that it, or its image, says it listens at, published or not.
     `image_labels` are the names of labels that its image may have set, and `image_error` says why that is not known.
     """
 
@@ -85,6 +86,7 @@ class Container:
     front_ends: tuple[Container, ...] = ()
     image_labels: frozenset[str] = frozenset()
     image_error: str = ""
+    listening: frozenset[int] = frozenset()
 
 
 def with_image(

@@ -68,6 +68,11 @@ def serves_web(container: Container) -> bool:
     return bool(WEB_TARGET_PORTS & (container.target_ports | container.published))
 
 
+def listens_for_web(container: Container) -> bool:
+    """Return whether it is probably a web server, which may stand behind a front end."""
+    return bool(WEB_TARGET_PORTS & (container.listening | container.target_ports))
+
+
 def _reachable(containers: Iterable[Container]) -> tuple[Container, ...]:
     return tuple(each for each in containers if each.published or each.is_on_host)
 

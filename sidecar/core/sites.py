@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final, Self
 
 from sidecar.core.containers import Container
 from sidecar.core.jail import Jail, Scope, site_of_jail
 
 NO_PORTS: Final = frozenset[int]()
-# A site whose container is gone keeps its ports, as it may be made again in a moment. So many of these are remembered.
-MAX_ABSENT: Final = 1_000
+# Sites with ports of their own. The sets of each cost every packet to this host some time, and each change of the sites
+# too (docs/benchmarks.md).
+MAX_SITES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Sites:
     """The sites that are known. Immutable.
 
     `ports` are, by the site's name, the host's ports that lead to it alone. `behind` has, by the name of a front end of
-    one site alone, the name of the site.
+    one site alone, the name of the site. `left_out` are the names of those that have ports and get none, as there are
+    too many sites.
     """
 
     ports: Mapping[str, frozenset[int]] = field(default_factory=dict)
     behind: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of_layout(cls, ports: Mapping[str, frozenset[int] | None]) -> Self:
@@ -66,13 +68,20 @@ class Sites:
             site: frozenset(port for port, publishers in published.items() if publishers <= owners)
             for site, owners in groups.items()
         }
-        # A port that another one has now is no longer theirs.
-        absent = {
-            site: closed - published.keys()
-            for site, closed in self.ports.items()
-            if site not in ports and site not in behind
-        }
-        return type(self)({**dict(islice(reversed(absent.items()), MAX_ABSENT)), **ports}, behind)
+        # Those that had ports come first, so that no ban moves because of a new container.
+        with_ports = sorted(
+            (site for site in ports if ports[site]), key=lambda site: (not self.ports_of(site), site)
+        )
+        left_out = tuple(with_ports[MAX_SITES:])
+        # The container of a site that is gone may be made again in a moment, with the ports that no other has by then.
+        gone = [(site, self.ports[site] - published.keys()) for site in self.ports if site not in ports]
+        remembered = [(site, closed) for site, closed in reversed(gone) if closed and site not in behind]
+        room = MAX_SITES - len(with_ports) + len(left_out)
+        return type(self)(
+            {**dict(reversed(remembered[:room])), **ports, **dict.fromkeys(left_out, NO_PORTS)},
+            behind,
+            left_out,
+        )
 
 
 def with_sites(jails: Iterable[Jail], sites: Sites) -> Iterator[Jail]:

@@ -25,7 +25,7 @@ from sidecar.core.containers import (
     is_wordpress,
     requested_jails,
 )
-from sidecar.core.front_ends import FrontEnds
+from sidecar.core.front_ends import FrontEnds, listens_for_web
 from sidecar.core.jail import Jail
 
 # They are about one container, or one log, alone.
@@ -60,9 +60,7 @@ def choose(
     chosen = assign_jails(containers, jails, discovered, labels)
     without_labels = assign_jails(containers, jails, discovered, LabelTrust.NONE)
     found = FrontEnds(containers)
-    all_in_front = {each.id: found.of(each) for each in containers if each.id in chosen or is_wordpress(each)}
-    served = Counter(each.name for front_ends in all_in_front.values() for each in front_ends)
-    in_front = {id_: front_ends for id_, front_ends in all_in_front.items() if id_ in chosen}
+    in_front = {each.id: found.of(each) for each in containers if each.id in chosen}
     sites: dict[str, list[Container]] = defaultdict(list)
     for each in containers:
         for front_end in in_front.get(each.id, ()):
@@ -100,8 +98,25 @@ def choose(
             and (discovered is None or each.id in discovered)
         ),
         excluded=tuple(each.name for each in left_out if each.id in without_labels),
-        shared=frozenset(name for name, sites_behind in served.items() if sites_behind > 1),
+        shared=_shared(containers, found, in_front),
     )
+
+
+def _shared(
+    containers: Iterable[Container], found: FrontEnds, in_front: Mapping[str, Iterable[Container]]
+) -> frozenset[str]:
+    """Return the names of front ends of several sites: watched ones, WordPress, and whatever listens as a web server.
+
+    What is only taken for a web server makes a front end nobody's own, and so closes fewer ports for one site's bans.
+    """
+    front_ends = {each.id for those in in_front.values() for each in those}
+    served = Counter(
+        front_end.name
+        for each in containers
+        if each.id in in_front or is_wordpress(each) or (listens_for_web(each) and each.id not in front_ends)
+        for front_end in found.of(each)
+    )
+    return frozenset(name for name, sites in served.items() if sites > 1)
 
 
 def _may_be_added(container: Container, jails: Iterable[Jail], labels: LabelTrust) -> bool:

@@ -13,3 +13,11 @@ def test_so_many_are_named():
     assert f"site{MAX_NAMES - 1} and 3 more drop" in without_ports(
         [f"site{number}" for number in range(MAX_NAMES + 3)], ["wordpress"]
     )
+
+
+def test_where_there_are_too_many_sites_that_is_said():
+    sentence = without_ports(["blog"], ["wordpress"], ["blog"])
+
+    assert (
+        "only 64 sites can have ports of their own here" in sentence and "Put them behind a proxy" in sentence
+    )

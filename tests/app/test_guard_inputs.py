@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,17 @@ def test_a_jail_of_each_site_is_there_before_its_first_ban():
     world.inputs.reconfigure(settings(Jail("web")), world.guard, 2.0)
     assert world.changes[-1] == (SITES_PROBLEM, None)
     assert [jail.name for jail in world.guard.view.jails] == ["web", "manual"]
+
+
+def test_what_any_container_may_write_to_is_of_no_site_that_has_a_port():
+    of_site = Jail("web", scope=Scope.SITE)
+    first = replace(settings(of_site), sources=SourceSettings(syslog=Path("/run/log/dev-log")))
+    world = World(first)
+    world.inputs.topology_changed(Topology(), world.guard, 1.0)
+
+    assert [text.partition(" drop")[0] for name, text in world.changes if name == SITES_PROBLEM and text] == [
+        "bans for the logs of /run/log/dev-log"
+    ]
 
 
 def test_the_same_sites_change_no_jail(world):

@@ -31,6 +31,7 @@ class World:
         self.loop = Loop(Guard(settings.jails, inputs.allowlist), self.inbox, [], lambda: 5.0, problems)
 
     def set_topology(self, *_): ...
+    def reconfigure(self, *_): ...
 
     def banned(self):
         answer = self.inbox.query(lambda view, _: [ban.address for ban in view.bans])

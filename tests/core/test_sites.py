@@ -10,7 +10,7 @@ from sidecar.core.containers import Container
 from sidecar.core.events import Ban, BanCause, Hit, Origin, Unban, UnbanCause
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail, Scope, Success
-from sidecar.core.sites import MAX_ABSENT, Sites, with_sites
+from sidecar.core.sites import MAX_SITES, Sites, with_sites
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
 WEB = Jail("web", maxretry=2, witness=False, scope=Scope.SITE, success=Success.RESET)
@@ -80,13 +80,26 @@ def test_a_site_that_is_gone_keeps_the_ports_that_no_other_has():
     }
 
 
-def test_sites_that_are_gone_are_remembered_up_to_a_number():
-    old = Sites({f"site{number}": frozenset({number}) for number in range(MAX_ABSENT + 10)})
+def of_ports(*numbers):
+    return [replace(BLOG, id=str(port), name=f"site{port}", published=frozenset({port})) for port in numbers]
+
+
+def test_so_many_sites_have_ports_and_those_that_had_them_keep_them():
+    before = Sites().with_containers(of_ports(*range(9_000, 9_000 + MAX_SITES - 1)), frozenset())
+    more = before.with_containers(of_ports(*range(8_990, 9_000 + MAX_SITES - 1)), frozenset())
+
+    assert (len(before.ports), before.left_out) == (MAX_SITES - 1, ())
+    assert {name for name, closed in more.ports.items() if closed} == {*before.ports, "site8990"}
+    assert more.left_out == tuple(f"site{port}" for port in range(8_991, 9_000))
+    assert more.ports["site8991"] == set()
+
+
+def test_sites_that_are_gone_are_remembered_as_far_as_there_is_room():
+    old = Sites({f"old{number}": frozenset({number}) for number in range(MAX_SITES)} | {"none": frozenset()})
 
     kept = old.with_containers([BLOG], frozenset()).ports
 
-    assert len(kept) == MAX_ABSENT + 1
-    assert "site0" not in kept and f"site{MAX_ABSENT + 9}" in kept
+    assert list(kept) == [*(f"old{number}" for number in range(1, MAX_SITES)), "blog"]
 
 
 def test_the_sites_of_the_last_run_are_those_of_its_jails():

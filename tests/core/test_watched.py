@@ -143,3 +143,25 @@ def test_a_front_end_gets_no_label_of_an_image():
     assert choose([blog, NGINX], JAILS).containers[1].labels == blog.labels
     of_image = with_image(blog, blog.labels, ())
     assert choose([of_image, NGINX], JAILS).containers[1].labels == {}
+
+
+APP = Container("app", "app", "ghost", networks=NET, listening=frozenset({8080}))
+
+
+def shared(*containers):
+    return choose(containers, JAILS).shared
+
+
+def test_a_front_end_of_several_sites_is_shared():
+    assert shared(BLOG, NGINX, DB) == frozenset()
+    assert shared(BLOG, SHOP, NGINX) == {"nginx"}
+    # Also with a site that is not watched, and with any other web server.
+    assert shared(BLOG, labelled(SHOP, enable="false"), NGINX) == {"nginx"}
+    assert shared(BLOG, NGINX, APP) == {"nginx"}
+    assert shared(APP, replace(APP, id="other"), NGINX) == {"nginx"}
+
+
+def test_two_front_ends_of_one_site_are_its_own():
+    other = replace(NGINX, id="varnish", name="varnish", listening=frozenset({80}))
+
+    assert shared(BLOG, NGINX, other) == frozenset()

@@ -117,3 +117,16 @@ def test_a_proof_of_login_that_a_hostile_site_writes_excuses_nobody_at_the_other
 
     wait_until(lambda: ("wordpress-access@shop", bob) in bans(sidecar))
     assert is_out(bed.attacker, shop, bob)
+
+
+def test_a_site_without_a_port_of_its_own_is_reported(bed, sites, sidecar):
+    del sites
+    bed.engine.cli(
+        "run", "--detach", "--init", "--name=inner", "--network=shop", "--label=wp-sidecar.enable=true",
+        "debian:trixie-slim", "sleep", "3600",
+    )  # fmt: skip
+    wait_until(
+        lambda: "bans for the logs of inner drop nothing" in " ".join(sidecar.status()["health"]["why"])
+    )
+    bed.engine.cli("rm", "--force", "inner")
+    wait_until(lambda: "drop nothing" not in " ".join(sidecar.status()["health"]["why"]))

@@ -92,6 +92,7 @@ def container_of(entry: Mapping[str, Any], image: str) -> Container:
         and not any(net.get("GlobalIPv6Address") for net in attached),
         target_ports=frozenset(int(port["PrivatePort"]) for port in ports if port.get("PrivatePort")),
         networks=frozenset(key for net in attached if (key := net.get("NetworkID"))),
+        listening=frozenset(int(port["PrivatePort"]) for port in entry.get("Ports") or () if port.get("PrivatePort")),
         joined=joined_by(mode),
         is_on_host=mode == HOST_MODE,
     )  # fmt: skip

@@ -277,6 +277,7 @@ def _docker_container(key: str, config: Mapping[str, Any], host_config: Mapping[
         and not any(pool.get("GlobalIPv6Address") for pool in pools),
         target_ports=frozenset(int(port.partition("/")[0]) for port, bindings in bound.items() if bindings),
         networks=frozenset(network for pool in pools if (network := pool.get("NetworkID"))),
+        listening=frozenset(int(port.partition("/")[0]) for port in bound),
         joined=joined_by(mode),
         is_on_host=mode == HOST_MODE,
     )  # fmt: skip

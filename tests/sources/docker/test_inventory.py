@@ -38,7 +38,13 @@ def test_a_container_as_docker_describes_it():
     }  # fmt: skip
 
     assert container_of(entry, "wordpress") == Container(
-        "1", "site", "wordpress", {}, frozenset({8080}), ("172.17.0.1", "172.18.0.1", "2001:db8:1::1")
+        "1",
+        "site",
+        "wordpress",
+        {},
+        frozenset({8080}),
+        ("172.17.0.1", "172.18.0.1", "2001:db8:1::1"),
+        listening=frozenset({443}),
     )
 
 

@@ -169,7 +169,7 @@ def test_what_tells_front_ends_and_joined_networks(tmp_path):
 
     assert nginx == Container(
         "a" * 64, "nginx", "nginx", {}, frozenset({8080}), ("172.18.0.1",), ipv6_proxied=True,
-        target_ports=frozenset({80}), networks=frozenset({"f1"}),
+        target_ports=frozenset({80}), networks=frozenset({"f1"}), listening=frozenset({80, 443, 9}),
     )  # fmt: skip
     assert blog.joined == "a" * 64
     assert node.is_on_host
