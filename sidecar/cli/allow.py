@@ -54,7 +54,8 @@ def allow(
                 answer = ask(path, AllowRequest(address, seconds, comment), ALLOW_TIMEOUT_S)
                 allowed += answer["allowed"]
                 unbanned += answer["unbanned"]
-                alone = answer["alone"]
+                # An older daemon does not say.
+                alone = answer.get("alone", False)
                 if not as_json:
                     for entry in answer["allowed"]:
                         write_line(f"{entry['ip']} is never banned {until_text(entry['until'])}")
