@@ -256,11 +256,11 @@ def _has_addresses(line: str) -> bool:
 def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies) -> Iterator[Request]:
     """Yield the requests with their clients, and once more with each other path that a server may see.
 
-    `time` is the transport's, for lines without one of their own.
+    `time` is the transport's. A date in the line does not make it older: a client may have written that.
     """
     for each in found:
         request = resolved(each, proxies)
-        if request.time is None:
+        if time is not None and (request.time is None or request.time < time):
             request = request._replace(time=time)
         yield request
         for path in paths(request.target)[1:]:

@@ -110,3 +110,12 @@ def test_a_declared_log_that_begins_with_the_client_may_have_quotes_as_they_came
     for _ in range(CHANGED_AFTER + 1):
         assert ("203.0.113.7", 200) in [(each.client, each.status) for each in log.requests(line)]
     assert log.format == "ours"
+
+
+def test_a_host_that_is_a_date_makes_no_line_older():
+    log = AccessLog()
+    line = '2026-11-30T06:33:20Z 203.0.113.7 HOST "POST /wp-login.php HTTP/1.1" 200 5100'
+    log.requests(line.replace("HOST", "blog.example.com"))
+
+    found = log.requests(line.replace("HOST", "2020-01-01T00:00:00Z"))
+    assert [(each.client, each.time) for each in found] == [("203.0.113.7", 1_796_020_400.0)]

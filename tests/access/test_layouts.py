@@ -127,7 +127,7 @@ def test_whatever_a_client_sends_counts_against_it_and_nobody_else(name):
         referer=TEXT,
         query=NO_CONTROL,
         user=TEXT.map(lambda text: re.sub(r"[:\t\x1b]", "", text)),
-        host=TEXT.map(lambda text: re.sub(r'[\x00-\x20"\\]', "", text)),
+        host=TEXT.map(lambda text: re.sub(r'[\x00-\x20"\\/]', "", text)),
     )
     def hold(agent, referer, query, user, host):
         sent = Visit(
