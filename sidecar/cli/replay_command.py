@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import time
@@ -73,6 +74,8 @@ def run(
     _sieve(logs, policies)
     shown = _meter(sources, form)
     assumptions = list(_assumptions(sources, settings, logs, since))
+    # What was made so far lives until the end, and the collector need not go through it again and again.
+    gc.freeze()
     replay = Replay(policies, logs, shown, since)
     report = _report(form, shown, assumptions, with_policy=len(policies) > 1)
     try:

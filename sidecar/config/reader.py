@@ -138,11 +138,15 @@ def _add_published(
     env: Environment, published: Published, values: dict[str, Any], file: Mapping[str, Any], path: str
 ) -> None:
     """Replace the names in a setting by what the lists say of them. What is wrong goes to the environment's errors."""
-    known = _collected(env, lambda: cdn.load(env.path(published.file), published.bundled))
-    if known is None:
-        return
     setting = published.setting
     names = values.get(setting, file.get(setting, published.default))
+    path_of_list = env.path(published.file)
+    if not names and not path_of_list:
+        values[setting] = ()
+        return
+    known = _collected(env, lambda: cdn.load(path_of_list, published.bundled))
+    if known is None:
+        return
     try:
         values[setting] = cdn.select(names, known)
     except ValueError as err:

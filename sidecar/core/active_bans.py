@@ -50,7 +50,11 @@ class ActiveBans:
             return ban
         if not self._wide:
             return None
-        return next((ban for network in networks_of(address) if (ban := self._bans.get(network))), None)
+        # The hot path of a network that goes on after its ban.
+        for network in networks_of(address):
+            if ban := self._bans.get(network):
+                return ban
+        return None
 
     def put(self, ban: Ban) -> Ban:
         """Put a ban in force, or replace the one of its address. Return what is kept of it."""

@@ -7,6 +7,7 @@ filters hardly ever distinguish these, and a set stays a small number that `|`, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 NON_ASCII: Final = 1 << 128
@@ -46,6 +47,7 @@ def ascii_codes(bits: int) -> list[int]:
     return [code for code in range(128) if bits >> code & 1]
 
 
+@lru_cache(maxsize=1_024)
 def ignoring_case(bits: int) -> int:
     """Return the set with the other case of each of its letters."""
     if bits & NON_ASCII:

@@ -120,6 +120,7 @@ def date_cuts(dates: Dates) -> DateCuts:
     return tuple({_date_cut(one) for one in dates.templates if one.text != "{NONE}"})
 
 
+@lru_cache(maxsize=256)
 def _date_cut(template: Template) -> DateCut:
     """Return where the date of this template (its group 1) may be."""
     nodes = regex_tree.parse(template.regex)
@@ -338,6 +339,7 @@ def _optional(fragment: Fragment) -> Fragment:
     return Fragment(b"(?:%b)?" % fragment.text, fragment.first, fragment.last, 0)
 
 
+@lru_cache(maxsize=256)
 def _any_case(letter: str) -> Fragment:
     """Return the fragment of one ASCII character, case ignored."""
     lower = letter.lower()

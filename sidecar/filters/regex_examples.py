@@ -7,6 +7,7 @@ them. Assertions are left out of account, so such a text is a good guess and no 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sidecar.filters import charsets
@@ -39,6 +40,8 @@ def example(nodes: Nodes, *, spaced: bool = False) -> str:
 def unlimited_repeats(nodes: Nodes, lead: str = "", *, assertions: bool = True) -> Iterator[UnlimitedRepeat]:
     """Yield each repeat without limit, the outer before the inner. `assertions`: also those inside assertions."""
     for i, node in enumerate(nodes):
+        if not children(node):
+            continue
         here = lead + example(nodes[:i])
         if isinstance(node, Repeat) and node.most > UNLIMITED:
             yield UnlimitedRepeat(here, node.body, node.most)
@@ -47,6 +50,7 @@ def unlimited_repeats(nodes: Nodes, lead: str = "", *, assertions: bool = True) 
                 yield from unlimited_repeats(inner, here, assertions=assertions)
 
 
+@lru_cache(maxsize=1_024)
 def usual_char(chars: Chars) -> str:
     """Return a character that these accept, one that is usual in a log if there is one."""
     if chars.literal:

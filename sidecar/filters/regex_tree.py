@@ -18,9 +18,13 @@ import re._constants as op  # type: ignore[import-not-found]
 import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sidecar.filters import charsets
+
+# Characters and ranges that are remembered with what stands for them: expressions have few.
+MAX_KNOWN: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +251,13 @@ def _dot(_value: Any, flags: int) -> Chars:
 
 
 def _literal(value: Any, flags: int) -> Chars:
-    accepts = _cased(charsets.charset(chr(value)), flags)
-    return Chars(accepts, chr(value), ignore_case=bool(flags & re.IGNORECASE))
+    return _char(value, flags & re.IGNORECASE)
+
+
+@lru_cache(maxsize=MAX_KNOWN)
+def _char(code: int, flags: int) -> Chars:
+    accepts = _cased(charsets.charset(chr(code)), flags)
+    return Chars(accepts, chr(code), ignore_case=bool(flags))
 
 
 def _not_literal(value: Any, flags: int) -> Chars:
@@ -269,7 +278,11 @@ def _class_literal(value: Any, _flags: int) -> int:
 
 
 def _class_range(value: Any, _flags: int) -> int:
-    low, high = value
+    return _range(*value)
+
+
+@lru_cache(maxsize=MAX_KNOWN)
+def _range(low: int, high: int) -> int:
     bits = charsets.charset(map(chr, range(low, min(high, 127) + 1)))
     return bits | (charsets.NON_ASCII if high > 127 else 0)
 
