@@ -15,7 +15,7 @@ from sidecar.access.log_format import cut_pattern, has_backslashes, other_patter
 from sidecar.access.request import Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
-from sidecar.core.address import parse_host
+from sidecar.core.address import parse_address
 
 # Lines are cut at 64 KiB, which may be a quarter as many characters.
 LONG_CHARS: Final = 16 * 1024
@@ -152,7 +152,7 @@ def _host(text: str) -> str | None:
     """Return an address without port and brackets; None where there is none (`-`, `unix:`, `06:33:20`)."""
     host = without_port(text)
     if ":" in host:
-        return host if parse_host(host) else None
+        return host if parse_address(host) else None
     return host if host and host != "-" else None
 
 
