@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sidecar.config.settings import Settings
+from sidecar.config.settings import Settings, SourceKind
 from sidecar.core.address import Address, overlap
 from sidecar.core.allowlist import BY_HAND, CONTAINERS, IGNOREIP, PROXY, Allowlist
-from sidecar.core.allowlist_bounds import RefusedNetworks, bound
+from sidecar.core.allowlist_bounds import RefusedNetworks, bound, is_narrow_and_public
 from sidecar.core.containers import Container
 from sidecar.core.events import Hit, Topology
 from sidecar.core.jail import Jail
@@ -59,7 +59,7 @@ class AllowlistSources:
     def _named_by_others(self) -> dict[str, Iterable[str]]:
         """Return reason -> the networks that routes, the engine, labels, DNS servers and `allow` name."""
         names = self.settings.allowlist.ignoreip.host_names
-        networks = self.topology.networks if self.topology else ()
+        networks = filter(self._counts, self.topology.networks if self.topology else ())
         return {
             # In this order: where several reasons hold, the first one is shown.
             **self.own_networks,
@@ -68,6 +68,15 @@ class AllowlistSources:
             IGNOREIP: self._addresses(names),
             BY_HAND: self.allowed,
         }
+
+    def _counts(self, network: str) -> bool:
+        """Return whether a network that the engine lists is believed: no public one, but for Kubernetes' nodes.
+
+        Whoever may make a network gives it an attacker's addresses (`--config-only`, macvlan, `inhibit_ipv4`), and the
+        attacker still gets answers. Where it has a device, the host's own routes name it. What is too wide is passed
+        on, to be refused and reported.
+        """
+        return self.settings.sources.kind is SourceKind.CRI or not is_narrow_and_public(network)
 
     def jails(self) -> tuple[Jail, ...]:
         """Return the jails of the settings; the host names in their `ignoreip` are replaced by addresses."""

@@ -74,6 +74,16 @@ def bound(networks: Mapping[str, Iterable[str]]) -> Bounded:
     return Bounded({reason: tuple(texts) for reason, texts in accepted.items()}, tuple(refused))
 
 
+def is_narrow_and_public(text: str) -> bool:
+    """Return whether this network has public addresses, and `bound` would accept its width."""
+    network = parse_network(text)
+    return (
+        network is not None
+        and _public_size(network) > 0
+        and not is_too_wide(network.version, network.prefixlen)
+    )
+
+
 def is_too_wide(version: int, prefix_length: int) -> bool:
     """Return whether a network is so wide that allowlisting it is probably a slip."""
     return prefix_length < WIDEST_PREFIX[version]

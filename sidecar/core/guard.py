@@ -14,7 +14,7 @@ from typing import Final
 
 from sidecar.core.address import Address, is_within
 from sidecar.core.allowed import Allow, AllowChange, AllowedAddresses, Disallow
-from sidecar.core.allowlist import Allowlist
+from sidecar.core.allowlist import CONTAINERS, Allowlist
 from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
 from sidecar.core.ban_limit import MAX_BANS, BanLimit
@@ -297,11 +297,18 @@ class Guard:
         return self._register.next_end
 
     def _unban_allowlisted(self, now: float) -> list[Decision]:
+        """Unban what is allowed now, but for container networks.
+
+        Anybody who may make a network chooses its addresses, and removes it again. While it is there the kernel accepts
+        its packets; the bans are in force again when it is gone.
+        """
         return [
             self._register.end(state, address, now, UnbanCause.ALLOWED)
             for state in self._state.jails
             for address in [
-                ban.address for ban in state.bans if self._state.allowlist_reason(state, ban.address)
+                ban.address
+                for ban in state.bans
+                if self._state.allowlist_reason(state, ban.address) not in (None, CONTAINERS)
             ]
         ]
 

@@ -303,9 +303,12 @@ class _ReportedSink:
         try:
             self._sink.apply(turn)
         except Exception as err:
-            # A traceback once: a full disk is not helped by one each turn.
             if not self._failing:
-                log.exception("%s missed %d decisions", self._sink.name, len(turn.decisions))
+                # A full disk, a lock or a server that is away is no mistake of the code: the problem says what it is.
+                mistake = not isinstance(err, OSError)
+                log.exception(
+                    "%s missed %d decisions", self._sink.name, len(turn.decisions), exc_info=mistake
+                )
             self._failing = True
             self._problem.set(f"{self._sink.name}: {err}")
         else:

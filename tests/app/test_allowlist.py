@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from sidecar.app.allowlist import AllowlistSources
 from sidecar.config.cdn import Cdn
-from sidecar.config.settings import AllowlistSettings, Settings
+from sidecar.config.settings import AllowlistSettings, Settings, SourceKind
 from sidecar.config.units import AllowlistEntries
 from sidecar.core.address import Address
 from sidecar.core.events import Topology
@@ -34,12 +34,12 @@ def reasons(sources, *addresses):
 def test_every_source_adds_to_the_allowlist():
     sources = replace(
         SOURCES,
-        topology=Topology(("203.0.113.128/26",), (BLOG,)),
+        topology=Topology(("172.30.0.0/16",), (BLOG,)),
         labels={"blog": Overrides(trusted_proxies=("192.0.2.64/28",), limited=False)},
         resolved={"office.example": (BOB,)},
     )
 
-    assert reasons(sources, "198.51.100.10", "203.0.113.241", "203.0.113.129", "192.0.2.17", "192.0.2.65") == [
+    assert reasons(sources, "198.51.100.10", "203.0.113.241", "172.30.0.1", "192.0.2.17", "192.0.2.65") == [
         "this host's own address", "a container network", "a container network", "a trusted proxy", "a trusted proxy",
     ]  # fmt: skip
     assert reasons(sources, "192.0.2.1", BOB, "151.101.1.1", "10.0.0.1", ANN) == [
@@ -63,8 +63,15 @@ def test_what_others_name_is_bounded_and_what_the_settings_name_is_not():
 
     assert {each.network for each in refused} >= {"0.0.0.0/0", "16.0.0.0/6", "139.0.0.0/8"}
     assert [allowlist.reason(Address(text)) for text in ("9.9.9.9", "16.0.0.1", "33.0.0.1", "139.0.0.1", ANN)] == [
-        "a container network", None, "ignoreip", None, None,
+        None, None, "ignoreip", None, None,
     ]  # fmt: skip
+
+
+def test_a_public_network_that_the_engine_lists_is_believed_only_where_a_route_leads_to_it():
+    networks = Topology(("203.0.113.0/24", "2001:db8:bad::/48", "203.0.113.240/28"))
+    sources = replace(SOURCES, topology=networks)
+
+    assert reasons(sources, ANN, "2001:db8:bad::1", "203.0.113.241") == [None, None, "a container network"]
 
 
 def test_the_networks_of_kubernetes_nodes_are_bounded_too():
@@ -73,7 +80,11 @@ def test_the_networks_of_kubernetes_nodes_are_bounded_too():
         {"spec": {"podCIDR": "0.0.0.0/0", "podCIDRs": ["0.0.0.0/0", "::/0", "10.42.0.0/16"]}},
         {"status": {"addresses": [{"type": "ExternalIP", "address": "198.51.100.77"}]}},
     ]
-    allowlist, refused = replace(SOURCES, topology=Topology(nodes_networks(nodes))).allowlist()
+    allowlist, refused = replace(
+        SOURCES,
+        settings=replace(SETTINGS, sources=replace(SETTINGS.sources, kind=SourceKind.CRI)),
+        topology=Topology(nodes_networks(nodes)),
+    ).allowlist()
 
     assert [each.network for each in refused] == ["0.0.0.0/0", "::/0"]
     assert [allowlist.reason(Address(text)) for text in (ANN, "198.51.100.77", "10.42.1.1")] == [

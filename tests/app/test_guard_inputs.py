@@ -10,6 +10,7 @@ from sidecar.config.settings import AllowlistSettings, Settings, SourceSettings
 from sidecar.config.units import AllowlistEntries
 from sidecar.core.address import Address
 from sidecar.core.allowed import Allow
+from sidecar.core.allowlist import CONTAINERS, OWN
 from sidecar.core.containers import LabelTrust
 from sidecar.core.events import Hit, Origin, Topology, Unban
 from sidecar.core.guard import Guard
@@ -161,10 +162,10 @@ def test_nobody_can_allow_so_much_that_nobody_could_be_banned(world, networks):
     assert world.changes == []
 
 
-def test_a_network_of_an_engine_is_not_displaced_by_what_a_person_allows(world):
+def test_a_container_network_is_not_displaced_by_what_a_person_allows(world):
     """The narrowest count first, and what would displace another is refused."""
     wide = (*(f"{first}.0.0.0/8" for first in (11, 12, 13)), "14.0.0.0/9")
-    world.inputs.topology_changed(Topology(wide), world.guard, 1.0)
+    world.inputs.own_networks_changed({CONTAINERS: wide, OWN: ("198.51.100.10",)}, world.guard, 1.0)
 
     with pytest.raises(AllowlistFull, match=r"13[.]0[.]0[.]0/8"):
         world.inputs.allow([Allow(Address("15.0.0.0/9"), 1.0)], world.guard, 2.0)
@@ -176,9 +177,11 @@ def test_the_first_names_are_watched_from_the_start(world):
 
 def test_a_topology_allowlists_container_networks_and_closes_published_ports(world):
     world.ban(ANN, BOB)
-    topology = Topology((f"{ANN}/32",), (replace(SITE, published=frozenset({8080})),))
+    topology = Topology((f"{ANN}/32", "172.30.0.0/16"), (replace(SITE, published=frozenset({8080})),))
 
-    assert world.unbanned(world.inputs.topology_changed(topology, world.guard, 1.0)) == [ANN]
+    # Whoever makes a network has nobody unbanned.
+    assert world.unbanned(world.inputs.topology_changed(topology, world.guard, 1.0)) == []
+    assert world.inputs.allowlist.reason(Address("172.30.0.9")) == "a container network"
     assert world.topologies[-1][1] == {8080}
     assert [each.name for each in world.inputs.containers] == ["blog"]
 

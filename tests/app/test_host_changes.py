@@ -6,7 +6,7 @@ from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.host_changes import HostChanges
 from sidecar.app.host_names import WatchedNames
 from sidecar.app.last_run import PendingHits
-from sidecar.config.settings import Settings
+from sidecar.config.settings import Settings, SourceKind, SourceSettings
 from sidecar.core.events import Topology
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -20,8 +20,8 @@ WEB = Jail("web", maxretry=2, ignore_names=("office.example",))
 class World:
     """A loop that is turned by hand, with two failures of the last run for each of two clients."""
 
-    def __init__(self):
-        settings, problems = Settings((WEB,), {}), Problems()
+    def __init__(self, kind=SourceKind.DOCKER):
+        settings, problems = Settings((WEB,), {}, sources=SourceSettings(kind)), Problems()
         self.problems = problems
         self.inbox, metrics = Inbox(), ReadableMetrics().metrics
         self.exposed = ExposedContainers(metrics.allowlist, problems)
@@ -40,11 +40,11 @@ class World:
 
 
 def test_the_first_topology_has_the_failures_of_the_last_run_counted():
-    world = World()
+    world = World(SourceKind.CRI)
     assert world.banned() == []
     world.changes.on_topology_changed(Topology((f"{BOB}/32",), (BLOG,)))
 
-    # Bob is in a container network now.
+    # Bob is an address of a node.
     assert world.banned() == [ANN]
     assert world.exposed.advice("blog")
 

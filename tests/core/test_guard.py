@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.address import Address
-from sidecar.core.allowlist import Allowlist
+from sidecar.core.allowlist import CONTAINERS, Allowlist
 from sidecar.core.ban_history import PastBans
 from sidecar.core.bantime_increment import Escalation
 from sidecar.core.events import Ban, Bypass, Forgiven, Hit, IgnoredReason, Origin, Unban
@@ -237,6 +237,15 @@ def test_an_address_that_joins_the_allowlist_is_unbanned():
         Unban("login", ANN, 5, "allowed")
     ]
     assert [ban.address for ban in guard.view.bans] == [BOB]
+
+
+def test_a_container_network_ends_no_ban():
+    """Whoever may make a network would lift any ban with one that lasts for a second."""
+    guard = Guard([LOGIN], ALLOWLIST)
+    guard.ban(ANN, now=0, jail="login")
+
+    assert guard.set_allowlist(Allowlist({CONTAINERS: ["203.0.113.0/24"]}), now=5) == []
+    assert [ban.address for ban in guard.view.bans] == [ANN]
 
 
 def test_an_address_in_the_jails_ignoreip_is_unbanned_with_the_next_allowlist():

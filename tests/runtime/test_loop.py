@@ -130,6 +130,23 @@ def test_a_sink_that_goes_on_failing_is_logged_once(caplog):
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "traced"), [(OSError("the disk is full"), False), (KeyError("a slip"), True)]
+)
+def test_only_a_mistake_of_the_code_has_a_traceback(caplog, error, traced):
+    class Failing:
+        name = "store"
+
+        def apply(self, _):
+            raise error
+
+    bench = Bench(Failing())
+    bench.inbox.read(Read(SITE, (HIT, HIT)))
+    bench.loop.step(timeout=0)
+
+    assert [bool(record.exc_info) for record in caplog.records] == [traced, False]
+
+
 def test_hits_that_do_not_count_are_kept_apart():
     bench = Bench()
     bench.inbox.read(Read(SITE, (HIT, HIT, HIT)))

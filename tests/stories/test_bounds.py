@@ -66,6 +66,21 @@ def test_a_network_of_everything_lifts_no_ban_and_is_reported(engine, daemon):
     wait_until(lambda: "(a container network)" not in why(daemon))
 
 
+def test_a_network_with_the_addresses_of_an_attacker_lifts_no_ban(engine, daemon):
+    daemon.ask("ban", who=ANN)
+    # Neither has a device with these addresses, so the attacker still gets answers.
+    engine.cli("network", "create", "--config-only", "--subnet", "203.0.113.0/24", "claimed")
+    engine.cli("network", "create", "--ipv6", "--subnet", "2001:db8:bad::/64", "--internal", "claimed6")
+    # It is learnt in the same list as the networks, or a later one.
+    site(engine, "marker", "wp-sidecar.enable=true")
+    wait_until(lambda: "marker" in watched(daemon))
+
+    assert daemon.banned() == [ANN]
+    daemon.ask("ban", who="2001:db8:bad::7")
+    assert len(daemon.banned()) == 2
+    engine.cli("network", "rm", "claimed", "claimed6")
+
+
 @pytest.fixture(scope="module")
 def images(engine):
     """An image that is WordPress by its name, and one of a stranger, whose labels ask for less protection."""

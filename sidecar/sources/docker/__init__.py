@@ -9,6 +9,7 @@
 
 - `completeness` finds the lines that Docker left out of what it sent.
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.
+- `shapes` checks that an answer is one of the Engine's.
 - `images` tells the labels of containers from those of their images.
 - `quirks` has the workarounds for faults of Docker before 23.
 - `reports` publishes how reading goes, under the name that a container has at the moment.

@@ -25,6 +25,7 @@ from requests.adapters import BaseAdapter
 
 from sidecar.core.text import printable, redacted
 from sidecar.sources.base import SourceUnavailable
+from sidecar.sources.docker import shapes
 from sidecar.sources.docker.connection import ANSWER_TIMEOUT_S, Answer, Connections, Endpoint, Interrupt
 from sidecar.sources.docker.wire import EngineError, ProtocolError
 
@@ -40,6 +41,8 @@ EVENTS = {
 ROTATED_BY_DEFAULT = {"json-file": ("0", "1"), "local": ("20m", "5")}
 # What other drivers send elsewhere, Docker keeps in files of the `local` driver as well, to be read.
 CACHE_OPTION_PREFIX = "cache-"
+# Of what the Engine says when it refuses something.
+MAX_MESSAGE_CHARS = 200
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)i?b?", re.IGNORECASE)
 THOUSANDS = "kmgt"
 
@@ -95,7 +98,9 @@ class Engine:
     def containers(self) -> list[dict[str, Any]]:
         """Return all containers, with what each is doing in "State"."""
         with self._translated():
-            found: list[dict[str, Any]] = self._client.containers(all=True)
+            found: list[dict[str, Any]] = shapes.checked(
+                self._client.containers(all=True), shapes.CONTAINERS, "a list of containers"
+            )
         return found
 
     def is_running(self, container: str) -> bool:
@@ -104,17 +109,23 @@ class Engine:
 
     def inspect(self, container: str) -> dict[str, Any]:
         with self._translated():
-            found: dict[str, Any] = self._client.inspect_container(container)
+            found: dict[str, Any] = shapes.checked(
+                self._client.inspect_container(container), shapes.CONTAINER, "a container"
+            )
         return found
 
     def inspect_image(self, image: str) -> dict[str, Any]:
         with self._translated():
-            found: dict[str, Any] = self._client.inspect_image(image)
+            found: dict[str, Any] = shapes.checked(
+                self._client.inspect_image(image), shapes.IMAGE, "an image"
+            )
         return found
 
     def networks(self) -> list[dict[str, Any]]:
         with self._translated():
-            found: list[dict[str, Any]] = self._client.networks()
+            found: list[dict[str, Any]] = shapes.checked(
+                self._client.networks(), shapes.NETWORKS, "a list of networks"
+            )
         return found
 
     @property
@@ -241,9 +252,10 @@ class Engine:
         try:
             yield
         except APIError as err:
-            raise self._refusal(err.status_code, str(err.explanation or err)) from None
-        except DockerException as err:
-            raise ProtocolError(str(err)) from err
+            raise self._refusal(err.status_code, _shown(str(err.explanation or err))) from None
+        except (DockerException, requests.RequestException) as err:
+            # Also what is no JSON.
+            raise ProtocolError(_shown(str(err))) from err
 
     def _refusal(self, status: int | None, message: str) -> EngineError:
         if status == 400 and not self._negotiated:
@@ -306,9 +318,9 @@ def negotiated_version(connections: Connections) -> str:
         with contextlib.closing(_client(connections, ANY_VERSION)) as client:
             return str(client.version(api_version=False)["ApiVersion"])
     except APIError as err:
-        raise RequestRefusedError(err.status_code, str(err.explanation or err)) from None
-    except (DockerException, KeyError, TypeError) as err:
-        raise ProtocolError(f"it does not say which API it speaks ({err!r})") from err
+        raise RequestRefusedError(err.status_code, _shown(str(err.explanation or err))) from None
+    except (DockerException, requests.RequestException, LookupError, TypeError) as err:
+        raise ProtocolError(f"it does not say which API it speaks ({_shown(repr(err))})") from err
 
 
 def _message(body: bytes) -> str:
@@ -317,7 +329,12 @@ def _message(body: bytes) -> str:
         text = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         text = body.decode(errors="replace")
-    return printable(text.strip(), 200)
+    return _shown(text)
+
+
+def _shown(text: str) -> str:
+    """Return what the Engine says, or a program in its place, as our messages may repeat it."""
+    return printable(text.strip(), MAX_MESSAGE_CHARS)
 
 
 def check(host: DockerHost) -> None:

@@ -117,7 +117,7 @@ def bypassing_ids(
     networks: Iterable[Mapping[str, Any]], containers: Iterable[Mapping[str, Any]]
 ) -> frozenset[str]:
     """Return the ids of containers on a network that goes past the host's firewall."""
-    bypassing = {entry["Id"] for entry in networks if entry.get("Driver") in BYPASSING_DRIVERS}
+    bypassing = {entry.get("Id") for entry in networks if entry.get("Driver") in BYPASSING_DRIVERS}
     return frozenset(
         entry["Id"] for entry in containers for net in _attached(entry) if net.get("NetworkID") in bypassing
     )
