@@ -46,6 +46,9 @@ FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # A daemon that restarts is away for about one second; that is no problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
 LIST_PERIOD_S = 30.0
+# The Engine says that a container was connected to a network before its lists have that, so there is one more list
+# after a while.
+SETTLE_S = 1.0
 # A socket does not wait for less.
 MIN_WAIT_S = 0.001
 
@@ -133,29 +136,40 @@ class DockerSource:
 
     def _watch(self, engine: Engine) -> None:
         """List at each event. The events are opened first, so that nothing falls between them and the list."""
-        pace, starts = ListPace(time.monotonic()), StartEvents()
+        pace, starts, is_settled = ListPace(time.monotonic()), StartEvents(), True
         with contextlib.closing(engine.events()) as events:
             while not self._interrupt.is_set:
                 began = time.monotonic()
                 self._apply(engine, self._inventory.listing(engine))
                 self._outage.over()
                 pace.listed(began, time.monotonic())
-                if not self._wait_for_event(events, pace, starts):
+                # Without an event, a list is due after the period.
+                period_s = self._finished.list_period_s(self._list_period_s)
+                goes_on, by_event = self._wait_for_event(
+                    events, pace, starts, period_s if is_settled else min(period_s, SETTLE_S)
+                )
+                if not goes_on:
                     break
+                is_settled = not by_event
 
-    def _wait_for_event(self, events: Answer, pace: ListPace, starts: StartEvents) -> bool:
-        """Wait until the next list is due; return whether the stream of events goes on."""
-        # Without an event, a list is due after the period.
-        timeout_s, urgent = self._finished.list_period_s(self._list_period_s), False
+    def _wait_for_event(
+        self, events: Answer, pace: ListPace, starts: StartEvents, timeout_s: float
+    ) -> tuple[bool, bool]:
+        """Wait until the next list is due, for so many seconds without an event.
+
+        Return whether the stream of events goes on, and whether an event came.
+        """
+        urgent = by_event = False
         while True:
             try:
                 event = events.read(max(timeout_s, MIN_WAIT_S))
             except TimeoutError:
-                return True
+                return True, by_event
+            by_event = True
             urgent = starts.feed(event) or urgent
             timeout_s = pace.delay_s(time.monotonic(), urgent=urgent)
             if not event or not timeout_s:
-                return bool(event)
+                return bool(event), by_event
 
     def _apply(self, engine: Engine, listing: Listing) -> None:
         """Read the logs of the containers that are to be watched now, leave the others, publish the topology."""

@@ -9,6 +9,7 @@ from sidecar.sources.docker.inventory import container_of
 from sidecar.sources.docker.list_pace import MIN_LIST_INTERVAL_S
 from tests.sources.docker.running import AT, JAILS, following, opened
 from tests.sources.docker.standin import NETWORK, Container, StandIn
+from tests.support.waiting import wait_until
 
 
 def test_only_watched_containers_are_read(engine, recorder):
@@ -49,6 +50,19 @@ def test_a_container_without_an_event_is_found_by_the_next_list(engine, recorder
         engine.write(site, b"hello")
 
         assert recorder.wait_lines(1) == [b"hello"]
+
+
+def test_what_an_event_tells_of_may_be_listed_a_moment_later(engine, recorder):
+    """As `docker network connect`: the event comes before the list has the network."""
+    site = engine.run(Container("a", "site"))
+    with following(engine, recorder, list_period_s=60):
+        recorder.wait(lambda: recorder.topologies)
+        lists = engine.paths.count("/containers/json")
+        engine.run(site)
+        wait_until(lambda: engine.paths.count("/networks") > lists)
+        site.networks = ("late",)
+
+        recorder.wait(lambda: recorder.topologies[-1].containers[0].networks == {"late"})
 
 
 def test_a_container_renamed_out_of_the_selection_and_back_is_read_on(engine, recorder):
