@@ -20,6 +20,7 @@ from sidecar.app import host, last_run
 from sidecar.app.ban_limit_report import BanLimitReport
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.bypasses import Bypasses
+from sidecar.app.clock_watch import ClockWatch
 from sidecar.app.daemon import Daemon, Resource, Startup
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
@@ -226,6 +227,9 @@ def build(  # noqa: PLR0915
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(unbannable, budget_monitor, repairs),
             BanLimitReport(problems.problem("the number of bans", critical=False)),
+            ClockWatch(
+                problems.problem("the clock", critical=False), problems.problem("bans ahead", critical=False)
+            ),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),
             AllowedExpiry(inputs),
