@@ -7,6 +7,8 @@ import pytest
 
 from tests.bed import Bed
 from tests.bed.sidecar import Sidecar
+from tests.bed.wordpress import Site
+from tests.stories.test_front_ends import proxy
 from tests.support.waiting import wait_until
 
 JAILS = "[DEFAULT]\nscope = site\n"
@@ -117,6 +119,26 @@ def test_a_proof_of_login_that_a_hostile_site_writes_excuses_nobody_at_the_other
 
     wait_until(lambda: ("wordpress-access@shop", bob) in bans(sidecar))
     assert is_out(bed.attacker, shop, bob)
+
+
+def test_behind_a_shared_proxy_its_own_log_decides(bed, sites, sidecar, tmp_path):
+    hostile, shop = sites
+    proxy(bed, tmp_path, "edge", "shop", "--network=shop", "--publish=8083:80")
+    bed.engine.cli("network", "connect", "hostile", "edge")
+    edge = Site(shop.engine, "edge", 8083, "edge", "shop")
+    wait_until(lambda: "edge" in {log["container"] for log in sidecar.status()["streams"]})
+    ann, bob = bed.visitor.v4[1], bed.attacker.v4[2]
+    wait_until(lambda: bed.visitor.get(edge, source=ann) == bed.visitor.get(hostile, source=ann) == 200)
+    forge(bed, ann)
+    wait_until(lambda: ("wordpress@hostile", ann) in bans(sidecar))
+
+    # The proxy leads to the other site too.
+    assert is_out(bed.visitor, hostile, ann) and not is_out(bed.visitor, edge, ann)
+
+    guess(bed.attacker, edge, bob)
+    wait_until(lambda: ("wordpress-access@edge", bob) in bans(sidecar))
+    assert is_out(bed.attacker, edge, bob) and not is_out(bed.attacker, hostile, bob)
+    bed.engine.cli("rm", "--force", "edge")
 
 
 def test_a_site_without_a_port_of_its_own_is_reported(bed, sites, sidecar):
