@@ -210,7 +210,7 @@ class Engine:
             params["tail"] = tail
         answer = self._stream(f"/containers/{container}/logs", params, idle_timeout_s)
         try:
-            return LogStream(answer, idle_timeout_s, terminal=self._is_terminal(container, answer))
+            return LogStream(answer, idle_timeout_s)
         except BaseException:
             answer.close()
             raise
@@ -231,13 +231,6 @@ class Engine:
     @functools.cached_property
     def _client(self) -> Any:  # noqa: ANN401  the stubs lack some of its methods
         return _client(self._connections, self.version)
-
-    def _is_terminal(self, container: str, answer: Answer) -> bool:
-        kind = answer.head.headers.get("Content-Type", "")
-        if "multiplexed" in kind or "raw-stream" in kind:
-            return "raw-stream" in kind
-        # Before API 1.42 the answer does not say.
-        return bool(self.inspect(container)["Config"]["Tty"])
 
     def _stream(self, path: str, params: Mapping[str, object], timeout_s: float) -> Answer:
         answer = self._connections.open(f"/v{self.version}{path}?{urlencode(params)}", timeout_s)
@@ -267,13 +260,22 @@ class Engine:
 class LogStream:
     """A container's log as it comes."""
 
-    def __init__(self, answer: Answer, idle_timeout_s: float, *, terminal: bool) -> None:
-        # Whether the container has a TTY: then the log has no frames.
-        self.terminal = terminal
+    def __init__(self, answer: Answer, idle_timeout_s: float) -> None:
+        """Raises OSError."""
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
+        kind = answer.head.headers.get("Content-Type", "")
+        # Before API 1.42 the answer does not say what it is, and its head comes with the first bytes. To ask would take
+        # too long: the container may be removed by then.
+        is_known = "multiplexed" in kind or "raw-stream" in kind
+        self._first = b"" if is_known else answer.read(idle_timeout_s)
+        # Whether the container has a TTY: then the log has no frames, and begins with a digit of a time.
+        self.terminal = "raw-stream" in kind if is_known else self._first[:1].isdigit()
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """Return what came; no bytes at the end. Raises TimeoutError if nothing comes, and then one may read on."""
+        if first := self._first:
+            self._first = b""
+            return first
         return self._answer.read(timeout_s or self._idle_timeout_s)
 
     @property

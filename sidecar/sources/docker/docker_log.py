@@ -20,6 +20,7 @@ from sidecar.sources.docker.wire import (
     STAMP_BYTES,
     STDERR,
     STDOUT,
+    EngineError,
     Line,
     LogReadError,
     joined,
@@ -93,9 +94,12 @@ class DockerLog:
         """
         tail = tail if self.window is None else self.window
         start = _start(engine, self.cursor) if start is None else start
+        stream = engine.logs(self.container, start, follow=follow, tail=tail, timeout_s=timeout_s)
         if self._file_bytes is None:
-            self._file_bytes = engine.log_file_bytes(self.container)
-        return engine.logs(self.container, start, follow=follow, tail=tail, timeout_s=timeout_s)
+            # Not before: the container may be removed in this moment, and its log is only read over an open connection.
+            with contextlib.suppress(OSError, EngineError):
+                self._file_bytes = engine.log_file_bytes(self.container)
+        return stream
 
     def check_interval_s(self, shortest_s: float) -> float:
         """Return after how many seconds of silence the log is asked whether it has more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from sidecar.core.address import parse_network
 from sidecar.core.containers import Container
 from sidecar.core.front_ends import HOST_MODE, joined_by, with_joined_networks
-from sidecar.sources.docker.api import Engine
+from sidecar.sources.docker.api import Engine, RequestRefusedError
 from sidecar.sources.docker.images import ImageLabels
 
 RUNNING_STATES = ("running", "paused", "restarting")
@@ -62,9 +63,16 @@ class Inventory:
         key, image = entry["Id"], entry["Image"]
         if image.startswith("sha256:"):
             # The name that it was started by now means a newer image.
-            image = self._images.get(key) or engine.inspect(key)["Config"]["Image"]
+            image = self._images.get(key) or _image_of(engine, key) or image
         self._images[key] = image
         return self._image_labels.apply_to(container_of(entry, image), _image_id(entry), engine)
+
+
+def _image_of(engine: Engine, container: str) -> str:
+    """Return the image's name as it was given; nothing if the container was removed since it was listed."""
+    with contextlib.suppress(RequestRefusedError):
+        return str(engine.inspect(container)["Config"]["Image"])
+    return ""
 
 
 def _image_id(entry: Mapping[str, Any]) -> str:
