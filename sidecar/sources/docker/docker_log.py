@@ -60,6 +60,8 @@ class DockerLog:
         self.container = container
         self.cursor = cursor
         self.report = report
+        # Whether it may have many lines that need not be read; a container that just started has few.
+        self.may_be_long = True
         # Set while the log is not to be read.
         self.interrupt = Interrupt()
         # How many of the log's last entries are asked for; None: all. Behind a damaged part only these can be read.
@@ -68,6 +70,9 @@ class DockerLog:
         self.truncated = False
         # The file that is being followed cannot be opened any more; all of it is read when the stream ends.
         self.file_gone = False
+        # The stamp of its first entry when it was last known that all of it comes. As long as it begins with that, its
+        # file was not truncated, and the log need not be read to know that.
+        self.first_stamp = b""
         # What it takes the Engine to read the log once.
         self.reading_cost_s = 0.0
         # Lines were left out of it while it was followed; they are in the log.
@@ -105,6 +110,8 @@ class DockerLog:
         """Return after how many seconds of silence the log is asked whether it has more."""
         if self.is_rotated and self.pace.is_doubtful:
             shortest_s = min(shortest_s, DOUBTFUL_SILENCE_S)
+        if self.first_stamp and not self.is_rotated:
+            return shortest_s
         return min(max(shortest_s, CHECK_INTERVAL_IN_READINGS * self.reading_cost_s), MAX_CHECK_INTERVAL_S)
 
     def follows(self) -> None:

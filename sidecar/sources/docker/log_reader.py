@@ -203,7 +203,7 @@ class LogReader:
         try:
             complete = self._read_stream(engine)
         except TimeoutError:
-            if not engine.is_before_23:
+            if not engine.is_before_23 and not self.log.first_stamp:
                 # There was nothing to read when the log was opened; there may be by now.
                 self.log.catch_up(engine)
             return Ending.IDLE

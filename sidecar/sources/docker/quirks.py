@@ -24,6 +24,7 @@ from sidecar.sources.docker.cursor import UnreadBatch, UnreadLines
 from sidecar.sources.docker.damage import hidden_stamp
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, ReadingEnded
+from sidecar.sources.docker.long_logs import beginning
 from sidecar.sources.docker.wire import (
     STAMP_BYTES,
     STDERR,
@@ -92,6 +93,10 @@ def is_behind(engine: Engine, log: DockerLog) -> bool:
 
     Raises ReadingEnded where lines were left out between those, OSError and EngineError.
     """
+    first_stamp = b"" if log.is_rotated or log.window is not None else beginning(engine, log)
+    if first_stamp and first_stamp == log.first_stamp:
+        log.passed_check()
+        return False
     try:
         behind = log.has_unread(engine)
     except RequestRefusedError:
@@ -104,6 +109,7 @@ def is_behind(engine: Engine, log: DockerLog) -> bool:
     if log.is_incomplete:
         raise ReadingEnded(Ending.INCOMPLETE)
     if not behind:
+        log.first_stamp = first_stamp
         log.passed_check()
     return behind
 

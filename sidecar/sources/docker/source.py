@@ -186,6 +186,7 @@ class DockerSource:
             else:
                 self._logs.leave(container.id)
         self._finished.read(engine, listing, selection)
+        self._logs.listed()
 
 
 class Outage:

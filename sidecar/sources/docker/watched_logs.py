@@ -36,6 +36,8 @@ class WatchedLogs:
         self._readers: dict[str, LogReader] = {}
         # Ids of containers that were removed while their logs are read, and when that was first seen (monotonic).
         self._gone: dict[str, float] = {}
+        # Whether all containers were listed that ran before.
+        self._is_listed = False
         # Of containers that do not run.
         self._to_end: set[str] = set()
 
@@ -78,8 +80,13 @@ class WatchedLogs:
             cursor = _decoded(self._cursors.pop(cursor_key(container), b""), since)
             report = LogReport(self._holders, container)
             found = DockerLog(container, cursor, self._outputs.emit, report)
+            found.may_be_long = bool(cursor.stamp) or not self._is_listed
             self._readers[container] = LogReader(self._host, self._freezes, found)
         self._readers[container].start(name, jails)
+
+    def listed(self) -> None:
+        """Note that what is to be read from now on has just started."""
+        self._is_listed = True
 
     @property
     def has_gone(self) -> bool:

@@ -111,6 +111,7 @@ class StandIn:
         self.containers, self.networks = {}, [NETWORK]
         self.opened = []  # the requests for logs
         self.tails = []  # how many entries were asked for at each opening
+        self.whole_readings = 0  # how often all of a log was read without following it
         self.endless = []  # names of logs whose `tail` never ended
         self.paths = []  # of all requests
         self.refused = {}  # path -> status
@@ -392,6 +393,7 @@ class _Handler(BaseHTTPRequestHandler):
             if (over or container.ends) and not came:
                 if not self._headers_sent():
                     self._head(container)
+                engine.whole_readings += not follow and tail is None
                 self._chunk(b"")
                 self.close_connection = True
                 return

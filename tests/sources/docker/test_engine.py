@@ -186,16 +186,70 @@ def test_a_renamed_container_is_read_on_under_its_new_name(engine, recorder):
     assert recorder.batches[-1].origin.jails == ("wordpress", "named")
 
 
-def test_a_log_that_cannot_be_read_is_named(engine, recorder):
+# Docker keeps what it sends to syslog in a cache of its own, unless told otherwise.
+UNREADABLE = [
+    ("none", ()),
+    ("syslog", ("--log-opt", "syslog-address=udp://127.0.0.1:9", "--log-opt", "cache-disabled=true")),
+]
+
+
+@pytest.mark.parametrize(("driver", "options"), UNREADABLE)
+def test_a_log_that_cannot_be_read_is_named(engine, recorder, driver, options):
     with following(engine, recorder):
-        run(engine, "site", WRITER, "--log-driver", "none")
+        run(engine, "site", WRITER, "--log-driver", driver, *options)
         recorder.wait(lambda: any(sentence for _, sentence in recorder.problems))
 
     sentence = (
-        "container site is not watched: its log driver none cannot be read. "
+        f"container site is not watched: its log driver {driver} cannot be read. "
         "Use json-file, local or journald, or leave Docker's own cache on (cache-disabled=false)"
     )
     assert [sentence for _, sentence in recorder.problems if sentence] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("driver", "options"),
+    [
+        ("json-file", ("mode=non-blocking", "max-buffer-size=1m")),
+        # What these add to each record is no part of the line.
+        ("json-file", ("tag={{.Name}}", "labels=wp-sidecar.enable", "env=HOME")),
+        ("json-file", ("compress=true", "max-size=20k", "max-file=5")),
+        ("local", ("mode=non-blocking",)),
+        ("local", ("compress=true", "max-size=20k", "max-file=5")),
+    ],
+)
+def test_a_log_with_options_is_read(engine, recorder, driver, options):
+    """Its rotated files too, where they are compressed, when the log is opened."""
+    given = [part for option in options for part in ("--log-opt", option)]
+    run(engine, "site", f"seq 600; {UNTIL_STOPPED}", "--log-driver", driver, *given)
+    wait_until(lambda: engine.cli("logs", "--tail", "1", "site").stdout.strip() == "600")
+    with following(engine, recorder):
+        recorder.wait_lines(600)
+        engine.cli("exec", "site", "sh", "-c", "seq 601 700 > /proc/1/fd/1")
+        recorder.wait_lines(700)
+
+    assert seen(recorder, "site")["stdout"] == [str(number) for number in range(1, 701)]
+
+
+def test_a_log_that_is_sent_elsewhere_is_read_from_dockers_cache(engine, recorder):
+    with following(engine, recorder):
+        run(engine, "site", WRITER, "--log-driver", "syslog", "--log-opt", "syslog-address=udp://127.0.0.1:9")
+        recorder.wait_lines(100)
+
+        assert all_of_it(engine, recorder, "site") >= 100
+
+
+# A NUL, bytes that are no UTF-8 (json-file replaces them), a carriage return at the end and one within, an empty line.
+ODD = r"printf 'a\000b\n\377\376c\nd\r\ne\rf\n\ng\n'"
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local"])
+def test_a_line_of_any_bytes_is_one_line(engine, recorder, driver):
+    replaced = "\N{REPLACEMENT CHARACTER}".encode() * 2 if driver == "json-file" else b"\xff\xfe"
+    with following(engine, recorder):
+        run(engine, "site", f"{ODD}; {UNTIL_STOPPED}", "--log-driver", driver)
+        read = recorder.wait_lines(6)
+
+    assert read == [b"a\0b", replaced + b"c", b"d\r", b"e\rf", b"", b"g"]
 
 
 def test_networks_and_ports_are_published(engine, recorder):
