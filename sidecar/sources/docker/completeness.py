@@ -10,7 +10,6 @@ So what came over the stream is compared with the log now and then, and soon whe
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Sequence
 
@@ -61,6 +60,8 @@ class Comparison:
     def __init__(self, since: DockerCursor, read: set[int]) -> None:
         """`read`: hashes of all lines that were read after the cursor `since`."""
         self._tracker, self._read = CursorTracker(since), read
+        # The first line that comes was read, or the log begins later by now.
+        self._is_beginning = not since.stamp and bool(read)
         self._are_some_lost = False
 
     def left_out(self, lines: list[Line], unread: list[Line]) -> list[Line]:
@@ -68,9 +69,10 @@ class Comparison:
         later = set(map(id, unread))
         after = [line for line in self._tracker.unread(lines) if line[1]]
         found = [line for line in after if id(line) not in later and hash(line[1]) not in self._read]
-        if after and self._tracker.gap:
-            # The log begins later by now. If its first line was left out, so may have been those before.
-            self._tracker.gap, self._are_some_lost = False, found[:1] == after[:1]
+        if after and (self._is_beginning or self._tracker.gap):
+            # If the first line of a log that begins later was left out, so may have been those before.
+            self._is_beginning = self._tracker.gap = False
+            self._are_some_lost = found[:1] == after[:1]
         return found
 
     def take_lost(self) -> bool:
@@ -82,10 +84,11 @@ class Comparison:
 class ComparisonPace:
     """When a log is compared. Times are monotonic."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
+        """`now`: when the log begins to be read."""
         # Lines may have been left out.
         self.is_doubtful = False
-        self._compared_at = -math.inf
+        self._compared_at = now
         self._late_since: float | None = None
 
     def came(self, delay_s: float, file_bytes: float, now: float) -> None:

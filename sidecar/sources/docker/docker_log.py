@@ -77,7 +77,7 @@ class DockerLog:
         self.reading_cost_s = 0.0
         # Lines were left out of it while it was followed; they are in the log.
         self.is_incomplete = False
-        self.pace = ComparisonPace()
+        self.pace = ComparisonPace(time.monotonic())
         self._unverified = UnverifiedLines(cursor)
         # At which size a file of it is rotated. Infinite: it is not, and then nothing can be left out.
         self._file_bytes: float | None = None

@@ -67,6 +67,13 @@ def test_what_was_left_out_and_is_no_longer_in_the_log_is_lost():
     assert compared(known, read_of(LINES[:9])[1], LINES[5:]) == (LINES[5:7], True)
 
 
+def test_the_same_of_a_log_that_was_never_compared():
+    known, cursor = read_of(LINES[:3] + LINES[7:9])
+
+    assert compared(known, cursor, LINES[5:]) == (LINES[5:7], True)
+    assert compared(known, cursor, LINES[1:]) == (LINES[3:7], False)
+
+
 def test_what_was_read_may_be_rotated_away():
     known, cursor = read_of(LINES[:3])
     known.verified(cursor)
@@ -93,8 +100,7 @@ MEGABYTES = 1e6
 
 def paced(*delays_s, file_bytes=20 * MEGABYTES):
     """A log that was compared at the time 0, and whose lines came so late since."""
-    pace = ComparisonPace()
-    pace.compared(0.0)
+    pace = ComparisonPace(0.0)
     for delay_s in delays_s:
         pace.came(delay_s, file_bytes, 0.0)
     return pace
