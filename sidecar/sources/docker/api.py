@@ -261,21 +261,14 @@ class LogStream:
     """A container's log as it comes."""
 
     def __init__(self, answer: Answer, idle_timeout_s: float) -> None:
-        """Raises OSError."""
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
         kind = answer.head.headers.get("Content-Type", "")
-        # Before API 1.42 the answer does not say what it is, and its head comes with the first bytes. To ask would take
-        # too long: the container may be removed by then.
-        is_known = "multiplexed" in kind or "raw-stream" in kind
-        self._first = b"" if is_known else answer.read(idle_timeout_s)
-        # Whether the container has a TTY: then the log has no frames, and begins with a digit of a time.
-        self.terminal = "raw-stream" in kind if is_known else self._first[:1].isdigit()
+        # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say.
+        # To ask would take too long, because the container may be removed by then.
+        self.terminal = "raw-stream" in kind if "raw-stream" in kind or "multiplexed" in kind else None
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """Return what came; no bytes at the end. Raises TimeoutError if nothing comes, and then one may read on."""
-        if first := self._first:
-            self._first = b""
-            return first
         return self._answer.read(timeout_s or self._idle_timeout_s)
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines
+from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines, is_terminals
 from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, Line, checked_stamp, unix_seconds
 
 # Two streams' stamps may be out of order by so much; if it is more, the clock was set back.
@@ -179,14 +179,19 @@ class UnreadLines:
     """The bytes of one connection -> each stream's unread lines, with the cursor that holds once they count."""
 
     def __init__(
-        self, cursor: DockerCursor, *, terminal: bool = False, headless: Mapping[int, bytes] | None = None
+        self,
+        cursor: DockerCursor,
+        *,
+        terminal: bool | None = False,
+        headless: Mapping[int, bytes] | None = None,
     ) -> None:
-        """`terminal`: the container has a TTY.
+        """`terminal`: the container has a TTY; None: the first byte says it.
 
         `headless`: as `DockerCursor.headless`, where the bytes do not begin at the cursor's start.
         """
         headless = cursor.headless(cursor.start) if headless is None else headless
         self._decoder: LineDecoder = TerminalLines() if terminal else MultiplexedLines(headless)
+        self._is_undecided = terminal is None
         self._cursor = cursor
         self._tracker = CursorTracker(cursor)
 
@@ -196,6 +201,10 @@ class UnreadLines:
 
     def whole(self, data: bytes) -> list[Line]:
         """Return the lines that are complete by now, read before or not. Raises ProtocolError."""
+        if self._is_undecided and data:
+            self._is_undecided = False
+            if is_terminals(data):
+                self._decoder = TerminalLines()
         return self._decoder.feed(data)
 
     def unread(self, lines: list[Line]) -> list[UnreadBatch]:

@@ -28,6 +28,11 @@ from sidecar.sources.docker.wire import (
 PART_BYTES = 16 * 1024
 
 
+def is_terminals(data: bytes) -> bool:
+    """Return whether a body that begins like this is of a container with a TTY: a stamp, and no frame."""
+    return data[:1].isdigit()
+
+
 class LineDecoder(Protocol):
     """A log's body -> whole lines."""
 

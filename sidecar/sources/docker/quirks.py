@@ -24,6 +24,7 @@ from sidecar.sources.docker.cursor import UnreadBatch, UnreadLines
 from sidecar.sources.docker.damage import hidden_stamp
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, ReadingEnded
+from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.long_logs import beginning
 from sidecar.sources.docker.wire import (
     STAMP_BYTES,
@@ -233,7 +234,7 @@ class ReadingBefore23:
         """Return the stamp of the last line in the log; nothing where that cannot be learned."""
         with contextlib.suppress(OSError, EngineError):
             data = self._engine.last_bytes(self._log.container)
-            if self._stream.terminal:
+            if is_terminals(data):
                 return data[:STAMP_BYTES]
             frames = FrameDecoder().feed(data)[-1:]
             return b"".join(text[:STAMP_BYTES] for kind, text in frames if kind in (STDOUT, STDERR))

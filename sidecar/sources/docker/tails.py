@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.docker_log import DockerLog
+from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import (
     STAMP_BYTES,
     STDERR,
@@ -44,7 +45,7 @@ class Tail:
     has_mark: bool
     # The answer that had them; None: it was too large.
     body: tuple[bytes, ...] | None = None
-    terminal: bool = False
+    terminal: bool | None = False
     # Whether more were asked for: the log has no more.
     is_whole: bool = False
     # The positions of the entry with the highest stamp, and of the one that was asked about (0: it is not among them).
@@ -160,8 +161,9 @@ def last_entries(
         with contextlib.closing(
             engine.logs(log.container, 0, follow=False, tail=count, timeout_s=TAIL_TIMEOUT_S)
         ) as stream:
-            decoder = TerminalEntries() if stream.terminal else FrameDecoder()
+            decoder: TerminalEntries | FrameDecoder | None = None
             while seen.count < at_most and (data := stream.read()):
+                decoder = decoder or (TerminalEntries() if is_terminals(data) else FrameDecoder())
                 if not seen.add(data, decoder.feed(data)) and not partial:
                     return None
             if seen.count < at_most and not stream.complete:
@@ -206,7 +208,7 @@ class _SeenEntries:
                 self._at[1] = self.count
         return True
 
-    def tail(self, asked_for: int | None, *, terminal: bool) -> Tail:
+    def tail(self, asked_for: int | None, *, terminal: bool | None) -> Tail:
         """Return all of them."""
         body = None if self._body is None else tuple(self._body)
         is_whole = asked_for is not None and self.count < asked_for and not self._has_failed
