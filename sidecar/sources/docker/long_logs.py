@@ -9,6 +9,7 @@ after. Before 23, the `tail` of a damaged log of the `local` driver ends dockerd
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 from sidecar.sources.docker.api import Engine
@@ -28,9 +29,7 @@ def opening_tail(engine: Engine, log: DockerLog) -> int | None:
     Everything unread is among them, with room for what is written meanwhile. Raises OSError and EngineError.
     """
     log.first_stamp = b""
-    if not log.may_be_long or log.window is not None or log.truncated:
-        return None
-    if 0 < log.reading_cost_s < MIN_READING_COST_S:
+    if not _may_be_long(engine, log):
         return None
     first_stamp = beginning(engine, log)
     if not first_stamp or not _has_safe_tail(engine, log, first_stamp):
@@ -45,6 +44,16 @@ def opening_tail(engine: Engine, log: DockerLog) -> int | None:
             log.first_stamp = first_stamp
             return count
     return None
+
+
+def _may_be_long(engine: Engine, log: DockerLog) -> bool:
+    """Return whether it may take long to read the log from its beginning, and it is read from there."""
+    if not log.may_be_long or log.window is not None or log.truncated:
+        return False
+    # A log that is rotated is of limited size, and its first entry says nothing about the file that may be truncated.
+    return (
+        not 0 < log.reading_cost_s < MIN_READING_COST_S and engine.log_file_bytes(log.container) == math.inf
+    )
 
 
 def beginning(engine: Engine, log: DockerLog) -> bytes:

@@ -14,6 +14,7 @@ LONG = 1500
 def run(engine, count, started_at=AT):
     site = Container("a", "site")
     site.started_at = stamp(started_at).decode()
+    site.log_options = {}
     engine.run(site)
     for number in range(count):
         engine.write(site, b"%d" % number, at=AT + number * 10**9)
@@ -85,6 +86,15 @@ def test_a_container_that_says_no_start_is_opened_whole(tmp_path, recorder):
         site.started_at = ""
 
         assert read_and_read_on(engine, recorder, site, LONG) == [None, None]
+
+
+def test_a_log_that_is_rotated_is_opened_whole(engine, recorder):
+    """Its first entry does not show whether the newest file was truncated, and then the tail would never end."""
+    site = run(engine, LONG)
+    site.log_options = {"max-size": "10m", "max-file": "3"}
+
+    assert read_and_read_on(engine, recorder, site, LONG) == [None, None]
+    assert engine.endless == []
 
 
 def test_a_log_whose_tail_may_end_dockerd_is_opened_whole(tmp_path, recorder):
