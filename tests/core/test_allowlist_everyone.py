@@ -214,8 +214,11 @@ def test_bans_of_addresses_that_join_the_allowlist_end(seed, number):
     guard = Guard([Jail("web")], before.allowlist, bans)
     guard.set_allowlist(now.allowlist, now=2.0)
 
-    assert [ban.address for ban in guard.view.bans if now.never.touch(*bounds(ban.address))] == []
-    assert len(guard.view.bans) > 100
+    # Whoever may make a network would lift any ban with it.
+    of_containers = Numbers(now.reasons[CONTAINERS])
+    left = [bounds(ban.address) for ban in guard.view.bans]
+    assert [each for each in left if now.never.touch(*each) and not of_containers.touch(*each)] == []
+    assert len(left) > 100
 
 
 @pytest.mark.parametrize("number", range(TOPOLOGIES))

@@ -238,6 +238,10 @@ class UnreadLines:
         if failure := self._decoder.failure:
             raise failure
 
+    def resume(self, cursor: DockerCursor) -> None:
+        """Go on where another connection has read up to."""
+        self._cursor, self._tracker = cursor, CursorTracker(cursor)
+
     def give_up_search(self) -> None:
         """Take what comes as unread, if the line that was read last was not found yet."""
         self._tracker.give_up_search()

@@ -198,7 +198,10 @@ class ReadingBefore23:
         return data
 
     def unread(self, lines: UnreadLines, data: bytes) -> list[UnreadBatch]:
-        """When the first line comes that was written after opening, have all up to there compared with the log."""
+        """When the first line comes that was written after opening, read all up to there once without following.
+
+        Later would be too late: once that line counts, a kill makes the next run begin behind it.
+        """
         whole = self._repeats.without_repeats(lines.whole(data))
         if self._expected.is_left_out(whole):
             raise ReadingEnded(Ending.STUCK)
@@ -208,7 +211,7 @@ class ReadingBefore23:
             and self._log.window is None
             and any(text[: len(opened_at)] > opened_at for _, text in whole)
         ):
-            self._log.pace.is_doubtful = True
+            self._catch_up_once(lines)
             self._opened_at = b""
         unread = lines.unread(whole)
         if lines.gap and not self._opened_at:
@@ -224,6 +227,18 @@ class ReadingBefore23:
                 with contextlib.suppress(TimeoutError):
                     return self._stream.read(ARRIVAL_S)
                 raise ReadingEnded(Ending.STUCK)
+
+    def _catch_up_once(self, lines: UnreadLines) -> None:
+        before, found = self._log.cursor, False
+        self._log.followed(lines)
+        try:
+            gap_counts = self._log.may_have_lost_lines(self._engine)
+            found = self._log.catch_up(self._engine, gap_counts=gap_counts)
+        except LogReadError as err:
+            self._log.cannot_open_again(err)
+        # Of a file that was deleted, an empty log may come instead of an error.
+        if found or self._log.cursor != before:
+            lines.resume(self._log.cursor)
 
     @property
     def _shortest_interval_s(self) -> float:
