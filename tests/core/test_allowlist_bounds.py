@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sidecar.core import allowlist_bounds
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, Allowlist
-from sidecar.core.allowlist_bounds import RefusedNetworks, bound, shares
+from sidecar.core.allowlist_bounds import RefusedNetworks, bound, is_narrow_and_public, shares
 
 
 def refused(*networks):
@@ -85,3 +85,19 @@ def test_everything_is_the_whole_share():
 
 def test_by_itself_nothing_public_is_allowlisted():
     assert shares(Allowlist()) == {4: {}, 6: {}}
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("203.0.113.0/24", True),
+        ("198.51.100.7", True),
+        ("2001:db9::/64", True),
+        ("172.18.0.0/16", False),
+        ("fd00::/64", False),
+        ("8.0.0.0/5", False),
+        ("no network", False),
+    ],
+)
+def test_a_narrow_public_network_is_one_that_would_be_accepted(network, expected):
+    assert is_narrow_and_public(network) is expected
