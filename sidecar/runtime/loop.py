@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -78,13 +79,17 @@ class Closed(Exception):  # noqa: N818
 
 
 class Inbox:
-    """The only way into the loop. Bounded: a flood of lines slows down the sources, not the host."""
+    """The only way into the loop. Bounded: a flood of lines slows down the sources, not the host.
+
+    And only the source that it comes from: while others fill the inbox, each log may have one batch in it.
+    """
 
     def __init__(self, max_messages: int = MAX_WAITING_MESSAGES, max_hits: int = MAX_WAITING_HITS) -> None:
         self._max_messages, self._max_hits = max_messages, max_hits
         self._messages: list[Message] = []
-        # Hits in those messages.
+        # Hits in those messages, and how many messages are of each log ("": questions and commands).
         self._hits = 0
+        self._waiting: Counter[str] = Counter()
         self._closed = False
         # One lock, and who waits for it to change: the loop for a message, the other threads for room.
         self._lock = threading.Lock()
@@ -96,7 +101,7 @@ class Inbox:
 
     def read(self, read: Read) -> None:
         """Put in what a source has read. Waits while the loop is behind. Raises Closed once the loop has stopped."""
-        self._put(read, len(read.hits))
+        self._put(read, read.origin.name, len(read.hits))
 
     def decide(self, command: Command) -> Future[Sequence[Decision]]:
         """Have the loop run `command(guard, now)`. The future is ready when every sink has acted on its decisions.
@@ -122,6 +127,7 @@ class Inbox:
             if not self._messages and timeout > 0:
                 self._arrival.wait(timeout)
             taken, self._messages, self._hits = self._messages, [], 0
+            self._waiting.clear()
             self._room.notify_all()
         return taken
 
@@ -136,17 +142,19 @@ class Inbox:
         self._put(_Request(work, done, decides))
         return done
 
-    def _put(self, message: Message, hits: int = 0) -> None:
+    def _put(self, message: Message, log_name: str = "", hits: int = 0) -> None:
         with self._lock:
-            while not self._closed and (
-                len(self._messages) >= self._max_messages or (hits and self._hits >= self._max_hits)
-            ):
+            while not self._closed and self._waiting[log_name] and self._is_full(hits):
                 self._room.wait()
             if self._closed:
                 raise Closed
             self._messages.append(message)
             self._hits += hits
+            self._waiting[log_name] += 1
             self._arrival.notify()
+
+    def _is_full(self, hits: int) -> bool:
+        return len(self._messages) >= self._max_messages or (hits > 0 and self._hits >= self._max_hits)
 
 
 class Loop:

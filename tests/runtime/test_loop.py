@@ -168,6 +168,22 @@ def test_a_flood_of_hits_waits_with_its_reader():
     assert inbox.drain(0) == [Read(SITE, (HIT,))]
 
 
+def test_a_flood_in_one_log_keeps_no_other_log_and_no_question_waiting():
+    other = Origin("docker", "other", "stdout", ("login",))
+    inbox = Inbox(max_messages=2, max_hits=2)
+    inbox.read(Read(SITE, (HIT, HIT)))
+    inbox.read(Read(SITE))
+    flood = threading.Thread(target=inbox.read, args=(Read(SITE, (HIT,)),))
+    flood.start()
+    inbox.read(Read(other, (HIT,)))
+    question = inbox.query(lambda view, now: now)
+
+    assert (len(inbox), question.done()) == (4, False)
+    assert len(inbox.drain(0)) == 4
+    flood.join(60)
+    assert inbox.drain(0) == [Read(SITE, (HIT,))]
+
+
 def test_a_reader_that_waits_with_a_flood_is_refused_when_the_loop_has_stopped():
     inbox = Inbox(max_hits=1)
     inbox.read(Read(SITE, (HIT,)))
