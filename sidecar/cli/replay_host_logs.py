@@ -62,9 +62,10 @@ class EngineLog:
                     engine.logs(self.container, int(max(0.0, self.since)), follow=False)
                 ) as stream,
             ):
-                decoder: LineDecoder = TerminalLines() if stream.terminal else MultiplexedLines()
+                decoder: LineDecoder | None = None
                 lines, size = list[Line](), 0
                 while data := stream.read():
+                    decoder = decoder or (TerminalLines() if stream.terminal else MultiplexedLines())
                     meter.advance(len(data))
                     lines += decoder.feed(data)
                     size += len(data)
@@ -74,7 +75,7 @@ class EngineLog:
                     if decoder.failure:
                         break
                 yield from _by_stream(lines)
-                if decoder.failure:
+                if decoder and decoder.failure:
                     raise UnreadableError(str(decoder.failure))
         except (OSError, EngineError) as err:
             raise UnreadableError(reason(err)) from err

@@ -174,6 +174,8 @@ def test_when_all_slots_are_taken_the_oldest_client_is_hung_up_on(site):
 
 
 def test_when_all_slots_are_taken_the_next_client_waits():
+    # Those of the test before.
+    wait_until(lambda: not serving())
     with Site(evict_oldest=False, connections=1) as site:
         site.echo.go.clear()
         statuses: list[int] = []

@@ -27,6 +27,7 @@ from sidecar.core.text import printable, redacted
 from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.docker import shapes
 from sidecar.sources.docker.connection import ANSWER_TIMEOUT_S, Answer, Connections, Endpoint, Interrupt
+from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import EngineError, ProtocolError
 
 # Asking for the version needs none, but docker-py wants one that it knows.
@@ -263,13 +264,16 @@ class LogStream:
     def __init__(self, answer: Answer, idle_timeout_s: float) -> None:
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
         kind = answer.head.headers.get("Content-Type", "")
-        # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say.
-        # To ask would take too long, because the container may be removed by then.
+        # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say, and
+        # its first bytes do. To ask would take too long, because the container may be removed by then.
         self.terminal = "raw-stream" in kind if "raw-stream" in kind or "multiplexed" in kind else None
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """Return what came; no bytes at the end. Raises TimeoutError if nothing comes, and then one may read on."""
-        return self._answer.read(timeout_s or self._idle_timeout_s)
+        data = self._answer.read(timeout_s or self._idle_timeout_s)
+        if self.terminal is None and data:
+            self.terminal = is_terminals(data)
+        return data
 
     @property
     def complete(self) -> bool:

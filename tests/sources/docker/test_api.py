@@ -75,6 +75,7 @@ def test_the_log_of_a_container_with_a_tty_is_recognised(engine, api):
     with closing(api.logs(terminal.id, 0)) as stream:
         assert stream.terminal is (True if engine.modern else None)
         assert stream.read() == stamp(0) + b" hello\r\n"
+        assert stream.terminal
 
 
 def test_another_thread_ends_a_log(engine, site):
