@@ -26,9 +26,9 @@ from sidecar.runtime.clock import Clock
 
 # Of the time of one processor.
 SHARE: Final = 0.01
-# What is not used is kept for later, so that in a quiet log every line is checked. One batch takes no longer than this.
+# One batch takes no longer than this.
 MAX_ALLOWANCE_S: Final = 0.005
-# A check takes some 50 microseconds. With less than this it waits, so that few of the batches that come in quick
+# A check takes some 50 microseconds. With less than this there is none, so that few of the batches that come in quick
 # succession wait for one.
 MIN_ALLOWANCE_S: Final = 0.0005
 # Every other time the end of a batch is checked, because that is where searches have lost lines.
@@ -73,7 +73,8 @@ class SearchAudit:
             if self._allowance >= MIN_ALLOWANCE_S:
                 began = time.thread_time()
                 self._check(batch, reader, now, began + self._allowance)
-                self._allowance -= time.thread_time() - began
+                # The rest is not kept, so that of lines that come at once only the first waits.
+                self._allowance = min(0.0, self._allowance - (time.thread_time() - began))
         finally:
             self._lock.release()
 

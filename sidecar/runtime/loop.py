@@ -15,7 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sidecar.core.events import Cursor, Decision, Hit, Read, Turn
@@ -35,6 +35,10 @@ MAX_WAITING_HITS = 16_000
 # A cursor without hits waits at most this long to be stored: without it each batch of harmless lines would be a
 # transaction.
 MAX_CURSOR_DELAY_S = 1.0
+
+# Failures that lead to no ban wait so long for the next ones of a burst. Otherwise those would wait until the first are
+# stored, and the ban with them.
+LULL_S = 0.001
 
 # A quiet loop wakes up this often, to notice that it is to stop.
 MAX_SLEEP_S = 1.0
@@ -157,6 +161,16 @@ class Inbox:
         return len(self._messages) >= self._max_messages or (hits > 0 and self._hits >= self._max_hits)
 
 
+@dataclass(slots=True)
+class _Decided:
+    """What a turn has brought so far."""
+
+    decisions: list[Decision]
+    hits: list[Hit] = field(default_factory=list)
+    ignored: list[Hit] = field(default_factory=list)
+    answered: list[tuple[Future[Any], Any]] = field(default_factory=list)
+
+
 class Loop:
     """Takes what came in, has the guard decide, lets the sinks act."""
 
@@ -207,17 +221,24 @@ class Loop:
         """Run one turn, after waiting up to `timeout` seconds for a message. Tests call this instead of `run()`."""
         messages = self._inbox.drain(timeout)
         now = self._clock()
-        decisions: list[Decision] = self._guard.tick(now)
-        hits: list[Hit] = []
-        ignored: list[Hit] = []
-        answered: list[tuple[Future[Any], Any]] = []
+        turn = _Decided(self._guard.tick(now))
+        self._decide(messages, turn, now)
+        if turn.hits and not turn.decisions:
+            self._decide(self._inbox.drain(LULL_S), turn, now)
+        self._act(turn.decisions, turn.hits, turn.ignored, now)
+        for done, outcome in turn.answered:
+            done.set_result(outcome)
+        self.last_turn_at = self._clock()
+
+    def _decide(self, messages: list[Message], turn: _Decided, now: float) -> None:
+        """Have the guard decide about these messages."""
         for message in messages:
             if isinstance(message, Read):
                 for hit in self._guard.located(message.hits):
                     decided = self._guard.hit(hit, now)
                     if not hit.success:
-                        (ignored if decided is None else hits).append(hit)
-                    decisions += decided or ()
+                        (turn.ignored if decided is None else turn.hits).append(hit)
+                    turn.decisions += decided or ()
                 if message.cursor:
                     self._cursors.add(message.cursor)
             else:
@@ -226,13 +247,9 @@ class Loop:
                 except Exception as err:  # noqa: BLE001 - the caller gets it, and the loop goes on
                     message.done.set_exception(err)
                     continue
-                answered.append((message.done, outcome))
+                turn.answered.append((message.done, outcome))
                 if message.decides:
-                    decisions += outcome
-        self._act(decisions, hits, ignored, now)
-        for done, outcome in answered:
-            done.set_result(outcome)
-        self.last_turn_at = self._clock()
+                    turn.decisions += outcome
 
     def _act(self, decisions: list[Decision], hits: list[Hit], ignored: list[Hit], now: float) -> None:
         """Give the sinks what this turn brought. Cursors go along with the hits that were read before them."""

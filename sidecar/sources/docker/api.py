@@ -264,8 +264,8 @@ class LogStream:
     def __init__(self, answer: Answer, idle_timeout_s: float) -> None:
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
         kind = answer.head.headers.get("Content-Type", "")
-        # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say it, but
-        # its first bytes do. To ask would take too long, because the container may be removed by then.
+        # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say it,
+        # but its first bytes do. To ask would take too long, because the container may be removed by then.
         self.terminal = "raw-stream" in kind if "raw-stream" in kind or "multiplexed" in kind else None
 
     def read(self, timeout_s: float | None = None) -> bytes:
