@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from sidecar.alerts.notices import MAX_LIST_LENGTH, Field, Notice, NoticeKind, NoticeLevel, listed
+from sidecar.alerts.notices import LAST_LINE, MAX_LIST_LENGTH, Field, Notice, NoticeKind, NoticeLevel, listed
 from sidecar.alerts.occurrences import Digest, Occurrence
 from sidecar.core.actions import AlertEvent
 from sidecar.core.durations import format_duration
@@ -147,7 +147,7 @@ def _where(occurrence: Occurrence) -> tuple[Field, ...]:
 
 def _last_line(occurrence: Occurrence) -> Field:
     line = occurrence.lines[-1][:MAX_LINE_LENGTH] if occurrence.lines else ""
-    return Field("Last line", line, short=False, verbatim=True)
+    return Field(LAST_LINE, line, short=False, verbatim=True)
 
 
 def _why(ban: Occurrence) -> str:

@@ -12,7 +12,7 @@ from email.utils import formataddr, formatdate
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from sidecar.alerts.notices import Notice
+from sidecar.alerts.notices import LAST_LINE, Notice
 from sidecar.alerts.sender import Delayed, MessageRefused, Rejected
 from sidecar.core.actions import Action
 from sidecar.core.text import printable
@@ -142,14 +142,17 @@ class Mail:
         return message
 
     def _body(self, notice: Notice) -> list[str]:
-        lines = [notice.text, "", *(f"{each.title}: {printable(each.value)}" for each in notice.fields)]
+        one = notice.occurrence
+        log_lines = one.lines if one and self._action.option("lines") else ()
+        # The last line is one of those.
+        fields = [each for each in notice.fields if not (log_lines and each.title == LAST_LINE)]
+        lines = [notice.text, "", *(f"{each.title}: {printable(each.value)}" for each in fields)]
         if notice.digest and notice.digest.count > len(notice.digest.first):
             lines += ["", "Addresses:", *notice.digest.addresses[:MAX_ADDRESSES]]
-        one = notice.occurrence
         if one and self._action.option("whois"):
             lines += ["", f"The network of {one.address}:", *self._owner.lines(one.address)]
-        if one and self._action.option("lines") and one.lines:
-            lines += ["", "Log lines:", *(printable(line) for line in one.lines)]
+        if log_lines:
+            lines += ["", "Log lines:", *map(printable, log_lines)]
         return lines
 
 

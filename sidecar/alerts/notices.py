@@ -46,6 +46,10 @@ class NoticeLevel(StrEnum):
     DANGER = "danger"
 
 
+# The title of the field with the line that an event came of.
+LAST_LINE: Final = "Last line"
+
+
 class Field(NamedTuple):
     """A value with a title. `verbatim` marks text that someone outside wrote."""
 

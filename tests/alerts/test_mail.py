@@ -128,6 +128,7 @@ def test_mwl_has_the_networks_owner_and_the_lines(server, inbox):
 
     assert "Network of 203.0.0.7\n" in inbox.text()
     assert inbox.text().endswith("Log lines:\nfirst line\nlast \\x1b[2J line\n")
+    assert inbox.text().count("2J line") == 1
 
 
 def test_a_digest_has_all_addresses(server, inbox):
