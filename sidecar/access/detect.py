@@ -27,9 +27,10 @@ EXAMPLE_CHARACTERS: Final = 300
 
 
 # As Apache, nginx and HAProxy begin a line. Then a second address is a user name, as far as anybody can tell.
-_USUAL: Final = re.compile(r'"?[0-9A-Fa-f.:]+(?: - |:\d+ \[)')
+_BEGINNING: Final = r"[0-9A-Fa-f.:]+(?: - |:\d+ \[)"
+_USUAL: Final = re.compile(rf'"?{_BEGINNING}')
 # The same in a log's first line, also behind a host that is no address.
-_USUAL_FIRST: Final = re.compile(r'"?(?:\S*[g-zG-Z]\S* )?[0-9A-Fa-f.:]+(?: - |:\d+ \[)')
+_USUAL_FIRST: Final = re.compile(rf'"?(?:[^\sg-zG-Z]*[g-zG-Z]\S* )?{_BEGINNING}')
 # What separates words in front of the request.
 _BETWEEN: Final = re.compile(r"[\s,;|()\[\]{}<>=\\]+")
 
@@ -212,8 +213,11 @@ class AccessLog:
         # The first line of a log whose format is not known: it may begin with what a client sent, up to its address.
         # One that begins as usual counts: else nobody's guesses would, where all requests are of one who hides so.
         is_header = isinstance(each, TextFormat) and each.header_first
-        is_clear = is_header or has_one_client(text) or _USUAL_FIRST.match(text)
-        if known is None and isinstance(each, TextFormat) and not is_clear:
+        if (
+            known is None
+            and isinstance(each, TextFormat)
+            and not (is_header or has_one_client(text) or _USUAL_FIRST.match(text))
+        ):
             return False
         return not self._header_first or is_header or isinstance(each, JsonFormat) or has_one_client(text)
 

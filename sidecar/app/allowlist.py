@@ -72,9 +72,9 @@ class AllowlistSources:
     def _counts(self, network: str) -> bool:
         """Return whether a network that the engine lists is believed: no public one, but for Kubernetes' nodes.
 
-        Whoever may make a network gives it an attacker's addresses (`--config-only`, macvlan, `inhibit_ipv4`), and the
-        attacker still gets answers. Where it has a device, the host's own routes name it. What is too wide is passed
-        on, to be refused and reported.
+        Anybody who may make a network can give it an attacker's addresses (`--config-only`, macvlan, `inhibit_ipv4`),
+        and the attacker still gets answers. Where it has a device, the host's own routes name it. What is too wide is
+        passed on, to be refused and reported.
         """
         return self.settings.sources.kind is SourceKind.CRI or not is_narrow_and_public(network)
 

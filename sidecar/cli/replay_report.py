@@ -246,17 +246,11 @@ def _only(replay: Replay) -> dict[Policy, list[OneSided]]:
 def _not_counted(replay: Replay) -> Iterator[str]:
     """Yield what a person may miss in the totals."""
     unread = {name: sample for policy in replay.policies for name, sample in policy.unread_logs.items()}
+    readers = {
+        jail.name for policy in replay.policies for jail in policy.settings.jails if jail.reads_requests
+    }
+    setting = unread_logs.setting_of_file(sorted(readers))
     for name, sample in unread.items():
-        setting = unread_logs.setting_of_file(
-            sorted(
-                {
-                    jail.name
-                    for policy in replay.policies
-                    for jail in policy.settings.jails
-                    if jail.reads_requests
-                }
-            )
-        )
         yield unread_logs.not_understood(
             name, sample.lines, sample.examples, setting, declared=sample.declared
         )

@@ -10,6 +10,7 @@ from sidecar.cli.layout import print_table
 from sidecar.cli.stdio import terminal_width, write_line, write_paragraph, write_styled
 from sidecar.cli.text import local_time
 from sidecar.control.protocol import (
+    MIN_SHOWN_SHARE,
     AllowedEntry,
     AllowlistShare,
     BanEntry,
@@ -27,7 +28,6 @@ LOG_TITLES: Final = ("log", "state", "format", "requests understood")
 LABEL_TITLES: Final = ("container", "labels in force")
 ALLOWLIST_TITLES: Final = ("never banned", "of all public IPv4", "of all public IPv6")
 ALLOWED_TITLES: Final = ("address", "remaining", "until", "since", "comment")
-MIN_SHOWN_SHARE: Final = 0.0001
 BAN_TITLES: Final = (
     "address",
     "jail",

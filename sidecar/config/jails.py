@@ -34,9 +34,9 @@ from sidecar.filters.loader import Filter
 RESERVED_NAMES: Final = ("manual", DEFAULT, "INCLUDES", "Definition", "Init", "KNOWN")
 # A jail's name becomes a metric's label and a word in messages.
 JAIL_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_. -]{0,62}[A-Za-z0-9_.-])?")
-# fail2ban's jail for addresses that its own log shows again and again.
 # Docker's own files, as fail2ban has to read them.
 _DOCKERS_FILES: Final = re.compile(r".*/containers/[^/]+/[^/]*-json\.log")
+# fail2ban's jail for addresses that its own log shows again and again.
 RECIDIVE: Final = "recidive"
 ESCALATION: Final = "escalation"
 # None is a value: all ports.

@@ -95,6 +95,10 @@ class StreamStatus(TypedDict):
     ports: NotRequired[list[int]]
 
 
+# A smaller share is shown as less than this.
+MIN_SHOWN_SHARE: Final = 0.0001
+
+
 class AllowlistShare(TypedDict):
     """The part, from 0 to 1, of all public addresses of an IP version that is never banned for this reason."""
 

@@ -89,6 +89,11 @@ class Container:
     listening: frozenset[int] = frozenset()
 
 
+def has_our_labels(container: Container) -> bool:
+    """Return whether any label of the container begins as ours do."""
+    return any(name.startswith(LABEL_PREFIX) for name in container.labels)
+
+
 def with_image(
     container: Container, image: Mapping[str, str] | None, trusted: Sequence[str], error: str = ""
 ) -> Container:

@@ -37,8 +37,8 @@ MAX_WAITING_HITS = 16_000
 MAX_CURSOR_DELAY_S = 1.0
 
 # Failures that lead to no ban wait so long for the next ones of a burst. Otherwise those would wait until the first are
-# stored, and the ban with them.
-LULL_S = 0.001
+# stored, and the ban with them. A flood waits for none: twice as many hits would be at work.
+LULL_S, MAX_BURST_HITS = 0.001, 100
 
 # A quiet loop wakes up this often, to notice that it is to stop.
 MAX_SLEEP_S = 1.0
@@ -223,7 +223,7 @@ class Loop:
         now = self._clock()
         turn = _Decided(self._guard.tick(now))
         self._decide(messages, turn, now)
-        if turn.hits and not turn.decisions:
+        if 0 < len(turn.hits) <= MAX_BURST_HITS and not turn.decisions:
             self._decide(self._inbox.drain(LULL_S), turn, now)
         self._act(turn.decisions, turn.hits, turn.ignored, now)
         for done, outcome in turn.answered:

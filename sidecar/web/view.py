@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sidecar.advice.finding import HOST, Finding
-from sidecar.control.protocol import AllowedEntry, BanEntry, BanOrder, BansAnswer, StatusAnswer, StreamStatus
+from sidecar.control.protocol import (
+    MIN_SHOWN_SHARE,
+    AllowedEntry,
+    BanEntry,
+    BanOrder,
+    BansAnswer,
+    StatusAnswer,
+    StreamStatus,
+)
 from sidecar.core.containers import LABEL_PREFIX
 from sidecar.core.durations import format_duration
 from sidecar.web.activity import SLOTS, Activity
@@ -36,7 +44,6 @@ LONG: Final = 200
 ORDERS: Final[Mapping[str, str]] = {
     BanOrder.ENDS: "ends first", BanOrder.NEWEST: "newest first", BanOrder.FAILURES: "most failures first",
 }  # fmt: skip
-MIN_SHOWN_SHARE: Final = 0.0001
 # The style sheet has these too.
 BAN_TITLES: Final = (
     "address", "jail", "reason", "failures", "container", "since", "ends", "packets dropped",

@@ -11,6 +11,7 @@ from email import policy
 
 import pytest
 
+from tests.support.fail2ban import running_fail2ban
 from tests.support.paths import ROOT
 from tests.support.running import Running
 from tests.support.waiting import wait_until
@@ -109,31 +110,9 @@ class Pasted(Running):
 
     @contextlib.contextmanager
     def fail2ban(self):
-        conf = self.folder / "fail2ban"
-        command = [
-            "fail2ban-server",
-            "-f",
-            "-c",
-            conf,
-            "-s",
-            conf / "sock",
-            "-p",
-            conf / "pid",
-            "--logtarget",
-            conf / "log",
-        ]
-        with subprocess.Popen([*self.enter, *map(str, command), "start"]) as server:
-            try:
-                wait_until(
-                    lambda: (
-                        "Jail 'wordpress' started" in (conf / "log").read_text()
-                        if (conf / "log").exists()
-                        else False
-                    )
-                )
-                yield conf / "log"
-            finally:
-                server.terminate()
+        with running_fail2ban(self.enter, self.folder / "fail2ban") as log:
+            wait_until(lambda: log.exists() and "Jail 'wordpress' started" in log.read_text())
+            yield log
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import json
 import shutil
 import signal
-import subprocess
 from datetime import datetime
 
 import pytest
 
+from tests.support.fail2ban import running_fail2ban
 from tests.support.paths import ROOT
 from tests.support.running import Running
 from tests.support.waiting import wait_until
@@ -94,31 +94,15 @@ def test_fail2ban_itself_posts_the_same(daemon):
     (conf / "fail2ban.local").write_text("[Definition]\ndbfile = None\n")
     (conf / "action.d/nothing.conf").write_text("[Definition]\nactionban =\n")
     (daemon.folder / "syslog").touch()
-    log = conf / "log"
-    command = [
-        "fail2ban-server",
-        "-f",
-        "-c",
-        conf,
-        "-s",
-        conf / "sock",
-        "-p",
-        conf / "pid",
-        "--logtarget",
-        log,
-    ]
     with daemon.recorded(PORT) as posts:
-        with subprocess.Popen([*daemon.enter, *map(str, command), "start"]) as server:
-            try:
-                wait_until(posts)
-                with (daemon.folder / "syslog").open("a") as file:
-                    stamp = datetime.now().strftime("%b %d %H:%M:%S")  # noqa: DTZ005 - as syslog has it
-                    file.write(
-                        f"{stamp} web wordpress(blog)[7]: Authentication failure for admin from {ANN}\n" * 3
-                    )
-                wait_until(lambda: len(posts()) == 2, timeout=60, message=log.read_text)
-            finally:
-                server.terminate()
+        with running_fail2ban(daemon.enter, conf) as log:
+            wait_until(posts)
+            with (daemon.folder / "syslog").open("a") as file:
+                stamp = datetime.now().strftime("%b %d %H:%M:%S")  # noqa: DTZ005 - as syslog has it
+                file.write(
+                    f"{stamp} web wordpress(blog)[7]: Authentication failure for admin from {ANN}\n" * 3
+                )
+            wait_until(lambda: len(posts()) == 2, timeout=60, message=log.read_text)
         theirs = posts()
         daemon.start(ready=False)
         daemon.wait_until_read(daemon.log)

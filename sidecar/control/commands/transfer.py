@@ -16,7 +16,7 @@ class ImportCommand:
     """Takes over a list of bans and of what is allowed. One entry that is refused stops no other.
 
     The requests of a dry run are judged as if those before had been taken over, so they have a draft in common. There
-    is one at a time: another name, or none, begins anew.
+    is one at a time: another name, or none, begins again with nothing.
     """
 
     request = ImportRequest

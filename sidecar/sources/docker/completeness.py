@@ -1,8 +1,8 @@
 """Finds the lines that Docker leaves out of a log that it follows.
 
-Docker's follower reads the newest file of a log. If that is rotated twice before the follower gets to it, because
-whoever reads is slow or the machine is busy, it goes on with the newest file, and those in between are left out. From
-23 on dockerd's own log has a warning of it, and the client is told nothing (moby daemon/logger/loggerutils/follow.go).
+Docker's follower reads the newest file of a log. If that is rotated twice before the follower gets to it, because its
+client is slow or the machine is busy, it goes on with the newest file, and those in between are left out. From 23 on
+dockerd's own log has a warning of it, and the client learns nothing (moby daemon/logger/loggerutils/follow.go).
 A log that is read without being followed has no such hole: dockerd opens all of its files at once.
 
 So what came over the stream is compared with the log now and then, and soon where lines came late.
@@ -50,11 +50,11 @@ class UnverifiedLines:
             self.since, self._later = self._later, cursor
             self._older, self._newer = self._newer, array("q")
 
-    def comparison(self) -> Comparison:
-        return Comparison(self.since, {*self._older, *self._newer})
+    def comparison(self) -> LogComparison:
+        return LogComparison(self.since, {*self._older, *self._newer})
 
 
-class Comparison:
+class LogComparison:
     """Compares a log, read without being followed, with what was read of it before."""
 
     def __init__(self, since: DockerCursor, read: set[int]) -> None:

@@ -100,11 +100,19 @@ class DockerLog:
         tail = tail if self.window is None else self.window
         start = _start(engine, self.cursor) if start is None else start
         stream = engine.logs(self.container, start, follow=follow, tail=tail, timeout_s=timeout_s)
-        if self._file_bytes is None:
-            # Not before: the container may be removed in this moment, and its log is only read over an open connection.
-            with contextlib.suppress(OSError, EngineError):
-                self._file_bytes = engine.log_file_bytes(self.container)
+        # Not before: the container may be removed in this moment, and its log is only read over an open connection.
+        with contextlib.suppress(OSError, EngineError):
+            self.file_bytes(engine)
         return stream
+
+    def file_bytes(self, engine: Engine) -> float:
+        """Return at which size a file of the log is rotated: infinite where that does not happen.
+
+        The Engine is asked once. Raises OSError and EngineError.
+        """
+        if self._file_bytes is None:
+            self._file_bytes = engine.log_file_bytes(self.container)
+        return self._file_bytes
 
     def check_interval_s(self, shortest_s: float) -> float:
         """Return after how many seconds of silence the log is asked whether it has more."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sidecar.core.containers import LABEL_PREFIX, Container, with_image
+from sidecar.core.containers import LABEL_PREFIX, Container, has_our_labels, with_image
 from sidecar.core.text import printable
 from sidecar.sources.docker.api import Engine, RequestRefusedError, reason
 from sidecar.sources.docker.wire import ProtocolError
@@ -38,7 +38,7 @@ class ImageLabels:
 
         Where an image cannot be inspected, all labels may be of it: otherwise it could be a stranger's that decides.
         """
-        if not any(name.startswith(LABEL_PREFIX) for name in container.labels):
+        if not has_our_labels(container):
             return container
         image = self._images.get(image_id)
         if image is None or (image.labels is None and time.monotonic() - image.asked_at > RETRY_AFTER_S):

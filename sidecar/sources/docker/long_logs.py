@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.docker_log import DockerLog
-from sidecar.sources.docker.tails import GROWTH, MAX_WINDOW, last_entries
+from sidecar.sources.docker.tails import GROWTH, MAX_WINDOW, beginning, last_entries
 
 # Fewer entries than these are read in no time.
 MIN_ENTRIES = 1024
@@ -51,15 +51,7 @@ def _may_be_long(engine: Engine, log: DockerLog) -> bool:
     if not log.may_be_long or log.window is not None or log.truncated:
         return False
     # A log that is rotated is of limited size, and its first entry says nothing about the file that may be truncated.
-    return (
-        not 0 < log.reading_cost_s < MIN_READING_COST_S and engine.log_file_bytes(log.container) == math.inf
-    )
-
-
-def beginning(engine: Engine, log: DockerLog) -> bytes:
-    """Return the stamp of the log's first entry; nothing where there is none. Raises OSError and EngineError."""
-    found = last_entries(engine, log, None, at_most=1)
-    return found.first if found else b""
+    return not 0 < log.reading_cost_s < MIN_READING_COST_S and log.file_bytes(engine) == math.inf
 
 
 def _stamp_of(at: float) -> bytes:

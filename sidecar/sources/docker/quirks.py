@@ -25,7 +25,7 @@ from sidecar.sources.docker.damage import hidden_stamp
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, ReadingEnded
 from sidecar.sources.docker.line_joiner import is_terminals
-from sidecar.sources.docker.long_logs import beginning
+from sidecar.sources.docker.tails import beginning
 from sidecar.sources.docker.wire import (
     STAMP_BYTES,
     STDERR,

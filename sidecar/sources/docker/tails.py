@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.docker_log import DockerLog
-from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import (
     STAMP_BYTES,
     STDERR,
@@ -45,7 +44,7 @@ class Tail:
     has_mark: bool
     # The answer that had them; None: it was too large.
     body: tuple[bytes, ...] | None = None
-    terminal: bool | None = False
+    terminal: bool = False
     # Whether more were asked for: the log has no more.
     is_whole: bool = False
     # The positions of the entry with the highest stamp, and of the one that was asked about (0: it is not among them).
@@ -119,8 +118,7 @@ def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tai
     again = last_entries(engine, log, found.count)
     if again is None or again.count < found.count:
         return None
-    beginning = last_entries(engine, log, None, at_most=1)
-    return found if beginning and beginning.first == found.first else None
+    return found if beginning(engine, log) == found.first else None
 
 
 def up_to_later_damage(engine: Engine, log: DockerLog, behind: Tail) -> Tail | None:
@@ -163,14 +161,20 @@ def last_entries(
         ) as stream:
             decoder: TerminalEntries | FrameDecoder | None = None
             while seen.count < at_most and (data := stream.read()):
-                decoder = decoder or (TerminalEntries() if is_terminals(data) else FrameDecoder())
+                decoder = decoder or (TerminalEntries() if stream.terminal else FrameDecoder())
                 if not seen.add(data, decoder.feed(data)) and not partial:
                     return None
             if seen.count < at_most and not stream.complete:
                 return None
     except (TimeoutError, EngineError):
         return None
-    return seen.tail(count, terminal=stream.terminal) if seen.count else None
+    return seen.tail(count, terminal=bool(stream.terminal)) if seen.count else None
+
+
+def beginning(engine: Engine, log: DockerLog) -> bytes:
+    """Return the stamp of the log's first entry; nothing where there is none. Raises OSError and EngineError."""
+    found = last_entries(engine, log, None, at_most=1)
+    return found.first if found else b""
 
 
 class _SeenEntries:
@@ -208,7 +212,7 @@ class _SeenEntries:
                 self._at[1] = self.count
         return True
 
-    def tail(self, asked_for: int | None, *, terminal: bool | None) -> Tail:
+    def tail(self, asked_for: int | None, *, terminal: bool) -> Tail:
         """Return all of them."""
         body = None if self._body is None else tuple(self._body)
         is_whole = asked_for is not None and self.count < asked_for and not self._has_failed

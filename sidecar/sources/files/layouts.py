@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 from sidecar.core.address import parse_network
 from sidecar.core.containers import (
     ENABLE_LABEL,
-    LABEL_PREFIX,
     Container,
     LabelTrust,
     discover_in_pods,
+    has_our_labels,
     is_enabled,
     with_image,
 )
@@ -218,7 +218,7 @@ class DockerLayout:
 
     def _with_image(self, container: Container, config: Mapping[str, Any]) -> Container:
         """Return the container with the names of the labels that may be of its image, as `docker/images.py` does."""
-        if not any(name.startswith(LABEL_PREFIX) for name in container.labels):
+        if not has_our_labels(container):
             return container
         found = _IMAGE_ID.fullmatch(str(config.get("Image") or ""))
         driver = str(config.get("Driver") or "").replace("/", "")
