@@ -7,6 +7,7 @@ from sidecar.core.containers import (
     LabelTrust,
     assign_jails,
     discover_in_pods,
+    has_our_labels,
     requested_jails,
     selects,
     with_image,
@@ -148,6 +149,12 @@ def test_a_label_gets_no_jail_that_is_for_others(jail):
     assert assign_jails([replace(only, name="proxy")], [LOGIN, OTHERS]) == {
         "1": ("others",) if jail is OTHERS else ("login", "others")
     }
+
+
+def test_which_containers_have_labels_of_ours():
+    assert has_our_labels(labelled(BLOG, "no"))
+    assert not has_our_labels(BLOG)
+    assert not has_our_labels(SHOP)
 
 
 def with_image_labels(image="wordpress:6", **labels):
