@@ -7,7 +7,6 @@ from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
 # No test asserts a time: a busy machine takes as long as it takes.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-
-
-# A busy machine makes examples slow, which says nothing about them.
-hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("any machine")
 
 
 class Lane(IntEnum):

@@ -81,9 +81,9 @@ from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
+from sidecar.web.application import StatusPage
 from sidecar.web.changes import ChangeForms
 from sidecar.web.doctor import Doctor
-from sidecar.web.page import StatusPage
 from sidecar.web.sessions import Sessions
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from sidecar.config.action_names import FIREWALL, MAILS, NOT_CARRIED, OWN_KINDS, SHORTCUTS
 from sidecar.config.errors import unknown
 from sidecar.config.jail_values import DEFAULT, REMARK, JailValues
-from sidecar.config.units import duration, words
+from sidecar.config.units import duration, one_of, words
 from sidecar.config.variable_values import mail_addresses, smtp_url, webhook, webhook_secret
 from sidecar.core.actions import DEFAULT_EVENTS, Action, AlertEvent, completed, lacking
 from sidecar.core.jail import Jail
@@ -216,11 +216,8 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _events(text: str) -> frozenset[AlertEvent]:
-    names = words(text)
-    for name in names:
-        if name.lower() not in list(AlertEvent):
-            raise ValueError(f"events: {unknown(name, tuple(AlertEvent))}")
-    return frozenset(AlertEvent(name.lower()) for name in names)
+    event = one_of(AlertEvent, f"events ({', '.join(AlertEvent)})")
+    return frozenset(event(name) for name in words(text))
 
 
 def _sites(options: Mapping[str, str]) -> tuple[str, ...]:

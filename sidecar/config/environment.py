@@ -24,36 +24,34 @@ from sidecar.config.units import (
     allowlist_entries,
     ban_rate,
     boolean,
+    one_of,
     proxy_networks,
     share,
     too_wide,
-)  # fmt: skip
+)
 from sidecar.config.variable_values import (
     absolute_path,
     absolute_paths,
     certificates_file,
     content_of,
     docker_host,
-    event_format,
     event_target,
     exec_allowed,
     fleet_keys,
     host_names,
     image_globs,
     key_prefix,
-    label_trust,
     listen_address,
     log_as_json,
-    log_level,
     mail_addresses,
     node_name,
     pod_globs,
     smtp_url,
-    source_kind,
     web_token,
     webhook,
     webhook_secret,
 )
+from sidecar.core.containers import LabelTrust
 from sidecar.core.text import redacted
 
 T = TypeVar("T")
@@ -103,7 +101,8 @@ MONITORING_FILE: Final = FileVariable(f"{PREFIX}MONITORING_FILE", Path("/etc/wp-
 ACTIONS_FOLDER: Final = FileVariable(f"{PREFIX}ACTIONS", Path("/etc/wp-sidecar/action.d"))
 FILE_VARIABLES: Final = (JAILS_FILE, FILTERS_FOLDER, ACTIONS_FOLDER, CDN_FILE, MONITORING_FILE)
 
-
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+EVENT_FORMATS: Final = ("fail2ban", "json")
 FILE_SOURCES: Final = (SourceKind.CRI, SourceKind.DOCKER_FILES)
 VARIABLES: tuple[Variable, ...] = (
     Variable(STATE_VARIABLE, "paths.state", absolute_path, reloadable=False),
@@ -113,14 +112,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}LISTEN_NAMES", "listen_names", host_names, reloadable=False),
     Variable(f"{PREFIX}WEB_TOKEN", "web_token", web_token, file_holds="the status page's token"),
     Variable("DOCKER_HOST", "sources.docker_host", docker_host, reloadable=False),
-    Variable(f"{PREFIX}SOURCE", "sources.kind", source_kind, reloadable=False),
+    Variable(f"{PREFIX}SOURCE", "sources.kind", one_of(SourceKind), reloadable=False),
     Variable(f"{PREFIX}LOGS", "sources.logs", absolute_path, reloadable=False, sources=FILE_SOURCES),
     Variable(f"{PREFIX}PODS", "sources.pods", pod_globs, reloadable=False, sources=(SourceKind.CRI,)),
     Variable(
         f"{PREFIX}KUBERNETES_API", "sources.kubernetes_api", boolean,
         reloadable=False, sources=(SourceKind.CRI,),
     ),
-    Variable(f"{PREFIX}LABELS", "sources.labels", label_trust),
+    Variable(f"{PREFIX}LABELS", "sources.labels", one_of(LabelTrust)),
     Variable(
         f"{PREFIX}IMAGE_LABELS", "sources.image_labels", image_globs,
         reloadable=False, sources=(SourceKind.DOCKER, SourceKind.DOCKER_FILES),
@@ -133,10 +132,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(f"{PREFIX}REDIS_PREFIX", "fleet.prefix", key_prefix, reloadable=False),
     Variable(f"{PREFIX}NODE", "node", node_name, reloadable=False),
     Variable(f"{PREFIX}FLEET_KEY_FILE", "fleet.keys", fleet_keys),
-    Variable(f"{PREFIX}LOG_LEVEL", "log.level", log_level, reloadable=False),
+    Variable(f"{PREFIX}LOG_LEVEL", "log.level", one_of(LOG_LEVELS), reloadable=False),
     Variable(f"{PREFIX}LOG_FORMAT", "log.as_json", log_as_json, reloadable=False),
     Variable(f"{PREFIX}EVENT_LOG", "log.events", event_target, reloadable=False),
-    Variable(f"{PREFIX}EVENT_FORMAT", "log.event_format", event_format, reloadable=False),
+    Variable(f"{PREFIX}EVENT_FORMAT", "log.event_format", one_of(EVENT_FORMATS), reloadable=False),
     Variable(f"{PREFIX}IGNOREIP", "allowlist.ignoreip", allowlist_entries),
     Variable(f"{PREFIX}TRUSTED_PROXIES", "allowlist.trusted_proxies", proxy_networks),
     Variable(f"{PREFIX}ALLOW_CDN", "allowlist.cdns", cdn.parse_names),

@@ -28,6 +28,7 @@ from sidecar.config.units import (
     is_calculated,
     max_retries,
     number,
+    one_of,
     ports,
     proxy_networks,
     share,
@@ -146,14 +147,6 @@ def selectors(text: str) -> tuple[str, ...]:
     return tuple(words(text))
 
 
-def window(text: str) -> str:
-    """Return the word for a way to count failures."""
-    word = text.strip().lower()
-    if word not in WINDOWS:
-        raise ValueError(f'expected {" or ".join(WINDOWS)}, got "{text}"')
-    return word
-
-
 def observes(text: str) -> bool:
     """Return whether the jail only observes. Any other word is a mode of the filter, unless it looks like a slip."""
     word = text.strip().lower()
@@ -162,22 +155,6 @@ def observes(text: str) -> bool:
     if close_matches(word, (OBSERVE, ENFORCE), 1, MIN_MODE_SIMILARITY):
         raise ValueError(f'"{word}": {unknown(word, (OBSERVE, ENFORCE))}')
     return False
-
-
-def scope(text: str) -> Scope:
-    if text.lower() not in list(Scope):
-        raise ValueError(f'expected {" or ".join(Scope)}, got "{text}"')
-    return Scope(text.lower())
-
-
-def success(text: str) -> Success:
-    try:
-        return Success(text.strip().lower())
-    except ValueError:
-        raise ValueError(
-            "expected reset (a login clears the failures before it), proof (only one that an access log proves) or "
-            f'ignore, got "{text}"'
-        ) from None
 
 
 def access_format(text: str) -> str:
@@ -264,7 +241,7 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("port", ports, "ports", shown=Shown.CHECK_CONFIG, shown_as="ports", to_json=_numbers),
     # No label: which ports a site's bans close is the host's to say.
     JailKey("published", boolean, shown=Shown.CHECK_CONFIG),
-    JailKey("scope", scope, shown=Shown.CHECK_CONFIG, to_json=_text),
+    JailKey("scope", one_of(Scope), shown=Shown.CHECK_CONFIG, to_json=_text),
     JailKey("containers", selectors, shown=Shown.CHECK_CONFIG),
     JailKey(
         "bantime.increment", boolean, "escalation", shown=Shown.STATUS, shown_as="increment", to_json=_is_set
@@ -275,11 +252,17 @@ JAIL_KEYS: tuple[JailKey, ...] = (
     JailKey("bantime.maxtime", optional(duration), "escalation.maxtime"),
     JailKey("bantime.rndtime", optional(random_time), "escalation.rndtime"),
     JailKey("bantime.overalljails", optional(boolean), "escalation.overalljails"),
-    JailKey("window", window, shown=Shown.STATUS),
+    JailKey("window", one_of(WINDOWS), shown=Shown.STATUS),
     JailKey("mode", observes, "observe", shown=Shown.STATUS, to_json=_mode),
     JailKey("bangroup", group_size, shown=Shown.STATUS),
     JailKey("aggregate", boolean, shown=Shown.STATUS),
-    JailKey("success", success),
+    JailKey(
+        "success",
+        one_of(
+            Success,
+            "reset (a login clears the failures before it), proof (only one that an access log proves) or ignore",
+        ),
+    ),
     JailKey("logformat", access_format, "log_format", shown=Shown.CHECK_CONFIG, to_json=_text_or_none),
     JailKey("logtimezone", parse_time_zone, "log_zone", shown=Shown.CHECK_CONFIG, to_json=_text),
     # No label: a container must not be able to have strangers banned.

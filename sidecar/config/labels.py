@@ -19,7 +19,7 @@ from sidecar.access.log_format import is_quick
 from sidecar.config import jail_keys
 from sidecar.config.errors import unknown
 from sidecar.config.jail_keys import ENFORCE, OBSERVE, access_format
-from sidecar.config.units import allowlist_entries_without_files, boolean, proxy_networks, words
+from sidecar.config.units import allowlist_entries_without_files, boolean, one_of, proxy_networks, words
 from sidecar.core.allowlist import IGNOREIP
 from sidecar.core.allowlist_bounds import bound
 from sidecar.core.containers import (
@@ -58,6 +58,7 @@ MAX_NAMES_SHOWN: Final = 4
 MAX_IMAGE_CHARS: Final = 128
 # No label has a longer name.
 MAX_NAME_CHARS: Final = 64
+_MODE: Final = one_of((OBSERVE, ENFORCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,7 @@ def enable(text: str) -> bool | None:
 
 def mode(text: str) -> bool:
     """Return whether the jails only observe this container."""
-    word = text.strip().lower()
-    if word not in (OBSERVE, ENFORCE):
-        raise ValueError(f'expected {OBSERVE} or {ENFORCE}, got "{text}"')
-    return word == OBSERVE
+    return _MODE(text) == OBSERVE
 
 
 # The first two choose what is watched, which `core.containers` does. They are here to be known and checked.

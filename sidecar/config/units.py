@@ -22,6 +22,7 @@ from sidecar.core.allowlist_bounds import bound, is_too_wide
 from sidecar.core.containers import FALSE_WORDS, TRUE_WORDS
 
 T = TypeVar("T")
+W = TypeVar("W", bound=str)
 
 DAY_S: Final = 86_400
 # The units of fail2ban, and some more: a month is 30.4375 days, a year 365.25.
@@ -76,6 +77,25 @@ class BanRate(NamedTuple):
 
     bans: float
     seconds: float
+
+
+def one_of(known: Iterable[W], expected: str = "") -> Callable[[str], W]:
+    """Return a parser for one of these words, such as those of a StrEnum, in capitals or not.
+
+    `expected` names the words in its errors where they need an explanation.
+    """
+    by_word = {word.lower(): word for word in known}
+    if not expected:
+        expected = (
+            " or ".join(by_word.values()) if len(by_word) == 2 else f"one of {', '.join(by_word.values())}"
+        )
+
+    def parse_word(text: str) -> W:
+        if (word := by_word.get(text.strip().lower())) is None:
+            raise ValueError(f'expected {expected}, got "{text}"')
+        return word
+
+    return parse_word
 
 
 def duration(text: str) -> float:

@@ -14,14 +14,11 @@ from urllib.parse import urlsplit
 
 from sidecar.config.errors import CAPLESS, DIRECTORY
 from sidecar.config.node_name import NODE_NAME
-from sidecar.config.settings import SourceKind
-from sidecar.config.units import boolean, words
-from sidecar.core.containers import LabelTrust
+from sidecar.config.units import boolean, one_of, words
 from sidecar.core.text import redacted
 from sidecar.runtime.known_hosts import ANY_HOST
 
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-EVENT_FORMATS = ("fail2ban", "json")
+_LOG_FORMAT: Final = one_of(("text", "json"))
 # What docker-py speaks without further packages.
 DOCKER_SCHEMES: Final = ("unix", "http+unix", "tcp", "http", "https")
 URL: Final = re.compile(r"[a-z+]+://\S*", re.IGNORECASE)
@@ -84,18 +81,6 @@ def docker_host(text: str) -> str:
     return text
 
 
-def source_kind(text: str) -> SourceKind:
-    if text.lower() not in list(SourceKind):
-        raise ValueError(f'expected one of {", ".join(SourceKind)}, got "{text}"')
-    return SourceKind(text.lower())
-
-
-def label_trust(text: str) -> LabelTrust:
-    if text.lower() not in list(LabelTrust):
-        raise ValueError(f'expected one of {", ".join(LabelTrust)}, got "{text}"')
-    return LabelTrust(text.lower())
-
-
 def image_globs(text: str) -> tuple[str, ...]:
     return tuple(words(text))
 
@@ -108,16 +93,8 @@ def pod_globs(text: str) -> tuple[str, ...]:
     return globs
 
 
-def log_level(text: str) -> str:
-    if text.upper() not in LOG_LEVELS:
-        raise ValueError(f'expected one of {", ".join(LOG_LEVELS)}, got "{text}"')
-    return text.upper()
-
-
 def log_as_json(text: str) -> bool:
-    if text.lower() not in ("text", "json"):
-        raise ValueError(f'expected text or json, got "{text}"')
-    return text.lower() == "json"
+    return _LOG_FORMAT(text) == "json"
 
 
 def event_target(text: str) -> str:
@@ -131,12 +108,6 @@ def event_target(text: str) -> str:
     elif text.startswith("/") and not text.endswith("/"):
         return text
     raise ValueError(f'expected off, stdout, syslog, syslog://host:514 or the path of a file, got "{text}"')
-
-
-def event_format(text: str) -> str:
-    if text.lower() not in EVENT_FORMATS:
-        raise ValueError(f'expected {" or ".join(EVENT_FORMATS)}, got "{text}"')
-    return text.lower()
 
 
 def node_name(text: str) -> str:

@@ -65,6 +65,14 @@ def table(
     yield "</tbody></table>\n"
 
 
+def titles_style(long: str, titles: Sequence[str]) -> str:
+    """Return the style of a table with this `long`: the title of each cell but a row's heading."""
+    return "".join(
+        f'.{long} td:nth-of-type({number}) {{ --title: "{title}"; }}\n'
+        for number, title in enumerate(titles[1:], 1)
+    )
+
+
 def section(name: str, title: str, *content: Iterable[str]) -> Iterator[str]:
     """Yield a section with a heading that can be linked to."""
     yield f'<section aria-labelledby="{name}"><h2 id="{name}">{text(title)}</h2>\n'

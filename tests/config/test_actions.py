@@ -147,7 +147,10 @@ def test_a_file_that_only_drops_packets_is_noted_with_its_line(of):
         ("slak[url=https://a.example]", "slak is not carried over: unknown. Did you mean slack?"),
         ("slack[url=hooks]", "slack is not carried over: expected one http(s) URL"),
         ("slack[format=fancy]", "slack is not carried over: format: unknown"),
-        ("slack[events=bann]", "slack is not carried over: events: unknown. Did you mean ban?"),
+        (
+            "slack[events=bann]",
+            'slack is not carried over: expected events (start, stop, ban, unban, found, bypass, problem), got "bann"',
+        ),
         ("slack[chanel=x]", "slack: the option chanel has no effect: unknown. Did you mean channel?"),
         ("sendmail[dest=nobody]", 'sendmail is not carried over: expected mail addresses, got "nobody"'),
         ("exec[command=touch x]", "exec is not carried over: exec needs command="),

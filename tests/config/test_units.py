@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import enum
 import math
+import re
 from random import Random
 
 import pytest
@@ -14,6 +16,7 @@ from sidecar.config.units import (
     duration,
     max_retries,
     networks,
+    one_of,
     ports,
     proxy_networks,
     share,
@@ -270,3 +273,26 @@ def test_a_label_may_not_name_a_file():
     assert allowlist_entries_without_files("203.0.113.7 a.example") == (("203.0.113.7",), ("a.example",))
     with pytest.raises(ValueError, match='"file:/etc/passwd" is not an address'):
         allowlist_entries_without_files("file:/etc/passwd")
+
+
+class Size(enum.StrEnum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+def test_one_of_a_few_words():
+    assert one_of(Size)(" Large ") is Size.LARGE
+    assert one_of(("DEBUG", "INFO", "ERROR"))("info") == "INFO"
+
+
+@pytest.mark.parametrize(
+    ("parse", "sentence"),
+    [
+        (one_of(Size), 'expected small or large, got "huge"'),
+        (one_of(("DEBUG", "INFO", "ERROR")), 'expected one of DEBUG, INFO, ERROR, got "huge"'),
+        (one_of(Size, "small (a few) or large"), 'expected small (a few) or large, got "huge"'),
+    ],
+)
+def test_a_word_that_is_none_of_a_few_is_answered_with_them(parse, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        parse("huge")

@@ -4,7 +4,6 @@ import pytest
 
 from sidecar.config import variable_values as values
 from sidecar.config.redis_url import parse_redis_url
-from sidecar.config.settings import SourceKind
 
 
 @pytest.mark.parametrize(
@@ -15,9 +14,7 @@ from sidecar.config.settings import SourceKind
         (values.docker_host, "tcp://proxy:2375", "tcp://proxy:2375"),
         (values.host_names, "Sidecar.example.net., node1", ("sidecar.example.net", "node1")),
         (values.host_names, "*", ("*",)),
-        (values.source_kind, "CRI", SourceKind.CRI),
         (values.pod_globs, "blog/*/wordpress, !*/*/db", ("blog/*/wordpress", "!*/*/db")),
-        (values.log_level, "debug", "DEBUG"),
         (values.log_as_json, "JSON", True),
         (values.node_name, "host-1.example", "host-1.example"),
         (values.key_prefix, "shops:eu", "shops:eu"),
@@ -36,9 +33,7 @@ def test_a_value_is_parsed(parse, text, value):
         (values.listen_address, "9734", "expected an address and a port"),
         (values.docker_host, "proxy:2375", "expected unix:///var/run/docker.sock or tcp://host:port"),
         (values.host_names, "sidecar:9734", "expected names of hosts without a port"),
-        (values.source_kind, "k8s", "expected one of docker, cri, docker-files"),
         (values.pod_globs, "blog", "expected namespace/pod/container"),
-        (values.log_level, "loud", "expected one of DEBUG"),
         (values.log_as_json, "xml", "expected text or json"),
         (values.node_name, "host 1", "expected a name of letters"),
         (values.key_prefix, "{shops}", "expected letters, digits"),

@@ -13,9 +13,9 @@ from sidecar.runtime.http_server import HttpRequest
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
 from sidecar.web.activity import Activity
+from sidecar.web.application import StatusPage
 from sidecar.web.changes import ChangeForms
 from sidecar.web.doctor import Checkup
-from sidecar.web.page import StatusPage
 from sidecar.web.sessions import Sessions
 from tests.cli.answering import AT, BAN, STATUS
 

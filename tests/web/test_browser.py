@@ -13,7 +13,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from sidecar.web.view import LONG
+from sidecar.web.page import LONG
 from tests.web.served import HOSTILE, TOKEN, Commands, Looked, served
 
 PHONE, DESKTOP = (390, 844), (1280, 900)
