@@ -1,68 +1,58 @@
-"""Reports that somebody set the clock: bans end by it, so some end early and others last too long."""
+"""Notices that somebody set the clock, and has all that is remembered by it keep the time that it has left.
+
+A jump forward would otherwise end all shorter bans at once, and a ban that was made while the clock was ahead would
+stay until then. The kernel counts its timeouts by a clock that nobody sets, so it needs to be told nothing.
+"""
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from sidecar.core.durations import format_duration
-from sidecar.core.events import Decision
 from sidecar.core.guard import Guard
-from sidecar.runtime.clock import Clock
+from sidecar.runtime.clock import HostClock
 from sidecar.runtime.problems import Problem
 
-# NTP slews smaller errors, and a ban of minutes does not suffer from them.
-TOLERANCE_S: Final = 60.0
+log = logging.getLogger(__name__)
+
+# People are notified of longer steps. Shorter ones are usual where NTP begins.
+ALERTED_STEP_S: Final = 60.0
 
 
-def seconds_since_boot() -> float:
-    """Return a time that nobody sets, and that goes on while the machine is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+class RemembersTimes(Protocol):
+    """Remembers unix times of its own: the firewall, the store."""
+
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
 
 
 class ClockWatch:
-    """A chore. A step is alerted once; bans that last too long are a problem until there are none."""
+    """The clock of the loop."""
 
-    def __init__(self, step: Problem, too_long: Problem, steady: Clock = seconds_since_boot) -> None:
-        self._step = step
-        self._too_long = too_long
-        self._steady = steady
-        # Unix time at boot, by the clock as it was. None: not looked yet.
-        self._began: float | None = None
-        # Whether there may be bans from a time that is still to come: a look at all of them.
-        self._may_be_ahead = True
+    def __init__(self, clock: HostClock, keepers: Sequence[RemembersTimes], problem: Problem) -> None:
+        """`keepers` remember times besides the guard. `problem` is set and cleared at once: a step is over."""
+        self._clock = clock
+        self._keepers = keepers
+        self._problem = problem
 
-    def run(self, guard: Guard, now: float) -> Sequence[Decision]:
-        """Compare the clock with one that nobody sets. A command."""
-        began = now - self._steady()
-        if self._began is None:
-            self._began = began
-        moved = began - self._began
-        if abs(moved) > TOLERANCE_S:
-            self._began = began
-            self._may_be_ahead = True
-            # It is over already.
-            self._step.set(_stepped(moved))
-            self._step.clear()
-        if self._may_be_ahead:
-            count = sum(ban.at > now + TOLERANCE_S for ban in guard.view.bans)
-            self._may_be_ahead = bool(count)
-            self._report(count)
-        return ()
+    def begin_turn(self, guard: Guard) -> float:
+        """Return the time. If the clock was set since the last turn, all that is remembered has moved with it."""
+        if step := self._clock.look():
+            guard.shift(step)
+            for each in self._keepers:
+                each.shift(step)
+            self._report(step)
+        return self._clock.reading.at
 
-    def _report(self, count: int) -> None:
-        if count:
-            self._too_long.set(
-                f"{count:,} bans were made at a time that is still to come, because the clock was set back, and last "
-                "too long. Look at `wp-sidecar bans`, and unban those that should be over"
-            )
-        else:
-            self._too_long.clear()
-
-
-def _stepped(moved: float) -> str:
-    length = format_duration(abs(moved))
-    if moved > 0:
-        return f"the clock was set {length} forward: bans that are over by the new time have ended"
-    return f"the clock was set {length} back: bans that were made before last so much longer"
+    def _report(self, step: float) -> None:
+        length, direction = format_duration(abs(step)), "forward" if step > 0 else "back"
+        sentence = (
+            f"the clock was set {length} {direction}: bans keep the time that is left, and failures their age"
+        )
+        if abs(step) < ALERTED_STEP_S:
+            log.info("%s", sentence)
+            return
+        self._problem.set(sentence)
+        self._problem.clear()

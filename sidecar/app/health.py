@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final, Protocol
 
 from sidecar.runtime.clock import Clock
@@ -21,7 +22,7 @@ class TurningLoop(Protocol):
 class LoopHealth:
     """Live while the loop turns; ready while no problem is critical. Any thread may ask."""
 
-    def __init__(self, loop: TurningLoop, problems: Problems, clock: Clock) -> None:
+    def __init__(self, loop: TurningLoop, problems: Problems, clock: Clock = time.monotonic) -> None:
         self._loop = loop
         self._problems = problems
         self._clock = clock
@@ -29,8 +30,7 @@ class LoopHealth:
     def health(self) -> Health:
         silent_s = self._clock() - self._loop.last_turn_at
         why = self._problems.sentences
-        # A clock that was set back makes a negative difference.
-        if abs(silent_s) >= MAX_TURN_S:
+        if silent_s >= MAX_TURN_S:
             return Health(
                 live=False, ready=False, why=(*why, f"the loop has not turned for {silent_s:.0f} s")
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sidecar.firewall import Firewall, NftTable
 from sidecar.firewall.layout import LayoutFile
+from sidecar.runtime.clock import read_clock
 from sidecar.stores.sqlite import stored_bans
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def restore(state: Path, now: float) -> Restored:
         if not os.access(state / "state.db", os.W_OK):
             # Unbans could not be stored either, so its bans may be over. There may be no file, too.
             return Restored(0)
-        bans = [ban for ban in stored_bans(state / "state.db", now) if not ban.dry_run]
+        bans = [ban for ban in stored_bans(state / "state.db", read_clock(lambda: now)) if not ban.dry_run]
         if not bans:
             return Restored(0)
         layout = LayoutFile(state).read()

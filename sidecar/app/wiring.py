@@ -64,7 +64,7 @@ from sidecar.core.sites import Sites, with_sites
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, Monitor, NftTable
 from sidecar.firewall.layout import LayoutFile
-from sidecar.runtime.clock import Clock
+from sidecar.runtime.clock import Clock, HostClock
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
 from sidecar.runtime.memory import MemoryCgroup
@@ -103,7 +103,8 @@ def build(  # noqa: PLR0915
 
     Raises NoSocket, StoreError, SourceUnavailable, FirewallError and OSError, each with a sentence for the operator.
     """
-    now = clock()
+    host_clock = HostClock(clock)
+    now = host_clock.reading.at
     jails = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
 
     # First, as everything else may have a problem.
@@ -117,7 +118,7 @@ def build(  # noqa: PLR0915
 
     # What the last run left.
     inbox = Inbox()
-    store = SqliteStore(settings.paths.state / "state.db")
+    store = SqliteStore(settings.paths.state / "state.db", host_clock)
     layout_file = LayoutFile(settings.paths.state)
     sites = Sites.of_layout(layout_file.read().ports)
     # Until the container engine has answered, bans of a site close the ports that led to it.
@@ -189,7 +190,10 @@ def build(  # noqa: PLR0915
         # Last, to measure the whole turn.
         metrics.loop,
     ]  # fmt: skip
-    loop = Loop(guard, inbox, sinks, clock, problems, backlog=store)
+    clock_watch = ClockWatch(
+        host_clock, (firewall_sink, store), problems.problem("the clock", critical=False)
+    )
+    loop = Loop(guard, inbox, sinks, clock, problems, backlog=store, turn_clock=clock_watch)
     metrics.loop.observe_inbox(inbox)
     metrics.loop.observe_store(store)
 
@@ -207,7 +211,7 @@ def build(  # noqa: PLR0915
     )  # fmt: skip
     reload_report = ReloadReport(metrics.process, problems, clock)
     reload = ReloadService(settings, read, reconfiguration, reload_report)
-    health = LoopHealth(loop, problems, clock)
+    health = LoopHealth(loop, problems)
     metrics.process.observe_readiness(lambda: health.health().ready)
     unread_logs = UnreadLogs(inputs, access_logs, log_states, intake, problems)
     commands = daemon_commands(
@@ -227,9 +231,6 @@ def build(  # noqa: PLR0915
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(unbannable, budget_monitor, repairs),
             BanLimitReport(problems.problem("the number of bans", critical=False)),
-            ClockWatch(
-                problems.problem("the clock", critical=False), problems.problem("bans ahead", critical=False)
-            ),
             RefusedBansReport(exposed, firewall, metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),
             AllowedExpiry(inputs),

@@ -102,6 +102,11 @@ class ActiveBans:
         """Have the next one noticed again: what looked like a bypass was a request from before the ban."""
         self._bypassed.discard(address)
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for address, ban in self._bans.items():
+            self._bans[address] = ban.shifted(by_s)
+
     def reconfigure(self, bangroup: int) -> None:
         """Apply another `bangroup` to the bans that are in force."""
         self._bangroup = bangroup

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from sidecar.core.address import Address
@@ -37,6 +37,10 @@ class Allow:
     def is_permanent(self) -> bool:
         return self.until == math.inf
 
+    def shifted(self, by_s: float) -> Allow:
+        """Return the same by a clock that was set."""
+        return replace(self, at=self.at + by_s, until=self.until + by_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Disallow:
@@ -45,6 +49,10 @@ class Disallow:
     address: Address
     at: float
     cause: DisallowCause
+
+    def shifted(self, by_s: float) -> Disallow:
+        """Return the same by a clock that was set."""
+        return replace(self, at=self.at + by_s)
 
 
 AllowChange: TypeAlias = Allow | Disallow
@@ -79,6 +87,11 @@ class AllowedAddresses:
     def end_expired(self, now: float) -> list[Disallow]:
         """End the entries whose time is over. Return what ended."""
         return self._end([entry.address for entry in self if entry.until <= now], now, DisallowCause.EXPIRED)
+
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set. That is no change of what is allowed."""
+        for address, each in self._entries.items():
+            self._entries[address] = each.shifted(by_s)
 
     def room(self, addresses: Iterable[Address]) -> int:
         """Return how many more entries there may be once these addresses have one; less than 0: that is too many."""

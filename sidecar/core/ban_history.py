@@ -82,6 +82,12 @@ class BanHistory:
         """Remember as many addresses as ever again."""
         self._max_addresses = MAX_HISTORY_ADDRESSES
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for pasts in self._jails.values():
+            for address, (count, until) in pasts.items():
+                pasts[address] = count, until + by_s
+
     def forget(self, now: float) -> None:
         """Forget what counts no more. It stops at the first that does, so longer bans are forgotten by a later call."""
         for pasts in self._jails.values():

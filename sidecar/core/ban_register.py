@@ -50,6 +50,15 @@ class BanRegister:
             self._history.add(state.name, address, ban.ban_count, ban.until)
         return Unban(state.name, address, now, cause)
 
+    def shift(self, by_s: float) -> None:
+        """Move all times of bans and of the history, because the clock was set."""
+        self._history.shift(by_s)
+        self._expiry = BanExpiry()
+        for state in self._jails:
+            state.shift(by_s)
+            for ban in state.bans:
+                self._expiry.schedule(ban)
+
     def end_expired(self, now: float) -> list[Decision]:
         """End the bans that have expired."""
         decisions: list[Decision] = []

@@ -91,6 +91,11 @@ class Excuses:
         for address in [address for address, (_, _, at) in self._logins.items() if at < before]:
             del self._logins[address]
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for address, (proofs, excused, at) in self._logins.items():
+            self._logins[address] = proofs, excused, at + by_s
+
     def _pop(self, jail: Jail, address: Address, at: float) -> tuple[float, float, float]:
         """Take out what counts of the address at this time; of a late line, at the time of the line before."""
         logins = self._logins.pop(address, None)

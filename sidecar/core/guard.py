@@ -292,6 +292,18 @@ class Guard:
         self._sweep(now)
         return [*self._register.end_expired(now), *self._limit.make_room(now)]
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set by so much (`clock_steps.py`).
+
+        So bans keep the time that is left of them, and failures their age. How many bans were made lately
+        (`ban_budget.py`) begins again: it is about a minute.
+        """
+        self._register.shift(by_s)
+        self._state.refused.shift(by_s)
+        self._state.allowed.shift(by_s)
+        self._judge.shift(by_s)
+        self._next_sweep += by_s
+
     def next_tick(self) -> float:
         """Return when the next ban may end; `math.inf`: none does."""
         return self._register.next_end

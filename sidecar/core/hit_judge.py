@@ -79,6 +79,11 @@ class HitJudge:
             return ()
         return self._count(state, jail, hit, at, now)
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        self._counts_from += by_s
+        self.relayed.shift(by_s)
+
     def _ignored_reason(
         self, state: JailState, jail: Jail, ban: Ban | None, hit: Hit, now: float
     ) -> str | None:

@@ -71,6 +71,11 @@ class JailState:
         self.bans.reconfigure(jail.bangroup)
         self._effective_at.clear()
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for each in (self.failures.window, self.networks, self.excuses, self.bans):
+            each.shift(by_s)
+
     def forget(self, now: float) -> None:
         """Forget failures and excuses that count nowhere any more."""
         self.failures.forget(now - self.longest_findtime)

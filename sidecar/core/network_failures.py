@@ -91,6 +91,11 @@ class NetworkFailures:
         """Forget the networks whose count began earlier."""
         drop_while(self._counts, lambda count: count.since < before)
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for key, count in self._counts.items():
+            self._counts[key] = count._replace(since=count.since + by_s)
+
     def _add(self, jail: Jail, key: str, prefix: int, address: Address, at: float) -> FullNetwork | None:
         count = self._counts.get(key)
         if count is None or at - count.since > jail.findtime:

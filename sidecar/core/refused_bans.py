@@ -113,6 +113,14 @@ class RefusedBans:
         self._bans.pop((jail, address), None)
         self._without_witness.pop((jail, address), None)
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for table in (self._bans, self._without_witness):
+            for key, ban in table.items():
+                table[key] = ban._replace(
+                    at=ban.at + by_s, last_at=ban.last_at + by_s, asked_at=ban.asked_at + by_s
+                )
+
     def forget(self, before: float) -> None:
         """Forget those that were refused last before then."""
         for key in [key for key, ban in self._bans.items() if ban.last_at < before]:

@@ -72,3 +72,9 @@ class RelayedRequests:
         if len(self._waiting) > self._max_clients:
             drop_oldest(self._waiting)
         return False
+
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        for waiting in self._waiting.values():
+            for request in waiting:
+                request.at += by_s

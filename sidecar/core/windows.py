@@ -46,6 +46,9 @@ class FailureWindow(Protocol):
     def forget(self, before: float) -> None:
         """Forget addresses whose last failure was earlier. Some that came late are forgotten by a later call."""
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+
     def shrink(self) -> None:
         """Forget the half of the addresses that was silent for longest, and track no more than are left."""
 
@@ -107,6 +110,10 @@ class SlidingWindow:
     def forget(self, before: float) -> None:
         drop_while(self._times, lambda times: times[-1] < before)
 
+    def shift(self, by_s: float) -> None:
+        for address, times in self._times.items():
+            self._times[address] = tuple([at + by_s for at in times])
+
     def shrink(self) -> None:
         self.dropped += len(drop_oldest(self._times, 2)) if self._times else 0
         self._max_addresses = max(MIN_TRACKED_ADDRESSES, len(self._times))
@@ -162,6 +169,10 @@ class Fail2banWindow:
 
     def forget(self, before: float) -> None:
         drop_while(self._counts, lambda count: count[2] <= before)
+
+    def shift(self, by_s: float) -> None:
+        for address, (count, first, last) in self._counts.items():
+            self._counts[address] = count, first + by_s, last + by_s
 
     def shrink(self) -> None:
         self.dropped += len(drop_oldest(self._counts, 2)) if self._counts else 0

@@ -71,6 +71,13 @@ class DesiredBans:
                 last = end
         return last
 
+    def shift(self, by_s: float) -> None:
+        """Move the ends of all bans, because the clock was set."""
+        for jails in self._sets.values():
+            for bans in jails.values():
+                for address, until in bans.items():
+                    bans[address] = until + by_s
+
     def members(self, name: str) -> Mapping[Address, float]:
         """Return all members of a set with the ends of their bans, the latest members last."""
         jails = [bans for bans in self._sets.get(name, {}).values() if bans]

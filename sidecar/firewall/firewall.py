@@ -76,6 +76,12 @@ class Firewall:
         """Never drop packets of these networks, and close these published ports (None: the same as before)."""
         self._commit(self._desired.set_topology(allowlist, published), now)
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set. The kernel's timeouts go by one that nobody sets."""
+        self._desired.bans.shift(by_s)
+        kind, at = self._last_breach
+        self._last_breach = kind, at + by_s
+
     def repair(self, now: float, *, whole: bool = False) -> Repair | None:
         """Undo what other programs changed. None: they changed nothing.
 
@@ -83,7 +89,7 @@ class Firewall:
         `whole`, everything is read and compared.
         """
         repair = self._backend.repair(self._desired, now, whole=whole)
-        # A whole comparison follows a change of the clock, not of the table. An added ban lets no packet through.
+        # A whole comparison follows a drift of the clock, no change of the table. An added ban lets no packet through.
         if repair and not whole and (repair.restored or repair.kind is not RepairKind.BANS):
             self._last_breach = repair.kind, now
         return repair

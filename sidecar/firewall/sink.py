@@ -39,8 +39,9 @@ LIMITATION_PROBLEM: Final = "answers to banned addresses"
 # Between checks while there is no sign of a change.
 CHECK_INTERVAL_S = 30.0
 
-# By how much the clock and the kernel's timeouts may drift apart: timeouts are rounded to one second.
-MAX_CLOCK_STEP_S = 2.0
+# By how much the clock and the kernel's timeouts may drift apart: timeouts are rounded to one second. They do so where
+# NTP slews the clock, and while the machine is suspended.
+MAX_DRIFT_S = 2.0
 
 
 class FirewallListener(Protocol):
@@ -124,6 +125,11 @@ class FirewallSink:
             self._firewall.set_topology(allowlist, now, published)
         self._keep_layout()
 
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        self._firewall.shift(by_s)
+        self._checks.clock_offset_s += by_s
+
     def table_changed(self) -> None:
         """Have the table compared with the desired state. Calls that come before the loop gets to it are one."""
         if self._checks.request():
@@ -138,19 +144,19 @@ class FirewallSink:
         """Bring the table to the desired state, and report what another program had changed. A Command."""
         del guard
         clock_offset_s = self._checks.begin(now)
-        clock_was_set = abs(clock_offset_s - self._checks.clock_offset_s) > MAX_CLOCK_STEP_S
+        has_drifted = abs(clock_offset_s - self._checks.clock_offset_s) > MAX_DRIFT_S
         try:
-            repair = self._firewall.repair(now, whole=clock_was_set)
+            repair = self._firewall.repair(now, whole=has_drifted)
         except FirewallError as err:
             self._fail(err)
             return ()
         self._is_failing = False
         self._problem.clear()
         self._metrics.enforced(*self._firewall.enforced())
-        if clock_was_set:
+        if has_drifted:
             self._checks.clock_offset_s = clock_offset_s
-        if repair and clock_was_set:
-            log.info("the clock was set: the timeouts in the kernel were adjusted")
+        if repair and has_drifted:
+            log.info("the kernel's timeouts, which stand still in a suspend, were adjusted to the clock")
         elif repair:
             self._report(repair, now)
         return ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -68,6 +69,13 @@ class Sink(Protocol):
 
     def apply(self, turn: Turn) -> None:
         """Act on this turn. An exception is logged and reported, and the other sinks go on."""
+
+
+class TurnClock(Protocol):
+    """Says when a turn is."""
+
+    def begin_turn(self, guard: Guard) -> float:
+        """Return unix time, before anything in the guard ends by it."""
 
 
 class BackloggedSink(Protocol):
@@ -183,16 +191,18 @@ class Loop:
         problems: Problems,
         *,
         backlog: BackloggedSink | None = None,
+        turn_clock: TurnClock | None = None,
     ) -> None:
+        """`turn_clock` is what says the time of a turn; None: `clock`."""
         self._guard = guard
         self._inbox = inbox
         self._sinks = [_ReportedSink(sink, problems) for sink in sinks]
         self._backlog = backlog
         self._cursors = _PendingCursors(clock())
-        self._clock = clock
+        self._clock, self._turn_clock = clock, turn_clock
         self._stopping = False
-        # When the last turn ended (unix time): how other threads see that the loop lives.
-        self.last_turn_at = clock()
+        # When the last turn ended, by the monotonic clock: how other threads see that the loop lives.
+        self.last_turn_at = time.monotonic()
 
     @property
     def ban_count(self) -> int:
@@ -220,7 +230,7 @@ class Loop:
     def step(self, timeout: float) -> None:
         """Run one turn, after waiting up to `timeout` seconds for a message. Tests call this instead of `run()`."""
         messages = self._inbox.drain(timeout)
-        now = self._clock()
+        now = self._turn_clock.begin_turn(self._guard) if self._turn_clock else self._clock()
         turn = _Decided(self._guard.tick(now))
         self._decide(messages, turn, now)
         if 0 < len(turn.hits) <= MAX_BURST_HITS and not turn.decisions:
@@ -228,7 +238,7 @@ class Loop:
         self._act(turn.decisions, turn.hits, turn.ignored, now)
         for done, outcome in turn.answered:
             done.set_result(outcome)
-        self.last_turn_at = self._clock()
+        self.last_turn_at = time.monotonic()
 
     def _decide(self, messages: list[Message], turn: _Decided, now: float) -> None:
         """Have the guard decide about these messages."""

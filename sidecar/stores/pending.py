@@ -6,7 +6,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from sidecar.core.address import Address
-from sidecar.core.events import Decision, Turn
+from sidecar.core.events import Ban, Decision, Turn
 
 # Decisions written at once: some 100 ms, and the loop waits as long.
 MAX_DECISIONS_PER_WRITE = 4_000
@@ -31,6 +31,11 @@ class Pending:
     def written(self, later: Turn | None) -> None:
         """Note that everything was written but for this."""
         self.turn, self.behind = later, later is not None
+
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set."""
+        if self.turn:
+            self.turn = shifted(self.turn, by_s)
 
     def limit(self) -> None:
         """Keep only as much as may wait for long."""
@@ -84,4 +89,19 @@ def bounded(turn: Turn) -> Turn:
         hits=turn.hits[-MAX_PENDING_HITS:],
         forgiven=turn.forgiven[-MAX_PENDING_HITS:],
         allow_changes=tuple({each.address: each for each in turn.allow_changes}.values()),
+    )
+
+
+def shifted(turn: Turn, by_s: float) -> Turn:
+    """Return the turn by a clock that was set."""
+    return Turn(
+        turn.at + by_s,
+        tuple(
+            each.shifted(by_s) if isinstance(each, Ban) else replace(each, at=each.at + by_s)
+            for each in turn.decisions
+        ),
+        tuple(hit._replace(at=hit.at + by_s) for hit in turn.hits),
+        turn.cursors,
+        forgiven=tuple(replace(each, at=each.at + by_s) for each in turn.forgiven),
+        allow_changes=tuple(each.shifted(by_s) for each in turn.allow_changes),
     )

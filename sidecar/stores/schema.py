@@ -2,7 +2,8 @@
 
 `bans` are those in force, `history` counts those that are over, and `past_bans` has each of them;
 `evidence` are the lines of each ban in force; `hits` are the failures that may still lead to a ban;
-`cursors` say how far each log was read; `allowed` is what people put on the allowlist.
+`cursors` say how far each log was read; `allowed` is what people put on the allowlist; `clock` is
+how the clocks stood when it was written.
 """
 
 from __future__ import annotations
@@ -49,10 +50,13 @@ MIGRATIONS = (
         reason TEXT, times INTEGER, observed INTEGER, ended REAL, ended_by TEXT
     );
     """,
+    """
+    CREATE TABLE clock (boot TEXT, since_boot REAL, at REAL);
+    """,
 )
 
 # The tables that a start reads. Damage in `evidence`, most of the file, is repaired when it is met.
-_READ_AT_START = ("bans", "hits", "cursors", "history", "allowed")
+_READ_AT_START = ("bans", "hits", "cursors", "history", "allowed", "clock")
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

@@ -19,8 +19,10 @@ from typing import NoReturn
 from sidecar.core.address import Address
 from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
+from sidecar.core.clock_steps import ClockReading
 from sidecar.core.events import Ban, Cursor, InForce, Turn
-from sidecar.stores import past_bans, rows, soundness, turns
+from sidecar.runtime.clock import HostClock
+from sidecar.stores import clock_row, past_bans, rows, soundness, turns
 from sidecar.stores.base import EndedBan, PastBansWanted, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.pending import Pending, divided
@@ -37,26 +39,28 @@ CURSOR_KEPT_S = 30 * 86_400.0
 # Rows of each table that are forgotten at once: some 100 ms, and the loop waits as long.
 MAX_ROWS_FORGOTTEN = 4_000
 
-# Only rows of the right types are asked for (see `soundness`).
+# Only rows of the right types are asked for (see `soundness`). The first value is by how much the clock was set since
+# they were written.
 READ_BANS = f"""
-    SELECT jail, who, at, until, cause, failures, site, reason, times, observed FROM bans
-    WHERE until > ? AND {soundness.BANS.condition}
+    SELECT jail, who, at + ?1, until + ?1, cause, failures, site, reason, times, observed FROM bans
+    WHERE until + ?1 > ?2 AND {soundness.BANS.condition}
 """  # noqa: S608
 # With the bans that ended while we were away. An address that is banned again has only the ban.
 READ_HISTORY = f"""
-    SELECT jail, who, times, until FROM history WHERE {soundness.HISTORY.condition}
-    UNION ALL SELECT jail, who, times, until FROM bans
-    WHERE until <= ? AND cause != 'manual' AND {soundness.BANS.condition} ORDER BY until
+    SELECT jail, who, times, until + ?1 AS until FROM history WHERE {soundness.HISTORY.condition}
+    UNION ALL SELECT jail, who, times, until + ?1 FROM bans
+    WHERE until + ?1 <= ?2 AND cause != 'manual' AND {soundness.BANS.condition} ORDER BY until
 """  # noqa: S608
 READ_HITS = f"""
-    SELECT jail, who, at, source, name, stream, line, target FROM hits WHERE {soundness.HITS.condition}
-    ORDER BY rowid DESC LIMIT ?
+    SELECT jail, who, at + ?1, source, name, stream, line, target FROM hits WHERE {soundness.HITS.condition}
+    ORDER BY rowid DESC LIMIT ?2
 """  # noqa: S608
 # SQLite's word for it.
 NO_LIMIT = -1
 READ_CURSORS = f"SELECT key, state FROM cursors WHERE {soundness.CURSORS.condition}"  # noqa: S608
 READ_ALLOWED = f"""
-    SELECT network, at, until, comment FROM allowed WHERE until > ? AND {soundness.ALLOWED.condition} ORDER BY at
+    SELECT network, at + ?1, until + ?1, comment FROM allowed
+    WHERE until + ?1 > ?2 AND {soundness.ALLOWED.condition} ORDER BY at
 """  # noqa: S608
 READ_EVIDENCE = f"SELECT jail, who, lines FROM evidence WHERE {soundness.EVIDENCE.condition}"  # noqa: S608
 READ_EVIDENCE_OF = f"{READ_EVIDENCE} AND jail = ? AND who = ?"
@@ -69,7 +73,7 @@ FORGET_ALLOWED = "DELETE FROM allowed WHERE until < ?"
 EXPIRED_BANS = "SELECT jail, who FROM bans WHERE until < ? LIMIT ?"
 
 
-def stored_bans(path: Path, now: float) -> tuple[Ban, ...]:
+def stored_bans(path: Path, clock: ClockReading) -> tuple[Ban, ...]:
     """Return the bans in this file that are not over, without opening it for writing. Raises StoreError.
 
     No file has no bans. A file of another version may not be readable.
@@ -77,7 +81,8 @@ def stored_bans(path: Path, now: float) -> tuple[Ban, ...]:
     if not path.exists():
         return ()
     with explained(path, "read"), reading(path) as db:
-        return rows.bans(SoundRows(db).fetch(READ_BANS, (now,), address_at=ADDRESS_AT), now)
+        span = clock_row.step_since(db, clock), clock.at
+        return rows.bans(SoundRows(db).fetch(READ_BANS, span, address_at=ADDRESS_AT), clock.at)
 
 
 class SqliteStore:
@@ -90,9 +95,13 @@ class SqliteStore:
 
     name = "store"
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises StoreError for a file of a newer version."""
+    def __init__(self, path: Path, clock: HostClock | None = None) -> None:
+        """Open or make the file. Raises StoreError for a file of a newer version.
+
+        With a `clock` what is stored keeps the time that it has left where the clock is set, also between two runs.
+        """
         self.path = path
+        self._clock, self._clock_is_due = clock, True
         self.repaired = self.unavailable = ""
         self.is_new = not path.exists()
         self._pending, self._backup = Pending(), Backup()
@@ -109,11 +118,12 @@ class SqliteStore:
             return Remembered()
         with explained(self.path, "read"):
             found = SoundRows(self._db.read())
-            bans = rows.bans(found.fetch(READ_BANS, (now,), address_at=ADDRESS_AT), now)
-            past = found.fetch(READ_HISTORY, (now,), address_at=ADDRESS_AT)
+            step = clock_row.step_since(self._db.read(), self._clock.reading) if self._clock else 0.0
+            bans = rows.bans(found.fetch(READ_BANS, (step, now), address_at=ADDRESS_AT), now)
+            past = found.fetch(READ_HISTORY, (step, now), address_at=ADDRESS_AT)
             history = tuple(map(PastBans._make, past))
             most = hits_that_fit(room_bytes, len(bans) + len(history))
-            latest = found.fetch(READ_HITS, (NO_LIMIT if most is None else most,), address_at=ADDRESS_AT)
+            latest = found.fetch(READ_HITS, (step, NO_LIMIT if most is None else most), address_at=ADDRESS_AT)
             hits = tuple(rows.hits(latest[::-1]))
             if len(latest) == most:
                 log.warning(
@@ -121,7 +131,7 @@ class SqliteStore:
                     most,
                 )
             cursors = dict(found.fetch(READ_CURSORS))
-            allowed = tuple(Allow(*row) for row in found.fetch_networks(READ_ALLOWED, (now,)))
+            allowed = tuple(Allow(*row) for row in found.fetch_networks(READ_ALLOWED, (step, now)))
             found.check_types()
             if found.left_out:
                 self._remove_unsound(self._db)
@@ -176,7 +186,9 @@ class SqliteStore:
         now, later = divided(due)
         try:
             with explained(self.path, "written"), self._db.transaction() as db:
+                self._follow_clock(db)
                 turns.write(db, now)
+            self._clock_is_due = False
         except StoreError as err:
             if reason := damage_reason(err.__cause__):
                 self._replace(self._mark_damaged(reason, due), turn.in_force)
@@ -208,6 +220,8 @@ class SqliteStore:
             raise StoreError(self.unavailable)
         try:
             with explained(self.path, "written"), self._db.transaction() as db:
+                self._clock_is_due = True
+                self._follow_clock(db)
                 db.execute(FORGET_HITS, (MAX_ROWS_FORGOTTEN, before))
                 turns.limit_hits(db, MAX_ROWS_FORGOTTEN)
                 db.execute(FORGET_CURSORS, (before - CURSOR_KEPT_S,))
@@ -217,10 +231,16 @@ class SqliteStore:
                 # As did these.
                 db.execute(FORGET_ALLOWED, (before,))
                 db.execute(past_bans.FORGET, (MAX_ROWS_FORGOTTEN, history_before))
+            self._clock_is_due = False
         except StoreError as err:
             if reason := damage_reason(err.__cause__):
                 self._replace(self._mark_damaged(reason, Turn(before)), in_force)
             raise
+
+    def shift(self, by_s: float) -> None:
+        """Move all times, because the clock was set: what is owed now, and what is in the file with the next turn."""
+        self._pending.shift(by_s)
+        self._clock_is_due = True
 
     def close(self) -> None:
         """Write what is owed, if that is possible, and close the file."""
@@ -230,6 +250,11 @@ class SqliteStore:
                 self.apply(Turn(self._pending.turn.at))
         if self._db is not None:
             self._db.close()
+
+    def _follow_clock(self, db: sqlite3.Connection) -> None:
+        """Before anything else is written, have the times in the file follow the clock."""
+        if self._clock and self._clock_is_due:
+            clock_row.follow(db, self._clock.reading)
 
     def _remove_unsound(self, db: Database) -> None:
         """Remove rows that we cannot have written, and say so in `repaired`."""
@@ -305,6 +330,8 @@ class SqliteStore:
         db = Database(self.path, LOCK_TIMEOUT_S)
         try:
             with db.transaction() as connection:
+                self._clock_is_due = True
+                self._follow_clock(connection)
                 self._backup.write(connection, in_force, due)
         except BaseException:
             db.close()

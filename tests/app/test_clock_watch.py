@@ -1,64 +1,76 @@
-"""A clock that was set is reported: bans end by it."""
+"""All that is remembered moves with a clock that is set, before the turn that finds it, and people are notified."""
 
-from sidecar.app.clock_watch import ClockWatch, seconds_since_boot
+from sidecar.app.clock_watch import ClockWatch
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
+from sidecar.runtime.clock import HostClock
+from sidecar.runtime.loop import Inbox, Loop
 from tests.app.world import ANN, Changes
 
 DAY = 86_400.0
 
 
 class World:
-    """A guard, and a clock that nobody sets beside the one that is set."""
+    """A loop with one ban, a clock that is set and one that nobody sets, and something else that remembers times."""
 
-    def __init__(self, *bans):
-        self.elapsed = 0.0
+    def __init__(self):
+        self.now, self.elapsed, self.shifts = 1000.0, 0.0, []
         self.changes = Changes()
         problems = self.changes.problems()
-        step, ahead = (problems.problem(name, critical=False) for name in ("the clock", "bans ahead"))
-        self.watch = ClockWatch(step, ahead, lambda: self.elapsed)
-        self.guard = Guard([Jail("login")], Allowlist(), bans)
+        clock = HostClock(lambda: self.now, lambda: self.elapsed)
+        self.guard = Guard([Jail("login")], Allowlist(), [Ban("login", ANN, 1000.0, 4600.0, "failures")])
+        self.loop = Loop(
+            self.guard, Inbox(), [], lambda: self.now, problems,
+            turn_clock=ClockWatch(clock, (self,), problems.problem("the clock", critical=False)),
+        )  # fmt: skip
 
-    def look(self, now, elapsed):
-        self.elapsed = elapsed
-        assert self.watch.run(self.guard, now) == ()
-        new = list(self.changes)
-        self.changes.clear()
-        return new
+    def shift(self, by_s):
+        self.shifts.append(by_s)
 
-
-def test_a_clock_that_goes_on_is_no_problem():
-    world = World(Ban("login", ANN, 1000.0, 4600.0, "failures"))
-
-    assert [world.look(1000.0 + n, n) for n in (0, 30, 86_400)] == [[], [], []]
-    # As slow as NTP corrects a clock that is wrong by a minute.
-    assert world.look(87_400.0 + 59, 86_400) == []
+    def turn(self, after_s, step_s=0.0):
+        self.elapsed += after_s
+        self.now += after_s + step_s
+        self.loop.step(0)
+        return [ban.until - self.now for ban in self.guard.view.bans]
 
 
-def test_a_clock_that_is_set_forward_is_reported_once():
+def test_a_clock_that_goes_on_moves_nothing():
     world = World()
-    world.look(1000.0, 0)
 
-    assert world.look(1030.0 + DAY, 30) == [
-        ("the clock", "the clock was set 1d forward: bans that are over by the new time have ended"),
+    # As slow as NTP corrects a clock that is wrong.
+    assert [world.turn(1.0, 0.25) for _ in range(3)] == [[3598.75], [3597.5], [3596.25]]
+    assert (world.shifts, list(world.changes)) == ([], [])
+
+
+def test_a_clock_that_is_set_moves_everything_and_is_reported_once():
+    world = World()
+
+    assert world.turn(10.0, DAY) == [3590.0]
+    assert world.turn(10.0) == [3580.0]
+    assert world.turn(10.0, -DAY) == [3570.0]
+    assert world.shifts == [DAY, -DAY]
+    kept = "bans keep the time that is left, and failures their age"
+    assert list(world.changes) == [
+        ("the clock", f"the clock was set 1d forward: {kept}"),
+        ("the clock", None),
+        ("the clock", f"the clock was set 1d back: {kept}"),
         ("the clock", None),
     ]
-    assert world.look(1060.0 + DAY, 60) == []
 
 
-def test_bans_that_last_too_long_are_a_problem_until_they_are_over():
-    world = World(Ban("login", ANN, DAY, DAY + 3600, "failures"))
-    step, over, (name, sentence) = [*world.look(DAY, 0), *world.look(30.0, 30)]
+def test_a_short_step_is_logged(caplog):
+    world = World()
+    caplog.set_level("INFO")
 
-    assert step == ("the clock", "the clock was set 1d back: bans that were made before last so much longer")
-    assert (over, name) == (("the clock", None), "bans ahead")
-    assert sentence.startswith("1 bans were made at a time that is still to come")
-    assert world.look(60.0, 60) == []
-    world.guard.unban(ANN, now=61.0)
-    assert world.look(90.0, 90) == [("bans ahead", None)]
+    assert world.turn(10.0, 5.0) == [3590.0]
+    assert list(world.changes) == []
+    assert "the clock was set 5s forward" in caplog.text
 
 
-def test_the_time_since_boot_goes_on():
-    assert 0 < seconds_since_boot() <= seconds_since_boot()
+def test_a_machine_that_was_suspended_had_no_clock_set():
+    world = World()
+
+    assert world.turn(7200.0) == []
+    assert world.shifts == []

@@ -1,6 +1,7 @@
 """The wired daemon as a process: what goes in as log lines, commands and files comes out as the kernel's table."""
 
 import contextlib
+import json
 import math
 import os
 import re
@@ -893,3 +894,40 @@ def test_with_a_read_only_state_directory_unbanned_clients_stay_unbanned_over_re
         daemon.end()
 
     in_own_mounts(story)
+
+
+def left_s(daemon):
+    """Return how much is left of each ban: by the daemon and its clock, and by the kernel."""
+    [found] = [
+        json.loads(daemon.inside("nft", "-j", "list", "set", "inet", "wp_sidecar", "ban4"))["nftables"][1][
+            "set"
+        ]
+    ]
+    kernel = {each["elem"]["val"]: each["elem"]["expires"] for each in found["elem"]}
+    ours = {ban["ip"]: ban["until"] - daemon.now for ban in daemon.ask("bans")["bans"]}
+    assert ours == pytest.approx(kernel, abs=3)
+    return ours
+
+
+@pytest.mark.parametrize("ahead_s", [86_400.0, -10 * 365 * 86_400.0])
+def test_a_clock_that_is_set_ends_no_ban_and_makes_none_longer(daemon, ahead_s):
+    daemon.start()
+    daemon.wait_until_read(daemon.log)
+    daemon.fail(ANN, 3)
+    daemon.fail(BOB, 2)
+    wait_until(lambda: (daemon.banned(), daemon.failures()["wordpress"]) == ([ANN], 5))
+    daemon.set_clock(ahead_s)
+    wait_until(lambda: "the clock was set" in daemon.stderr())
+
+    assert left_s(daemon) == {ANN: pytest.approx(3595, abs=5)}
+    # Failures keep their age, and a ban that is made now is as long as any.
+    daemon.fail(BOB, 1)
+    wait_until(lambda: BOB in daemon.banned())
+    assert left_s(daemon) == {ANN: pytest.approx(3590, abs=10), BOB: pytest.approx(3595, abs=5)}
+
+    # It is right again, and nobody was there to see it.
+    daemon.end(signal.SIGKILL)
+    daemon.set_clock(0.0)
+    daemon.start()
+    assert left_s(daemon) == {ANN: pytest.approx(3580, abs=20), BOB: pytest.approx(3580, abs=20)}
+    assert daemon.is_ready()

@@ -31,13 +31,12 @@ def test_only_a_critical_problem_makes_it_unready(world):
     assert world.check.health() == Health(live=True, ready=False, why=("a label is wrong", "nft is gone"))
 
 
-@pytest.mark.parametrize("silent_s", [MAX_TURN_S, -MAX_TURN_S])
-def test_a_loop_that_does_not_turn_is_dead(world, silent_s):
-    world.now = world.last_turn_at + silent_s
+def test_a_loop_that_does_not_turn_is_dead(world):
+    world.now = world.last_turn_at + MAX_TURN_S
     world.problems.problem("a label", critical=False).set("a label is wrong")
 
     assert world.check.health() == Health(
         live=False,
         ready=False,
-        why=("a label is wrong", f"the loop has not turned for {silent_s:.0f} s"),
+        why=("a label is wrong", "the loop has not turned for 30 s"),
     )

@@ -179,7 +179,22 @@ def test_what_another_program_changes_is_repaired_and_reported(host, sink, recor
     assert recorder.metrics[2:] == [("enforced", 1, 1)]
 
 
-def test_a_clock_that_was_set_adjusts_the_timeouts_and_is_not_reported(host, sink, recorder, loop):
+def test_a_clock_that_was_set_changes_nothing_in_the_kernel(host, sink, recorder, loop):
+    before = host.kernel.elements("ban4")
+    sink.shift(86_400.0)
+    sink.table_changed()
+    loop.run_one(time.time() + 86_400.0)
+
+    assert recorder.repairs == []
+    assert host.kernel.elements("ban4") == pytest.approx(before, abs=2)
+    # A ban that is restored has the time that is left, too.
+    host.nft("flush set inet wp_sidecar ban4")
+    sink.table_changed()
+    loop.run_one(time.time() + 86_400.0)
+    assert host.kernel.elements("ban4") == pytest.approx(before, abs=3)
+
+
+def test_a_suspend_adjusts_the_timeouts_and_is_not_reported(host, sink, recorder, loop):
     sink.table_changed()
     loop.run_one(time.time() + 100)
 

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from sidecar.core.clock_steps import ClockReading
 from sidecar.core.events import Cursor, Turn
 from sidecar.stores.soundness import is_address
 from sidecar.stores.sqlite import SqliteStore, stored_bans
@@ -102,7 +103,7 @@ def test_damaged_evidence_is_left_out_when_it_is_read(change, path, damage):
 def test_the_bans_of_a_start_without_a_configuration_are_the_sound_ones(change, path, damage):
     change(damage)
 
-    assert stored_bans(path, 0.0) == (LOADED,)
+    assert stored_bans(path, ClockReading("boot", 0.0, 0.0)) == (LOADED,)
 
 
 def test_a_sound_file_is_left_as_it_is(change, path):
