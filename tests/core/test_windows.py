@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from sidecar.config.jail_keys import window
+from sidecar.config.units import one_of
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Hit, Origin
@@ -292,4 +292,4 @@ def test_another_way_to_count_is_a_class_and_a_row(monkeypatch):
     guard.tick(now=100_000.0)
     assert guard.view.statuses(ANN, now=100_000.0)[0].failures == 0
     assert guard.unban(BOB, now=100_001.0) == []
-    assert window("strict") == "strict"
+    assert one_of(WINDOWS)("strict") == "strict"
