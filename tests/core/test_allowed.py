@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sidecar.core.address import Address, parse_allow_target
-from sidecar.core.allowed import MAX_ALLOWED, Allow, AllowedAddresses, Disallow
+from sidecar.core.allowed import MAX_ALLOWED, Allow, AllowedAddresses, Disallow, DisallowCause
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -85,3 +85,12 @@ def test_the_view_says_what_is_allowed_and_what_is_banned_by_itself():
     assert (ban.until, ban.at, ban.reason, ban.cause) == (90.5, 2.0, "spam", "manual")
     assert guard.view.ban_in("login", ANN) == ban
     assert guard.view.ban_in("manual", ANN) is None
+
+
+def test_what_changed_moves_with_a_clock_that_is_set():
+    changes = Allow(ANN, 10.0, 70.0, "the office"), Disallow(ANN, 20.0, DisallowCause.MANUAL)
+
+    assert [each.shifted(100.0) for each in changes] == [
+        Allow(ANN, 110.0, 170.0, "the office"),
+        Disallow(ANN, 120.0, DisallowCause.MANUAL),
+    ]
