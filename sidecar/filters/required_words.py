@@ -3,25 +3,27 @@ r"""Filters on requests (`input = requests`) -> Hyperscan expressions that find 
 Such a filter matches the canonical line of a request (`sidecar.access.request`), not the log's own text, in which a
 path may be percent-encoded and the fields stand in any order. But some words of the failregex have to be in both: of
 `POST \S*/wp-login\.php` the word `wp-login`, unless some of its letters are written as `%77`. Nobody has a reason to
-encode a letter, so the longest word that every match contains is searched for, and any encoded letter. Where every
+encode a letter, so the longest word that every match contains is searched for, and any encoded letter. Words that most
+lines of a WordPress site have are no help; if there is no other, a second word has to be in the same line. Where every
 match has the status `401`, that is searched for instead, as few lines have it; and of another error, such as `404`, it
-has to be in the same line, before or behind the word.
+has to be in the same line.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
-from typing import Final
+from typing import Final, NamedTuple
 
-from sidecar.filters import regex_tree
+from sidecar.filters import charsets, regex_tree
 from sidecar.filters.regex_tree import Branch, Chars, Group, Node, Nodes, Repeat
 
 # Shorter words are in too many lines to be worth a search, except two dots.
 MIN_WORD_CHARS: Final = 3
 TWO_DOTS: Final = ".."
 MAX_WORDS: Final = 128
+# `\.php[._~]` has three words.
+MAX_CLASS_CHARS: Final = 4
 # A percent-encoded character that RFC 3986 (section 2.3) has nobody encode: a letter, a digit, `-`, `.`, `_` or `~`.
 # Servers write none of these as `\x77` or `\u0077`.
 ENCODED_UNRESERVED: Final = rb"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
@@ -30,26 +32,32 @@ ENCODED_UNRESERVED: Final = rb"%(?:2[DEde]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A
 _IN_WORDS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # The canonical line has `%22` for a quote, which the log may have in another spelling.
 _HALF_ESCAPE: Final = re.compile(r"[0-9A-F]{1,2}")
+# Shorter words, such as `.php`, are in many lines.
+MIN_RARE_CHARS: Final = 5
+# Parts of paths that a site's own pages ask for.
+COMMON_WORDS: Final = ("wp-content", "wp-includes", "plugins", "themes", "uploads", "cache")
 # The status that hardly any line has, as long as nobody guesses passwords; those that few have. `200` nearly all have.
 RARE_STATUS: Final = "401"
 _ERROR_STATUS: Final = re.compile(r"[45]\d\d")
 
 
+class Needed(NamedTuple):
+    """A word that a match may contain, and others, of which it then has one elsewhere; none if none are known."""
+
+    word: str
+    others: frozenset[str] = frozenset()
+
+
 def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
     """Return expressions, of which one finds each line that the regex matches; () where every line has to be tried."""
     nodes = regex_tree.parse(regex)
-    found = _all_required(nodes)
-    words = _best(found)
-    if not words or len(words) > MAX_WORDS or min(map(_rarity, words)) < MIN_WORD_CHARS:
+    needed = _required(nodes)
+    if not needed or len(needed) > MAX_WORDS or min(_rarity(each.word) for each in needed) < MIN_WORD_CHARS:
         return ()
-    # A word that holds another is found with that.
-    shortest = [word for word in sorted(words) if not any(other in word for other in words - {word})]
     if f" {RARE_STATUS} " in _text(nodes):
         return (_status(RARE_STATUS),)
-    errors = next(
-        (each for each in found if each and each != words and all(map(_is_error, each))), frozenset()
-    )
-    return (*(_with_one_of(errors, word) for word in shortest), ENCODED_UNRESERVED)
+    searched = (each for each in sorted(needed, key=_in_order) if not _is_found_with_another(each, needed))
+    return (*map(_expression, searched), ENCODED_UNRESERVED)
 
 
 def _text(nodes: Nodes) -> str:
@@ -65,53 +73,73 @@ def _status(code: str) -> bytes:
     return rb"(?:^|[^0-9])%b(?:[^0-9\n]|$)" % code.encode()
 
 
-def _is_error(word: str) -> bool:
-    """Return whether the word is a status that few lines have."""
-    return bool(_ERROR_STATUS.fullmatch(word))
+def _expression(needed: Needed) -> bytes:
+    """Return what finds lines with the word and one of the others, in any order, as a log may have its fields so."""
+    word = re.escape(needed.word).encode()
+    if not needed.others:
+        return word
+    other = b"(?:%b)" % b"|".join(re.escape(each).encode() for each in sorted(needed.others))
+    return b"(?:%b[^\\n]*%b|%b[^\\n]*%b)" % (word, other, other, word)
 
 
-def _with_one_of(others: frozenset[str], word: str) -> bytes:
-    """Return what finds a word in lines that have one of the others, too. A log may have its fields in any order."""
-    escaped = re.escape(word).encode()
-    if not others:
-        return escaped
-    other = b"(?:%b)" % b"|".join(each.encode() for each in sorted(others))
-    return b"(?:%b[^\\n]*%b|%b[^\\n]*%b)" % (escaped, other, other, escaped)
+def _in_order(needed: Needed) -> tuple[str, list[str]]:
+    return needed.word, sorted(needed.others)
 
 
-def _required(nodes: Nodes) -> frozenset[str]:
+def _is_found_with_another(needed: Needed, all_needed: Iterable[Needed]) -> bool:
+    """Return whether every line with this is found by another, whose word is a part of this one's."""
+    return any(
+        other != needed and other.word in needed.word and other.others in (frozenset(), needed.others)
+        for other in all_needed
+    )
+
+
+def _required(nodes: Nodes) -> frozenset[Needed]:
     """Return words, one of which is in every match; the empty set where none is known."""
-    return _best(_all_required(nodes))
+    parts = sorted(_parts(nodes), key=_worth)
+    if not parts:
+        return frozenset()
+    best = parts.pop()
+    errors = next((_words_of(part) for part in parts if _are_errors(part)), frozenset())
+    others = errors or (_words_of(parts[-1]) if parts else frozenset())
+    return frozenset(
+        Needed(each.word, others) if errors or not (each.others or _is_rare(each.word)) else each
+        for each in best
+    )
 
 
-def _best(found: Iterable[frozenset[str]]) -> frozenset[str]:
-    return max(found, key=_worth, default=frozenset())
+def _words_of(part: frozenset[Needed]) -> frozenset[str]:
+    return frozenset(each.word for each in part)
 
 
-def _all_required(nodes: Nodes) -> list[frozenset[str]]:
-    """Return sets of words: of each set, one word is in every match."""
-    found: list[frozenset[str]] = []
+def _are_errors(part: frozenset[Needed]) -> bool:
+    """Return whether these are status codes that few lines have."""
+    return all(_ERROR_STATUS.fullmatch(each.word) for each in part)
+
+
+def _parts(nodes: Nodes) -> list[frozenset[Needed]]:
+    """Return for each part of a sequence the words of which a match has one there, where any are known.
+
+    Parts do not overlap, so a match has a word of each.
+    """
+    parts: list[frozenset[Needed]] = []
     word, before = "", ""
     for node in _inlined(nodes):
         literal = _literal(node)
         if literal in _IN_WORDS:
             word += literal
             continue
+        # What is known of one part in several ways: `\.(?:git|hg)` has the words `.git` and `.hg`, and `git` and `hg`.
+        ways = [_word(word, before)]
         if isinstance(node, Branch):
-            found.append(_of_each(node.branches))
-            # `\.(?:git|hg)` has the words `.git` and `.hg`.
-            starts = [_words(word + _start(branch), before) for branch in node.branches]
-            found += (
-                [frozenset().union(*(words for start in starts for words in start))] if all(starts) else []
-            )
-        found += _words(word, before)
-        word, before = "", literal
-        if isinstance(node, Branch):
-            continue
+            ways += [_of_each(map(_required, node.branches))]
+            ways += [_of_each(_word(word + start, before) for start in _starts((node,)))]
+        parts.append(max(ways, key=_worth))
         if isinstance(node, Repeat) and node.least:
-            found.append(_required(node.body))
-    found += _words(word, before)
-    return found
+            parts.append(_required(node.body))
+        word, before = "", "" if isinstance(node, Branch) else literal
+    parts.append(_word(word, before))
+    return [part for part in parts if part]
 
 
 def _literal(node: Node) -> str:
@@ -119,21 +147,37 @@ def _literal(node: Node) -> str:
     return node.literal if isinstance(node, Chars) and not node.ignore_case else ""
 
 
-def _start(nodes: Nodes) -> str:
-    """Return the literal text that these nodes begin with, as far as it may be in a word."""
-    literals = (_literal(node) for node in _inlined(nodes))
-    return "".join(takewhile(lambda literal: literal in _IN_WORDS, literals))
+def _starts(nodes: Nodes) -> list[str]:
+    """Return the literal texts that these nodes may begin with, as far as these may be in a word."""
+    start = ""
+    for node in _inlined(nodes):
+        if (literal := _literal(node)) in _IN_WORDS:
+            start += literal
+        elif isinstance(node, Branch):
+            return [start + each for branch in node.branches for each in _starts(branch)]
+        else:
+            return [start + each for each in _few_chars(node)]
+    return [start]
 
 
-def _words(word: str, before: str) -> list[frozenset[str]]:
-    """Return the word, without what may be the end of an escape in the canonical line."""
+def _few_chars(node: Node) -> list[str]:
+    """Return the characters that a class such as `[._]` stands for, if these are few; else one empty text."""
+    if not isinstance(node, Chars) or node.accepts & charsets.NON_ASCII:
+        return [""]
+    chars = [chr(code) for code in charsets.ascii_codes(node.accepts)]
+    return chars if len(chars) <= MAX_CLASS_CHARS and _IN_WORDS.issuperset(chars) else [""]
+
+
+def _word(word: str, before: str) -> frozenset[Needed]:
+    """Return the word, without what may be the end of an escape in the canonical line, if any is left."""
     if before in ("", "%") and (half := _HALF_ESCAPE.match(word)):
         word = word[half.end() :]
-    return [frozenset({word})] if word else []
+    return frozenset({Needed(word)}) if word else frozenset()
 
 
-def _of_each(branches: Iterable[Nodes]) -> frozenset[str]:
-    each = [_required(branch) for branch in branches]
+def _of_each(branches: Iterable[frozenset[Needed]]) -> frozenset[Needed]:
+    """Return the words of all branches; the empty set if of one none is known."""
+    each = list(branches)
     return frozenset().union(*each) if all(each) else frozenset()
 
 
@@ -145,8 +189,24 @@ def _inlined(nodes: Sequence[Node]) -> Iterable[Node]:
             yield node
 
 
-def _worth(words: frozenset[str]) -> tuple[int, int]:
-    return min(map(_rarity, words), default=0), -len(words)
+def _worth(part: frozenset[Needed]) -> tuple[bool, bool, int, int]:
+    """Return how few lines these words find, as something that can be compared."""
+    shortest = min((_rarity(each.word) for each in part), default=0)
+    chars = min((_rarity(each.word) + min(map(_rarity, each.others), default=0) for each in part), default=0)
+    return shortest >= MIN_WORD_CHARS, not _has_common(part), chars, -len(part)
+
+
+def _has_common(part: frozenset[Needed]) -> bool:
+    return any(_is_common(each.word) for each in part)
+
+
+def _is_common(word: str) -> bool:
+    return any(word in common for common in COMMON_WORDS)
+
+
+def _is_rare(word: str) -> bool:
+    """Return whether so few lines have the word that a search for a second one costs more than it saves."""
+    return len(word) >= MIN_RARE_CHARS and not _is_common(word)
 
 
 def _rarity(word: str) -> int:

@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 
@@ -37,6 +38,38 @@ OURS = {
 )
 def test_one_of_the_longest_words_that_every_match_contains_is_searched_for(regex, words):
     assert expressions(re.compile(regex)) == ((*words, ENCODED_UNRESERVED) if words else ())
+
+
+@pytest.mark.parametrize(
+    ("regex", "found", "missed"),
+    [
+        # Most lines of a site have `wp-content`.
+        (r"/wp-content/\S*\.php", b"/wp-content/a.php", b"/wp-content/a.css"),
+        (r"/wp-content/\S*\.php", b'{"query": "x.php", "path": "/wp-content"}', b"/wp-content\n.php"),
+        (r"/wp-content/\S*/readme\.txt", b"/readme.txt", b"/wp-content/x/style.css"),
+        (
+            r"/wp-content/(?:uploads|cache)/\S*\.php",
+            b"/wp-content/uploads/a.php",
+            b"/wp-content/uploads/a.png",
+        ),
+        # Many have `.php`.
+        (r"/(?:wso|c99)\.php", b"/c99.php", b"/index.php"),
+        (r"/\S*(?:\.php~|\.php[._](?:bak|\d))", b"/x.php.1", b"/x.php"),
+        (r"/(?:\.\./)+\.\./x", b"../../", b"/a..b"),
+    ],
+)
+def test_a_word_that_many_lines_have_is_searched_for_with_another(regex, found, missed):
+    searched = expressions(re.compile(regex))[:-1]
+
+    assert any(re.search(each, found) for each in searched), searched
+    assert not any(re.search(each, missed) for each in searched), searched
+
+
+def test_a_text_that_a_regex_looks_at_twice_need_not_be_there_twice():
+    for regex in (r"(?=\S*\.php)\S*\.php", r"\.php(?<=\.php)", r"(\.php)\1?"):
+        (word, _) = expressions(re.compile(regex))
+
+        assert re.search(word, b"/x.php")
 
 
 def test_the_status_of_a_refused_password_is_searched_for_alone():
@@ -156,3 +189,29 @@ def test_every_line_that_a_failregex_matches_contains_one_of_its_expressions(nam
         for regex, found in OURS[name]:
             if found and regex.search(reading.canonical):
                 assert any(re.search(expression, line.encode()) for expression in found), reading
+
+
+@st.composite
+def regexes_of(draw, text):
+    """A regex that matches the text: parts of it, with alternatives, classes and unknown text in their places."""
+    cuts = sorted({0, len(text), *draw(st.lists(st.integers(0, len(text)), max_size=8))})
+    parts = [text[start:end] for start, end in itertools.pairwise(cuts)]
+    return "^" + "".join(draw(st.sampled_from(_ways(part))) for part in parts) + "$"
+
+
+def _ways(part):
+    literal, first, rest = re.escape(part), re.escape(part[:1]), re.escape(part[1:])
+    return [
+        literal, ".*", literal, f"(?:{literal}|wp-content|x)", f"(?:.*|{literal})", f"(?:[{first}_]{rest}|secret)",
+        f"(?=.*{literal}){literal}", f"(?:{literal}){{1,3}}", f"{first}(?:{rest}|\\d)", f"(?i:{literal})",
+    ]  # fmt: skip
+
+
+@given(line=lines(), data=st.data())
+def test_what_is_searched_for_is_in_every_line_whose_request_any_regex_matches(line, data):
+    for reading in RequestReader(AccessLog()).readings(line):
+        regex = re.compile(data.draw(regexes_of(reading.canonical)), re.DOTALL)
+        assert regex.search(reading.canonical)
+
+        found = expressions(regex)
+        assert not found or any(re.search(expression, line.encode()) for expression in found), found
