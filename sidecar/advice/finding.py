@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 # The subject of what concerns the whole host.
 HOST: Final = "host"
@@ -15,3 +15,17 @@ class Finding(NamedTuple):
     ok: bool
     sentence: str
     change: str = ""
+
+    @classmethod
+    def well(cls, subject: str, sentence: str, change: str = "") -> Self:
+        return cls(subject, ok=True, sentence=sentence, change=change)
+
+    @classmethod
+    def wrong(cls, subject: str, sentence: str, change: str) -> Self:
+        return cls(subject, ok=False, sentence=sentence, change=change)
+
+    @classmethod
+    def of_advice(cls, subject: str, text: str) -> Self:
+        """Return what the first sentence of a text says is wrong; the others say what to change."""
+        sentence, _, change = text.partition(". ")
+        return cls.wrong(subject, sentence, change)

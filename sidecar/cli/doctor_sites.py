@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import LogSample
-from sidecar.advice.doctor import LOOPBACK
 from sidecar.advice.facts import LogFacts, SiteFacts
+from sidecar.advice.log_checks import LOOPBACK
 from sidecar.app import host
 from sidecar.cli.log_lines import with_framing
 from sidecar.config import labels, log_formats

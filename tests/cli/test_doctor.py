@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sidecar.advice.doctor import Finding
+from sidecar.advice.finding import Finding
 from sidecar.cli import doctor
 
 FINDINGS = (

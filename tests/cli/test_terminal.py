@@ -83,7 +83,7 @@ JAILS = (
     '[wordpress-xmlrpc]\nbantime = 1h\naction = iptables-multiport[name=WordPress, port="http,https", protocol=tcp]\n'
 )
 FINDINGS = (
-    "from sidecar.advice.doctor import Finding\nfrom sidecar.cli import doctor\n"
+    "from sidecar.advice.finding import Finding\nfrom sidecar.cli import doctor\n"
     f"finding = Finding({CONTAINER!r}, False, 'of 1,234 requests 1,234 have {NETWORK} as their client', '{'set it ' * 20}')\n"
     "doctor.show([finding, finding._replace(ok=True, change='')], only_wrong=False, as_json=False)\n"
 )
