@@ -19,6 +19,7 @@ match the canonical line, in which a request has exactly one spelling.
     wrappers.py    what transports put around a line: syslog, json-file, compose and foreman prefixes
     detect.py      which of these a log has
     sample.py      how much of a log is understood
+    logs.py        all logs that are read, with the format of each; reader.py: the requests of one log's lines
 
 Two rules hold everywhere. Text that a client wrote may add to that client's failures, and never excuses it: a line
 that can be read in several ways is read in each. And the client is only ever taken from where the server wrote it.

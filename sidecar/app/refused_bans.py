@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
-from sidecar.advice.refused import MIN_FAILURES, probable_proxies, without_witness
+from sidecar.advice.refused_bans import MIN_FAILURES, probable_proxies, without_witness
 from sidecar.advice.unbannable import PERIOD_S
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.core.events import Decision

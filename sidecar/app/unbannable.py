@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, Protocol
 
-from sidecar.advice.refused import behind_proxy
+from sidecar.advice.refused_bans import behind_proxy
 from sidecar.advice.unbannable import FAILURES, PERIOD_S, unbannable_failures
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.core.allowlist import IGNOREIP

@@ -1,9 +1,9 @@
-"""The wiring: one function makes all parts of the daemon, in the order in which they depend on each other.
+"""The wiring: `build` makes all parts of the daemon, in the order in which they depend on each other.
 
     sources ─▶ intake ─▶ inbox ─▶ loop(guard) ─▶ sinks: firewall, store, metrics, log, alerts, fleet
 
-Nothing is handed out before it is complete. The guard is given to the loop alone; what needs it is given the inbox.
-Nothing runs yet: `Daemon.run` starts the threads.
+Each step returns what the later ones need, and nothing is handed out before it is complete. The guard is given to the
+loop alone; what needs it is given the inbox. Nothing runs yet: `Daemon.run` starts the threads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import secrets
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sidecar.access.logs import AccessLogs
 from sidecar.alerts.sink import StoredTurns
@@ -65,6 +65,7 @@ from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, Monitor, NftTable
 from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.clock import Clock, HostClock
+from sidecar.runtime.http_server import TcpListener
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
 from sidecar.runtime.memory import MemoryCgroup
@@ -75,10 +76,12 @@ from sidecar.sources.dns import Resolver
 from sidecar.sources.factories import SourceInputs
 from sidecar.sources.intake import Intake
 from sidecar.sources.registry import SourceRegistry
+from sidecar.stores.base import Remembered
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
 from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
+from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
 from sidecar.web.application import StatusPage
@@ -93,10 +96,90 @@ if TYPE_CHECKING:
 FIREWALL_CHECK_INTERVAL_S: Final = 1.0
 
 
-# One list in the order of dependency is easier to check than its parts.
-def build(  # noqa: PLR0915
-    settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str] = ()
-) -> Daemon:
+class _Common(NamedTuple):
+    """What every step is given."""
+
+    settings: Settings
+    clock: Clock
+    host_clock: HostClock
+    now: float
+    reporting: Reporting
+    inbox: Inbox
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.reporting.metrics
+
+    @property
+    def problems(self) -> Problems:
+        return self.reporting.problems
+
+
+class _Claims(NamedTuple):
+    """What one daemon of a host has at a time."""
+
+    host: FirewallClaim
+    control: ControlSocket
+    telemetry: TcpListener
+
+
+class _LastRun(NamedTuple):
+    """What the last run left, in the store and in the kernel."""
+
+    store: SqliteStore
+    remembered: Remembered
+    pending_hits: PendingHits
+    sites: Sites
+    firewall: Firewall
+    firewall_sink: FirewallSink
+    repairs: RepairAlerts
+    cgroup: MemoryCgroup | None
+
+
+class _Deciding(NamedTuple):
+    """The guard, and what it goes by."""
+
+    guard: Guard
+    inputs: GuardInputs
+    budget: BanBudget
+    exposed: ExposedContainers
+    watched_names: WatchedNames
+    access_logs: AccessLogs
+
+
+class _Reading(NamedTuple):
+    """From the logs to the inbox."""
+
+    sources: SourceRegistry
+    intake: Intake
+    resolver: Resolver
+    names: HostNames
+    log_states: LogStates
+
+
+class _Acting(NamedTuple):
+    """The loop, and those of its sinks that others ask."""
+
+    loop: Loop
+    fleet: FleetMember | None
+    unbannable: UnbannableFailures
+    budget_monitor: BudgetMonitor
+    tally: Tally
+    recent: RecentEvents
+    activity: Activity
+    event_log: EventLog | None
+
+
+class _Parts(NamedTuple):
+    """What runs, or is asked by what runs."""
+
+    last: _LastRun
+    deciding: _Deciding
+    reading: _Reading
+    acting: _Acting
+
+
+def build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str] = ()) -> Daemon:
     """Make a daemon. `read` reads the settings again for a reload; `clock` is unix time.
 
     `arguments` have other commands read the same configuration.
@@ -104,86 +187,143 @@ def build(  # noqa: PLR0915
     Raises NoSocket, StoreError, SourceUnavailable, FirewallError and OSError, each with a sentence for the operator.
     """
     host_clock = HostClock(clock)
-    now = host_clock.reading.at
-    jails = [*(jail.name for jail in settings.jails), MANUAL_JAIL.name]
-
     # First, as everything else may have a problem.
     reporting = Reporting.of(settings)
-    metrics, alerts, problems = reporting.metrics, reporting.alerts, reporting.problems
+    common = _Common(settings, clock, host_clock, host_clock.reading.at, reporting, Inbox())
+    problems = common.problems
+    # A second daemon on this host ends here, before it touches the store or the firewall.
+    claims = _Claims(FirewallClaim(), ControlSocket(settings.paths.socket), listen(*settings.listen))
+    last = _load_last_run(common)
+    deciding = _make_guard(common, last)
+    reading = _make_sources(common, last, deciding)
+    acting = _make_loop(common, last, deciding)
 
-    # Claims: a second daemon on this host ends here, before it touches the store or the firewall.
-    host_claim = FirewallClaim()
-    control_socket = ControlSocket(settings.paths.socket)
-    telemetry_socket = listen(*settings.listen)
+    supervisor = Supervisor(problems)
+    log_reading = LogReading(
+        filters=settings.filters, access_logs=deciding.access_logs, intake=reading.intake, sources=reading.sources,
+        supervisor=supervisor, problems=problems, clock=clock,
+    )  # fmt: skip
+    first_reading = reading.sources.prepare(settings, common.now)
+    reading.sources.reconfigure(settings, first_reading, common.now)
+    reconfiguration = Reconfiguration(
+        inbox=common.inbox, budget=acting.budget_monitor, inputs=deciding.inputs, firewall=last.firewall_sink,
+        metrics=common.metrics, fleet=acting.fleet, reading=log_reading, outbox=common.reporting.outbox,
+    )  # fmt: skip
+    reload_report = ReloadReport(common.metrics.process, problems, clock)
+    reload = ReloadService(settings, read, reconfiguration, reload_report)
+    doctor = Doctor([*arguments, "--socket", str(settings.paths.socket)])
+    parts = _Parts(last, deciding, reading, acting)
+    services = _make_services(common, claims, parts, reload, doctor)
+    startup = Startup(
+        commands=_first_commands(last, deciding, reading),
+        services=services,
+        names=reading.names,
+        sources=first_reading.services,
+    )
+    resources: list[Resource] = [
+        doctor,
+        *([acting.fleet] if acting.fleet else []),
+        reading.intake,
+        # After the sinks' last turn.
+        last.store,
+        *([acting.event_log] if acting.event_log else []),
+        # Last: the next daemon may start now.
+        claims.host,
+    ]
 
-    # What the last run left.
-    inbox = Inbox()
-    store = SqliteStore(settings.paths.state / "state.db", host_clock)
+    reload_report.started(settings)
+    last_run.report_store(last.store, problems)
+    # Last, so that nothing was changed in the kernel if anything above fails. Filters take seconds to compile, so the
+    # time is not `now`.
+    networks = (*deciding.inputs.allowlist.networks(4), *deciding.inputs.allowlist.networks(6))
+    last.firewall_sink.start(last.remembered.bans, networks, clock())
+    if acting.event_log:
+        acting.event_log.restored(last.remembered.bans, clock())
+    return Daemon(
+        loop=acting.loop, inbox=common.inbox, startup=startup, supervisor=supervisor,
+        reload=reload, firewall=last.firewall_sink, alerts=common.reporting.alerts, resources=resources,
+    )  # fmt: skip
+
+
+def _load_last_run(common: _Common) -> _LastRun:
+    """Open the store and look at the kernel's table; neither is changed."""
+    settings, reporting, problems = common.settings, common.reporting, common.problems
+    store = SqliteStore(settings.paths.state / "state.db", common.host_clock)
     layout_file = LayoutFile(settings.paths.state)
     sites = Sites.of_layout(layout_file.read().ports)
     # Until the container engine has answered, bans of a site close the ports that led to it.
     firewall = Firewall(NftTable(), with_sites((*settings.jails, MANUAL_JAIL), sites))
     cgroup = MemoryCgroup.find()
-    remembered = last_run.load(store, firewall, now, cgroup)
+    remembered = last_run.load(store, firewall, common.now, cgroup)
     reporting.outbox.open(None if store.unavailable else remembered.bans)
-    pending_hits = PendingHits(remembered.hits, jails)
-    repairs = RepairAlerts(alerts, problems.problem("firewall table"))
+    pending_hits = PendingHits(remembered.hits, [*(jail.name for jail in settings.jails), MANUAL_JAIL.name])
+    repairs = RepairAlerts(reporting.alerts, problems.problem("firewall table"))
     firewall_sink = FirewallSink(
-        firewall, inbox, problems, metrics.firewall, repairs,
+        firewall, common.inbox, problems, common.metrics.firewall, repairs,
         layout_file=layout_file,
     )  # fmt: skip
+    return _LastRun(store, remembered, pending_hits, sites, firewall, firewall_sink, repairs, cgroup)
 
-    # The guard, and what it goes by.
+
+def _make_guard(common: _Common, last: _LastRun) -> _Deciding:
+    settings, remembered = common.settings, last.remembered
     watched_names = WatchedNames()
     access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
     inputs = GuardInputs(
-        settings, host.own_networks(), watched_names, firewall_sink, problems=problems, access_logs=access_logs,
-        allowed=remembered.allowed, sites=sites,
+        settings, host.own_networks(), watched_names, last.firewall_sink, problems=common.problems,
+        access_logs=access_logs, allowed=remembered.allowed, sites=last.sites,
     )  # fmt: skip
-    exposed = ExposedContainers(metrics.allowlist, problems)
+    exposed = ExposedContainers(common.metrics.allowlist, common.problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share, settings.budget.site_share)
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
-        history_age_s=settings.dbpurgeage, max_bans=settings.max_bans, budget=budget, witness=firewall,
+        history_age_s=settings.dbpurgeage, max_bans=settings.max_bans, budget=budget, witness=last.firewall,
         # Without the store it is unknown how far logs were read, and which clients were unbanned since: if their
         # failures were counted again, they would be banned again. Many logs stamp whole seconds.
-        counts_from=math.floor(now) if store.unavailable else -math.inf,
+        counts_from=math.floor(common.now) if last.store.unavailable else -math.inf,
         allowed=remembered.allowed,
     )  # fmt: skip
-    guard.set_sites(sites)
-    metrics.bans.set_active(guard.view.enforced_bans)
+    guard.set_sites(last.sites)
+    common.metrics.bans.set_active(guard.view.enforced_bans)
+    return _Deciding(guard, inputs, budget, exposed, watched_names, access_logs)
 
-    # Sources: from the logs to the inbox.
-    changes = HostChanges(inbox, inputs, exposed, pending_hits, problems)
-    names = HostNames(watched_names, changes, problems)
+
+def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _Reading:
+    inbox, problems = common.inbox, common.problems
+    changes = HostChanges(inbox, deciding.inputs, deciding.exposed, last.pending_hits, problems)
+    names = HostNames(deciding.watched_names, changes, problems)
     resolver = Resolver(inbox)
-    matcher = Matcher(settings.filters, problems=problems, access_logs=access_logs)
-    intake = Intake(matcher, inbox, resolver, clock, problems.problem("filtering"))
-    log_states = LogStates(metrics)
+    matcher = Matcher(common.settings.filters, problems=problems, access_logs=deciding.access_logs)
+    intake = Intake(matcher, inbox, resolver, common.clock, problems.problem("filtering"))
+    log_states = LogStates(common.metrics)
     outputs = Outputs(intake, log_states, problems)
-    sources = SourceRegistry(SourceInputs(outputs, changes, remembered.cursors, resolver))
+    sources = SourceRegistry(SourceInputs(outputs, changes, last.remembered.cursors, resolver))
+    return _Reading(sources, intake, resolver, names, log_states)
 
-    # The loop with its sinks.
-    fleet = _join_fleet(settings, inbox, metrics.fleet, problems, clock)
-    unbannable = UnbannableFailures(inputs, exposed, metrics.allowlist, problems)
-    budget_monitor = BudgetMonitor(settings.budget, budget, metrics.allowlist, problems)
-    tally, recent = Tally(now), RecentEvents()
-    activity = Activity(firewall_sink, now)
-    event_log = _event_log(settings.log, inputs, problems)
+
+def _make_loop(common: _Common, last: _LastRun, deciding: _Deciding) -> _Acting:
+    settings, metrics, problems = common.settings, common.metrics, common.problems
+    fleet = _join_fleet(settings, common.inbox, metrics.fleet, problems, common.clock)
+    unbannable = UnbannableFailures(deciding.inputs, deciding.exposed, metrics.allowlist, problems)
+    budget_monitor = BudgetMonitor(settings.budget, deciding.budget, metrics.allowlist, problems)
+    tally, recent = Tally(common.now), RecentEvents()
+    activity = Activity(last.firewall_sink, common.now)
+    event_log = _event_log(settings.log, deciding.inputs, problems)
+    alerts = common.reporting.alerts
     sinks: list[Sink] = [
         # First, so that a ban is in force at once.
-        firewall_sink,
+        last.firewall_sink,
         # Before the store, and not sent before `StoredTurns`: a crash between them loses no alert and doubles none.
         alerts,
         # Early, so that a crash after it loses nothing that was decided.
-        metrics.loop.timed(store),
+        metrics.loop.timed(last.store),
         # After the firewall: measures when the bans of the turn are in force.
         metrics.bans,
         # After the store: sends what `alerts` prepared.
-        StoredTurns(reporting.outbox),
+        StoredTurns(common.reporting.outbox),
         # In any order.
         tally, recent, budget_monitor, unbannable, DecisionLog(),
-        Bypasses(firewall, inputs, metrics.firewall, alerts, inbox),
+        Bypasses(last.firewall, deciding.inputs, metrics.firewall, alerts, common.inbox),
         activity,
         *([event_log] if event_log else []),
         *([fleet.publisher] if fleet else []),
@@ -191,105 +331,84 @@ def build(  # noqa: PLR0915
         metrics.loop,
     ]  # fmt: skip
     clock_watch = ClockWatch(
-        host_clock, (firewall_sink, store), problems.problem("the clock", critical=False)
+        common.host_clock, (last.firewall_sink, last.store), problems.problem("the clock", critical=False)
     )
-    loop = Loop(guard, inbox, sinks, clock, problems, backlog=store, turn_clock=clock_watch)
-    metrics.loop.observe_inbox(inbox)
-    metrics.loop.observe_store(store)
+    loop = Loop(
+        deciding.guard,
+        common.inbox,
+        sinks,
+        common.clock,
+        problems,
+        backlog=last.store,
+        turn_clock=clock_watch,
+    )
+    metrics.loop.observe_inbox(common.inbox)
+    metrics.loop.observe_store(last.store)
+    return _Acting(loop, fleet, unbannable, budget_monitor, tally, recent, activity, event_log)
 
-    # What runs beside the loop.
-    supervisor = Supervisor(problems)
-    reading = LogReading(
-        filters=settings.filters, access_logs=access_logs, intake=intake, sources=sources,
-        supervisor=supervisor, problems=problems, clock=clock,
-    )  # fmt: skip
-    first_reading = sources.prepare(settings, now)
-    sources.reconfigure(settings, first_reading, now)
-    reconfiguration = Reconfiguration(
-        inbox=inbox, budget=budget_monitor, inputs=inputs, firewall=firewall_sink,
-        metrics=metrics, fleet=fleet, reading=reading, outbox=reporting.outbox,
-    )  # fmt: skip
-    reload_report = ReloadReport(metrics.process, problems, clock)
-    reload = ReloadService(settings, read, reconfiguration, reload_report)
-    health = LoopHealth(loop, problems)
-    metrics.process.observe_readiness(lambda: health.health().ready)
-    unread_logs = UnreadLogs(inputs, access_logs, log_states, intake, problems)
+
+def _make_services(
+    common: _Common, claims: _Claims, parts: _Parts, reload: ReloadService, doctor: Doctor
+) -> list[Service]:
+    """Make what runs beside the loop: who answers people and programs, and the chores."""
+    settings, inbox, problems = common.settings, common.inbox, common.problems
+    last, deciding, reading, acting = parts
+    inputs, firewall_sink, fleet = deciding.inputs, last.firewall_sink, acting.fleet
+    health = LoopHealth(acting.loop, problems)
+    common.metrics.process.observe_readiness(lambda: health.health().ready)
+    unread_logs = UnreadLogs(inputs, deciding.access_logs, reading.log_states, reading.intake, problems)
     commands = daemon_commands(
-        inbox, health=health, streams=log_states.states, details=LogDetails(log_states, inputs),
-        oddities=unread_logs, access_logs=access_logs,
-        firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=store, explainer=intake,
-        fleet=fleet, tally=tally, recent=recent,
+        inbox, health=health, streams=reading.log_states.states, details=LogDetails(reading.log_states, inputs),
+        oddities=unread_logs, access_logs=deciding.access_logs,
+        firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=last.store, explainer=reading.intake,
+        fleet=fleet, tally=acting.tally, recent=acting.recent,
     )  # fmt: skip
+    page = StatusPage(commands, acting.activity, ChangeForms(commands, Sessions(inputs), doctor), doctor)
+    known_hosts = KnownHosts(settings.listen_names)
+    endpoints = TelemetryEndpoints(common.reporting.registry, health, known_hosts, page)
     public_addresses = PublicAddresses(
         cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)
     )
     housekeeping = Housekeeping(
         inbox,
         (
-            MetricsUpdate(metrics, intake, resolver, reporting.outbox),
-            StoreCleanup(store, inputs, pending_hits, problems.problem(store.name)),
+            MetricsUpdate(common.metrics, reading.intake, reading.resolver, common.reporting.outbox),
+            StoreCleanup(last.store, inputs, last.pending_hits, problems.problem(last.store.name)),
             CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
-            Reports(unbannable, budget_monitor, repairs),
+            Reports(acting.unbannable, acting.budget_monitor, last.repairs),
             BanLimitReport(problems.problem("the number of bans", critical=False)),
-            RefusedBansReport(exposed, firewall, metrics.guard, problems),
+            RefusedBansReport(deciding.exposed, last.firewall, common.metrics.guard, problems),
             OwnNetworksCheck(inputs, public_addresses),
             AllowedExpiry(inputs),
-            activity,
+            acting.activity,
             unread_logs,
         ),
     )
-    memory_watch = MemoryWatch(inbox, cgroup, problems.problem("memory", critical=False))
-    doctor = Doctor([*arguments, "--socket", str(settings.paths.socket)])
-    page = StatusPage(commands, activity, ChangeForms(commands, Sessions(inputs), doctor), doctor)
-    endpoints = TelemetryEndpoints(reporting.registry, health, KnownHosts(settings.listen_names), page)
+    memory_watch = MemoryWatch(inbox, last.cgroup, problems.problem("memory", critical=False))
     services: list[Service] = [
-        reporting.outbox,
-        telemetry_server(telemetry_socket, endpoints),
-        control_server(control_socket, ControlApplication(commands)),
+        common.reporting.outbox,
+        telemetry_server(claims.telemetry, endpoints),
+        control_server(claims.control, ControlApplication(commands)),
         reload,
         PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),
         PeriodicTask("memory watch", memory_watch.check, MEMORY_CHECK_INTERVAL_S),
         PeriodicTask("housekeeping", housekeeping.run, INTERVAL_S),
         Monitor(firewall_sink),
-        names,
+        reading.names,
         public_addresses,
     ]
     if fleet:
         services += [fleet.publisher, fleet.subscriber]
-    # An address that the last run banned may be allowlisted by now.
-    first_commands: list[Command] = [inputs.apply_allowlist]
-    # A source that reports the topology says later which addresses are never banned.
-    if not sources.reports_topology:
-        first_commands.append(pending_hits.count)
-    startup = Startup(
-        commands=first_commands,
-        services=services,
-        names=names,
-        sources=first_reading.services,
-    )
-    resources: list[Resource] = [
-        doctor,
-        *([fleet] if fleet else []),
-        intake,
-        # After the sinks' last turn.
-        store,
-        *([event_log] if event_log else []),
-        # Last: the next daemon may start now.
-        host_claim,
-    ]
+    return services
 
-    reload_report.started(settings)
-    last_run.report_store(store, problems)
-    # Last, so that nothing was changed in the kernel if anything above fails. Filters take seconds to compile, so the
-    # time is not `now`.
-    networks = (*inputs.allowlist.networks(4), *inputs.allowlist.networks(6))
-    firewall_sink.start(remembered.bans, networks, clock())
-    if event_log:
-        event_log.restored(remembered.bans, clock())
-    return Daemon(
-        loop=loop, inbox=inbox, startup=startup, supervisor=supervisor,
-        reload=reload, firewall=firewall_sink, alerts=alerts, resources=resources,
-    )  # fmt: skip
+
+def _first_commands(last: _LastRun, deciding: _Deciding, reading: _Reading) -> list[Command]:
+    # An address that the last run banned may be allowlisted by now.
+    commands: list[Command] = [deciding.inputs.apply_allowlist]
+    # A source that reports the topology says later which addresses are never banned.
+    if not reading.sources.reports_topology:
+        commands.append(last.pending_hits.count)
+    return commands
 
 
 def _event_log(settings: LogSettings, inputs: GuardInputs, problems: Problems) -> EventLog | None:

@@ -6,7 +6,9 @@
     jails          the reader of the jails file (jail_values: one value with its place; jail_filters: a jail's filter)
     actions        a jail's `action`: action_names (fail2ban's), action_file (action.d: shell_words, curl_lines)
     labels         the table of container labels
-    cdn            the networks of CDNs
+    log_formats    how each access log is read: `logformat` and the label
+    cdn            the networks of CDNs and of monitoring services
+    redis_url      the URL of a fleet's server; node_name: what a host may be called in it
     state          where the state directory is, loaded before all else
     reader         puts environment, jails file and CDNs together
     effective      every setting with the place that it comes from, for people

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.core.text import close_matches
 from sidecar.filters import dates, tags
+from sidecar.filters.aliases import ours
 from sidecar.filters.dates import Dates
 from sidecar.filters.ini import FilterError, FilterErrors, Ini
 from sidecar.filters.options import OptionLine, Options
-from sidecar.filters.others_names import ours
 
 # It compiles the expressions of all formats: 0.08 s of each `healthcheck`, which reads the settings.
 if TYPE_CHECKING:

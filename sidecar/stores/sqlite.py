@@ -25,9 +25,9 @@ from sidecar.runtime.clock import HostClock
 from sidecar.stores import clock_row, past_bans, rows, soundness, turns
 from sidecar.stores.base import EndedBan, PastBansWanted, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
+from sidecar.stores.load_limit import hits_that_fit
 from sidecar.stores.pending import Pending, divided
 from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
-from sidecar.stores.room import hits_that_fit
 from sidecar.stores.soundness import SoundRows
 from sidecar.stores.turns import BanKey
 

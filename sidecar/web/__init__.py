@@ -1,8 +1,8 @@
 """The status page at `/` of the web port: what is watched, who is banned and why; and forms for those with the token.
 
     loop ──turns──▶ activity        what happened within a day, and the last events
-    browser ──▶ application ─┬▶ page ──▶ html, charts, style.css, page.js
-                             ├▶ doctor ──▶ aside        what `wp-sidecar doctor` finds, beside everything else
+    browser ──▶ application ─┬▶ page ──▶ html, charts, style.css, page.js (response: with which headers)
+                             ├▶ doctor ──▶ low_priority        what `wp-sidecar doctor` finds, beside everything else
                              └▶ changes ──▶ forms (is it ours?), sessions (whose is it?)
                                     └──▶ the commands of the control socket
 

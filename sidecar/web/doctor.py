@@ -60,7 +60,7 @@ class Doctor:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         """`arguments` are those that have `wp-sidecar doctor` read the daemon's configuration and ask its socket."""
-        self._command = [sys.executable, "-m", "sidecar.web.aside", "doctor", "--json", *arguments]
+        self._command = [sys.executable, "-m", "sidecar.web.low_priority", "doctor", "--json", *arguments]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._last = Checkup()

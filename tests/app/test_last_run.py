@@ -9,7 +9,7 @@ from sidecar.core.events import Ban, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.memory import MemoryUse
-from sidecar.stores.room import HIT_BYTES, MIN_HITS
+from sidecar.stores.load_limit import HIT_BYTES, MIN_HITS
 from sidecar.stores.sqlite import SqliteStore
 from tests.app.world import ANN, BOB, Changes, hits
 

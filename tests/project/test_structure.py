@@ -1,8 +1,10 @@
 """The house's own rules, as far as they are not a tool's."""
 
 import ast
+import re
 from pathlib import Path
 
+from tests.support.markdown import code_spans, pages
 from tests.support.paths import ROOT
 
 
@@ -38,3 +40,39 @@ def test_each_module_has_its_tests():
 
     assert len(modules) > 40
     assert [str(module.relative_to(ROOT)) for module in lonely] == []
+
+
+def unmapped(package: Path) -> list[str]:
+    """The modules and packages in a package that the map in its docstring does not name."""
+    listed = set(
+        re.findall(r"\w+", ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or "")
+    )
+    inside = [path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    return sorted(path.stem for path in inside if path.stem not in listed and not path.stem.startswith("__"))
+
+
+def test_the_map_of_each_package_names_all_of_its_modules():
+    packages = [path.parent for path in sorted(ROOT.glob("sidecar/*/**/__init__.py"))]
+
+    assert len(packages) > 15
+    assert {
+        str(package.relative_to(ROOT)): names for package in packages if (names := unmapped(package))
+    } == {}
+
+
+def test_each_module_that_the_pages_name_exists():
+    known = {
+        str(path.relative_to(ROOT))
+        for top in ("sidecar", "tests", "bench")
+        for path in ROOT.glob(f"{top}/**/*.py")
+    }
+    ends = {"/".join(name.split("/")[-length:]) for name in known for length in range(1, name.count("/") + 2)}
+    named = {
+        (str(page.relative_to(ROOT)), span)
+        for page in pages()
+        for span in code_spans(page.read_text())
+        if re.fullmatch(r"[\w/]+\.py", span) and page.name != "CHANGELOG.md"
+    }
+
+    assert len(named) > 50
+    assert sorted(each for each in named if each[1] not in ends) == []

@@ -130,7 +130,7 @@ def test_a_program_that_is_missing_is_an_error():
 
 def test_it_is_asked_for_the_daemon_s_own_configuration():
     assert Doctor(["--socket", "/run/s"])._command[1:] == [
-        "-m", "sidecar.web.aside", "doctor", "--json", "--socket", "/run/s",
+        "-m", "sidecar.web.low_priority", "doctor", "--json", "--socket", "/run/s",
     ]  # fmt: skip
 
 

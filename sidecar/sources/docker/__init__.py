@@ -7,7 +7,9 @@
        api, connection ──▶ wire ──▶ line_joiner ──▶ cursor ──▶ docker_log ──▶ the intake
        bytes                frames   whole lines    unread lines   batches and stored cursors
 
-- `completeness` finds the lines that Docker left out of what it sent.
+- `completeness` finds the lines that Docker left out of what it sent; `damage` reads past a damaged part.
+- `long_logs` opens a long log at its end (`tails`), and `finished` reads what stopped containers left.
+- `list_pace` says how often containers are listed.
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.
 - `shapes` checks that an answer is one of the Engine's.
 - `images` tells the labels of containers from those of their images.

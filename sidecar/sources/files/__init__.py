@@ -3,7 +3,7 @@
     factories       makes the sources from the settings
         |
     source          Files: the paths of the jails' `logpath`
-    container_logs  ContainerLogs: kubelet's or Docker's logs (layouts says where, log_watcher when to read)
+    container_logs  ContainerLogs: kubelet's or Docker's logs (layouts says where, log_watcher and inotify when to read)
         |
     follower        follows one log through its files, for both
         |

@@ -2,7 +2,12 @@
 
 A new metric is declared in the class of its subject, together with the method that reports it. Its help text
 is also its row in docs/metrics.md, which `python -m sidecar.telemetry.metrics` prints. `declare.py` has the
-rules for names and labels.
+rules for names and labels, `documentation.py` the table.
+
+    bans, guard, allowlist     what is decided, and what is not
+    sources, sites             what is read, and what each site suffers
+    firewall, alerts, fleet    what is dropped, sent and shared
+    loop, process              how the daemon does
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sidecar.filters.aliases import ours
 from sidecar.filters.loader import FilterErrors, load, pack
-from sidecar.filters.others_names import ours
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 from contextlib import closing
 
 from sidecar.core.events import Turn
-from sidecar.stores.room import BAN_BYTES, HIT_BYTES, MIN_HITS, hits_that_fit
+from sidecar.stores.load_limit import BAN_BYTES, HIT_BYTES, MIN_HITS, hits_that_fit
 from sidecar.stores.sqlite import SqliteStore
 from tests.support.stored import hit
 

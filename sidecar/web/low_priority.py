@@ -1,4 +1,4 @@
-"""`python -m sidecar.web.aside ARGUMENTS`: what `wp-sidecar ARGUMENTS` does, behind everything else on this machine.
+"""`python -m sidecar.web.low_priority ARGUMENTS`: `wp-sidecar ARGUMENTS`, after everything else on this machine.
 
 It gets the processor when nobody else wants it, and where memory is short the kernel ends it before the daemon.
 """

@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.advice.exposure import exposure
-from sidecar.advice.refused import behind_proxy, probable_proxies, without_witness
+from sidecar.advice.refused_bans import behind_proxy, probable_proxies, without_witness
 from sidecar.alerts.compose import MAX_SENTENCE_LENGTH
 from sidecar.core.address import Address
 from sidecar.core.containers import Container

@@ -6,7 +6,7 @@ import sys
 SHOW = """
 import os
 from pathlib import Path
-from sidecar.web.aside import step_aside
+from sidecar.web.low_priority import step_aside
 step_aside()
 print(os.nice(0), Path("/proc/self/oom_score_adj").read_text().strip())
 """
@@ -23,4 +23,4 @@ def test_it_has_the_lowest_priority_and_is_ended_first():
 
 
 def test_it_runs_the_command_line():
-    assert run("-m", "sidecar.web.aside", "--version").startswith("wp-sidecar ")
+    assert run("-m", "sidecar.web.low_priority", "--version").startswith("wp-sidecar ")
