@@ -31,7 +31,7 @@ from sidecar.core.events import (
 )
 from sidecar.core.guard_state import GuardState
 from sidecar.core.hit_judge import HitJudge
-from sidecar.core.jail import MANUAL_JAIL, Jail, configured_name
+from sidecar.core.jail import MANUAL_JAIL, Jail, is_asked_for
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
 from sidecar.core.memory_relief import recover, relieve
@@ -174,9 +174,7 @@ class Guard:
         Their failures are forgotten too, or the next one would ban them again, and so are their former bans.
         `made_until`: end only bans for failures up to this time; what happened since then was not unbanned.
         """
-        states = [
-            state for state in self._state.jails if jail in ("", state.name, configured_name(state.name))
-        ]
+        states = [state for state in self._state.jails if is_asked_for(state.name, jail)]
         decisions: list[Decision] = []
         for state in states:
             unbanned = [

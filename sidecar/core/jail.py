@@ -118,5 +118,10 @@ def configured_name(name: str) -> str:
     return name.partition(SITE_MARK)[0]
 
 
+def is_asked_for(name: str, asked: str) -> bool:
+    """Return whether who asks for a jail means this one: "" is every jail, and a name is also the jail at each site."""
+    return asked in ("", name, configured_name(name))
+
+
 # Where a ban by hand goes that names no jail.
 MANUAL_JAIL: Final = Jail("manual")

@@ -12,7 +12,7 @@ from sidecar.core.address import Address, is_wide, is_within, wider_networks
 from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
 from sidecar.core.events import Ban, Hit
-from sidecar.core.jail import configured_name
+from sidecar.core.jail import is_asked_for
 
 
 class StoreError(OSError):
@@ -47,7 +47,7 @@ class PastBansWanted:
 
     def has(self, ban: Ban) -> bool:
         """Return whether this ban is asked for."""
-        if ban.at < self.since or self.jail not in ("", ban.jail, configured_name(ban.jail)):
+        if ban.at < self.since or not is_asked_for(ban.jail, self.jail):
             return False
         if self.site and not fnmatchcase(ban.origin_name, self.site):
             return False

@@ -1,7 +1,9 @@
 import math
 
+import pytest
+
 from sidecar.core.bantime_increment import Escalation
-from sidecar.core.jail import Jail
+from sidecar.core.jail import Jail, is_asked_for
 
 
 def test_a_plain_jails_bans_all_last_its_bantime():
@@ -23,3 +25,11 @@ def test_an_escalating_jails_bans_grow_up_to_a_longest_one():
 
 def test_a_jail_that_bans_permanently_has_no_longer_ban():
     assert Jail("login", bantime=math.inf, escalation=Escalation(maxtime=3600)).longest_bantime == math.inf
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_meant"),
+    [("", True), ("wordpress", True), ("wordpress@shop", True), ("wordpress@blog", False), ("other", False)],
+)
+def test_who_names_a_jail_means_it_at_each_site(asked, is_meant):
+    assert is_asked_for("wordpress@shop", asked) is is_meant

@@ -23,7 +23,7 @@ from sidecar.control.protocol import (
 from sidecar.core.address import Address, is_wide
 from sidecar.core.events import Ban, Decision, UnbanCause
 from sidecar.core.guard import Guard
-from sidecar.core.jail import configured_name
+from sidecar.core.jail import is_asked_for
 from sidecar.core.queries import GuardView
 from sidecar.stores.base import StoreError
 
@@ -175,7 +175,7 @@ def evidence_of(store: EvidenceStore, keys: Sequence[BanKey]) -> Evidence:
 
 def _is_asked_for(ban: Ban, request: BansRequest) -> bool:
     return (
-        request.jail in ("", ban.jail, configured_name(ban.jail))
+        is_asked_for(ban.jail, request.jail)
         and (not request.site or fnmatchcase(ban.origin_name, request.site))
         and ban.at >= request.since
         and (ban.dry_run or not request.observed)
