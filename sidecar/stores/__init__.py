@@ -7,5 +7,6 @@ schema, rows     the tables, and their rows as values; turns writes one turn int
 past_bans        bans that are over, for `history`
 pending          what is owed to the file while it cannot be written
 recovery, soundness      a file that is damaged, and rows that others wrote
+clock_row        the clocks as they were when the file was written
 load_limit       how many failures are loaded where memory is limited
 """
