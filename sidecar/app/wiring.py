@@ -246,7 +246,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Seque
 
 
 def _load_last_run(common: _Common) -> _LastRun:
-    """Open the store and look at the kernel's table; neither is changed."""
+    """Open the store and read the table in the kernel, which is not changed."""
     settings, reporting, problems = common.settings, common.reporting, common.problems
     store = SqliteStore(settings.paths.state / "state.db", common.host_clock)
     layout_file = LayoutFile(settings.paths.state)
@@ -369,21 +369,7 @@ def _make_services(
     public_addresses = PublicAddresses(
         cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)
     )
-    housekeeping = Housekeeping(
-        inbox,
-        (
-            MetricsUpdate(common.metrics, reading.intake, reading.resolver, common.reporting.outbox),
-            StoreCleanup(last.store, inputs, last.pending_hits, problems.problem(last.store.name)),
-            CiliumCheck(firewall_sink, problems.problem("Cilium", critical=False)),
-            Reports(acting.unbannable, acting.budget_monitor, last.repairs),
-            BanLimitReport(problems.problem("the number of bans", critical=False)),
-            RefusedBansReport(deciding.exposed, last.firewall, common.metrics.guard, problems),
-            OwnNetworksCheck(inputs, public_addresses),
-            AllowedExpiry(inputs),
-            acting.activity,
-            unread_logs,
-        ),
-    )
+    housekeeping = _make_housekeeping(common, parts, public_addresses, unread_logs)
     memory_watch = MemoryWatch(inbox, last.cgroup, problems.problem("memory", critical=False))
     services: list[Service] = [
         common.reporting.outbox,
@@ -400,6 +386,28 @@ def _make_services(
     if fleet:
         services += [fleet.publisher, fleet.subscriber]
     return services
+
+
+def _make_housekeeping(
+    common: _Common, parts: _Parts, public_addresses: PublicAddresses, unread_logs: UnreadLogs
+) -> Housekeeping:
+    last, deciding, reading, acting = parts
+    problems = common.problems
+    return Housekeeping(
+        common.inbox,
+        (
+            MetricsUpdate(common.metrics, reading.intake, reading.resolver, common.reporting.outbox),
+            StoreCleanup(last.store, deciding.inputs, last.pending_hits, problems.problem(last.store.name)),
+            CiliumCheck(last.firewall_sink, problems.problem("Cilium", critical=False)),
+            Reports(acting.unbannable, acting.budget_monitor, last.repairs),
+            BanLimitReport(problems.problem("the number of bans", critical=False)),
+            RefusedBansReport(deciding.exposed, last.firewall, common.metrics.guard, problems),
+            OwnNetworksCheck(deciding.inputs, public_addresses),
+            AllowedExpiry(deciding.inputs),
+            acting.activity,
+            unread_logs,
+        ),
+    )
 
 
 def _first_commands(last: _LastRun, deciding: _Deciding, reading: _Reading) -> list[Command]:

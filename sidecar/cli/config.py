@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,7 +16,7 @@ from sidecar.control.protocol import Refused, StatusAnswer, StatusRequest
 from sidecar.core.text import printable
 
 if TYPE_CHECKING:
-    from sidecar.config.effective import Setting, SiteSetting
+    from sidecar.config.effective import Effective, Setting, SiteSetting
 
 commands = typer.Typer(rich_markup_mode=None)
 config = typer.Typer(name="config", help="The configuration: show what is in force.", rich_markup_mode=None)
@@ -45,10 +45,37 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show each setting in force with the place that it comes from: default, environment, jails file, label."""
-    from sidecar.config.effective import BY_DEFAULT, effective, of_site
+    from sidecar.config.effective import effective
 
     found = effective(os.environ, jails=jails, filters=filters)
     status = _status(socket)
+    chosen = _chosen(found, status, site, changed=changed)
+    if as_json:
+        write_json({
+            "host": [_json(each) for each in chosen.host],
+            "jails": {name: [_json(each) for each in rows] for name, rows in chosen.jails.items()},
+            "sites": [_json(each) for each in chosen.sites] if status else None,
+        })  # fmt: skip
+        return
+    _print(chosen, site, wide=wide)
+    if status is None:
+        write_line("no daemon answers, so labels of containers are not shown")
+    elif not any(each.is_of_label for each in chosen.sites):
+        write_line(f"no label of {site or 'a container'} changes anything: the settings of the jails hold")
+
+
+class _Chosen(NamedTuple):
+    """The settings that are asked for: of the host, of each jail, and of sites."""
+
+    host: list[Setting]
+    jails: dict[str, list[Setting]]
+    sites: list[SiteSetting]
+
+
+def _chosen(found: Effective, status: StatusAnswer | None, site: str, *, changed: bool) -> _Chosen:
+    """Return the settings of one site, or all others and those that labels of sites change. Raises Failed."""
+    from sidecar.config.effective import BY_DEFAULT, of_site
+
     labels, looking = (status["labels"], _looking(status)) if status else ({}, {})
     if site and status and site not in {*labels, *looking}:
         known = ", ".join(sorted({*labels, *looking}))
@@ -63,31 +90,23 @@ def show(
         for each in of_site(name, labels.get(name, ()), found, looking.get(name, ()))
         if (is_shown(each.origin) if site else each.is_of_label)
     ]
-    host = [each for each in found.host if not site and is_shown(each.origin)]
     by_jail = {
         name: [each for each in rows if not site and is_shown(each.origin)]
         for name, rows in found.jails.items()
     }
-    if as_json:
-        write_json({
-            "host": [_json(each) for each in host],
-            "jails": {name: [_json(each) for each in rows] for name, rows in by_jail.items()},
-            "sites": [_json(each) for each in of_sites] if status else None,
-        })  # fmt: skip
-        return
+    return _Chosen([each for each in found.host if not site and is_shown(each.origin)], by_jail, of_sites)
+
+
+def _print(chosen: _Chosen, site: str, *, wide: bool) -> None:
     from sidecar.cli.layout import print_table
 
-    print_table(("setting", "value", "from"), map(_row, host), wide=wide)
-    rows = [(name, *_row(each)) for name, settings in by_jail.items() for each in settings]
+    print_table(("setting", "value", "from"), map(_row, chosen.host), wide=wide)
+    rows = [(name, *_row(each)) for name, settings in chosen.jails.items() for each in settings]
     print_table(("jail", "setting", "value", "from"), rows, wide=wide)
     # One site stands in no column of its own.
-    site_rows = [(each.site, each.jail or "all", *_row(each))[bool(site) :] for each in of_sites]
+    site_rows = [(each.site, each.jail or "all", *_row(each))[bool(site) :] for each in chosen.sites]
     print_table(("site", "jail", "setting", "value", "from")[bool(site) :], site_rows, wide=wide)
     write_line("")
-    if status is None:
-        write_line("no daemon answers, so labels of containers are not shown")
-    elif not any(each.is_of_label for each in of_sites):
-        write_line(f"no label of {site or 'a container'} changes anything: the settings of the jails hold")
 
 
 def text(name: str, value: Any) -> str:  # noqa: ANN401 - as JSON has it

@@ -26,8 +26,6 @@ class AlertEvent(StrEnum):
 
 # The end of each ban and each single failure are sent to those who ask for them.
 DEFAULT_EVENTS: Final = frozenset(AlertEvent) - {AlertEvent.UNBAN, AlertEvent.FOUND}
-# The events that are about one jail and one address.
-JAIL_EVENTS: Final = frozenset({AlertEvent.BAN, AlertEvent.UNBAN, AlertEvent.FOUND, AlertEvent.BYPASS})
 
 
 @dataclass(frozen=True, slots=True)
