@@ -43,7 +43,7 @@ class TextFormat:
     cut_pattern: re.Pattern[str] | None = None
     # Patterns that read a line in other ways, all of the same client.
     other_patterns: tuple[re.Pattern[str], ...] = ()
-    # So many lines must be of this format before any is read by it.
+    # This many lines must be of this format before any is read by it.
     min_lines: int = 1
     # Whether a header stands before the client's address, so that a client writes the beginning of the line.
     header_first: bool = False

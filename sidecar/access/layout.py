@@ -41,7 +41,7 @@ _TARGET: Final = re.compile(r"/|https?://", re.IGNORECASE)
 _STATUS: Final = re.compile(r"[1-5]\d\d|000")
 # Words that servers write before a client's address: numbers, durations, states of a cache, a scheme.
 _OURS: Final = re.compile(r"-|[\d.]+(?:ms|s)?|[A-Z]{3,11}|https?|on|off")
-# So many fields behind a request line may be something else than its status, such as a time.
+# This many fields behind a request line may be something else than its status, such as a time.
 NEAR: Final = 4
 # A longer line is examined up to here. Servers refuse requests with header lines over 8 KiB, and write four characters
 # for one that they do not print. Sources cut lines there, too.

@@ -13,9 +13,9 @@ from typing import Final
 
 from sidecar.access.detect import AccessLog
 
-# So many lines without a request say that the log's format is not known. What a server says when it starts is shorter.
+# After this many lines without a request the log's format is not known. What a server says when it starts is shorter.
 MIN_LINES: Final = 200
-# So many in a row say that it is not known any more. A program may write much else between two requests.
+# This many in a row say that it is not known any more. A program may write much else between two requests.
 MIN_LATER_LINES: Final = 400
 INTERVAL_S: Final = 1.0
 # In each interval, as long as the last line was not understood.

@@ -12,7 +12,7 @@ from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PROXY, of
 from sidecar.core.containers import LOG_FORMAT_LABEL
 from sidecar.core.text import printable
 
-# So few lines say nothing about a log: a server writes as many when it starts.
+# This few lines say nothing about a log: a server writes as many when it starts.
 MIN_LINES: Final = 20
 MIN_REQUESTS: Final = 5
 MAX_EXAMPLE_CHARS: Final = 120

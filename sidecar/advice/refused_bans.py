@@ -9,7 +9,7 @@ from sidecar.advice.unbannable import PERIOD_S
 from sidecar.core.address import Address
 from sidecar.core.refused_bans import RefusalReason
 
-# So many failures of addresses that sent no packet are reported. A few may be older than the firewall's table.
+# This many failures of addresses that sent no packet are reported. A few may be older than the firewall's table.
 MIN_FAILURES: Final = 10
 
 # Addresses that a sentence lists.

@@ -14,7 +14,7 @@ _CHANGES = {
 
 
 def describe_repairs(repair: Repair, count: int, seconds: float) -> str:
-    """Return that the table is changed again and again: so often in the last seconds, the last time like this."""
+    """Return that the table is changed again and again: this often in the last seconds, the last time like this."""
     return (
         f"Another program {_CHANGES[repair.kind]}, and does so again and again: {count:,} changes in the last "
         f"{max(1, round(seconds)):,} s. Each is repaired, but until then bans have no effect. Find the program with "

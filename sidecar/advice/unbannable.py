@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.advice.kubernetes import replaced_client_address
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, OWN, PRIVATE, PROXY
 
-# So many failures within the period are reported: more than people mistype, fewer than any attack makes.
+# This many failures within the period are reported: more than people mistype, fewer than any attack makes.
 PERIOD_S: Final = 600.0
 FAILURES: Final = 100
 

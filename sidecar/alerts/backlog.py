@@ -24,9 +24,9 @@ from sidecar.alerts.occurrences import MAX_FIRST, Digest, Occurrence
 MAX_WAITING: Final = 100
 # Bans that are sent one by one. With a digest every 30 seconds, a minute of a storm is less than ten messages.
 MAX_SINGLE: Final = 6
-# After so long there is room for one more message about bans.
+# After this long there is room for one more message about bans.
 ROOM_INTERVAL_S: Final = 30.0
-# For so long a problem that returns is held back.
+# For this long a problem that returns is held back.
 QUIET_PERIOD_S: Final = 300.0
 
 
@@ -146,7 +146,7 @@ class Backlog:
         return run.take_all()
 
     def _room_at(self, count: int) -> float:
-        """Return when so many messages about bans may go one right after the other."""
+        """Return when this many messages about bans may go one right after the other."""
         if self._max_single == math.inf:
             return -math.inf
         return self._all_room_at + (count - self._max_single) * ROOM_INTERVAL_S

@@ -29,13 +29,13 @@ COUNTED: Final = {
 
 
 def started(version: str, jails: Sequence[str], bans: int, at: float = 0.0) -> Notice:
-    """Return the notice that the daemon is running, with so many bans of earlier runs in force."""
+    """Return the notice that the daemon is running, with this many bans of earlier runs in force."""
     fields = (Field("Jails", listed(jails) or "none"), Field("Bans in force", f"{bans:,}"))
     return Notice(NoticeKind.START, NoticeLevel.GOOD, f"wp-sidecar {version} has started", fields, at=at)
 
 
 def stopped(bans: int, at: float = 0.0) -> Notice:
-    """Return the notice that the daemon ends; so many bans stay in the kernel until they expire."""
+    """Return the notice that the daemon ends; this many bans stay in the kernel until they expire."""
     fields = (Field("Bans left in force", f"{bans:,}"),)
     return Notice(NoticeKind.STOP, NoticeLevel.GOOD, "wp-sidecar has stopped", fields, at=at)
 

@@ -41,7 +41,7 @@ class OutboxTiming:
     longest_retry_s: float = 60.0
     # For one message. A service that hangs is asked again.
     longest_send_s: float = 15.0
-    # After so long without success, the delay is a problem.
+    # After this long without success, the delay is a problem.
     report_after_s: float = 300.0
     # A closing outbox waits no longer than this, or than the service asked for.
     closing_retry_s: float = 1.0
@@ -61,7 +61,7 @@ class AlertListener(Protocol):
         """The service will never accept the message."""
 
     def alerts_dropped(self, sender: str, count: int) -> None:
-        """So many messages were not tried, because too many waited or the sender was removed."""
+        """A number of messages were not tried, because too many waited or the sender was removed."""
 
 
 class Delivery:
@@ -296,7 +296,7 @@ class _DeliveryQueue:
             self._changed.notify()
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until something changes."""
+        """Wait this long, or until something changes."""
         with self._changed:
             if not self._woken and seconds > 0:
                 self._changed.wait(None if seconds == math.inf else seconds)

@@ -13,7 +13,7 @@ from sidecar.core.events import Ban, Bypass, Hit, Unban
 # Of a log line, and lines of one ban. Mails show them all.
 MAX_LINE_CHARS: Final = 1_000
 MAX_LINES: Final = 20
-# A digest keeps so many whole, to name them, and so many addresses for senders without a limit.
+# A digest keeps this many whole, to name them, and this many addresses for senders without a limit.
 MAX_FIRST: Final = 10
 MAX_ADDRESSES: Final = 10_000
 

@@ -32,7 +32,7 @@ from sidecar.runtime.supervisor import Supervisor
 JOURNAL_PROBLEM: Final = "the alerts' journal"
 # Occurrences of one turn that are kept one by one. More are counted at once: the loop has no time for thousands.
 MAX_WHOLE: Final = 200
-# What was published is on the disk after so long; a killed process loses nothing in any case.
+# What was published is on the disk after this long; a killed process loses nothing in any case.
 SYNC_INTERVAL_S: Final = 1.0
 TIMING: Final = OutboxTiming()
 

@@ -8,7 +8,7 @@ from sidecar.alerts.notices import Notice
 
 
 class Delayed(Exception):  # noqa: N818 - it is an answer of the service
-    """The message was not delivered, but may be after so many seconds. The sentence contains no secret."""
+    """The message was not delivered, but may be after this many seconds. The sentence contains no secret."""
 
     def __init__(self, sentence: str, after_s: float = 0.0) -> None:
         super().__init__(sentence)
@@ -30,4 +30,4 @@ class Sender(Protocol):
     def name(self) -> str: ...
 
     def send(self, notice: Notice, within_s: float) -> None:
-        """Deliver the notice, in about so many seconds at most. Raises Delayed, Rejected or MessageRefused."""
+        """Deliver the notice, in about this many seconds at most. Raises Delayed, Rejected or MessageRefused."""

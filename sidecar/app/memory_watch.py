@@ -16,7 +16,7 @@ INTERVAL_S: Final = 0.25
 # Shares of the limit.
 SHORT: Final = 0.8
 ENOUGH: Final = 0.65
-# What was freed is used again before more is taken, so the next relief waits for so long.
+# What was freed is used again before more is taken, so the next relief waits for this long.
 MIN_RELIEF_INTERVAL_CHECKS: Final = 4
 
 

@@ -11,7 +11,7 @@ from sidecar.runtime.problems import Problem, ProblemListener
 
 TABLE: Final = "the firewall table"
 
-# So many repairs within the period are one problem, which lasts until there was none for as long.
+# This many repairs within the period are one problem, which lasts until there was none for as long.
 FREQUENT_REPAIRS: Final = 3
 PERIOD_S: Final = 600.0
 # A rate is shown up to this count. The table can be repaired some hundred times a second.

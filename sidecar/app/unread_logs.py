@@ -27,9 +27,9 @@ from sidecar.runtime.problems import Problems
 # The beginnings of the problems' names.
 FORMAT_PROBLEM: Final = "the format of "
 FILTER_PROBLEM: Final = "the filter of "
-# So many lines that look like failures, with none among them, say that the filter does not fit.
+# This many lines that look like failures, with none among them, say that the filter does not fit.
 MIN_MISSES: Final = 100
-# A log of so many lines is busy.
+# A log of this many lines is busy.
 BUSY_LINES: Final = 10_000
 # The official image for the command line, which serves nobody: `wordpress:cli`, `wordpress:cli-php8.3`.
 CLI_TAG: Final = ":cli"

@@ -37,7 +37,7 @@ from sidecar.sources.own_container import own_container_id
 
 # Of each log the newest lines are kept. The daemon may share a memory limit of 128 MB with this process.
 MAX_BYTES: Final = 1024 * 1024
-# Of a container's log so much is gone through, from so long ago on, and for so long.
+# How much of a container's log is read, from how long ago on, and for how long.
 MAX_AGE_S: Final = 3 * 3600.0
 MAX_READ_BYTES: Final = 64 * 1024 * 1024
 MAX_READ_S: Final = 5.0

@@ -30,7 +30,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Iterable[object]], *, wide
 
 
 def table(titles: Sequence[str], rows: Iterable[Iterable[object]], width: int | None) -> Iterator[str]:
-    """Yield the lines of a table that is at most so many columns wide; None: as wide as it gets.
+    """Yield the lines of a table that is at most this many columns wide; None: as wide as it gets.
 
     Only a word that is wider by itself makes a wider line. Memory does not grow with the number of rows.
     """

@@ -21,7 +21,7 @@ from sidecar.filters.line_text import CUT_MARK, MAX_LINE_BYTES
 CHUNK_BYTES: Final = 1 << 20
 # Nothing looks further into a line, so the rest of a longer one is dropped.
 MAX_KEPT_BYTES: Final = 1 << 16
-# Of a gzipped log so much is searched at once.
+# Of a gzipped log this much is searched at once.
 MAX_UNZIPPED_BYTES: Final = 1 << 19
 # How each gzipped file begins (RFC 1952).
 GZIP_MAGIC: Final = b"\x1f\x8b"

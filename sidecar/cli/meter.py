@@ -18,7 +18,7 @@ class Meter(Protocol):
     """Shows how much was read, and writes the lines that are shown meanwhile."""
 
     def advance(self, size: int) -> None:
-        """Note that so many bytes more were read."""
+        """Note that this many bytes more were read."""
 
     def write_line(self, text: str) -> None:
         """Write a line to standard output."""
@@ -60,7 +60,7 @@ def _size(log: str) -> int:
 
 
 def meter(size: int | None) -> Meter:
-    """Return what shows how much of so many bytes is read (None: it is not known of how many)."""
+    """Return what shows how many of these bytes are read (None: it is not known how many there are)."""
     if size is not None and size < SHOWN_FROM_BYTES:
         return NO_METER
     # Such a terminal has no cursor to move, so each step would be a line.

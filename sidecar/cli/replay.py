@@ -31,7 +31,7 @@ from sidecar.runtime.problems import Problems
 
 # A shorter log may have what a server says when it starts, and no request.
 MIN_UNREAD_LINES: Final = 20
-# So many lines at a log's end may have no time.
+# This many lines at a log's end may have no time.
 MAX_UNDATED_LINES: Final = 100
 
 

@@ -20,7 +20,7 @@ from sidecar.control.exit_codes import ExitCode, Failed
 from sidecar.filters.database import PatternDatabase
 from sidecar.filters.search import ID_BITS
 
-# So many parts of a log are passed on at once: to take one has a fixed cost, and few of its lines are left.
+# This many parts of a log are passed on at once: to take one has a fixed cost, and few of its lines are left.
 PARTS_AT_ONCE: Final = 16
 
 # What the pipe holds: enough that neither process waits for the other all the time. 1 MiB is what users may ask for.

@@ -123,7 +123,7 @@ class TimeCounts:
 
 
 def step_for(start: float, end: float, columns: int, finest_s: int = STEPS_S[0]) -> int:
-    """Return the finest step by which the time between the two has at most so many columns."""
+    """Return the finest step by which the time between the two has at most this many columns."""
     needed = max((end - start) / max(columns - 1, 1), finest_s)
     return STEPS_S[min(bisect_left(STEPS_S, needed), len(STEPS_S) - 1)]
 

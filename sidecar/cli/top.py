@@ -73,7 +73,7 @@ class _Keys:
             signal.signal(number, lambda *_: None)
 
     def quit_within(self, seconds: float) -> bool:
-        """Wait so long, or until the view is to end. Return whether it is."""
+        """Wait this long, or until the view is to end. Return whether it is."""
         ready, _, _ = select.select([self._signalled, *self._keyboard], [], [], seconds)
         if self._signalled in ready:
             return True

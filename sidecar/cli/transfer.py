@@ -159,7 +159,7 @@ class BadLine(NamedTuple):
 def entries(chunks: Iterable[bytes], kind: str, seconds: float | None) -> Iterator[ListedEntry | BadLine]:
     """Yield what each line says, of chunks of whole lines.
 
-    A plain one is of this kind, and one without an end holds so many seconds.
+    A plain one is of this kind, and one without an end holds this many seconds.
     """
     lines = (line for chunk in chunks for line in chunk.split(b"\n")[:-1])
     for number, raw in enumerate(lines, 1):

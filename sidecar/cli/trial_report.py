@@ -31,7 +31,7 @@ from sidecar.filters.verdict import date_in_header, split_date
 
 # More do not fit on a screen.
 MAX_LINES_SHOWN: Final = 20
-# So many of the missed lines, taken at random, are compared with the expressions, and for so long.
+# This many of the missed lines, taken at random, are compared with the expressions, and for this long.
 MAX_COMPARED_LINES: Final = 500
 MAX_COMPARING_S: Final = 2.0
 # An expression that is longer is shown whole only on request.

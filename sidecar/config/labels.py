@@ -174,7 +174,7 @@ class _Reading:
         self._limit()
 
     def limit_names(self, left: int) -> int:
-        """Keep at most so many host names. Return how many are left for others."""
+        """Keep at most this many host names. Return how many are left for others."""
         names = self.overrides.ignore_names
         most = min(left, MAX_NAMES)
         if len(names) > most:

@@ -52,7 +52,7 @@ QUOTED: Final = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 # A range and not a set: as a set it would weigh 4 MB.
 ALL_PORTS: Final = range(1, 65_536)
 
-# The allowlist is built again whenever networks change; with so many entries that takes 0.3 s of the loop's
+# The allowlist is built again whenever networks change; with this many entries that takes 0.3 s of the loop's
 # time.
 MAX_FILE_ENTRIES: Final = 10_000
 # Each failure is compared with those before it.

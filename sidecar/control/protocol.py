@@ -352,8 +352,8 @@ class BansRequest(ControlRequest[BansAnswer]):
     """The bans: those that end first, the newest, or those with the most failures come first.
 
     `evidence`: with the lines that led to each ban. `fleet`: all bans that the fleet knows, in force here or not. The
-    other fields choose some of them: the jail's name, a glob for the name of the container or file, bans made since a
-    unix time, dry runs, and those with a text in address, jail, container or reason. `first`: of these so many; 0: all.
+    others choose some of them: the jail's name, a glob for the name of the container or file, bans made since a
+    unix time, dry runs, and those with a text in address, jail, container or reason. `first`: how many; 0: all.
     """
 
     command = "bans"

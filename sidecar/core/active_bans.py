@@ -9,7 +9,7 @@ from typing import Final
 from sidecar.core.address import Address, ip_version, is_wide, neighbourhood, networks_of
 from sidecar.core.events import Ban, Bypass, Hit
 
-# Responses to requests that were under way may still be logged for so long after the ban.
+# Responses to requests that were under way may still be logged for this long after the ban.
 BYPASS_GRACE_S: Final = 10.0
 
 

@@ -52,7 +52,7 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
 # Every reason not to ban an address, except CDNs and monitoring services, which depend on the settings.
 REASONS: Final = (OWN, GATEWAY, RESOLVER, CONTAINERS, PROXY, IGNOREIP, BY_HAND, *ALWAYS, *PRIVATE)
 
-# An answer takes 3 microseconds to find, and so many weigh 2 MB.
+# An answer takes 3 microseconds to find, and this many weigh 2 MB.
 CACHED_REASONS: Final = 16_384
 _UNKNOWN: Final = ""
 

@@ -19,7 +19,7 @@ from sidecar.core.ranges import flatten
 
 # IP version -> the shortest prefix of a network that counts. No container network, proxy or CDN is wider.
 WIDEST_PREFIX: Final = {4: 8, 6: 16}
-# The networks of all sources together have no more addresses than so many of the widest.
+# The networks of all sources together have no more addresses than this many of the widest.
 MAX_WIDEST: Final = 4
 # Networks of one source. A cluster of 5,000 nodes names four for each.
 MAX_NETWORKS: Final = 20_000

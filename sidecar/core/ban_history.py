@@ -12,7 +12,7 @@ from sidecar.core.bounded_dict import drop_oldest, drop_while
 HISTORY_AGE_S: Final = 30 * 86_400.0
 # Of one jail; one weighs 150 bytes.
 MAX_HISTORY_ADDRESSES: Final = 1_000_000
-# So many are remembered however short memory is.
+# This many are remembered however short memory is.
 MIN_HISTORY_ADDRESSES: Final = 1_000
 
 

@@ -23,11 +23,11 @@ from sidecar.core.jail_state import JailState
 
 # In all jails together. One weighs about 500 bytes here, and as much in the kernel.
 MAX_BANS: Final = 250_000
-# So many are allowed however short memory is.
+# This many are allowed however short memory is.
 MIN_BANS: Final = 1_000
-# So many bans of one network become one, by IP version: of an IPv4 /24, or of an IPv6 /48.
+# This many bans of one network become one, by IP version: of an IPv4 /24, or of an IPv6 /48.
 MERGED_FROM: Final = {4: 16, 6: 4}
-# Room is made for so many at once, because finding out which ones takes a look at all: a share of those that may end,
+# Room is made for this many at once, because finding out which ones takes a look at all: a share of those that may end,
 # so that a long list by hand does not end all others.
 ROOM: Final = 1 / 16
 

@@ -36,7 +36,7 @@ class Escalation:
     overalljails: bool = False
 
     def bantime(self, base: float, previous_bans: int, chance: float) -> float:
-        """Return the seconds that a ban lasts after so many. `base` is the jail's, `chance` is from 0 to 1.
+        """Return the seconds that a ban lasts after this many. `base` is the jail's, `chance` is from 0 to 1.
 
         The first ban lasts its jail's ban time, and none is shorter than that unless `maxtime` is.
         """

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Each time a full dictionary drops one in so many of its entries.
+# Each time a full dictionary drops one in this many of its entries.
 DROPPED_SHARE: Final = 16
 
 

@@ -28,11 +28,11 @@ FORGIVEN_ROUNDS: Final = 3
 # The same for an address that looks shared.
 PROXY_ROUNDS: Final = 10
 
-# So many proofs of login within `findtime`, and so many for each failure, are the work of several people.
+# This many proofs of login within `findtime`, and this many for each failure, are the work of several people.
 MIN_SHARED_PROOFS: Final = 20
 MIN_PROOFS_PER_FAILURE: Final = 2
 
-# A peer of so many clients is a proxy.
+# A peer of this many clients is a proxy.
 MIN_FORWARDED_CLIENTS: Final = 3
 
 # Addresses with a proof of login in one jail. One weighs about 250 bytes.

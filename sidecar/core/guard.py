@@ -291,7 +291,7 @@ class Guard:
         return [*self._register.end_expired(now), *self._limit.make_room(now)]
 
     def shift(self, by_s: float) -> None:
-        """Move all times, because the clock was set by so much (`clock_steps.py`).
+        """Move all times, because the clock was set by this much (`clock_steps.py`).
 
         So bans keep the time that is left of them, and failures their age. How many bans were made lately
         (`ban_budget.py`) begins again: it is about a minute.

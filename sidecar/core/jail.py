@@ -102,7 +102,7 @@ class Jail:
         )  # fmt: skip
 
     def bantime_after(self, previous_bans: int, chance: float) -> float:
-        """Return the seconds that the next ban lasts after so many. `chance` is from 0 to 1."""
+        """Return the seconds that the next ban lasts after this many. `chance` is from 0 to 1."""
         return (
             self.escalation.bantime(self.bantime, previous_bans, chance) if self.escalation else self.bantime
         )

@@ -3,7 +3,7 @@
 A customer of an IPv6 provider has a /56 or a /48 whole: 256 or 65,536 times the /64 that a ban closes. Four guesses
 from each would be 262,144 guesses without a ban. In an IPv4 /24 there may be many customers, so it takes more failures.
 
-A network is full at so many rounds of `maxretry` failures within `findtime`, from so many addresses at least. The time
+A network is full at some rounds of `maxretry` failures within `findtime`, from several addresses. The time
 is counted from the first failure on and then again, which is cheaper than a true window: at worst, twice as many
 failures pass. Where people of the network log in as well, it takes `SHARED_ROUNDS` times as many: they may be customers
 of a mobile provider.
@@ -19,7 +19,7 @@ from sidecar.core.jail import Jail
 
 # By prefix length: the failures, as a multiple of `maxretry`, and the addresses that make a network full.
 FULL: Final = {56: (3, 3), 48: (20, 16), 24: (30, 16)}
-# A network with one login for so many failing addresses is shared by people who work.
+# A network with one login for this many failing addresses is shared by people who work.
 ADDRESSES_PER_LOGIN: Final = 4
 SHARED_ROUNDS: Final = 10
 # Members are remembered in the second half of the failures only, so that most networks cost one small tuple.
@@ -38,7 +38,7 @@ class FullNetwork(NamedTuple):
 
     @property
     def least_members(self) -> int:
-        """So many of the members have to be real."""
+        """How many of the members have to be real."""
         return FULL[int(self.address.rpartition("/")[2])][1]
 
 

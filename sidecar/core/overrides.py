@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from sidecar.core.jail import Jail
 
-# A label may have failures remembered for so long where no jail does so for longer: they take memory, and the store's
+# A label may have failures remembered for this long where no jail does so for longer: they take memory, and the store's
 # disk.
 MAX_FINDTIME_S: Final = 86_400.0
-# So many failures of each address may be kept for a label where no jail keeps more.
+# This many failures of each address may be kept for a label where no jail keeps more.
 MAX_RETRIES: Final = 100
 
 

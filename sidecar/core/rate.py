@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-# The period is counted in so many parts, so its beginning is known as exactly as one part is long.
+# The period is counted in this many parts, so its beginning is known as exactly as one part is long.
 SLOTS: Final = 60
 
 

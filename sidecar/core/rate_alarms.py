@@ -27,7 +27,7 @@ class RateAlarms(Generic[Key]):
         return len(self._rates)
 
     def add(self, key: Key, now: float, count: int = 1) -> None:
-        """Count so many more of this key."""
+        """Count this many more of this key."""
         self._rates.setdefault(key, Rate(self._period_s)).add(now, count)
 
     def raised(self, now: float) -> dict[Key, int]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sidecar.core.address import Address
 from sidecar.core.bounded_dict import drop_oldest
 
-# A ban that has no witness is checked again after so long, so that a flood of lines that name a stranger costs one
+# A ban that has no witness is checked again after this long, so that a flood of lines that name a stranger costs one
 # question a second.
 RETRY_INTERVAL_S: Final = 1.0
 
@@ -85,7 +85,7 @@ class RefusedBans:
         failures: int,
         now: float,
     ) -> None:
-        """Remember that a ban for so many failures is refused. If it was before, the failure is one more."""
+        """Remember that a ban for this many failures is refused. If it was before, the failure is one more."""
         before = self._bans.pop((jail, address), None)
         if before is None or before.reason != reason:
             self.totals[reason] += 1

@@ -16,7 +16,7 @@ from sidecar.core.rate import Rate
 SHARE: Final = 0.5
 # An exceeded limit recovers below this part of it. Without a margin it would change with each ban at its edge.
 RECOVERY: Final = 0.5
-# From so many logs on, those without a recent ban are forgotten.
+# From this many logs on, those without a recent ban are forgotten.
 MAX_IDLE_SITES: Final = 1_024
 
 

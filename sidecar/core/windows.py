@@ -15,7 +15,7 @@ from sidecar.core.bounded_dict import drop_oldest, drop_while
 
 # One weighs about 240 bytes. A botnet seldom has a tenth as many.
 MAX_TRACKED_ADDRESSES: Final = 1_000_000
-# So many are tracked however short memory is.
+# This many are tracked however short memory is.
 MIN_TRACKED_ADDRESSES: Final = 1_000
 
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # Expressions of which a search lost a line in this process. A reload has the same library and the same processor.
 _distrusted: Final[set[bytes]] = set()
-# After so many searches that lose lines no other is tried.
+# After this many searches that lose lines no other is tried.
 MAX_ROUNDS: Final = 4
 # Searches that are kept for the next configuration with the same expressions; all of our filters take 0.7 MB.
 MAX_SEARCHES: Final = 4

@@ -27,7 +27,7 @@ _CRI: Final = re.compile(rf"({_STAMP})(\.\d+)?(Z|[+-]\d\d:\d\d) (?:stdout|stderr
 _SYSLOG: Final = re.compile(
     rf"(?:<\d{{1,3}}>)?(?:1 ({_STAMP}(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|-)|({_RFC3164}))(?= |$)", re.ASCII
 )
-# So many lines of a sample are looked at.
+# This many lines of a sample are looked at.
 _SAMPLE_LINES: Final = 50
 _SYSLOG_DATE: Final = dates.template(r"^%b %d %H:%M:%S")
 

@@ -84,7 +84,7 @@ def _agreement(regex: re.Pattern[str], text: str) -> tuple[float, str]:
     """Return the share of an expression's parts that match, from its beginning, and the text that they take."""
     prefixes, taken = _prefixes(regex), ""
     low, high = 0, len(prefixes) - 1
-    # If so many parts match, so do fewer.
+    # If this many parts match, fewer do too.
     while low < high:
         middle = (low + high + 1) // 2
         found = prefixes[middle].search(text)

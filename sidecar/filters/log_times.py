@@ -32,7 +32,7 @@ ZONE_STEP_S: Final = 900
 MAX_OFFSET_S: Final = 14 * 3_600
 # A date of whole seconds is up to 1 s behind, a program may write its lines some seconds late, and clocks differ.
 MAX_LATE_S, MAX_EARLY_S = 10, 2
-# So many lines in a row, each a second or more after the one before, have to show the same zone. Lines that a program
+# This many lines in a row, each a second or more after the one before, have to show the same zone. Lines that a program
 # appends later, such as copies of logs from elsewhere, are by chance in 1 of 80 cases off like another zone's.
 SAMPLES: Final = 3
 SAMPLE_INTERVAL_S: Final = 1.0

@@ -58,7 +58,7 @@ TRY_TIMEOUT_S: Final = 0.2
 MAX_GROWTH: Final = 9.0
 # An expression that takes less is sound, and not measured more closely: a linear one takes 0.02 ms, `\w+ x` 0.12 ms.
 NOTICEABLE_S: Final = 0.00004
-# The quickest of so many measurements counts: another process may have had the processor, or its caches.
+# The quickest of this many measurements counts: another process may have had the processor, or its caches.
 MEASUREMENTS: Final = 5
 # For one expression in the worker process; the worst known takes 1 s on an idle machine.
 JUDGING_TIMEOUT_S: Final = 30.0

@@ -79,7 +79,7 @@ class SearchAudit:
             self._lock.release()
 
     def _check(self, batch: Batch, reader: RequestReader, now: float, until: float) -> None:
-        """Check lines from some place of the batch on, `until` this thread has had so much processor time."""
+        """Check lines from some place of the batch on, `until` this thread has had this much processor time."""
         data = batch.data
         self._tail = not self._tail
         somewhere = random.randrange(len(data) + 1)  # noqa: S311  no secret

@@ -47,6 +47,6 @@ def parse_time_zone(text: str) -> tzinfo:
 
 
 def format_offset(seconds: float) -> str:
-    """Return the fixed zone so many seconds east of Greenwich, as `logtimezone` has it: `UTC-0500`."""
+    """Return the fixed zone this many seconds east of Greenwich, as `logtimezone` has it: `UTC-0500`."""
     hours, minutes = divmod(round(abs(seconds) / 60), 60)
     return f"UTC{'-' if seconds < 0 else '+'}{hours:02}{minutes:02}"

@@ -24,7 +24,7 @@ from sidecar.firewall.elements import CUSTOMER_MASK, host_version, interval_of, 
 from sidecar.firewall.kernel import ElementCount, Kernel
 from sidecar.firewall.schema import DROP_COUNTERS, DROP_SETS, UNCOUNTED
 
-# Of each IP version. The kernel makes room for so many at once: 0.9 MB for both, and 4 MB for four times as many. An
+# Of each IP version. The kernel makes room for this many at once: 0.9 MB for both, and 4 MB for four times as many. An
 # element takes some 120 bytes, and there is one only of those that send packets.
 MAX_COUNTED: Final = 16_383
 COUNTED_S: Final = 7 * 86_400

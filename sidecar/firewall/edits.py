@@ -27,7 +27,7 @@ from sidecar.firewall.netlink import ATTRIBUTE, NESTED, attribute, message
 from sidecar.firewall.networks import IntervalChange
 from sidecar.firewall.schema import TABLE
 
-# A netlink attribute holds at most 64 KiB, and so a message at most so many elements. Transactions of this size are
+# A netlink attribute holds at most 64 KiB, and so a message at most this many elements. Transactions of this size are
 # short, so other programs do not wait long for the kernel's lock.
 MAX_EDITS: Final = 1_000
 

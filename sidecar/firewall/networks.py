@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from sidecar.core.address import WIDEST_BAN_PREFIX, Address
 from sidecar.firewall.elements import Interval, disjoint, interval_of
 
-# From so many changes on, the order of all networks is made again instead of being amended.
+# From this many changes on, the order of all networks is made again instead of being amended.
 MANY_CHANGES: Final = 1_000
 
 # Of one transaction. A netlink attribute holds at most 64 KiB, and an interval is two elements.

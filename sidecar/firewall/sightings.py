@@ -174,7 +174,7 @@ class PacketSightings:
         )
 
     def _sent_packets(self, address: Address, within_s: float) -> bool | None:
-        """Return whether a packet of the address came within so many seconds; None: unknown.
+        """Return whether a packet of the address came within this many seconds; None: unknown.
 
         Unlike for `seen`, a packet that was missed earlier than that does not matter: the address is banned for longer
         than a response is under way.
@@ -187,19 +187,19 @@ class PacketSightings:
         return None if missed else False
 
     def _answer_rejected(self, address: Address, within_s: float) -> bool:
-        """Return whether an answer to the address was rejected within so many seconds."""
+        """Return whether an answer to the address was rejected within this many seconds."""
         version = host_version(address)
         if version is None:
             return False
         return self._is_recorded(REJECTED_SETS[version], key(address), REJECTED_S, within_s)
 
     def _is_recorded(self, name: str, element_key: bytes, timeout_s: float, within_s: float) -> bool:
-        """Return whether this key was put into a set with this timeout within so many seconds."""
+        """Return whether this key was put into a set with this timeout within this many seconds."""
         left_s = self._kernel.left(name, element_key)
         return left_s is not None and timeout_s - left_s <= within_s
 
     def _passed_ports(self, address: Address, within_s: float) -> frozenset[int]:
-        """Return the ports that no ban closes and that the address connected to within so many seconds."""
+        """Return the ports that no ban closes and that the address connected to within this many seconds."""
         if (version := host_version(address)) is None:
             return frozenset()
         prefix = key(address)

@@ -48,16 +48,16 @@ class FirewallListener(Protocol):
     """Is notified of what the firewall does: the metrics."""
 
     def transaction(self, seconds: float, error: bool) -> None:  # noqa: FBT001
-        """One transaction took so long, and did or did not fail."""
+        """One transaction took this long, and did or did not fail."""
 
     def enforced(self, present: int, desired: int, /) -> None:
-        """So many of the desired bans were in force at the last comparison."""
+        """A number of the desired bans were in force at the last comparison."""
 
     def repaired(self, reason: str) -> None:
         """A change of this kind (`RepairKind`) was undone."""
 
     def dropped(self, family: str, packets: int, size: int) -> None:
-        """So many packets and bytes of this IP version were dropped so far."""
+        """A number of packets and bytes of this IP version were dropped so far."""
 
 
 class RepairListener(Protocol):

@@ -12,7 +12,7 @@ from sidecar.fleet.redis import Hello
 from sidecar.fleet.session import Session
 from sidecar.runtime.problems import Problem
 
-# The first comparison of the clocks is the quickest of so many: the shorter the round trip, the
+# The first comparison of the clocks is the quickest of this many: the shorter the round trip, the
 # more exact it is.
 FIRST_MEASUREMENTS = 3
 

@@ -20,7 +20,7 @@ from sidecar.fleet.publisher import Publisher, is_shared
 from sidecar.fleet.session import LOOP_TIMEOUT_S, SLICE_SIZE, Session, slices
 from sidecar.fleet.verifier import Verifier
 
-# So many bans are sorted before they are applied: the store writes neighbours twice as fast.
+# This many bans are sorted before they are applied: the store writes neighbours twice as fast.
 SORTED_BANS = 5_000
 
 # Slices that may wait for the loop while the next ones are read.

@@ -20,7 +20,7 @@ class LiftKind(enum.Enum):
 
 
 class Allowance(NamedTuple):
-    """So many at once, and then so many a second."""
+    """How many at once, and then how many a second."""
 
     burst: float
     per_s: float
@@ -64,7 +64,7 @@ class PeerBudget:
         self._peers: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, wanted: int, now: float, peer: str | None = None) -> int:
-        """Return how many of so many bans are believed. Without a peer, as at a join, only the total counts."""
+        """Return how many of a number of bans are believed. Without a peer, as at a join, only the total counts."""
         allowed = min(wanted, self.room(now, peer))
         if peer is not None:
             self._peers[peer].left -= allowed
@@ -90,7 +90,7 @@ class PeerBudget:
                 bucket.left += repeated * (1 - REPEATED_COST)
 
     def take_proposals(self, wanted: int, now: float) -> int:
-        """Return how many of so many proposed bans are considered."""
+        """Return how many of a number of proposed bans are considered."""
         allowed = min(wanted, self._proposals.room(now))
         self._proposals.left -= allowed
         return allowed

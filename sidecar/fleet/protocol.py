@@ -39,13 +39,13 @@ MAX_LINE_CHARS = 256
 # A reader takes 64 entries at once, so it holds at most 64 * 128 lines.
 MAX_ENTRY_LINES = 128
 
-# A sealed unban is believed for so long, in the stream and in the set.
+# A sealed unban is believed for this long, in the stream and in the set.
 MAX_LIFT_AGE_S, MAX_STORED_LIFT_AGE_S = 86_400.0, 7 * 86_400.0
 
 # A proposal is about what happens now.
 MAX_PROPOSAL_AGE_S = 60.0
 
-# Hosts compare their clocks with the server's, so what two of them write may differ by so much. A
+# Hosts compare their clocks with the server's, so what two of them write may differ by this much. A
 # sealed decision that is further in the future is not believed, or it could be replayed until then.
 MAX_CLOCK_ERROR_S = 60.0
 

@@ -36,7 +36,7 @@ PAGE_SIZE = 5_000
 # 20 million bans. The server says itself where its list ends.
 MAX_PAGES = 4_000
 
-# A node that says no hello for so long is gone.
+# A node that says no hello for this long is gone.
 NODE_GONE_MS = 60_000
 
 # How the names of the policies begin that evict keys.

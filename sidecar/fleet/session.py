@@ -159,5 +159,5 @@ def _publication(codec: Codec, decisions: Sequence[Outgoing], offset: ClockOffse
 
 
 def slices(values: Sequence[T], size: int = MAX_ENTRY_LINES) -> Iterator[list[T]]:
-    """Yield all values in their order, so many at a time."""
+    """Yield all values in their order, this many at a time."""
     return ([*values[at : at + size]] for at in range(0, len(values), size))

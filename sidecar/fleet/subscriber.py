@@ -189,7 +189,7 @@ class Subscriber:
 
 
 def read_pause_s(nodes: int) -> float:
-    """Return how long news gathers after each read, in a fleet of so many nodes."""
+    """Return how long news gathers after each read, in a fleet of this many nodes."""
     return min(max(MIN_READ_PAUSE_S, READ_PAUSE_PER_NODE_S * nodes), MAX_READ_PAUSE_S)
 
 

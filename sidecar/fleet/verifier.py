@@ -29,7 +29,7 @@ from sidecar.fleet.redis import Entry, StoredBan
 from sidecar.fleet.session import Session
 from sidecar.runtime.problems import Problems
 
-# Without a refusal for so long, the limits are no problem any more.
+# Without a refusal for this long, the limits are no longer a problem.
 PROBLEM_OVER_S = 60.0
 
 # What is stale and younger is no sign of an attack.
@@ -119,11 +119,11 @@ class Verifier:
         return untimed
 
     def room_at_join(self, wanted: int, now: float) -> int:
-        """Return how many of so many bans of the set are believed."""
+        """Return how many of a number of bans of the set are believed."""
         return self._budget.take(wanted, now)
 
     def refuse_at_join(self, count: int) -> None:
-        """Report that so many bans of the set are not believed."""
+        """Report that this many bans of the set are not believed."""
         self._refuse(Rejection.BUDGET, count)
 
     def lifts(self, lifts: Sequence[Lift], peer: str = "") -> Sequence[Lift]:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
 
-# While all slots are taken, a client has so long to send its request before it has to make room. A request is sent in
+# While all slots are taken, a client has this long to send its request before it has to make room. A request is sent in
 # one piece, so an honest client needs a millisecond.
 MIN_REQUEST_S = 0.1
 

@@ -37,8 +37,8 @@ MAX_WAITING_HITS = 16_000
 # transaction.
 MAX_CURSOR_DELAY_S = 1.0
 
-# Failures that lead to no ban wait so long for the next ones of a burst. Otherwise those would wait until the first are
-# stored, and the ban with them. A flood waits for none: twice as many hits would be at work.
+# Failures that lead to no ban wait this long for the next ones of a burst. Otherwise those would wait until the first
+# are stored, and the ban with them. A flood waits for none: twice as many hits would be at work.
 LULL_S, MAX_BURST_HITS = 0.001, 100
 
 # A quiet loop wakes up this often, to notice that it is to stop.

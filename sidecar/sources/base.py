@@ -81,7 +81,7 @@ class LogListener(Protocol):
         """One batch was read: its number of lines, its size in bytes, and the unix time of its last line."""
 
     def lines_truncated(self, name: str, count: int = 1) -> None:
-        """So many lines were longer than MAX_LINE_BYTES, and their ends were dropped."""
+        """A number of lines were longer than MAX_LINE_BYTES, and their ends were dropped."""
 
 
 class NullLogListener:

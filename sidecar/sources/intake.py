@@ -25,7 +25,7 @@ FilterUsage: TypeAlias = dict[str, tuple[float, int]]
 """Filter -> seconds that lines were decided for, and how many lines were failures."""
 
 
-# So many batches of one log in a row that cannot be scanned are a problem. One alone may be an unlucky line.
+# This many batches of one log in a row that cannot be scanned are a problem. One alone may be an unlucky line.
 MIN_FAILURES = 3
 MAX_FAILURE_AGE_S = 600.0
 

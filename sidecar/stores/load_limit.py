@@ -11,12 +11,12 @@ from typing import Final
 # Measured with 100,000 of each, with what the guard makes of them.
 BAN_BYTES: Final = 600
 HIT_BYTES: Final = 700
-# So many count however short memory is.
+# This many count however short memory is.
 MIN_HITS: Final = 1_000
 
 
 def hits_that_fit(room_bytes: float, bans: int) -> int | None:
-    """Return how many failures fit beside so many bans, present and past; None: all."""
+    """Return how many failures fit beside this many bans, present and past; None: all."""
     if room_bytes == math.inf:
         return None
     return max(MIN_HITS, int((room_bytes - bans * BAN_BYTES) / HIT_BYTES))

@@ -33,7 +33,7 @@ from sidecar.stores.turns import BanKey
 
 log = logging.getLogger(__name__)
 
-# A log that nobody wrote to for so long has no lines left that a window would count.
+# A log that nobody wrote to for this long has no lines left that a window would count.
 CURSOR_KEPT_S = 30 * 86_400.0
 
 # Rows of each table that are forgotten at once: some 100 ms, and the loop waits as long.

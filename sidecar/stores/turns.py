@@ -82,7 +82,7 @@ def write_history(db: sqlite3.Connection, history: Iterable[PastBans]) -> None:
 
 
 def limit_hits(db: sqlite3.Connection, at_most: int) -> None:
-    """Remove the oldest failures above MAX_HITS, at most so many."""
+    """Remove the oldest failures above MAX_HITS, at most this many."""
     db.execute(TOO_MANY_HITS, (MAX_HITS, at_most))
 
 

@@ -28,11 +28,11 @@ from sidecar.core.text import printable
 from sidecar.runtime.problems import Problem
 from sidecar.telemetry.logging import BackgroundHandler, DescriptorHandler, Lines
 
-# A file is rotated at this size, and so many older ones are kept.
+# A file is rotated at this size, and this many older ones are kept.
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 KEPT_FILES: Final = 5
 STDOUT: Final = 1
-# Without an error for so long, events are written again.
+# Without an error for this long, events are written again.
 RECOVERED_AFTER_S: Final = 60.0
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 # Lines that wait to be written, about 10 MB; the lines of one record more may come in.
 MAX_WAITING_LINES: Final = 20_000
-# For so long an exit waits for the lines that are not yet written.
+# For this long an exit waits for the lines that are not yet written.
 EXIT_TIMEOUT_S: Final = 2.0
 STDERR: Final = 2
 

@@ -21,7 +21,7 @@ from sidecar.web.response import page_response
 
 A = TypeVar("A")
 
-# Each page asks the loop about all bans, which bans wait for. Thirty browsers load the page so often by themselves.
+# Each page asks the loop about all bans, which bans wait for. Thirty browsers load the page this often by themselves.
 PAGES_A_MINUTE: Final = 60
 # Pieces of text that are sent together.
 PIECES: Final = 500

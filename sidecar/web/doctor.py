@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 FRESH_S: Final = 300.0
 # Nobody can have it run more often.
 PAUSE_S: Final = 60.0
-# Of the time, so much at most: it takes seconds on a host with many sites.
+# Of the time, this much at most: it takes seconds on a host with many sites.
 SHARE: Final = 0.05
 # Each sender of alerts and each log may take 5 s.
 TIMEOUT_S: Final = 120.0

@@ -51,7 +51,7 @@ from sidecar.web.sessions import WebSession
 # Of a longer list the search finds the rest. 10,000 rows are 5 MB.
 MAX_ROWS: Final = 10_000
 MAX_SEARCH_LENGTH: Final = 100
-# A list of so many rows is laid out as it is scrolled through.
+# A list of this many rows is laid out as it is scrolled through.
 LONG: Final = 200
 ORDERS: Final[Mapping[str, str]] = {
     BanOrder.ENDS: "ends first", BanOrder.NEWEST: "newest first", BanOrder.FAILURES: "most failures first",

@@ -29,7 +29,7 @@ KNOWN: Final = "known"
 OVER: Final = "over"
 UNBANNED: Final = "unbanned"
 
-# Some 25 MB. Behind so many, a dry run takes each line of an address for a new ban.
+# Some 25 MB. Behind this many, a dry run takes each line of an address for a new ban.
 MAX_DRAFT_BANS: Final = 100_000
 
 

@@ -64,7 +64,7 @@ class DockerHost:
     """The Engine at one URL. Opens a way to it for each thread, and remembers the API version that it speaks."""
 
     def __init__(self, url: str, idle_timeout_s: float = 240.0, check_interval_s: float = 5.0) -> None:
-        """`check_interval_s`: a log without a byte for so long is asked whether it has more lines.
+        """`check_interval_s`: a log without a byte for this long is asked whether it has more lines.
 
         `idle_timeout_s`: the same before Docker 23, which goes on with a file that was truncated.
         """
@@ -202,7 +202,7 @@ class Engine:
     ) -> LogStream:
         """Return a log from this unix time on, as it grows (`follow`) or as it is.
 
-        `tail`: only so many of the entries that the log has now. Raises TimeoutError if nothing comes: before Docker
+        `tail`: only this many of the entries that the log has now. Raises TimeoutError if nothing comes: before Docker
         27, the head of the answer comes with the first byte.
         """
         idle_timeout_s = timeout_s or self._host.idle_timeout_s

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from sidecar.sources.docker.cursor import CursorTracker, DockerCursor
 from sidecar.sources.docker.wire import Line
 
-# So many hashes are kept twice, at 8 bytes each: what 16,000 lines a second write in 4 s.
+# This many hashes are kept twice, at 8 bytes each: what 16,000 lines a second write in 4 s.
 MAX_REMEMBERED_LINES = 64 * 1024
 # As fast as dockerd writes a json-file on fast machines, about. A file takes longer than this to be filled and rotated.
 MAX_WRITING_BYTES_PER_S = 50e6
 MIN_LATE_S, MAX_LATE_S = 0.02, 2.0
-# Where lines came late, a log is compared once they come in time again, or after so long.
+# Where lines came late, a log is compared once they come in time again, or after this long.
 MAX_LATE_PERIOD_S = 10.0
 # Between two comparisons of a log that is never silent, if lines came late and if not; in readings, too.
 DOUBTFUL_INTERVAL_S, DOUBTFUL_INTERVAL_IN_READINGS = 1.0, 100
@@ -92,7 +92,7 @@ class ComparisonPace:
         self._late_since: float | None = None
 
     def came(self, delay_s: float, file_bytes: float, now: float) -> None:
-        """Note that lines came so long after they were written. `file_bytes`: at which size files are rotated."""
+        """Note that lines came this long after they were written. `file_bytes`: at which size files are rotated."""
         if delay_s <= min(max(MIN_LATE_S, file_bytes / MAX_WRITING_BYTES_PER_S), MAX_LATE_S):
             self._late_since = None
         else:

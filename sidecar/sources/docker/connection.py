@@ -57,7 +57,7 @@ class Interrupt:
         self._stopped.clear()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until it is set, for so many seconds at most; return whether it is."""
+        """Wait until it is set, for this many seconds at most; return whether it is."""
         return self._stopped.wait(timeout_s)
 
     def cut(self) -> None:
@@ -150,7 +150,7 @@ class Connections:
     def open(self, target: str, timeout_s: float) -> Answer:
         """Ask for this path and query, and return the answer when its head is there.
 
-        Raises TimeoutError if nothing comes for so many seconds, other OSErrors, and ProtocolError.
+        Raises TimeoutError if nothing comes for this many seconds, other OSErrors, and ProtocolError.
         """
         sock = self.endpoint.connect()
         self._interrupt.add(sock)
@@ -208,7 +208,7 @@ class Answer:
     def read(self, timeout_s: float) -> bytes:
         """Return what came; no bytes at the end.
 
-        Raises TimeoutError if nothing came for so many seconds, and then one may read on.
+        Raises TimeoutError if nothing came for this many seconds, and then one may read on.
         """
         self._socket.settimeout(timeout_s)
         while not self._ended:

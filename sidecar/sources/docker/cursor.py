@@ -18,7 +18,7 @@ from typing import NamedTuple
 from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines, is_terminals
 from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, Line, checked_stamp, unix_seconds
 
-# Two streams' stamps may be out of order by so much; if it is more, the clock was set back.
+# Two streams' stamps may be out of order by this much; if it is more, the clock was set back.
 MAX_DISORDER_S = 2.0
 # An unfinished line is read again from its beginning, unless that is further back than this.
 MAX_UNFINISHED_S = 60

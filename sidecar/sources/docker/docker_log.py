@@ -29,14 +29,14 @@ from sidecar.sources.docker.wire import (
 )
 
 # Docker's json-file has no index, so reading from a time on decodes the whole file. A silent log is asked for more at
-# most once in so many times of what that takes.
+# most once in this many times of what that takes.
 CHECK_INTERVAL_IN_READINGS = 100
 # The shortest time until then, if lines may have been left out.
 DOUBTFUL_SILENCE_S = 1.0
 MAX_CHECK_INTERVAL_S = 1800.0
 # What is written between two connections is read before anybody truncates the file, if there is no more between them.
 MAX_UNATTENDED_S = 10.0
-# A byte of an answer is at most so many in a json-file: a control character becomes `\u0000`, and what stands around
+# A byte of an answer is at most this many in a json-file: a control character becomes `\u0000`, and what stands around
 # each line is shorter than six times its header and stamp.
 MAX_GROWTH_IN_FILES = 6
 
@@ -95,7 +95,7 @@ class DockerLog:
     ) -> LogStream:
         """Return the log from the cursor on, or from `start` (unix time). Raises OSError and EngineError.
 
-        `tail`: only so many of its last entries, where there is no window.
+        `tail`: only this many of its last entries, where there is no window.
         """
         tail = tail if self.window is None else self.window
         start = _start(engine, self.cursor) if start is None else start
@@ -251,7 +251,7 @@ class DockerLog:
             self.is_incomplete = False
 
     def _may_have_bytes(self, engine: Engine, least: float) -> bool:
-        """Return whether the log may have so many bytes in Docker's files. Raises OSError and EngineError."""
+        """Return whether the log may have this many bytes in Docker's files. Raises OSError and EngineError."""
         size = 0
         with contextlib.closing(engine.logs(self.container, 0, follow=False)) as stream:
             while size < least and (data := stream.read()):

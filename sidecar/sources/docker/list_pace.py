@@ -41,7 +41,7 @@ class ListPace:
 
 
 def list_interval_s(list_took_s: float) -> float:
-    """Return the seconds from the beginning of a list that took so long to the beginning of the next one."""
+    """Return the seconds from the beginning of a list that took this long to the beginning of the next one."""
     return min(max(MIN_LIST_INTERVAL_S, MIN_LIST_INTERVAL_IN_LISTS * list_took_s), MAX_LIST_INTERVAL_S)
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 # A daemon that restarts is away for about one second.
 FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
-# If the line that was read last does not come for so long, it was rotated away.
+# If the line that was read last does not come for this long, it was rotated away.
 MAX_SEARCH_S = 60.0
 # The Engine needs 13 s for a log of 1 GB (docker/for-linux#972).
 MAX_FIRST_READING_S = 30.0
@@ -39,7 +39,7 @@ POLLING_PERIOD_S = 300.0
 POLL_INTERVAL_S = 1.0
 # Of the time, polling takes the Engine at most this part.
 POLL_INTERVAL_IN_READINGS = 20
-# So many openings in a row without a line are a problem.
+# This many openings in a row without a line are a problem.
 MAX_FUTILE_OPENINGS = 5
 
 

@@ -19,7 +19,7 @@ from sidecar.sources.docker.tails import GROWTH, MAX_WINDOW, beginning, last_ent
 # Fewer entries than these are read in no time.
 MIN_ENTRIES = 1024
 MIN_READING_COST_S = 1.0
-# A container that has logged nothing for so long after its start may have had its log truncated before.
+# A container that has logged nothing for this long after its start may have had its log truncated before.
 MAX_FIRST_ENTRY_S = 10
 
 

@@ -106,7 +106,7 @@ class LogReport:
             return origin
 
     def read_late(self, count: int) -> None:
-        """Log that so many lines were read late: Docker had left them out of what it sent."""
+        """Log that this many lines were read late: Docker had left them out of what it sent."""
         log.info(
             "%d lines of the log of %s were read late: Docker had left them out, as it was rotated while they came",
             count,

@@ -155,7 +155,7 @@ class DockerSource:
     def _wait_for_event(
         self, events: Answer, pace: ListPace, starts: StartEvents, timeout_s: float
     ) -> tuple[bool, bool]:
-        """Wait until the next list is due, for so many seconds without an event.
+        """Wait until the next list is due, for this many seconds without an event.
 
         Return whether the stream of events goes on, and whether an event came.
         """

@@ -68,7 +68,7 @@ def undamaged_end(engine: Engine, log: DockerLog, newest: Tail) -> Tail:
 
 
 def _up_to_the_damage(engine: Engine, log: DockerLog, found: Tail, step: int) -> Tail:
-    """Return these entries and those before them, up to the damage, which is less than twice so many entries away.
+    """Return these entries and those before them, up to the damage, which is less than twice this many entries away.
 
     Entries that are written between two questions move the beginning of the answer on by their number.
     """
@@ -107,13 +107,13 @@ def window_with_room(engine: Engine, log: DockerLog, found: Tail) -> int:
 
 
 def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tail | None:
-    """Return the last so many entries, if there is no damage in them."""
+    """Return the last `count` entries, if there is no damage in them."""
     found = last_entries(engine, log, count, asked=newest.highest)
     if found is None or found.highest < newest.highest:
         return None
     if not found.is_whole:
         return found
-    # Either the log has no more, or Docker has left some out. Then so many are less, or the log begins earlier:
+    # Either the log has no more, or Docker has left some out. Then this many are less, or the log begins earlier:
     # Docker before 23 may have left out all but the last.
     again = last_entries(engine, log, found.count)
     if again is None or again.count < found.count:
@@ -149,9 +149,9 @@ def last_entries(
     asked: bytes = b"",
     partial: bool = False,
 ) -> Tail | None:
-    """Return the last so many entries of the log; None where Docker fails to read them. Raises OSError.
+    """Return the last `count` entries of the log; None where Docker fails to read them. Raises OSError.
 
-    `count`: None for all. `at_most`: of these, no more than the first so many, give or take what comes at once.
+    `count`: None for all. `at_most`: of these, no more than the first this many, give or take what comes at once.
     `asked`: find the entry with this stamp. `partial`: those before the place where Docker fails will do.
     """
     seen = _SeenEntries(log.cursor.stamp, asked)

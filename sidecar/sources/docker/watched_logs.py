@@ -20,7 +20,7 @@ from sidecar.sources.docker.reports import LogReport, NameHolders
 log = logging.getLogger(__name__)
 
 MAX_CLOSE_S = 2.0
-# A log that is open is read on for so long after its container was removed.
+# A log that is open is read on for this long after its container was removed.
 MAX_GONE_S = 5.0
 
 

@@ -26,9 +26,9 @@ from sidecar.sources.files.cursor import HEAD_BYTES, FilePosition, LogCursor
 
 log = logging.getLogger(__name__)
 
-# Of a log that was never read, only so much of the end is read: about half a million lines.
+# Of a log that was never read, only this much of the end is read: about half a million lines.
 FIRST_SIGHT_BYTES: Final = 64 * 1024 * 1024
-# About 1,200 lines. The fixed costs of a batch hardly count for each of so many.
+# About 1,200 lines. The fixed costs of a batch hardly count for each of this many.
 READ_SIZE_BYTES: Final = 256 * 1024
 # Older kubelets rename a compressed file before they close it (kubernetes#111548). So the end of a file that was
 # written to this recently may still be missing.

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 PREFIX: Final = "wp_sidecar_"
 # The values of the label `family`.
 FAMILIES: Final = ("ipv4", "ipv6")
-# Series of a counter by container and jail. A scrape of so many takes 7 ms.
+# Series of a counter by container and jail. A scrape of this many takes 7 ms.
 MAX_PAIRS: Final = 1_000
 OTHERS: Final = "(others)"
 # Stands for the values of a label that are not known yet.
@@ -81,9 +81,9 @@ def begin_at_zero(metric: Counter | Gauge, **labels: Iterable[str]) -> None:
 
 
 class BoundedPairs:
-    """Pairs of a container and a jail: containers come and go for ever, and so many at a time have series of their own.
+    """Pairs of a container and a jail: containers come and go for ever, so only MAX_PAIRS at a time have a series.
 
-    Beyond MAX_PAIRS all further ones are counted together, as `(others)`. Any thread may use it.
+    All further ones are counted together, as `(others)`. Any thread may use it.
     """
 
     def __init__(self) -> None:

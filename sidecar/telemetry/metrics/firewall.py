@@ -69,7 +69,7 @@ class FirewallMetrics:
         )
 
     def transaction(self, seconds: float, error: bool = False) -> None:  # noqa: FBT001, FBT002 - a result
-        """Count a transaction that took so long."""
+        """Count a transaction that took this long."""
         self.in_step = not error
         self._transactions.labels(ERROR if error else OK).inc()
         self._duration.observe(seconds)
