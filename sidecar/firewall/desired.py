@@ -6,6 +6,7 @@ refuses the change; a repair compares the two and writes the difference.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -30,13 +31,16 @@ class DesiredBans:
         # How many members all sets have; an address in two sets counts twice.
         self.count = 0
         # Set -> jail -> address -> end of the ban.
-        self._sets: dict[str, dict[str, dict[Address, float]]] = {}
+        self._sets: defaultdict[str, defaultdict[str, dict[Address, float]]] = defaultdict(
+            lambda: defaultdict(dict)
+        )
 
     def add(self, name: str, jail: str, address: Address, until: float) -> bool:
         """Put an address into a set for this jail, or change its end. Return whether it was in the set before."""
         was_in = self.has(name, address)
         self.count += not was_in
-        self._sets.setdefault(name, {}).setdefault(jail, {})[address] = until
+        # Not `setdefault`, which makes two dictionaries for each of 100,000 bans and throws them away.
+        self._sets[name][jail][address] = until
         return was_in
 
     def remove(self, name: str, jail: str, address: Address) -> bool:

@@ -101,6 +101,11 @@ def messages(edits: Iterable[Edit]) -> list[bytes]:
     return [*_removals(removed), *(_message(_NEW, name, elements) for name, elements in put.items())]
 
 
+def fill_message(name: str, hosts: Iterable[tuple[Address, float]], now: float) -> bytes:
+    """Return the message that puts hosts (address, end of the ban) into a set that has none of them."""
+    return _message(_NEW, name, [_element(key(address), timeout_s(until - now)) for address, until in hosts])
+
+
 def interval_messages(name: str, version: int, change: IntervalChange, now: float) -> list[bytes]:
     """Return the messages that change intervals of a set, for one transaction.
 

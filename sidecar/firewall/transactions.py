@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
+from sidecar.core.address import Address
 from sidecar.firewall import edits as elements
 from sidecar.firewall import ruleset
 from sidecar.firewall.edits import Edit
@@ -90,6 +91,11 @@ class Transactions:
         """Change the intervals of a set. Those of one region are changed in one transaction."""
         for change in joined(changes):
             self._commit(elements.interval_messages(name, version, change, now))
+
+    def fill_hosts(self, name: str, hosts: Sequence[tuple[Address, float]], now: float) -> None:
+        """Put hosts (address, end of the ban) into a set that is empty, the first ones first."""
+        for start in range(0, len(hosts), elements.MAX_EDITS):
+            self._commit([elements.fill_message(name, hosts[start : start + elements.MAX_EDITS], now)])
 
     def fill_intervals(
         self, name: str, version: int, intervals: Mapping[Interval, float], now: float

@@ -28,9 +28,16 @@ class Table:
 
     @property
     def condition(self) -> str:
-        """An SQL expression: every value has its type."""
-        kinds = ((self.texts, "= 'text'"), (self.numbers, "IN ('real', 'integer')"), (self.blobs, "= 'blob'"))
-        return " AND ".join(f"typeof({column}) {kind}" for columns, kind in kinds for column in columns)
+        """An SQL expression: every value has its type. Otherwise it is false, or NULL because one of them is.
+
+        SQLite orders values by their type: NULL, numbers, text, blobs (https://sqlite.org/datatype3.html, section 4.1).
+        A comparison takes a third of the time of `typeof`, and a start asks it of 100,000 bans. The plus keeps SQLite
+        from going through an index for it.
+        """
+        kinds = (
+            (self.texts, ">= ''"), (self.texts, "< x''"), (self.numbers, "< ''"), (self.blobs, ">= x''"),
+        )  # fmt: skip
+        return " AND ".join(f"+{column} {kind}" for columns, kind in kinds for column in columns)
 
 
 BANS: Final = Table(
@@ -85,7 +92,7 @@ class SoundRows:
     def check_types(self) -> None:
         """Look for rows that no query asked for."""
         for table in TABLES:
-            query = f"SELECT EXISTS (SELECT 1 FROM {table.name} WHERE NOT ({table.condition}))"  # noqa: S608
+            query = f"SELECT EXISTS (SELECT 1 FROM {table.name} WHERE ({table.condition}) IS NOT TRUE)"  # noqa: S608
             self.left_out = self.left_out or bool(self._db.execute(query).fetchone()[0])
 
     def _fetch_lenient(self, query: str, values: Sequence[object]) -> list[Any]:
