@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from sidecar.app.memory_watch import ENOUGH
+from sidecar.app.restore import RestoredBans
 from sidecar.core.events import Ban, Decision, Hit, Turn
 from sidecar.core.guard import Guard
 from sidecar.core.jail import configured_name
@@ -28,23 +29,28 @@ class AdoptableBans(Protocol):
 
 
 def load(
-    store: SqliteStore, firewall: AdoptableBans, now: float, cgroup: MemoryCgroup | None = None
+    store: SqliteStore,
+    firewall: AdoptableBans,
+    now: float,
+    cgroup: MemoryCgroup | None = None,
+    restored: RestoredBans | None = None,
 ) -> Remembered:
     """Return what the store holds; if it begins with nothing, the bans in the kernel. Raises StoreError.
 
-    `cgroup` is None where nothing limits the memory.
+    `cgroup` is None where nothing limits the memory. `restored` has bans of the store that have been read already.
     """
     use = cgroup.use() if cgroup else None
-    remembered = store.load(now, use.limit * ENOUGH - use.used if use else math.inf)
+    room_bytes = use.limit * ENOUGH - use.used if use else math.inf
+    remembered = store.load(now, room_bytes, restored.read if restored else None)
     if not store.is_new:
         return remembered
-    bans = tuple(firewall.adoptable(now))
-    if bans:
-        log.warning("the store has no bans: the %d in the kernel stay in force", len(bans))
+    adopted = tuple(firewall.adoptable(now))
+    if adopted:
+        log.warning("the store has no bans: the %d in the kernel stay in force", len(adopted))
         # The store reports that it cannot be written, and writes them later.
         with contextlib.suppress(StoreError):
-            store.apply(Turn(now, bans))
-    return replace(remembered, bans=bans)
+            store.apply(Turn(now, adopted))
+    return replace(remembered, bans=adopted)
 
 
 def report_store(store: SqliteStore, problems: Problems) -> None:

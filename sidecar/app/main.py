@@ -12,6 +12,7 @@ from typing import Final
 
 from sidecar.app.daemon import Daemon
 from sidecar.app.reload_service import ReadSettings
+from sidecar.app.restore import RestoredBans
 from sidecar.app.wiring import build
 from sidecar.config.settings import Settings
 from sidecar.control.exit_codes import ExitCode, Failed
@@ -34,12 +35,15 @@ def run(
     clock: Clock = time.time,
     signals: Signals | None = None,
     arguments: Sequence[str] = (),
+    *,
+    restored: RestoredBans | None = None,
 ) -> int:
     """Watch logs and ban until SIGTERM or SIGINT. Return the exit code.
 
     `read()` reads the settings again when a reload is asked for; by default a reload changes nothing. `signals` are
     caught already; by default they are from now on. `arguments` are the options by which other commands read the same
-    configuration. Raises Failed, with a sentence for the operator, where the daemon cannot work at all.
+    configuration. `restored` is what has been done already. Raises Failed, with a sentence for the operator, where the
+    daemon cannot work at all.
     """
     if signals is None:
         signals = Signals()
@@ -48,20 +52,26 @@ def run(
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     configure_logging(settings.log.level, as_json=settings.log.as_json)
     _raise_open_files_limit()
-    daemon = _build(settings, read or (lambda: settings), clock, arguments)
+    daemon = _build(settings, read or (lambda: settings), clock, arguments, restored)
     signals.hand_to(daemon)
     daemon.run()
     return ExitCode.OK
 
 
-def _build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str]) -> Daemon:
+def _build(
+    settings: Settings,
+    read: ReadSettings,
+    clock: Clock,
+    arguments: Sequence[str],
+    restored: RestoredBans | None,
+) -> Daemon:
     # What loading the modules left.
     gc.collect()
     # What is made now lives as long as the process. With 100,000 bans the collector would spend a second on going
     # through it again and again, now and later (gc.freeze).
     gc.disable()
     try:
-        daemon = build(settings, read, clock, arguments)
+        daemon = build(settings, read, clock, arguments, restored)
     except (NoSocket, AlreadyRunning, SourceUnavailable) as err:
         raise Failed(ExitCode.UNAVAILABLE, str(err)) from err
     except NoPermission as err:

@@ -7,15 +7,16 @@ before Docker. Where the kernel has a table of ours, it is in force already and 
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.firewall import Firewall, NftTable
+from sidecar.firewall import Firewall, FirewallClaim, NftTable
 from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.clock import read_clock
+from sidecar.stores.base import ReadBans
 from sidecar.stores.sqlite import stored_bans
 
 log = logging.getLogger(__name__)
@@ -31,29 +32,54 @@ class Restored:
     was_in_force: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RestoredBans:
+    """What `run` restored. The daemon goes on with it, so that nothing is read or written a second time."""
+
+    claim: FirewallClaim
+    # It enforces the bans that were read.
+    firewall: Firewall
+    read: ReadBans
+
+
 def restore(state: Path, now: float) -> Restored:
     """Have the stored bans in force. Raises StoreError if they cannot be read, and FirewallError.
 
     The table has the ports and the allowlist of the last run. Nothing is written where there is no ban.
     """
-    table = NftTable()
-    # Nothing that is made here is part of a cycle. With 50,000 bans the collector takes a fifth of the time.
-    gc.disable()
-    try:
+    with closing(NftTable()) as table:
         if table.is_in_force():
             return Restored(0, was_in_force=True)
-        if not os.access(state / "state.db", os.W_OK):
-            # Unbans could not be stored either, so its bans may be over. There may be no file, too.
-            return Restored(0)
-        bans = [ban for ban in stored_bans(state / "state.db", read_clock(lambda: now)) if not ban.dry_run]
-        if not bans:
-            return Restored(0)
-        layout = LayoutFile(state).read()
-        firewall = Firewall(table, layout.jails)
-        firewall.set_topology(layout.allowlist, now, layout.published)
-        firewall.start(bans, now)
+        firewall, _ = _write(table, state, now)
+        return Restored(firewall.enforced()[1] if firewall else 0)
+
+
+def restore_for_run(state: Path, now: float) -> RestoredBans | None:
+    """Do the same as the one wp-sidecar of this host. None: there was nothing to do. Raises AlreadyRunning, too."""
+    claim, table = FirewallClaim(), NftTable()
+    restored = None
+    try:
+        if not table.is_in_force():
+            firewall, read = _write(table, state, now)
+            restored = RestoredBans(claim, firewall, read) if firewall and read else None
     finally:
-        gc.enable()
-        table.close()
-    log.info("%d bans of the last run are in force", len(bans))
-    return Restored(len(bans))
+        if not restored:
+            table.close()
+            claim.close()
+    return restored
+
+
+def _write(table: NftTable, state: Path, now: float) -> tuple[Firewall | None, ReadBans | None]:
+    """Write the stored bans into the kernel. Return the firewall and the bans; None: there is no ban to enforce."""
+    if not os.access(state / "state.db", os.W_OK):
+        # Unbans could not be stored either, so its bans may be over. There may be no file, too.
+        return None, None
+    read = stored_bans(state / "state.db", read_clock(lambda: now))
+    if all(ban.dry_run for ban in read.bans):
+        return None, None
+    layout = LayoutFile(state).read()
+    firewall = Firewall(table, layout.jails)
+    firewall.set_topology(layout.allowlist, now, layout.published)
+    firewall.start(read.bans, now)
+    log.info("%d bans of the last run are in force", firewall.enforced()[1])
+    return firewall, read

@@ -8,6 +8,7 @@ loop alone; what needs it is given the inbox. Nothing runs yet: `Daemon.run` sta
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import socket
@@ -49,6 +50,7 @@ from sidecar.app.reload import Reconfiguration
 from sidecar.app.reload_service import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
+from sidecar.app.restore import RestoredBans
 from sidecar.app.unbannable import UnbannableFailures
 from sidecar.app.unread_logs import UnreadLogs
 from sidecar.config import log_formats, node_name
@@ -59,7 +61,7 @@ from sidecar.control.commands.top import RecentEvents
 from sidecar.control.server import ControlApplication, ControlSocket, control_server
 from sidecar.core.ban_budget import BanBudget
 from sidecar.core.guard import Guard
-from sidecar.core.jail import MANUAL_JAIL
+from sidecar.core.jail import MANUAL_JAIL, Jail
 from sidecar.core.sites import Sites, with_sites
 from sidecar.filters.matcher import Matcher
 from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, Monitor, NftTable
@@ -91,6 +93,8 @@ from sidecar.web.sessions import Sessions
 
 if TYPE_CHECKING:
     from sidecar.fleet import FleetMember
+
+log = logging.getLogger(__name__)
 
 # Between questions whether the firewall is to be checked.
 FIREWALL_CHECK_INTERVAL_S: Final = 1.0
@@ -130,6 +134,8 @@ class _LastRun(NamedTuple):
     remembered: Remembered
     pending_hits: PendingHits
     sites: Sites
+    # With those of the sites: the jails that the firewall has to know.
+    jails: Sequence[Jail]
     firewall: Firewall
     firewall_sink: FirewallSink
     repairs: RepairAlerts
@@ -179,10 +185,16 @@ class _Parts(NamedTuple):
     acting: _Acting
 
 
-def build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Sequence[str] = ()) -> Daemon:
+def build(
+    settings: Settings,
+    read: ReadSettings,
+    clock: Clock,
+    arguments: Sequence[str] = (),
+    restored: RestoredBans | None = None,
+) -> Daemon:
     """Make a daemon. `read` reads the settings again for a reload; `clock` is unix time.
 
-    `arguments` have other commands read the same configuration.
+    `arguments` have other commands read the same configuration. `restored` are the bans that are in force already.
 
     Raises NoSocket, StoreError, SourceUnavailable, FirewallError and OSError, each with a sentence for the operator.
     """
@@ -192,8 +204,11 @@ def build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Seque
     common = _Common(settings, clock, host_clock, host_clock.reading.at, reporting, Inbox())
     problems = common.problems
     # A second daemon on this host ends here, before it touches the store or the firewall.
-    claims = _Claims(FirewallClaim(), ControlSocket(settings.paths.socket), listen(*settings.listen))
-    last = _load_last_run(common)
+    host_claim = restored.claim if restored else FirewallClaim()
+    if host_claim.warning:
+        log.warning("%s", host_claim.warning)
+    claims = _Claims(host_claim, ControlSocket(settings.paths.socket), listen(*settings.listen))
+    last = _load_last_run(common, restored)
     deciding = _make_guard(common, last)
     reading = _make_sources(common, last, deciding)
     acting = _make_loop(common, last, deciding)
@@ -236,7 +251,7 @@ def build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Seque
     # Last, so that nothing was changed in the kernel if anything above fails. Filters take seconds to compile, so the
     # time is not `now`.
     networks = (*deciding.inputs.allowlist.networks(4), *deciding.inputs.allowlist.networks(6))
-    last.firewall_sink.start(last.remembered.bans, networks, clock())
+    _enforce(last, restored, networks, clock())
     if acting.event_log:
         acting.event_log.restored(last.remembered.bans, clock())
     return Daemon(
@@ -245,16 +260,17 @@ def build(settings: Settings, read: ReadSettings, clock: Clock, arguments: Seque
     )  # fmt: skip
 
 
-def _load_last_run(common: _Common) -> _LastRun:
+def _load_last_run(common: _Common, restored: RestoredBans | None) -> _LastRun:
     """Open the store and read the table in the kernel, which is not changed."""
     settings, reporting, problems = common.settings, common.reporting, common.problems
     store = SqliteStore(settings.paths.state / "state.db", common.host_clock)
     layout_file = LayoutFile(settings.paths.state)
     sites = Sites.of_layout(layout_file.read().ports)
     # Until the container engine has answered, bans of a site close the ports that led to it.
-    firewall = Firewall(NftTable(), with_sites((*settings.jails, MANUAL_JAIL), sites))
+    jails = tuple(with_sites((*settings.jails, MANUAL_JAIL), sites))
+    firewall = restored.firewall if restored else Firewall(NftTable(), jails)
     cgroup = MemoryCgroup.find()
-    remembered = last_run.load(store, firewall, common.now, cgroup)
+    remembered = last_run.load(store, firewall, common.now, cgroup, restored)
     reporting.outbox.open(None if store.unavailable else remembered.bans)
     pending_hits = PendingHits(remembered.hits, [*(jail.name for jail in settings.jails), MANUAL_JAIL.name])
     repairs = RepairAlerts(reporting.alerts, problems.problem("firewall table"))
@@ -262,7 +278,16 @@ def _load_last_run(common: _Common) -> _LastRun:
         firewall, common.inbox, problems, common.metrics.firewall, repairs,
         layout_file=layout_file,
     )  # fmt: skip
-    return _LastRun(store, remembered, pending_hits, sites, firewall, firewall_sink, repairs, cgroup)
+    return _LastRun(store, remembered, pending_hits, sites, jails, firewall, firewall_sink, repairs, cgroup)
+
+
+def _enforce(last: _LastRun, restored: RestoredBans | None, allowlist: Sequence[str], now: float) -> None:
+    """Have the bans of the last run in force. A restored firewall has them already, for the jails as they were."""
+    bans = last.remembered.bans
+    if restored:
+        last.firewall.reconfigure(last.jails, now)
+    is_in_force = restored is not None and bans is restored.read.bans
+    last.firewall_sink.start(None if is_in_force else bans, allowlist, now)
 
 
 def _make_guard(common: _Common, last: _LastRun) -> _Deciding:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from typing import Annotated
@@ -52,6 +53,8 @@ def restore() -> None:
     from sidecar.firewall import FirewallError, NoPermission
     from sidecar.stores.base import StoreError
 
+    # The process ends with this. With 50,000 bans the collector would take a fifth of the time.
+    gc.disable()
     try:
         restored = restore(state_directory(os.environ), time.time())
     except NoPermission as err:

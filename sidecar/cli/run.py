@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
 import sys
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sidecar.app.restore import RestoredBans
 
 
 def run(
@@ -25,7 +29,7 @@ def run(
     signals = Signals()
     signals.catch()
     # Even before the modules are loaded that read the configuration.
-    _restore_bans()
+    restored = _restore_bans()
     from sidecar.config import reader
     from sidecar.config.settings import Settings
 
@@ -41,18 +45,26 @@ def run(
 
     paths = (("--jails", jails), ("--filters", filters))
     arguments = [word for option, path in paths if path for word in (option, str(path))]
-    return main.run(settings, read, signals=signals, arguments=arguments)
+    return main.run(settings, read, signals=signals, arguments=arguments, restored=restored)
 
 
-def _restore_bans() -> None:
+def _restore_bans() -> RestoredBans | None:
     """Have the stored bans in force before anything else is loaded. The daemon reports whatever fails here."""
-    from sidecar.app.restore import restore
+    from sidecar.app.restore import restore_for_run
     from sidecar.config.state import state_directory
     from sidecar.firewall import FirewallError
     from sidecar.stores.base import StoreError
 
-    with contextlib.suppress(FirewallError, StoreError, OSError):
-        restore(state_directory(os.environ), time.time())
+    # Nothing that is made here is part of a cycle, and with 100,000 bans the collector would go through it for long.
+    # They live on, so that it need not look at them later either.
+    gc.disable()
+    try:
+        return restore_for_run(state_directory(os.environ), time.time())
+    except (FirewallError, StoreError, OSError):
+        return None
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _leave_out_charset_detection() -> None:

@@ -9,7 +9,6 @@ could be taken by anybody in the namespace, who would then keep us from starting
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import socket
 import struct
@@ -18,12 +17,15 @@ from typing import Final
 from sidecar.firewall.errors import AlreadyRunning, FirewallError, NoPermission
 from sidecar.firewall.netlink import Netlink, attribute, message
 
-log = logging.getLogger(__name__)
-
 # An empty table. `nft list tables` shows it while a wp-sidecar runs.
 CLAIM_TABLE: Final = "wp_sidecar_running"
 # By this name, an earlier version and a kernel before 5.12 know that one runs.
 SOCKET_NAME: Final = "\0wp-sidecar"
+
+NAME_IS_TAKEN: Final = (
+    "another process holds the name @wp-sidecar in this network namespace, and that is no wp-sidecar: "
+    "`ss -xlp | grep wp-sidecar` shows it"
+)
 
 # NFT_MSG_NEWTABLE, NFT_MSG_GETTABLE; NFTA_TABLE_NAME, NFTA_TABLE_FLAGS; NFT_TABLE_F_OWNER; NLM_F_CREATE.
 _NEW_TABLE, _GET_TABLE = 0, 1
@@ -50,6 +52,11 @@ class FirewallClaim:
         except BaseException:
             self._netlink.close()
             raise
+
+    @property
+    def warning(self) -> str | None:
+        """What an operator should know of it, as a sentence. It is claimed before there is a log."""
+        return None if self._name else NAME_IS_TAKEN
 
     def close(self) -> None:
         self._netlink.close()
@@ -87,10 +94,6 @@ def _name(*, is_proof: bool) -> socket.socket | None:
         held.close()
         if is_proof and _holder_is_our_user():
             raise AlreadyRunning from None
-        log.warning(
-            "another process holds the name @wp-sidecar in this network namespace, and that is no wp-sidecar: "
-            "`ss -xlp | grep wp-sidecar` shows it"
-        )
         return None
     return held
 

@@ -92,11 +92,15 @@ class FirewallSink:
         self._is_failing = False
         self._checks = _Checks()
 
-    def start(self, bans: Sequence[Ban], allowlist: Iterable[str], now: float) -> None:
-        """Enforce these bans, and never drop packets of these networks. Raises FirewallError."""
+    def start(self, bans: Sequence[Ban] | None, allowlist: Iterable[str], now: float) -> None:
+        """Enforce these bans (None: those that it enforces already), and never drop packets of these networks.
+
+        Raises FirewallError.
+        """
         self._checks.clock_offset_s = now - time.monotonic()
         self._firewall.set_topology(allowlist, now)
-        self._firewall.start(bans, now)
+        if bans is not None:
+            self._firewall.start(bans, now)
         if limitation := self._firewall.limitation:
             self._limitation.set(limitation)
         self._keep_layout()

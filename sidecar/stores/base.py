@@ -11,12 +11,20 @@ from typing import NamedTuple
 from sidecar.core.address import Address, is_wide, is_within, wider_networks
 from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
+from sidecar.core.clock_steps import ClockReading
 from sidecar.core.events import Ban, Hit
 from sidecar.core.jail import is_asked_for
 
 
 class StoreError(OSError):
     """The store cannot be read or written. The message says what to change; the loop goes on without the store."""
+
+
+class ReadBans(NamedTuple):
+    """The bans of a store that are not over, and the clocks when they were read."""
+
+    bans: tuple[Ban, ...]
+    clock: ClockReading
 
 
 class EndedBan(NamedTuple):

@@ -19,11 +19,11 @@ from typing import NoReturn
 from sidecar.core.address import Address
 from sidecar.core.allowed import Allow
 from sidecar.core.ban_history import PastBans
-from sidecar.core.clock_steps import ClockReading
+from sidecar.core.clock_steps import ClockReading, clock_step
 from sidecar.core.events import Ban, Cursor, InForce, Turn
 from sidecar.runtime.clock import HostClock
 from sidecar.stores import clock_row, past_bans, rows, soundness, turns
-from sidecar.stores.base import EndedBan, PastBansWanted, Remembered, StoreError
+from sidecar.stores.base import EndedBan, PastBansWanted, ReadBans, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
 from sidecar.stores.load_limit import hits_that_fit
 from sidecar.stores.pending import Pending, divided
@@ -45,6 +45,7 @@ READ_BANS = f"""
     SELECT jail, who, at + ?1, until + ?1, cause, failures, site, reason, times, observed FROM bans
     WHERE until + ?1 > ?2 AND {soundness.BANS.condition}
 """  # noqa: S608
+COUNT_BANS = "SELECT count(*) FROM bans WHERE until + ?1 > ?2"
 # With the bans that ended while we were away. An address that is banned again has only the ban.
 READ_HISTORY = f"""
     SELECT jail, who, times, until + ?1 AS until FROM history WHERE {soundness.HISTORY.condition}
@@ -73,16 +74,18 @@ FORGET_ALLOWED = "DELETE FROM allowed WHERE until < ?"
 EXPIRED_BANS = "SELECT jail, who FROM bans WHERE until < ? LIMIT ?"
 
 
-def stored_bans(path: Path, clock: ClockReading) -> tuple[Ban, ...]:
+def stored_bans(path: Path, clock: ClockReading) -> ReadBans:
     """Return the bans in this file that are not over, without opening it for writing. Raises StoreError.
 
     No file has no bans. A file of another version may not be readable.
     """
     if not path.exists():
-        return ()
+        return ReadBans((), clock)
     with explained(path, "read"), reading(path) as db:
         span = clock_row.step_since(db, clock), clock.at
-        return rows.bans(SoundRows(db).fetch(READ_BANS, span, address_at=ADDRESS_AT), clock.at)
+        return ReadBans(
+            rows.bans(SoundRows(db).fetch(READ_BANS, span, address_at=ADDRESS_AT), clock.at), clock
+        )
 
 
 class SqliteStore:
@@ -112,14 +115,21 @@ class SqliteStore:
     def behind(self) -> bool:
         return self._pending.behind
 
-    def load(self, now: float, room_bytes: float = math.inf) -> Remembered:
-        """Return everything that still matters at this time; of failures the last that fit. Raises StoreError."""
+    def load(self, now: float, room_bytes: float = math.inf, read: ReadBans | None = None) -> Remembered:
+        """Return everything that still matters at this time; of failures the last that fit. Raises StoreError.
+
+        The bans that `stored_bans` has read before are not read again, if they are still the file's.
+        """
         if self._db is None:
             return Remembered()
         with explained(self.path, "read"):
             found = SoundRows(self._db.read())
             step = clock_row.step_since(self._db.read(), self._clock.reading) if self._clock else 0.0
-            bans = rows.bans(found.fetch(READ_BANS, (step, now), address_at=ADDRESS_AT), now)
+            if read and self._has_only(read, step):
+                # A ban that has ended since then is not of the history yet.
+                bans, now = read.bans, read.clock.at
+            else:
+                bans = rows.bans(found.fetch(READ_BANS, (step, now), address_at=ADDRESS_AT), now)
             past = found.fetch(READ_HISTORY, (step, now), address_at=ADDRESS_AT)
             history = tuple(map(PastBans._make, past))
             most = hits_that_fit(room_bytes, len(bans) + len(history))
@@ -137,6 +147,16 @@ class SqliteStore:
                 self._remove_unsound(self._db)
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
         return Remembered(bans, history, hits, cursors, allowed)
+
+    def _has_only(self, read: ReadBans, step: float) -> bool:
+        """Return whether these are still all the bans: as many are in the file, and the clock was not set meanwhile.
+
+        There are more in the file if one of them is not sound.
+        """
+        if self._db is None or (self._clock and clock_step(read.clock, self._clock.reading)):
+            return False
+        (count,) = self._db.read().execute(COUNT_BANS, (step, read.clock.at)).fetchone()
+        return bool(count == len(read.bans))
 
     def evidence(self, keys: Iterable[BanKey] | None = None) -> dict[BanKey, tuple[str, ...]]:
         """Return the lines of each of these bans, or of all, oldest first, where there are any. Raises StoreError.

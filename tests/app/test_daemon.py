@@ -188,6 +188,25 @@ def test_forgotten_failures_stay_forgotten_after_a_kill(daemon):
     assert daemon.ask("explain", who=ANN)["jails"][0]["failures"] == 1
 
 
+def test_after_a_reboot_bans_are_in_force_as_the_configuration_has_it_now(daemon):
+    """What is restored first is as the last run had it."""
+    daemon.start()
+    daemon.ask("ban", who=ANN, jail="wordpress")
+    daemon.ask("ban", who=BOB, jail="wordpress")
+    daemon.end()
+    daemon.inside("nft", "delete", "table", "inet", "wp_sidecar")
+    daemon.configure(f"port = 22\nignoreip = {BOB}")
+    daemon.start()
+
+    assert daemon.banned() == [ANN]
+    assert ANN in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4_22")
+    assert ANN not in daemon.inside("nft", "list", "set", "inet", "wp_sidecar", "ban4")
+    assert BOB not in daemon.table()
+    assert daemon.ask("status")["firewall"]["enforced"] == [1, 1]
+    daemon.ask("unban", who=ANN)
+    assert ANN not in daemon.table()
+
+
 def test_a_restart_unbans_what_its_ignoreip_has(daemon):
     daemon.start()
     daemon.ask("ban", who=ANN, jail="wordpress")

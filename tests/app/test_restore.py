@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from sidecar.app.restore import Restored, restore
+from sidecar.app.restore import Restored, restore, restore_for_run
 from sidecar.core.address import Address, first_and_last
 from sidecar.core.events import Turn
-from sidecar.firewall import Firewall, FirewallSink, NftTable
+from sidecar.firewall import AlreadyRunning, Firewall, FirewallClaim, FirewallSink, NftTable
 from sidecar.firewall.layout import FILE_NAME, Layout, LayoutFile
 from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
@@ -53,6 +54,40 @@ def test_the_daemon_that_follows_finds_nothing_to_repair(host, state):
 
         assert (host.kernel.shape().table, host.kernel.shape().sets) == (handles.table, handles.sets)
         assert firewall.repair(time.time(), whole=True) is None
+
+
+def test_a_run_goes_on_with_what_it_restored(host, state):
+    """It has the store's bans and the kernel's, and nothing is read or written for them a second time."""
+    restored = restore_for_run(state, time.time())
+    generation = host.kernel.generation()
+    with closing(restored.claim), closing(restored.firewall) as firewall:
+        assert host.lets_in(ANN, BOB, EVE, "2001:db8:bad:1::11", BOB6) == {BOB, BOB6}
+        with closing(SqliteStore(state / "state.db")) as store:
+            assert store.load(time.time(), read=restored.read).bans is restored.read.bans
+        firewall.reconfigure(JAILS, time.time())
+        assert host.kernel.generation() == generation
+        assert firewall.repair(time.time(), whole=True) is None
+        # The jail `login` has the port of SSH by now, and its bans follow.
+        firewall.reconfigure([replace(JAILS[0], ports=frozenset({22})), *JAILS[1:]], time.time())
+        assert host.lets_in(ANN, EVE) == {ANN, EVE}
+        assert host.lets_in(ANN, EVE, port=22) == set()
+        assert firewall.enforced() == (4, 4)
+
+
+def test_another_wp_sidecar_on_the_host_restores_nothing(host, state):
+    with closing(FirewallClaim()), pytest.raises(AlreadyRunning):
+        restore_for_run(state, time.time())
+    assert "wp_sidecar " not in host.nft("list tables")
+
+
+def test_a_run_without_bans_or_with_its_table_in_force_claims_the_firewall_later(host, state):
+    restore(state, time.time())
+    assert restore_for_run(state, time.time()) is None
+    host.nft("delete table inet wp_sidecar")
+    assert restore_for_run(state, time.time() + 4000) is None
+
+    FirewallClaim().close()
+    assert host.nft("list ruleset") == ""
 
 
 def test_a_table_that_is_in_force_is_left_as_it_is(host, state):

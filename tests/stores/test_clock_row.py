@@ -159,7 +159,7 @@ def test_a_step_while_we_run_moves_what_is_owed_too(host, path):
 def test_the_bans_of_a_start_without_a_configuration_are_moved(host, path):
     host.ahead += DAY
 
-    assert stored_bans(path, host.clock().reading) == moved(DAY, host.now).bans
+    assert stored_bans(path, host.clock().reading).bans == moved(DAY, host.now).bans
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_row_that_is_missing_or_damaged_moves_nothing(host, path, damage):
     # As `stored_bans` finds a file of an earlier version.
     host.ahead += 1000.0
 
-    assert stored_bans(path, host.clock().reading) == moved(0.0, host.now).bans
+    assert stored_bans(path, host.clock().reading).bans == moved(0.0, host.now).bans
 
 
 def test_a_damaged_row_does_not_become_a_sound_one(host, path):

@@ -107,7 +107,11 @@ def test_damaged_evidence_is_left_out_when_it_is_read(change, path, damage):
 def test_the_bans_of_a_start_without_a_configuration_are_the_sound_ones(change, path, damage):
     change(damage)
 
-    assert stored_bans(path, ClockReading("boot", 0.0, 0.0)) == (LOADED,)
+    read = stored_bans(path, ClockReading("boot", 0.0, 0.0))
+    assert read.bans == (LOADED,)
+    with closing(SqliteStore(path)) as store:
+        assert store.load(0.0, read=read).bans == (LOADED,)
+        assert store.repaired.startswith(f"{path} had damaged rows, which were removed: 1 of ")
 
 
 def test_a_sound_file_is_left_as_it_is(change, path):

@@ -2,13 +2,16 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from sidecar.core.address import Address
+from sidecar.core.clock_steps import ClockReading
 from sidecar.core.events import Cursor, Turn
+from sidecar.runtime.clock import HostClock
 from sidecar.stores.base import Remembered, StoreError
-from sidecar.stores.sqlite import CURSOR_KEPT_S, SqliteStore
+from sidecar.stores.sqlite import CURSOR_KEPT_S, SqliteStore, stored_bans
 from tests.support.stored import BAN, BOB, EVIDENCE, LOADED, PAST, PERMANENT, hit, reopened
 
 
@@ -34,6 +37,32 @@ def test_evidence_that_cannot_be_read_is_one_sentence(store, path):
 
     with pytest.raises(StoreError, match="cannot be read"):
         store.evidence()
+
+
+def test_bans_that_have_been_read_are_not_read_again_unless_there_are_others_by_now(store, path):
+    store.apply(Turn(1.0, (BAN,)))
+    read = stored_bans(path, ClockReading("boot", 2.0, 2.0))
+    assert store.load(2.0, read=read).bans is read.bans
+    # It was one of those that were read, so it is not of the history yet.
+    assert store.load(90_000.0, read=read) == Remembered(read.bans)
+
+    store.apply(Turn(2.0, (PERMANENT,)))
+    assert store.load(2.0, read=read).bans == (PERMANENT, LOADED)
+
+
+def test_bans_that_have_been_read_are_read_again_if_the_clock_was_set_since(path):
+    clocks = iter([(5.0, 5.0), (6.0, 1006.0)])
+
+    def clock():
+        return HostClock(lambda: wall, lambda: since_boot)
+
+    since_boot, wall = next(clocks)
+    with closing(SqliteStore(path, clock())) as store:
+        store.apply(Turn(5.0, (BAN,)))
+    read = stored_bans(path, clock().reading)
+    since_boot, wall = next(clocks)
+    with closing(SqliteStore(path, clock())) as store:
+        assert [ban.until for ban in store.load(wall, read=read).bans] == [BAN.until + 1000]
 
 
 def test_expired_bans_are_not_loaded(store):
