@@ -26,9 +26,17 @@ from requests.adapters import BaseAdapter
 from sidecar.core.text import printable, redacted
 from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.docker import shapes
-from sidecar.sources.docker.connection import ANSWER_TIMEOUT_S, Answer, Connections, Endpoint, Interrupt
+from sidecar.sources.docker.connection import (
+    ANSWER_TIMEOUT_S,
+    MAX_CHUNK_S,
+    Answer,
+    Connections,
+    Endpoint,
+    Interrupt,
+    PendingRequest,
+)
 from sidecar.sources.docker.line_joiner import is_terminals
-from sidecar.sources.docker.wire import EngineError, ProtocolError
+from sidecar.sources.docker.wire import EngineError, ProtocolError, UnfinishedError
 
 # Asking for the version needs none, but docker-py wants one that it knows.
 ANY_VERSION = "1.24"
@@ -72,9 +80,12 @@ class DockerHost:
         self.idle_timeout_s, self.check_interval_s = idle_timeout_s, check_interval_s
         self._version = ""
 
-    def open(self, interrupt: Interrupt) -> Engine:
-        """Return a way to the Engine for the calling thread. Raises OSError and EngineError."""
-        connections = Connections(self.endpoint, interrupt)
+    def open(self, interrupt: Interrupt, pending: PendingRequest | None = None) -> Engine:
+        """Return a way to the Engine for the calling thread. Raises OSError and EngineError.
+
+        `pending` has since when an answer is waited for.
+        """
+        connections = Connections(self.endpoint, interrupt, pending)
         if version := self._version:
             return Engine(self, connections, version, negotiated=False)
         self._version = version = negotiated_version(connections)
@@ -263,17 +274,37 @@ class LogStream:
 
     def __init__(self, answer: Answer, idle_timeout_s: float) -> None:
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
+        self._frame_due_at = math.inf
         kind = answer.head.headers.get("Content-Type", "")
         # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say it,
         # but its first bytes do. To ask would take too long, because the container may be removed by then.
         self.terminal = "raw-stream" in kind if "raw-stream" in kind or "multiplexed" in kind else None
 
     def read(self, timeout_s: float | None = None) -> bytes:
-        """Return what came; no bytes at the end. Raises TimeoutError if nothing comes, and then one may read on."""
-        data = self._answer.read(timeout_s or self._idle_timeout_s)
+        """Return what came; no bytes at the end. Raises TimeoutError if nothing comes, and then one may read on.
+
+        Raises UnfinishedError where a part began and does not end, and another ProtocolError.
+        """
+        timeout_s = timeout_s or self._idle_timeout_s
+        left_s = self._frame_due_at - time.monotonic()
+        if left_s <= 0:
+            raise UnfinishedError
+        try:
+            data = self._answer.read(min(timeout_s, left_s))
+        except TimeoutError:
+            if left_s > timeout_s:
+                raise
+            raise UnfinishedError from None
         if self.terminal is None and data:
             self.terminal = is_terminals(data)
         return data
+
+    def note_frame(self, *, is_inside: bool) -> None:
+        """Have a frame that began end soon. Of random bytes it may be the beginning that takes in all further lines."""
+        if not is_inside:
+            self._frame_due_at = math.inf
+        elif self._frame_due_at == math.inf:
+            self._frame_due_at = time.monotonic() + MAX_CHUNK_S
 
     @property
     def complete(self) -> bool:

@@ -15,17 +15,24 @@ import os
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from sidecar.core.text import redacted
-from sidecar.sources.docker.wire import ChunkDecoder, ProtocolError
+from sidecar.sources.docker.wire import ChunkDecoder, ProtocolError, UnfinishedError
 
 CONNECT_TIMEOUT_S = 5.0
 # The Engine computes a list under locks that containers hold while they start.
 ANSWER_TIMEOUT_S = 20.0
+
+# The Engine sends a line as one chunk. One that began and does not end was no chunk, or its rest is lost.
+MAX_CHUNK_S = 10.0
+# A socket does not wait for less.
+MIN_WAIT_S = 0.001
 
 # A unix socket holds about 200 KB; larger reads gain nothing.
 READ_SIZE_BYTES = 64 * 1024
@@ -140,26 +147,46 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(capath=bundle if folder else None, cafile=None if folder else bundle)
 
 
+class PendingRequest:
+    """Since when one thread waits for an answer, by the monotonic clock; None: it does not. Any thread may look."""
+
+    since: float | None = None
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for an answer within this block."""
+        self.since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.since = None
+
+
 class Connections:
     """One thread's requests to the Engine, each over a connection of its own."""
 
-    def __init__(self, endpoint: Endpoint, interrupt: Interrupt) -> None:
+    def __init__(
+        self, endpoint: Endpoint, interrupt: Interrupt, pending: PendingRequest | None = None
+    ) -> None:
         self.endpoint = endpoint
         self._interrupt = interrupt
+        self._pending = pending or PendingRequest()
 
     def open(self, target: str, timeout_s: float) -> Answer:
         """Ask for this path and query, and return the answer when its head is there.
 
         Raises TimeoutError if nothing comes for this many seconds, other OSErrors, and ProtocolError.
         """
-        sock = self.endpoint.connect()
+        with self._pending.waiting():
+            sock = self.endpoint.connect()
         self._interrupt.add(sock)
         try:
             sock.settimeout(timeout_s)
             shared = _SharedSocket(sock)
             request = http.client.HTTPConnection(self.endpoint.host, self.endpoint.port)
             request.sock = shared
-            head = _head(request, self.endpoint.prefix + target)
+            with self._pending.waiting():
+                head = _head(request, self.endpoint.prefix + target)
             shared.inlet.head_bytes_left = math.inf
             return Answer(head, shared.reader, sock, self._interrupt)
         except BaseException:
@@ -169,7 +196,7 @@ class Connections:
     def fetch(self, target: str) -> tuple[http.client.HTTPResponse, bytes]:
         """Ask for this path and query, and return head and body of the answer. Raises OSError and ProtocolError."""
         try:
-            with contextlib.closing(self.open(target, ANSWER_TIMEOUT_S)) as answer:
+            with contextlib.closing(self.open(target, ANSWER_TIMEOUT_S)) as answer, self._pending.waiting():
                 return answer.head, answer.read_all(ANSWER_TIMEOUT_S)
         except TimeoutError:
             raise ConnectionError(f"no answer within {ANSWER_TIMEOUT_S:.0f} s") from None
@@ -202,24 +229,43 @@ class Answer:
         self._chunks = (
             ChunkDecoder() if "chunked" in head.headers.get("Transfer-Encoding", "").lower() else None
         )
+        # Seconds that the rest of a chunk was waited for.
+        self._chunk_waited_s = 0.0
         # Bytes of the body to come; None: until the connection ends.
         self._bytes_left = None if self._chunks else _content_length(head)
 
     def read(self, timeout_s: float) -> bytes:
         """Return what came; no bytes at the end.
 
-        Raises TimeoutError if nothing came for this many seconds, and then one may read on.
+        Raises TimeoutError if nothing came for this many seconds, and then one may read on. Raises UnfinishedError
+        if a chunk began and did not end within MAX_CHUNK_S of waiting for it, and another ProtocolError.
         """
-        self._socket.settimeout(timeout_s)
         while not self._ended:
-            data = self._reader.read1(READ_SIZE_BYTES)
+            data = self._receive(timeout_s)
             if not data:
                 break
             if self._bytes_left is not None:
                 self._bytes_left = max(0, self._bytes_left - len(data))
             if body := self._chunks.feed(data) if self._chunks else data:
+                self._chunk_waited_s = 0.0
                 return body
         return b""
+
+    def _receive(self, timeout_s: float) -> bytes:
+        if not (self._chunks and self._chunks.is_inside):
+            self._socket.settimeout(timeout_s)
+            return self._reader.read1(READ_SIZE_BYTES)
+        # Only what is spent here counts: who reads may be busy for longer.
+        began, left_s = time.monotonic(), MAX_CHUNK_S - self._chunk_waited_s
+        self._socket.settimeout(max(MIN_WAIT_S, min(timeout_s, left_s)))
+        try:
+            return self._reader.read1(READ_SIZE_BYTES)
+        except TimeoutError:
+            if left_s > timeout_s:
+                raise
+            raise UnfinishedError from None
+        finally:
+            self._chunk_waited_s += time.monotonic() - began
 
     def read_all(self, timeout_s: float) -> bytes:
         """Return the body. Raises OSError where it is cut off, and ProtocolError where it is too large."""

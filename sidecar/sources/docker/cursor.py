@@ -207,6 +207,11 @@ class UnreadLines:
                 self._decoder = TerminalLines()
         return self._decoder.feed(data)
 
+    @property
+    def is_inside_frame(self) -> bool:
+        """Whether a frame began that has not ended."""
+        return self._decoder.is_inside_frame
+
     def unread(self, lines: list[Line]) -> list[UnreadBatch]:
         """Return what is unread of these lines, without those that must not be seen."""
         return self.batches(self.unread_lines(lines))

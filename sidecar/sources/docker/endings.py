@@ -43,6 +43,8 @@ class Ending(enum.Enum):
     BLIND = ReopenReason.TRUNCATED, Next.LOG
     # The line that was read last is not in the log, or Docker cannot read it there.
     MARK_MISSING = ReopenReason.DAMAGED, Next.LOG
+    # A part of the stream began and did not end: it was damaged.
+    UNFINISHED = ReopenReason.DAMAGED, Next.REPORT
     # The log could not be opened, or an error ended the stream.
     LOST = ReopenReason.LOST, Next.REPORT
 

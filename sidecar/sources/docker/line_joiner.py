@@ -48,6 +48,10 @@ class LineDecoder(Protocol):
     def unfinished(self) -> dict[int, bytes]:
         """The stamp of each stream's line whose end has not come yet."""
 
+    @property
+    def is_inside_frame(self) -> bool:
+        """Whether a frame began that has not ended."""
+
 
 @dataclass(slots=True)
 class _UnfinishedLine:
@@ -83,6 +87,10 @@ class MultiplexedLines:
     @property
     def unfinished(self) -> dict[int, bytes]:
         return {stream: line.stamp for stream, line in self._open.items()}
+
+    @property
+    def is_inside_frame(self) -> bool:
+        return self._frames.is_inside
 
     def feed(self, data: bytes) -> list[Line]:
         whole: list[Line] = []
@@ -141,6 +149,8 @@ class TerminalLines:
         self.truncated = 0
         self.failure: LogReadError | None = None
         self._rest = b""
+
+    is_inside_frame = False
 
     @property
     def unfinished(self) -> dict[int, bytes]:

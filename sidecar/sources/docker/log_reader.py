@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 from sidecar.runtime.backoff import Backoff
-from sidecar.sources.docker.api import DockerHost, Engine, RequestRefusedError, reason
+from sidecar.sources.docker.api import DockerHost, Engine, LogStream, RequestRefusedError, reason
 from sidecar.sources.docker.cursor import UnreadLines
 from sidecar.sources.docker.damage import UNKNOWN, read_past
 from sidecar.sources.docker.docker_log import DockerLog
@@ -24,7 +24,7 @@ from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
 from sidecar.sources.docker.long_logs import opening_tail
 from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, is_behind, reading
-from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError
+from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError, UnfinishedError
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +143,8 @@ class LogReader:
                 return ReadingOutcome(self._read(engine))
         except RequestRefusedError as err:
             return self._refused(err)
+        except UnfinishedError as err:
+            return ReadingOutcome(Ending.UNFINISHED, str(err), engine_answers=True)
         except (OSError, EngineError) as err:
             return ReadingOutcome(Ending.LOST, reason(err), isinstance(err, ProtocolError))
         except Exception as err:
@@ -225,13 +227,13 @@ class LogReader:
             self.log.report.opened()
             lines = UnreadLines(self.log.cursor, terminal=stream.terminal)
             try:
-                self._hand_on_all(engine, reading(engine, self.log, stream, expected), lines, freezes)
+                self._hand_on_all(engine, stream, reading(engine, self.log, stream, expected), lines, freezes)
             finally:
                 self.log.followed(lines)
             return stream.complete
 
     def _hand_on_all(
-        self, engine: Engine, source: LogStreamReading, lines: UnreadLines, freezes: int
+        self, engine: Engine, stream: LogStream, source: LogStreamReading, lines: UnreadLines, freezes: int
     ) -> None:
         """Hand on what comes until the stream ends. Raises as `_read_stream`, and ReadingEnded.
 
@@ -245,6 +247,7 @@ class LogReader:
             if began > deadline:
                 lines.give_up_search()
             unread = source.unread(lines, data)
+            stream.note_frame(is_inside=lines.is_inside_frame)
             if lines.gap and began <= deadline:
                 self._way.newest_seen = max((batch.cursor.stamp for batch in unread), default=b"")
                 raise ReadingEnded(Ending.MARK_MISSING)
@@ -330,7 +333,7 @@ class WayOfReading:
         elif self._stuck_in_a_row > 1:
             self.search, self.newest_seen = True, UNKNOWN
         # A connection that ends later may be one of a quiet log, cut by a proxy.
-        failed = ending in (Ending.STUCK, Ending.BLIND, Ending.MARK_MISSING) or (
+        failed = ending in (Ending.STUCK, Ending.BLIND, Ending.MARK_MISSING, Ending.UNFINISHED) or (
             ending is Ending.ENDED and is_soon
         )
         futile = failed and not moved

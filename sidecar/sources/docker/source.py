@@ -32,7 +32,7 @@ from sidecar.sources.base import (
 )
 from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
-from sidecar.sources.docker.connection import Answer, Interrupt
+from sidecar.sources.docker.connection import MIN_WAIT_S, Answer, Interrupt, PendingRequest
 from sidecar.sources.docker.finished import FinishedContainers
 from sidecar.sources.docker.inventory import Inventory, Listing, name_of
 from sidecar.sources.docker.list_pace import ListPace, StartEvents
@@ -45,12 +45,12 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # A daemon that restarts is away for about one second; that is no problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
+# Between looks whether the Engine leaves a question without an answer.
+SILENCE_CHECK_INTERVAL_S = 0.5
 LIST_PERIOD_S = 30.0
 # The Engine says that a container was connected to a network before its lists have that, so there is one more list
 # after a while.
 SETTLE_S = 1.0
-# A socket does not wait for less.
-MIN_WAIT_S = 0.001
 
 
 class DockerSource:
@@ -98,6 +98,7 @@ class DockerSource:
     def run(self) -> None:
         """Block until closed."""
         self._logs.watch_freezes(self._interrupt)
+        threading.Thread(target=self._watch_silence, name="docker silence", daemon=True).start()
         try:
             while not self._interrupt.is_set:
                 self._woken.clear()
@@ -124,11 +125,16 @@ class DockerSource:
         self._interrupt.set()
         self._woken.set()
 
+    def _watch_silence(self) -> None:
+        """Report an Engine that accepts a question and does not answer, long before the question is given up."""
+        while not self._interrupt.wait(SILENCE_CHECK_INTERVAL_S):
+            self._outage.check_silence(time.monotonic(), self._logs.open_count)
+
     def _watch_until_lost(self) -> str:
         """Watch until the Engine goes away; return why."""
         try:
             self._host.forget_version()
-            with contextlib.closing(self._host.open(self._interrupt)) as engine:
+            with contextlib.closing(self._host.open(self._interrupt, self._outage.pending)) as engine:
                 self._watch(engine)
         except (OSError, EngineError) as err:
             return reason(err)
@@ -190,12 +196,17 @@ class DockerSource:
 
 
 class Outage:
-    """Since when the Engine does not answer. It becomes a problem after a while."""
+    """Since when the Engine does not answer. It becomes a problem after a while.
+
+    `pending` is the question that waits for an answer. Another thread may call `check_silence`.
+    """
 
     def __init__(self, url: str, problem: Problem) -> None:
+        self.pending = PendingRequest()
         self._url, self._problem = url, problem
         self._since: float | None = time.monotonic()
         self._backoff = Backoff(FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S)
+        self._lock = threading.Lock()
 
     def retry_delay_s(self, why: str, now: float, open_logs: int) -> float:
         """Note that the Engine is away, for this reason; return the seconds to wait before it is asked again.
@@ -210,6 +221,13 @@ class Outage:
             self._problem.set(outage_sentence(self._url, why, open_logs))
         return self._backoff.next()
 
+    def check_silence(self, now: float, open_logs: int) -> None:
+        """Report a question that has no answer for a while. It is not given up for that."""
+        with self._lock:
+            since = self.pending.since
+            if since is not None and now - since > MAX_QUIET_OUTAGE_S:
+                self._problem.set(silence_sentence(self._url, open_logs))
+
     def report(self, sentence: str) -> None:
         """Report the problem at once, with a sentence that says what to change."""
         self._problem.set(f"{sentence}. No container log is read until it answers")
@@ -219,6 +237,8 @@ class Outage:
         if self._since is not None:
             self._since = None
             log.info("connected to Docker at %s", self._url)
+        # After a look that found a question without an answer.
+        with self._lock:
             self._problem.clear()
 
 
@@ -230,4 +250,14 @@ def outage_sentence(url: str, why: str, open_logs: int) -> str:
         f"Docker at {url} does not say which containers there are ({why}). Logs that are open are read on "
         f"({open_logs} now); no new container is watched. If a socket proxy is in between, it has to allow "
         "CONTAINERS, NETWORKS and EVENTS"
+    )
+
+
+def silence_sentence(url: str, open_logs: int) -> str:
+    """Return what it means that the Engine does not answer, and where to look."""
+    logs = f"Logs that are open are read on ({open_logs} now)" if open_logs else "No container log is read"
+    return (
+        f"Docker at {url} accepts connections and does not answer for more than {MAX_QUIET_OUTAGE_S:.0f} s. {logs}; no "
+        "new container is watched until it does. Look at `docker ps` on the host, and if that hangs too, at "
+        "`journalctl -u docker`: it may wait for a disk, or for a lock that a container which starts or stops holds"
     )

@@ -40,6 +40,13 @@ class ProtocolError(EngineError):
     """The Engine reports a failure inside a log, or sends what it never sends: open the log again."""
 
 
+class UnfinishedError(ProtocolError):
+    """A chunk or a frame began, and its end does not come."""
+
+    def __init__(self) -> None:
+        super().__init__("a chunk or a frame of its log began and did not end")
+
+
 class LogReadError(ProtocolError):
     """The Engine cannot read the log's file: it is damaged, or gone."""
 
@@ -53,6 +60,11 @@ class ChunkDecoder:
     def __init__(self) -> None:
         self.ended = False
         self._rest = b""
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a chunk began that has not ended."""
+        return bool(self._rest)
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes of all chunks that are complete by now. Raises ProtocolError."""
@@ -100,6 +112,11 @@ class FrameDecoder:
 
     def __init__(self) -> None:
         self._rest = b""
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a frame began that has not ended."""
+        return bool(self._rest)
 
     def feed(self, data: bytes) -> list[Line]:
         """Return the frames that are complete by now. Raises ProtocolError."""

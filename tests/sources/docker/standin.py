@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from sidecar.sources.docker.wire import unix_seconds
 from tests.sources.recorder import TIMEOUT_S
+from tests.support.waiting import wait_until
 
 NETWORK = {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}}
 
@@ -59,6 +60,8 @@ class Container:
         self.truncated = 0  # how often its file was truncated
         self.blind = False  # nothing comes that is written from now on (Docker 23 and later)
         self.deleted = False
+        self.noise = []  # bytes that come after what is written while its log is followed, each over one connection
+        self.noise_first = b""  # bytes that come instead of its log
         self.ends = False  # its log ends though it runs
         self.stuck = 0  # so many times, what is written while its log is followed does not come
 
@@ -115,6 +118,7 @@ class StandIn:
         self.endless = []  # names of logs whose `tail` never ended
         self.paths = []  # of all requests
         self.refused = {}  # path -> status
+        self.silent = set()  # paths of questions that are accepted and not answered
         self.changed = threading.Condition()
         self._server = None
         self._events = self._flood = 0
@@ -252,6 +256,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"message": f"client version {asked[1]} is too old"}, 400)
         elif status := engine.refused.get(path):
             self._answer({"message": "refused"}, status)
+        elif path in engine.silent:
+            wait_until(lambda: path not in engine.silent or not self._open(), timeout=60)
+            self.close_connection = True
         elif path == "/version":
             self._answer({"ApiVersion": engine.api, "Version": "0"})
         elif path == "/containers/json":
@@ -340,7 +347,7 @@ class _Handler(BaseHTTPRequestHandler):
                 for _ in range(count):
                     self._chunk(b'{"Type":"container"}\n')
 
-    def _logs(self, container, since, *, follow, tail):  # noqa: C901, PLR0912  faults more than a function may have
+    def _logs(self, container, since, *, follow, tail):  # noqa: C901, PLR0912, PLR0915  faults more than a function may have
         engine = self.engine
         with engine.changed:
             if follow:
@@ -362,6 +369,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if engine.modern:
             self._head(container)
+        if follow and container.noise_first:
+            if not self._headers_sent():
+                self._head(container)
+            self.wfile.write(container.noise_first)
+            wait_until(self._hung_up, timeout=60)
+            return
         first, begun = at, False
         while True:
             if truncated != container.truncated and not engine.modern:
@@ -387,6 +400,8 @@ class _Handler(BaseHTTPRequestHandler):
                     if not engine.modern and not self._headers_sent():
                         self._head(container)
                     self._chunk(self._framed(container, stream, payload))
+            if follow and came and at > end and container.noise:
+                self.wfile.write(container.noise.pop())
             if damaged and container.damage_ends and at >= end:
                 self._fail(container, b"invalid character '\\x00' looking for beginning of value")
                 return

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.sources.docker import connection
 from sidecar.sources.docker.connection import MAX_HEAD_BYTES, Connections, Endpoint, Interrupt
-from sidecar.sources.docker.wire import ProtocolError
+from sidecar.sources.docker.wire import ProtocolError, UnfinishedError
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -306,3 +306,23 @@ def test_tls_with_an_unknown_authority_is_refused(certificate, monkeypatch):
 def test_messages_name_an_engine_without_its_password():
     assert str(Endpoint("tcp://root:hunter2@engine.example:2375")) == "tcp://…@engine.example:2375"
     assert str(Endpoint("unix:///var/run/docker.sock")) == "unix:///var/run/docker.sock"
+
+
+def test_a_chunk_that_began_ends_within_seconds(ask, monkeypatch):
+    monkeypatch.setattr(connection, "MAX_CHUNK_S", 0.3)
+    answer = ask(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n400000\r\nrandom", hold=True)
+    assert answer.read(60) == b"one"
+
+    with pytest.raises(UnfinishedError, match="began and did not end"):
+        answer.read(60)
+
+
+def test_a_chunk_is_waited_for_over_several_calls(ask, monkeypatch):
+    monkeypatch.setattr(connection, "MAX_CHUNK_S", 0.5)
+    answer = ask(OK + b"Transfer-Encoding: chunked\r\n\r\n400000\r\nrandom", hold=True)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            answer.read(0.15)
+
+    with pytest.raises(UnfinishedError):
+        answer.read(60)

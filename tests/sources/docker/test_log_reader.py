@@ -273,3 +273,52 @@ def test_lines_that_a_container_wrote_just_before_it_was_seen_to_have_stopped_ar
         engine.run(site)
 
         assert recorder.wait_lines(1) == [b"one"]
+
+
+# The beginning of a chunk, and of a frame in a chunk of its own: all that comes later is taken for the rest of it.
+A_CHUNK, A_FRAME = b"400000\r\n\x17random", b"b\r\n\x01\0\0\0\0\x30\0\0abc\r\n"
+
+
+@pytest.mark.parametrize("noise", [A_CHUNK, A_FRAME], ids=["chunk", "frame"])
+@pytest.mark.parametrize("modern", [True, False])
+def test_random_bytes_in_a_log_hold_up_its_lines_for_seconds_only(
+    tmp_path, recorder, monkeypatch, modern, noise
+):
+    for place in ("api", "connection"):
+        monkeypatch.setattr(f"sidecar.sources.docker.{place}.MAX_CHUNK_S", 0.5)
+    engine = StandIn(tmp_path / "docker.sock", modern=modern)
+    site = engine.run(Container("a", "site"))
+    with following(engine, recorder, idle_timeout_s=240.0):
+        opened(engine, 1)
+        engine.write(site, b"before")
+        recorder.wait_lines(1)
+        site.noise = [noise]
+        began = time.monotonic()
+        for number in range(20):
+            engine.write(site, b"%d" % number)
+            time.sleep(0.05)
+
+        assert recorder.wait_lines(21) == [b"before", *(b"%d" % number for number in range(20))]
+        assert time.monotonic() - began < 30
+    engine.close()
+
+
+def test_random_bytes_again_and_again_are_a_problem(engine, recorder, monkeypatch):
+    monkeypatch.setattr("sidecar.sources.docker.connection.MAX_CHUNK_S", 0.1)
+    # What is waited for a chunk is longer than this.
+    monkeypatch.setattr("sidecar.sources.docker.log_reader.MAX_RETRY_DELAY_S", 0.02)
+    site = engine.run(Container("a", "site"))
+    with following(engine, recorder, idle_timeout_s=240.0):
+        opened(engine, 1)
+        engine.write(site, b"before")
+        recorder.wait_lines(1)
+        site.noise_first = A_CHUNK
+        engine.cut()
+        recorder.wait(lambda: any(name == "container site" and why for name, why in recorder.problems))
+        site.noise_first = b""
+        engine.write(site, b"after")
+        assert recorder.wait_lines(2) == [b"before", b"after"]
+        recorder.wait(lambda: recorder.problems[-1] == ("container site", None))
+
+    [why, *_] = [why for name, why in recorder.problems if name == "container site" and why]
+    assert "5 openings in a row brought no line: damaged" in why or "began and did not end" in why

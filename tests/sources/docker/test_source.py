@@ -120,6 +120,49 @@ def test_a_long_outage_of_docker_is_a_problem(tmp_path, recorder, monkeypatch):
     assert sentences[0].endswith("; no container log is read until it is back")
 
 
+def test_an_engine_that_accepts_and_does_not_answer_is_a_problem_long_before_it_is_given_up(
+    engine, recorder, monkeypatch
+):
+    monkeypatch.setattr("sidecar.sources.docker.source.MAX_QUIET_OUTAGE_S", 0.3)
+    site = engine.run(Container("a", "site"))
+    with following(engine, recorder):
+        engine.write(site, b"one")
+        recorder.wait_lines(1)
+        engine.silent.add("/networks")
+        engine.run(site)
+        recorder.wait(lambda: recorder.problems)
+        lists = engine.paths.count("/networks")
+        # Logs that are open are read on, and the question is not given up.
+        engine.write(site, b"two")
+        assert recorder.wait_lines(2) == [b"one", b"two"]
+        time.sleep(1.0)
+        assert (engine.paths.count("/networks"), len(recorder.problems)) == (lists, 1)
+        engine.silent.clear()
+        recorder.wait(lambda: recorder.problems[-1] == ("docker", None))
+
+    assert recorder.critical
+    assert recorder.problems[0][1].startswith(
+        f"Docker at {engine.url} accepts connections and does not answer for more than "
+    )
+    assert (
+        "Logs that are open are read on (1 now); no new container is watched until it does"
+        in recorder.problems[0][1]
+    )
+
+
+def test_a_list_that_takes_a_while_is_no_problem(engine, recorder, monkeypatch):
+    monkeypatch.setattr("sidecar.sources.docker.source.SILENCE_CHECK_INTERVAL_S", 0.05)
+    with following(engine, recorder):
+        recorder.wait(lambda: recorder.topologies)
+        engine.silent.add("/networks")
+        engine.run(Container("a", "site"))
+        time.sleep(0.5)
+        engine.silent.clear()
+        recorder.wait(lambda: recorder.topologies[-1].containers)
+
+    assert recorder.problems == []
+
+
 def test_our_own_container_is_not_watched(engine, recorder, monkeypatch):
     monkeypatch.setattr("sidecar.sources.docker.source.own_container_id", lambda: "a" * 64)
     engine.write(engine.run(Container("a", "wordpress-sidecar")), b"mine")
