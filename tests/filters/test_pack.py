@@ -157,6 +157,18 @@ def test_a_login_that_worked_is_found_where_the_jail_asks_for_it(name, line, suc
             for prefix in ("/index.php/wp-admin", "/x.php/wp-admin")
         ),
         PAGE.format("", 200).replace("/wp-admin", "/nowhere/wp-admin"),
+        # WordPress answers searches and the endpoints of a shop, whatever follows in the path.
+        *(
+            PAGE.format("edit.php", 200).replace("/wp-admin", f"{prefix}/wp-admin")
+            for prefix in (
+                "/search",
+                "/search/x",
+                "/%73earch",
+                "//search",
+                "/x/../search",
+                "/my-account/orders",
+            )
+        ),
         PAGE.format("profile.php", 302),
         PAGE.format("profile.php", 403),
         PAGE.format("profile.php", 200).replace("GET", "POST"),
@@ -170,6 +182,24 @@ def test_a_line_without_login_is_no_success(line):
     batch = Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE)
 
     assert Matcher({"a": load("wordpress-access", options={"success": "reset"})}).scan(batch, NOW).hits == []
+
+
+def clears(path: str, **options: str) -> bool:
+    line = PAGE.format("edit.php", 200).replace("/wp-admin", f"{path}/wp-admin")
+    matcher = Matcher({"a": load("wordpress-access", options={"success": "reset", **options})})
+    return bool(matcher.scan(Batch(ORIGIN, f"{line}\n".encode(), Framing.NONE), NOW).hits)
+
+
+def test_wp_admin_in_a_folder_proves_a_login_and_its_place_can_be_named():
+    assert clears("")
+    assert clears("/blog")
+    assert not clears("/shop/blog")
+    named = "/shop/blog|/wp"
+    assert [path for path in ("", "/shop/blog", "/wp", "/blog") if clears(path, base=named)] == [
+        "",
+        "/shop/blog",
+        "/wp",
+    ]
 
 
 def test_an_enumeration_of_plugins_is_a_scan_and_a_missing_picture_is_none():

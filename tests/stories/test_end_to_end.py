@@ -186,6 +186,29 @@ def test_a_user_who_logs_in_correctly_is_never_affected(bed, spoken, site, sidec
     assert sidecar.bans() == []
 
 
+PRETTY = """
+require "/var/www/html/wp-load.php";
+require ABSPATH . "wp-admin/includes/admin.php";
+$wp_rewrite->set_permalink_structure("/%postname%/");
+$wp_rewrite->flush_rules();
+file_put_contents(ABSPATH . ".htaccess", "RewriteEngine On\nRewriteCond %{REQUEST_FILENAME} !-f\n" .
+    "RewriteCond %{REQUEST_FILENAME} !-d\nRewriteRule . /index.php [L]\n");
+"""
+
+
+@pytest.mark.parametrize("path", ["/search/wp-admin/edit.php", "/search/x/wp-admin/index.php"])
+def test_a_page_that_wordpress_serves_to_anyone_excuses_nobody(bed, site, sidecar, path):
+    """Where permalinks are pretty, everything below /search/ is a search."""
+    bed.engine.cli("exec", site.container, "php", "-r", PRETTY)
+    attacker = bed.attacker.v4[3]
+    fail(bed.attacker, site, ACCESS - 1, attacker)
+
+    assert bed.attacker.get(site, path, attacker) == 200
+    fail(bed.attacker, site, 1, attacker)
+
+    wait_until(lambda: is_out(bed.attacker, site, attacker))
+
+
 def test_unban_restores(bed, site, sidecar):
     source = bed.attacker.v4[2]
     fail(bed.attacker, site, ACCESS, source)
