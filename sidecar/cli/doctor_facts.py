@@ -10,6 +10,7 @@ import ssl
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -107,13 +108,11 @@ def _daemon(control: Path) -> DaemonFacts:
 
 def _kernel(sees_containers: bool | None) -> KernelFacts:  # noqa: FBT001 - it is a fact
     release = os.uname().release
-    table = NftTable()
     try:
-        return KernelFacts(release, has_table=table.is_in_force(), sees_containers=sees_containers)
+        with closing(NftTable()) as table:
+            return KernelFacts(release, has_table=table.is_in_force(), sees_containers=sees_containers)
     except (FirewallError, OSError) as err:
         return KernelFacts(release, str(err), sees_containers=sees_containers)
-    finally:
-        table.close()
 
 
 def _clock(environ: Mapping[str, str], now: float) -> ClockFacts:

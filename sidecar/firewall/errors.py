@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_NO_CAPABILITY: Final = (
+    "give the container `cap_add: [NET_ADMIN]` and leave its user root (uid 0), or outside a container "
+    "run as root"
+)
+
 
 class FirewallError(Exception):
     """The firewall did not do what it was asked to. The message is for people, and often nft's or the kernel's own.
@@ -13,11 +20,8 @@ class FirewallError(Exception):
 class NoPermission(FirewallError):  # noqa: N818
     """The process may not change the host's firewall, and trying again will not help."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "no permission to change the firewall: give the container `cap_add: [NET_ADMIN]` and leave its "
-            "user root (uid 0), or outside a container run as root"
-        )
+    def __init__(self, why: str = _NO_CAPABILITY) -> None:
+        super().__init__(f"no permission to change the firewall: {why}")
 
 
 class AlreadyRunning(FirewallError):  # noqa: N818

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Protocol
 
 from sidecar.firewall.errors import NoPermission
-from sidecar.firewall.netlink import FAMILY, HEADER, INET, NETFILTER, NFTABLES, attributes, messages
+from sidecar.firewall.netlink import (
+    FAMILY,
+    HEADER,
+    INET,
+    NETFILTER,
+    NFTABLES,
+    attributes,
+    messages,
+    open_socket,
+)
 from sidecar.firewall.schema import TABLE
 
 # NFNLGRP_NFTABLES is group 7; SO_RCVBUFFORCE sets the size of the buffer over the host's limit.
@@ -48,8 +57,8 @@ class Monitor:
         self._own: frozenset[int] = frozenset()
 
     def run(self) -> None:
-        """Listen until closed. Raises NoPermission."""
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as sock:
+        """Listen until closed. Raises NoPermission and FirewallError."""
+        with open_socket() as sock:
             self._listen(sock)
             self._listener.table_changed()
             poll = select.poll()

@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sidecar.firewall.errors import FirewallError, NoPermission
 
@@ -20,6 +20,9 @@ from sidecar.firewall.errors import FirewallError, NoPermission
 NETFILTER = 12
 NFTABLES = 10
 INET = 1
+
+# How a seccomp profile, or systemd's RestrictAddressFamilies=, refuses a kind of socket.
+_FORBIDDEN: Final = (errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM)
 
 # struct nlmsghdr: length, type, flags, sequence, port id.
 HEADER = struct.Struct("=IHHII")
@@ -116,10 +119,23 @@ class Netlink:
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
+            self._socket = open_socket()
             self._socket.settimeout(0)
             self._socket.setsockopt(*_CAP_ACK, 1)
         return self._socket
+
+
+def open_socket() -> socket.socket:
+    """Return a socket to netfilter. Raises NoPermission and FirewallError."""
+    try:
+        return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
+    except OSError as err:
+        if err.errno in _FORBIDDEN:
+            raise NoPermission(
+                f"this process may not open a netlink socket ({err.strerror}): allow AF_NETLINK in the seccomp "
+                "profile (`security_opt`; Docker's own allows it), or in RestrictAddressFamilies= of the systemd unit"
+            ) from err
+        raise FirewallError(f"no netlink socket can be opened: {err.strerror}") from err
 
 
 def attributes(data: bytes, at: int = 0) -> Attributes:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 WP = Path(sys.executable).with_name("wp-sidecar")
+NO_NETLINK = (sys.executable, str(ROOT / "tests/support/no_netlink.py"))
 NO_NET_ADMIN = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
 
 
@@ -45,6 +48,7 @@ def run(tmp_path):
     ("start", "end"),
     [
         ((NO_NET_ADMIN, {}), (77, "cap_add: [NET_ADMIN]")),
+        ((NO_NETLINK, {}), (77, "allow AF_NETLINK in the seccomp profile")),
         (((), {"WP_SIDECAR_SOCKET": "/proc/nowhere/s"}), (69, "/proc/nowhere/s cannot be created")),
         (((), {"WP_SIDECAR_JAILS": "/nowhere"}), (78, "WP_SIDECAR_JAILS: /nowhere does not exist")),
         (((), {"SLACK_WEBHOOK_URL_FILE": "/nowhere"}), (78, "_FILE: /nowhere cannot be read")),
@@ -59,6 +63,20 @@ def test_what_is_missing_is_one_sentence_and_a_code(run, tmp_path, start, end):
     assert (ended, len(said.splitlines())) == (code, 1)
     assert sentence in said
     assert "Traceback" not in said
+
+
+def test_doctor_says_that_no_netlink_socket_can_be_opened():
+    done = subprocess.run(
+        ["unshare", "-n", *NO_NETLINK, str(WP), "doctor", "--wrong"],
+        env={"PATH": os.environ["PATH"], "DOCKER_HOST": "unix:///nowhere", "WP_SIDECAR_STATE": "/nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "allow AF_NETLINK in the seccomp profile" in done.stdout
 
 
 @pytest.mark.parametrize("lines", [0, 50_000])
