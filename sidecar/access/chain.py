@@ -2,7 +2,7 @@
 
 A proxy appends the address that connected to it to `X-Forwarded-For`, behind whatever the client had sent. So only the
 last address is certain. If that is a proxy of ours, the one before it is what that proxy saw, and so on: the client is
-the first from the right that is no trusted proxy. Whatever stands to the left of it was written by the client.
+the first from the right that is not a trusted proxy. Whatever stands to the left of it was written by the client.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Hop(NamedTuple):
 def hop(chain: Sequence[str], proxies: Proxies) -> Hop:
     """Return the client of a chain of addresses, the last of which is certain.
 
-    Text that is no address names nobody: then the client is the proxy that passed it on.
+    Text that is not an address names nobody: then the client is the proxy that passed it on.
     """
     client, peer = chain[-1], ""
     for each in reversed(chain[-MAX_HOPS:-1]):

@@ -29,7 +29,7 @@ EXAMPLE_CHARACTERS: Final = 300
 # As Apache, nginx and HAProxy begin a line. Then a second address is a user name, as far as anybody can tell.
 _BEGINNING: Final = r"[0-9A-Fa-f.:]+(?: - |:\d+ \[)"
 _USUAL: Final = re.compile(rf'"?{_BEGINNING}')
-# The same in a log's first line, also behind a host that is no address.
+# The same in a log's first line, also behind a host that is not an address.
 _USUAL_FIRST: Final = re.compile(rf'"?(?:[^\sg-zG-Z]*[g-zG-Z]\S* )?{_BEGINNING}')
 # What separates words in front of the request.
 _BETWEEN: Final = re.compile(r"[\s,;|()\[\]{}<>=\\]+")
@@ -142,7 +142,7 @@ class AccessLog:
         self.understood += 1
 
     def requests(self, line: str) -> tuple[Request, ...]:
-        """Return the requests that a line stands for, as its transport handed it over; () where it is none."""
+        """Return the requests that a line stands for, as its transport handed it over; () where it is not one."""
         self.read += 1
         if found := self.learn(line):
             self.understood += 1

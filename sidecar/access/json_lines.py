@@ -16,9 +16,9 @@ from sidecar.access.when import DATE
 from sidecar.access.wrappers import ANSI
 
 MAX_DEPTH: Final = 4
-# Apache and nginx without `escape=json` write `\x22`, which is no JSON.
+# Apache and nginx without `escape=json` write `\x22`, which is not JSON.
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
-# A key and a plain value, for lines that are no JSON for another reason, such as `"upstream_time": -`. An object is
+# A key and a plain value, for lines that are not JSON for another reason, such as `"upstream_time": -`. An object is
 # entered, and left: `{` and `}` are kept apart.
 _PAIR = re.compile(
     r'(?<!\\)"(?P<name>(?:[^"\\]|\\.)*+)"\s*:\s*(?:(?P<open>\{)|"(?P<text>(?:[^"\\]|\\.)*+)"|(?P<bare>[^",{}\[\]\s]+))'
@@ -52,7 +52,7 @@ class JsonFormat:
         return True
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
-        """Return the requests that the line may stand for; () where it is none."""
+        """Return the requests that the line may stand for; () where it is not one."""
         before = None if line.startswith("{") else _CONSOLE.match(line)
         if before is None and not line.startswith("{"):
             return ()

@@ -48,7 +48,7 @@ NEAR: Final = 4
 MAX_CHARS: Final = 64 * 1024
 # Syslog daemons and HAProxy cut lines at 1024 bytes or more. Then the status is lost, and it is no excuse.
 CUT_CHARS: Final = 1000
-# Apache's `ssl_request_log`: its request is followed by a size, which is no status.
+# Apache's `ssl_request_log`: its request is followed by a size, which is not a status.
 _WITHOUT_STATUS: Final = re.compile(
     rf'\[{DATE}\] \S+ (?:(?:TLS|SSL)v[\d.]+ \S+|- -) "[^"\\]*+(?:\\.[^"\\]*+)*+" (?:\d+|-)\s*', re.DOTALL
 )
@@ -87,7 +87,7 @@ class AnyLayout:
         return True
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
-        """Return the requests that the line may stand for; () where it is none."""
+        """Return the requests that the line may stand for; () where it is not one."""
         if _WITHOUT_STATUS.fullmatch(line):
             return ()
         fields = list(_fields(line[:MAX_CHARS]))
@@ -158,7 +158,7 @@ def _may_be_sent(fields: list[_Field]) -> bool:
 
 
 def _address(each: _Field) -> str:
-    """Return the address that a field is, without its port; "" where it is none."""
+    """Return the address that a field is, without its port; "" where it is not one."""
     if each.kind not in ("bare", "quoted", "bracketed") or len(each.text) > 64:
         return ""
     # A number alone is none, though Python takes `1` for no address either way.

@@ -102,7 +102,7 @@ _FIELDS: Final = {field: tuple(map(_folded, names)) for field, names in NAMES.it
 
 
 def requests(named: Named, zone: tzinfo | None = None, *, is_cut: bool = False) -> tuple[Request, ...]:
-    """Return the requests that the fields may stand for; () where they are none.
+    """Return the requests that the fields may stand for; () where they are not those of one.
 
     `is_cut`: the end of the line is missing. If the status was there, that excuses nothing: it is 0.
 
@@ -179,7 +179,7 @@ def _client(found: Mapping[str, Sequence[str]]) -> Request | None:
         return None
     peer = without_port(found.get("peer", ("",))[0])
     chain = addresses(clients[0])
-    # What the last proxy wrote is an address. If this is none, a client wrote it, and the peer is no proxy.
+    # What the last proxy wrote is an address. If this is none, a client wrote it, and the peer is not a proxy.
     client = chain[-1] if chain and parse_host(chain[-1]) else peer
     if not parse_host(client):
         return None

@@ -43,7 +43,7 @@ class LtsvFormat:
         return True
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
-        """Return the requests that the line may stand for; () where it is none."""
+        """Return the requests that the line may stand for; () where it is not one."""
         return named.requests(_ltsv(line), zone) if "\t" in line and _LTSV.fullmatch(line) else ()
 
 
@@ -67,7 +67,7 @@ class LogfmtFormat:
         return True
 
     def requests(self, line: str, zone: tzinfo | None = None) -> tuple[Request, ...]:
-        """Return the requests that the line may stand for; () where it is none."""
+        """Return the requests that the line may stand for; () where it is not one."""
         return named.requests(_logfmt(line), zone) if _LOGFMT.match(line) else ()
 
 

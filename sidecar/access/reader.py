@@ -120,7 +120,7 @@ class RequestReader:
         return known
 
     def readings(self, text: str) -> tuple[Reading, ...]:
-        """Return each way to read a line; () where it is no request."""
+        """Return each way to read a line; () where it is not a request."""
         plain = self.plain(text)
         if not plain:
             return tuple(map(_reading, self.log.requests(text)))
@@ -141,7 +141,7 @@ class RequestReader:
         return tuple(map(_reading, self.log.peek(text)))
 
     def time(self, date: str) -> float | None:
-        """Return the unix time of a date in this log; None where it is none."""
+        """Return the unix time of a date in this log; None where it is not one."""
         return _unix_time(date, self.log.zone)
 
 

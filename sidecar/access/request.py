@@ -14,7 +14,7 @@ class Request(NamedTuple):
 
     # The address that the server holds for the client: the peer, or what a proxy that the server trusts named.
     client: str
-    # As sent: `POST`. Empty where the request line was no HTTP.
+    # As sent: `POST`. Empty where the request line was not HTTP.
     method: str
     # The request target as sent: `//wp-login.php?x=1`, `http://host/wp-login.php`.
     target: str

@@ -22,7 +22,7 @@ _UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]")
 
 
 def request_line(text: str) -> tuple[str, str]:
-    """Return the method and the target of a request line; no method and the whole text where it is none."""
+    """Return the method and the target of a request line; no method and the whole text where it is not one."""
     found = _REQUEST_LINE.fullmatch(text)
     return (found["method"], found["target"]) if found else ("", text)
 
@@ -109,7 +109,7 @@ def _blank_kept(found: re.Match[str]) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Percent-decode once. Bytes that are no UTF-8 stay, as surrogates."""
+    """Percent-decode once. Bytes that are not UTF-8 stay, as surrogates."""
     if text.isascii():
         raw = _ENCODED.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1")
         return raw.decode(errors="surrogateescape")

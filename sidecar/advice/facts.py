@@ -89,7 +89,7 @@ class SenderFacts:
 
 @dataclass(frozen=True, slots=True)
 class StateFacts:
-    """The state directory. `is_lasting`: it outlives this container; None: this is no container."""
+    """The state directory. `is_lasting`: it outlives this container; None: this is not a container."""
 
     path: str
     error: str = ""

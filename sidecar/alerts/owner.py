@@ -69,7 +69,7 @@ class NetworkOwner:
 
 
 def describe_rdap(answer: Mapping[str, Any]) -> list[str]:
-    """Return the lines of an answer (RFC 9083). Raises ValueError where it is none."""
+    """Return the lines of an answer (RFC 9083). Raises ValueError where it is not one."""
     if not isinstance(answer, Mapping) or not answer.get("handle"):
         raise ValueError("no network in the answer")
     cidrs = [

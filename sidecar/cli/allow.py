@@ -76,7 +76,7 @@ def disallow(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Take back `allow`. An address that was not allowed is no error. Settings go on to hold."""
+    """Take back `allow`. An address that was not allowed is not an error. Settings go on to hold."""
     if bool(addresses) == every:
         raise typer.BadParameter("give an address, or --all")
     path = socket_path(socket)

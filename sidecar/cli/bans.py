@@ -115,7 +115,7 @@ def unban(
     socket: Socket = None,
     as_json: Json = False,
 ) -> None:
-    """Unban addresses; one that is not banned is no error."""
+    """Unban addresses; one that is not banned is not an error."""
     if bool(addresses) == every:
         raise typer.BadParameter("give an address, or --all")
     path = socket_path(socket)

@@ -74,7 +74,7 @@ class LogExcerpt:
         self._settings, self._now = settings, now
         self._overrides = labels.read(containers, settings.jails, settings.sources.labels).overrides
         own = host.own_networks()
-        # Loopback first: this host's own requests, such as health checks, are no clients.
+        # Loopback first: this host's own requests, such as health checks, are not clients.
         reasons = {LOOPBACK: ALWAYS[LOOPBACK], **own, CONTAINERS: (*own.get(CONTAINERS, ()), *networks)}
         reasons |= settings.allowlist.networks_by_reason()
         self._allowlist = Allowlist(reasons, ban_private=settings.allowlist.ban_private)
@@ -185,7 +185,7 @@ class ContainerSites:
         return not gateways.isdisjoint(own) if gateways else None
 
     def sites(self) -> Iterator[SiteFacts]:
-        """Yield each watched container that is no mere front end, with the front ends of it that are watched."""
+        """Yield each watched container that is not a mere front end, with the front ends of it that are watched."""
         watched = self._watched
         reading = LogExcerpt(self._settings, self._now, self._listing.networks, watched.containers)
         read: dict[str, tuple[LogFacts, Bans]] = {}

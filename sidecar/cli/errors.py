@@ -86,7 +86,7 @@ def _exit_on_output_error() -> Iterator[None]:
 
 
 def _exit_for_closed_output() -> NoReturn:
-    """End as other programs do in `wp-sidecar bans | head -1`: the reader has enough, and that is no error."""
+    """End as other programs do in `wp-sidecar bans | head -1`: the reader has enough, and that is not an error."""
     _discard_output()
     sys.exit(ExitCode.OUTPUT_CLOSED)
 

@@ -103,7 +103,7 @@ class Trial:
 class LineVerdict(NamedTuple):
     """A line, and what the filter says about it. `stalled`: an expression took too long, so there is no verdict.
 
-    `ignored_by` is the `ignoreregex` because of which it is no failure.
+    `ignored_by` is the `ignoreregex` because of which it is not a failure.
     """
 
     text: str
@@ -136,7 +136,7 @@ def load_trial(
 
 
 def decide_in_time(rules: Filter, text: str, candidates: Sequence[int] | None = None) -> Failure | None:
-    """Return what `decide` does; a text that stalls an expression is no failure."""
+    """Return what `decide` does; a text that stalls an expression is not a failure."""
     with suppress(RegexTimeoutError), time_limit():
         return decide(rules, text, candidates)
     return None

@@ -1,8 +1,8 @@
 """Rows as text for a person: columns where the terminal is wide enough, and a second line where it is not.
 
-No word is ever broken: half an address is no address. What does not fit into the first line goes to lines below it,
-each cell with the title of its column, and a cell that is a sentence to several lines. Where the output is no terminal
-each row is one line, however wide.
+No word is ever broken: half an address is not an address. What does not fit into the first line goes to lines below it,
+each cell with the title of its column, and a cell that is a sentence to several lines. Where the output is not a
+terminal each row is one line, however wide.
 """
 
 from __future__ import annotations

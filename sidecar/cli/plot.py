@@ -14,7 +14,7 @@ ROWS: Final = 4
 
 
 def has_blocks() -> bool:
-    """Return whether standard output can show blocks: its encoding has them, and it is no dumb terminal."""
+    """Return whether standard output can show blocks: its encoding has them, and it is not a dumb terminal."""
     if os.environ.get("TERM") == "dumb" and sys.stdout.isatty():
         return False
     try:

@@ -28,7 +28,7 @@ from sidecar.core.text import printable
 MAX_ADDRESSES_SHOWN: Final = 10
 MAX_ADDRESSES_AS_JSON: Final = 1_000
 MAX_ONE_SIDED_SHOWN: Final = 20
-# Where standard output is no terminal.
+# Where standard output is not a terminal.
 DEFAULT_PLOT_COLUMNS: Final = 80
 CSV_TITLES: Final = ("action", "jail", "ip", "time", "until", "failures")
 

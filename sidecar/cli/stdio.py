@@ -94,7 +94,7 @@ def write_paragraph(text: str, width: int | None, indent: str = "  ", first: str
 
 
 def wrapped(text: str, width: int, indent: str, first: str = "") -> list[str]:
-    """Return the lines of a text that is wrapped between words: half an address is no address."""
+    """Return the lines of a text that is wrapped between words: half an address is not an address."""
     wrapper = textwrap.TextWrapper(
         max(width, MIN_WRAPPED_CHARS), initial_indent=first, subsequent_indent=indent,
         break_long_words=False, break_on_hyphens=False,

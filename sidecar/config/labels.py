@@ -213,7 +213,7 @@ class _Reading:
     def _parsed(self, known: Mapping[str, Label], name: str, text: str) -> tuple[Label, Any] | None:
         """Return the label and its value; None, and what is wrong with it, where it sets nothing."""
         if name not in known:
-            # A long name is no slip, and to look for a similar one would take long.
+            # A long name is not a slip, and to look for a similar one would take long.
             self._error(f"{name}: {unknown(name, known) if len(name) <= MAX_NAME_CHARS else 'unknown'}")
         elif len(text) > MAX_LABEL_CHARS:
             self._error(f"{name}: is longer than {MAX_LABEL_CHARS} characters; shorten it")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-# As long as a tag of an action file, which is no redirection.
+# As long as a tag of an action file, which is not a redirection.
 TAG: Final = re.compile(r"<[A-Za-z][A-Za-z0-9_.\-/]*>")
 # Between two commands. Longer ones first.
 OPERATORS: Final = ("&&", "||", ";;", ";", "|&", "|", "&", "\n")

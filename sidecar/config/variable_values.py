@@ -75,7 +75,7 @@ def docker_host(text: str) -> str:
         # The port is not a number.
         valid = False
     if not valid:
-        # What is no URL may still contain a password.
+        # What is not a URL may still contain a password.
         got = f', got "{redacted(text)}"' if URL.fullmatch(text) else ""
         raise ValueError(f"expected unix:///var/run/docker.sock or tcp://host:port{got}")
     return text

@@ -57,7 +57,7 @@ def stream(path: Path, request: ControlRequest[Any], timeout: float = DEFAULT_TI
 
 @contextlib.contextmanager
 def _answered(path: Path, fields: Mapping[str, Any], timeout: float) -> Iterator[HTTPResponse]:
-    """Send a request, and give the response, if it is no refusal."""
+    """Send a request, and give the response, if it is not a refusal."""
     connection = _UnixConnection(path, timeout)
     try:
         connection.request("POST", "/", json.dumps(fields), {"Content-Type": "application/json"})

@@ -141,7 +141,7 @@ def _encoded(reply: Mapping[str, Any]) -> Iterator[bytes]:
             yield from _encoded_list(value)
         else:
             yield json.dumps(value, allow_nan=False).encode()
-    # Without its end the answer is no JSON, so a client notices that the daemon failed in the middle.
+    # Without its end the answer is not JSON, so a client notices that the daemon failed in the middle.
     yield b"}" if reply else b"{}"
 
 

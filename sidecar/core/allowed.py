@@ -89,7 +89,7 @@ class AllowedAddresses:
         return self._end([entry.address for entry in self if entry.until <= now], now, DisallowCause.EXPIRED)
 
     def shift(self, by_s: float) -> None:
-        """Move all times, because the clock was set. That is no change of what is allowed."""
+        """Move all times, because the clock was set. That is not a change of what is allowed."""
         for address, each in self._entries.items():
             self._entries[address] = each.shifted(by_s)
 

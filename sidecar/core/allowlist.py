@@ -43,7 +43,7 @@ ALWAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "Teredo": ("2001::/32",),
 }
 PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
-    # Without the ranges for benchmarks and documentation (RFC 2544, 5737): a client that has one is no neighbour.
+    # Without the ranges for benchmarks and documentation (RFC 2544, 5737): a client that has one is not a neighbour.
     "a private address": (
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10",
     ),

@@ -85,7 +85,7 @@ class Formula:
 
 
 def parse(text: str) -> Formula:
-    """Return the formula. Raises ValueError with a sentence where it is no arithmetic on the variables."""
+    """Return the formula. Raises ValueError with a sentence where it is not arithmetic on the variables."""
     if len(text) > MAX_FORMULA_CHARS:
         raise ValueError(f"a formula has {MAX_FORMULA_CHARS} characters at most")
     try:

@@ -22,7 +22,7 @@ ENABLE_LABEL: Final = "wp-sidecar.enable"
 JAILS_LABEL: Final = "wp-sidecar.jails"
 LABEL_PREFIX: Final = "wp-sidecar."
 LOG_FORMAT_LABEL: Final = "wp-sidecar.log-format"
-# A label that is longer is no setting. Docker takes labels of any length.
+# A label that is longer is not a setting. Docker takes labels of any length.
 MAX_LABEL_CHARS: Final = 4_096
 # The words of labels and of the jails file; those of YAML are among them.
 TRUE_WORDS: Final = frozenset({"true", "yes", "on", "1"})
@@ -151,7 +151,7 @@ def assign_jails(
 
 
 def is_enabled(container: Container, labels: LabelTrust = LabelTrust.STRENGTHEN) -> bool | None:
-    """Return what the label `wp-sidecar.enable` says; None: it is absent, or is no word for true or false.
+    """Return what the label `wp-sidecar.enable` says; None: it is absent, or is not a word for true or false.
 
     An image may have its containers watched, and not keep them from it.
     """

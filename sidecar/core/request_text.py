@@ -31,7 +31,7 @@ def is_only_address(text: str) -> bool:
 
 
 def json_of(text: str) -> Any:  # noqa: ANN401 - JSON
-    """Return the JSON with its tags in strings; a tag that stands for a number is 0. None where it is no JSON."""
+    """Return the JSON with its tags in strings; a tag that stands for a number is 0. None where it is not JSON."""
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:

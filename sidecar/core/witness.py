@@ -5,8 +5,8 @@ A packet comes from where it comes from. So a ban because of log lines needs a w
 senders of packets to the ports that bans close. Bans by hand, of other nodes and from the last run need none: people,
 the other node's kernel and the run before vouched for them.
 
-"Unknown" is no witness. That costs one failure and no more: a client that fails again sends a packet with it, which the
-kernel records, and the failures that were refused are kept until then.
+"Unknown" is not a witness. That costs one failure and no more: a client that fails again sends a packet with it, which
+the kernel records, and the failures that were refused are kept until then.
 """
 
 from __future__ import annotations

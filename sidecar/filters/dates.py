@@ -126,7 +126,7 @@ class Template:
 
 
 def template(text: str, *, at_start: bool = False) -> Template:
-    """Return one pattern of the `datepattern` language. Raises ValueError, with a sentence, if it is none."""
+    """Return one pattern of the `datepattern` language. Raises ValueError, with a sentence, if it is not one."""
     if text == "{NONE}":
         return Template(text, re.compile("()"), at_start=True)
     flags = re.IGNORECASE if _NAME_FIELD.search(text) else re.NOFLAG

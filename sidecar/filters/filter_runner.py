@@ -46,7 +46,7 @@ class FilterRunner:
         when: float,
         origin: Origin,
     ) -> Outcome | None:
-        """Return the filter's outcome for a line; None if it is no failure, or the filter is suspended.
+        """Return the filter's outcome for a line; None if it is not a failure, or the filter is suspended.
 
         `text` is the line without its date, `when` its unix time, `began` the clock's time now. `others` holds the
         outcomes of the filters that were tried on this line before; `same_as` may be one of them.

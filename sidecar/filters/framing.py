@@ -104,7 +104,7 @@ def recognise(sample: bytes) -> Framing:
 
 @lru_cache(maxsize=4_096)
 def _stamp(text: str) -> float | None:
-    """Return the unix time of the first 20 characters of a Docker stamp; None if they are none."""
+    """Return the unix time of the first 20 characters of a Docker stamp; None if they are not a stamp."""
     return _precise(text[:19] + "+00:00") if _SECOND.fullmatch(text) else None
 
 

@@ -184,7 +184,7 @@ def _width(node: Node) -> Width:
             return Width(1, 1)
         case Repeat(least, most, body):
             inner = width(body)
-            # 0 * inf is no number.
+            # 0 * inf is not a number.
             return Width(inner.least * least, inner.most * most if inner.most and most else 0)
         case Group(body):
             return width(body)

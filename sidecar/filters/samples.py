@@ -17,7 +17,7 @@ EXPECTED: Final = re.compile(r"=> (\S+)(?: \(.*\))?")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line, its number in the file, and the address that it has to count against (None: it is no failure)."""
+    """One line, its number in the file, and the address that it has to count against (None: it is not a failure)."""
 
     number: int
     line: str

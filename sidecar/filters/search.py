@@ -67,7 +67,7 @@ class Search:
             start = data.rfind(b"\n", 0, head - len(PADDING)) + 1
         self.scan(data[start:] + PADDING, on_match)
         found.sort()
-        # The padding is no line.
+        # The padding is not a line.
         limit = len(data) + 1 << ID_BITS
         while found and found[-1] >= limit:
             found.pop()

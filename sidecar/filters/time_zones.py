@@ -38,7 +38,7 @@ def parse_time_zone(text: str) -> tzinfo:
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
     try:
-        # ZoneInfo also raises OSError and UnicodeError for what is no name of a file.
+        # ZoneInfo also raises OSError and UnicodeError for what is not a name of a file.
         return ZoneInfo(text)
     except (LookupError, ValueError, OSError):
         raise ValueError(

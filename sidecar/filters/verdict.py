@@ -133,7 +133,7 @@ def _is_ignored(log_filter: Filter, text: str) -> bool:
 
 
 def ignored_by(log_filter: Filter, text: str) -> Rule | None:
-    """Return the ignoreregex because of which a line is no failure, its date cut out; None if it is none anyway."""
+    """Return the ignoreregex by which a line, its date cut out, is not a failure; None if it is not one anyway."""
     if not log_filter.ignoreregex:
         return None
     failure = unless_nofail(decide(replace(log_filter, ignoreregex=()), text))

@@ -87,7 +87,7 @@ def chunks(edits: Sequence[Edit], size: int = MAX_EDITS) -> list[Sequence[Edit]]
 
 
 def messages(edits: Iterable[Edit]) -> list[bytes]:
-    """Return the messages of one transaction with at most `MAX_EDITS` edits. Raises OSError for what is no address."""
+    """Return the messages of one transaction with at most `MAX_EDITS` edits. Raises OSError for invalid addresses."""
     removed: dict[str, list[bytes]] = {}
     put: dict[str, list[bytes]] = {}
     for edit in edits:

@@ -80,12 +80,12 @@ def element(address: Address) -> str:
 
 
 def key(address: Address) -> bytes:
-    """Return the key of a host or IPv6 customer. Raises OSError if the text is no address."""
+    """Return the key of a host or IPv6 customer. Raises OSError if the text is not an address."""
     return pack(address.partition("/")[0])
 
 
 def pack(text: str) -> bytes:
-    """Return an address without prefix as the kernel has it. Raises OSError if the text is no address."""
+    """Return an address without prefix as the kernel has it. Raises OSError if the text is not an address."""
     return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 

@@ -139,7 +139,7 @@ class PacketSightings:
                 return True
             self._suspect(version, address)
         except (FirewallError, OSError):
-            # A kernel that does not answer is no witness.
+            # A kernel that does not answer is not a witness.
             return None
         return None
 

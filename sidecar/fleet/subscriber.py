@@ -45,7 +45,7 @@ MIN_READ_PAUSE_S, READ_PAUSE_PER_NODE_S, MAX_READ_PAUSE_S = 0.005, 50e-6, 0.1
 # On average, between comparisons of own bans with the server's.
 COMPARE_INTERVAL_S = 300.0
 
-# A server that restarts is away for less, and is no problem.
+# A server that restarts is away for less, and is not a problem.
 AWAY_PROBLEM_S = 3.0
 
 # Somebody who flushes the server again and again must not keep all nodes busy reading it.

@@ -43,7 +43,7 @@ class MemoryCgroup:
     """The files of the cgroup that limits this process; None where nothing does."""
 
     def __init__(self, limit: Path, stat: Path, key: str) -> None:
-        """`key` is the line of `stat` with the bytes that are no page cache."""
+        """`key` is the line of `stat` with the bytes that are not page cache."""
         self._limit = limit
         self._stat = stat
         self._key = f"{key} "

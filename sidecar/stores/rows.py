@@ -84,5 +84,5 @@ def hits(rows: list[Any]) -> Iterator[Hit]:
 
 
 def storable(text: str) -> str:
-    """Return a text that SQLite accepts: a line or the name of a file may contain bytes that are no text."""
+    """Return a text that SQLite accepts: a line or the name of a file may contain bytes that are not text."""
     return text if text.isascii() else text.encode(errors="replace").decode()

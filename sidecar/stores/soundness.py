@@ -1,6 +1,6 @@
 """Rows that this program cannot have written: another program, an editor or a failing disk did.
 
-SQLite stores any type in any column, and bytes that are no text. One such row must not cost the others, so it is left
+SQLite stores any type in any column, and bytes that are not text. One such row must not cost the others, so it is left
 out when the tables are read, removed, and reported.
 """
 
@@ -110,7 +110,7 @@ def is_address(text: str) -> bool:
         return parse_canonical(text) is not None
     try:
         packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-    # Text that is no ASCII, or has a zero byte, is a ValueError.
+    # Text that is not ASCII, or has a zero byte, is a ValueError.
     except (OSError, ValueError):
         return False
     return not slash or not any(packed[8:])

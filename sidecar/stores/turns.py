@@ -36,7 +36,7 @@ PUT_BAN = """
 PUT_EVIDENCE = "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)"
 PUT_HISTORY = "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)"
 CLEAR_HISTORY = "DELETE FROM history WHERE jail = ? AND who = ?"
-# Bans by hand are no history.
+# Bans by hand are not history.
 BAN_TO_HISTORY = """
     INSERT OR REPLACE INTO history SELECT jail, who, times, until FROM bans
     WHERE cause != 'manual' AND jail = ? AND who = ?

@@ -259,7 +259,7 @@ class Engine:
         except APIError as err:
             raise self._refusal(err.status_code, _shown(str(err.explanation or err))) from None
         except (DockerException, requests.RequestException) as err:
-            # Also what is no JSON.
+            # Also what is not JSON.
             raise ProtocolError(_shown(str(err))) from err
 
     def _refusal(self, status: int | None, message: str) -> EngineError:

@@ -48,7 +48,7 @@ class DockerCursor:
 
     @classmethod
     def decode(cls, text: bytes) -> DockerCursor:
-        """Return the cursor of a stored text. Raises ValueError where it is none."""
+        """Return the cursor of a stored text. Raises ValueError where it is not one."""
         version, since, stamp, out, err, top, open_out, open_err = text.split(b" ")
         if version != b"1":
             raise ValueError(f"a cursor of another version: {text[:40]!r}")
@@ -69,7 +69,7 @@ class DockerCursor:
         )
 
     def headless(self, start: float) -> dict[int, bytes]:
-        """By stream, the stamp of an unfinished line that begins before `start` (unix time): its end is no line."""
+        """By stream, the stamp of an unfinished line that begins before `start` (unix time): its end is not a line."""
         unfinished = ((STDOUT, self.open_out), (STDERR, self.open_err))
         return {stream: stamp for stream, stamp in unfinished if stamp and unix_seconds(stamp) < start}
 

@@ -60,7 +60,7 @@ class _UnfinishedLine:
     stamp: bytes
     text: bytearray = field(default_factory=bytearray)
     last_part_bytes: int = 0
-    # Its beginning was never read, so it is no line.
+    # Its beginning was never read, so it is not a line.
     headless: bool = False
 
     def is_continued_by(self, stamp: bytes) -> bool:

@@ -43,7 +43,7 @@ from sidecar.sources.own_container import own_container_id
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
-# A daemon that restarts is away for about one second; that is no problem yet.
+# A daemon that restarts is away for about one second; that is not a problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
 # Between looks whether the Engine leaves a question without an answer.
 SILENCE_CHECK_INTERVAL_S = 0.5

@@ -150,12 +150,12 @@ _STAMPED_LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ").match
 
 
 def unix_seconds(stamp: bytes) -> float:
-    """Return the unix time of a stamp, in whole seconds. Raises ValueError where it is none."""
+    """Return the unix time of a stamp, in whole seconds. Raises ValueError where it is not one."""
     return datetime.fromisoformat(stamp[:19].decode() + "+00:00").timestamp()
 
 
 def precise_unix_seconds(stamp: bytes) -> float:
-    """Return the unix time of a stamp. Raises ValueError where it is none."""
+    """Return the unix time of a stamp. Raises ValueError where it is not one."""
     return unix_seconds(stamp) + float(stamp[19 : STAMP_BYTES - 1])
 
 
