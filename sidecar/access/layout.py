@@ -161,7 +161,7 @@ def _address(each: _Field) -> str:
     """Return the address that a field is, without its port; "" where it is not one."""
     if each.kind not in ("bare", "quoted", "bracketed") or len(each.text) > 64:
         return ""
-    # A number alone is none, though Python takes `1` for no address either way.
+    # A number alone is not an address.
     text = without_port(f"[{each.text}]" if each.kind == "bracketed" else each.text)
     return text if (":" in text or text.count(".") == 3) and parse_host(text) else ""
 

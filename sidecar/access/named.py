@@ -179,7 +179,7 @@ def _client(found: Mapping[str, Sequence[str]]) -> Request | None:
         return None
     peer = without_port(found.get("peer", ("",))[0])
     chain = addresses(clients[0])
-    # What the last proxy wrote is an address. If this is none, a client wrote it, and the peer is not a proxy.
+    # What the last proxy wrote is an address. If this is not one, a client wrote it, and the peer is not a proxy.
     client = chain[-1] if chain and parse_host(chain[-1]) else peer
     if not parse_host(client):
         return None

@@ -65,7 +65,7 @@ def usual_time(text: str, zone: tzinfo | None = None) -> float | None:
 
 @lru_cache(maxsize=64)
 def _midnight(day: str, offset: str) -> float | None:
-    """Return when a day began at this offset from UTC; None where the day or the offset is none."""
+    """Return when a day began at this offset from UTC; None where the day or the offset is invalid."""
     return unix_time(f"{day}:00:00:00{offset}") if _OFFSET.fullmatch(offset) else None
 
 

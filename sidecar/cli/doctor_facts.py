@@ -248,7 +248,7 @@ def unreachable(server: Server) -> str:
                 with context.wrap_socket(plain, server_hostname=server.host):
                     pass
     except (OSError, UnicodeError) as err:
-        what = next((what for kind, what in _FAILURES if isinstance(err, kind)), "its name is none")
+        what = next((what for kind, what in _FAILURES if isinstance(err, kind)), "its name is not valid")
         return f"{what} ({getattr(err, 'strerror', None) or err})"
     return ""
 

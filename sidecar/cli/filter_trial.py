@@ -103,7 +103,7 @@ class Trial:
 class LineVerdict(NamedTuple):
     """A line, and what the filter says about it. `stalled`: an expression took too long, so there is no verdict.
 
-    `ignored_by` is the `ignoreregex` because of which it is not a failure.
+    `ignored_by` is the `ignoreregex` that excludes the line.
     """
 
     text: str

@@ -225,7 +225,7 @@ def _sites(options: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _check_values(kind: str, given: Mapping[str, str]) -> None:
-    """Raise ValueError where a value is none for its option."""
+    """Raise ValueError where a value is not valid for its option."""
     if kind in ("slack", "webhook") and "url" in given:
         webhook(given["url"])
     if kind == "webhook" and "secret" in given:

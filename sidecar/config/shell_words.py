@@ -102,7 +102,7 @@ class _WordReader:
             self._add(char, 1)
 
     def _redirected(self) -> bool:
-        """Skip a redirection at this place: nobody reads what a request answers. A tag is none."""
+        """Skip a redirection at this place: nobody reads what a request answers. A tag is not one."""
         if tag := TAG.match(self._text, self._at):
             self._add(tag[0], len(tag[0]))
             return True

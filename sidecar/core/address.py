@@ -52,7 +52,7 @@ def parse_address(text: str) -> Address | None:
     """Return the address that a ban of this client needs: the IPv4 host, or the IPv6 customer's /64.
 
     Brackets and a zone (`fe80::1%eth0`) are dropped, and `::ffff:a.b.c.d` is the IPv4 address that it wraps. None
-    means that the text is not an address; `999.1.1.1`, `01.02.03.04`, networks and host names are none.
+    means that the text is not an address; `999.1.1.1`, `01.02.03.04`, networks and host names are not.
     """
     # Already canonical. This is by far the most common case, and `ipaddress` takes ten times as long.
     if address := parse_ipv4(text):

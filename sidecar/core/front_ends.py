@@ -2,7 +2,7 @@
 
 A container that publishes ports and shares a network with a site can pass requests on to it: nginx in front of php-fpm,
 Traefik in front of many sites. Nothing more is known of it. It may as well be the site's database, so what follows from
-being a front end must be harmless to one that is none: its ports are closed to banned clients, and its log is read by
+being a front end must be harmless to one that is not: its ports are closed to banned clients, and its log is read by
 filters on requests.
 
 A container may use the network of another one (`network_mode: container:x`, `service:x`). It is reached by that one's

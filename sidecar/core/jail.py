@@ -31,7 +31,7 @@ class Scope(enum.StrEnum):
 
     # For the ports of the jail, and those that all watched containers publish.
     HOST = "host"
-    # For the site's own ports. Failures at one site are none at another.
+    # For the site's own ports. Failures at one site do not count at another.
     SITE = "site"
 
 

@@ -21,7 +21,7 @@ MAX_REFUSED_BANS: Final = 16_384
 class RefusalReason(enum.StrEnum):
     """Why a ban that is due is not made. The values are metric labels and stand in answers to people."""
 
-    # The kernel recorded every sender, and this address was none.
+    # The kernel recorded every sender, and this address was not among them.
     NEVER_SEEN = "never seen by this host's network"
     # The table is too young, too many addresses send packets, or the kernel does not answer.
     UNKNOWN = "not known to this host's network"

@@ -17,7 +17,7 @@ from typing import Final
 # A URL up to the next blank or quote. A password may contain any other character, also where it must not. The scheme's
 # length is bounded, or a long word would be searched again from each of its letters.
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30})://(?P<rest>[^\s\"'<>]*)")
-# The path of a web address may be the secret, as in a webhook. The path of a socket is none.
+# The path of a web address may be the secret, as in a webhook. The path of a socket is not a secret.
 _WEB: Final = ("http", "https")
 OMITTED: Final = "…"
 

@@ -33,7 +33,7 @@ class CpuBudget:
         """`name` is the filter's; `problems` is where a suspension is reported."""
         self.seconds = 0.0
         self.matches = 0
-        # Lines that looked like a failure and were none, until the first that was one.
+        # Lines that looked like a failure and were not, until the first that was.
         self.misses = 0
         self.suspended_until = 0.0
         self._name = name

@@ -28,7 +28,7 @@ from sidecar.core.ranges import flatten
 # First and last address of a network, as numbers.
 Interval: TypeAlias = tuple[int, int]
 
-# A timeout longer than a hundred years is none.
+# Beyond a hundred years an element has no timeout.
 MAX_TIMEOUT_S: Final = 36_500 * 86_400
 
 # A timeout in the kernel may differ from the desired one: ours are whole seconds, rounded up, and 100,000 of them take

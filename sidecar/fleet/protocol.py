@@ -281,7 +281,7 @@ class Codec:
         return float(found[1])
 
     def parse_untimed(self, member: str) -> LineKey | None:
-        """Return the key of a member that version 0.1 sealed; None: it is none. Such a ban is not believed."""
+        """Return the key of a member that version 0.1 sealed; None: it is not one. Such a ban is not believed."""
         found = _UNTIMED_MEMBER.fullmatch(member) if self._keys else None
         if found is None or not self._is_sealed(found[3], "B", f"{found[1]} {found[2]}"):
             return None

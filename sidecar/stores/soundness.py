@@ -161,7 +161,7 @@ def _lenient_text(data: bytes) -> str:
 
 
 def _is_text(value: object) -> bool:
-    """Return whether this is anything but a text that was read from bytes that are none."""
+    """Return whether this is anything but a text that was read from bytes that are not text."""
     if not isinstance(value, str) or value.isascii():
         return True
     try:

@@ -32,7 +32,7 @@ MAX_WRONG: Final = 5
 MAX_WRONG_OF_ALL: Final = 60
 MAX_CLIENTS: Final = 256
 COOKIE: Final = "wp_sidecar_session"
-NO_TOKEN: Final = "nobody may change bans here: set WP_SIDECAR_WEB_TOKEN"  # noqa: S105 - it is none
+NO_TOKEN: Final = "nobody may change bans here: set WP_SIDECAR_WEB_TOKEN"  # noqa: S105 - not a secret
 
 
 class NotLoggedIn(Exception):  # noqa: N818 - it is an answer
