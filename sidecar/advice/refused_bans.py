@@ -25,8 +25,9 @@ _WITHOUT_WITNESS: Final = {
         "path (set `witness = off`)"
     ),
     RefusalReason.UNKNOWN: (
-        "may have sent no packet to this host, so they are not banned before their next packet: too many addresses "
-        "send packets (a flood from spoofed addresses?), or another program keeps changing the firewall"
+        "may have sent no packet to this host, so they are not banned before their next packet: the firewall's table "
+        "is younger than ten minutes, too many addresses send packets (a flood from spoofed addresses?), or another "
+        "program keeps changing the firewall"
     ),
 }
 

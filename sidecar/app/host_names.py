@@ -173,7 +173,10 @@ class HostNames:
 def _sentence(name: str, answer: NameAnswer | None, now: float) -> str | None:
     """Return what is wrong with this name; None: nothing."""
     if answer is None:
-        return f"{name} in ignoreip does not resolve, so its addresses may be banned; correct the name"
+        return (
+            f"{name} in ignoreip does not resolve, so its addresses may be banned; correct the name, or see whether "
+            "the name servers in /etc/resolv.conf answer"
+        )
     silent_s = now - answer.at
     if silent_s <= STALE_AFTER_S:
         return None

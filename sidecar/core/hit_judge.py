@@ -223,7 +223,7 @@ class HitJudge:
         until = at + jail.bantime
         if until <= now or network in state.bans or self._state.allowlist_reason(state, network):
             return []
-        if jail.witness and sum(bool(self._witness.seen(member)) for member in members) < full.least_members:
+        if jail.witness and self._lacks_witness(state, full, now):
             never = RefusalReason.NEVER_SEEN
             self._state.ignored[never] += 1
             self._state.refused.refuse(jail.name, network, never, hit.origin.name, failures=failures, now=now)
@@ -237,6 +237,12 @@ class HitJudge:
             dry_run=jail.observe or not self._budget.allows(now, hit.origin.name), decided_at=now,
         )  # fmt: skip
         return [self._register.put(ban)]
+
+    def _lacks_witness(self, state: JailState, full: FullNetwork, now: float) -> bool:
+        """Return whether too few members of a network are known to have sent packets. Asks once a second at most."""
+        if self._state.refused.without_witness(state.name, full.address, now):
+            return True
+        return sum(bool(self._witness.seen(member)) for member in full.members) < full.least_members
 
     def _may_enforce(self, jail: Jail, site: str, now: float) -> bool:
         """Return whether a dry run of this jail may be enforced now, because of a failure in this log."""

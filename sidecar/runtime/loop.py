@@ -338,11 +338,14 @@ class _ReportedSink:
         try:
             self._sink.apply(turn)
         except Exception as err:
-            if not self._failing:
-                # A full disk, a lock or a server that is away is no mistake of the code: the problem says what it is.
-                mistake = not isinstance(err, OSError)
+            # A full disk, a lock or a server that is away is no mistake of the code: the problem says what it is.
+            mistake = not isinstance(err, OSError)
+            if not self._failing and (mistake or turn.decisions):
                 log.exception(
-                    "%s missed %d decisions", self._sink.name, len(turn.decisions), exc_info=mistake
+                    "%s failed at a turn with %d decisions",
+                    self._sink.name,
+                    len(turn.decisions),
+                    exc_info=mistake,
                 )
             self._failing = True
             self._problem.set(f"{self._sink.name}: {err}")

@@ -14,7 +14,10 @@ SENTENCES = [
     (without_witness("blog", UNKNOWN, 11, sees_packets=False), ["network_mode: host", "`witness = off`"]),
     (without_witness("blog", NEVER, 1_234), ["1,234 failures in blog", "`witness = off`", "`port`"]),
     (without_witness("blog", NEVER, 11, EXPOSED), ["They are forged", EXPOSED]),
-    (without_witness("blog", UNKNOWN, 11, EXPOSED), ["a flood from spoofed addresses?"]),
+    (
+        without_witness("blog", UNKNOWN, 11, EXPOSED),
+        ["younger than ten minutes", "a flood from spoofed addresses?"],
+    ),
     (
         probable_proxies("login", ADDRESSES[:1], 7),
         ["203.0.113.0 looks like a proxy or an office", "trusted_proxies"],

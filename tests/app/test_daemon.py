@@ -696,7 +696,8 @@ def test_a_name_that_does_not_resolve_delays_nothing(daemon, monkeypatch):
     daemon.fail(ANN, 3)
     wait_until(lambda: ANN in daemon.banned())
     sentence = (
-        "office.example.org in ignoreip does not resolve, so its addresses may be banned; correct the name"
+        "office.example.org in ignoreip does not resolve, so its addresses may be banned; correct the name, or see "
+        "whether the name servers in /etc/resolv.conf answer"
     )
     wait_until(lambda: sentence in daemon.ask("health")["why"])
 

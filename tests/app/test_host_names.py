@@ -7,6 +7,10 @@ from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.7"), Address("2001:db8::/64")
 OFFICE = "office.example"
+UNRESOLVED = (
+    "ofice.example in ignoreip does not resolve, so its addresses may be banned; correct the name, or see whether "
+    "the name servers in /etc/resolv.conf answer"
+)
 
 
 class World:
@@ -76,7 +80,7 @@ def test_a_name_that_never_resolved_is_reported_until_it_does():
     assert world.changes == [
         (
             "the name ofice.example",
-            "ofice.example in ignoreip does not resolve, so its addresses may be banned; correct the name",
+            UNRESOLVED,
         )
     ]
 

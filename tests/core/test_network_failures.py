@@ -38,8 +38,13 @@ class Kernel:
 
     def __init__(self, *seen):
         self._seen = set(seen)
+        self.asked = 0
+
+    def add(self, *seen):
+        self._seen |= set(seen)
 
     def seen(self, address):
+        self.asked += 1
         return address in self._seen
 
 
@@ -149,6 +154,33 @@ def test_forged_lines_ban_no_network():
 
     assert guard.hits(guesses(map(host, range(1, 255)), each=4), now=1) == []
     assert guard.view.refused_totals[RefusalReason.NEVER_SEEN] == 1
+
+
+def test_a_flood_of_forged_lines_asks_for_the_members_of_a_network_once_a_second():
+    kernel = Kernel()
+    guard = Guard([LOGIN], Allowlist(), witness=kernel)
+    for second in range(3):
+        for tenth in range(5):
+            # Each address fails once: none is due by itself.
+            begin = 1_000 * (5 * second + tenth)
+            addresses = map(customer, range(begin, begin + 1_000))
+            at = second + tenth / 10
+            guard.hits(guesses(addresses, at=at), now=at)
+
+    # A /48 of up to 64 members that are remembered, and 60 networks /56 of up to 8.
+    assert kernel.asked <= 3 * 64 + 60 * 8
+
+
+def test_a_network_is_banned_once_its_members_sent_packets():
+    kernel = Kernel()
+    guard = Guard([LOGIN], Allowlist(), witness=kernel)
+    guard.hits(guesses(map(host, range(1, 200))), now=0)
+    kernel.add(*map(host, range(1, 200)))
+
+    assert guard.hits(guesses(map(host, range(1, 200)), at=0.5), now=0.5) == []
+    assert (Address("203.0.113.0/24"), BanCause.GROUP) in banned(
+        guard.hits(guesses(map(host, range(1, 200)), at=1.5), now=1.5)
+    )
 
 
 def test_a_network_with_an_allowlisted_host_is_not_banned():

@@ -125,7 +125,7 @@ def test_a_sink_that_goes_on_failing_is_logged_once(caplog):
         bench.loop.step(timeout=0)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "firewall missed 1 decisions",
+        "firewall failed at a turn with 1 decisions",
         "firewall: nft is gone",
     ]
 
@@ -145,6 +145,15 @@ def test_only_a_mistake_of_the_code_has_a_traceback(caplog, error, traced):
     bench.loop.step(timeout=0)
 
     assert [bool(record.exc_info) for record in caplog.records] == [traced, False]
+
+
+def test_a_turn_without_decisions_misses_none(caplog):
+    """As the store at the start, where its file cannot be opened."""
+    bench = Bench(Broken())
+    bench.inbox.read(Read(SITE, (HIT,)))
+    bench.loop.step(timeout=0)
+
+    assert [record.getMessage() for record in caplog.records] == ["firewall: nft is gone"]
 
 
 def test_hits_that_do_not_count_are_kept_apart():
