@@ -38,6 +38,10 @@ JAIL_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_. -]{0,62}[A-Za-z0-9_.-
 _DOCKERS_FILES: Final = re.compile(r".*/containers/[^/]+/[^/]*-json\.log")
 # fail2ban's jail for addresses that its own log shows again and again.
 RECIDIVE: Final = "recidive"
+SUPERSEDED: Final = (
+    "is left out, because it reads the log of fail2ban and there is none; instead, `bantime.increment = true` "
+    "bans longer each time, and `bantime.overalljails = true` counts the bans of all jails"
+)
 ESCALATION: Final = "escalation"
 # None is a value: all ports.
 UNSET: Final = object()
@@ -128,6 +132,8 @@ class _JailsReader:
         names = [name for name in enabled if not self._is_superseded(name)]
         if not names and not values.errors:
             values.error("", "", "no jail is enabled; enable one, or remove the file to get the defaults")
+            for name in enabled:
+                values.error(name, "", SUPERSEDED)
         return names
 
     def _is_superseded(self, name: str) -> bool:
@@ -141,8 +147,7 @@ class _JailsReader:
         self._values.note(
             name,
             "",
-            "is left out, because it reads the log of fail2ban and there is none; instead, `bantime.increment = true` "
-            "bans longer each time, and `bantime.overalljails = true` counts the bans of all jails",
+            SUPERSEDED,
         )
         return True
 

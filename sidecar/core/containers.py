@@ -59,7 +59,8 @@ class RequestedJails(NamedTuple):
 class Container:
     """A running container, as its engine describes it.
 
-    `published` are the host's ports that lead to it, and `target_ports` its own ports behind them. `gateways` are those
+    `published` are the host's ports that lead to it, and `target_ports` its own ports behind them. `loopback` are those
+    of the published that only this host itself can reach (`127.0.0.1:8080:80`). `gateways` are those
     of its networks: what reaches it through the host has one of these addresses. `ipv6_proxied` says that it is
     published for IPv6 and in no IPv6 network, so that IPv6 clients arrive with the gateway's address.
     `bypasses_firewall` says that its network does not pass the host's firewall (macvlan, ipvlan). `networks` are the
@@ -87,6 +88,7 @@ class Container:
     image_labels: frozenset[str] = frozenset()
     image_error: str = ""
     listening: frozenset[int] = frozenset()
+    loopback: frozenset[int] = frozenset()
 
 
 def has_our_labels(container: Container) -> bool:

@@ -97,6 +97,7 @@ def _joined(container: Container, known: dict[str, Container]) -> Container:
     return replace(
         container,
         published=owner.published,
+        loopback=owner.loopback,
         target_ports=owner.target_ports,
         gateways=owner.gateways,
         ipv6_proxied=owner.ipv6_proxied,

@@ -62,7 +62,8 @@ class Sites:
         for each in (front_end for site in containers for front_end in (site, *site.front_ends)):
             name = behind.get(each.name, each.name)
             groups[name] |= {each.network_of or each.name}
-            for port in each.published:
+            # No client reaches a port of this host alone: what is in front of it, and closed, is of all sites.
+            for port in each.published - each.loopback:
                 published[port].add(each.network_of or each.name)
         ports = {
             site: frozenset(port for port, publishers in published.items() if publishers <= owners)

@@ -48,6 +48,12 @@ def test_each_site_has_the_ports_that_it_and_its_own_front_ends_publish():
     assert [sites.site_of(name) for name in ("blog", "nginx", "shop")] == ["blog", "blog", "shop"]
 
 
+def test_a_port_that_only_the_host_reaches_is_no_port_of_a_site():
+    behind_a_native_server = replace(BLOG, published=frozenset({8081, 8443}), loopback=frozenset({8081}))
+
+    assert Sites().with_containers([behind_a_native_server], frozenset()).ports == {"blog": {8443}}
+
+
 def test_a_front_end_of_several_sites_is_a_site_itself():
     both = [replace(each, front_ends=(NGINX,)) for each in (BLOG, SHOP)]
 

@@ -89,12 +89,15 @@ def name_of(entry: Mapping[str, Any]) -> str:
 def container_of(entry: Mapping[str, Any], image: str) -> Container:
     """Return what an entry of `GET /containers/json` says about a container."""
     ports = [port for port in entry.get("Ports") or () if port.get("PublicPort")]
+    published = frozenset(int(port["PublicPort"]) for port in ports)
+    reachable = {int(port["PublicPort"]) for port in ports if not _is_loopback(port.get("IP") or "")}
     attached = list(_attached(entry))
     mode = str((entry.get("HostConfig") or {}).get("NetworkMode") or "")
     gateways = (net.get(key) for net in attached for key in ("Gateway", "IPv6Gateway"))
     return Container(
         entry["Id"], name_of(entry), image, entry["Labels"] or {},
-        published=frozenset(int(port["PublicPort"]) for port in ports),
+        published=published,
+        loopback=published - reachable,
         gateways=tuple(dict.fromkeys(text for text in gateways if text)),
         ipv6_proxied=any(":" in (port.get("IP") or "") for port in ports)
         and not any(net.get("GlobalIPv6Address") for net in attached),
@@ -104,6 +107,10 @@ def container_of(entry: Mapping[str, Any], image: str) -> Container:
         joined=joined_by(mode),
         is_on_host=mode == HOST_MODE,
     )  # fmt: skip
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address == "::1"
 
 
 def bound_ports(inspected: Mapping[str, Any]) -> frozenset[int]:

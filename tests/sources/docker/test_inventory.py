@@ -69,6 +69,17 @@ def test_ipv6_clients_of_a_container_without_ipv6_come_as_the_gateway(ports, att
     assert container_of(entry, "wordpress").ipv6_proxied == proxied
 
 
+def test_ports_that_only_the_host_reaches():
+    bindings = [("127.0.0.1", 8080), ("::1", 8080), ("127.0.0.1", 8443), ("192.0.2.1", 8443), ("0.0.0.0", 80)]
+    entry = {
+        "Id": "1", "Names": ["/web"], "Labels": {}, "NetworkSettings": {"Networks": {}},
+        "Ports": [{"IP": address, "PublicPort": port} for address, port in bindings],
+    }  # fmt: skip
+
+    web = container_of(entry, "nginx")
+    assert (web.published, web.loopback) == ({80, 8080, 8443}, {8080})
+
+
 def test_which_containers_have_a_network_past_the_hosts_firewall():
     nets = [{"Id": driver, "Driver": driver} for driver in ("bridge", "macvlan", "ipvlan", "overlay")] + [{}]
     attached = {"1": ["bridge"], "2": ["bridge", "macvlan"], "3": ["ipvlan"], "4": ["overlay"], "5": []}
