@@ -34,8 +34,6 @@ _USER_AND_DATE: Final = re.compile(
 _SECOND: Final = slice(-len("00 +0000] "), -len(" +0000] "))
 # Users and dates that are remembered for each log.
 MAX_DATES: Final = 256
-# Kinds of lines that are remembered for each log, at most some MB.
-MAX_LIKE: Final = 1_024
 
 
 LineKey: TypeAlias = tuple[str, str, str, str]
@@ -69,9 +67,6 @@ class RequestReader:
     def __init__(self, log: AccessLog) -> None:
         self.log = log
         self.sample = LogSample(log)
-        # Of a plain line in the format `combined`: user, request, status and agent -> the canonical lines behind the
-        # client, and the user's name in them. The rest of such a line is in no reading.
-        self._like: dict[LineKey, tuple[tuple[str, str], ...]] = {}
         # What stands between client and request in a plain line -> user and unix time.
         self._dates: dict[str, tuple[str, float]] = {}
 
@@ -121,20 +116,7 @@ class RequestReader:
 
     def readings(self, text: str) -> tuple[Reading, ...]:
         """Return each way to read a line; () where it is not a request."""
-        plain = self.plain(text)
-        if not plain:
-            return tuple(map(_reading, self.log.requests(text)))
-        client, time, key = plain
-        known = self._like.get(key)
-        if known is None:
-            readings = tuple(map(_reading, self.log.requests(text)))
-            if all(each.canonical.startswith(f"{client} ") and not each.peer for each in readings):
-                if len(self._like) >= MAX_LIKE:
-                    self._like.clear()
-                self._like[key] = tuple((each.canonical[len(client) :], each.user) for each in readings)
-            return readings
-        self.log.count_known()
-        return tuple(Reading(client + rest, time, "", sent_user) for rest, sent_user in known)
+        return tuple(map(_reading, self.log.requests(text)))
 
     def peek(self, text: str) -> tuple[Reading, ...]:
         """Return the readings, but learn nothing about the log from this line."""

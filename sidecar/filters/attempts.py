@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sidecar.filters.database import PatternDatabase
 from sidecar.filters.filter_runner import FilterRunner
@@ -28,11 +28,10 @@ class Attempt(NamedTuple):
 
 
 class RequestAttempts(list[Attempt]):
-    """Filters to try on a request, and what lines came to by them: for each log, by the line without its date."""
+    """Filters to try on a request."""
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         super().__init__(attempts)
-        self.known: dict[object, Any] = {}
         # Whether requests that differ in nothing but the client come to the same.
         self.ignore_address = all(runner.ignores_address for runner, *_ in self)
 

@@ -32,7 +32,7 @@ from sidecar.filters.loader import Filter
 from sidecar.filters.log_times import UNDATED, LogClocks, dated
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
-from sidecar.filters.request_decider import RequestDecider
+from sidecar.filters.request_decider import KnownLogs, RequestDecider
 from sidecar.filters.search_audit import AuditedFilter, SearchAudit
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems
@@ -84,6 +84,7 @@ class Matcher:
         self._log_clocks = LogClocks(problems)
         self._access_logs = access_logs or AccessLogs(zone=zone)
         self._attempts: dict[tuple[str, ...], Attempts] = {}
+        self._known = KnownLogs()
         safe_lengths = [
             min((redos.safe_length for _, redos in redos_prone(one)), default=None) for one in distinct
         ]
@@ -189,7 +190,7 @@ class Matcher:
         reader.log.zone = zone
         if attempts.read_requests and now >= reader.sample.due:
             _sample(batch.data, reader.sample, unwrap, now, zone)
-        decide = RequestDecider(reader, origin, clock, hits).decide
+        decide = RequestDecider(reader, origin, clock, self._known, hits).decide
         for line, patterns in self.database.candidates(batch.data):
             whole = decoded(line)
             at, text = (None, whole) if is_bare else unwrap(whole, now, zone)

@@ -18,11 +18,11 @@ from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.line_text import PRINTABLE, evidence
 from sidecar.runtime.clock import Clock
 
-# Lines that are remembered for each log, and how long one may be: at most some MB for each log.
-MAX_KNOWN: Final = 1_024
+# What remembered lines may take, of all logs together, and about what one takes beside its text. Clients write them.
+MAX_KNOWN_BYTES: Final = 8 * 1024 * 1024
+KNOWN_LINE_BYTES: Final = 500
+# A longer line is not remembered.
 MAX_KNOWN_CHARS: Final = 1_024
-# Logs come and go with their containers.
-MAX_LOGS: Final = 1_024
 # A NamedTuple's own constructor takes twice as long.
 _new = tuple.__new__
 
@@ -39,9 +39,18 @@ class FailedRequest(NamedTuple):
     time: float | None
 
 
-class SameRequest(NamedTuple):
-    """What requests come to that differ in nothing but client and date: hits without both, and the filters' budgets."""
+class KnownLine(NamedTuple):
+    """What a line came to by these filters, and whether its text may be shown to people as it is."""
 
+    attempts: RequestAttempts
+    failed: Sequence[FailedRequest]
+    is_printable: bool
+
+
+class KnownRequest(NamedTuple):
+    """What requests that differ in nothing but client and date came to by these filters, and the filters' budgets."""
+
+    attempts: RequestAttempts
     hits: tuple[tuple[str, str, bool], ...]
     budgets: tuple[CpuBudget, ...]
 
@@ -49,23 +58,61 @@ class SameRequest(NamedTuple):
 class Known(NamedTuple):
     """What is remembered of one log.
 
-    `lines`: a line without its date -> what it fails, and whether its text may be shown to people as it is. `requests`:
-    a plain line without client, date, size and referer -> what it fails, where no expression looks at the client.
+    `lines`: by a line without its date. `requests`: by a plain line without client, date, size and referer, where no
+    expression looks at the client. Which filters are to be tried may depend on what is left out.
     """
 
-    lines: dict[str, tuple[Sequence[FailedRequest], bool]]
-    requests: dict[LineKey, SameRequest]
+    lines: dict[str, KnownLine]
+    requests: dict[LineKey, KnownRequest]
+
+
+class KnownLogs:
+    """What is remembered of all logs. Any thread may ask, each log in one thread at a time."""
+
+    def __init__(self) -> None:
+        self._logs: dict[RequestReader, Known] = {}
+        self._bytes = 0
+
+    def of(self, reader: RequestReader) -> Known:
+        """Return what is remembered of a log."""
+        known = self._logs.get(reader)
+        if known is None:
+            known = self._logs[reader] = Known({}, {})
+            self._make_room(KNOWN_LINE_BYTES)
+        return known
+
+    def add_line(self, known: Known, line: str, outcome: KnownLine) -> None:
+        """Remember what a line came to."""
+        self._make_room(len(line) + KNOWN_LINE_BYTES)
+        known.lines[line] = outcome
+
+    def add_request(self, known: Known, request: LineKey, outcome: KnownRequest) -> None:
+        """Remember what a request came to."""
+        self._make_room(sum(map(len, request)) + KNOWN_LINE_BYTES)
+        known.requests[request] = outcome
+
+    def _make_room(self, size: int) -> None:
+        """Forget everything if there would be too much. Attackers' lines come again soon."""
+        self._bytes += size
+        if self._bytes > MAX_KNOWN_BYTES:
+            for known in list(self._logs.values()):
+                known.lines.clear()
+                known.requests.clear()
+            # Logs come and go with their containers. One that is just being read is asked for with its next batch.
+            self._logs.clear()
+            self._bytes = size
 
 
 class RequestDecider:
     """Decides the lines of one access log, in the thread that reads it."""
 
-    def __init__(self, reader: RequestReader, origin: Origin, clock: Clock, hits: list[Hit]) -> None:
+    def __init__(
+        self, reader: RequestReader, origin: Origin, clock: Clock, known: KnownLogs, hits: list[Hit]
+    ) -> None:
         """What fails is added to `hits`."""
         self._reader, self._origin, self._clock, self._append = reader, origin, clock, hits.append
         self._log, self._plain = reader.log, reader.plain
-        self._attempts: RequestAttempts | None = None
-        self._known = Known({}, {})
+        self._all_known, self._known = known, known.of(reader)
 
     def decide(
         self, attempts: RequestAttempts, line: bytes, text: str, at: float | None, undated: float
@@ -78,9 +125,8 @@ class RequestDecider:
         # The hot path: each call takes a fiftieth of all that is done for a failing line.
         if attempts.ignore_address and (plain := self._plain(text)):
             address, own_time, key = plain
-            known = self._known if attempts is self._attempts else self._known_of(attempts)
-            same = known.requests.get(key)
-            if same is None:
+            same = self._known.requests.get(key)
+            if same is None or same.attempts is not attempts:
                 self._decide_plain(attempts, line, text, at, undated, plain=plain)
                 return
             for budget in same.budgets:
@@ -113,22 +159,21 @@ class RequestDecider:
             self._add(self._failed(attempts, text, at, undated), at, undated, line, text)
             return
         without_date = text[:start] + text[quote:]
-        known, log = self._known_of(attempts).lines, self._log
-        if (remembered := known.get(without_date)) is not None:
+        log, remembered = self._log, self._known.lines.get(without_date)
+        if remembered is not None and remembered.attempts is attempts:
             log.count_known()
-            failed, is_printable = remembered
-            for each in failed:
+            for each in remembered.failed:
                 each.runner.budget.matches += 1
-            self._add(failed, at, undated, line, text, time=time, is_printable=is_printable)
+            self._add(
+                remembered.failed, at, undated, line, text, time=time, is_printable=remembered.is_printable
+            )
             return
         understood = log.understood
         failed = self._failed(attempts, text, at, undated)
         # Whether a line with several addresses names one of them may depend on the lines before it.
         is_clear = log.understood > understood and "," not in text[:start]
         if len(text) <= MAX_KNOWN_CHARS and is_clear and not _is_suspended(attempts):
-            if len(known) >= MAX_KNOWN:
-                known.clear()
-            known[without_date] = failed, _is_plain(text)
+            self._all_known.add_line(self._known, without_date, KnownLine(attempts, failed, _is_plain(text)))
         self._add(failed, at, undated, line, text, time=time)
 
     def _decide_plain(
@@ -145,13 +190,9 @@ class RequestDecider:
         address, time, key = plain
         failed = self._failed(attempts, text, at, undated)
         if not _is_suspended(attempts) and all(each.address == address and not each.peer for each in failed):
-            requests = self._known_of(attempts).requests
-            if len(requests) >= MAX_KNOWN:
-                requests.clear()
-            requests[key] = SameRequest(
-                tuple((jail, each.target, each.success) for each in failed for jail in each.jails),
-                tuple(each.runner.budget for each in failed),
-            )
+            hits = tuple((jail, each.target, each.success) for each in failed for jail in each.jails)
+            budgets = tuple(each.runner.budget for each in failed)
+            self._all_known.add_request(self._known, key, KnownRequest(attempts, hits, budgets))
         self._add(failed, at, undated, line, text, time=time)
 
     def _add(
@@ -175,18 +216,6 @@ class RequestDecider:
         for _, jails, address, target, success, peer, _ in failed:
             for jail in jails:
                 self._append(_new(Hit, (jail, address, when, self._origin, shown, target, success, peer)))
-
-    def _known_of(self, attempts: RequestAttempts) -> Known:
-        """Return what is remembered of this log; consecutive lines nearly always have the same attempts."""
-        if attempts is self._attempts:
-            return self._known
-        known: Known | None = attempts.known.get(self._reader)
-        if known is None:
-            if len(attempts.known) >= MAX_LOGS:
-                attempts.known.clear()
-            known = attempts.known[self._reader] = Known({}, {})
-        self._attempts, self._known = attempts, known
-        return known
 
     def _failed(
         self, attempts: RequestAttempts, text: str, at: float | None, now: float

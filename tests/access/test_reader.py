@@ -114,28 +114,23 @@ def settled():
     return reader
 
 
-class Forgetful(dict):
-    """Remembers nothing."""
-
-    def __setitem__(self, key, value):
-        pass
-
-
-def test_a_line_like_one_before_has_the_readings_that_it_has_when_it_is_parsed():
+def test_plain_lines_with_the_same_key_stand_for_the_same_request_of_their_own_clients_at_their_own_times():
     rnd = random.Random(11)
-    reader, parsing = settled(), settled()
-    parsing._like = Forgetful()
-    not_parsed = []
-    count = reader.log.count_known
-    reader.log.count_known = lambda: not_parsed.append(count())
+    reader, by_key, same = settled(), {}, 0
     for _ in range(10_000):
         # Lines of another format, one after the other, would change the log's.
         line = combined(rnd) if rnd.random() < 0.5 else COMBINED.format(rnd.choice(AGENTS))
-        parsed = parsing.readings(line)
-        assert (line, reader.readings(line)) == (line, parsed)
-        assert (reader.log.read, reader.log.understood) == (parsing.log.read, parsing.log.understood)
-    assert len(not_parsed) > 1_000
-    assert len(reader._like) > 50
+        plain, parsed = reader.plain(line), reader.readings(line)
+        if plain:
+            client, time, key = plain
+            # The client may have written a later date into the request.
+            assert all(each.time >= time and not each.peer for each in parsed), line
+            assert all(each.canonical.startswith(f"{client} ") for each in parsed), line
+            rest = [(each.canonical[len(client) :], each.user) for each in parsed]
+            same += key in by_key
+            assert by_key.setdefault(key, rest) == rest, line
+    assert same > 1_000
+    assert len(by_key) > 50
 
 
 # What a plain line is, in one expression.
@@ -183,25 +178,3 @@ def test_users_and_dates_that_are_remembered_are_bounded(monkeypatch):
 
     assert [reader.plain(line)[1] - WHEN for line in lines] == [*range(1, 10)]
     assert len(reader._dates) <= 2
-
-
-def test_a_line_like_one_before_is_not_parsed_and_has_its_own_client_and_time():
-    reader = settled()
-    reader.readings(COMBINED.format("curl"))
-    reader.log.requests = lambda _: pytest.fail("parsed")
-    later = (
-        COMBINED.format("curl")
-        .replace("203.0.113.7", "192.0.2.1")
-        .replace("33:20", "33:21")
-        .replace(" 51 ", " 9 ")
-    )
-
-    assert reader.readings(later) == (Reading('192.0.2.1 POST /wp-login.php 200 ? - "curl"', WHEN + 1, ""),)
-
-
-def test_what_is_remembered_of_lines_is_bounded(monkeypatch):
-    monkeypatch.setattr("sidecar.access.reader.MAX_LIKE", 3)
-    reader = settled()
-    for number in range(10):
-        reader.readings(COMBINED.format(number))
-        assert len(reader._like) <= 3

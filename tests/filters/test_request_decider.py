@@ -163,15 +163,29 @@ def test_a_log_whose_format_is_configured_anew_is_read_in_that(blog):
     assert matcher.scan(batch, NOW).hits == []
 
 
-def test_only_so_many_lines_and_logs_are_remembered_and_none_is_lost(blog, monkeypatch):
-    monkeypatch.setattr(module, "MAX_KNOWN", 2)
-    monkeypatch.setattr(module, "MAX_LOGS", 1)
+def test_only_so_much_is_remembered_of_all_logs_and_no_line_is_lost(blog, monkeypatch):
+    monkeypatch.setattr(module, "MAX_KNOWN_BYTES", 2_000)
     clients = [f"203.0.113.{i}" for i in range(9)]
     lines = [line(client=client) for client in clients]
 
     assert [hit.address for hit in blog.hits(*lines, *lines)] == clients * 2
     shop = Batch(Origin("docker", "shop", jails=("a",)), f"{lines[0]}\n".encode(), Framing.NONE)
     assert len(blog.matcher.scan(shop, NOW).hits) == 1
+
+
+def test_what_is_remembered_does_not_grow_with_the_words_that_attackers_put_into_lines(monkeypatch):
+    """Each word that is searched for may lead to other filters, and lines may have any of them."""
+    monkeypatch.setattr(module, "MAX_KNOWN_BYTES", 50_000)
+    matcher = Matcher({"a": load("wordpress-access"), "p": load("wordpress-probes")})
+    words = [".aws", ".git", ".env", ".sql", "readme", "changelog", "route", "author", "404", "401"]
+    for number in range(1 << len(words)):
+        chosen = " ".join(word for bit, word in enumerate(words) if number >> bit & 1)
+        origin = Origin("docker", f"site {number % 3}", jails=("a", "p"))
+        matcher.scan(Batch(origin, f"{line(agent=f'{number} {chosen}')}\n".encode(), Framing.NONE), NOW)
+
+    remembered = [known for logs in [matcher._known._logs] for known in logs.values()]
+    kept = sum(len(known.lines) + len(known.requests) for known in remembered)
+    assert 0 < kept <= 50_000 / module.KNOWN_LINE_BYTES
 
 
 def test_a_line_that_is_not_understood_is_not_when_it_comes_again(blog):
