@@ -25,6 +25,7 @@ from typing import Any, Self
 from bench.figures import Figure, Series
 from bench.heard import Heard
 from bench.rig import Rig
+from bench.strangers import addresses
 from sidecar.config.redis_url import parse_redis_url
 from sidecar.core.address import Address
 from sidecar.core.events import Ban
@@ -82,8 +83,12 @@ def _three_hosts(folder: Path) -> Iterator[Figure]:
     with hosts.fleet(folder) as (three, redis):
         with contextlib.ExitStack() as stack:
             kernels = [stack.enter_context(Heard(host)) for host in three]
+            strangers = addresses()
             for way, begin in (("told", _banned_by_hand), ("tried", _failed)):
-                seconds = [_everywhere(three, kernels, begin, number) for number in range(ROUNDS + WARM_UP)]
+                seconds = [
+                    _everywhere(three, kernels, begin, number, next(strangers))
+                    for number in range(ROUNDS + WARM_UP)
+                ]
                 series = Series(
                     f"{way} to one, in three kernels", "ms", tuple(1000 * s for s in seconds[WARM_UP:])
                 )
@@ -93,9 +98,10 @@ def _three_hosts(folder: Path) -> Iterator[Figure]:
         yield from _join(three, redis)
 
 
-def _everywhere(three: list[Any], kernels: list[Heard], begin: Callable[..., None], number: int) -> float:
+def _everywhere(
+    three: list[Any], kernels: list[Heard], begin: Callable[..., None], number: int, address: str
+) -> float:
     """Return the seconds until the last kernel has one more ban."""
-    address = str(IPv4Address(FIRST + number + (100_000 if begin is _failed else 0)))
     began = time.perf_counter()
     begin(three, address, number)
     took = max(kernel.wait(address) for kernel in kernels) - began
