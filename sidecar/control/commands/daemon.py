@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from sidecar import __version__
 from sidecar.access.detect import AccessLog
-from sidecar.access.logs import LogKey
+from sidecar.access.logs import AccessLogs
 from sidecar.config import jail_keys
 from sidecar.config.changes import ReloadOutcome
 from sidecar.config.jail_keys import Shown
@@ -45,13 +45,6 @@ class Reloader(Protocol):
 
     def reload(self) -> ReloadOutcome:
         """Return what came of it. Raises Closed once the loop has stopped."""
-
-
-class AccessLogStates(Protocol):
-    """The access logs as they are being read."""
-
-    def snapshot(self) -> Mapping[LogKey, AccessLog]:
-        """Return the logs by source, name and stream."""
 
 
 class LabelsInForce(Protocol):
@@ -149,7 +142,7 @@ class StatusCommand:
         streams: Mapping[str, str],
         details: DescribesLogs,
         oddities: LogOddities,
-        access_logs: AccessLogStates,
+        access_logs: AccessLogs,
         firewall: FirewallState,
         inputs: LabelsInForce,
         tally: Tally,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from sidecar.access.logs import AccessLogs
 from sidecar.control.commands.allow import AllowCommand, AllowedCommand, DisallowCommand
 from sidecar.control.commands.bans import BanCommand, BansCommand, Fleet, UnbanCommand
 from sidecar.control.commands.daemon import (
-    AccessLogStates,
     DescribesLogs,
     FirewallState,
     HealthCommand,
@@ -67,7 +67,7 @@ def daemon_commands(
     streams: Mapping[str, str],
     details: DescribesLogs,
     oddities: LogOddities,
-    access_logs: AccessLogStates,
+    access_logs: AccessLogs,
     firewall: FirewallState,
     inputs: Inputs,
     reloader: Reloader,
