@@ -113,6 +113,21 @@ def test_each_variable_of_the_docs_exists():
     assert unknown == set()
 
 
+def test_each_metric_of_the_docs_exists():
+    # This page is printed from the metrics.
+    known = set(re.findall(r"`(wp_sidecar_\w+)`", (ROOT / "docs/metrics.md").read_text()))
+    series = {f"{name}{end}" for name in known for end in ("", "_bucket", "_sum", "_count")}
+    named = {
+        (page.name, name)
+        for page in pages()
+        for name in re.findall(r"`(wp_sidecar_\w+)[`{]", page.read_text())
+        if page.name != "CHANGELOG.md"
+    }
+
+    assert len(named) > len(known)
+    assert {each for each in named if each[1] not in series} == set()
+
+
 def test_the_readmes_service_is_that_of_compose_yaml():
     shown, real = SNIPPET["services"]["wp-sidecar"], COMPOSE["services"]["wp-sidecar"]
     same = shown.keys() - {"image", "environment"}
