@@ -153,7 +153,7 @@ class _Deciding(NamedTuple):
     access_logs: AccessLogs
 
 
-class _Reading(NamedTuple):
+class _FromLogs(NamedTuple):
     """From the logs to the inbox."""
 
     sources: SourceRegistry
@@ -181,7 +181,7 @@ class _Parts(NamedTuple):
 
     last: _LastRun
     deciding: _Deciding
-    reading: _Reading
+    reading: _FromLogs
     acting: _Acting
 
 
@@ -313,7 +313,7 @@ def _make_guard(common: _Common, last: _LastRun) -> _Deciding:
     return _Deciding(guard, inputs, budget, exposed, watched_names, access_logs)
 
 
-def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _Reading:
+def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _FromLogs:
     inbox, problems = common.inbox, common.problems
     changes = HostChanges(inbox, deciding.inputs, deciding.exposed, last.pending_hits, problems)
     names = HostNames(deciding.watched_names, changes, problems)
@@ -323,7 +323,7 @@ def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _Read
     log_states = LogStates(common.metrics)
     outputs = Outputs(intake, log_states, problems)
     sources = SourceRegistry(SourceInputs(outputs, changes, last.remembered.cursors, resolver))
-    return _Reading(sources, intake, resolver, names, log_states)
+    return _FromLogs(sources, intake, resolver, names, log_states)
 
 
 def _make_loop(common: _Common, last: _LastRun, deciding: _Deciding) -> _Acting:
@@ -435,7 +435,7 @@ def _make_housekeeping(
     )
 
 
-def _first_commands(last: _LastRun, deciding: _Deciding, reading: _Reading) -> list[Command]:
+def _first_commands(last: _LastRun, deciding: _Deciding, reading: _FromLogs) -> list[Command]:
     # An address that the last run banned may be allowlisted by now.
     commands: list[Command] = [deciding.inputs.apply_allowlist]
     # A source that reports the topology says later which addresses are never banned.
