@@ -37,9 +37,10 @@ MAX_WAITING_HITS = 16_000
 # transaction.
 MAX_CURSOR_DELAY_S = 1.0
 
-# Failures that lead to no ban wait this long for the next ones of a burst. Otherwise those would wait until the first
-# are stored, and the ban with them. A flood waits for none: twice as many hits would be at work.
-LULL_S, MAX_BURST_HITS = 0.001, 100
+# Failures that lead to no ban wait for the next ones of a burst, until none come for a while. Otherwise those would
+# wait until the first are stored, and the ban with them: Docker sends each line by itself. A flood waits for none:
+# twice as many hits would be at work.
+LULL_S, MAX_BURST_S, MAX_BURST_HITS = 0.001, 0.01, 100
 
 # A quiet loop wakes up this often, to notice that it is to stop.
 MAX_SLEEP_S = 1.0
@@ -233,12 +234,19 @@ class Loop:
         now = self._turn_clock.begin_turn(self._guard) if self._turn_clock else self._clock()
         turn = _Decided(self._guard.tick(now))
         self._decide(messages, turn, now)
-        if 0 < len(turn.hits) <= MAX_BURST_HITS and not turn.decisions:
-            self._decide(self._inbox.drain(LULL_S), turn, now)
+        self._decide_burst(turn, now)
         self._act(turn.decisions, turn.hits, turn.ignored, now)
         for done, outcome in turn.answered:
             done.set_result(outcome)
         self.last_turn_at = time.monotonic()
+
+    def _decide_burst(self, turn: _Decided, now: float) -> None:
+        """Have the guard decide about what follows on failures at once, until there is a ban."""
+        deadline = time.monotonic() + MAX_BURST_S
+        while 0 < len(turn.hits) <= MAX_BURST_HITS and not turn.decisions and time.monotonic() < deadline:
+            if not (messages := self._inbox.drain(LULL_S)):
+                return
+            self._decide(messages, turn, now)
 
     def _decide(self, messages: list[Message], turn: _Decided, now: float) -> None:
         """Have the guard decide about these messages."""

@@ -1,4 +1,6 @@
 import threading
+from dataclasses import replace
+from itertools import chain, repeat
 
 import pytest
 
@@ -7,7 +9,7 @@ from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Cursor, Hit, Origin, Read, Turn, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
-from sidecar.runtime.loop import Closed, Inbox, Loop
+from sidecar.runtime.loop import LULL_S, Closed, Inbox, Loop
 from sidecar.runtime.problems import Problems
 
 ANN = Address("203.0.113.7")
@@ -72,6 +74,39 @@ def test_hits_in_one_turn_out():
     bench.loop.step(timeout=0)
 
     assert bench.kept.turns == [Turn(5.0, (BAN,), (HIT, HIT), (Cursor("a", b"2"),))]
+
+
+class Arrivals:
+    """An inbox: what comes each time that the loop looks."""
+
+    def __init__(self, arrivals):
+        self._arrivals = iter(arrivals)
+
+    def drain(self, timeout):
+        assert timeout <= LULL_S
+        return next(self._arrivals, [])
+
+
+def test_failures_of_a_burst_that_come_one_by_one_are_one_turn():
+    """Otherwise the ban would wait until the first of them are stored."""
+    kept, one = Kept(), Read(SITE, (HIT,), None)
+    jail = replace(LOGIN, maxretry=4)
+    arrivals = Arrivals([[one], [one], [one], [one], [one]])
+    loop = Loop(Guard([jail], Allowlist()), arrivals, [kept], Clock(), Problems())
+    loop.step(timeout=0)
+
+    (turn,) = kept.turns
+    assert [decision.failures for decision in turn.decisions] == [4]
+    assert turn.hits == (HIT,) * 4
+
+
+def test_other_lines_that_never_pause_do_not_keep_a_failure_from_being_stored():
+    kept = Kept()
+    arrivals = Arrivals(chain([[Read(SITE, (HIT,), None)]], repeat([Read(SITE, (), None)])))
+    loop = Loop(Guard([LOGIN], Allowlist()), arrivals, [kept], Clock(), Problems())
+    loop.step(timeout=0)
+
+    assert [turn.hits for turn in kept.turns] == [(HIT,)]
 
 
 def test_a_sink_that_fails_stops_no_other_and_is_reported():
