@@ -114,18 +114,25 @@ def test_half_a_million_attackers_do_not_end_a_daemon_with_128_mb(tmp_path):
         assert running.end() == 0
 
 
-def test_a_daemon_with_100_000_bans_and_as_many_failures_starts_within_128_mb(tmp_path):
+# One group of ports, as without any configuration; and two.
+@pytest.mark.parametrize("ports", ["80, 443", "8080"])
+def test_a_daemon_with_100_000_bans_and_as_many_failures_starts_within_128_mb(tmp_path, ports):
     """Without a bound on what is loaded the kernel ends the start, and the next one, for ever."""
     running = Running(tmp_path)
-    # One group of ports, as without any configuration.
-    (tmp_path / "jails.conf").write_text(f"[wordpress]\nlogpath = {running.log}\nwitness = off\n")
+    (tmp_path / "jails.conf").write_text(
+        f"[wordpress]\nlogpath = {running.log}\nwitness = off\n[other]\nfilter = wordpress\n"
+        f"logpath = {running.log}\nwitness = off\nport = {ports}\n"
+    )
     (tmp_path / "state").mkdir()
     now = time.time()
     path = tmp_path / "state" / "state.db"
     SqliteStore(path).close()
     with contextlib.closing(Database(path)) as database, database.transaction() as db:
         addresses = [f"{11 + n // 65_536}.{n % 256}.{n // 256 % 256}.7" for n in range(200_000)]
-        bans = [Ban("wordpress", each, now, now + 3600, "failures", 3) for each in addresses[:100_000]]
+        bans = [
+            Ban(("wordpress", "other")[n % 2], each, now, now + 3600, "failures", 3)
+            for n, each in enumerate(addresses[:100_000])
+        ]
         origin = Origin("file", str(running.log), "")
         failures = [Hit("wordpress", each, now, origin, "x" * 100) for each in addresses[100_000:]]
         turns.write(db, Turn(now, tuple(bans), hits=tuple(failures)))
