@@ -32,6 +32,7 @@ from sidecar.sources.docker import api
 from sidecar.sources.docker.api import DockerHost, Engine, reason
 from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.inventory import Inventory, Listing
+from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import EngineError, FrameDecoder
 from sidecar.sources.own_container import own_container_id
 
@@ -233,6 +234,7 @@ def _newest_of(engine: Engine, container: str, now: float) -> bytes:
     Not by `tail`, which is not safe on every Engine (docs/architecture.md).
     """
     newest, decoder, size = Newest(), FrameDecoder(), 0
+    is_terminal: bool | None = None
     deadline = time.monotonic() + MAX_READ_S
     with contextlib.closing(
         engine.logs(container, int(now - MAX_AGE_S), follow=False, timeout_s=MAX_READ_S)
@@ -245,7 +247,8 @@ def _newest_of(engine: Engine, container: str, now: float) -> bytes:
             if not data:
                 break
             size += len(data)
-            newest.add([data] if stream.terminal else [line for _, line in decoder.feed(data)])
+            is_terminal = is_terminals(data) if is_terminal is None else is_terminal
+            newest.add([data] if is_terminal else [line for _, line in decoder.feed(data)])
     return newest.lines()
 
 

@@ -25,7 +25,7 @@ from sidecar.sources.base import SourceUnavailable
 from sidecar.sources.docker.api import DockerHost, check, reason
 from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.inventory import Inventory
-from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines
+from sidecar.sources.docker.line_joiner import LineDecoder, decoder_of
 from sidecar.sources.docker.wire import STDOUT, EngineError, Line, joined
 from sidecar.sources.files.cluster import ClusterView
 from sidecar.sources.files.container_folder import list_segments
@@ -65,7 +65,7 @@ class EngineLog:
                 decoder: LineDecoder | None = None
                 lines, size = list[Line](), 0
                 while data := stream.read():
-                    decoder = decoder or (TerminalLines() if stream.terminal else MultiplexedLines())
+                    decoder = decoder or decoder_of(data)
                     meter.advance(len(data))
                     lines += decoder.feed(data)
                     size += len(data)

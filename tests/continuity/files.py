@@ -66,6 +66,11 @@ class LogFiles:
             found |= self._whole(each.read_bytes())
         return found
 
+    def behind_zeros(self, name: str) -> list[int]:
+        """The lines of the newest file, in order, if it begins with zeros: Docker writes on where it was truncated."""
+        data = self._path(name).read_bytes()
+        return [*self._whole(data)] if data[:1] == b"\0" else []
+
     def lines_of(self, file: IO[bytes]) -> Counter[int]:
         """The same of a file that has no name any more."""
         file.seek(0)

@@ -84,6 +84,12 @@ class Rig:
         self._random, self._seed = random.Random(seed), seed
         self._truth: Counter[int] = Counter()  # what removed containers had in their logs
         self._files = LogFiles(bed.engine)
+        # By the name of a container whose file was truncated: the lines that were counted by then.
+        self._truncated: dict[str, set[int]] = {}
+        # Of how many truncations the sidecar could not know, because it was ended before it read a line that followed.
+        self.unnoticed: Counter[str] = Counter()
+        # Lines that Docker does not show, and that the sidecar had not found when it was ended.
+        self.hidden: set[int] = set()
         self._began = time.monotonic()
         self._process: subprocess.Popen[str] | None = None
         self.done: list[str] = []
@@ -178,10 +184,26 @@ class Rig:
         self._tell(f"by {ahead} s")
         self._signal(signal.SIGUSR2)
 
+    def _noticed(self, name: str) -> bool:
+        """Was a line counted that was written after the file was truncated?"""
+        return not (self._files.lines(name).keys() - self._truncated[name]).isdisjoint(self.counted())
+
+    def _hidden(self, name: str) -> AbstractSet[int]:
+        """Lines right behind zeros that Docker's own command leaves out, and so the sidecar has read later ones."""
+        counted = self.counted()
+        behind = self._files.behind_zeros(name)
+        read = [at for at, line in enumerate(behind) if line in counted]
+        passed = set(behind[: read[-1]] if read else ()) - counted.keys()
+        return passed - self._shown(name).keys() if passed else passed
+
     def _end(self, number: int) -> None:
         self._signal(number)
         if self._process:
             self._process.wait(60)
+            self.unnoticed.update(name for name in self._truncated if not self._noticed(name))
+            for name in self._truncated:
+                self.hidden |= self._hidden(name)
+            self._truncated.clear()
 
     def _signal(self, number: int) -> None:
         if self._process and self._process.poll() is None and (number != signal.SIGUSR2 or self._listens()):
@@ -231,6 +253,7 @@ class Rig:
         name = self._one_with_json()
         with self._held(name):
             self._truth |= self._files.truncate(name)
+            self._truncated[name] = {*self.counted()}
         if self._files.is_damaged(name):
             self._wait(0.5, 2)
             self._engine.cli("restart", "--time", "1", name)
@@ -333,7 +356,7 @@ class Rig:
     def _settled(self) -> bool:
         """Was everything counted that is known to have been written?"""
         self.alive()
-        return not self._truth.keys() - self.counted().keys()
+        return not self.missing
 
     def _shuffled(self) -> list[str]:
         return self._random.sample([*self.faults], len(self.faults))
@@ -353,6 +376,11 @@ class Rig:
     def destroyed(self) -> AbstractSet[int]:
         """Lines that were written, and that no log has any more."""
         return self._files.destroyed
+
+    @property
+    def missing(self) -> AbstractSet[int]:
+        """Lines that are known to have been written, and that could be read, and were not counted."""
+        return self._truth.keys() - self.counted().keys() - self.hidden
 
     def unreported(self) -> list[str]:
         """Containers whose log was damaged, and nothing was reported."""
@@ -378,6 +406,16 @@ class Rig:
         lines = sorted(self.counted())
         return sum(100 < after - line < 10**7 for line, after in itertools.pairwise(lines))
 
+    def unexplained_gaps(self) -> list[str]:
+        """Gaps that were reported, without one for each truncation that the sidecar could not know of."""
+        unnoticed, found = self.unnoticed.copy(), []
+        for gap in self.gaps():
+            name = next(name for name in self._containers if f"container {name} " in gap)
+            unnoticed[name] -= 1
+            if unnoticed[name] < 0:
+                found.append(gap)
+        return found
+
     def gaps(self) -> list[str]:
         return [line for line in self.log() if "no longer has what was read last" in line]
 
@@ -386,7 +424,7 @@ class Rig:
         return (self._folder / "said").read_text().splitlines()
 
     def why(self) -> str:
-        missing = sorted(self._truth.keys() - self.counted().keys())
+        missing = sorted(self.missing)
         return f"seed {self._seed}: {len(missing)} lines missing {missing[:3]}; {'; '.join(self.done[-5:])}"
 
     def _reading(self) -> sqlite3.Connection:
@@ -396,6 +434,9 @@ class Rig:
         """What the container wrote and Docker kept, by Docker's own command: the truth. It may fail on a spoilt file."""
         if self._files.is_spoilt(name):
             return self._files.lines(name)
+        return self._shown(name)
+
+    def _shown(self, name: str) -> Counter[int]:
         found = self._engine.cli("logs", name)
         lines = [*found.stdout.splitlines(), *found.stderr.splitlines()]
         return Counter(int(line[3:13] + line[14:21]) for line in lines if _whole(line))

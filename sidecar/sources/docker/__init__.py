@@ -7,6 +7,7 @@
        api, connection ──▶ wire ──▶ line_joiner ──▶ cursor ──▶ docker_log ──▶ the intake
        bytes                frames   whole lines    unread lines   batches and stored cursors
 
+- `starting` opens the logs of containers before they are listed.
 - `completeness` finds the lines that Docker left out of what it sent; `damage` reads past a damaged part.
 - `long_logs` opens a long log at its end (`tails`), and `finished` reads what stopped containers left.
 - `list_pace` says how often containers are listed.

@@ -35,7 +35,6 @@ from sidecar.sources.docker.connection import (
     Interrupt,
     PendingRequest,
 )
-from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import EngineError, ProtocolError, UnfinishedError
 
 # Asking for the version needs none, but docker-py wants one that it knows.
@@ -275,10 +274,6 @@ class LogStream:
     def __init__(self, answer: Answer, idle_timeout_s: float) -> None:
         self._answer, self._idle_timeout_s = answer, idle_timeout_s
         self._frame_due_at = math.inf
-        kind = answer.head.headers.get("Content-Type", "")
-        # Whether the container has a TTY: then the log has no frames. None: before API 1.42 the answer does not say it,
-        # but its first bytes do. To ask would take too long, because the container may be removed by then.
-        self.terminal = "raw-stream" in kind if "raw-stream" in kind or "multiplexed" in kind else None
 
     def read(self, timeout_s: float | None = None) -> bytes:
         """Return what came; no bytes at the end. Raises TimeoutError if nothing comes, and then one may read on.
@@ -290,14 +285,11 @@ class LogStream:
         if left_s <= 0:
             raise UnfinishedError
         try:
-            data = self._answer.read(min(timeout_s, left_s))
+            return self._answer.read(min(timeout_s, left_s))
         except TimeoutError:
             if left_s > timeout_s:
                 raise
             raise UnfinishedError from None
-        if self.terminal is None and data:
-            self.terminal = is_terminals(data)
-        return data
 
     def note_frame(self, *, is_inside: bool) -> None:
         """Have a frame that began end soon. Of random bytes it may be the beginning that takes in all further lines."""

@@ -63,17 +63,29 @@ class LogComparison:
         # The first line that comes was read, or the log begins later by now.
         self._is_beginning = not since.stamp and bool(read)
         self._are_some_lost = False
+        # The line at the cursor did not come, but later ones.
+        self._begins_later = False
+        # How many of those that were read came.
+        self._found = 0
 
     def left_out(self, lines: list[Line], unread: list[Line]) -> list[Line]:
         """Return which of these lines were left out: earlier ones than `unread`, and they were not read."""
         later = set(map(id, unread))
         after = [line for line in self._tracker.unread(lines) if line[1]]
-        found = [line for line in after if id(line) not in later and hash(line[1]) not in self._read]
+        earlier = [line for line in after if id(line) not in later]
+        found = [line for line in earlier if hash(line[1]) not in self._read]
+        self._found += len(earlier) - len(found)
+        self._begins_later = self._begins_later or self._tracker.gap
         if after and (self._is_beginning or self._tracker.gap):
             # If the first line of a log that begins later was left out, so may have been those before.
             self._is_beginning = self._tracker.gap = False
             self._are_some_lost = found[:1] == after[:1]
         return found
+
+    @property
+    def are_some_gone(self) -> bool:
+        """Whether lines that were read are no longer in the log, as far as it came; known once later ones come."""
+        return self._begins_later or not self._tracker.mark_found or self._found < len(self._read)
 
     def take_lost(self) -> bool:
         """Return whether lines were left out that are no longer in the log, once."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sidecar.sources.docker.line_joiner import LineDecoder, MultiplexedLines, TerminalLines, is_terminals
+from sidecar.sources.docker.line_joiner import LineDecoder, decoder_of
 from sidecar.sources.docker.wire import STAMP_BYTES, STDERR, STDOUT, Line, checked_stamp, unix_seconds
 
 # Two streams' stamps may be out of order by this much; if it is more, the clock was set back.
@@ -182,16 +182,12 @@ class UnreadLines:
         self,
         cursor: DockerCursor,
         *,
-        terminal: bool | None = False,
         headless: Mapping[int, bytes] | None = None,
     ) -> None:
-        """`terminal`: the container has a TTY; None: the first byte says it.
-
-        `headless`: as `DockerCursor.headless`, where the bytes do not begin at the cursor's start.
-        """
-        headless = cursor.headless(cursor.start) if headless is None else headless
-        self._decoder: LineDecoder = TerminalLines() if terminal else MultiplexedLines(headless)
-        self._is_undecided = terminal is None
+        """`headless`: as `DockerCursor.headless`, where the bytes do not begin at the cursor's start."""
+        self._headless = cursor.headless(cursor.start) if headless is None else headless
+        # Known from the first byte on.
+        self._decoder: LineDecoder | None = None
         self._cursor = cursor
         self._tracker = CursorTracker(cursor)
 
@@ -201,16 +197,16 @@ class UnreadLines:
 
     def whole(self, data: bytes) -> list[Line]:
         """Return the lines that are complete by now, read before or not. Raises ProtocolError."""
-        if self._is_undecided and data:
-            self._is_undecided = False
-            if is_terminals(data):
-                self._decoder = TerminalLines()
+        if not data:
+            return []
+        if self._decoder is None:
+            self._decoder = decoder_of(data, self._headless)
         return self._decoder.feed(data)
 
     @property
     def is_inside_frame(self) -> bool:
         """Whether a frame began that has not ended."""
-        return self._decoder.is_inside_frame
+        return self._decoder is not None and self._decoder.is_inside_frame
 
     def unread(self, lines: list[Line]) -> list[UnreadBatch]:
         """Return what is unread of these lines, without those that must not be seen."""
@@ -227,7 +223,7 @@ class UnreadLines:
         streams: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
         for stream, text in unread:
             streams[stream].append(text)
-        before, self._cursor = self._cursor, self._tracker.cursor(self._decoder.unfinished)
+        before, self._cursor = self._cursor, self._tracker.cursor(self._unfinished)
         cursors = [self._cursor]
         if streams[STDOUT] and streams[STDERR]:
             # The lines of stdout may count while those of stderr do not yet.
@@ -240,8 +236,12 @@ class UnreadLines:
 
     def raise_failure(self) -> None:
         """Raise LogReadError if the Engine has failed to read what follows the lines that came."""
-        if failure := self._decoder.failure:
+        if self._decoder and (failure := self._decoder.failure):
             raise failure
+
+    @property
+    def _unfinished(self) -> Mapping[int, bytes]:
+        return self._decoder.unfinished if self._decoder else self._headless
 
     def resume(self, cursor: DockerCursor) -> None:
         """Go on where another connection has read up to."""
@@ -268,5 +268,7 @@ class UnreadLines:
 
     def take_truncated(self) -> int:
         """Return how many lines were too long since the last call."""
+        if self._decoder is None:
+            return 0
         truncated, self._decoder.truncated = self._decoder.truncated, 0
         return truncated

@@ -36,14 +36,15 @@ def read_past(engine: Engine, log: DockerLog, newest_seen: bytes) -> None:
     `newest_seen`: the stamp of a line that is in the log; UNKNOWN if there are lines that do not come, and empty if
     there may be none. Raises OSError and EngineError.
     """
-    log.window = None
+    compares, log.window = log.window is None and log.are_some_gone and log.is_rotated, None
     if engine.is_before_23 and engine.log_driver(log.container) != "local":
         # Here Docker may find a line again somewhere behind the damage, so only the last entries are complete. And
         # the length of a file that was truncated does not mislead it.
-        _read_window(engine, log)
+        _read_window(engine, log, compares=compares)
+        log.verified()
         return
     try:
-        found = log.catch_up(engine, gap_counts=log.may_have_lost_lines(engine))
+        found = log.catch_up(engine)
     except LogReadError:
         if engine.is_before_23:
             raise
@@ -81,29 +82,40 @@ def _is_cut_off(engine: Engine, log: DockerLog) -> bool:
     return hidden > log.cursor.stamp
 
 
-def _read_window(engine: Engine, log: DockerLog) -> None:
-    """Hand on what is unread in the undamaged end of the log, and set its window."""
-    gap_counts, log.file_gone = log.may_have_lost_lines(engine), False
+def _read_window(engine: Engine, log: DockerLog, *, compares: bool = False) -> None:
+    """Hand on what is unread in the undamaged end of the log, and set its window.
+
+    `compares`: lines may have been left out that are before the one that was read last.
+    """
     newest = last_entries(engine, log, 1)
     if newest is None:
         # The damage is the end of the log, or there is none. What is written from now on can be read.
+        _report_damage(log)
         _read_before_damage(engine, log)
         log.window = 0
-    else:
-        entries = undamaged_end(engine, log, newest)
-        if entries.is_whole:
-            # Nothing is damaged.
-            log.window = None
-            log.catch_up(engine, gap_counts=gap_counts)
-            log.report.sound()
-            return
-        if not entries.has_mark:
-            if before := up_to_later_damage(engine, log, entries):
-                _hand_on(engine, log, before, entries.first)
-            else:
-                _read_before_damage(engine, log, entries.first)
-            _hand_on(engine, log, entries)
-        log.window = window_with_room(engine, log, entries)
+        return
+    entries = undamaged_end(engine, log, newest, past_mark=compares)
+    if entries.is_whole:
+        # Nothing is damaged.
+        log.window = None
+        log.catch_up(engine)
+        log.file_gone = False
+        log.report.sound()
+        return
+    _report_damage(log)
+    if not entries.has_mark:
+        if before := up_to_later_damage(engine, log, entries):
+            _hand_on(engine, log, before, entries.first)
+        else:
+            _read_before_damage(engine, log, entries.first)
+    # Those before the window has its place, so that it has room for lines to come, however close the damage is.
+    if entries.body is not None or not entries.has_mark:
+        _hand_on(engine, log, entries)
+    log.window = window_with_room(engine, log, entries)
+
+
+def _report_damage(log: DockerLog) -> None:
+    log.file_gone = False
     log.report.impaired(
         f"Docker cannot read a part of the log of container {log.report.name}: its file is damaged, as after a crash "
         "or on a full disk. Lines in that part do not count; what follows is read. To end this, create the container "
@@ -131,12 +143,17 @@ def _hand_on(engine: Engine, log: DockerLog, entries: Tail, before: bytes = b"")
         log.window = entries.count
         log.catch_up(engine, gap_counts=False, before=before)
         return
-    lines = UnreadLines(log.cursor, terminal=entries.terminal)
+    lines, comparison, late = UnreadLines(log.cursor), log.comparison(), 0
     for data in entries.body:
         whole = lines.whole(data)
         earlier = [line for line in whole if line[1][:STAMP_BYTES] < before] if before else whole
-        unread = lines.unread(earlier)
-        lines.take_gap()
-        log.hand_on(lines, unread)
+        unread = lines.unread_lines(earlier)
+        # What was destroyed before these is reported with the damage.
+        if lines.take_gap() and entries.is_short:
+            log.report.gap()
+        late += log.hand_on_late(comparison.left_out(earlier, unread))
+        log.hand_on(lines, lines.batches(unread))
         if len(earlier) < len(whole):
-            return
+            break
+    if late:
+        log.report.read_late(late)

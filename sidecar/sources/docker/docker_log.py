@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from sidecar.core.events import Batch, Cursor, Framing
 from sidecar.sources.base import Emit
 from sidecar.sources.docker.api import Engine, LogStream
-from sidecar.sources.docker.completeness import ComparisonPace, UnverifiedLines
+from sidecar.sources.docker.completeness import ComparisonPace, LogComparison, UnverifiedLines
 from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.cursor import DockerCursor, UnreadBatch, UnreadLines
 from sidecar.sources.docker.endings import Ending, ReadingEnded
@@ -51,6 +52,8 @@ class UnreadPart(NamedTuple):
     are_some_lost: bool
     # After the cursor.
     batches: list[UnreadBatch]
+    # What finds lines that were left out.
+    comparison: LogComparison
 
 
 class DockerLog:
@@ -64,6 +67,9 @@ class DockerLog:
         self.may_be_long = True
         # Set while the log is not to be read.
         self.interrupt = Interrupt()
+        # Set unless the container was not listed yet. Then nothing is handed on: its networks are not known.
+        self.listed = threading.Event()
+        self.listed.set()
         # How many of the log's last entries are asked for; None: all. Behind a damaged part only these can be read.
         self.window: int | None = None
         # Docker does not follow it: its file was truncated.
@@ -77,6 +83,8 @@ class DockerLog:
         self.reading_cost_s = 0.0
         # Lines were left out of it while it was followed; they are in the log.
         self.is_incomplete = False
+        # Lines that were read did not come when the log was last read without being followed.
+        self.are_some_gone = False
         self.pace = ComparisonPace(time.monotonic())
         self._unverified = UnverifiedLines(cursor)
         # At which size a file of it is rotated. Infinite: it is not, and then nothing can be left out.
@@ -155,7 +163,7 @@ class DockerLog:
         """
         window, self.window = self.window, None
         try:
-            return any(self._finds_unread(part) for part in self._unread_now(engine))
+            return any(self._finds_unread(engine, part) for part in self._unread_now(engine))
         except LogReadError:
             if window is None:
                 raise
@@ -164,13 +172,25 @@ class DockerLog:
             self.window = window
             self.pace.compared(time.monotonic())
 
-    def _finds_unread(self, part: UnreadPart) -> bool:
+    def _finds_unread(self, engine: Engine, part: UnreadPart) -> bool:
         if part.left_out:
             self.is_incomplete = True
         elif part.batches:
             # All before these was read.
-            self._unverified.verified(self.cursor)
+            self._compared(engine, part.comparison)
         return bool(part.left_out or part.batches)
+
+    def _compared(self, engine: Engine, comparison: LogComparison) -> None:
+        """Note that all up to the cursor came, as far as this reading shows it."""
+        self.are_some_gone = comparison.are_some_gone
+        # Before 23, Docker may not show lines that are in the log, and they have to be looked for.
+        if not (self.are_some_gone and engine.is_before_23):
+            self.verified()
+
+    def verified(self) -> None:
+        """Note that all lines up to the cursor were read that can be."""
+        self.are_some_gone = False
+        self._unverified.verified(self.cursor)
 
     def came(self, batches: list[UnreadBatch]) -> None:
         """Note that these lines came over a stream now."""
@@ -201,21 +221,31 @@ class DockerLog:
         least = engine.bytes_before_loss(self.container)
         return least < math.inf and self._may_have_bytes(engine, least)
 
-    def catch_up(self, engine: Engine, *, gap_counts: bool = True, before: bytes = b"") -> bool:
+    def comparison(self) -> LogComparison:
+        """Return what finds the lines that Docker has left out of the log until now."""
+        if not self.is_rotated:
+            self._unverified.verified(self.cursor)
+        return self._unverified.comparison()
+
+    def catch_up(
+        self, engine: Engine, *, gap_counts: bool = True, before: bytes = b"", ends_at_gap: bool = False
+    ) -> bool:
         """Hand on what is unread in the log by now, without following it. Raises OSError, EngineError and ReadingEnded.
 
-        `gap_counts`: it is a gap if the line that was read last is no longer there. `before`: only up to the first line
-        with this stamp or a later one. Return whether the line that was read last came, or a later one.
+        `gap_counts`: it is a gap if the line that was read last is no longer there, and lines may be lost. `before`:
+        only up to the first line with this stamp or a later one. `ends_at_gap`: if the line that was read last does not
+        come, but later ones do, hand on nothing and raise ReadingEnded. Return whether the line that was read last
+        came, or a later one.
         """
         found, late = not self.cursor.stamp, 0
         try:
             for part in self._unread_now(engine, before):
-                if part.are_some_lost and gap_counts:
+                if ends_at_gap and part.lines.gap:
+                    raise ReadingEnded(Ending.MARK_MISSING)
+                is_missing = part.lines.take_gap() or part.are_some_lost
+                if is_missing and gap_counts and self.may_have_lost_lines(engine):
                     self.report.gap()
-                self._hand_on_late(part.left_out)
-                late += len(part.left_out)
-                if not gap_counts:
-                    part.lines.take_gap()
+                late += self.hand_on_late(part.left_out)
                 self.hand_on(part.lines, part.batches)
                 self.followed(part.lines)
                 found = part.lines.mark_found
@@ -227,27 +257,24 @@ class DockerLog:
     def _unread_now(self, engine: Engine, before: bytes = b"") -> Iterator[UnreadPart]:
         """Read the log without following it. Raises OSError, EngineError and ReadingEnded."""
         began = time.monotonic()
-        if not self.is_rotated:
-            self._unverified.verified(self.cursor)
-        since = self._unverified.since
+        comparison, since = self.comparison(), self._unverified.since
         start = min(_start(engine, since), _start(engine, self.cursor))
         headless = {**since.headless(start), **self.cursor.headless(start)}
-        comparison = self._unverified.comparison()
         with contextlib.closing(self.open(engine, start=start, follow=False)) as stream:
-            lines = UnreadLines(self.cursor, terminal=stream.terminal, headless=headless)
+            lines = UnreadLines(self.cursor, headless=headless)
             while data := stream.read():
                 whole = lines.whole(data)
                 earlier = [line for line in whole if line[1][:STAMP_BYTES] < before] if before else whole
                 unread = lines.unread_lines(earlier)
                 left_out = comparison.left_out(earlier, unread)
-                yield UnreadPart(lines, left_out, comparison.take_lost(), lines.batches(unread))
+                yield UnreadPart(lines, left_out, comparison.take_lost(), lines.batches(unread), comparison)
                 if len(earlier) < len(whole):
                     return
                 lines.raise_failure()
             self.reading_cost_s = time.monotonic() - began
             if not stream.complete:
                 raise ReadingEnded(Ending.ENDED)
-            self._unverified.verified(self.cursor)
+            self._compared(engine, comparison)
             self.is_incomplete = False
 
     def _may_have_bytes(self, engine: Engine, least: float) -> bool:
@@ -271,13 +298,18 @@ class DockerLog:
         if batches:
             self.report.working()
 
-    def _hand_on_late(self, left_out: list[Line]) -> None:
-        """Emit lines that Docker has left out of the stream; later ones were read. Raises ReadingEnded."""
+    def hand_on_late(self, left_out: list[Line]) -> int:
+        """Emit lines that Docker has left out of the stream; later ones were read. Raises ReadingEnded.
+
+        Return how many they are.
+        """
         for stream in (STDOUT, STDERR):
             if texts := [text for each, text in left_out if each == stream]:
                 self._count(UnreadBatch(stream, texts, self.cursor))
+        return len(left_out)
 
     def _count(self, batch: UnreadBatch) -> None:
+        self.listed.wait()
         if self.interrupt.is_set:
             raise ReadingEnded(Ending.ENDED)
         self.cursor = batch.cursor

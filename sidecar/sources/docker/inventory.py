@@ -67,6 +67,13 @@ class Inventory:
         self._images[key] = image
         return self._image_labels.apply_to(container_of(entry, image), _image_id(entry), engine)
 
+    def with_image_labels(self, engine: Engine, container: Container) -> Container:
+        """Return the container, as an event describes it, with the labels that may be of its image.
+
+        Raises OSError and EngineError.
+        """
+        return self._image_labels.apply_to(container, container.image, engine)
+
 
 def _image_of(engine: Engine, container: str) -> str:
     """Return the image's name as it was given; nothing if the container was removed since it was listed."""

@@ -29,8 +29,16 @@ PART_BYTES = 16 * 1024
 
 
 def is_terminals(data: bytes) -> bool:
-    """Return whether a body that begins like this is of a container with a TTY: a stamp, and no frame."""
+    """Return whether a body that begins like this is of a container with a TTY: a stamp, and no frame.
+
+    Before API 1.42 the head of the answer does not say it, and the container may be removed before it is asked about.
+    """
     return data[:1].isdigit()
+
+
+def decoder_of(data: bytes, headless: Mapping[int, bytes] | None = None) -> LineDecoder:
+    """Return what decodes a body that begins like this. `headless`: as for `MultiplexedLines`."""
+    return TerminalLines() if is_terminals(data) else MultiplexedLines(headless)
 
 
 class LineDecoder(Protocol):

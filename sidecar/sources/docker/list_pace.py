@@ -1,8 +1,6 @@
-"""How often the containers are listed, and what the events of the Engine have to do with it."""
+"""How often the containers are listed."""
 
 from __future__ import annotations
-
-import json
 
 # Between the beginnings of two lists, however many events there are: a short time, and a multiple of what a list takes,
 # so that lists need no more than a small part of a processor.
@@ -12,9 +10,6 @@ MAX_LIST_INTERVAL_S = 2.0
 # A container that just started may end at once and be removed with its log, so it is listed without waiting, as long as
 # there is credit: the time that the same part of a processor gives, saved up to this.
 MAX_CREDIT_S = 5.0
-
-# An event has some hundred bytes, and all labels of its container.
-MAX_EVENT_BYTES = 1024 * 1024
 
 
 class ListPace:
@@ -43,26 +38,3 @@ class ListPace:
 def list_interval_s(list_took_s: float) -> float:
     """Return the seconds from the beginning of a list that took this long to the beginning of the next one."""
     return min(max(MIN_LIST_INTERVAL_S, MIN_LIST_INTERVAL_IN_LISTS * list_took_s), MAX_LIST_INTERVAL_S)
-
-
-class StartEvents:
-    """The bytes of the event stream -> whether a container started."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> bool:
-        """Return whether one of the events that are complete by now is a start."""
-        *events, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_EVENT_BYTES:
-            self._rest = b""
-        return any(map(_is_start, events))
-
-
-def _is_start(event: bytes) -> bool:
-    try:
-        found = json.loads(event)
-        return bool(found["Type"] == "container" and found["Action"] == "start")
-    except (ValueError, KeyError, TypeError):
-        # Whatever it is, there is a list soon.
-        return False

@@ -23,7 +23,7 @@ from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
 from sidecar.sources.docker.long_logs import opening_tail
-from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, is_behind, reading
+from sidecar.sources.docker.quirks import ExpectedLine, LogStreamReading, has_unread, is_behind, reading
 from sidecar.sources.docker.wire import EngineError, LogReadError, ProtocolError, UnfinishedError
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,21 @@ class LogReader:
         """Read the log from now on, under this name and for these jails; if it is being read, go on."""
         with self._lock:
             self.log.report.hold_name(name, jails)
-            self.log.interrupt.clear()
-            self._started_again = True
-            if self._thread is None and self.log.report.readable:
-                self._thread = threading.Thread(target=self._run, name=f"docker {name}", daemon=True)
-                self._thread.start()
+            self.log.listed.set()
+            self._begin(name)
+
+    def open_unlisted(self, name: str) -> None:
+        """Open the log, and publish and hand on nothing until `start`: the container was not listed yet."""
+        with self._lock:
+            self.log.listed.clear()
+            self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        self.log.interrupt.clear()
+        self._started_again = True
+        if self._thread is None and self.log.report.readable:
+            self._thread = threading.Thread(target=self._run, name=f"docker {name}", daemon=True)
+            self._thread.start()
 
     @property
     def is_reading(self) -> bool:
@@ -82,6 +92,7 @@ class LogReader:
         """Read no further."""
         with self._lock:
             self.log.interrupt.set()
+            self.log.listed.set()
 
     def remove(self) -> None:
         """Read no further, and publish nothing any more: the container was removed, or is not watched."""
@@ -217,7 +228,7 @@ class LogReader:
 
     def _is_over(self, engine: Engine) -> bool:
         """Return whether the container does not run, and wrote nothing since the log was read. Raises as `_read`."""
-        return not engine.is_running(self.log.container) and not self.log.has_unread(engine)
+        return not engine.is_running(self.log.container) and not has_unread(engine, self.log)
 
     def _read_stream(self, engine: Engine) -> bool:
         """Read to the end of the stream; return whether the Engine ended it. Raises TimeoutError when it is idle."""
@@ -225,7 +236,7 @@ class LogReader:
         tail, timeout_s = opening_tail(engine, self.log), self._idle_timeout_s(engine)
         with contextlib.closing(self.log.open(engine, tail=tail, timeout_s=timeout_s)) as stream:
             self.log.report.opened()
-            lines = UnreadLines(self.log.cursor, terminal=stream.terminal)
+            lines = UnreadLines(self.log.cursor)
             try:
                 self._hand_on_all(engine, stream, reading(engine, self.log, stream, expected), lines, freezes)
             finally:
@@ -241,6 +252,7 @@ class LogReader:
         """
         deadline = time.monotonic() + MAX_SEARCH_S
         while not self.log.interrupt.is_set and (data := source.read()):
+            self.log.listed.wait()
             began = time.monotonic()
             if self._freezes.count(began) != freezes:
                 raise ReadingEnded(Ending.FROZEN)

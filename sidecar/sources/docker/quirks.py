@@ -99,7 +99,7 @@ def is_behind(engine: Engine, log: DockerLog) -> bool:
         log.passed_check()
         return False
     try:
-        behind = log.has_unread(engine)
+        behind = has_unread(engine, log)
     except RequestRefusedError:
         # The container is being removed, or a socket proxy has had enough. The stream goes on.
         return False
@@ -113,6 +113,39 @@ def is_behind(engine: Engine, log: DockerLog) -> bool:
         log.first_stamp = first_stamp
         log.passed_check()
     return behind
+
+
+def has_unread(engine: Engine, log: DockerLog) -> bool:
+    """Return whether the log has lines that were not read, as `DockerLog.has_unread`.
+
+    Raises ReadingEnded where Docker before 23 may have lines that it does not show: when a rotated log's file is
+    truncated, dockerd writes on where it was, behind zeros. It stops at these, or leaves out what is right behind them,
+    without an error, and so does whoever follows. That lines are gone that were read shows that this may be so.
+    """
+    found = log.has_unread(engine)
+    if engine.is_before_23 and log.window is None and log.are_some_gone:
+        raise_where_hidden(engine, log)
+    return found
+
+
+def raise_where_hidden(engine: Engine, log: DockerLog) -> None:
+    """Raise ReadingEnded if the log ends with the line that was read last, or a later one. Before Docker 23 only."""
+    # To ask may end dockerd where a log of the driver `local` is damaged.
+    if not log.cursor.stamp or engine.log_driver(log.container) == "local":
+        return
+    if last_stamp(engine, log) >= log.cursor.stamp:
+        raise ReadingEnded(Ending.MARK_MISSING)
+
+
+def last_stamp(engine: Engine, log: DockerLog) -> bytes:
+    """Return the stamp of the last line in the log; nothing where that cannot be learned."""
+    with contextlib.suppress(OSError, EngineError):
+        data = engine.last_bytes(log.container)
+        if is_terminals(data):
+            return data[:STAMP_BYTES]
+        frames = FrameDecoder().feed(data)[-1:]
+        return b"".join(text[:STAMP_BYTES] for kind, text in frames if kind in (STDOUT, STDERR))
+    return b""
 
 
 class PlainReading:
@@ -189,7 +222,7 @@ class ReadingBefore23:
             with contextlib.suppress(TimeoutError):
                 return self._stream.read(SILENCE_S)
             # Even if more comes now: it may be from behind the hole.
-            if self._last_stamp() > self._log.cursor.stamp:
+            if last_stamp(self._engine, self._log) > self._log.cursor.stamp:
                 raise ReadingEnded(Ending.STUCK)
             self._silence_checked = True
         data = self._read_on()
@@ -208,6 +241,8 @@ class ReadingBefore23:
         opened_at = self._opened_at
         if (
             opened_at
+            # Of a log that is not rotated, nothing is left out, and to read a long one again takes seconds.
+            and self._log.is_rotated
             and self._log.window is None
             and any(text[: len(opened_at)] > opened_at for _, text in whole)
         ):
@@ -232,28 +267,20 @@ class ReadingBefore23:
         before, found = self._log.cursor, False
         self._log.followed(lines)
         try:
-            gap_counts = self._log.may_have_lost_lines(self._engine)
-            found = self._log.catch_up(self._engine, gap_counts=gap_counts)
+            # Right behind zeros there may be lines that do not come.
+            found = self._log.catch_up(self._engine, ends_at_gap=True)
         except LogReadError as err:
             self._log.cannot_open_again(err)
         # Of a file that was deleted, an empty log may come instead of an error.
         if found or self._log.cursor != before:
             lines.resume(self._log.cursor)
+        else:
+            raise_where_hidden(self._engine, self._log)
 
     @property
     def _shortest_interval_s(self) -> float:
         # Of a log that is not rotated, nothing is left out, and these Engines notice where it is truncated.
         return self._engine.check_interval_s if self._log.is_rotated else self._engine.idle_timeout_s
-
-    def _last_stamp(self) -> bytes:
-        """Return the stamp of the last line in the log; nothing where that cannot be learned."""
-        with contextlib.suppress(OSError, EngineError):
-            data = self._engine.last_bytes(self._log.container)
-            if is_terminals(data):
-                return data[:STAMP_BYTES]
-            frames = FrameDecoder().feed(data)[-1:]
-            return b"".join(text[:STAMP_BYTES] for kind, text in frames if kind in (STDOUT, STDERR))
-        return b""
 
 
 class RepeatFilter:

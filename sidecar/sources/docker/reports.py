@@ -108,7 +108,7 @@ class LogReport:
     def read_late(self, count: int) -> None:
         """Log that this many lines were read late: Docker had left them out of what it sent."""
         log.info(
-            "%d lines of the log of %s were read late: Docker had left them out, as it was rotated while they came",
+            "%d lines of the log of %s were read late: Docker had left them out of what it sent",
             count,
             self.name,
         )
@@ -125,8 +125,9 @@ class LogReport:
                 self._holders.outputs.listener.log_gap(self.name)
             self._report(None)
             self._report(
-                f"the log of container {self.name} no longer has what was read last: lines were rotated away or "
-                "truncated unread, and do not count. Give its log more files (max-file) or larger ones (max-size)",
+                f"the log of container {self.name} no longer has what was read last: lines that were rotated away or "
+                "truncated before they were read do not count. Give its log more files (max-file) or larger ones "
+                "(max-size)",
                 critical=False,
             )
             self._report(None)

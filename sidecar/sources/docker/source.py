@@ -35,7 +35,8 @@ from sidecar.sources.docker.api import DockerHost, Engine, reason
 from sidecar.sources.docker.connection import MIN_WAIT_S, Answer, Interrupt, PendingRequest
 from sidecar.sources.docker.finished import FinishedContainers
 from sidecar.sources.docker.inventory import Inventory, Listing, name_of
-from sidecar.sources.docker.list_pace import ListPace, StartEvents
+from sidecar.sources.docker.list_pace import ListPace
+from sidecar.sources.docker.starting import EventDecoder, StartingContainers
 from sidecar.sources.docker.watched_logs import WatchedLogs
 from sidecar.sources.docker.wire import EngineError
 from sidecar.sources.own_container import own_container_id
@@ -77,6 +78,7 @@ class DockerSource:
         self._topology = TopologyNotifier(topology)
         self._logs = WatchedLogs(host, outputs, cursors)
         self._inventory = Inventory(own_container_id(), trusted_images)
+        self._starting = StartingContainers(self._inventory, self._logs)
         self._finished = FinishedContainers(self._inventory, self._logs)
         self._outage = Outage(str(host.endpoint), outputs.problems.problem(self.name))
         self._interrupt = Interrupt()
@@ -142,7 +144,7 @@ class DockerSource:
 
     def _watch(self, engine: Engine) -> None:
         """List at each event. The events are opened first, so that nothing falls between them and the list."""
-        pace, starts, is_settled = ListPace(time.monotonic()), StartEvents(), True
+        pace, decoder, is_settled = ListPace(time.monotonic()), EventDecoder(), True
         with contextlib.closing(engine.events()) as events:
             while not self._interrupt.is_set:
                 began = time.monotonic()
@@ -152,14 +154,14 @@ class DockerSource:
                 # Without an event, a list is due after the period.
                 period_s = self._finished.list_period_s(self._list_period_s)
                 goes_on, by_event = self._wait_for_event(
-                    events, pace, starts, period_s if is_settled else min(period_s, SETTLE_S)
+                    engine, events, pace, decoder, period_s if is_settled else min(period_s, SETTLE_S)
                 )
                 if not goes_on:
                     break
                 is_settled = not by_event
 
     def _wait_for_event(
-        self, events: Answer, pace: ListPace, starts: StartEvents, timeout_s: float
+        self, engine: Engine, events: Answer, pace: ListPace, decoder: EventDecoder, timeout_s: float
     ) -> tuple[bool, bool]:
         """Wait until the next list is due, for this many seconds without an event.
 
@@ -172,7 +174,9 @@ class DockerSource:
             except TimeoutError:
                 return True, by_event
             by_event = True
-            urgent = starts.feed(event) or urgent
+            for found in decoder.feed(event):
+                self._starting.note(engine, found, self._selection)
+                urgent = urgent or found.action == "start"
             timeout_s = pace.delay_s(time.monotonic(), urgent=urgent)
             if not event or not timeout_s:
                 return bool(event), by_event
@@ -191,6 +195,7 @@ class DockerSource:
                 self._logs.read(container.id, container.name, jails, selection.since)
             else:
                 self._logs.leave(container.id)
+        self._starting.listed(listing)
         self._finished.read(engine, listing, selection)
         self._logs.listed()
 

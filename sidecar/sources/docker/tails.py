@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sidecar.sources.docker.api import Engine
+from sidecar.sources.docker.api import Engine, RequestRefusedError
 from sidecar.sources.docker.docker_log import DockerLog
+from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import (
     STAMP_BYTES,
     STDERR,
@@ -28,6 +29,13 @@ TAIL_TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 16 * 1024 * 1024
 GROWTH = 8
 MAX_WINDOW = GROWTH**6
+# So many entries more are asked for than are needed, since the log grows.
+MIN_ROOM = 16
+# How many answers are read to find one that begins a little before the line that was read last: their beginnings, and
+# all of them.
+MAX_BEGINNINGS, MAX_SOUND_TRIES = 64, 5
+# A window of so many entries has room for what a busy site writes until its log is open.
+MIN_WINDOW = GROWTH**5
 # How often entries are asked for in vain because the log grew meanwhile.
 MAX_MISSES = 32
 
@@ -44,37 +52,78 @@ class Tail:
     has_mark: bool
     # The answer that had them; None: it was too large.
     body: tuple[bytes, ...] | None = None
-    terminal: bool = False
     # Whether more were asked for: the log has no more.
     is_whole: bool = False
     # The positions of the entry with the highest stamp, and of the one that was asked about (0: it is not among them).
     highest_at: int = 1
     asked_at: int = 0
+    # Whether there may be more between these and the damage: the log grew too fast to find its edge.
+    is_short: bool = False
 
 
-def undamaged_end(engine: Engine, log: DockerLog, newest: Tail) -> Tail:
+def undamaged_end(engine: Engine, log: DockerLog, newest: Tail, *, past_mark: bool = False) -> Tail:
     """Return entries at the end of the log without damage. Raises OSError.
 
     The line that was read last is among them, or they are as many as there are. `newest`: the last one alone.
+    `past_mark`: as many as there are in any case.
     """
-    found, step = newest, GROWTH - 1
-    while not found.has_mark and not found.is_whole and found.count < MAX_WINDOW:
+    found = newest
+    if not found.has_mark:
+        found = _from_the_mark(engine, log, found) or found
+    step = found.count * (GROWTH - 1)
+    while (past_mark or not found.has_mark) and not found.is_whole and found.count < MAX_WINDOW:
         larger = _sound_tail(engine, log, found.count + step, found)
         if larger is None:
             # It reaches into the damage.
-            return _up_to_the_damage(engine, log, found, step // 2)
+            return _up_to_the_damage(engine, log, found, step // 2, past_mark=past_mark)
         found, step = larger, larger.count * (GROWTH - 1)
     return found
 
 
-def _up_to_the_damage(engine: Engine, log: DockerLog, found: Tail, step: int) -> Tail:
+def _from_the_mark(engine: Engine, log: DockerLog, newest: Tail) -> Tail | None:
+    """Return undamaged entries that begin a little before the line that was read last; None where they are not found.
+
+    The damage may be close before that line, and a busy site writes thousands of lines while an answer is read to its
+    end. So only the beginnings of answers are read until one begins where it should.
+    """
+    mark, room, tries = log.cursor.stamp, 0, MAX_SOUND_TRIES
+    # The answer begins between these numbers of entries; it is read when they differ by no more than `slack`.
+    too_few, too_many, slack = newest.count, 0, 0
+    for _ in range(MAX_BEGINNINGS):
+        if not mark or not tries or too_few >= MAX_WINDOW:
+            return None
+        if not too_many or too_many - too_few > max(1, slack):
+            count = (too_few + too_many) // 2 if too_many else too_few * GROWTH
+            begins = last_entries(engine, log, count, at_most=1)
+            if begins and begins.first > mark:
+                too_few = count
+            else:
+                too_many, slack = count, slack or max(MIN_ROOM, count // GROWTH)
+            continue
+        found, tries = _sound_tail(engine, log, too_many + room, newest), tries - 1
+        if found and (found.has_mark or found.is_whole):
+            return found
+        if found:
+            # The log grew meanwhile.
+            too_few, too_many, room = too_many, 0, MIN_ROOM
+        elif too_many - too_few <= 1:
+            return None
+        else:
+            # It reaches into the damage.
+            slack = (too_many - too_few) // 2
+    return None
+
+
+def _up_to_the_damage(
+    engine: Engine, log: DockerLog, found: Tail, step: int, *, past_mark: bool = False
+) -> Tail:
     """Return these entries and those before them, up to the damage, which is less than twice this many entries away.
 
     Entries that are written between two questions move the beginning of the answer on by their number.
     """
     # How many were written since the answer that is kept.
     grown = misses = 0
-    while step and misses < MAX_MISSES and not found.has_mark:
+    while step and misses < MAX_MISSES and (past_mark or not found.has_mark):
         larger = _sound_tail(engine, log, found.count + grown + step, found)
         if larger is None:
             if step == 1:
@@ -87,23 +136,18 @@ def _up_to_the_damage(engine: Engine, log: DockerLog, found: Tail, step: int) ->
             # It began too late. The next one begins earlier by what was written meanwhile.
             before, grown = grown, larger.count - larger.asked_at - (found.count - found.highest_at)
             step, misses = max(1, grown - before - step * (misses % 2)), misses + 1
-    return found
+    return replace(found, is_short=misses >= MAX_MISSES)
 
 
 def window_with_room(engine: Engine, log: DockerLog, found: Tail) -> int:
     """Return a number of last entries that has the line that was read last, with room for lines to come.
 
-    `found`: undamaged entries that have that line, or all behind the damage. Raises OSError.
+    `found`: undamaged entries that were read. Raises OSError.
     """
     count = found.count
-    while count < MAX_WINDOW:
-        tail = _sound_tail(engine, log, count, found)
-        if tail is None:
-            break
+    while count * GROWTH <= MIN_WINDOW and _sound_tail(engine, log, count * GROWTH, found):
         count *= GROWTH
-        if tail.has_mark and _sound_tail(engine, log, count, found):
-            return count
-    return max(found.count, count // GROWTH)
+    return count
 
 
 def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tail | None:
@@ -151,6 +195,8 @@ def last_entries(
 ) -> Tail | None:
     """Return the last `count` entries of the log; None where Docker fails to read them. Raises OSError.
 
+    Also RequestRefusedError, as where the container was removed.
+
     `count`: None for all. `at_most`: of these, no more than the first this many, give or take what comes at once.
     `asked`: find the entry with this stamp. `partial`: those before the place where Docker fails will do.
     """
@@ -161,14 +207,22 @@ def last_entries(
         ) as stream:
             decoder: TerminalEntries | FrameDecoder | None = None
             while seen.count < at_most and (data := stream.read()):
-                decoder = decoder or (TerminalEntries() if stream.terminal else FrameDecoder())
+                decoder = decoder or (TerminalEntries() if is_terminals(data) else FrameDecoder())
                 if not seen.add(data, decoder.feed(data)) and not partial:
                     return None
             if seen.count < at_most and not stream.complete:
-                return None
-    except (TimeoutError, EngineError):
+                # A connection that was cut says nothing about the log.
+                raise ConnectionError("an answer about the end of a log was cut")
+    except TimeoutError:
+        if engine.is_before_23:
+            # There it does not mean that it never ends.
+            raise ConnectionError("no answer about the end of a log") from None
         return None
-    return seen.tail(count, terminal=bool(stream.terminal)) if seen.count else None
+    except RequestRefusedError:
+        raise
+    except EngineError:
+        return None
+    return seen.tail(count) if seen.count else None
 
 
 def beginning(engine: Engine, log: DockerLog) -> bytes:
@@ -212,13 +266,14 @@ class _SeenEntries:
                 self._at[1] = self.count
         return True
 
-    def tail(self, asked_for: int | None, *, terminal: bool) -> Tail:
+    def tail(self, asked_for: int | None) -> Tail:
         """Return all of them."""
         body = None if self._body is None else tuple(self._body)
         is_whole = asked_for is not None and self.count < asked_for and not self._has_failed
+        highest_at, asked_at = self._at
         return Tail(
-            self.count, self._first, self._highest, self._has_mark, body, terminal, is_whole, *self._at,
-        )  # fmt: skip
+            self.count, self._first, self._highest, self._has_mark, body, is_whole, highest_at, asked_at
+        )
 
 
 class TerminalEntries:

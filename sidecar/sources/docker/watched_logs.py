@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 MAX_CLOSE_S = 2.0
 # A log that is open is read on for this long after its container was removed.
 MAX_GONE_S = 5.0
+# Each log that is opened before its container is listed has a thread. The others wait for their list.
+MAX_UNLISTED = 32
 
 
 class WatchedLogs:
@@ -40,6 +42,8 @@ class WatchedLogs:
         self._is_listed = False
         # Of containers that do not run.
         self._to_end: set[str] = set()
+        # Of containers that were not listed since their log was opened: their names and jails.
+        self._unlisted: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def watch_freezes(self, closed: Interrupt) -> None:
         """Detect freezes in a thread of its own, until `closed` is set."""
@@ -76,13 +80,35 @@ class WatchedLogs:
 
     def read(self, container: str, name: str, jails: tuple[str, ...], since: float) -> None:
         """Read the container's log for these jails; one without a cursor from `since` on (unix time)."""
+        self._unlisted.pop(container, None)
+        self._reader(container, since).start(name, jails)
+
+    def open_unlisted(self, container: str, name: str, jails: tuple[str, ...], since: float) -> None:
+        """Open the log of a container that starts now; otherwise as `read`.
+
+        What comes is handed on once the container is listed.
+        """
+        if container in self._unlisted or (
+            container not in self._readers and len(self._unlisted) < MAX_UNLISTED
+        ):
+            self._unlisted[container] = name, jails
+            self._reader(container, since).open_unlisted(name)
+
+    def admit_unlisted(self, but: AbstractSet[str]) -> None:
+        """Have what was read of these containers handed on, but for some. Those that run were given to `read`."""
+        for container in self._unlisted.keys() - but:
+            name, jails = self._unlisted.pop(container)
+            if reader := self._readers.get(container):
+                reader.start(name, jails)
+
+    def _reader(self, container: str, since: float) -> LogReader:
         if container not in self._readers:
             cursor = _decoded(self._cursors.pop(cursor_key(container), b""), since)
             report = LogReport(self._holders, container)
             found = DockerLog(container, cursor, self._outputs.emit, report)
             found.may_be_long = bool(cursor.stamp) or not self._is_listed
             self._readers[container] = LogReader(self._host, self._freezes, found)
-        self._readers[container].start(name, jails)
+        return self._readers[container]
 
     def listed(self) -> None:
         """Note that what is to be read from now on has just started."""
@@ -100,6 +126,7 @@ class WatchedLogs:
 
     def leave(self, container: str) -> None:
         """The container is not watched, or not any more. Its cursor is kept."""
+        self._unlisted.pop(container, None)
         if reader := self._readers.get(container):
             reader.remove()
 

@@ -50,6 +50,7 @@ class Container:
         self.networks, self.mode = networks, mode
         self.state = "running"
         self.started_at = self.finished_at = "0001-01-01T00:00:00Z"
+        self.starting = False
         self.frames = []  # (stream, payload)
         self.early = False  # once, its log ends with it though more is there
         self.hole = 0  # so many lines do not come that are written after its log was opened
@@ -121,7 +122,8 @@ class StandIn:
         self.silent = set()  # paths of questions that are accepted and not answered
         self.changed = threading.Condition()
         self._server = None
-        self._events = self._flood = 0
+        # The lines of the stream of events, and how often the next one comes.
+        self._said, self._flood = [], 1
         self._connections = set()
         self.start()
 
@@ -163,6 +165,27 @@ class StandIn:
             self._happened()
         return container
 
+    def create(self, container):
+        with self.changed:
+            self.containers[container.id], container.state = container, "created"
+            self._happened("create", container)
+
+    def connect(self, container):
+        """It is being started: whoever asks for its log waits until it runs."""
+        with self.changed:
+            container.starting = True
+            self._happened("connect", container)
+
+    def start_container(self, container, *, then_remove=False):
+        """`then_remove`: its log is no longer there for those who did not ask for it by now."""
+        with self.changed:
+            container.starting, container.state = False, "running"
+            self._happened("start", container)
+            if then_remove:
+                container.state = "exited"
+                del self.containers[container.id]
+                self._happened("destroy", container)
+
     def stop_container(self, container):
         with self.changed:
             container.state, container.finished_at = "exited", stamp().decode()
@@ -198,6 +221,10 @@ class StandIn:
             container.frames.append((stream, at + b" " + parts[-1] + b"\n"))
             self.changed.notify_all()
 
+    def wait_asked(self, path):
+        """Until somebody has asked for this."""
+        self.wait(lambda: path in self.paths)
+
     def wait(self, ready):
         with self.changed:
             assert self.changed.wait_for(ready, TIMEOUT_S)
@@ -208,8 +235,16 @@ class StandIn:
             self._flood = events
             self._happened()
 
-    def _happened(self):
-        self._events += 1
+    def _happened(self, action="", container=None):
+        """Without an action: something, which the lists say better."""
+        event = {"Type": "container"}
+        if action == "connect":
+            attributes = {"container": container.id, "name": "bridge"}
+            event = {"Type": "network", "Action": action, "Actor": {"ID": "n", "Attributes": attributes}}
+        elif action:
+            attributes = {**container.labels, "image": container.image, "name": container.name}
+            event |= {"Action": action, "Actor": {"ID": container.id, "Attributes": attributes}}
+        self._said.append(json.dumps(event).encode() + b"\n")
         self.changed.notify_all()
 
 
@@ -250,7 +285,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urlsplit(self.path)
         path, query = re.sub(r"^/v[\d.]+", "", url.path), {k: v[0] for k, v in parse_qs(url.query).items()}
-        self.engine.paths.append(path)
+        with self.engine.changed:
+            self.engine.paths.append(path)
+            self.engine.changed.notify_all()
         engine, asked = self.engine, re.match(r"/v([\d.]+)", url.path)
         if asked and asked[1] != engine.api:
             self._answer({"message": f"client version {asked[1]} is too old"}, 400)
@@ -336,20 +373,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _events(self):
         engine = self.engine
+        # Before the head: whoever has that must not miss an event.
+        seen = len(engine._said)
         self._stream("application/json")
-        seen = engine._events
         while self._open():
             with engine.changed:
-                engine.changed.wait_for(lambda last=seen: engine._events > last or not self._open(), 0.05)
-                fresh, seen = engine._events > seen, engine._events
-                count, engine._flood = max(1, engine._flood), 0
-            if fresh:
-                for _ in range(count):
-                    self._chunk(b'{"Type":"container"}\n')
+                engine.changed.wait_for(lambda last=seen: len(engine._said) > last or not self._open(), 0.05)
+                fresh, seen = engine._said[seen:], len(engine._said)
+                count, engine._flood = engine._flood, 1
+            for event in fresh * count:
+                self._chunk(event)
 
     def _logs(self, container, since, *, follow, tail):  # noqa: C901, PLR0912, PLR0915  faults more than a function may have
         engine = self.engine
         with engine.changed:
+            engine.changed.wait_for(lambda: not container.starting)
             if follow:
                 engine.opened.append((container.name, since))
                 engine.tails.append(tail)

@@ -38,7 +38,6 @@ def test_what_is_in_a_log_comes_at_once(engine, site, api):
     engine.write(site, b"hello", at=0)
     with closing(api.logs(site.id, 0)) as stream:
         assert FrameDecoder().feed(stream.read()) == [(1, stamp(0) + b" hello\n")]
-        assert not stream.terminal
 
 
 def test_a_stream_can_be_read_on_after_a_timeout(engine, site, api):
@@ -67,15 +66,6 @@ def test_a_log_that_is_cut_off_is_not_complete(engine, site, api):
         stream.read()
         engine.cut()
         assert (stream.read(), stream.complete) == (b"", False)
-
-
-def test_the_log_of_a_container_with_a_tty_is_recognised(engine, api):
-    terminal = engine.run(Container("b", "terminal", tty=True))
-    engine.write(terminal, b"hello", at=0)
-    with closing(api.logs(terminal.id, 0)) as stream:
-        assert stream.terminal is (True if engine.modern else None)
-        assert stream.read() == stamp(0) + b" hello\r\n"
-        assert stream.terminal
 
 
 def test_another_thread_ends_a_log(engine, site):

@@ -82,6 +82,27 @@ def test_what_was_read_may_be_rotated_away():
     assert compared(known, read_of(LINES[:9])[1], LINES[5:]) == ([], False)
 
 
+@pytest.mark.parametrize(
+    ("left", "are_some_gone"), [(LINES, False), (LINES[:4] + LINES[6:], True), (LINES[5:], True)]
+)
+def test_it_is_known_whether_lines_that_were_read_are_gone(left, are_some_gone):
+    """As where the file was truncated: before Docker 23, lines may then stand behind zeros that it does not show."""
+    known, cursor = read_of(LINES[:8])
+    comparison = known.comparison()
+    comparison.left_out(left, CursorTracker(cursor).unread(left))
+
+    assert comparison.are_some_gone is are_some_gone
+
+
+def test_a_line_up_to_which_all_was_read_may_be_gone_as_well():
+    known, cursor = read_of(LINES[:3])
+    known.verified(cursor)
+    comparison = known.comparison()
+    comparison.left_out(LINES[5:], CursorTracker(cursor).unread(LINES[5:]))
+
+    assert comparison.are_some_gone
+
+
 def test_the_memory_of_what_was_read_is_bounded():
     known, tracker, count = UnverifiedLines(NEW), CursorTracker(NEW), 3 * MAX_REMEMBERED_LINES
     lines = [(STDOUT, line(number)) for number in range(count)]

@@ -188,7 +188,7 @@ def test_a_log_that_was_truncated_while_nobody_read_is_a_gap(engine, recorder, o
     with following(engine, recorder):
         recorder.wait(lambda: ("gap", "site") in recorder.events)
 
-    assert "were rotated away or truncated unread" in sentences(recorder, "container site")[0]
+    assert "that were rotated away or truncated before" in sentences(recorder, "container site")[0]
 
 
 @pytest.mark.parametrize("options", [{}, {"max-size": "10m", "max-file": "3"}], ids=["one file", "rotating"])

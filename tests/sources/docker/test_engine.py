@@ -317,8 +317,8 @@ def test_lines_that_docker_deleted_while_nobody_read_are_one_gap(engine, recorde
     left = truth(engine, "site")["stdout"]
     assert seen(recorder, "site")["stdout"][50:] == left
     sentence = (
-        "the log of container site no longer has what was read last: lines were rotated away or truncated unread, and do "
-        "not count. "
+        "the log of container site no longer has what was read last: lines that were rotated away or truncated before "
+        "they were read do not count. "
         "Give its log more files (max-file) or larger ones (max-size)"
     )
     assert gaps(recorder) == (1, [sentence])
@@ -414,6 +414,22 @@ def test_lines_after_a_truncation_are_read_within_seconds(engine, recorder, opti
     assert gaps(recorder)[0] == 0
 
 
+def test_lines_right_behind_zeros_are_read_after_a_truncation(engine, recorder):
+    """When a log was rotated, Docker writes on where it was in the truncated file. Old ones do not show these lines."""
+    run(engine, "site", ON_DEMAND, "--log-opt=max-size=20k", "--log-opt=max-file=5")
+    with following(engine, recorder):
+        ask(engine, recorder, range(300))
+        os.truncate(log_file(engine, "site", "json-file"), 0)
+        burst = "for n in $(seq 300 499); do echo $n; done > /fifo"
+        engine.cli("exec", "site", "sh", "-c", burst)
+        # The first of them is destroyed: it is on one line of the file with the zeros.
+        recorder.wait(lambda: {*range(500)} - {*numbers_read(recorder)} <= {300})
+        engine.cli("stop", "--time", "0", "site")
+
+    assert len(numbers_read(recorder)) == len({*numbers_read(recorder)})
+    assert gaps(recorder)[0] == 0
+
+
 def test_a_deleted_log_is_read_as_long_as_the_container_runs(engine, recorder):
     run(engine, "site", ON_DEMAND)
     with following(engine, recorder):
@@ -440,13 +456,15 @@ def test_short_lived_containers_are_all_read(engine, recorder):
 
 
 def test_containers_that_are_removed_when_they_end_are_read(engine, recorder):
-    """With `--rm`, the log goes with the container."""
+    """With `--rm`, the log goes with the container, which here lives for no time at all."""
     with following(engine, recorder):
         recorder.wait(lambda: recorder.topologies)
         for number in range(20):
-            run(engine, f"job-{number}", f"echo {number}; sleep 1", "--rm")
-        wait_until(lambda: not engine.cli("ps", "--all", "--quiet").stdout)
-        recorder.wait(lambda: len(recorder.lines) >= 19)
+            run(engine, f"job-{number}", f"echo {number}; echo end", "--rm")
+        recorder.wait_lines(40)
+
+    lines = sorted((name, text) for name, _, text in recorder.lines)
+    assert lines == sorted((f"job-{n}", text) for n in range(20) for text in (b"%d" % n, b"end"))
 
 
 def test_a_long_log_is_read_fast(engine, capsys):

@@ -102,7 +102,7 @@ TTY = line(1, b"one\r") + stamp(2) + b" " + b"x" * PART_BYTES + stamp(2) + b" fo
 
 @pytest.mark.parametrize("size", [1, 2, 30, 31, 32, 1000, 16_384, 100_000])
 def test_a_terminals_lines_in_pieces_of_any_size(size):
-    found = read(cut(TTY, size), UnreadLines(NEW, terminal=True))
+    found = read(cut(TTY, size), UnreadLines(NEW))
 
     assert found == {
         STDOUT: [line(1, b"one"), line(2, b"x" * PART_BYTES + b" forged"[1:]), line(3, b"")],
@@ -111,7 +111,7 @@ def test_a_terminals_lines_in_pieces_of_any_size(size):
 
 
 def test_a_terminals_line_that_is_too_long_is_cut_and_counted():
-    reader = UnreadLines(NEW, terminal=True)
+    reader = UnreadLines(NEW)
     wire = (stamp(1) + b" " + b"x" * PART_BYTES) * 50 + stamp(1) + b" end\r\n" + line(2, b"\r")
 
     [first, second] = read(cut(wire, 5000), reader)[STDOUT]
@@ -127,7 +127,7 @@ def test_a_terminals_line_that_is_too_long_is_cut_and_counted():
 
 def test_a_terminals_bytes_without_a_stamp_are_not_taken():
     with pytest.raises(ProtocolError):
-        UnreadLines(NEW, terminal=True).feed(b"hello\r\n")
+        UnreadLines(NEW).feed(b"2 hello\r\n")
 
 
 def test_the_engines_own_error_is_kept_behind_the_lines_that_came_before_it():

@@ -93,3 +93,50 @@ def test_no_line_is_left_out_while_the_log_grows(engine, asking):
 
     assert found.first == at(21)
     assert b"".join(found.body).count(b"\n") == found.count
+
+
+@pytest.mark.parametrize("behind", [3, 20, 500])
+def test_the_line_that_was_read_last_is_found_behind_the_damage_while_the_log_grows(engine, asking, behind):
+    """The damage is so many lines before it. An answer that begins a line too early is of no use."""
+    site = damaged(engine, 20, behind + 3000)
+    log, over = UnreadLog(site, mark=at(20 + behind)), threading.Event()
+
+    def grow():
+        number = 5000
+        while not over.wait(0.02):
+            write(engine, site, [number])
+            number += 1
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        found = undamaged_end(asking, log, last_entries(asking, log, 1))
+    finally:
+        over.set()
+        writer.join()
+
+    assert found.has_mark
+    assert at(20) < found.first <= at(20 + behind)
+
+
+class CutAnswer:
+    """An Engine whose answer is cut."""
+
+    complete, is_before_23 = False, True
+
+    def logs(self, *_args, **_options):
+        return self
+
+    def read(self):
+        return b""
+
+    def close(self):
+        pass
+
+
+def test_a_connection_that_is_cut_is_no_damage(engine):
+    """Taken for damage, it would end the search, and lines in between would be left out."""
+    log = UnreadLog(engine.run(Container("a", "site")))
+
+    with pytest.raises(ConnectionError):
+        last_entries(CutAnswer(), log, 5)
