@@ -85,6 +85,9 @@ class FormatVotes:
             if self._others >= CHANGED_AFTER:
                 self._votes.clear()
                 self._others = 0
+            elif self._votes.total() >= VOTES:
+                # Scattered lines of another format outvote nothing: an attacker may have as many as there is time for.
+                return
         self._votes[known.name] += 1
         self.format = self._by_name[self._votes.most_common(1)[0][0]]
 
@@ -197,6 +200,7 @@ class AccessLog:
         # A line that has something else where the others have a host or a number begins like the others.
         if isinstance(known, TextFormat) and known.begins_with_client and not self._header_first:
             yield AnyLayout(place=0)
+            yield HEADER_FIRST
 
     def _is_certain(self, each: Format, text: str) -> bool:
         """Return whether what a format reads in a line can be of no other client."""
@@ -208,6 +212,14 @@ class AccessLog:
             and _takes_first(each)
             and _has_addresses(text)
             and (known or not _USUAL.match(text))
+        ):
+            return False
+        # What stands before the second of two clients would be a host, and has blanks or quotes in it: it is a header.
+        if (
+            isinstance(each, TextFormat)
+            and each.host_first
+            and _begins_with_client(known)
+            and not has_one_client(text)
         ):
             return False
         # The first line of a log whose format is not known: it may begin with what a client sent, up to its address.

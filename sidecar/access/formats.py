@@ -25,6 +25,10 @@ _GO_REQUEST = r"[A-Z]{3,16} \S+ HTTP/\d(?:\.\d)?"
 _READING = re.compile(
     rf'(?<!\\)"(?P<request>[A-Z]{{3,16}} [^"\\]*+(?:\\.[^"\\]*+)*+|{_GO_REQUEST})" (?P<status>\d{{3}})(?= |$)'
 )
+# Where a request and its status may end, of a server that leaves a client's quotes as they are.
+_REQUEST_END = re.compile(r' (?i:HTTP)/[\d.]+" (?P<status>\d{3})(?= |$)')
+# So many ends of one line are looked at, the last ones.
+MAX_ENDS: Final = 8
 _BRACKETED = re.compile(rf"\[({DATE})\]")
 
 
@@ -92,7 +96,12 @@ class TextFormat:
         # A user name or a host may hold a date, too. An older one would excuse a failure.
         if latest := _latest_date(line[: others[-1].start() if others else status_end], zone):
             first = first._replace(time=max(latest, first.time or latest))
-        return first, *(self._also(first, other) for other in others)
+        readings = [(other["request"], other["status"]) for other in others]
+        if "request" in self.pattern.groupindex:
+            ends = list(_REQUEST_END.finditer(line, found.end("request")))[-MAX_ENDS:]
+            begin = found.start("request")
+            readings += [(line[begin : end.start("status") - 2], end["status"]) for end in ends]
+        return first, *(self._also(first, *reading) for reading in readings)
 
     def _each_way(self, line: str, found: re.Match[str] | None, zone: tzinfo | None) -> tuple[Request, ...]:
         """Return each request that the patterns read in a line, at the latest of their times."""
@@ -132,12 +141,10 @@ class TextFormat:
             chain=(*addresses(fields["before"]), client) if "before" in fields else (),
         )
 
-    def _also(self, first: Request, other: re.Match[str]) -> Request:
-        method, target = request_line(self.unescape(other["request"]))
+    def _also(self, first: Request, request: str, status: str) -> Request:
+        method, target = request_line(self.unescape(request))
         path, query = split(target)
-        return first._replace(
-            method=method, target=target, path=path, query=query, status=int(other["status"])
-        )
+        return first._replace(method=method, target=target, path=path, query=query, status=int(status))
 
 
 def _latest_date(text: str, zone: tzinfo | None) -> float | None:
@@ -184,15 +191,17 @@ _HAPROXY = re.compile(
 # With blanks in what the client sent it might be another format. A user name that holds a second such address may be
 # meant instead, so that nobody knows which is the client.
 _APPENDED = rf", ?{_ADDRESS} - "
+# No quote, but one that a server has escaped.
+_UNQUOTED = r'(?:[^"\\]|\\.)'
 _AFTER_HEADER = (
-    rf', ?(?P<client>{_ADDRESS}) - (?![^"]*?{_APPENDED})(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?[^"]*'
-    rf'\[(?P<date>{DATE})\][^"]*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?!\d)(?: .*)?'
+    rf', ?(?P<client>{_ADDRESS}) - (?!{_UNQUOTED}*?{_APPENDED})(?:(?P<user>[^\s"\[\]\\]{{1,60}}) )?{_UNQUOTED}*'
+    rf'\[(?P<date>{DATE})\]{_UNQUOTED}*"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" (?P<status>\d{{3}})(?!\d)(?: .*)?'
 )
 _FORWARDED_FIRST = re.compile(rf'(?P<before>[^\s",]+(?:, ?[^\s",]+)*?){_AFTER_HEADER}')
 # Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
-_ANYTHING_FIRST = re.compile(rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED})[^"])*){_AFTER_HEADER}')
+_ANYTHING_FIRST = re.compile(rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED}){_UNQUOTED})*){_AFTER_HEADER}', re.DOTALL)
 # Its client may be in doubt: a second address before the first quote, or a second date before a quote.
-_DOUBTFUL = re.compile(rf'[^"]*{_APPENDED}|.*\[{DATE}\] ".*\[{DATE}\] "', re.DOTALL)
+_DOUBTFUL = re.compile(rf'{_UNQUOTED}*{_APPENDED}|.*\[{DATE}\] ".*\[{DATE}\] "', re.DOTALL)
 # Whatever begins with an address, or a virtual host and an address, and goes on to a date, a quoted request, a status.
 _QUOTED = r'"(?:[^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _REST = (
@@ -203,12 +212,20 @@ _REST = (
 _TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}", re.DOTALL)
 _CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
+# nginx writes no host where it could not read the request.
 _LIKE_VHOST_COMBINED = re.compile(
-    rf'"?(?P<host>[^\s"]{{1,{MAX_HOST_CHARS}}})"? (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
+    rf'"?(?P<host>[^\s"]{{0,{MAX_HOST_CHARS}}})"? (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
     re.DOTALL,
 )
 # Traefik escapes nothing but quotes in headers.
 _TRAEFIK = rf'(?P<client>{_ADDRESS}) - .*?\[(?P<date>{DATE})\] "(?P<request>[^"]*|{_GO_REQUEST})" (?P<status>\d{{3}}|-)'
+# Over HTTP/2 a target may have blanks, besides quotes. It is looked for behind the first date, or each date would cost
+# a search through the whole line.
+_RAW_REQUEST = re.compile(
+    rf'(?P<client>{_ADDRESS}) - (?:(?!\[{DATE}\] ").)*\[(?P<date>{DATE})\] '
+    r'"(?P<request>[A-Z]{3,16} .*? (?i:HTTP)/[\d.]+)" (?P<status>\d{3}|-)(?= |$)',
+    re.DOTALL,
+)
 _COMBINED = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
     '"$http_referer" "$http_user_agent"'
@@ -260,5 +277,6 @@ TEXT_FORMATS: Final = (
     known("common", '%h %l %u %t "%r" %>s %b'),
     TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST, is_loose=True),
     TextFormat("Traefik generic CLF", re.compile(rf"{_TRAEFIK} .*", re.DOTALL), is_loose=True),
+    TextFormat("Traefik generic CLF", _RAW_REQUEST, is_loose=True),
     TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True, is_loose=True),
 )

@@ -81,6 +81,9 @@ def _flattened(line: str) -> Iterator[tuple[str, str]]:
         yield from _walk(whole, "", MAX_DEPTH)
         return
     yield from _pairs(line)
+    # HAProxy writes a client's `\` as it is, so that the quote behind it ends the text.
+    if "\\" in line:
+        yield from _pairs(line.replace("\\", "\\\\"))
 
 
 def _walk(node: _Object, prefix: str, depth: int) -> Iterator[tuple[str, str]]:

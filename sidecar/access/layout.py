@@ -30,12 +30,13 @@ from sidecar.core.address import parse_host
 # Behind a quote that none closes, everything is text of a client.
 _FIELD: Final = re.compile(
     rf'[\s|;,]+|(?P<date>\[?{DATE}\]?)(?=[\s|,;"\]]|$)'
-    r'|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"(?=[\s|,;]|$)|\[(?P<bracketed>[^\]"]*)\]|(?P<cut>".*)|(?P<bare>[^\s|;,"]+)',
+    r'|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"(?=[\s|,;]|$)|\[(?P<bracketed>[^\[\]"]*)\]|(?P<cut>".*)|(?P<bare>[^\s|;,"]+)',
     re.DOTALL,
 )
 _DATE: Final = re.compile(rf"\[?{DATE}\]?")
 # With a version: php-fpm writes `"POST /wp-login.php" 200` of requests that the web server's log has as well.
-_REQUEST: Final = re.compile(r"[A-Z]{3,16}\s+\S.*\sHTTP/\d(?:\.\d)?\s*", re.DOTALL)
+# nginx takes `HTTP/1.10`, Varnish `http/1.1`.
+_REQUEST: Final = re.compile(r"[A-Z]{3,16}\s+\S.*\s(?i:HTTP)/[\d.]{1,8}\s*", re.DOTALL)
 _METHOD: Final = re.compile(r"[A-Z]{3,16}")
 _TARGET: Final = re.compile(r"/|https?://", re.IGNORECASE)
 _STATUS: Final = re.compile(r"[1-5]\d\d|000")

@@ -13,7 +13,7 @@ from functools import lru_cache
 REMEMBERED_TARGETS = 4096
 # `POST /wp-login.php HTTP/1.1`, with the blanks that lax servers take. HTTP/0.9 has no version.
 _REQUEST_LINE = re.compile(
-    r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?P<target>\S.*?)(?:\s+HTTP/[\d.]+)?\s*"
+    r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?P<target>\S.*?)(?:\s+(?i:HTTP)/[\d.]+)?\s*"
 )
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -43,6 +43,11 @@ def paths(target: str) -> tuple[str, ...]:
     """Return the normalised paths that servers may see in a request target: nearly always one."""
     path = _parts(target)[0]
     found = [normalised(path), unresolved(path)]
+    # A request has no fragment, so Go's servers and Varnish pass `#` on as part of the path.
+    if "#" in target and "?" not in target.partition("#")[0]:
+        absolute = _ABSOLUTE.match(target)
+        whole = target[absolute.end() if absolute else 0 :].partition("?")[0]
+        found += [normalised(whole), unresolved(whole)]
     # Varnish writes `http://`, the Host header as it came and the target: with a Host of `x?`, all behind it looks like
     # a query. So what may stand behind such a host is a path, too.
     if (absolute := _ABSOLUTE.match(target)) and "/" in target[absolute.end() + len(path) :]:

@@ -103,6 +103,7 @@ def test_normalising_keeps_what_is_normal():
 
 def test_a_host_that_stands_in_the_target_hides_no_path():
     assert paths("http://x?/wp-login.php?a=b") == ("/", "/wp-login.php/a=b")
-    assert paths("http://#22/wp-login.php") == ("/", "/22/wp-login.php")
+    assert paths("http://#22/wp-login.php") == ("/", "/#22/wp-login.php", "/22/wp-login.php")
     assert paths("http://blog.example.com/wp-login.php?a=b") == ("/wp-login.php",)
+    assert paths("/#/../wp-login.php") == ("/", "/wp-login.php", "/#/wp-login.php")
     assert paths("/?to=/wp-login.php") == ("/",)
