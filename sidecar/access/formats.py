@@ -199,7 +199,9 @@ _AFTER_HEADER = (
 )
 _FORWARDED_FIRST = re.compile(rf'(?P<before>[^\s",]+(?:, ?[^\s",]+)*?){_AFTER_HEADER}')
 # Not possessive: Python before 3.11.5 loses matches of a possessive group with a look-ahead in it (gh-106052).
-_ANYTHING_FIRST = re.compile(rf'(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED}){_UNQUOTED})*){_AFTER_HEADER}', re.DOTALL)
+_ANYTHING_FIRST = re.compile(
+    rf"(?!{_ADDRESS} - )(?P<before>(?:(?!{_APPENDED}){_UNQUOTED})*){_AFTER_HEADER}", re.DOTALL
+)
 # Its client may be in doubt: a second address before the first quote, or a second date before a quote.
 _DOUBTFUL = re.compile(rf'{_UNQUOTED}*{_APPENDED}|.*\[{DATE}\] ".*\[{DATE}\] "', re.DOTALL)
 # Whatever begins with an address, or a virtual host and an address, and goes on to a date, a quoted request, a status.
