@@ -190,6 +190,8 @@ class Rig:
 
     def _hidden(self, name: str) -> AbstractSet[int]:
         """Lines right behind zeros that Docker's own command leaves out, and so the sidecar has read later ones."""
+        if self._engine.daemon.version >= 23:
+            return set()
         counted = self.counted()
         behind = self._files.behind_zeros(name)
         read = [at for at, line in enumerate(behind) if line in counted]
