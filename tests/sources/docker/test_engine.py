@@ -462,6 +462,7 @@ def test_containers_that_are_removed_when_they_end_are_read(engine, recorder):
         for number in range(20):
             run(engine, f"job-{number}", f"echo {number}; echo end", "--rm")
         recorder.wait_lines(40)
+        wait_until(lambda: not engine.cli("ps", "--all", "--quiet").stdout)
 
     lines = sorted((name, text) for name, _, text in recorder.lines)
     assert lines == sorted((f"job-{n}", text) for n in range(20) for text in (b"%d" % n, b"end"))
