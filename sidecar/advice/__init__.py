@@ -10,6 +10,7 @@ what is wrong, then what to change. When to say it, and how often, is decided by
     bypass           a banned address that still reaches a site
     exposure         a log that may name an address that sent nothing
     kubernetes       bans without an effect on a node
+    namespace        a network that clients' packets do not pass
     refused_bans     bans that are due and not made
     repair           changes of our table by another program
     sites            sites that share all of their ports

@@ -7,6 +7,7 @@ from typing import Final
 
 from sidecar.advice.facts import HostFacts
 from sidecar.advice.finding import HOST, Finding
+from sidecar.advice.namespace import NOT_HOST_NETWORK, USE_HOST_NETWORK
 from sidecar.core.durations import format_duration
 
 # Bans and failures carry times of the engine, and of this process.
@@ -73,8 +74,8 @@ def _namespace(host: HostFacts) -> Iterator[Finding]:
     if host.kernel.sees_containers is False:
         yield Finding.wrong(
             HOST,
-            "this is not the host's network, so no packet of a client passes the firewall",
-            "Set `network_mode: host` for wp-sidecar",
+            NOT_HOST_NETWORK,
+            USE_HOST_NETWORK,
         )
     elif host.kernel.sees_containers:
         yield Finding.well(HOST, "this is the host's network, which clients' packets pass")

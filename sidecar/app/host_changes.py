@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from sidecar.advice.namespace import not_host_network
 from sidecar.advice.unwatched import unwatched
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
@@ -17,6 +18,7 @@ from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
 
 UNWATCHED_PROBLEM: Final = "watching "
+NAMESPACE_PROBLEM: Final = "network namespace"
 
 
 class HostChanges:
@@ -29,12 +31,15 @@ class HostChanges:
         exposed: ExposedContainers,
         pending: PendingHits,
         problems: Problems,
+        *,
+        own_addresses: Callable[[], Iterable[str]],
     ) -> None:
         self._inbox = inbox
         self._inputs = inputs
         self._exposed = exposed
         self._pending = pending
         self._problems = problems
+        self._own_addresses = own_addresses
 
     def on_topology_changed(self, topology: Topology) -> None:
         self._inbox.submit(partial(self._apply_topology, topology))
@@ -47,5 +52,18 @@ class HostChanges:
         self._exposed.replace(topology.containers, topology.front_ends)
         sentences = {f"{UNWATCHED_PROBLEM}{name}": unwatched(name) for name in topology.unwatched}
         self._problems.replace(UNWATCHED_PROBLEM, sentences)
+        is_outside = topology.containers and not self._sees_containers(topology)
+        self._problems.report(NAMESPACE_PROBLEM, not_host_network() if is_outside else None)
         decisions = self._inputs.topology_changed(topology, guard, now)
         return [*decisions, *self._pending.count(guard, now)]
+
+    def _sees_containers(self, topology: Topology) -> bool:
+        """Return whether an own address is a gateway of a container network, as on the host's own network.
+
+        One is enough: containers may have networks of other kinds, too. This is not judged by what logs say, since
+        whoever writes a log could end the readiness then.
+        """
+        own = set(self._own_addresses())
+        gateways = [each.partition("/")[0] for each in topology.networks]
+        gateways += [gateway for each in topology.containers for gateway in each.gateways]
+        return not gateways or not own.isdisjoint(gateways)

@@ -315,7 +315,9 @@ def _make_guard(common: _Common, last: _LastRun) -> _Deciding:
 
 def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _FromLogs:
     inbox, problems = common.inbox, common.problems
-    changes = HostChanges(inbox, deciding.inputs, deciding.exposed, last.pending_hits, problems)
+    changes = HostChanges(
+        inbox, deciding.inputs, deciding.exposed, last.pending_hits, problems, own_addresses=host.addresses
+    )
     names = HostNames(deciding.watched_names, changes, problems)
     resolver = Resolver(inbox)
     matcher = Matcher(common.settings.filters, problems=problems, access_logs=deciding.access_logs)

@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import pytest
+
 from sidecar.access.logs import AccessLogs
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
-from sidecar.app.host_changes import HostChanges
+from sidecar.app.host_changes import NAMESPACE_PROBLEM, HostChanges
 from sidecar.app.host_names import WatchedNames
 from sidecar.app.last_run import PendingHits
 from sidecar.config.settings import Settings, SourceKind, SourceSettings
@@ -20,14 +22,17 @@ WEB = Jail("web", maxretry=2, ignore_names=("office.example",))
 class World:
     """A loop that is turned by hand, with two failures of the last run for each of two clients."""
 
-    def __init__(self, kind=SourceKind.DOCKER):
+    def __init__(self, kind=SourceKind.DOCKER, own=("172.18.0.1",)):
+        self.own = own
         settings, problems = Settings((WEB,), {}, sources=SourceSettings(kind)), Problems()
         self.problems = problems
         self.inbox, metrics = Inbox(), ReadableMetrics().metrics
         self.exposed = ExposedContainers(metrics.allowlist, problems)
         inputs = GuardInputs(settings, {}, WatchedNames(), self, problems=problems, access_logs=AccessLogs())
         pending = PendingHits(hits(2, ANN) + hits(2, BOB), ["web"])
-        self.changes = HostChanges(self.inbox, inputs, self.exposed, pending, problems)
+        self.changes = HostChanges(
+            self.inbox, inputs, self.exposed, pending, problems, own_addresses=lambda: self.own
+        )
         self.loop = Loop(Guard(settings.jails, inputs.allowlist), self.inbox, [], lambda: 5.0, problems)
 
     def set_topology(self, *_): ...
@@ -76,3 +81,32 @@ def test_a_wordpress_that_is_not_watched_is_a_problem_until_it_is():
     world.changes.on_topology_changed(Topology())
     world.banned()
     assert world.problems.sentences == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "networks", "container", "is_outside"),
+    [
+        (["192.0.2.7", "172.18.0.1"], [], BLOG, False),
+        # Another network's gateway shows it too: this container's may be of a kind without one on the host.
+        (["192.0.2.7", "172.17.0.1"], ["172.17.0.0/16", "172.17.0.1/32"], BLOG, False),
+        (["fd00::1"], ["fd00::/64", "fd00::1/128"], replace(BLOG, gateways=()), False),
+        # A bridge network: of the gateways none is ours.
+        (["172.18.0.3"], ["172.18.0.0/16", "172.18.0.1/32"], BLOG, True),
+        # Nothing shows it.
+        (["192.0.2.7"], [], replace(BLOG, gateways=()), False),
+    ],
+)
+def test_a_network_that_no_packet_of_a_client_passes_is_a_critical_problem(
+    own, networks, container, is_outside
+):
+    world = World(own=own)
+    world.changes.on_topology_changed(Topology(tuple(networks), (container,)))
+    world.banned()
+    sentence = world.problems.about(NAMESPACE_PROBLEM)
+    assert (world.problems.critical, sentence is not None) == (is_outside, is_outside)
+    assert not sentence or "network_mode: host" in sentence
+
+    # Without a watched container there may be no bridge yet.
+    world.changes.on_topology_changed(Topology(tuple(networks)))
+    world.banned()
+    assert not world.problems.critical
