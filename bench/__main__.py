@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import tempfile
 import time
 from contextlib import ExitStack
 
@@ -42,6 +43,9 @@ def main() -> None:
     began = time.monotonic()
     found: list[Figure] = []
     with ExitStack() as stack:
+        # Programs that are started find their modules compiled, as in the image.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = stack.enter_context(tempfile.TemporaryDirectory())
         rig = Rig(stack)
         for name in wanted:
             print(f"{name} ...", flush=True)
