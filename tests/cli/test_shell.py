@@ -108,5 +108,5 @@ def test_a_shell_has_to_be_named_and_a_container_has_a_name(wp):
 def test_lines_have_a_candidate_and_its_help_each(wp):
     assert (
         wp("completion", "--line", "wp-sidecar unb")[1]
-        == "unban\tUnban addresses; one that is not banned is no error.\n"
+        == "unban\tUnban addresses; one that is not banned is not an error.\n"
     )

@@ -92,14 +92,6 @@ def docker(pieces):
             yield joined(lines), Framing.DOCKER
 
 
-def terminal(pieces):
-    """A container with a terminal: no frames, and `\\r\\n` at the lines' ends."""
-    body, reader = ChunkDecoder(), UnreadLines(DockerCursor(NOW - 3_600), terminal=True)
-    for piece in pieces:
-        for _, lines, _ in reader.feed(body.feed(piece)):
-            yield joined(lines), Framing.DOCKER
-
-
 def cri(pieces):
     return read_from_file(pieces, ContainerLines())
 
@@ -154,7 +146,7 @@ WIRES: dict[str, tuple[Source, bytes, list[str]]] = {
         ["1", "4", "2", "3"],
     ),
     "docker, cut at 16 KiB": (docker, framed_by_docker((STDOUT, FORGED), (STDERR, PLUGIN), (STDOUT, ONE)), ["7", "4", "1"]),
-    "docker, a terminal": (terminal, chunked(ONE, b"hello", TWO), ["1", "2"]),
+    "docker, a terminal": (docker, chunked(ONE, b"hello", TWO), ["1", "2"]),
     "cri": (
         cri,
         in_cri((b"stdout", b"F", ONE), (b"stderr", b"F", PLUGIN), (b"stdout", b"F:x", TWO)),

@@ -16,6 +16,7 @@ from threading import Thread
 import pytest
 
 from sidecar.advice.bypass import BypassKind
+from sidecar.advice.namespace import NOT_HOST_NETWORK
 from sidecar.core.active_bans import BYPASS_GRACE_S
 from tests.bed import Bed
 from tests.bed.images import SIDECAR
@@ -175,7 +176,7 @@ def attackers(bed, sidecar, misplaced, site, ways):
     attackers = {
         story: (client, ways[story], address) for story, (client, address) in zip(ways, sources, strict=False)
     }
-    wait_until(lambda: '"ready": true' in misplaced("wp-sidecar", "healthcheck", "--json"))
+    wait_until(lambda: NOT_HOST_NETWORK in misplaced("wp-sidecar", "healthcheck", "--json"))
     for client, way, address in attackers.values():
         # A ban needs a witness: a packet to a closed port. It is forgotten as a cause of the bypass within seconds.
         client.get(site, source=address)
@@ -344,7 +345,9 @@ def test_the_table_is_deleted_while_the_sidecar_is_paused(bed, attackers, report
 
 
 def test_a_sidecar_that_is_not_on_the_hosts_network(bed, attackers, misplaced):
-    """It sees no packets, so its bans have no witness."""
+    """It says so from the beginning, and is not ready. It sees no packets, so its bans have no witness."""
+    health = json.loads(misplaced("wp-sidecar", "healthcheck", "--json"))
+    assert not health["ready"]
     for _ in range(12):
         fails(attackers["balancer"])
 

@@ -157,6 +157,9 @@ def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tai
         return None
     if not found.is_whole:
         return found
+    if not found.asked_at:
+        # It has what is before the damage, and what was written while Docker answered.
+        return None
     # Either the log has no more, or Docker has left some out. Then this many are less, or the log begins earlier:
     # Docker before 23 may have left out all but the last.
     again = last_entries(engine, log, found.count)

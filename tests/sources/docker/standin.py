@@ -64,6 +64,7 @@ class Container:
         self.noise = []  # bytes that come after what is written while its log is followed, each over one connection
         self.noise_first = b""  # bytes that come instead of its log
         self.ends = False  # its log ends though it runs
+        self.meanwhile = []  # lines and their times: each is written while a question about the last entries is answered
         self.stuck = 0  # so many times, what is written while its log is followed does not come
 
     def entry(self):
@@ -394,6 +395,9 @@ class _Handler(BaseHTTPRequestHandler):
                 engine.changed.notify_all()
             stuck, container.stuck = follow and container.stuck > 0, max(0, container.stuck - follow)
             end, truncated, blind = len(container.frames), container.truncated, container.blind
+        if container.meanwhile and tail and not follow:
+            text, at = container.meanwhile.pop(0)
+            engine.write(container, text, at=at)
         at = 0 if tail is None else max(0, end - tail)
         damaged = (
             range(0) if container.damage is None or at > container.damage else range(container.damage, end)

@@ -142,6 +142,26 @@ def test_a_damaged_log_is_followed_and_not_searched_at_every_line(engine, record
     assert engine.paths.count(f"/containers/{site.id}/logs") <= asked + 2
 
 
+def test_lines_that_are_written_while_docker_answers_do_not_make_a_damaged_log_look_whole(engine, recorder, site):
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+        damage(site)
+        write(engine, site, 5, 5)
+        recorder.wait_lines(10)
+    with following(engine, recorder, idle_timeout_s=60):
+        opened(engine, 2)
+        site.meanwhile = [(b"%d" % number, AT + number * SECOND) for number in range(11, 40)]
+        write(engine, site, 10, 1)
+        recorder.wait_lines(12)
+        site.meanwhile, last = [], 10 + len(site.frames) - 11
+        recorder.wait(lambda: last in texts(recorder))
+        write(engine, site, last + 1, 1)
+        recorder.wait(lambda: last + 1 in texts(recorder))
+
+    assert texts(recorder) == list(range(last + 2))
+
+
 def test_lines_that_docker_hides_behind_the_damage_are_read_before_another_comes(tmp_path, recorder):
     """The container was started by the crash's reboot, logged and was attacked before the sidecar ran again."""
     engine = StandIn(tmp_path / "docker.sock")
