@@ -142,7 +142,9 @@ def test_a_damaged_log_is_followed_and_not_searched_at_every_line(engine, record
     assert engine.paths.count(f"/containers/{site.id}/logs") <= asked + 2
 
 
-def test_lines_that_are_written_while_docker_answers_do_not_make_a_damaged_log_look_whole(engine, recorder, site):
+def test_lines_that_are_written_while_docker_answers_do_not_make_a_damaged_log_look_whole(
+    engine, recorder, site
+):
     write(engine, site, 0, 5)
     with following(engine, recorder):
         recorder.wait_lines(5)
