@@ -38,6 +38,16 @@ def damage(container):
     container.damage = len(container.frames)
 
 
+def read_over_damage(engine, recorder, site):
+    """Ten lines, of which the first five are before the damage."""
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+        damage(site)
+        write(engine, site, 5, 5)
+        recorder.wait_lines(10)
+
+
 def test_lines_behind_the_damage_are_read_once(engine, recorder, site):
     """Read before the crash up to the damage; the lines behind it were written while nobody read."""
     write(engine, site, 0, 5)
@@ -123,12 +133,7 @@ def test_a_log_that_was_read_behind_the_damage_goes_on_there(engine, recorder, s
 
 
 def test_a_damaged_log_is_followed_and_not_searched_at_every_line(engine, recorder, site):
-    write(engine, site, 0, 5)
-    with following(engine, recorder):
-        recorder.wait_lines(5)
-        damage(site)
-        write(engine, site, 5, 5)
-        recorder.wait_lines(10)
+    read_over_damage(engine, recorder, site)
     with following(engine, recorder, idle_timeout_s=60):
         opened(engine, 2)
         write(engine, site, 10, 1)
@@ -145,12 +150,7 @@ def test_a_damaged_log_is_followed_and_not_searched_at_every_line(engine, record
 def test_lines_that_are_written_while_docker_answers_do_not_make_a_damaged_log_look_whole(
     engine, recorder, site
 ):
-    write(engine, site, 0, 5)
-    with following(engine, recorder):
-        recorder.wait_lines(5)
-        damage(site)
-        write(engine, site, 5, 5)
-        recorder.wait_lines(10)
+    read_over_damage(engine, recorder, site)
     with following(engine, recorder, idle_timeout_s=60):
         opened(engine, 2)
         site.meanwhile = [(b"%d" % number, AT + number * SECOND) for number in range(11, 40)]
