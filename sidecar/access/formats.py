@@ -27,7 +27,7 @@ _READING = re.compile(
 )
 # Where a request and its status may end, of a server that leaves a client's quotes as they are.
 _REQUEST_END = re.compile(r' (?i:HTTP)/[\d.]+" (?P<status>\d{3})(?= |$)')
-# So many ends of one line are looked at, the last ones.
+# This many ends of one line are looked at, the last ones.
 MAX_ENDS: Final = 8
 _BRACKETED = re.compile(rf"\[({DATE})\]")
 

@@ -102,7 +102,7 @@ _FIELDS: Final = {field: tuple(map(_folded, names)) for field, names in NAMES.it
 
 
 def requests(named: Named, zone: tzinfo | None = None, *, is_cut: bool = False) -> tuple[Request, ...]:
-    """Return the requests that the fields may stand for; () where they are not those of one.
+    """Return the requests that the fields may stand for; () where these are no request's.
 
     `is_cut`: the end of the line is missing. If the status was there, that excuses nothing: it is 0.
 

@@ -6,6 +6,7 @@ import enum
 from typing import Final, NamedTuple
 
 from sidecar.advice.exposure import entrances
+from sidecar.advice.namespace import NO_PACKETS
 from sidecar.core.containers import Container
 from sidecar.firewall import AddressFacts, RepairKind
 
@@ -93,11 +94,7 @@ def _open_ports(facts: AddressFacts) -> Diagnosis | None:
 def _no_packets(facts: AddressFacts) -> Diagnosis | None:
     if facts.versions_seen or facts.sent_packets is not False:
         return None
-    return Diagnosis(
-        BypassKind.HOOK,
-        "no packet of any client passes through this firewall. Run wp-sidecar on the host's network "
-        "(`network_mode: host`)",
-    )
+    return Diagnosis(BypassKind.HOOK, NO_PACKETS)
 
 
 def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:

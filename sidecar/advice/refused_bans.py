@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from sidecar.advice.namespace import NO_PACKETS
 from sidecar.advice.unbannable import PERIOD_S
 from sidecar.core.address import Address
 from sidecar.core.refused_bans import RefusalReason
@@ -33,9 +34,9 @@ _WITHOUT_WITNESS: Final = {
 
 
 # Where no packet of any client comes, no address has a witness.
-_NO_PACKETS: Final = (
-    "are no ban, because no packet of any client passes through this firewall. Run wp-sidecar on the host's network "
-    "(`network_mode: host`); if packets take another path on purpose, set `witness = off` in the jail"
+_WITHOUT_PACKETS: Final = (
+    f"are no ban, because {NO_PACKETS}; if packets take another path on purpose, "
+    "set `witness = off` in the jail"
 )
 
 
@@ -53,7 +54,7 @@ def without_witness(
     `sees_packets`: whether packets of any client come to this host.
     """
     if not sees_packets:
-        return f"{failures:,} failures in {origin} {_NO_PACKETS}. {_SEE}."
+        return f"{failures:,} failures in {origin} {_WITHOUT_PACKETS}. {_SEE}."
     what = f"{failures:,} failures in {origin} name addresses that "
     if exposed and reason == RefusalReason.NEVER_SEEN:
         return f"{what}sent no packet to this host. They are forged, so they are not banned. {exposed}."

@@ -12,6 +12,7 @@ from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.last_run import PendingHits
 from sidecar.core.address import Address
+from sidecar.core.containers import sees_gateways
 from sidecar.core.events import Decision, Topology
 from sidecar.core.guard import Guard
 from sidecar.runtime.loop import Inbox
@@ -52,18 +53,16 @@ class HostChanges:
         self._exposed.replace(topology.containers, topology.front_ends)
         sentences = {f"{UNWATCHED_PROBLEM}{name}": unwatched(name) for name in topology.unwatched}
         self._problems.replace(UNWATCHED_PROBLEM, sentences)
-        is_outside = topology.containers and not self._sees_containers(topology)
+        is_outside = bool(topology.containers) and self._sees_containers(topology) is False
         self._problems.report(NAMESPACE_PROBLEM, not_host_network() if is_outside else None)
         decisions = self._inputs.topology_changed(topology, guard, now)
         return [*decisions, *self._pending.count(guard, now)]
 
-    def _sees_containers(self, topology: Topology) -> bool:
-        """Return whether an own address is a gateway of a container network, as on the host's own network.
+    def _sees_containers(self, topology: Topology) -> bool | None:
+        """Return whether this is the host's own network; None: nothing shows it.
 
-        One is enough: containers may have networks of other kinds, too. This is not judged by what logs say, since
-        whoever writes a log could end the readiness then.
+        Logs are not asked: the writer of a log could make the daemon unready then.
         """
-        own = set(self._own_addresses())
         gateways = [each.partition("/")[0] for each in topology.networks]
         gateways += [gateway for each in topology.containers for gateway in each.gateways]
-        return not gateways or not own.isdisjoint(gateways)
+        return sees_gateways(self._own_addresses(), gateways)

@@ -20,7 +20,7 @@ from sidecar.config import labels, log_formats
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, parse_address
 from sidecar.core.allowlist import ALWAYS, CONTAINERS, Allowlist, of_cdn
-from sidecar.core.containers import Container
+from sidecar.core.containers import Container, sees_gateways
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -182,8 +182,7 @@ class ContainerSites:
 
     def sees_containers(self, own: Iterable[str]) -> bool | None:
         """Return whether a gateway of a container is among our own addresses; None: no container has one."""
-        gateways = {gateway for each in self._listing.running for gateway in each.gateways}
-        return not gateways.isdisjoint(own) if gateways else None
+        return sees_gateways(own, (gateway for each in self._listing.running for gateway in each.gateways))
 
     def sites(self) -> Iterator[SiteFacts]:
         """Yield each watched container that is not a mere front end, with the front ends of it that are watched."""

@@ -16,7 +16,7 @@ BYPASS_GRACE_S: Final = 10.0
 class ActiveBans:
     """Bans by address, without their evidence: that of 100,000 bans would be 200 MB, and the store has it.
 
-    `enforced` counts the bans that are not dry run by IP version. Other threads may read it.
+    `enforced` counts by IP version the bans that are not dry runs. Other threads may read it.
     """
 
     def __init__(self, bangroup: int) -> None:

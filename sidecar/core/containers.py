@@ -96,6 +96,15 @@ def has_our_labels(container: Container) -> bool:
     return any(name.startswith(LABEL_PREFIX) for name in container.labels)
 
 
+def sees_gateways(own: Iterable[str], gateways: Iterable[str]) -> bool | None:
+    """Return whether one of these gateways of container networks is an own address, as on the host's own network.
+
+    None: there is no gateway, so it is not known. One is enough: containers may have networks of other kinds, too.
+    """
+    found = set(gateways)
+    return not found.isdisjoint(own) if found else None
+
+
 def with_image(
     container: Container, image: Mapping[str, str] | None, trusted: Sequence[str], error: str = ""
 ) -> Container:

@@ -78,21 +78,15 @@ class KnownLogs:
         known = self._logs.get(reader)
         if known is None:
             known = self._logs[reader] = Known({}, {})
-            self._make_room(KNOWN_LINE_BYTES)
+            self.make_room()
         return known
 
-    def add_line(self, known: Known, line: str, outcome: KnownLine) -> None:
-        """Remember what a line came to."""
-        self._make_room(len(line) + KNOWN_LINE_BYTES)
-        known.lines[line] = outcome
+    def make_room(self, chars: int = 0) -> None:
+        """Count one more, with this many characters; forget everything if there would be too much.
 
-    def add_request(self, known: Known, request: LineKey, outcome: KnownRequest) -> None:
-        """Remember what a request came to."""
-        self._make_room(sum(map(len, request)) + KNOWN_LINE_BYTES)
-        known.requests[request] = outcome
-
-    def _make_room(self, size: int) -> None:
-        """Forget everything if there would be too much. Attackers' lines come again soon."""
+        Attackers' lines come again soon.
+        """
+        size = chars + KNOWN_LINE_BYTES
         self._bytes += size
         if self._bytes > MAX_KNOWN_BYTES:
             for known in list(self._logs.values()):
@@ -173,7 +167,8 @@ class RequestDecider:
         # Whether a line with several addresses names one of them may depend on the lines before it.
         is_clear = log.understood > understood and "," not in text[:start]
         if len(text) <= MAX_KNOWN_CHARS and is_clear and not _is_suspended(attempts):
-            self._all_known.add_line(self._known, without_date, KnownLine(attempts, failed, _is_plain(text)))
+            self._all_known.make_room(len(without_date))
+            self._known.lines[without_date] = KnownLine(attempts, failed, _is_plain(text))
         self._add(failed, at, undated, line, text, time=time)
 
     def _decide_plain(
@@ -192,7 +187,8 @@ class RequestDecider:
         if not _is_suspended(attempts) and all(each.address == address and not each.peer for each in failed):
             hits = tuple((jail, each.target, each.success) for each in failed for jail in each.jails)
             budgets = tuple(each.runner.budget for each in failed)
-            self._all_known.add_request(self._known, key, KnownRequest(attempts, hits, budgets))
+            self._all_known.make_room(sum(map(len, key)))
+            self._known.requests[key] = KnownRequest(attempts, hits, budgets)
         self._add(failed, at, undated, line, text, time=time)
 
     def _add(

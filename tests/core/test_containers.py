@@ -9,6 +9,7 @@ from sidecar.core.containers import (
     discover_in_pods,
     has_our_labels,
     requested_jails,
+    sees_gateways,
     selects,
     with_image,
 )
@@ -238,3 +239,15 @@ def test_a_label_with_the_value_of_the_images_may_be_the_images():
     unknown = with_image(blog, None, (), "refused")
     assert (unknown.image_labels, unknown.image_error) == ({"wp-sidecar.mode", "wp-sidecar.jails"}, "refused")
     assert with_image(BLOG, None, (), "refused") == BLOG
+
+
+@pytest.mark.parametrize(
+    ("own", "gateways", "sees"),
+    [
+        (["192.0.2.7", "172.18.0.1"], ["172.17.0.1", "172.18.0.1"], True),
+        (["172.18.0.3"], ["172.18.0.1"], False),
+        (["172.18.0.3"], [], None),
+    ],
+)
+def test_a_gateway_that_is_ours_shows_the_hosts_network(own, gateways, sees):
+    assert sees_gateways(own, iter(gateways)) is sees

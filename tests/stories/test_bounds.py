@@ -4,7 +4,6 @@ import pytest
 
 from tests.bed import Bed
 from tests.bed.daemon import bare
-from tests.support.running import Running
 from tests.support.waiting import wait_until
 
 IMAGE = "debian:trixie-slim"
@@ -23,17 +22,6 @@ ANN, BOB = "203.0.113.7", "203.0.113.8"
 def engine():
     with Bed.up(daemon=bare()) as bed:
         yield bed.engine
-
-
-@pytest.fixture
-def daemon(tmp_path, monkeypatch, engine):
-    monkeypatch.setenv("DOCKER_HOST", engine.base_url)
-    running = Running(tmp_path)
-    (tmp_path / "jails.conf").write_text(JAILS)
-    running.start()
-    yield running
-    running.close()
-    engine.clear()
 
 
 def why(daemon):

@@ -7,7 +7,6 @@ import pytest
 
 from tests.bed import Bed
 from tests.bed.daemon import bare
-from tests.support.running import Running
 from tests.support.waiting import wait_until
 
 FAILURE = "wordpress(blog)[7]: Authentication failure for admin from "
@@ -31,17 +30,6 @@ FLOODS = {
 def engine():
     with Bed.up(daemon=bare()) as bed:
         yield bed.engine
-
-
-@pytest.fixture
-def daemon(tmp_path, monkeypatch, engine):
-    monkeypatch.setenv("DOCKER_HOST", engine.base_url)
-    running = Running(tmp_path)
-    (tmp_path / "jails.conf").write_text(JAILS)
-    running.start()
-    yield running
-    running.close()
-    engine.clear()
 
 
 def run(engine, name, command, *options):

@@ -29,12 +29,12 @@ TAIL_TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 16 * 1024 * 1024
 GROWTH = 8
 MAX_WINDOW = GROWTH**6
-# So many entries more are asked for than are needed, since the log grows.
+# This many entries more are asked for than are needed, since the log grows.
 MIN_ROOM = 16
 # How many answers are read to find one that begins a little before the line that was read last: their beginnings, and
 # all of them.
 MAX_BEGINNINGS, MAX_SOUND_TRIES = 64, 5
-# A window of so many entries has room for what a busy site writes until its log is open.
+# A window of this many entries has room for what a busy site writes until its log is open.
 MIN_WINDOW = GROWTH**5
 # How often entries are asked for in vain because the log grew meanwhile.
 MAX_MISSES = 32

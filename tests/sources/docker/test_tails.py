@@ -1,7 +1,8 @@
 """The undamaged end of a log is found, also while the log grows."""
 
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
+from itertools import count
 
 import pytest
 
@@ -72,24 +73,32 @@ def test_the_search_ends_at_the_line_that_was_read_last(engine, asking):
     assert window_with_room(asking, log, found) >= 21
 
 
-def test_no_line_is_left_out_while_the_log_grows(engine, asking):
-    site = damaged(engine, 20, 300)
-    log, over = UnreadLog(site), threading.Event()
+@contextmanager
+def growing(engine, site, first, pause_s):
+    """Lines are written to the log, numbered from `first` on, as long as the `with` lasts."""
+    over = threading.Event()
 
     def grow():
-        number = 1000
-        while not over.wait(0.005):
+        for number in count(first):
+            if over.wait(pause_s):
+                return
             write(engine, site, [number])
-            number += 1
 
     writer = threading.Thread(target=grow)
-    newest = last_entries(asking, log, 1)
     writer.start()
     try:
-        found = undamaged_end(asking, log, newest)
+        yield
     finally:
         over.set()
         writer.join()
+
+
+def test_no_line_is_left_out_while_the_log_grows(engine, asking):
+    site = damaged(engine, 20, 300)
+    log = UnreadLog(site)
+    newest = last_entries(asking, log, 1)
+    with growing(engine, site, 1000, 0.005):
+        found = undamaged_end(asking, log, newest)
 
     assert found.first == at(21)
     assert b"".join(found.body).count(b"\n") == found.count
@@ -97,23 +106,11 @@ def test_no_line_is_left_out_while_the_log_grows(engine, asking):
 
 @pytest.mark.parametrize("behind", [3, 20, 500])
 def test_the_line_that_was_read_last_is_found_behind_the_damage_while_the_log_grows(engine, asking, behind):
-    """The damage is so many lines before it. An answer that begins a line too early is of no use."""
+    """The damage is this many lines before it. An answer that begins a line too early is of no use."""
     site = damaged(engine, 20, behind + 3000)
-    log, over = UnreadLog(site, mark=at(20 + behind)), threading.Event()
-
-    def grow():
-        number = 5000
-        while not over.wait(0.02):
-            write(engine, site, [number])
-            number += 1
-
-    writer = threading.Thread(target=grow)
-    writer.start()
-    try:
+    log = UnreadLog(site, mark=at(20 + behind))
+    with growing(engine, site, 5000, 0.02):
         found = undamaged_end(asking, log, last_entries(asking, log, 1))
-    finally:
-        over.set()
-        writer.join()
 
     assert found.has_mark
     assert at(20) < found.first <= at(20 + behind)
