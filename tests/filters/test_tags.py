@@ -46,6 +46,9 @@ HOSTS = {
     "[2001:db8::7]": "2001:db8::7",
     "::1": "::1",
     "2001:db8::": "2001:db8::",
+    # Nobody's address: fail2ban takes it for none.
+    "::": None,
+    "[::]": None,
     "example.com": None,
     "": None,
 }
