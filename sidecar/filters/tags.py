@@ -13,7 +13,7 @@ from typing import Final
 
 IP4: Final = r"(?:::f{4,6}:)?(?P<ip4>[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
 # `::` alone is nobody's address.
-IP6: Final = r"(?P<ip6>(?:::|[0-9a-fA-F]{1,4}::?){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:):))"
+IP6: Final = r"(?P<ip6>(?!::(?![0-9a-fA-F:]))(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:):))"
 DNS: Final = r"(?P<dns>[\w\-.^_]*\w)"
 CIDR: Final = r"(?P<cidr>[0-9]+)"
 ADDR: Final = rf"\[?(?:{IP4}|{IP6})\]?"
