@@ -9,7 +9,7 @@ from sidecar.core.text import printable
 
 def budget_exceeded(budget: BanBudget) -> str:
     """Return which limit is exceeded, what follows from it, and what to change."""
-    limit = f"more than {budget.max_bans:,.0f} bans within {budget.period_s:.0f} s"
+    limit = f"more than {budget.bans_per_period:,.0f} bans within {budget.period_s:.0f} s"
     if budget.max_share < 1:
         limit += f", or of {budget.max_share:.0%} of the clients seen,"
     return (
@@ -21,7 +21,7 @@ def budget_exceeded(budget: BanBudget) -> str:
 def site_budget_exceeded(site: str, budgets: SiteBudgets) -> str:
     """Return that one log uses more than its part of the ban budget, what follows from it, and what to change."""
     return (
-        f"more than {budgets.max_bans:,.0f} bans within {budgets.period_s:.0f} s were about to be made because of the "
-        f"log of {printable(site)}: those beyond are a dry run, so that the other sites keep their part of the ban "
-        "budget. Check whether somebody else writes that log; if the attack is that large, raise banbudget or siteshare"
+        f"more than {budgets.bans_per_period:,.0f} bans within {budgets.period_s:.0f} s were about to be made because "
+        f"of the log of {printable(site)}: those beyond are a dry run, so that the other sites keep their part of the "
+        "ban budget. Check whether somebody else writes that log; if the attack is that large, raise banbudget or siteshare"
     )

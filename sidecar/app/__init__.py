@@ -15,7 +15,7 @@ The other modules are small sinks, listeners and chores that connect two package
     health           what probes see
     housekeeping     what is done from time to time
     log_states, log_details, unread_logs             how logs are read, and whether they are understood
-    budget_monitor, ban_limit_report, refused_bans   bans that are not enforced, end early, or are not made
+    budget_monitor, max_bans_report, refused_bans   bans that are not enforced, end early, or are not made
     bypasses, unbannable, exposed_containers         bans and failures without an effect
     allowlist_report, repairs, clock_watch           what people or other programs changed
     memory_watch     forgets in time where memory is short

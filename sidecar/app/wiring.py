@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sidecar.access.logs import AccessLogs
 from sidecar.alerts.sink import StoredTurns
 from sidecar.app import host, last_run
-from sidecar.app.ban_limit_report import BanLimitReport
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.bypasses import Bypasses
 from sidecar.app.clock_watch import ClockWatch
@@ -41,6 +40,7 @@ from sidecar.app.housekeeping import (
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_details import LogDetails
 from sidecar.app.log_states import LogStates
+from sidecar.app.max_bans_report import MaxBansReport
 from sidecar.app.memory_watch import INTERVAL_S as MEMORY_CHECK_INTERVAL_S
 from sidecar.app.memory_watch import MemoryWatch
 from sidecar.app.public_address import PublicAddresses, cloud_of
@@ -427,7 +427,7 @@ def _make_housekeeping(
             StoreCleanup(last.store, deciding.inputs, last.pending_hits, problems.problem(last.store.name)),
             CiliumCheck(last.firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(acting.unbannable, acting.budget_monitor, last.repairs),
-            BanLimitReport(problems.problem("the number of bans", critical=False)),
+            MaxBansReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(deciding.exposed, last.firewall, common.metrics.guard, problems),
             OwnNetworksCheck(deciding.inputs, public_addresses),
             AllowedExpiry(deciding.inputs),

@@ -25,14 +25,14 @@ from sidecar.core import ban_budget
 from sidecar.core.actions import Action
 from sidecar.core.allowlist import IGNOREIP, PROXY, of_cdn, of_monitor
 from sidecar.core.ban_history import HISTORY_AGE_S
-from sidecar.core.ban_limit import MAX_BANS
 from sidecar.core.containers import LabelTrust
 from sidecar.core.jail import Jail
+from sidecar.core.max_bans import MAX_BANS
 from sidecar.core.site_budget import SHARE
 from sidecar.filters.loader import Filter
 
 NO_ENTRIES: Final = AllowlistEntries()
-DEFAULT_RATE: Final = BanRate(ban_budget.MAX_BANS, ban_budget.PERIOD_S)
+DEFAULT_RATE: Final = BanRate(ban_budget.BANS_PER_PERIOD, ban_budget.PERIOD_S)
 
 
 class SourceKind(StrEnum):

@@ -14,7 +14,7 @@ from sidecar.core.rate import Rate
 from sidecar.core.site_budget import RECOVERY, SHARE, SiteBudgets
 
 # A storm of 10,000 addresses passes at once, and a botnet of 100,000 within four minutes.
-MAX_BANS: Final = 30_000
+BANS_PER_PERIOD: Final = 30_000
 PERIOD_S: Final = 60.0
 # A client counts as recently seen for this long at least, and for twice as long at most.
 CLIENTS_PERIOD_S: Final = 600.0
@@ -57,26 +57,26 @@ class BanBudget:
 
     def __init__(
         self,
-        max_bans: float = MAX_BANS,
+        bans_per_period: float = BANS_PER_PERIOD,
         period_s: float = PERIOD_S,
         max_share: float = math.inf,
         site_share: float = SHARE,
     ) -> None:
-        """At most `max_bans` in `period_s` (`math.inf`: any number), and at most this share (0 to 1) of the clients.
+        """At most `bans_per_period` (`math.inf`: any number), and at most this share (0 to 1) of the clients.
 
-        `site_share` is the part of `max_bans` that one log may use while others need some.
+        `site_share` is the part of `bans_per_period` that one log may use while others need some.
         """
         self.exceeded = False
         self.dry_runs = 0
         self._clients = _RecentClients()
-        self.reconfigure(max_bans, period_s, max_share, site_share)
+        self.reconfigure(bans_per_period, period_s, max_share, site_share)
 
     def reconfigure(
-        self, max_bans: float, period_s: float, max_share: float, site_share: float = SHARE
+        self, bans_per_period: float, period_s: float, max_share: float, site_share: float = SHARE
     ) -> None:
         """Apply these limits from now on. Bans made before count for the share alone."""
-        self.max_bans, self.max_share = max_bans, max_share
-        self.sites = SiteBudgets(max_bans * site_share, period_s)
+        self.bans_per_period, self.max_share = bans_per_period, max_share
+        self.sites = SiteBudgets(bans_per_period * site_share, period_s)
         self._bans = Rate(period_s)
 
     @property
@@ -110,7 +110,9 @@ class BanBudget:
 
     def _update(self, bans: float) -> None:
         part = RECOVERY if self.exceeded else 1.0
-        self.exceeded = bans > self.max_bans * part or self._clients.banned_share > self.max_share * part
+        self.exceeded = (
+            bans > self.bans_per_period * part or self._clients.banned_share > self.max_share * part
+        )
 
 
 class _RecentClients:

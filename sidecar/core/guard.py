@@ -17,7 +17,6 @@ from sidecar.core.allowed import Allow, AllowChange, AllowedAddresses, Disallow
 from sidecar.core.allowlist import CONTAINERS, Allowlist
 from sidecar.core.ban_budget import NO_BUDGET, EnforcementBudget
 from sidecar.core.ban_history import HISTORY_AGE_S, BanHistory, PastBans
-from sidecar.core.ban_limit import MAX_BANS, BanLimit
 from sidecar.core.ban_register import BanRegister
 from sidecar.core.bantime_increment import Chance
 from sidecar.core.events import (
@@ -34,6 +33,7 @@ from sidecar.core.hit_judge import HitJudge
 from sidecar.core.jail import MANUAL_JAIL, Jail, is_asked_for
 from sidecar.core.jail_state import JailState
 from sidecar.core.jail_states import JailStates
+from sidecar.core.max_bans import MAX_BANS, MaxBans
 from sidecar.core.memory_relief import recover, relieve
 from sidecar.core.overrides import Overrides
 from sidecar.core.queries import GuardView
@@ -66,7 +66,7 @@ class Guard:
     ) -> None:
         """Begin with these bans in force. `history_age_s` is how long after its end a ban still counts.
 
-        `max_bans` is how many may be in force; beyond it some are merged or end early (`ban_limit.py`).
+        `max_bans` is how many may be in force; beyond it some are merged or end early (`max_bans.py`).
 
         `counts_from`: hits before this unix time do not count, as it is unknown which of them were forgiven.
         `allowed` is what people put on the allowlist, which has it.
@@ -79,7 +79,7 @@ class Guard:
         )
         self.view = GuardView(self._state)
         self._register = BanRegister(self._state.jails, self._state.history)
-        self._limit = BanLimit(self._state, self._register, max_bans)
+        self._limit = MaxBans(self._state, self._register, max_bans)
         self._witness = witness
         # The random numbers only spread the ends of bans (`bantime.rndtime`), and keep no secret.
         self._judge = HitJudge(

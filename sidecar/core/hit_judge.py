@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from sidecar.core.address import Address
 from sidecar.core.ban_budget import EnforcementBudget
-from sidecar.core.ban_limit import BanLimit
 from sidecar.core.ban_register import BanRegister
 from sidecar.core.bantime_increment import Chance
 from sidecar.core.events import Ban, BanCause, Decision, Hit, IgnoredReason
 from sidecar.core.guard_state import GuardState
 from sidecar.core.jail import Jail, Success
 from sidecar.core.jail_state import JailState
+from sidecar.core.max_bans import MaxBans
 from sidecar.core.network_failures import FullNetwork
 from sidecar.core.refused_bans import RefusalReason
 from sidecar.core.relayed import RelayedRequests
@@ -31,7 +31,7 @@ class HitJudge:
         self,
         state: GuardState,
         register: BanRegister,
-        limit: BanLimit,
+        limit: MaxBans,
         budget: EnforcementBudget,
         witness: Witness,
         *,

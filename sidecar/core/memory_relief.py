@@ -1,6 +1,6 @@
 """What the guard forgets when memory is short: what explains bans, and what makes the next ones longer or sooner.
 
-Bans in force are never given up for memory; only no more of them are made room for (`ban_limit.py`).
+Bans in force are never given up for memory; only no more of them are made room for (`max_bans.py`).
 """
 
 from __future__ import annotations

@@ -53,9 +53,9 @@ class RefusedBans:
     `totals` counts them since the start, by reason; one that is refused again is the same.
     """
 
-    def __init__(self, max_bans: int = MAX_REFUSED_BANS) -> None:
+    def __init__(self, max_refused: int = MAX_REFUSED_BANS) -> None:
         self.totals: Counter[str] = Counter()
-        self._max_bans = max_bans
+        self._max_refused = max_refused
         # Those that had no witness when that was asked since the last look.
         self._without_witness: dict[tuple[str, Address], RefusedBan] = {}
         # The ban that was not refused for longest comes first.
@@ -97,9 +97,9 @@ class RefusedBans:
         self._bans[jail, address] = ban
         if asked_at == now and reason != RefusalReason.PROBABLE_PROXY:
             self._without_witness[jail, address] = ban
-            if len(self._without_witness) > self._max_bans:
+            if len(self._without_witness) > self._max_refused:
                 drop_oldest(self._without_witness)
-        if len(self._bans) > self._max_bans:
+        if len(self._bans) > self._max_refused:
             drop_oldest(self._bans)
 
     def take_without_witness(self) -> tuple[RefusedBan, ...]:

@@ -31,15 +31,15 @@ class _Site:
 class SiteBudgets:
     """Owned by one thread."""
 
-    def __init__(self, max_bans: float, period_s: float) -> None:
-        """At most `max_bans` within `period_s` seconds from one log (`math.inf`: any number)."""
-        self.max_bans = max_bans
+    def __init__(self, bans_per_period: float, period_s: float) -> None:
+        """At most `bans_per_period` within `period_s` seconds from one log (`math.inf`: any number)."""
+        self.bans_per_period = bans_per_period
         self.period_s = period_s
         self._sites: dict[str, _Site] = {}
 
     def allows(self, name: str, now: float) -> bool:
         """Return whether one more ban from this log may be enforced. It counts as made either way."""
-        if self.max_bans == math.inf:
+        if self.bans_per_period == math.inf:
             return True
         if (site := self._sites.get(name)) is None:
             self._forget(now)
@@ -57,7 +57,7 @@ class SiteBudgets:
         return tuple(name for name, site in self._sites.items() if self._is_exceeded(name, site, now))
 
     def _is_exceeded(self, name: str, site: _Site, now: float) -> bool:
-        most = self.max_bans * (RECOVERY if site.exceeded else 1.0)
+        most = self.bans_per_period * (RECOVERY if site.exceeded else 1.0)
         # A log that is alone takes nothing from anyone.
         site.exceeded = site.bans.count(now) > most and self._others_ban(name, now)
         return site.exceeded

@@ -27,7 +27,7 @@ def test_a_storm_passes_and_a_botnet_within_some_minutes():
 
 
 def test_it_recovers_once_fewer_bans_are_asked_for():
-    budget = BanBudget(max_bans=20, period_s=60)
+    budget = BanBudget(bans_per_period=20, period_s=60)
     assert enforced(budget, 30, now=0) == 20
     assert [enforced(budget, 12, now) for now in (30, 60, 90, 120)] == [
         0
@@ -40,7 +40,7 @@ def test_it_recovers_once_fewer_bans_are_asked_for():
 
 
 def test_it_does_not_flap_at_its_edge():
-    budget = BanBudget(max_bans=20, period_s=60)
+    budget = BanBudget(bans_per_period=20, period_s=60)
     allowed = [budget.allows(now=3 * n) for n in range(200)]  # 20 a minute, and at times 21
 
     assert sum(a != b for a, b in pairwise(allowed)) <= 1
@@ -59,11 +59,11 @@ def test_dry_runs_are_enforced_later_however_often_that_is_asked():
 
 
 def test_an_unlimited_budget_allows_any_number():
-    assert enforced(BanBudget(max_bans=math.inf), 1_000_000, now=0) == 1_000_000
+    assert enforced(BanBudget(bans_per_period=math.inf), 1_000_000, now=0) == 1_000_000
 
 
 def test_a_clock_that_is_set_back_does_not_end_enforcement():
-    budget = BanBudget(max_bans=20, period_s=60)
+    budget = BanBudget(bans_per_period=20, period_s=60)
     enforced(budget, 21, now=1_000_000)
 
     assert enforced(budget, 5, now=0) == 5
@@ -121,10 +121,10 @@ def test_the_clients_remembered_are_bounded(monkeypatch):
 
 @pytest.mark.parametrize("share", [math.inf, 0.01])
 def test_new_limits_hold_from_then_on(share):
-    budget = BanBudget(max_bans=20, period_s=60)
+    budget = BanBudget(bans_per_period=20, period_s=60)
     enforced(budget, 30, now=0)
     budget.reconfigure(1_000, 600, share)
-    assert (budget.max_bans, budget.period_s, budget.max_share) == (1_000, 600, share)
+    assert (budget.bans_per_period, budget.period_s, budget.max_share) == (1_000, 600, share)
 
     assert not budget.is_exceeded(0)
     assert enforced(budget, 1_000, now=0) == 1_000

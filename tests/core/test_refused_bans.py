@@ -29,7 +29,7 @@ def test_only_a_missing_witness_holds_for_a_moment():
 
 
 def test_they_are_forgotten_and_bounded():
-    refused = RefusedBans(max_bans=32)
+    refused = RefusedBans(max_refused=32)
     for number in range(100):
         refused.refuse("login", Address(f"192.0.2.{number}"), NEVER, "blog", failures=3, now=float(number))
     assert len(list(refused)) <= 32
@@ -41,7 +41,7 @@ def test_they_are_forgotten_and_bounded():
 
 
 def test_those_without_a_witness_are_taken_once_for_each_question():
-    refused = RefusedBans(max_bans=16)
+    refused = RefusedBans(max_refused=16)
     refused.refuse("login", ANN, NEVER, "blog", failures=3, now=10.0)
     refused.refuse("mail", ANN, PROXY, "blog", failures=3, now=10.0)
     assert [(ban.jail, ban.reason) for ban in refused.take_without_witness()] == [("login", NEVER)]

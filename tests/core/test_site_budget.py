@@ -64,7 +64,7 @@ def test_logs_without_a_recent_ban_are_forgotten(monkeypatch):
 
 
 def test_one_log_does_not_use_up_the_ban_budget_of_the_others():
-    budget = BanBudget(max_bans=100, site_share=0.5)
+    budget = BanBudget(bans_per_period=100, site_share=0.5)
     assert budget.allows(0.0, "shop")
     hostile = [budget.allows(1.0, "blog") for _ in range(1_000)]
     others = [budget.allows(2.0, "shop") for _ in range(49)]

@@ -32,7 +32,7 @@ MERGED_FROM: Final = {4: 16, 6: 4}
 ROOM: Final = 1 / 16
 
 
-class BanLimit:
+class MaxBans:
     """Ends bans early where there are too many. How many it ended, by cause, is in the guard's state."""
 
     def __init__(self, state: GuardState, register: BanRegister, max_bans: int = MAX_BANS) -> None:

@@ -1,6 +1,6 @@
 """Bans that end early are a problem while they do."""
 
-from sidecar.app.ban_limit_report import BanLimitReport
+from sidecar.app.max_bans_report import MaxBansReport
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban
@@ -14,7 +14,7 @@ def test_it_is_reported_until_nothing_ends_early_any_more():
     crowd = [Ban("login", Address(f"203.0.113.{n}"), 0.0, 200.0, "failures") for n in range(16)]
     guard = Guard([Jail("login")], Allowlist(), [*scattered, *crowd], max_bans=16)
     changes = Changes()
-    report = BanLimitReport(changes.problems().problem("the number of bans", critical=False))
+    report = MaxBansReport(changes.problems().problem("the number of bans", critical=False))
 
     assert (report.run(guard, 1.0), changes) == ((), [])
     guard.tick(1.0)

@@ -9,7 +9,7 @@ from sidecar.core.guard import Guard
 from sidecar.runtime.problems import Problem
 
 
-class BanLimitReport:
+class MaxBansReport:
     """A Chore."""
 
     def __init__(self, problem: Problem) -> None:
