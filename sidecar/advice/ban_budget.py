@@ -23,5 +23,6 @@ def site_budget_exceeded(site: str, budgets: SiteBudgets) -> str:
     return (
         f"more than {budgets.bans_per_period:,.0f} bans within {budgets.period_s:.0f} s were about to be made because "
         f"of the log of {printable(site)}: those beyond are a dry run, so that the other sites keep their part of the "
-        "ban budget. Check whether somebody else writes that log; if the attack is that large, raise banbudget or siteshare"
+        "ban budget. Check whether somebody else writes that log; if the attack is that large, raise banbudget or "
+        "siteshare"
     )
