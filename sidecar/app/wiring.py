@@ -13,7 +13,7 @@ import math
 import secrets
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from sidecar.access.logs import AccessLogs
 from sidecar.alerts.sink import StoredTurns
@@ -24,165 +24,53 @@ from sidecar.app.clock_watch import ClockWatch
 from sidecar.app.daemon import Daemon, Resource, Startup
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
-from sidecar.app.health import LoopHealth
 from sidecar.app.host_changes import HostChanges
 from sidecar.app.host_names import HostNames, WatchedNames
-from sidecar.app.housekeeping import (
-    INTERVAL_S,
-    AllowedExpiry,
-    CiliumCheck,
-    Housekeeping,
-    MetricsUpdate,
-    OwnNetworksCheck,
-    Reports,
-    StoreCleanup,
-)
 from sidecar.app.last_run import PendingHits
-from sidecar.app.log_details import LogDetails
 from sidecar.app.log_states import LogStates
-from sidecar.app.max_bans_report import MaxBansReport
-from sidecar.app.memory_watch import INTERVAL_S as MEMORY_CHECK_INTERVAL_S
-from sidecar.app.memory_watch import MemoryWatch
-from sidecar.app.public_address import PublicAddresses, cloud_of
+from sidecar.app.parts import Acting, Claims, Common, Deciding, FromLogs, LastRun, Parts
 from sidecar.app.reading import LogReading
-from sidecar.app.refused_bans import RefusedBansReport
 from sidecar.app.reload import Reconfiguration
 from sidecar.app.reload_service import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
 from sidecar.app.restore import RestoredBans
+from sidecar.app.services import make_services
 from sidecar.app.unbannable import UnbannableFailures
-from sidecar.app.unread_logs import UnreadLogs
 from sidecar.config import log_formats, node_name
 from sidecar.config.settings import LogSettings, Settings
 from sidecar.control.commands.daemon import Tally
-from sidecar.control.commands.table import daemon_commands
 from sidecar.control.commands.top import RecentEvents
-from sidecar.control.server import ControlApplication, ControlSocket, control_server
+from sidecar.control.server import ControlSocket
 from sidecar.core.ban_budget import BanBudget
 from sidecar.core.guard import Guard
-from sidecar.core.jail import MANUAL_JAIL, Jail
+from sidecar.core.jail import MANUAL_JAIL
 from sidecar.core.sites import Sites, with_sites
 from sidecar.filters.matcher import Matcher
-from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, Monitor, NftTable
+from sidecar.firewall import Firewall, FirewallClaim, FirewallSink, NftTable
 from sidecar.firewall.layout import LayoutFile
 from sidecar.runtime.clock import Clock, HostClock
-from sidecar.runtime.http_server import TcpListener
-from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.loop import Command, Inbox, Loop, Sink
 from sidecar.runtime.memory import MemoryCgroup
 from sidecar.runtime.problems import Problems
-from sidecar.runtime.supervisor import PeriodicTask, Service, Supervisor
+from sidecar.runtime.supervisor import Supervisor
 from sidecar.sources.base import Outputs
 from sidecar.sources.dns import Resolver
 from sidecar.sources.factories import SourceInputs
 from sidecar.sources.intake import Intake
 from sidecar.sources.registry import SourceRegistry
-from sidecar.stores.base import Remembered
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
-from sidecar.telemetry.http import TelemetryEndpoints, listen, telemetry_server
-from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.http import listen
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
-from sidecar.web.application import StatusPage
-from sidecar.web.changes import ChangeForms
 from sidecar.web.doctor import Doctor
-from sidecar.web.sessions import Sessions
 
 if TYPE_CHECKING:
     from sidecar.fleet import FleetMember
 
 log = logging.getLogger(__name__)
-
-# Between questions whether the firewall is to be checked.
-FIREWALL_CHECK_INTERVAL_S: Final = 1.0
-
-
-class _Common(NamedTuple):
-    """What every step is given."""
-
-    settings: Settings
-    clock: Clock
-    host_clock: HostClock
-    now: float
-    reporting: Reporting
-    inbox: Inbox
-
-    @property
-    def metrics(self) -> Metrics:
-        return self.reporting.metrics
-
-    @property
-    def problems(self) -> Problems:
-        return self.reporting.problems
-
-
-class _Claims(NamedTuple):
-    """What one daemon of a host has at a time."""
-
-    host: FirewallClaim
-    control: ControlSocket
-    telemetry: TcpListener
-
-
-class _LastRun(NamedTuple):
-    """What the last run left, in the store and in the kernel."""
-
-    store: SqliteStore
-    remembered: Remembered
-    pending_hits: PendingHits
-    sites: Sites
-    # With those of the sites: the jails that the firewall has to know.
-    jails: Sequence[Jail]
-    firewall: Firewall
-    firewall_sink: FirewallSink
-    repairs: RepairAlerts
-    cgroup: MemoryCgroup | None
-
-
-class _Deciding(NamedTuple):
-    """The guard, and what it goes by."""
-
-    guard: Guard
-    inputs: GuardInputs
-    budget: BanBudget
-    exposed: ExposedContainers
-    watched_names: WatchedNames
-    access_logs: AccessLogs
-
-
-class _FromLogs(NamedTuple):
-    """From the logs to the inbox."""
-
-    sources: SourceRegistry
-    intake: Intake
-    resolver: Resolver
-    names: HostNames
-    log_states: LogStates
-
-
-class _Acting(NamedTuple):
-    """The loop, and those of its sinks that others ask."""
-
-    loop: Loop
-    fleet: FleetMember | None
-    unbannable: UnbannableFailures
-    budget_monitor: BudgetMonitor
-    tally: Tally
-    recent: RecentEvents
-    activity: Activity
-    event_log: EventLog | None
-
-
-class _Parts(NamedTuple):
-    """What runs, or is asked by what runs."""
-
-    last: _LastRun
-    deciding: _Deciding
-    reading: _FromLogs
-    acting: _Acting
 
 
 def build(
@@ -201,13 +89,13 @@ def build(
     host_clock = HostClock(clock)
     # First, as everything else may have a problem.
     reporting = Reporting.of(settings)
-    common = _Common(settings, clock, host_clock, host_clock.reading.at, reporting, Inbox())
-    problems = common.problems
+    common = Common(settings, clock, host_clock, host_clock.reading.at, reporting, Inbox())
+    problems = common.reporting.problems
     # A second daemon on this host ends here, before it touches the store or the firewall.
     host_claim = restored.claim if restored else FirewallClaim()
     if host_claim.warning:
         log.warning("%s", host_claim.warning)
-    claims = _Claims(host_claim, ControlSocket(settings.paths.socket), listen(*settings.listen))
+    claims = Claims(host_claim, ControlSocket(settings.paths.socket), listen(*settings.listen))
     last = _load_last_run(common, restored)
     deciding = _make_guard(common, last)
     reading = _make_sources(common, last, deciding)
@@ -222,13 +110,13 @@ def build(
     reading.sources.reconfigure(settings, first_reading, common.now)
     reconfiguration = Reconfiguration(
         inbox=common.inbox, budget=acting.budget_monitor, inputs=deciding.inputs, firewall=last.firewall_sink,
-        metrics=common.metrics, fleet=acting.fleet, reading=log_reading, outbox=common.reporting.outbox,
+        metrics=common.reporting.metrics, fleet=acting.fleet, reading=log_reading, outbox=common.reporting.outbox,
     )  # fmt: skip
-    reload_report = ReloadReport(common.metrics.process, problems, clock)
+    reload_report = ReloadReport(common.reporting.metrics.process, problems, clock)
     reload = ReloadService(settings, read, reconfiguration, reload_report)
     doctor = Doctor([*arguments, "--socket", str(settings.paths.socket)])
-    parts = _Parts(last, deciding, reading, acting)
-    services = _make_services(common, claims, parts, reload, doctor)
+    parts = Parts(last, deciding, reading, acting)
+    services = make_services(common, claims, parts, reload, doctor)
     startup = Startup(
         commands=_first_commands(last, deciding, reading),
         services=services,
@@ -260,9 +148,9 @@ def build(
     )  # fmt: skip
 
 
-def _load_last_run(common: _Common, restored: RestoredBans | None) -> _LastRun:
+def _load_last_run(common: Common, restored: RestoredBans | None) -> LastRun:
     """Open the store and read the table in the kernel, which is not changed."""
-    settings, reporting, problems = common.settings, common.reporting, common.problems
+    settings, reporting, problems = common.settings, common.reporting, common.reporting.problems
     store = SqliteStore(settings.paths.state / "state.db", common.host_clock)
     layout_file = LayoutFile(settings.paths.state)
     sites = Sites.of_layout(layout_file.read().ports)
@@ -275,13 +163,13 @@ def _load_last_run(common: _Common, restored: RestoredBans | None) -> _LastRun:
     pending_hits = PendingHits(remembered.hits, [*(jail.name for jail in settings.jails), MANUAL_JAIL.name])
     repairs = RepairAlerts(reporting.alerts, problems.problem("firewall table"))
     firewall_sink = FirewallSink(
-        firewall, common.inbox, problems, common.metrics.firewall, repairs,
+        firewall, common.inbox, problems, common.reporting.metrics.firewall, repairs,
         layout_file=layout_file,
     )  # fmt: skip
-    return _LastRun(store, remembered, pending_hits, sites, jails, firewall, firewall_sink, repairs, cgroup)
+    return LastRun(store, remembered, pending_hits, sites, jails, firewall, firewall_sink, repairs, cgroup)
 
 
-def _enforce(last: _LastRun, restored: RestoredBans | None, allowlist: Sequence[str], now: float) -> None:
+def _enforce(last: LastRun, restored: RestoredBans | None, allowlist: Sequence[str], now: float) -> None:
     """Have the bans of the last run in force. A restored firewall has them already, for the jails as they were."""
     bans = last.remembered.bans
     if restored:
@@ -290,15 +178,15 @@ def _enforce(last: _LastRun, restored: RestoredBans | None, allowlist: Sequence[
     last.firewall_sink.start(None if is_in_force else bans, allowlist, now)
 
 
-def _make_guard(common: _Common, last: _LastRun) -> _Deciding:
+def _make_guard(common: Common, last: LastRun) -> Deciding:
     settings, remembered = common.settings, last.remembered
     watched_names = WatchedNames()
     access_logs = AccessLogs(log_formats.declared(settings.jails, {}, settings.allowlist))
     inputs = GuardInputs(
-        settings, host.own_networks(), watched_names, last.firewall_sink, problems=common.problems,
+        settings, host.own_networks(), watched_names, last.firewall_sink, problems=common.reporting.problems,
         access_logs=access_logs, allowed=remembered.allowed, sites=last.sites,
     )  # fmt: skip
-    exposed = ExposedContainers(common.metrics.allowlist, common.problems)
+    exposed = ExposedContainers(common.reporting.metrics.allowlist, common.reporting.problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share, settings.budget.site_share)
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
@@ -309,12 +197,12 @@ def _make_guard(common: _Common, last: _LastRun) -> _Deciding:
         allowed=remembered.allowed,
     )  # fmt: skip
     guard.set_sites(last.sites)
-    common.metrics.bans.set_active(guard.view.enforced_bans)
-    return _Deciding(guard, inputs, budget, exposed, watched_names, access_logs)
+    common.reporting.metrics.bans.set_active(guard.view.enforced_bans)
+    return Deciding(guard, inputs, budget, exposed, watched_names, access_logs)
 
 
-def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _FromLogs:
-    inbox, problems = common.inbox, common.problems
+def _make_sources(common: Common, last: LastRun, deciding: Deciding) -> FromLogs:
+    inbox, problems = common.inbox, common.reporting.problems
     changes = HostChanges(
         inbox, deciding.inputs, deciding.exposed, last.pending_hits, problems, own_addresses=host.addresses
     )
@@ -322,14 +210,14 @@ def _make_sources(common: _Common, last: _LastRun, deciding: _Deciding) -> _From
     resolver = Resolver(inbox)
     matcher = Matcher(common.settings.filters, problems=problems, access_logs=deciding.access_logs)
     intake = Intake(matcher, inbox, resolver, common.clock, problems.problem("filtering"))
-    log_states = LogStates(common.metrics)
+    log_states = LogStates(common.reporting.metrics)
     outputs = Outputs(intake, log_states, problems)
     sources = SourceRegistry(SourceInputs(outputs, changes, last.remembered.cursors, resolver))
-    return _FromLogs(sources, intake, resolver, names, log_states)
+    return FromLogs(sources, intake, resolver, names, log_states)
 
 
-def _make_loop(common: _Common, last: _LastRun, deciding: _Deciding) -> _Acting:
-    settings, metrics, problems = common.settings, common.metrics, common.problems
+def _make_loop(common: Common, last: LastRun, deciding: Deciding) -> Acting:
+    settings, metrics, problems = common.settings, common.reporting.metrics, common.reporting.problems
     fleet = _join_fleet(settings, common.inbox, metrics.fleet, problems, common.clock)
     unbannable = UnbannableFailures(deciding.inputs, deciding.exposed, metrics.allowlist, problems)
     budget_monitor = BudgetMonitor(settings.budget, deciding.budget, metrics.allowlist, problems)
@@ -371,73 +259,10 @@ def _make_loop(common: _Common, last: _LastRun, deciding: _Deciding) -> _Acting:
     )
     metrics.loop.observe_inbox(common.inbox)
     metrics.loop.observe_store(last.store)
-    return _Acting(loop, fleet, unbannable, budget_monitor, tally, recent, activity, event_log)
+    return Acting(loop, fleet, unbannable, budget_monitor, tally, recent, activity, event_log)
 
 
-def _make_services(
-    common: _Common, claims: _Claims, parts: _Parts, reload: ReloadService, doctor: Doctor
-) -> list[Service]:
-    """Make what runs beside the loop: who answers people and programs, and the chores."""
-    settings, inbox, problems = common.settings, common.inbox, common.problems
-    last, deciding, reading, acting = parts
-    inputs, firewall_sink, fleet = deciding.inputs, last.firewall_sink, acting.fleet
-    health = LoopHealth(acting.loop, problems)
-    common.metrics.process.observe_readiness(lambda: health.health().ready)
-    unread_logs = UnreadLogs(inputs, deciding.access_logs, reading.log_states, reading.intake, problems)
-    commands = daemon_commands(
-        inbox, health=health, streams=reading.log_states.states, details=LogDetails(reading.log_states, inputs),
-        oddities=unread_logs, access_logs=deciding.access_logs,
-        firewall=firewall_sink, inputs=inputs, reloader=reload, evidence=last.store, explainer=reading.intake,
-        fleet=fleet, tally=acting.tally, recent=acting.recent,
-    )  # fmt: skip
-    page = StatusPage(commands, acting.activity, ChangeForms(commands, Sessions(inputs), doctor), doctor)
-    known_hosts = KnownHosts(settings.listen_names)
-    endpoints = TelemetryEndpoints(common.reporting.registry, health, known_hosts, page)
-    public_addresses = PublicAddresses(
-        cloud_of() if settings.cloud_metadata else None, problems.problem("public addresses", critical=False)
-    )
-    housekeeping = _make_housekeeping(common, parts, public_addresses, unread_logs)
-    memory_watch = MemoryWatch(inbox, last.cgroup, problems.problem("memory", critical=False))
-    services: list[Service] = [
-        common.reporting.outbox,
-        telemetry_server(claims.telemetry, endpoints),
-        control_server(claims.control, ControlApplication(commands)),
-        reload,
-        PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),
-        PeriodicTask("memory watch", memory_watch.check, MEMORY_CHECK_INTERVAL_S),
-        PeriodicTask("housekeeping", housekeeping.run, INTERVAL_S),
-        Monitor(firewall_sink),
-        reading.names,
-        public_addresses,
-    ]
-    if fleet:
-        services += [fleet.publisher, fleet.subscriber]
-    return services
-
-
-def _make_housekeeping(
-    common: _Common, parts: _Parts, public_addresses: PublicAddresses, unread_logs: UnreadLogs
-) -> Housekeeping:
-    last, deciding, reading, acting = parts
-    problems = common.problems
-    return Housekeeping(
-        common.inbox,
-        (
-            MetricsUpdate(common.metrics, reading.intake, reading.resolver, common.reporting.outbox),
-            StoreCleanup(last.store, deciding.inputs, last.pending_hits, problems.problem(last.store.name)),
-            CiliumCheck(last.firewall_sink, problems.problem("Cilium", critical=False)),
-            Reports(acting.unbannable, acting.budget_monitor, last.repairs),
-            MaxBansReport(problems.problem("the number of bans", critical=False)),
-            RefusedBansReport(deciding.exposed, last.firewall, common.metrics.guard, problems),
-            OwnNetworksCheck(deciding.inputs, public_addresses),
-            AllowedExpiry(deciding.inputs),
-            acting.activity,
-            unread_logs,
-        ),
-    )
-
-
-def _first_commands(last: _LastRun, deciding: _Deciding, reading: _FromLogs) -> list[Command]:
+def _first_commands(last: LastRun, deciding: Deciding, reading: FromLogs) -> list[Command]:
     # An address that the last run banned may be allowlisted by now.
     commands: list[Command] = [deciding.inputs.apply_allowlist]
     # A source that reports the topology says later which addresses are never banned.

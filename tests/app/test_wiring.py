@@ -1,12 +1,6 @@
 """The daemon as `build` makes it, in a network namespace of its own: a real kernel's firewall, files for logs."""
 
-import os
-import subprocess
-import sys
-
-import pytest
-
-from tests.support.paths import ROOT
+from tests.app.world import printed
 
 # Prints what refers to the guard and to its view: objects by their class, and anything else, such as a bound method or
 # a closure, by its type.
@@ -33,24 +27,5 @@ for kind in (Guard, GuardView):
 """
 
 
-@pytest.fixture
-def environ(tmp_path):
-    log = tmp_path / "error.log"
-    log.touch()
-    (tmp_path / "jails.conf").write_text(f"[wordpress]\nlogpath = {log}\n")
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "WP_SIDECAR_JAILS": str(tmp_path / "jails.conf"),
-        "WP_SIDECAR_STATE": str(tmp_path / "state"),
-        "WP_SIDECAR_SOCKET": str(tmp_path / "control.sock"),
-    }
-
-
 def test_only_the_loop_holds_the_guard(environ):
-    done = subprocess.run(
-        ["unshare", "--net", "--", sys.executable, "-c", HOLDERS],
-        capture_output=True, text=True, timeout=60, env=environ, check=False,
-    )  # fmt: skip
-
-    assert done.stdout.splitlines() == ["Guard Loop", "GuardView Guard"], done.stderr
+    assert printed(HOLDERS, environ) == ["Guard Loop", "GuardView Guard"]

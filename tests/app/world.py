@@ -1,5 +1,8 @@
 """What the objects of `sidecar.app` are given in tests: problems that are kept, and metrics that can be read."""
 
+import subprocess
+import sys
+
 from prometheus_client import CollectorRegistry
 
 from sidecar.core.address import Address
@@ -38,3 +41,13 @@ class ReadableMetrics:
 
 def hits(number, address="172.18.0.1", origin="blog", *, jail="web", at=1.0):
     return tuple(Hit(jail, Address(address), at, Origin("docker", origin), "line") for _ in range(number))
+
+
+def printed(code, environ):
+    """Return the lines that Python code prints in a network namespace of its own."""
+    done = subprocess.run(
+        ["unshare", "--net", "--", sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=60, env=environ, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
