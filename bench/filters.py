@@ -163,7 +163,8 @@ def _mutated() -> Iterator[Figure]:
                 if spent > worst:
                     # Something else may have taken the time, so it is tried once more.
                     worst = max(worst, min(spent, _seconds(_fresh(filters, jails), line + b"\n", jails)))
-        if turn == MUTATED_LINES // MUTATED_BATCH_LINES // 10:
+        # By then what is remembered of lines, up to some MB, is full.
+        if turn == MUTATED_LINES // MUTATED_BATCH_LINES // 2:
             before = _resident()
     yield Figure("filter_mutated_worst_line", "ms", worst * 1e3, at_most=GOAL_WORST_LINE_MS)
     yield Figure("filter_mutated_growth", "MB", (_resident() - before) / 1e6, at_most=1)

@@ -8,6 +8,7 @@ of the batch; nothing is done for the lines between them. Failregexes that are n
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -16,13 +17,14 @@ from typing import Final, NamedTuple
 from sidecar.core.text import printable
 from sidecar.filters import prefilter, required_words, search_check
 from sidecar.filters.loader import Filter, Rule
+from sidecar.filters.required_words import Searched
 from sidecar.filters.search import ID_BITS, ID_MASK, OnMatch, RefusedError, Search
 from sidecar.runtime.problems import Problems
 
 log = logging.getLogger(__name__)
 
 # Expressions of which a search lost a line in this process. A reload has the same library and the same processor.
-_distrusted: Final[set[bytes]] = set()
+_distrusted: Final[set[Searched]] = set()
 # After this many searches that lose lines no other is tried.
 MAX_ROUNDS: Final = 4
 # Searches that are kept for the next configuration with the same expressions; all of our filters take 0.7 MB.
@@ -37,10 +39,10 @@ class FailregexId(NamedTuple):
 
 
 class Expressions(NamedTuple):
-    """A failregex, and the Hyperscan expressions that find its lines; without any, every line has to be tried."""
+    """A failregex, and what finds its lines; without any, every line has to be tried."""
 
     rule: Rule
-    weakened: tuple[bytes, ...]
+    weakened: tuple[Searched, ...]
 
 
 class PatternDatabase:
@@ -58,7 +60,14 @@ class PatternDatabase:
         ]
         self._rules = list(_weakened(filters))
         self._search, meanings = _database(self._rules)
-        self._expressions, self._meanings = tuple(meanings), list(meanings.values())
+        self._searched, self._meanings = tuple(meanings), list(meanings.values())
+        # The bit of each expression that needs a word beside it, and what finds one; and all these bits.
+        self._besides = [
+            (1 << place, re.compile(b"|".join(map(re.escape, sorted(each.beside)))))
+            for place, each in enumerate(self._searched)
+            if each.beside
+        ]
+        self._with_beside = sum(bit for bit, _ in self._besides)
         searched = {number for numbers in self._meanings for number in numbers}
         self._unsearched = [number for number in range(len(self._rules)) if number not in searched]
         self._every_line = len(self._meanings)
@@ -73,7 +82,7 @@ class PatternDatabase:
     @property
     def expressions(self) -> tuple[bytes, ...]:
         """What is searched for; the place of an expression is the number of its bit."""
-        return self._expressions
+        return tuple(each.expression for each in self._searched)
 
     def failregexes(self, patterns: int) -> list[FailregexId]:
         """Return the failregexes that may match a line in which these patterns were found, in their filters' order."""
@@ -83,10 +92,15 @@ class PatternDatabase:
     def candidates(self, data: bytes) -> Iterator[tuple[bytes, int]]:
         """Yield the lines that may match, in order, without their newline, each with the patterns found in it."""
         start, end, patterns, beyond = 0, -1, 0, 0
+        with_beside = self._with_beside
         for match in self.matches(data):
             if match >= beyond:
                 if end >= 0:
-                    yield data[start:end], patterns
+                    line = data[start:end]
+                    if patterns & with_beside:
+                        patterns = self.confirmed(line, patterns)
+                    if patterns:
+                        yield line, patterns
                 last_byte = (match >> ID_BITS) - 1
                 start, end, patterns = data.rfind(b"\n", 0, last_byte) + 1, data.find(b"\n", last_byte), 0
                 if end < 0:
@@ -95,7 +109,16 @@ class PatternDatabase:
                 beyond = end + 2 << ID_BITS
             patterns |= 1 << (match & ID_MASK)
         if end >= 0:
-            yield data[start:end], patterns
+            line = data[start:end]
+            if patterns := self.confirmed(line, patterns):
+                yield line, patterns
+
+    def confirmed(self, line: bytes, patterns: int) -> int:
+        """Return the patterns that were found in the line without those that miss the word beside them."""
+        for bit, words in self._besides:
+            if patterns & bit and not words.search(line):
+                patterns ^= bit
+        return patterns
 
     def scan(self, data: bytes, on_match: OnMatch) -> None:
         """Search the data and do nothing else: what a search takes at least."""
@@ -115,9 +138,7 @@ class PatternDatabase:
         """Try these failregexes on every line from now on, as the search lost a line that they match."""
         with self._lock:
             numbers = [self._failregexes.index(failregex) for failregex in failregexes]
-            _distrusted.update(
-                expression for number in numbers for expression in self._rules[number].weakened
-            )
+            _distrusted.update(searched for number in numbers for searched in self._rules[number].weakened)
             distrusted = [number for number, rule in enumerate(self._rules) if _is_distrusted(rule)]
             self._unsearched = sorted({*self._unsearched, *distrusted})
             # What is remembered of the patterns in a line is not true any more.
@@ -152,13 +173,12 @@ def _weakened(filters: Sequence[Filter]) -> Iterator[Expressions]:
             # With a window of lines, a line may count for those before it: each has to be looked at.
             windowed = one.maxlines > 1
             whole_line = one.prefregex is None
-            yield Expressions(
-                rule, () if windowed else prefilter.weakened(rule.regex, cuts, whole_line=whole_line)
-            )
+            weakened = () if windowed else prefilter.weakened(rule.regex, cuts, whole_line=whole_line)
+            yield Expressions(rule, tuple(map(Searched, weakened)))
 
 
-def _database(rules: Sequence[Expressions]) -> tuple[Search | None, dict[bytes, list[int]]]:
-    """Return a search for all rules that it finds reliably, and its expressions with the rules that each stands for.
+def _database(rules: Sequence[Expressions]) -> tuple[Search | None, dict[Searched, list[int]]]:
+    """Return a search for all rules that it finds reliably, and the rules that each part of it stands for.
 
     Vectorscan refuses expressions that are too large, or that would match nothing at all.
     """
@@ -168,7 +188,7 @@ def _database(rules: Sequence[Expressions]) -> tuple[Search | None, dict[bytes, 
         meanings = _meanings(rules, numbers)
         search, lost = _checked(tuple(meanings))
         if search is None:
-            accepted = {expression for expression in meanings if _compiled((expression,))}
+            accepted = {searched for searched in meanings if _compiled((searched,))}
             numbers = [number for number in numbers if accepted.issuperset(rules[number].weakened)]
             meanings = _meanings(rules, numbers)
             search, lost = _checked(tuple(meanings))
@@ -179,31 +199,31 @@ def _database(rules: Sequence[Expressions]) -> tuple[Search | None, dict[bytes, 
     return None, {}
 
 
-def _meanings(rules: Sequence[Expressions], numbers: Iterable[int]) -> dict[bytes, list[int]]:
-    """Return each expression with the numbers of the rules that it stands for; rules may share one."""
-    meanings: dict[bytes, list[int]] = {}
+def _meanings(rules: Sequence[Expressions], numbers: Iterable[int]) -> dict[Searched, list[int]]:
+    """Return what is searched for with the numbers of the rules that it stands for; rules may share one."""
+    meanings: dict[Searched, list[int]] = {}
     for number in numbers:
-        for expression in rules[number].weakened:
-            meanings.setdefault(expression, []).append(number)
+        for searched in rules[number].weakened:
+            meanings.setdefault(searched, []).append(number)
     return meanings
 
 
 @lru_cache(maxsize=MAX_SEARCHES)
-def _checked(expressions: tuple[bytes, ...]) -> tuple[Search | None, frozenset[bytes]]:
+def _checked(searched: tuple[Searched, ...]) -> tuple[Search | None, frozenset[Searched]]:
     """Return a search for these, and those of them that it loses; None if Vectorscan refuses, or there are none.
 
     What it loses depends on the library and the processor, so within a process one check is enough.
     """
-    search = _compiled(expressions)
-    lost = search_check.lost(search, expressions) if search is not None else ()
-    return search, frozenset(expressions[place] for place in lost)
+    search = _compiled(searched)
+    lost = search_check.lost(search, [each.expression for each in searched]) if search is not None else ()
+    return search, frozenset(searched[place] for place in lost)
 
 
-def _compiled(expressions: Sequence[bytes]) -> Search | None:
-    if not expressions:
+def _compiled(searched: Sequence[Searched]) -> Search | None:
+    if not searched:
         return None
     try:
-        return Search(expressions)
+        return Search([each.expression for each in searched])
     except RefusedError:
         return None
 

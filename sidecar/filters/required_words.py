@@ -5,8 +5,8 @@ path may be percent-encoded and the fields stand in any order. But some words of
 `POST \S*/wp-login\.php` the word `wp-login`, unless some of its letters are written as `%77`. Nobody has a reason to
 encode a letter, so the longest word that every match contains is searched for, and any encoded letter. Words that most
 lines of a WordPress site have are no help; if there is no other, a second word has to be in the same line. Where every
-match has the status `401`, that is searched for instead, as few lines have it; and of another error, such as `404`, it
-has to be in the same line.
+match has the status `401`, that is searched for instead, as few lines have it; and where it has another error's, such
+as `404`, a word has to be beside that.
 """
 
 from __future__ import annotations
@@ -41,6 +41,17 @@ RARE_STATUS: Final = "401"
 _ERROR_STATUS: Final = re.compile(r"[45]\d\d")
 
 
+class Searched(NamedTuple):
+    """An expression that finds lines, and words: a line that has none of them is not meant; without any, all are.
+
+    Hyperscan could look for such a word, too. But from a common one it would search on to the line's end in nearly
+    every line, which takes several times as long as all else.
+    """
+
+    expression: bytes
+    beside: frozenset[bytes] = frozenset()
+
+
 class Needed(NamedTuple):
     """A word that a match may contain, and others, of which it then has one elsewhere; none if none are known."""
 
@@ -48,16 +59,16 @@ class Needed(NamedTuple):
     others: frozenset[str] = frozenset()
 
 
-def expressions(regex: re.Pattern[str]) -> tuple[bytes, ...]:
-    """Return expressions, of which one finds each line that the regex matches; () where every line has to be tried."""
+def expressions(regex: re.Pattern[str]) -> tuple[Searched, ...]:
+    """Return what finds, together, each line that the regex matches; () where every line has to be tried."""
     nodes = regex_tree.parse(regex)
     needed = _required(nodes)
     if not needed or len(needed) > MAX_WORDS or min(_rarity(each.word) for each in needed) < MIN_WORD_CHARS:
         return ()
     if f" {RARE_STATUS} " in _text(nodes):
-        return (_status(RARE_STATUS),)
+        return (Searched(_status(RARE_STATUS)),)
     searched = (each for each in sorted(needed, key=_in_order) if not _is_found_with_another(each, needed))
-    return (*map(_expression, searched), ENCODED_UNRESERVED)
+    return (*map(_searched, searched), Searched(ENCODED_UNRESERVED))
 
 
 def _text(nodes: Nodes) -> str:
@@ -73,13 +84,17 @@ def _status(code: str) -> bytes:
     return rb"(?:^|[^0-9])%b(?:[^0-9\n]|$)" % code.encode()
 
 
-def _expression(needed: Needed) -> bytes:
+def _searched(needed: Needed) -> Searched:
     """Return what finds lines with the word and one of the others, in any order, as a log may have its fields so."""
-    word = re.escape(needed.word).encode()
-    if not needed.others:
-        return word
-    other = b"(?:%b)" % b"|".join(re.escape(each).encode() for each in sorted(needed.others))
-    return b"(?:%b[^\\n]*%b|%b[^\\n]*%b)" % (word, other, other, word)
+    word, others = re.escape(needed.word).encode(), sorted(needed.others)
+    if not others:
+        return Searched(word)
+    if _ERROR_STATUS.fullmatch(needed.word):
+        return Searched(_status(needed.word), frozenset(each.encode() for each in others))
+    if any(map(_is_common, others)) and not _is_common(needed.word):
+        return Searched(word, frozenset(each.encode() for each in others))
+    other = b"(?:%b)" % b"|".join(re.escape(each).encode() for each in others)
+    return Searched(b"(?:%b[^\\n]*%b|%b[^\\n]*%b)" % (word, other, other, word))
 
 
 def _in_order(needed: Needed) -> tuple[str, list[str]]:

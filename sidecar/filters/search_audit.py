@@ -94,7 +94,8 @@ class SearchAudit:
                 patterns |= 1 << (matches[i] & ID_MASK)
                 i += 1
             if end - start <= MAX_AUDITED_BYTES:
-                lost = self._lost(data[start:end], patterns, batch, reader, now)
+                line = data[start:end]
+                lost = self._lost(line, self._database.confirmed(line, patterns), batch, reader, now)
                 if lost:
                     self.lost += 1
                     self._database.distrust(lost)

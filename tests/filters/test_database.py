@@ -68,6 +68,20 @@ def test_each_candidate_line_comes_with_the_failregexes_that_may_match_it(filter
     ]
 
 
+def test_a_line_of_which_only_a_word_was_found_is_no_candidate_without_the_word_beside_it(filters):
+    requests = filters(
+        "x",
+        r"^<ADDR> \S+ /wp-content/uploads/\S*\.php ",
+        r"^<ADDR> \S+ \S*/secret ",
+        options="input = requests",
+    )
+    database = PatternDatabase([requests])
+    data = b"/wp-login.php\n/wp-content/uploads/a.php\n/secret.php\n/uploads/a.png\n/index.php"
+
+    assert found(database, data) == [(b"/wp-content/uploads/a.php", [(0, 0)]), (b"/secret.php", [(0, 1)])]
+    assert found(database, b"/index.php") == []
+
+
 def test_a_line_is_found_once_though_an_expression_takes_its_newline(filters):
     database = PatternDatabase([filters("x", "^fail <HOST>$")])
     database._search = Search([b"fail", rb"7\n", b"bye"])
