@@ -58,13 +58,16 @@ class ActiveBans:
 
     def put(self, ban: Ban) -> Ban:
         """Put a ban in force, or replace the one of its address. Return what is kept of it."""
-        before = self._bans.get(ban.address)
-        self.enforced[ip_version(ban.address)] += (not ban.dry_run) - bool(before and not before.dry_run)
-        if self._bangroup and not before and (network := neighbourhood(ban.address)):
-            self._neighbours[network] += 1
-        if not before and is_wide(ban.address):
-            self._wide += 1
-        kept = self._bans[ban.address] = ban.without_evidence() if ban.evidence else ban
+        address = ban.address
+        before = self._bans.get(address)
+        if before:
+            self.enforced[ip_version(address)] += before.dry_run - ban.dry_run
+        else:
+            self.enforced[ip_version(address)] += not ban.dry_run
+            self._wide += is_wide(address)
+            if self._bangroup and (network := neighbourhood(address)):
+                self._neighbours[network] += 1
+        kept = self._bans[address] = ban.without_evidence() if ban.evidence else ban
         return kept
 
     def remove(self, address: Address) -> Ban:
@@ -72,7 +75,7 @@ class ActiveBans:
         ban = self._bans.pop(address)
         self.enforced[ip_version(address)] -= not ban.dry_run
         self._bypassed.discard(address)
-        if is_wide(address):
+        if self._wide and is_wide(address):
             self._wide -= 1
         if self._bangroup and (network := neighbourhood(address)):
             self._neighbours[network] -= 1

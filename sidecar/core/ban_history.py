@@ -70,7 +70,8 @@ class BanHistory:
             self.dropped += len(drop_oldest(pasts))
 
     def clear(self, jail: str, address: Address) -> None:
-        self._jails.get(jail, {}).pop(address, None)
+        if pasts := self._jails.get(jail):
+            pasts.pop(address, None)
 
     def shrink(self) -> None:
         """Forget half of the addresses of each jail, and remember no more than are left."""

@@ -61,7 +61,8 @@ class Evidence:
     def take(self, jail: str, address: Address) -> tuple[str, ...]:
         """Return the lines that were kept, the oldest first, and forget them."""
         lines = self._lines[jail].pop(address, ())
-        self._bytes -= sum(map(len, lines))
+        if lines:
+            self._bytes -= sum(map(len, lines))
         return lines
 
     def _drop_excess(self) -> None:

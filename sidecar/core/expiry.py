@@ -26,14 +26,17 @@ class BanExpiry:
         self._order: list[int] = []
 
     def schedule(self, ban: Ban) -> None:
-        if ban.until == math.inf:
+        until = ban.until
+        if until == math.inf:
             return
-        slot = int(ban.until // SLOT_S)
+        slot = int(until // SLOT_S)
         if (bans := self._slots.get(slot)) is None:
             bans = self._slots[slot] = []
             heapq.heappush(self._order, slot)
         bans.append(ban)
-        self.next_at = min(self.next_at, ban.until)
+        # `min` takes three times as long, and a start asks it of 100,000 bans.
+        if until < self.next_at:
+            self.next_at = until
 
     def take_expired(self, now: float) -> list[Ban]:
         """Return the bans that have ended by now in the order of their ends, and forget them."""

@@ -185,12 +185,13 @@ class Guard:
             decisions += [self._register.end(state, each, now, cause) for each in unbanned]
         # An address that one jail unbans may be about to be banned by another.
         named = {address} if address and made_until >= now else set[Address]()
+        forgive, refused, history = self._state.forgive, self._state.refused, self._state.history
         for each in {decision.address for decision in decisions} | named:
             for state in states:
                 state.networks.clear(each)
-                self._state.forgive(state, each, now)
-                self._state.refused.clear(state.name, each)
-                self._state.history.clear(state.name, each)
+                forgive(state, each, now)
+                refused.clear(state.name, each)
+                history.clear(state.name, each)
         return decisions
 
     def allow(self, entries: Iterable[Allow]) -> None:

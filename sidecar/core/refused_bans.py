@@ -110,8 +110,12 @@ class RefusedBans:
 
     def clear(self, jail: str, address: Address) -> None:
         """Forget the refused ban of this address."""
-        self._bans.pop((jail, address), None)
-        self._without_witness.pop((jail, address), None)
+        # The usual case, and 100,000 bans may be lifted at once.
+        if not self._bans and not self._without_witness:
+            return
+        key = jail, address
+        self._bans.pop(key, None)
+        self._without_witness.pop(key, None)
 
     def shift(self, by_s: float) -> None:
         """Move all times, because the clock was set."""

@@ -37,10 +37,12 @@ class DesiredBans:
 
     def add(self, name: str, jail: str, address: Address, until: float) -> bool:
         """Put an address into a set for this jail, or change its end. Return whether it was in the set before."""
-        was_in = self.has(name, address)
+        # Not `setdefault`, which makes two dictionaries each time and throws them away.
+        jails = self._sets[name]
+        bans = jails[jail]
+        was_in = address in bans or (len(jails) > 1 and self.has(name, address))
         self.count += not was_in
-        # Not `setdefault`, which makes two dictionaries for each of 100,000 bans and throws them away.
-        self._sets[name][jail][address] = until
+        bans[address] = until
         return was_in
 
     def remove(self, name: str, jail: str, address: Address) -> bool:
