@@ -89,11 +89,19 @@ class SoundRows:
         self.left_out = self.left_out or len(sound) < len(found)
         return sound
 
-    def check_types(self) -> None:
-        """Look for rows that no query asked for."""
+    def check_types(self, banned: int) -> None:
+        """Look for rows that no query asked for. `banned`: of so many sound rows of bans and history it is known."""
+        # A start counts 100,000 bans in a tenth of the time in which it looks at them.
+        known = self._count(BANS) + self._count(HISTORY) == banned
         for table in TABLES:
+            if known and table in {BANS, HISTORY}:
+                continue
             query = f"SELECT EXISTS (SELECT 1 FROM {table.name} WHERE ({table.condition}) IS NOT TRUE)"  # noqa: S608
             self.left_out = self.left_out or bool(self._db.execute(query).fetchone()[0])
+
+    def _count(self, table: Table) -> int:
+        (count,) = self._db.execute(f"SELECT count(*) FROM {table.name}").fetchone()  # noqa: S608
+        return int(count)
 
     def _fetch_lenient(self, query: str, values: Sequence[object]) -> list[Any]:
         before, self._db.text_factory = self._db.text_factory, _lenient_text

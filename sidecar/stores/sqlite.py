@@ -142,7 +142,7 @@ class SqliteStore:
                 )
             cursors = dict(found.fetch(READ_CURSORS))
             allowed = tuple(Allow(*row) for row in found.fetch_networks(READ_ALLOWED, (step, now)))
-            found.check_types()
+            found.check_types(len(bans) + len(history))
             if found.left_out:
                 self._remove_unsound(self._db)
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
