@@ -35,8 +35,7 @@ class BanExpiry:
             heapq.heappush(self._order, slot)
         bans.append(ban)
         # `min` takes three times as long, and a start asks it of 100,000 bans.
-        if until < self.next_at:
-            self.next_at = until
+        self.next_at = min(self.next_at, until)
 
     def take_expired(self, now: float) -> list[Ban]:
         """Return the bans that have ended by now in the order of their ends, and forget them."""

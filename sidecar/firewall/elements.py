@@ -57,7 +57,9 @@ def classify(address: Address) -> tuple[int, bool]:
         elif prefix != "64":
             if parse_canonical(address):
                 return ip_version(address), False
-        elif (packed := inet_pton(AF_INET6, text)).endswith(_CUSTOMER_END) and inet_ntop(AF_INET6, packed) == text:
+        elif (packed := inet_pton(AF_INET6, text)).endswith(_CUSTOMER_END) and inet_ntop(
+            AF_INET6, packed
+        ) == text:
             return 6, True
     # Text that is not ASCII, or has a zero byte, is a ValueError.
     except (OSError, ValueError):
