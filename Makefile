@@ -1,20 +1,21 @@
-# make setup | test | lint | demo | attacks | bench | fuzz | spellings | bed | bed-down | chart | man | site | lock
+# make setup | test | lint | demo | attacks | bench | fuzz | spellings | servers | bed | bed-down | chart | man | site | lock
 # A machine needs nothing but make, apt and root: what is used, `make setup` installs.
 
 PYTHON := .venv/bin/python
 STAMP  := .venv/.made-from
 
-.PHONY: setup test lint demo attacks bench fuzz spellings bed bed-down chart man site lock clean
+.PHONY: setup test lint demo attacks bench fuzz spellings servers bed bed-down chart man site lock clean
 
 setup: $(STAMP)
 
 # The system's Python with its own packages in sight: python3-nftables comes from apt only (docs/architecture.md).
-$(STAMP): requirements-dev.lock pyproject.toml tests/bed/setup.sh tests/charts/helm.py
+$(STAMP): requirements-dev.lock pyproject.toml tests/bed/setup.sh tests/charts/helm.py tests/servers/programs.py
 	tests/bed/setup.sh
 	/usr/bin/python3 -m venv --system-site-packages .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(PYTHON) -m tests.charts.helm
+	$(PYTHON) -m tests.servers.programs
 	touch $@
 
 lint: setup
@@ -48,6 +49,11 @@ fuzz: setup
 # Request spellings against the real WordPress on two servers (SPELLINGS=… how many, SEED=… which).
 spellings: setup
 	SPELLINGS=$${SPELLINGS:-100000} .venv/bin/pytest --timeout=0 tests/spellings
+
+# Guesses through servers of other makers, whose logs are held against what their backend received (GUESSES=… how many to each,
+# SEED=… which).
+servers: setup
+	GUESSES=$${GUESSES:-3000} .venv/bin/pytest --timeout=0 tests/servers
 
 # The bed, kept up for looking around: WordPress under test in network namespaces of its own.
 bed: setup

