@@ -6,8 +6,8 @@ import urllib.parse
 from collections import Counter
 from contextlib import suppress
 from http import HTTPStatus
+from io import BufferedIOBase
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import BinaryIO
 
 RIGHT = b"pwd=right"
 COOKIE = b"logged_in=1"
@@ -77,7 +77,7 @@ class _Connection(StreamRequestHandler):
                     self.wfile.write(self.server.answer(line, headers, _body(self.rfile, headers)))
 
 
-def _headers(file: BinaryIO) -> dict[bytes, bytes]:
+def _headers(file: BufferedIOBase) -> dict[bytes, bytes]:
     found = {}
     while (line := file.readline(MAX_LINE_BYTES)).strip():
         name, _, value = line.partition(b":")
@@ -85,7 +85,7 @@ def _headers(file: BinaryIO) -> dict[bytes, bytes]:
     return found
 
 
-def _body(file: BinaryIO, headers: dict[bytes, bytes]) -> bytes:
+def _body(file: BufferedIOBase, headers: dict[bytes, bytes]) -> bytes:
     if b"chunked" not in headers.get(b"transfer-encoding", b"").lower():
         return file.read(int(headers.get(b"content-length", b"0")))
     body = b""
