@@ -103,10 +103,8 @@ def listen(host: str, port: int) -> TcpListener:
         raise OSError(sentence) from err
 
 
-def telemetry_server(
-    listener: TcpListener, endpoints: TelemetryEndpoints, limits: Limits = LIMITS
-) -> HttpServer:
-    return HttpServer("web", listener, endpoints, limits)
+def telemetry_server(listener: TcpListener, endpoints: TelemetryEndpoints) -> HttpServer:
+    return HttpServer("web", listener, endpoints, LIMITS)
 
 
 def _probe(health: Health, *, passed: bool) -> HttpResponse:

@@ -58,6 +58,14 @@ class Client(Place):
         """The status of a request on a new connection. A TimeoutError where packets are dropped."""
         return self._once(site, source, timeout, "GET", path, "", {"User-Agent": "Mozilla/5.0 (bed)"})
 
+    def is_dropped(self, site: Site, source: str) -> bool:
+        """Return whether nothing comes back any more."""
+        try:
+            self.get(site, source=source, timeout=1)
+        except TimeoutError:
+            return True
+        return False
+
     def keepalive(self, site: Site, source: str | None = None, timeout: float = 3) -> Connection:
         """An open connection, over which one request has already gone well."""
         connection = self._connect(site, source, timeout)

@@ -8,7 +8,6 @@ from sidecar.filters.cpu_budget import CpuBudget, Stopwatch
 from sidecar.filters.database import PatternDatabase
 from sidecar.filters.date_cutter import DateCutter
 from sidecar.filters.filter_runner import FilterRunner
-from sidecar.filters.loader import load
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
 from sidecar.runtime.problems import Problems
 
@@ -35,18 +34,6 @@ class Bench:
 
     def patterns(self, line):
         return next(patterns for _, patterns in self.database.candidates(line))
-
-
-@pytest.fixture
-def filters(tmp_path):
-    """A function that loads a filter with these failregexes and other options."""
-
-    def filters(name, *failregexes, options=""):
-        lines = "\n  ".join(failregexes)
-        (tmp_path / f"{name}.conf").write_text(f"[Definition]\nfailregex = {lines}\n{options}\n")
-        return load(name, [tmp_path])
-
-    return filters
 
 
 def test_each_filter_that_may_match_is_tried_for_the_jails_that_use_it(filters):

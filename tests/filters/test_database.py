@@ -5,30 +5,10 @@ import pytest
 
 from sidecar.filters import database as module
 from sidecar.filters.database import FailregexId, PatternDatabase
-from sidecar.filters.loader import load
 from sidecar.filters.search import ID_MASK, Search
 from sidecar.runtime.problems import Problems
 
-
-@pytest.fixture
-def filters(tmp_path):
-    """A function that loads a filter with these failregexes and other options."""
-
-    def filters(name, *failregexes, options=""):
-        lines = "\n  ".join(failregexes)
-        (tmp_path / f"{name}.conf").write_text(f"[Definition]\nfailregex = {lines}\n{options}\n")
-        return load(name, [tmp_path])
-
-    return filters
-
-
-@pytest.fixture(autouse=True)
-def trusting(monkeypatch):
-    """No search has lost a line so far."""
-    monkeypatch.setattr(module, "_distrusted", set())
-    module._checked.cache_clear()
-    yield
-    module._checked.cache_clear()
+pytestmark = pytest.mark.usefixtures("nothing_distrusted")
 
 
 class Losing(Search):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.filters import database as module
 from sidecar.filters import search_audit
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
@@ -14,19 +13,13 @@ from sidecar.filters.search_audit import AuditedFilter, SearchAudit
 from sidecar.runtime.problems import Problems
 from tests.support.problems import ProblemChanges
 
+pytestmark = pytest.mark.usefixtures("nothing_distrusted")
+
 NOW = 1_795_338_000.0
 ANN = "203.0.113.7"
 LOG = Origin("docker", "wp", "stdout", ("a",))
 STAMP = "2026-11-22T08:40:04.500000000Z "
 ACCESS = ANN + ' - - [22/Nov/2026:08:57:49 +0000] "POST /wp-login.php HTTP/1.1" 200 2514 "-" "-"'
-
-
-@pytest.fixture(autouse=True)
-def trusting(monkeypatch):
-    monkeypatch.setattr(module, "_distrusted", set())
-    module._checked.cache_clear()
-    yield
-    module._checked.cache_clear()
 
 
 class Blind:

@@ -184,8 +184,8 @@ def attacked(bed, prometheus, sidecar, site, log):
     """Failures, bans, observed bans, dropped packets, an unban, a failure that cannot be banned, and a reload: all seen."""
     source = bed.attacker.v4[0]
 
-    def is_out(client, address):
-        """Guess once, unless the address is banned."""
+    def guess_unless_banned(client, address):
+        """Guess once, unless the address is banned; return whether it is."""
         if any(ip_address(address) in ip_network(ban["ip"]) for ban in sidecar.bans()):
             return True
         # The answer may be cut off by the ban.
@@ -194,7 +194,7 @@ def attacked(bed, prometheus, sidecar, site, log):
         return False
 
     for client, address in ((bed.attacker, source), (bed.attacker2, bed.attacker2.v6[0])):
-        wait_until(lambda client=client, address=address: is_out(client, address), 120)
+        wait_until(lambda client=client, address=address: guess_unless_banned(client, address), 120)
     with pytest.raises(OSError):
         bed.attacker.get(site, source=source, timeout=2)
     stamp = datetime.now(UTC).strftime("%d-%b-%Y %H:%M:%S UTC")

@@ -94,15 +94,6 @@ def has(sidecar, series, least):
         return False
 
 
-def is_out(client, site, source):
-    """Does nothing come back any more?"""
-    try:
-        client.get(site, source=source, timeout=1)
-    except TimeoutError:
-        return True
-    return False
-
-
 def is_up(client, site):
     try:
         return client.get(site, timeout=2) == 200
@@ -143,7 +134,7 @@ def test_hydra_against_the_login_page_with_nothing_but_the_access_log(bed, site,
 
         (ban,) = [ban for ban in sidecar.bans() if ban["ip"] == address]
         assert (ban["failures"], ban["site"], len(ban["evidence"])) == (ACCESS, "site", ACCESS)
-        assert is_out(bed.attacker, site, source)
+        assert bed.attacker.is_dropped(site, source)
         assert bed.visitor.get(site, source=(bed.visitor.v6 if ipv6 else bed.visitor.v4)[0]) == 200
         wait_until(lambda: dropped() >= 3)
     posts = [line for line in site.logs()[0].splitlines() if line.startswith(source) and '"POST ' in line]
@@ -161,7 +152,7 @@ def test_hydra_against_a_site_whose_plugin_says_who_failed(bed, spoken, sidecar,
         assert (ban["failures"], ban["site"]) == (PLUGIN, "spoken")
         network = address.removesuffix(":/64")  # of his IPv6 addresses the kernel chooses one
         assert all(f"Authentication failure for admin from {network}" in line for line in ban["evidence"])
-        assert is_out(bed.attacker2, spoken, source)
+        assert bed.attacker2.is_dropped(spoken, source)
         assert bed.visitor.get(spoken, source=(bed.visitor.v6 if ipv6 else bed.visitor.v4)[0]) == 200
 
 
@@ -169,9 +160,9 @@ def test_the_failure_that_is_one_too_many_bans_and_the_one_before_does_not(bed, 
     source = bed.attacker.v4[1]
 
     assert fail(bed.attacker, site, ACCESS - 1, source) == [200] * (ACCESS - 1)
-    wait_until(lambda: not is_out(bed.attacker, site, source))
+    wait_until(lambda: not bed.attacker.is_dropped(site, source))
     assert fail(bed.attacker, site, 1, source) == [200]
-    wait_until(lambda: is_out(bed.attacker, site, source))
+    wait_until(lambda: bed.attacker.is_dropped(site, source))
     assert source in rules(bed)
 
 
@@ -206,13 +197,13 @@ def test_a_page_that_wordpress_serves_to_anyone_excuses_nobody(bed, site, sideca
     assert bed.attacker.get(site, path, attacker) == 200
     fail(bed.attacker, site, 1, attacker)
 
-    wait_until(lambda: is_out(bed.attacker, site, attacker))
+    wait_until(lambda: bed.attacker.is_dropped(site, attacker))
 
 
 def test_unban_restores(bed, site, sidecar):
     source = bed.attacker.v4[2]
     fail(bed.attacker, site, ACCESS, source)
-    wait_until(lambda: is_out(bed.attacker, site, source))
+    wait_until(lambda: bed.attacker.is_dropped(site, source))
 
     assert sidecar.command("unban", source) == f"{source} is unbanned in wordpress-access\n"
     assert bed.attacker.get(site, source=source) == 200
@@ -223,8 +214,8 @@ def test_a_ban_ends_by_itself(bed, site, sidecar):
     source = bed.attacker.v4[2]
     sidecar.command("ban", source, "--for", "3", "--reason", "a short lesson")
 
-    assert is_out(bed.attacker, site, source)
-    wait_until(lambda: not is_out(bed.attacker, site, source))
+    assert bed.attacker.is_dropped(site, source)
+    wait_until(lambda: not bed.attacker.is_dropped(site, source))
     wait_until(lambda: sidecar.bans() == [])
 
 
@@ -233,13 +224,13 @@ def test_a_restart_keeps_bans_and_loses_no_line(bed, site, sidecar):
     sidecar.command("ban", out)
     fail(bed.attacker, site, 2, close)
     sidecar.stop()
-    assert is_out(bed.attacker, site, out)  # while nobody is there
+    assert bed.attacker.is_dropped(site, out)  # while nobody is there
     fail(bed.attacker, site, 2, close)  # read when it is back
     sidecar.restart()
 
     assert banned(sidecar, "manual") == [out]
-    assert is_out(bed.attacker, site, out)
-    wait_until(lambda: not is_out(bed.attacker, site, close))
+    assert bed.attacker.is_dropped(site, out)
+    wait_until(lambda: not bed.attacker.is_dropped(site, close))
     fail(bed.attacker, site, 1, close)
     wait_until(lambda: close in banned(sidecar, "wordpress-access"))
 
@@ -275,7 +266,7 @@ def test_docker_is_away_for_ten_seconds(bed, site, sidecar):
     sidecar.command("ban", bed.attacker.v4[3])
     fail(bed.attacker, site, 3, source)
     bed.engine.stop()
-    assert is_out(bed.attacker, site, bed.attacker.v4[3])
+    assert bed.attacker.is_dropped(site, bed.attacker.v4[3])
     assert bed.visitor.get(site) == 200
     time.sleep(10)
     bed.engine.start()
@@ -283,7 +274,7 @@ def test_docker_is_away_for_ten_seconds(bed, site, sidecar):
     fail(bed.attacker, site, 2, source)
 
     wait_until(lambda: source in banned(sidecar, "wordpress-access"))
-    assert is_out(bed.attacker, site, source)
+    assert bed.attacker.is_dropped(site, source)
 
 
 def test_the_gateway_is_never_banned(bed, old, sidecar):
@@ -320,7 +311,7 @@ def test_where_headers_can_be_forged_a_real_attack_still_bans(bed, old, sidecar)
     fail(bed.attacker2, old, ACCESS, source)
 
     wait_until(lambda: source in banned(sidecar, "wordpress-access"))
-    assert is_out(bed.attacker2, old, source)
+    assert bed.attacker2.is_dropped(old, source)
 
 
 def test_that_headers_can_be_forged_is_told(bed, old, sidecar):
@@ -340,7 +331,7 @@ def test_a_port_that_a_watched_container_publishes_is_closed_too(bed, spoken, si
     source = bed.attacker2.v4[1]
     fail(bed.attacker2, spoken, PLUGIN, source)
 
-    wait_until(lambda: is_out(bed.attacker2, spoken, source))
+    wait_until(lambda: bed.attacker2.is_dropped(spoken, source))
 
 
 def test_a_line_that_docker_cuts_forges_nobody(bed, site, sidecar):
@@ -414,7 +405,7 @@ def test_a_slow_slack_delays_no_ban(bed, site, sidecar):
 
 def test_the_figures(bed, site, sidecar):
     sidecar.command("ban", bed.attacker.v4[0])
-    is_out(bed.attacker, site, bed.attacker.v4[0])
+    bed.attacker.is_dropped(site, bed.attacker.v4[0])
     status, text = sidecar.get("/metrics")
 
     assert status == 200
@@ -436,7 +427,7 @@ def test_flush_ruleset_is_undone(bed, site, sidecar):
     bed.engine.stop()
     bed.engine.start()
     wait_until(lambda: is_up(bed.visitor, site))
-    assert is_out(bed.attacker, site, source)
+    assert bed.attacker.is_dropped(site, source)
 
 
 # Last, because the site goes on logging what it had been sent before the ban.
