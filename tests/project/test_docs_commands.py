@@ -1,6 +1,7 @@
 """What README and docs tell people to paste: commands, options, variables and the compose service."""
 
 import contextlib
+import inspect
 import itertools
 import re
 import shlex
@@ -13,6 +14,8 @@ from sidecar.access.log_format import is_quick
 from sidecar.cli.app import make_app
 from sidecar.config import labels
 from sidecar.config.environment import known_names
+from sidecar.control.protocol import ADDRESS, MAX_REQUEST_BYTES, ControlRequest
+from sidecar.control.transfer import ImportRequest
 from tests.support.markdown import blocks, code_spans, pages
 from tests.support.paths import ROOT
 
@@ -126,6 +129,28 @@ def test_each_metric_of_the_docs_exists():
 
     assert len(named) > len(known)
     assert {each for each in named if each[1] not in series} == set()
+
+
+def test_each_request_of_the_control_socket_is_described_with_all_of_its_fields():
+    page = (ROOT / "docs/cli.md").read_text()
+    rows = {
+        command: set(re.findall(r"`(\w+)`", fields))
+        for asked, fields in re.findall(r'^\| (`\{"do".*?) \|(.*)\|$', page, re.MULTILINE)
+        for command in re.findall(r'"do": "(\w+)"', asked)
+    }
+    read = {
+        kind.command: {
+            ADDRESS if name == "ADDRESS" else name
+            for name in re.findall(
+                r'(?:fields\.get\(|_number\(fields, )"?(\w+)', inspect.getsource(kind.from_json)
+            )
+        }
+        for kind in ControlRequest.__subclasses__()
+    }
+
+    assert ImportRequest.command in read
+    assert {(command, each) for command, fields in read.items() for each in fields - rows[command]} == set()
+    assert f"{MAX_REQUEST_BYTES >> 10} KiB" in page
 
 
 def test_the_readmes_service_is_that_of_compose_yaml():
