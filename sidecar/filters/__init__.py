@@ -18,7 +18,7 @@ Matching, for each batch, in the thread of the source that read it:
     log_times                         the time zone that a log is in; what a line without a date means
     attempts -> filter_runner         which filters to try; one filter at work, within its cpu_budget
     decider, sessions, redos_sandbox  the outcome: remembered, from several lines, or tried in a sandbox first
-    request_decider                   the same for filters on requests
+    request_decider, known_requests   the same for filters on requests; what their lines came to
     verdict                           the decision itself, by Python's `re`; also for `test-filter`
     worker_process                    the other end of a sandbox's pipe
 

@@ -26,13 +26,14 @@ from sidecar.filters.date_cutter import DateCutter
 from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.framing import Unwrap, unwrapper
+from sidecar.filters.known_requests import KnownLogs
 from sidecar.filters.line_explainer import LineExplanation, explain_line
 from sidecar.filters.line_text import decoded, evidence
 from sidecar.filters.loader import Filter
 from sidecar.filters.log_times import UNDATED, LogClocks, dated
 from sidecar.filters.redos import redos_prone
 from sidecar.filters.redos_sandbox import GuardedFilter, RegexSandbox
-from sidecar.filters.request_decider import KnownLogs, RequestDecider
+from sidecar.filters.request_decider import RequestDecider
 from sidecar.filters.search_audit import AuditedFilter, SearchAudit
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.problems import Problems

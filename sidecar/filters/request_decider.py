@@ -1,100 +1,23 @@
 """Filters on requests at work: lines of access logs -> hits.
 
-What a line came to is remembered without its date, because a guesser's lines differ in nothing else. A line that is
-known costs a look-up, not a parse and an expression.
+A line that is known (`known_requests.py`) costs a look-up, not a parse and an expression.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
 
-from sidecar.access.reader import LineKey, Plain, Reading, RequestReader
+from sidecar.access.reader import Plain, Reading, RequestReader
 from sidecar.core.address import Address
 from sidecar.core.events import Hit, Origin
 from sidecar.filters.attempts import RequestAttempts
-from sidecar.filters.cpu_budget import CpuBudget
 from sidecar.filters.filter_runner import FilterRunner
+from sidecar.filters.known_requests import MAX_KNOWN_CHARS, FailedRequest, KnownLine, KnownLogs, KnownRequest
 from sidecar.filters.line_text import PRINTABLE, evidence
 from sidecar.runtime.clock import Clock
 
-# What remembered lines may take, of all logs together, and about what one takes beside its text. Clients write them.
-MAX_KNOWN_BYTES: Final = 8 * 1024 * 1024
-KNOWN_LINE_BYTES: Final = 500
-# A longer line is not remembered.
-MAX_KNOWN_CHARS: Final = 1_024
 # A NamedTuple's own constructor takes twice as long.
 _new = tuple.__new__
-
-
-class FailedRequest(NamedTuple):
-    """A line that is a failure, or a login that worked, in these jails; `time` is the line's own, `peer` as in Hit."""
-
-    runner: FilterRunner
-    jails: list[str]
-    address: Address
-    target: str
-    success: bool
-    peer: str
-    time: float | None
-
-
-class KnownLine(NamedTuple):
-    """What a line came to by these filters, and whether its text may be shown to people as it is."""
-
-    attempts: RequestAttempts
-    failed: Sequence[FailedRequest]
-    is_printable: bool
-
-
-class KnownRequest(NamedTuple):
-    """What requests that differ in nothing but client and date came to by these filters, and the filters' budgets."""
-
-    attempts: RequestAttempts
-    hits: tuple[tuple[str, str, bool], ...]
-    budgets: tuple[CpuBudget, ...]
-
-
-class Known(NamedTuple):
-    """What is remembered of one log.
-
-    `lines`: by a line without its date. `requests`: by a plain line without client, date, size and referer, where no
-    expression looks at the client. Which filters are to be tried may depend on what is left out.
-    """
-
-    lines: dict[str, KnownLine]
-    requests: dict[LineKey, KnownRequest]
-
-
-class KnownLogs:
-    """What is remembered of all logs. Any thread may ask, each log in one thread at a time."""
-
-    def __init__(self) -> None:
-        self._logs: dict[RequestReader, Known] = {}
-        self._bytes = 0
-
-    def of(self, reader: RequestReader) -> Known:
-        """Return what is remembered of a log."""
-        known = self._logs.get(reader)
-        if known is None:
-            known = self._logs[reader] = Known({}, {})
-            self.make_room()
-        return known
-
-    def make_room(self, chars: int = 0) -> None:
-        """Count one more, with this many characters; forget everything if there would be too much.
-
-        Attackers' lines come again soon.
-        """
-        size = chars + KNOWN_LINE_BYTES
-        self._bytes += size
-        if self._bytes > MAX_KNOWN_BYTES:
-            for known in list(self._logs.values()):
-                known.lines.clear()
-                known.requests.clear()
-            # Logs come and go with their containers. One that is just being read is asked for with its next batch.
-            self._logs.clear()
-            self._bytes = size
 
 
 class RequestDecider:

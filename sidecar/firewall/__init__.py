@@ -15,7 +15,7 @@ real firewall to that state: `NftTable` with a table of its own, while `DryRun` 
     elements, networks, edits    addresses and networks as elements of sets, and their changes
     netlink, kernel              the kernel's language: what is written and read
     reconcile, transactions      the table as it is -> the table as it is to be
-    monitor                      changes by other programs
+    monitor, repair_log          changes by other programs, and our log's lines about them
     claim                        one wp-sidecar to a firewall
     sightings                    which addresses sent packets
     drop_counters, address_drops how much was dropped, in all and of one address

@@ -25,6 +25,7 @@ from sidecar.firewall.backend import AddressDrops, Repair
 from sidecar.firewall.errors import FirewallError
 from sidecar.firewall.firewall import Firewall
 from sidecar.firewall.layout import LayoutFile
+from sidecar.firewall.repair_log import RepairLog
 from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
 
@@ -42,10 +43,6 @@ CHECK_INTERVAL_S = 30.0
 # By how much the clock and the kernel's timeouts may drift apart: timeouts are rounded to one second. They do so where
 # NTP slews the clock, and while the machine is suspended.
 MAX_DRIFT_S = 2.0
-
-
-# Between two lines of our log about repairs. What goes on is a problem, with a rate.
-REPAIR_LOG_INTERVAL_S = 60.0
 
 
 class FirewallListener(Protocol):
@@ -94,7 +91,7 @@ class FirewallSink:
         self._listener = listener
         self._layout_file = layout_file
         self._is_failing = False
-        self._checks, self._repairs = _Checks(), _RepairLog()
+        self._checks, self._repairs = _Checks(), RepairLog()
 
     def start(self, bans: Sequence[Ban] | None, allowlist: Iterable[str], now: float) -> None:
         """Enforce these bans (None: those that it enforces already), and never drop packets of these networks.
@@ -230,26 +227,6 @@ class FirewallSink:
     def _fail(self, err: FirewallError) -> None:
         self._is_failing = True
         self._problem.set(str(err))
-
-
-class _RepairLog:
-    """Logs repairs, those of a minute in one line: a table deleted in a loop is repaired twelve times a second."""
-
-    def __init__(self) -> None:
-        self._next_at = -math.inf
-        self._left_out = 0
-
-    def report(self, repair: Repair, now: float) -> None:
-        """Log a repair, with how many were not logged since the last line. `now` is monotonic."""
-        if now < self._next_at:
-            self._left_out += 1
-            return
-        more = f", and {self._left_out:,} times more in the last minute" if self._left_out else ""
-        log.warning(
-            "another program changed our firewall table (%s): %d bans restored, %d removed%s",
-            repair.kind.value, repair.restored, repair.removed, more,
-        )  # fmt: skip
-        self._next_at, self._left_out = now + REPAIR_LOG_INTERVAL_S, 0
 
 
 class _Checks:

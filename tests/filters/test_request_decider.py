@@ -6,7 +6,7 @@ from sidecar.access.formats import known
 from sidecar.access.logs import NOTHING_DECLARED, AccessLogs, Declared
 from sidecar.access.reader import RequestReader
 from sidecar.core.events import Batch, Framing, Origin
-from sidecar.filters import request_decider as module
+from sidecar.filters import known_requests as module
 from sidecar.filters.loader import load
 from sidecar.filters.matcher import Matcher
 
@@ -172,21 +172,6 @@ def test_only_so_much_is_remembered_of_all_logs_and_no_line_is_lost(blog, monkey
     assert [hit.address for hit in blog.hits(*lines, *lines)] == clients * 2
     shop = Batch(Origin("docker", "shop", jails=("a",)), f"{lines[0]}\n".encode(), Framing.NONE)
     assert len(blog.matcher.scan(shop, NOW).hits) == 1
-
-
-def test_what_is_remembered_does_not_grow_with_the_words_that_attackers_put_into_lines(monkeypatch):
-    """Each word that is searched for may lead to other filters, and lines may have any of them."""
-    monkeypatch.setattr(module, "MAX_KNOWN_BYTES", 50_000)
-    matcher = Matcher({"a": load("wordpress-access"), "p": load("wordpress-probes")})
-    words = [".aws", ".git", ".env", ".sql", "readme", "changelog", "route", "author", "404", "401"]
-    for number in range(1 << len(words)):
-        chosen = " ".join(word for bit, word in enumerate(words) if number >> bit & 1)
-        origin = Origin("docker", f"site {number % 3}", jails=("a", "p"))
-        matcher.scan(Batch(origin, f"{line(agent=f'{number} {chosen}')}\n".encode(), Framing.NONE), NOW)
-
-    remembered = [known for logs in [matcher._known._logs] for known in logs.values()]
-    kept = sum(len(known.lines) + len(known.requests) for known in remembered)
-    assert 0 < kept <= 50_000 / module.KNOWN_LINE_BYTES
 
 
 def test_a_line_that_is_not_understood_is_not_when_it_comes_again(blog):

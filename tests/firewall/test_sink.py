@@ -219,20 +219,6 @@ def test_a_loop_that_has_stopped_is_not_asked_for_a_check(any_sink, loop):
     assert len(loop) == 0
 
 
-def test_a_table_that_is_deleted_in_a_loop_is_a_line_a_minute(host, sink, loop, caplog, monkeypatch):
-    # A minute, shortened.
-    monkeypatch.setattr("sidecar.firewall.sink.REPAIR_LOG_INTERVAL_S", 3.0)
-    for last in (False, False, False, True):
-        if last:
-            time.sleep(3.1)
-        host.nft("delete table inet wp_sidecar")
-        sink.table_changed()
-        loop.run_one()
-
-    lines = [line for line in caplog.messages if line.startswith("another program changed")]
-    assert [line.partition("removed")[2] for line in lines] == ["", ", and 2 times more in the last minute"]
-
-
 def test_the_table_is_checked_now_and_then(any_sink, loop):
     any_sink.check()
     assert len(loop) == 1
