@@ -25,7 +25,6 @@ from sidecar.core.jail import Jail
 from sidecar.core.sites import Sites
 from sidecar.firewall import Firewall, FirewallClaim, FirewallSink
 from sidecar.runtime.clock import Clock, HostClock
-from sidecar.runtime.http_server import TcpListener
 from sidecar.runtime.loop import Inbox, Loop
 from sidecar.runtime.memory import MemoryCgroup
 from sidecar.sources.dns import Resolver
@@ -56,7 +55,6 @@ class Claims(NamedTuple):
 
     host: FirewallClaim
     control: ControlSocket
-    telemetry: TcpListener
 
 
 class LastRun(NamedTuple):

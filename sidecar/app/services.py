@@ -32,7 +32,7 @@ from sidecar.control.server import ControlApplication, control_server
 from sidecar.firewall import Monitor
 from sidecar.runtime.known_hosts import KnownHosts
 from sidecar.runtime.supervisor import PeriodicTask, Service
-from sidecar.telemetry.http import TelemetryEndpoints, telemetry_server
+from sidecar.telemetry.http import TelemetryEndpoints, WebPort, telemetry_server
 from sidecar.web.application import StatusPage
 from sidecar.web.changes import ChangeForms
 from sidecar.web.doctor import Doctor
@@ -68,7 +68,7 @@ def make_services(
     memory_watch = MemoryWatch(inbox, last.cgroup, problems.problem("memory", critical=False))
     services: list[Service] = [
         common.reporting.outbox,
-        telemetry_server(claims.telemetry, endpoints),
+        telemetry_server(WebPort(*settings.listen, problems.problem("web port", critical=False)), endpoints),
         control_server(claims.control, ControlApplication(commands)),
         reload,
         PeriodicTask("firewall check", firewall_sink.check, FIREWALL_CHECK_INTERVAL_S),

@@ -62,7 +62,6 @@ from sidecar.sources.registry import SourceRegistry
 from sidecar.stores.sqlite import SqliteStore
 from sidecar.telemetry.decision_log import DecisionLog
 from sidecar.telemetry.event_log import EventFormat, EventLog, handler_for
-from sidecar.telemetry.http import listen
 from sidecar.telemetry.metrics.fleet import FleetMetrics
 from sidecar.web.activity import Activity
 from sidecar.web.doctor import Doctor
@@ -95,7 +94,7 @@ def build(
     host_claim = restored.claim if restored else FirewallClaim()
     if host_claim.warning:
         log.warning("%s", host_claim.warning)
-    claims = Claims(host_claim, ControlSocket(settings.paths.socket), listen(*settings.listen))
+    claims = Claims(host_claim, ControlSocket(settings.paths.socket))
     last = _load_last_run(common, restored)
     deciding = _make_guard(common, last)
     reading = _make_sources(common, last, deciding)

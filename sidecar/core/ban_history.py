@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from sidecar.core.address import Address
-from sidecar.core.bounded_dict import drop_oldest, drop_while
+from sidecar.core.bounded_dict import drop_oldest, drop_while, halved
 
 # Seconds after its end that a ban is remembered. fail2ban's day (`dbpurgeage`) forgets an attacker that comes weekly.
 HISTORY_AGE_S: Final = 30 * 86_400.0
@@ -74,9 +74,10 @@ class BanHistory:
             pasts.pop(address, None)
 
     def shrink(self) -> None:
-        """Forget half of the addresses of each jail, and remember no more than are left."""
-        for pasts in self._jails.values():
-            self.dropped += len(drop_oldest(pasts, 2)) if pasts else 0
+        """Forget half of the addresses of each jail where they are many, and remember no more than are left."""
+        for jail, pasts in self._jails.items():
+            self._jails[jail], dropped = halved(pasts, MIN_HISTORY_ADDRESSES)
+            self.dropped += dropped
         self._max_addresses = max([MIN_HISTORY_ADDRESSES, *map(len, self._jails.values())])
 
     def grow(self) -> None:

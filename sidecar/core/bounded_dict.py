@@ -13,16 +13,26 @@ V = TypeVar("V")
 DROPPED_SHARE: Final = 16
 
 
-def drop_oldest(table: dict[K, V], share: int = DROPPED_SHARE) -> list[tuple[K, V]]:
-    """Remove the first sixteenth, or another share (`4`: a quarter), at least one entry, and return it.
+def drop_oldest(table: dict[K, V]) -> list[tuple[K, V]]:
+    """Remove the first sixteenth, at least one entry, and return it.
 
     Not one by one: to find its first entry a dictionary steps over all that were deleted before it since it last grew.
     An attacker who makes us track address after address would make each of them cost more than the one before.
     """
-    oldest = list(islice(table.items(), len(table) // share + 1))
+    oldest = list(islice(table.items(), len(table) // DROPPED_SHARE + 1))
     for key, _ in oldest:
         del table[key]
     return oldest
+
+
+def halved(table: dict[K, V], least: int) -> tuple[dict[K, V], int]:
+    """Return the newer half of the table, but no fewer than its `least` newest entries, and how many are not in it.
+
+    It is another dictionary, because one that entries are removed from keeps its memory.
+    """
+    kept = max(len(table) // 2, least)
+    dropped = max(0, len(table) - kept)
+    return (dict(islice(table.items(), dropped, None)), dropped) if dropped else (table, 0)
 
 
 def drop_while(table: dict[K, V], is_old: Callable[[V], bool]) -> None:

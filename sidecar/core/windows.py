@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import Final, Protocol
 
 from sidecar.core.address import Address
-from sidecar.core.bounded_dict import drop_oldest, drop_while
+from sidecar.core.bounded_dict import drop_oldest, drop_while, halved
 
 # One weighs about 240 bytes. A botnet seldom has a tenth as many.
 MAX_TRACKED_ADDRESSES: Final = 1_000_000
@@ -50,7 +50,11 @@ class FailureWindow(Protocol):
         """Move all times, because the clock was set."""
 
     def shrink(self) -> None:
-        """Forget the half of the addresses that was silent for longest, and track no more than are left."""
+        """Forget the half of the addresses that was silent for longest, and track no more than are left.
+
+        Where they are few, nothing is forgotten: they take no memory worth it, and memory that stays short for another
+        reason would have every slow guesser forgotten for as long as it does.
+        """
 
     def grow(self) -> None:
         """Track as many addresses as ever again."""
@@ -115,7 +119,8 @@ class SlidingWindow:
             self._times[address] = tuple([at + by_s for at in times])
 
     def shrink(self) -> None:
-        self.dropped += len(drop_oldest(self._times, 2)) if self._times else 0
+        self._times, dropped = halved(self._times, MIN_TRACKED_ADDRESSES)
+        self.dropped += dropped
         self._max_addresses = max(MIN_TRACKED_ADDRESSES, len(self._times))
 
     def grow(self) -> None:
@@ -175,7 +180,8 @@ class Fail2banWindow:
             self._counts[address] = count, first + by_s, last + by_s
 
     def shrink(self) -> None:
-        self.dropped += len(drop_oldest(self._counts, 2)) if self._counts else 0
+        self._counts, dropped = halved(self._counts, MIN_TRACKED_ADDRESSES)
+        self.dropped += dropped
         self._max_addresses = max(MIN_TRACKED_ADDRESSES, len(self._counts))
 
     def grow(self) -> None:

@@ -45,6 +45,9 @@ from sidecar.firewall.schema import (
 
 _FIELDS = {4: "ip saddr", 6: "ip6 saddr"}
 
+# The first packet by which another address joins a connection of Multipath TCP (MP_JOIN, RFC 8684).
+_JOIN = "tcp flags & (syn | ack) == syn tcp option mptcp subtype 1"
+
 
 def structure(desired: DesiredState, more_groups: Iterable[PortGroup] = ()) -> list[str]:
     """Return the table without its bans. Over a table that is there it changes no ban, and no packet passes meanwhile.
@@ -103,6 +106,10 @@ def rules(groups: Collection[PortGroup]) -> Iterator[str]:
         yield f"{_to_ports_of(group)} jump {SIGHTINGS_CHAIN}"
     for version, name in ALLOWLIST_SETS.items():
         yield f"{_FIELDS[version]} @{name} accept"
+    # Servers log the address that a connection began with. One that others have joined would go on over those after
+    # that address is banned. Without this packet the connection stays with its first address, and goes on.
+    for group in widest:
+        yield f"{_JOIN} {_to_ports_of(group)} drop"
     # The address first: that is all that the kernel looks at in packets of clients that are not banned.
     for group in groups:
         for _, banned in _banned(group):

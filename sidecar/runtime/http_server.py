@@ -71,10 +71,10 @@ class Application(Protocol):
 
 
 class Listener(Protocol):
-    """Owns the listening socket. It listens from its construction, so a conflict is found before anything runs."""
+    """Owns the listening socket."""
 
     def socket(self) -> socket.socket:
-        """Return the listening socket. It is asked for before each accept, so it may have been replaced."""
+        """Return the listening socket, once there is one. It is asked for before each accept: it may be another one."""
 
     def close(self) -> None:
         """Stop listening, and wake a thread that waits in accept(). May be called more than once."""

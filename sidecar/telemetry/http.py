@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Container
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,8 +12,9 @@ from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, TcpListener
+from sidecar.runtime.http_server import HttpRequest, HttpResponse, HttpServer, Limits, Listener, TcpListener
 from sidecar.runtime.known_hosts import KnownHosts
+from sidecar.runtime.problems import Problem
 from sidecar.telemetry.exposition import CONTENT_TYPE, Exposition
 
 # A scraper on the same network sends its request within milliseconds. Prometheus gives up after 10 s by default.
@@ -20,6 +23,8 @@ from sidecar.telemetry.exposition import CONTENT_TYPE, Exposition
 LIMITS = Limits(
     connections=16, silence_s=5.0, request_s=5.0, connection_s=10.0, body_bytes=4 * 1024, evict_oldest=True
 )
+# Between tries to have the port.
+RETRY_S: Final = 2.0
 READ_METHODS: Final = ("GET", "HEAD")
 READ_ONLY: Final = b"nothing is changed here\n"
 
@@ -91,20 +96,50 @@ class TelemetryEndpoints:
         return HttpResponse(HTTPStatus.NOT_FOUND, b"here are /metrics, /healthz and /readyz\n")
 
 
-def listen(host: str, port: int) -> TcpListener:
-    """Listen for scrapers and probes. Raises OSError with a sentence that says what to change."""
-    try:
-        return TcpListener(host, port)
-    except OSError as err:
-        number = err.errno or 0
-        # Errors of a name lookup have negative numbers, which strerror does not know.
-        why = os.strerror(number) if number > 0 else err.strerror
-        sentence = f"WP_SIDECAR_LISTEN: cannot listen on {host}, port {port} ({why}); choose another"
-        raise OSError(sentence) from err
+class WebPort:
+    """The port of the endpoints, which any process of this host may hold. A Listener.
+
+    Protection needs no port: while it cannot be had that is a problem, and it is tried again and again.
+    """
+
+    def __init__(self, host: str, port: int, problem: Problem, retry_s: float = RETRY_S) -> None:
+        self._host, self._port, self._problem, self._retry_s = host, port, problem, retry_s
+        self._listener: TcpListener | None = None
+        self._closed = threading.Event()
+
+    def socket(self) -> socket.socket:
+        """Return the listening socket, once there is one. Raises OSError once it is closed."""
+        while self._listener is None and not self._closed.is_set():
+            try:
+                self._listener = TcpListener(self._host, self._port)
+            except OSError as err:
+                self._problem.set(_not_served(self._host, self._port, err))
+                self._closed.wait(self._retry_s)
+        if self._listener is None or self._closed.is_set():
+            self.close()
+            raise OSError("the web port is closed")
+        self._problem.clear()
+        return self._listener.socket()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._listener:
+            self._listener.close()
 
 
-def telemetry_server(listener: TcpListener, endpoints: TelemetryEndpoints) -> HttpServer:
+def telemetry_server(listener: Listener, endpoints: TelemetryEndpoints) -> HttpServer:
     return HttpServer("web", listener, endpoints, LIMITS)
+
+
+def _not_served(host: str, port: int, err: OSError) -> str:
+    number = err.errno or 0
+    # Errors of a name lookup have negative numbers, which strerror does not know.
+    why = os.strerror(number) if number > 0 else err.strerror
+    return (
+        f"the web port is not served: cannot listen on {host}, port {port:d} ({why}). Bans go on; metrics, probes and "
+        "the status page are not there, and what answers at that port is another program. Find it with `ss -ltnp`, "
+        "or choose another address or port in WP_SIDECAR_LISTEN. It is tried again every few seconds."
+    )
 
 
 def _probe(health: Health, *, passed: bool) -> HttpResponse:

@@ -137,21 +137,29 @@ def test_nothing_in_a_shared_folder_of_dev_log_can_prevent_the_start(daemon, tmp
         wait_until(daemon.is_ready)
 
 
-def test_a_telemetry_port_in_use_is_reported(daemon):
-    script = "import socket, time; s = socket.create_server(('127.0.0.1', 9734)); print('up', flush=True); time.sleep(60)"
-    with subprocess.Popen(
-        [*daemon.enter, sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
-    ) as other:
+def test_a_process_that_holds_the_web_port_prevents_nothing(daemon):
+    """It has no privileges, and answers probes in the daemon's place. The daemon bans, and has the port once it is free."""
+    script = "import socket, time; s = socket.create_server(('127.0.0.1', 9734)); print('up', flush=True); time.sleep(600)"
+    unprivileged = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "/usr/bin/python3",
+        "-c",
+        script,
+    ]
+    with subprocess.Popen([*daemon.enter, *unprivileged], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "up\n"
-        done = run(
-            daemon.folder,
-            enter=daemon.enter,
-            **jails(daemon.folder, f"[wordpress]\nlogpath = {daemon.log}\n"),
-        )
+        daemon.start(ready=False)
+        daemon.wait_until_read(daemon.log)
+        daemon.fail(ANN, 3)
+        wait_until(lambda: daemon.banned() == [ANN])
+        health = daemon.ask("health")
+        assert health["ready"]
+        assert any("cannot listen on 127.0.0.1, port 9734" in sentence for sentence in health["why"])
         other.kill()
-
-    assert done.returncode == 78
-    assert done.stderr.startswith("wp-sidecar: WP_SIDECAR_LISTEN: cannot listen on 127.0.0.1, port 9734")
+    wait_until(daemon.is_ready)
 
 
 def test_it_may_open_more_files_than_a_shell_allows(daemon):

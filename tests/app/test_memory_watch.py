@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidecar.app.memory_watch import MIN_RELIEF_INTERVAL_CHECKS, MemoryWatch
+from sidecar.app.memory_watch import CALM_CHECKS, MIN_RELIEF_INTERVAL_CHECKS, MemoryWatch
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.events import Ban, Hit, Origin, Turn
 from sidecar.core.guard import Guard
@@ -80,6 +80,19 @@ def test_what_was_freed_has_time_to_be_used_again(world):
     assert loop.commands == 1
     watch.check()
     assert loop.commands == 2
+
+
+def test_what_a_flood_leaves_in_pieces_is_used_again_once_it_is_over(world):
+    """Else one flood would keep failures from being counted until the next start."""
+    changes, cgroup, loop, watch = world
+    cgroup.used = 85_000_000
+    watch.check()
+    cgroup.used = 79_000_000
+    for _ in range(CALM_CHECKS - 1):
+        watch.check()
+    assert (len(changes), loop.commands) == (1, 1)
+    watch.check()
+    assert (changes[1:], loop.commands) == ([("memory", None)], 2)
 
 
 def test_a_cgroup_that_cannot_be_read_is_no_reason_to_forget(world):

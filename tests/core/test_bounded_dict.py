@@ -1,4 +1,4 @@
-from sidecar.core.bounded_dict import drop_oldest, drop_while
+from sidecar.core.bounded_dict import drop_oldest, drop_while, halved
 
 
 def test_the_oldest_sixteenth_is_dropped():
@@ -12,6 +12,15 @@ def test_at_least_one_entry_is_dropped():
     table = {"only": 1}
 
     assert (drop_oldest(table), table) == ([("only", 1)], {})
+
+
+def test_the_newer_half_is_kept_and_no_fewer_than_the_least():
+    table = dict.fromkeys(range(9))
+
+    assert halved(table, 2) == (dict.fromkeys(range(5, 9)), 5)
+    assert halved(table, 7) == (dict.fromkeys(range(2, 9)), 2)
+    assert halved(table, 9) == (table, 0)
+    assert halved({}, 9) == ({}, 0)
 
 
 def test_old_entries_are_dropped_up_to_one_that_is_not_old():

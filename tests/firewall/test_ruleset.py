@@ -125,6 +125,7 @@ def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
         f"{tcp_udp} jump presence",
         "ip saddr @allow4 accept",
         "ip6 saddr @allow6 accept",
+        f"tcp flags & (syn | ack) == syn tcp option mptcp subtype 1 {tcp_udp} drop",
         f"ip saddr @ban4 {tcp_udp} th dport @ports goto dropping",
         f"ip saddr @net4 {tcp_udp} th dport @ports goto dropping",
         f"ip6 saddr & {mask} @ban6 {tcp_udp} th dport @ports goto dropping",
@@ -153,7 +154,7 @@ def test_senders_are_recorded_for_each_group_if_none_is_for_all_ports():
 
 
 @pytest.mark.parametrize(
-    ("supported", "rules"), [(AnswerFilter.ALL, 56), (AnswerFilter.HOST, 47), (AnswerFilter.NONE, 31)]
+    ("supported", "rules"), [(AnswerFilter.ALL, 58), (AnswerFilter.HOST, 49), (AnswerFilter.NONE, 33)]
 )
 def test_the_names_and_the_number_of_rules_are_those_of_the_structure(supported, rules):
     desired = DesiredState([LOGIN, SSH])

@@ -1,3 +1,7 @@
+import contextlib
+import http.client
+import socket
+import threading
 from http import HTTPStatus
 
 import pytest
@@ -5,7 +9,9 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from sidecar.runtime.http_server import HttpRequest
 from sidecar.runtime.known_hosts import KnownHosts
-from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
+from sidecar.runtime.problems import Problems
+from sidecar.telemetry.http import Health, TelemetryEndpoints, WebPort, telemetry_server
+from tests.support.waiting import wait_until
 
 WELL = Health(live=True, ready=True)
 
@@ -95,22 +101,59 @@ def test_only_the_page_takes_forms(site, path):
     assert (response.status, response.headers["Allow"]) == (HTTPStatus.METHOD_NOT_ALLOWED, "GET, HEAD")
 
 
-def test_a_port_in_use_is_reported_with_the_setting_to_change(site):
-    listener = listen("127.0.0.1", 0)
-    server = telemetry_server(listener, site.endpoints)
-    port = listener.address[1]
-    with pytest.raises(OSError) as raised:
-        listen("127.0.0.1", port)
-    server.close()
+class Port:
+    """A web port with its server in a thread, and what is reported of it."""
 
-    assert str(raised.value) == (
-        f"WP_SIDECAR_LISTEN: cannot listen on 127.0.0.1, port {port} (Address already in use); choose another"
-    )
+    def __init__(self, host, number):
+        self.problems = Problems()
+        self._port = WebPort(host, number, self.problems.problem("web port", critical=False), retry_s=0.01)
+        self._server = telemetry_server(self._port, Site().endpoints)
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.close()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    @property
+    def sentence(self):
+        return "".join(self.problems.sentences)
 
 
-@pytest.mark.parametrize(("host", "port"), [("203.0.113.1", 0), ("no.such.host.invalid", 0)])
-def test_an_address_of_another_host_is_reported(host, port):
-    with pytest.raises(
-        OSError, match=rf"^WP_SIDECAR_LISTEN: cannot listen on {host}, port {port} \(.+\); choose another$"
-    ):
-        listen(host, port)
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_a_port_that_another_process_holds_is_reported_and_had_once_it_is_free():
+    number = free_port()
+    with socket.create_server(("127.0.0.1", number)) as squatter, Port("127.0.0.1", number) as port:
+        wait_until(lambda: port.sentence)
+        assert port.sentence.startswith(
+            f"the web port is not served: cannot listen on 127.0.0.1, port {number} (Address already in use). Bans go on;"
+        )
+        assert not port.problems.critical
+        squatter.close()
+        wait_until(lambda: not port.sentence)
+        client = http.client.HTTPConnection("127.0.0.1", number, timeout=60)
+        with contextlib.closing(client):
+            client.request("GET", "/healthz")
+            assert client.getresponse().read() == b"ok\n"
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
+def test_an_address_of_another_host_is_reported(host):
+    with Port(host, 0) as port:
+        wait_until(lambda: port.sentence)
+        assert port.sentence.startswith(f"the web port is not served: cannot listen on {host}, port 0 (")
+
+
+def test_a_port_that_is_closed_first_is_never_had():
+    port = WebPort("127.0.0.1", 0, Problems().problem("web port"))
+    port.close()
+    with pytest.raises(OSError, match="the web port is closed"):
+        port.socket()

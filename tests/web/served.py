@@ -9,9 +9,9 @@ from sidecar.config.settings import Settings
 from sidecar.control.protocol import Refused
 from sidecar.core.address import Address
 from sidecar.core.events import Ban, Hit, Origin, Turn, Unban
-from sidecar.runtime.http_server import HttpRequest
+from sidecar.runtime.http_server import HttpRequest, TcpListener
 from sidecar.runtime.known_hosts import KnownHosts
-from sidecar.telemetry.http import Health, TelemetryEndpoints, listen, telemetry_server
+from sidecar.telemetry.http import Health, TelemetryEndpoints, telemetry_server
 from sidecar.web.activity import Activity
 from sidecar.web.application import StatusPage
 from sidecar.web.changes import ChangeForms
@@ -165,7 +165,7 @@ def served(commands, token="") -> Iterator[str]:
     """Serve the page; yields its address."""
     from prometheus_client import CollectorRegistry
 
-    listener = listen("127.0.0.1", 0)
+    listener = TcpListener("127.0.0.1", 0)
     endpoints = TelemetryEndpoints(CollectorRegistry(), Check(), KnownHosts(()), page_of(commands, token))
     server = telemetry_server(listener, endpoints)
     thread = threading.Thread(target=server.run)
