@@ -1,7 +1,7 @@
 """Everything that says which addresses must never be banned, as one value.
 
 The settings, this host's own addresses, the container engine, containers' labels and the resolver each know a part. A
-change of any part makes a new `AllowlistSources`; what the guard goes by is computed from it.
+change of any part makes a new `AllowlistSources`; what the guard works with is computed from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the guard and the firewall go by, kept up to date in the loop's thread.
+"""What the guard and the firewall work with, kept up to date in the loop's thread.
 
     settings, own addresses, topology, labels, host names, allowed by hand ─▶ AllowlistSources
         ├─ jails, overrides, allowlist ─▶ guard
@@ -118,14 +118,14 @@ class GuardInputs:
         return self.allowlist.reason(hit.address) or self._sources.proxy_reason(hit)
 
     def reconfigure(self, settings: Settings, guard: Guard, now: float) -> Sequence[Decision]:
-        """Go by these settings."""
+        """Apply these settings."""
         self._change(guard, settings=settings)
         self._report_sites()
         decisions = guard.reconfigure(self._sources.jails(), now, settings.dbpurgeage, settings.max_bans)
         return [*decisions, *self.apply_allowlist(guard, now)]
 
     def topology_changed(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
-        """Go by these networks, ports and containers."""
+        """Apply these networks, ports and containers."""
         before = {each.id: each for each in self._sources.containers}
         now_watched = {each.id: each for each in topology.containers}
         for each in (now_watched[id_] for id_ in now_watched if id_ not in before):
@@ -140,7 +140,7 @@ class GuardInputs:
     def names_resolved(
         self, resolved: Mapping[str, tuple[Address, ...]], guard: Guard, now: float
     ) -> Sequence[Decision]:
-        """Go by these addresses of the host names."""
+        """Apply these addresses of the host names."""
         self._change(guard, resolved=resolved)
         decisions = guard.reconfigure(self._sources.jails(), now)
         return [*decisions, *self.apply_allowlist(guard, now)]
@@ -148,7 +148,7 @@ class GuardInputs:
     def own_networks_changed(
         self, own_networks: Mapping[str, tuple[str, ...]], guard: Guard, now: float
     ) -> Sequence[Decision]:
-        """Go by these addresses of the host, if they are others than before."""
+        """Apply these addresses of the host, if they have changed."""
         if own_networks == self._sources.own_networks:
             return ()
         self._sources = replace(self._sources, own_networks=own_networks)

@@ -49,7 +49,7 @@ class HostChanges:
         self._inbox.submit(partial(self._inputs.names_resolved, resolved))
 
     def _apply_topology(self, topology: Topology, guard: Guard, now: float) -> Sequence[Decision]:
-        """Go by the topology. With the first one it is known which failures of the last run count."""
+        """Apply the topology. With the first one it is known which failures of the last run count."""
         self._exposed.replace(topology.containers, topology.front_ends)
         sentences = {f"{UNWATCHED_PROBLEM}{name}": unwatched(name) for name in topology.unwatched}
         self._problems.replace(UNWATCHED_PROBLEM, sentences)

@@ -73,7 +73,7 @@ class LastRun(NamedTuple):
 
 
 class Deciding(NamedTuple):
-    """The guard, and what it goes by."""
+    """The guard, and what it works with."""
 
     guard: Guard
     inputs: GuardInputs

@@ -58,7 +58,7 @@ NOT_CARRIED: Final = {
     "dummy": "it does nothing",
 }
 
-# What fail2ban's jail.conf defines and its users' files go by, where the file does not define it itself. `%(action_)s`
+# What fail2ban's jail.conf defines and its users' files use, where the file does not define it itself. `%(action_)s`
 # and its kin are made of them.
 SHORTCUTS: Final = {
     "action": "",

@@ -77,7 +77,7 @@ class Firewall:
         self._commit(self._desired.set_topology(allowlist, published), now)
 
     def shift(self, by_s: float) -> None:
-        """Move all times, because the clock was set. The kernel's timeouts go by one that nobody sets."""
+        """Move all times, because the clock was set. The kernel's timeouts use one that nobody sets."""
         self._desired.bans.shift(by_s)
         kind, at = self._last_breach
         self._last_breach = kind, at + by_s

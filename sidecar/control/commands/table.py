@@ -32,7 +32,7 @@ R = TypeVar("R", bound=ControlRequest[Any])
 
 
 class Inputs(LabelsInForce, BoundedAllowlist, Protocol):
-    """What the guard goes by."""
+    """What the guard works with."""
 
 
 class Command(Protocol[R]):
