@@ -10,7 +10,7 @@ match the canonical line, in which a request has exactly one spelling.
     dialects.py    formats as the configurations of nginx, Apache and HAProxy have them -> their parts, and
     log_format.py  these -> a parser
     formats.py     the text formats that are known, most of them written as such a format
-    layout.py      text in any other order of fields, as far as it is certain what each is
+    unknown_format.py   text in any other order of fields, as far as it is certain what each is
     named.py       fields by their usual names -> requests
     json_lines.py  JSON, and
     pairs.py       LTSV and logfmt, as fields with names

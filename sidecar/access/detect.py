@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, Protocol
 from sidecar.access.chain import NO_PROXIES, Proxies, resolved, without_port
 from sidecar.access.formats import COMBINED, HEADER_FIRST, TEXT_FORMATS, TextFormat, has_one_client
 from sidecar.access.json_lines import JsonFormat
-from sidecar.access.layout import AnyLayout
 from sidecar.access.pairs import LogfmtFormat, LtsvFormat
 from sidecar.access.request import Request
 from sidecar.access.target import paths
+from sidecar.access.unknown_format import UnknownFormat
 from sidecar.access.wrappers import unwrapped
 from sidecar.core.address import parse_host
 
@@ -199,7 +199,7 @@ class AccessLog:
         yield from (each for each in FORMATS if each is not known)
         # A line that has something else where the others have a host or a number begins like the others.
         if isinstance(known, TextFormat) and known.begins_with_client and not self._header_first:
-            yield AnyLayout(place=0)
+            yield UnknownFormat(place=0)
             yield HEADER_FIRST
 
     def _is_certain(self, each: Format, text: str) -> bool:
@@ -253,12 +253,12 @@ def _takes_first(each: Format) -> bool:
 
 def _is_loose(each: Format) -> bool:
     """Return whether a format takes the first address for the client, whatever else stands before a quote."""
-    return isinstance(each, AnyLayout) or (isinstance(each, TextFormat) and each.is_loose)
+    return isinstance(each, UnknownFormat) or (isinstance(each, TextFormat) and each.is_loose)
 
 
 def _begins_with_client(known: Format | None) -> bool:
     """Return whether nothing that a client writes stands before its address in a log of this format."""
-    if isinstance(known, AnyLayout):
+    if isinstance(known, UnknownFormat):
         return known.place == 0
     return isinstance(known, TextFormat) and known.begins_with_client
 
@@ -290,7 +290,13 @@ def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies
 # Whatever begins with a client's address, in a log that is known to begin so.
 CLIENT_FIRST: Final[tuple[Format, ...]] = (
     *(each.of_log("") for each in TEXT_FORMATS if each.is_loose and each.begins_with_client),
-    AnyLayout(place=0),
+    UnknownFormat(place=0),
 )
 # The known formats before those that read whatever looks like a request.
-FORMATS: Final[tuple[Format, ...]] = (JsonFormat(), *TEXT_FORMATS, LtsvFormat(), LogfmtFormat(), AnyLayout())
+FORMATS: Final[tuple[Format, ...]] = (
+    JsonFormat(),
+    *TEXT_FORMATS,
+    LtsvFormat(),
+    LogfmtFormat(),
+    UnknownFormat(),
+)

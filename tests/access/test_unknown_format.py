@@ -2,14 +2,15 @@
 
 import pytest
 
-from sidecar.access.layout import AnyLayout
+from sidecar.access.unknown_format import UnknownFormat
 
 REQUEST = '"POST /wp-login.php HTTP/1.1"'
 
 
 def read(line, place=None):
     return [
-        (each.client, each.method, each.path, each.status) for each in AnyLayout(place=place).requests(line)
+        (each.client, each.method, each.path, each.status)
+        for each in UnknownFormat(place=place).requests(line)
     ]
 
 
@@ -59,10 +60,10 @@ def test_what_is_uncertain_is_no_request(line):
 
 
 def test_in_a_known_log_the_client_stands_in_its_place():
-    first = AnyLayout().of_log(f"0.012 203.0.113.7 blog.example.com {REQUEST} 200")
-    second = AnyLayout().of_log(f"blog.example.com 203.0.113.7 {REQUEST} 200")
+    first = UnknownFormat().of_log(f"0.012 203.0.113.7 blog.example.com {REQUEST} 200")
+    second = UnknownFormat().of_log(f"blog.example.com 203.0.113.7 {REQUEST} 200")
 
-    assert (first.place, second.place, AnyLayout().of_log("x").place) == (1, 1, None)
+    assert (first.place, second.place, UnknownFormat().of_log("x").place) == (1, 1, None)
     assert read(f"0.012 203.0.113.7 192.0.2.1 {REQUEST} 200", 1) == FOUND
     assert read(f"192.0.2.1 203.0.113.7 {REQUEST} 200", 1) == FOUND
     # What stands before the client may be a header with a blank in it.
@@ -81,7 +82,7 @@ def test_a_user_name_is_no_status():
 
 
 def test_the_latest_date_counts():
-    (request,) = AnyLayout().requests(
+    (request,) = UnknownFormat().requests(
         f"203.0.113.7 [01/Jan/2020:00:00:00 +0000] {REQUEST} 200 [30/Nov/2026:06:33:20 +0000]"
     )
 
@@ -99,4 +100,4 @@ def test_a_size_behind_the_request_is_no_status():
     """Apache's `ssl_request_log` beside the access log."""
     for number in ("302", "-"):
         line = f'[30/Nov/2026:06:33:20 +0000] 203.0.113.7 TLSv1.3 TLS_AES_256_GCM_SHA384 "POST /wp-login.php HTTP/1.1" {number}'
-        assert AnyLayout().requests(line) == ()
+        assert UnknownFormat().requests(line) == ()

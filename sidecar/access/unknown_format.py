@@ -70,7 +70,7 @@ class _Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class AnyLayout:
+class UnknownFormat:
     """Lines with a client, a request and a status that can be told apart, in an order that no known format has."""
 
     name: str = "like an access log"
@@ -78,10 +78,10 @@ class AnyLayout:
     place: int | None = None
     min_lines: int = 1
 
-    def of_log(self, line: str) -> AnyLayout:
+    def of_log(self, line: str) -> UnknownFormat:
         """Return the format of a log that has such lines: the client stands in the same place in each."""
         client = _client(list(_fields(line[:MAX_CHARS])))
-        return self if client is None else AnyLayout(self.name, client[0])
+        return self if client is None else UnknownFormat(self.name, client[0])
 
     def shows_format(self, _request: Request) -> bool:
         """Return whether a request, read by this format, shows that its log is of this format."""
