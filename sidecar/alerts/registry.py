@@ -1,9 +1,7 @@
 # ruff: noqa: PLC0415 - a host needs one kind of sender, or none, and they load requests, mail and templates
-"""The senders, by the kind of an action. A new one is a row here, and a row in `config/action_names.py`.
+"""The senders, by the kind of an action, and a channel for each destination that jails and variables name.
 
-actions of the jails ─┐
-├─ by destination ─▶ a channel for each
-variables ────────────┘
+A new sender is a row here, and a row in `config/action_names.py`.
 """
 
 from __future__ import annotations

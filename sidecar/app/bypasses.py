@@ -100,7 +100,7 @@ class Bypasses:
             "[%s] the ban of %s has no effect at %s: %s",
             bypass.jail, bypass.address, printable(origin), sentence,
         )  # fmt: skip
-        if self._is_due(kind, origin, now):
+        if self._note_alert(kind, origin, now):
             # An event and not a problem, as its end cannot be noticed.
             self._alerts.publish_occurrence(Occurrence.of_bypass(bypass, sentence))
 
@@ -115,8 +115,8 @@ class Bypasses:
         log.debug("[%s] %s: a request from before the ban ended", bypass.jail, bypass.address)
         self._inbox.submit(dismiss)
 
-    def _is_due(self, kind: BypassKind, origin: str, now: float) -> bool:
-        """Return whether people are to be alerted to this reason at this log now."""
+    def _note_alert(self, kind: BypassKind, origin: str, now: float) -> bool:
+        """Note an alert for this reason at this log; False: there was one lately, so there is none now."""
         self._alerted = {key: at for key, at in self._alerted.items() if 0 <= now - at < ALERT_INTERVAL_S}
         if (kind, origin) in self._alerted:
             return False

@@ -1,7 +1,9 @@
-"""The settings in force, each with the place that it comes from; secrets are left out.
+"""The settings in force, each with the place that it comes from.
 
-environment, jails file, defaults ─▶ `effective` ─▶ host: [Setting…], jails: {name: [Setting…]}
-labels of a container             ─▶ `of_site`   ─▶ what its jails are for it
+    environment, jails file, defaults ─▶ `effective` ─▶ host: [Setting…], jails: {name: [Setting…]}
+    labels of a container             ─▶ `of_site`   ─▶ what its jails are for it
+
+Secrets are left out.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sidecar.core.text import close_matches
+from sidecar.core.text import closest_match
 
 # The image runs as root without capabilities. Operators expect root to read every file, so errors explain it.
 CAPLESS: Final = (
@@ -52,5 +52,5 @@ class ConfigErrors(Exception):  # noqa: N818 - it holds several
 
 def unknown(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return a sentence about an unknown word; it suggests a similar known one, with `prefix` before it."""
-    near = close_matches(word, list(known), 1, MIN_SIMILARITY)
-    return f"unknown. Did you mean {prefix}{near[0]}?" if near else "unknown"
+    near = closest_match(word, known, MIN_SIMILARITY)
+    return f"unknown. Did you mean {prefix}{near}?" if near else "unknown"

@@ -39,7 +39,7 @@ from sidecar.core import bantime_formula
 from sidecar.core.bantime_increment import Escalation
 from sidecar.core.durations import format_duration
 from sidecar.core.jail import Jail, Scope, Success
-from sidecar.core.text import close_matches
+from sidecar.core.text import closest_match
 from sidecar.core.windows import WINDOWS
 from sidecar.filters.time_zones import parse_time_zone
 
@@ -152,7 +152,7 @@ def observes(text: str) -> bool:
     word = text.strip().lower()
     if word in (OBSERVE, ENFORCE):
         return word == OBSERVE
-    if close_matches(word, (OBSERVE, ENFORCE), 1, MIN_MODE_SIMILARITY):
+    if closest_match(word, (OBSERVE, ENFORCE), MIN_MODE_SIMILARITY):
         raise ValueError(f'"{word}": {unknown(word, (OBSERVE, ENFORCE))}')
     return False
 

@@ -1,4 +1,4 @@
-"""Which site wrote a log, and the ports that lead to it alone: what a jail with `scope = site` goes by.
+"""Which site wrote a log, and the ports that lead to it alone: what a jail with `scope = site` needs.
 
 Such a jail is, for each site, a jail of its own: `wordpress@blog` counts the failures in the log of the container
 `blog` and closes its ports. A site is a watched container, with the front ends that serve it and no other. A front end

@@ -58,9 +58,9 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-def close_matches(word: str, known: Iterable[str], most: int, likeness: float = 0.6) -> list[str]:
-    """Return the known words that are most like this one, by difflib's ratio; the likest first."""
+def closest_match(word: str, known: Iterable[str], similarity: float = 0.6) -> str | None:
+    """Return the known word that is most similar to this one, by difflib's ratio; None: none is similar enough."""
     # The daemon hardly ever has to suggest a word.
     from difflib import get_close_matches  # noqa: PLC0415
 
-    return get_close_matches(word, list(known), most, likeness)
+    return next(iter(get_close_matches(word, list(known), 1, similarity)), None)

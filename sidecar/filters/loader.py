@@ -14,7 +14,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sidecar.core.text import close_matches
+from sidecar.core.text import closest_match
 from sidecar.filters import dates, tags
 from sidecar.filters.aliases import ours
 from sidecar.filters.dates import Dates
@@ -194,13 +194,13 @@ def _unknown(name: str, folders: Sequence[Path]) -> FilterError:
     stems = {path.stem for folder in folders for path in folder.glob("*.conf")}
     # Files of such a name are only included.
     known = sorted(stem for stem in stems if not stem.endswith("common"))
-    close = close_matches(name, known, 1)
+    close = closest_match(name, known)
     more = f" and {len(known) - MAX_NAMED_FILTERS} more" if len(known) > MAX_NAMED_FILTERS else ""
     there_are = (", ".join(known[:MAX_NAMED_FILTERS]) or "none") + more
     if mine := ours(name):
         hint = f"`{mine}` of ours counts such failures"
     elif close:
-        hint = f"did you mean `{close[0]}`?"
+        hint = f"did you mean `{close}`?"
     else:
         hint = f"there are: {there_are}"
     if not close and len(folders) > 1:

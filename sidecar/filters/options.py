@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sidecar.core.text import close_matches
+from sidecar.core.text import closest_match
 from sidecar.filters import tags
 from sidecar.filters.ini import FilterError, FilterErrors, Ini, interpolated
 
@@ -90,7 +90,7 @@ class Options:
             for option, value in self.ini.sections.get(section, {}).items()
             if option not in KNOWN
         }
-        for option in close_matches("failregex", written, 1):
+        if option := closest_match("failregex", written):
             return written[option].error(f"unknown option `{option}`; did you mean `failregex`?")
         place = str(self.ini.read[0]) if self.ini.read else name
         message = "this filter has no `failregex` in [Definition], so nothing could ever match it"
@@ -107,9 +107,9 @@ class Options:
             if not self._is_used(option):
                 yield f"{option}={value}"
         for option in self.ini.sections.get("Definition", {}):
-            meant = () if option in KNOWN else close_matches(option, KNOWN, 1, SLIP_SIMILARITY)
+            meant = None if option in KNOWN else closest_match(option, KNOWN, SLIP_SIMILARITY)
             if meant and not self._is_named(option):
-                yield f"{option} (did you mean {meant[0]}?)"
+                yield f"{option} (did you mean {meant}?)"
 
     @property
     def files(self) -> tuple[Path, ...]:

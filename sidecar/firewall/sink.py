@@ -142,7 +142,7 @@ class FirewallSink:
 
     def check(self) -> None:
         """Have the table compared if it is time for that. Called each second."""
-        if self._checks.is_due(time.monotonic(), at_once=self._is_failing):
+        if self._checks.take_due(time.monotonic(), at_once=self._is_failing):
             self.table_changed()
 
     def repair(self, guard: Guard, now: float) -> Sequence[Decision]:
@@ -250,8 +250,8 @@ class _Checks:
         self._requested.clear()
         return now - time.monotonic()
 
-    def is_due(self, monotonic: float, *, at_once: bool) -> bool:
-        """Return whether it is time for another check."""
+    def take_due(self, monotonic: float, *, at_once: bool) -> bool:
+        """Return whether it is time for another check. The next one is due a while after this one."""
         if not at_once and monotonic - self._last < CHECK_INTERVAL_S:
             return False
         self._last = monotonic

@@ -111,7 +111,7 @@ class SyslogSource:
         handing_on.start()
         self._outputs.listener.log_opened(self._origin.name)
         try:
-            while not self._closed.is_set() and not self._error and self._socket.is_there():
+            while not self._closed.is_set() and not self._error and self._socket.check_path():
                 self._receive(messages)
             # What was sent until now.
             self._receive(messages, wait=False)
@@ -192,8 +192,8 @@ class SyslogSocket:
                 err.errno, f"{self._path}: no syslog socket can be there ({err.strerror or err})"
             ) from err
 
-    def is_there(self) -> bool:
-        """Return whether writers still find this socket at the path. Looks once a second."""
+    def check_path(self) -> bool:
+        """Look once a second whether writers still find this socket at the path. Return False if they do not."""
         now = time.monotonic()
         if now >= self._check_at:
             self._check_at = now + CHECK_S

@@ -1,7 +1,8 @@
 """The forms of the status page: log in and out, ban and unban, allow. Each does what the command of the same name does.
 
-browser ──form──▶ forms (is it ours?) ──▶ sessions (who is it?) ──▶ a command of the control socket
-└──▶ a notice on the page
+    browser ──form──▶ forms (is it ours?) ──▶ sessions (whose is it?) ──▶ a command of the control socket
+
+What came of it is a notice on the page.
 """
 
 from __future__ import annotations

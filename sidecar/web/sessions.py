@@ -25,8 +25,7 @@ log = logging.getLogger(__name__)
 # A working day. Each browser logs in for itself.
 SESSION_S: Final = 8 * 3600.0
 MAX_SESSIONS: Final = 16
-# Wrong tokens within a minute, of one client and of all. Sixteen random
-# characters outlast that by far.
+# Wrong tokens within a minute, of one client and of all. Sixteen random characters outlast that by far.
 PERIOD_S: Final = 60.0
 MAX_WRONG: Final = 5
 MAX_WRONG_OF_ALL: Final = 60
