@@ -68,7 +68,7 @@ def restore() -> None:
 
 @commands.command()
 def status(*, wide: Wide = False, socket: Socket = None, as_json: Json = False) -> None:
-    """Show what the daemon watches, and how it is."""
+    """Show what the daemon watches, and whether it is healthy."""
     answer = ask(socket_path(socket), StatusRequest())
     if as_json:
         write_json(answer)

@@ -39,7 +39,7 @@ def replay(
     jails: Jails = None,
     against: Annotated[
         Path | None,
-        typer.Option("--against", metavar="FILE", help="A second jails file: who is banned by one alone."),
+        typer.Option("--against", metavar="FILE", help="A second jails file: what only one of the two bans."),
     ] = None,
     filters: Filters = None,
     transport: Transport = None,

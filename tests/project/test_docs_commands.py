@@ -150,7 +150,8 @@ def test_each_request_of_the_control_socket_is_described_with_all_of_its_fields(
 
     assert ImportRequest.command in read
     assert {(command, each) for command, fields in read.items() for each in fields - rows[command]} == set()
-    assert f"{MAX_REQUEST_BYTES >> 10} KiB" in page
+    for each in (page, (ROOT / "docs/security.md").read_text()):
+        assert f"{MAX_REQUEST_BYTES >> 10} KiB" in each
 
 
 def test_the_readmes_service_is_that_of_compose_yaml():
