@@ -2,7 +2,7 @@
 
 A new jail key is a row in `JAIL_KEYS`, a field of `core.jail.Jail` with the default, and the code that uses
 that field. The row says whether a container's label may override the key, and whether `status` and
-`check-config` show it. The other tables are `GLOBAL_KEYS` (they hold for all jails), `FILTER_KEYS` (passed on
+`check-config` show it. The other tables are `GLOBAL_KEYS` (they apply to all jails), `FILTER_KEYS` (passed on
 to the filter) and `IGNORED_KEYS` (fail2ban's, without a meaning here).
 """
 
@@ -107,7 +107,7 @@ class JailKey:
 
 @dataclass(frozen=True, slots=True)
 class GlobalKey:
-    """A key that holds for all jails. Most are also a variable; `combine` says which of the two values counts."""
+    """A key that applies to all jails. Most are also a variable; `combine` says which of the two values counts."""
 
     name: str
     # Raises ValueError with a sentence.

@@ -56,7 +56,7 @@ class JailsFile:
     filters: dict[str, Filter]
     # What bans by hand are notified by.
     manual_actions: tuple[Action, ...] = ()
-    # The settings that hold for all jails, by their paths; only those that are set.
+    # The settings of all jails, by their paths; only those that are set.
     values: dict[str, Any] = field(default_factory=dict)
     # Remarks about what is valid, but perhaps not what was meant.
     notes: tuple[str, ...] = ()
@@ -70,8 +70,8 @@ def read(
     """Read the jails file; without one, or where it has no sections, the built-in jails are meant.
 
     Filters are searched in `folders`, in this order, and then in the package; action files in `actions`, then beside
-    the jails file and beside the filters. With `look`, log files have to
-    be readable. Raises ConfigErrors where an error concerns all jails, or no jail is left.
+    the jails file and beside the filters. With `look`, log files have to be readable. Raises ConfigErrors where an
+    error concerns all jails, or no jail is left.
     """
     values = parsed(path)
     places = (*actions, *_action_folders(path, folders))
@@ -144,11 +144,7 @@ class _JailsReader:
         logs = self._values.get(name, "logpath", jail_keys.log_paths, ())
         if any(glob.glob(path) for path in logs):
             return False
-        self._values.note(
-            name,
-            "",
-            SUPERSEDED,
-        )
+        self._values.note(name, "", SUPERSEDED)
         return True
 
     def _global_settings(self, section: str) -> dict[str, Any]:
@@ -174,7 +170,7 @@ class _JailsReader:
                 given |= key.fields(value)
                 self._note_value(name, key, value)
         if "ignoreip" in given and not self._values.ini.own(name, "ignoreip"):
-            # The list of [DEFAULT] holds for all jails, beside the built-in one of this jail.
+            # The list of [DEFAULT] applies to all jails, beside the built-in one of this jail.
             given["ignoreip"] = (*given["ignoreip"], *jail.ignoreip)
         for net in too_wide(given.get("ignoreip", ())):
             self._values.note(name, "ignoreip", f"nobody in {net} is ever banned")
@@ -191,7 +187,7 @@ class _JailsReader:
 
     def _check_name(self, name: str) -> None:
         if name.lower() == "default":
-            self._values.error(name, "", "what holds for all jails stands in [DEFAULT], in capitals")
+            self._values.error(name, "", "the settings of all jails stand in [DEFAULT], in capitals")
         if not JAIL_NAME.fullmatch(name) or name in RESERVED_NAMES:
             sentence = (
                 "is not allowed as a jail's name; use letters, digits, blanks, `-`, `_`, and no reserved word"
@@ -244,7 +240,7 @@ class _JailsReader:
         keys = values.own_keys(section)
         for key in keys:
             if section != DEFAULT and jail_keys.is_global_only(key):
-                values.error(section, key, "holds for all jails; move it to [DEFAULT]")
+                values.error(section, key, "applies to all jails; move it to [DEFAULT]")
             elif key not in known | names and not key.startswith("action_"):
                 sentence = unknown(key, known)
                 if section == DEFAULT:

@@ -1,10 +1,10 @@
 """The labels of a container: one table that says how each is read and what it sets over the jails.
 
 A jail key with `label=True` in `jail_keys.py` is a label of the same name; `LABELS` has the others. A label
-that is wrong is ignored and reported: the jail's own value holds, and the container stays watched.
+that is wrong is ignored and reported: the jail's own value applies, and the container stays watched.
 
 By default a label decides about its own container alone, and within limits (`LabelTrust.STRENGTHEN`): trusted proxies
-hold for its own log, and times are neither shorter than the jail's nor much longer. A container's labels include those
+count for its own log, and times are neither shorter than the jail's nor much longer. A container's labels include those
 of its image, which may be a stranger's: such a label says at most that the container is watched. docs/configuration.md
 has the table.
 """
@@ -290,7 +290,7 @@ class _Reading:
                 show = str if field == "maxretry" else format_duration
                 self._error(
                     f"{PREFIX}{field}: {show(value)} is not what a label may set here; "
-                    f"{', '.join(map(show, sorted(held)))} holds. Set it in the jails file, or WP_SIDECAR_LABELS=all"
+                    f"{', '.join(map(show, sorted(held)))} applies. Set it in the jails file, or WP_SIDECAR_LABELS=all"
                 )
 
     def _error(self, sentence: str) -> None:

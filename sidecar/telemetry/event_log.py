@@ -1,6 +1,5 @@
-"""The event log: a line for each failure that counts or is ignored, each ban and unban, and what people allow.
+"""The event log: a line for each failure that counts or is ignored, each ban, also a restored one, unban and `allow`.
 
-Bans that are restored have one too.
 It is apart from the daemon's own log. Its lines are those of fail2ban.log, so that what reads that file (fail2ban's
 filter `recidive`, logwatch, dashboards) reads this one; or JSON. It goes to standard output, to a file that is rotated
 here, or to syslog. A thread of its own writes it, as with the daemon's log, so that a full disk delays no ban.

@@ -79,8 +79,7 @@ class BackgroundHandler(logging.Handler):
         super().__init__()
         self.dropped = 0
         self._writer, self._max_waiting = writer, max_waiting
-        # Both count lines. The first is changed under the handler's lock, the second by the writing thread
-        # only.
+        # Both count lines. The first is changed under the handler's lock, the second by the writing thread alone.
         self._queued = self._written = 0
         self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)

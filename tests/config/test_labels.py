@@ -64,7 +64,7 @@ def test_where_no_label_counts_that_is_reported():
 
 
 @pytest.mark.parametrize(
-    ("label", "text", "jail", "holds"),
+    ("label", "text", "jail", "applies"),
     [
         ("bantime", "-1", WORDPRESS, "1d"),
         ("bantime", "2d", WORDPRESS, "1d"),
@@ -78,22 +78,22 @@ def test_where_no_label_counts_that_is_reported():
         ("maxretry", "10000", Jail("wordpress", maxretry=500), "500"),
     ],
 )
-def test_a_value_beyond_what_a_label_may_set_does_not_hold(label, text, jail, holds):
+def test_a_value_beyond_what_a_label_may_set_does_not_apply(label, text, jail, applies):
     blog = container(**{label: text})
     (found,) = read([blog], [jail]).overrides.values()
 
-    assert f"is not what a label may set here; {holds} holds" in problem(blog, jail)
-    held = int(holds) if label == "maxretry" else jail_keys.duration(holds)
-    assert getattr(found.apply_to(jail), label) == held
+    assert f"is not what a label may set here; {applies} applies" in problem(blog, jail)
+    applied = int(applies) if label == "maxretry" else jail_keys.duration(applies)
+    assert getattr(found.apply_to(jail), label) == applied
 
     written = getattr(overrides(blog, jail, trust=LabelTrust.ALL).apply_to(jail), label)
-    assert written != held
+    assert written != applied
 
 
 @pytest.mark.parametrize(
     ("label", "text"), [("bantime", "1d"), ("findtime", "12h"), ("maxretry", "1"), ("maxretry", "50")]
 )
-def test_a_value_that_a_label_may_set_holds(label, text):
+def test_a_value_that_a_label_may_set_applies(label, text):
     assert overrides(container(**{label: text}), WORDPRESS).values.keys() == {label}
 
 
