@@ -66,7 +66,7 @@ def show_status(answer: StatusAnswer, now: float, *, wide: bool = False) -> None
 
 
 def show_bans(bans: Iterator[BanEntry], now: float, *, wide: bool = False) -> None:
-    """Show the bans as they come, in the order of their ends."""
+    """Show the bans in the order in which they come."""
     first = next(bans, None)
     if first is None:
         write_line("no address is banned")

@@ -123,18 +123,20 @@ class EntryJudge:
 
     def judge(self, entries: Sequence[object]) -> Judgement:
         """Say what would become of each entry, and put that into the draft. In the loop's thread."""
-        is_allow = [isinstance(each, dict) and each.get("kind") == "allow" for each in entries]
-        for allows in (True, False):
-            for index, entry in enumerate(entries):
-                if is_allow[index] == allows:
-                    self._judge(index, entry)
-            if allows:
-                self._bound()
-                found = self.found
-                found.counts[ALLOWED] = len(found.allowed)
-                found.counts[UNBANNED] = self._draft.allow(found.allowed.values(), self._view)
-        self._draft.ban(self.found.bans.values())
-        return self.found
+        found = self.found
+        self._judge_each(entries, allows=True)
+        self._bound()
+        found.counts[ALLOWED] = len(found.allowed)
+        found.counts[UNBANNED] = self._draft.allow(found.allowed.values(), self._view)
+        self._judge_each(entries, allows=False)
+        self._draft.ban(found.bans.values())
+        return found
+
+    def _judge_each(self, entries: Sequence[object], *, allows: bool) -> None:
+        """Judge the entries that allow an address, or all others."""
+        for index, entry in enumerate(entries):
+            if (isinstance(entry, dict) and entry.get("kind") == "allow") == allows:
+                self._judge(index, entry)
 
     def _judge(self, index: int, entry: object) -> None:
         try:
