@@ -279,10 +279,6 @@ class _DeliveryQueue:
                 return None
             return max(0.0, self._backlog.next_due() - now)
 
-    def shortened(self, pause: float, at_least: float) -> float:
-        """Return the pause, which closing shortens."""
-        return min(pause, at_least) if self._backlog.closing else pause
-
     def close(self, now: float) -> None:
         """Make everything due, and what is not sent in time be left for the next run."""
         with self._changed:

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 
 from sidecar.advice.exposure import entrances, exposed_by, exposure
 from sidecar.core.containers import Container
-from sidecar.core.events import Origin
 from sidecar.runtime.problems import Problems
 
 EXPOSURE_PROBLEM: Final = "the client address at "
@@ -46,15 +45,6 @@ class ExposedContainers:
         exposed = {name for behind in sites.values() for name in behind} | ways_in.keys()
         self._by_name = {each.name: each for each in watched if each.name in exposed}
         self._metrics.exposed(len(self._by_name))
-
-    def container_of(self, origin: Origin) -> Container | None:
-        """Return the exposed container that this log is of; None: none is.
-
-        A file, or what came to /dev/log, may be of any container.
-        """
-        if origin.source == "docker" or origin.name in self._by_name:
-            return self._by_name.get(origin.name)
-        return next(iter(self._by_name.values()), None)
 
     def advice(self, name: str) -> str | None:
         """Return what to change about the container of this name; None: it is not exposed."""

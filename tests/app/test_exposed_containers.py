@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from sidecar.app.exposed_containers import ExposedContainers
-from sidecar.core.events import Origin
 from tests.app.world import BLOG, Changes, ReadableMetrics
 
 SHOP = replace(BLOG, id="2", name="shop", ipv6_proxied=False)
@@ -34,24 +33,6 @@ def test_an_exposed_container_is_reported_until_it_is_corrected(exposed, changes
     assert metrics.value("exposed_containers") == 0
     assert changes[1:] == [("the client address at blog", None)]
     assert exposed.advice("blog") is None
-
-
-@pytest.mark.parametrize(
-    ("origin", "name"),
-    [
-        (Origin("docker", "blog"), "blog"),
-        (Origin("docker", "shop"), None),
-        # Any container may write to them.
-        (Origin("syslog", "/run/log"), "blog"),
-        (Origin("file", "/var/log/access.log"), "blog"),
-    ],
-)
-def test_a_log_is_of_an_exposed_container_or_may_be(exposed, origin, name):
-    assert exposed.container_of(origin) is None
-    exposed.replace([BLOG, SHOP])
-    container = exposed.container_of(origin)
-
-    assert (container and container.name) == name
 
 
 def test_a_way_in_is_reported_once_with_the_sites_behind_it(exposed, changes, metrics):
