@@ -6,7 +6,7 @@ import enum
 from typing import Final, NamedTuple
 
 from sidecar.advice.exposure import entrances
-from sidecar.advice.namespace import NO_PACKETS
+from sidecar.advice.namespace import NO_PACKETS, not_host_network
 from sidecar.core.containers import Container
 from sidecar.firewall import AddressFacts, RepairKind
 
@@ -37,16 +37,19 @@ class Diagnosis(NamedTuple):
     sentence: str
 
 
-def diagnose(facts: AddressFacts, container: Container | None = None) -> Diagnosis:
+def diagnose(
+    facts: AddressFacts, container: Container | None = None, *, is_host: bool | None = None
+) -> Diagnosis:
     """Return the first explanation that holds: changes to our table, then ports, then the way that the packets take.
 
     `container`: the watched container that logged the address; None: a file, or a container that is not watched.
+    `is_host`: whether this is the host's network, if that is known.
     """
     return (
         _changed_table(facts)
         or _other_network(container)
         or _open_ports(facts)
-        or _no_packets(facts)
+        or _no_packets(facts, is_host=is_host)
         or _proxies(facts, container)
     )
 
@@ -91,10 +94,10 @@ def _open_ports(facts: AddressFacts) -> Diagnosis | None:
     )
 
 
-def _no_packets(facts: AddressFacts) -> Diagnosis | None:
-    if facts.versions_seen or facts.sent_packets is not False:
+def _no_packets(facts: AddressFacts, *, is_host: bool | None) -> Diagnosis | None:
+    if is_host or facts.versions_seen or facts.sent_packets is not False:
         return None
-    return Diagnosis(BypassKind.HOOK, NO_PACKETS)
+    return Diagnosis(BypassKind.HOOK, NO_PACKETS if is_host is None else not_host_network())
 
 
 def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:
@@ -110,7 +113,8 @@ def _proxies(facts: AddressFacts, container: Container | None) -> Diagnosis:
         return Diagnosis(
             BypassKind.UPSTREAM_PROXY,
             f"no packet came from {facts.address}, so a CDN, load balancer or other proxy in front of this host "
-            "connects on its behalf. Name that proxy in trusted_proxies (or allow_cdn), and ban the address there",
+            "connects on its behalf, or the log line is forged. Name such a proxy in trusted_proxies (or allow_cdn), "
+            "and ban the address there",
         )
     if facts.sent_packets:
         return Diagnosis(

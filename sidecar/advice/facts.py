@@ -57,14 +57,14 @@ class EngineFacts:
 class KernelFacts:
     """The firewall, as this process may use it.
 
-    `has_table`: our table is there and drops packets. `sees_containers`: the gateway of a container network is an
+    `has_table`: our table is there and drops packets. `is_host_network`: the gateway of a container network is an
     address of this network namespace, as it is on the host; None: there is no such network.
     """
 
     release: str
     error: str = ""
     has_table: bool = False
-    sees_containers: bool | None = None
+    is_host_network: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

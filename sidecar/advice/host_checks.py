@@ -71,13 +71,13 @@ def _kernel(host: HostFacts) -> Iterator[Finding]:
 
 
 def _namespace(host: HostFacts) -> Iterator[Finding]:
-    if host.kernel.sees_containers is False:
+    if host.kernel.is_host_network is False:
         yield Finding.wrong(
             HOST,
             NOT_HOST_NETWORK,
             USE_HOST_NETWORK,
         )
-    elif host.kernel.sees_containers:
+    elif host.kernel.is_host_network:
         yield Finding.well(HOST, "this is the host's network, which clients' packets pass")
 
 

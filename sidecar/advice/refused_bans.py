@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sidecar.advice.namespace import NO_PACKETS
+from sidecar.advice.namespace import NO_PACKETS, NOT_HOST_NETWORK, USE_HOST_NETWORK
 from sidecar.advice.unbannable import PERIOD_S
 from sidecar.core.address import Address
 from sidecar.core.refused_bans import RefusalReason
@@ -33,11 +33,7 @@ _WITHOUT_WITNESS: Final = {
 }
 
 
-# Where no packet of any client comes, no address has a witness.
-_WITHOUT_PACKETS: Final = (
-    f"are no ban, because {NO_PACKETS}; if packets take another path on purpose, "
-    "set `witness = off` in the jail"
-)
+_OTHER_PATH: Final = "if packets take another path on purpose, set `witness = off` in the jail"
 
 
 def without_witness(
@@ -47,14 +43,17 @@ def without_witness(
     exposed: str | None = None,
     *,
     sees_packets: bool = True,
+    is_elsewhere: bool = False,
 ) -> str:
     """Return that a log names addresses that may never have been here, and what to change.
 
     `exposed`: how the log's container lets clients forge addresses (`exposure.exposure`), if that is known.
-    `sees_packets`: whether packets of any client come to this host.
+    `sees_packets`: whether packets of any client come to this host, or may not have come yet. `is_elsewhere`: this is
+    certainly not the host's network.
     """
     if not sees_packets:
-        return f"{failures:,} failures in {origin} {_WITHOUT_PACKETS}. {_SEE}."
+        why = f"{NOT_HOST_NETWORK}. {USE_HOST_NETWORK}" if is_elsewhere else NO_PACKETS
+        return f"{failures:,} failures in {origin} are no ban, because {why}; {_OTHER_PATH}. {_SEE}."
     what = f"{failures:,} failures in {origin} name addresses that "
     if exposed and reason == RefusalReason.NEVER_SEEN:
         return f"{what}sent no packet to this host. They are forged, so they are not banned. {exposed}."

@@ -7,7 +7,8 @@ them. `reload_service` and `reload` put new settings in force (`reading` changes
 has what the last run left, and `restore` puts its bans into the kernel without a daemon. Begin with `wiring`.
 
 What the guard works with comes from many sources and changes while the daemon runs: `allowlist` is their value,
-`guard_inputs` applies it, and `host`, `public_address`, `host_names` and `host_changes` keep it up to date.
+`guard_inputs` applies it, and `host`, `host_network`, `public_address`, `host_names` and `host_changes` keep it up
+to date.
 
 The other modules are small sinks, listeners and chores that connect two packages which do not know each other:
 

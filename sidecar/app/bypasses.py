@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from sidecar.advice.bypass import BypassKind, diagnose
 from sidecar.alerts.occurrences import Occurrence
+from sidecar.app.host_network import HostNetwork
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
 from sidecar.core.events import Bypass, Decision, Turn
@@ -63,12 +64,15 @@ class Bypasses:
         self,
         firewall: FactsSource,
         watched: WatchedContainers,
+        network: HostNetwork,
         metrics: BypassMetrics,
         alerts: OccurrencePublisher,
+        *,
         inbox: Inbox,
     ) -> None:
         self._firewall = firewall
         self._watched = watched
+        self._network = network
         self._metrics = metrics
         self._alerts = alerts
         self._inbox = inbox
@@ -94,7 +98,7 @@ class Bypasses:
         if _is_under_way(facts):
             self._dismiss(bypass)
             return
-        kind, sentence = diagnose(facts, container)
+        kind, sentence = diagnose(facts, container, is_host=self._network.is_ours)
         self._metrics.bypassed(kind)
         log.warning(
             "[%s] the ban of %s has no effect at %s: %s",

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from sidecar.advice.namespace import not_host_network
 from sidecar.advice.unwatched import unwatched
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
+from sidecar.app.host_network import HostNetwork
 from sidecar.app.last_run import PendingHits
 from sidecar.core.address import Address
-from sidecar.core.containers import sees_gateways
 from sidecar.core.events import Decision, Topology
 from sidecar.core.guard import Guard
 from sidecar.runtime.loop import Inbox
 from sidecar.runtime.problems import Problems
 
 UNWATCHED_PROBLEM: Final = "watching "
-NAMESPACE_PROBLEM: Final = "network namespace"
 
 
 class HostChanges:
@@ -30,17 +28,17 @@ class HostChanges:
         inbox: Inbox,
         inputs: GuardInputs,
         exposed: ExposedContainers,
+        network: HostNetwork,
         pending: PendingHits,
-        problems: Problems,
         *,
-        own_addresses: Callable[[], Iterable[str]],
+        problems: Problems,
     ) -> None:
         self._inbox = inbox
         self._inputs = inputs
         self._exposed = exposed
+        self._network = network
         self._pending = pending
         self._problems = problems
-        self._own_addresses = own_addresses
 
     def on_topology_changed(self, topology: Topology) -> None:
         self._inbox.submit(partial(self._apply_topology, topology))
@@ -53,16 +51,6 @@ class HostChanges:
         self._exposed.replace(topology.containers, topology.front_ends)
         sentences = {f"{UNWATCHED_PROBLEM}{name}": unwatched(name) for name in topology.unwatched}
         self._problems.replace(UNWATCHED_PROBLEM, sentences)
-        is_outside = bool(topology.containers) and self._sees_containers(topology) is False
-        self._problems.report(NAMESPACE_PROBLEM, not_host_network() if is_outside else None)
+        self._network.judge(topology)
         decisions = self._inputs.topology_changed(topology, guard, now)
         return [*decisions, *self._pending.count(guard, now)]
-
-    def _sees_containers(self, topology: Topology) -> bool | None:
-        """Return whether this is the host's own network; None: nothing shows it.
-
-        Logs are not asked: the writer of a log could make the daemon unready then.
-        """
-        gateways = [each.partition("/")[0] for each in topology.networks]
-        gateways += [gateway for each in topology.containers for gateway in each.gateways]
-        return sees_gateways(self._own_addresses(), gateways)

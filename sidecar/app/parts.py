@@ -10,6 +10,7 @@ from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.host_names import HostNames, WatchedNames
+from sidecar.app.host_network import HostNetwork
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
 from sidecar.app.repairs import RepairAlerts
@@ -79,6 +80,7 @@ class Deciding(NamedTuple):
     inputs: GuardInputs
     budget: BanBudget
     exposed: ExposedContainers
+    network: HostNetwork
     watched_names: WatchedNames
     access_logs: AccessLogs
 

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from sidecar.advice.refused_bans import MIN_FAILURES, probable_proxies, without_witness
 from sidecar.advice.unbannable import PERIOD_S
 from sidecar.app.exposed_containers import ExposedContainers
+from sidecar.app.host_network import HostNetwork
 from sidecar.core.events import Decision
 from sidecar.core.guard import Guard
 from sidecar.core.refused_bans import RefusalReason, RefusedBan
@@ -37,11 +38,13 @@ class RefusedBansReport:
     def __init__(
         self,
         exposed: ExposedContainers,
+        network: HostNetwork,
         sightings: PacketSensor,
         metrics: RefusedBanMetrics,
         problems: Problems,
     ) -> None:
         self._exposed = exposed
+        self._network = network
         self._sightings = sightings
         self._metrics = metrics
         self._problems = problems
@@ -63,7 +66,14 @@ class RefusedBansReport:
         for (origin, reason), count in reversed(failures.most_common()):
             if count > MIN_FAILURES:
                 exposed = self._exposed.advice(origin)
-                sentence = without_witness(origin, reason, count, exposed, sees_packets=sees_packets)
+                sentence = without_witness(
+                    origin,
+                    reason,
+                    count,
+                    exposed,
+                    sees_packets=sees_packets or self._network.is_ours is True,
+                    is_elsewhere=self._network.is_ours is False,
+                )
                 yield f"{WITNESS_PROBLEM}{origin}", sentence
 
 

@@ -26,6 +26,7 @@ from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
 from sidecar.app.host_changes import HostChanges
 from sidecar.app.host_names import HostNames, WatchedNames
+from sidecar.app.host_network import HostNetwork
 from sidecar.app.last_run import PendingHits
 from sidecar.app.log_states import LogStates
 from sidecar.app.parts import Acting, Claims, Common, Deciding, FromLogs, LastRun, Parts
@@ -186,6 +187,7 @@ def _make_guard(common: Common, last: LastRun) -> Deciding:
         access_logs=access_logs, allowed=remembered.allowed, sites=last.sites,
     )  # fmt: skip
     exposed = ExposedContainers(common.reporting.metrics.allowlist, common.reporting.problems)
+    network = HostNetwork(host.addresses, common.reporting.problems)
     budget = BanBudget(*settings.budget.rate, settings.budget.share, settings.budget.site_share)
     guard = Guard(
         settings.jails, inputs.allowlist, remembered.bans, remembered.history,
@@ -197,13 +199,13 @@ def _make_guard(common: Common, last: LastRun) -> Deciding:
     )  # fmt: skip
     guard.set_sites(last.sites)
     common.reporting.metrics.bans.set_active(guard.view.enforced_bans)
-    return Deciding(guard, inputs, budget, exposed, watched_names, access_logs)
+    return Deciding(guard, inputs, budget, exposed, network, watched_names, access_logs)
 
 
 def _make_sources(common: Common, last: LastRun, deciding: Deciding) -> FromLogs:
     inbox, problems = common.inbox, common.reporting.problems
     changes = HostChanges(
-        inbox, deciding.inputs, deciding.exposed, last.pending_hits, problems, own_addresses=host.addresses
+        inbox, deciding.inputs, deciding.exposed, deciding.network, last.pending_hits, problems=problems
     )
     names = HostNames(deciding.watched_names, changes, problems)
     resolver = Resolver(inbox)
@@ -237,7 +239,7 @@ def _make_loop(common: Common, last: LastRun, deciding: Deciding) -> Acting:
         StoredTurns(common.reporting.outbox),
         # In any order.
         tally, recent, budget_monitor, unbannable, DecisionLog(),
-        Bypasses(last.firewall, deciding.inputs, metrics.firewall, alerts, common.inbox),
+        Bypasses(last.firewall, deciding.inputs, deciding.network, metrics.firewall, alerts, inbox=common.inbox),
         activity,
         *([event_log] if event_log else []),
         *([fleet.publisher] if fleet else []),

@@ -63,7 +63,7 @@ def collect(environ: Mapping[str, str], jails: Path | None, filters: Path | None
         HostFacts(
             _daemon(control),
             config,
-            _kernel(found.sees_containers(host.addresses()) if found else None),
+            _kernel(found.is_host_network(host.addresses()) if found else None),
             _clock(environ, now),
             _state(state_directory(environ)),
             _sockets(control, settings),
@@ -106,13 +106,13 @@ def _daemon(control: Path) -> DaemonFacts:
     )
 
 
-def _kernel(sees_containers: bool | None) -> KernelFacts:  # noqa: FBT001 - it is a fact
+def _kernel(is_host_network: bool | None) -> KernelFacts:  # noqa: FBT001 - it is a fact
     release = os.uname().release
     try:
         with closing(NftTable()) as table:
-            return KernelFacts(release, has_table=table.is_in_force(), sees_containers=sees_containers)
+            return KernelFacts(release, has_table=table.is_in_force(), is_host_network=is_host_network)
     except (FirewallError, OSError) as err:
-        return KernelFacts(release, str(err), sees_containers=sees_containers)
+        return KernelFacts(release, str(err), is_host_network=is_host_network)
 
 
 def _clock(environ: Mapping[str, str], now: float) -> ClockFacts:

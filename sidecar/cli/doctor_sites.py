@@ -20,7 +20,7 @@ from sidecar.config import labels, log_formats
 from sidecar.config.settings import Settings
 from sidecar.core.address import Address, parse_address
 from sidecar.core.allowlist import ALWAYS, CONTAINERS, Allowlist, of_cdn
-from sidecar.core.containers import Container, sees_gateways
+from sidecar.core.containers import Container, is_host_network
 from sidecar.core.events import Batch, Framing, Origin
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
@@ -180,9 +180,9 @@ class ContainerSites:
         read = labels.read(self._watched.containers, self._settings.jails, self._settings.sources.labels)
         return tuple(read.problems.values())
 
-    def sees_containers(self, own: Iterable[str]) -> bool | None:
-        """Return whether a gateway of a container is among our own addresses; None: no container has one."""
-        return sees_gateways(own, (gateway for each in self._listing.running for gateway in each.gateways))
+    def is_host_network(self, own: Iterable[str]) -> bool | None:
+        """Return whether our own addresses are those of the host, as the daemon judges it; None: nothing shows it."""
+        return is_host_network(own, self._listing.networks, self._listing.running)
 
     def sites(self) -> Iterator[SiteFacts]:
         """Yield each watched container that is not a mere front end, with the front ends of it that are watched."""

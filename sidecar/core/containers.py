@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
@@ -96,13 +96,19 @@ def has_our_labels(container: Container) -> bool:
     return any(name.startswith(LABEL_PREFIX) for name in container.labels)
 
 
-def sees_gateways(own: Iterable[str], gateways: Iterable[str]) -> bool | None:
-    """Return whether one of these gateways of container networks is an own address, as on the host's own network.
+def is_host_network(
+    own: Iterable[str], networks: Iterable[str], containers: Collection[Container]
+) -> bool | None:
+    """Return whether a network namespace with these own addresses is the host's; None: nothing shows it.
 
-    None: there is no gateway, so it is not known. One is enough: containers may have networks of other kinds, too.
+    There a gateway of a container network is an own address; one is enough, as there are networks of other kinds, too.
+    `networks` are subnets and gateways of all of the engine's networks. A gateway of a network that passes by the host
+    (macvlan) is a router, so it shows nothing. Logs are not asked, as the writer of a log could then decide it.
     """
-    found = set(gateways)
-    return not found.isdisjoint(own) if found else None
+    gateways = {each.partition("/")[0] for each in networks}
+    gateways |= {gateway for each in containers for gateway in each.gateways}
+    gateways -= {gateway for each in containers if each.bypasses_firewall for gateway in each.gateways}
+    return not gateways.isdisjoint(own) if containers and gateways else None
 
 
 def with_image(

@@ -54,7 +54,7 @@ class Applier:
             decisions += self._apply_lifts([each for each in run if isinstance(each, Lift)], guard, now)
             decisions += _proposed_bans([each for each in run if isinstance(each, Proposal)], guard, now)
             if bans := [each for each in run if isinstance(each, Ban)]:
-                decisions += self._apply_bans(outbox.not_overruled(bans), guard, now)
+                decisions += self._apply_bans(bans, guard, now)
         return decisions
 
     def _apply_lifts(self, lifts: Sequence[Lift], guard: Guard, now: float) -> list[Decision]:
@@ -76,7 +76,7 @@ class Applier:
         return decisions
 
     def _apply_bans(self, bans: Sequence[Ban], guard: Guard, now: float) -> list[Decision]:
-        made = guard.ban_from_fleet(bans, now)
+        made = guard.ban_from_fleet(self._session.outbox.not_overruled(bans), now)
         self._session.listener.bans("received", "ok", len(made))
         self._session.listener.bans("received", "redundant", len(bans) - len(made))
         return made

@@ -210,7 +210,7 @@ class Codec:
     def parse_line(self, text: str, node: str, offset: ClockOffset, now: float) -> Incoming:
         """Return the decision that a line of this node stands for, in our time. Raises LineError.
 
-        The `origin_name` of a ban or a proposal is the node that wrote the line.
+        The `origin_name` of a ban or a proposal is the name of the node that wrote the line.
         """
         found = _LINE.fullmatch(text) if len(text) <= MAX_LINE_CHARS else None
         if found is None:
@@ -227,9 +227,9 @@ class Codec:
                 raise LineError(Rejection.EXPIRED)
             if jail == ANY or until != "-" or not is_client(address):
                 raise LineError(Rejection.MALFORMED)
-            return Proposal(_canonical(address), jail, when, int(failures), node)
-        end = _end(until, offset)
-        ban = Ban(jail, Address(address), when, end, BanCause.FLEET, failures=int(failures), origin_name=node)
+            return Proposal(_canonical(address), jail, when, int(failures), node.partition("/")[0])
+        end, name = _end(until, offset), node.partition("/")[0]
+        ban = Ban(jail, Address(address), when, end, BanCause.FLEET, failures=int(failures), origin_name=name)
         return _in_force(ban, now)
 
     def ban_member(self, key: LineKey) -> str:

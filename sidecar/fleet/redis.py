@@ -53,6 +53,14 @@ class Hello(NamedTuple):
     nodes: int
 
 
+class StreamState(NamedTuple):
+    """What the server says about the stream: the positions of its oldest entry and of the newest that it ever had."""
+
+    oldest: str
+    newest: str
+    length: int
+
+
 class StoredBan(NamedTuple):
     """A ban as the server has it. Anybody may have written it."""
 
@@ -158,17 +166,17 @@ class FleetStore:
         return Hello(_text(found), int(now), int(nodes))
 
     @_answered
-    def positions(self) -> tuple[str, str]:
-        """Return the positions of the stream's oldest entry and of the newest that it ever had."""
+    def stream_state(self) -> StreamState:
         with self._connection.client() as client:
             try:
                 found = client.execute_command("XINFO STREAM", self._key("events"))
             except ResponseError as err:
                 if "no such key" in str(err):
-                    return "0-0", "0-0"
+                    return StreamState("0-0", "0-0", 0)
                 raise
         last = _text(found["last-generated-id"])
-        return (_text(found["first-entry"][0]) if found["first-entry"] else last), last
+        oldest = _text(found["first-entry"][0]) if found["first-entry"] else last
+        return StreamState(oldest, last, int(found["length"]))
 
     @_answered
     def publish(self, node: str, lines: Sequence[str], change: Publication, *, sealed: bool = False) -> str:

@@ -4,12 +4,14 @@
     follow:  read the stream; hello each second; own bans compared with the server's every few minutes
 
 When the server cannot be reached, the node waits and joins again. When the server was flushed (its
-epoch is another one), the node joins as if for the first time.
+epoch is another one), the node joins as if for the first time. When the stream lost entries before
+this node had read them, it reads all bans again.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -20,7 +22,7 @@ from sidecar.fleet.applier import Applier, Step
 from sidecar.fleet.heartbeat import Heartbeat
 from sidecar.fleet.joining import Joining
 from sidecar.fleet.protocol import Echo, key_of_line
-from sidecar.fleet.redis import Entry
+from sidecar.fleet.redis import MAX_EVENTS, READ_ENTRIES, Entry, StreamState
 from sidecar.fleet.session import (
     FIRST_RETRY_S,
     HEARTBEAT_S,
@@ -51,10 +53,15 @@ AWAY_PROBLEM_S = 3.0
 # Somebody who flushes the server again and again must not keep all nodes busy reading it.
 LONGEST_FLUSH_PAUSE_S = 60.0
 
+# Between readings of all bans because the stream lost entries. Whoever floods it must not keep all nodes busy.
+MISSED_PAUSE_S = 60.0
+
 # How the names of problems with the server begin.
 SERVER = "the fleet's Redis"
 
 CLOCK = "the fleet's clock"
+
+STREAM = "the fleet's stream"
 
 
 class Subscriber:
@@ -72,6 +79,11 @@ class Subscriber:
         # after a flush.
         self._position = ""
         self._compare_at = 0.0
+        self._missed = problems.problem(STREAM, critical=False)
+        # When the stream last lost entries that were not read here; and whether what they said was not read since.
+        self._missed_at, self._owed = -math.inf, False
+        # When all bans may be read again because of it.
+        self._catch_up_at = -math.inf
 
     def run(self) -> None:
         session = self._session
@@ -102,15 +114,11 @@ class Subscriber:
         session, began = self._session, time.perf_counter()
         session.joined.clear()
         same = self._beat()
-        oldest, newest = session.store.positions()
-        if not same or not _place(oldest) <= _place(self._position) <= _place(newest):
-            # If this fails half-way, no position may be known: the next try must begin again.
-            self._position = ""
-            self._joining.read_all()
-            self._joining.seal_untimed()
-            self._position = newest
-        while entries := session.store.read(self._position, 0):
-            self._receive(entries)
+        stream = session.store.stream_state()
+        if not same or not _place(stream.oldest) <= _place(self._position) <= _place(stream.newest):
+            self._read_all(stream)
+        while self._read(0):
+            pass
         self._compare()
         session.joined.set()
         session.listener.connected(up=True)
@@ -118,14 +126,23 @@ class Subscriber:
         self._check_server()
         log.info("joined in %.2f s: the fleet at %s", time.perf_counter() - began, session.store.url)
 
+    def _read_all(self, stream: StreamState) -> None:
+        """Read the sets, and go on in the stream where it ended before."""
+        # If this fails half-way, no position may be known: the next try must begin again.
+        self._position = ""
+        self._joining.read_all()
+        self._joining.seal_untimed()
+        self._position = stream.newest
+
     def _follow(self) -> None:
         """Read the stream for as long as the server keeps its contents."""
         session = self._session
         beat_at = session.clock()
         while not session.closed.is_set():
-            if entries := session.store.read(self._position, HEARTBEAT_S):
-                self._receive(entries)
+            if self._read(HEARTBEAT_S):
                 session.closed.wait(read_pause_s(self._heartbeat.nodes))
+            if self._owed and time.monotonic() >= self._catch_up_at:
+                self._catch_up()
             if not 0 <= session.clock() - beat_at < HEARTBEAT_S:
                 beat_at = session.clock()
                 if not self._beat():
@@ -139,6 +156,8 @@ class Subscriber:
     def _beat(self) -> bool:
         same = self._heartbeat.beat()
         self._verifier.check_problem()
+        if not self._owed and time.monotonic() - self._missed_at > MISSED_PAUSE_S:
+            self._missed.clear()
         return same
 
     def _compare(self) -> None:
@@ -149,6 +168,29 @@ class Subscriber:
     def _check_server(self) -> None:
         warnings = {f"{SERVER}: {name}": text for name, text in self._session.store.warnings().items()}
         self._problems.replace(f"{SERVER}: ", warnings)
+
+    def _read(self, wait_s: float) -> bool:
+        """Read and apply the next entries. Return whether there were any."""
+        store, before = self._session.store, self._position
+        entries = store.read(before, wait_s)
+        if not entries:
+            return False
+        self._receive(entries)
+        # The stream keeps so many entries that only a node far behind can miss some. The server is asked after the
+        # reading, so that no gap before it is overlooked.
+        if len(entries) == READ_ENTRIES and _has_gap(before, store.stream_state()):
+            self._missed_at, self._owed = time.monotonic(), True
+            self._missed.set(
+                f"Redis at {store.url} dropped decisions before this host had read them, so it reads all bans again: "
+                "find out which node publishes so many, and whether it was taken over (docs/fleet.md)"
+            )
+        return True
+
+    def _catch_up(self) -> None:
+        """Read all bans and unbans, as entries of the stream were missed."""
+        self._catch_up_at = time.monotonic() + MISSED_PAUSE_S
+        self._read_all(self._session.store.stream_state())
+        self._owed = False
 
     def _receive(self, entries: list[Entry]) -> None:
         """Apply what these entries say, in their order."""
@@ -191,6 +233,13 @@ class Subscriber:
 def read_pause_s(nodes: int) -> float:
     """Return how long news gathers after each read, in a fleet of this many nodes."""
     return min(max(MIN_READ_PAUSE_S, READ_PAUSE_PER_NODE_S * nodes), MAX_READ_PAUSE_S)
+
+
+def _has_gap(position: str, stream: StreamState) -> bool:
+    """Return whether the stream may have lost entries after this position."""
+    # A short stream that is read from its beginning never lost any.
+    begins = _place(position) == (0, 0) and stream.length < MAX_EVENTS
+    return not begins and _place(stream.oldest) > _place(position)
 
 
 def _place(position: str) -> tuple[int, int]:

@@ -6,10 +6,10 @@ people are shown, for the likeliest cause is a host that an attacker has taken o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from sidecar.config.node_name import NODE_NAME
 from sidecar.core.events import Ban
@@ -64,10 +64,8 @@ class Verifier:
             return []
         now = self._session.clock()
         self._session.listener.lag(self._peer_label(peer), max(0.0, now - sent_at))
-        lines = entry.lines
-        if not self._budget.room(now, peer):
-            lines = self._without_bans(lines, peer)
-        parsed = self._current(self._parse(lines, entry.node, peer, now))
+        lines = self._as_many_bans(entry.lines, peer, self._budget.room(now, peer))
+        parsed = self._current(self._parse(lines, entry.node, now))
         bans = [each for each in parsed if isinstance(each, Ban)]
         lifts = [each for each in parsed if isinstance(each, Lift)]
         allowed = self._budget.take(len(bans), now, peer)
@@ -88,7 +86,7 @@ class Verifier:
     def remember_own(self, lines: Sequence[str], node: str) -> None:
         """Remember the unbans among lines that this node itself has published."""
         unbans = [line for line in lines if line.startswith("U ")]
-        parsed = self._parse(unbans, node, node, self._session.clock())
+        parsed = self._parse(unbans, node, self._session.clock())
         self.remember(each for each in parsed if isinstance(each, Lift))
 
     def remember(self, lifts: Iterable[Lift]) -> None:
@@ -154,15 +152,13 @@ class Verifier:
         if self._session.clock() - self._refused_at > PROBLEM_OVER_S:
             self._problem.clear()
 
-    def _parse(self, lines: Sequence[str], node: str, peer: str, now: float) -> list[Incoming]:
+    def _parse(self, lines: Sequence[str], node: str, now: float) -> list[Incoming]:
         session, parsed, wrong = self._session, list[Incoming](), Counter[Rejection]()
         for line in lines[:MAX_ENTRY_LINES]:
             try:
-                decision = session.codec.parse_line(line, node, session.offset, now)
+                parsed.append(session.codec.parse_line(line, node, session.offset, now))
             except LineError as err:
                 wrong[err.reason] += 1
-            else:
-                parsed.append(decision if isinstance(decision, Lift) else replace(decision, origin_name=peer))
         wrong[Rejection.MALFORMED] += len(lines[MAX_ENTRY_LINES:])
         self._reject(wrong)
         return parsed
@@ -174,24 +170,33 @@ class Verifier:
         """
         if not self._session.codec.sealed:
             return [*decisions]
-        current = [
-            each
-            for each in decisions
-            if not (self._lifts.knows(each) if isinstance(each, Lift) else self._lifts.is_stale(each))
-        ]
+        current, stale, redundant = list[Incoming](), 0, 0
         # What was decided twice just now, on two nodes or by two commands, is nothing to report.
         before = self._session.clock() - JUST_NOW_S
-        self._reject(
-            Counter({Rejection.STALE: sum(each.at < before for each in decisions if each not in current)})
-        )
+        for each in decisions:
+            if not (self._lifts.knows(each) if isinstance(each, Lift) else self._lifts.is_stale(each)):
+                current.append(each)
+            elif each.at < before:
+                stale += 1
+            else:
+                redundant += isinstance(each, Ban)
+        self._reject(Counter({Rejection.STALE: stale}))
+        if redundant:
+            self._session.listener.bans("received", "redundant", redundant)
         return current
 
-    def _without_bans(self, lines: Sequence[str], peer: str) -> tuple[str, ...]:
-        """Drop the bans before they are parsed: none would be believed, and a flood should cost little."""
-        kept = tuple(line for line in lines if not line.startswith(("B ", "P ")))
-        if dropped := len(lines) - len(kept):
-            self._refuse(Rejection.BUDGET, dropped, peer)
-        return kept
+    def _as_many_bans(self, lines: Sequence[str], peer: str, room: int) -> Sequence[str]:
+        """Drop the bans for which there is no room before they are parsed: a flood should cost little."""
+        if len(lines) <= room:
+            return lines
+        bans = [line for line in lines if line.startswith(("B ", "P "))]
+        if len(bans) <= room:
+            return lines
+        self._refuse(Rejection.BUDGET, len(bans) - room, peer)
+        if len(bans) == len(lines):
+            return bans[:room]
+        left = itertools.count(room, -1)
+        return [line for line in lines if not line.startswith(("B ", "P ")) or next(left) > 0]
 
     def _refuse(self, reason: Rejection, count: int, peer: str = "") -> None:
         self._reject(Counter({reason: count}))

@@ -33,7 +33,7 @@ SITE = SiteFacts(LOG, container=BLOG, jails=(JAIL,))
 HOST = HostFacts(
     DaemonFacts(bans=2, dry_runs=1),
     ConfigFacts(jails=(JAIL,)),
-    KernelFacts("6.12.1", has_table=True, sees_containers=True),
+    KernelFacts("6.12.1", has_table=True, is_host_network=True),
     ClockFacts(NOW, "Europe/Berlin"),
     StateFacts("/var/lib/wp-sidecar", free_bytes=1 << 40, is_lasting=True),
     SocketFacts("/run/control.sock", 0o600, "127.0.0.1:9734", "unix:///var/run/docker.sock"),

@@ -248,6 +248,22 @@ def test_a_sentence_fits_into_an_alert_and_says_what_to_change(facts, container,
     assert not sentence.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("is_host", "kind", "said"),
+    [
+        (None, BypassKind.HOOK, "If clients do reach the site"),
+        (False, BypassKind.HOOK, "this is not the host's network"),
+        # A quiet host: the line is forged, or a proxy's.
+        (True, BypassKind.UPSTREAM_PROXY, "the log line is forged"),
+    ],
+)
+def test_where_no_packet_comes_at_all_it_depends_on_the_network(is_host, kind, said):
+    found = diagnose(replace(FACTS, versions_seen=frozenset()), is_host=is_host)
+
+    assert found.kind is kind
+    assert said in found.sentence
+
+
 def test_of_many_ports_some_are_named():
     facts = replace(FACTS, passed_ports=frozenset(range(1, 100)))
 

@@ -49,7 +49,7 @@ SET_UPS = {
     ),
     "no table": (with_host(kernel=KernelFacts("6.12.1")), "its nftables table is not here", "docker exec"),
     "a network of its own": (
-        with_host(kernel=KernelFacts("6.12.1", has_table=True, sees_containers=False)),
+        with_host(kernel=KernelFacts("6.12.1", has_table=True, is_host_network=False)),
         "this is not the host's network",
         "network_mode: host",
     ),

@@ -12,6 +12,10 @@ EXPOSED = exposure(Container("1", "blog", "wordpress", gateways=("172.18.0.1",),
 ADDRESSES = [Address(f"203.0.113.{number}") for number in range(100)]
 SENTENCES = [
     (without_witness("blog", UNKNOWN, 11, sees_packets=False), ["network_mode: host", "`witness = off`"]),
+    (
+        without_witness("blog", NEVER, 11, sees_packets=False, is_elsewhere=True),
+        ["this is not the host's network", "Set `network_mode: host`", "`witness = off`"],
+    ),
     (without_witness("blog", NEVER, 1_234), ["1,234 failures in blog", "`witness = off`", "`port`"]),
     (without_witness("blog", NEVER, 11, EXPOSED), ["They are forged", EXPOSED]),
     (

@@ -8,6 +8,7 @@ from sidecar.advice.bypass import BypassKind
 from sidecar.alerts.compose import described
 from sidecar.app import bypasses
 from sidecar.app.bypasses import ALERT_INTERVAL_S, Bypasses
+from sidecar.app.host_network import HostNetwork
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.containers import Container
@@ -15,6 +16,7 @@ from sidecar.core.events import Bypass, Hit, Origin, Turn
 from sidecar.core.guard import Guard
 from sidecar.firewall import AddressFacts, FirewallError, RepairKind
 from sidecar.runtime.loop import Inbox
+from sidecar.runtime.problems import Problems
 from sidecar.telemetry.metrics.declare import Declaration
 from sidecar.telemetry.metrics.firewall import FirewallMetrics
 from tests.firewall.decisions import ANN, BOB, LOGIN
@@ -31,7 +33,8 @@ class World:
         self.asked, self.counted, self.notices = [], Counter(), []
         self.answer = FACTS
         self.inbox = Inbox()
-        self.sink = Bypasses(self, self, self, self, self.inbox)
+        self.network = HostNetwork(list, Problems())
+        self.sink = Bypasses(self, self, self.network, self, self, inbox=self.inbox)
 
     def facts(self, address, jail, at, now):
         self.asked.append((address, jail, at, now))

@@ -5,8 +5,9 @@ import pytest
 from sidecar.access.logs import AccessLogs
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
-from sidecar.app.host_changes import NAMESPACE_PROBLEM, HostChanges
+from sidecar.app.host_changes import HostChanges
 from sidecar.app.host_names import WatchedNames
+from sidecar.app.host_network import NAMESPACE_PROBLEM, HostNetwork
 from sidecar.app.last_run import PendingHits
 from sidecar.config.settings import Settings, SourceKind, SourceSettings
 from sidecar.core.events import Topology
@@ -30,9 +31,8 @@ class World:
         self.exposed = ExposedContainers(metrics.allowlist, problems)
         inputs = GuardInputs(settings, {}, WatchedNames(), self, problems=problems, access_logs=AccessLogs())
         pending = PendingHits(hits(2, ANN) + hits(2, BOB), ["web"])
-        self.changes = HostChanges(
-            self.inbox, inputs, self.exposed, pending, problems, own_addresses=lambda: self.own
-        )
+        network = HostNetwork(lambda: self.own, problems)
+        self.changes = HostChanges(self.inbox, inputs, self.exposed, network, pending, problems=problems)
         self.loop = Loop(Guard(settings.jails, inputs.allowlist), self.inbox, [], lambda: 5.0, problems)
 
     def set_topology(self, *_): ...

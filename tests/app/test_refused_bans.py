@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.app.exposed_containers import ExposedContainers
+from sidecar.app.host_network import HostNetwork
 from sidecar.app.refused_bans import RefusedBansReport
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.guard import Guard
@@ -21,7 +22,10 @@ class World:
         self.exposed = ExposedContainers(self.readable.metrics.allowlist, problems)
         self.guard = Guard([WEB], Allowlist(), witness=self)
         self.has_packets = True
-        self._report = RefusedBansReport(self.exposed, self, self.readable.metrics.guard, problems)
+        self.network = HostNetwork(list, problems)
+        self._report = RefusedBansReport(
+            self.exposed, self.network, self, self.readable.metrics.guard, problems
+        )
 
     def seen(self, _):
         return self.answer
@@ -85,13 +89,27 @@ def test_that_it_is_unknown_is_reported_as_such(world):
     assert world.refused("not known to this host's network") == 1
 
 
-def test_where_no_packet_comes_at_all_that_is_the_reason(world):
+@pytest.mark.parametrize(
+    ("is_ours", "said"),
+    [
+        (None, "If clients do reach the site, wp-sidecar is not on the host's network"),
+        (False, "this is not the host's network, so no packet of a client passes the firewall"),
+        # A quiet host: only the forged lines came.
+        (
+            True,
+            "name addresses that sent no packet to the ports of a jail, so they are not banned. They are forged",
+        ),
+    ],
+)
+def test_where_no_packet_comes_at_all_it_depends_on_the_network(world, is_ours, said):
     world.has_packets = False
+    world.network.is_ours = is_ours
     world.guard.hits(hits(20, "192.0.2.1"), 1.0)
     world.run(2.0)
 
     ((_, sentence),) = world.changes
-    assert "no packet of any client passes through this firewall" in sentence
+    assert said in sentence
+    assert ("network_mode: host" in sentence) is (is_ours is not True)
 
 
 def test_a_probable_proxy_is_reported_at_once(world):

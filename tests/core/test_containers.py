@@ -8,8 +8,8 @@ from sidecar.core.containers import (
     assign_jails,
     discover_in_pods,
     has_our_labels,
+    is_host_network,
     requested_jails,
-    sees_gateways,
     selects,
     with_image,
 )
@@ -241,13 +241,23 @@ def test_a_label_with_the_value_of_the_images_may_be_the_images():
     assert with_image(BLOG, None, (), "refused") == BLOG
 
 
+IN_NETWORK = replace(BLOG, gateways=("172.18.0.1",))
+# macvlan
+ON_ROUTERS_NETWORK = replace(BLOG, gateways=("192.0.2.1",), bypasses_firewall=True)
+
+
 @pytest.mark.parametrize(
-    ("own", "gateways", "sees"),
+    ("own", "networks", "containers", "is_host"),
     [
-        (["192.0.2.7", "172.18.0.1"], ["172.17.0.1", "172.18.0.1"], True),
-        (["172.18.0.3"], ["172.18.0.1"], False),
-        (["172.18.0.3"], [], None),
+        (["192.0.2.7", "172.18.0.1"], [], [IN_NETWORK], True),
+        (["172.18.0.3"], [], [IN_NETWORK], False),
+        (["172.17.0.1"], ["172.17.0.0/16", "172.17.0.1/32"], [IN_NETWORK], True),
+        (["172.17.0.1"], ["172.17.0.0/16", "172.17.0.1"], [ON_ROUTERS_NETWORK], True),
+        (["172.17.0.9"], ["172.17.0.0/16", "172.17.0.1"], [ON_ROUTERS_NETWORK], False),
+        (["192.0.2.7"], ["192.0.2.1"], [ON_ROUTERS_NETWORK], None),
+        (["172.18.0.3"], [], [BLOG], None),
+        (["172.18.0.3"], ["172.18.0.1"], [], None),
     ],
 )
-def test_a_gateway_that_is_ours_shows_the_hosts_network(own, gateways, sees):
-    assert sees_gateways(own, iter(gateways)) is sees
+def test_a_gateway_that_is_ours_shows_the_hosts_network(own, networks, containers, is_host):
+    assert is_host_network(own, iter(networks), containers) is is_host

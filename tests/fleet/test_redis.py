@@ -68,12 +68,12 @@ def test_silent_nodes_are_gone(store, redis):
 
 
 def test_entries_are_read_in_their_order_from_any_position(store):
-    before = store.positions()
+    before = store.stream_state()
     first = store.publish("a/1", ["B x", "B y"], Publication())
     second = store.publish("b/2", ["U z"], Publication())
 
-    assert before == ("0-0", "0-0")
-    assert store.positions() == (first, second)
+    assert before == ("0-0", "0-0", 0)
+    assert store.stream_state() == (first, second, 2)
     assert store.read("0-0", 0) == [Entry(first, "a/1", ("B x", "B y")), Entry(second, "b/2", ("U z",))]
     assert store.read(first, 0.01) == [Entry(second, "b/2", ("U z",))]
     assert store.read(second, 0.01) == []
@@ -84,7 +84,7 @@ def test_an_emptied_stream_begins_where_it_ends(store, redis):
     last = store.publish("a/1", ["B x"], Publication())
     redis.client().xtrim("{wps}:events", 0, approximate=False)
 
-    assert store.positions() == (last, last)
+    assert store.stream_state() == (last, last, 0)
 
 
 def test_the_sets_match_what_was_published(store, redis):
@@ -135,7 +135,7 @@ def test_sets_are_changed_without_an_entry_in_the_stream(store, redis):
     )
 
     assert redis.client().zrange("{wps}:bans", 0, -1) == ["x login"]
-    assert store.positions() == ("0-0", "0-0")
+    assert store.stream_state() == ("0-0", "0-0", 0)
 
 
 def test_expired_bans_are_removed(store, redis):
@@ -236,7 +236,7 @@ def test_an_acl_user_needs_no_more_than_is_documented(redis):
     store.count([failures("ann", 1, 2, 3)])
     store.clear(["ann"])
 
-    assert store.positions()[1] == store.read("0-0", 0.01)[-1].position
+    assert store.stream_state().newest == store.read("0-0", 0.01)[-1].position
     assert [*store.bans(), *store.lifts()] == [[("x login", now + 10_000, "")], [("y login", now)]]
     assert [*store.bans(sealed=True)] == [store.stored(["x login"], sealed=True)]
     assert (store.ban_count(), store.warnings()) == (1, {})
@@ -277,7 +277,7 @@ def test_whatever_answers_like_no_redis_is_an_error_of_the_store(tmp_path, answe
         windows = [WindowFailures("login 203.0.113.7", 3, 1000, (("a", 0),))]
         for ask in (
             lambda: store.hello("a", "e"),
-            store.positions,
+            store.stream_state,
             lambda: store.publish("a", ["x"], Publication()),
             lambda: store.read("0-0", 0),
             lambda: list(store.bans()),

@@ -2,8 +2,14 @@
 
 from sidecar.core.address import Address
 from sidecar.core.allowlist import Allowlist
+from sidecar.core.events import Ban
 from sidecar.fleet.limits import LIFTS, LiftKind, PeerBudget
-from tests.support.peers import BANS, EVENTS, agree, publish_lines
+from sidecar.fleet.protocol import ClockOffset, Lift, key_of
+from sidecar.fleet.redis import Entry, StoredBan
+from sidecar.fleet.session import Node, Session
+from sidecar.fleet.verifier import Verifier
+from sidecar.runtime.problems import Problems
+from tests.support.peers import BANS, EVENTS, FleetCounts, agree, publish_lines
 from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
@@ -57,6 +63,22 @@ def test_a_flood_of_bans_is_believed_only_up_to_the_limit(redis, fleet):
     assert sentence.startswith("evil publishes more than is believed at once")
 
 
+def test_of_bans_beyond_the_limit_only_as_many_are_parsed_as_are_believed():
+    heard = FleetCounts()
+    session = Session(None, Node("a"), lambda: 1_000.0, heard)
+    verifier = Verifier(session, PeerBudget(peer=(3, 0.0)), Problems())
+    lines = [
+        "nonsense",
+        *(f"B {address(number)} login inf 1 3 -" for number in range(9)),
+        f"U {ANN} login - 1 0 -",
+    ]
+    believed = verifier.entry(Entry("1-0", "evil/1", tuple(lines)), 1_000.0)
+
+    assert [each.address for each in believed] == [*map(address, range(3)), ANN]
+    assert heard.rejections == {"malformed": 1, "budget": 6}
+    assert verifier.entry(Entry("2-0", "evil/1", tuple(lines[1:-1])), 1_000.0) == []
+
+
 def test_everything_that_is_published_again_after_a_flush_is_within_the_limit(redis, fleet):
     (a,) = fleet("a")
     (b,) = fleet("b", budget=PeerBudget(peer=(3_000, 0.0), total=(3_500, 0.0)))
@@ -102,6 +124,32 @@ def test_unsealed_lines_are_not_believed_where_the_fleet_has_a_key(redis, fleet)
     wait_until(lambda: a.heard.rejections["unsealed"] == 3)
 
     assert c.banned == {EVE}
+
+
+def test_what_is_older_than_an_unban_is_found_without_comparing_bans_with_each_other(monkeypatch):
+    """A page of the set has thousands."""
+
+    def compare(*_):
+        raise AssertionError
+
+    heard = FleetCounts()
+    session = Session(None, Node("a", (KEY,), "1"), lambda: 1_000.0, heard)
+    verifier, offset = Verifier(session, PeerBudget(), Problems()), ClockOffset()
+    bans = [
+        Ban("login", Address(address(number)), at, 2_000.0, "fleet")
+        for number in range(9)
+        for at in (900.0, 999.0)
+    ]
+    verifier.remember(Lift(ban.address, "login", ban.at + 50) for ban in bans[:2])
+    page = [
+        StoredBan(session.codec.ban_member(key_of(ban)), 2e6, session.codec.ban_times(ban, offset))
+        for ban in bans
+    ]
+    monkeypatch.setattr(Ban, "__eq__", compare)
+    found = verifier.stored_bans(page, 1_000.0)
+
+    assert [(ban.address, ban.at) for ban in found] == [(ban.address, ban.at) for ban in bans[2:]]
+    assert (heard.rejections, heard.counts) == ({"stale": 1}, {("received", "redundant"): 1})
 
 
 def test_made_up_names_do_not_make_endless_time_series(redis, fleet):

@@ -9,7 +9,7 @@ from sidecar.telemetry.metrics.declare import LATER, Declaration, begin_at_zero
 
 # Direction -> what can become of a decision. `failed` is sent again. `dropped` had to make room; other hosts
 # get it with the next exchange of all bans. `proposed` is a ban for hosts that saw packets of the address.
-# `redundant` was known, or may not be banned here.
+# `redundant` was known, may not be banned here, or is older than a decision of this host.
 RESULTS: Final = {"sent": ("ok", "failed", "dropped", "proposed"), "received": ("ok", "redundant")}
 
 
