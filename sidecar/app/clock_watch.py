@@ -10,7 +10,9 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from sidecar.core.clock_steps import ForwardSteps
 from sidecar.core.durations import format_duration
+from sidecar.core.events import Hit
 from sidecar.core.guard import Guard
 from sidecar.runtime.clock import HostClock
 from sidecar.runtime.problems import Problem
@@ -36,15 +38,22 @@ class ClockWatch:
         self._clock = clock
         self._keepers = keepers
         self._problem = problem
+        self._steps = ForwardSteps()
 
     def begin_turn(self, guard: Guard) -> float:
         """Return the time. If the clock was set since the last turn, all that is remembered has moved with it."""
+        before = self._clock.reading.at
         if step := self._clock.look():
+            self._steps.add(before, step)
             guard.shift(step)
             for each in self._keepers:
                 each.shift(step)
             self._report(step)
         return self._clock.reading.at
+
+    def dated(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """Return these hits by the clock of this turn, as their lines may be from before it was set."""
+        return self._steps.moved(hits, self._clock.reading.at)
 
     def _report(self, step: float) -> None:
         length, direction = format_duration(abs(step)), "forward" if step > 0 else "back"

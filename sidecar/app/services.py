@@ -98,7 +98,9 @@ def _make_housekeeping(
             CiliumCheck(last.firewall_sink, problems.problem("Cilium", critical=False)),
             Reports(acting.unbannable, acting.budget_monitor, last.repairs),
             MaxBansReport(problems.problem("the number of bans", critical=False)),
-            RefusedBansReport(deciding.exposed, deciding.network, last.firewall, common.reporting.metrics.guard, problems),
+            RefusedBansReport(
+                deciding.exposed, deciding.network, last.firewall, common.reporting.metrics.guard, problems
+            ),
             OwnNetworksCheck(deciding.inputs, public_addresses),
             AllowedExpiry(deciding.inputs),
             acting.activity,

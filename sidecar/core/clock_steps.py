@@ -7,10 +7,17 @@ were. The machine has another clock that nobody sets, and that tells one from th
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+from sidecar.core.events import Hit
 
 # Smaller steps are left alone, and so is the slewing of NTP, which is 0.1 s a second at most.
 MIN_STEP_S: Final = 2.0
+
+# Steps forward that are remembered for lines from before them.
+MAX_STEPS: Final = 16
 
 
 class ClockReading(NamedTuple):
@@ -36,3 +43,35 @@ def clock_step(before: ClockReading, now: ClockReading) -> float:
     else:
         step = min(0.0, now.at - before.at)
     return step if abs(step) > MIN_STEP_S else 0.0
+
+
+class ForwardSteps:
+    """The steps forward of this run: a line that was written before one and is read after it moves as well.
+
+    Otherwise it would be as much too old, and not count. After a step back such a line is in the future, and counts as
+    one of now.
+    """
+
+    def __init__(self) -> None:
+        # The first time of the clock after a step that no line from before it can have, and the step.
+        self._steps: deque[tuple[float, float]] = deque(maxlen=MAX_STEPS)
+
+    def add(self, at: float, step: float) -> None:
+        """The clock was set by so many seconds after it was `at`."""
+        if step > 0:
+            self._steps.append((at + step, step))
+        else:
+            # The times from before an earlier step come again now.
+            self._steps.clear()
+
+    def moved(self, hits: Sequence[Hit], now: float) -> Sequence[Hit]:
+        """Return these hits with the times that their lines would have now."""
+        if not self._steps:
+            return hits
+        return [hit._replace(at=min(self._moved(hit.at), now)) for hit in hits]
+
+    def _moved(self, at: float) -> float:
+        for before, step in self._steps:
+            if at < before:
+                at += step
+        return at

@@ -78,6 +78,9 @@ class TurnClock(Protocol):
     def begin_turn(self, guard: Guard) -> float:
         """Return unix time, before anything in the guard ends by it."""
 
+    def dated(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """Return these hits with their times by this clock, which may have been set after their lines were written."""
+
 
 class BackloggedSink(Protocol):
     """A sink that may have more to write than fits into one turn."""
@@ -252,7 +255,8 @@ class Loop:
         """Have the guard decide about these messages."""
         for message in messages:
             if isinstance(message, Read):
-                for hit in self._guard.located(message.hits):
+                dated = self._turn_clock.dated(message.hits) if self._turn_clock else message.hits
+                for hit in self._guard.located(dated):
                     decided = self._guard.hit(hit, now)
                     if not hit.success:
                         (turn.ignored if decided is None else turn.hits).append(hit)

@@ -41,7 +41,7 @@ class Lines(NamedTuple):
 def configure_logging(level: str, *, as_json: bool) -> None:
     """Log to stderr, one line for each record."""
     stderr = DescriptorHandler(STDERR)
-    stderr.setFormatter(JsonFormatter() if as_json else _text_formatter())
+    stderr.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(level=level, handlers=[BackgroundHandler(stderr)], force=True)
     # The debug lines of urllib3 contain the URL of the Slack webhook, which is a secret.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
@@ -161,9 +161,17 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
 
-def _text_formatter() -> logging.Formatter:
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(threadName)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    return formatter
+class TextFormatter(logging.Formatter):
+    """Formats a record for people: time, level, thread and message.
+
+    A service's thread has the service's name, with which many of its messages begin: it stands there once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(who)s%(message)s", "%Y-%m-%dT%H:%M:%S")
+        self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        name = record.threadName or ""
+        record.who = "" if record.message.startswith((f"{name}:", f"{name} ")) else f"{name}: "
+        return super().formatMessage(record)

@@ -2,12 +2,12 @@
 
 from sidecar.app.clock_watch import ClockWatch
 from sidecar.core.allowlist import Allowlist
-from sidecar.core.events import Ban
+from sidecar.core.events import Ban, Hit, Origin, Read
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail
 from sidecar.runtime.clock import HostClock
 from sidecar.runtime.loop import Inbox, Loop
-from tests.app.world import ANN, Changes
+from tests.app.world import ANN, BOB, Changes
 
 DAY = 86_400.0
 
@@ -17,12 +17,12 @@ class World:
 
     def __init__(self):
         self.now, self.elapsed, self.shifts = 1000.0, 0.0, []
-        self.changes = Changes()
+        self.changes, self.inbox = Changes(), Inbox()
         problems = self.changes.problems()
         clock = HostClock(lambda: self.now, lambda: self.elapsed)
         self.guard = Guard([Jail("login")], Allowlist(), [Ban("login", ANN, 1000.0, 4600.0, "failures")])
         self.loop = Loop(
-            self.guard, Inbox(), [], lambda: self.now, problems,
+            self.guard, self.inbox, [], lambda: self.now, problems,
             turn_clock=ClockWatch(clock, (self,), problems.problem("the clock", critical=False)),
         )  # fmt: skip
 
@@ -58,6 +58,17 @@ def test_a_clock_that_is_set_moves_everything_and_is_reported_once():
         ("the clock", f"the clock was set 1d back: {kept}"),
         ("the clock", None),
     ]
+
+
+def test_an_attack_across_a_step_is_one_burst():
+    world = World()
+    written = [1000.1, 1000.2, 1000.3]
+    world.turn(1.0, DAY)
+    hits = [Hit("login", BOB, at, Origin("docker", "blog"), "") for at in [*written, world.now, world.now]]
+    world.inbox.read(Read(hits[0].origin, tuple(hits)))
+    world.turn(0.0)
+
+    assert [ban.at - DAY for ban in world.guard.view.bans if ban.address == BOB] == [1001.0]
 
 
 def test_a_short_step_is_logged(caplog):

@@ -11,7 +11,7 @@ from sidecar.core.allowed import Allow
 from sidecar.core.allowlist import Allowlist
 from sidecar.core.ban_history import PastBans
 from sidecar.core.bantime_increment import Escalation
-from sidecar.core.clock_steps import ClockReading, clock_step
+from sidecar.core.clock_steps import MAX_STEPS, ClockReading, ForwardSteps, clock_step
 from sidecar.core.events import Ban, Hit, Origin, Unban
 from sidecar.core.guard import Guard
 from sidecar.core.jail import Jail, Success
@@ -138,6 +138,44 @@ def test_failures_before_and_after_the_step_are_one_burst():
 
     [ban] = guard.hits([Hit("login", ANN, DAY + 3.0, origin, "")], DAY + 3.0)
     assert (ban.at, ban.until) == (DAY + 3, DAY + 303)
+
+
+def failure(at):
+    return Hit("login", ANN, at, Origin("docker", "blog"), "")
+
+
+def test_a_line_from_before_a_step_forward_moves_with_what_is_remembered():
+    steps = ForwardSteps()
+    hits = [failure(at) for at in (990.0, 1_000.5, 1_000.0 + DAY)]
+    assert steps.moved(hits, 1_001.0) is hits
+
+    # The clock was last looked at half a second before the second line was written.
+    steps.add(1_000.0, DAY)
+    assert [hit.at - DAY for hit in steps.moved(hits, 1_002.0 + DAY)] == [990.0, 1_000.5, 1_000.0]
+    # No line is from the future, though a log may write whole seconds only.
+    assert [hit.at for hit in steps.moved([failure(999.0 + DAY)], 1_000.3 + DAY)] == [1_000.3 + DAY]
+
+    steps.add(2_000.0 + DAY, YEARS)
+    moved = steps.moved(
+        [*hits, failure(2_005.0 + DAY), failure(2_000.0 + DAY + YEARS)], 2_001.0 + DAY + YEARS
+    )
+    assert [hit.at - DAY - YEARS for hit in moved] == [990.0, 1_000.5, 1_000.0, 2_001.0, 2_000.0]
+
+
+def test_after_a_step_back_the_times_of_before_come_again():
+    steps = ForwardSteps()
+    steps.add(1_000.0, DAY)
+    steps.add(2_000.0 + DAY, -DAY)
+
+    assert steps.moved([failure(990.0)], 2_000.0) == [failure(990.0)]
+
+
+def test_who_sets_the_clock_again_and_again_fills_no_memory():
+    steps = ForwardSteps()
+    for number in range(MAX_STEPS + 1):
+        steps.add(number * DAY, DAY / 2)
+
+    assert [hit.at for hit in steps.moved([failure(-1.0)], math.inf)] == [-1.0 + MAX_STEPS * DAY / 2]
 
 
 BOOT = ClockReading("boot", 100.0, 1_000_000.0)

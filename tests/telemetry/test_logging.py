@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.address import Address
 from sidecar.core.events import Turn, Unban
 from sidecar.telemetry.decision_log import DecisionLog
-from sidecar.telemetry.logging import BackgroundHandler, JsonFormatter
+from sidecar.telemetry.logging import BackgroundHandler, JsonFormatter, TextFormatter
 
 ANN = Address("203.0.113.7")
 
@@ -26,6 +26,22 @@ def test_a_record_is_one_json_line_even_with_a_traceback():
     assert "\n" not in line
     assert json.loads(line)["message"] == "nft broke"
     assert json.loads(line)["exception"].endswith("OSError: two\nlines")
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("%s: stopped with 3 messages not sent", "alerts to webhook: stopped with 3 messages not sent"),
+        ("%s failed and is restarted in 1 s", "alerts to webhook failed and is restarted in 1 s"),
+        ("%ss failed", "alerts to webhook: alerts to webhooks failed"),
+        ("joined%.0s", "alerts to webhook: joined"),
+    ],
+)
+def test_the_name_of_a_service_stands_once_in_a_line_of_its_thread(message, line):
+    record = logging.LogRecord("x", logging.WARNING, "", 0, message, ("alerts to webhook",), None)
+    record.created, record.msecs, record.threadName = 0.0, 7.0, "alerts to webhook"
+
+    assert TextFormatter().format(record) == f"1970-01-01T00:00:00.007Z WARNING {line}"
 
 
 class Blocked(logging.Handler):
