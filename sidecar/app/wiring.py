@@ -20,7 +20,7 @@ from sidecar.alerts.sink import StoredTurns
 from sidecar.app import host, last_run
 from sidecar.app.budget_monitor import BudgetMonitor
 from sidecar.app.bypasses import Bypasses
-from sidecar.app.clock_watch import ClockWatch
+from sidecar.app.clock_watch import ClockWatch, RemembersTimes
 from sidecar.app.daemon import Daemon, Resource, Startup
 from sidecar.app.exposed_containers import ExposedContainers
 from sidecar.app.guard_inputs import GuardInputs
@@ -246,9 +246,8 @@ def _make_loop(common: Common, last: LastRun, deciding: Deciding) -> Acting:
         # Last, to measure the whole turn.
         metrics.loop,
     ]  # fmt: skip
-    clock_watch = ClockWatch(
-        common.host_clock, (last.firewall_sink, last.store), problems.problem("the clock", critical=False)
-    )
+    keepers: list[RemembersTimes] = [last.firewall_sink, last.store, *([fleet] if fleet else [])]
+    clock_watch = ClockWatch(common.host_clock, keepers, problems.problem("the clock", critical=False))
     loop = Loop(
         deciding.guard,
         common.inbox,

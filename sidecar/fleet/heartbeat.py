@@ -7,7 +7,6 @@ import secrets
 from operator import attrgetter
 from typing import NamedTuple
 
-from sidecar.fleet.protocol import ClockOffset
 from sidecar.fleet.redis import Hello
 from sidecar.fleet.session import Session
 from sidecar.runtime.problems import Problem
@@ -19,11 +18,6 @@ FIRST_MEASUREMENTS = 3
 # The offset is kept while it differs by less: what is published or read twice then has the same
 # end.
 MAX_DRIFT_S = 1.0
-
-
-# In a fleet with a key, the server's clock is believed while it differs from this host's by less.
-# An attacker with the server could otherwise make old messages look new.
-MAX_OFFSET_S = 60.0
 
 
 class _Measurement(NamedTuple):
@@ -41,7 +35,9 @@ class Heartbeat:
         self._epoch = ""
         # Nodes that are there, this one included.
         self.nodes = 1
-        # When the server last answered, by this host's clock.
+        # Whether messages are judged by the server's clock.
+        self.is_believed = True
+        # When the server last answered, by the clock that nobody sets.
         self.answered_at = -math.inf
 
     def beat(self) -> bool:
@@ -49,17 +45,17 @@ class Heartbeat:
         session, known = self._session, self._epoch
         count = 1 if known else FIRST_MEASUREMENTS
         best = min((self._measure() for _ in range(count)), key=attrgetter("round_trip_s"))
-        offset = believed_offset(best.ahead_s, session)
-        if not known or abs(offset.ahead_s - session.offset.ahead_s) > MAX_DRIFT_S:
-            session.offset = offset
-        if offset.ahead_s == best.ahead_s:
+        if not known or abs(best.ahead_s - session.ahead_s) > MAX_DRIFT_S:
+            session.ahead_s = best.ahead_s
+        self.is_believed = session.believed_offset(best.ahead_s).ahead_s == best.ahead_s
+        if self.is_believed:
             self._problem.clear()
         else:
             self._problem.set(
                 f"the clock of Redis at {session.store.url} differs from this host's by {abs(best.ahead_s):,.0f} s, so "
                 "it is not believed: correct the clock of this host, or of Redis"
             )
-        self._epoch, self.nodes, self.answered_at = best.hello.epoch, best.hello.nodes, session.clock()
+        self._epoch, self.nodes, self.answered_at = best.hello.epoch, best.hello.nodes, session.since_boot()
         session.listener.peers(self.nodes - 1)
         return self._epoch == known
 
@@ -68,13 +64,6 @@ class Heartbeat:
         hello = say_hello(self._session)
         after = self._session.clock()
         return _Measurement(hello, hello.now_ms / 1000 - (before + after) / 2, after - before)
-
-
-def believed_offset(ahead_s: float, session: Session) -> ClockOffset:
-    """Return the offset for a server whose clock says this: none, where it is sealed messages that would be judged."""
-    if session.codec.sealed and abs(ahead_s) > MAX_OFFSET_S:
-        return ClockOffset()
-    return ClockOffset(ahead_s)
 
 
 def say_hello(session: Session) -> Hello:

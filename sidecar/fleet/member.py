@@ -9,7 +9,7 @@ from sidecar.core.address import Address
 from sidecar.core.events import Ban, Unban, UnbanCause
 from sidecar.core.jail import Jail
 from sidecar.fleet.applier import Applier
-from sidecar.fleet.heartbeat import believed_offset, say_hello
+from sidecar.fleet.heartbeat import say_hello
 from sidecar.fleet.joining import Joining
 from sidecar.fleet.lifts import LiftIndex
 from sidecar.fleet.limits import PeerBudget
@@ -50,6 +50,11 @@ class FleetMember:
         self.publisher.reconfigure(jails)
         if keys is not None:
             self._session.rekey(keys)
+
+    def shift(self, by_s: float) -> None:
+        """Move the times of what is not published yet, because the clock was set. Only the loop calls this."""
+        self._session.outbox.shift(by_s)
+        self.publisher.shift(by_s)
 
     def bans(self) -> list[Ban]:
         """Return all bans that the server has, whether or not they are in force here. Raises StoreError."""
@@ -100,4 +105,4 @@ class FleetMember:
 
     def _offset(self, now: float) -> ClockOffset:
         """Ask the server for its clock: the subscriber may not have joined yet."""
-        return believed_offset(say_hello(self._session).now_ms / 1000 - now, self._session)
+        return self._session.believed_offset(say_hello(self._session).now_ms / 1000 - now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from sidecar.core.events import Ban
@@ -64,6 +65,12 @@ class FleetOutbox:
                     self._waiting[key] = decision
                     self._waiting.move_to_end(key, last=False)
 
+    def shift(self, by_s: float) -> None:
+        """Move the times of all that wait, because the clock was set."""
+        with self._lock:
+            for key, decision in self._waiting.items():
+                self._waiting[key] = _shifted(decision, by_s)
+
     def drain(self) -> list[Outgoing]:
         """Remove and return all that wait, and forget what is in flight."""
         with self._lock:
@@ -107,3 +114,7 @@ class FleetOutbox:
         self._in_flight[key] -= 1
         if self._in_flight[key] <= 0:
             del self._in_flight[key]
+
+
+def _shifted(decision: Outgoing, by_s: float) -> Outgoing:
+    return decision.shifted(by_s) if isinstance(decision, Ban) else replace(decision, at=decision.at + by_s)

@@ -9,6 +9,7 @@ are published until the server has them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -108,6 +109,14 @@ class Publisher:
         self._wake.set()
         if dropped:
             self._session.listener.bans("sent", "dropped", dropped)
+
+    def shift(self, by_s: float) -> None:
+        """Move the times of failures that wait, because the clock was set. Only the loop calls this."""
+        for _ in range(len(self._failures)):
+            with contextlib.suppress(IndexError):
+                hit = self._failures.popleft()
+                self._failures.append(hit._replace(at=hit.at + by_s))
+        self._forgiven_at = {window: at + by_s for window, at in self._forgiven_at.items()}
 
     def _propose(self, turn: Turn) -> None:
         """Queue bans that are due by this host's logs, and of whose addresses this host saw no packet.

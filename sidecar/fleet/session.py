@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from sidecar.core.clock_steps import clock_step
 from sidecar.core.events import Ban
 from sidecar.fleet.outbox import FleetOutbox
 from sidecar.fleet.protocol import (
@@ -27,7 +28,7 @@ from sidecar.fleet.protocol import (
 )
 from sidecar.fleet.redis import BanChange, FleetStore, LiftChange, Publication
 from sidecar.runtime.backoff import Backoff
-from sidecar.runtime.clock import Clock
+from sidecar.runtime.clock import Clock, read_clock, seconds_since_boot
 
 # Between heartbeats; a reader waits as long for news.
 HEARTBEAT_S = 1.0
@@ -40,6 +41,10 @@ SLICE_SIZE = 1_000
 
 # For the loop to decide about one slice.
 LOOP_TIMEOUT_S = 30.0
+
+# In a fleet with a key, the server's clock is believed while it differs from this host's by less.
+# An attacker with the server could otherwise make old messages look new.
+MAX_OFFSET_S = 60.0
 
 T = TypeVar("T")
 
@@ -76,13 +81,44 @@ class Node:
 
 
 class Session:
-    """One node's part in the fleet. Only the subscriber changes `offset` and `joined`; any thread may read them."""
+    """One node's part in the fleet. Only the subscriber sets `ahead_s` and `joined`; any thread may read them."""
 
-    def __init__(self, store: FleetStore, node: Node, clock: Clock, listener: FleetListener) -> None:
+    def __init__(
+        self,
+        store: FleetStore,
+        node: Node,
+        clock: Clock,
+        listener: FleetListener,
+        *,
+        since_boot: Clock = seconds_since_boot,
+    ) -> None:
+        """`since_boot` is a clock that nobody sets: it tells by how much `clock` was set."""
         self.store, self.node, self.clock, self.listener = store, node, clock, listener
+        self.since_boot = since_boot
         self.codec, self.outbox = Codec(node.keys), FleetOutbox()
-        self.offset = ClockOffset()
+        self.ahead_s = 0.0
         self.joined, self.closed = threading.Event(), threading.Event()
+
+    @property
+    def ahead_s(self) -> float:
+        """By how many seconds the server's clock is ahead of this host's, which may have been set meanwhile."""
+        ahead_s, reading = self._measured
+        return ahead_s - clock_step(reading, read_clock(self.clock, self.since_boot))
+
+    @ahead_s.setter
+    def ahead_s(self, seconds: float) -> None:
+        self._measured = seconds, read_clock(self.clock, self.since_boot)
+
+    @property
+    def offset(self) -> ClockOffset:
+        """The offset by which messages are written and read."""
+        return self.believed_offset(self.ahead_s)
+
+    def believed_offset(self, ahead_s: float) -> ClockOffset:
+        """Return the offset for a server that is so far ahead: none, where sealed messages would be judged by it."""
+        if self.codec.sealed and abs(ahead_s) > MAX_OFFSET_S:
+            return ClockOffset()
+        return ClockOffset(ahead_s)
 
     def rekey(self, keys: Sequence[bytes]) -> None:
         """Seal with the first of these keys from now on, and accept each. Any thread may call this."""

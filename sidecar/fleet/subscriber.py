@@ -33,6 +33,7 @@ from sidecar.fleet.session import (
 )
 from sidecar.fleet.verifier import Verifier
 from sidecar.runtime.backoff import Backoff
+from sidecar.runtime.clock import HostClock
 from sidecar.runtime.loop import Closed
 from sidecar.runtime.problems import Problems
 from sidecar.stores.base import StoreError
@@ -78,7 +79,8 @@ class Subscriber:
         # The position in the stream up to which all was applied; "" before the first join, and
         # after a flush.
         self._position = ""
-        self._compare_at = 0.0
+        self._compare_at, self._beat_at = -math.inf, -math.inf
+        self._host_clock = HostClock(session.clock, session.since_boot)
         self._missed = problems.problem(STREAM, critical=False)
         # When the stream last lost entries that were not read here; and whether what they said was not read since.
         self._missed_at, self._owed = -math.inf, False
@@ -89,12 +91,12 @@ class Subscriber:
         session = self._session
         retry = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
         flushed = Backoff(FIRST_RETRY_S, LONGEST_FLUSH_PAUSE_S)
-        began = session.clock()
+        began = session.since_boot()
         while not session.closed.is_set():
             try:
                 self._join()
                 retry.reset()
-                joined_at = session.clock()
+                joined_at = session.since_boot()
                 self._follow()
             except StoreError as err:
                 self._disconnected(str(err), max(self._heartbeat.answered_at, began))
@@ -102,7 +104,7 @@ class Subscriber:
             except Closed:
                 return
             else:
-                if session.clock() - joined_at >= LONGEST_FLUSH_PAUSE_S:
+                if session.since_boot() - joined_at >= LONGEST_FLUSH_PAUSE_S:
                     flushed.reset()
                 session.closed.wait(flushed.next())
 
@@ -137,24 +139,24 @@ class Subscriber:
     def _follow(self) -> None:
         """Read the stream for as long as the server keeps its contents."""
         session = self._session
-        beat_at = session.clock()
         while not session.closed.is_set():
             if self._read(HEARTBEAT_S):
                 session.closed.wait(read_pause_s(self._heartbeat.nodes))
             if self._owed and time.monotonic() >= self._catch_up_at:
                 self._catch_up()
-            if not 0 <= session.clock() - beat_at < HEARTBEAT_S:
-                beat_at = session.clock()
-                if not self._beat():
-                    log.warning("Redis at %s was flushed: joining again", session.store.url)
-                    self._position = ""
-                    return
-            if session.clock() >= self._compare_at:
+            if session.since_boot() - self._beat_at >= HEARTBEAT_S and not self._beat():
+                log.warning("Redis at %s was flushed: joining again", session.store.url)
+                self._position = ""
+                return
+            if session.since_boot() >= self._compare_at:
                 self._compare()
                 self._check_server()
 
     def _beat(self) -> bool:
+        was_believed, self._beat_at = self._heartbeat.is_believed, self._session.since_boot()
         same = self._heartbeat.beat()
+        if self._heartbeat.is_believed and not was_believed:
+            self._clock_was_set()
         self._verifier.check_problem()
         if not self._owed and time.monotonic() - self._missed_at > MISSED_PAUSE_S:
             self._missed.clear()
@@ -162,7 +164,7 @@ class Subscriber:
 
     def _compare(self) -> None:
         """Publish own bans that the server has lost. Not all nodes do so at once."""
-        self._compare_at = self._session.clock() + COMPARE_INTERVAL_S * random.uniform(0.5, 1.5)  # noqa: S311
+        self._compare_at = self._session.since_boot() + COMPARE_INTERVAL_S * random.uniform(0.5, 1.5)  # noqa: S311
         self._joining.publish_missing()
 
     def _check_server(self) -> None:
@@ -173,6 +175,8 @@ class Subscriber:
         """Read and apply the next entries. Return whether there were any."""
         store, before = self._session.store, self._position
         entries = store.read(before, wait_s)
+        if self._host_clock.look():
+            self._clock_was_set()
         if not entries:
             return False
         self._receive(entries)
@@ -186,8 +190,14 @@ class Subscriber:
             )
         return True
 
+    def _clock_was_set(self) -> None:
+        """Have everything read again: what was read has the times of the clock before, and some was refused by it."""
+        self._verifier.forget()
+        self._owed, self._catch_up_at = True, -math.inf
+        self._compare_at = -math.inf
+
     def _catch_up(self) -> None:
-        """Read all bans and unbans, as entries of the stream were missed."""
+        """Read all bans and unbans: entries of the stream were missed, or the clock was set."""
         self._catch_up_at = time.monotonic() + MISSED_PAUSE_S
         self._read_all(self._session.store.stream_state())
         self._owed = False
@@ -226,7 +236,7 @@ class Subscriber:
         session.joined.clear()
         session.listener.connected(up=False)
         log.debug("%s", why)
-        if session.clock() - since > AWAY_PROBLEM_S:
+        if session.since_boot() - since > AWAY_PROBLEM_S:
             self._problem.set(f"{why}. This host goes on banning, and shares its bans once Redis is back")
 
 

@@ -89,6 +89,10 @@ class Verifier:
         parsed = self._parse(unbans, node, self._session.clock())
         self.remember(each for each in parsed if isinstance(each, Lift))
 
+    def forget(self) -> None:
+        """Forget all unbans: the clock was set, and they are read again by the new one."""
+        self._lifts = LiftIndex(())
+
     def remember(self, lifts: Iterable[Lift]) -> None:
         """Believe no ban from before these unbans."""
         for lift in lifts:
@@ -99,10 +103,10 @@ class Verifier:
     def stored_bans(self, page: Iterable[StoredBan], now: float) -> list[Ban]:
         """Return the bans that a page of the set stands for, before any limit."""
         session, bans, wrong = self._session, list[Ban](), Counter[Rejection]()
-        codec = session.codec
+        codec, offset = session.codec, session.offset
         for found in page:
             try:
-                bans.append(codec.parse_ban(*found, session.offset, now))
+                bans.append(codec.parse_ban(*found, offset, now))
             except LineError as err:
                 if key := codec.parse_untimed(found.member):
                     self._untimed.add(key)
@@ -149,14 +153,15 @@ class Verifier:
 
     def check_problem(self) -> None:
         """Clear the problem when nothing was refused for a while."""
-        if self._session.clock() - self._refused_at > PROBLEM_OVER_S:
+        if self._session.since_boot() - self._refused_at > PROBLEM_OVER_S:
             self._problem.clear()
 
     def _parse(self, lines: Sequence[str], node: str, now: float) -> list[Incoming]:
         session, parsed, wrong = self._session, list[Incoming](), Counter[Rejection]()
+        codec, offset = session.codec, session.offset
         for line in lines[:MAX_ENTRY_LINES]:
             try:
-                parsed.append(session.codec.parse_line(line, node, session.offset, now))
+                parsed.append(codec.parse_line(line, node, offset, now))
             except LineError as err:
                 wrong[err.reason] += 1
         wrong[Rejection.MALFORMED] += len(lines[MAX_ENTRY_LINES:])
@@ -200,7 +205,7 @@ class Verifier:
 
     def _refuse(self, reason: Rejection, count: int, peer: str = "") -> None:
         self._reject(Counter({reason: count}))
-        self._refused_at = self._session.clock()
+        self._refused_at = self._session.since_boot()
         self._problem.set(
             f"{peer or 'the fleet'} publishes more than is believed at once: {count:,} decisions were refused. "
             "Check whether one of the hosts was taken over (docs/fleet.md)"

@@ -19,7 +19,7 @@ NOW = 1_000.0
 class Host:
     def __init__(self):
         self.inbox, self.guard = Inbox(), Guard([LOGIN], Allowlist())
-        self.session = Session(None, Node("a", run="1"), lambda: NOW, FleetCounts())
+        self.session = Session(None, Node("a", run="1"), lambda: NOW, FleetCounts(), since_boot=lambda: 0.0)
         self.applier = Applier(self.inbox, self.session)
         self.loop = Loop(self.guard, self.inbox, [], lambda: NOW, lambda *_: None)
 

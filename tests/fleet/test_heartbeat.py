@@ -32,7 +32,7 @@ class ScriptedServer:
 
 def beat(*answers, times=1, keys=(), problems=None):
     server = ScriptedServer(*answers)
-    session = Session(server, Node("a", keys, "1"), server.clock, FleetCounts())
+    session = Session(server, Node("a", keys, "1"), server.clock, FleetCounts(), since_boot=server.clock)
     heartbeat = Heartbeat(session, (problems or Problems()).problem("the clock", critical=False))
     return heartbeat, session, [heartbeat.beat() for _ in range(times)]
 

@@ -94,3 +94,14 @@ def test_two_lines_in_flight_about_one_address_must_both_be_read_back():
         in_flight.append(outbox.is_in_flight(key_of(BAN)))
 
     assert in_flight == [True, False]
+
+
+def test_what_waits_moves_with_a_clock_that_is_set():
+    outbox = FleetOutbox()
+    outbox.put([Ban("login", ANN, 10.0, 70.0, "failures"), Lift(BOB, "login", 11.0)])
+    outbox.shift(1_000.0)
+
+    assert outbox.take() == [
+        Ban("login", ANN, 1_010.0, 1_070.0, "failures"),
+        Lift(BOB, "login", 1_011.0),
+    ]

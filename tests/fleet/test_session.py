@@ -20,7 +20,7 @@ SAME = ClockOffset()
 def session(request, redis):
     store = FleetStore(RedisConnection(parse_redis_url(redis.url)), PREFIX)
     store.hello("a/1", "epoch")
-    yield Session(store, Node("a", request.param, "1"), lambda: NOW, FleetCounts())
+    yield Session(store, Node("a", request.param, "1"), lambda: NOW, FleetCounts(), since_boot=lambda: 0.0)
     store.close()
 
 
@@ -49,3 +49,26 @@ def test_a_closed_session_does_not_wait_to_retry(session):
 def test_slices_are_all_values_in_their_order():
     assert [*slices([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
     assert [*slices([])] == []
+
+
+def test_a_clock_that_is_set_is_as_much_nearer_to_the_servers():
+    clocks = [1_000.0, 50.0]
+    session = Session(None, Node("a"), lambda: clocks[0], FleetCounts(), since_boot=lambda: clocks[1])
+    session.ahead_s = 5_000.0
+    clocks[:] = 1_010.0, 60.0
+    assert session.offset.ahead_s == 5_000.0
+
+    clocks[:] = 6_011.0, 61.0
+    assert session.offset.ahead_s == 0.0
+
+
+def test_with_a_key_a_server_is_believed_once_the_clock_is_near_it():
+    clocks = [1_000.0, 50.0]
+    session = Session(
+        None, Node("a", (b"k" * 32,)), lambda: clocks[0], FleetCounts(), since_boot=lambda: clocks[1]
+    )
+    session.ahead_s = 5_003.0
+    assert session.offset.ahead_s == 0.0
+
+    clocks[:] = 6_001.0, 51.0
+    assert session.offset.ahead_s == 3.0

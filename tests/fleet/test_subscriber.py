@@ -12,12 +12,13 @@ from sidecar.core.jail import Jail
 from sidecar.fleet import FleetStore, RedisConnection
 from sidecar.fleet.protocol import ClockOffset, Codec, end_ms, key_of
 from sidecar.fleet.redis import MAX_EVENTS, BanChange, Publication, StreamState
-from sidecar.fleet.subscriber import STREAM, _has_gap, read_pause_s
+from sidecar.fleet.subscriber import CLOCK, STREAM, _has_gap, read_pause_s
 from tests.support.peers import LOGIN, PREFIX, Peer, agree, publish_lines
 from tests.support.redis_server import serving
 from tests.support.waiting import wait_until
 
 ANN, BOB = Address("203.0.113.7"), Address("203.0.113.8")
+KEY = b"k" * 32
 
 
 def test_a_line_under_our_own_name_is_another_nodes_unless_it_is_in_flight(redis, fleet):
@@ -144,3 +145,18 @@ def publish_bans(redis, addresses):
         change = BanChange(end_ms(ban, ClockOffset()), codec.ban_member(key_of(ban)))
         store.publish("b/1", [codec.line(ban, "b/1", ClockOffset())], Publication([change]))
     store.close()
+
+
+def test_a_host_whose_clock_is_set_right_believes_what_it_had_refused(fleet):
+    """One without a clock of its own begins in 1970; with a key, the others' bans are from its future."""
+    (host,) = fleet("a", keys=(KEY,), ahead=-time.time())
+    (other,) = fleet("b", keys=(KEY,))
+    other.ban(ANN)
+    wait_until(lambda: host.heard.rejections["stale"])
+    assert host.banned == set()
+
+    host.ahead = 0.0
+    agree([host], [ANN])
+    (ban,) = host.bans
+    assert abs(ban.until - other.bans[0].until) < 2.0
+    assert host.problems[CLOCK][-1] is None

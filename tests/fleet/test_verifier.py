@@ -65,7 +65,7 @@ def test_a_flood_of_bans_is_believed_only_up_to_the_limit(redis, fleet):
 
 def test_of_bans_beyond_the_limit_only_as_many_are_parsed_as_are_believed():
     heard = FleetCounts()
-    session = Session(None, Node("a"), lambda: 1_000.0, heard)
+    session = Session(None, Node("a"), lambda: 1_000.0, heard, since_boot=lambda: 0.0)
     verifier = Verifier(session, PeerBudget(peer=(3, 0.0)), Problems())
     lines = [
         "nonsense",
@@ -133,7 +133,7 @@ def test_what_is_older_than_an_unban_is_found_without_comparing_bans_with_each_o
         raise AssertionError
 
     heard = FleetCounts()
-    session = Session(None, Node("a", (KEY,), "1"), lambda: 1_000.0, heard)
+    session = Session(None, Node("a", (KEY,), "1"), lambda: 1_000.0, heard, since_boot=lambda: 0.0)
     verifier, offset = Verifier(session, PeerBudget(), Problems()), ClockOffset()
     bans = [
         Ban("login", Address(address(number)), at, 2_000.0, "fleet")

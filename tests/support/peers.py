@@ -91,9 +91,9 @@ class Peer:
         witness=NO_WITNESS,
     ):
         def clock():
-            return time.time() + ahead
+            return time.time() + self.ahead
 
-        self.name, self.clock = name, clock
+        self.name, self.clock, self.ahead = name, clock, ahead
         self.heard, self.turns = FleetCounts(), []
         self.problems = defaultdict(list)
         self.budget_asked = 0
