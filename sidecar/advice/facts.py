@@ -46,11 +46,15 @@ class ConfigFacts:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """The container engine. `skew_s`: by how many seconds its clock is ahead of ours."""
+    """The container engine. `skew_s`: by how many seconds its clock is ahead of ours.
+
+    `stays_stopped`: our own container is not started again after the engine was killed; None: that is not known.
+    """
 
     url: str
     error: str = ""
     skew_s: float | None = None
+    stays_stopped: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

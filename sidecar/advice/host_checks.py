@@ -52,6 +52,12 @@ def _engine(host: HostFacts) -> Iterator[Finding]:
         yield Finding.wrong(HOST, f"Docker at {engine.url} cannot be asked", engine.error)
     else:
         yield Finding.well(HOST, f"Docker answers at {engine.url}")
+    if engine.stays_stopped:
+        yield Finding.wrong(
+            HOST,
+            "if dockerd is killed, wp-sidecar stays stopped: Docker then takes it for stopped by hand",
+            "Set `restart: always` for wp-sidecar",
+        )
 
 
 def _kernel(host: HostFacts) -> Iterator[Finding]:

@@ -67,7 +67,7 @@ def collect(environ: Mapping[str, str], jails: Path | None, filters: Path | None
             _clock(environ, now),
             _state(state_directory(environ)),
             _sockets(control, settings),
-            EngineFacts(found.url, found.error, found.skew_s) if found else None,
+            EngineFacts(found.url, found.error, found.skew_s, found.stays_stopped) if found else None,
             tuple(_senders(settings)) if settings else (),
         ),
         sites,

@@ -158,12 +158,15 @@ class ContainerSites:
         self._host = DockerHost(settings.sources.docker_host)
         self.url, self.error = str(self._host.endpoint), ""
         self.skew_s: float | None = None
+        self.stays_stopped: bool | None = None
         self._listing = Listing((), (), ())
         try:
             api.check(self._host)
             with contextlib.closing(self._open()) as engine:
                 self.skew_s = engine.now() - time.time()
-                self._listing = Inventory(own_container_id(), settings.sources.image_labels).listing(engine)
+                own = own_container_id()
+                self._listing = Inventory(own, settings.sources.image_labels).listing(engine)
+                self.stays_stopped = _stays_stopped(engine, own)
         except SourceUnavailable as err:
             self.error = str(err)
         except (OSError, EngineError) as err:
@@ -215,6 +218,20 @@ class ContainerSites:
 
     def _open(self) -> Engine:
         return self._host.open(Interrupt())
+
+
+def _stays_stopped(engine: Engine, own: str) -> bool | None:
+    """Return whether our own container is not started again after dockerd was killed.
+
+    Without live-restore, dockerd stops at its next start what it finds running, and notes that as if somebody had done
+    it by hand: `unless-stopped` does not start it again (Docker 20.10 and 26.1). A proxy may refuse these questions.
+    """
+    if not own:
+        return None
+    try:
+        return engine.restart_policy(own) == "unless-stopped" and not engine.has_live_restore()
+    except (OSError, EngineError):
+        return None
 
 
 def _newest(path: str) -> bytes:

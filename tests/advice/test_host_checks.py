@@ -42,6 +42,11 @@ SET_UPS = {
         "Docker at unix:///x cannot be asked",
         "mount it",
     ),
+    "a container that Docker leaves stopped": (
+        with_host(engine=EngineFacts("unix:///x", stays_stopped=True)),
+        "if dockerd is killed, wp-sidecar stays stopped",
+        "restart: always",
+    ),
     "no NET_ADMIN": (
         with_host(kernel=KernelFacts("6.12.1", "no permission: give the container `cap_add: [NET_ADMIN]`")),
         "nftables cannot be used",

@@ -123,6 +123,13 @@ class Engine:
             self._nsenter.wait(60)
             self.process = None
 
+    def kill(self) -> None:
+        """Kills dockerd alone, as a lack of memory does; its containers go on until it starts again."""
+        if self.process:
+            self.process.kill()
+            self._nsenter.wait(60)
+            self.process = None
+
     def answers(self) -> bool:
         """Does the daemon answer a ping?"""
         try:

@@ -21,7 +21,7 @@ class Sidecar:
         self._bed, self._engine = bed, bed.engine
         environ = {"DOCKER_HOST": "unix:///var/run/docker.sock", **(environ or {})}
         self._engine.cli(
-            "run", "--detach", f"--name={NAME}", "--network=host", "--restart=unless-stopped",
+            "run", "--detach", f"--name={NAME}", "--network=host", "--restart=always",
             "--cap-drop=ALL", "--cap-add=NET_ADMIN", "--security-opt=no-new-privileges", "--read-only",
             "--tmpfs=/run", "--volume=wp-sidecar-state:/var/lib/wp-sidecar",
             f"--volume={self._engine.lasting}:/var/run/docker.sock",

@@ -13,6 +13,7 @@ from sidecar.cli.doctor_sites import FileSites, LogExcerpt, RawLog
 from sidecar.config import reader
 from sidecar.core.containers import Container
 from sidecar.core.events import Framing, Origin
+from sidecar.sources.docker.wire import EngineError
 
 JAILS = """
 [DEFAULT]
@@ -129,3 +130,35 @@ def test_the_labels_of_a_container_count():
     assert bare.facts(raw).format != "label wp-sidecar.log-format"
     assert labelled.bans(raw) == ()
     assert labelled.bans(raw._replace(data=guess * 60)) == (("203.0.113.7", "wordpress-access"),)
+
+
+class ScriptedEngine:
+    """Answers about one container, or refuses."""
+
+    def __init__(self, policy: str, *, live_restore: bool, error: Exception | None = None) -> None:
+        self.policy, self.live_restore, self.error = policy, live_restore, error
+
+    def restart_policy(self, container: str) -> str:
+        assert container == "own"
+        if self.error:
+            raise self.error
+        return self.policy
+
+    def has_live_restore(self) -> bool:
+        return self.live_restore
+
+
+@pytest.mark.parametrize(
+    ("engine", "own", "stays"),
+    [
+        (ScriptedEngine("unless-stopped", live_restore=False), "own", True),
+        (ScriptedEngine("unless-stopped", live_restore=True), "own", False),
+        (ScriptedEngine("always", live_restore=False), "own", False),
+        # As by `docker compose run`.
+        (ScriptedEngine("no", live_restore=False), "own", False),
+        (ScriptedEngine("no", live_restore=False), "", None),
+        (ScriptedEngine("", live_restore=False, error=EngineError("a proxy refuses it")), "own", None),
+    ],
+)
+def test_whether_our_own_container_stays_stopped_after_dockerd_was_killed(engine, own, stays):
+    assert doctor_sites._stays_stopped(engine, own) is stays

@@ -139,6 +139,16 @@ class Engine:
             )
         return found
 
+    def restart_policy(self, container: str) -> str:
+        """Return when the Engine starts the container again, by Docker's names."""
+        return str((self.inspect(container)["HostConfig"].get("RestartPolicy") or {}).get("Name") or "")
+
+    def has_live_restore(self) -> bool:
+        """Return whether containers go on while the Engine is away."""
+        with self._translated():
+            found: dict[str, Any] = shapes.checked(self._client.info(), shapes.INFO, "what the Engine is")
+        return bool(found.get("LiveRestoreEnabled"))
+
     @property
     def idle_timeout_s(self) -> float:
         return self._host.idle_timeout_s
@@ -359,11 +369,11 @@ def _shown(text: str) -> str:
     return printable(text.strip(), MAX_MESSAGE_CHARS)
 
 
-def check(host: DockerHost) -> None:
+def check(host: DockerHost, interrupt: Interrupt | None = None) -> None:
     """Raises SourceUnavailable, with the reason and the remedy, if no Engine answers."""
     url = str(host.endpoint)
     try:
-        with contextlib.closing(host.open(Interrupt())) as engine:
+        with contextlib.closing(host.open(interrupt or Interrupt())) as engine:
             engine.containers()
             engine.networks()
     except FileNotFoundError:

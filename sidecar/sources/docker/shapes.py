@@ -25,8 +25,12 @@ CONTAINERS: Final[Shape] = [
 ]  # fmt: skip
 CONTAINER: Final[Shape] = {
     "Config": {"Image": str, "Tty": bool, "Labels": (str,)}, "State": {"StartedAt": str},
-    "HostConfig!": {"LogConfig!": {"Type!": str, "Config": (str,)}, "PortBindings": ([{"HostPort": str}],)},
+    "HostConfig!": {
+        "RestartPolicy": {"Name": str}, "LogConfig!": {"Type!": str, "Config": (str,)},
+        "PortBindings": ([{"HostPort": str}],),
+    },
 }  # fmt: skip
+INFO: Final[Shape] = {"LiveRestoreEnabled": bool}
 IMAGE: Final[Shape] = {"Config": {"Labels": (str,)}}
 NETWORKS: Final[Shape] = [
     {"Id": str, "Driver": str, "IPAM": {"Config": [{"Subnet": str, "Gateway": str}]}},

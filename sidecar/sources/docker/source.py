@@ -46,6 +46,10 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # A daemon that restarts is away for about one second; that is not a problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
+
+# The start of the process waits so long for an Engine that accepts a question and does not answer. Then all else begins:
+# stored bans are in force, files are read, and the silence is reported as at any other time.
+MAX_START_CHECK_S = 1.0
 # Between looks whether the Engine leaves a question without an answer.
 SILENCE_CHECK_INTERVAL_S = 0.5
 LIST_PERIOD_S = 30.0
@@ -90,12 +94,19 @@ class DockerSource:
 
         Later that raises SourceUnavailable, with the reason and the remedy.
         """
-        try:
+        if not is_start:
             api.check(self._host)
+            return
+        patience = Interrupt()
+        timer = threading.Timer(MAX_START_CHECK_S, patience.set)
+        timer.start()
+        try:
+            api.check(self._host, patience)
         except SourceUnavailable as err:
-            if not is_start:
-                raise
-            self._outage.report(str(err))
+            if not patience.is_set:
+                self._outage.report(str(err))
+        finally:
+            timer.cancel()
 
     def run(self) -> None:
         """Block until closed."""

@@ -34,6 +34,18 @@ def test_the_source_is_made_only_when_the_engine_answers(engine, recorder):
         DockerSourceFactory().make(SourceConfig(settings, 0.0), inputs)
 
 
+def test_an_engine_that_accepts_and_does_not_answer_does_not_hold_up_the_start(engine, recorder):
+    """It is reported after five seconds, as at any other time."""
+    settings = Settings((Jail("a"),), {}, sources=SourceSettings(docker_host=engine.url))
+    inputs = SourceInputs(recorder.outputs, recorder, {}, None)
+    engine.silent.add("/version")
+    made = DockerSourceFactory().make(SourceConfig(settings, 0.0, is_start=True), inputs)
+
+    assert [service.name for service in made.services] == ["docker"]
+    assert inputs.outputs.problems.sentences == ()
+    engine.silent.clear()
+
+
 def test_at_the_start_of_the_process_the_source_waits_for_an_engine_and_reports_that(engine, recorder):
     settings = Settings((Jail("a"),), {}, sources=SourceSettings(docker_host=engine.url))
     inputs = SourceInputs(recorder.outputs, recorder, {}, None)
