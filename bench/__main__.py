@@ -18,6 +18,7 @@ from bench import (
     files,
     filters,
     fleet,
+    flood,
     latency,
     node,
     page,
@@ -30,7 +31,7 @@ from bench import (
 from bench.figures import Figure
 from bench.rig import Rig
 
-PARTS = (filters, replay, resting, latency, storm, crowd, files, node, fleet, restored, visitors, page)
+PARTS = (filters, replay, resting, latency, flood, storm, crowd, files, node, fleet, restored, visitors, page)
 
 
 def main() -> None:

@@ -37,25 +37,25 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 def _ours(rig: Rig, rate: float) -> Series:
     with Heard(rig.bed.host) as heard, Traffic(rig.writer.write, rate) as traffic:
-        seconds = _rounds(rig.strangers, rig.writer.write, failures, heard.wait, ROUNDS, PAUSE)
+        seconds = rounds(rig.strangers, rig.writer.write, failures, heard.wait, ROUNDS, PAUSE)
     return _series("ours", traffic, seconds)
 
 
 def _peers(rig: Rig, rate: float) -> Series:
     with Heard(rig.bed.host) as heard, Fail2ban(rig.bed.host) as peer:
         with Traffic(peer.write, rate) as traffic:
-            seconds = _rounds(rig.strangers, peer.write, failures, heard.wait, PEERS_ROUNDS, PEERS_PAUSE)
+            seconds = rounds(rig.strangers, peer.write, failures, heard.wait, PEERS_ROUNDS, PEERS_PAUSE)
         return _series(f"fail2ban ({peer.backend})", traffic, seconds)
 
 
 def _limit(rig: Rig, rate: float) -> Series:
     """Docker alone: until as many lines arrive at somebody who only reads."""
     with Tail(rig.bed.engine, rig.writer.name) as tail, Traffic(rig.writer.write, rate) as traffic:
-        seconds = _rounds(rig.strangers, rig.writer.write, _visits, tail.wait, ROUNDS, PAUSE)
+        seconds = rounds(rig.strangers, rig.writer.write, _visits, tail.wait, ROUNDS, PAUSE)
     return _series("Docker alone", traffic, seconds)
 
 
-def _rounds(  # noqa: PLR0917 - what one round takes
+def rounds(  # noqa: PLR0917 - what one round takes
     strangers: Strangers,
     write: Write,
     lines: Callable[[str], bytes],

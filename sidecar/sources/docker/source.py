@@ -47,8 +47,8 @@ FIRST_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.1, 2.0
 # A daemon that restarts is away for about one second; that is not a problem yet.
 MAX_QUIET_OUTAGE_S = 5.0
 
-# The start of the process waits so long for an Engine that accepts a question and does not answer. Then all else begins:
-# stored bans are in force, files are read, and the silence is reported as at any other time.
+# The start of the process waits so long for an Engine that accepts a question and does not answer. Then all else
+# begins, and the silence is reported as at any other time.
 MAX_START_CHECK_S = 1.0
 # Between looks whether the Engine leaves a question without an answer.
 SILENCE_CHECK_INTERVAL_S = 0.5
