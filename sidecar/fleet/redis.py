@@ -25,6 +25,7 @@ from redis.exceptions import ResponseError
 from sidecar.core.text import printable
 from sidecar.fleet import scripts
 from sidecar.fleet.connection import RedisClient, RedisConnection
+from sidecar.fleet.protocol import MAX_ENTRY_LINES
 from sidecar.stores.base import StoreError
 
 # Entries that the stream keeps. A node that missed more reads the whole set of bans.
@@ -97,7 +98,7 @@ class LiftChange(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What one node published at once. Anybody may have written it."""
+    """What one node published at once. Anybody may have written it: what follows on the most lines is one more."""
 
     position: str
     node: str
@@ -310,9 +311,9 @@ def _eviction_policy(client: RedisClient) -> str:
 def _entry(position: bytes, fields: dict[bytes, bytes] | None) -> Entry:
     # Redis still lists an entry that was deleted by hand, without fields.
     fields = fields or {}
-    return Entry(
-        _text(position), _text(fields.get(b"n", b"")), tuple(_text(fields.get(b"t", b"")).split("\n"))
-    )
+    # What no node writes is not taken apart: of 8 MiB of line ends each would be an object.
+    lines = _text(fields.get(b"t", b"")).split("\n", MAX_ENTRY_LINES)
+    return Entry(_text(position), _text(fields.get(b"n", b"")), tuple(lines))
 
 
 def _text(found: object) -> str:

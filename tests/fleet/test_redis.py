@@ -80,6 +80,13 @@ def test_entries_are_read_in_their_order_from_any_position(store):
     assert store.read(second, 0) == []
 
 
+def test_an_entry_that_no_node_writes_is_not_taken_apart(store, redis):
+    redis.client().xadd("{wps}:events", {"n": "evil/1", "t": "\n" * 1_000_000})
+    ((_, node, lines),) = store.read("0-0", 0)
+
+    assert (node, len(lines), len(lines[-1])) == ("evil/1", 129, 1_000_000 - 128)
+
+
 def test_an_emptied_stream_begins_where_it_ends(store, redis):
     last = store.publish("a/1", ["B x"], Publication())
     redis.client().xtrim("{wps}:events", 0, approximate=False)
