@@ -55,6 +55,8 @@ ALL_PORTS: Final = range(1, 65_536)
 # The allowlist is built again whenever networks change; with this many entries that takes 0.3 s of the loop's
 # time.
 MAX_FILE_ENTRIES: Final = 10_000
+# With comments, and many times what so many entries take.
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 # Each failure is compared with those before it.
 MAX_RETRIES: Final = 10_000
 DNS_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -337,10 +339,16 @@ def _entry(word: str) -> AllowlistEntries:
 def _listed(path: str) -> str:
     """Return the content of a file without the comments, which begin with `#`. It may not name further files."""
     try:
-        text = re.sub(r"#.*", "", Path(path).read_text("utf-8"))
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        text = re.sub(r"#.*", "", data.decode())
     except (OSError, UnicodeDecodeError) as err:
         reason = getattr(err, "strerror", None) or "it is not text"
         raise ValueError(f'"file:{path}" cannot be read: {reason}') from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(
+            f'"file:{path}" is longer than {MAX_FILE_BYTES:,} bytes; is this a list of addresses?'
+        )
     entries = words(text)
     if len(entries) > MAX_FILE_ENTRIES:
         raise ValueError(f'"file:{path}" has {len(entries):,} entries; the most is {MAX_FILE_ENTRIES:,}')

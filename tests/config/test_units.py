@@ -208,11 +208,13 @@ def test_a_list_in_a_file_that_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "nested").write_text("file:/etc/passwd")
     (tmp_path / "binary").write_bytes(b"\xff")
     (tmp_path / "long").write_text("203.0.113.7\n" * 10_001)
+    (tmp_path / "endless").symlink_to("/dev/zero")
     (tmp_path / "wide").write_text("203.0.113.7\nfc00::/7\n0.0.0.0/0 # all\n")
     for path, sentence in (
         ("nothing", 'nothing" cannot be read: No such file'),
         ("binary", 'binary" cannot be read: it is not text'),
         ("long", 'long" has 10,001 entries; the most is 10,000'),
+        ("endless", 'endless" is longer than 4,194,304 bytes'),
         ("wide", 'wide" has 0.0.0.0/0, which is too wide: nobody in it could be banned'),
         ("nested", "names another file, file:/etc/passwd; write its entries instead"),
     ):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from sidecar.config.redis_url import parse_redis_url
-from sidecar.fleet.connection import RedisConnection
+from sidecar.fleet.connection import MAX_ERROR_CHARS, RedisConnection
 from sidecar.stores.base import StoreError
 from tests.support.redis_server import free_port, serving
 from tests.support.waiting import wait_until
@@ -167,3 +167,13 @@ def test_a_server_that_repeats_the_password_does_not_get_it_into_our_messages(tm
     assert "AUTH" in str(raised.value) and "…" in str(raised.value)
     assert "hunter" not in str(raised.value)
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
+def test_an_error_of_the_server_is_a_short_sentence_of_printable_text(redis):
+    connection = connect(redis.url)
+    with pytest.raises(StoreError) as raised:
+        connection.script("return redis.error_reply('\\27[31m' .. string.rep('x', 100000))", [], [])
+    connection.close()
+
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < MAX_ERROR_CHARS + 200

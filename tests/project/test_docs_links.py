@@ -55,3 +55,10 @@ def test_each_page_of_docs_is_reached_from_the_readme():
         for page in pages()
         if page.is_relative_to(ROOT / "docs") and page not in seen
     ] == []
+
+
+def test_each_test_that_a_page_names_is_there():
+    named = {span for page in pages() for span in code_spans(page.read_text()) if span.startswith("tests/")}
+
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not any(ROOT.glob(name.partition("::")[0]))] == []
