@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, TypeAlias
@@ -102,11 +103,19 @@ def interval_text(version: int, low: int, high: int) -> str:
     return f"{kind(low)}-{kind(high)}" if low != high else str(kind(low))
 
 
-def merged_intervals(version: int, networks: Iterable[str]) -> list[Interval]:
+# The allowlist seldom changes, and to work this out is a third of what a repair of the table takes.
+@lru_cache(maxsize=2)
+def merged_intervals(version: int, networks: tuple[str, ...]) -> tuple[Interval, ...]:
     """Return the networks of one IP version as disjoint intervals, as an `auto-merge` set holds them."""
     nets = [net for net in map(ip_network, networks) if net.version == version]
     spans = flatten((int(net.network_address), int(net.broadcast_address), 0) for net in nets)
-    return [(low, high) for low, high, _ in spans]
+    return tuple((low, high) for low, high, _ in spans)
+
+
+@lru_cache(maxsize=2)
+def interval_texts(version: int, networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same intervals as nft writes them."""
+    return tuple(interval_text(version, low, high) for low, high in merged_intervals(version, networks))
 
 
 def ban_intervals(networks: Mapping[Address, float], now: float) -> dict[Interval, float]:

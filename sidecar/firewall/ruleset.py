@@ -19,7 +19,7 @@ from sidecar.firewall.elements import (
     CUSTOMER_MASK,
     ban_intervals,
     interval_text,
-    merged_intervals,
+    interval_texts,
     timeout_text,
 )
 from sidecar.firewall.port_groups import PortGroup
@@ -125,8 +125,7 @@ def topology(desired: DesiredState, groups: Iterable[PortGroup] = ()) -> list[st
     lines = []
     for version, name in ALLOWLIST_SETS.items():
         lines.append(f"flush set inet {TABLE} {name}")
-        intervals = merged_intervals(version, desired.allowlist)
-        lines += _add(name, [interval_text(version, low, high) for low, high in intervals])
+        lines += _add(name, interval_texts(version, desired.allowlist))
     for group in groups or desired.groups:
         if group.port_set:
             lines.append(f"flush set inet {TABLE} {group.port_set}")

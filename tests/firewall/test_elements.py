@@ -77,13 +77,15 @@ def test_an_interval_is_written_as_a_range_or_as_one_address():
 
 
 def test_allowlisted_networks_of_one_version_are_merged():
-    networks = ["203.0.113.0/24", "2001:db8::/32", "203.0.113.64/26", "198.51.100.1/32"]
+    networks = ("203.0.113.0/24", "2001:db8::/32", "203.0.113.64/26", "198.51.100.1/32")
     first = int(ip_address("203.0.113.0"))
 
-    assert elements.merged_intervals(4, networks) == [
+    assert elements.merged_intervals(4, networks) == (
         (int(ip_address("198.51.100.1")), int(ip_address("198.51.100.1"))),
         (first, first + 255),
-    ]
+    )
+    assert elements.interval_texts(4, networks) == ("198.51.100.1", "203.0.113.0-203.0.113.255")
+    assert elements.interval_texts(6, networks) == ("2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",)
 
 
 def test_banned_networks_become_intervals_with_the_time_of_the_longest_ban():
