@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.app.connection_table import ConnectionTable
 from sidecar.app.health import LoopHealth
 from sidecar.app.housekeeping import (
     INTERVAL_S,
@@ -96,7 +97,12 @@ def _make_housekeeping(
             ),
             StoreCleanup(last.store, deciding.inputs, last.pending_hits, problems.problem(last.store.name)),
             CiliumCheck(last.firewall_sink, problems.problem("Cilium", critical=False)),
-            Reports(acting.unbannable, acting.budget_monitor, last.repairs),
+            Reports(
+                acting.unbannable,
+                acting.budget_monitor,
+                last.repairs,
+                ConnectionTable(problems.problem("connections", critical=False)),
+            ),
             MaxBansReport(problems.problem("the number of bans", critical=False)),
             RefusedBansReport(
                 deciding.exposed, deciding.network, last.firewall, common.reporting.metrics.guard, problems

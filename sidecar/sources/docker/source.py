@@ -271,7 +271,11 @@ def outage_sentence(url: str, why: str, open_logs: int) -> str:
 
 def silence_sentence(url: str, open_logs: int) -> str:
     """Return what it means that the Engine does not answer, and where to look."""
-    logs = f"Logs that are open are read on ({open_logs} now)" if open_logs else "No container log is read"
+    logs = (
+        f"Logs that are open ({open_logs} now) are read as far as it still sends their lines"
+        if open_logs
+        else "No container log is read"
+    )
     return (
         f"Docker at {url} accepts connections and does not answer for more than {MAX_QUIET_OUTAGE_S:.0f} s. {logs}; no "
         "new container is watched until it does. Look at `docker ps` on the host, and if that hangs too, at "

@@ -145,7 +145,7 @@ def test_an_engine_that_accepts_and_does_not_answer_is_a_problem_long_before_it_
         f"Docker at {engine.url} accepts connections and does not answer for more than "
     )
     assert (
-        "Logs that are open are read on (1 now); no new container is watched until it does"
+        "Logs that are open (1 now) are read as far as it still sends their lines; no new container is watched until it does"
         in recorder.problems[0][1]
     )
 
