@@ -14,11 +14,15 @@ from sidecar import __version__
 from sidecar.cli import alerts, allow, bans, config, daemon, explain, history, offline, shell, top, transfer
 from sidecar.cli.examples import add_examples
 from sidecar.control.exit_codes import ExitCode
+from sidecar.runtime.memory import end_before_others
 
 FAMILIES: Final = (
     daemon.commands, bans.commands, history.commands, explain.commands, allow.commands, transfer.commands,
     offline.commands, top.commands, alerts.commands, config.commands, shell.commands,
 )  # fmt: skip
+
+# What the kernel shall not end first if memory runs out.
+THE_DAEMON: Final = ("run", "restore")
 
 
 def make_app(families: Iterable[typer.Typer] = FAMILIES) -> typer.Typer:
@@ -47,10 +51,14 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 
 def _options(
+    context: typer.Context,
     *,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    del version
+    # In the daemon's container all others share its memory limit: also the health check, every few seconds.
+    if context.invoked_subcommand not in THE_DAEMON:
+        end_before_others()

@@ -61,12 +61,9 @@ def replay(
     """Show the bans that logs would have led to, and when. `--against` shows those of two policies."""
     from sidecar.cli import replay_command
     from sidecar.cli.replay_command import Form, Sources
-    from sidecar.runtime.memory import end_before_others
 
     if as_json and as_csv:
         raise typer.BadParameter("choose --json or --csv", param_hint="--csv")
-    # It may run in the daemon's container, within the same memory limit.
-    end_before_others()
     replay_command.run(
         os.environ,
         Sources(tuple(logs or ()), tuple(containers or ()), since, transport),
@@ -115,9 +112,7 @@ def filter_test(
 ) -> None:
     """Show the verdict of a filter on each line of a log. It has advice for the filter's author."""
     from sidecar.cli import filter_trial, trial_report
-    from sidecar.runtime.memory import end_before_others
 
-    end_before_others()
     trial = filter_trial.load_trial(
         os.environ,
         name,

@@ -25,7 +25,7 @@ from sidecar.runtime.clock import HostClock
 from sidecar.stores import clock_row, past_bans, rows, soundness, turns
 from sidecar.stores.base import EndedBan, PastBansWanted, ReadBans, Remembered, StoreError
 from sidecar.stores.database import LOCK_TIMEOUT_S, Database, explained, reading
-from sidecar.stores.load_limit import hits_that_fit
+from sidecar.stores.load_limit import HIT_BYTES, MIN_HITS, hits_that_fit, room_beside
 from sidecar.stores.pending import Pending, divided
 from sidecar.stores.recovery import Backup, Damage, damage_reason, is_taken_away, quarantine
 from sidecar.stores.soundness import SoundRows
@@ -58,6 +58,15 @@ READ_HITS = f"""
 """  # noqa: S608
 # SQLite's word for it.
 NO_LIMIT = -1
+# How many of the last ?1 failures take ?2 bytes, with their lines. In memory a text has one byte for each character if
+# all are ASCII, else up to four.
+FITTING_HITS = f"""
+    SELECT count(*) FROM (
+        SELECT sum({HIT_BYTES:d} + length(text) * iif(length(text) = length(CAST(text AS BLOB)), 1, 4))
+            OVER (ORDER BY id DESC) AS weight
+        FROM (SELECT rowid AS id, line || target AS text FROM hits ORDER BY rowid DESC LIMIT ?1)
+    ) WHERE weight <= ?2
+"""  # noqa: S608
 READ_CURSORS = f"SELECT key, state FROM cursors WHERE {soundness.CURSORS.condition}"  # noqa: S608
 READ_ALLOWED = f"""
     SELECT network, at + ?1, until + ?1, comment FROM allowed
@@ -132,7 +141,7 @@ class SqliteStore:
                 bans = rows.bans(found.fetch(READ_BANS, (step, now), address_at=ADDRESS_AT), now)
             past = found.fetch(READ_HISTORY, (step, now), address_at=ADDRESS_AT)
             history = tuple(map(PastBans._make, past))
-            most = hits_that_fit(room_bytes, len(bans) + len(history))
+            most = self._hits_that_fit(room_bytes, len(bans) + len(history))
             latest = found.fetch(READ_HITS, (step, NO_LIMIT if most is None else most), address_at=ADDRESS_AT)
             hits = tuple(rows.hits(latest[::-1]))
             if len(latest) == most:
@@ -147,6 +156,14 @@ class SqliteStore:
                 self._remove_unsound(self._db)
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
         return Remembered(bans, history, hits, cursors, allowed)
+
+    def _hits_that_fit(self, room_bytes: float, bans: int) -> int | None:
+        """Return how many of the last failures fit beside this many bans; None: all."""
+        most = hits_that_fit(room_bytes, bans)
+        if most is None or self._db is None:
+            return None
+        (fitting,) = self._db.read().execute(FITTING_HITS, (most, room_beside(room_bytes, bans))).fetchone()
+        return max(MIN_HITS, int(fitting))
 
     def _has_only(self, read: ReadBans, step: float) -> bool:
         """Return whether these are still all the bans: as many are in the file, and the clock was not set meanwhile.

@@ -127,9 +127,11 @@ def test_half_a_million_attackers_do_not_end_a_daemon_with_128_mb(tmp_path):
         assert running.end() == 0
 
 
-# One group of ports, as without any configuration; and two.
-@pytest.mark.parametrize("ports", ["80, 443", "8080"])
-def test_a_daemon_with_100_000_bans_and_as_many_failures_starts_within_128_mb(tmp_path, ports):
+# One group of ports, as without any configuration; two; and lines as long as attackers make them.
+@pytest.mark.parametrize(
+    ("ports", "banned", "line"), [("80, 443", 100_000, 100), ("8080", 100_000, 100), ("80, 443", 0, 2_000)]
+)
+def test_a_daemon_with_100_000_bans_and_as_many_failures_starts_within_128_mb(tmp_path, ports, banned, line):
     """Without a bound on what is loaded the kernel ends the start, and the next one, for ever."""
     running = Running(tmp_path)
     (tmp_path / "jails.conf").write_text(
@@ -144,10 +146,10 @@ def test_a_daemon_with_100_000_bans_and_as_many_failures_starts_within_128_mb(tm
         addresses = [f"{11 + n // 65_536}.{n % 256}.{n // 256 % 256}.7" for n in range(200_000)]
         bans = [
             Ban(("wordpress", "other")[n % 2], each, now, now + 3600, "failures", 3)
-            for n, each in enumerate(addresses[:100_000])
+            for n, each in enumerate(addresses[:banned])
         ]
         origin = Origin("file", str(running.log), "")
-        failures = [Hit("wordpress", each, now, origin, "x" * 100) for each in addresses[100_000:]]
+        failures = [Hit("wordpress", each, now, origin, "x" * line) for each in addresses[100_000:]]
         turns.write(db, Turn(now, tuple(bans), hits=tuple(failures)))
     with memory_limit(128 << 20) as limited, contextlib.closing(running):
         running.start(through=limited)

@@ -58,3 +58,15 @@ def test_the_help_says_of_each_command_a_whole_sentence(monkeypatch, capsys):
     _, out = run(capsys, "--help")
 
     assert "..." not in out.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("command", ["healthcheck", "status", "bans", "check-config"])
+def test_the_kernel_ends_a_command_before_the_daemon_whose_memory_limit_it_shares(wp, here, command):
+    wp(command)
+    assert (here / "oom_score_adj").read_text() == "1000"
+
+
+@pytest.mark.parametrize("command", ["run", "restore"])
+def test_the_kernel_does_not_end_the_daemon_first(wp, here, command):
+    wp(command, "--no-such-option")
+    assert not (here / "oom_score_adj").exists()
