@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sidecar.core.address import Address
 from sidecar.core.containers import Container
@@ -109,6 +110,10 @@ class SocketFacts:
     mode: int | None = None
     listen: str = ""
     docker: str = ""
+
+
+# The driver of a container that the engine says nothing about.
+UNKNOWN_DRIVER: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from sidecar.advice.facts import HostFacts, LogFacts, SiteFacts
+from sidecar.advice.facts import UNKNOWN_DRIVER, HostFacts, LogFacts, SiteFacts
 from sidecar.advice.finding import Finding
 from sidecar.core.allowlist import CONTAINERS, GATEWAY, IGNOREIP, OWN, PROXY, of_cdn, of_monitor
 from sidecar.core.containers import LOG_FORMAT_LABEL
@@ -46,6 +46,12 @@ def _log_is_read(_: HostFacts, site: SiteFacts) -> Iterator[Finding]:
         if not log.error:
             yield Finding.well(
                 site.log.name, f"{what} can be read{f' (driver {log.driver})' * bool(log.driver)}"
+            )
+        elif log.driver == UNKNOWN_DRIVER:
+            yield Finding.wrong(
+                site.log.name,
+                f"{what} cannot be read: {log.error}",
+                "Docker does not answer about it. Run `doctor` again: the container may have ended meanwhile",
             )
         elif log.driver:
             yield Finding.wrong(

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sidecar.access.logs import AccessLogs
 from sidecar.access.sample import LogSample
-from sidecar.advice.facts import LogFacts, SiteFacts
+from sidecar.advice.facts import UNKNOWN_DRIVER, LogFacts, SiteFacts
 from sidecar.advice.log_checks import LOOPBACK
 from sidecar.app import host
 from sidecar.cli.log_lines import with_framing
@@ -211,7 +211,7 @@ class ContainerSites:
                 driver = engine.log_driver(container.id)
                 data = _newest_of(engine, container.id, self._now)
         except (OSError, EngineError) as err:
-            return LogFacts(container.name, driver or "unknown", reason(err)), ()
+            return LogFacts(container.name, driver or UNKNOWN_DRIVER, reason(err)), ()
         origin = Origin("docker", container.name, jails=self._watched.jails[container.id])
         raw = RawLog(origin, data, Framing.DOCKER, driver)
         return reading.facts(raw), reading.bans(raw)

@@ -141,7 +141,7 @@ def _explain(err: Exception) -> str:
         case ReadOnlyError():
             return "is a replica: name the master, or its sentinels"
         case _:
-            return f"does not answer as it should: {err}"
+            return f"does not answer as it should: {str(err).rstrip('.')}"
 
 
 def _sha1(text: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.advice.doctor import examine
 from sidecar.advice.facts import (
+    UNKNOWN_DRIVER,
     DaemonFacts,
     DaemonLog,
     Facts,
@@ -27,6 +28,11 @@ SET_UPS = {
         with_log(driver="none", error="configured logging driver does not support reading"),
         "its log cannot be read (driver none)",
         "logging: {driver: local}",
+    ),
+    "a container that ends meanwhile": (
+        with_log(driver=UNKNOWN_DRIVER, error="No such container: blog"),
+        "its log cannot be read: No such container: blog",
+        "Run `doctor` again",
     ),
     "a file that cannot be read": (
         Facts(HOST, (SiteFacts(LogFacts("/var/log/x", error="Permission denied")),)),
