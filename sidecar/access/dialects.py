@@ -26,7 +26,8 @@ TEXT: Final = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 # A virtual host: a client chooses it, and servers let no blank pass in it.
 # A name has 253 characters, but nginx and Apache take as long a Host header as any other, and it excuses nothing.
 MAX_HOST_CHARS: Final = 8 * 1024
-HOST: Final = rf"[^\s\"]{{0,{MAX_HOST_CHARS}}}?"
+# A quote in it is escaped.
+HOST: Final = rf"[^\s\"]{{0,{MAX_HOST_CHARS}}}?(?:(?<=\\)\"[^\s\"]{{0,{MAX_HOST_CHARS}}}?){{0,8}}?"
 # Before a path, as in `$host$request_uri`.
 HOST_OF_PATH: Final = rf"[^\s\"/]{{0,{MAX_HOST_CHARS}}}"
 # As Apache writes `%t`; in nginx's formats the brackets are literals.

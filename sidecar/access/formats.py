@@ -211,12 +211,19 @@ _REST = (
     r'"(?P<request>[^"\\]*+(?:\\.[^"\\]*+)*+)" '
     rf'(?P<status>\d{{3}})(?!\d)(?: (?:\d+|-) {_QUOTED} "(?P<user_agent>[^"\\]*+(?:\\.[^"\\]*+)*+)")?(?:[ "].*)?'
 )
-_TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}) (?P<client>{_ADDRESS}){_REST}", re.DOTALL)
+_TWO_FIRST = re.compile(rf"(?P<before>{_ADDRESS}(?:, ?{_ADDRESS})*) (?P<client>{_ADDRESS}){_REST}", re.DOTALL)
 _CLIENT_FIRST = re.compile(rf'"?(?P<client>{_ADDRESS}){_REST}', re.DOTALL)
 _LIKE_COMBINED = re.compile(rf'"?(?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}', re.DOTALL)
 # nginx writes no host where it could not read the request.
 _LIKE_VHOST_COMBINED = re.compile(
     rf'"?(?P<host>[^\s"]{{0,{MAX_HOST_CHARS}}})"? (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
+    re.DOTALL,
+)
+# The same in a log that is known to have a host first. Varnish takes hosts with blanks; then the only address before
+# the request is the client. With two of them, one is in the host or in the user name, and nobody knows which.
+_VHOST_FIRST = re.compile(
+    rf'"?(?P<host>[^\s"]{{0,{MAX_HOST_CHARS}}}|(?!{_UNQUOTED}*? {_ADDRESS}(?= ){_UNQUOTED}*? {_ADDRESS} )'
+    rf'{_UNQUOTED}{{1,{MAX_HOST_CHARS}}}?)"? (?P<client>{_ADDRESS})(?![ ,]+{_ADDRESS}[ ,]){_REST}',
     re.DOTALL,
 )
 # Traefik escapes nothing but quotes in headers.
@@ -280,5 +287,11 @@ TEXT_FORMATS: Final = (
     TextFormat("like combined", _LIKE_COMBINED, known_pattern=_CLIENT_FIRST, is_loose=True),
     TextFormat("Traefik generic CLF", re.compile(rf"{_TRAEFIK} .*", re.DOTALL), is_loose=True),
     TextFormat("Traefik generic CLF", _RAW_REQUEST, is_loose=True),
-    TextFormat("like vhost_combined", _LIKE_VHOST_COMBINED, host_first=True, is_loose=True),
+    TextFormat(
+        "like vhost_combined",
+        _LIKE_VHOST_COMBINED,
+        known_pattern=_VHOST_FIRST,
+        host_first=True,
+        is_loose=True,
+    ),
 )

@@ -5,6 +5,7 @@ Example lines hold what clients wrote. They are shown as printable text, in quot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ from sidecar.core.text import printable
 from sidecar.filters.lint import JSON_FILE_WRAPPING
 
 MAX_SHOWN_CHARS: Final = 160
+# The text that Envoy writes by default, and Istio's: behind the status are the flags of the answer.
+_ENVOY: Final = re.compile(r'\[\d{4}-\d\d-\d\dT[\d:.]+Z\] "[^ ]+ .*" \d{1,3} (?:-|[A-Za-z,]+) ')
 
 
 def not_understood(
@@ -26,11 +29,17 @@ def not_understood(
     of_site = f", in front of {behind}," if behind else ""
     why = f"The {declared} does not fit. " if declared else ""
     shown = "; ".join(f'"{printable(each, MAX_SHOWN_CHARS)}"' for each in examples)
+    change = f"Set {setting} to the server's `log_format`, `LogFormat` or `log-format`"
+    if any(_ENVOY.match(each) for each in examples):
+        # Its only address of a client may be a header, and quotes in headers are as the client sent them.
+        change = (
+            "It looks like Envoy's text, in which a client can write any address: have Envoy write JSON "
+            "(`json_format`; in Istio `accessLogEncoding: JSON`), which needs no setting"
+        )
     return (
         f"the log of {log}{of_site} is not understood: of {lines} lines none is a request in a known format, or a "
-        f"plugin's message, so failed logins do not count. {why}Set {setting} to the server's `log_format`, "
-        "`LogFormat` or `log-format`; or have the log of its web server read (docs/sources.md, Front ends). It has "
-        f"lines like {shown}"
+        f"plugin's message, so failed logins do not count. {why}{change}; or have the log of its web server read "
+        f"(docs/sources.md, Front ends). It has lines like {shown}"
     )
 
 

@@ -31,6 +31,10 @@ LINES = {
         '<134>1 2026-12-01T00:59:28.53+00:00 - haproxy 2774 - - {{"time":"01/Dec/2026:00:59:28.523","client":"{}","method":"GET","uri":"/","status":200,"ua":"-"}}',
         r'<134>1 2026-12-01T00:59:28.56+00:00 - haproxy 2774 - - {"time":"01/Dec/2026:00:59:28.547","client":"203.0.113.9","method":"POST","uri":"/wp-login.php?x=#22\","status":200,"ua":"-"}',
     ),
+    "Varnish takes a host with blanks": (
+        'blog.example.com {} - - [01/Dec/2026:00:42:22 +0000] "GET http://blog.example.com/ HTTP/1.1" 200 18 "-" "Mozilla/5.0"',
+        'a b 203.0.113.9 - bob [01/Dec/2026:00:42:23 +0000] "POST http://a b/wp-login.php HTTP/1.1" 200 18 "-" "x"',
+    ),
     "Varnish with X-Forwarded-For first, escaped": (
         '{} - - [01/Dec/2026:00:42:22 +0000] "GET http://blog.example.com/ HTTP/1.1" 200 18 "-" "Mozilla/5.0"',
         r'\",\"status\":302,\"x\":\", 203.0.113.9 - - [01/Dec/2026:00:42:23 +0000] "POST http://blog.example.com/wp-login.php HTTP/2.0" 200 18 "-" "x"',
@@ -49,6 +53,32 @@ def test_a_guess_is_its_clients(name):
 
     assert {each.client for each in requests} == {"203.0.113.9"}
     assert ("POST", "/wp-login.php", 200) in {(each.method, each.path, each.status) for each in requests}
+
+
+def test_the_client_stands_behind_all_addresses_of_a_header():
+    """lighttpd with X-Forwarded-For before the client. The first lines may be of another format."""
+    log = AccessLog()
+    rest = 'blog.example.com - [01/Dec/2026:00:42:22 +0000] "POST /wp-login.php HTTP/1.1" 200 18 "-" "x"'
+    for number in range(25):
+        log.requests(f"10.0.0.5 198.51.100.{number} {rest}")
+
+    requests = log.requests(f"192.0.2.1, 192.0.2.2 203.0.113.9 {rest}")
+
+    assert [each.client for each in requests] == ["203.0.113.9"]
+
+
+@pytest.mark.parametrize(
+    "begin",
+    ["a b 192.0.2.1 203.0.113.9 - -", "a b 203.0.113.9 - 192.0.2.1", "192.0.2.1 192.0.2.2 203.0.113.9 - -"],
+)
+def test_a_host_with_blanks_beside_a_second_address_names_nobody(begin):
+    """The second may be in the host, or in the user name."""
+    log = AccessLog()
+    rest = '[01/Dec/2026:00:42:22 +0000] "POST http://a b/wp-login.php HTTP/1.1" 200 18 "-" "x"'
+    for number in range(25):
+        log.requests(f"blog.example.com 198.51.100.{number} - - {rest}")
+
+    assert log.requests(f"{begin} {rest}") == ()
 
 
 def test_a_forged_line_in_a_header_names_nobody():

@@ -1,3 +1,5 @@
+import pytest
+
 from sidecar.advice.unread_logs import (
     idle_filter,
     json_file_wrapping,
@@ -25,6 +27,21 @@ def test_it_says_which_site_is_behind_and_which_configured_format_does_not_fit()
     assert "the log of nginx, in front of blog, is not understood" in sentence
     assert "The logformat of a does not fit. Set `logformat` in [a], [b] to " in sentence
     assert sentence.endswith(f'"{"x" * 160}"')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[2026-12-01T04:37:20.526Z] "GET / HTTP/1.1" 404 - 0 18 80 79 "203.0.113.200" "curl" "23a04adf" "a" "127.0.0.1:9000"',
+        '[2026-12-01T04:37:20.526Z] "POST /wp-login.php HTTP/2" 503 UF,URX via_upstream - "-" 0 18 8 7 "-" "curl" "23a04adf"',
+    ],
+)
+def test_envoys_text_cannot_be_declared(line):
+    sentence = not_understood("gateway", 200, [line], setting_of_container("gateway"))
+
+    assert "It looks like Envoy's text" in sentence
+    assert "`accessLogEncoding: JSON`" in sentence
+    assert "Set the label" not in sentence
 
 
 def test_filters_that_match_nothing():

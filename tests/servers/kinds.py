@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,6 +154,7 @@ def lighttpd(form: str, folder: Path) -> Server:
 
 VARNISH = {
     "default": "",
+    "host first": '%{Host}i %h %l %u %t "%r" %s %b "%{Referer}i" "%{User-agent}i"',
     "with more": '%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-agent}i" %{Varnish:hitmiss}x %{Varnish:time_firstbyte}x %D',
     "json": '{"timestamp":"%{%Y-%m-%dT%H:%M:%SZ}t","client":"%h","method":"%m","url":"%U","query":"%q","status":%s,'
     '"host":"%{Host}i","ua":"%{User-Agent}i"}',
@@ -183,7 +184,9 @@ def varnish(folder: Path) -> Server:
             str(path),
             *(("-F", form) if form else ()),
         )
-        logs.append(Log(name, path, f"varnishncsa -F '{form}'" if form else "", writer=writer))
+        # A host with blanks, which Varnish takes, is in no format that is pasted: it has to be in quotes there.
+        is_pasted = form and name != "host first"
+        logs.append(Log(name, path, f"varnishncsa -F '{form}'" if is_pasted else "", writer=writer))
     return Server(command, logs, PORT)
 
 
@@ -197,45 +200,56 @@ CADDY = {
 
 def caddy(folder: Path) -> Server:
     logs = [Log(name, folder / f"{number}.log") for number, name in enumerate(CADDY)]
+    settings = caddy_settings(
+        f":{PORT}", f"127.0.0.1:{BACKEND}", {log.name: (log.path, CADDY[log.name]) for log in logs}
+    )
+    return Server([program("caddy"), "run", "--config", _json(folder / "caddy.json", settings)], logs, PORT)
+
+
+def caddy_settings(
+    listen: str, site: str, logs: Mapping[str, tuple[Path, Mapping[str, str]]]
+) -> dict[str, Any]:
+    """Return Caddy's configuration; each log has a file and an encoder."""
     writers = {
-        log.name: {
-            "writer": {"output": "file", "filename": str(log.path), "roll": False},
-            "encoder": CADDY[log.name],
+        name: {
+            "writer": {"output": "file", "filename": str(path), "roll": False},
+            "encoder": encoder,
             "include": ["http.log.access.all"],
         }
-        for log in logs
+        for name, (path, encoder) in logs.items()
     }
     server = {
-        "listen": [f":{PORT}"],
+        "listen": [listen],
         "automatic_https": {"disable": True},
         "protocols": ["h1", "h2", "h2c"],
         "logs": {"default_logger_name": "all", "should_log_credentials": True},
-        "routes": [
-            {"handle": [{"handler": "reverse_proxy", "upstreams": [{"dial": f"127.0.0.1:{BACKEND}"}]}]}
-        ],
+        "routes": [{"handle": [{"handler": "reverse_proxy", "upstreams": [{"dial": site}]}]}],
     }
-    settings = {
+    return {
         "admin": {"disabled": True},
         "logging": {"logs": writers},
         "apps": {"http": {"servers": {"all": server}}},
     }
-    return Server([program("caddy"), "run", "--config", _json(folder / "caddy.json", settings)], logs, PORT)
 
 
 def traefik(form: str, folder: Path) -> Server:
     path = folder / "access.log"
-    routes = {
+    routes = folder / "routes.yml"
+    _json(routes, traefik_routes(f"127.0.0.1:{BACKEND}"))
+    return Server(traefik_command(routes, f":{PORT}", form, path), [Log(form, path)], PORT)
+
+
+def traefik_routes(site: str) -> dict[str, Any]:
+    return {
         "http": {
             "routers": {"all": {"rule": "PathPrefix(`/`)", "service": "site"}},
-            "services": {"site": {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{BACKEND}"}]}}},
+            "services": {"site": {"loadBalancer": {"servers": [{"url": f"http://{site}"}]}}},
         }
     }
-    return Server(
-        traefik_command(_json(folder / "routes.yml", routes), f":{PORT}", form, path), [Log(form, path)], PORT
-    )
 
 
-def traefik_command(routes: str, listen: str, form: str, log: Path) -> list[str]:
+def traefik_command(routes: Path, listen: str, form: str, log: Path) -> list[str]:
+    """Return the command of a Traefik that logs all headers."""
     return [
         program("traefik"), f"--providers.file.filename={routes}", f"--entrypoints.web.address={listen}",
         "--accesslog=true", f"--accesslog.format={form}", f"--accesslog.filepath={log}",
@@ -260,7 +274,8 @@ ENVOY_JSON = {
 
 
 def envoy(folder: Path) -> Server:
-    log = Log("json", folder / "access.log")
+    json_log = Log("json", folder / "json.log")
+    default = Log("default", folder / "default.log", is_opaque=True)
     types = "type.googleapis.com/envoy.extensions"
     manager = {
         "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -269,14 +284,8 @@ def envoy(folder: Path) -> Server:
         "use_remote_address": True,
         "http_protocol_options": {"accept_http_10": True},
         "access_log": [
-            {
-                "name": "file",
-                "typed_config": {
-                    "@type": f"{types}.access_loggers.file.v3.FileAccessLog",
-                    "path": str(log.path),
-                    "log_format": {"json_format": ENVOY_JSON},
-                },
-            }
+            _envoy_log(types, json_log, log_format={"json_format": ENVOY_JSON}),
+            _envoy_log(types, default),
         ],
         "route_config": {
             "virtual_hosts": [
@@ -306,7 +315,12 @@ def envoy(folder: Path) -> Server:
         program("envoy"), "-c", _json(folder / "envoy.json", settings), "--concurrency", "1", "-l", "error",
         "--file-flush-interval-msec", "100",
     ]  # fmt: skip
-    return Server(command, [log], PORT)
+    return Server(command, [json_log, default], PORT)
+
+
+def _envoy_log(types: str, log: Log, **more: object) -> dict[str, Any]:
+    kind = f"{types}.access_loggers.file.v3.FileAccessLog"
+    return {"name": log.name, "typed_config": {"@type": kind, "path": str(log.path), **more}}
 
 
 def _envoy_address(address: str, port: int, **more: bool) -> dict[str, Any]:
