@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from sidecar.access.chain import NO_PROXIES, Proxies, resolved, without_port
 from sidecar.access.formats import COMBINED, HEADER_FIRST, TEXT_FORMATS, TextFormat, has_one_client
 from sidecar.access.json_lines import JsonFormat
 from sidecar.access.pairs import LogfmtFormat, LtsvFormat
-from sidecar.access.request import Request
+from sidecar.access.request import MAX_READINGS, Request
 from sidecar.access.target import paths
 from sidecar.access.unknown_format import UnknownFormat
 from sidecar.access.wrappers import unwrapped
@@ -162,13 +163,13 @@ class AccessLog:
         if not self._declared:
             self._count(found, text)
         is_read = self._votes.is_shown(found.format)
-        return tuple(_each_reading(found.requests, time, self._proxies)) if is_read else ()
+        return _readings(found.requests, time, self._proxies) if is_read else ()
 
     def peek(self, line: str) -> tuple[Request, ...]:
         """Return the requests that a line stands for, as `requests()` does, but without date, counting or learning."""
         _, _, found = self._found(line)
         is_read = found and self._votes.is_shown(found.format)
-        return tuple(_each_reading(found.requests, None, self._proxies)) if found and is_read else ()
+        return _readings(found.requests, None, self._proxies) if found and is_read else ()
 
     def _found(self, line: str) -> tuple[str, float | None, _Found | None]:
         """Return a line without wrappers, its transport's time, and the format that reads it."""
@@ -271,6 +272,11 @@ def _has_addresses(line: str) -> bool:
     return (
         len({host for word in _BETWEEN.split(head) if word and (host := parse_host(without_port(word)))}) > 1
     )
+
+
+def _readings(found: Iterable[Request], time: float | None, proxies: Proxies) -> tuple[Request, ...]:
+    """Return the requests that a line stands for: one more than are looked at, if there are more than that."""
+    return tuple(islice(_each_reading(found, time, proxies), MAX_READINGS + 1))
 
 
 def _each_reading(found: Iterable[Request], time: float | None, proxies: Proxies) -> Iterator[Request]:

@@ -20,6 +20,11 @@ def from_haproxy(text: str) -> str:
     return text if "#" not in text else _HAPROXY_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
 
 
+def beginning(text: str, chars: int) -> str:
+    """Return what is enough of a text for this many characters of what was sent: servers write up to four for one."""
+    return text[: 4 * chars]
+
+
 def _character(found: re.Match[str]) -> str:
     if found[1]:
         return chr(int(found[1], 16))

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from itertools import islice
 from typing import Final
 
 from sidecar.access.chain import addresses, without_port
 from sidecar.access.dialects import MAX_HOST_CHARS
-from sidecar.access.escapes import from_haproxy, unescaped
+from sidecar.access.escapes import beginning, from_haproxy, unescaped
 from sidecar.access.log_format import cut_pattern, has_backslashes, other_patterns, pattern
-from sidecar.access.request import Request
+from sidecar.access.request import MAX_AGENT_CHARS, MAX_READINGS, MAX_USER_CHARS, Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
 from sidecar.core.address import parse_address
@@ -79,7 +80,8 @@ class TextFormat:
         """Return the requests that the line may stand for; () where it is not of this format.
 
         Nearly always one. Where a client's text holds an unescaped quote, the line can be read in several ways, and
-        nobody but its writer knows which is meant: then all of them are returned, all of the same client.
+        nobody but its writer knows which is meant: then all of them are returned, all of the same client. Where there
+        are more than MAX_READINGS, it is some of them, and more than so many.
         """
         found = self.pattern.match(line)
         if found is None and self.cut_pattern and len(line) >= LONG_CHARS:
@@ -92,7 +94,11 @@ class TextFormat:
         if first is None:
             return ()
         status_end = found.end("status")
-        others = list(_READING.finditer(line, status_end)) if line.count('" ', status_end) > 1 else []
+        others = (
+            list(islice(_READING.finditer(line, status_end), MAX_READINGS))
+            if line.count('" ', status_end) > 1
+            else []
+        )
         # A user name or a host may hold a date, too. An older one would excuse a failure.
         if latest := _latest_date(line[: others[-1].start() if others else status_end], zone):
             first = first._replace(time=max(latest, first.time or latest))
@@ -133,7 +139,7 @@ class TextFormat:
             query,
             int(status) if status.isdecimal() else 0,
             peer=_host(fields.get("peer", "")) or "",
-            user_agent=unescape(fields.get("user_agent", "")),
+            user_agent=unescape(beginning(fields.get("user_agent", ""), MAX_AGENT_CHARS)),
             host=unescape(fields.get("host", "")).rpartition(":")[0] or fields.get("host", ""),
             forwarded=unescape(fields.get("forwarded", fields.get("before", ""))),
             time=unix_time(fields["date"], zone) if "date" in fields else None,
@@ -165,7 +171,7 @@ def _host(text: str) -> str | None:
 
 def _user(text: str) -> str:
     """Return a user name without the server's escapes; "" where there is none. Apache writes an empty name as `""`."""
-    return "" if text in ("-", '""') else unescaped(text)
+    return "" if text in ("-", '""') else unescaped(beginning(text, MAX_USER_CHARS))
 
 
 def known(name: str, text: str) -> TextFormat:

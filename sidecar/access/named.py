@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 from typing import Final, TypeAlias
 
 from sidecar.access.chain import addresses, without_port
-from sidecar.access.request import Request
+from sidecar.access.request import MAX_READINGS, Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import unix_time
 from sidecar.core.address import parse_host
@@ -125,7 +125,7 @@ def requests(named: Named, zone: tzinfo | None = None, *, is_cut: bool = False) 
     asked = _targets(found)
     return tuple(
         rest._replace(method=method, target=target, path=split(target)[0], query=query, status=status)
-        for (method, target, query), status in product(asked, statuses)
+        for (method, target, query), status in islice(product(asked, statuses), MAX_READINGS + 1)
     )
 
 

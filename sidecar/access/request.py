@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sidecar.access.target import readable
 
-UNKNOWN = "-"
+UNKNOWN: Final = "-"
+# Where a server writes a client's quotes as they are, the client decides how many requests a line may stand for. This
+# many of them are looked at; nobody's browser makes a line that may stand for more.
+MAX_READINGS: Final = 32
+# Of these fields the canonical line has the beginning. It is made for each reading of a line, and a client may fill
+# 64 KiB with any of them.
+MAX_AGENT_CHARS: Final = 512
+MAX_HOST_CHARS: Final = 255
+MAX_USER_CHARS: Final = 255
 
 
 class Request(NamedTuple):
@@ -46,10 +54,11 @@ class Request(NamedTuple):
         """
         return (
             f"{self.client} {readable(self.method) or UNKNOWN} {readable(self.path) or UNKNOWN} {self.status:03d} "
-            f'?{self.query} {readable(self.host) or UNKNOWN} "{readable(self.user_agent, blanks=True)}"'
+            f"?{self.query} {readable(self.host[:MAX_HOST_CHARS]) or UNKNOWN} "
+            f'"{readable(self.user_agent[:MAX_AGENT_CHARS], blanks=True)}"'
         )
 
     @property
     def canonical_user(self) -> str:
         """The field that `input = requests with user` adds at the end of the line; "" where there is none."""
-        return readable(self.user)
+        return readable(self.user[:MAX_USER_CHARS])

@@ -11,20 +11,30 @@ import re
 from functools import lru_cache
 
 REMEMBERED_TARGETS = 4096
-# `POST /wp-login.php HTTP/1.1`, with the blanks that lax servers take. HTTP/0.9 has no version.
-_REQUEST_LINE = re.compile(
-    r"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?P<target>\S.*?)(?:\s+(?i:HTTP)/[\d.]+)?\s*"
-)
+# A method and what stands behind it.
+_METHOD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s+(?=\S)")
+_VERSION = re.compile(r"(?i:HTTP)/[\d.]+")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _MARK = re.compile(r"[?#]")
-_UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]")
+# Whole stretches of it: a call for each character of a long one would take a while.
+_UNREADABLE = re.compile(r"[^!#$&-;=@-\[\]-~]+")
+_UNREADABLE_BUT_BLANKS = re.compile(r"[^ !#$&-;=@-\[\]-~]+")
 
 
 def request_line(text: str) -> tuple[str, str]:
-    """Return the method and the target of a request line; no method and the whole text where it is not one."""
-    found = _REQUEST_LINE.fullmatch(text)
-    return (found["method"], found["target"]) if found else ("", text)
+    """Return the method and the target of a request line; no method and the whole text where it is not one.
+
+    Between its parts it may have the blanks that lax servers take. HTTP/0.9 has no version.
+    """
+    # One expression for all of it would try each character of a long target for the target's end.
+    method = _METHOD.match(text)
+    if not method:
+        return "", text
+    target = text[method.end() :].rstrip()
+    if len(parts := target.rsplit(None, 1)) == 2 and _VERSION.fullmatch(parts[1]):
+        target = parts[0]
+    return ("", text) if "\n" in target else (method[1], target)
 
 
 @lru_cache(maxsize=REMEMBERED_TARGETS)
@@ -100,17 +110,11 @@ def readable(text: str, *, blanks: bool = False) -> str:
 
     With `blanks`, blanks stay.
     """
-    if not _UNREADABLE.search(text):
-        return text
-    return _UNREADABLE.sub(_blank_kept if blanks else _percent, text)
+    return (_UNREADABLE_BUT_BLANKS if blanks else _UNREADABLE).sub(_percent, text)
 
 
 def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogateescape"))
-
-
-def _blank_kept(found: re.Match[str]) -> str:
-    return " " if found[0] == " " else _percent(found)
 
 
 def _decoded(text: str) -> str:

@@ -17,12 +17,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import islice
 from typing import Final, NamedTuple
 
 from sidecar.access.chain import without_port
 from sidecar.access.dialects import MAX_HOST_CHARS
-from sidecar.access.escapes import unescaped
-from sidecar.access.request import Request
+from sidecar.access.escapes import beginning, unescaped
+from sidecar.access.request import MAX_AGENT_CHARS, MAX_READINGS, Request
 from sidecar.access.target import request_line, split
 from sidecar.access.when import DATE, unix_time
 from sidecar.core.address import parse_host
@@ -97,14 +98,16 @@ class UnknownFormat:
             return ()
         first, address = client
         found = []
-        for asked in _asked(fields, first + 1, is_cut=len(line) >= CUT_CHARS):
+        asked_for = _asked(fields, first + 1, is_cut=len(line) >= CUT_CHARS)
+        for asked in islice(asked_for, MAX_READINGS + 1):
             path, query = split(asked.target)
             found += [
                 (asked.method, asked.target, path, query, status)
                 for status in _statuses(fields, asked, first + 1)
             ]
         time = _time(fields, zone)
-        agent = next((unescaped(each.text) for each in reversed(fields) if each.kind == "quoted"), "")
+        agent = next((each.text for each in reversed(fields) if each.kind == "quoted"), "")
+        agent = unescaped(beginning(agent, MAX_AGENT_CHARS))
         return tuple(Request(address, *each, user_agent=agent, time=time) for each in dict.fromkeys(found))
 
 

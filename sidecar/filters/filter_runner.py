@@ -46,14 +46,14 @@ class FilterRunner:
         when: float,
         origin: Origin,
     ) -> Outcome | None:
-        """Return the filter's outcome for a line; None if it is not a failure, or the filter is suspended.
+        """Return the filter's outcome for a line; None if it is not a failure, or the filter is suspended in its log.
 
         `text` is the line without its date, `when` its unix time, `began` the clock's time now. `others` holds the
         outcomes of the filters that were tried on this line before; `same_as` may be one of them.
         """
         # This is the hot path. Positional arguments cost less than keywords, or than an object for each line.
         budget = self.budget
-        if budget.suspended_until and budget.is_suspended(began):
+        if budget.suspended and budget.is_suspended(origin, began):
             return None
         timed_out, found = False, None
         try:
@@ -69,14 +69,14 @@ class FilterRunner:
         spent = self._clock() - began
         budget.seconds += spent
         if timed_out or spent > SLOW_LINE_S:
-            self._charge(spent, began, timed_out=timed_out)
+            self._charge(origin, spent, began, timed_out=timed_out)
         if found is not None:
             budget.matches += 1
         elif not budget.matches:
             budget.misses += 1
         return found
 
-    def _charge(self, spent: float, at: float, *, timed_out: bool) -> None:
+    def _charge(self, origin: Origin, spent: float, at: float, *, timed_out: bool) -> None:
         """Charge a line that took long by the clock, but no more than the processor time of this thread lately.
 
         On a busy machine a line waits while other threads have the processor. Without that limit such waits would
@@ -85,4 +85,4 @@ class FilterRunner:
         taken = self._stopwatch.cpu_seconds()
         seconds = MATCH_TIMEOUT_S if timed_out else min(spent, taken)
         if seconds > SLOW_LINE_S:
-            self.budget.charge_slow_line(seconds, at)
+            self.budget.charge_slow_line(origin, seconds, at)

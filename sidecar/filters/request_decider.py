@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecar.access.reader import Plain, Reading, RequestReader
-from sidecar.core.address import Address
+from sidecar.access.request import MAX_READINGS
+from sidecar.core.address import parse_address
 from sidecar.core.events import Hit, Origin
 from sidecar.filters.attempts import RequestAttempts
+from sidecar.filters.decider import Outcome
 from sidecar.filters.filter_runner import FilterRunner
 from sidecar.filters.known_requests import MAX_KNOWN_CHARS, FailedRequest, KnownLine, KnownLogs, KnownRequest
 from sidecar.filters.line_text import PRINTABLE, evidence
@@ -47,7 +49,7 @@ class RequestDecider:
                 self._decide_plain(attempts, line, text, at, undated, plain=plain)
                 return
             for budget in same.budgets:
-                if budget.suspended_until:
+                if budget.suspended:
                     # It may find nothing now, or be tried again.
                     self._decide_plain(attempts, line, text, at, undated, plain=plain)
                     return
@@ -143,7 +145,9 @@ class RequestDecider:
         found = []
         for runner, failregexes, jails, _ in attempts if readings else ():
             when = now if at is None else at
-            failed = _decide(runner, failregexes, readings, self._clock(), when, self._origin)
+            failed = _decide(runner, failregexes, readings[:MAX_READINGS], self._clock, when, self._origin)
+            if len(readings) > MAX_READINGS and (failed is None or failed[0][3]):
+                failed = _hidden(readings[0])
             if failed:
                 (address, target, _, success), reading = failed
                 found.append(
@@ -154,7 +158,7 @@ class RequestDecider:
 
 def _is_suspended(attempts: RequestAttempts) -> bool:
     """Return whether a filter is suspended, and so may have looked at no line: what it came to is not remembered."""
-    return any(runner.budget.suspended_until for runner, *_ in attempts)
+    return any(runner.budget.suspended for runner, *_ in attempts)
 
 
 def _is_plain(text: str) -> bool:
@@ -166,10 +170,10 @@ def _decide(  # noqa: PLR0917  as FilterRunner.run
     runner: FilterRunner,
     failregexes: Sequence[int],
     readings: Sequence[Reading],
-    began: float,
+    clock: Clock,
     when: float,
     origin: Origin,
-) -> tuple[tuple[Address, str, str, bool], Reading] | None:
+) -> tuple[Outcome, Reading] | None:
     """Return the outcome of a line that stands for one of these requests, and which.
 
     A client may write a line so that it can be read in several ways. It is a failure in any of them, and a login that
@@ -177,7 +181,7 @@ def _decide(  # noqa: PLR0917  as FilterRunner.run
     """
     success, worked = None, True
     for reading in readings:
-        outcome = runner.run(runner.filter.line_of(reading), failregexes, None, {}, began, when, origin)
+        outcome = runner.run(runner.filter.line_of(reading), failregexes, None, {}, clock(), when, origin)
         if outcome is None:
             worked = False
         elif outcome[3]:
@@ -185,3 +189,12 @@ def _decide(  # noqa: PLR0917  as FilterRunner.run
         else:
             return outcome, reading
     return success if worked else None
+
+
+def _hidden(reading: Reading) -> tuple[Outcome, Reading] | None:
+    """Return the failure of a line with more readings than are looked at.
+
+    A client wrote it so. What it asked for may stand in one of the others, and nothing that it writes is an excuse.
+    """
+    address = parse_address(reading.canonical.partition(" ")[0])
+    return ((address, "", "", False), reading) if address else None

@@ -2,6 +2,7 @@ import pytest
 
 from sidecar.access.detect import CHANGED_AFTER, AccessLog
 from sidecar.access.formats import known
+from sidecar.access.request import MAX_READINGS
 
 COMBINED = (
     '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5100 "-" "Mozilla/5.0"'
@@ -119,3 +120,24 @@ def test_a_host_that_is_a_date_makes_no_line_older():
 
     found = log.requests(line.replace("HOST", "2020-01-01T00:00:00Z"))
     assert [(each.client, each.time) for each in found] == [("203.0.113.7", 1_796_020_400.0)]
+
+
+REQUEST_AGAIN = '"GET /a HTTP/1.1" 200 1 "-" "x" [30/Nov/2026:06:33:20 +0000] '
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        COMBINED[:-1] + '" ' + REQUEST_AGAIN * 800,
+        COMBINED.replace(" [", f" {REQUEST_AGAIN * 800}[", 1),
+        "2026-11-30T06:33:20+00:00 | " + COMBINED.replace(" - - ", " | ") + REQUEST_AGAIN * 800,
+        CADDY[:-1] + "".join(f',"request":{{"uri":"/{n}","method":"GET"}}' for n in range(800)) + "}",
+        "client=203.0.113.7 status=200 " + "".join(f'request="GET /{n} HTTP/1.1" ' for n in range(800)),
+    ],
+)
+def test_a_line_stands_for_no_more_requests_than_one_more_than_are_looked_at(line):
+    """Each is tried by each filter, and a client may write 64 KiB."""
+    log = AccessLog()
+    log.requests(line)
+
+    assert len(log.requests(line)) <= MAX_READINGS + 1

@@ -72,6 +72,23 @@ def test_a_line_that_is_a_guess_in_any_reading_is_one(blog):
     assert blog.brief(line("GET / HTTP/1.1", agent=guess)) == [(ANN, 0, False)]
 
 
+@pytest.mark.parametrize("place", [0, 20, 60, 200])
+def test_a_guess_among_more_readings_than_are_looked_at_counts(blog, place):
+    readings = [("GET / HTTP/1.1", 302)] * 200
+    readings.insert(place, ("POST /wp-login.php HTTP/1.1", 200))
+    (request, status), *others = readings
+    agent = "".join(FORGED.format(request=request, status=status) for request, status in others)
+
+    assert blog.brief(line(request, status, agent=agent)) == [(ANN, 0, False)]
+
+
+def test_a_line_with_more_readings_than_are_looked_at_is_a_failure_and_no_login_that_worked(blog):
+    worked = FORGED.format(request="GET /wp-admin/profile.php HTTP/1.1", status=200)
+
+    assert blog.brief(proof(agent=worked * 10)) == []
+    assert blog.brief(proof(agent=worked * 200)) == [(ANN, 0, False)]
+
+
 def test_a_login_that_worked_has_to_be_one_in_all_readings(blog):
     harmless = FORGED.format(request="GET / HTTP/1.1", status=200)
     another = FORGED.format(request="GET /wp-admin/users.php HTTP/1.1", status=200)
@@ -224,12 +241,12 @@ def test_requests_that_differ_in_the_client_alone_come_to_what_each_comes_to(mon
 def test_what_a_suspended_filter_comes_to_is_not_remembered(blog):
     blog.hits(*[line("GET / HTTP/1.1", client=f"198.51.100.{n}") for n in range(200)])
     (runner, *_) = blog.matcher._runners
-    runner.budget.suspended_until = 9e9
+    runner.budget.suspended = {(blog.origin.source, blog.origin.name): 9e9}
     assert blog.brief(line()) == []
 
-    runner.budget.suspended_until = 0.0
+    runner.budget.suspended = {}
     assert [address for address, *_ in blog.brief(line(), line(at="06:33:21"))] == [ANN, ANN]
-    runner.budget.suspended_until = 9e9
+    runner.budget.suspended = {(blog.origin.source, blog.origin.name): 9e9}
     assert blog.brief(line(client="198.51.100.1")) == []
 
 
