@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tests.bed import ADMIN, EDITOR, Bed, Site
 from tests.spellings.generate import Spelling
-from tests.spellings.proxies import Caddy
+from tests.spellings.proxies import Proxy
 
 PROBE = Path(__file__).with_name("probe.php")
 SENDERS = 4
-PORTS = {"apache": 8080, "nginx-fpm": 8081, "caddy": 8082}
+PORTS = {"apache": 8080, "nginx-fpm": 8081, "caddy": 8082, "traefik-json": 8083, "traefik-common": 8084}
 ANSWER_TIMEOUT_S = 20
 NUMBER = re.compile(r"spelling/(\d+)")
 
@@ -76,7 +76,7 @@ def _login(bed: Bed, site: Site, name: str, password: str) -> str:
 
 
 def play(
-    bed: Bed, site: Site, folder: Path, spellings: Iterable[Spelling], proxy: Caddy | None = None
+    bed: Bed, site: Site, folder: Path, spellings: Iterable[Spelling], proxy: Proxy | None = None
 ) -> dict[int, Played]:
     """Send all, wait until the log has them, and sort what was written by request.
 
@@ -95,7 +95,7 @@ def play(
     return played
 
 
-def _send_all(site: Site | Caddy, todo: Iterable[Played]) -> None:
+def _send_all(site: Site | Proxy, todo: Iterable[Played]) -> None:
     """Threads begin in the namespace of the thread that starts them."""
     waiting: queue.SimpleQueue[Played] = queue.SimpleQueue()
     for each in todo:
@@ -113,7 +113,7 @@ def _send_all(site: Site | Caddy, todo: Iterable[Played]) -> None:
         thread.join()
 
 
-def _send(site: Site | Caddy, data: bytes) -> None:
+def _send(site: Site | Proxy, data: bytes) -> None:
     with (
         suppress(OSError),
         socket.create_connection((site.v4, site.port), timeout=ANSWER_TIMEOUT_S) as connection,
