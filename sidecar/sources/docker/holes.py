@@ -1,0 +1,225 @@
+"""Finds what Docker before 23 leaves out of an answer: entries right behind a damaged part, without an error.
+
+Where some are left out, the beginnings of shorter answers say: one with the last `count` entries begins at the entry
+that is `count` before the end, if none is left out in between, and later if some are. Entries that were written
+meanwhile have it begin later as well; how many, an answer of a few entries says.
+
+What it costs: one answer is read whole and kept, packed; each damaged part costs the beginnings of some 20 answers and
+of those of `edges`, and what was left out is read up to MAX_DAMAGED_LINES + 1 times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from array import array
+from collections.abc import Iterator
+
+from sidecar.sources.docker.api import Engine
+from sidecar.sources.docker.docker_log import DockerLog
+from sidecar.sources.docker.edges import MAX_DAMAGED_LINES, answer_behind, answers_around, close
+from sidecar.sources.docker.tails import MAX_WINDOW, Answer
+from sidecar.sources.docker.wire import STAMP_BYTES, ProtocolError
+
+# So many entries at the end of an answer tell how many were written since; more if more were.
+FEW_ENTRIES = 16
+# How often a beginning is asked for until nothing is written meanwhile.
+MAX_TRIES = 64
+MAX_HOLES = 64
+
+
+class EntryList:
+    """An answer that was read, and kept."""
+
+    def __init__(self, answer: Answer, until: bytes = b"") -> None:
+        """Read this answer to its end, or to the entry with this stamp. Raises OSError and RequestRefusedError."""
+        self._stamps = bytearray()
+        self._sizes = array("L")
+        # What came, packed.
+        self._bodies: list[bytes] = []
+        for entries in answer.parts():
+            body = answer.body(entries)
+            self._bodies.append(zlib.compress(body, 1))
+            self._stamps += b"".join(text[:STAMP_BYTES] for _, text in entries)
+            extra = (len(body) - sum(len(text) for _, text in entries)) // max(1, len(entries))
+            self._sizes.extend(len(text) + extra for _, text in entries)
+            if until and self.indexes(until):
+                break
+        self.asked, self.highest = answer.asked or 0, answer.highest
+        found = self.indexes(until)
+        self.count = found[0] if found else answer.came
+
+    def stamp(self, index: int) -> bytes:
+        return bytes(self._stamps[index * STAMP_BYTES : (index + 1) * STAMP_BYTES])
+
+    def indexes(self, stamp: bytes) -> range:
+        """Return which entries have this stamp; the parts of a long line have the same."""
+        at = self._stamps.find(stamp) if stamp else -1
+        while at >= 0 and at % STAMP_BYTES:
+            at = self._stamps.find(stamp, at + 1)
+        first = end = max(0, at // STAMP_BYTES)
+        while at >= 0 and self.stamp(end) == stamp:
+            end += 1
+        return range(first, end)
+
+    def bodies(self, first: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes of the entries from `first` to before `end`."""
+        skip, left = self._bytes(0, first), self._bytes(first, end)
+        for packed in self._bodies:
+            data = zlib.decompress(packed)
+            wanted = data[skip : skip + left]
+            skip, left = max(0, skip - len(data)), left - len(wanted)
+            if wanted:
+                yield wanted
+
+    def _bytes(self, first: int, end: int) -> int:
+        return sum(self._sizes[first:end])
+
+
+class Holes:
+    """Where entries were left out of a list, from its end to its beginning."""
+
+    def __init__(
+        self, engine: Engine, log: DockerLog, listed: EntryList, *, newest: bytes, is_all: bool
+    ) -> None:
+        """`newest`: an entry that was in the log before. `is_all`: the list begins with the log's first entry."""
+        self._engine, self._log, self._listed, self._is_all = engine, log, listed, is_all
+        self._reaches_end = listed.highest >= newest
+        # Entries up to the end of the log, none left out.
+        self._end = listed
+        # How many lines of the file were left out behind the last hole that was found.
+        self._left_out = 0
+        # Whether nothing was written in the moments that decided.
+        self.is_exact = True
+
+    def find(self) -> dict[int, EntryList | None]:
+        """Return before which entries there is damage, and what was left out there. Raises OSError and EngineError."""
+        found: dict[int, EntryList | None] = {}
+        high = self._listed.count
+        if not self._reaches_end:
+            found[high] = self._left_out_before(high)
+        high -= 1
+        while high >= 0 and len(found) < MAX_HOLES:
+            high = self._first_sound(high)
+            if not high and not self._is_beginning_missing():
+                break
+            found[high] = self._left_out_before(high)
+            high -= 1
+        return found
+
+    def _first_sound(self, high: int) -> int:
+        """Return the first entry behind which no more are left out than behind entry `high`."""
+        if self._is_sound(0):
+            return 0
+        low = 0
+        while high - low > 1:
+            index = (low + high) // 2
+            if self._is_sound(index):
+                high = index
+            else:
+                low = index
+        return high
+
+    def _is_sound(self, index: int) -> bool:
+        for _ in range(MAX_TRIES):
+            grown = self._grown()
+            at = self._listed.indexes(self._begins(self._from_end(index) + grown))
+            if at and at[0] <= index:
+                return True
+            # It was left out, or it begins later by more than was written.
+            if not at or at[0] - index > self._grown() - grown:
+                return False
+        self.is_exact = False
+        return False
+
+    def _is_beginning_missing(self) -> bool:
+        """Return whether some were left out before the list's first entry."""
+        listed = self._listed
+        if not self._is_all:
+            return listed.asked > listed.count + self._left_out
+        for _ in range(MAX_TRIES):
+            grown = self._grown()
+            begins = self._begins(self._from_end(0) + grown + 1)
+            if not listed.indexes(begins):
+                return True
+            if self._grown() == grown:
+                return False
+        self.is_exact = False
+        return False
+
+    def _left_out_before(self, high: int) -> EntryList | None:
+        """Return the entries that were left out before this one, and count them with the damaged lines of the file."""
+        listed, is_end = self._listed, high == self._listed.count
+
+        def is_before(stamp: bytes) -> bool:
+            at = listed.indexes(stamp)
+            return not stamp or (at[0] <= high if at else high > 0 and stamp < listed.stamp(0))
+
+        more, count = 1, 0 if is_end else self._from_end(high) + self._grown()
+        while more < MAX_WINDOW and not is_before(self._begins(count + more)):
+            more *= 2
+        found, is_known = answer_behind(self._engine, self._log, count + more, is_before)
+        part: EntryList | None = None
+        if found and (at := listed.indexes(found.first)) and at[0] > high:
+            close([found])
+        elif found:
+            answers, is_quiet = answers_around(self._engine, self._log, found, is_before)
+            try:
+                part = self._most_complete(answers, b"" if is_end else listed.stamp(high))
+            finally:
+                close(answers)
+            is_known = is_known and is_quiet
+        self.is_exact = self.is_exact and is_known
+        if is_end and part:
+            self._end = part
+        if high:
+            self._count_hole(high, part.count if part else 0)
+        return part
+
+    def _most_complete(self, answers: list[Answer], until: bytes) -> EntryList | None:
+        """Return the entries before this one, of the first answer from which none is missing."""
+        best: EntryList | None = None
+        for answer in answers:
+            part = EntryList(answer, until)
+            if best and part.asked - part.count >= best.asked - best.count:
+                break
+            best = part
+        return best
+
+    def _count_hole(self, high: int, entries: int) -> None:
+        """Note how many lines of the file are in the hole before this entry: these and the damage."""
+        left_out = self._left_out
+        for _ in range(MAX_TRIES):
+            grown = self._grown()
+            for damaged in range(1, MAX_DAMAGED_LINES + 2):
+                count = self._from_end(high) + grown + entries + damaged
+                at = self._listed.indexes(self._begins(count))
+                if at and at[0] < high:
+                    left_out = count - grown - (self._listed.count - at[0])
+                    break
+            if self._grown() == grown:
+                break
+        else:
+            self.is_exact = False
+        self._left_out = left_out
+
+    def _from_end(self, index: int) -> int:
+        return self._listed.count - index + self._left_out
+
+    def _grown(self) -> int:
+        """Return how many entries were written since the end of the log was read."""
+        too_few, too_many, count = 0, 0, min(FEW_ENTRIES, self._end.count)
+        for _ in range(MAX_TRIES):
+            begins = self._begins(count)
+            if at := self._end.indexes(begins):
+                return count - (self._end.count - at[0])
+            if begins > self._end.highest:
+                too_few = count
+            else:
+                too_many = count
+            count = (too_few + too_many) // 2 if too_many else 2 * count
+        raise ProtocolError("the log changed while it was searched")
+
+    def _begins(self, count: int) -> bytes:
+        with contextlib.closing(Answer(self._engine, self._log, count)) as answer:
+            return answer.begin()
