@@ -5,6 +5,7 @@ import time
 import pytest
 
 from sidecar.sources.docker.log_reader import MAX_FUTILE_OPENINGS
+from tests.sources.docker.asking import counted
 from tests.sources.docker.running import AT, following, opened
 from tests.sources.docker.standin import Container, StandIn, stamp
 from tests.support.waiting import wait_until
@@ -106,6 +107,53 @@ def test_unread_lines_between_two_damaged_parts_are_read(tmp_path, recorder, unr
     engine.close()
 
     assert texts(recorder) == [*range(50 + unread), *range(51 + unread, 71 + unread)]
+
+
+def lines_of_each_kind(engine, site, counts):
+    """Unread lines before the first damage, between two, and behind the second; each damage destroys one more."""
+    first = 5
+    destroyed = []
+    for place, count in enumerate(counts):
+        write(engine, site, first, count)
+        first += count
+        if place < len(counts) - 1:
+            if site.damage is not None:
+                site.earlier_damage = site.damage
+            damage(site)
+            write(engine, site, first, 1)
+            destroyed.append(first)
+            first += 1
+    site.started_at = stamp(AT + (first - 1) * SECOND).decode()
+    return [number for number in range(first) if number not in destroyed]
+
+
+@pytest.mark.parametrize(
+    "counts", [(0, 3000), (3000, 1), (2000, 2000), (3, 2000, 2), (1500, 20, 1500), (0, 0, 2000), (900, 900, 0)]
+)
+@pytest.mark.parametrize("left_out", [None, 40])
+def test_what_it_costs_to_read_past_the_damage(tmp_path, recorder, counts, left_out):
+    """Each line is read once or twice, however many are on either side of the damage; lines come meanwhile."""
+    engine = StandIn(tmp_path / "docker.sock", modern=left_out is None)
+    site = engine.run(Container("a", "site"))
+    site.damage_ends = engine.modern
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+    site.left_out = left_out
+    wanted = lines_of_each_kind(engine, site, counts)
+    with counted() as cost, following(engine, recorder, idle_timeout_s=0.3):
+        next_one = len(wanted) + len(counts) - 1
+        if not counts[-1]:
+            opened(engine, 2)
+            write(engine, site, next_one, 1)
+            wanted.append(next_one)
+        recorder.wait(lambda: len(recorder.lines) >= len(wanted))
+        entries = cost.entries
+    engine.close()
+
+    assert sorted(texts(recorder)) == wanted
+    assert ("gap", "site") not in recorder.events
+    assert entries <= 4 * len(wanted) + 2000
 
 
 def test_a_log_that_was_read_behind_the_damage_goes_on_there(engine, recorder, site):
