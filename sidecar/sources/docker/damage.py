@@ -61,19 +61,52 @@ def read_past(engine: Engine, log: DockerLog, newest_seen: bytes) -> None:
         _read_window(engine, log)
 
 
+def read_left_out(engine: Engine, log: DockerLog) -> None:
+    """Hand on what is unread in the log of a container that was started since, if the log is damaged: before Docker 23.
+
+    There, lines right behind the damage do not come, and no error and no later line shows it; only their number does.
+    Raises OSError, EngineError and ReadingEnded.
+    """
+    if (
+        not engine.is_before_23
+        or log.window is not None
+        or not log.cursor.stamp
+        or not _may_hide(engine, log)
+    ):
+        return
+    newest = last_entries(engine, log, 1)
+    if newest and newest.highest <= log.cursor.stamp:
+        return
+    # What is read is to be compared later, if the log is rotated.
+    log.file_bytes(engine)
+    answer, is_all = answer_from(engine, log, log.cursor.stamp)
+    if not answer.begin():
+        answer.close()
+        return
+    sound, is_damaged = _read_counted(engine, log, answer, newest.highest if newest else b"", is_all=is_all)
+    if is_damaged:
+        _report_damage(log)
+        log.window = window_with_room(engine, log, sound if newest else 0)
+
+
 def hidden_stamp(engine: Engine, log: DockerLog) -> bytes:
     """Return the highest stamp of the log's last entry if it is later than what was read; else nothing. Raises OSError.
 
     Only for a container that was started after that was written: then Docker has opened the file again, and knows its
     true length. Never where asking may end dockerd.
     """
-    if engine.is_before_23 and engine.log_driver(log.container) == "local":
-        return b""
-    started = str(engine.inspect(log.container)["State"].get("StartedAt", "")).encode()
-    if started[:19] <= log.cursor.stamp[:19]:
+    if not _may_hide(engine, log):
         return b""
     newest = last_entries(engine, log, 1)
     return newest.highest if newest and newest.highest > log.cursor.stamp else b""
+
+
+def _may_hide(engine: Engine, log: DockerLog) -> bool:
+    """Return whether the container was started since, and the last entries of its log may be asked for."""
+    if engine.is_before_23 and engine.log_driver(log.container) == "local":
+        return False
+    started = str(engine.inspect(log.container)["State"].get("StartedAt", "")).encode()
+    return started[:19] > log.cursor.stamp[:19]
 
 
 def _is_cut_off(engine: Engine, log: DockerLog) -> bool:
@@ -90,6 +123,7 @@ def _read_window(engine: Engine, log: DockerLog, *, compares: bool = False) -> N
 
     `compares`: lines may have been left out that are before the one that was read last.
     """
+    log.file_bytes(engine)
     newest = last_entries(engine, log, 1)
     since = log.compared_since if compares else log.cursor
     answer, is_all = answer_from(engine, log, since.stamp or stamp_of(since.since))

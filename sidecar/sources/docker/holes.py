@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.docker_log import DockerLog
@@ -24,8 +24,10 @@ from sidecar.sources.docker.wire import STAMP_BYTES, ProtocolError
 # So many entries at the end of an answer tell how many were written since; more if more were.
 FEW_ENTRIES = 16
 # How often a beginning is asked for until nothing is written meanwhile.
-MAX_TRIES = 64
+MAX_TRIES = 32
 MAX_HOLES = 64
+# How often what was left out is looked for until nothing is written meanwhile.
+MAX_SEARCHES = 8
 
 
 class EntryList:
@@ -89,6 +91,7 @@ class Holes:
         self._end = listed
         # How many lines of the file were left out behind the last hole that was found.
         self._left_out = 0
+        self._goes_on = True
         # Whether nothing was written in the moments that decided.
         self.is_exact = True
 
@@ -99,7 +102,7 @@ class Holes:
         if not self._reaches_end:
             found[high] = self._left_out_before(high)
         high -= 1
-        while high >= 0 and len(found) < MAX_HOLES:
+        while high >= 0 and self._goes_on and len(found) < MAX_HOLES:
             high = self._first_sound(high)
             if not high and not self._is_beginning_missing():
                 break
@@ -158,17 +161,11 @@ class Holes:
         more, count = 1, 0 if is_end else self._from_end(high) + self._grown()
         while more < MAX_WINDOW and not is_before(self._begins(count + more)):
             more *= 2
-        found, is_known = answer_behind(self._engine, self._log, count + more, is_before)
-        part: EntryList | None = None
-        if found and (at := listed.indexes(found.first)) and at[0] > high:
-            close([found])
-        elif found:
-            answers, is_quiet = answers_around(self._engine, self._log, found, is_before)
-            try:
-                part = self._most_complete(answers, b"" if is_end else listed.stamp(high))
-            finally:
-                close(answers)
-            is_known = is_known and is_quiet
+        part, is_known = None, False
+        for _ in range(MAX_SEARCHES):
+            part, is_known = self._entries_behind(count + more, is_before, high)
+            if is_known:
+                break
         self.is_exact = self.is_exact and is_known
         if is_end and part:
             self._end = part
@@ -176,10 +173,33 @@ class Holes:
             self._count_hole(high, part.count if part else 0)
         return part
 
+    def _entries_behind(
+        self, too_many: int, is_before: Callable[[bytes], bool], high: int
+    ) -> tuple[EntryList | None, bool]:
+        """Return the entries between the damage and this one, and whether none was written while they were looked for.
+
+        The first two as of `answer_behind`.
+        """
+        found, is_known = answer_behind(self._engine, self._log, too_many, is_before)
+        if found is None:
+            return None, is_known
+        at = self._listed.indexes(found.first)
+        if at and at[0] > high:
+            close([found])
+            return None, is_known
+        answers, is_quiet = answers_around(self._engine, self._log, found, is_before)
+        until = b"" if high == self._listed.count else self._listed.stamp(high)
+        try:
+            return self._most_complete(answers, until), is_known and is_quiet
+        finally:
+            close(answers)
+
     def _most_complete(self, answers: list[Answer], until: bytes) -> EntryList | None:
         """Return the entries before this one, of the first answer from which none is missing."""
         best: EntryList | None = None
         for answer in answers:
+            if best and until and answer.begin() >= until:
+                break
             part = EntryList(answer, until)
             if best and part.asked - part.count >= best.asked - best.count:
                 break
@@ -188,20 +208,16 @@ class Holes:
 
     def _count_hole(self, high: int, entries: int) -> None:
         """Note how many lines of the file are in the hole before this entry: these and the damage."""
-        left_out = self._left_out
         for _ in range(MAX_TRIES):
             grown = self._grown()
             for damaged in range(1, MAX_DAMAGED_LINES + 2):
                 count = self._from_end(high) + grown + entries + damaged
                 at = self._listed.indexes(self._begins(count))
-                if at and at[0] < high:
-                    left_out = count - grown - (self._listed.count - at[0])
-                    break
-            if self._grown() == grown:
-                break
-        else:
-            self.is_exact = False
-        self._left_out = left_out
+                if at and at[0] < high and self._grown() == grown:
+                    self._left_out = count - grown - (self._listed.count - at[0])
+                    return
+        # Another damaged part is close before it.
+        self.is_exact = self._goes_on = False
 
     def _from_end(self, index: int) -> int:
         return self._listed.count - index + self._left_out

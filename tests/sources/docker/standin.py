@@ -58,7 +58,9 @@ class Container:
         self.earlier_damage = None  # the same, and what is read from before ends there
         self.damage = None  # the log's file is damaged behind so many frames
         self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
-        self.left_out = None  # so many lines behind each damage do not come, and then the log goes on (before Docker 23)
+        self.left_out = (
+            None  # so many lines behind each damage do not come, and then the log goes on (before Docker 23)
+        )
         self.truncated = 0  # how often its file was truncated
         self.blind = False  # nothing comes that is written from now on (Docker 23 and later)
         self.deleted = False

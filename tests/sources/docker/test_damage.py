@@ -128,7 +128,8 @@ def lines_of_each_kind(engine, site, counts):
 
 
 @pytest.mark.parametrize(
-    "counts", [(0, 3000), (3000, 1), (2000, 2000), (3, 2000, 2), (1500, 20, 1500), (0, 0, 2000), (900, 900, 0)]
+    "counts",
+    [(0, 3000), (3000, 1), (2000, 2000), (3, 2000, 2), (1500, 200, 1500), (0, 90, 2000), (900, 900, 0)],
 )
 @pytest.mark.parametrize("left_out", [None, 40])
 def test_what_it_costs_to_read_past_the_damage(tmp_path, recorder, counts, left_out):

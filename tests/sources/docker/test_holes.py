@@ -9,7 +9,8 @@ from sidecar.sources.docker.connection import Interrupt
 from sidecar.sources.docker.edges import MAX_DAMAGED_LINES
 from sidecar.sources.docker.holes import EntryList, Holes
 from sidecar.sources.docker.tails import Answer
-from tests.sources.docker.asking import UnreadLog, at, counted, damaged, growing, write
+from tests.sources.docker import asking as questions
+from tests.sources.docker.asking import UnreadLog, at, counted, growing, write
 from tests.sources.docker.standin import Container, StandIn
 
 
@@ -24,6 +25,13 @@ def engine(tmp_path):
 def asking(engine):
     with closing(DockerHost(engine.url).open(Interrupt())) as asking:
         yield asking
+
+
+def damaged(engine, before, behind):
+    """As these Engines read it: without an error."""
+    site = questions.damaged(engine, before, behind)
+    site.damage_ends = False
+    return site
 
 
 def numbers(part, first=0, end=None):
@@ -67,7 +75,8 @@ def test_what_was_left_out_is_found(engine, asking, left_out, before, behind):
     )
     assert holes.is_exact
     assert cost.answers < 150
-    assert cost.entries <= (MAX_DAMAGED_LINES + 1) * (left_out + 1)
+    # What comes at once is read, and it may be the rest of the log.
+    assert cost.entries <= (MAX_DAMAGED_LINES + 1) * (left_out + 1) + part.count
 
 
 @pytest.mark.parametrize("behind", [1, 5, 60])
@@ -91,6 +100,15 @@ def test_several_damaged_parts_are_found(engine, asking):
         49: [*range(101, 121)],
         49 + 179: [*range(301, 321)],
     }
+
+
+def test_where_two_damaged_parts_are_close_together_it_is_said_that_more_may_be_left_out(engine, asking):
+    log, site = UnreadLog(damaged(engine, 300, 300)), engine.containers["a" * 64]
+    site.left_out, site.earlier_damage = 40, 280
+    holes = Holes(asking, log, listed(asking, log, 550), newest=at(600), is_all=False)
+
+    assert holes.find()
+    assert not holes.is_exact
 
 
 def test_what_was_left_out_is_found_while_the_log_grows(engine, asking):
