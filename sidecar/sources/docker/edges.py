@@ -103,32 +103,33 @@ def close(answers: Iterable[Answer | None]) -> None:
 
 
 def answer_behind(
-    engine: Engine, log: DockerLog, too_many: int, is_before: Callable[[bytes], bool]
+    engine: Engine, log: DockerLog, too_many: int, is_before: Callable[[bytes], bool], too_few: int = 0
 ) -> tuple[Answer | None, bool]:
     """Return an answer that begins with the first entry behind the damage, and whether it is known to be the first.
 
     `too_many`: an answer with this many entries began in the damage or before it. `is_before`: whether the entry of a
-    stamp is before the damage. None where nothing is behind it. Raises OSError and EngineError.
+    stamp is before the damage. `too_few`: more than these are wanted. None where no more are behind it. Raises OSError
+    and EngineError.
 
     Before Docker 23, the answer may begin in the damage; then the first entries behind it are left out.
     """
     begun = _BeginningsBehind(engine, log, is_before)
     try:
-        is_known = _find(begun, too_many)
+        is_known = _find(begun, too_few, max(too_many, too_few + 1))
         return begun.take(begun.last if is_known else begun.earliest), is_known
     finally:
         begun.take(None)
 
 
-def _find(begun: _BeginningsBehind, too_many: int) -> bool:
+def _find(begun: _BeginningsBehind, too_few: int, too_many: int) -> bool:
     """Begin answers until the last one behind the damage begins right there; return False where that is not known.
 
     A number of entries that begins behind the damage does so later as well, since the log grows. If one more, asked for
     afterwards, still begins in the damage, nothing was written in between.
     """
-    too_few, step = 0, 1
+    step = 1
     # The damage most often takes one line of the file.
-    count = max(1, too_many - 1)
+    count = max(too_few + 1, too_many - 1)
     while begun.left > 0:
         if begun.is_behind(count):
             too_few = count
@@ -147,15 +148,16 @@ def _find(begun: _BeginningsBehind, too_many: int) -> bool:
 
 
 def answers_around(
-    engine: Engine, log: DockerLog, found: Answer, is_before: Callable[[bytes], bool]
+    engine: Engine, log: DockerLog, found: Answer, is_before: Callable[[bytes], bool], more: int
 ) -> tuple[list[Answer], bool]:
     """Return answers that begin from the damage on, one entry later each, and whether nothing was written meanwhile.
 
-    For Docker before 23. `found`: as `answer_behind` returns it, the first of them. Raises OSError and EngineError.
+    For Docker before 23. `found`: as `answer_behind` returns it, the first of them; `more` are behind it. Raises
+    OSError and EngineError.
     """
     asked, answers = found.asked or 0, [found]
     try:
-        fewer = range(asked - 1, max(0, asked - 1 - MAX_DAMAGED_LINES), -1)
+        fewer = range(asked - 1, max(0, asked - 1 - more), -1)
         answers.extend(Answer(engine, log, count) for count in fewer)
         check = Answer(engine, log, asked + 1)
         with contextlib.closing(check):

@@ -27,7 +27,9 @@ FEW_ENTRIES = 16
 MAX_TRIES = 32
 MAX_HOLES = 64
 # How often what was left out is looked for until nothing is written meanwhile.
-MAX_SEARCHES = 8
+MAX_SEARCHES = 16
+# So many answers are compared to find one from which none is missing.
+USUAL_ANSWERS = 2
 
 
 class EntryList:
@@ -162,8 +164,10 @@ class Holes:
         while more < MAX_WINDOW and not is_before(self._begins(count + more)):
             more *= 2
         part, is_known = None, False
-        for _ in range(MAX_SEARCHES):
-            part, is_known = self._entries_behind(count + more, is_before, high)
+        for tries in range(MAX_SEARCHES):
+            # The damage most often takes one line of the file, and the fewer are begun, the less is written meanwhile.
+            around = MAX_DAMAGED_LINES if tries == MAX_SEARCHES - 1 else USUAL_ANSWERS
+            part, is_known = self._entries_behind(count + more, is_before, high, around)
             if is_known:
                 break
         self.is_exact = self.is_exact and is_known
@@ -174,37 +178,43 @@ class Holes:
         return part
 
     def _entries_behind(
-        self, too_many: int, is_before: Callable[[bytes], bool], high: int
+        self, too_many: int, is_before: Callable[[bytes], bool], high: int, around: int
     ) -> tuple[EntryList | None, bool]:
-        """Return the entries between the damage and this one, and whether none was written while they were looked for.
+        """Return the entries between the damage and this one, and whether they are known to be all.
 
-        The first two as of `answer_behind`.
+        `around`: how many answers are compared. The first two as of `answer_behind`.
         """
-        found, is_known = answer_behind(self._engine, self._log, too_many, is_before)
-        if found is None:
-            return None, is_known
-        at = self._listed.indexes(found.first)
-        if at and at[0] > high:
+        is_end = high == self._listed.count
+        grown = 0 if is_end else self._grown()
+        too_few = 0 if is_end else self._from_end(high) + grown
+        found, is_known = answer_behind(self._engine, self._log, too_many, is_before, too_few)
+        at = self._listed.indexes(found.first) if found else range(0)
+        if found is None or (at and at[0] >= high):
             close([found])
-            return None, is_known
-        answers, is_quiet = answers_around(self._engine, self._log, found, is_before)
-        until = b"" if high == self._listed.count else self._listed.stamp(high)
+            return None, is_known and (is_end or self._grown() == grown)
+        answers, is_quiet = answers_around(self._engine, self._log, found, is_before, around)
+        until = b"" if is_end else self._listed.stamp(high)
         try:
-            return self._most_complete(answers, until), is_known and is_quiet
+            part, is_sure = self._most_complete(answers, until)
         finally:
             close(answers)
+        return part, is_known and is_quiet and is_sure
 
-    def _most_complete(self, answers: list[Answer], until: bytes) -> EntryList | None:
-        """Return the entries before this one, of the first answer from which none is missing."""
+    def _most_complete(self, answers: list[Answer], until: bytes) -> tuple[EntryList | None, bool]:
+        """Return the entries before this one, of the first answer that lacks none, and whether that is known.
+
+        One that begins in the damage lacks some.
+        """
         best: EntryList | None = None
         for answer in answers:
             if best and until and answer.begin() >= until:
-                break
+                return best, True
             part = EntryList(answer, until)
             if best and part.asked - part.count >= best.asked - best.count:
-                break
+                return best, True
             best = part
-        return best
+        # There are no fewer entries to compare with.
+        return best, bool(best and best.asked == 1)
 
     def _count_hole(self, high: int, entries: int) -> None:
         """Note how many lines of the file are in the hole before this entry: these and the damage."""

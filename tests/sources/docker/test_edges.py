@@ -6,7 +6,6 @@ import pytest
 
 from sidecar.sources.docker.edges import (
     MAX_BEGINNINGS,
-    MAX_DAMAGED_LINES,
     MIN_ROOM,
     answer_behind,
     answer_from,
@@ -114,9 +113,9 @@ def test_the_line_that_was_read_last_is_found_while_the_log_grows(engine, asking
 def test_answers_around_begin_one_entry_later_each(engine, asking):
     log = UnreadLog(damaged(engine, 20, 300))
     found, _ = answer_behind(asking, log, 301, is_before(19))
-    answers, is_quiet = answers_around(asking, log, found, is_before(19))
+    answers, is_quiet = answers_around(asking, log, found, is_before(19), 8)
     try:
         assert is_quiet
-        assert [each.begin() for each in answers] == [at(21 + n) for n in range(MAX_DAMAGED_LINES + 1)]
+        assert [each.begin() for each in answers] == [at(21 + n) for n in range(9)]
     finally:
         close(answers)
