@@ -155,6 +155,8 @@ class Holes:
     def _left_out_before(self, high: int) -> EntryList | None:
         """Return the entries that were left out before this one, and count them with the damaged lines of the file."""
         listed, is_end = self._listed, high == self._listed.count
+        if 0 < high < listed.count:
+            return self._left_out_inside(high)
 
         def is_before(stamp: bytes) -> bool:
             at = listed.indexes(stamp)
@@ -176,6 +178,53 @@ class Holes:
         if high:
             self._count_hole(high, part.count if part else 0)
         return part
+
+    def _left_out_inside(self, high: int) -> EntryList | None:
+        """Return the entries between the damage and this one, where the entry before the damage is in the list as well.
+
+        So it is known how many lines of the file are between these two, and which answer has all of them.
+        """
+        best: EntryList | None = None
+        lines = self._lines_before(high)
+        for damaged in range(1, min(lines, MAX_DAMAGED_LINES) + 1):
+            for _ in range(MAX_TRIES if lines > damaged else 0):
+                grown = self._grown()
+                count = self._from_end(high) + grown + lines - damaged
+                with contextlib.closing(Answer(self._engine, self._log, count)) as answer:
+                    is_late = bool(self._listed.indexes(answer.begin()))
+                    part = None if is_late else EntryList(answer, self._listed.stamp(high))
+                if part and (best is None or part.count > best.count):
+                    best = part
+                if self._grown() == grown:
+                    break
+                if best and best.count == lines - damaged:
+                    break
+            if (best.count if best else 0) == lines - damaged:
+                self._left_out += lines
+                return best
+        # Another damaged part is close before it, or the log grew too fast.
+        self._left_out += lines
+        self.is_exact = False
+        self._goes_on = bool(lines)
+        return best
+
+    def _lines_before(self, high: int) -> int:
+        """Return how many lines of the file are between this entry and the one before it; 0: not known."""
+        # An answer with so many more entries begins behind the entry before, and one with so many does not.
+        listed, too_few, enough, more = self._listed, 1, 0, 2
+        for _ in range(2 * MAX_TRIES):
+            grown = self._grown()
+            at = listed.indexes(self._begins(self._from_end(high) + grown + more))
+            if self._grown() != grown:
+                continue
+            if at and at[0] < high:
+                enough = more
+            else:
+                too_few = more
+            if enough == too_few + 1:
+                return enough - 1
+            more = (too_few + enough) // 2 if enough else min(2 * more, MAX_WINDOW)
+        return 0
 
     def _entries_behind(
         self, too_many: int, is_before: Callable[[bytes], bool], high: int, around: int
