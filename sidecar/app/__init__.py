@@ -21,4 +21,5 @@ The other modules are small sinks, listeners and chores that connect two package
     allowlist_report, repairs, clock_watch           what people or other programs changed
     memory_watch     forgets in time where memory is short
     connection_table                                 the kernel refuses connections
+    run_mark         the last run was killed
 """

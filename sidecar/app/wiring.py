@@ -36,6 +36,7 @@ from sidecar.app.reload_service import ReadSettings, ReloadReport, ReloadService
 from sidecar.app.repairs import RepairAlerts
 from sidecar.app.reporting import Reporting
 from sidecar.app.restore import RestoredBans
+from sidecar.app.run_mark import RunMark
 from sidecar.app.services import make_services
 from sidecar.app.unbannable import UnbannableFailures
 from sidecar.config import log_formats, node_name
@@ -96,6 +97,7 @@ def build(
     if host_claim.warning:
         log.warning("%s", host_claim.warning)
     claims = Claims(host_claim, ControlSocket(settings.paths.socket))
+    run_mark = RunMark(settings.paths.state)
     last = _load_last_run(common, restored)
     deciding = _make_guard(common, last)
     reading = _make_sources(common, last, deciding)
@@ -130,6 +132,7 @@ def build(
         # After the sinks' last turn.
         last.store,
         *([acting.event_log] if acting.event_log else []),
+        run_mark,
         # Last: the next daemon may start now.
         claims.host,
     ]
@@ -142,6 +145,7 @@ def build(
     _enforce(last, restored, networks, clock())
     if acting.event_log:
         acting.event_log.restored(last.remembered.bans, clock())
+    run_mark.set()
     return Daemon(
         loop=acting.loop, inbox=common.inbox, startup=startup, supervisor=supervisor,
         reload=reload, firewall=last.firewall_sink, alerts=common.reporting.alerts, resources=resources,
