@@ -60,14 +60,14 @@ def _hits() -> Figure:
 
 
 def _memory(name: str, addresses: int, each: int, at_most: float) -> Figure:
-    """The daemon's, once so many addresses have failed so often."""
+    """The daemon's, once this many addresses have failed this often."""
     with place() as host, Daemon(host) as ours:
         _fail(ours, addresses, each)
         return Figure(name, "MB", resident(ours.process), at_most=at_most)
 
 
 def _fail(daemon: Daemon, addresses: int, each: int) -> None:
-    """Have so many addresses fail so often, and wait until the daemon has counted all of it."""
+    """Have this many addresses fail this often, and wait until the daemon has counted all of it."""
     daemon.ready()
     crowd = addresses()
     for done in range(AT_ONCE, addresses + 1, AT_ONCE):
@@ -96,7 +96,7 @@ def _scrape(host: Place) -> float:
 
 
 def _containers(rig: Rig) -> Figure:
-    """The sidecar's in the bed, once it follows so many more containers."""
+    """The sidecar's in the bed, once it follows this many more containers."""
     engine, sidecar = rig.bed.engine, rig.sidecar
     labels = [f"--label={key}={value}" for key, value in WATCHED.items()]
     names = [f"crowd{n}" for n in range(FOLLOWED)]

@@ -91,7 +91,7 @@ class Reader(NullLogListener):
         self._thread.join()
 
     def wait(self, *, lines: int = 0, hits: int = 0) -> float:
-        """Wait for so many lines and hits; return the time at which they were there."""
+        """Wait for this many lines and hits; return the time at which they were there."""
         with self.seen:
             assert self.seen.wait_for(lambda: self.lines >= lines and self.hits >= hits, 60)
         return time.perf_counter()

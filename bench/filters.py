@@ -41,7 +41,7 @@ PEERS_TURNS = 3
 GOALS = {1: (4_000_000, 200), 50: (600_000, 20)}
 # Percentage of Hyperscan's own rate, with 1 % failures.
 GOAL_SHARE = 40
-# So many jails cost less than so many times one.
+# This many jails cost less than that many times one.
 JAILS, GOAL_TIMES_ONE = 10, 2
 # For all our filters.
 GOAL_MEGABYTES = 30

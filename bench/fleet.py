@@ -303,7 +303,7 @@ def _attackers(redis: Server) -> Iterator[Figure]:
 
 
 def _fail(store: FleetStore, jail: str, node: str, ages: tuple[int, ...]) -> int:
-    """Count failures of every attacker, so many milliseconds ago each. Return how many windows are full."""
+    """Count failures of every attacker, this many milliseconds ago each. Return how many windows are full."""
     full = 0
     for at in range(0, ATTACKERS, 500):
         each = range(FIRST + at, FIRST + at + 500)

@@ -18,7 +18,7 @@ from tests.bed import Engine
 
 ROUNDS, PEERS_ROUNDS = 300, 15  # fail2ban takes up to seconds for one
 WARM_UP = 3  # rounds that are not counted: the first ban makes fail2ban's table
-PAUSE, PEERS_PAUSE = 0.02, 0.5  # seconds between rounds, on average; fail2ban looks about so often
+PAUSE, PEERS_PAUSE = 0.02, 0.5  # seconds between rounds, on average; fail2ban looks about this often
 RATE = 1_000  # lines a second of other traffic
 PATIENCE = 30.0  # seconds for one round
 

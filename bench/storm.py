@@ -328,7 +328,7 @@ def _bans(count: int, now: float) -> tuple[Ban, ...]:
 
 
 def remember(folder: Path, count: int) -> None:
-    """A store with so many bans, each with its evidence."""
+    """A store with this many bans, each with its evidence."""
     now = time.time()
     with closing(SqliteStore(folder / "state.db")) as store:
         store.apply(Turn(now, tuple(

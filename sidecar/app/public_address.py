@@ -108,7 +108,7 @@ class PublicAddresses:
         self._closed.set()
 
     def update(self) -> None:
-        """Ask now. Without an answer the last one holds."""
+        """Ask now. Without an answer the last one is kept."""
         if self._cloud is None:
             return
         try:

@@ -33,7 +33,7 @@ def explain(
 ) -> None:
     """Show why an address is banned, or is not.
 
-    That is how it stands with each jail, by which lines, and how to change it.
+    For each jail: its failures or its ban, the lines behind it, and how to change that.
     """
     answer = ask(socket_path(socket), ExplainRequest(address))
     host = address_facts.host_of(address)

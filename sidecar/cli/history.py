@@ -46,7 +46,7 @@ def history(
     jail: InJail = "",
     site: Site = "",
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=MAX_HISTORY_LIMIT, help="No more than so many.")
+        int, typer.Option("--limit", min=1, max=MAX_HISTORY_LIMIT, help="At most this many.")
     ] = HISTORY_LIMIT,
     wide: Wide = False,
     socket: Socket = None,

@@ -39,11 +39,11 @@ class JailValues:
         self.errors = [
             ConfigError(each.file, "", "", quoted(each.message, each.text), each.line) for each in ini.errors
         ]
-        # What stands in a section twice. It is reported, and the last one holds: without the jail, its containers
+        # What stands in a section twice. It is reported, and the last one counts: without the jail, its containers
         # would have no protection, and fail2ban, which refuses such a file, would not start.
         self.repeated = [
             ConfigError(
-                each.file, section, "", f"{quoted(each.message, each.text)}; the last one holds", each.line
+                each.file, section, "", f"{quoted(each.message, each.text)}; the last one counts", each.line
             )
             for section, each in ini.repeated
         ]

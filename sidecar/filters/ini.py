@@ -73,7 +73,7 @@ class Ini:
     sections: dict[str, Section] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
     errors: list[FilterError] = field(default_factory=list)
-    # Section -> what stands in it twice. The last one holds; what is made of that is the reader's to say.
+    # Section -> what stands in it twice. The last one counts; what is made of that is the reader's to say.
     repeated: list[tuple[str, FilterError]] = field(default_factory=list)
 
     def get(self, section: str, option: str) -> Value | None:

@@ -40,7 +40,7 @@ def firewall(host):
 
 
 def found(firewall, address=ANN, container=BLOG, age_s=0.0):
-    """What is found for a log line that is so many seconds old."""
+    """What is found for a log line that is this many seconds old."""
     now = time.time()
     return diagnose(firewall.facts(address, "login", now - age_s, now), container)
 

@@ -29,7 +29,7 @@ class Webhook:
         self._thread.start()
 
     def wait(self, count):
-        """The texts of the first so many messages."""
+        """The texts of this many messages, the first ones."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.got) >= count, timeout=60), self.got
             return [message["text"] for message in self.got]

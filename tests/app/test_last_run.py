@@ -46,7 +46,7 @@ def test_a_store_with_bans_is_believed(path):
 
 
 class Cgroup:
-    """A limit of so many bytes, none of which are used."""
+    """A limit of this many bytes, none of which are used."""
 
     def __init__(self, limit):
         self._limit = limit

@@ -44,7 +44,7 @@ class BanClock:
         self._process.wait(5)
 
     def wait(self, seconds: float) -> float | None:
-        """Return the unix time of the ban; None if there was none within so many seconds."""
+        """Return the unix time of the ban; None if there was none within this many seconds."""
         readable, _, _ = select.select([self._said], [], [], seconds)
         return float(self._said.readline()) if readable else None
 

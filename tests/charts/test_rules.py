@@ -17,7 +17,7 @@ RULES = [
 ]
 DOCUMENTED = set(re.findall(r"^\| `(wp_sidecar_\w+)`", (HOUSE / "docs/metrics.md").read_text(), re.MULTILINE))
 
-# What is recorded each minute, and whether the alert is up after so many minutes. `x`: times, `_`: nothing.
+# What is recorded each minute, and whether the alert is up after this many minutes. `x`: times, `_`: nothing.
 STORIES = [
     ("SidecarDown", 'up{job="wp-sidecar"}', "1 1 0x20", {1: False, 6: False, 8: True}),
     ("SidecarDown", 'up{job="wordpress"}', "0x20", {10: False}),

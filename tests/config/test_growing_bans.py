@@ -21,7 +21,7 @@ OF_A_DAY = replace(GROWING, bantime=DAY, escalation=None)
 
 
 def guesses(jail, days):
-    """Return how many guesses an address has in so many days if it guesses whenever it is not banned, each second."""
+    """Return how many guesses an address has in this many days if it guesses whenever it is not banned, each second."""
     guard = Guard([jail], Allowlist())
     now, count = 0.0, 0
     while now < days * DAY:

@@ -565,7 +565,7 @@ def test_what_stands_there_twice_is_reported_and_stops_no_jail(of, text, error):
     mail = found.jails[0]
     assert (mail.maxretry, mail.findtime) == (2, 60)
     reported = str(found.errors[0])
-    assert error in reported and reported.endswith("; the last one holds")
+    assert error in reported and reported.endswith("; the last one counts")
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):

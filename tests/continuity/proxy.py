@@ -15,7 +15,7 @@ class Proxy:
     """Passes on what comes at a listening socket to the `engine`'s."""
 
     def __init__(self, listening: socket.socket, engine: Path, *, idle: float, seed: int) -> None:
-        """Cuts what was silent for so many seconds, as haproxy and Traefik do."""
+        """Cuts what was silent for this many seconds, as haproxy and Traefik do."""
         self._engine, self._idle, self._random = engine, idle, random.Random(seed)
         self._links: list[_Link] = []
         self._listening = listening

@@ -336,7 +336,7 @@ class Rig:
     # The story
 
     def play(self, lines: int, patience: float) -> None:
-        """Inject faults, each kind as often as any other, until so many lines were counted; then let it all settle."""
+        """Inject faults, each kind as often as any other, until this many lines were counted; then let it all settle."""
         deadline = time.monotonic() + patience
         self.start()
         rounds = itertools.chain.from_iterable(iter(self._shuffled, None))

@@ -27,7 +27,7 @@ class Clock:
 
 
 class Busy(GuardedFilter):
-    """Takes so many seconds for each line: of the clock's, and of the processor's."""
+    """Takes this many seconds for each line: of the clock's, and of the processor's."""
 
     def __init__(self, log_filter, clock, wall_s, cpu_s):
         super().__init__(log_filter, 0, RegexSandbox({}), None)

@@ -1,6 +1,6 @@
 """fail2ban's own sample lines, changed at random: fail2ban and we have the same verdict on what they become.
 
-`FUZZ=100000 pytest tests/filters/test_fuzz.py` tries so many lines (3,000 by default), `SEED=7` repeats a run.
+`FUZZ=100000 pytest tests/filters/test_fuzz.py` tries this many lines (3,000 by default), `SEED=7` repeats a run.
 """
 
 import os

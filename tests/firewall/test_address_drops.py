@@ -25,7 +25,7 @@ def ban(address, jail="login"):
 
 
 def send(host, source, count=1, port=80):
-    """Send so many datagrams of four bytes."""
+    """Send this many datagrams of four bytes."""
     target, family = (HOST6, socket.AF_INET6) if ":" in source else (HOST4, socket.AF_INET)
     with inside(host.outside), socket.socket(family, socket.SOCK_DGRAM) as client:
         client.bind((source, 0))

@@ -9,7 +9,7 @@ from tests.support.waiting import wait_until
 
 ANN, BOB, EVE = Address("203.0.113.7"), Address("203.0.113.8"), Address("2001:db8:bad:1::/64")
 
-# All nodes agree again so many seconds after the server is back.
+# All nodes agree again this many seconds after the server is back.
 BACK = 60.0
 
 

@@ -90,6 +90,6 @@ class Recorder:
                 )
 
     def wait_lines(self, count):
-        """Wait for so many lines; return the texts of all."""
+        """Wait for this many lines; return the texts of all."""
         self.wait(lambda: len(self.lines) >= count)
         return [text for _, _, text in self.lines]

@@ -29,7 +29,7 @@ def why(daemon):
 
 
 def site(engine, name, *labels, image=IMAGE, says=""):
-    """Run a container with these labels that writes so many failed logins of `says`, and stays."""
+    """Run a container with these labels that writes this many failed logins of `says`, and stays."""
     options = [f"--label={label}" for label in labels]
     failures = f"echo '{FAILURE}{says}'; echo '{FAILURE}{says}';" if says else ""
     engine.cli(

@@ -1,6 +1,6 @@
 """Every line counts once, whatever fails: the real daemon, a real Docker Engine, three containers, faults at random.
 
-CONTINUITY=1000000 for as many lines, CONTINUITY_RATE=1500 for so many a second, SEED=… for the same faults again.
+CONTINUITY=1000000 for as many lines, CONTINUITY_RATE=1500 for this many a second, SEED=… for the same faults again.
 CONTINUITY_FILES=1: log files are damaged, truncated and deleted as well.
 """
 

@@ -55,7 +55,7 @@ def watched(sidecar, *names):
 
 
 def guess(client, site, times, source):
-    """Fail so many times, with an answer each time."""
+    """Fail this many times, with an answer each time."""
     answers = [client.login(site, "admin", f"wrong{n}", source, timeout=60) for n in range(times)]
     assert answers == [200] * times
 

@@ -66,7 +66,7 @@ class Heard:
         return new
 
     def after(self, do, expected: int | Callable[[], int], own=("wp-sidecar: ", "wordpress(")) -> list[str]:
-        """What is written because of this, up to so many lines of the plugins' own, and a little longer for more."""
+        """What is written because of this, up to this many lines of the plugins' own, and a little longer for more."""
         self.lines()
         do()
         count = expected if isinstance(expected, int) else expected()

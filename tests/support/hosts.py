@@ -23,7 +23,7 @@ JAILS = "[wordpress]\nlogpath = {log}\nbantime = 1h\nmaxretry = 3\nwitness = {wi
 def fleet(
     folder: Path, size: int = 3, *, witness: str = "off", key: str = ""
 ) -> Iterator[tuple[list[Host], Server]]:
-    """Yield so many hosts, whose daemons have joined the fleet, and their Redis.
+    """Yield this many hosts, whose daemons have joined the fleet, and their Redis.
 
     `witness` is on where clients send packets, and off where they are only lines in a log.
     """

@@ -149,7 +149,7 @@ class Running:
         return self.inside("nft", "list", "ruleset")
 
     def fail(self, address: str, times: int) -> None:
-        """Log so many failed logins, as PHP's error log has them."""
+        """Log this many failed logins, as PHP's error log has them."""
         stamp = datetime.fromtimestamp(self.now, UTC).strftime("%d-%b-%Y %H:%M:%S UTC")
         with self.log.open("a") as log:
             log.write(

@@ -64,5 +64,5 @@ class Status(LogStates):
 
 
 def opened(engine, count):
-    """Wait until logs were opened so many times."""
+    """Wait until logs were opened this many times."""
     engine.wait(lambda: len(engine.opened) >= count)

@@ -20,7 +20,7 @@ NETWORK = {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Ga
 
 
 def stamp(at=None):
-    """Docker's, of so many nanoseconds, or of now."""
+    """Docker's, of this many nanoseconds, or of now."""
     at = time.time_ns() if at is None else at
     return datetime.fromtimestamp(at // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode() + b".%09dZ" % (
         at % 10**9
@@ -56,7 +56,7 @@ class Container:
         self.hole = 0  # so many lines do not come that are written after its log was opened
         self.driver, self.log_options = "json-file", {"max-size": "10m"}
         self.earlier_damage = None  # the same, and what is read from before ends there
-        self.damage = None  # the log's file is damaged behind so many frames
+        self.damage = None  # the log's file is damaged behind this many frames
         self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
         self.left_out = (
             None  # so many lines behind each damage do not come, and then the log goes on (before Docker 23)
@@ -68,7 +68,7 @@ class Container:
         self.noise_first = b""  # bytes that come instead of its log
         self.ends = False  # its log ends though it runs
         self.meanwhile = []  # lines and their times: each is written while a question about the last entries is answered
-        self.stuck = 0  # so many times, what is written while its log is followed does not come
+        self.stuck = 0  # this many times, what is written while its log is followed does not come
 
     def entry(self):
         return {

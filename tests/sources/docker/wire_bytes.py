@@ -11,7 +11,7 @@ NEW = DockerCursor(DAY)
 
 
 def stamp(at):
-    """Docker's, of so many nanoseconds after DAY."""
+    """Docker's, of this many nanoseconds after DAY."""
     second, nano = divmod(at, 10**9)
     minute, second = divmod(second + DAY % 86_400, 60)
     hour, minute = divmod(minute, 60)

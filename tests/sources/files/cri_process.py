@@ -27,7 +27,7 @@ FILTER = r"""
 datepattern = {NONE}
 failregex = ^line \S+ from <HOST>
 """
-# The store keeps so many failures and no more; this keeps the number of each in the same transaction.
+# The store keeps this many failures and no more; this keeps the number of each in the same transaction.
 LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (line TEXT PRIMARY KEY, times INTEGER) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS count_hits AFTER INSERT ON hits BEGIN

@@ -47,7 +47,7 @@ class Log:
 
 
 class Reading(Recorder):
-    """What was read of a log. `later`: for the follower it is so many seconds later."""
+    """What was read of a log. `later`: for the follower it is this many seconds later."""
 
     def __init__(self):
         super().__init__()

@@ -187,7 +187,7 @@ def test_a_file_that_lost_what_was_read_is_truncated_and_read_from_its_start(tmp
 
 
 def offset_of_first_line(path, *parts):
-    """Write these bytes and return the offset of the first line. A number stands for so many zeros."""
+    """Write these bytes and return the offset of the first line. A number stands for this many zeros."""
     with path.open("wb") as file:
         for part in parts:
             if isinstance(part, int):

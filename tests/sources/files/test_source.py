@@ -45,7 +45,7 @@ class Tail:
 
 
 class Log(Recorder):
-    """What was read of a path, in order. `later`: for the follower it is so many seconds later."""
+    """What was read of a path, in order. `later`: for the follower it is this many seconds later."""
 
     later = 0.0
 
