@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.running import Running
 
 
 @pytest.fixture
@@ -20,3 +21,11 @@ def environ(tmp_path):
         "WP_SIDECAR_STATE": str(tmp_path / "state"),
         "WP_SIDECAR_SOCKET": str(tmp_path / "control.sock"),
     }
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """A daemon that a test configures and starts."""
+    running = Running(tmp_path)
+    yield running
+    running.close()

@@ -7,17 +7,9 @@ import subprocess
 import pytest
 
 from tests.support.paths import COMMAND
-from tests.support.running import Running
 from tests.support.waiting import wait_until
 
 ANN, BOB, NETWORK = "203.0.113.7", "203.0.113.8", "203.0.113.0/24"
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    running = Running(tmp_path)
-    yield running
-    running.close()
 
 
 def wp(daemon, *args):

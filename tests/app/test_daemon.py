@@ -17,17 +17,9 @@ import pytest
 
 from tests.support.disks import fill, in_own_mounts, mount, mount_small_disk
 from tests.support.paths import COMMAND
-from tests.support.running import Running
 from tests.support.waiting import wait_until
 
 ANN, BOB = "203.0.113.7", "203.0.113.8"
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    running = Running(tmp_path)
-    yield running
-    running.close()
 
 
 def stored_lines(daemon, jail="wordpress", who="%"):

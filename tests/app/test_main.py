@@ -6,17 +6,10 @@ import sys
 
 import pytest
 
-from tests.support.running import Running, run
+from tests.support.running import run
 from tests.support.waiting import wait_until
 
 ANN, BOB = "203.0.113.7", "203.0.113.8"
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    running = Running(tmp_path)
-    yield running
-    running.close()
 
 
 def jails(folder, text):
