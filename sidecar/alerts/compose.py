@@ -51,7 +51,7 @@ def jail_stopped(jail: str, at: float) -> Notice:
 
 def problem(name: str, sentence: str) -> Notice:
     """Return the notice that something is wrong; `resolved` follows when it is over."""
-    return Notice(NoticeKind.PROBLEM, NoticeLevel.DANGER, f"Problem: {name}", _what(sentence), key=name)
+    return Notice(NoticeKind.PROBLEM, NoticeLevel.DANGER, f"Problem: {name}", _what_field(sentence), key=name)
 
 
 def resolved(name: str) -> Notice:
@@ -81,7 +81,7 @@ def described(occurrence: Occurrence) -> Notice:
     else:
         level = NoticeLevel.DANGER
         text = f"Problem: the ban of {occurrence.address}"
-        fields = _what(f"It still reaches {occurrence.site}: {occurrence.reason}.")
+        fields = _what_field(f"It still reaches {occurrence.site}: {occurrence.reason}.")
     return Notice(
         NoticeKind(occurrence.event), level, text, _filled(fields),
         jail=occurrence.jail, at=occurrence.at, occurrence=occurrence,
@@ -158,7 +158,7 @@ def _why(ban: Occurrence) -> str:
     return f"after {ban.failures} failure{'s' * (ban.failures != 1)}"
 
 
-def _what(sentence: str) -> tuple[Field, ...]:
+def _what_field(sentence: str) -> tuple[Field, ...]:
     return (Field("What", _sentence(sentence), short=False, verbatim=True),)
 
 

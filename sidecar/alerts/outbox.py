@@ -126,13 +126,13 @@ class Outbox:
 
     def publish_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
         """Queue them; of very many, most are only counted."""
-        self.publish(_few(occurrences))
+        self.publish(_bounded(occurrences))
 
     def prepare(self, occurrences: Sequence[Occurrence]) -> None:
         """Keep what a turn decided, and send nothing of it before `commit()`. Of very many, most are only counted."""
         if self.channels:
             with self._lock:
-                self._keep(_few(occurrences), is_turn=True)
+                self._keep(_bounded(occurrences), is_turn=True)
 
     def commit(self) -> None:
         """Queue what was prepared: its turn is stored, or cannot be."""
@@ -247,7 +247,7 @@ class _ReportedJournal:
         )
 
 
-def _few(occurrences: Sequence[Occurrence]) -> Sequence[Event]:
+def _bounded(occurrences: Sequence[Occurrence]) -> Sequence[Event]:
     """Return the first of them whole, and the others counted by event, jail and site."""
     groups: dict[tuple[object, ...], Digest] = {}
     for each in occurrences[MAX_WHOLE:]:

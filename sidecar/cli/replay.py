@@ -162,7 +162,7 @@ class Replay:
         """Yield every ban, and every unban that falls within the time of the logs."""
         each = [self._found(log) for log in self.logs]
         last = -math.inf
-        for policy, hit in each[0] if len(each) == 1 else heapq.merge(*each, key=_at):
+        for policy, hit in each[0] if len(each) == 1 else heapq.merge(*each, key=_hit_time):
             last = max(last, hit.at)
             for decision in policy.take(hit):
                 yield Decided(policy, decision)
@@ -187,7 +187,7 @@ class Replay:
                     [(policy, hit) for hit in self._hits(number, log, part)]
                     for number, policy in enumerate(self.policies)
                 ]
-                yield from found[0] if len(found) == 1 else heapq.merge(*found, key=_at)
+                yield from found[0] if len(found) == 1 else heapq.merge(*found, key=_hit_time)
         except UnreadableError as err:
             log.error = str(err)
         for part in newest.values():
@@ -206,5 +206,5 @@ class Replay:
         return next((at for at in times if at is not None), default)
 
 
-def _at(found: Found) -> float:
+def _hit_time(found: Found) -> float:
     return found[1].at

@@ -100,11 +100,11 @@ class JailActions:
             )
             return
         try:
-            yield from self._named(jail, name, options)
+            yield from self._actions_named(jail, name, options)
         except ValueError as err:
             self._note(jail, f"{named} is not carried over: {err}")
 
-    def _named(self, jail: str, name: str, options: Mapping[str, str]) -> Iterator[Action]:
+    def _actions_named(self, jail: str, name: str, options: Mapping[str, str]) -> Iterator[Action]:
         """Yield what this action means here. Raises ValueError with a sentence."""
         # Most jails have no action of their own.
         from sidecar.config import action_file  # noqa: PLC0415
@@ -125,9 +125,9 @@ class JailActions:
         if FIREWALL.fullmatch(name):
             self._note_firewall(name)
         elif name in MAILS:
-            yield self._own(jail, "mail", name, {**MAILS[name], **options})
+            yield self._built_in_action(jail, "mail", name, {**MAILS[name], **options})
         elif name in OWN_KINDS:
-            yield self._own(jail, name, name, options)
+            yield self._built_in_action(jail, name, name, options)
         elif sentence := NOT_CARRIED.get(name):
             raise ValueError(sentence)
         else:
@@ -144,7 +144,7 @@ class JailActions:
             events = _events(options.get("events", "")) or frozenset(usual)
             yield Action("http", name, (), requests, events, _sites(options), str(path))
 
-    def _own(self, jail: str, kind: str, name: str, options: Mapping[str, str]) -> Action:
+    def _built_in_action(self, jail: str, kind: str, name: str, options: Mapping[str, str]) -> Action:
         known = OPTIONS[kind]
         for option in options:
             if option not in (*known, *COMMON, *MEANINGLESS):

@@ -165,7 +165,7 @@ def ports(text: str) -> frozenset[int] | None:
     A protocol (`443/udp`) is accepted and ignored, because a ban covers TCP and UDP. Quotes (`"80,443"`) are
     too.
     """
-    found = frozenset(port for some in _each(QUOTED.sub(r"\2", text), _ports) for port in some)
+    found = frozenset(port for some in _parse_words(QUOTED.sub(r"\2", text), _ports) for port in some)
     if not found:
         raise ValueError(
             "expected ports such as http,https or 8000:8010, got nothing; for all ports write: all"
@@ -175,7 +175,7 @@ def ports(text: str) -> frozenset[int] | None:
 
 def networks(text: str) -> tuple[str, ...]:
     """Return the networks of a list in canonical form: host bits masked, a single address as it is."""
-    return tuple(_each(text, _network))
+    return tuple(_parse_words(text, _network))
 
 
 def allowlist_entries(text: str) -> AllowlistEntries:
@@ -183,12 +183,12 @@ def allowlist_entries(text: str) -> AllowlistEntries:
 
     Error messages quote such a file, so the text must come from the operator of this host.
     """
-    return _joined(_each(text, _entry_or_file))
+    return _joined(_parse_words(text, _entry_or_file))
 
 
 def allowlist_entries_without_files(text: str) -> AllowlistEntries:
     """Return what `allowlist_entries` does, and take `file:PATH` for an error."""
-    return _joined(_each(text, _entry))
+    return _joined(_parse_words(text, _entry))
 
 
 def proxy_networks(text: str) -> tuple[str, ...]:
@@ -264,7 +264,7 @@ def too_wide(nets: Iterable[str]) -> list[str]:
     ]
 
 
-def _each(text: str, read: Callable[[str], T]) -> list[T]:
+def _parse_words(text: str, read: Callable[[str], T]) -> list[T]:
     """Return what each word of a list means. Raises ValueError with every error in it."""
     found, errors = [], []
     for word in words(text):

@@ -134,7 +134,7 @@ class ChangeForms:
     def _ban(self, form: Mapping[str, str]) -> str:
         address = _address(form.get("address", ""))
         asked = BanRequest(
-            address, form.get("jail", ""), _lasting(form.get("for", "")), _because(form.get("reason", ""))
+            address, form.get("jail", ""), _lasting(form.get("for", "")), _reason(form.get("reason", ""))
         )
         banned = self._ask(asked)["banned"]
         done = ", ".join(f"{each['ip']} is banned in {each['jail']}" for each in banned)
@@ -151,7 +151,7 @@ class ChangeForms:
         asked = AllowRequest(
             _address(form.get("allow", "")),
             _lasting(form.get("allow-for", "")),
-            _because(form.get("comment", "")),
+            _reason(form.get("comment", "")),
         )
         answer = self._ask(asked)
         done = ", ".join(f"{each['ip']} is allowed" for each in answer["allowed"])
@@ -182,7 +182,7 @@ def _lasting(written: str) -> float | None:
     return ban_duration(written[:MAX_ADDRESS_CHARS]) if written else None
 
 
-def _because(written: str) -> str:
+def _reason(written: str) -> str:
     """Return a reason that says who asked."""
     return ": ".join(filter(None, (ACTOR, written[:MAX_REASON_CHARS])))
 

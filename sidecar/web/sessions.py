@@ -83,7 +83,7 @@ class Sessions:
 
     def open(self, token: str, client: str, now: float) -> str:
         """Return the value of the cookie of a new session. Raises NotLoggedIn."""
-        client, wanted = _who(client), self._current.settings.web_token
+        client, wanted = _canonical(client), self._current.settings.web_token
         if not wanted:
             raise NotLoggedIn(NO_TOKEN)
         with self._lock:
@@ -93,7 +93,7 @@ class Sessions:
                 self._count_wrong(client, now)
                 raise NotLoggedIn("this is not the token: it is what WP_SIDECAR_WEB_TOKEN says")
             value = secrets.token_urlsafe(32)
-            self._end_over(now)
+            self._end_expired(now)
             while len(self._open) >= MAX_SESSIONS:
                 drop_oldest(self._open)
             self._open[_hash(value)] = WebSession(client, now + SESSION_S, _hash(wanted))
@@ -104,10 +104,10 @@ class Sessions:
         """Return the session that a `Cookie` header names for this client, if there is one."""
         token = _hash(self._current.settings.web_token)
         with self._lock:
-            self._end_over(now)
+            self._end_expired(now)
             for value in _values(cookies):
                 session = self._open.get(_hash(value))
-                if session and session.client == _who(client) and session.token == token:
+                if session and session.client == _canonical(client) and session.token == token:
                     return session
         return None
 
@@ -132,7 +132,7 @@ class Sessions:
         self._wrong.add(now)
         log.warning("web: a wrong token from %s", client)
 
-    def _end_over(self, now: float) -> None:
+    def _end_expired(self, now: float) -> None:
         # A clock that was set back must not prolong a session.
         self._open = {key: each for key, each in self._open.items() if 0 < each.ends_at - now <= SESSION_S}
 
@@ -155,7 +155,7 @@ def _values(cookies: str) -> list[str]:
     return [value for name, _, value in pairs if name == COOKIE][:MAX_SESSIONS]
 
 
-def _who(client: str) -> str:
+def _canonical(client: str) -> str:
     return parse_address(client) or ""
 
 
