@@ -235,14 +235,26 @@ def caddy_settings(
 def traefik(form: str, folder: Path) -> Server:
     path = folder / "access.log"
     routes = folder / "routes.yml"
-    _json(routes, traefik_routes(f"127.0.0.1:{BACKEND}"))
+    _json(routes, traefik_routes(f"127.0.0.1:{BACKEND}", with_users=True))
     return Server(traefik_command(routes, f":{PORT}", form, path), [Log(form, path)], PORT)
 
 
-def traefik_routes(site: str) -> dict[str, Any]:
+def traefik_routes(site: str, *, with_users: bool = False) -> dict[str, Any]:
+    """Return Traefik's routes; `with_users`, it asks who sends a password for it itself, and logs any user name."""
+    with_password = {
+        "rule": "HeaderRegexp(`Authorization`, `^Basic`)",
+        "service": "site",
+        "middlewares": ["password"],
+    }
     return {
         "http": {
-            "routers": {"all": {"rule": "PathPrefix(`/`)", "service": "site"}},
+            "routers": {
+                "all": {"rule": "PathPrefix(`/`)", "service": "site"},
+                **({"some": with_password} if with_users else {}),
+            },
+            "middlewares": {
+                "password": {"basicAuth": {"users": ["ann:$apr1$ruca84Hq$mbjdMZBAG.KWn7vfN/SNK/"]}}
+            },
             "services": {"site": {"loadBalancer": {"servers": [{"url": f"http://{site}"}]}}},
         }
     }
