@@ -40,6 +40,8 @@ _DATE: Final = re.compile(rf"\[?{DATE}\]?")
 _REQUEST: Final = re.compile(r"[A-Z]{3,16}\s+\S.*\s(?i:HTTP)/[\d.]{1,8}\s*", re.DOTALL)
 _METHOD: Final = re.compile(r"[A-Z]{3,16}")
 _TARGET: Final = re.compile(r"/|https?://", re.IGNORECASE)
+# What no host begins with.
+_REQUEST_BEGIN: Final = re.compile(r"[A-Z]{3,16}\s+(?:/|https?://)", re.IGNORECASE)
 _STATUS: Final = re.compile(r"[1-5]\d\d|000")
 # Words that servers write before a client's address: numbers, durations, states of a cache, a scheme.
 _OURS: Final = re.compile(r"-|[\d.]+(?:ms|s)?|[A-Z]{3,11}|https?|on|off")
@@ -147,6 +149,9 @@ def _client(fields: list[_Field], place: int | None = None) -> tuple[int, str] |
             found = number, address
             continue
         if each.kind == "bracketed" and not _OURS.fullmatch(each.text):
+            return None
+        # Envoy's text has the request first, and behind it an address that is a header's.
+        if each.kind == "quoted" and _REQUEST_BEGIN.match(each.text):
             return None
         hosts += each.text != "-" and _may_be_sent([each])
         if hosts > 1 or each.kind == "cut" or len(each.text) > MAX_HOST_CHARS:

@@ -114,3 +114,11 @@ def test_scattered_lines_of_another_format_outvote_nothing():
         log.requests(combined)
 
     assert log.format == "combined"
+
+
+@pytest.mark.parametrize("agent", ['GET / HTTP/1.1" 302 0', 'x" "POST /wp-login.php HTTP/1.1" 200 "'])
+def test_an_address_behind_the_request_is_nobodys(agent):
+    """Envoy's text. The address is a header, and quotes in headers are as they came."""
+    line = f'[2026-12-01T05:04:57.059Z] "POST /wp-login.php HTTP/1.1" 200 - 21 18 57 57 "192.0.2.1" "{agent}" "ada6" "a" "127.0.0.1:9000"'
+
+    assert AccessLog().requests(line) == ()
