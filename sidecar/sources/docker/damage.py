@@ -27,6 +27,8 @@ from sidecar.sources.docker.wire import STAMP_BYTES, Line, LogReadError, stamp_o
 
 # Later than every stamp.
 UNKNOWN = b"~"
+# What Docker says of a file that was deleted.
+NO_FILE = "no such file"
 # So many entries before the damage are known by their stamps, to tell where an answer begins.
 MAX_PASSED = 4096
 # A crash leaves one; more than these are not read past.
@@ -124,16 +126,14 @@ def _read_window(engine: Engine, log: DockerLog, *, compares: bool = False) -> N
     `compares`: lines may have been left out that are before the one that was read last.
     """
     log.file_bytes(engine)
-    newest = last_entries(engine, log, 1)
+    newest = _newest(engine, log)
     since = log.compared_since if compares else log.cursor
     answer, is_all = answer_from(engine, log, since.stamp or stamp_of(since.since))
     if engine.is_before_23:
-        sound, is_damaged = _read_counted(
-            engine, log, answer, newest.highest if newest else b"", is_all=is_all
-        )
+        sound, is_damaged = _read_counted(engine, log, answer, newest, is_all=is_all)
         sound = sound if newest else 0
     else:
-        sound, is_damaged = _read_on(engine, log, answer, newest.highest if newest else UNKNOWN)
+        sound, is_damaged = _read_on(engine, log, answer, newest or UNKNOWN)
     if is_all and not is_damaged:
         log.window = None
         log.catch_up(engine)
@@ -143,6 +143,19 @@ def _read_window(engine: Engine, log: DockerLog, *, compares: bool = False) -> N
         _report_damage(log)
         # Where the damage is the end of the log, what is written from now on can be read.
         log.window = window_with_room(engine, log, sound)
+
+
+def _newest(engine: Engine, log: DockerLog) -> bytes:
+    """Return the stamp of the log's last entry; nothing where Docker fails to read it.
+
+    Raises OSError, and LogReadError if the log's file was deleted: then no way of asking brings a line.
+    """
+    with contextlib.closing(Answer(engine, log, 1)) as answer:
+        for _ in answer.parts():
+            pass
+        if NO_FILE in answer.failure:
+            raise LogReadError(answer.failure)
+        return b"" if answer.has_failed else answer.highest
 
 
 def _read_on(engine: Engine, log: DockerLog, answer: Answer, newest: bytes) -> tuple[int, bool]:

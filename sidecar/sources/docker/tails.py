@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sidecar.core.text import printable
 from sidecar.sources.docker.api import Engine, LogStream, RequestRefusedError
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.line_joiner import is_terminals
@@ -45,8 +46,8 @@ class Answer:
         # How many came, the first one's stamp, and the highest.
         self.came = 0
         self.first = self.highest = b""
-        # Docker failed to read what follows.
-        self.has_failed = False
+        # Docker failed to read what follows, and what it said, if anything.
+        self.has_failed, self.failure = False, ""
         self._engine = engine
         self._decoder: TerminalEntries | FrameDecoder | None = None
         # What was read to know the beginning.
@@ -98,7 +99,11 @@ class Answer:
         if not entries:
             return entries
         sound = [*itertools.takewhile(lambda entry: entry[0] in (STDOUT, STDERR), entries)]
-        self.has_failed = len(sound) < len(entries)
+        if len(sound) < len(entries):
+            self.has_failed, self.failure = (
+                True,
+                printable(entries[len(sound)][1].decode(errors="replace"), 200),
+            )
         if sound:
             self.first = self.first or sound[0][1][:STAMP_BYTES]
             self.highest = max(self.highest, *(text[:STAMP_BYTES] for _, text in sound))

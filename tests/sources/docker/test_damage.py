@@ -366,6 +366,9 @@ def test_a_deleted_log_is_read_as_long_as_it_is_open_and_reported(engine, record
         recorder.wait(lambda: recorder.problems[-1][1] is None)
 
     assert len(set(texts(recorder))) == len(texts(recorder))
+    assert not [
+        each for each in sentences(recorder, "log file of container site") if "a part of the log" in each
+    ]
 
 
 def test_a_log_that_docker_ends_again_and_again_is_a_problem(engine, recorder, monkeypatch):
