@@ -30,6 +30,10 @@ MAX_HOST_CHARS: Final = 8 * 1024
 HOST: Final = rf"[^\s\"]{{0,{MAX_HOST_CHARS}}}?(?:(?<=\\)\"[^\s\"]{{0,{MAX_HOST_CHARS}}}?){{0,8}}?"
 # Before a path, as in `$host$request_uri`.
 HOST_OF_PATH: Final = rf"[^\s\"/]{{0,{MAX_HOST_CHARS}}}"
+# How many blanks stand for those of a format. Not any number: text of a client may begin and end with blanks, and a line
+# of some thousand could be cut in a billion ways.
+BLANKS: Final = "{1,8}"
+MAY_BE_BLANKS: Final = "{0,8}"
 # As Apache writes `%t`; in nginx's formats the brackets are literals.
 BRACKETED_DATE: Final = rf"(?:{DATE})"
 # Apache's `%{FORMAT}t`: dates of any form.
@@ -231,7 +235,7 @@ def _apache(text: str) -> Iterator[Token]:
 def _haproxy(text: str) -> Iterator[Token]:
     at, optional, all_quoted = 0, False, False
     for found in _HAPROXY_VARIABLE.finditer(text):
-        yield from _literal(text[at : found.start()], "*" if optional else "+")
+        yield from _literal(text[at : found.start()], MAY_BE_BLANKS if optional else BLANKS)
         at, optional = found.end(), False
         flags, name = found["flags"] or "", (found["expression"] or found["name"] or "").replace(" ", "")
         if found["sign"]:
@@ -250,10 +254,10 @@ def _haproxy(text: str) -> Iterator[Token]:
             yield Token(field, rf'"?(?:{regex})"?' if not field else regex, found[0])
         else:
             yield Token(field, regex, found[0])
-    yield from _literal(text[at:], "*" if optional else "+")
+    yield from _literal(text[at:], MAY_BE_BLANKS if optional else BLANKS)
 
 
-def _literal(text: str, blanks: str = "+") -> Iterator[Token]:
-    """Blanks of any number match blanks of any number: nginx joins the parts of a format with what stands there."""
+def _literal(text: str, blanks: str = BLANKS) -> Iterator[Token]:
+    """Blanks match blanks, whatever their number: nginx joins the parts of a format with what stands there."""
     if text:
         yield Token("literal", re.sub(r"(?:\\ )+", f"[ ]{blanks}", re.escape(text)))

@@ -121,7 +121,7 @@ def _checked(text: str) -> Dialect:
             "could be forged; leave one out, put the address first, or quotes around that text. $word stands for a "
             "word that the server writes itself"
         )
-    return dialect._replace(tokens=tuple(_hosts_of_paths(found)))
+    return dialect._replace(tokens=tuple(_joined(_hosts_of_paths(found))))
 
 
 def _decided(found: Sequence[Token]) -> int:
@@ -150,6 +150,30 @@ def _hosts_of_paths(found: Sequence[Token]) -> list[Token]:
         token._replace(regex=HOST_OF_PATH) if token.regex is HOST and after.field == "target" else token
         for token, after in pairwise((*found, Token("literal", "")))
     ]
+
+
+def _joined(found: Sequence[Token]) -> list[Token]:
+    """Return the parts with one text instead of several with nothing but blanks between them, as in `%CC %CS`.
+
+    A client's text may hold blanks, so nobody can tell where one ends, and `re` would try each pair of places. Where
+    one of them is the User-Agent, that is not known.
+    """
+    kept: list[Token] = []
+    for token in found:
+        if _is_open_text(token) and len(kept) > 1 and _is_open_text(kept[-2]) and _are_blanks(kept[-1]):
+            del kept[-1]
+            kept[-1] = Token("", TEXT, f"{kept[-1].source} {token.source}")
+        else:
+            kept.append(token)
+    return kept
+
+
+def _is_open_text(token: Token) -> bool:
+    return token.regex is TEXT and token.field in ("", "user_agent")
+
+
+def _are_blanks(token: Token) -> bool:
+    return token.field == "literal" and re.fullmatch(r"\[ \]\{\d,\d\}", token.regex) is not None
 
 
 def _texts_around(found: Sequence[Token]) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@ import pytest
 from sidecar.access.detect import CHANGED_AFTER, AccessLog
 from sidecar.access.formats import known
 from sidecar.access.request import MAX_READINGS
+from tests.support.effort import takes_less_than
 
 COMBINED = (
     '203.0.113.7 - - [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 5100 "-" "Mozilla/5.0"'
@@ -141,3 +142,37 @@ def test_a_line_stands_for_no_more_requests_than_one_more_than_are_looked_at(lin
     log.requests(line)
 
     assert len(log.requests(line)) <= MAX_READINGS + 1
+
+
+DATE = "[30/Nov/2026:06:33:20 +0000]"
+# A client fills a field with one of these. Some of them begin what another field is.
+PARTS = [
+    " ", '"', "\\", '" ', "- ", ", ", "[", "a", "{ ", "203.0.113.9 - ", f"{DATE} ", f'- {DATE} "', '" 200 ', ": ", "-|",
+    '"GET /a HTTP/1.1" 200 ', ' HTTP/1.1" 200 ', '"a":"b",', "a=b ", "a:b\t", "/../", "%2e", "::1 ",
+]  # fmt: skip
+# Where it stands in the line.
+PLACES = {
+    "nothing else": "TEXT",
+    "begin": f'TEXT 203.0.113.7 - - {DATE} "POST /wp-login.php HTTP/1.1" 200 5 "-" "M"',
+    "user": f'203.0.113.7 - TEXT {DATE} "POST /wp-login.php HTTP/1.1" 200 5 "-" "M"',
+    "target": f'203.0.113.7 - - {DATE} "POST /TEXT HTTP/1.1" 200 5 "-" "M"',
+    "end": f'203.0.113.7 - - {DATE} "POST /wp-login.php HTTP/1.1" 200 5 "-" "M" "TEXT"',
+    "host": f'203.0.113.7 - - {DATE} TEXT "POST /wp-login.php HTTP/1.1" 200 5 "-" "M"',
+    "bars": "2026-11-30T06:33:20+00:00|203.0.113.7|TEXT|POST /wp-login.php HTTP/1.1|200|TEXT",
+    "HAProxy": f'203.0.113.7:5 {DATE[:-7]}.123] a b/c 0/0/0/1/1 200 5 TEXT ---- 1/1/1/1/0 0/0 {{x}} "POST /wp-login.php HTTP/1.1"',
+    "NPM": f'{DATE} - 200 200 - POST https TEXT "/wp-login.php" [Client 203.0.113.7] [Length 5] [Gzip -] [Sent-to a] "TEXT" "-"',
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_text_of_a_client_makes_a_line_slow(place):
+    """`re` holds up all threads. A line has 64 KiB at most; most of the time goes into searching it for dates."""
+    slow = []
+    for part in PARTS:
+        filled = PLACES[place].replace("TEXT", part * (32_768 // len(part)))[:65_536]
+        for lines in ((), [COMBINED] * 200):
+            log = AccessLog()
+            read(log, *lines)
+            if not takes_less_than(0.25, lambda log=log, line=filled: log.requests(line)):
+                slow.append((part, bool(lines)))
+    assert slow == []

@@ -124,7 +124,7 @@ def test_a_header_before_the_address_forges_nothing():
     "text",
     [
         '$remote_addr "$request" $status $scheme.$scheme.$scheme.$scheme x',
-        '$remote_addr "$request" $status $http_a $http_b $http_c x"',
+        '$remote_addr "$request" $status $http_a,$http_b,$http_c x"',
         '$host$host$host $remote_addr "$request" $status',
         '%h "%r" %>s %{a}t %{b}t %{c}t x"',
         '%h "%r" %>s %u %q',
@@ -143,14 +143,42 @@ def test_values_that_nothing_separates_are_slow(text):
         '$remote_addr "$request" $status $request_time [$proxy_upstream_name] $upstream_addr $upstream_status $req_id',
         '%h "%r" %>s [%{%Y-%m-%d}t] %b',
         '$remote_addr "$request" $status ' + "$scheme " * 40 + "x",
+        "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r",
     ],
 )
-@pytest.mark.parametrize("rest", ["a " * 20_000, "." * 40_000, "[a] " * 10_000, '"' * 40_000, "- " * 20_000])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "a " * 20_000,
+        "." * 40_000,
+        "[a] " * 10_000,
+        '"' * 40_000,
+        "- " * 20_000,
+        " " * 40_000,
+        '\\" 200 ' * 5_000,
+    ],
+)
 def test_no_line_takes_long_with_a_quick_format(text, rest):
     assert is_quick(text)
+    date = "[30/Nov/2026:06:33:20 +0000]"
     for match in [pattern(text).match, *(each.match for each in other_patterns(text))]:
-        for line in (rest, f'203.0.113.7 - "GET / HTTP/1.1" 200 {rest}', f"203.0.113.7 - {rest}"):
+        for line in (
+            rest,
+            f'203.0.113.7 - "GET / HTTP/1.1" 200 {rest}',
+            f"203.0.113.7 - {rest}",
+            f'203.0.113.7 - {rest} {date} "GET / HTTP/1.1" 200 5 "-" "x"',
+            f'{rest} 203.0.113.7 - - {date} "GET / HTTP/1.1" 200 5 "-" "{rest}"',
+            f'203.0.113.7:5 {date[:-7]}.123] a b/c 0/0/0/1/1 200 55 {rest} ---- 1/1/1/1/0 0/0 {{x}} "GET / HTTP/1.1"',
+        ):
             assert takes_less_than(0.2, lambda line=line, match=match: match(line))
+
+
+def test_texts_with_nothing_but_blanks_between_them_are_one():
+    text = '$remote_addr [$time_local] "$request" $status $http_a  $http_user_agent $http_b'
+    line = '203.0.113.7 [30/Nov/2026:06:33:20 +0000] "POST /wp-login.php HTTP/1.1" 200 a b c'
+
+    assert is_quick(text)
+    assert first(text, line) == GUESS
 
 
 GUESS = ("203.0.113.7", "POST", "/wp-login.php", 200)
