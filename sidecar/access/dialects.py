@@ -30,8 +30,8 @@ MAX_HOST_CHARS: Final = 8 * 1024
 HOST: Final = rf"[^\s\"]{{0,{MAX_HOST_CHARS}}}?(?:(?<=\\)\"[^\s\"]{{0,{MAX_HOST_CHARS}}}?){{0,8}}?"
 # Before a path, as in `$host$request_uri`.
 HOST_OF_PATH: Final = rf"[^\s\"/]{{0,{MAX_HOST_CHARS}}}"
-# How many blanks stand for those of a format. Not any number: text of a client may begin and end with blanks, and a line
-# of some thousand could be cut in a billion ways.
+# How many blanks stand for those of a format. Not any number: text of a client may begin and end with blanks, and a
+# line of some thousand could be cut in a billion ways.
 BLANKS: Final = "{1,8}"
 MAY_BE_BLANKS: Final = "{0,8}"
 # As Apache writes `%t`; in nginx's formats the brackets are literals.
