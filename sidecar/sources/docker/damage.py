@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Iterator
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.cursor import UnreadLines
 from sidecar.sources.docker.docker_log import DockerLog
-from sidecar.sources.docker.edges import MIN_ROOM, answer_behind, answer_from
+from sidecar.sources.docker.edges import MIN_ROOM, answer_after, answer_behind, answer_from
 from sidecar.sources.docker.holes import EntryList, Holes
-from sidecar.sources.docker.tails import Answer, last_entries, window_with_room
+from sidecar.sources.docker.tails import Answer, begun_answer, last_entries, window_with_room
 from sidecar.sources.docker.wire import STAMP_BYTES, Line, LogReadError, stamp_of
 
 # Later than every stamp.
@@ -165,8 +165,9 @@ def _read_on(engine: Engine, log: DockerLog, answer: Answer, newest: bytes) -> t
     Each entry is read once, and each damaged part costs the beginnings of some answers (`edges`).
     """
     passed: deque[bytes] = deque(maxlen=MAX_PASSED)
-    is_damaged, is_known = False, True
-    for _ in range(MAX_DAMAGED_PARTS):
+    parts, is_known = 0, True
+    is_damaged = False
+    while parts < MAX_DAMAGED_PARTS:
         part = _UpToDamage(answer, newest, passed)
         with contextlib.closing(answer):
             _hand_on(log, part.bodies(), gap_counts=not is_known)
@@ -175,10 +176,19 @@ def _read_on(engine: Engine, log: DockerLog, answer: Answer, newest: bytes) -> t
         asked = answer.asked or 0
         if not passed and not is_damaged:
             # It began in the damage. The entries before are to be known.
-            is_damaged, answer = True, Answer(engine, log, asked + MIN_ROOM)
+            is_damaged, answer = True, begun_answer(engine, log, asked + MIN_ROOM)
             continue
-        is_damaged = True
-        found, is_known = answer_behind(engine, log, asked - part.came, _test_of(passed))
+        is_damaged, is_known, left = True, True, asked - part.came
+        if part.came:
+            # It may have failed before it came to the damage.
+            answer, is_known = answer_after(engine, log, left, _test_of(passed))
+            if answer.first:
+                continue
+            answer.close()
+            left = answer.asked or 0
+        parts += 1
+        found, is_edge_known = answer_behind(engine, log, left, _test_of(passed))
+        is_known = is_known and is_edge_known
         if found is None:
             return 0, True
         answer = found

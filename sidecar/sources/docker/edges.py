@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.docker_log import DockerLog
-from sidecar.sources.docker.tails import GROWTH, MAX_WINDOW, Answer, beginning
+from sidecar.sources.docker.tails import GROWTH, MAX_WINDOW, Answer, beginning, begun_answer
 
 # How many answers are begun in one search.
 MAX_BEGINNINGS = 128
@@ -38,8 +38,8 @@ def answer_from(engine: Engine, log: DockerLog, stamp: bytes) -> tuple[Answer, b
     # It begins between these numbers of entries; 0: not known.
     too_few, enough, count, room = 0, 0, MIN_ROOM, MIN_ROOM
     for tries in range(MAX_BEGINNINGS):
-        answer = Answer(engine, log, count)
-        begins = answer.begin()
+        answer = begun_answer(engine, log, count)
+        begins = answer.first
         is_all = bool(begins) and begins == first
         # In a damaged part: what is before that may be wanted.
         is_enough = bool(begins) and (begins <= stamp or is_all)
@@ -67,8 +67,11 @@ def answer_from(engine: Engine, log: DockerLog, stamp: bytes) -> tuple[Answer, b
 class _BeginningsBehind:
     """The beginnings of answers around a damaged part."""
 
-    def __init__(self, engine: Engine, log: DockerLog, is_before: Callable[[bytes], bool]) -> None:
-        self._engine, self._log, self._is_before = engine, log, is_before
+    def __init__(
+        self, engine: Engine, log: DockerLog, is_before: Callable[[bytes], bool], *, with_damage: bool = False
+    ) -> None:
+        """`with_damage`: what begins in the damage counts as behind it."""
+        self._engine, self._log, self._is_before, self._with_damage = engine, log, is_before, with_damage
         self.left = MAX_BEGINNINGS
         # The last answer that began behind the damage, and of all of these the one with the earliest entry.
         self.last: Answer | None = None
@@ -77,13 +80,14 @@ class _BeginningsBehind:
     def is_behind(self, count: int) -> bool:
         """Return whether an answer with this many entries begins behind the damage."""
         self.left -= 1
-        answer = Answer(self._engine, self._log, count)
+        begin = begun_answer if self._with_damage else Answer
+        answer = begin(self._engine, self._log, count)
         begins = answer.begin()
-        if not begins or self._is_before(begins):
+        if self._is_before(begins) if begins else not self._with_damage:
             answer.close()
             return False
         known, self.last = {self.last, self.earliest}, answer
-        if self.earliest is None or begins < self.earliest.first:
+        if self.earliest is None or not self.earliest.first or b"" < begins < self.earliest.first:
             self.earliest = answer
         close(known - {self.last, self.earliest})
         return True
@@ -100,6 +104,23 @@ def close(answers: Iterable[Answer | None]) -> None:
     for answer in answers:
         if answer:
             answer.close()
+
+
+def answer_after(
+    engine: Engine, log: DockerLog, count: int, is_passed: Callable[[bytes], bool]
+) -> tuple[Answer, bool]:
+    """Return an answer that begins right after the entries that were passed, and whether it is known to.
+
+    It has no beginning if the damage is there. `count`: an answer with this many entries began there, if nothing was
+    written meanwhile. For Docker from 23 on. Raises OSError and EngineError.
+    """
+    begun = _BeginningsBehind(engine, log, is_passed, with_damage=True)
+    try:
+        is_known = _find(begun, 0, count + 1)
+        found = begun.take(begun.last if is_known else begun.earliest)
+        return found or begun_answer(engine, log, count), is_known
+    finally:
+        begun.take(None)
 
 
 def answer_behind(

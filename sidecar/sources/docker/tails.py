@@ -30,6 +30,9 @@ from sidecar.sources.docker.wire import (
 TAIL_TIMEOUT_S = 10.0
 GROWTH = 8
 MAX_WINDOW = GROWTH**6
+# How often an answer is asked for that fails before its first entry. The chance that Docker leaves out one that it has
+# is a half at worst.
+MAX_ASKED = 16
 # A window of this many entries has room for what a busy site writes until its log is open.
 MIN_WINDOW = GROWTH**5
 
@@ -159,10 +162,26 @@ def last_entries(
         return Tail(answer.came, answer.first, answer.highest, has_mark, answer.is_short)
 
 
+def begun_answer(engine: Engine, log: DockerLog, count: int | None) -> Answer:
+    """Return an answer whose beginning was read. If it has none, it begins in the damage, or the log is empty.
+
+    Raises OSError and EngineError. From Docker 23 on, an answer that comes to the damage may fail before the entries that are before it were sent:
+    Docker draws lots between the entries it has ready and the error (moby, daemon/logs.go). So it is asked again.
+    """
+    for _ in range(MAX_ASKED - 1):
+        answer = Answer(engine, log, count)
+        if answer.begin() or not answer.failure:
+            return answer
+        answer.close()
+    answer = Answer(engine, log, count)
+    answer.begin()
+    return answer
+
+
 def beginning(engine: Engine, log: DockerLog) -> bytes:
     """Return the stamp of the log's first entry; nothing where there is none. Raises OSError and EngineError."""
-    with contextlib.closing(Answer(engine, log, None)) as answer:
-        return answer.begin()
+    with contextlib.closing(begun_answer(engine, log, None)) as answer:
+        return answer.first
 
 
 def window_with_room(engine: Engine, log: DockerLog, count: int) -> int:
