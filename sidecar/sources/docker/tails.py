@@ -165,8 +165,9 @@ def last_entries(
 def begun_answer(engine: Engine, log: DockerLog, count: int | None) -> Answer:
     """Return an answer whose beginning was read. If it has none, it begins in the damage, or the log is empty.
 
-    Raises OSError and EngineError. From Docker 23 on, an answer that comes to the damage may fail before the entries that are before it were sent:
-    Docker draws lots between the entries it has ready and the error (moby, daemon/logs.go). So it is asked again.
+    From Docker 23 on, an answer that comes to the damage may fail before all that is before it was sent: Docker draws
+    lots between the entries it has ready and the error (moby, daemon/logs.go). So one without any is asked for again.
+    Raises OSError and EngineError.
     """
     for _ in range(MAX_ASKED - 1):
         answer = Answer(engine, log, count)

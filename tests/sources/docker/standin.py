@@ -58,6 +58,7 @@ class Container:
         self.earlier_damage = None  # the same, and what is read from before ends there
         self.damage = None  # the log's file is damaged behind this many frames
         self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
+        self.lots = None  # a random.Random: how much of what is before that error is sent (Docker from 23 on)
         self.left_out = (
             None  # so many lines behind each damage do not come, and then the log goes on (before Docker 23)
         )
@@ -436,6 +437,8 @@ class _Handler(BaseHTTPRequestHandler):
             numbered = enumerate(frames, at - came)
             if damaged and container.damage_ends:
                 frames = [each for number, each in numbered if number < min(damaged)]
+                if container.lots and at > min(damaged):
+                    frames = frames[: container.lots.randint(0, len(frames))]
             elif damaged:
                 frames = [each for number, each in numbered if number not in damaged]
             for stream, payload in frames:

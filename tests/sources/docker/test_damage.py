@@ -1,5 +1,6 @@
 """Damaged, truncated and deleted log files: what follows is read, and the remedy is reported."""
 
+import random
 import time
 
 import pytest
@@ -148,6 +149,29 @@ def test_what_it_costs_to_read_past_the_damage(tmp_path, recorder, counts, left_
             opened(engine, 2)
             write(engine, site, next_one, 1)
             wanted.append(next_one)
+        recorder.wait(lambda: len(recorder.lines) >= len(wanted))
+        entries = cost.entries
+    engine.close()
+
+    assert sorted(texts(recorder)) == wanted
+    assert ("gap", "site") not in recorder.events
+    assert entries <= 4 * len(wanted) + 2000
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "counts", [(1, 30), (2000, 0), (2000, 2000), (3, 2000, 2), (1500, 200, 1500), (0, 90, 20)]
+)
+def test_lines_that_docker_does_not_send_before_it_fails_are_read(tmp_path, recorder, counts, seed):
+    """It draws lots between the lines before the damage and the error: any number of them may be missing."""
+    engine = StandIn(tmp_path / "docker.sock")
+    site = engine.run(Container("a", "site"))
+    site.damage_ends, site.lots = True, random.Random(seed)
+    write(engine, site, 0, 5)
+    with following(engine, recorder):
+        recorder.wait_lines(5)
+    wanted = lines_of_each_kind(engine, site, counts)
+    with counted() as cost, following(engine, recorder, idle_timeout_s=0.3):
         recorder.wait(lambda: len(recorder.lines) >= len(wanted))
         entries = cost.entries
     engine.close()

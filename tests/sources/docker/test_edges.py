@@ -1,5 +1,6 @@
 """Where a damaged log can be read on is found by the beginnings of answers, also while the log grows."""
 
+import random
 from contextlib import closing
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from sidecar.sources.docker.edges import (
     MAX_BEGINNINGS,
     MIN_ROOM,
+    answer_after,
     answer_behind,
     answer_from,
     answers_around,
@@ -31,6 +33,29 @@ def test_the_answer_begins_right_behind_the_damage(engine, asking, before, behin
             assert (answer.begin(), is_known) == (at(before + 1), True)
             assert sum(map(len, answer.parts())) == behind
         assert cost.answers <= 2 * (too_many.bit_length() + 2)
+
+
+@pytest.mark.parametrize("last", [0, 5, 18, 19])
+@pytest.mark.parametrize("written", [0, 1, 40])
+@pytest.mark.parametrize("lots", [None, random.Random(7)])
+def test_the_answer_begins_right_after_what_was_passed(engine, asking, last, written, lots):
+    """Or in the damage; also if lines were written since, and Docker fails before it has sent what it has."""
+    site = damaged(engine, 20, 30)
+    site.lots = lots
+    write(engine, site, range(51, 51 + written))
+    answer, is_known = answer_after(asking, UnreadLog(site), 51 - last - 1, is_before(last))
+    with closing(answer):
+        assert (answer.begin(), is_known) == (at(last + 1) if last < 19 else b"", True)
+        assert answer.asked == 51 + written - last - 1
+
+
+def test_where_the_log_grows_too_fast_it_is_said_that_what_comes_next_is_not_known(engine, asking):
+    site = damaged(engine, 20, 300)
+    answer, is_known = answer_after(Racing(engine, site, asking, 3), UnreadLog(site), 315, is_before(5))
+    answer.close()
+
+    assert not is_known
+    assert at(5) < answer.first
 
 
 def test_nothing_is_behind_the_damage(engine, asking):
