@@ -375,9 +375,15 @@ def numbers_read(recorder):
     return [int(line) for line in seen(recorder, "site")["stdout"] if line != "start"]
 
 
+def await_pipe(engine):
+    """Wait until the container has made its pipe: before that, a shell would make a file of that name."""
+    wait_until(lambda: engine.cli("exec", "site", "test", "-p", "/fifo", check=False).returncode == 0)
+
+
 def ask(engine, recorder, numbers):
     """Have these lines written, and wait until all were read."""
     count = len(recorder.lines)
+    await_pipe(engine)
     engine.cli(
         "exec", "site", "sh", "-c", f"for n in {' '.join(map(str, numbers))}; do echo $n; done > /fifo"
     )
@@ -417,8 +423,7 @@ def test_what_it_costs_to_read_past_the_damage(engine, recorder):
     engine.cli("stop", "--time", "0", "site")
     append_zeros(log_file(engine, "site", "json-file"))
     engine.cli("start", "site")
-    # As `start` is written, the pipe is made.
-    wait_until(lambda: engine.cli("exec", "site", "test", "-p", "/fifo", check=False).returncode == 0)
+    await_pipe(engine)
     write(3000, 6000)
     with counted() as cost, following(engine, recorder):
         recorder.wait(lambda: len(numbers_read(recorder)) >= 6000)
