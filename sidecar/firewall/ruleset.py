@@ -109,7 +109,8 @@ def rules(groups: Collection[PortGroup]) -> Iterator[str]:
     # Servers log the address that a connection began with. One that others have joined would go on over those after
     # that address is banned. Without this packet the connection stays with its first address, and goes on.
     for group in widest:
-        yield f"{_JOIN} {_to_ports_of(group)} drop"
+        # nft cannot read its own list of a rule that has `tcp` and then `th`.
+        yield f"{_JOIN}{f' tcp dport @{group.port_set}' if group.port_set else ''} drop"
     # The address first: that is all that the kernel looks at in packets of clients that are not banned.
     for group in groups:
         for _, banned in _banned(group):

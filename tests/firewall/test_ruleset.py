@@ -125,7 +125,7 @@ def test_the_rules_of_a_group_and_of_the_group_for_all_ports():
         f"{tcp_udp} jump presence",
         "ip saddr @allow4 accept",
         "ip6 saddr @allow6 accept",
-        f"tcp flags & (syn | ack) == syn tcp option mptcp subtype 1 {tcp_udp} drop",
+        "tcp flags & (syn | ack) == syn tcp option mptcp subtype 1 drop",
         f"ip saddr @ban4 {tcp_udp} th dport @ports goto dropping",
         f"ip saddr @net4 {tcp_udp} th dport @ports goto dropping",
         f"ip6 saddr & {mask} @ban6 {tcp_udp} th dport @ports goto dropping",
