@@ -97,6 +97,15 @@ def stored_bans(path: Path, clock: ClockReading) -> ReadBans:
         )
 
 
+def _fitting_hits(db: Database, room_bytes: float, bans: int) -> int | None:
+    """Return how many of the last failures fit beside this many bans, with their lines; None: all."""
+    most = hits_that_fit(room_bytes, bans)
+    if most is None:
+        return None
+    (fitting,) = db.read().execute(FITTING_HITS, (most, room_beside(room_bytes, bans))).fetchone()
+    return max(MIN_HITS, int(fitting))
+
+
 class SqliteStore:
     """A Sink. It is used by one thread at a time, but for `evidence` and `past_bans`.
 
@@ -141,7 +150,7 @@ class SqliteStore:
                 bans = rows.bans(found.fetch(READ_BANS, (step, now), address_at=ADDRESS_AT), now)
             past = found.fetch(READ_HISTORY, (step, now), address_at=ADDRESS_AT)
             history = tuple(map(PastBans._make, past))
-            most = self._hits_that_fit(room_bytes, len(bans) + len(history))
+            most = _fitting_hits(self._db, room_bytes, len(bans) + len(history))
             latest = found.fetch(READ_HITS, (step, NO_LIMIT if most is None else most), address_at=ADDRESS_AT)
             hits = tuple(rows.hits(latest[::-1]))
             if len(latest) == most:
@@ -156,14 +165,6 @@ class SqliteStore:
                 self._remove_unsound(self._db)
         self._backup.note(Cursor(key, state) for key, state in cursors.items())
         return Remembered(bans, history, hits, cursors, allowed)
-
-    def _hits_that_fit(self, room_bytes: float, bans: int) -> int | None:
-        """Return how many of the last failures fit beside this many bans; None: all."""
-        most = hits_that_fit(room_bytes, bans)
-        if most is None or self._db is None:
-            return None
-        (fitting,) = self._db.read().execute(FITTING_HITS, (most, room_beside(room_bytes, bans))).fetchone()
-        return max(MIN_HITS, int(fitting))
 
     def _has_only(self, read: ReadBans, step: float) -> bool:
         """Return whether these are still all the bans: as many are in the file, and the clock was not set meanwhile.
