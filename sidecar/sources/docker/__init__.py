@@ -8,8 +8,7 @@
        bytes                frames   whole lines    unread lines   batches and stored cursors
 
 - `starting` opens the logs of containers before they are listed.
-- `completeness` finds the lines that Docker left out of what it sent.
-- `damage` reads past damaged parts: `edges` finds where one ends, and `holes` what an old Docker leaves out there.
+- `completeness` finds the lines that Docker left out of what it sent; `damage` reads past a damaged part.
 - `long_logs` opens a long log at its end (`tails`), and `finished` reads what stopped containers left.
 - `list_pace` says how often containers are listed.
 - `endings` says why a connection to a log ends and what happens next; `freezes` notices that the process was frozen.

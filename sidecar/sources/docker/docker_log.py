@@ -221,11 +221,6 @@ class DockerLog:
         least = engine.bytes_before_loss(self.container)
         return least < math.inf and self._may_have_bytes(engine, least)
 
-    @property
-    def compared_since(self) -> DockerCursor:
-        """Up to there, all was read."""
-        return self._unverified.since
-
     def comparison(self) -> LogComparison:
         """Return what finds the lines that Docker has left out of the log until now."""
         if not self.is_rotated:

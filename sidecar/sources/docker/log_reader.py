@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sidecar.runtime.backoff import Backoff
 from sidecar.sources.docker.api import DockerHost, Engine, LogStream, RequestRefusedError, reason
 from sidecar.sources.docker.cursor import UnreadLines
-from sidecar.sources.docker.damage import UNKNOWN, read_left_out, read_past
+from sidecar.sources.docker.damage import UNKNOWN, read_past
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.endings import Ending, Next, ReadingEnded
 from sidecar.sources.docker.freezes import MAX_FREEZE_S, FreezeDetector
@@ -177,8 +177,6 @@ class LogReader:
             if self._way.search or self.log.window is not None:
                 read_past(engine, self.log, self._way.newest_seen)
                 self._way.found()
-            else:
-                read_left_out(engine, self.log)
             return self._read_usual(engine)
         except ReadingEnded as ended:
             return ended.ending

@@ -10,12 +10,11 @@ after. Before 23, the `tail` of a damaged log of the `local` driver ends dockerd
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sidecar.sources.docker.api import Engine
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.tails import GROWTH, MAX_WINDOW, beginning, last_entries
-from sidecar.sources.docker.wire import stamp_of
 
 # Fewer entries than these are read in no time.
 MIN_ENTRIES = 1024
@@ -41,7 +40,7 @@ def opening_tail(engine: Engine, log: DockerLog) -> int | None:
         if tail is None or tail.is_whole:
             return None
         count *= GROWTH
-        if tail.has_mark if log.cursor.stamp else tail.first < stamp_of(log.cursor.since):
+        if tail.has_mark if log.cursor.stamp else tail.first < _stamp_of(log.cursor.since):
             log.first_stamp = first_stamp
             return count
     return None
@@ -53,6 +52,11 @@ def _may_be_long(engine: Engine, log: DockerLog) -> bool:
         return False
     # A log that is rotated is of limited size, and its first entry says nothing about the file that may be truncated.
     return not 0 < log.reading_cost_s < MIN_READING_COST_S and log.file_bytes(engine) == math.inf
+
+
+def _stamp_of(at: float) -> bytes:
+    """Return the beginning of the stamps of this unix time."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
 def _has_safe_tail(engine: Engine, log: DockerLog, first_stamp: bytes) -> bool:

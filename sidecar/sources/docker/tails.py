@@ -1,19 +1,16 @@
-"""The last entries of a log, as Docker answers when it is asked for them alone.
+"""The last entries of a log, and how many of them are undamaged.
 
-A log may grow by hundreds of lines between two questions. So entries are known by their stamps, not by their number.
+A log may grow by hundreds of lines between two questions. So what was found is kept as Docker answered it, and it is
+compared by the stamps of the entries, not by their number.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
-import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sidecar.core.text import printable
-from sidecar.sources.docker.api import Engine, LogStream, RequestRefusedError
+from sidecar.sources.docker.api import Engine, RequestRefusedError
 from sidecar.sources.docker.docker_log import DockerLog
 from sidecar.sources.docker.line_joiner import is_terminals
 from sidecar.sources.docker.wire import (
@@ -28,104 +25,19 @@ from sidecar.sources.docker.wire import (
 
 # A number of entries takes Docker some milliseconds; this is for the case that it never ends.
 TAIL_TIMEOUT_S = 10.0
+# An answer is kept up to this size.
+MAX_BODY_BYTES = 16 * 1024 * 1024
 GROWTH = 8
 MAX_WINDOW = GROWTH**6
-# How often an answer is asked for that fails before its first entry. The chance that Docker leaves out one that it has
-# is a half at worst.
-MAX_ASKED = 16
+# This many entries more are asked for than are needed, since the log grows.
+MIN_ROOM = 16
+# How many answers are read to find one that begins a little before the line that was read last: their beginnings, and
+# all of them.
+MAX_BEGINNINGS, MAX_SOUND_TRIES = 64, 5
 # A window of this many entries has room for what a busy site writes until its log is open.
 MIN_WINDOW = GROWTH**5
-
-
-class Answer:
-    """An answer with the last entries of a log. It has those that the log had when it was asked for.
-
-    It may be read no further than its beginning, which costs Docker next to nothing. Whoever makes it closes it.
-    """
-
-    def __init__(self, engine: Engine, log: DockerLog, count: int | None) -> None:
-        """`count`: how many entries are asked for; None: all. Raises OSError and RequestRefusedError."""
-        self.asked = count
-        # How many came, the first one's stamp, and the highest.
-        self.came = 0
-        self.first = self.highest = b""
-        # Docker failed to read what follows, and what it said, if anything.
-        self.has_failed, self.failure = False, ""
-        self._engine = engine
-        self._decoder: TerminalEntries | FrameDecoder | None = None
-        # What was read to know the beginning.
-        self._begun: list[list[Line]] = []
-        self._stream: LogStream | None = None
-        with self._failure_noted():
-            self._stream = engine.logs(log.container, 0, follow=False, tail=count, timeout_s=TAIL_TIMEOUT_S)
-
-    def begin(self) -> bytes:
-        """Return the first entry's stamp; nothing where there is none. Raises OSError and RequestRefusedError."""
-        while not self.first and (entries := self._read()) is not None:
-            self._begun.append(entries)
-        return self.first
-
-    def parts(self) -> Iterator[list[Line]]:
-        """Yield the entries as they come. Raises as `begin`."""
-        begun, self._begun = self._begun, []
-        yield from begun
-        while (entries := self._read()) is not None:
-            yield entries
-
-    def body(self, entries: Iterable[Line]) -> bytes:
-        """Return these entries as they come in the body of an answer."""
-        if isinstance(self._decoder, TerminalEntries):
-            return b"".join(text + b"\n" for _, text in entries)
-        return b"".join(_FRAME_HEADER(kind, len(text)) + text for kind, text in entries)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether fewer entries came than were asked for, once all was read."""
-        return self.has_failed or (self.asked is not None and self.came < self.asked)
-
-    def close(self) -> None:
-        if self._stream:
-            self._stream.close()
-
-    def _read(self) -> list[Line] | None:
-        """Return the entries that came; None at the end, or where Docker failed."""
-        if self._stream is None or self.has_failed:
-            return None
-        entries: list[Line] | None = None
-        with self._failure_noted():
-            if data := self._stream.read():
-                self._decoder = self._decoder or (TerminalEntries() if is_terminals(data) else FrameDecoder())
-                entries = self._decoder.feed(data)
-            elif not self._stream.complete:
-                # A connection that was cut says nothing about the log.
-                raise ConnectionError("an answer about the end of a log was cut")
-        if not entries:
-            return entries
-        sound = [*itertools.takewhile(lambda entry: entry[0] in (STDOUT, STDERR), entries)]
-        if len(sound) < len(entries):
-            self.has_failed, self.failure = (
-                True,
-                printable(entries[len(sound)][1].decode(errors="replace"), 200),
-            )
-        if sound:
-            self.first = self.first or sound[0][1][:STAMP_BYTES]
-            self.highest = max(self.highest, *(text[:STAMP_BYTES] for _, text in sound))
-            self.came += len(sound)
-        return sound
-
-    @contextlib.contextmanager
-    def _failure_noted(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError:
-            if self._engine.is_before_23:
-                # There it does not mean that it never ends.
-                raise ConnectionError("no answer about the end of a log") from None
-            self.has_failed = True
-        except RequestRefusedError:
-            raise
-        except EngineError:
-            self.has_failed = True
+# How often entries are asked for in vain because the log grew meanwhile.
+MAX_MISSES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,64 +50,233 @@ class Tail:
     highest: bytes
     # Whether the line that was read last is among them.
     has_mark: bool
-    # Whether more were asked for: the log has no more, or Docker has left some out.
-    is_whole: bool
+    # The answer that had them; None: it was too large.
+    body: tuple[bytes, ...] | None = None
+    # Whether more were asked for: the log has no more.
+    is_whole: bool = False
+    # The positions of the entry with the highest stamp, and of the one that was asked about (0: it is not among them).
+    highest_at: int = 1
+    asked_at: int = 0
+    # Whether there may be more between these and the damage: the log grew too fast to find its edge.
+    is_short: bool = False
+
+
+def undamaged_end(engine: Engine, log: DockerLog, newest: Tail, *, past_mark: bool = False) -> Tail:
+    """Return entries at the end of the log without damage. Raises OSError.
+
+    The line that was read last is among them, or they are as many as there are. `newest`: the last one alone.
+    `past_mark`: as many as there are in any case.
+    """
+    found = newest
+    if not found.has_mark:
+        found = _from_the_mark(engine, log, found) or found
+    step = found.count * (GROWTH - 1)
+    while (past_mark or not found.has_mark) and not found.is_whole and found.count < MAX_WINDOW:
+        larger = _sound_tail(engine, log, found.count + step, found)
+        if larger is None:
+            # It reaches into the damage.
+            return _up_to_the_damage(engine, log, found, step // 2, past_mark=past_mark)
+        found, step = larger, larger.count * (GROWTH - 1)
+    return found
+
+
+def _from_the_mark(engine: Engine, log: DockerLog, newest: Tail) -> Tail | None:
+    """Return undamaged entries that begin a little before the line that was read last; None where they are not found.
+
+    The damage may be close before that line, and a busy site writes thousands of lines while an answer is read to its
+    end. So only the beginnings of answers are read until one begins where it should.
+    """
+    mark, room, tries = log.cursor.stamp, 0, MAX_SOUND_TRIES
+    # The answer begins between these numbers of entries; it is read when they differ by no more than `slack`.
+    too_few, too_many, slack = newest.count, 0, 0
+    for _ in range(MAX_BEGINNINGS):
+        if not mark or not tries or too_few >= MAX_WINDOW:
+            return None
+        if not too_many or too_many - too_few > max(1, slack):
+            count = (too_few + too_many) // 2 if too_many else too_few * GROWTH
+            begins = last_entries(engine, log, count, at_most=1)
+            if begins and begins.first > mark:
+                too_few = count
+            else:
+                too_many, slack = count, slack or max(MIN_ROOM, count // GROWTH)
+            continue
+        found, tries = _sound_tail(engine, log, too_many + room, newest), tries - 1
+        if found and (found.has_mark or found.is_whole):
+            return found
+        if found:
+            # The log grew meanwhile.
+            too_few, too_many, room = too_many, 0, MIN_ROOM
+        elif too_many - too_few <= 1:
+            return None
+        else:
+            # It reaches into the damage.
+            slack = (too_many - too_few) // 2
+    return None
+
+
+def _up_to_the_damage(
+    engine: Engine, log: DockerLog, found: Tail, step: int, *, past_mark: bool = False
+) -> Tail:
+    """Return these entries and those before them, up to the damage, which is less than twice this many entries away.
+
+    Entries that are written between two questions move the beginning of the answer on by their number.
+    """
+    # How many were written since the answer that is kept.
+    grown = misses = 0
+    while step and misses < MAX_MISSES and (past_mark or not found.has_mark):
+        larger = _sound_tail(engine, log, found.count + grown + step, found)
+        if larger is None:
+            if step == 1:
+                # The entry before the first one is damaged.
+                break
+            step, misses = step // 2, misses + 1
+        elif larger.is_whole or larger.asked_at > found.highest_at:
+            found, grown, misses = larger, 0, 0
+        else:
+            # It began too late. The next one begins earlier by what was written meanwhile.
+            before, grown = grown, larger.count - larger.asked_at - (found.count - found.highest_at)
+            step, misses = max(1, grown - before - step * (misses % 2)), misses + 1
+    return replace(found, is_short=misses >= MAX_MISSES)
+
+
+def window_with_room(engine: Engine, log: DockerLog, found: Tail) -> int:
+    """Return a number of last entries that has the line that was read last, with room for lines to come.
+
+    `found`: undamaged entries that were read. Raises OSError.
+    """
+    count = found.count
+    while count * GROWTH <= MIN_WINDOW and _sound_tail(engine, log, count * GROWTH, found):
+        count *= GROWTH
+    return count
+
+
+def _sound_tail(engine: Engine, log: DockerLog, count: int, newest: Tail) -> Tail | None:
+    """Return the last `count` entries, if there is no damage in them."""
+    found = last_entries(engine, log, count, asked=newest.highest)
+    if found is None or found.highest < newest.highest:
+        return None
+    if not found.is_whole:
+        return found
+    if not found.asked_at:
+        # It has what is before the damage, and what was written while Docker answered.
+        return None
+    # Either the log has no more, or Docker has left some out. Then this many are less, or the log begins earlier:
+    # Docker before 23 may have left out all but the last.
+    again = last_entries(engine, log, found.count)
+    if again is None or again.count < found.count:
+        return None
+    return found if beginning(engine, log) == found.first else None
+
+
+def up_to_later_damage(engine: Engine, log: DockerLog, behind: Tail) -> Tail | None:
+    """Return entries from the line that was read last on, or from before, up to the damage. Raises OSError.
+
+    None where they are not found. The file may have been damaged before that line as well, and Docker reads from where
+    it is asked to, up to the next damage. `behind`: all entries behind the last damage.
+    """
+    too_few, too_many, count = behind.count, 0, behind.count * GROWTH
+    while count > too_few and count <= MAX_WINDOW * GROWTH:
+        found = last_entries(engine, log, count, partial=True)
+        if found and found.has_mark:
+            return found
+        if found and (found.is_whole or found.highest < log.cursor.stamp):
+            too_many = count
+        else:
+            too_few = count
+        count = (too_few + too_many) // 2 if too_many else count * GROWTH
+    return None
 
 
 def last_entries(
-    engine: Engine, log: DockerLog, count: int | None, *, at_most: float = math.inf
+    engine: Engine,
+    log: DockerLog,
+    count: int | None,
+    *,
+    at_most: float = math.inf,
+    asked: bytes = b"",
+    partial: bool = False,
 ) -> Tail | None:
     """Return the last `count` entries of the log; None where Docker fails to read them. Raises OSError.
 
     Also RequestRefusedError, as where the container was removed.
 
     `count`: None for all. `at_most`: of these, no more than the first this many, give or take what comes at once.
+    `asked`: find the entry with this stamp. `partial`: those before the place where Docker fails will do.
     """
-    mark, has_mark = log.cursor.stamp, False
-    with contextlib.closing(Answer(engine, log, count)) as answer:
-        for entries in answer.parts():
-            has_mark = has_mark or any(text[:STAMP_BYTES] == mark for _, text in entries)
-            if answer.came >= at_most:
-                break
-        if answer.has_failed or not answer.came:
-            return None
-        return Tail(answer.came, answer.first, answer.highest, has_mark, answer.is_short)
-
-
-def begun_answer(engine: Engine, log: DockerLog, count: int | None) -> Answer:
-    """Return an answer whose beginning was read. If it has none, it begins in the damage, or the log is empty.
-
-    From Docker 23 on, an answer that comes to the damage may fail before all that is before it was sent: Docker draws
-    lots between the entries it has ready and the error (moby, daemon/logs.go). So one without any is asked for again.
-    Raises OSError and EngineError.
-    """
-    for _ in range(MAX_ASKED - 1):
-        answer = Answer(engine, log, count)
-        if answer.begin() or not answer.failure:
-            return answer
-        answer.close()
-    answer = Answer(engine, log, count)
-    answer.begin()
-    return answer
+    seen = _SeenEntries(log.cursor.stamp, asked)
+    try:
+        with contextlib.closing(
+            engine.logs(log.container, 0, follow=False, tail=count, timeout_s=TAIL_TIMEOUT_S)
+        ) as stream:
+            decoder: TerminalEntries | FrameDecoder | None = None
+            while seen.count < at_most and (data := stream.read()):
+                decoder = decoder or (TerminalEntries() if is_terminals(data) else FrameDecoder())
+                if not seen.add(data, decoder.feed(data)) and not partial:
+                    return None
+            if seen.count < at_most and not stream.complete:
+                # A connection that was cut says nothing about the log.
+                raise ConnectionError("an answer about the end of a log was cut")
+    except TimeoutError:
+        if engine.is_before_23:
+            # There it does not mean that it never ends.
+            raise ConnectionError("no answer about the end of a log") from None
+        return None
+    except RequestRefusedError:
+        raise
+    except EngineError:
+        return None
+    return seen.tail(count) if seen.count else None
 
 
 def beginning(engine: Engine, log: DockerLog) -> bytes:
     """Return the stamp of the log's first entry; nothing where there is none. Raises OSError and EngineError."""
-    with contextlib.closing(begun_answer(engine, log, None)) as answer:
-        return answer.first
+    found = last_entries(engine, log, None, at_most=1)
+    return found.first if found else b""
 
 
-def window_with_room(engine: Engine, log: DockerLog, count: int) -> int:
-    """Return a number of last entries without damage, with room for lines to come. Raises OSError.
+class _SeenEntries:
+    """What is to be known about the entries of an answer."""
 
-    `count`: so many are undamaged.
-    """
-    while 0 < count * GROWTH <= MIN_WINDOW:
-        found = last_entries(engine, log, count * GROWTH)
-        if found is None or found.is_whole:
-            break
-        count *= GROWTH
-    return count
+    def __init__(self, mark: bytes, asked: bytes) -> None:
+        self.count = 0
+        self._mark, self._asked = mark, asked
+        self._first = self._highest = b""
+        self._has_mark = self._has_failed = False
+        # Positions of the highest one and of the one that is asked about.
+        self._at = [0, 0]
+        # The answer, as long as it is not too large.
+        self._body: list[bytes] | None = []
+        self._bytes = 0
+
+    def add(self, data: bytes, entries: list[Line]) -> bool:
+        """Take what came; return False where Docker has failed to read on."""
+        self._bytes += len(data)
+        if self._bytes > MAX_BODY_BYTES:
+            self._body = None
+        elif self._body is not None:
+            self._body.append(data)
+        for kind, entry in entries:
+            if kind not in (STDOUT, STDERR):
+                self._has_failed = True
+                return False
+            stamp = entry[:STAMP_BYTES]
+            self.count += 1
+            self._first = self._first or stamp
+            self._has_mark = self._has_mark or stamp == self._mark
+            if stamp > self._highest:
+                self._highest, self._at[0] = stamp, self.count
+            if stamp == self._asked:
+                self._at[1] = self.count
+        return True
+
+    def tail(self, asked_for: int | None) -> Tail:
+        """Return all of them."""
+        body = None if self._body is None else tuple(self._body)
+        is_whole = asked_for is not None and self.count < asked_for and not self._has_failed
+        highest_at, asked_at = self._at
+        return Tail(
+            self.count, self._first, self._highest, self._has_mark, body, is_whole, highest_at, asked_at
+        )
 
 
 class TerminalEntries:
@@ -212,5 +293,4 @@ class TerminalEntries:
         return [(STDOUT, line) for line in whole]
 
 
-_FRAME_HEADER = struct.Struct(">BxxxL").pack
 MAX_REST_BYTES = 4 * 1024 * 1024

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeAlias
 
 # The Engine writes nine digits of a second, in UTC, so stamps compare as bytes. A blank is between stamp and text.
@@ -152,11 +152,6 @@ _STAMPED_LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ").match
 def unix_seconds(stamp: bytes) -> float:
     """Return the unix time of a stamp, in whole seconds. Raises ValueError where it is not one."""
     return datetime.fromisoformat(stamp[:19].decode() + "+00:00").timestamp()
-
-
-def stamp_of(at: float) -> bytes:
-    """Return the beginning of the stamps of this unix time."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
 def precise_unix_seconds(stamp: bytes) -> float:

@@ -1,11 +1,7 @@
 """A stand-in Engine, new and old, and what records the results of a source."""
 
-from contextlib import closing
-
 import pytest
 
-from sidecar.sources.docker.api import DockerHost
-from sidecar.sources.docker.connection import Interrupt
 from tests.sources.docker.standin import StandIn
 from tests.sources.recorder import Recorder
 
@@ -20,9 +16,3 @@ def engine(tmp_path, request):
 @pytest.fixture
 def recorder():
     return Recorder()
-
-
-@pytest.fixture
-def asking(engine):
-    with closing(DockerHost(engine.url).open(Interrupt())) as asking:
-        yield asking

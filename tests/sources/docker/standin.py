@@ -58,10 +58,6 @@ class Container:
         self.earlier_damage = None  # the same, and what is read from before ends there
         self.damage = None  # the log's file is damaged behind this many frames
         self.damage_ends = False  # reading it ends with an error (Docker 26), and not silently (20.10, 29)
-        self.lots = None  # a random.Random: how much of what is before that error is sent (Docker from 23 on)
-        self.left_out = (
-            None  # so many lines behind each damage do not come, and then the log goes on (before Docker 23)
-        )
         self.truncated = 0  # how often its file was truncated
         self.blind = False  # nothing comes that is written from now on (Docker 23 and later)
         self.deleted = False
@@ -403,7 +399,11 @@ class _Handler(BaseHTTPRequestHandler):
             text, at = container.meanwhile.pop(0)
             engine.write(container, text, at=at)
         at = 0 if tail is None else max(0, end - tail)
-        damaged = self._damaged(container, at, end)
+        damaged = (
+            range(0) if container.damage is None or at > container.damage else range(container.damage, end)
+        )
+        if container.earlier_damage is not None and at <= container.earlier_damage:
+            damaged = range(container.earlier_damage, end)
         if not container.frames and container.state != "running":
             self.send_response(200)  # a handler that wrote nothing: Go's server then says so
             self.send_header("Content-Length", "0")
@@ -434,13 +434,8 @@ class _Handler(BaseHTTPRequestHandler):
             at, came = at + len(frames), len(frames)
             if at - came > first:
                 frames = self._without_faults(container, frames, over, stuck)
-            numbered = enumerate(frames, at - came)
-            if damaged and container.damage_ends:
-                frames = [each for number, each in numbered if number < min(damaged)]
-                if container.lots and at > min(damaged):
-                    frames = frames[: container.lots.randint(0, len(frames))]
-            elif damaged:
-                frames = [each for number, each in numbered if number not in damaged]
+            if damaged:
+                frames = [each for number, each in enumerate(frames, at - came) if number not in damaged]
             for stream, payload in frames:
                 begun = (engine.modern and begun) or unix_seconds(payload) >= since
                 if begun:
@@ -449,7 +444,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self._chunk(self._framed(container, stream, payload))
             if follow and came and at > end and container.noise:
                 self.wfile.write(container.noise.pop())
-            if damaged and container.damage_ends and at > min(damaged):
+            if damaged and container.damage_ends and at >= end:
                 self._fail(container, b"invalid character '\\x00' looking for beginning of value")
                 return
             if (over or container.ends) and not came:
@@ -459,15 +454,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk(b"")
                 self.close_connection = True
                 return
-
-    def _damaged(self, container, at, end):
-        """Which lines do not come when a log is read from this one on."""
-        found = set()
-        for damage in (container.earlier_damage, container.damage):
-            if damage is not None and at <= damage:
-                last = end if container.left_out is None else damage + 1 + container.left_out
-                found |= {*range(damage, last)}
-        return found
 
     def _more(self, container, at, *, wait, stuck):
         """What was written since, and whether that is all."""

@@ -1,12 +1,10 @@
 """Damaged, truncated and deleted log files: what follows is read, and the remedy is reported."""
 
-import random
 import time
 
 import pytest
 
 from sidecar.sources.docker.log_reader import MAX_FUTILE_OPENINGS
-from tests.sources.docker.asking import counted
 from tests.sources.docker.running import AT, following, opened
 from tests.sources.docker.standin import Container, StandIn, stamp
 from tests.support.waiting import wait_until
@@ -108,77 +106,6 @@ def test_unread_lines_between_two_damaged_parts_are_read(tmp_path, recorder, unr
     engine.close()
 
     assert texts(recorder) == [*range(50 + unread), *range(51 + unread, 71 + unread)]
-
-
-def lines_of_each_kind(engine, site, counts):
-    """Unread lines before the first damage, between two, and behind the second; each damage destroys one more."""
-    first = 5
-    destroyed = []
-    for place, count in enumerate(counts):
-        write(engine, site, first, count)
-        first += count
-        if place < len(counts) - 1:
-            if site.damage is not None:
-                site.earlier_damage = site.damage
-            damage(site)
-            write(engine, site, first, 1)
-            destroyed.append(first)
-            first += 1
-    site.started_at = stamp(AT + (first - 1) * SECOND).decode()
-    return [number for number in range(first) if number not in destroyed]
-
-
-@pytest.mark.parametrize(
-    "counts",
-    [(0, 3000), (3000, 1), (2000, 2000), (3, 2000, 2), (1500, 200, 1500), (0, 90, 2000), (900, 900, 0)],
-)
-@pytest.mark.parametrize("left_out", [None, 40])
-def test_what_it_costs_to_read_past_the_damage(tmp_path, recorder, counts, left_out):
-    """Each line is read once or twice, however many are on either side of the damage; lines come meanwhile."""
-    engine = StandIn(tmp_path / "docker.sock", modern=left_out is None)
-    site = engine.run(Container("a", "site"))
-    site.damage_ends = engine.modern
-    write(engine, site, 0, 5)
-    with following(engine, recorder):
-        recorder.wait_lines(5)
-    site.left_out = left_out
-    wanted = lines_of_each_kind(engine, site, counts)
-    with counted() as cost, following(engine, recorder, idle_timeout_s=0.3):
-        next_one = len(wanted) + len(counts) - 1
-        if not counts[-1]:
-            opened(engine, 2)
-            write(engine, site, next_one, 1)
-            wanted.append(next_one)
-        recorder.wait(lambda: len(recorder.lines) >= len(wanted))
-        entries = cost.entries
-    engine.close()
-
-    assert sorted(texts(recorder)) == wanted
-    assert ("gap", "site") not in recorder.events
-    assert entries <= 4 * len(wanted) + 2000
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(
-    "counts", [(1, 30), (2000, 0), (2000, 2000), (3, 2000, 2), (1500, 200, 1500), (0, 90, 20)]
-)
-def test_lines_that_docker_does_not_send_before_it_fails_are_read(tmp_path, recorder, counts, seed):
-    """It draws lots between the lines before the damage and the error: any number of them may be missing."""
-    engine = StandIn(tmp_path / "docker.sock")
-    site = engine.run(Container("a", "site"))
-    site.damage_ends, site.lots = True, random.Random(seed)
-    write(engine, site, 0, 5)
-    with following(engine, recorder):
-        recorder.wait_lines(5)
-    wanted = lines_of_each_kind(engine, site, counts)
-    with counted() as cost, following(engine, recorder, idle_timeout_s=0.3):
-        recorder.wait(lambda: len(recorder.lines) >= len(wanted))
-        entries = cost.entries
-    engine.close()
-
-    assert sorted(texts(recorder)) == wanted
-    assert ("gap", "site") not in recorder.events
-    assert entries <= 4 * len(wanted) + 2000
 
 
 def test_a_log_that_was_read_behind_the_damage_goes_on_there(engine, recorder, site):
@@ -390,9 +317,6 @@ def test_a_deleted_log_is_read_as_long_as_it_is_open_and_reported(engine, record
         recorder.wait(lambda: recorder.problems[-1][1] is None)
 
     assert len(set(texts(recorder))) == len(texts(recorder))
-    assert not [
-        each for each in sentences(recorder, "log file of container site") if "a part of the log" in each
-    ]
 
 
 def test_a_log_that_docker_ends_again_and_again_is_a_problem(engine, recorder, monkeypatch):

@@ -15,7 +15,6 @@ from sidecar.core.jail import Jail
 from sidecar.sources.base import NullLogListener
 from tests.bed import Bed, daemon
 from tests.sources.docker import running
-from tests.sources.docker.asking import counted
 from tests.sources.recorder import Recorder
 from tests.support.waiting import wait_until
 
@@ -405,32 +404,6 @@ def test_lines_behind_a_damaged_part_are_read_within_seconds(engine, recorder, d
     assert numbers_read(recorder) == list(range(300))
     assert gaps(recorder)[0] == 0
     assert not recorder.critical
-
-
-def test_what_it_costs_to_read_past_the_damage(engine, recorder):
-    """Thousands of unread lines stand on either side of it, and each is read once or twice."""
-    run(engine, "site", ON_DEMAND)
-
-    def write(first, end):
-        burst = f"for n in $(seq {first} {end - 1}); do echo $n; done > /fifo"
-        engine.cli("exec", "site", "sh", "-c", burst)
-        last = f'"{end - 1}\\n"'.encode()
-        wait_until(lambda: last in log_file(engine, "site", "json-file").read_bytes(), interval=0.1)
-
-    with following(engine, recorder):
-        ask(engine, recorder, range(20))
-    write(20, 3000)
-    engine.cli("stop", "--time", "0", "site")
-    append_zeros(log_file(engine, "site", "json-file"))
-    engine.cli("start", "site")
-    await_pipe(engine)
-    write(3000, 6000)
-    with counted() as cost, following(engine, recorder):
-        recorder.wait(lambda: len(numbers_read(recorder)) >= 6000)
-
-    assert sorted(numbers_read(recorder)) == list(range(6000))
-    assert gaps(recorder)[0] == 0
-    assert cost.entries <= 4 * 6000
 
 
 @pytest.mark.parametrize("options", [(), ("--log-opt=max-size=2m", "--log-opt=max-file=5")])
