@@ -80,8 +80,8 @@ class TextFormat:
         """Return the requests that the line may stand for; () where it is not of this format.
 
         Nearly always one. Where a client's text holds an unescaped quote, the line can be read in several ways, and
-        nobody but its writer knows which is meant: then all of them are returned, all of the same client. Where there
-        are more than MAX_READINGS, it is some of them, and more than so many.
+        nobody but its writer knows which is meant: then all of them are returned, all of the same client. If they are
+        more than MAX_READINGS, some are left out, and more than MAX_READINGS are returned.
         """
         found = self.pattern.match(line)
         if found is None and self.cut_pattern and len(line) >= LONG_CHARS:

@@ -15,9 +15,11 @@ from typing import Final
 from sidecar.access.dialects import (
     ADDRESS,
     ANY_DATE,
+    BLANKS,
     BRACKETED_DATE,
     HOST,
     HOST_OF_PATH,
+    MAY_BE_BLANKS,
     TEXT,
     WORD,
     Dialect,
@@ -173,7 +175,7 @@ def _is_open_text(token: Token) -> bool:
 
 
 def _are_blanks(token: Token) -> bool:
-    return token.field == "literal" and re.fullmatch(r"\[ \]\{\d,\d\}", token.regex) is not None
+    return token.field == "literal" and token.regex in (f"[ ]{BLANKS}", f"[ ]{MAY_BE_BLANKS}")
 
 
 def _texts_around(found: Sequence[Token]) -> tuple[str, str] | None:

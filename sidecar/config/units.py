@@ -55,7 +55,7 @@ ALL_PORTS: Final = range(1, 65_536)
 # The allowlist is built again whenever networks change; with this many entries that takes 0.3 s of the loop's
 # time.
 MAX_FILE_ENTRIES: Final = 10_000
-# With comments, and many times what so many entries take.
+# Many times what that many entries take, comments included.
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 # Each failure is compared with those before it.
 MAX_RETRIES: Final = 10_000

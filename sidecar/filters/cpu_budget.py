@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from sidecar.core.events import Origin
@@ -42,8 +43,8 @@ class CpuBudget:
         self.matches = 0
         # Lines that looked like a failure and were not, until the first that was.
         self.misses = 0
-        # It is asked for each line, and nearly always empty.
-        self.suspended: dict[LogName, float] = {}
+        # Until when it is suspended. It is asked for each line, and nearly always empty. It is replaced, not changed.
+        self.suspended: Mapping[LogName, float] = {}
         self._name = name
         self._problem = problems.problem(f"filter {name}")
         # When lines of each log were slow, and how many seconds they took.
@@ -64,20 +65,23 @@ class CpuBudget:
             if sum(spent for _, spent in self._slow[name]) <= BUDGET_S:
                 return
             del self._slow[name]
-            self.suspended[name] = at + SUSPENSION_S
+            self.suspended = {**self.suspended, name: at + SUSPENSION_S}
             self._report()
 
     def is_suspended(self, origin: Origin, at: float) -> bool:
-        """Return whether the filter is suspended in a log; the first question after its time ends that."""
-        until = self.suspended.get(_name_of(origin))
-        if until is None:
-            return False
-        if at < until:
-            return True
-        with self._lock:
-            self.suspended = {name: until for name, until in self.suspended.items() if at < until}
-            self._report()
-        return False
+        """Return whether the filter is suspended in a log; the first question after its time ends that.
+
+        A question about any log does: that of a container that is gone is never asked about again.
+        """
+        if any(until <= at for until in self.suspended.values()):
+            with self._lock:
+                self.suspended = {name: until for name, until in self.suspended.items() if at < until}
+                self._report()
+        return self.may_be_suspended(origin)
+
+    def may_be_suspended(self, origin: Origin) -> bool:
+        """Return whether the filter is suspended in a log, or was and nobody has asked since."""
+        return _name_of(origin) in self.suspended
 
     def lift(self) -> None:
         """End all suspensions."""

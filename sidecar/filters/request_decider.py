@@ -49,7 +49,7 @@ class RequestDecider:
                 self._decide_plain(attempts, line, text, at, undated, plain=plain)
                 return
             for budget in same.budgets:
-                if budget.suspended:
+                if budget.suspended and budget.may_be_suspended(self._origin):
                     # It may find nothing now, or be tried again.
                     self._decide_plain(attempts, line, text, at, undated, plain=plain)
                     return
@@ -91,7 +91,7 @@ class RequestDecider:
         failed = self._failed(attempts, text, at, undated)
         # Whether a line with several addresses names one of them may depend on the lines before it.
         is_clear = log.understood > understood and "," not in text[:start]
-        if len(text) <= MAX_KNOWN_CHARS and is_clear and not _is_suspended(attempts):
+        if len(text) <= MAX_KNOWN_CHARS and is_clear and not _is_suspended(attempts, self._origin):
             self._all_known.make_room(len(without_date))
             self._known.lines[without_date] = KnownLine(attempts, failed, _is_plain(text))
         self._add(failed, at, undated, line, text, time=time)
@@ -109,7 +109,9 @@ class RequestDecider:
         """Do what `decide` does for a plain line of which nothing is remembered."""
         address, time, key = plain
         failed = self._failed(attempts, text, at, undated)
-        if not _is_suspended(attempts) and all(each.address == address and not each.peer for each in failed):
+        if not _is_suspended(attempts, self._origin) and all(
+            each.address == address and not each.peer for each in failed
+        ):
             hits = tuple((jail, each.target, each.success) for each in failed for jail in each.jails)
             budgets = tuple(each.runner.budget for each in failed)
             self._all_known.make_room(sum(map(len, key)))
@@ -156,9 +158,9 @@ class RequestDecider:
         return found
 
 
-def _is_suspended(attempts: RequestAttempts) -> bool:
-    """Return whether a filter is suspended, and so may have looked at no line: what it came to is not remembered."""
-    return any(runner.budget.suspended for runner, *_ in attempts)
+def _is_suspended(attempts: RequestAttempts, origin: Origin) -> bool:
+    """Return whether a filter is suspended in this log: it may have looked at no line, so nothing is remembered."""
+    return any(runner.budget.may_be_suspended(origin) for runner, *_ in attempts)
 
 
 def _is_plain(text: str) -> bool:

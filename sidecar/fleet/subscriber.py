@@ -142,7 +142,7 @@ class Subscriber:
         while not session.closed.is_set():
             if self._read(HEARTBEAT_S):
                 session.closed.wait(read_pause_s(self._heartbeat.nodes))
-            if self._owed and time.monotonic() >= self._catch_up_at:
+            if self._owed and session.since_boot() >= self._catch_up_at:
                 self._catch_up()
             if session.since_boot() - self._beat_at >= HEARTBEAT_S and not self._beat():
                 log.warning("Redis at %s was flushed: joining again", session.store.url)
@@ -158,7 +158,7 @@ class Subscriber:
         if self._heartbeat.is_believed and not was_believed:
             self._clock_was_set()
         self._verifier.check_problem()
-        if not self._owed and time.monotonic() - self._missed_at > MISSED_PAUSE_S:
+        if not self._owed and self._session.since_boot() - self._missed_at > MISSED_PAUSE_S:
             self._missed.clear()
         return same
 
@@ -183,7 +183,7 @@ class Subscriber:
         # The stream keeps so many entries that only a node far behind can miss some. The server is asked after the
         # reading, so that no gap before it is overlooked.
         if len(entries) == READ_ENTRIES and _has_gap(before, store.stream_state()):
-            self._missed_at, self._owed = time.monotonic(), True
+            self._missed_at, self._owed = self._session.since_boot(), True
             self._missed.set(
                 f"Redis at {store.url} dropped decisions before this host had read them, so it reads all bans again: "
                 "find out which node publishes so many, and whether it was taken over (docs/fleet.md)"
@@ -198,7 +198,7 @@ class Subscriber:
 
     def _catch_up(self) -> None:
         """Read all bans and unbans: entries of the stream were missed, or the clock was set."""
-        self._catch_up_at = time.monotonic() + MISSED_PAUSE_S
+        self._catch_up_at = self._session.since_boot() + MISSED_PAUSE_S
         self._read_all(self._session.store.stream_state())
         self._owed = False
 

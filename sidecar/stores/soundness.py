@@ -90,7 +90,7 @@ class SoundRows:
         return sound
 
     def check_types(self, banned: int) -> None:
-        """Look for rows that no query asked for. `banned`: of so many sound rows of bans and history it is known."""
+        """Look for rows that no query asked for. `banned` is how many sound rows of bans and history were read."""
         # A start counts 100,000 bans in a tenth of the time in which it looks at them.
         known = self._count(BANS) + self._count(HISTORY) == banned
         for table in TABLES:

@@ -28,6 +28,16 @@ def test_slow_lines_of_one_log_suspend_the_filter_in_no_other():
     assert not budget.suspended and changes[-1] == ("filter slow", None)
 
 
+def test_the_suspension_in_a_log_that_is_gone_ends_as_well():
+    changes = ProblemChanges()
+    budget = CpuBudget("slow", Problems(changes))
+    budget.charge_slow_line(BLOG, 2 * BUDGET_S, 5.0)
+
+    assert budget.may_be_suspended(BLOG) and not budget.may_be_suspended(SHOP)
+    assert not budget.is_suspended(SHOP, 5.0 + SUSPENSION_S)
+    assert not budget.suspended and changes[1:] == [("filter slow", None)]
+
+
 def test_a_filter_is_suspended_after_a_second_of_slow_lines_in_a_minute():
     changes = ProblemChanges()
     budget = CpuBudget("slow", Problems(changes))

@@ -250,6 +250,16 @@ def test_what_a_suspended_filter_comes_to_is_not_remembered(blog):
     assert blog.brief(line(client="198.51.100.1")) == []
 
 
+def test_a_suspension_in_another_log_changes_nothing_of_what_is_remembered(blog, monkeypatch):
+    blog.hits(*[line("GET / HTTP/1.1", client=f"198.51.100.{n}") for n in range(200)])
+    (runner, *_) = blog.matcher._runners
+    runner.budget.suspended = {("docker", "shop"): 9e9}
+    assert [address for address, *_ in blog.brief(line())] == [ANN]
+
+    monkeypatch.setattr(RequestReader, "readings", lambda *_: pytest.fail("it is remembered"))
+    assert [address for address, *_ in blog.brief(line(at="06:33:21"))] == [ANN]
+
+
 @pytest.mark.parametrize(
     "expression",
     ["^<ADDR>(?<=\\.7) POST /wp-login", "^<ADDR> (?<=\\.7 )POST /wp-login", "^(?=\\S+\\.7 )<ADDR> POST"],
